@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""An event larger than this is refused: no upstream sends one, and a peer that never ends a line must not fill memory."""
+"""A larger event is refused: no upstream sends one, and a peer that never ends a line must not fill memory."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
