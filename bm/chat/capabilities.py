@@ -1,0 +1,73 @@
+"""What a model, reached through its provider, accepts. Encoders read it; `bm.providers` fills it from data.
+
+The defaults are those of a capable model of which nothing is known.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from bm.chat.request import Level
+
+ThinkingForm = Literal["none", "budget", "adaptive", "level", "effort"]
+"""How thinking is asked for: Anthropic's or Gemini 2.5's token budget, Claude's adaptive thinking with an effort,
+Gemini 3's level, an OpenAI-compatible `reasoning_effort`."""
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """How an OpenAI-compatible service differs from OpenAI.
+
+    `refuses` names request members it answers with 400. `thinking` says how it is told to think: OpenAI's
+    `reasoning_effort`, Groq's with `reasoning_format`, Together's `reasoning` object. `history_thinking` is the
+    assistant member that carries earlier thinking back; empty means it is dropped. `plain_content` services take
+    message content only as a string where it is text alone.
+    """
+
+    name: str = "openai"
+    max_tokens_field: str = "max_completion_tokens"
+    refuses: frozenset[str] = frozenset()
+    thinking: Literal["effort", "groq", "together", "none"] = "effort"
+    history_thinking: str = ""
+    plain_content: bool = False
+    developer_role: bool = True
+    stream_usage: bool = True
+    max_stop: int = 4
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model takes.
+
+    `family` is the set of models that accept one another's signatures. `levels` are the thinking levels it knows,
+    rising; `budget` the least and the most thinking tokens; `thinking_off` how thinking is turned off: by omission, by
+    saying so, or never. `context` and `max_output` are in tokens, 0 when unknown.
+    """
+
+    family: str = ""
+    thinking: ThinkingForm = "none"
+    levels: tuple[Level, ...] = ()
+    budget: tuple[int, int] = (0, 0)
+    thinking_off: Literal["omit", "say", "never"] = "omit"
+    sampling: bool = True
+    temperature_or_top_p: bool = False
+    penalties: bool = True
+    forced_tools: Literal["always", "without_thinking", "without_budget", "never"] = "always"
+    system_turns: bool = False
+    prefill: bool = True
+    call_ids: bool = True
+    signatures_required: bool = False
+    json_schema: bool = True
+    media_in_results: bool = True
+    structured_output: Literal["schema", "json", "none"] = "schema"
+    structured_with_tools: bool = True
+    search_with_tools: bool = True
+    images: bool = True
+    documents: bool = True
+    audio: bool = False
+    video: bool = False
+    image_urls: bool = True
+    max_stop: int = 0
+    max_output: int = 0
+    context: int = 0
+    dialect: Dialect = Dialect()

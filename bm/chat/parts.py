@@ -1,0 +1,105 @@
+"""What a turn is made of, in order."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from bm.chat.signature import Signature
+
+Json = dict[str, Any]
+"""A JSON object as decoded: its member values are whatever the wire held."""
+
+MediaKind = Literal["image", "document", "audio", "video"]
+ToolKind = Literal["function", "custom"]
+
+
+class CacheMark(msgspec.Struct, frozen=True):
+    """The client asked that the prompt be cached up to here. `ttl` is `5m`, `1h` or empty for the default."""
+
+    ttl: str = ""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Plain text. `citations` are the vendor's own objects, kept for a client of the same protocol."""
+
+    text: str
+    signature: Signature | None = None
+    cache: CacheMark | None = None
+    citations: tuple[Json, ...] = ()
+
+
+class Thinking(msgspec.Struct, frozen=True):
+    """The model's reasoning. When `redacted`, `text` is empty and the signature's value is the encrypted content."""
+
+    text: str
+    signature: Signature | None = None
+    redacted: bool = False
+
+
+class Media(msgspec.Struct, frozen=True):
+    """An image, document, sound or film: exactly one of `data` (base64), `text`, `url`, `file_id` is set.
+
+    `text` holds a plain-text document. `mime` may be empty with `url` and `file_id`. `detail` is OpenAI's image detail.
+    """
+
+    kind: MediaKind
+    mime: str = ""
+    data: str = ""
+    text: str = ""
+    url: str = ""
+    file_id: str = ""
+    name: str = ""
+    detail: str = ""
+    signature: Signature | None = None
+    cache: CacheMark | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """The model calls a tool of the client.
+
+    `raw` is the arguments' JSON text as it came, `arguments` the object it holds ({} when it is not an object).
+    For `custom` tools `raw` is the free-form input and `arguments` is {"input": raw}.
+    """
+
+    id: str
+    name: str
+    arguments: Json
+    raw: str = ""
+    kind: ToolKind = "function"
+    signature: Signature | None = None
+    cache: CacheMark | None = None
+
+
+class ToolResult(msgspec.Struct, frozen=True):
+    """The client's answer to a `ToolCall`. `name` is the tool's, when the protocol gave it."""
+
+    call_id: str
+    parts: tuple[Text | Media | Opaque, ...] = ()
+    is_error: bool = False
+    name: str = ""
+    kind: ToolKind = "function"
+    cache: CacheMark | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The model declined, in its own words."""
+
+    text: str
+
+
+class Opaque(msgspec.Struct, frozen=True):
+    """Something only its vendor's protocol knows: server-tool calls and their results, unknown block types.
+
+    An encoder of the same `protocol` writes `raw` again; any other uses `summary` as text when it is not empty and
+    otherwise reports a loss named `kind`.
+    """
+
+    protocol: str
+    kind: str
+    raw: Json
+    summary: str = ""
+
+
+Part = Text | Thinking | Media | ToolCall | ToolResult | Refusal | Opaque

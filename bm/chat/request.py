@@ -1,0 +1,133 @@
+"""A request for an answer, in canonical form."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from bm.chat.parts import CacheMark, Json, Part, Text, ToolKind
+from bm.names import ProtocolName
+
+Role = Literal["user", "assistant", "system"]
+Level = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max", "auto"]
+LEVELS: tuple[Level, ...] = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
+"""Levels in rising order; `auto` leaves the choice to the model."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One message. Tool results stand in user turns. `system` turns are instructions in mid-conversation."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool of the client.
+
+    `schema` is the arguments' JSON Schema as the client wrote it, None when it gave none. `extra` holds the further
+    members of the definition for an encoder of the same `protocol` (`defer_loading`, `eager_input_streaming`).
+    """
+
+    name: str
+    description: str = ""
+    schema: Json | None = None
+    strict: bool | None = None
+    kind: ToolKind = "function"
+    cache: CacheMark | None = None
+    protocol: str = ""
+    extra: Json = {}
+
+
+class HostedTool(msgspec.Struct, frozen=True):
+    """A tool that the vendor runs: `web_search`, `web_fetch`, `code_execution`, or another name of the vendor's.
+
+    `raw` is the definition in `protocol`, for an encoder of the same protocol.
+    """
+
+    kind: str
+    protocol: str
+    raw: Json
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """`required`: the model must call a tool, one of `names` if there are any.
+
+    `parallel` False allows one call at most; None is unsaid.
+    """
+
+    mode: Literal["auto", "required", "none"] = "auto"
+    names: tuple[str, ...] = ()
+    parallel: bool | None = None
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """None means unsaid."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """How much to think. `budget` is in tokens; `level` None and `budget` None mean unsaid.
+
+    `visible` says whether the client wants to see the thinking: None is unsaid.
+    """
+
+    level: Level | None = None
+    budget: int | None = None
+    visible: bool | None = None
+
+
+class OutputFormat(msgspec.Struct, frozen=True):
+    """`json` is any JSON object, `schema` JSON that fits `schema`."""
+
+    kind: Literal["text", "json", "schema"] = "text"
+    schema: Json | None = None
+    name: str = ""
+    description: str = ""
+    strict: bool | None = None
+
+
+class Extra(msgspec.Struct, frozen=True):
+    """A member of the request that the canonical form does not know; its own protocol writes it again."""
+
+    protocol: ProtocolName
+    field: str
+    value: Any
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Something of the request that a target cannot take: the field in the client's words, and why."""
+
+    field: str
+    reason: str
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asked for. `choices` is OpenAI's `n`; `cache_key` names the conversation, `user` its owner."""
+
+    protocol: ProtocolName
+    model: str
+    turns: tuple[Turn, ...]
+    system: tuple[Text, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    hosted_tools: tuple[HostedTool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    sampling: Sampling = Sampling()
+    reasoning: Reasoning = Reasoning()
+    output: OutputFormat = OutputFormat()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    choices: int = 1
+    stream: bool = False
+    stream_usage: bool = False
+    user: str = ""
+    cache_key: str = ""
+    extras: tuple[Extra, ...] = ()

@@ -1,0 +1,58 @@
+"""Opaque tokens by which a vendor recognises its own earlier thinking, and how they travel through other protocols."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+
+_MARK = b"bm1\x1f"
+_MARK_BASE64 = base64.b64encode(_MARK)[:5].decode()
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """A vendor's token. `vendor` is `anthropic`, `gemini` or `openai`; `family` narrows it to the models that take it.
+
+    `value` is the text as the vendor wrote it. Compare Gemini's by `same`, since its SDK changes their alphabet.
+    """
+
+    vendor: str
+    value: str
+    family: str = ""
+
+    def same(self, other: Signature) -> bool:
+        """Whether both carry the same bytes, in whichever base64 alphabet they are spelled."""
+        return self.vendor == other.vendor and _alphabet(self.value) == _alphabet(other.value)
+
+
+def _alphabet(value: str) -> str:
+    return value.translate({0x2D: "+", 0x5F: "/"}).rstrip("=")
+
+
+def wrap(signature: Signature, about: str = "") -> str:
+    """Spell a signature so that it can stand in another vendor's signature field.
+
+    `about` says what it belongs to, such as `next` (the part after this thinking block) or `self`. The result is
+    standard base64, since google-genai fails on anything else.
+    """
+    fields = (signature.vendor, signature.family, about, signature.value)
+    return base64.b64encode(_MARK + "\x1f".join(fields).encode()).decode()
+
+
+def unwrap(text: str) -> tuple[Signature, str] | None:
+    """Return the signature and its `about` from what `wrap` wrote, in either base64 alphabet; None for all else."""
+    if not text.startswith(_MARK_BASE64):
+        return None
+    spelled = _alphabet(text)
+    try:
+        raw = base64.b64decode(spelled + "=" * (-len(spelled) % 4), validate=True)
+        vendor, family, about, value = raw.removeprefix(_MARK).decode().split("\x1f", 3)
+    except (binascii.Error, ValueError):
+        return None
+    return Signature(vendor=vendor, value=value, family=family), about
+
+
+def may_hold_wrapped(body: bytes) -> bool:
+    """Whether `body` can hold a wrapped signature at all: a cheap look before it is parsed."""
+    return _MARK_BASE64.encode() in body

@@ -1,0 +1,1 @@
+"""Codecs: one folder a wire protocol, each pure, each between its wire and the canonical form."""

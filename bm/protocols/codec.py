@@ -1,0 +1,89 @@
+"""What every codec offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from bm import sse
+from bm.chat.capabilities import Capabilities
+from bm.chat.events import Event
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Loss
+from bm.errors import Failure
+
+
+class Mint(msgspec.Struct, frozen=True):
+    """What a codec needs from outside to make up identities: the time and a source of unique ids.
+
+    `new_id(prefix)` returns the prefix and at least 16 random characters of `[0-9A-Za-z]`. `now` is in Unix seconds.
+    """
+
+    new_id: Callable[[str], str]
+    now: int = 0
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A request on the wire: the body, what it could not hold, and headers that belong to this body."""
+
+    body: Json
+    losses: tuple[Loss, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class StreamDecoder(Protocol):
+    """Turns an upstream's stream into events. One decoder a stream."""
+
+    def feed(self, event: sse.Event) -> Sequence[Event]:
+        """Return what one server-sent event tells. Unknown events tell nothing; garbage is a `Failed`."""
+
+    def close(self) -> Sequence[Event]:
+        """The stream has ended: close what is open. Without a proper end this yields a `Failed` of kind `truncated`."""
+
+
+class StreamEncoder(Protocol):
+    """Turns events into a client's stream. One encoder a stream."""
+
+    def feed(self, event: Event) -> bytes:
+        """Return the bytes to send for one event; `End` yields the protocol's end, `Failed` its in-stream error."""
+
+    def keepalive(self) -> bytes:
+        """Bytes that keep an idle client waiting and mean nothing."""
+
+
+class Codec(Protocol):
+    """Between one wire protocol and the canonical form. Codecs hold no state and never change their arguments."""
+
+    def decode_request(self, body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
+        """Read a client's request. `model` and `stream` are given where the protocol has them in the path.
+
+        Raises:
+            RequestError: the body is not a request of this protocol; the failure's `param` names the place.
+        """
+
+    def encode_request(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+        """Write the request for `model` upstream.
+
+        Raises:
+            RequestError: the target can not serve the request without changing its meaning.
+        """
+
+    def stream_decoder(self, mint: Mint) -> StreamDecoder:
+        """A decoder for an upstream's stream."""
+
+    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> StreamEncoder:
+        """An encoder for the stream of the client that sent `request`; `model` is the name the answer shows."""
+
+    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+        """Read an upstream's whole answer as events, ending in End or Failed."""
+
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+        """Write a whole answer for the client. The events end in End."""
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Read an upstream's error answer. `headers` have lower-case names. Never raises: garbage is a failure too."""
+
+    def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
+        """The status and body by which this protocol tells a client of `failure`."""
