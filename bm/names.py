@@ -1,14 +1,14 @@
-"""The closed sets of names that every layer shares: dispatch modes and wire protocols."""
+"""The words that several rooms share: protocols and dispatch modes."""
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
-
-Mode = Literal["off", "exclusive", "pooled", "fallback"]
-"""How a provider takes part in dispatch; `docs/dispatch.md` gives the plan each one makes."""
+from typing import Literal, get_args
 
 ProtocolName = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
-"""A wire format, spoken by a client or by an upstream."""
+"""A wire format, on either side of bm."""
 
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-PROTOCOLS: Final[tuple[ProtocolName, ...]] = get_args(ProtocolName)
+Mode = Literal["off", "exclusive", "pooled", "fallback"]
+"""How a provider takes part in dispatch."""
+
+PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+MODES: tuple[Mode, ...] = get_args(Mode)
