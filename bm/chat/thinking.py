@@ -1,0 +1,69 @@
+"""Between token budgets and levels of thinking, which no two vendors count alike."""
+
+from __future__ import annotations
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.request import LEVELS, Level
+
+_LEVEL_UP_TO: tuple[tuple[int, Level], ...] = (
+    (0, "off"),
+    (512, "minimal"),
+    (1024, "low"),
+    (8192, "medium"),
+    (24576, "high"),
+)
+
+_GEMINI_BUDGET: dict[Level, int] = {
+    "off": 0,
+    "minimal": 512,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24576,
+    "xhigh": 32768,
+    "max": 32768,
+}
+_CLAUDE_BUDGET: dict[Level, int] = {
+    "off": 0,
+    "minimal": 1024,
+    "low": 2048,
+    "medium": 10000,
+    "high": 16384,
+    "xhigh": 32768,
+    "max": 32768,
+}
+
+
+def level_of_budget(budget: int) -> Level:
+    """The level that a number of thinking tokens amounts to; a negative one (Gemini's -1) leaves it to the model."""
+    if budget < 0:
+        return "auto"
+    for most, level in _LEVEL_UP_TO:
+        if budget <= most:
+            return level
+    return "xhigh"
+
+
+def budget_of_level(level: Level, capabilities: Capabilities) -> int:
+    """The thinking tokens that stand for a level, within what the model takes; -1 for `auto`."""
+    if level == "auto":
+        return -1
+    claude = capabilities.family.startswith("claude")
+    return clamp_budget((_CLAUDE_BUDGET if claude else _GEMINI_BUDGET)[level], capabilities)
+
+
+def clamp_budget(budget: int, capabilities: Capabilities) -> int:
+    """The budget nearest to `budget` that the model takes. 0 stays 0 where thinking can be turned off."""
+    least, most = capabilities.budget
+    if budget <= 0 and capabilities.thinking_off != "never":
+        return 0
+    if not most:
+        return max(budget, least)
+    return min(max(budget, least), most)
+
+
+def fit_level(level: Level, levels: tuple[Level, ...]) -> Level | None:
+    """The level in `levels` nearest to `level`, the lower of two; None when `levels` is empty or `level` is `auto`."""
+    if level == "auto" or not levels:
+        return None
+    wanted = LEVELS.index(level)
+    return min(levels, key=lambda known: (abs(LEVELS.index(known) - wanted), LEVELS.index(known)))

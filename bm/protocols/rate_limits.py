@@ -1,0 +1,58 @@
+"""How long to wait, from wherever a service says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_AMOUNT = r"(?:\d+(?:\.\d+)?\s?(?:ms|seconds?|minutes?|hours?|[dhms])(?![a-z])\s?)+"
+_IN_TEXT = re.compile(rf"(?:retry|try again|reset|wait)[^.\d]{{0,40}}?({_AMOUNT})", re.I)
+_WORDS = ((r"\s?seconds?", "s"), (r"\s?minutes?", "m"), (r"\s?hours?", "h"), (r"\s+", ""))
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds in `20.04s`, `1h2m3s`, `250ms` or a bare number of seconds; None for anything else."""
+    text = text.strip()
+    if _DURATION.fullmatch(text):
+        return sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(text))
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def delay(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by `retry-after-ms` or `retry-after`, which may be a date (counted from the `date` header)."""
+    milliseconds = parse_duration(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after", "")
+    seconds = parse_duration(text)
+    if seconds is not None or not text:
+        return seconds
+    try:
+        until = parsedate_to_datetime(text)
+        return max(0.0, (until - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def delay_in_text(message: str) -> float | None:
+    """Seconds to wait by a sentence such as `Please retry in 20.04466179s.` or `try again in 2m59.56s`."""
+    found = _IN_TEXT.search(message)
+    if found is None:
+        return None
+    text = found.group(1).strip()
+    for pattern, unit in _WORDS:
+        text = re.sub(pattern, unit, text)
+    return parse_duration(text)
+
+
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """What `x-should-retry` says; the official SDKs obey it before they look at the status."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))

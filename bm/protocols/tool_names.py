@@ -1,0 +1,92 @@
+"""Tool names that an upstream takes, and the way back to the client's."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from bm.chat.events import Event, PartStart, PartWhole
+from bm.chat.parts import Part, ToolCall, ToolResult
+from bm.chat.request import ChatRequest, Turn
+from bm.names import ProtocolName
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a protocol allows in a name: a pattern for the whole, one for the characters to replace, the length."""
+
+    legal: re.Pattern[str]
+    illegal: re.Pattern[str]
+    length: int
+
+
+_WORD = Rule(re.compile(r"[a-zA-Z0-9_-]{1,64}"), re.compile(r"[^a-zA-Z0-9_-]"), 64)
+RULES: dict[ProtocolName, Rule] = {
+    "anthropic": Rule(re.compile(r"[a-zA-Z0-9_-]{1,128}"), _WORD.illegal, 128),
+    "openai-chat": _WORD,
+    "openai-responses": _WORD,
+    "gemini": Rule(re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}"), re.compile(r"[^a-zA-Z0-9_.-]"), 64),
+}
+"""Gemini takes 128 characters on its newer models; 64 is safe on all."""
+
+
+def sanitise(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatRequest, dict[str, str]]:
+    """Give every tool a name that `protocol` takes, in definitions, choice and history alike.
+
+    Returns the request and the map from the new names back to the client's; the map is empty when all were legal.
+    """
+    rule = RULES[protocol]
+    names = _all_names(request)
+    if all(rule.legal.fullmatch(name) for name in names):
+        return request, {}
+    forward: dict[str, str] = {}
+    taken = {name for name in names if rule.legal.fullmatch(name)}
+    for name in names:
+        if name not in taken and name not in forward:
+            forward[name] = _legal_name(name, rule, taken | set(forward.values()))
+    choice = request.tool_choice
+    renamed = msgspec.structs.replace(
+        request,
+        tools=tuple(msgspec.structs.replace(t, name=forward.get(t.name, t.name)) for t in request.tools),
+        tool_choice=msgspec.structs.replace(choice, names=tuple(forward.get(n, n) for n in choice.names)),
+        turns=tuple(Turn(turn.role, tuple(_renamed(part, forward) for part in turn.parts)) for turn in request.turns),
+    )
+    return renamed, {new: old for old, new in forward.items()}
+
+
+def restore(event: Event, reverse: Mapping[str, str]) -> Event:
+    """The event with the client's own tool name."""
+    match event:
+        case PartStart(name=name) if name in reverse:
+            return msgspec.structs.replace(event, name=reverse[name])
+        case PartWhole(part=ToolCall(name=name) as part) if name in reverse:
+            return msgspec.structs.replace(event, part=msgspec.structs.replace(part, name=reverse[name]))
+        case _:
+            return event
+
+
+def _all_names(request: ChatRequest) -> Iterable[str]:
+    names = [tool.name for tool in request.tools]
+    names += request.tool_choice.names
+    for turn in request.turns:
+        names += [part.name for part in turn.parts if isinstance(part, ToolCall | ToolResult) and part.name]
+    return dict.fromkeys(names)
+
+
+def _legal_name(name: str, rule: Rule, taken: set[str]) -> str:
+    """Replace what is illegal; where that is too long or taken, end in a digest of the whole name."""
+    base = rule.illegal.sub("_", name) or "_"
+    if not rule.legal.fullmatch(base[:1]):
+        base = f"_{base}"
+    if len(base) <= rule.length and base not in taken:
+        return base
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{base[: rule.length - 9]}_{digest}"
+
+
+def _renamed(part: Part, forward: Mapping[str, str]) -> Part:
+    if isinstance(part, ToolCall | ToolResult) and part.name in forward:
+        return msgspec.structs.replace(part, name=forward[part.name])
+    return part
