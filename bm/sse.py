@@ -47,11 +47,13 @@ class Parser:
                 chunk = chunk[1:]
         scanned = len(self._buffer)
         self._buffer += chunk
-        if len(self._buffer) + self._size > MAX_EVENT_BYTES:
+        events = self._drain(scanned) if b"\n" in chunk or b"\r" in chunk else []
+        self._admit(len(self._buffer))
+        return events
+
+    def _admit(self, line: int) -> None:
+        if self._size + line > MAX_EVENT_BYTES:
             raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
-        if b"\n" not in chunk and b"\r" not in chunk:
-            return []
-        return self._drain(scanned)
 
     def _drain(self, scanned: int) -> list[Event]:
         data = bytes(self._buffer)
@@ -82,6 +84,7 @@ class Parser:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
             return self._dispatch()
+        self._admit(len(line))
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
