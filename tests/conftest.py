@@ -11,8 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from tests.support.loopback import refuse_network
+
+settings.register_profile("bm", deadline=None)
+settings.load_profile("bm")
 
 MARK = "PYTEST_PROCESS_MARK"
 """Set in the environment of everything a test starts, so that a daemon which left its parent is still found."""
