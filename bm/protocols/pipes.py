@@ -1,0 +1,194 @@
+"""An answer on its way from the upstream's bytes to the client's: passed through, or translated.
+
+Both kinds watch the same canonical events, so what bm knows of an answer (its usage, its end, an error in its midst)
+does not depend on the lane. Output always ends at an event boundary: a keep-alive or an error may follow at any time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from bm import sse
+from bm.chat.events import CONTENT, End, Event, Failed, Finish, PartSignature, PartStart, Start, Usage, UsageUpdate
+from bm.chat.signature import Signature
+from bm.errors import Failure
+from bm.protocols.codec import StreamDecoder, StreamEncoder
+from bm.protocols.tool_names import restore
+
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_MODEL = re.compile(rb'("model(?:Version)?"\s*:\s*)"[^"\\]*"')
+
+
+class EventParser(Protocol):
+    """Cuts an upstream's bytes into events: `bm.sse.Parser`, or Gemini's JSON array."""
+
+    def feed(self, chunk: bytes) -> list[sse.Event]:
+        """Return the events that `chunk` completes."""
+
+    def close(self) -> list[sse.Event]:
+        """Return what the end of the stream completes."""
+
+
+class Watch:
+    """What the events have told so far.
+
+    `begun` turns true with the first content: from then on nothing can be taken back. `signatures` maps tool-call ids
+    to their vendor's signatures.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.complete = False
+        self.failure: Failure | None = None
+        self.usage: Usage | None = None
+        self.finish: Finish | None = None
+        self.model = ""
+        self.events = 0
+        self.signatures: dict[str, Signature] = {}
+        self._calls: dict[int, str] = {}
+
+    def see(self, event: Event) -> None:
+        """Take one event."""
+        self.events += 1
+        if not self.begun and isinstance(event, CONTENT):
+            self.begun = True
+        match event:
+            case UsageUpdate():
+                self.usage = event.usage
+            case Finish():
+                self.finish = event
+            case Start():
+                self.model = event.model
+            case PartStart(kind="tool_call"):
+                self._calls[event.index] = event.id
+                if event.signature is not None:
+                    self.signatures[event.id] = event.signature
+            case PartSignature() if event.index in self._calls:
+                self.signatures[self._calls[event.index]] = event.signature
+            case End():
+                self.complete = True
+            case Failed():
+                self.failure = event.failure
+            case _:
+                pass
+
+
+class ResponsePipe(Protocol):
+    """Bytes of the upstream in, bytes for the client out."""
+
+    watch: Watch
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take what the upstream sent; return what can go to the client."""
+
+    def close(self) -> bytes:
+        """The upstream has ended its stream; return the rest, or the client's in-stream error if it was cut."""
+
+    def abort(self, failure: Failure) -> bytes:
+        """The stream cannot go on; return the client's in-stream error."""
+
+    def keepalive(self) -> bytes:
+        """Bytes that keep the client waiting and mean nothing."""
+
+
+class PassThrough:
+    """The upstream speaks the client's protocol: whole events go on as they came, and a tap reads along.
+
+    `encoder` only writes keep-alives and the error at a broken end. `model` replaces the model name in each event when
+    the client insists on the one it asked for. `framed` is false for a JSON array, where nothing can be put between
+    the bytes: its error is the missing end.
+    """
+
+    def __init__(
+        self,
+        parser: EventParser,
+        decoder: StreamDecoder,
+        encoder: StreamEncoder,
+        *,
+        model: str = "",
+        framed: bool = True,
+    ) -> None:
+        self.watch = Watch()
+        self._framed = framed
+        self._parser, self._decoder, self._encoder = parser, decoder, encoder
+        self._model = b'\\1"' + model.encode().replace(b"\\", rb"\\") + b'"' if model else b""
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        self._see(self._parser.feed(chunk))
+        if not self._framed:
+            return chunk
+        held = self._held + chunk if self._held else chunk
+        end = _boundary(held)
+        self._held = held[end:]
+        return self._renamed(held[:end])
+
+    def _see(self, parsed: Iterable[sse.Event]) -> None:
+        for item in parsed:
+            for event in self._decoder.feed(item):
+                self.watch.see(event)
+
+    def _renamed(self, data: bytes) -> bytes:
+        if not self._model:
+            return data
+        return b"\n".join(_MODEL.sub(self._model, line, count=1) for line in data.split(b"\n"))
+
+    def close(self) -> bytes:
+        self._see(self._parser.close())
+        failed_before = self.watch.failure is not None
+        for event in self._decoder.close():
+            self.watch.see(event)
+        rest, self._held = self._held, b""
+        if self.watch.failure is not None and not failed_before:
+            return self._error(self.watch.failure)
+        return self._renamed(rest)
+
+    def abort(self, failure: Failure) -> bytes:
+        self._held = b""
+        self.watch.failure = failure
+        return self._error(failure)
+
+    def _error(self, failure: Failure) -> bytes:
+        return self._encoder.feed(Failed(failure)) if self._framed else b""
+
+    def keepalive(self) -> bytes:
+        return self._encoder.keepalive() if self._framed else b""
+
+
+def _boundary(data: bytes) -> int:
+    """Where the last whole event ends; 0 when none does."""
+    return max((at + len(mark) for mark in _BLANK_LINES if (at := data.rfind(mark)) >= 0), default=0)
+
+
+class Translated:
+    """The upstream speaks another protocol: events are decoded and encoded. `names` maps tool names back."""
+
+    def __init__(
+        self, parser: EventParser, decoder: StreamDecoder, encoder: StreamEncoder, *, names: Mapping[str, str]
+    ) -> None:
+        self.watch = Watch()
+        self._parser, self._decoder, self._encoder, self._names = parser, decoder, encoder, names
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join([self._through(self._decoder.feed(item)) for item in self._parser.feed(chunk)])
+
+    def close(self) -> bytes:
+        rest = [self._through(self._decoder.feed(item)) for item in self._parser.close()]
+        rest.append(self._through(self._decoder.close()))
+        return b"".join(rest)
+
+    def _through(self, events: Iterable[Event]) -> bytes:
+        written = []
+        for event in events:
+            self.watch.see(event)
+            written.append(self._encoder.feed(restore(event, self._names) if self._names else event))
+        return b"".join(written)
+
+    def abort(self, failure: Failure) -> bytes:
+        self.watch.failure = failure
+        return self._encoder.feed(Failed(failure))
+
+    def keepalive(self) -> bytes:
+        return self._encoder.keepalive()

@@ -1,0 +1,201 @@
+"""The HTTP client of the data path: aiohttp, behind the little that the rest of bm needs.
+
+aiohttp because it costs a third of httpx's CPU per request and keeps its connections apart per proxy. No total time
+limit, since it would cut long streams; no redirects, since they would carry a key elsewhere; no cookies, since those of
+one account must not reach another; no limit on connections, since the default of 100 queues the 101st stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from bm.config.schema import Timeouts, UpstreamProxy
+from bm.errors import ConfigError, Failure
+from bm.upstream.headers import Headers
+from bm.upstream.proxy import proxy_url
+
+MAX_HEADER_BYTES = 64 * 1024
+
+
+class UpstreamError(Exception):
+    """The upstream could not be reached, or its answer broke off; carries the failure as a value."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """What goes on the wire. `provider` names the section of the configuration, for messages."""
+
+    provider: str
+    method: str
+    url: str
+    headers: Headers
+    body: bytes = b""
+
+
+class UpstreamResponse:
+    """An answer whose head has arrived. Close it in the end, whatever happened."""
+
+    def __init__(self, response: aiohttp.ClientResponse, provider: str) -> None:
+        self._response = response
+        self._provider = provider
+        self.status = response.status
+        self.headers: Headers = [(name.lower(), value) for name, value in response.headers.items()]
+
+    def header(self, name: str) -> str:
+        """The first value of a header, empty when absent."""
+        return self._response.headers.get(name, "")
+
+    async def read_some(self) -> bytes:
+        """The next bytes as they arrive; empty at the end.
+
+        Raises:
+            UpstreamError: the connection broke.
+        """
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(_broken(error, self._provider)) from error
+
+    async def read(self, limit: int) -> bytes:
+        """The whole rest of the body.
+
+        Raises:
+            UpstreamError: the connection broke, or the body is longer than `limit` bytes.
+        """
+        pieces, size = [], 0
+        while piece := await self.read_some():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                message = f"{self._provider} sent more than {limit} bytes"
+                raise UpstreamError(Failure(kind="malformed", message=message))
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Keep the connection for the next request when the answer was read to its end, else cut it at once."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class UpstreamClient:
+    """Opens requests. One for the whole daemon; connections are kept per provider address and proxy."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
+
+    async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
+        """Send a request and return when the head of its answer has arrived.
+
+        Raises:
+            UpstreamError: it could not be reached, or its head did not come within `timeouts.first_byte`.
+        """
+        through = proxy_url(request.url, proxy)
+        session = self._session(through, proxy.ca_bundle)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect or None, sock_read=None)
+        try:
+            async with asyncio.timeout(timeouts.first_byte or None):
+                response = await session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers=request.headers,
+                    data=request.body or None,
+                    proxy=through if through.startswith("http") else None,
+                    timeout=timeout,
+                    allow_redirects=False,
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            message = f"{request.provider} did not accept a connection within {timeouts.connect:g} s"
+            raise UpstreamError(Failure(kind="timeout", message=message, code="connect")) from error
+        except TimeoutError as error:
+            message = f"{request.provider} sent no answer within {timeouts.first_byte:g} s"
+            raise UpstreamError(Failure(kind="timeout", message=message, code="first_byte")) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise UpstreamError(_broken(error, request.provider)) from error
+        return UpstreamResponse(response, request.provider)
+
+    def _session(self, through: str, ca_bundle: str) -> aiohttp.ClientSession:
+        socks = through if through.startswith("socks") else ""
+        key = (socks, ca_bundle)
+        if key not in self._sessions:
+            self._sessions[key] = aiohttp.ClientSession(
+                connector=_connector(socks, tls_context(ca_bundle)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
+                read_bufsize=256 * 1024,
+            )
+        return self._sessions[key]
+
+    async def drop_connections(self) -> None:
+        """Close every connection, idle or not: after a sleep or a change of network they are dead."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection. The client may be used again."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+
+def tls_context(ca_bundle: str) -> ssl.SSLContext:
+    """The system's trust, and the bundle's beside it.
+
+    Raises:
+        ConfigError: the bundle cannot be read.
+    """
+    context = ssl.create_default_context()
+    if ca_bundle:
+        path = Path(ca_bundle).expanduser()
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"cannot read {path}: {error}", key="upstream_proxy.ca_bundle") from error
+    return context
+
+
+def _connector(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+    if not socks:
+        return aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=context)
+    from aiohttp_socks import ProxyConnector
+
+    # python-socks knows no `socks5h`; its socks5 resolves names at the proxy when told so.
+    remote_dns = socks.startswith("socks5h://")
+    url = socks.replace("socks5h://", "socks5://", 1)
+    connector: aiohttp.TCPConnector = ProxyConnector.from_url(
+        url, rdns=remote_dns or None, limit=0, keepalive_timeout=60, ssl=context
+    )
+    return connector
+
+
+def _broken(error: Exception, provider: str) -> Failure:
+    """The failure for a connection that could not be made or did not last. aiohttp's texts hold no keys."""
+    match error:
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return Failure(
+                kind="connection", message=f"the proxy on the way to {provider} refused: {error}", code="proxy"
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return Failure(kind="connection", message=f"the name of {provider} cannot be resolved: {error}", code="dns")
+        case aiohttp.ClientSSLError():
+            return Failure(kind="connection", message=f"no trusted connection to {provider}: {error}", code="tls")
+        case aiohttp.ClientConnectorError():
+            return Failure(kind="connection", message=f"{provider} cannot be reached: {error}", code="connect")
+        case aiohttp.ClientPayloadError():
+            return Failure(kind="truncated", message=f"{provider} broke off its answer")
+        case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientOSError():
+            return Failure(kind="connection", message=f"{provider} closed the connection", code="reset")
+        case _:
+            text = str(error) or type(error).__name__
+            return Failure(kind="connection", message=f"the exchange with {provider} failed: {text}")

@@ -1,0 +1,64 @@
+"""Which headers cross bm, in either direction. Lists as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""RFC 9110, section 7.6.1."""
+
+CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "set-cookie"})
+
+_BODY = frozenset({"host", "content-length", "content-encoding", "accept-encoding", "expect"})
+"""They describe one connection's bytes; bm asks for unencoded answers, which it can read along."""
+
+_ABOUT_THE_CLIENT = frozenset({"origin", "referer", "forwarded", "via", "x-real-ip"})
+_ABOUT_THE_CLIENT_PREFIXES = ("x-bm-", "x-forwarded-", "sec-", "cf-")
+
+_TO_CLIENT = frozenset(
+    {
+        "content-type",
+        "request-id",
+        "x-request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "x-gemini-service-tier",
+    }
+)
+_TO_CLIENT_PREFIXES = ("anthropic-", "x-ratelimit-", "x-tokenlimit-", "openai-", "ratelimit-")
+
+Headers = list[tuple[str, str]]
+"""Header fields in order, names in lower case."""
+
+
+def to_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The client's headers that an upstream of the client's own protocol gets.
+
+    An open list: a beta's header must travel with the beta's body (Claude Code's gateway contract). Credentials,
+    cookies, what belongs to one connection, what tells of the client's network and bm's own stay behind.
+    """
+    return [(name, value) for name, value in headers if _goes_up(name)]
+
+
+def _goes_up(name: str) -> bool:
+    if name in HOP_BY_HOP or name in CREDENTIALS or name in _BODY or name in _ABOUT_THE_CLIENT:
+        return False
+    return not name.startswith(_ABOUT_THE_CLIENT_PREFIXES)
+
+
+def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The upstream's headers that a client gets: ids, delays and rate limits."""
+    return [(name, value) for name, value in headers if name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)]
