@@ -22,7 +22,7 @@ MARK = "PYTEST_PROCESS_MARK"
 """Set in the environment of everything a test starts, so that a daemon which left its parent is still found."""
 
 FOREIGN = re.compile(
-    r"BM_(?!SHARED$).*|.*_(API_KEY|BASE_URL|AUTH_TOKEN|DISPATCH_MODE|ENABLED)"
+    r"BM_.*|.*_(API_KEY|BASE_URL|AUTH_TOKEN|DISPATCH_MODE|ENABLED)"
     r"|GOOGLE_(APPLICATION_CREDENTIALS|CLOUD_\w+)|(HTTPS?|ALL|NO|FTP)_PROXY|SSL_CERT_(FILE|DIR)",
     re.IGNORECASE,
 )
