@@ -1,0 +1,49 @@
+"""Which addresses are this machine, and which URLs lead back to bm itself."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from bm.config.schema import Server
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`, a name or an address without port.
+
+    Names are not resolved: only `localhost` and names under it count.
+    """
+    address = _address(host)
+    if address is None:
+        name = host.lower().rstrip(".")
+        return name == "localhost" or name.endswith(".localhost")
+    return address.is_loopback
+
+
+def points_at(url: str, server: Server) -> bool:
+    """Whether a request to `url` would arrive at `server`; a port of 0 is not known yet and never matches."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    if not host or port != server.port:
+        return False
+    return is_loopback(host) or _is_unspecified(host) or host == server.host.lower().strip("[]")
+
+
+def _is_unspecified(host: str) -> bool:
+    address = _address(host)
+    return address is not None and address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,211 @@
+"""Change single settings in the person's file: comments, order and everything else stay as they are.
+
+An edit happens under a lock, is checked by the same code that loads the file, and takes effect by one atomic
+replacement. When anything is wrong the file is not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
+
+from bm.config.atomic import write_private
+from bm.config.filelock import locked
+from bm.config.keys import Key, dotted, split
+from bm.config.kinds import read
+from bm.config.lines import table_ends
+from bm.config.load import InvalidConfig, parse, read_text
+from bm.config.paths import make_private_folder
+from bm.config.shape import Table, checked, kind_of
+from bm.errors import ConfigError
+
+Value: TypeAlias = str | int | float | bool | list[str] | dict[str, str]
+
+
+def set_value(path: Path, key: str, value: Value, *, known: Collection[str]) -> None:
+    """Give the setting `key` (dotted) a value; the file and its tables are made when absent.
+
+    Raises:
+        InvalidConfig: with this value the file would be invalid.
+        ConfigError: the file is invalid already, or cannot be read or edited.
+        LockTimeout: another process keeps the file locked.
+        OSError: it cannot be written.
+    """
+    set_values(path, {key: value}, known=known)
+
+
+def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:
+    """`set_value` for several settings that are only valid together, such as a new provider's."""
+
+    def change(text: str) -> str:
+        for key, value in values.items():
+            text = _put(text, split(key), value)
+        return text
+
+    _edit(path, change, known)
+
+
+def unset(path: Path, key: str, *, known: Collection[str]) -> bool:
+    """Remove a setting or a whole table, so that its default holds again; False when the file does not have it.
+
+    Raises:
+        As `set_value`.
+    """
+    return _edit(path, lambda text: _drop(text, split(key)), known)
+
+
+def from_text(key: str, text: str) -> Value:
+    """The value that `text`, as typed on a command line, means for the setting `key`.
+
+    Raises:
+        InvalidConfig: there is no such setting, or the text does not fit it.
+    """
+    parts = split(key)
+    kind = kind_of(parts)
+    value: Any = text if kind is None else read(text, kind)
+    nested: Table = {parts[-1]: value}
+    for part in reversed(parts[:-1]):
+        nested = {part: nested}
+    if problems := checked(nested)[1]:
+        raise InvalidConfig(ConfigError(each.message, key=dotted(each.key), hint=each.hint) for each in problems)
+    return value  # type: ignore[no-any-return]
+
+
+def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> bool:
+    """Apply `change` to the file's text; whether that made a difference."""
+    target = Path(os.path.realpath(path))
+    make_private_folder(target.parent)
+    with locked(target.with_name(f".{target.name}.lock")):
+        before = read_text(target)
+        _refuse_if_invalid(before, path, known)
+        try:
+            after = _with_line_ends_of(before, change(before))
+        except (_CannotEdit, TOMLKitError):
+            cure = "edit it by hand"
+            raise ConfigError("cannot be changed without disturbing the rest", path=str(path), hint=cure) from None
+        if after == before:
+            return False
+        _refuse_bad_result(after, path, known)
+        write_private(target, after.encode(), _mode(target))
+        return True
+
+
+def _refuse_if_invalid(text: str, path: Path, known: Collection[str]) -> None:
+    try:
+        parse(text, {}, known=known, path=str(path))
+    except InvalidConfig as error:
+        message = f"was not changed, because it has errors already; mend them first:\n{error}"
+        raise ConfigError(message, path=str(path)) from None
+
+
+def _refuse_bad_result(text: str, path: Path, known: Collection[str]) -> None:
+    try:
+        parse(text, {}, known=known, path=str(path))
+    except InvalidConfig as error:
+        # Lines of a text that never reaches the disk would only mislead.
+        raise InvalidConfig(
+            ConfigError(each.message, key=each.key, hint=each.hint) for each in error.problems
+        ) from None
+
+
+class _CannotEdit(Exception):
+    """No way was found to make the change and nothing else."""
+
+
+def _put(text: str, key: Key, value: Value) -> str:
+    expected = tomllib.loads(text)
+    table = expected
+    for part in key[:-1]:
+        if not isinstance(table.get(part), dict):
+            table[part] = {}
+        table = table[part]
+    is_new = key[-1] not in table
+    table[key[-1]] = value
+    ways = (_inserted, _replaced) if is_new else (_replaced,)
+    for way in ways:
+        after = way(text, key, value)
+        if _reads_as(after, expected):
+            return after
+    raise _CannotEdit
+
+
+def _inserted(text: str, key: Key, value: Value) -> str:
+    """A line more at the end of the key's table, or at the end of the file with a header of its own.
+
+    tomlkit would put it behind the comment that announces the next table.
+    """
+    line = f"{dotted(key[-1:])} = {_item(value).as_string()}"
+    end = table_ends(text).get(key[:-1])
+    if end is None:
+        above = f"{text.rstrip()}\n\n" if text.strip() else ""
+        return f"{above}[{dotted(key[:-1])}]\n{line}\n"
+    lines = text.split("\n")
+    last = lines[end - 1]
+    indent = last[: len(last) - len(last.lstrip())]
+    return "\n".join([*lines[:end], indent + line, *lines[end:]])
+
+
+def _replaced(text: str, key: Key, value: Value) -> str:
+    document = tomlkit.parse(text)
+    table: Any = document
+    for part in key[:-1]:
+        if part not in table:
+            table[part] = tomlkit.inline_table()
+        table = table[part]
+    table[key[-1]] = _item(value)
+    return tomlkit.dumps(document)
+
+
+def _drop(text: str, key: Key) -> str:
+    expected: Any = tomllib.loads(text)
+    document: Any = tomlkit.parse(text)
+    table, shown = expected, document
+    for part in key[:-1]:
+        if not isinstance(table.get(part), dict):
+            return text
+        table, shown = table[part], shown[part]
+    if key[-1] not in table:
+        return text
+    del table[key[-1]]
+    del shown[key[-1]]
+    after = tomlkit.dumps(document)
+    if not _reads_as(after, expected):
+        raise _CannotEdit
+    return after
+
+
+def _reads_as(text: str, expected: Table) -> bool:
+    try:
+        return tomllib.loads(text) == expected
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def _with_line_ends_of(before: str, text: str) -> str:
+    if before.count("\r\n") == before.count("\n") > 0:
+        return re.sub(r"(?<!\r)\n", "\r\n", text)
+    return text
+
+
+def _item(value: Value) -> Item:
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        table.update(value)
+        return table
+    return tomlkit.item(value)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o600

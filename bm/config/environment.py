@@ -1,0 +1,203 @@
+"""Settings from environment variables: `BM_<SECTION>_<KEY>`, and the classic four of each provider.
+
+The classic ones (`<NAME>_ENABLED`, `_DISPATCH_MODE`, `_BASE_URL`, `_API_KEY`) may belong to other tools, which puts
+two bounds on them: a base URL that leads back to bm is ignored with a warning, since tools are pointed at bm in just
+this way; and a key is only used when neither the file nor a `BM_` variable names one. Keys are taken over as
+references to their variable, so that the configuration itself holds no secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from bm.config.address import points_at
+from bm.config.keys import Key, dotted
+from bm.config.kinds import Kind, read, without_none
+from bm.config.problem import Problem, nearest
+from bm.config.schema import Server
+from bm.config.secrets import is_reference
+from bm.config.shape import SCHEMA, Table, is_table, kind_of
+
+CLASSIC_PROVIDERS = ("anthropic", "groq", "together")
+"""Providers whose classic variables count even when the file does not name them."""
+
+_CLASSIC = {"ENABLED": "enabled", "DISPATCH_MODE": "mode", "BASE_URL": "base_url", "API_KEY": "api_key"}
+_CLASSIC_GEMINI = {"ENABLED": "enabled", "BASE_URL": "base_url"}
+_PREFIX = "BM_"
+
+
+class Override(msgspec.Struct, frozen=True):
+    """One setting that the environment gives."""
+
+    variable: str
+    key: Key
+    value: Any
+
+
+class Overrides(msgspec.Struct, frozen=True):
+    """What the environment says. `problems` carry the variable as their key."""
+
+    values: tuple[Override, ...]
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def named(environ: Mapping[str, str], raw: Table, known: Collection[str]) -> Overrides:
+    """The overrides that `BM_` variables make; variables that belong to no section are left alone."""
+    names = _names(raw, known)
+    values: list[Override] = []
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    for variable in sorted(name for name in environ if name.startswith(_PREFIX)):
+        rest = variable.removeprefix(_PREFIX)
+        key = _key(rest, SCHEMA, (), raw, names)
+        if key is not None:
+            values.append(_override(variable, key, environ[variable]))
+            continue
+        near = nearest(variable.lower(), [each.lower() for each in _variables(names)], 0.85).upper()
+        hint = near.replace("DID YOU MEAN", "did you mean")
+        if any(rest.startswith(f"{section.upper()}_") for section in _sections()):
+            problems.append(Problem((variable,), "names no setting", hint))
+        elif hint:
+            warnings.append(f"{variable}: names no setting ({hint})")
+    return Overrides(tuple(values), tuple(problems), tuple(warnings))
+
+
+def classic(environ: Mapping[str, str], raw: Table, known: Collection[str], server: Server) -> Overrides:
+    """The overrides of the classic variables; empty ones count as unset.
+
+    `raw` holds the file and the `BM_` variables already; `server` is where bm itself will listen.
+    """
+    values: list[Override] = []
+    warnings: list[str] = []
+    for variable, key in _classic_variables(_names(raw, known)):
+        text = environ.get(variable, "")
+        if not text or (key[-1] == "api_key" and _lookup(raw, key)):
+            continue
+        if key[-1] == "base_url" and points_at(text, server):
+            warnings.append(f"{variable}: ignored, because it points at bm itself")
+            continue
+        values.append(_override(variable, key, text))
+    return Overrides(tuple(values), warnings=tuple(warnings))
+
+
+def _classic_variables(names: Iterable[str]) -> Iterator[tuple[str, Key]]:
+    for suffix, field in _CLASSIC_GEMINI.items():
+        yield f"GEMINI_{suffix}", ("gemini", field)
+    for name in names:
+        for suffix, field in _CLASSIC.items():
+            yield f"{_variable(name)}_{suffix}", ("providers", name, field)
+
+
+def _override(variable: str, key: Key, text: str) -> Override:
+    if key[-1] == "api_key" and text and not is_reference(text):
+        return Override(variable, key, f"env:{variable}")
+    return Override(variable, key, read(text, kind_of(key) or SCHEMA))
+
+
+def _names(raw: Table, known: Collection[str]) -> list[str]:
+    """The provider names a variable may mean: the file's first, in its order."""
+    configured = raw.get("providers")
+    names = [*(configured if isinstance(configured, dict) else ()), *CLASSIC_PROVIDERS, *sorted(known)]
+    return [name for name in dict.fromkeys(names) if name != "gemini"]
+
+
+def _variable(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+
+
+def _sections() -> list[str]:
+    return [each.name for each in SCHEMA.fields] if isinstance(SCHEMA, inspect.StructType) else []
+
+
+def _key(rest: str, kind: Kind, key: Key, raw: Table, names: list[str]) -> Key | None:
+    """The setting below `key` that the rest of a variable's name means."""
+    if not is_table(kind):
+        return None if rest else key
+    if not rest:
+        return key if _is_mapping(kind) else None
+    if isinstance(kind, inspect.StructType):
+        return _field_key(rest, kind, key, raw, names)
+    if isinstance(kind, inspect.DictType) and is_table(kind.value_type):
+        return _provider_key(rest, kind.value_type, key, raw, names)
+    present = _lookup(raw, key)
+    spelled = {_variable(name): name for name in present} if isinstance(present, dict) else {}
+    return (*key, spelled.get(rest, rest.lower()))
+
+
+def _is_mapping(kind: Kind) -> bool:
+    """Whether the table as a whole may be given, as a TOML inline table: names to texts."""
+    return isinstance(kind, inspect.DictType) and not is_table(kind.value_type)
+
+
+def _field_key(rest: str, kind: inspect.StructType, key: Key, raw: Table, names: list[str]) -> Key | None:
+    for field in kind.fields:
+        head = field.name.upper()
+        if rest == head or rest.startswith(f"{head}_"):
+            below = rest.removeprefix(head).removeprefix("_")
+            found = _key(below, without_none(field.type), (*key, field.name), raw, names)
+            if found is not None:
+                return found
+    return None
+
+
+def _provider_key(rest: str, kind: Kind, key: Key, raw: Table, names: list[str]) -> Key | None:
+    for name in sorted(names, key=len, reverse=True):
+        head = f"{_variable(name)}_"
+        if rest.startswith(head):
+            found = _key(rest.removeprefix(head), kind, (*key, name), raw, names)
+            if found is not None:
+                return found
+    # A provider that only the environment knows: its name is what stands before the first name of a setting.
+    parts = rest.split("_")
+    for cut in range(1, len(parts)):
+        name = "-".join(parts[:cut]).lower()
+        found = _key("_".join(parts[cut:]), kind, (*key, name), raw, names) if name else None
+        if found is not None:
+            return found
+    return None
+
+
+def _variables(names: list[str]) -> Iterator[str]:
+    """Every variable that means something, for the nearest match."""
+    for section in _sections():
+        kind = kind_of((section,))
+        if isinstance(kind, inspect.StructType):
+            yield from (f"{_PREFIX}{section.upper()}_{field.name.upper()}" for field in kind.fields)
+    row = kind_of(("providers", ""))
+    if isinstance(row, inspect.StructType):
+        for name in names:
+            yield from (f"{_PREFIX}PROVIDERS_{_variable(name)}_{field.name.upper()}" for field in row.fields)
+
+
+def _lookup(raw: Table, key: Key) -> Any:
+    """What the file says at `key`; None when nothing."""
+    value: Any = raw
+    for part in key:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def laid_over(raw: Table, overrides: Iterable[Override]) -> Table:
+    """A copy of `raw` with the overrides in it; a parent that is no table stays, for the check to refuse."""
+    merged = _copied(raw)
+    for override in overrides:
+        table: Any = merged
+        for part in override.key[:-1]:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            table[override.key[-1]] = override.value
+    return merged
+
+
+def _copied(table: Table) -> Table:
+    return {name: _copied(value) if isinstance(value, dict) else value for name, value in table.items()}
+
+
+def sources(overrides: Iterable[Override]) -> dict[str, str]:
+    """Which variable each overridden setting comes from; the last one wins."""
+    return {dotted(override.key): override.variable for override in overrides}

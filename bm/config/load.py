@@ -1,0 +1,155 @@
+"""Read the configuration: the file, then the environment, then every check; all that is wrong is told at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from bm.config.check import broken_rules
+from bm.config.environment import Override, classic, laid_over, named, sources
+from bm.config.keys import Key, dotted
+from bm.config.lines import key_lines
+from bm.config.problem import Problem
+from bm.config.schema import GEMINI_MODELS, Config
+from bm.config.shape import Table, checked
+from bm.errors import ConfigError
+
+_TOML_PLACE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)$")
+
+
+class InvalidConfig(ConfigError):
+    """Everything that is wrong with the configuration, one line each; the attributes are those of the first."""
+
+    def __init__(self, problems: Iterable[ConfigError]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        super().__init__(first.message, path=first.path, line=first.line, key=first.key, hint=first.hint)
+        self.args = ("\n".join(str(problem) for problem in self.problems),)
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration that passed every check.
+
+    `warnings` are lines to show and log. `sources` tells for each key (dotted) that the environment decided, the
+    variable it came from; everything else is from the file or the default.
+    """
+
+    config: Config
+    warnings: tuple[str, ...] = ()
+    sources: dict[str, str] = {}
+
+
+def load(path: Path, environ: Mapping[str, str], *, known: Collection[str]) -> Loaded:
+    """Read `path` (a missing file is an empty one) and the environment's overrides.
+
+    `known` are the names of the catalog's providers, which need neither protocol nor base URL.
+
+    Raises:
+        InvalidConfig: something is wrong with the content; the text names each place.
+        ConfigError: the file cannot be read.
+    """
+    return parse(read_text(path), environ, known=known, path=str(path))
+
+
+def read_text(path: Path) -> str:
+    """The file's text, its line ends as they are; empty when there is no file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path=str(path)) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError("is not UTF-8 text", path=str(path), line=line) from None
+
+
+def parse(text: str, environ: Mapping[str, str], *, known: Collection[str], path: str) -> Loaded:
+    """`load` for a text; `path` is only for messages.
+
+    Raises:
+        InvalidConfig: as `load`.
+    """
+    raw = parse_toml(text, path)
+    own = named(environ, raw, known)
+    merged = laid_over(raw, own.values)
+    tools = classic(environ, merged, known, _build(checked(merged)[0]).server)
+    overrides = (*tools.values, *own.values)
+    accepted, problems = checked(laid_over(raw, overrides))
+    config = _build(accepted)
+    refused = [problem.key for problem in problems]
+    problems += [each for each in broken_rules(config, known) if not _is_below(each.key, refused)]
+    if problems or own.problems:
+        raise InvalidConfig([*_placed(problems, text, path, overrides), *map(_of_variable, own.problems)])
+    return Loaded(config=config, warnings=(*own.warnings, *tools.warnings), sources=sources(overrides))
+
+
+def parse_toml(text: str, path: str) -> Table:
+    """The text as plain tables.
+
+    Raises:
+        InvalidConfig: it is not TOML; the line is named.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = _TOML_PLACE.search(str(error))
+        line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
+        message = f"not valid TOML: {_TOML_PLACE.sub('', str(error))}"
+        column = f"column {place[2]}" if place and place[2] else ""
+        raise InvalidConfig([ConfigError(message, path=path, line=line, hint=column)]) from None
+
+
+def _build(accepted: Table) -> Config:
+    gemini = accepted.get("gemini", {})
+    models = {**GEMINI_MODELS, **gemini.get("models", {})}
+    return msgspec.convert({**accepted, "gemini": {**gemini, "models": models}}, Config)
+
+
+def _is_below(key: Key, refused: list[Key]) -> bool:
+    """Whether a refused value already explains why the rule at `key` is broken."""
+    return any(key[: len(each)] == each for each in refused)
+
+
+def _placed(problems: list[Problem], text: str, path: str, overrides: tuple[Override, ...]) -> Iterable[ConfigError]:
+    """The problems with the place each was written at, in the order of the file; the environment's come last."""
+    lines = key_lines(text)
+    variables = [_variable_of(problem.key, overrides, lines) for problem in problems]
+    pairs = list(zip(problems, variables, strict=True))
+    in_file = [_at_line(problem, path, lines) for problem, variable in pairs if not variable]
+    yield from sorted(in_file, key=lambda error: error.line)
+    for problem, variable in pairs:
+        if variable:
+            yield ConfigError(_said(problem, variable, overrides), key=variable, hint=problem.hint)
+
+
+def _variable_of(key: Key, overrides: tuple[Override, ...], lines: Mapping[Key, int]) -> str:
+    """The variable that gave the value at `key`, or that made the provider which misses it; else empty."""
+    for override in reversed(overrides):
+        if key[: len(override.key)] == override.key:
+            return override.variable
+    made = [each for each in overrides if key[:2] == each.key[:2] and key[0] == "providers"]
+    return made[-1].variable if made and key[:2] not in lines else ""
+
+
+def _said(problem: Problem, variable: str, overrides: tuple[Override, ...]) -> str:
+    given = any(each.variable == variable and each.key == problem.key for each in overrides)
+    return problem.message if given else f"{dotted(problem.key)} {problem.message}"
+
+
+def _at_line(problem: Problem, path: str, lines: Mapping[Key, int]) -> ConfigError:
+    depths = range(len(problem.key), 0, -1)
+    line = next((lines[problem.key[:depth]] for depth in depths if problem.key[:depth] in lines), 0)
+    return ConfigError(problem.message, path=path, line=line, key=dotted(problem.key), hint=problem.hint)
+
+
+def _of_variable(problem: Problem) -> ConfigError:
+    return ConfigError(problem.message, key=problem.key[0], hint=problem.hint)
