@@ -52,6 +52,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     sampling: bool = True
     temperature_or_top_p: bool = False
     penalties: bool = True
+    tools: bool = True
     forced_tools: Literal["always", "without_thinking", "without_budget", "never"] = "always"
     system_turns: bool = False
     prefill: bool = True

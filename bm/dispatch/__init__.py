@@ -1,0 +1,1 @@
+"""Decisions without clock, dice or I/O: in which order targets are tried, what an outcome means, what comes next."""

@@ -1,0 +1,74 @@
+"""How OpenAI-compatible services differ from OpenAI: one row each. Sources stand beside the rows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bm.chat.capabilities import Dialect
+
+_OPENAI_ONLY: Final = frozenset({"store", "metadata", "service_tier", "prediction", "modalities", "audio", "verbosity"})
+"""Members that only OpenAI itself has a use for; strict services refuse them."""
+
+_ROWS: Final = (
+    Dialect(name="openai"),
+    Dialect(
+        # console.groq.com/docs/openai: these are answered with 400. Explicit nulls are refused too.
+        name="groq",
+        refuses=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages.name", "n", "store", "metadata"}),
+        thinking="groq",
+        history_thinking="reasoning",
+    ),
+    Dialect(
+        # docs.together.ai: `max_tokens` alone; templates of open models take content as a string.
+        name="together",
+        max_tokens_field="max_tokens",
+        refuses=_OPENAI_ONLY | {"parallel_tool_calls"},
+        thinking="together",
+        history_thinking="reasoning",
+        plain_content=True,
+        developer_role=False,
+        max_stop=0,
+    ),
+    Dialect(name="openrouter", max_tokens_field="max_tokens", history_thinking="reasoning", developer_role=False),
+    Dialect(
+        # api-docs.deepseek.com/guides/thinking_mode: effort is `reasoning_effort`; tool turns must carry the reasoning.
+        name="deepseek",
+        max_tokens_field="max_tokens",
+        refuses=frozenset({"logprobs", "top_logprobs"}),
+        history_thinking="reasoning_content",
+        developer_role=False,
+        max_stop=16,
+    ),
+    Dialect(
+        # Unknown members are 422 `extra_forbidden` (docs.mistral.ai changelog: the API became strict).
+        name="mistral",
+        max_tokens_field="max_tokens",
+        refuses=_OPENAI_ONLY
+        | {"max_completion_tokens", "stream_options", "logprobs", "top_logprobs", "logit_bias", "user", "seed"},
+        thinking="none",
+        developer_role=False,
+        stream_usage=False,
+        max_stop=0,
+    ),
+    Dialect(
+        # inference-docs.cerebras.ai/resources/openai: these are answered with 400.
+        name="cerebras",
+        refuses=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "parallel_tool_calls"}),
+        history_thinking="reasoning",
+        developer_role=False,
+    ),
+    Dialect(name="xai", developer_role=False, history_thinking="reasoning_content"),
+    Dialect(
+        name="ollama", max_tokens_field="max_tokens", history_thinking="reasoning", developer_role=False, max_stop=0
+    ),
+    Dialect(name="lmstudio", max_tokens_field="max_tokens", thinking="none", developer_role=False, max_stop=0),
+    Dialect(
+        # A service of the user's about which nothing is known: what the widest set of servers takes.
+        name="compatible",
+        max_tokens_field="max_tokens",
+        thinking="effort",
+        developer_role=False,
+    ),
+)
+
+DIALECTS: Final[dict[str, Dialect]] = {row.name: row for row in _ROWS}

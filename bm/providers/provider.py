@@ -1,0 +1,146 @@
+"""A provider as it stands: the catalog's row with the configuration laid over it."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import msgspec
+
+from bm.chat.capabilities import Dialect
+from bm.config.schema import GEMINI_MODELS, Config, ProviderConfig
+from bm.config.schema import Gemini as GeminiConfig
+from bm.names import PROTOCOLS, Mode, ProtocolName
+from bm.providers.catalog import GEMINI, KNOWN, OPENAI_CLIENTS, ROWS, Auth, Row
+from bm.providers.dialects import DIALECTS
+
+_AUTH: dict[ProtocolName, Auth] = {
+    "anthropic": "x-api-key",
+    "gemini": "x-goog-api-key",
+    "openai-chat": "bearer",
+    "openai-responses": "bearer",
+}
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider. The fields it shares with `bm.providers.catalog.Row` mean the same.
+
+    `pool` marks the Gemini API, whose accounts are spent first; its mode means nothing. `configured` is False for
+    a row of the catalog that the configuration does not name.
+    """
+
+    name: str
+    enabled: bool
+    mode: Mode
+    speaks: tuple[ProtocolName, ...]
+    base_url: str
+    auth: Auth
+    protocols: tuple[ProtocolName, ...]
+    match_models: tuple[str, ...] = ()
+    models: dict[str, str] = {}
+    words: dict[str, str] = {}
+    serves: tuple[str, ...] = ()
+    allow_failover: bool = False
+    cache_control: Literal["keep", "strip"] = "strip"
+    headers: dict[str, str] = {}
+    dialect: Dialect = Dialect()
+    key_env: str = ""
+    console: str = ""
+    models_path: str = "/models"
+    pool: bool = False
+    configured: bool = True
+
+    @property
+    def protocol(self) -> ProtocolName:
+        """The wire it speaks by preference."""
+        return self.speaks[0]
+
+    def speaks_with(self, client: ProtocolName) -> ProtocolName:
+        """The wire for a client of that protocol: the client's own where it can be, so that bytes pass through."""
+        return client if client in self.speaks else self.protocol
+
+    def fits(self, model: str) -> bool:
+        """Whether one of the `match_models` patterns, if there are any, fits the name the client asked for."""
+        return not self.match_models or any(fnmatchcase(model.lower(), each.lower()) for each in self.match_models)
+
+    def __repr__(self) -> str:
+        # Headers may hold a secret.
+        return f"Provider(name={self.name!r}, enabled={self.enabled!r}, mode={self.mode!r}, speaks={self.speaks!r})"
+
+
+def effective(config: Config) -> tuple[Provider, ...]:
+    """Every provider, in the order of dispatch: Gemini, the configuration's in its order, the catalog's other rows."""
+    configured = [_provider(name, section) for name, section in config.providers.items()]
+    rest = [_provider(name, ProviderConfig(), configured=False) for name in KNOWN if name not in config.providers]
+    return (_gemini(config.gemini), *configured, *rest)
+
+
+def _gemini(section: GeminiConfig) -> Provider:
+    return Provider(
+        name=GEMINI.name,
+        enabled=section.enabled,
+        mode="pooled",
+        speaks=GEMINI.speaks,
+        base_url=section.base_url.rstrip("/"),
+        auth=GEMINI.auth,
+        protocols=PROTOCOLS,
+        models=GEMINI_MODELS | section.models,
+        serves=GEMINI.serves,
+        headers=section.headers,
+        key_env=GEMINI.key_env,
+        console=GEMINI.console,
+        models_path=f"/{section.api_version}/models",
+        pool=True,
+    )
+
+
+def _provider(name: str, section: ProviderConfig, *, configured: bool = True) -> Provider:
+    row = ROWS.get(name) or _unknown_row(name, section)
+    speaks = (section.protocol,) if section.protocol else row.speaks
+    known_wire = speaks[0] in row.speaks
+    cache = row.cache_control if known_wire else _cache_control(speaks[0])
+    return Provider(
+        name=name,
+        enabled=section.enabled,
+        mode=section.mode,
+        speaks=speaks,
+        base_url=(section.base_url or row.base_url).rstrip("/"),
+        auth=row.auth if known_wire else _AUTH[speaks[0]],
+        protocols=row.protocols if section.protocols is None else section.protocols,
+        match_models=section.match_models,
+        models=row.models | section.models,
+        words=row.words,
+        serves=row.serves,
+        allow_failover=section.allow_failover,
+        cache_control=cache if section.cache_control == "auto" else section.cache_control,
+        headers=section.headers,
+        dialect=DIALECTS[row.dialect],
+        key_env=row.key_env,
+        console=row.console,
+        models_path=row.models_path if known_wire else _models_path(speaks[0]),
+        configured=configured,
+    )
+
+
+def _unknown_row(name: str, section: ProviderConfig) -> Row:
+    """What holds for a provider of the user's own."""
+    protocol: ProtocolName = section.protocol or "openai-chat"
+    return Row(
+        name=name,
+        speaks=(protocol,),
+        base_url=section.base_url,
+        auth=_AUTH[protocol],
+        protocols=OPENAI_CLIENTS if protocol in OPENAI_CLIENTS else (protocol,),
+        dialect="compatible",
+        key_env=f"{name.upper().replace('-', '_')}_API_KEY",
+        models_path=_models_path(protocol),
+        cache_control=_cache_control(protocol),
+    )
+
+
+def _models_path(protocol: ProtocolName) -> str:
+    return {"anthropic": "/v1/models", "gemini": "/v1beta/models"}.get(protocol, "/models")
+
+
+def _cache_control(protocol: ProtocolName) -> Literal["keep", "strip"]:
+    return "keep" if protocol == "anthropic" else "strip"

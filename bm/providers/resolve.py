@@ -1,0 +1,114 @@
+"""From the name a client asks for to the name a target knows: prefix, alias, the target's own mapping.
+
+`name_of` does what is the same for every target, `model_for` what each target does for itself; a failover to another
+provider maps anew. Both say their steps in words, which `bm route` prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import msgspec
+
+from bm.providers.provider import Provider
+
+FAMILIES = ("opus", "sonnet", "haiku")
+
+_SUFFIX = re.compile(r"\[[0-9a-z]+\]$", re.IGNORECASE)
+
+
+class Name(msgspec.Struct, frozen=True):
+    """What a client asked for: the provider it insists on ("" = none), the model, and how that was found.
+
+    `error` is not empty when the aliases lead nowhere; the rest then means nothing.
+    """
+
+    provider: str
+    model: str
+    steps: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Mapped(msgspec.Struct, frozen=True):
+    """The name a target knows the model by, which rule gave it, and that rule in words."""
+
+    model: str
+    rule: Literal["exact", "family", "default", "as is"]
+    reason: str
+
+
+def split_prefix(model: str, providers: Collection[str]) -> tuple[str, str]:
+    """`groq:llama` as ("groq", "llama"); a name without a known provider's prefix as ("", name).
+
+    A colon may belong to the model (`llama:free`, `ft:gpt-4o:org`), so only names of providers count.
+    """
+    head, colon, rest = model.partition(":")
+    provider = head.strip().lower()
+    return (provider, rest.strip()) if colon and rest.strip() and provider in providers else ("", model)
+
+
+def bare(model: str) -> str:
+    """The name without what only the client knows of: Gemini's `models/`, Claude Code's suffix `[1m]`."""
+    return _SUFFIX.sub("", model.strip().removeprefix("models/"))
+
+
+def family(model: str) -> str:
+    """`opus`, `sonnet` or `haiku` for a Claude model's name or for the word itself; "" for any other name."""
+    words = re.split(r"[^a-z]+", bare(model).lower())
+    claude = "claude" in words
+    return next((word for word in FAMILIES if word in words and (claude or words[0] == word)), "")
+
+
+def name_of(asked: str, providers: Collection[str], aliases: Mapping[str, str]) -> Name:
+    """Resolve the prefix, then the aliases. An alias may carry a prefix and lead to another alias."""
+    provider, model = split_prefix(asked, providers)
+    steps = [f"the prefix asks for {provider}"] if provider else []
+    seen: list[str] = []
+    while (alias := _alias(model, aliases)) is not None:
+        if alias in seen:
+            circle = " → ".join([*seen[seen.index(alias) :], alias])
+            return Name("", asked, (), f"the aliases go in a circle: {circle}")
+        seen.append(alias)
+        target, rest = split_prefix(aliases[alias], providers)
+        if provider and target and target != provider:
+            steps.append(f"the alias {alias} belongs to {target} and is not used for {provider}")
+            break
+        steps.append(f"the alias {alias} stands for {aliases[alias]}")
+        provider, model = provider or target, rest
+        if rest == alias:  # `gpt-4o = "openai:gpt-4o"` only says where the model is
+            break
+    return Name(provider, model, tuple(steps))
+
+
+def _alias(model: str, aliases: Mapping[str, str]) -> str | None:
+    return next((name for name in (model, bare(model)) if name in aliases and aliases[name] != model), None)
+
+
+def model_for(provider: Provider, model: str, known: Collection[str] | None = None) -> Mapped:
+    """Map a model to the name `provider` knows it by.
+
+    `known` is the list of models it (or the account) is known to hold, None while nobody has asked.
+    """
+    name = bare(model)
+    for exact in (model, name):
+        if exact in provider.models and exact not in (*FAMILIES, "default"):
+            return Mapped(provider.models[exact], "exact", f"{provider.name} maps {exact} to {provider.models[exact]}")
+    kind = family(name)
+    if kind and (mapped := provider.models.get(kind)):
+        return Mapped(mapped, "family", f"{provider.name} maps the family {kind} to {mapped}")
+    if mapped := provider.words.get(name.lower(), ""):
+        return Mapped(mapped, "family", f"{kind} at {provider.name} is {mapped}")
+    default = provider.models.get("default", "")
+    if default and not holds(provider, name, known):
+        return Mapped(default, "default", f"{provider.name} has no {name}: its default is {default}")
+    return Mapped(name, "as is", f"{name} goes to {provider.name} as it is")
+
+
+def holds(provider: Provider, model: str, known: Collection[str] | None) -> bool:
+    """Whether the provider has the model, as far as is known: by its list, else by how its vendor names models."""
+    if known is not None:
+        return bare(model) in {bare(each) for each in known}
+    return not provider.serves or any(fnmatchcase(model.lower(), each) for each in provider.serves)
