@@ -1,0 +1,118 @@
+"""What a path means, and whose protocol an unknown one is answered in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from bm.errors import Failure
+from bm.gateway.call import Operation
+from bm.names import ProtocolName
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A generating call. `model` and `version` are those of a Gemini path; `streams` is None where the body says it."""
+
+    protocol: ProtocolName
+    operation: Operation
+    model: str = ""
+    version: str = ""
+    streams: bool | None = None
+
+
+class ModelsRoute(msgspec.Struct, frozen=True):
+    """A look at the models: all, or the one named."""
+
+    protocol: ProtocolName
+    model: str = ""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """A sign of life that needs no key: Claude Code's `HEAD /api/hello`, other tools' `HEAD /`."""
+
+
+_CALLS: dict[str, Route] = {
+    "/v1/messages": Route("anthropic", "generate"),
+    "/v1/messages/count_tokens": Route("anthropic", "count_tokens"),
+    "/v1/chat/completions": Route("openai-chat", "generate"),
+    "/v1/responses": Route("openai-responses", "generate"),
+    "/v1/responses/input_tokens": Route("openai-responses", "count_tokens"),
+    "/v1/embeddings": Route("openai-chat", "embed"),
+}
+_GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
+_GEMINI_METHODS: dict[str, tuple[Operation, bool]] = {
+    "generateContent": ("generate", False),
+    "streamGenerateContent": ("generate", True),
+    "countTokens": ("count_tokens", False),
+    "embedContent": ("embed", False),
+    "batchEmbedContents": ("embed", False),
+}
+_MODELS = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?models(?:/(.+))?")
+
+Found = Route | ModelsRoute | Probe
+
+
+def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
+    """The route of a request, or why there is none: 404 for an unknown path, 405 for a wrong method."""
+    path = path.removeprefix("/openai") if path.startswith("/openai/v1/") else path
+    path = path.rstrip("/") or "/"
+    if (route := _CALLS.get(path)) is not None:
+        return route if method == "POST" else _wrong_method(method, path, "POST")
+    if (found := _GEMINI.fullmatch(path)) is not None:
+        return _gemini_call(method, path, found)
+    if (found := _MODELS.fullmatch(path)) is not None:
+        if method not in ("GET", "HEAD"):
+            return _wrong_method(method, path, "GET")
+        protocol = caller(headers, gemini_path=found[1] in ("v1beta", "v1alpha"))
+        return ModelsRoute(protocol, unquote(found[2] or ""))
+    if path == "/api/hello" or (path == "/" and method == "HEAD"):
+        return Probe()
+    return Failure(kind="not_found", message=f"there is no {path} here{_hint(path)}", param="path")
+
+
+def _gemini_call(method: str, path: str, found: re.Match[str]) -> Found | Failure:
+    version, model, name = found.groups()
+    if name not in _GEMINI_METHODS:
+        message = f"{name} is not offered; {', '.join(_GEMINI_METHODS)} are"
+        return Failure(kind="not_found", message=message, param="path")
+    if method != "POST":
+        return _wrong_method(method, path, "POST")
+    operation, streams = _GEMINI_METHODS[name]
+    return Route("gemini", operation, unquote(model).removeprefix("models/"), version or "", streams)
+
+
+def _wrong_method(method: str, path: str, right: Literal["GET", "POST"]) -> Failure:
+    return Failure(kind="method", message=f"{path} takes {right}, not {method}", code=right)
+
+
+def _hint(path: str) -> str:
+    """The likely cause of a 404: a base URL with one `/v1` too few or too many."""
+    for known in _CALLS:
+        if path == known.removeprefix("/v1"):
+            return f"; end the base URL in /v1, for {known}"
+        if path.endswith(known):
+            return f"; the base URL has too much at its end: {path.removesuffix(known)} (for {known})"
+    return "; `bm env` prints the base URL for each tool"
+
+
+def caller(headers: Mapping[str, str], *, gemini_path: bool = False) -> ProtocolName:
+    """Whose protocol a request speaks when its path does not tell: by the headers that only its tools send."""
+    if gemini_path or "x-goog-api-key" in headers or "x-goog-api-client" in headers:
+        return "gemini"
+    if "anthropic-version" in headers or "x-api-key" in headers:
+        return "anthropic"
+    return "openai-chat"
+
+
+def wants_array(query: str) -> bool:
+    """Whether a Gemini client wants its stream as one JSON array: without `alt=sse`, the API answers so."""
+    return parse_qs(query).get("alt", ["json"])[-1] != "sse"
+
+
+def without_key(query: str) -> str:
+    """The query string without a key, in its own order and spelling."""
+    return "&".join(pair for pair in query.split("&") if pair and pair.partition("=")[0] != "key")
