@@ -1,7 +1,7 @@
 """Signatures of tool calls, kept for clients whose protocol or habits lose them on the way.
 
-Keyed by the call's id, which is unique, and by nothing wider: a "latest signature" would leak from one conversation into
-another.
+Keyed by the id of the call, which is unique, and by nothing wider: a "latest signature" would leak from one
+conversation into another.
 """
 
 from __future__ import annotations
