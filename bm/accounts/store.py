@@ -1,0 +1,239 @@
+"""accounts.toml: bm's own file of credentials. Readable by its owner only, replaced whole, changed under a lock.
+
+A file that cannot be understood is never written to: it holds keys that may exist nowhere else. Members that this
+version does not know, and accounts of a kind it does not know, were written by a newer one and are kept.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import stat
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+import tomli_w
+
+from bm.accounts.account import KINDS, Account, AccountId, check
+from bm.config.atomic import write_private
+from bm.config.filelock import locked
+from bm.config.paths import make_private_folder
+from bm.errors import AccountError
+
+VERSION = 1
+
+LOCAL_KEY_PREFIX = "bm-"
+
+_HEADER = "# Written by bm: use `bm accounts` to change it. It holds keys: do not share it, do not commit it.\n\n"
+
+_Table: TypeAlias = dict[str, Any]
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of accounts.toml. `local_key` is what tools show to bm; `warnings` are for the log, not the file."""
+
+    version: int = VERSION
+    local_key: str = ""
+    accounts: tuple[Account, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def find(self, name: str, provider: str = "") -> Account:
+        """The account of that name; without a provider, of any.
+
+        Raises:
+            AccountError: there is none, or several providers have one.
+        """
+        found = [each for each in self.accounts if each.name == name and provider in ("", each.provider)]
+        if not found:
+            of = f" of {provider}" if provider else ""
+            raise AccountError(f"no account{of} is named {name!r} (`bm accounts` lists them)")
+        if len(found) > 1:
+            owners = ", ".join(each.provider for each in found)
+            raise AccountError(f"several providers have an account named {name!r}: {owners}; say which one")
+        return found[0]
+
+    def add(self, account: Account) -> Credentials:
+        """With one account more, at the end.
+
+        Raises:
+            AccountError: its name is taken, its key is another account's, or `account.check` refuses it.
+        """
+        check(account)
+        for other in self.accounts:
+            if other.id == account.id:
+                raise AccountError(f"{account.provider} already has an account named {account.name!r}")
+            if (other.provider, other.key) == (account.provider, account.key):
+                raise AccountError(f"the account {other.name!r} of {other.provider} has this key already")
+        return msgspec.structs.replace(self, accounts=(*self.accounts, account))
+
+    def change(self, account: Account) -> Credentials:
+        """With `account` in the place of the one of its provider and name.
+
+        Raises:
+            AccountError: there is no such account, or `account.check` refuses it.
+        """
+        check(account)
+        old = self.find(account.name, account.provider)
+        changed = tuple(account if each is old else each for each in self.accounts)
+        return msgspec.structs.replace(self, accounts=changed)
+
+    def remove(self, account_id: AccountId) -> Credentials:
+        """Without the account of that (provider, name).
+
+        Raises:
+            AccountError: there is no such account.
+        """
+        provider, name = account_id
+        old = self.find(name, provider)
+        return msgspec.structs.replace(self, accounts=tuple(each for each in self.accounts if each is not old))
+
+    def __repr__(self) -> str:
+        return f"Credentials(version={self.version}, accounts={self.accounts!r})"
+
+
+def load(path: Path) -> Credentials:
+    """Read accounts.toml; a missing file is an empty one. Loose permissions are tightened, which is a warning.
+
+    Raises:
+        AccountError: it cannot be read or understood; names the file, the line where there is one, and the cure.
+    """
+    table, text = _read(path)
+    content = _content(table, path, text)
+    return msgspec.structs.replace(content, warnings=(*_tighten(path), *content.warnings))
+
+
+def update(path: Path, change: Callable[[Credentials], Credentials]) -> Credentials:
+    """Replace the content by what `change` makes of it, and give the new content. No change in between is lost.
+
+    Raises:
+        AccountError: `change` refuses, or the file cannot be read, understood or written; it is as it was.
+        LockTimeout: another process keeps the file locked.
+    """
+    try:
+        make_private_folder(path.parent)
+        with locked(path.with_name(f"{path.name}.lock")):
+            table, text = _read(path)
+            old = _content(table, path, text)
+            new = change(old)
+            if new != old or not path.exists():
+                write_private(path, (_HEADER + tomli_w.dumps(_merged(table, new, path))).encode())
+            return new
+    except OSError as error:
+        raise AccountError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def ensure_local_key(path: Path) -> str:
+    """The key that tools show to bm, made (`bm-` and 43 characters) when the file has none.
+
+    Raises:
+        AccountError: the file cannot be read, understood or written.
+        LockTimeout: another process keeps the file locked.
+    """
+    return load(path).local_key or update(path, _with_local_key).local_key
+
+
+def _with_local_key(credentials: Credentials) -> Credentials:
+    if credentials.local_key:
+        return credentials
+    return msgspec.structs.replace(credentials, local_key=LOCAL_KEY_PREFIX + secrets.token_urlsafe(32))
+
+
+def _read(path: Path) -> tuple[_Table, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text), text
+    except FileNotFoundError:
+        return {}, ""
+    except OSError as error:
+        raise AccountError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise _corrupt(path, 0, "it is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        # The parser's own words may quote the line, and with it a key.
+        found = re.search(r"at line (\d+)", str(error))
+        raise _corrupt(path, int(found[1]) if found else text.count("\n") + 1, "it is not valid TOML") from None
+
+
+def _content(table: _Table, path: Path, text: str) -> Credentials:
+    """The known members of `table`, checked."""
+    rows = table.get("accounts", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _corrupt(path, _line(text, r"(\[+\s*)?accounts\b"), "`accounts` is not a list of tables")
+    content = Credentials()
+    foreign = []
+    for number, row in enumerate(rows, 1):
+        if _is_foreign(row):
+            foreign.append(str(row.get("name", number)))
+            continue
+        try:
+            account = msgspec.convert(row, Account)
+            check(account)
+            if account.id in {each.id for each in content.accounts}:
+                raise AccountError(f"the second account of {account.provider} named {account.name!r}")
+        except (msgspec.ValidationError, AccountError) as error:
+            line = _line(text, r"\[\[\s*accounts\s*\]\]", number)
+            raise _corrupt(path, line, f"account number {number}: {error}") from None
+        content = msgspec.structs.replace(content, accounts=(*content.accounts, account))
+    known = {name: table[name] for name in ("version", "local_key") if name in table}
+    try:
+        head = msgspec.convert(known, Credentials)
+    except msgspec.ValidationError as error:
+        name = "version" if str(error).endswith("`$.version`") else "local_key"
+        raise _corrupt(path, _line(text, rf"{name}\b"), str(error)) from None
+    kept = f"{path}: of a kind that needs a newer bm, not used: {', '.join(foreign)}"
+    return msgspec.structs.replace(head, accounts=content.accounts, warnings=(kept,) if foreign else ())
+
+
+def _merged(table: _Table, credentials: Credentials, path: Path) -> _Table:
+    """`table` with its known members replaced; an account that stays keeps what is unknown about it."""
+    rows: list[_Table] = table.get("accounts", [])
+    foreign = [row for row in rows if _is_foreign(row)]
+    old = {(row.get("provider", "gemini"), row.get("name")): row for row in rows if not _is_foreign(row)}
+    taken = {(row.get("provider", "gemini"), row.get("name")) for row in foreign}
+    written = []
+    for account in credentials.accounts:
+        if account.id in taken:
+            raise AccountError(f"{path}: {account.name!r} is an account of a kind that needs a newer bm")
+        unknown = {name: value for name, value in old.get(account.id, {}).items() if name not in _KNOWN}
+        members = msgspec.structs.asdict(account).items()
+        written.append({name: value for name, value in members if value not in ("", None)} | unknown)
+    head = {"version": max(credentials.version, VERSION), "local_key": credentials.local_key}
+    return table | head | {"accounts": written + foreign}
+
+
+_KNOWN = frozenset(Account.__struct_fields__)
+
+
+def _is_foreign(row: _Table) -> bool:
+    kind = row.get("kind", KINDS[0])
+    return isinstance(kind, str) and kind not in KINDS
+
+
+def _tighten(path: Path) -> tuple[str, ...]:
+    if sys.platform == "win32" or not path.exists():
+        return ()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & 0o077:
+        return ()
+    try:
+        path.chmod(0o600)
+    except OSError as error:
+        return (f"{path}: others may read or write it (mode {mode:o}), which cannot be changed: {error.strerror}",)
+    return (f"{path}: others could read or write it (mode {mode:o}); it is its owner's alone now (600)",)
+
+
+def _line(text: str, pattern: str, count: int = 1) -> int:
+    """The line on which `pattern` begins for the `count`th time; 0 when it does not."""
+    numbers = [number for number, line in enumerate(text.splitlines(), 1) if re.match(rf"\s*{pattern}", line)]
+    return numbers[count - 1] if len(numbers) >= count else 0
+
+
+def _corrupt(path: Path, line: int, message: str) -> AccountError:
+    place = f"{path}:{line}" if line else str(path)
+    return AccountError(
+        f"{place}: {message} (correct it in an editor, or move the file away and add the accounts anew)"
+    )

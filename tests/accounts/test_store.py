@@ -1,0 +1,249 @@
+"""accounts.toml: read, changed by several at once, never damaged, never shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bm.accounts.account import Account
+from bm.accounts.store import Credentials, ensure_local_key, load, update
+from bm.errors import AccountError
+
+SECRET = "planted-secret-value"
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+
+
+@pytest.fixture
+def path(bm_home: Path) -> Path:
+    return bm_home / "deep" / "accounts.toml"
+
+
+def account(name: str, key: str = "", provider: str = "gemini") -> Account:
+    return Account(name=name, key=key or f"key-{provider}-{name}", provider=provider)
+
+
+def adding(*accounts: Account) -> Callable[[Credentials], Credentials]:
+    def change(credentials: Credentials) -> Credentials:
+        for each in accounts:
+            credentials = credentials.add(each)
+        return credentials
+
+    return change
+
+
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def test_a_missing_file_is_an_empty_one(path: Path) -> None:
+    assert load(path) == Credentials()
+    assert not path.exists()
+
+
+def test_what_is_written_is_read_again(path: Path) -> None:
+    full = Account(
+        name="a",
+        key="env:A",
+        provider="groq",
+        enabled=False,
+        project="p-1",
+        added_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    )
+    new = update(path, adding(full, account("b")))
+    assert load(path) == new
+    assert load(path).accounts == (full, account("b"))
+
+
+@posix
+def test_the_file_is_its_owners_alone(path: Path) -> None:
+    update(path, adding(account("a")))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@posix
+def test_loose_permissions_are_tightened_and_reported(path: Path) -> None:
+    update(path, adding(account("a")))
+    path.chmod(0o644)
+    (warning,) = load(path).warnings
+    assert str(path) in warning and "644" in warning
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load(path).warnings == ()
+
+
+def test_the_local_key_is_made_once(path: Path) -> None:
+    key = ensure_local_key(path)
+    assert re.fullmatch(r"bm-[A-Za-z0-9_-]{43}", key)
+    assert ensure_local_key(path) == key
+    update(path, adding(account("a")))
+    assert load(path).local_key == key
+
+
+def test_a_change_that_refuses_leaves_the_file_as_it_was(path: Path) -> None:
+    update(path, adding(account("a")))
+    before = path.read_bytes()
+    with pytest.raises(AccountError):
+        update(path, adding(account("b"), account("a")))
+    assert path.read_bytes() == before
+
+
+def test_what_a_newer_version_wrote_is_kept(path: Path) -> None:
+    written(
+        path,
+        """
+        version = 7
+        colour = "green"
+        [[accounts]]
+        name = "a"
+        key = "k1"
+        weight = 3
+        [[accounts]]
+        name = "gone"
+        key = "k2"
+        weight = 4
+        [[accounts]]
+        name = "later"
+        kind = "telepathy"
+        token = "t"
+        [other]
+        deep = [1, 2]
+        """,
+    )
+    loaded = load(path)
+    assert [each.name for each in loaded.accounts] == ["a", "gone"]
+    assert "later" in loaded.warnings[0]
+    update(path, lambda it: it.remove(("gemini", "gone")).change(account("a", "k9")).add(account("b")))
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert (table["version"], table["colour"], table["other"]) == (7, "green", {"deep": [1, 2]})
+    rows = {row["name"]: row for row in table["accounts"]}
+    assert list(rows) == ["a", "b", "later"]
+    assert (rows["a"]["key"], rows["a"]["weight"]) == ("k9", 3)
+    assert rows["later"] == {"name": "later", "kind": "telepathy", "token": "t"}
+    with pytest.raises(AccountError, match="newer bm"):
+        update(path, adding(account("later")))
+
+
+CORRUPT = {
+    "not TOML": (f'version = 1\n[[accounts]]\nname = "a\nkey = "{SECRET}"\n', 3),
+    "cut short": (f'local_key = "{SECRET}', 1),
+    "no key": (f'local_key = "{SECRET}"\n[[accounts]]\nname = "a"\n', 2),
+    "a key of another type": (f'local_key = "{SECRET}"\n\n[[accounts]]\nname = "a"\nkey = 5\n', 3),
+    "the second of a name": (
+        f'[[accounts]]\nname = "a"\nkey = "{SECRET}"\n\n[[accounts]]\nname = "a"\nkey = "{SECRET}2"\n',
+        5,
+    ),
+    "a bad name": (f'[[accounts]]\nname = "a/b"\nkey = "{SECRET}"\n', 1),
+    "accounts of another shape": (f'local_key = "{SECRET}"\n[accounts]\nname = "a"\n', 2),
+    "a version of another type": (f'local_key = "{SECRET}"\nversion = "one"\n', 2),
+    "a local key of another type": (f'local_key = ["{SECRET}"]\n', 1),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), CORRUPT.values(), ids=CORRUPT)
+def test_a_corrupt_file_is_named_with_its_line_and_the_cure_and_not_touched(path: Path, text: str, line: int) -> None:
+    written(path, text)
+    for act in (load, ensure_local_key, lambda it: update(it, adding(account("new")))):
+        with pytest.raises(AccountError, match=f"^{re.escape(str(path))}:{line}: .*correct it") as caught:
+            act(path)
+        assert SECRET not in str(caught.value)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_file_that_is_no_text_is_refused(path: Path) -> None:
+    written(path, "")
+    path.write_bytes(b"\xff\xfe\x00key")
+    with pytest.raises(AccountError, match="not UTF-8"):
+        load(path)
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_error_for_people(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(AccountError, match="cannot be read"):
+        load(path)
+    with pytest.raises(AccountError, match=re.escape(str(path))):
+        update(path, adding(account("a")))
+
+
+def test_a_byte_order_mark_is_no_fault(path: Path) -> None:
+    written(path, "\ufeff" + 'local_key = "k"\n')
+    assert load(path).local_key == "k"
+
+
+def test_accounts_are_found_by_name_and_provider() -> None:
+    both = adding(account("a"), account("a", provider="groq"), account("b"))(Credentials())
+    assert both.find("b") == account("b")
+    assert both.find("a", "groq") == account("a", provider="groq")
+    with pytest.raises(AccountError, match="gemini, groq"):
+        both.find("a")
+    with pytest.raises(AccountError, match="bm accounts"):
+        both.find("c")
+    assert both.remove(("groq", "a")).find("a") == account("a")
+    with pytest.raises(AccountError, match="no account of groq"):
+        both.remove(("groq", "b"))
+
+
+def test_a_name_or_key_that_is_taken_is_refused_without_the_key() -> None:
+    one = Credentials().add(account("a", SECRET))
+    for second in (account("a"), account("b", SECRET)):
+        with pytest.raises(AccountError, match="'a'") as caught:
+            one.add(second)
+        assert SECRET not in str(caught.value)
+    assert len(one.add(account("b", SECRET, provider="groq")).accounts) == 2
+
+
+def test_a_change_keeps_the_place_of_the_account() -> None:
+    three = adding(account("a"), account("b"), account("c"))(Credentials())
+    off = three.change(msgspec.structs.replace(account("b"), enabled=False))
+    assert [(each.name, each.enabled) for each in off.accounts] == [("a", True), ("b", False), ("c", True)]
+    with pytest.raises(AccountError, match="no account"):
+        three.change(account("d"))
+
+
+def test_no_text_form_of_the_content_shows_a_secret() -> None:
+    content = Credentials(local_key=SECRET, accounts=(account("a", SECRET),))
+    assert SECRET not in f"{content} {content!r} {[content]}"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from bm.accounts.account import Account
+from bm.accounts.store import ensure_local_key, update
+path, who, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+print(ensure_local_key(path))
+for number in range(count):
+    update(path, lambda it: it.add(Account(name=f"{who}{number}", key=f"{who}-key-{number}")))
+"""
+
+
+def test_two_processes_that_write_at_once_lose_nothing(path: Path) -> None:
+    count = 15
+    command = [sys.executable, "-c", WRITER, str(path)]
+    writers = [
+        subprocess.Popen(
+            [*command, who, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        for who in ("a", "b")
+    ]
+    for writer in writers:
+        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+    said = [writer.communicate("go\n", timeout=60)[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert {text.strip() for text in said} == {load(path).local_key}
+    assert {each.name for each in load(path).accounts} == {f"{who}{n}" for who in ("a", "b") for n in range(count)}
+    assert [file.name for file in path.parent.iterdir() if file.suffix == ".tmp"] == []
