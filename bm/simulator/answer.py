@@ -1,0 +1,174 @@
+"""The answer before it has a wire: derived from the request alone, or from the rule that is in force."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from bm.simulator.request import Request
+from bm.simulator.rules import Finish, Rule, ToolCall, Usage
+from bm.simulator.sample import sample
+
+_LONGEST_ECHO = 200
+_CHUNKS = 4
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A function the request offers. `schema` is its parameters' JSON schema."""
+
+    name: str
+    schema: Any = None
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A request without its wire.
+
+    `segments` are its parts in the order of a prompt cache; of them the first `cacheable` may be cached.
+    `step` counts the rounds of tool results since the last message of the user; `results` names the calls the
+    last of these rounds answers, by identifier or, where the wire has none, by function name.
+    """
+
+    segments: tuple[str, ...]
+    cacheable: int
+    last_text: str
+    step: int = 0
+    results: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    forced: str = ""
+    schema: Any = None
+    thinks: bool = False
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What an answer cost. `input` includes `cached` and `written` (to the cache); `output` excludes `thinking`."""
+
+    input: int
+    cached: int
+    written: int
+    output: int
+    thinking: int
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be said. `pieces` joined are the text; `calls` carry their identifiers."""
+
+    pieces: tuple[str, ...]
+    thinking: str
+    calls: tuple[tuple[str, ToolCall], ...]
+    finish: Finish
+    native_finish: str
+    tokens: Tokens
+    no_done: bool
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self.pieces)
+
+
+def count(text: str) -> int:
+    """Tokens of `text` by the simulator's fixed rule: a token for every four characters begun."""
+    return -(-len(text) // 4)
+
+
+def split(text: str, pieces: int) -> tuple[str, ...]:
+    """`text` in so many parts of about equal length; fewer when it has fewer characters."""
+    pieces = max(1, min(pieces, len(text)))
+    edges = [len(text) * place // pieces for place in range(pieces + 1)]
+    return tuple(text[start:end] for start, end in itertools.pairwise(edges) if end > start)
+
+
+class Caches:
+    """Which prompt prefixes were seen, by account and model."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def lookup(self, request: Request, prompt: Prompt) -> tuple[int, int]:
+        """Tokens of the prompt read from the cache, and tokens newly written to it, which are now seen."""
+        digest = hashlib.sha256(f"{request.api}\0{request.prefix}\0{request.key}\0{request.model}".encode())
+        read = total = 0
+        for segment in prompt.segments[: prompt.cacheable]:
+            digest.update(b"\0" + segment.encode())
+            total += count(segment)
+            if digest.hexdigest() in self._seen:
+                read = total
+            self._seen.add(digest.hexdigest())
+        return read, total - read
+
+
+def calls_of(prompt: Prompt, rule: Rule | None, step: int) -> tuple[ToolCall, ...]:
+    """The calls this answer makes: the rule's at this step, else the tool the request insists on."""
+    if rule is not None and rule.steps:
+        return rule.steps[step] if step < len(rule.steps) else ()
+    if rule is not None and rule.text is not None:
+        return ()
+    forced = next((tool for tool in prompt.tools if tool.name == prompt.forced), None)
+    if forced is None or prompt.step:
+        return ()
+    arguments = sample(forced.schema)
+    return (ToolCall(forced.name, arguments if isinstance(arguments, dict) else {}),)
+
+
+def compose(
+    request: Request, prompt: Prompt, rule: Rule | None, calls: Sequence[tuple[str, ToolCall]], caches: Caches
+) -> Answer:
+    """The answer to `request` as `rule` wants it, and by the simulator's own rule where it wants nothing."""
+    rule = rule or Rule()
+    blocked = rule.finish == "blocked_prompt"
+    text = rule.text if rule.text is not None else _default_text(request, prompt)
+    if blocked or calls:
+        text = "" if blocked else rule.preface
+    thinking = rule.thinking if rule.thinking is not None else _default_thinking(prompt)
+    finish: Finish = rule.finish or ("tool_calls" if calls else "stop")
+    return Answer(
+        pieces=split(text, rule.chunks or _CHUNKS) if text else (),
+        thinking="" if blocked else thinking,
+        calls=tuple(calls),
+        finish=finish,
+        native_finish=rule.native_finish or "",
+        tokens=_tokens(request, prompt, rule, calls, caches, text, thinking),
+        no_done=rule.no_done,
+    )
+
+
+def _default_text(request: Request, prompt: Prompt) -> str:
+    if prompt.schema is not None:
+        return msgspec.json.encode(sample(prompt.schema)).decode()
+    return f"[simulated {request.model}] {prompt.last_text[:_LONGEST_ECHO]}".rstrip()
+
+
+def _default_thinking(prompt: Prompt) -> str:
+    return f"The user wrote {len(prompt.last_text)} characters; I repeat them." if prompt.thinks else ""
+
+
+def _tokens(
+    request: Request,
+    prompt: Prompt,
+    rule: Rule,
+    calls: Sequence[tuple[str, ToolCall]],
+    caches: Caches,
+    text: str,
+    thinking: str,
+) -> Tokens:
+    read, written = caches.lookup(request, prompt)
+    said = count(text) + sum(count(call.name + compact(call.arguments)) for _, call in calls)
+    wanted = rule.usage
+    total = sum(count(segment) for segment in prompt.segments) if wanted.input is None else wanted.input
+    cached = min(total, read if wanted.cached is None else wanted.cached)
+    return Tokens(
+        input=total,
+        cached=cached,
+        written=max(0, min(written, total - cached)) if wanted == Usage() else 0,
+        output=said if wanted.output is None else wanted.output,
+        thinking=count(thinking) if wanted.thinking is None else wanted.thinking,
+    )
+
+
+def compact(value: Any) -> str:
+    """`value` as JSON without blanks."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,233 @@
+"""What the Messages API refuses, in its own words as far as they are on record.
+
+Sources: platform.claude.com/docs/en/api (errors, versioning, prompt caching, extended thinking) and recorded answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from bm.simulator import signatures
+from bm.simulator.faults import bad_request
+from bm.simulator.request import Json, Request
+from bm.simulator.wire import items
+
+FIELDS = frozenset(
+    [
+        "max_tokens",
+        "messages",
+        "model",
+        "cache_control",
+        "container",
+        "diagnostics",
+        "inference_geo",
+        "metadata",
+        "output_config",
+        "output_format",
+        "service_tier",
+        "speed",
+        "stop_sequences",
+        "system",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "user_profile_id",
+        "workspace_id",
+        "billing_policy",
+        "compaction",
+        "context_management",
+        "fallback_credit_token",
+        "fallbacks",
+        "mcp_servers",
+        "thread",
+        "betas",
+        "stream",
+        "temperature",
+        "top_k",
+        "top_p",
+    ]
+)
+_SAMPLING = ("temperature", "top_p", "top_k")
+_ADAPTIVE_ONLY = re.compile(r"claude-(opus-(4-[78]|[5-9])|sonnet-[5-9]|fable-|mythos-)")
+_NO_PREFILL = re.compile(r"claude-(opus-(4-[678]|[5-9])|sonnet-(4-6|[5-9])|fable-|mythos-)")
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_MOST_MARKS = 4
+
+
+def check(request: Request) -> None:
+    """Refuse what the Messages API refuses.
+
+    Raises:
+        Refused: with the service's error.
+    """
+    body = request.body
+    version = request.headers.get("anthropic-version", "")
+    if not version:
+        raise bad_request("anthropic-version: header is required")
+    for name in body:
+        if name not in FIELDS:
+            raise bad_request(f"{name}: Extra inputs are not permitted")
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise bad_request("model: Field required")
+    if request.operation == "generate":
+        _check_limits(body)
+    _check_sampling(body, version, request.model)
+    _check_thinking(body, request.model)
+    _check_tools(body)
+    _check_messages(body, request.model)
+    _check_marks(body)
+
+
+def _check_limits(body: Json) -> None:
+    limit = body.get("max_tokens")
+    if limit is None:
+        raise bad_request("max_tokens: Field required")
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise bad_request("max_tokens: Input should be a valid integer")
+    if limit < 0:
+        raise bad_request("max_tokens: must be greater than or equal to 1")
+
+
+def _check_sampling(body: Json, version: str, model: str) -> None:
+    for name in _SAMPLING:
+        if name in body and version >= "2026-10-21":
+            raise bad_request(f"{name}: Extra inputs are not permitted")
+        if name in body and _ADAPTIVE_ONLY.search(model):
+            raise bad_request(f"`{name}` is deprecated for this model.")
+
+
+def _check_thinking(body: Json, model: str) -> None:
+    thinking = body.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return
+    if _ADAPTIVE_ONLY.search(model):
+        raise bad_request(
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and'
+            ' "output_config.effort" to control thinking behavior.'
+        )
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int):
+        raise bad_request("thinking.enabled.budget_tokens: Field required")
+    if budget < 1024:
+        raise bad_request("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
+    if isinstance(body.get("max_tokens"), int) and budget >= body["max_tokens"]:
+        raise bad_request("`max_tokens` must be greater than `thinking.budget_tokens`.")
+    if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        raise bad_request("Thinking may not be enabled when tool_choice forces tool use.")
+
+
+def _check_tools(body: Json) -> None:
+    names: set[str] = set()
+    for place, tool in enumerate(items(body.get("tools"))):
+        if tool.get("type", "custom") not in ("custom", None):
+            continue
+        name = tool.get("name")
+        if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+            pattern = "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"
+            raise bad_request(f"tools.{place}.custom.name: {pattern if name else 'Field required'}")
+        if name in names:
+            raise bad_request("tools: Tool names must be unique.")
+        names.add(name)
+        schema = tool.get("input_schema")
+        if not isinstance(schema, dict):
+            raise bad_request(f"tools.{place}.custom.input_schema: Field required")
+        if schema.get("type") != "object":
+            raise bad_request(f"tools.{place}.custom.input_schema.type: Field required")
+
+
+def _check_messages(body: Json, model: str) -> None:
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        raise bad_request("messages: Field required" if messages is None else "messages: Input should be a valid list")
+    if not messages:
+        raise bad_request("messages: at least one message is required")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in ("user", "assistant", "system"):
+            role = message.get("role") if isinstance(message, dict) else message
+            raise bad_request(f'messages: Unexpected role "{role}". Allowed roles are "user" or "assistant".')
+        final = place == len(messages) - 1 and message["role"] == "assistant"
+        if not message.get("content") and not final:
+            raise bad_request(
+                f"messages.{place}: all messages must have non-empty content except for the optional final"
+                " assistant message"
+            )
+        for position, block in enumerate(items(message.get("content"))):
+            _check_block(block, f"messages.{place}.content.{position}")
+    if messages[-1]["role"] == "assistant" and _NO_PREFILL.search(model):
+        raise bad_request(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
+    _check_pairs(messages)
+
+
+def _check_block(block: Json, where: str) -> None:
+    kind = block.get("type")
+    if not isinstance(kind, str):
+        raise bad_request(f"{where}.type: Field required")
+    if kind == "text" and not str(block.get("text") or "").strip():
+        what = "contain non-whitespace text" if block.get("text") else "be non-empty"
+        raise bad_request(f"messages: text content blocks must {what}")
+    if kind in ("thinking", "redacted_thinking") and "cache_control" in block:
+        raise bad_request(f"{where}.{kind}.cache_control: Extra inputs are not permitted")
+    if kind == "thinking":
+        signature = block.get("signature")
+        if not isinstance(signature, str):
+            raise bad_request(f"{where}.thinking.signature: Field required")
+        if not signatures.known("claude", str(block.get("thinking") or ""), signature):
+            raise bad_request(f"{where}: Invalid `signature` in `thinking` block")
+    if kind == "redacted_thinking" and not (signatures.decoded(str(block.get("data"))) or b"").startswith(
+        b"sim:claude:"
+    ):
+        raise bad_request(f"{where}: Invalid `data` in `redacted_thinking` block")
+
+
+def _turns(messages: list[Json]) -> Iterator[tuple[int, str, list[Json]]]:
+    """Neighbours of one role are one turn; a system message stands in the user's turn."""
+    role, start, blocks = "", 0, list[Json]()
+    for place, message in enumerate(messages):
+        speaker = "assistant" if message["role"] == "assistant" else "user"
+        if speaker != role and role:
+            yield start, role, blocks
+            start, blocks = place, []
+        role = speaker
+        blocks = [*blocks, *items(message.get("content"))]
+    yield start, role, blocks
+
+
+def _ids(blocks: list[Json], kind: str, field: str) -> list[str]:
+    return [str(block.get(field)) for block in blocks if block.get("type") == kind]
+
+
+def _check_pairs(messages: list[Json]) -> None:
+    called: list[str] = []
+    for place, role, blocks in _turns(messages):
+        if role == "assistant":
+            called = _ids(blocks, "tool_use", "id")
+            continue
+        answered = _ids(blocks, "tool_result", "tool_use_id")
+        if missing := [name for name in called if name not in answered]:
+            raise bad_request(
+                f"messages.{place}: `tool_use` ids were found without `tool_result` blocks immediately after:"
+                f" {', '.join(missing)}. Each `tool_use` block must have a corresponding `tool_result` block in the"
+                " next message."
+            )
+        if stray := [name for name in answered if name not in called]:
+            raise bad_request(
+                f"messages.{place}.content.0: unexpected `tool_use_id` found in `tool_result` blocks: {stray[0]}."
+                " Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
+            )
+        called = []
+
+
+def _marks(content: Any) -> int:
+    """Blocks with `cache_control`, also inside tool results; never keys of that name in arguments or schemas."""
+    return sum(bool(block.get("cache_control")) + _marks(block.get("content")) for block in items(content))
+
+
+def _check_marks(body: Json) -> None:
+    found = bool(body.get("cache_control")) + _marks(body.get("tools")) + _marks(body.get("system"))
+    found += sum(_marks(message.get("content")) for message in items(body.get("messages")))
+    if found > _MOST_MARKS:
+        raise bad_request(f"A maximum of {_MOST_MARKS} blocks with cache_control may be provided. Found {found}.")

@@ -1,0 +1,248 @@
+"""From a request to its answer, or to the fault that was asked for instead."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from bm.simulator import anthropic, embeddings, faults, gemini, models, openai_chat, openai_responses, rules
+from bm.simulator.answer import Answer, Caches, Prompt, calls_of, compose
+from bm.simulator.connection import Exchange
+from bm.simulator.faults import Refused, Trouble
+from bm.simulator.log import Record, masked, tail
+from bm.simulator.player import JSON, Player
+from bm.simulator.request import Api, Json, Request, Target, api_of, credential, parse_query, target
+from bm.simulator.rules import Quota, Rule, RuleBook, Script
+from bm.simulator.wire import Wire
+
+WIRES: dict[Api, Wire] = {
+    "anthropic": anthropic,
+    "openai-chat": openai_chat,
+    "openai-responses": openai_responses,
+    "gemini": gemini,
+}
+_MOST_PENDING = 1000
+_DAY = 86_400.0
+
+
+class App:
+    """What the simulator remembers, and how it answers. `clock` gives seconds; only quotas and the log use it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.book = RuleBook()
+        self.records: list[Record] = []
+        self._clock = clock
+        self._started = clock()
+        self._number = 0
+        self._open: dict[Exchange, Record] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget rules, quotas, keys, caches and the log. Answers under way go on."""
+        self.book.clear()
+        self.records.clear()
+        self.quotas: dict[str, Quota] = {}
+        self.keys: tuple[str, ...] | None = None
+        self._windows: dict[str, tuple[float, int]] = {}
+        self._pending: dict[str, tuple[Rule, int]] = {}
+        self._caches = Caches()
+
+    def apply(self, script: Script) -> None:
+        """Put a script in force."""
+        if script.replace:
+            self.book.clear()
+        self.book.add(script.rules)
+        if script.quotas is not None:
+            self.quotas |= script.quotas
+        if script.keys is not None:
+            self.keys = script.keys
+
+    def gone(self, exchange: Exchange) -> None:
+        """The client left before the answer to `exchange` was complete."""
+        if record := self._open.pop(exchange, None):
+            record.aborted = True
+            record.duration = self._now() - record.t
+
+    def _now(self) -> float:
+        return self._clock() - self._started
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        path = unquote(exchange.path)
+        if path.startswith("/__sim/"):
+            await self._control(exchange, path.removeprefix("/__sim/"))
+        elif exchange.method == "HEAD":
+            await exchange.whole(200, {"content-type": JSON}, b"")
+        else:
+            record = self._record(exchange, path)
+            self._open[exchange] = record
+            await self._answer(exchange, record)
+            self._open.pop(exchange, None)
+            record.duration = self._now() - record.t
+
+    async def _control(self, exchange: Exchange, verb: str) -> None:
+        status, body = 200, b'{"ok":true}'
+        match exchange.method, verb:
+            case "POST", "script":
+                try:
+                    self.apply(rules.decode(exchange.body))
+                except ValueError as error:
+                    status, body = 400, msgspec.json.encode({"error": str(error)})
+            case "GET", "log":
+                body = msgspec.json.encode(self.records)
+            case "POST", "reset":
+                self.reset()
+            case _:
+                known = "there are POST /__sim/script, GET /__sim/log and POST /__sim/reset"
+                status, body = 404, msgspec.json.encode({"error": known})
+        await exchange.whole(status, {"content-type": JSON}, body)
+
+    def _record(self, exchange: Exchange, path: str) -> Record:
+        self._number += 1
+        query = parse_query(exchange.query)
+        record = Record(
+            number=self._number,
+            t=self._now(),
+            method=exchange.method,
+            path=path,
+            query={name: "***" if name == "key" else value for name, value in query.items()},
+            headers=masked(exchange.headers),
+            account=tail(credential(exchange.headers, query)),
+            body=_decoded(exchange.body),
+        )
+        self.records.append(record)
+        return record
+
+    async def _answer(self, exchange: Exchange, record: Record) -> None:
+        wanted = target(exchange.method, record.path, exchange.headers)
+        nowhere = Target(api_of("v1beta" if "v1beta" in record.path else "v1", exchange.headers), "models", "")
+        request = _request(exchange, record, wanted or nowhere)
+        wire = WIRES[request.api]
+        record.api, record.operation = request.api, request.operation
+        record.model, record.stream = request.model, request.stream
+        try:
+            if wanted is None:
+                raise Refused(Trouble(kind="not_found", message=f"no {exchange.method} {record.path} here"))
+            self._admit(request)
+            if request.operation != "models":
+                _check_json(record.body)
+                wire.check(request)
+            body = self._plain(request, wire) if request.operation != "generate" else None
+            if body is None:
+                self._spend(request)
+        except Refused as refused:
+            record.refusal = str(refused)
+            await Player(exchange, record, request, wire, Rule()).fail(refused.trouble)
+            return
+        if body is None:
+            rule, answer = self._generated(request, wire.prompt(request), wire)
+            await Player(exchange, record, request, wire, rule).generate(answer)
+        else:
+            rule = self.book.take(request, 0) or faults.of_model(request.model) or Rule()
+            await Player(exchange, record, request, wire, rule).plain(body)
+
+    def _admit(self, request: Request) -> None:
+        """Refuse a request without a valid key."""
+        if not request.key and request.api == "gemini":
+            raise Refused(
+                Trouble(
+                    kind="permission",
+                    message="Method doesn't allow unregistered callers (callers without established identity). Please"
+                    " use API Key or other form of API consumer identity to call this API.",
+                )
+            )
+        if not request.key:
+            missing = "x-api-key header is required" if request.api == "anthropic" else "You didn't provide an API key."
+            raise Refused(Trouble(kind="invalid_key", message=missing))
+        if self.keys is not None and request.key not in self.keys:
+            raise Refused(Trouble(kind="invalid_key"))
+
+    def _plain(self, request: Request, wire: Wire) -> Json:
+        """The body of an answer that is not generated."""
+        if request.operation == "models":
+            return models.answer(request)
+        if request.operation == "embed":
+            return embeddings.answer(request)
+        return wire.counted(request, wire.prompt(request))
+
+    def _spend(self, request: Request) -> None:
+        """Count a request against its account's quota, if it has one, and refuse it when that is used up."""
+        name = next((name for name in self.quotas if request.key.endswith(name)), None)
+        if name is None:
+            return
+        quota, now = self.quotas[name], self._clock()
+        begun, used = self._windows.get(name, (now, 0))
+        if now - begun >= quota.window:
+            begun, used = now, 0
+        if used < quota.requests:
+            self._windows[name] = (begun, used + 1)
+            return
+        left = begun + quota.window - now
+        per = "Day" if quota.window >= _DAY else "Minute"
+        raise Refused(
+            Trouble(
+                kind="rate_limit",
+                retry_info=f"{left:.6f}s",
+                quota_ids=(f"GenerateRequestsPer{per}PerProjectPerModel-FreeTier",) if request.api == "gemini" else (),
+                limit=quota.requests,
+                headers={} if request.api == "gemini" else {"retry-after": str(math.ceil(left))},
+            )
+        )
+
+    def _choose(self, request: Request, prompt: Prompt) -> tuple[Rule | None, int]:
+        """The rule for a request, and which of its rounds of calls is next."""
+        waiting = (self._pending.get(f"{request.api} {name}") for name in prompt.results)
+        pending = next((entry for entry in waiting if entry is not None), None)
+        queued = self.book.peek(request, prompt.step)
+        if pending is not None and (queued is None or not (queued.disturbs or queued.step is not None)):
+            return pending
+        first_tool = prompt.tools[0].name if prompt.tools else ""
+        return self.book.take(request, prompt.step) or faults.of_model(request.model, first_tool), 0
+
+    def _generated(self, request: Request, prompt: Prompt, wire: Wire) -> tuple[Rule, Answer]:
+        rule, round_ = self._choose(request, prompt)
+        calls = [(wire.call_id(request, place), call) for place, call in enumerate(calls_of(prompt, rule, round_))]
+        if rule is not None and rule.steps:
+            for identifier, call in calls:
+                for name in (identifier, call.name):
+                    self._pending[f"{request.api} {name}"] = (rule, round_ + 1)
+            while len(self._pending) > _MOST_PENDING:
+                del self._pending[next(iter(self._pending))]
+        return rule or Rule(), compose(request, prompt, rule, calls, self._caches)
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except msgspec.DecodeError:
+        return raw.decode("utf-8", "replace")
+
+
+def _check_json(body: Any) -> None:
+    if not isinstance(body, dict):
+        raise faults.bad_request("The request body is not valid JSON: expected an object.")
+
+
+def _request(exchange: Exchange, record: Record, wanted: Target) -> Request:
+    query = parse_query(exchange.query)
+    body = record.body if isinstance(record.body, dict) else {}
+    return Request(
+        number=record.number,
+        method=exchange.method,
+        path=record.path,
+        query=query,
+        headers=exchange.headers,
+        body=body,
+        api=wanted.api,
+        operation=wanted.operation,
+        prefix=wanted.prefix,
+        model=wanted.model or str(body.get("model") or ""),
+        verb=wanted.verb,
+        key=credential(exchange.headers, query),
+        stream=wanted.verb == "streamGenerateContent" or (wanted.api != "gemini" and body.get("stream") is True),
+    )

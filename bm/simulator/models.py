@@ -1,0 +1,89 @@
+"""The models each service lists. Any other name is answered as well."""
+
+from __future__ import annotations
+
+from bm.simulator.faults import NAMED, Refused, Trouble
+from bm.simulator.request import Json, Request
+from bm.simulator.wire import CREATED
+
+GEMINI = (
+    "gemini-2.5-pro",
+    "gemini-2.5-flash",
+    "gemini-2.5-flash-lite",
+    "gemini-3-pro-preview",
+    "gemini-3-flash-preview",
+)
+ANTHROPIC = ("claude-opus-5", "claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5")
+GROQ = ("llama-3.3-70b-versatile", "openai/gpt-oss-120b", "qwen/qwen3-32b")
+TOGETHER = ("meta-llama/Llama-3.3-70B-Instruct-Turbo", "deepseek-ai/DeepSeek-V3.1")
+OPENAI = ("gpt-5", "gpt-5-mini", "text-embedding-3-small")
+_PAGE = 50
+
+
+def names(request: Request) -> tuple[str, ...]:
+    """The models listed where `request` asks."""
+    if request.api == "gemini":
+        return GEMINI
+    if request.api == "anthropic":
+        return ANTHROPIC
+    return {"groq": GROQ, "together": TOGETHER}.get(request.flavour, OPENAI)
+
+
+def answer(request: Request) -> Json:
+    """A list of models, or the one that is asked for.
+
+    Raises:
+        Refused: no such model.
+    """
+    if request.model:
+        if request.model not in names(request) and request.model.removeprefix("sim-") not in NAMED:
+            raise Refused(Trouble(kind="not_found", message=_not_found(request)))
+        return _entry(request, request.model)
+    if request.api == "gemini":
+        return _gemini_page(request)
+    entries = [_entry(request, name) for name in names(request)]
+    if request.api == "anthropic":
+        listed = entries[: int(request.query.get("limit") or 20)]
+        ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]} if listed else {}
+        return {"data": listed, "has_more": len(listed) < len(entries), **ends}
+    return {"object": "list", "data": entries}
+
+
+def _not_found(request: Request) -> str:
+    if request.api == "gemini":
+        return f"models/{request.model} is not found for API version v1beta"
+    if request.api == "anthropic":
+        return f"model: {request.model}"
+    return f"The model '{request.model}' does not exist"
+
+
+def _gemini_page(request: Request) -> Json:
+    start = int(request.query.get("pageToken") or 0)
+    size = int(request.query.get("pageSize") or _PAGE)
+    page: Json = {"models": [_entry(request, name) for name in names(request)[start : start + size]]}
+    if start + size < len(names(request)):
+        page["nextPageToken"] = str(start + size)
+    return page
+
+
+def _entry(request: Request, name: str) -> Json:
+    if request.api == "gemini":
+        return {
+            "name": f"models/{name}",
+            "version": "001",
+            "displayName": name,
+            "description": "A simulated model",
+            "inputTokenLimit": 1048576,
+            "outputTokenLimit": 65536,
+            "supportedGenerationMethods": ["generateContent", "countTokens"],
+            "temperature": 1,
+            "topP": 0.95,
+            "topK": 64,
+            "maxTemperature": 2,
+            "thinking": True,
+        }
+    if request.api == "anthropic":
+        made = {"created_at": "2026-01-01T00:00:00Z", "lifecycle": "active"}
+        return {"type": "model", "id": name, "display_name": name, **made}
+    entry: Json = {"id": name, "object": "model", "created": CREATED, "owned_by": request.flavour}
+    return entry | ({"active": True, "context_window": 131072} if request.flavour == "groq" else {})

@@ -1,0 +1,300 @@
+"""OpenAI Chat Completions, and what Groq and Together make of it: `data:` chunks and `[DONE]`."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from bm import sse
+from bm.simulator import openai_error
+from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
+from bm.simulator.faults import Trouble, bad_request
+from bm.simulator.request import Json, Request
+from bm.simulator.rules import Finish
+from bm.simulator.wire import CREATED, Frame, dump, items, text_of
+
+error = openai_error.error
+headers = openai_error.headers
+
+_FINISH: dict[Finish, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "stop_sequence": "stop",
+    "pause": "stop",
+    "context_window": "length",
+    "malformed_tool_call": "stop",
+    "blocked_prompt": "content_filter",
+}
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_GROQ_FIELDS = frozenset(
+    [
+        "messages",
+        "model",
+        "citation_options",
+        "compound_custom",
+        "disable_tool_validation",
+        "documents",
+        "exclude_domains",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "include_domains",
+        "include_reasoning",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "n",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "reasoning_effort",
+        "reasoning_format",
+        "response_format",
+        "search_settings",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+    ]
+)
+_GROQ_MESSAGE = {
+    "system": frozenset({"role", "content", "name"}),
+    "developer": frozenset({"role", "content", "name"}),
+    "user": frozenset({"role", "content", "name"}),
+    "assistant": frozenset({"role", "content", "name", "tool_calls", "function_call", "reasoning"}),
+    "tool": frozenset({"role", "content", "name", "tool_call_id"}),
+    "function": frozenset({"role", "content", "name"}),
+}
+
+
+def check(request: Request) -> None:
+    """Refuse what the service refuses; Groq also refuses what it does not know.
+
+    Raises:
+        Refused: with the service's error.
+    """
+    body = request.body
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise bad_request("you must provide a model parameter")
+    if request.operation == "embed":
+        if body.get("input") in (None, "", []):
+            raise bad_request("'$.input' is invalid. Please check the API reference.", param="input")
+        return
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        raise bad_request(
+            "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter"
+        )
+    if not messages:
+        raise bad_request(
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+            param="messages",
+            code="empty_array",
+        )
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in _GROQ_MESSAGE:
+            raise bad_request(f"Invalid value for 'messages[{place}].role'.", param=f"messages[{place}].role")
+    for place, tool in enumerate(items(body.get("tools"))):
+        name = (tool.get("function") or {}).get("name")
+        if tool.get("type") == "function" and not _TOOL_NAME.fullmatch(str(name or "")):
+            where = f"tools[{place}].function.name"
+            raise bad_request(
+                f"Invalid '{where}': string does not match pattern. Expected a string that matches the pattern"
+                " '^[a-zA-Z0-9_-]+$'.",
+                param=where,
+                code="invalid_value",
+            )
+    _check_pairs(messages)
+    if request.flavour == "groq":
+        _check_groq(body)
+
+
+def _check_pairs(messages: list[Json]) -> None:
+    called: dict[str, None] = {}
+    after_calls = False
+    for place, message in enumerate(messages):
+        if message["role"] == "tool":
+            if not after_calls:
+                raise bad_request(
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with"
+                    " 'tool_calls'.",
+                    param=f"messages.[{place}].role",
+                )
+            called.pop(str(message.get("tool_call_id")), None)
+            continue
+        if called:
+            raise bad_request(
+                "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
+                f" 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(called)}",
+                param=f"messages.[{place}].role",
+            )
+        called = {str(call.get("id")): None for call in items(message.get("tool_calls"))}
+        after_calls = bool(called)
+
+
+def _check_groq(body: Json) -> None:
+    for name in body:
+        if name not in _GROQ_FIELDS:
+            raise bad_request(f"property '{name}' is unsupported")
+    if body.get("n") not in (None, 1):
+        raise bad_request("'n' : number must be at most 1")
+    for place, message in enumerate(items(body["messages"])):
+        role = message["role"]
+        refusal = f"'messages.{place}' : for 'role:{role}' the following must be satisfied[('messages.{place}"
+        for name, value in message.items():
+            if name not in _GROQ_MESSAGE[role]:
+                raise bad_request(f"{refusal}' : property '{name}' is unsupported)]")
+            if value is None and not (name == "content" and role == "assistant"):
+                raise bad_request(f"{refusal}.{name}' : value must not be null)]")
+        for position, part in enumerate(items(message.get("content"))):
+            if "cache_control" in part:
+                raise bad_request(f"{refusal}.content.{position}' : property 'cache_control' is unsupported)]")
+
+
+def prompt(request: Request) -> Prompt:
+    """The request without its wire; everything but its last message may be cached."""
+    body = request.body
+    messages = items(body.get("messages"))
+    tools = tuple(
+        Tool(str(tool["function"].get("name")), tool["function"].get("parameters"))
+        for tool in items(body.get("tools"))
+        if isinstance(tool.get("function"), dict)
+    )
+    segments = tuple(dump(value) for value in [*([body["tools"]] if tools else []), *messages])
+    step, results = _turn(messages)
+    style = (body.get("response_format") or {}).get("json_schema") or {}
+    choice = body.get("tool_choice")
+    named = choice.get("function", {}).get("name", "") if isinstance(choice, dict) else ""
+    reasons = body.get("reasoning_effort") not in (None, "none") or body.get("reasoning_format") in ("parsed", "raw")
+    return Prompt(
+        segments=segments,
+        cacheable=max(0, len(segments) - 1),
+        last_text=text_of(messages[-1].get("content")) if messages else "",
+        step=step,
+        results=results,
+        tools=tools,
+        forced=named or (tools[0].name if choice == "required" and tools else ""),
+        schema=style.get("schema"),
+        thinks=reasons,
+    )
+
+
+def _turn(messages: list[Json]) -> tuple[int, tuple[str, ...]]:
+    """Rounds of tool results since the last message of the user, and the calls answered last."""
+    rounds: list[list[str]] = []
+    before = ""
+    for message in reversed(messages):
+        role = message.get("role")
+        if role == "user":
+            break
+        if role == "tool":
+            if before != "tool":
+                rounds.append([])
+            rounds[-1].append(str(message.get("tool_call_id")))
+        before = str(role)
+    return len(rounds), tuple(reversed(rounds[0])) if rounds else ()
+
+
+def call_id(request: Request, place: int) -> str:
+    """A tool call's identifier."""
+    return f"call_sim{request.number:08d}{place:04d}"
+
+
+def _usage(request: Request, tokens: Tokens) -> Json:
+    usage: Json = {
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output + tokens.thinking,
+        "total_tokens": tokens.input + tokens.output + tokens.thinking,
+    }
+    if request.flavour != "together":
+        usage["prompt_tokens_details"] = {"cached_tokens": tokens.cached}
+        usage["completion_tokens_details"] = {"reasoning_tokens": tokens.thinking}
+    return usage
+
+
+def _reasoning_field(request: Request) -> str:
+    """Where the service shows its thinking; OpenAI itself shows none."""
+    if request.flavour == "openai" or request.body.get("reasoning_format") == "hidden":
+        return ""
+    return "reasoning_content" if request.flavour == "other" else "reasoning"
+
+
+def _finish(answer: Answer) -> str:
+    return answer.native_finish or _FINISH[answer.finish]
+
+
+def _calls(answer: Answer) -> list[Json]:
+    return [
+        {"id": identifier, "type": "function", "function": {"name": call.name, "arguments": compact(call.arguments)}}
+        for identifier, call in answer.calls
+    ]
+
+
+def _head(request: Request, kind: str) -> Json:
+    identifier = f"chatcmpl-sim{request.number:08d}"
+    return {"id": identifier, "object": kind, "created": CREATED, "model": request.model}
+
+
+def whole(request: Request, answer: Answer) -> Json:
+    """A `chat.completion` object."""
+    message: Json = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
+    if request.flavour == "openai":
+        message["refusal"] = None
+    if answer.thinking and (field := _reasoning_field(request)):
+        message[field] = answer.thinking
+    if answer.calls:
+        message["tool_calls"] = _calls(answer)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
+    return _head(request, "chat.completion") | {"choices": [choice], "usage": _usage(request, answer.tokens)}
+
+
+def frames(request: Request, answer: Answer) -> list[Frame]:
+    """Chunks up to `[DONE]`."""
+    with_usage = bool((request.body.get("stream_options") or {}).get("include_usage"))
+    more: Json = {"usage": None} if with_usage and request.flavour == "openai" else {}
+
+    def frame(delta: Json, finish: str | None = None, *, content: bool = False) -> Frame:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        chunk = _head(request, "chat.completion.chunk") | {"choices": [choice]} | more
+        return Frame(sse.encode(msgspec.json.encode(chunk)), content)
+
+    out = [frame({"role": "assistant", "content": ""})]
+    if answer.thinking and (field := _reasoning_field(request)):
+        out += [frame({field: piece}, content=True) for piece in split(answer.thinking, 2)]
+    out += [frame({"content": piece}, content=True) for piece in answer.pieces]
+    for index, call in enumerate(_calls(answer)):
+        arguments = call["function"]["arguments"]
+        opened = call | {"index": index, "function": call["function"] | {"arguments": ""}}
+        out.append(frame({"tool_calls": [opened]}, content=True))
+        for fragment in split(arguments, 3):
+            part = {"index": index, "function": {"arguments": fragment}}
+            out.append(frame({"tool_calls": [part]}, content=True))
+    out.append(frame({}, _finish(answer)))
+    if with_usage:
+        usage = {"choices": [], "usage": _usage(request, answer.tokens)}
+        out.append(Frame(sse.encode(msgspec.json.encode(_head(request, "chat.completion.chunk") | usage))))
+    if not answer.no_done:
+        out.append(Frame(sse.encode(b"[DONE]")))
+    return out
+
+
+def counted(request: Request, prompt: Prompt) -> Json:
+    """A count; Chat has no operation for it."""
+    return {"object": "response.input_tokens", "input_tokens": sum(count(segment) for segment in prompt.segments)}
+
+
+def in_band(request: Request, trouble: Trouble, sent: int) -> Frame:
+    """An error as a chunk."""
+    return Frame(sse.encode(msgspec.json.encode(error(request, trouble)[2])))

@@ -1,0 +1,256 @@
+"""OpenAI Responses: items, the full event grammar, numbers that rise from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from bm import sse
+from bm.simulator import openai_error, signatures
+from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
+from bm.simulator.faults import Trouble, bad_request
+from bm.simulator.request import Json, Request
+from bm.simulator.rules import Finish
+from bm.simulator.wire import CREATED, Frame, dump, items, text_of
+
+error = openai_error.error
+headers = openai_error.headers
+
+_INCOMPLETE: dict[Finish, str] = {
+    "length": "max_output_tokens",
+    "context_window": "max_output_tokens",
+    "content_filter": "content_filter",
+    "blocked_prompt": "content_filter",
+}
+_RESULTS = ("function_call_output", "custom_tool_call_output")
+_CALLS = ("function_call", "custom_tool_call")
+
+
+def check(request: Request) -> None:
+    """Refuse what the service refuses. There is no store: an earlier response cannot be referred to.
+
+    Raises:
+        Refused: with the service's error.
+    """
+    body = request.body
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise bad_request("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
+    if earlier := body.get("previous_response_id"):
+        raise bad_request(
+            f"Previous response with id '{earlier}' not found.",
+            param="previous_response_id",
+            code="previous_response_not_found",
+        )
+    if not isinstance(body.get("input"), str | list):
+        raise bad_request("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
+    _check_items(items(body["input"]))
+
+
+def _check_items(given: list[Json] | tuple[Json, ...] | object) -> None:
+    called: dict[str, None] = {}
+    for place, item in enumerate(items(given)):
+        identifier = str(item.get("call_id"))
+        if item.get("type") in _CALLS:
+            called[identifier] = None
+        elif item.get("type") in _RESULTS:
+            if identifier not in called:
+                raise bad_request(
+                    f"No tool call found for function call output with call_id {identifier}.", param="input"
+                )
+            del called[identifier]
+        elif item.get("type") == "reasoning" and (sealed := item.get("encrypted_content")):
+            shown = "".join(str(part.get("text", "")) for part in items(item.get("summary")))
+            if not signatures.known("openai", shown, str(sealed)):
+                raise bad_request(
+                    f"The encrypted content for item {item.get('id')} could not be verified.",
+                    param=f"input[{place}]",
+                    code="invalid_encrypted_content",
+                )
+    if called:
+        raise bad_request(f"No tool output found for function call {next(iter(called))}.", param="input")
+
+
+def prompt(request: Request) -> Prompt:
+    """The request without its wire; everything but its last item may be cached."""
+    body = request.body
+    given = body.get("input")
+    history = [{"role": "user", "content": given}] if isinstance(given, str) else list(items(given))
+    tools = tuple(
+        Tool(str(tool.get("name")), tool.get("parameters"))
+        for tool in items(body.get("tools"))
+        if tool.get("type") == "function"
+    )
+    before = [body[name] for name in ("instructions", "tools") if body.get(name)]
+    segments = tuple(dump(value) for value in [*before, *history])
+    step, results, last = _turn(history)
+    style = (body.get("text") or {}).get("format") or {}
+    choice = body.get("tool_choice")
+    named = choice.get("name", "") if isinstance(choice, dict) else ""
+    return Prompt(
+        segments=segments,
+        cacheable=max(0, len(segments) - 1),
+        last_text=last,
+        step=step,
+        results=results,
+        tools=tools,
+        forced=named or (tools[0].name if choice == "required" and tools else ""),
+        schema=style.get("schema"),
+        thinks=(body.get("reasoning") or {}).get("effort") not in (None, "none")
+        or bool((body.get("reasoning") or {}).get("summary")),
+    )
+
+
+def _turn(history: list[Json]) -> tuple[int, tuple[str, ...], str]:
+    """Rounds of results since the last message of the user, the calls answered last, and what was said last."""
+    rounds: list[list[str]] = []
+    before = last = ""
+    for item in reversed(history):
+        kind = str(item.get("type") or "message")
+        if kind == "message" and item.get("role") == "user":
+            return len(rounds), tuple(reversed(rounds[0])) if rounds else (), last or text_of(item.get("content"))
+        if kind in _RESULTS:
+            if before not in _RESULTS:
+                rounds.append([])
+            rounds[-1].append(str(item.get("call_id")))
+            last = last or text_of(item.get("output"))
+        before = kind
+    return len(rounds), tuple(reversed(rounds[0])) if rounds else (), last
+
+
+def call_id(request: Request, place: int) -> str:
+    """A `call_id`."""
+    return f"call_sim{request.number:08d}{place:04d}"
+
+
+def _usage(tokens: Tokens) -> Json:
+    said = tokens.output + tokens.thinking
+    return {
+        "input_tokens": tokens.input,
+        "input_tokens_details": {"cached_tokens": tokens.cached, "cache_write_tokens": 0},
+        "output_tokens": said,
+        "output_tokens_details": {"reasoning_tokens": tokens.thinking},
+        "total_tokens": tokens.input + said,
+    }
+
+
+def _output(request: Request, answer: Answer) -> list[Json]:
+    number = request.number
+    output: list[Json] = []
+    if answer.thinking:
+        shown = answer.thinking if (request.body.get("reasoning") or {}).get("summary") else ""
+        summary = [{"type": "summary_text", "text": shown}] if shown else []
+        item: Json = {"id": f"rs_sim{number:08d}", "type": "reasoning", "summary": summary}
+        if "reasoning.encrypted_content" in (request.body.get("include") or []):
+            item["encrypted_content"] = signatures.issue("openai", shown)
+        output.append(item)
+    if answer.text or not answer.calls:
+        part = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
+        base = {"id": f"msg_sim{number:08d}", "type": "message", "role": "assistant", "status": "completed"}
+        output.append(base | {"content": [part]})
+    for place, (identifier, call) in enumerate(answer.calls):
+        base = {"id": f"fc_sim{number:08d}{place:04d}", "type": "function_call", "status": "completed"}
+        arguments = compact(call.arguments)
+        output.append(base | {"call_id": identifier, "name": call.name, "arguments": arguments})
+    return output
+
+
+def _response(request: Request) -> Json:
+    body = request.body
+    return {
+        "id": f"resp_sim{request.number:08d}",
+        "object": "response",
+        "created_at": CREATED,
+        "status": "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "metadata": body.get("metadata") or {},
+        "model": request.model,
+        "output": [],
+        "parallel_tool_calls": body.get("parallel_tool_calls", True),
+        "temperature": body.get("temperature"),
+        "tool_choice": body.get("tool_choice") or "auto",
+        "tools": body.get("tools") or [],
+        "top_p": body.get("top_p"),
+        "usage": None,
+    }
+
+
+def whole(request: Request, answer: Answer) -> Json:
+    """A `response` object."""
+    reason = _INCOMPLETE.get(answer.finish)
+    return _response(request) | {
+        "status": "incomplete" if reason else "completed",
+        "incomplete_details": {"reason": reason} if reason else None,
+        "output": _output(request, answer),
+        "usage": _usage(answer.tokens),
+    }
+
+
+def _events(request: Request, answer: Answer) -> Iterator[Json]:
+    final = whole(request, answer)
+    yield {"type": "response.created", "response": _response(request)}
+    yield {"type": "response.in_progress", "response": _response(request)}
+    for index, item in enumerate(final["output"]):
+        place: Json = {"output_index": index}
+        yield {"type": "response.output_item.added", **place, "item": _opened(item)}
+        yield from _item_events(item, answer, place | {"item_id": item["id"]})
+        yield {"type": "response.output_item.done", **place, "item": item}
+    if not answer.no_done:
+        yield {"type": f"response.{final['status']}", "response": final}
+
+
+def _opened(item: Json) -> Json:
+    """An item as it is when it is added."""
+    if item["type"] == "reasoning":
+        return item | {"summary": []}
+    emptied: Json = {"content": []} if item["type"] == "message" else {"arguments": ""}
+    return item | {"status": "in_progress"} | emptied
+
+
+def _item_events(item: Json, answer: Answer, place: Json) -> Iterator[Json]:
+    match item["type"]:
+        case "reasoning":
+            for index, part in enumerate(item["summary"]):
+                here = place | {"summary_index": index}
+                yield {"type": "response.reasoning_summary_part.added", **here, "part": part | {"text": ""}}
+                for piece in split(part["text"], 2):
+                    yield {"type": "response.reasoning_summary_text.delta", **here, "delta": piece}
+                yield {"type": "response.reasoning_summary_text.done", **here, "text": part["text"]}
+                yield {"type": "response.reasoning_summary_part.done", **here, "part": part}
+        case "message":
+            part = item["content"][0]
+            here = place | {"content_index": 0}
+            yield {"type": "response.content_part.added", **here, "part": part | {"text": ""}}
+            for piece in answer.pieces:
+                yield {"type": "response.output_text.delta", **here, "delta": piece, "logprobs": []}
+            yield {"type": "response.output_text.done", **here, "text": part["text"], "logprobs": []}
+            yield {"type": "response.content_part.done", **here, "part": part}
+        case _:
+            kind = "response.function_call_arguments"
+            for piece in split(item["arguments"], 3):
+                yield {"type": f"{kind}.delta", **place, "delta": piece}
+            yield {"type": f"{kind}.done", **place, "name": item["name"], "arguments": item["arguments"]}
+
+
+def _frame(event: Json, number: int) -> Frame:
+    encoded = msgspec.json.encode(event | {"sequence_number": number})
+    return Frame(sse.encode(encoded, event["type"]), event["type"].endswith(".delta"))
+
+
+def frames(request: Request, answer: Answer) -> list[Frame]:
+    """`response.created` to `response.completed` or `response.incomplete`."""
+    return [_frame(event, number) for number, event in enumerate(_events(request, answer))]
+
+
+def counted(request: Request, prompt: Prompt) -> Json:
+    """The body of `responses/input_tokens`."""
+    return {"object": "response.input_tokens", "input_tokens": sum(count(segment) for segment in prompt.segments)}
+
+
+def in_band(request: Request, trouble: Trouble, sent: int) -> Frame:
+    """An `error` event."""
+    said = openai_error.error_object(trouble)
+    event = {"type": "error", "code": said["code"] or said["type"], "message": said["message"], "param": said["param"]}
+    return _frame(event, sent)

@@ -1,0 +1,111 @@
+"""A request as the simulator sees it: which wire, which provider, which account, which model."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+Json = dict[str, Any]
+Api = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
+Operation = Literal["generate", "count", "embed", "models"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. `number` counts from 1 and makes identifiers; `prefix` is what stands before the API's path."""
+
+    number: int
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Json
+    api: Api
+    operation: Operation
+    prefix: str
+    model: str
+    verb: str
+    key: str
+    stream: bool
+
+    @property
+    def flavour(self) -> str:
+        """The OpenAI-compatible service that the path names: `groq`, `together`, `openai`, or `other`."""
+        for name in ("groq", "together"):
+            if name in self.prefix:
+                return name
+        return "openai" if self.prefix in ("", "/openai") else "other"
+
+    @property
+    def sse(self) -> bool:
+        """Whether the stream is made of events; Gemini without `alt=sse` streams one JSON array instead."""
+        return self.api != "gemini" or self.query.get("alt") == "sse"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a path asks for."""
+
+    api: Api
+    operation: Operation
+    prefix: str
+    model: str = ""
+    verb: str = ""
+
+
+_GEMINI = re.compile(r"^(?P<prefix>.*?)(?:/(?:v1beta1|v1beta|v1alpha|v1))?/models/(?P<model>[^:]+):(?P<verb>\w+)$")
+_VERBS: dict[str, Operation] = {
+    "generateContent": "generate",
+    "streamGenerateContent": "generate",
+    "countTokens": "count",
+    "embedContent": "embed",
+    "batchEmbedContents": "embed",
+}
+_POSTS: tuple[tuple[re.Pattern[str], Api, Operation], ...] = (
+    (re.compile(r"^(?P<prefix>.*?)(?:/v1)?/messages/count_tokens$"), "anthropic", "count"),
+    (re.compile(r"^(?P<prefix>.*?)(?:/v1)?/messages$"), "anthropic", "generate"),
+    (re.compile(r"^(?P<prefix>.*?)(?:/v1)?/chat/completions$"), "openai-chat", "generate"),
+    (re.compile(r"^(?P<prefix>.*?)(?:/v1)?/responses$"), "openai-responses", "generate"),
+    (re.compile(r"^(?P<prefix>.*?)(?:/v1)?/embeddings$"), "openai-chat", "embed"),
+)
+_MODELS = re.compile(r"^(?P<prefix>.*?)/(?P<version>v1beta|v1alpha|v1)/models(?:/(?P<model>.+))?$")
+
+
+def target(method: str, path: str, headers: dict[str, str]) -> Target | None:
+    """What `path` asks for, or None when no API of the simulator is there for this method."""
+    if method == "GET":
+        found = _MODELS.match(path)
+        if found is None:
+            return None
+        api = api_of(found["version"], headers)
+        return Target(api, "models", found["prefix"], unquote(found["model"] or ""))
+    if method != "POST":
+        return None
+    if (found := _GEMINI.match(path)) and found["verb"] in _VERBS:
+        return Target("gemini", _VERBS[found["verb"]], found["prefix"], unquote(found["model"]), found["verb"])
+    for pattern, api, operation in _POSTS:
+        if found := pattern.match(path):
+            return Target(api, operation, found["prefix"])
+    return None
+
+
+def api_of(version: str, headers: dict[str, str]) -> Api:
+    """Whose model list is asked for: three services share `/v1/models`, and only the headers tell them apart."""
+    if version in ("v1beta", "v1alpha") or "x-goog-api-key" in headers or "x-goog-api-client" in headers:
+        return "gemini"
+    if "anthropic-version" in headers or "x-api-key" in headers:
+        return "anthropic"
+    return "openai-chat"
+
+
+def credential(headers: dict[str, str], query: dict[str, str]) -> str:
+    """The key a request came with, in whichever place it was put; empty when it came with none."""
+    bearer = headers.get("authorization", "")
+    token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else ""
+    return headers.get("x-api-key") or headers.get("x-goog-api-key") or token or query.get("key", "")
+
+
+def parse_query(text: str) -> dict[str, str]:
+    """The last value of each query parameter."""
+    return dict(parse_qsl(text, keep_blank_values=True))

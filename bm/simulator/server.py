@@ -1,0 +1,147 @@
+"""The simulator as a server: in a thread of its own beside a test, or as the whole of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from bm.simulator.app import App
+from bm.simulator.connection import Connection
+from bm.simulator.log import Record
+from bm.simulator.rules import Quota, Rule, Script
+
+T = TypeVar("T")
+_POLL = 0.005
+
+
+async def listen(app: App, host: str, port: int, alive: set[Connection]) -> asyncio.Server:
+    """Start to serve `app`. Port 0 is any free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Connection(app, alive, app.gone), host, port)
+
+
+class Simulator:
+    """A running simulator. `with Simulator() as sim:` serves at `sim.url` until the block ends.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = port
+        self._app = App()
+        self._alive: set[Connection] = set()
+        self._ready = threading.Event()
+        self._failure: OSError | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="bm-simulator", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return f"http://{self.host}:{self.port}"
+
+    def start(self) -> Self:
+        """Serve; returns once connections are accepted.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+        return self
+
+    def stop(self) -> None:
+        """End every connection and the server."""
+        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        try:
+            server = await listen(self._app, self.host, self.port, self._alive)
+        except OSError as error:
+            self._failure = error
+            self._ready.set()
+            return
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stopping.wait()
+        server.close()
+        for connection in list(self._alive):
+            connection.close()
+        await asyncio.sleep(0)
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Run `function` where the answers are made, so that it never sees half a change."""
+        if self._loop is None:
+            raise RuntimeError("the simulator is not running")
+
+        async def run() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def script(
+        self,
+        *rules: Rule | Mapping[str, Any],
+        quotas: Mapping[str, Quota] | None = None,
+        keys: tuple[str, ...] | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Add rules, and set quotas by key and the keys that are valid; see `Rule`.
+
+        Raises:
+            ValueError: a rule given as a mapping says something the language does not have.
+        """
+        typed = tuple(rule if isinstance(rule, Rule) else msgspec.convert(rule, Rule) for rule in rules)
+        script = Script(rules=typed, quotas=dict(quotas) if quotas else None, keys=keys, replace=replace)
+        self._call(lambda: self._app.apply(script))
+
+    def log(self) -> list[Record]:
+        """What was received since the start or the last reset, as it stands now."""
+        return self._call(lambda: [msgspec.structs.replace(record) for record in self._app.records])
+
+    def reset(self) -> None:
+        """Forget rules, quotas, keys, caches and the log."""
+        self._call(self._app.reset)
+
+    def wait(self, holds: Callable[[list[Record]], bool], seconds: float = 5.0) -> list[Record]:
+        """Wait until `holds` of the log, and return the log.
+
+        Raises:
+            TimeoutError: it did not hold in time; the message shows the log.
+        """
+        limit = time.monotonic() + seconds
+        while not holds(log := self.log()):
+            if time.monotonic() > limit:
+                raise TimeoutError(f"the simulator's log did not come to that: {log}")
+            time.sleep(_POLL)
+        return log
