@@ -22,11 +22,14 @@ from bm.config.atomic import write_private
 from bm.config.filelock import locked
 from bm.config.keys import Key, dotted, split
 from bm.config.kinds import read
-from bm.config.lines import table_ends
+from bm.config.lines import key_lines, table_ends
 from bm.config.load import InvalidConfig, parse, read_text
 from bm.config.paths import make_private_folder
 from bm.config.shape import Table, checked, kind_of
 from bm.errors import ConfigError
+
+LOCK_WAIT = 10.0
+"""Seconds to wait for another edit to end."""
 
 Value: TypeAlias = str | int | float | bool | list[str] | dict[str, str]
 
@@ -45,6 +48,9 @@ def set_value(path: Path, key: str, value: Value, *, known: Collection[str]) -> 
 
 def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:
     """`set_value` for several settings that are only valid together, such as a new provider's."""
+
+    for key, value in values.items():
+        _refuse_unwritable(key, value)
 
     def change(text: str) -> str:
         for key, value in values.items():
@@ -84,7 +90,7 @@ def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> b
     """Apply `change` to the file's text; whether that made a difference."""
     target = Path(os.path.realpath(path))
     make_private_folder(target.parent)
-    with locked(target.with_name(f".{target.name}.lock")):
+    with locked(target.with_name(f".{target.name}.lock"), LOCK_WAIT):
         before = read_text(target)
         _refuse_if_invalid(before, path, known)
         try:
@@ -97,6 +103,14 @@ def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> b
         _refuse_bad_result(after, path, known)
         write_private(target, after.encode(), _mode(target))
         return True
+
+
+def _refuse_unwritable(key: str, value: Value) -> None:
+    """Bytes of a command line that were no text arrive as lone surrogates, which no file can hold."""
+    try:
+        f"{key}{value}".encode()
+    except UnicodeEncodeError:
+        raise ConfigError("is not valid text", key=ascii(key)) from None
 
 
 def _refuse_if_invalid(text: str, path: Path, known: Collection[str]) -> None:
@@ -130,8 +144,7 @@ def _put(text: str, key: Key, value: Value) -> str:
         table = table[part]
     is_new = key[-1] not in table
     table[key[-1]] = value
-    ways = (_inserted, _replaced) if is_new else (_replaced,)
-    for way in ways:
+    for way in (_inserted, _replaced) if is_new else (_replaced,):
         after = way(text, key, value)
         if _reads_as(after, expected):
             return after
@@ -167,20 +180,41 @@ def _replaced(text: str, key: Key, value: Value) -> str:
 
 def _drop(text: str, key: Key) -> str:
     expected: Any = tomllib.loads(text)
-    document: Any = tomlkit.parse(text)
-    table, shown = expected, document
+    table = expected
     for part in key[:-1]:
-        if not isinstance(table.get(part), dict):
-            return text
-        table, shown = table[part], shown[part]
-    if key[-1] not in table:
+        table = table.get(part) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or key[-1] not in table:
         return text
     del table[key[-1]]
-    del shown[key[-1]]
-    after = tomlkit.dumps(document)
-    if not _reads_as(after, expected):
-        raise _CannotEdit
-    return after
+    for way in (_cut, _deleted):
+        after = way(text, key)
+        if _reads_as(after, expected):
+            return after
+    raise _CannotEdit
+
+
+def _cut(text: str, key: Key) -> str:
+    """The text without the lines of the table `key` and the tables below it.
+
+    tomlkit would take along the comment that announces the next table.
+    """
+    starts, ends = key_lines(text), table_ends(text)
+    gone: set[int] = set()
+    for table, end in ends.items():
+        if table[: len(key)] == key:
+            gone.update(range(starts[table], end + 1))
+    lines = text.split("\n")
+    gone.update(end + 1 for end in sorted(gone) if lines[end : end + 1] in ([""], ["\r"]))
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone)
+
+
+def _deleted(text: str, key: Key) -> str:
+    document: Any = tomlkit.parse(text)
+    table = document
+    for part in key[:-1]:
+        table = table[part]
+    del table[key[-1]]
+    return tomlkit.dumps(document)
 
 
 def _reads_as(text: str, expected: Table) -> bool:

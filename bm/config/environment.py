@@ -58,7 +58,7 @@ def named(environ: Mapping[str, str], raw: Table, known: Collection[str]) -> Ove
         if key is not None:
             values.append(_override(variable, key, environ[variable]))
             continue
-        near = nearest(variable.lower(), [each.lower() for each in _variables(names)], 0.85).upper()
+        near = nearest(variable.lower(), [each.lower() for each in _variables(names)], 0.9).upper()
         hint = near.replace("DID YOU MEAN", "did you mean")
         if any(rest.startswith(f"{section.upper()}_") for section in _sections()):
             problems.append(Problem((variable,), "names no setting", hint))

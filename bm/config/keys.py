@@ -17,7 +17,12 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 def dotted(key: Key) -> str:
     """Write `key`, with quotes around the parts that TOML cannot leave bare."""
-    return ".".join(part if _BARE.fullmatch(part) else msgspec.json.encode(part).decode() for part in key)
+    return ".".join(part if _BARE.fullmatch(part) else _quoted(part) for part in key)
+
+
+def _quoted(part: str) -> str:
+    # A JSON string is a TOML string, but for DEL, which only TOML wants escaped.
+    return msgspec.json.encode(part).decode().replace("\x7f", "\\u007f")
 
 
 def split(text: str) -> Key:

@@ -175,7 +175,7 @@ class Config(_Section, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     upstream_proxy: UpstreamProxy = UpstreamProxy()
     pool: Pool = Pool()
-    gemini: Gemini = Gemini()
+    gemini: Gemini = msgspec.field(default_factory=Gemini)
     providers: dict[str, ProviderConfig] = {}
     aliases: dict[str, str] = {}
     limits: Limits = Limits()

@@ -74,8 +74,8 @@ def _table(raw: Table, kind: Kind, key: Key, problems: list[Problem]) -> Table:
 
 def _misfit(key: Key, value: object, kind: Kind) -> Problem:
     got = described(value, shown=_UNSHOWN.isdisjoint(key))
-    wrong = [each for each in (value if isinstance(value, list) else [value]) if not fits(each, kind)]
-    hints = (nearest(each, choices(kind)) for each in wrong if isinstance(each, str))
+    words = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+    hints = (nearest(word, choices(kind)) for word in words if word not in choices(kind))
     return Problem(key, f"expected {wanted(kind)}, got {got}", next(filter(None, hints), ""))
 
 

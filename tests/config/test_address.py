@@ -1,0 +1,54 @@
+"""Which hosts are this machine, and which URLs come back to bm."""
+
+from __future__ import annotations
+
+import pytest
+
+from bm.config.address import is_loopback, points_at
+from bm.config.schema import Server
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("::ffff:127.0.0.1", True),
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("bm.localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("localhost.example", False),
+        ("127.0.0.1.example", False),
+        ("", False),
+    ],
+)
+def test_is_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "loops"),
+    [
+        ("http://127.0.0.1:8094", "127.0.0.1", 8094, True),
+        ("http://localhost:8094/v1", "127.0.0.1", 8094, True),
+        ("http://[::1]:8094", "127.0.0.1", 8094, True),
+        ("http://0.0.0.0:8094", "127.0.0.1", 8094, True),
+        ("http://127.0.0.1:8095", "127.0.0.1", 8094, False),
+        ("http://10.0.0.7:8094", "127.0.0.1", 8094, False),
+        ("http://10.0.0.7:8094", "10.0.0.7", 8094, True),
+        ("http://devbox:8094", "DevBox", 8094, True),
+        ("http://localhost", "0.0.0.0", 80, True),
+        ("https://localhost/x", "0.0.0.0", 443, True),
+        ("http://localhost", "127.0.0.1", 0, False),
+        ("http://localhost:nix", "127.0.0.1", 8094, False),
+        ("http://[::1", "127.0.0.1", 8094, False),
+        ("", "127.0.0.1", 8094, False),
+    ],
+)
+def test_points_at(url: str, host: str, port: int, loops: bool) -> None:
+    assert points_at(url, Server(host=host, port=port)) is loops

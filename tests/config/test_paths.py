@@ -1,0 +1,62 @@
+"""Where files live: under `BM_HOME`, or in the platform's own folders, made only on demand."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from bm.config.paths import Paths, make_folders, make_private_folder
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+
+
+def test_bm_home_holds_every_file(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    paths = Paths.default({"BM_HOME": str(home)})
+    assert paths == Paths(
+        config=home / "config.toml",
+        accounts=home / "accounts.toml",
+        ledger=home / "ledger.db",
+        runtime=home / "daemon.json",
+        lock=home / "daemon.lock",
+        log=home / "daemon.log",
+    )
+    assert not home.exists()
+
+
+def test_bm_home_may_begin_with_a_tilde_and_becomes_absolute() -> None:
+    assert Paths.default({"BM_HOME": "~/bm"}).config == Path.home() / "bm" / "config.toml"
+    assert Paths.default({"BM_HOME": "here"}).config == Path.cwd() / "here" / "config.toml"
+
+
+@pytest.mark.parametrize("environ", [{}, {"BM_HOME": ""}])
+def test_without_bm_home_the_platform_decides(environ: dict[str, str]) -> None:
+    paths = Paths.default(environ)
+    assert paths.config.parent == paths.accounts.parent
+    assert paths.ledger.parent == paths.runtime.parent == paths.lock.parent
+    assert all("better-manager" in str(getattr(paths, name)) for name in paths.__struct_fields__)
+
+
+@posix
+def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    paths = Paths.under(tmp_path / "a" / "b")
+    make_folders(paths)
+    make_folders(paths)
+    modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (tmp_path / "a", tmp_path / "a" / "b")]
+    assert modes == [0o700, 0o700]
+
+
+@posix
+def test_an_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make_private_folder(tmp_path / "file")

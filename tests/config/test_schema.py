@@ -1,0 +1,40 @@
+"""The structs themselves: what a provider has of its own, and what they do not show."""
+
+from __future__ import annotations
+
+from bm.config.schema import Config, Gemini, ProviderConfig, TimeoutOverrides, Timeouts, UpstreamProxy
+
+CONFIG = Config(
+    timeouts=Timeouts(idle=90),
+    upstream_proxy=UpstreamProxy(url="http://office:3128"),
+    gemini=Gemini(timeouts=TimeoutOverrides(first_byte=300)),
+    providers={
+        "groq": ProviderConfig(timeouts=TimeoutOverrides(connect=2, first_token=0), proxy=UpstreamProxy(url="direct")),
+        "plain": ProviderConfig(),
+    },
+)
+
+
+def test_a_provider_lays_its_timeouts_over_the_common_ones() -> None:
+    assert CONFIG.timeouts_for("groq") == Timeouts(connect=2, first_byte=120, first_token=0, idle=90)
+    assert CONFIG.timeouts_for("gemini") == Timeouts(first_byte=300, idle=90)
+    assert CONFIG.timeouts_for("plain") == CONFIG.timeouts_for("unheard-of") == CONFIG.timeouts
+
+
+def test_a_provider_replaces_the_common_proxy() -> None:
+    assert CONFIG.proxy_for("groq") == UpstreamProxy(url="direct")
+    assert CONFIG.proxy_for("gemini") == CONFIG.proxy_for("plain") == CONFIG.upstream_proxy
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    secret = "planted-secret"
+    proxy = UpstreamProxy(url=f"http://user:{secret}@proxy:3128")
+    provider = ProviderConfig(api_key=secret, headers={"x-token": secret}, proxy=proxy)
+    config = Config(upstream_proxy=proxy, gemini=Gemini(headers={"x": secret}), providers={"acme": provider})
+    assert secret not in repr(config)
+    assert "acme" in repr(config)
+
+
+def test_defaults_are_not_shared() -> None:
+    Config().gemini.models["opus"] = "changed"
+    assert Config().gemini.models["opus"] != "changed"

@@ -1,0 +1,126 @@
+"""Where a secret may be, what is said when it is not there, and that it is never said itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from bm.config import secrets
+from bm.config.secrets import hint, is_reference, resolve
+from bm.errors import ConfigError
+
+PLANTED = "planted-secret-1234567890"
+
+
+def command(code: str) -> str:
+    return f'cmd:"{sys.executable}" -c "{code}"'
+
+
+@pytest.mark.parametrize("literal", ["", PLANTED, "https:x", "ENV:NAME", "a:b"])
+def test_what_is_no_reference_is_the_secret_itself(literal: str) -> None:
+    assert resolve(literal, {}) == literal
+    assert not is_reference(literal)
+
+
+def test_a_reference_is_told_from_a_literal() -> None:
+    assert all(map(is_reference, ["env:NAME", "file:~/key", "cmd:pass groq", "keyring:groq"]))
+
+
+def test_env_reads_the_given_environment() -> None:
+    assert resolve("env:KEY", {"KEY": f" {PLANTED}\n"}) == PLANTED
+
+
+def test_file_is_read_and_stripped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text(f"\ufeff{PLANTED}\n", encoding="utf-8")
+    assert resolve(f"file:{tmp_path / 'key'}", {}) == PLANTED
+    monkeypatch.setenv("HOME" if os.name != "nt" else "USERPROFILE", str(tmp_path))
+    assert resolve("file:~/key", {}) == PLANTED
+
+
+def test_a_command_is_run_without_a_shell_and_in_the_given_environment() -> None:
+    code = "import os; print(os.environ['KEY'], end=' $HOME | ; ')"
+    assert resolve(command(code), {**os.environ, "KEY": PLANTED}) == f"{PLANTED} $HOME | ;"
+
+
+def test_the_keyring_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = types.ModuleType("keyring")
+    errors = types.ModuleType("keyring.errors")
+    held = {("better-manager", "groq"): PLANTED}
+    vars(errors)["KeyringError"] = type("KeyringError", (Exception,), {})
+    vars(ring).update(errors=errors, get_password=lambda service, name: held.get((service, name)))
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    assert resolve("keyring:groq", {}) == PLANTED
+    with pytest.raises(ConfigError) as caught:
+        resolve("keyring:together", {})
+    said = "keyring:together: is not in the keyring (keyring set better-manager together)"
+    assert str(caught.value) == said
+
+
+def test_without_the_keyring_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(ConfigError) as caught:
+        resolve("keyring:groq", {})
+    said = "keyring:groq: the keyring package is not installed (pip install 'better-manager[keyring]')"
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("env:NONE", "env:NONE: the environment variable is not set (set it where bm is started)"),
+        ("env:EMPTY", "env:EMPTY: is empty"),
+        ("env:LINES", "env:LINES: holds more than one line, or control characters"),
+        ("file:/no/such/file", "file:/no/such/file: cannot be read: No such file or directory"),
+        ("file:~nobody-here/key", "file:~nobody-here/key: is not a readable text file"),
+        ("cmd:", "cmd:: names no command"),
+        ("cmd:no-such-program x", "cmd:no-such-program x: cannot be run: No such file or directory"),
+        ("cmd:echo 'x", "cmd:echo 'x: is not a command line: No closing quotation"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="the system's wording differs")
+def test_what_is_missing_is_named(reference: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(reference, {"EMPTY": " ", "LINES": f"{PLANTED}\n{PLANTED}"})
+    assert str(caught.value) == said
+    assert PLANTED not in repr(caught.value)
+
+
+def test_a_failing_command_is_quoted_by_its_last_complaint() -> None:
+    reference = command("import sys; print('x'); sys.exit('first\\nnot signed in')")
+    with pytest.raises(ConfigError) as caught:
+        resolve(reference, os.environ)
+    assert caught.value.message == "ended with exit code 1: not signed in"
+
+
+def test_a_command_that_prints_nothing_is_empty() -> None:
+    with pytest.raises(ConfigError, match="is empty"):
+        resolve(command("pass"), os.environ)
+
+
+def test_a_command_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "COMMAND_LIMIT", 0.2)
+    with pytest.raises(ConfigError) as caught:
+        resolve(command("import time; time.sleep(60)"), os.environ)
+    assert caught.value.message == "gave no answer in 0.2 seconds"
+    assert not isinstance(caught.value.__cause__, subprocess.TimeoutExpired)
+
+
+def test_a_file_that_is_no_text_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(PLANTED.encode() + b"\xff")
+    with pytest.raises(ConfigError, match="is not a readable text file") as caught:
+        resolve(f"file:{tmp_path / 'key'}", {})
+    assert PLANTED not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [("", ""), ("short", "…"), ("b" * 19, "…"), ("sk-a1234567890129f3c", "sk-a…9f3c")],
+)
+def test_hint(secret: str, shown: str) -> None:
+    assert hint(secret) == shown
