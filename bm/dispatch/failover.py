@@ -1,0 +1,201 @@
+"""One request's way from target to target, as a generator: it yields attempts and is sent their outcomes.
+
+    steps = attempts(plan, limits)
+    attempt = next(steps)              # StopIteration.value is what the client is told, None after an answer
+    attempt = steps.send(outcome)
+
+The caller sleeps `attempt.wait` seconds before it calls upstream. Nothing here knows the time; the generator counts
+the waits and what the outcomes say they took.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Sequence
+
+import msgspec
+
+from bm.dispatch.outcome import Outcome
+from bm.dispatch.plan import Choice, Plan
+from bm.dispatch.refusal import KEY_TROUBLE, LIMITS, presentable, resting
+from bm.dispatch.snapshot import Limits
+from bm.dispatch.target import Target
+from bm.errors import Failure
+
+VISITS = 4
+"""Calls one request may make to one target; a `retry` or a `simplify` counts too."""
+
+FIRST_PAUSE = 1.0
+"""Seconds before a target is asked again that named no delay; doubled each time."""
+
+SPREAD = 0.5
+"""Waiting requests come back within this many seconds of a cooldown's end, not all at once."""
+
+ALIKE = 2
+"""So many accounts that serve others refuse a request alike: then the request is the cause."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream call: sleep `wait` seconds, then send. `number` counts from 1."""
+
+    target: Target
+    wait: float = 0.0
+    reason: str = ""
+    simplify_schema: bool = False
+    number: int = 1
+
+
+Transcript = Sequence[tuple[Attempt, Outcome]]
+
+
+def attempts(plan: Plan, limits: Limits) -> Generator[Attempt, Outcome, Failure | None]:
+    """Drive a plan. Returns None once an attempt was answered, else the failure for the client."""
+    if plan.failure:
+        return plan.failure
+    course = _Course(plan, limits)
+    while attempt := course.next():
+        outcome = yield attempt
+        course.book(attempt, outcome)
+        if outcome.request == "done":
+            return None
+        if course.final:
+            return course.final
+    return course.verdict()
+
+
+def poisoned(transcript: Transcript) -> tuple[Target, ...]:
+    """The targets whose cooldowns must be rolled back, because the request is the cause.
+
+    They are those of a provider where two or more accounts, which answered others meanwhile, refused it alike.
+    """
+    refused = [(attempt.target, outcome.failure) for attempt, outcome in transcript if outcome.failure]
+    told = {attempt.target.seat for attempt, outcome in transcript if outcome.answers_others}
+    alike: dict[tuple[str, str], dict[Target, None]] = {}
+    for target, failure in refused:
+        if failure.kind in ("rate_limited", "server", "overloaded") and target.seat in told:
+            alike.setdefault((target.provider, failure.kind), {})[target] = None
+    groups = [targets for targets in alike.values() if len({target.seat for target in targets}) >= ALIKE]
+    return tuple(target for targets in groups for target in targets)
+
+
+class _Course:
+    """Where a request stands between two attempts."""
+
+    def __init__(self, plan: Plan, limits: Limits) -> None:
+        self.limits = limits
+        self.roll = plan.roll
+        self.choices = {choice.target: choice for choice in (*plan.choices, *plan.cooling)}
+        self.queue = deque(plan.choices)
+        self.ready_at = {choice.target: choice.seconds for choice in plan.cooling}
+        self.transcript: list[tuple[Attempt, Outcome]] = []
+        self.visits: Counter[Target] = Counter()
+        self.again: Attempt | None = None
+        self.retried: set[Target] = set()
+        self.simplified: set[str] = set()
+        self.too_long: list[Choice] = []
+        self.now = 0.0
+        self.waited = 0.0
+        self.final: Failure | None = None
+
+    def next(self) -> Attempt | None:
+        """The next attempt, None when nothing is left that is worth one."""
+        if len(self.transcript) >= self.limits.max_attempts:
+            return None
+        if self.again:
+            return self._numbered(self.again)
+        while self.queue:
+            choice = self.queue.popleft()
+            if self._serves(choice):
+                return self._numbered(Attempt(target=choice.target, reason=choice.reason))
+        return self._patient()
+
+    def _numbered(self, attempt: Attempt) -> Attempt:
+        simplify = attempt.simplify_schema or attempt.target.protocol in self.simplified
+        return msgspec.structs.replace(attempt, number=len(self.transcript) + 1, simplify_schema=simplify)
+
+    def _serves(self, choice: Choice) -> bool:
+        """Whether a target can still help, after what the others have said about the request."""
+        if choice.target.provider in {target.provider for target in poisoned(self.transcript)}:
+            return False
+        if any(choice.target.model == refused.target.model for refused in self.too_long):
+            return False
+        least = max((refused.context for refused in self.too_long), default=0)
+        return not (choice.context and least) or choice.context > least
+
+    def _patient(self) -> Attempt | None:
+        """Wait for the target that recovers soonest, the pool's before a fallback's, within the limit."""
+        room = self.now + self.limits.max_wait - self.waited
+        ready = [
+            (self.choices[target].stage == "fallback", at, target)
+            for target, at in self.ready_at.items()
+            if at <= room and self.visits[target] < VISITS and self._serves(self.choices[target])
+        ]
+        if not ready:
+            return None
+        _, at, target = min(ready, key=lambda item: item[:2])
+        del self.ready_at[target]
+        wait = max(0.0, at - self.now)
+        self.waited += wait
+        reason = f"nothing else is left and it recovers in {wait:.1f} s"
+        return self._numbered(Attempt(target=target, wait=wait + SPREAD * self.roll, reason=reason))
+
+    def book(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Take in what came of an attempt."""
+        self.again = None
+        self.transcript.append((attempt, outcome))
+        self.visits[attempt.target] += 1
+        self.now += attempt.wait + outcome.elapsed
+        target, failure = attempt.target, outcome.failure
+        if failure is None:
+            return
+        match outcome.request:
+            case "return":
+                self.final = presentable(failure, target.provider, target.account)
+            case "simplify" if attempt.simplify_schema:
+                self.final = failure
+            case "simplify":
+                self.simplified.add(target.protocol)
+                self._repeat(target, 0.0, "its tool schema was refused: once more with the simplified one")
+            case "larger":
+                self.too_long.append(self.choices[target])
+            case "retry" if target not in self.retried and failure.should_retry is not False:
+                self.retried.add(target)
+                self._repeat(target, 0.2 + 0.3 * self.roll, f"once more after {failure.kind}")
+            case "next":
+                self._rest(target, failure, outcome)
+
+    def _repeat(self, target: Target, wait: float, reason: str) -> None:
+        self.again = Attempt(target=target, wait=wait, reason=reason)
+
+    def _rest(self, target: Target, failure: Failure, outcome: Outcome) -> None:
+        """Note when a target that is only limited or overloaded may be asked again."""
+        if outcome.account.kind not in ("cooldown", "backoff", "overload") and outcome.cooldown is None:
+            return
+        pause = FIRST_PAUSE * 2 ** (self.visits[target] - 1)
+        told = failure.retry_after if outcome.cooldown is None else outcome.cooldown
+        self.ready_at[target] = self.now + (pause if told is None else max(told, FIRST_PAUSE))
+
+    def verdict(self) -> Failure:
+        """What the client is told when nothing is left: the upstream's words and the earliest honest delay."""
+        failures = [(attempt.target, outcome.failure) for attempt, outcome in self.transcript if outcome.failure]
+        recovering = [at for target, at in self.ready_at.items() if self._serves(self.choices[target])]
+        seconds = max(0.0, min(recovering) - self.now) if recovering else None
+        if not failures:
+            return resting("every account that could serve the request rests", seconds or 0.0, self.limits)
+        target, last = _telling(failures)
+        if seconds is None and last.kind == "quota_exhausted":
+            # The delay beside a daily quota is that of a minute (Gemini's RetryInfo): telling it would be a lie.
+            return msgspec.structs.replace(last, retry_after=None, should_retry=False)
+        if seconds is None:
+            return presentable(last, target.provider, target.account)
+        limited = all(failure.kind in LIMITS for _, failure in failures)
+        told = resting(last.message, seconds, self.limits, limited=limited)
+        if last.kind not in LIMITS and last.kind != "overloaded":
+            return told
+        return msgspec.structs.replace(last, retry_after=told.retry_after, should_retry=told.should_retry)
+
+
+def _telling(failures: Iterable[tuple[Target, Failure]]) -> tuple[Target, Failure]:
+    """The last failure that says something about the request's chances; trouble with a key only if all had it."""
+    found = list(failures)
+    return next((each for each in reversed(found) if each[1].kind not in KEY_TROUBLE), found[-1])

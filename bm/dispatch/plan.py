@@ -1,0 +1,255 @@
+"""Which targets a request goes to, in which order, and why: the four dispatch modes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from bm.dispatch.refusal import nothing
+from bm.dispatch.seats import Seat, Verdict, absence, lacks_key, seats_of, switched_off
+from bm.dispatch.snapshot import Affinity, Limits, Member, RouteQuery, Snapshot
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from bm.names import Mode
+from bm.providers.resolve import Name, name_of
+
+Stage = Literal["named", "exclusive", "pool", "fallback"]
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A target of the plan, why it stands where it does, and how its model was found. `context` in tokens, 0 unknown.
+
+    `seconds` is how long it still rests; such a choice is only worth waiting for.
+    """
+
+    target: Target
+    stage: Stage
+    reason: str
+    mapping: str
+    context: int = 0
+    seconds: float = 0.0
+
+
+class Considered(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `bm route`: a provider or one of its accounts, whether it is in, and why."""
+
+    provider: str
+    account: str = ""
+    model: str = ""
+    verdict: Verdict
+    reason: str
+    seconds: float = 0.0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to try for a request.
+
+    `choices` are usable now, in order. `cooling` recover later, the soonest first. `considered` tells of every
+    provider and account. `failure` is set when no choice is usable and waiting within the limit would not help.
+    `steps` say how prefix and aliases were read.
+    """
+
+    asked: str
+    steps: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    cooling: tuple[Choice, ...] = ()
+    considered: tuple[Considered, ...] = ()
+    failure: Failure | None = None
+    roll: float = 0.0
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The usable targets, in order."""
+        return tuple(choice.target for choice in self.choices)
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """A member that takes part in the plan, with its judged seats."""
+
+    member: Member
+    stage: Stage
+    seats: tuple[Seat, ...]
+
+    @property
+    def ready(self) -> list[Seat]:
+        return [seat for seat in self.seats if seat.verdict == "ready"]
+
+
+def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
+    """Order the targets for a request. `roll` is a number in [0, 1) drawn by the caller; equal rolls, equal plans."""
+    names = [member.provider.name for member in snapshot.members]
+    name = name_of(query.model, names, snapshot.aliases)
+    if name.error:
+        circle = Failure(kind="bad_request", message=f"{name.error} (bm config edit)", param="model")
+        return Plan(asked=query.model, failure=circle, roll=roll)
+    staged, absent = _staged(snapshot.members, msgspec.structs.replace(query, model=name.model), name)
+    groups = [_Group(member, stage, tuple(seats_of(member, query, name.model))) for member, stage in staged]
+    choices = _ordered(groups, snapshot.affinity, roll)
+    cooling = _cooling(groups)
+    configured = {member.provider.name for member in snapshot.members if member.provider.configured}
+    told = {provider: why for provider, why in absent.items() if provider in configured | {name.provider}}
+    failure = _failure(name, groups, told, choices, cooling, snapshot.limits)
+    return Plan(
+        asked=query.model,
+        steps=name.steps,
+        choices=tuple(choices),
+        cooling=tuple(cooling),
+        considered=tuple(_considered(groups, told, choices)),
+        failure=failure,
+        roll=roll,
+    )
+
+
+def _staged(
+    members: Sequence[Member], query: RouteQuery, name: Name
+) -> tuple[list[tuple[Member, Stage]], dict[str, str]]:
+    """Who takes part and as what; and of all others, why not."""
+    if not name.provider:
+        return _by_mode(members, query)
+    named = next(member for member in members if member.provider.name == name.provider)
+    others = [member for member in members if member is not named]
+    if off := switched_off(named.provider):
+        return [], _all_out(others, f"the request asks for {name.provider}") | {name.provider: off}
+    if not named.provider.allow_failover:
+        return [(named, "named")], _all_out(others, f"the request asks for {name.provider} alone")
+    rest, absent = _by_mode(others, query)
+    return [(named, "named"), *rest], absent
+
+
+def _by_mode(members: Sequence[Member], query: RouteQuery) -> tuple[list[tuple[Member, Stage]], dict[str, str]]:
+    absent = {member.provider.name: why for member in members if (why := absence(member.provider, query))}
+    present = [member for member in members if member.provider.name not in absent]
+    exclusive = next((member for member in present if _mode(member) == "exclusive"), None)
+    if exclusive:
+        others = [member for member in present if member is not exclusive]
+        return [(exclusive, "exclusive")], absent | _all_out(others, f"{exclusive.provider.name} is exclusive")
+    pool: list[tuple[Member, Stage]] = [(member, "pool") for member in present if _mode(member) == "pooled"]
+    return pool + [(member, "fallback") for member in present if _mode(member) == "fallback"], absent
+
+
+def _mode(member: Member) -> Mode:
+    return "pooled" if member.provider.pool else member.provider.mode
+
+
+def _all_out(members: Iterable[Member], reason: str) -> dict[str, str]:
+    return {member.provider.name: reason for member in members}
+
+
+def _ordered(groups: Sequence[_Group], affinity: Affinity | None, roll: float) -> list[Choice]:
+    """The ready seats in the order of trying: a provider asked for, the pool by lot, then the fallbacks."""
+    before = [group for group in groups if group.stage in ("named", "exclusive")]
+    pool = [group for group in groups if group.stage == "pool"]
+    after = [group for group in groups if group.stage == "fallback"]
+    choices = [choice for group in before for choice in _stuck(_alone(group, roll), affinity)]
+    choices += _stuck(_drawn(pool, roll), affinity)
+    reason = "fallback: when no account of the pool is usable or all have failed"
+    fallback = [choice for group in after for choice in _choices(group.stage, _in_turn(group.ready, roll), reason)]
+    return choices + _stuck(fallback, affinity)
+
+
+def _alone(group: _Group, roll: float) -> list[Choice]:
+    if group.stage == "exclusive":
+        reason = f"{group.member.provider.name} is exclusive: nothing else is tried"
+    else:
+        reason = f"the request asks for {group.member.provider.name}"
+    return _choices(group.stage, _in_turn(group.ready, roll), reason)
+
+
+def _drawn(pool: Sequence[_Group], roll: float) -> list[Choice]:
+    """Draw a slot: each usable Gemini account is one, each usable pooled provider is one."""
+    free = [seat for group in pool if group.member.provider.pool for seat in group.ready]
+    paid = [group.ready for group in pool if not group.member.provider.pool and group.ready]
+    slots = len(free) + len(paid)
+    if not slots:
+        return []
+    drawn = min(int(roll * slots), slots - 1)
+    within = roll * slots - drawn  # the part of the lot that the draw has not used up
+    share = f"1/{slots}"
+    accounts = _in_turn(free, drawn / len(free) if drawn < len(free) else within) if free else []
+    if drawn < len(free):
+        first, rest = accounts[:1], accounts[1:]
+        reason = f"in turn among {len(free)} Gemini accounts, each {share} of the requests"
+    else:
+        turn = drawn - len(free)
+        first, rest = _in_turn(paid.pop(turn), within), accounts
+        reason = f"drawn by lot: a pooled provider has {share} of the requests"
+    rest = rest + [seat for seats in paid for seat in _in_turn(seats, within)]
+    return _choices("pool", first, reason) + _choices("pool", rest, "rest of the pool, when those before have failed")
+
+
+def _in_turn(seats: Sequence[Seat], roll: float) -> list[Seat]:
+    """The longest unused first, probes and weak accounts last; the lot decides between equals."""
+    start = min(int(roll * len(seats) + 1e-9), len(seats) - 1) if seats else 0
+    return sorted([*seats[start:], *seats[:start]], key=lambda seat: seat.turn)
+
+
+def _choices(stage: Stage, seats: Iterable[Seat], reason: str) -> list[Choice]:
+    return [
+        Choice(
+            target=seat.target,
+            stage=stage,
+            reason=reason,
+            mapping=seat.mapping,
+            context=seat.context,
+            seconds=seat.seconds,
+        )
+        for seat in seats
+    ]
+
+
+def _stuck(choices: list[Choice], affinity: Affinity | None) -> list[Choice]:
+    """Put the target that served the conversation before first."""
+    seat = (affinity.provider, affinity.account) if affinity else None
+    same = [choice for choice in choices if choice.target.seat == seat]
+    told = [msgspec.structs.replace(choice, reason="this conversation was served here before") for choice in same]
+    return told + [choice for choice in choices if choice.target.seat != seat]
+
+
+def _cooling(groups: Sequence[_Group]) -> list[Choice]:
+    resting = [
+        choice
+        for group in groups
+        for seat in group.seats
+        if seat.verdict == "cooling"
+        for choice in _choices(group.stage, [seat], seat.reason)
+    ]
+    return sorted(resting, key=lambda choice: choice.seconds)
+
+
+def _failure(
+    name: Name,
+    groups: Sequence[_Group],
+    absent: dict[str, str],
+    choices: Sequence[Choice],
+    cooling: Sequence[Choice],
+    limits: Limits,
+) -> Failure | None:
+    if choices or (cooling and cooling[0].seconds <= limits.max_wait):
+        return None
+    if name.provider and not groups:
+        return Failure(kind="bad_request", message=absent[name.provider], param="model")
+    seats = [seat for group in groups for seat in group.seats]
+    keyless = [lacks_key(group.member.provider) for group in groups if not group.seats]
+    return nothing(name.model, seats, [*keyless, *absent.values()], limits)
+
+
+def _considered(groups: Sequence[_Group], absent: dict[str, str], choices: Sequence[Choice]) -> Iterable[Considered]:
+    """One line an account that takes part, one line a configured provider that does not."""
+    reasons = {choice.target: choice.reason for choice in choices}
+    for group in groups:
+        provider = group.member.provider
+        if not group.seats:
+            yield Considered(provider=provider.name, verdict="out", reason=lacks_key(provider))
+        for seat in group.seats:
+            yield Considered(
+                provider=provider.name,
+                account=seat.target.account,
+                model=seat.target.model,
+                verdict=seat.verdict,
+                reason=reasons.get(seat.target, seat.reason),
+                seconds=seat.seconds,
+            )
+    for name, reason in absent.items():
+        yield Considered(provider=name, verdict="out", reason=reason)

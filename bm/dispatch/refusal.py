@@ -1,0 +1,77 @@
+"""What a client is told when no target is left: an honest delay, whether to try again, and the cure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from bm.dispatch.seats import Seat
+from bm.dispatch.snapshot import Limits
+from bm.errors import Failure, FailureKind
+
+LONGEST_CLIENT_WAIT = 45.0
+"""Claude Code waits when told up to 45 s and gives up at once when told more than 60 s (measured, version 2.1)."""
+
+KEY_TROUBLE: frozenset[FailureKind] = frozenset({"upstream_auth", "billing", "permission"})
+"""Kinds that are about bm's own account: the client's key is fine, so it never sees 401 or 403 for them."""
+
+LIMITS: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted"})
+
+
+def unavailable(message: str) -> Failure:
+    """Nothing can serve the request until a person does something; trying again is of no use."""
+    return Failure(kind="unavailable", message=message, should_retry=False)
+
+
+def resting(message: str, seconds: float, limits: Limits, *, limited: bool = True) -> Failure:
+    """Everything rests, the first target for `seconds` more; `limited` when rate limits are the reason.
+
+    A client that comes back after 45 s is held for the rest of a delay within `max_wait`, so it is told to.
+    """
+    helps = seconds <= LONGEST_CLIENT_WAIT + limits.max_wait
+    told = min(seconds, LONGEST_CLIENT_WAIT) if helps else seconds
+    kind: FailureKind = "rate_limited" if limited else "overloaded"
+    return Failure(kind=kind, message=message, retry_after=float(max(1, math.ceil(told))), should_retry=helps)
+
+
+def presentable(failure: Failure, provider: str, account: str) -> Failure:
+    """An upstream's failure as the client may see it: trouble with bm's key becomes 503 and names the cure."""
+    if failure.kind not in KEY_TROUBLE:
+        return failure
+    cure = f"bm accounts verify {account}" if account else f"bm providers key {provider}"
+    message = f"{provider} refused the key of account {account}: {failure.message} ({cure})"
+    return msgspec.structs.replace(
+        failure, message=message, status=0, upstream_status=0, upstream_body=b"", should_retry=False
+    )
+
+
+def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Limits) -> Failure:
+    """Why no seat can serve `model` now. `hints` say why providers are out, each with its cure."""
+    cooling = [seat for seat in seats if seat.verdict == "cooling"]
+    if cooling:
+        first = min(cooling, key=lambda seat: seat.seconds)
+        message = (
+            f"every account that can serve {model} rests; the first, {first.target.account} of "
+            f"{first.target.provider}, recovers in {math.ceil(first.seconds)} s ({first.reason})"
+        )
+        return resting(message, first.seconds, limits)
+    if found := [seat for seat in seats if seat.bar in ("needs", "context")]:
+        return _unable(found)
+    told = [_trouble(seat) for seat in seats]
+    return unavailable(f"no account can serve {model}: {'; '.join([*told, *hints]) or 'bm accounts add NAME'}")
+
+
+def _trouble(seat: Seat) -> str:
+    cure = f" (bm accounts verify {seat.target.account})" if seat.bar == "disabled" else ""
+    return f"{seat.target.account} of {seat.target.provider}: {seat.reason}{cure}"
+
+
+def _unable(seats: Sequence[Seat]) -> Failure:
+    """No model at hand takes what the request holds. The wording about length is the one clients look for."""
+    if all(seat.bar == "context" for seat in seats):
+        largest = max(seats, key=lambda seat: seat.context)
+        return Failure(kind="context_too_long", message=f"prompt is too long: {largest.reason}")
+    reasons = dict.fromkeys(f"{seat.target.provider}: {seat.reason}" for seat in seats)
+    return Failure(kind="bad_request", message=f"no model at hand can serve the request ({'; '.join(reasons)})")

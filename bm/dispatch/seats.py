@@ -1,0 +1,116 @@
+"""Which accounts of a provider can serve a request now, which later, which not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from bm.chat.capabilities import Capabilities
+from bm.dispatch.snapshot import AccountState, Member, Needs, RouteQuery
+from bm.dispatch.target import Target
+from bm.providers.capabilities import capabilities_of
+from bm.providers.provider import Provider
+from bm.providers.resolve import model_for
+
+PROBE_PAUSE = 1.0
+"""Seconds after which an account whose half-open circuit is being tried by another request is worth a look."""
+
+_WEAK = 0.5
+"""Below this health an account comes after the healthy ones."""
+
+Verdict = Literal["ready", "cooling", "out"]
+Bar = Literal["", "disabled", "excluded", "needs", "context"]
+
+
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """One account as the request sees it. `bar` says what kind of obstacle puts it out; `context` is in tokens."""
+
+    target: Target
+    verdict: Verdict
+    reason: str
+    mapping: str
+    seconds: float = 0.0
+    bar: Bar = ""
+    context: int = 0
+    turn: tuple[bool, bool, int, float] = (False, False, 0, 0.0)
+    """Sorts ready seats: probes and weak accounts last, then the idlest first."""
+
+
+def absence(provider: Provider, query: RouteQuery) -> str:
+    """Why a provider does not match the request at all, with the cure; empty when it matches."""
+    if off := switched_off(provider):
+        return off
+    if query.protocol not in provider.protocols:
+        return f"it serves {', '.join(provider.protocols) or 'no'} requests, this is {query.protocol}"
+    if not provider.fits(query.model):
+        return f"no pattern of its match_models fits {query.model}"
+    return ""
+
+
+def switched_off(provider: Provider) -> str:
+    """Why a provider is not to be used even when asked for by name, with the command that turns it on."""
+    if not provider.enabled and (provider.pool or provider.mode != "off"):
+        return f"{provider.name} is disabled: bm providers enable {provider.name}"
+    if provider.mode == "off" and not provider.pool:
+        return f"{provider.name} is off: bm providers mode {provider.name} fallback"
+    return "" if provider.enabled else f"{provider.name} is disabled: bm providers enable {provider.name}"
+
+
+def lacks_key(provider: Provider) -> str:
+    """What to do about a provider without any account."""
+    where = f" (get a key at {provider.console})" if provider.console else ""
+    command = "bm accounts add NAME" if provider.pool else f"bm providers key {provider.name}"
+    return f"{provider.name} has no key: {command}{where}"
+
+
+def seats_of(member: Member, query: RouteQuery, model: str) -> Iterator[Seat]:
+    """Judge every account of a member. `model` is the name after prefix and aliases; each account maps it anew."""
+    provider = member.provider
+    protocol = provider.speaks_with(query.protocol)
+    for account in member.seats:
+        mapped = model_for(provider, model, account.models)
+        target = Target(provider.name, account.name, mapped.model, protocol)
+        capabilities = capabilities_of(protocol, provider.dialect, mapped.model)
+        context = member.contexts.get(mapped.model, 0) or capabilities.context
+        seat = Seat(target=target, verdict="ready", reason="", mapping=mapped.reason, context=context)
+        yield _judged(seat, account, query.needs, capabilities)
+
+
+def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capabilities) -> Seat:
+    model = seat.target.model
+    state = account.state(model)
+    if account.disabled:
+        return _out(seat, "disabled", f"out of use: {account.disabled}")
+    if state.excluded:
+        return _out(seat, "excluded", f"{model} is not to be had with this account: {state.excluded}")
+    if missing := _missing(needs, capabilities):
+        return _out(seat, "needs", f"{model} takes no {missing}")
+    if seat.context and needs.tokens > seat.context:
+        return _out(seat, "context", f"{model} takes {seat.context} tokens, the request has {needs.tokens} or more")
+    if state.cooldown > 0:
+        return _cooling(seat, state.cooldown, state.reason or "rests")
+    if state.circuit == "open":
+        return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly")
+    probing = state.circuit == "half_open"
+    if probing and account.inflight:
+        return _cooling(seat, PROBE_PAUSE, "was overloaded; one request is trying it")
+    idle = float("inf") if account.idle is None else account.idle
+    return msgspec.structs.replace(seat, turn=(probing, account.health < _WEAK, account.inflight, -idle))
+
+
+def _out(seat: Seat, bar: Bar, reason: str) -> Seat:
+    return msgspec.structs.replace(seat, verdict="out", bar=bar, reason=reason)
+
+
+def _cooling(seat: Seat, seconds: float, reason: str) -> Seat:
+    return msgspec.structs.replace(seat, verdict="cooling", seconds=seconds, reason=reason)
+
+
+def _missing(needs: Needs, capabilities: Capabilities) -> str:
+    """The first thing the request needs and the model does not take."""
+    for name in ("tools", "images", "documents", "audio", "video"):
+        if getattr(needs, name) and not getattr(capabilities, name):
+            return name
+    return ""
