@@ -1,0 +1,302 @@
+"""The OpenAPI subset of JSON Schema that Gemini's `parameters` and `responseSchema` take.
+
+Used for models without the JSON-Schema fields, and after such a field was refused. What the subset cannot say becomes
+a short hint in the description, so that the model still reads it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeGuard
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.protocols.schema_repair import all_of_merged, keep_known_required, merge, repaired, resolve, type_of, without
+
+MAX_DEPTH = 16
+MAX_NODES = 1000
+"""Nodes with children: inlining shared references can multiply them without end."""
+
+_ANNOTATIONS = ("title", "description", "default", "example", "nullable")
+_HINTED = (
+    "multipleOf",
+    "uniqueItems",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "not",
+    "patternProperties",
+    "propertyNames",
+    "contains",
+    "examples",
+)
+_FORMATS = {
+    "string": ("enum", "date-time"),
+    "integer": ("int32", "int64"),
+    "number": ("float", "double"),
+}
+_CUT = "any value, nested too deeply to describe"
+_ANY_OBJECT = "any JSON object"
+_MAX_HINT = 120
+
+
+def simplified(schema: Json) -> Json:
+    """The schema for `parameters` and `responseSchema`. Terminates on every schema and is idempotent.
+
+    A root that describes no properties comes back without a type: callers leave the field out then.
+    """
+    return _Simplifier(schema).root()
+
+
+class _Simplifier:
+    def __init__(self, root: Json) -> None:
+        self._root = root
+        self._left = MAX_NODES
+
+    def root(self) -> Json:
+        node = self._node(self._root, 0, frozenset())
+        branches = node.get("anyOf", ())
+        if branches and all(branch.get("type") == "OBJECT" for branch in branches):
+            return _one_object(node, branches)
+        return node
+
+    def _node(self, schema: Any, depth: int, seen: frozenset[str]) -> Json:
+        node, seen = self._resolved(repaired(schema), seen)
+        if any(node.get(key) for key in ("properties", "items", "prefixItems", "anyOf", "oneOf")):
+            if depth >= MAX_DEPTH or self._left <= 0:
+                return _described({**_kept(node, "title", "description", "nullable")}, [_CUT])
+            self._left -= 1
+        nullable = _take_null(node)
+        types = node.get("type")
+        if isinstance(types, list):
+            shared = without(node, "type", "anyOf", "oneOf", *_ANNOTATIONS)
+            node = {**_kept(node, *_ANNOTATIONS), "anyOf": [{**shared, "type": name} for name in types]}
+        if "anyOf" in node or "oneOf" in node:
+            return self._any_of(node, nullable, depth, seen)
+        result = self._typed(node, depth, seen)
+        if nullable:
+            result["nullable"] = True
+        return result
+
+    def _resolved(self, node: Json, seen: frozenset[str]) -> tuple[Json, frozenset[str]]:
+        """The node with its references and its `allOf` replaced by what they stand for, and what was opened."""
+        while "$ref" in node or "allOf" in node:
+            if "$ref" in node:
+                pointer = node["$ref"]
+                target = resolve(self._root, pointer)
+                node = without(node, "$ref")
+                if pointer in seen:
+                    return _described(_kept(node, "title", "description"), [_CUT]), seen
+                seen = seen | {pointer}
+                if target is not None:
+                    node = merge(node, repaired(target))
+            else:
+                opened = {branch.get("$ref") for branch in node["allOf"] if isinstance(branch, dict)}
+                node = all_of_merged(node, self._root, seen)
+                seen = seen | {pointer for pointer in opened if isinstance(pointer, str)}
+        return node, seen
+
+    def _any_of(self, node: Json, nullable: bool, depth: int, seen: frozenset[str]) -> Json:
+        shared = without(node, "anyOf", "oneOf", *_ANNOTATIONS)
+        branches: list[Json] = []
+        for candidate in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+            branch = repaired(candidate)
+            if candidate is False or branch.keys() <= {"required"}:
+                continue
+            if branch.get("type") == "null":
+                nullable = True
+            else:
+                branches.append(merge(shared, branch) if shared else branch)
+        if len(branches) < 2:
+            alone = merge(_kept(node, *_ANNOTATIONS), branches[0] if branches else shared)
+            result = self._node(alone, depth + 1, seen)
+            if nullable:
+                _set_nullable(result)
+            return result
+        results: list[Json] = []
+        for branch in branches:
+            result = self._node(branch, depth + 1, seen)
+            results += [part for part in result.get("anyOf", [result]) if part]
+        if len(results) > 1:
+            _push_down(node, results)
+            joined: Json = {"anyOf": results}
+        else:
+            joined = {**_kept(node, "title", "description"), **(results[0] if results else {})}
+        if nullable:
+            _set_nullable(joined)
+        return joined
+
+    def _typed(self, node: Json, depth: int, seen: frozenset[str]) -> Json:
+        kind = node.get("type") or _type_by_enum(node)
+        hints = [_hint(key, node[key]) for key in _HINTED if key in node and not _is_expressed(key, kind, node)]
+        result: Json = {"type": kind.upper()} if kind is not None else {}
+        result |= _kept(node, "title", "description", "default", "example", "nullable")
+        if result.get("default", 0) is None:
+            del result["default"]
+        match kind:
+            case "object":
+                self._object(node, result, hints, depth, seen)
+            case "array":
+                self._array(node, result, depth, seen)
+            case "string":
+                result |= _kept_counts(node, "minLength", "maxLength") | _kept(node, "pattern")
+            case "integer" | "number":
+                result |= _bounds(node, kind)
+        _write_enum(node, kind, result, hints)
+        _write_format(node, kind, result, hints)
+        return _described(result, hints)
+
+    def _object(self, node: Json, result: Json, hints: list[str], depth: int, seen: frozenset[str]) -> None:
+        further = node.get("additionalProperties")
+        properties = {
+            name: self._node(child, depth + 1, seen)
+            for name, child in node.get("properties", {}).items()
+            if child is not False
+        }
+        if isinstance(further, dict) and further:
+            hints.append(_hint("values", further))
+        if not properties:
+            del result["type"]
+            if not isinstance(further, dict):
+                hints.append(_ANY_OBJECT)
+            return
+        result["properties"] = properties
+        result |= _kept(node, "required") | _kept_counts(node, "minProperties", "maxProperties")
+        keep_known_required(result)
+        order = node.get("propertyOrdering")
+        if isinstance(order, list) and set(order) <= properties.keys():
+            result["propertyOrdering"] = order
+
+    def _array(self, node: Json, result: Json, depth: int, seen: frozenset[str]) -> None:
+        items = node.get("items")
+        result |= _kept_counts(node, "minItems", "maxItems")
+        if "prefixItems" in node:
+            fixed = [child for child in node["prefixItems"] if child is not False]
+            if items is None:
+                result["minItems"] = result["maxItems"] = len(fixed)
+            union = [*fixed, *([items] if items else [])]
+            items = {"anyOf": union} if len(union) > 1 else union[0] if union else None
+        result["items"] = self._node(items, depth + 1, seen) if items is not None else {"type": "STRING"}
+
+
+def _one_object(node: Json, branches: list[Json]) -> Json:
+    """A function's parameters must be one object: the properties of all, required where all demand them."""
+    properties: Json = {}
+    for branch in branches:
+        properties = {**branch["properties"], **properties}
+    required = [n for n in properties if all(n in branch.get("required", ()) for branch in branches)]
+    described = next((branch["description"] for branch in branches if "description" in branch), None)
+    merged: Json = {"type": "OBJECT", "properties": properties}
+    if described is not None:
+        merged["description"] = described
+    if required:
+        merged["required"] = required
+    return merged
+
+
+def _take_null(node: Json) -> bool:
+    nullable = node.pop("nullable", None) is True
+    types = node.get("type")
+    if isinstance(types, list) and "null" in types:
+        nullable = True
+        rest = [name for name in types if name != "null"]
+        node["type"] = rest if len(rest) > 1 else rest[0]
+    elif types == "null":
+        nullable = True
+        del node["type"]
+        node.pop("enum", None)
+    if None in node.get("enum", ()):
+        nullable = True
+        node["enum"] = [value for value in node["enum"] if value is not None]
+        if not node["enum"]:
+            del node["enum"]
+    return nullable
+
+
+def _set_nullable(result: Json) -> None:
+    for target in result.get("anyOf", [result]):
+        target["nullable"] = True
+
+
+def _push_down(node: Json, results: list[Json]) -> None:
+    """Vertex refuses neighbours of `anyOf`, so its title and description go into the branches."""
+    for key in ("title", "description"):
+        text = node.get(key)
+        bare = [result for result in results if key not in result]
+        if text and bare:
+            for result in bare:
+                result[key] = text
+        elif text and key == "description":
+            results[0][key] = f"{text} {results[0][key]}"
+
+
+def _type_by_enum(node: Json) -> str | None:
+    kinds = {type_of(value) for value in node.get("enum", ())}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _write_enum(node: Json, kind: str | None, result: Json, hints: list[str]) -> None:
+    """Only strings can be enumerated: naming numbers as strings would change the type of the argument."""
+    values = node.get("enum")
+    if not values:
+        return
+    if kind == "string" and all(isinstance(value, str) for value in values):
+        result["enum"] = list(dict.fromkeys(values))
+    else:
+        hints.append(_hint("one of", values))
+
+
+def _write_format(node: Json, kind: str | None, result: Json, hints: list[str]) -> None:
+    name = node.get("format")
+    if name and name in _FORMATS.get(kind or "", ()):
+        result["format"] = name
+    elif name:
+        hints.append(f"format: {name}"[:_MAX_HINT])
+
+
+def _bounds(node: Json, kind: str) -> Json:
+    low, high = node.get("minimum"), node.get("maximum")
+    bounds: Json = {key: value for key, value in (("minimum", low), ("maximum", high)) if _is_number(value)}
+    if kind == "integer":
+        above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+        if above is True and _is_number(low):
+            bounds["minimum"] = math.floor(low) + 1
+        elif _is_number(above):
+            bounds["minimum"] = max(math.floor(above) + 1, bounds.get("minimum", -math.inf))
+        if below is True and _is_number(high):
+            bounds["maximum"] = math.ceil(high) - 1
+        elif _is_number(below):
+            bounds["maximum"] = min(math.ceil(below) - 1, bounds.get("maximum", math.inf))
+    return bounds
+
+
+def _is_expressed(key: str, kind: str | None, node: Json) -> bool:
+    value = node[key]
+    return value is False or (kind == "integer" and key in ("exclusiveMinimum", "exclusiveMaximum"))
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _kept(node: Json, *keys: str) -> Json:
+    return {key: node[key] for key in keys if key in node}
+
+
+def _kept_counts(node: Json, *keys: str) -> Json:
+    counts = {key: node[key] for key in keys if key in node}
+    return {key: int(v) for key, v in counts.items() if _is_number(v) and v >= 0}
+
+
+def _hint(name: str, value: Any) -> str:
+    text = f"{name}: {msgspec.json.encode(value).decode()}"
+    return text if len(text) <= _MAX_HINT else f"{text[:_MAX_HINT]}…"
+
+
+def _described(node: Json, hints: list[str]) -> Json:
+    if hints:
+        described = node.get("description", "")
+        text = f"({'; '.join(hints)})"
+        if not described.endswith(text):
+            node["description"] = f"{described} {text}" if described else text
+    return node

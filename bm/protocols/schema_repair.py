@@ -1,0 +1,205 @@
+"""Puts JSON Schemas right that tools get wrong, and the steps in a schema that both of Gemini's dialects need.
+
+Nothing here changes its argument; `repaired` copies one level.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from bm.chat.parts import Json
+
+_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+_TYPE_ALIASES = {
+    "str": "string",
+    "text": "string",
+    "int": "integer",
+    "long": "integer",
+    "float": "number",
+    "double": "number",
+    "decimal": "number",
+    "bool": "boolean",
+    "list": "array",
+    "tuple": "array",
+    "dict": "object",
+    "map": "object",
+    "none": "null",
+}
+NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+_NO_BOOLEAN = (*SINGLE, "additionalItems", "unevaluatedItems", "unevaluatedProperties")
+STRUCTURAL = frozenset({*NAMED, *LISTED, *_NO_BOOLEAN, "$ref"})
+
+
+def repaired(schema: Any) -> Json:
+    """A shallow copy with every keyword of the type that JSON Schema gives it.
+
+    Puts right what MCP servers get wrong: a bare map of properties, `required: true` on a property, `items` on an
+    object, Python's names of types, a schema that is only the name of a type, `const`, empty strings in an `enum`.
+    """
+    if isinstance(schema, str):
+        schema = {"type": schema}
+    if not isinstance(schema, dict):
+        return {}
+    node: Json = {"type": "object", "properties": schema} if _is_property_map(schema) else dict(schema)
+    _repair_containers(node)
+    _repair_type(node)
+    _repair_enum(node)
+    _repair_required(node)
+    for key in ("title", "description", "$ref", "format", "pattern"):
+        if key in node and not isinstance(node[key], str):
+            del node[key]
+    return node
+
+
+def _is_property_map(schema: Json) -> bool:
+    return (
+        bool(schema)
+        and not schema.keys() & STRUCTURAL
+        and all(isinstance(v, dict) and (isinstance(v.get("type"), str) or "$ref" in v) for v in schema.values())
+    )
+
+
+def _repair_containers(node: Json) -> None:
+    for key in NAMED:
+        if key in node and not isinstance(node[key], dict):
+            del node[key]
+    for key in LISTED:
+        if key in node and not (isinstance(node[key], list) and node[key]):
+            del node[key]
+    if isinstance(node.get("items"), list):
+        tuple_items = node.pop("items")
+        if tuple_items:
+            node.setdefault("prefixItems", tuple_items)
+    for key in _NO_BOOLEAN:
+        if key in node and not isinstance(node[key], dict) and not _is_closing(key, node[key]):
+            del node[key]
+
+
+def _is_closing(key: str, value: Any) -> bool:
+    return key == "additionalProperties" and isinstance(value, bool)
+
+
+def _repair_type(node: Json) -> None:
+    kind = node.pop("type", None)
+    names = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
+    lowered = (name.lower() for name in names if isinstance(name, str))
+    known = list(dict.fromkeys(name for n in lowered if (name := _TYPE_ALIASES.get(n, n)) in _TYPES))
+    if not known:
+        if "properties" in node:
+            known = ["object"]
+        elif "prefixItems" in node or "items" in node:
+            known = ["array"]
+    if known:
+        node["type"] = known[0] if len(known) == 1 else known
+    if known == ["object"]:
+        node.pop("items", None)
+        node.pop("prefixItems", None)
+
+
+def _repair_enum(node: Json) -> None:
+    if "const" in node:
+        value = node.pop("const")
+        node["enum"] = [value]
+        if "type" not in node and (kind := type_of(value)) is not None:
+            node["type"] = kind
+    if "enum" in node:
+        values = node["enum"] if isinstance(node["enum"], list) else []
+        node["enum"] = [value for value in values if value != ""]
+        if not node["enum"]:
+            del node["enum"]
+
+
+def type_of(value: Any) -> str | None:
+    """The JSON Schema type of a value; None for objects and arrays, which are no constants that Gemini knows."""
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case None:
+            return "null"
+        case _:
+            return None
+
+
+def _repair_required(node: Json) -> None:
+    names = node.pop("required", None)
+    required = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    flagged = [
+        name
+        for name, child in node.get("properties", {}).items()
+        if isinstance(child, dict) and child.get("required") is True
+    ]
+    required = list(dict.fromkeys([*required, *flagged]))
+    if required:
+        node["required"] = required
+
+
+def keep_known_required(node: Json) -> None:
+    """Drop required names that no property has: Gemini answers them with 400."""
+    if "required" in node:
+        known = node.get("properties", {})
+        node["required"] = [name for name in node["required"] if name in known]
+        if not node["required"]:
+            del node["required"]
+
+
+def all_of_merged(node: Json, root: Json, seen: frozenset[str]) -> Json:
+    """The node with the branches of its `allOf`, and of theirs, merged into it; what the node says itself wins."""
+    merged = without(node, "allOf")
+    for branch in node.get("allOf", ()):
+        part = repaired(branch)
+        pointer = part.get("$ref")
+        inner = seen
+        if pointer is not None:
+            target = None if pointer in seen else resolve(root, pointer)
+            part = without(part, "$ref")
+            inner = seen | {pointer}
+            if target is not None:
+                part = merge(part, repaired(target))
+        if "allOf" in part or "$ref" in part:
+            chained = [*part.get("allOf", ()), *([{"$ref": part["$ref"]}] if "$ref" in part else [])]
+            part = all_of_merged({**without(part, "$ref"), "allOf": chained}, root, inner)
+        merged = merge(merged, part)
+    return merged
+
+
+def merge(first: Json, second: Json) -> Json:
+    """Both schemas in one; where they disagree, the first wins. Properties and required names are united."""
+    merged = {**second, **first}
+    for key in ("properties", "$defs", "definitions"):
+        if key in first and key in second:
+            merged[key] = {**second[key], **first[key]}
+    if "required" in first and "required" in second:
+        merged["required"] = list(dict.fromkeys([*first["required"], *second["required"]]))
+    return merged
+
+
+def without(schema: Json, *keys: str) -> Json:
+    """A copy without some members."""
+    return {key: value for key, value in schema.items() if key not in keys}
+
+
+def resolve(root: Json, pointer: Any) -> Json | None:
+    """The schema that a local JSON pointer names; None when there is none."""
+    if not isinstance(pointer, str) or not pointer.startswith("#"):
+        return None
+    here: Any = root
+    for step in pointer[1:].split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(here, dict):
+            here = here.get(name, here.get("definitions") if name == "$defs" else None)
+        elif isinstance(here, list) and re.fullmatch(r"\d{1,6}", name) and int(name) < len(here):
+            here = here[int(name)]
+        else:
+            return None
+    anchored = pointer != "#" and not pointer.startswith("#/")
+    return here if isinstance(here, dict) and not anchored else None
