@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from bm import sse
@@ -12,7 +10,7 @@ from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, sp
 from bm.simulator.faults import Trouble, http_status
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import ErrorKind, Finish
-from bm.simulator.wire import Frame, dump, items, text_of
+from bm.simulator.wire import Frame, blocks, dump, items, text_of
 
 check = anthropic_check.check
 
@@ -48,10 +46,10 @@ def prompt(request: Request) -> Prompt:
     body = request.body
     segments: list[str] = []
     cacheable = 0
-    blocks = [*items(body.get("tools")), *_blocks(body.get("system"))]
+    found = [*items(body.get("tools")), *blocks(body.get("system"))]
     for message in items(body.get("messages")):
-        blocks += _blocks(message.get("content"))
-    for block in blocks:
+        found += blocks(message.get("content"))
+    for block in found:
         segments.append(dump({name: value for name, value in block.items() if name != "cache_control"}))
         if block.get("cache_control"):
             cacheable = len(segments)
@@ -73,32 +71,21 @@ def prompt(request: Request) -> Prompt:
     )
 
 
-def _blocks(content: Any) -> list[Json]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(items(content))
-
-
 def _turn(body: Json) -> tuple[int, tuple[str, ...], str]:
     """Rounds of results in the current turn, the calls answered last, and what was said last."""
     step = 0
     results: tuple[str, ...] = ()
-    for message in reversed(items(body.get("messages"))):
-        if message.get("role") != "user":
+    said = ""
+    for _, role, found in reversed(list(anthropic_check.turns(items(body.get("messages"))))):
+        if role == "assistant":
             continue
-        content = _blocks(message.get("content"))
-        answered = [block for block in content if block.get("type") == "tool_result"]
+        answered = [block for block in found if block.get("type") == "tool_result"]
         if not answered:
-            return step, results, text_of(content) if not step else _result_text(body)
+            return step, results, said or text_of(found)
         step += 1
         results = results or tuple(str(block.get("tool_use_id")) for block in answered)
-    return step, results, _result_text(body)
-
-
-def _result_text(body: Json) -> str:
-    for message in reversed(items(body.get("messages"))):
-        for block in _blocks(message.get("content")):
-            if block.get("type") == "tool_result":
-                return text_of(block.get("content"))
-    return ""
+        said = said or text_of(answered[-1].get("content"))
+    return step, results, said
 
 
 def call_id(request: Request, place: int) -> str:

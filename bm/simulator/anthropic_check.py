@@ -12,7 +12,7 @@ from typing import Any
 from bm.simulator import signatures
 from bm.simulator.faults import bad_request
 from bm.simulator.request import Json, Request
-from bm.simulator.wire import items
+from bm.simulator.wire import blocks, items
 
 FIELDS = frozenset(
     [
@@ -54,6 +54,8 @@ _ADAPTIVE_ONLY = re.compile(r"claude-(opus-(4-[78]|[5-9])|sonnet-[5-9]|fable-|my
 _NO_PREFILL = re.compile(r"claude-(opus-(4-[678]|[5-9])|sonnet-(4-6|[5-9])|fable-|mythos-)")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _MOST_MARKS = 4
+NEW_VERSION = "2026-10-21"
+"""From this version on sampling parameters, documents in assistant messages and citations of users are refused."""
 
 
 def check(request: Request) -> None:
@@ -77,6 +79,8 @@ def check(request: Request) -> None:
     _check_thinking(body, request.model)
     _check_tools(body)
     _check_messages(body, request.model)
+    if version >= NEW_VERSION:
+        _check_new_version(body)
     _check_marks(body)
 
 
@@ -92,7 +96,7 @@ def _check_limits(body: Json) -> None:
 
 def _check_sampling(body: Json, version: str, model: str) -> None:
     for name in _SAMPLING:
-        if name in body and version >= "2026-10-21":
+        if name in body and version >= NEW_VERSION:
             raise bad_request(f"{name}: Extra inputs are not permitted")
         if name in body and _ADAPTIVE_ONLY.search(model):
             raise bad_request(f"`{name}` is deprecated for this model.")
@@ -162,13 +166,22 @@ def _check_messages(body: Json, model: str) -> None:
     _check_pairs(messages)
 
 
+def _check_new_version(body: Json) -> None:
+    for place, message in enumerate(body["messages"]):
+        for position, block in enumerate(items(message.get("content"))):
+            where = f"messages.{place}.content.{position}"
+            if message["role"] == "assistant" and block.get("type") == "document":
+                raise bad_request(f"{where}: `document` blocks are not permitted in assistant messages")
+            if message["role"] == "user" and block.get("type") == "text" and block.get("citations"):
+                raise bad_request(f"{where}.text.citations: Extra inputs are not permitted")
+
+
 def _check_block(block: Json, where: str) -> None:
     kind = block.get("type")
     if not isinstance(kind, str):
         raise bad_request(f"{where}.type: Field required")
-    if kind == "text" and not str(block.get("text") or "").strip():
-        what = "contain non-whitespace text" if block.get("text") else "be non-empty"
-        raise bad_request(f"messages: text content blocks must {what}")
+    if kind == "text" and not block.get("text"):
+        raise bad_request("messages: text content blocks must be non-empty")
     if kind in ("thinking", "redacted_thinking") and "cache_control" in block:
         raise bad_request(f"{where}.{kind}.cache_control: Extra inputs are not permitted")
     if kind == "thinking":
@@ -183,30 +196,31 @@ def _check_block(block: Json, where: str) -> None:
         raise bad_request(f"{where}: Invalid `data` in `redacted_thinking` block")
 
 
-def _turns(messages: list[Json]) -> Iterator[tuple[int, str, list[Json]]]:
+def turns(messages: list[Json]) -> Iterator[tuple[int, str, list[Json]]]:
     """Neighbours of one role are one turn; a system message stands in the user's turn."""
-    role, start, blocks = "", 0, list[Json]()
+    role, start, found = "", 0, list[Json]()
     for place, message in enumerate(messages):
         speaker = "assistant" if message["role"] == "assistant" else "user"
         if speaker != role and role:
-            yield start, role, blocks
-            start, blocks = place, []
+            yield start, role, found
+            start, found = place, []
         role = speaker
-        blocks = [*blocks, *items(message.get("content"))]
-    yield start, role, blocks
+        found = [*found, *blocks(message.get("content"))]
+    if role:
+        yield start, role, found
 
 
-def _ids(blocks: list[Json], kind: str, field: str) -> list[str]:
-    return [str(block.get(field)) for block in blocks if block.get("type") == kind]
+def _ids(found: list[Json], kind: str, field: str) -> list[str]:
+    return [str(block.get(field)) for block in found if block.get("type") == kind]
 
 
 def _check_pairs(messages: list[Json]) -> None:
     called: list[str] = []
-    for place, role, blocks in _turns(messages):
+    for place, role, found in turns(messages):
         if role == "assistant":
-            called = _ids(blocks, "tool_use", "id")
+            called = _ids(found, "tool_use", "id")
             continue
-        answered = _ids(blocks, "tool_result", "tool_use_id")
+        answered = _ids(found, "tool_result", "tool_use_id")
         if missing := [name for name in called if name not in answered]:
             raise bad_request(
                 f"messages.{place}: `tool_use` ids were found without `tool_result` blocks immediately after:"

@@ -160,6 +160,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once; what was not yet sent is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def reset(self) -> None:
         """Close without waiting for anything: the peer sees the connection reset."""
         if self._transport is None:
@@ -167,4 +172,4 @@ class Connection(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self._task = self._exchange = None
-        self._transport.abort()
+        self.abort()

@@ -222,8 +222,11 @@ def error(request: Request, trouble: Trouble) -> tuple[int, dict[str, str], Any]
     body: Json = {"code": code, "message": _message(request, trouble, message), "status": status}
     if details:
         body["details"] = details
+    more = dict(trouble.headers)
+    if trouble.retry_info:
+        more.pop("retry-after", None)
     array = request.verb == "streamGenerateContent" and not request.sse
-    return code, headers(request) | trouble.headers, [{"error": body}] if array else {"error": body}
+    return code, headers(request) | more, [{"error": body}] if array else {"error": body}
 
 
 def _message(request: Request, trouble: Trouble, usual: str) -> str:

@@ -281,6 +281,8 @@ def frames(request: Request, answer: Answer) -> list[Frame]:
         for fragment in split(arguments, 3):
             part = {"index": index, "function": {"arguments": fragment}}
             out.append(frame({"tool_calls": [part]}, content=True))
+    if request.flavour == "groq":
+        more["x_groq"] = {"id": f"req_sim{request.number:08d}", "usage": _usage(request, answer.tokens)}
     out.append(frame({}, _finish(answer)))
     if with_usage:
         usage = {"choices": [], "usage": _usage(request, answer.tokens)}

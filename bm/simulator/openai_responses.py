@@ -23,33 +23,37 @@ _INCOMPLETE: dict[Finish, str] = {
     "content_filter": "content_filter",
     "blocked_prompt": "content_filter",
 }
+_RESPONSE_ID = "resp_sim"
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 _CALLS = ("function_call", "custom_tool_call")
 
 
 def check(request: Request) -> None:
-    """Refuse what the service refuses. There is no store: an earlier response cannot be referred to.
+    """Refuse what the service refuses. An earlier response may be referred to; what it said is not remembered.
 
     Raises:
         Refused: with the service's error.
     """
     body = request.body
-    if not isinstance(body.get("model"), str) or not body["model"]:
+    if not request.model and not body.get("prompt"):
         raise bad_request("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
-    if earlier := body.get("previous_response_id"):
+    earlier = body.get("previous_response_id")
+    if earlier and not str(earlier).startswith(_RESPONSE_ID):
         raise bad_request(
             f"Previous response with id '{earlier}' not found.",
             param="previous_response_id",
             code="previous_response_not_found",
         )
-    if not isinstance(body.get("input"), str | list):
+    if not isinstance(body.get("input"), str | list) and not body.get("prompt"):
         raise bad_request("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
-    _check_items(items(body["input"]))
+    _check_reasoning(items(body.get("input")))
+    if not earlier:
+        _check_pairs(items(body.get("input")))
 
 
-def _check_items(given: list[Json] | tuple[Json, ...] | object) -> None:
+def _check_pairs(given: list[Json]) -> None:
     called: dict[str, None] = {}
-    for place, item in enumerate(items(given)):
+    for item in given:
         identifier = str(item.get("call_id"))
         if item.get("type") in _CALLS:
             called[identifier] = None
@@ -59,7 +63,13 @@ def _check_items(given: list[Json] | tuple[Json, ...] | object) -> None:
                     f"No tool call found for function call output with call_id {identifier}.", param="input"
                 )
             del called[identifier]
-        elif item.get("type") == "reasoning" and (sealed := item.get("encrypted_content")):
+    if called:
+        raise bad_request(f"No tool output found for function call {next(iter(called))}.", param="input")
+
+
+def _check_reasoning(given: list[Json]) -> None:
+    for place, item in enumerate(given):
+        if item.get("type") == "reasoning" and (sealed := item.get("encrypted_content")):
             shown = "".join(str(part.get("text", "")) for part in items(item.get("summary")))
             if not signatures.known("openai", shown, str(sealed)):
                 raise bad_request(
@@ -67,8 +77,6 @@ def _check_items(given: list[Json] | tuple[Json, ...] | object) -> None:
                     param=f"input[{place}]",
                     code="invalid_encrypted_content",
                 )
-    if called:
-        raise bad_request(f"No tool output found for function call {next(iter(called))}.", param="input")
 
 
 def prompt(request: Request) -> Prompt:
@@ -158,7 +166,7 @@ def _output(request: Request, answer: Answer) -> list[Json]:
 def _response(request: Request) -> Json:
     body = request.body
     return {
-        "id": f"resp_sim{request.number:08d}",
+        "id": f"{_RESPONSE_ID}{request.number:08d}",
         "object": "response",
         "created_at": CREATED,
         "status": "in_progress",

@@ -122,6 +122,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ValueError("tool_calls is one step of calls; give either it or tool_steps")
         if self.error_after is not None and not self.fails:
             raise ValueError("error_after needs a status or an error to send")
+        if self.status is not None and not 400 <= self.status <= 599:
+            raise ValueError("status is that of an error, from 400 to 599")
         if self.times is not None and self.times < 1:
             raise ValueError("times is at least 1, or null for ever")
 
@@ -133,7 +135,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def fails(self) -> bool:
         """Whether an error is what this rule sends."""
-        return (self.status or 0) >= 400 or self.error is not None
+        return self.status is not None or self.error is not None
 
     @property
     def disturbs(self) -> bool:

@@ -96,13 +96,13 @@ class Simulator:
         await self._stopping.wait()
         server.close()
         for connection in list(self._alive):
-            connection.close()
+            connection.abort()
         await asyncio.sleep(0)
 
     def _call(self, function: Callable[[], T]) -> T:
         """Run `function` where the answers are made, so that it never sees half a change."""
-        if self._loop is None:
-            raise RuntimeError("the simulator is not running")
+        if self._loop is None or not self._thread.is_alive():
+            return function()
 
         async def run() -> T:
             return function()

@@ -74,6 +74,11 @@ def items(value: Any) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def blocks(content: Any) -> list[Json]:
+    """Content as typed blocks; a string is one block of text."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else items(content)
+
+
 def text_of(content: Any) -> str:
     """The text of content that is a string or a list of parts with `text`."""
     if isinstance(content, str):

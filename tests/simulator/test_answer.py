@@ -1,0 +1,76 @@
+"""Answers follow from requests, tokens from a fixed rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.simulator import Rule, Simulator, Usage
+from bm.simulator.answer import count, split
+
+
+@given(st.text(), st.integers(1, 50))
+def test_pieces_joined_are_the_text(text: str, pieces: int) -> None:
+    parts = split(text, pieces)
+    assert "".join(parts) == text
+    assert len(parts) == min(pieces, len(text))
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2)])
+def test_four_characters_are_a_token(text: str, tokens: int) -> None:
+    assert count(text) == tokens
+
+
+def chat(http: httpx.Client, *texts: str, **fields: Any) -> dict[str, Any]:
+    roles = ["user", "assistant"] * len(texts)
+    messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+    body: dict[str, Any] = http.post(
+        "/v1/chat/completions", json={"model": "gpt-5", "messages": messages, **fields}
+    ).json()
+    return body
+
+
+def test_the_text_echoes_what_was_said_last(http: httpx.Client) -> None:
+    assert chat(http, "one", "two", "three")["choices"][0]["message"]["content"] == "[simulated gpt-5] three"
+
+
+def test_the_same_request_has_the_same_answer(http: httpx.Client) -> None:
+    assert chat(http, "hello")["choices"] == chat(http, "hello")["choices"]
+
+
+def test_a_prefix_that_was_sent_before_is_cached(http: httpx.Client) -> None:
+    assert chat(http, "one")["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+    chat(http, "one", "two", "three")
+    usage = chat(http, "one", "two", "three", "four", "five")["usage"]
+    assert 0 < usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
+
+
+def test_another_account_has_a_cache_of_its_own(http: httpx.Client) -> None:
+    chat(http, "one", "two", "three")
+    http.headers["x-api-key"] = "key-two"
+    assert chat(http, "one", "two", "three")["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+
+
+def test_a_rule_may_set_the_usage(sim: Simulator, http: httpx.Client) -> None:
+    sim.script(Rule(usage=Usage(input=1000, cached=800, output=50, thinking=200)))
+    usage = chat(http, "hello")["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (1000, 250, 1250)
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 800
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 200
+
+
+def test_a_schema_is_answered_with_a_value_of_it(http: httpx.Client) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    style = {"type": "json_schema", "json_schema": {"name": "number", "schema": schema}}
+    assert chat(http, "hello", response_format=style)["choices"][0]["message"]["content"] == '{"n":1}'
+
+
+def test_a_tool_that_is_insisted_on_is_called(http: httpx.Client) -> None:
+    function = {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}
+    body = chat(http, "hello", tools=[{"type": "function", "function": function}], tool_choice="required")
+    assert body["choices"][0]["finish_reason"] == "tool_calls"
+    assert body["choices"][0]["message"]["tool_calls"][0]["function"] == {"name": "look", "arguments": "{}"}
