@@ -6,11 +6,12 @@ replacement. When anything is wrong the file is not touched.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -188,9 +189,26 @@ def _drop(text: str, key: Key) -> str:
     del table[key[-1]]
     for way in (_cut, _deleted):
         after = way(text, key)
-        if _reads_as(after, expected):
+        if any(_reads_as(after, each) for each in _without_emptied(expected, key)):
             return after
     raise _CannotEdit
+
+
+def _without_emptied(table: Table, key: Key) -> Iterator[Table]:
+    """`table`, then without the parents of the removed `key` that hold nothing any more, the innermost first.
+
+    Those that only a dotted key or the header of a table below had made are gone from the file with it.
+    """
+    yield table
+    for depth in range(len(key) - 1, 0, -1):
+        table = copy.deepcopy(table)
+        above = table
+        for part in key[: depth - 1]:
+            above = above[part]
+        if above[key[depth - 1]]:
+            return
+        del above[key[depth - 1]]
+        yield table
 
 
 def _cut(text: str, key: Key) -> str:
@@ -204,8 +222,9 @@ def _cut(text: str, key: Key) -> str:
         if table[: len(key)] == key:
             gone.update(range(starts[table], end + 1))
     lines = text.split("\n")
-    gone.update(end + 1 for end in sorted(gone) if lines[end : end + 1] in ([""], ["\r"]))
-    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone)
+    gone.update(end + 1 for end in sorted(gone) if end + 1 < len(lines) and not lines[end].strip())
+    after = "\n".join(line for number, line in enumerate(lines, 1) if number not in gone)
+    return after if text.endswith("\n\n") else re.sub(r"\n(\r?\n)+\Z", "\n", after)
 
 
 def _deleted(text: str, key: Key) -> str:

@@ -14,6 +14,8 @@ from msgspec import inspect
 
 Kind: TypeAlias = inspect.Type
 
+_LONG = 20
+
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -80,7 +82,10 @@ def choices(kind: Kind) -> list[str]:
 
 
 def described(value: object, *, shown: bool = True) -> str:
-    """What a person wrote, as the end of "got …"; without `shown` only its kind, for what may hold a secret."""
+    """What a person wrote, as the end of "got …"; without `shown` only its kind, for what may hold a secret.
+
+    Long texts are not shown either: a key may have been put in the wrong place.
+    """
     match value:
         case bool():
             noun = "the value"
@@ -95,7 +100,10 @@ def described(value: object, *, shown: bool = True) -> str:
         case _:
             return "a date or time"
     written = msgspec.json.encode(value).decode() if not isinstance(value, float) else str(value)
-    return f"{noun} {written}" if shown else noun.replace("the", "a")
+    texts = [value, *value] if isinstance(value, list) else [value]
+    if not shown or any(isinstance(each, str) and len(each) >= _LONG for each in texts):
+        return noun.replace("the", "a")
+    return f"{noun} {written}"
 
 
 def read(text: str, kind: Kind) -> Any:

@@ -105,6 +105,33 @@ def test_a_setting_is_removed(path: Path, key: str, gone: str) -> None:
     assert path.read_text() == after
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "after"),
+    [
+        ('server.host = "localhost"\n', "server.host", ""),
+        ('[gemini.models]\nopus = "x"\n\n# next\n[pool]\n', "gemini.models", "# next\n[pool]\n"),
+        ('[gemini]\n[pool]\n[gemini.models]\nopus = "x"\n', "gemini", "[pool]\n"),
+        ('aliases = { a = "x", b = "y" }\n', "aliases.b", 'aliases = { a = "x" }\n'),
+        ("[log]\nfiles = 1", "log", ""),
+    ],
+)
+def test_removal_from_every_way_of_writing_tables(tmp_path: Path, text: str, key: str, after: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    assert unset(path, key, known=KNOWN)
+    assert path.read_text().replace("  }", " }") == after
+
+
+def test_an_edit_that_would_disturb_anything_else_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomlkit.dumps", lambda document: "[server]\nport = 1\n")
+    for edit in (lambda: put(path, "server.port", 1), lambda: unset(path, "server.port", known=KNOWN)):
+        with pytest.raises(ConfigError) as caught:
+            edit()
+        said = f"{path}: cannot be changed without disturbing the rest (edit it by hand)"
+        assert str(caught.value) == said
+    assert path.read_text() == BEFORE
+
+
 def test_what_the_file_does_not_have_cannot_be_removed(path: Path) -> None:
     before = stamp(path)
     for key in ("server.host", "log.level", "aliases.fast.deep", "nothing"):
@@ -130,7 +157,7 @@ def test_settings_that_need_each_other_are_set_together(path: Path) -> None:
     tail = '\n[providers.acme]\nprotocol = "openai-chat"\nbase_url = "https://llm.example/v1"\n'
     assert path.read_text() == BEFORE + tail
     assert unset(path, "providers.acme", known=KNOWN)
-    assert path.read_text().rstrip() == BEFORE.rstrip()
+    assert path.read_text() == BEFORE
 
 
 @pytest.mark.parametrize(
@@ -154,10 +181,12 @@ def test_every_way_of_writing_tables_can_be_edited(tmp_path: Path, text: str) ->
     put(path, "providers.groq.mode", "pooled")
     put(path, "providers.groq.timeouts.connect", 2)
     put(path, "gemini.models.sonnet", "y")
+    put(path, "providers.together.mode", "fallback")
     config = load(path, {}, known=KNOWN).config
     groq = config.providers["groq"]
     assert (config.server.port, config.gemini.api_version, groq.mode) == (9000, "v1", "pooled")
     assert groq.timeouts is not None
+    assert config.providers["together"].mode == "fallback"
     assert (groq.timeouts.connect, config.gemini.models["sonnet"]) == (2, "y")
     assert path.read_text().startswith(text.split("\n")[0][:8])
 

@@ -47,19 +47,43 @@ def test_a_command_is_run_without_a_shell_and_in_the_given_environment() -> None
     assert resolve(command(code), {**os.environ, "KEY": PLANTED}) == f"{PLANTED} $HOME | ;"
 
 
-def test_the_keyring_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = types.ModuleType("keyring")
-    errors = types.ModuleType("keyring.errors")
-    held = {("better-manager", "groq"): PLANTED}
-    vars(errors)["KeyringError"] = type("KeyringError", (Exception,), {})
-    vars(ring).update(errors=errors, get_password=lambda service, name: held.get((service, name)))
-    monkeypatch.setitem(sys.modules, "keyring", ring)
-    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+class Ring(types.ModuleType):
+    """Stands in for the optional package, which needs a desktop to hold anything."""
+
+    class errors(types.ModuleType):
+        class KeyringError(Exception):
+            pass
+
+    @staticmethod
+    def get_password(service: str, name: str) -> str | None:
+        if name == "locked":
+            raise Ring.errors.KeyringError("the collection is locked")
+        return {("better-manager", "groq"): PLANTED}.get((service, name))
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", Ring("keyring"))
+    monkeypatch.setitem(sys.modules, "keyring.errors", Ring.errors("keyring.errors"))
+
+
+@pytest.mark.usefixtures("ring")
+def test_the_keyring_is_asked() -> None:
     assert resolve("keyring:groq", {}) == PLANTED
+
+
+@pytest.mark.usefixtures("ring")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("together", "is not in the keyring (keyring set better-manager together)"),
+        ("locked", "the keyring cannot be read: the collection is locked"),
+    ],
+)
+def test_what_the_keyring_does_not_give_is_told(name: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        resolve("keyring:together", {})
-    said = "keyring:together: is not in the keyring (keyring set better-manager together)"
-    assert str(caught.value) == said
+        resolve(f"keyring:{name}", {})
+    assert str(caught.value) == f"keyring:{name}: {said}"
 
 
 def test_without_the_keyring_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,14 @@ def test_a_misplaced_secret_is_not_quoted(key: tuple[str, ...]) -> None:
     assert problem.key == ("providers", "acme", *key)
 
 
+def test_a_secret_in_the_wrong_place_is_not_quoted() -> None:
+    secret = "planted-secret-1234567890"
+    raw = {"providers": {"acme": {"mode": secret, "protocols": [secret]}, "groq": secret}}
+    problems = checked(raw)[1]
+    assert len(problems) == 3
+    assert secret not in str(problems)
+
+
 @pytest.mark.parametrize(
     ("key", "exists"),
     [
