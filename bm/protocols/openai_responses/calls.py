@@ -1,0 +1,203 @@
+"""Items that call a tool of the client and items that answer, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall, ToolResult
+from bm.chat.request import Tool
+from bm.chat.response import parse_arguments
+from bm.protocols.openai_responses.content import PROTOCOL, decode_content
+from bm.protocols.openai_responses.errors import bad_request
+from bm.protocols.openai_responses.tools import native_type, qualified, wire_name
+
+_PATCHES = {"create_file", "update_file", "delete_file"}
+_SHELL_OPTIONS = {"timeout_ms": int, "max_output_length": int}
+_EXEC_OPTIONS = {"timeout_ms": int, "user": str, "working_directory": str}
+
+
+def decode_call(item: Json, path: str) -> ToolCall | None:
+    """Read an item that calls a tool of the client; None for any other.
+
+    Raises:
+        RequestError: such an item without its id, name or arguments.
+    """
+    match item.get("type"):
+        case "function_call":
+            return _function_call(item, path)
+        case "custom_tool_call":
+            raw = _string(item, "input", path)
+            name = qualified(item.get("namespace"), _string(item, "name", path))
+            return ToolCall(_call_id(item, path), name, {"input": raw}, raw, kind="custom")
+        case "apply_patch_call":
+            return _native("apply_patch", item, {"operation": item.get("operation")}, path)
+        case "shell_call" if (item.get("environment") or {}).get("type", "local") == "local":
+            return _native("shell", item, item.get("action"), path)
+        case "local_shell_call":
+            return _native("local_shell", item, item.get("action"), path)
+        case _:
+            return None
+
+
+def _function_call(item: Json, path: str) -> ToolCall:
+    name = qualified(item.get("namespace"), _string(item, "name", path))
+    match item.get("arguments"):
+        case str(raw):
+            return ToolCall(_call_id(item, path), name, parse_arguments(raw), raw)
+        case dict(arguments):
+            return ToolCall(_call_id(item, path), name, arguments, msgspec.json.encode(arguments).decode())
+        case None:
+            return ToolCall(_call_id(item, path), name, {})
+        case _:
+            raise bad_request("expected the arguments as JSON text", f"{path}.arguments")
+
+
+def _native(name: str, item: Json, action: Any, path: str) -> ToolCall:
+    if not isinstance(action, dict):
+        raise bad_request("expected an action", path)
+    arguments = {field: value for field, value in action.items() if value is not None and field != "type"}
+    return ToolCall(_call_id(item, path), name, arguments, msgspec.json.encode(arguments).decode())
+
+
+def decode_result(item: Json, path: str) -> ToolResult | None:
+    """Read an item that answers a call; None for any other.
+
+    Raises:
+        RequestError: such an item without the id of its call, or with an output of the wrong type.
+    """
+    kind = item.get("type")
+    match kind:
+        case "function_call_output" | "custom_tool_call_output":
+            content = decode_content(item.get("output"), f"{path}.output")
+            parts = tuple(part if not isinstance(part, Refusal) else Text(part.text) for part in content)
+            name = qualified(item.get("namespace"), item.get("name") or "")
+            custom = kind == "custom_tool_call_output"
+            return ToolResult(_call_id(item, path), parts, name=name, kind="custom" if custom else "function")
+        case "apply_patch_call_output":
+            failed = item.get("status") == "failed"
+            text = item.get("output") or ("failed" if failed else "done")
+            return ToolResult(_call_id(item, path), (Text(text),), is_error=failed, name="apply_patch")
+        case "shell_call_output":
+            chunks = [chunk for chunk in item.get("output") or () if isinstance(chunk, dict)]
+            return ToolResult(_call_id(item, path), tuple(_shell_output(chunk) for chunk in chunks), name="shell")
+        case "local_shell_call_output":
+            text = _string(item, "output", path)
+            return ToolResult(_call_id(item, path), (Text(text),), name="local_shell")
+        case _:
+            return None
+
+
+def _shell_output(chunk: Json) -> Opaque:
+    """What a command printed and how it ended; other protocols see it as text."""
+    outcome = chunk.get("outcome") or {}
+    ended = f"(exit code {outcome['exit_code']})" if "exit_code" in outcome else "(timed out)"
+    texts = [str(chunk.get("stdout") or "").rstrip("\n"), str(chunk.get("stderr") or "").rstrip("\n"), ended]
+    return Opaque(PROTOCOL, "shell_output", chunk, summary="\n".join(text for text in texts if text))
+
+
+def _call_id(item: Json, path: str) -> str:
+    call_id = item.get("call_id") or item.get("id")
+    if not isinstance(call_id, str) or not call_id:
+        raise bad_request("expected a call_id", f"{path}.call_id")
+    return call_id
+
+
+def _string(item: Json, field: str, path: str) -> str:
+    value = item.get(field)
+    if not isinstance(value, str):
+        raise bad_request("expected a string", f"{path}.{field}")
+    return value
+
+
+def encode_call(call: ToolCall, call_id: str, tools: dict[str, Tool]) -> Json:
+    """Write a call as the item that its tool's declaration asks for, without the item's own id."""
+    tool = tools.get(call.name)
+    native = native_item(native_type(tool), call.arguments)
+    if native is not None:
+        return {**native, "call_id": call_id}
+    named = wire_name(call.name, tools)
+    if call.kind == "custom":
+        return {"type": "custom_tool_call", "call_id": call_id, **named, "input": call.raw}
+    raw = call.raw if call.raw.strip() else msgspec.json.encode(call.arguments).decode()
+    return {"type": "function_call", "call_id": call_id, **named, "arguments": raw}
+
+
+def native_item(native: str, arguments: Json) -> Json | None:
+    """The item of a built-in tool, without ids; None when there is none for these arguments."""
+    match native, arguments:
+        case "apply_patch", {"operation": {"type": str(kind), "path": str(path), **rest}} if kind in _PATCHES:
+            operation: Json = {"type": kind, "path": path}
+            if kind != "delete_file":
+                operation["diff"] = rest.get("diff") if isinstance(rest.get("diff"), str) else ""
+            return {"type": "apply_patch_call", "operation": operation, "status": "completed"}
+        case "shell", {"commands": list(commands)} if _strings(commands):
+            action = {"commands": commands, **_options(arguments, _SHELL_OPTIONS)}
+            return {"type": "shell_call", "action": action, "status": "completed"}
+        case "local_shell", {"command": list(command)} if _strings(command):
+            given = arguments.get("env")
+            env = {k: v for k, v in given.items() if isinstance(v, str)} if isinstance(given, dict) else {}
+            action = {"type": "exec", "command": command, "env": env, **_options(arguments, _EXEC_OPTIONS)}
+            return {"type": "local_shell_call", "action": action, "status": "completed"}
+        case _:
+            return None
+
+
+def _strings(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _options(arguments: Json, known: Mapping[str, type]) -> Json:
+    return {field: arguments[field] for field, kind in known.items() if isinstance(arguments.get(field), kind)}
+
+
+def encode_result(result: ToolResult, output: str | list[Json], answered: Json | None) -> Json:
+    """Write an answer as the item that fits `answered`, the item that called.
+
+    OpenAI has no error flag, so the output says it.
+    """
+    call_id = answered["call_id"] if answered is not None else result.call_id
+    plain = _plain(result, output)
+    match (answered or {}).get("type"):
+        case "apply_patch_call":
+            status = "failed" if result.is_error else "completed"
+            return {"type": "apply_patch_call_output", "call_id": call_id, "status": status, "output": plain}
+        case "shell_call":
+            chunks = [part.raw for part in result.parts if isinstance(part, Opaque) and part.kind == "shell_output"]
+            ended = {"type": "exit", "exit_code": 1 if result.is_error else 0}
+            whole = [{"stdout": plain, "stderr": "", "outcome": ended}]
+            return {"type": "shell_call_output", "call_id": call_id, "output": chunks or whole}
+        case "local_shell_call":
+            return {"type": "local_shell_call_output", "id": call_id, "output": plain}
+        case called:
+            custom = called == "custom_tool_call" or (called is None and result.kind == "custom")
+            kind = "custom_tool_call_output" if custom else "function_call_output"
+            return {"type": kind, "call_id": call_id, "output": _with_error(result, output)}
+
+
+def _with_error(result: ToolResult, output: str | list[Json]) -> str | list[Json]:
+    if not result.is_error:
+        return output
+    if isinstance(output, str):
+        return output if output.lower().startswith("error") else f"Error: {output}"
+    return [{"type": "input_text", "text": "Error:"}, *output]
+
+
+def _plain(result: ToolResult, output: str | list[Json]) -> str:
+    if isinstance(output, str):
+        return output
+    return "\n".join(part.text for part in result.parts if isinstance(part, Text))
+
+
+def result_parts(result: ToolResult) -> list[Text | Media]:
+    """The parts of an answer that any protocol can hold; vendors' own ones as their summaries."""
+    parts: list[Text | Media] = []
+    for part in result.parts:
+        match part:
+            case Opaque(summary=summary):
+                parts += [Text(summary)] if summary else []
+            case _:
+                parts.append(part)
+    return parts

@@ -1,0 +1,46 @@
+"""The Responses API as a codec: its pieces under the names that all codecs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.events import Event
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest
+from bm.errors import Failure
+from bm.protocols.codec import Codec, Encoded, Mint, StreamDecoder, StreamEncoder
+from bm.protocols.openai_responses import decode, encode, errors, response
+from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
+from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
+
+
+class ResponsesCodec:
+    """`bm.protocols.codec.Codec` for OpenAI's Responses API."""
+
+    def decode_request(self, body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
+        return decode.decode_request(body, model=model, stream=stream)
+
+    def encode_request(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+        return encode.encode_request(request, capabilities, model=model)
+
+    def stream_decoder(self, mint: Mint) -> StreamDecoder:
+        return ResponsesStreamDecoder()
+
+    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> StreamEncoder:
+        return ResponsesStreamEncoder(request, mint, model=model)
+
+    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+        return response.decode_response(body, mint)
+
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+        return response.encode_response(events, request, mint, model=model)
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return errors.decode_error(status, headers, body)
+
+    def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
+        return errors.encode_error(failure, request_id)
+
+
+CODEC: Codec = ResponsesCodec()

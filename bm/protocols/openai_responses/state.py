@@ -1,0 +1,40 @@
+"""Conversations that OpenAI would keep on its side, for whoever keeps them instead.
+
+A client that sends `previous_response_id` sends only what is new. With the items of the earlier exchange put before
+its own the request stands for itself. Instructions are not carried over (API reference, "previous_response_id").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.parts import Json
+
+
+def input_items(body: Json) -> list[Json]:
+    """The items of a request; a plain string is one message of the user."""
+    match body.get("input"):
+        case str(text):
+            return [{"type": "message", "role": "user", "content": text}]
+        case list(items):
+            return [item for item in items if isinstance(item, dict)]
+        case _:
+            return []
+
+
+def output_items(response: Json) -> list[Json]:
+    """The items of an answer, as a later request may send them back."""
+    items: Any = response.get("output")
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def continued(body: Json, earlier_items: list[Json]) -> Json:
+    """The request with what came before it, and without naming it. References to earlier items are resolved."""
+    known = {item["id"]: item for item in earlier_items if isinstance(item.get("id"), str)}
+    own = [known.get(item.get("id", ""), item) if _is_reference(item) else item for item in input_items(body)]
+    rest = {field: value for field, value in body.items() if field != "previous_response_id"}
+    return {**rest, "input": [*earlier_items, *own]}
+
+
+def _is_reference(item: Json) -> bool:
+    return item.get("type") == "item_reference" or item.keys() == {"id"}

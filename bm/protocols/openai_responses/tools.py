@@ -1,0 +1,278 @@
+"""Tool definitions and the choice among them, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.protocols.openai_responses.content import PROTOCOL
+from bm.protocols.openai_responses.errors import bad_request
+
+_HOSTED = {
+    "web_search": "web_search",
+    "web_search_2025_08_26": "web_search",
+    "web_search_preview": "web_search",
+    "web_search_preview_2025_03_11": "web_search",
+    "code_interpreter": "code_execution",
+}
+_STRING = {"type": "string"}
+_STRINGS = {"type": "array", "items": _STRING}
+_PATCH = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": ["create_file", "update_file", "delete_file"]},
+        "path": {"type": "string", "description": "The file, relative to the workspace."},
+        "diff": {"type": "string", "description": "A V4A diff; not for delete_file."},
+    },
+    "required": ["type", "path"],
+    "additionalProperties": False,
+}
+NATIVE: dict[str, tuple[str, Json]] = {
+    "apply_patch": ("Create, update or delete a file.", {"operation": _PATCH}),
+    "shell": (
+        "Run commands in a shell and return what they print.",
+        {"commands": _STRINGS, "timeout_ms": {"type": "integer"}, "max_output_length": {"type": "integer"}},
+    ),
+    "local_shell": (
+        "Run a command, given as its list of arguments, and return what it prints.",
+        {
+            "command": _STRINGS,
+            "working_directory": _STRING,
+            "timeout_ms": {"type": "integer"},
+            "env": {"type": "object", "additionalProperties": _STRING},
+        },
+    ),
+}
+"""Tools that the client runs and whose arguments only OpenAI's models know: what they do, and what they take."""
+
+_OWN = {"type", "name", "description", "parameters", "strict"}
+_PLACE = {"namespace", "namespace_description", "native", "loaded"}
+"""Members of `Tool.extra` that say where the definition stood: in which namespace, as which built-in tool, or in an
+item of the conversation (`loaded`)."""
+
+
+def qualified(namespace: object, name: str) -> str:
+    """The name by which every other protocol knows a function of a namespace.
+
+    A deferred function outside any namespace is called back with its own name as the namespace.
+    """
+    return f"{namespace}__{name}" if isinstance(namespace, str) and namespace not in ("", name) else name
+
+
+def wire_name(name: str, tools: dict[str, Tool]) -> Json:
+    """The `name` and `namespace` that a call of this tool carries on the wire."""
+    tool = tools.get(name)
+    if tool is None or tool.protocol != PROTOCOL:
+        return {"name": name}
+    namespace = tool.extra.get("namespace")
+    if namespace and name.startswith(f"{namespace}__"):
+        return {"name": name.removeprefix(f"{namespace}__"), "namespace": namespace}
+    return {"name": name, "namespace": name} if tool.extra.get("loaded") else {"name": name}
+
+
+def native_type(tool: Tool | None) -> str:
+    """`apply_patch`, `shell` or `local_shell` when the client declared the tool as such."""
+    native = tool.extra.get("native") if tool is not None and tool.protocol == PROTOCOL else None
+    return native if isinstance(native, str) else ""
+
+
+def by_name(request: ChatRequest) -> dict[str, Tool]:
+    """The tools of a request by their canonical names."""
+    return {tool.name: tool for tool in request.tools}
+
+
+def decode_tools(tools: Any, path: str = "tools", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
+    """Read definitions; functions of a namespace become functions of their own.
+
+    Raises:
+        RequestError: a definition has no type, or a function no name.
+    """
+    functions: list[Tool] = []
+    hosted: list[HostedTool] = []
+    if not isinstance(tools, list | None):
+        raise bad_request("expected a list of tools", path)
+    for i, tool in enumerate(tools or ()):
+        match tool:
+            case {"type": "function" | "custom"}:
+                functions.append(_decode_tool(tool, f"{path}[{i}]", {"loaded": True} if loaded else {}))
+            case {"type": "namespace", "name": str(space)}:
+                place = {"namespace": space, "namespace_description": tool.get("description") or ""}
+                place |= {"loaded": True} if loaded else {}
+                for j, inner in enumerate(tool.get("tools") or ()):
+                    functions.append(_decode_tool(inner, f"{path}[{i}].tools[{j}]", place))
+            case {"type": "apply_patch" | "local_shell" as native}:
+                functions.append(_decode_native(native, tool))
+            case {"type": "shell"} if (tool.get("environment") or {}).get("type", "local") == "local":
+                functions.append(_decode_native("shell", tool))
+            case {"type": str(kind)}:
+                hosted.append(HostedTool(_HOSTED.get(kind, kind), PROTOCOL, tool))
+            case _:
+                raise bad_request("expected a tool with a type", f"{path}[{i}]")
+    return functions, hosted
+
+
+def _decode_tool(tool: Any, path: str, place: Json) -> Tool:
+    match tool:
+        case {"type": "function" | "custom" as kind, "name": str(name)} if name:
+            pass
+        case _:
+            raise bad_request("expected a function or custom tool with a name", path)
+    schema = tool.get("parameters")
+    if not isinstance(schema, dict | None):
+        raise bad_request("expected a JSON Schema", f"{path}.parameters")
+    return Tool(
+        name=qualified(place.get("namespace"), name),
+        description=tool.get("description") or "",
+        schema=schema,
+        strict=tool.get("strict"),
+        kind=kind,
+        protocol=PROTOCOL,
+        extra={**{field: value for field, value in tool.items() if field not in _OWN}, **place},
+    )
+
+
+def _decode_native(native: str, tool: Json) -> Tool:
+    description, properties = NATIVE[native]
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [next(iter(properties))],
+        "additionalProperties": False,
+    }
+    rest = {field: value for field, value in tool.items() if field not in _OWN}
+    return Tool(
+        name=native, description=description, schema=schema, protocol=PROTOCOL, extra={**rest, "native": native}
+    )
+
+
+def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
+    """Write definitions; those of one namespace stand together again, where its first one stood."""
+    wire: list[Json] = []
+    losses: list[Loss] = []
+    spaces: dict[str, Json] = {}
+    for i, tool in enumerate(request.tools):
+        own = tool.protocol == PROTOCOL
+        extra = tool.extra if own else {}
+        space = extra.get("namespace")
+        if extra.get("loaded"):
+            continue
+        if isinstance(space, str) and tool.name.startswith(f"{space}__"):
+            if space not in spaces:
+                described = extra.get("namespace_description")
+                spaces[space] = {"type": "namespace", "name": space, "description": described, "tools": []}
+                wire.append(spaces[space])
+            spaces[space]["tools"].append(_encode_tool(tool, tool.name.removeprefix(f"{space}__"), request))
+        else:
+            wire.append(_encode_tool(tool, tool.name, request))
+        if not own:
+            losses += [Loss(f"tools[{i}].{field}", "unknown to the Responses API") for field in _foreign(tool)]
+    for hosted in request.hosted_tools:
+        tool_wire, lost = _encode_hosted(hosted)
+        wire += tool_wire
+        losses += lost
+    return wire, losses
+
+
+def _foreign(tool: Tool) -> Iterable[str]:
+    return (field for field in tool.extra if field != "format" or tool.kind != "custom")
+
+
+def _encode_tool(tool: Tool, name: str, request: ChatRequest) -> Json:
+    own = tool.protocol == PROTOCOL
+    extra = {field: value for field, value in tool.extra.items() if field not in _PLACE} if own else {}
+    if native := native_type(tool):
+        return {"type": native, **extra}
+    described = {"description": tool.description} if tool.description else {}
+    if tool.kind == "custom":
+        grammar = {} if own else _grammar(tool)
+        return {"type": "custom", "name": name, **described, **grammar, **extra}
+    same = request.protocol == PROTOCOL
+    schema = tool.schema if tool.schema is not None or same else {"type": "object", "properties": {}}
+    # Unsaid, OpenAI rewrites the schema to its strict subset, which a schema written for another vendor may not stand.
+    strict = tool.strict if tool.strict is not None or same else False
+    return {"type": "function", "name": name, **described, "parameters": schema, "strict": strict, **extra}
+
+
+def _grammar(tool: Tool) -> Json:
+    """The format of a custom tool as the Chat API spells it, one level deeper."""
+    match tool.extra.get("format"):
+        case {"type": "grammar", "grammar": dict() as grammar}:
+            return {"format": {"type": "grammar", **grammar}}
+        case {"type": str()} as plain:
+            return {"format": plain}
+        case _:
+            return {}
+
+
+def _encode_hosted(hosted: HostedTool) -> tuple[list[Json], list[Loss]]:
+    if hosted.protocol == PROTOCOL:
+        return [hosted.raw], []
+    raw = hosted.raw
+    match hosted.kind:
+        case "web_search":
+            wire: Json = {"type": "web_search"}
+            if raw.get("allowed_domains"):
+                wire["filters"] = {"allowed_domains": raw["allowed_domains"]}
+            if isinstance(raw.get("user_location"), dict):
+                wire["user_location"] = raw["user_location"]
+            lost = [field for field in ("blocked_domains", "max_uses") if raw.get(field)]
+            return [wire], [Loss(f"tools (web_search).{field}", "OpenAI's search has no such limit") for field in lost]
+        case "code_execution":
+            return [{"type": "code_interpreter", "container": {"type": "auto"}}], []
+        case kind:
+            return [], [Loss(f"tools ({kind})", "OpenAI has no such tool")]
+
+
+def decode_choice(choice: Any, parallel: Any) -> ToolChoice | None:
+    """Read `tool_choice` and `parallel_tool_calls`; None when the choice names a hosted tool."""
+    several = parallel if isinstance(parallel, bool) else None
+    match choice:
+        case None | "auto":
+            return ToolChoice(parallel=several)
+        case "none":
+            return ToolChoice("none", parallel=several)
+        case "required":
+            return ToolChoice("required", parallel=several)
+        case {"type": "function" | "custom", "name": str(name)}:
+            return ToolChoice("required", (qualified(choice.get("namespace"), name),), several)
+        case {"type": "apply_patch" | "shell" as native}:
+            return ToolChoice("required", (native,), several)
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(allowed)}:
+            names = [_allowed(tool) for tool in allowed]
+            return ToolChoice(mode, tuple(name for name in names if name), several)
+        case _:
+            return None
+
+
+def _allowed(tool: Any) -> str:
+    match tool:
+        case {"name": str(name)}:
+            return qualified(tool.get("namespace"), name)
+        case {"type": "apply_patch" | "shell" as native}:
+            return str(native)
+        case _:
+            return ""
+
+
+def encode_choice(choice: ToolChoice, tools: dict[str, Tool]) -> str | Json:
+    """Write the choice. Several names, or names of which none must be called, are OpenAI's allowed tools."""
+    if not choice.names:
+        return choice.mode
+    named = [_named(name, tools) for name in choice.names]
+    if choice.mode == "required" and len(named) == 1:
+        return named[0]
+    return {"type": "allowed_tools", "mode": "required" if choice.mode == "required" else "auto", "tools": named}
+
+
+def _named(name: str, tools: dict[str, Tool]) -> Json:
+    tool = tools.get(name)
+    if native := native_type(tool):
+        return {"type": native}
+    return {"type": tool.kind if tool is not None else "function", **wire_name(name, tools)}
+
+
+def offered(tools: Sequence[Tool], hosted: Sequence[HostedTool]) -> bool:
+    """Whether there is anything to choose from."""
+    return bool(tools or hosted)
