@@ -19,17 +19,22 @@ Gemini 3's level, an OpenAI-compatible `reasoning_effort`."""
 class Dialect(msgspec.Struct, frozen=True):
     """How an OpenAI-compatible service differs from OpenAI.
 
-    `refuses` names request members it answers with 400. `thinking` says how it is told to think: OpenAI's
-    `reasoning_effort`, Groq's with `reasoning_format`, Together's `reasoning` object. `history_thinking` is the
-    assistant member that carries earlier thinking back; empty means it is dropped. `plain_content` services take
-    message content only as a string where it is text alone.
+    `refuses` names request members it answers with 400, `takes` those it has beyond OpenAI's (`top_k`, `video_url`,
+    `extra_content` for Gemini's thought signatures). `thinking` says how it is told to think: OpenAI's
+    `reasoning_effort`, Groq's with `reasoning_format`, Together's and OpenRouter's `reasoning` objects, DeepSeek's
+    `thinking` switch. `history_thinking` is the assistant member that carries earlier thinking back; empty means it
+    is dropped. `thinking_tag` is the tag in which raw models put thinking at the head of their content (`think`).
+    `plain_content` services take message content only as a string where it is text alone. What only OpenAI itself
+    has (custom tools, `allowed_tools`, refusals, system messages anywhere) goes to the dialect named `openai`.
     """
 
     name: str = "openai"
     max_tokens_field: str = "max_completion_tokens"
     refuses: frozenset[str] = frozenset()
-    thinking: Literal["effort", "groq", "together", "none"] = "effort"
+    takes: frozenset[str] = frozenset()
+    thinking: Literal["effort", "groq", "together", "openrouter", "deepseek", "none"] = "effort"
     history_thinking: str = ""
+    thinking_tag: str = ""
     plain_content: bool = False
     developer_role: bool = True
     stream_usage: bool = True

@@ -111,7 +111,10 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asked for. `choices` is OpenAI's `n`; `cache_key` names the conversation, `user` its owner."""
+    """What a client asked for. `choices` is OpenAI's `n`; `cache_key` names the conversation, `user` its owner.
+
+    `legacy_functions` clients wrote OpenAI's first form, `functions`, and understand calls only as `function_call`.
+    """
 
     protocol: ProtocolName
     model: str
@@ -128,6 +131,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     choices: int = 1
     stream: bool = False
     stream_usage: bool = False
+    legacy_functions: bool = False
     user: str = ""
     cache_key: str = ""
     extras: tuple[Extra, ...] = ()
