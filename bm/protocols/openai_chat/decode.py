@@ -1,0 +1,178 @@
+"""A client's Chat Completions request, read into canonical form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
+from bm.protocols.openai_chat.content import PROTOCOL
+from bm.protocols.openai_chat.fields import array, boolean, integer, join, mapping, mismatch, number, refuse, string
+from bm.protocols.openai_chat.messages import decode_messages
+from bm.protocols.openai_chat.reasoning import MEMBERS as REASONING_MEMBERS
+from bm.protocols.openai_chat.reasoning import decode_reasoning
+from bm.protocols.openai_chat.tools import decode_choice, decode_tools
+
+_READ = REASONING_MEMBERS | {
+    "model",
+    "messages",
+    "tools",
+    "functions",
+    "tool_choice",
+    "function_call",
+    "parallel_tool_calls",
+    "web_search_options",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "random_seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "n",
+    "stream",
+    "stream_options",
+    "prompt_cache_key",
+    "safety_identifier",
+}
+
+
+def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
+    """Read a client's request. `model` and `stream` override the body's.
+
+    Raises:
+        RequestError: the body is not a request; the failure's `param` names the place.
+    """
+    name = model or string(body, "model")
+    if not name:
+        raise refuse("model", "expected the name of a model, got nothing", code="missing_required_parameter")
+    conversation = decode_messages(body)
+    tools, hosted = decode_tools(body)
+    choice, allowed = decode_choice(body)
+    legacy = body.get("tools") is None and bool(tools)
+    if legacy:
+        # Its one `function_call` member has room for a single call.
+        choice = ToolChoice(choice.mode, choice.names, parallel=False)
+    options = mapping(body, "stream_options") or {}
+    output, odd_format = _output(body)
+    return ChatRequest(
+        protocol=PROTOCOL,
+        model=name,
+        turns=conversation.turns,
+        system=conversation.system,
+        tools=tools if allowed is None else tuple(tool for tool in tools if tool.name in allowed),
+        hosted_tools=hosted,
+        tool_choice=choice,
+        sampling=_sampling(body),
+        reasoning=decode_reasoning(body),
+        output=output,
+        max_tokens=_limit(body),
+        stop=_stop(body),
+        choices=_choices(body),
+        stream=bool(boolean(body, "stream")) if stream is None else stream,
+        stream_usage=bool(boolean(options, "include_usage", "stream_options")),
+        legacy_functions=legacy,
+        user=string(body, "safety_identifier") or string(body, "user"),
+        cache_key=string(body, "prompt_cache_key"),
+        extras=(*_extras(body, odd_format), *conversation.extras),
+    )
+
+
+def _limit(body: Json) -> int | None:
+    """The longest answer; both members are checked, the newer one wins."""
+    old, new = integer(body, "max_tokens"), integer(body, "max_completion_tokens")
+    limit = old if new is None else new
+    # Some agents send -1 or 0 for "no limit".
+    return limit if limit is None or limit > 0 else None
+
+
+def _choices(body: Json) -> int:
+    choices = integer(body, "n")
+    if choices is not None and choices < 1:
+        raise refuse("n", f"expected at least 1, got {choices}")
+    return choices or 1
+
+
+def _sampling(body: Json) -> Sampling:
+    top_k = integer(body, "top_k")
+    seed = integer(body, "seed")
+    return Sampling(
+        temperature=number(body, "temperature"),
+        top_p=number(body, "top_p"),
+        top_k=top_k,
+        seed=integer(body, "random_seed") if seed is None else seed,
+        presence_penalty=number(body, "presence_penalty"),
+        frequency_penalty=number(body, "frequency_penalty"),
+        logprobs=_logprobs(body),
+        top_logprobs=integer(body, "top_logprobs"),
+    )
+
+
+def _logprobs(body: Json) -> bool | None:
+    """Together and the older completions API say a number here."""
+    value = body.get("logprobs")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value > 0
+    return boolean(body, "logprobs")
+
+
+def _stop(body: Json) -> tuple[str, ...]:
+    value: Any = body.get("stop")
+    if isinstance(value, str):
+        return (value,) if value else ()
+    words = array(body, "stop")
+    for index, word in enumerate(words):
+        if not isinstance(word, str):
+            raise mismatch(f"stop[{index}]", "a string", word)
+    return tuple(word for word in words if word)
+
+
+def _output(body: Json) -> tuple[OutputFormat, bool]:
+    """Read `response_format`. The second value says that it has a type nobody knows."""
+    form = mapping(body, "response_format")
+    if form is None:
+        return OutputFormat(), False
+    match form.get("type"):
+        case "text" | None:
+            return OutputFormat(), False
+        case "json_object" if not isinstance(form.get("schema"), dict):
+            return OutputFormat("json"), False
+        case "json_object":
+            # Together, Fireworks and llama.cpp take the schema beside the older type.
+            return OutputFormat("schema", schema=form["schema"]), False
+        case "json_schema":
+            place = "response_format.json_schema"
+            inner = mapping(form, "json_schema", "response_format")
+            if inner is None:
+                raise mismatch(place, "an object", None)
+            output = OutputFormat(
+                "schema",
+                schema=mapping(inner, "schema", place) or {},
+                name=string(inner, "name", place),
+                description=string(inner, "description", place),
+                strict=boolean(inner, "strict", place),
+            )
+            return output, False
+        case str():
+            return OutputFormat(), True
+        case other:
+            raise mismatch(join("response_format", "type"), "a string", other)
+
+
+def _extras(body: Json, odd_format: bool) -> list[Extra]:
+    """What is not read above, so that it is written again or reported, never forgotten."""
+    extras = [
+        Extra(PROTOCOL, key, value)
+        for key, value in body.items()
+        if value is not None and key not in _READ and key not in ("user", "response_format")
+    ]
+    if odd_format:
+        extras.append(Extra(PROTOCOL, "response_format", body["response_format"]))
+    if body.get("safety_identifier") and body.get("user"):
+        extras.append(Extra(PROTOCOL, "user", body["user"]))
+    return extras

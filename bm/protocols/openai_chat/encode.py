@@ -1,0 +1,181 @@
+"""A request in canonical form, written for an upstream that speaks Chat Completions."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Loss, OutputFormat
+from bm.protocols.codec import Encoded
+from bm.protocols.openai_chat.content import PROTOCOL
+from bm.protocols.openai_chat.fields import refuse
+from bm.protocols.openai_chat.history import Writer
+from bm.protocols.openai_chat.reasoning import encode_reasoning
+from bm.protocols.openai_chat.tools import encode_tools
+
+SILENT: dict[str, frozenset[str]] = {
+    # Anthropic: identities, caching, and settings of its own servers that leave the answer's meaning alone.
+    "anthropic": frozenset(
+        {"metadata", "betas", "anthropic_beta", "context_management", "service_tier", "inference_geo", "diagnostics"}
+        | {"anthropic_version", "cache_control", "speed", "user_profile_id"}
+    ),
+    # Responses: storage and transport; the whole input travels with each request anyway.
+    "openai-responses": frozenset(
+        {"store", "include", "client_metadata", "metadata", "service_tier", "truncation", "stream_options"}
+        | {"prompt_cache_retention", "prompt_cache_options"}
+    ),
+    # Gemini: filters and tiers of its own servers.
+    "gemini": frozenset({"safetySettings", "labels", "serviceTier"}),
+}
+"""Members of other protocols that mean nothing here and are missed by nobody."""
+
+MAX_USER = 128
+MAX_CACHE_KEY = 64
+"""Longer values are answered with 400 (OpenAI's API reference, `safety_identifier` and `prompt_cache_key`)."""
+
+_FORMAT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+    """Write a request for `model`.
+
+    Raises:
+        RequestError: the user's media are none that the model takes, or several answers of a service that gives one.
+    """
+    dialect = capabilities.dialect
+    body: Json = {"model": model, "messages": []}
+    tools, losses = encode_tools(request, capabilities)
+    output, instruction = _output(request, capabilities, losses)
+    writer = Writer(capabilities)
+    writer.write(request, instruction)
+    body["messages"] = writer.messages
+    losses += writer.losses
+    body |= tools | output
+    body |= _sampling(request, capabilities, losses)
+    thinking, thinking_losses = encode_reasoning(request, capabilities)
+    body |= thinking
+    losses += thinking_losses
+    body |= _limits(request, capabilities, losses)
+    body |= _identity(request, dialect.name == "openai")
+    if request.stream:
+        body["stream"] = True
+        if dialect.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    _write_extras(request, body, losses)
+    _drop_refused(request, body, dialect.refuses, losses)
+    return Encoded(body, tuple(losses))
+
+
+def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
+    sampling, takes = request.sampling, capabilities.dialect.takes
+    wanted = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "seed": sampling.seed,
+        "logprobs": sampling.logprobs,
+        "top_logprobs": sampling.top_logprobs,
+    }
+    members: Json = {}
+    for key, value in wanted.items():
+        if value is None:
+            continue
+        if not capabilities.sampling and key in ("temperature", "top_p", "top_k"):
+            losses.append(Loss(key, "the model takes no sampling parameters"))
+        elif not capabilities.penalties and key.endswith("_penalty"):
+            losses.append(Loss(key, "the model takes no penalties"))
+        elif key == "top_k" and key not in takes:
+            losses.append(Loss(key, "Chat Completions has no such member"))
+        elif key == "top_p" and capabilities.temperature_or_top_p and "temperature" in members:
+            losses.append(Loss(key, "the model takes either temperature or top_p"))
+        else:
+            members[key] = value
+    return members
+
+
+def _limits(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
+    dialect = capabilities.dialect
+    members: Json = {}
+    if request.max_tokens is not None:
+        # Agents ask for their own model's maximum; what this one can not give is no loss.
+        most = capabilities.max_output or request.max_tokens
+        members[dialect.max_tokens_field] = min(request.max_tokens, most)
+    if request.stop:
+        most = capabilities.max_stop or dialect.max_stop or len(request.stop)
+        members["stop"] = list(request.stop[:most])
+        if len(request.stop) > most:
+            losses.append(Loss(f"stop[{most}:]", f"the service takes {most} stop sequences"))
+    if request.choices > 1:
+        if "n" in dialect.refuses:
+            raise refuse("n", f"{dialect.name} gives one answer a request", code="unsupported_value")
+        members["n"] = request.choices
+    return members
+
+
+def _output(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> tuple[Json, str]:
+    """`response_format`, and an instruction in words for what the service has no format for."""
+    output = request.output
+    if output.kind == "text":
+        return {}, ""
+    able = capabilities.structured_output
+    if request.tools and not capabilities.structured_with_tools:
+        able = "none"
+    if output.kind == "schema" and able == "schema":
+        inner: Json = {"name": _FORMAT_NAME.sub("_", output.name)[:64] or "response", "schema": output.schema or {}}
+        if output.description:
+            inner["description"] = output.description
+        if output.strict is not None:
+            inner["strict"] = output.strict
+        return {"response_format": {"type": "json_schema", "json_schema": inner}}, ""
+    form: Json = {} if able == "none" else {"response_format": {"type": "json_object"}}
+    if form and output.kind == "json":
+        return form, ""
+    losses.append(Loss("response_format", "the model is asked in words: it takes no such format here"))
+    return form, _in_words(output)
+
+
+def _in_words(output: OutputFormat) -> str:
+    if output.kind == "json" or not output.schema:
+        return "Answer with a single JSON object and nothing else."
+    schema = msgspec.json.encode(output.schema).decode()
+    return f"Answer with a single JSON value and nothing else. It must fit this JSON Schema:\n{schema}"
+
+
+def _identity(request: ChatRequest, openai: bool) -> Json:
+    members: Json = {}
+    if request.user:
+        members["safety_identifier" if openai else "user"] = _short(request.user, MAX_USER)
+    if request.cache_key and openai:
+        members["prompt_cache_key"] = _short(request.cache_key, MAX_CACHE_KEY)
+    return members
+
+
+def _short(text: str, most: int) -> str:
+    """The text, or a digest of it that still tells one user or conversation from another."""
+    return text if len(text) <= most else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:most]
+
+
+def _write_extras(request: ChatRequest, body: Json, losses: list[Loss]) -> None:
+    for extra in request.extras:
+        if extra.protocol == PROTOCOL and "[" not in extra.field:
+            body.setdefault(extra.field, extra.value)
+        elif extra.field not in SILENT.get(extra.protocol, ()):
+            losses.append(Loss(extra.field, "Chat Completions has no such member"))
+
+
+def _drop_refused(request: ChatRequest, body: Json, refuses: frozenset[str], losses: list[Loss]) -> None:
+    """Take out what the service answers with 400. A refused wish for the default is no loss."""
+    for key in sorted(refuses & body.keys()):
+        value = body.pop(key)
+        harmless = key == "stream_options" or (key == "logprobs" and value is False)
+        if key == "parallel_tool_calls":
+            # bm itself cuts the answer down to one call where the client allows no more.
+            harmless = request.tool_choice.parallel is True
+        if not harmless:
+            losses.append(Loss(key, "the service refuses it"))

@@ -1,0 +1,162 @@
+"""How much a model is to think: OpenAI's `reasoning_effort` and the ways in which compatible services say it."""
+
+from __future__ import annotations
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Level, Loss, Reasoning
+from bm.chat.thinking import fit_level, level_of_budget
+from bm.protocols.openai_chat.fields import boolean, integer, mapping, string
+
+_LEVEL: dict[str, Level] = {
+    "none": "off",
+    "disabled": "off",
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+    "default": "auto",
+    "auto": "auto",
+}
+MEMBERS = frozenset(
+    {
+        "reasoning_effort",
+        "reasoning",
+        "reasoning_format",
+        "include_reasoning",
+        "thinking",
+        "enable_thinking",
+        "thinking_budget",
+    }
+)
+"""The request members that are read here."""
+
+SMALL_ANSWER = 1024
+"""Below so many tokens a model that thinks at its default level may have none left for the answer."""
+
+
+def decode_reasoning(body: Json) -> Reasoning:
+    """Read what a client says about thinking, in OpenAI's form and the widespread others.
+
+    Clients that use a form other than OpenAI's know services that return thinking, hence want to see it.
+
+    Raises:
+        RequestError: a member has the wrong type or an unknown level.
+    """
+    level = _level(string(body, "reasoning_effort"))
+    nested = mapping(body, "reasoning") or {}
+    switch = mapping(body, "thinking") or {}
+    google = _google(body)
+    level = level or _level(string(nested, "effort", "reasoning")) or _level(str(google.get("thinking_level") or ""))
+    budget = integer(nested, "max_tokens", "reasoning")
+    if budget is None:
+        budget = integer(switch, "budget_tokens", "thinking")
+    if budget is None:
+        budget = integer(body, "thinking_budget")
+    if budget is None and isinstance(google.get("thinking_budget"), int):
+        budget = google["thinking_budget"]
+    on = boolean(nested, "enabled", "reasoning")
+    if on is None:
+        on = boolean(body, "enable_thinking")
+    if on is None and switch.get("type") in ("enabled", "disabled"):
+        on = switch["type"] == "enabled"
+    if on is False:
+        level, budget = "off", None
+    elif on and level is None and budget is None:
+        level = "auto"
+    return Reasoning(level=level, budget=budget, visible=_visible(body, nested, google, on))
+
+
+def _level(word: str) -> Level | None:
+    """An effort; one that nobody knows yet is more than the highest known."""
+    return _LEVEL.get(word.lower(), "max") if word else None
+
+
+def _google(body: Json) -> Json:
+    """Google's `extra_body.google.thinking_config`, as its OpenAI-compatible endpoint takes it."""
+    match body.get("extra_body"):
+        case {"google": {"thinking_config": dict(config)}}:
+            return config
+        case _:
+            return {}
+
+
+def _visible(body: Json, nested: Json, google: Json, on: bool | None) -> bool | None:
+    include = boolean(body, "include_reasoning")
+    if include is not None:
+        return include
+    if isinstance(google.get("include_thoughts"), bool):
+        return bool(google["include_thoughts"])
+    form = string(body, "reasoning_format")
+    if form:
+        return form != "hidden"
+    if nested.get("exclude") is True:
+        return False
+    return True if on or (nested and on is None) else None
+
+
+def encode_reasoning(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, list[Loss]]:
+    """The members by which this service is told how much to think."""
+    reasoning = request.reasoning
+    wanted = reasoning.level
+    if wanted is None and reasoning.budget is not None:
+        wanted = level_of_budget(reasoning.budget)
+    dialect = capabilities.dialect
+    if capabilities.thinking == "none" or dialect.thinking == "none":
+        asked = wanted not in (None, "off", "auto")
+        return {}, [Loss("thinking", "the model takes no such setting")] if asked else []
+    levels = capabilities.levels
+    small = request.max_tokens is not None and request.max_tokens < SMALL_ANSWER
+    if wanted is None and small and levels:
+        wanted = levels[0]
+    effort = _effort(wanted, capabilities)
+    match dialect.thinking:
+        case "groq":
+            hidden = reasoning.visible is False
+            return _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed"), []
+        case "together":
+            switch = {"enabled": wanted != "off"} if wanted in ("off", "auto") or (wanted and not levels) else None
+            return _present(reasoning=switch, reasoning_effort=None if switch else effort), []
+        case "openrouter":
+            return _openrouter(request, wanted, effort), []
+        case "deepseek":
+            off = wanted == "off"
+            switch_to = {"type": "disabled" if off else "enabled"} if wanted is not None else None
+            return _present(thinking=switch_to, reasoning_effort=None if off else effort), []
+        case _:
+            return _present(reasoning_effort=effort), []
+
+
+def _effort(wanted: Level | None, capabilities: Capabilities) -> str | None:
+    """The word for a level; None leaves the model's default."""
+    if wanted is None or wanted == "auto":
+        return None
+    levels = tuple(level for level in capabilities.levels if level != "off")
+    if wanted == "off":
+        if capabilities.thinking_off == "say":
+            return "none"
+        return levels[0] if capabilities.thinking_off == "never" and levels else None
+    fitting = fit_level(wanted, levels)
+    return fitting if fitting is None or fitting != "auto" else None
+
+
+def _openrouter(request: ChatRequest, wanted: Level | None, effort: str | None) -> Json:
+    """OpenRouter takes an effort or a budget, never both (openrouter.ai/docs, "Reasoning Tokens")."""
+    inner: Json = {}
+    if wanted == "off":
+        inner["enabled"] = False
+    elif request.reasoning.budget is not None and request.reasoning.budget > 0:
+        inner["max_tokens"] = request.reasoning.budget
+    elif effort is not None:
+        inner["effort"] = effort
+    elif wanted is not None:
+        inner["enabled"] = True
+    if request.reasoning.visible is False:
+        inner["exclude"] = True
+    return {"reasoning": inner} if inner else {}
+
+
+def _present(**members: object) -> Json:
+    return {key: value for key, value in members.items() if value is not None}

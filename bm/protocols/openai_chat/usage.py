@@ -1,0 +1,102 @@
+"""Token counts and finish reasons, which compatible services spell in several ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.events import FinishReason, Usage
+from bm.chat.parts import Json
+
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
+"""Where services without `prompt_tokens_details` say it: DeepSeek, Mistral, Hugging Face, Databricks."""
+
+REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop_sequence",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "context_window",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "refusal",
+    "refusal": "refusal",
+}
+
+WORDS: dict[FinishReason, str] = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "context_window": "length",
+    "tool_calls": "tool_calls",
+    "refusal": "content_filter",
+    # The turn is not over, which `stop` would claim.
+    "pause": "length",
+}
+
+
+def decode_usage(usage: Any) -> Usage | None:
+    """Read a `usage` object; None when there is none.
+
+    `prompt_tokens` includes cached ones. `completion_tokens` includes thinking, but for services whose
+    `total_tokens` shows that it does not (xAI).
+    """
+    if not isinstance(usage, dict):
+        return None
+    details, inner = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    details, inner = details if isinstance(details, dict) else {}, inner if isinstance(inner, dict) else {}
+    prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    thinking = _count(inner.get("reasoning_tokens"))
+    if thinking and _count(usage.get("total_tokens")) == prompt + output + thinking:
+        output += thinking
+    read = _count(details.get("cached_tokens"))
+    for key in _CACHED:
+        read = read or _count(usage.get(key))
+    read = min(read, prompt)
+    written = _count(details.get("cache_write_tokens")) or _count(usage.get("cache_creation_input_tokens"))
+    written = min(written, prompt - read)
+    return Usage(prompt - read - written, read, written, output, min(thinking, output))
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and value > 0 else 0
+
+
+def encode_usage(usage: Usage) -> Json:
+    """Write a `usage` object."""
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.prompt + usage.output,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.thinking,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def finish_reason(native: str, *, calls: bool) -> FinishReason:
+    """What a finish reason means. Whether the answer holds calls is believed over the word: services mix them up."""
+    reason = REASONS.get(native, "stop")
+    if reason == "stop" and calls:
+        return "tool_calls"
+    if reason == "tool_calls" and not calls:
+        return "stop"
+    return reason
+
+
+def finish_word(reason: FinishReason, *, calls: bool, legacy: bool = False) -> str:
+    """The word for a finish reason, in keeping with whether the answer holds calls."""
+    word = WORDS[reason]
+    if word in ("stop", "tool_calls"):
+        word = "tool_calls" if calls else "stop"
+    return "function_call" if legacy and word == "tool_calls" else word
