@@ -174,7 +174,7 @@ _OPENAI_ROWS: Final = (
     _row(r"gpt-5-1", _REASONING, thinking_off="say"),
     _row(r"gpt-[5-9]", _REASONING, levels=("low", "medium", "high", "xhigh"), thinking_off="say", context=0),
     _row(r"gpt-oss", family="", context=131_072, images=False, documents=False),
-    _row(r"", family=""),
+    _row(r"", _PLAIN, family=""),
 )
 
 # ── Open models behind OpenAI-compatible services ── what no row names may see and think, or not: nothing is assumed.

@@ -110,5 +110,5 @@ def model_for(provider: Provider, model: str, known: Collection[str] | None = No
 def holds(provider: Provider, model: str, known: Collection[str] | None) -> bool:
     """Whether the provider has the model, as far as is known: by its list, else by how its vendor names models."""
     if known is not None:
-        return bare(model) in {bare(each) for each in known}
+        return model in known or f"models/{model}" in known
     return not provider.serves or any(fnmatchcase(model.lower(), each) for each in provider.serves)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from bm.dispatch.classify import classify
+from bm.errors import Failure, FailureKind
+from tests.dispatch.transcript import outcome
+
+
+def test_an_answer_makes_the_account_well() -> None:
+    assert (classify(None).account.kind, classify(None).request) == ("answered", "done")
+
+
+@pytest.mark.parametrize(
+    ("words", "account", "request_"),
+    [
+        ("429 12", "cooldown", "next"),
+        ("429", "backoff", "next"),
+        ("day", "daily", "next"),
+        ("tier", "excluded", "next"),
+        ("500", "strike", "retry"),
+        ("reset", "strike", "retry"),
+        ("empty", "strike", "retry"),
+        ("503", "overload", "next"),
+        ("529", "overload", "next"),
+        ("silent", "strike", "silent"),
+        ("401", "out_of_use", "next"),
+        ("402", "out_of_use", "next"),
+        ("403", "out_of_use", "next"),
+        ("400", "none", "return"),
+        ("404", "none", "return"),
+        ("413", "none", "return"),
+        ("422", "none", "return"),
+        ("long", "none", "larger"),
+        ("schema", "none", "simplify"),
+        ("schema as-is", "none", "return"),
+        ("garbled", "none", "retry"),
+        ("garbage", "strike", "next"),
+    ],
+)
+def test_the_table_of_outcomes(words: str, account: str, request_: str) -> None:
+    found = outcome(words)
+    assert (found.account.kind, found.request) == (account, request_)
+
+
+@pytest.mark.parametrize("kind", get_args(FailureKind))
+def test_every_kind_has_its_place_and_after_the_first_byte_the_client_is_told(kind: FailureKind) -> None:
+    failure = Failure(kind=kind, message="x")
+    assert classify(failure).failure == failure
+    assert classify(failure, streaming_started=True).request == "return"
+    assert classify(failure, streaming_started=True).account == classify(failure).account
+
+
+@pytest.mark.parametrize("kind", ["bad_request", "not_found", "too_large", "context_too_long"])
+def test_what_the_client_did_wrong_books_nothing(kind: FailureKind) -> None:
+    effect = classify(Failure(kind=kind, message="x", retry_after=60.0)).account
+    assert (effect.kind, effect.seconds) == ("none", None)
+
+
+@pytest.mark.parametrize("kind", ["rate_limited", "overloaded", "quota_exhausted"])
+def test_a_delay_that_the_upstream_named_is_passed_on(kind: FailureKind) -> None:
+    assert classify(Failure(kind=kind, message="x", retry_after=7.5)).account.seconds == 7.5
+
+
+def test_one_model_closed_to_an_account_leaves_the_account_in_use() -> None:
+    blocked = Failure(kind="permission", message="blocked", code="model_permission_blocked_project")
+    assert classify(blocked).account.kind == "excluded"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "* GenerateContentRequest.tools[0].function_declarations[3].parameters.properties[x]: only allowed for OBJECT",
+        "Invalid JSON payload received. Unknown name \"const\" at 'tools[0].functionDeclarations[1]'",
+        "tools.0.custom.input_schema: JSON schema is invalid",
+        "The specified schema produces a constraint that has too many states for serving",
+    ],
+)
+def test_how_upstreams_refuse_a_schema(message: str) -> None:
+    assert classify(Failure(kind="bad_request", message=message), translated=True).request == "simplify"
+
+
+def test_other_refusals_are_not_about_a_schema() -> None:
+    failure = Failure(kind="bad_request", message="max_tokens must be at least 1")
+    assert classify(failure, translated=True).request == "return"

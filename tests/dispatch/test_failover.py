@@ -1,0 +1,507 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.dispatch.failover import Attempt, attempts, poisoned
+from bm.dispatch.outcome import Outcome
+from bm.dispatch.plan import Plan
+from bm.dispatch.snapshot import Limits
+from bm.errors import Failure
+from tests.dispatch.transcript import FAILURES, check, outcome, way
+from tests.dispatch.world import account, gemini, paid, planned
+
+TWO = planned(gemini("a", "b"))
+ONE = planned(gemini("a"))
+WITH_FALLBACK = planned(gemini("a", "b"), paid("groq", "fallback"))
+EXCLUSIVE = planned(gemini("a"), paid("groq", "exclusive", "one", "two"))
+
+
+def test_an_answer_ends_it() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_429_with_a_delay_goes_to_the_next_target() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> 429 12
+        << gemini/b
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_short_delay_is_waited_for_when_nothing_else_is_left() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> 429 12
+        << gemini/b
+        >> 429 5
+        << gemini/b wait 5
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_what_the_attempts_took_is_taken_off_the_wait() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> 429 12
+        << gemini/b
+        >> 429 20 took=4
+        << gemini/a wait 8
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_delay_beyond_the_limit_is_told_and_not_waited_for() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> 429 44
+        << gemini/b
+        >> 429 40
+        << 429 rate_limited after 40 retry
+        """,
+    )
+
+
+def test_all_waits_together_stay_within_the_limit() -> None:
+    check(
+        ONE,
+        """
+        << gemini/a
+        >> 429 20
+        << gemini/a wait 20
+        >> 429 20
+        << 429 rate_limited after 20 retry
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    ("delay", "line"),
+    [
+        ("45", "after 45 retry"),
+        # The client comes back after 45 s and is held for the rest: more than 60 s would make Claude Code give up.
+        ("61", "after 45 retry"),
+        ("75", "after 45 retry"),
+        ("76", "after 76 give-up"),
+        ("7200", "after 7200 give-up"),
+    ],
+)
+def test_the_client_is_told_a_delay_that_helps_or_to_give_up(delay: str, line: str) -> None:
+    assert way(ONE, f">> 429 {delay}")[-1] == f"<< 429 rate_limited {line}"
+
+
+def test_429_without_a_delay_is_never_a_tight_loop() -> None:
+    check(
+        ONE,
+        """
+        << gemini/a
+        >> 429
+        << gemini/a wait 1
+        >> 429
+        << gemini/a wait 2
+        >> 429
+        << gemini/a wait 4
+        >> 429
+        << 429 rate_limited after 8 retry
+        """,
+    )
+
+
+def test_a_delay_of_nothing_is_still_a_pause() -> None:
+    assert way(ONE, ">> 429 0")[-1] == "<< gemini/a wait 1"
+
+
+def test_the_cooldown_that_the_pool_has_booked_counts() -> None:
+    assert way(ONE, ">> 429 booked=7")[-1] == "<< gemini/a wait 7"
+    assert way(ONE, ">> day booked=40000")[-1] == "<< 429 quota_exhausted after 40000 give-up"
+
+
+def test_a_daily_quota_is_not_waited_for_by_the_delay_beside_it() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> day
+        << gemini/b
+        >> tier
+        << 429 quota_exhausted give-up
+        """,
+    )
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "empty"])
+def test_a_single_fault_is_tried_once_more_on_the_same_target(fault: str) -> None:
+    check(
+        TWO,
+        f"""
+        << gemini/a
+        >> {fault}
+        << gemini/a wait 0.2
+        >> {fault}
+        << gemini/b
+        >> ok
+        << answered
+        """,
+    )
+
+
+@pytest.mark.parametrize(("roll", "wait"), [(0.0, 0.2), (0.5, 0.35), (0.999, 0.4997)])
+def test_the_lot_spreads_the_pause_before_a_retry(roll: float, wait: float) -> None:
+    steps = attempts(planned(gemini("a"), roll=roll), Limits())
+    next(steps)
+    assert steps.send(outcome("500")).wait == pytest.approx(wait)
+
+
+def test_a_fault_everywhere_is_the_upstreams_to_tell() -> None:
+    check(
+        ONE,
+        """
+        << gemini/a
+        >> 500
+        << gemini/a wait 0.2
+        >> 500
+        << 502 server
+        """,
+    )
+
+
+@pytest.mark.parametrize("fault", ["503", "529"])
+def test_overload_goes_to_the_next_target_at_once(fault: str) -> None:
+    check(
+        TWO,
+        f"""
+        << gemini/a
+        >> {fault}
+        << gemini/b
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_single_overloaded_target_is_asked_with_growing_pauses_and_then_no_more() -> None:
+    check(
+        ONE,
+        """
+        << gemini/a
+        >> 503
+        << gemini/a wait 1
+        >> 503
+        << gemini/a wait 2
+        >> 503
+        << gemini/a wait 4
+        >> 503
+        << 503 overloaded after 8 retry
+        """,
+    )
+
+
+def test_a_silent_target_is_not_asked_again() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> silent
+        << gemini/b
+        >> 429 3
+        << gemini/b wait 3
+        >> silent
+        << 504 timeout
+        """,
+    )
+
+
+@pytest.mark.parametrize("fault", ["401", "402", "403"])
+def test_a_refused_key_goes_to_the_next_target(fault: str) -> None:
+    check(
+        TWO,
+        f"""
+        << gemini/a
+        >> {fault}
+        << gemini/b
+        >> ok
+        << answered
+        """,
+    )
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("401", "upstream_auth"), ("402", "billing"), ("403", "permission")])
+def test_the_client_never_sees_401_for_an_upstream_key(fault: str, kind: str) -> None:
+    assert way(ONE, f">> {fault}")[-1] == f"<< 503 {kind} give-up"
+    steps = attempts(ONE, Limits())
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(outcome(fault))
+    failure = end.value.value
+    assert (failure.upstream_status, failure.upstream_body) == (0, b"")
+    assert "bm accounts verify a" in failure.message
+
+
+def test_trouble_with_a_key_does_not_hide_what_the_others_said() -> None:
+    assert way(TWO, ">> silent\n>> 401")[-1] == "<< 504 timeout"
+
+
+@pytest.mark.parametrize("fault", ["400", "404", "413", "422"])
+def test_the_clients_own_error_is_returned_at_once(fault: str) -> None:
+    lines = way(WITH_FALLBACK, f">> {fault}")
+    assert lines[-1].split()[1] == fault
+    assert len(lines) == 3
+
+
+def test_the_clients_own_error_keeps_the_upstreams_words() -> None:
+    steps = attempts(TWO, Limits())
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(outcome("400"))
+    assert end.value.value == FAILURES["400"]
+
+
+def test_a_context_too_long_goes_to_another_model_with_a_larger_or_unknown_context() -> None:
+    small = paid("small", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
+    unknown = paid("acme", "fallback", models={"default": "acme-1"}, serves=("x",))
+    check(
+        planned(gemini("a", "b"), small, unknown),
+        """
+        << gemini/a
+        >> long
+        << acme/key
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_context_too_long_everywhere_keeps_the_words_that_clients_look_for() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> long
+        << 400 context_too_long
+        """,
+    )
+
+
+def test_a_refused_tool_schema_is_sent_once_more_simplified() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> schema
+        << gemini/a simplified
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_tool_schema_refused_twice_is_returned() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> schema
+        << gemini/a simplified
+        >> schema
+        << 400 bad_request
+        """,
+    )
+
+
+def test_a_simplified_schema_stays_simplified_on_the_same_wire() -> None:
+    check(
+        WITH_FALLBACK,
+        """
+        << gemini/a
+        >> schema
+        << gemini/a simplified
+        >> 503
+        << gemini/b simplified
+        >> 503
+        << groq/key
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_schema_that_bm_did_not_write_is_not_its_to_simplify() -> None:
+    assert way(TWO, ">> schema as-is")[-1] == "<< 400 bad_request"
+
+
+def test_a_malformed_tool_call_is_tried_once_more() -> None:
+    check(
+        TWO,
+        """
+        << gemini/a
+        >> garbled
+        << gemini/a wait 0.2
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_garbage_goes_to_the_next_target() -> None:
+    assert way(TWO, ">> garbage")[-1] == "<< gemini/b"
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503"])
+def test_a_request_refused_alike_by_accounts_that_serve_others_is_the_cause(fault: str) -> None:
+    made = planned(gemini("a", "b", "c", "d"), paid("groq", "fallback"))
+    steps = attempts(made, Limits())
+    tried: list[tuple[Attempt, Outcome]] = []
+    attempt = next(steps)
+    while attempt.target.provider == "gemini":
+        tried.append((attempt, outcome(f"{fault} answers-others")))
+        attempt = steps.send(tried[-1][1])
+    assert {each.target.account for each, _ in tried} == {"a", "b"}
+    assert attempt.target.provider == "groq"
+    assert {target.account for target in poisoned(tried)} == {"a", "b"}
+
+
+def test_a_request_that_is_the_cause_is_returned_where_there_is_no_fallback() -> None:
+    check(
+        planned(gemini("a", "b", "c")),
+        """
+        << gemini/a
+        >> 429 5 answers-others
+        << gemini/b
+        >> 429 5 answers-others
+        << 429 rate_limited after 5
+        """,
+    )
+
+
+def test_accounts_that_answer_nobody_are_simply_limited() -> None:
+    lines = way(planned(gemini("a", "b", "c")), ">> 429 5\n>> 429 5\n>> 429 5 answers-others")
+    assert lines[-1] == "<< gemini/a wait 5"
+    assert poisoned([]) == ()
+
+
+def test_the_fallback_comes_when_the_pool_has_failed_and_then_the_account_that_recovers_soonest() -> None:
+    check(
+        WITH_FALLBACK,
+        """
+        << gemini/a
+        >> 429 25
+        << gemini/b
+        >> 429 9
+        << groq/key
+        >> 529
+        << gemini/b wait 9
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_a_cooling_account_is_waited_for_after_the_fallback_has_failed() -> None:
+    check(
+        planned(gemini(account("a", cooldown=6)), paid("groq", "fallback")),
+        """
+        << groq/key
+        >> silent
+        << gemini/a wait 6
+        >> ok
+        << answered
+        """,
+    )
+
+
+def test_an_exclusive_providers_error_is_the_answer() -> None:
+    check(
+        EXCLUSIVE,
+        """
+        << groq/one
+        >> 429 90
+        << groq/two
+        >> silent
+        << 503 overloaded after 90 give-up
+        """,
+    )
+
+
+def test_all_cooling_is_waited_for_within_the_limit() -> None:
+    made = planned(gemini(account("a", cooldown=20), account("b", cooldown=8)))
+    assert way(made, ">> ok") == ["<< gemini/b wait 8", ">> ok", "<< answered"]
+
+
+def test_all_cooling_for_long_is_told_at_once() -> None:
+    made = planned(gemini(account("a", cooldown=300), account("b", cooldown=200)))
+    assert way(made, "") == ["<< 429 rate_limited after 200 give-up"]
+
+
+def test_an_upstream_that_says_do_not_retry_is_not_asked_again() -> None:
+    failure = Failure(kind="server", message="broken", should_retry=False)
+    steps = attempts(TWO, Limits())
+    next(steps)
+    assert steps.send(Outcome(failure=failure, request="retry")).target.account == "b"
+
+
+def test_the_number_of_calls_is_bounded() -> None:
+    made = planned(gemini(*(f"account{number}" for number in range(9))))
+    assert way(made, ">> 500\n" * 9, Limits(max_attempts=5))[-1] == "<< 502 server"
+
+
+WORLDS = st.builds(
+    lambda usable, cooling, fallback, roll: planned(
+        gemini(*(f"a{n}" for n in range(usable)), *(account(f"c{n}", cooldown=n + 1) for n in range(cooling))),
+        paid("groq", "fallback" if fallback else "pooled", "x", "y"),
+        roll=roll,
+    ),
+    st.integers(0, 4),
+    st.integers(0, 3),
+    st.booleans(),
+    st.floats(0, 1, exclude_max=True),
+)
+WORDS = st.tuples(
+    st.sampled_from([*FAILURES, "ok"]),
+    st.sampled_from(["", " 0", " 3", " 500", " answers-others", " took=2", " as-is"]),
+).map("".join)
+
+
+@given(WORLDS, st.lists(WORDS, min_size=40, max_size=40), st.integers(1, 25), st.floats(0, 60))
+def test_every_way_ends_within_its_bounds(made: Plan, script: list[str], most: int, max_wait: float) -> None:
+    limits = Limits(max_attempts=most, max_wait=max_wait)
+    steps = attempts(made, limits)
+    seen: list[tuple[Attempt, Outcome]] = []
+    failure: Failure | None = None
+    try:
+        attempt = next(steps)
+        while True:
+            seen.append((attempt, outcome(script[len(seen)])))
+            attempt = steps.send(seen[-1][1])
+    except StopIteration as end:
+        failure = end.value
+    assert len(seen) <= most
+    assert [each.number for each, _ in seen] == list(range(1, len(seen) + 1))
+    assert all(each.reason for each, _ in seen)
+    assert sum(each.wait for each, _ in seen) <= max_wait + len(seen)
+    assert (failure is None) == (bool(seen) and seen[-1][1].failure is None)
+    assert failure is None or failure.http_status not in (401, 403)
+    silent = [index for index, (_, result) in enumerate(seen) if result.request == "silent"]
+    assert all(seen[at][0].target not in [later.target for later, _ in seen[at + 1 :]] for at in silent)

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.dispatch.plan import Plan
+from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Needs
+from bm.names import MODES, Mode
+from tests.dispatch.world import MODEL, account, gemini, order, paid, planned
+
+
+def reasons(made: Plan) -> dict[str, str]:
+    return {"/".join(filter(None, (row.provider, row.account))): row.reason for row in made.considered}
+
+
+def test_off_is_never_used() -> None:
+    made = planned(gemini("a"), paid("groq", "off"))
+    assert order(made) == ["gemini/a"]
+    assert reasons(made)["groq"] == "groq is off: bm providers mode groq fallback"
+
+
+def test_off_is_not_used_even_by_its_prefix() -> None:
+    made = planned(gemini("a"), paid("groq", "off"), model="groq:llama")
+    assert made.targets == ()
+    assert made.failure and made.failure.http_status == 400
+    assert made.failure.message == "groq is off: bm providers mode groq fallback"
+
+
+def test_exclusive_is_alone_with_its_own_accounts_in_turn() -> None:
+    made = planned(gemini("a"), paid("groq", "exclusive", "one", "two"), paid("acme", "fallback"))
+    assert order(made) == ["groq/one", "groq/two"]
+    assert reasons(made)["gemini"] == reasons(made)["acme"] == "groq is exclusive"
+
+
+def test_of_two_exclusive_providers_the_first_of_the_file_is_taken() -> None:
+    assert order(planned(gemini("a"), paid("b", "exclusive"), paid("a", "exclusive"))) == ["b/key"]
+
+
+def test_exclusive_is_exclusive_for_matching_requests_only() -> None:
+    groq = paid("groq", "exclusive", protocols=("openai-chat",))
+    assert order(planned(gemini("a"), groq, protocol="anthropic")) == ["gemini/a"]
+    assert order(planned(gemini("a"), groq, protocol="openai-chat")) == ["groq/key"]
+
+
+def test_exclusive_without_a_usable_key_fails_rather_than_going_elsewhere() -> None:
+    made = planned(gemini("a"), paid("groq", "exclusive", account("key", disabled="401")))
+    assert made.targets == ()
+    assert made.failure and "key of groq: out of use: 401" in made.failure.message
+
+
+@pytest.mark.parametrize(
+    ("roll", "expected"),
+    [
+        (0.0, ["gemini/a", "gemini/b", "gemini/c", "groq/key"]),
+        (0.3, ["gemini/b", "gemini/c", "gemini/a", "groq/key"]),
+        (0.6, ["gemini/c", "gemini/a", "gemini/b", "groq/key"]),
+        (0.75, ["groq/key", "gemini/a", "gemini/b", "gemini/c"]),
+        (0.9999, ["groq/key", "gemini/c", "gemini/a", "gemini/b"]),
+    ],
+)
+def test_pooled_is_one_slot_beside_the_accounts_and_the_rest_follows(roll: float, expected: list[str]) -> None:
+    assert order(planned(gemini("a", "b", "c"), paid("groq", "pooled"), roll=roll)) == expected
+
+
+def test_a_pooled_provider_has_one_slot_however_many_keys_it_has() -> None:
+    made = planned(gemini("a"), paid("groq", "pooled", "one", "two", "three"), roll=0.5)
+    assert order(made) == ["groq/one", "groq/two", "groq/three", "gemini/a"]
+
+
+@pytest.mark.parametrize("providers", [1, 2, 3])
+@pytest.mark.parametrize("accounts", [1, 2, 3, 4, 5])
+def test_every_slot_has_its_share(accounts: int, providers: int) -> None:
+    dice = random.Random(1000 * accounts + providers)
+    members = [gemini(*(f"a{n}" for n in range(accounts))), *(paid(f"p{n}", "pooled") for n in range(providers))]
+    drawn, slots = 20_000, accounts + providers
+    counts = Counter(order(planned(*members, roll=dice.random()))[0] for _ in range(drawn))
+    share = 1 / slots
+    bound = 4 * (drawn * share * (1 - share)) ** 0.5
+    assert len(counts) == slots
+    assert all(abs(count - drawn * share) < bound for count in counts.values())
+
+
+def test_only_usable_accounts_are_slots() -> None:
+    members = (gemini("a", account("b", cooldown=9), account("c", disabled="401")), paid("groq", "pooled"))
+    assert order(planned(*members, roll=0.49)) == ["gemini/a", "groq/key"]
+    assert order(planned(*members, roll=0.51)) == ["groq/key", "gemini/a"]
+
+
+def test_a_pooled_provider_that_rests_is_no_slot() -> None:
+    assert order(planned(gemini("a"), paid("groq", "pooled", account("key", cooldown=9)), roll=0.99)) == ["gemini/a"]
+
+
+def test_without_accounts_the_pooled_providers_share_all() -> None:
+    assert order(planned(gemini(), paid("x", "pooled"), paid("y", "pooled"), roll=0.6)) == ["y/key", "x/key"]
+
+
+def test_the_longest_unused_account_is_first() -> None:
+    made = planned(gemini(account("a", idle=1), account("b", idle=30), account("c", idle=5)), roll=0.99)
+    assert order(made) == ["gemini/b", "gemini/c", "gemini/a"]
+
+
+def test_fallback_comes_after_the_accounts() -> None:
+    made = planned(gemini("a", "b"), paid("groq", "fallback", "one", "two"))
+    assert order(made) == ["gemini/a", "gemini/b", "groq/one", "groq/two"]
+
+
+def test_fallback_comes_first_when_no_account_is_usable_for_this_model() -> None:
+    resting = account("a", states={MODEL: ModelState(cooldown=600, reason="429")})
+    members = (gemini(resting), paid("groq", "fallback"))
+    assert order(planned(*members)) == ["groq/key"]
+    assert order(planned(*members, model="gemini-3.1-pro-preview")) == ["gemini/a", "groq/key"]
+
+
+def test_fallbacks_come_in_the_order_of_the_file() -> None:
+    members = (gemini("a"), paid("z", "fallback"), paid("b", "fallback"), paid("m", "fallback"))
+    assert order(planned(*members, roll=0.9)) == ["gemini/a", "z/key", "b/key", "m/key"]
+
+
+def test_pooled_comes_before_fallback() -> None:
+    made = planned(gemini(), paid("z", "fallback"), paid("b", "pooled"))
+    assert order(made) == ["b/key", "z/key"]
+
+
+def test_what_rests_is_listed_with_the_soonest_first() -> None:
+    made = planned(gemini(account("a", cooldown=20), account("b", cooldown=5)), paid("groq", "fallback"))
+    assert [(choice.target.account, choice.seconds) for choice in made.cooling] == [("b", 5), ("a", 20)]
+    assert made.failure is None
+
+
+@pytest.mark.parametrize("mode", ["exclusive", "pooled", "fallback"])
+def test_a_prefix_goes_to_that_provider_alone_whatever_its_mode(mode: Mode) -> None:
+    groq = paid("groq", mode, protocols=())
+    made = planned(gemini("a"), groq, paid("acme", "exclusive"), model="groq:llama-3.3-70b-versatile")
+    assert [str(target) for target in made.targets] == ["groq/key llama-3.3-70b-versatile"]
+    assert made.steps == ("the prefix asks for groq",)
+
+
+def test_the_prefix_of_the_pool_asks_for_the_accounts_alone() -> None:
+    made = planned(gemini("a", "b"), paid("groq", "exclusive"), model="gemini:gemini-2.5-pro")
+    assert order(made) == ["gemini/a", "gemini/b"]
+
+
+def test_a_prefix_goes_on_to_others_where_the_user_allows_it() -> None:
+    made = planned(gemini("a"), paid("groq", "off"), paid("acme", "pooled", allow_failover=True), model="acme:sonnet")
+    assert [str(target) for target in made.targets] == ["acme/key acme-model", f"gemini/a {MODEL}"]
+
+
+def test_a_prefix_of_a_disabled_pool_names_the_command() -> None:
+    on = gemini("a")
+    off = msgspec.structs.replace(on, provider=msgspec.structs.replace(on.provider, enabled=False))
+    made = planned(off, model="gemini:gemini-2.5-pro")
+    assert made.failure and made.failure.message == "gemini is disabled: bm providers enable gemini"
+
+
+def test_an_alias_leads_to_its_provider_and_model() -> None:
+    made = planned(gemini("a"), paid("groq", "fallback"), model="fast", aliases={"fast": "groq:llama"})
+    assert [str(target) for target in made.targets] == ["groq/key llama"]
+    assert made.asked == "fast"
+
+
+def test_aliases_that_go_in_a_circle_are_the_clients_error() -> None:
+    made = planned(gemini("a"), model="x", aliases={"x": "y", "y": "x"})
+    assert made.failure and made.failure.http_status == 400
+    assert "the aliases go in a circle: x → y → x" in made.failure.message
+
+
+def test_each_target_maps_the_family_for_itself() -> None:
+    made = planned(
+        gemini("a"), paid("groq", "fallback", models={"haiku": "gpt-oss-20b"}), model="claude-3-5-haiku-latest"
+    )
+    assert [target.model for target in made.targets] == ["gemini-3.5-flash-lite", "gpt-oss-20b"]
+
+
+def test_match_models_are_compared_with_what_the_alias_stands_for() -> None:
+    groq = paid("groq", "exclusive", match_models=("claude-*",))
+    assert order(planned(gemini("a"), groq, model="best", aliases={"best": "claude-opus-5-5"})) == ["groq/key"]
+    assert order(planned(gemini("a"), groq, model="gemini-2.5-pro")) == ["gemini/a"]
+
+
+def test_a_conversation_stays_where_it_was_served() -> None:
+    made = planned(gemini("a", "b", "c"), paid("groq", "pooled"), affinity=Affinity("gemini", "c"))
+    assert order(made) == ["gemini/c", "gemini/a", "gemini/b", "groq/key"]
+    assert reasons(made)["gemini/c"] == "this conversation was served here before"
+
+
+def test_a_conversation_stays_with_a_pooled_provider_too() -> None:
+    made = planned(gemini("a", "b"), paid("groq", "pooled"), affinity=Affinity("groq", "key"))
+    assert order(made) == ["groq/key", "gemini/a", "gemini/b"]
+
+
+def test_a_conversation_moves_when_its_target_rests() -> None:
+    made = planned(gemini("a", account("b", cooldown=3)), affinity=Affinity("gemini", "b"))
+    assert order(made) == ["gemini/a"]
+
+
+def test_a_conversation_served_by_a_fallback_comes_back_to_the_accounts() -> None:
+    made = planned(gemini("a"), paid("x", "fallback"), paid("y", "fallback"), affinity=Affinity("y", "key"))
+    assert order(made) == ["gemini/a", "y/key", "x/key"]
+
+
+def test_a_target_that_cannot_serve_the_request_is_skipped_with_the_reason() -> None:
+    plain = paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
+    made = planned(gemini("a"), plain, needs=Needs(images=True))
+    assert order(made) == ["gemini/a"]
+    assert reasons(made)["groq/key"] == "llama-3.3-70b takes no images"
+
+
+def test_when_no_model_takes_it_the_client_is_told_what() -> None:
+    plain = paid("groq", "exclusive", models={"default": "llama-3.3-70b"}, serves=("x",))
+    made = planned(plain, needs=Needs(images=True))
+    assert made.failure and made.failure.http_status == 400
+    assert "groq: llama-3.3-70b takes no images" in made.failure.message
+
+
+def test_nothing_to_serve_with_names_the_cure() -> None:
+    made = planned(gemini(), paid("groq", "off"), paid("acme", "off", configured=False))
+    assert made.failure and made.failure.http_status == 503
+    assert made.failure.should_retry is False
+    assert "gemini has no key: bm accounts add NAME" in made.failure.message
+    assert "groq is off: bm providers mode groq fallback" in made.failure.message
+    assert "acme" not in made.failure.message
+
+
+def test_providers_that_nobody_has_configured_are_not_mentioned() -> None:
+    made = planned(gemini("a"), paid("acme", "off", configured=False))
+    assert [row.provider for row in made.considered] == ["gemini"]
+
+
+def test_everything_resting_beyond_the_limit_says_for_how_long() -> None:
+    made = planned(gemini(account("a", cooldown=90), account("b", cooldown=80)), limits=Limits(max_wait=5))
+    assert made.failure and made.failure.http_status == 429
+    assert (made.failure.retry_after, made.failure.should_retry) == (80, False)
+
+
+ACCOUNTS = st.builds(
+    lambda name, disabled, cooldown, idle, circuit: account(
+        name, disabled=disabled, idle=idle, states={"": ModelState(cooldown=cooldown, circuit=circuit)}
+    ),
+    st.sampled_from("abcdef"),
+    st.sampled_from(["", "", "401"]),
+    st.sampled_from([0.0, 0.0, 3.0, 900.0]),
+    st.one_of(st.none(), st.floats(0, 100)),
+    st.sampled_from(["closed", "half_open", "open"]),
+)
+POOLS = st.lists(ACCOUNTS, max_size=6, unique_by=lambda each: each.name)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Member, ...]:
+    names = draw(st.lists(st.sampled_from(["groq", "together", "acme", "openai"]), unique=True))
+    members = [paid(name, draw(st.sampled_from(MODES)), *draw(POOLS), enabled=draw(st.booleans())) for name in names]
+    return (gemini(*draw(POOLS)), *members)
+
+
+def usable(state: AccountState) -> bool:
+    found = state.state(MODEL)
+    return not state.disabled and not found.cooldown and found.circuit != "open"
+
+
+@given(worlds(), st.floats(0, 1, exclude_max=True), st.sampled_from([MODEL, "groq:x", "claude-opus-5-5"]))
+def test_every_plan_keeps_the_rules(members: tuple[Member, ...], roll: float, model: str) -> None:
+    made = planned(*members, roll=roll, model=model)
+    seats = {(m.provider.name, a.name): (m.provider, a) for m in members for a in m.accounts}
+    chosen = [seats[target.seat] for target in made.targets]
+    assert all(usable(state) for _, state in chosen)
+    assert all(provider.enabled and (provider.pool or provider.mode != "off") for provider, _ in chosen)
+    assert len(set(made.targets)) == len(made.targets)
+    exclusive = [p.name for p, _ in chosen if p.mode == "exclusive" and not p.pool]
+    assert not exclusive or len({provider.name for provider, _ in chosen}) == 1
+    assert all(choice.reason and choice.mapping for choice in (*made.choices, *made.cooling))
+    assert all(row.reason for row in made.considered)
+    assert made.choices or made.cooling or made.failure
+    assert not (made.choices and made.failure)
+
+
+@given(worlds(), st.floats(0, 1, exclude_max=True))
+def test_equal_rolls_make_equal_plans(members: tuple[Member, ...], roll: float) -> None:
+    assert planned(*members, roll=roll) == planned(*members, roll=roll)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from bm.dispatch.refusal import nothing, presentable, resting, unavailable
+from bm.dispatch.seats import Bar, Seat
+from bm.dispatch.snapshot import Limits
+from bm.dispatch.target import Target
+from bm.errors import Failure
+
+
+def seat(bar: Bar, reason: str, provider: str = "gemini", context: int = 0) -> Seat:
+    target = Target(provider, "work", "m", "gemini")
+    return Seat(target=target, verdict="out", bar=bar, reason=reason, mapping="", context=context)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "max_wait", "told", "retry"),
+    [
+        (0.0, 30, 1, True),
+        (0.2, 30, 1, True),
+        (12.1, 30, 13, True),
+        (45.0, 0, 45, True),
+        (46.0, 0, 46, False),
+        (60.0, 30, 45, True),
+        (80.0, 30, 80, False),
+    ],
+)
+def test_the_delay_is_whole_seconds_and_honest(seconds: float, max_wait: float, told: int, retry: bool) -> None:
+    failure = resting("rests", seconds, Limits(max_wait=max_wait))
+    assert (failure.retry_after, failure.should_retry, failure.http_status) == (told, retry, 429)
+
+
+def test_overload_is_no_rate_limit() -> None:
+    assert resting("rests", 3, Limits(), limited=False).http_status == 503
+
+
+def test_waiting_does_not_help_where_a_person_must_act() -> None:
+    assert unavailable("x").should_retry is False
+
+
+def test_other_failures_are_shown_as_they_are() -> None:
+    failure = Failure(kind="server", message="boom", upstream_status=500, upstream_body=b"{}")
+    assert presentable(failure, "groq", "key") == failure
+
+
+def test_trouble_with_a_key_names_whose_it_is_and_the_cure() -> None:
+    failure = presentable(Failure(kind="upstream_auth", message="bad key", status=401), "groq", "work")
+    assert failure.http_status == 503
+    assert failure.message == "groq refused the key of account work: bad key (bm accounts verify work)"
+    assert presentable(Failure(kind="billing", message="broke"), "groq", "").message.endswith("(bm providers key groq)")
+
+
+def test_accounts_out_of_use_are_named_with_the_cure() -> None:
+    failure = nothing("m", [seat("disabled", "out of use: 401")], ["groq is off"], Limits())
+    assert failure.message == (
+        "no account can serve m: work of gemini: out of use: 401 (bm accounts verify work); groq is off"
+    )
+
+
+def test_a_prompt_too_long_for_every_model_is_said_in_the_words_clients_look_for() -> None:
+    seats = [seat("context", "m takes 8 tokens", context=8), seat("context", "n takes 9 tokens", context=9)]
+    failure = nothing("m", seats, [], Limits())
+    assert (failure.kind, failure.message) == ("context_too_long", "prompt is too long: n takes 9 tokens")
+
+
+def test_equal_reasons_are_said_once() -> None:
+    failure = nothing("m", [seat("needs", "m takes no audio"), seat("needs", "m takes no audio")], [], Limits())
+    assert failure.message == "no model at hand can serve the request (gemini: m takes no audio)"
+
+
+def test_without_anything_to_say_the_first_step_is_named() -> None:
+    assert nothing("m", [], [], Limits()).message == "no account can serve m: bm accounts add NAME"

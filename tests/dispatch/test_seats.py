@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+from bm.dispatch.seats import Seat, absence, lacks_key, seats_of, switched_off
+from bm.dispatch.snapshot import AccountState, Member, ModelState, Needs, RouteQuery
+from tests.dispatch.world import MODEL, account, gemini, paid
+
+QUERY = RouteQuery(model=MODEL, protocol="anthropic")
+
+
+def seat(state: AccountState, needs: Needs | None = None, contexts: dict[str, int] | None = None) -> Seat:
+    query = RouteQuery(model=MODEL, protocol="anthropic", needs=needs or Needs())
+    return next(seats_of(gemini(state, contexts=contexts), query, MODEL))
+
+
+def test_an_account_in_good_order_is_ready() -> None:
+    found = seat(account("a"))
+    assert (found.verdict, found.reason, found.target.model) == ("ready", "", MODEL)
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "reason"),
+    [
+        (account("a", disabled="key refused"), "out", "out of use: key refused"),
+        (account("a", states={MODEL: ModelState(excluded="limit: 0")}), "out", "is not to be had with this account"),
+        (account("a", cooldown=7), "cooling", "429"),
+        (account("a", states={MODEL: ModelState(cooldown=7)}), "cooling", "rests"),
+        (account("a", states={MODEL: ModelState(circuit="open")}), "cooling", "overloaded repeatedly"),
+        (account("a", states={MODEL: ModelState(circuit="half_open")}, inflight=1), "cooling", "one request is trying"),
+        (account("a", states={MODEL: ModelState(circuit="half_open")}), "ready", ""),
+        (account("a", states={"gemini-3.1-pro-preview": ModelState(cooldown=7)}), "ready", ""),
+        (account("a", inflight=9, health=0.1), "ready", ""),
+    ],
+)
+def test_what_is_wrong_with_an_account_decides_and_is_said(state: AccountState, verdict: str, reason: str) -> None:
+    found = seat(state)
+    assert found.verdict == verdict
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize("need", ["tools", "images", "documents"])
+def test_a_model_that_cannot_serve_the_request_is_out(need: str) -> None:
+    member = paid("groq", "fallback", models={"default": "whisper-large-v3"}, serves=("x",))
+    query = RouteQuery(model=MODEL, protocol="anthropic", needs=Needs(**{need: True}))
+    (found,) = seats_of(member, query, MODEL)
+    assert (found.verdict, found.bar, found.reason) == ("out", "needs", f"whisper-large-v3 takes no {need}")
+
+
+def test_a_request_longer_than_the_context_is_out() -> None:
+    found = seat(account("a"), Needs(tokens=9_000), {MODEL: 8_000})
+    assert (found.verdict, found.bar) == ("out", "context")
+    assert found.reason == f"{MODEL} takes 8000 tokens, the request has 9000 or more"
+
+
+def test_a_learnt_context_counts_before_the_familys() -> None:
+    assert seat(account("a")).context == 1_048_576
+    assert seat(account("a"), contexts={MODEL: 8_000}).context == 8_000
+
+
+def test_every_account_maps_the_model_by_its_own_list() -> None:
+    lists = [account("old", models=frozenset({"gemini-2.5-pro"})), account("new", models=frozenset({"gemini-9"}))]
+    found = [each.target.model for each in seats_of(gemini(*lists), QUERY, "gemini-9")]
+    assert found == [MODEL, "gemini-9"]
+
+
+def test_the_wire_is_the_clients_own_where_the_provider_speaks_it() -> None:
+    both = paid("acme", "fallback", speaks=("openai-chat", "anthropic"))
+    assert [each.target.protocol for each in seats_of(both, QUERY, MODEL)] == ["anthropic"]
+    assert [each.target.protocol for each in seats_of(gemini("a"), QUERY, MODEL)] == ["gemini"]
+
+
+def turns(*states: AccountState) -> list[str]:
+    found = sorted(seats_of(gemini(*states), QUERY, MODEL), key=lambda each: each.turn)
+    return [each.target.account for each in found]
+
+
+def test_the_idlest_account_is_first_in_turn() -> None:
+    assert turns(account("just", idle=1), account("new"), account("long", idle=60)) == ["new", "long", "just"]
+
+
+def test_busy_weak_and_half_open_accounts_are_last_in_turn() -> None:
+    half = {MODEL: ModelState(circuit="half_open")}
+    states = (account("half", states=half), account("weak", health=0.2), account("busy", inflight=1), account("well"))
+    assert turns(*states) == ["well", "busy", "weak", "half"]
+
+
+@pytest.mark.parametrize(
+    ("member", "why"),
+    [
+        (paid("groq", "off"), "groq is off: bm providers mode groq fallback"),
+        (paid("groq", "off", enabled=False), "groq is off: bm providers mode groq fallback"),
+        (paid("groq", "pooled", enabled=False), "groq is disabled: bm providers enable groq"),
+        (paid("groq", "pooled", protocols=("openai-chat",)), "it serves openai-chat requests, this is anthropic"),
+        (paid("groq", "pooled", protocols=()), "it serves no requests, this is anthropic"),
+        (paid("groq", "pooled", match_models=("claude-*",)), f"no pattern of its match_models fits {MODEL}"),
+        (paid("groq", "pooled", match_models=("claude-*", "GEMINI-*")), ""),
+        (paid("groq", "exclusive"), ""),
+        (gemini("a"), ""),
+    ],
+)
+def test_why_a_provider_does_not_match(member: Member, why: str) -> None:
+    assert absence(member.provider, QUERY) == why
+
+
+def test_a_prefix_asks_for_no_match_but_for_a_provider_that_is_on() -> None:
+    assert switched_off(paid("groq", "pooled", protocols=()).provider) == ""
+    assert switched_off(paid("groq", "off").provider)
+
+
+def test_a_provider_that_is_turned_on_but_not_enabled_says_both() -> None:
+    assert switched_off(paid("groq", "off", enabled=False).provider).endswith("bm providers mode groq fallback")
+
+
+def test_a_missing_key_names_the_command_and_the_place() -> None:
+    assert lacks_key(gemini().provider) == "gemini has no key: bm accounts add NAME"
+    console = paid("groq", "off", console="https://console.groq.com/keys").provider
+    assert lacks_key(console) == "groq has no key: bm providers key groq (get a key at https://console.groq.com/keys)"

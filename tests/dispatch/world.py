@@ -1,0 +1,80 @@
+"""Small worlds to decide on: providers, accounts, what is wrong with them, a plan for one request."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bm.dispatch.plan import Plan, plan
+from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Needs, RouteQuery, Snapshot
+from bm.names import PROTOCOLS, Mode, ProtocolName
+from bm.providers.dialects import DIALECTS
+from bm.providers.provider import Provider
+
+USUAL = Limits()
+NO_NEEDS = Needs()
+MODEL = "gemini-3.8-flash"
+FAMILIES = {"opus": "gemini-3.1-pro-preview", "sonnet": MODEL, "haiku": "gemini-3.5-flash-lite", "default": MODEL}
+
+
+def account(name: str, *, cooldown: float = 0.0, disabled: str = "", **state: object) -> AccountState:
+    """An account; `cooldown` rests it for every model, `state` are further fields of its state."""
+    states = {"": ModelState(cooldown=cooldown, reason="429" if cooldown else "")} if cooldown else {}
+    made = AccountState(name=name, disabled=disabled, states=states)
+    return msgspec.structs.replace(made, **state)
+
+
+def gemini(*accounts: AccountState | str, contexts: dict[str, int] | None = None) -> Member:
+    """The pool's provider; a string is an account in good order."""
+    provider = Provider(
+        name="gemini",
+        enabled=True,
+        mode="pooled",
+        speaks=("gemini",),
+        base_url="https://gemini.example",
+        auth="x-goog-api-key",
+        protocols=PROTOCOLS,
+        models=FAMILIES,
+        serves=("gemini*",),
+        pool=True,
+    )
+    return Member(provider=provider, accounts=_accounts(accounts), contexts=contexts or {})
+
+
+def paid(name: str, mode: Mode, *accounts: AccountState | str, **fields: object) -> Member:
+    """A provider that takes every client's requests, with one key unless told otherwise."""
+    provider = Provider(
+        name=name,
+        enabled=True,
+        mode=mode,
+        speaks=("openai-chat",),
+        base_url="https://paid.example/v1",
+        auth="bearer",
+        protocols=PROTOCOLS,
+        models={"default": f"{name}-model", "sonnet": f"{name}-model"},
+        dialect=DIALECTS["compatible"],
+    )
+    return Member(provider=msgspec.structs.replace(provider, **fields), accounts=_accounts(accounts or ("key",)))
+
+
+def _accounts(accounts: tuple[AccountState | str, ...]) -> tuple[AccountState, ...]:
+    return tuple(account(each) if isinstance(each, str) else each for each in accounts)
+
+
+def planned(
+    *members: Member,
+    model: str = MODEL,
+    protocol: ProtocolName = "anthropic",
+    roll: float = 0.0,
+    affinity: Affinity | None = None,
+    aliases: dict[str, str] | None = None,
+    limits: Limits = USUAL,
+    needs: Needs = NO_NEEDS,
+) -> Plan:
+    """The plan for one request in a world of these members."""
+    snapshot = Snapshot(members=members, affinity=affinity, aliases=aliases or {}, limits=limits)
+    return plan(snapshot, RouteQuery(model=model, protocol=protocol, needs=needs), roll=roll)
+
+
+def order(made: Plan) -> list[str]:
+    """The plan's usable targets as `provider/account`."""
+    return ["/".join(target.seat) for target in made.targets]

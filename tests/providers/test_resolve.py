@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pytest
+
+from bm.config.schema import Config
+from bm.providers.provider import Provider, effective
+from bm.providers.resolve import bare, family, holds, model_for, name_of, split_prefix
+
+PROVIDERS = {provider.name: provider for provider in effective(Config())}
+GEMINI, ANTHROPIC, GROQ = PROVIDERS["gemini"], PROVIDERS["anthropic"], PROVIDERS["groq"]
+PLAIN = Provider(
+    name="acme",
+    enabled=True,
+    mode="fallback",
+    speaks=("openai-chat",),
+    base_url="https://llm.example/v1",
+    auth="bearer",
+    protocols=("openai-chat",),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "provider", "model"),
+    [
+        ("groq:llama-3.3-70b-versatile", "groq", "llama-3.3-70b-versatile"),
+        ("together:meta-llama/Llama-3.3:free", "together", "meta-llama/Llama-3.3:free"),
+        ("GROQ: openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),
+        ("meta-llama/Llama:free", "", "meta-llama/Llama:free"),
+        ("ft:gpt-4o:org::id", "", "ft:gpt-4o:org::id"),
+        ("llama3.2:1b", "", "llama3.2:1b"),
+        ("groq:", "", "groq:"),
+        ("groq", "", "groq"),
+        (":x", "", ":x"),
+    ],
+)
+def test_only_the_name_of_a_provider_is_a_prefix(asked: str, provider: str, model: str) -> None:
+    assert split_prefix(asked, PROVIDERS) == (provider, model)
+
+
+@pytest.mark.parametrize(
+    ("asked", "plain"),
+    [
+        ("claude-opus-5-5[1m]", "claude-opus-5-5"),
+        ("claude-opus-5-5[1M]", "claude-opus-5-5"),
+        ("models/gemini-3.8-flash", "gemini-3.8-flash"),
+        (" gpt-4o ", "gpt-4o"),
+        ("gpt-4o", "gpt-4o"),
+    ],
+)
+def test_what_only_the_client_knows_of_is_taken_off(asked: str, plain: str) -> None:
+    assert bare(asked) == plain
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("claude-opus-5-5", "opus"),
+        ("claude-opus-5-5[1m]", "opus"),
+        ("claude-3-5-haiku-20241022", "haiku"),
+        ("anthropic/claude-sonnet-4.5", "sonnet"),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "sonnet"),
+        ("opus", "opus"),
+        ("Haiku", "haiku"),
+        ("sonnet-4.5", "sonnet"),
+        ("claude-fable-5", ""),
+        ("my-opus-model", ""),
+        ("magnum-opus", ""),
+        ("gpt-5.4", ""),
+        ("", ""),
+    ],
+)
+def test_the_family_of_a_name(model: str, expected: str) -> None:
+    assert family(model) == expected
+
+
+ALIASES = {
+    "fast": "groq:llama",
+    "quick": "fast",
+    "smart": "claude-opus-5-5",
+    "gpt-4o": "openai:gpt-4o",
+    "claude-opus-5-5[1m]": "gemini:gemini-3.1-pro-preview",
+    "same": "same",
+    "a": "b",
+    "b": "c",
+    "c": "a",
+    "loop": "groq:loop2",
+    "loop2": "loop",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "provider", "model", "steps"),
+    [
+        ("gpt-5.4", "", "gpt-5.4", 0),
+        ("fast", "groq", "llama", 1),
+        ("quick", "groq", "llama", 2),
+        ("smart", "", "claude-opus-5-5", 1),
+        ("smart[1m]", "", "claude-opus-5-5", 1),
+        ("claude-opus-5-5[1m]", "gemini", "gemini-3.1-pro-preview", 1),
+        ("gpt-4o", "openai", "gpt-4o", 1),
+        ("same", "", "same", 0),
+        ("groq:smart", "groq", "claude-opus-5-5", 2),
+        ("groq:fast", "groq", "llama", 2),
+    ],
+)
+def test_prefix_then_alias(asked: str, provider: str, model: str, steps: int) -> None:
+    found = name_of(asked, PROVIDERS, ALIASES)
+    assert (found.provider, found.model, len(found.steps), found.error) == (provider, model, steps, "")
+
+
+def test_a_prefix_is_stronger_than_the_one_of_an_alias() -> None:
+    found = name_of("together:fast", PROVIDERS, ALIASES)
+    assert (found.provider, found.model) == ("together", "fast")
+    assert found.steps[-1] == "the alias fast belongs to groq and is not used for together"
+
+
+@pytest.mark.parametrize(
+    ("asked", "circle"), [("a", "a → b → c → a"), ("c", "c → a → b → c"), ("loop", "loop → loop2 → loop")]
+)
+def test_a_circle_of_aliases_is_an_error(asked: str, circle: str) -> None:
+    assert name_of(asked, PROVIDERS, ALIASES).error == f"the aliases go in a circle: {circle}"
+
+
+def provider(**models: str) -> Provider:
+    return Provider(**{name: getattr(PLAIN, name) for name in PLAIN.__struct_fields__} | {"models": models})
+
+
+@pytest.mark.parametrize(
+    ("models", "known", "asked", "mapped", "rule"),
+    [
+        ({"gpt-4o": "x", "default": "d"}, None, "gpt-4o", "x", "exact"),
+        ({"claude-opus-5-5[1m]": "long", "opus": "o"}, None, "claude-opus-5-5[1m]", "long", "exact"),
+        ({"claude-opus-5-5": "plain", "opus": "o"}, None, "claude-opus-5-5[1m]", "plain", "exact"),
+        ({"opus": "o", "default": "d"}, None, "claude-opus-4-1", "o", "family"),
+        ({"opus": "o", "default": "d"}, {"claude-opus-4-1"}, "claude-opus-4-1", "o", "family"),
+        ({"opus": "o"}, None, "opus", "o", "family"),
+        ({"default": "d"}, {"a", "b"}, "c", "d", "default"),
+        ({"default": "d"}, {"a", "b"}, "a", "a", "as is"),
+        ({"default": "d"}, {"models/a"}, "a", "a", "as is"),
+        ({"default": "d"}, None, "c", "c", "as is"),
+        ({}, {"a"}, "c", "c", "as is"),
+        ({}, None, "c[1m]", "c", "as is"),
+    ],
+)
+def test_the_targets_own_mapping(
+    models: dict[str, str], known: set[str] | None, asked: str, mapped: str, rule: str
+) -> None:
+    found = model_for(provider(**models), asked, known)
+    assert (found.model, found.rule) == (mapped, rule)
+    assert mapped in found.reason
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "mapped"),
+    [
+        (GEMINI, "gemini-2.5-flash", "gemini-2.5-flash"),
+        (GEMINI, "gemini-99-flash", "gemini-99-flash"),
+        (GEMINI, "models/gemini-2.5-flash", "gemini-2.5-flash"),
+        (GEMINI, "text-embedding-004", "text-embedding-004"),
+        (GEMINI, "gpt-4o", GEMINI.models["default"]),
+        (GEMINI, "claude-fable-5", GEMINI.models["default"]),
+        (GEMINI, "claude-3-5-haiku-latest", GEMINI.models["haiku"]),
+        (ANTHROPIC, "claude-opus-4-1", "claude-opus-4-1"),
+        (ANTHROPIC, "claude-99", "claude-99"),
+        (ANTHROPIC, "opus", ANTHROPIC.words["opus"]),
+        (ANTHROPIC, "gpt-4o", ANTHROPIC.models["default"]),
+        (GROQ, "llama-3.3-70b-versatile", "llama-3.3-70b-versatile"),
+        (GROQ, "claude-opus-5-5", GROQ.models["opus"]),
+    ],
+)
+def test_the_rows_of_the_catalog_map_sensibly(target: Provider, asked: str, mapped: str) -> None:
+    assert model_for(target, asked).model == mapped
+
+
+def test_a_known_list_is_stronger_than_the_vendors_habits() -> None:
+    assert holds(GEMINI, "gemini-9", None)
+    assert not holds(GEMINI, "gemini-9", {"gemini-2.5-pro"})
+    assert holds(GEMINI, "odd-name", {"odd-name"})
