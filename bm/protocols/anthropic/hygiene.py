@@ -1,0 +1,204 @@
+"""What a request from an Anthropic client must lose before it goes to an Anthropic upstream; usually nothing.
+
+The body is not rebuilt: only the members that change are written anew, all other bytes and their order stay, because
+the upstream's prompt cache is keyed by them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.chat.signature import may_hold_wrapped, unwrap
+
+Policy = Literal["keep", "repair", "strip"]
+"""What happens to `cache_control`: nothing; what the API refuses is mended; all of it goes."""
+
+MAX_MARKS = 4
+
+_MARK = "cache_control"
+_MARK_BYTES = b'"cache_control"'
+_Path = tuple[str | int, ...]
+_Changes = dict[_Path, msgspec.Raw | None]
+"""New values by place; None removes the member or element."""
+
+_UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
+_DOCUMENTED = frozenset({"type", "ttl"})
+_TTLS = ("5m", "1h")
+
+
+def clean(body: bytes, policy: Policy) -> bytes:
+    """The body an Anthropic upstream takes: `body` itself, the same object, when nothing has to change.
+
+    Thinking that carries another vendor's signature, as bm hands it out, goes, and with it a message that held nothing
+    else. Bytes that are no request are returned as they are: the upstream says what is wrong with them.
+    """
+    wrapped = may_hold_wrapped(body)
+    marked = policy != "keep" and _MARK_BYTES in body
+    if not wrapped and not marked:
+        return body
+    try:
+        changes = _without_foreign_thinking(body) if wrapped else {}
+        if marked:
+            kept = _applied(body, changes)
+            marks = _marks(kept)
+            return _applied(kept, _stripped(marks) if policy == "strip" else _repaired(marks))
+        return _applied(body, changes)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body
+
+
+def _object(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+
+
+def _array(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw]:
+    """The elements of an array; none of anything else, such as a string of text."""
+    if raw is None or bytes(raw).lstrip()[:1] != b"[":
+        return []
+    return msgspec.json.decode(raw, type=list[msgspec.Raw])
+
+
+def _without_foreign_thinking(body: bytes) -> _Changes:
+    changes: _Changes = {}
+    for number, message in enumerate(_array(_object(body).get("messages"))):
+        if not may_hold_wrapped(bytes(message)):
+            continue
+        blocks = _array(_object(message).get("content"))
+        foreign = [index for index, block in enumerate(blocks) if _is_foreign(block)]
+        if foreign and len(foreign) == len(blocks):
+            changes["messages", number] = None
+        else:
+            changes |= {("messages", number, "content", index): None for index in foreign}
+    return changes
+
+
+def _is_foreign(raw: msgspec.Raw) -> bool:
+    """Whether a block is thinking that bm signed for another vendor."""
+    if not may_hold_wrapped(bytes(raw)):
+        return False
+    block: Any = msgspec.json.decode(raw)
+    if not isinstance(block, dict) or block.get("type") != "thinking":
+        return False
+    signature = block.get("signature")
+    return isinstance(signature, str) and unwrap(signature) is not None
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """A `cache_control`: where its holder is, in which section of the prompt, and both as decoded."""
+
+    holder: _Path
+    section: Literal["request", "tools", "system", "messages"]
+    value: Any
+    block: Json
+
+    @property
+    def path(self) -> _Path:
+        return (*self.holder, _MARK)
+
+
+def _marks(body: bytes) -> list[_Mark]:
+    """All marks in the order of the prompt: tools, system, messages, and the request's own, which means its end.
+
+    Only where the API knows them. A tool's arguments and schema may have members of that name, which are not marks.
+    """
+    request = _object(body)
+    marks: list[_Mark] = []
+    for index, tool in enumerate(_array(request.get("tools"))):
+        marks += _of_block(tool, ("tools", index), "tools")
+    for index, text in enumerate(_array(request.get("system"))):
+        marks += _of_block(text, ("system", index), "system")
+    for number, message in enumerate(_array(request.get("messages"))):
+        if _MARK_BYTES not in bytes(message):
+            continue
+        for index, block in enumerate(_array(_object(message).get("content"))):
+            marks += _of_block(block, ("messages", number, "content", index), "messages")
+    if _MARK in request:
+        marks.append(_Mark((), "request", msgspec.json.decode(request[_MARK]), {}))
+    return marks
+
+
+def _of_block(raw: msgspec.Raw, path: _Path, section: Literal["tools", "system", "messages"]) -> list[_Mark]:
+    """The marks of a block: of the blocks inside a tool result or a document first, then its own."""
+    if _MARK_BYTES not in bytes(raw):
+        return []
+    block: Any = msgspec.json.decode(raw)
+    if not isinstance(block, dict):
+        return []
+    marks: list[_Mark] = []
+    for inner, at in ((block.get("content"), ("content",)), (block.get("source"), ("source", "content"))):
+        children = inner.get("content") if isinstance(inner, dict) and len(at) > 1 else inner
+        for index, child in enumerate(children if isinstance(children, list) else []):
+            if isinstance(child, dict) and _MARK in child:
+                marks.append(_Mark((*path, *at, index), section, child[_MARK], child))
+    if _MARK in block:
+        marks.append(_Mark(path, section, block[_MARK], block))
+    return marks
+
+
+def _stripped(marks: list[_Mark]) -> _Changes:
+    return {mark.path: None for mark in marks}
+
+
+def _repaired(marks: list[_Mark]) -> _Changes:
+    """Mend marks that the API answers with 400: misplaced, malformed, out of order, too many."""
+    changes: _Changes = {}
+    legal: list[_Mark] = []
+    short = False
+    for mark in marks:
+        if mark.value is None:
+            continue
+        if not _may_stand(mark):
+            changes[mark.path] = None
+            continue
+        value = {name: member for name, member in mark.value.items() if name in _DOCUMENTED}
+        if value.get("ttl", "5m") not in _TTLS or (value.get("ttl") == "1h" and short):
+            del value["ttl"]
+        short = short or value.get("ttl") != "1h"
+        if value != mark.value:
+            changes[mark.path] = msgspec.Raw(msgspec.json.encode(value))
+        legal.append(mark)
+    return changes | dict.fromkeys(mark.path for mark in _surplus(legal))
+
+
+def _may_stand(mark: _Mark) -> bool:
+    value, block = mark.value, mark.block
+    if not isinstance(value, dict) or value.get("type") != "ephemeral":
+        return False
+    if block.get("type") in _UNMARKABLE or block.get("defer_loading") is True:
+        return False
+    text = block.get("text")
+    return not (block.get("type") == "text" and isinstance(text, str) and not text.strip())
+
+
+def _surplus(marks: list[_Mark]) -> list[_Mark]:
+    """The marks to give up: of messages the oldest first, then of system and tools all but the last."""
+    excess = len(marks) - MAX_MARKS
+    if excess <= 0:
+        return []
+    order: list[_Mark] = []
+    for section in ("messages", "system", "tools"):
+        order += [mark for mark in marks if mark.section == section][:-1]
+    return order[:excess]
+
+
+def _applied(raw: bytes | msgspec.Raw, changes: _Changes) -> bytes:
+    """Write `raw` with its changes; the same object when there are none."""
+    if not changes:
+        return bytes(raw)
+    by_head: dict[str | int, _Changes] = {}
+    for (head, *rest), value in changes.items():
+        by_head.setdefault(head, {})[tuple(rest)] = value
+    if isinstance(next(iter(by_head)), int):
+        elements = list(enumerate(_array(raw)))
+        return msgspec.json.encode([new for at, old in elements if (new := _changed(old, by_head.get(at))) is not None])
+    members = _object(raw).items()
+    return msgspec.json.encode({at: new for at, old in members if (new := _changed(old, by_head.get(at))) is not None})
+
+
+def _changed(old: msgspec.Raw, changes: _Changes | None) -> msgspec.Raw | None:
+    if changes is None:
+        return old
+    return changes[()] if () in changes else msgspec.Raw(_applied(old, changes))

@@ -1,0 +1,319 @@
+"""Requests, both ways: what a client sends to `/v1/messages`, and what goes to an upstream that speaks Anthropic."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json, Text
+from bm.chat.request import ChatRequest, Extra, Loss, OutputFormat, Sampling, Turn
+from bm.errors import Failure, RequestError
+from bm.protocols.anthropic.blocks import BlockWriter
+from bm.protocols.anthropic.content import decode_content
+from bm.protocols.anthropic.parameters import encode_output, encode_sampling, encode_stop
+from bm.protocols.anthropic.thinking import ThinkingPlan, decode_reasoning, plan_thinking
+from bm.protocols.anthropic.tools import decode_tool_choice, decode_tools, encode_tool_choice, encode_tools
+from bm.protocols.anthropic.turns import encode_turns
+from bm.protocols.anthropic.wire import (
+    PROTOCOL,
+    Unmapped,
+    array,
+    boolean,
+    cache_mark,
+    fault,
+    integer,
+    members,
+    number,
+    obj,
+    refused,
+    string,
+    words,
+)
+from bm.protocols.codec import Encoded
+
+VERSION_WITH_SAMPLING = "2023-06-01"
+VERSION = "2026-10-21"
+"""The newer version answers 400 to `temperature`, `top_p` and `top_k` on every model (Anthropic, "Versioning")."""
+
+DEFAULT_MAX_TOKENS = 8192
+MAX_TOKENS_WITHOUT_STREAM = 21_333
+"""The SDKs refuse to wait ten minutes for an answer that is not streamed; more tokens than this may take as long."""
+
+_ATTRIBUTION = "x-anthropic-billing-header:"
+_SESSION = re.compile(r"session_(?:id\"\s*:\s*\")?([0-9a-fA-F][0-9a-fA-F-]{7,})")
+_KNOWN = frozenset(
+    {"model", "messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "stream", "metadata"}
+    | {"temperature", "top_p", "top_k", "thinking", "output_config", "output_format"}
+)
+_MESSAGE = frozenset({"role", "content", "output_config"})
+_BETAS = {
+    "context_management": "context-management-2025-06-27",
+    "mcp_servers": "mcp-client-2025-11-20",
+    "compaction": "compact-2026-09-04",
+    "speed": "fast-mode-2026-02-01",
+    "fallbacks": "server-side-fallback-2026-07-01",
+    "thread": "message-threads-2026-08-12",
+}
+"""Members that are refused without their `anthropic-beta` header."""
+
+SILENT: dict[str, str] = {
+    "metadata": "labels for the vendor's own console",
+    "store": "whether the vendor keeps the answer; Anthropic has no such store",
+    "include": "which extra members the answer shows",
+    "stream_options": "how usage is shown in a stream; it always is here",
+    "service_tier": "tiers of one vendor mean nothing at another",
+    "serviceTier": "tiers of one vendor mean nothing at another",
+    "prompt_cache_key": "Anthropic finds cached prompts by their content",
+    "prompt_cache_retention": "Anthropic finds cached prompts by their content",
+    "safety_identifier": "carried as the user",
+    "client_metadata": "labels for the vendor's own console",
+    "labels": "labels for the vendor's own console",
+    "safetySettings": "Google's filters",
+    "betas": "a header in the body",
+}
+"""Members of other protocols that are left out without a word, and why that harms nobody."""
+
+
+def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
+    """Read a client's request.
+
+    The attribution block that Claude Code puts first in `system` (`x-anthropic-billing-header: …`) is left out: it is
+    meant for Anthropic, which gets its requests untranslated, and it would break the caches of other vendors.
+
+    Raises:
+        RequestError: the body is not a Messages request; the failure's `param` names the place.
+    """
+    unmapped = Unmapped()
+    unmapped.rest(body, _KNOWN, "")
+    turns, effort = _turns(body, unmapped)
+    config = members(body.get("output_config"), "output_config")
+    effort = effort or words(config.get("effort"), "output_config.effort")
+    rest = {name: value for name, value in config.items() if name not in ("effort", "format") and value is not None}
+    if rest:
+        unmapped.add("output_config", rest)
+    reasoning = decode_reasoning(body.get("thinking"), effort, unmapped)
+    tools, hosted = decode_tools(body.get("tools"))
+    user, cache_key = _identity(body.get("metadata"), unmapped)
+    wanted = boolean(body.get("stream"), "stream") or False
+    return ChatRequest(
+        protocol=PROTOCOL,
+        model=model or string(body.get("model"), "model"),
+        turns=turns,
+        system=_system(body.get("system"), unmapped),
+        tools=tools,
+        hosted_tools=hosted,
+        tool_choice=decode_tool_choice(body.get("tool_choice")),
+        sampling=Sampling(
+            temperature=number(body.get("temperature"), "temperature"),
+            top_p=number(body.get("top_p"), "top_p"),
+            top_k=integer(body.get("top_k"), "top_k"),
+        ),
+        reasoning=reasoning,
+        output=_output(config.get("format"), body.get("output_format")),
+        max_tokens=_max_tokens(body.get("max_tokens")),
+        stop=tuple(string(s, "stop_sequences") for s in array(body.get("stop_sequences"), "stop_sequences")),
+        stream=wanted if stream is None else stream,
+        stream_usage=True,
+        user=user,
+        cache_key=cache_key,
+        extras=tuple(unmapped.extras),
+    )
+
+
+def _turns(body: Json, unmapped: Unmapped) -> tuple[tuple[Turn, ...], str]:
+    """The turns, and the effort that the last message with one asks for: it holds from there on."""
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        raise fault("messages", "an array", messages)
+    if not messages:
+        raise refused("messages", "at least one message is required")
+    turns: list[Turn] = []
+    effort = ""
+    for index, item in enumerate(messages):
+        place = f"messages[{index}]"
+        message = obj(item, place)
+        role = message.get("role")
+        if role not in ("user", "assistant", "system"):
+            raise refused(f"{place}.role", "expected user, assistant or system")
+        content = message.get("content")
+        if not isinstance(content, str | list):
+            raise fault(f"{place}.content", "a string or an array", content)
+        unmapped.rest(message, _MESSAGE, place)
+        config = members(message.get("output_config"), f"{place}.output_config")
+        effort = words(config.get("effort"), f"{place}.output_config.effort") or effort
+        unmapped.rest(config, frozenset({"effort"}), f"{place}.output_config")
+        turns.append(Turn(role, decode_content(content, f"{place}.content", unmapped)))
+    return tuple(turns), effort
+
+
+def _system(value: Any, unmapped: Unmapped) -> tuple[Text, ...]:
+    if isinstance(value, str):
+        return (Text(value),) if value else ()
+    texts: list[Text] = []
+    for index, item in enumerate(array(value, "system")):
+        place = f"system[{index}]"
+        raw = obj(item, place)
+        text = string(raw.get("text"), f"{place}.text")
+        if text.startswith(_ATTRIBUTION):
+            continue
+        unmapped.rest(raw, frozenset({"type", "text", "cache_control", "citations"}), place)
+        citations = tuple(array(raw.get("citations"), f"{place}.citations"))
+        texts.append(Text(text, cache=cache_mark(raw, place), citations=citations))
+    return tuple(texts)
+
+
+def _output(config_format: Any, older: Any) -> OutputFormat:
+    """`output_config.format`, or the `output_format` of the older beta."""
+    place = "output_format" if config_format is None else "output_config.format"
+    raw = members(older if config_format is None else config_format, place)
+    if not raw:
+        return OutputFormat()
+    if raw.get("type") != "json_schema":
+        raise refused(f"{place}.type", "expected json_schema")
+    return OutputFormat("schema", schema=obj(raw.get("schema"), f"{place}.schema"), name=words(raw.get("name"), place))
+
+
+def _max_tokens(value: Any) -> int | None:
+    tokens = integer(value, "max_tokens")
+    if tokens is not None and tokens < 0:
+        raise refused("max_tokens", "must not be negative")
+    return tokens
+
+
+def _identity(value: Any, unmapped: Unmapped) -> tuple[str, str]:
+    """The user, and the session in it: Claude Code names both in one string, of either of its two forms."""
+    metadata = members(value, "metadata")
+    rest = {name: member for name, member in metadata.items() if name != "user_id" and member is not None}
+    if rest:
+        unmapped.add("metadata", rest)
+    user = words(metadata.get("user_id"), "metadata.user_id")
+    session = _SESSION.search(user)
+    return user, session.group(1) if session else ""
+
+
+def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+    """Write the request for `model`.
+
+    The API version goes into `Encoded.headers`: the older one only where the model takes the sampling parameters that
+    the client set.
+
+    Raises:
+        RequestError: what the client asked for cannot be had from Claude: several answers, audio, a foreign file.
+    """
+    if request.choices > 1:
+        raise RequestError(Failure(kind="bad_request", message="Claude gives one answer; n must be 1", param="n"))
+    native = request.protocol == PROTOCOL
+    plan = plan_thinking(request, capabilities, _room(request, capabilities))
+    sampling, losses = encode_sampling(request.sampling, capabilities, thinking=plan.on)
+    version = VERSION_WITH_SAMPLING if sampling else VERSION
+    writer = BlockWriter(capabilities, native=native, citations=version == VERSION_WITH_SAMPLING)
+    output, instruction, lost = encode_output(request.output, capabilities)
+    losses += [*plan.losses, *lost, *_clamped(request, plan)]
+    body: Json = {"model": model, "max_tokens": plan.max_tokens}
+    system = writer.system((*request.system, *instruction))
+    messages = encode_turns(request, capabilities, writer)
+    if not messages:
+        messages, system = [{"role": "user", "content": system or [{"type": "text", "text": "…"}]}], []
+    if system:
+        body["system"] = system
+    body["messages"] = messages
+    tools, lost = encode_tools(request)
+    losses += lost
+    if tools:
+        body["tools"] = tools
+    choice, lost = encode_tool_choice(request.tool_choice, tools, forced=_may_force(capabilities, plan))
+    losses += lost
+    if choice is not None:
+        body["tool_choice"] = choice
+    stop, lost = encode_stop(request.stop, capabilities)
+    losses += lost
+    body |= sampling | stop | _thinking(plan) | _identified(request.user)
+    if config := output | ({"effort": plan.effort} if plan.effort else {}):
+        body["output_config"] = config
+    if request.stream:
+        body["stream"] = True
+    losses += _extras(body, request.extras, writer.betas)
+    if not native and not _marked(request):
+        body["cache_control"] = {"type": "ephemeral"}
+    return Encoded(_within_rules(body, losses), _once(writer.losses + losses), _headers(version, writer.betas))
+
+
+def _room(request: ChatRequest, capabilities: Capabilities) -> int:
+    """The tokens for the answer, thinking included: what the client said, else as many as the model gives."""
+    most = capabilities.max_output
+    if request.max_tokens is not None:
+        return min(request.max_tokens, most) if most else request.max_tokens
+    tokens = most or DEFAULT_MAX_TOKENS
+    return tokens if request.stream else min(tokens, MAX_TOKENS_WITHOUT_STREAM)
+
+
+def _clamped(request: ChatRequest, plan: ThinkingPlan) -> list[Loss]:
+    if request.max_tokens is None or plan.max_tokens >= request.max_tokens:
+        return []
+    return [Loss("max_tokens", f"the model gives at most {plan.max_tokens}")]
+
+
+def _may_force(capabilities: Capabilities, plan: ThinkingPlan) -> bool:
+    match capabilities.forced_tools:
+        case "never":
+            return False
+        case "without_thinking":
+            return not plan.on
+        case "without_budget":
+            return not (plan.on and capabilities.thinking == "budget")
+        case _:
+            return True
+
+
+def _thinking(plan: ThinkingPlan) -> Json:
+    return {} if plan.thinking is None else {"thinking": plan.thinking}
+
+
+def _identified(user: str) -> Json:
+    return {"metadata": {"user_id": user}} if 0 < len(user) <= 256 else {}
+
+
+def _extras(body: Json, extras: tuple[Extra, ...], betas: set[str]) -> list[Loss]:
+    """Write back what came in this protocol; say what came in another and is worth a word."""
+    losses: list[Loss] = []
+    for extra in extras:
+        present = body.get(extra.field)
+        if extra.protocol != PROTOCOL:
+            if extra.field not in SILENT:
+                losses.append(Loss(extra.field, "unknown to Anthropic"))
+        elif "." in extra.field or "[" in extra.field:
+            losses.append(Loss(extra.field, "has no place in a translated request"))
+        elif extra.field == "betas":
+            betas.update(name for name in array(extra.value, "betas") if isinstance(name, str))
+        elif isinstance(present, dict) and isinstance(extra.value, dict):
+            body[extra.field] = {**extra.value, **present}
+        else:
+            body[extra.field] = extra.value
+            betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
+    return losses
+
+
+def _within_rules(body: Json, losses: list[Loss]) -> Json:
+    """Where thinking is turned off the highest efforts are refused (Claude Opus 5)."""
+    config = body.get("output_config")
+    off = body.get("thinking") == {"type": "disabled"}
+    if off and isinstance(config, dict) and config.get("effort") in ("xhigh", "max"):
+        body["output_config"] = {**config, "effort": "high"}
+        losses.append(Loss("output_config.effort", "lowered to high, the most without thinking"))
+    return body
+
+
+def _marked(request: ChatRequest) -> bool:
+    """Whether the client chose what to cache."""
+    parts = (part for turn in request.turns for part in turn.parts)
+    return any(getattr(item, "cache", None) is not None for item in (*request.system, *request.tools, *parts))
+
+
+def _once(losses: list[Loss]) -> tuple[Loss, ...]:
+    return tuple(dict.fromkeys(losses))
+
+
+def _headers(version: str, betas: set[str]) -> tuple[tuple[str, str], ...]:
+    head = ("anthropic-version", version)
+    return (head, ("anthropic-beta", ",".join(sorted(betas)))) if betas else (head,)

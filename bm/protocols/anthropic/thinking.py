@@ -1,0 +1,154 @@
+"""How much to think, both ways: `thinking` and `output_config.effort`, which changed with every family of Claude."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json, Thinking, ToolCall
+from bm.chat.repair import current_turn_start
+from bm.chat.request import LEVELS, ChatRequest, Level, Loss, Reasoning
+from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.protocols.anthropic.wire import PROTOCOL, Unmapped, integer, members, refused
+
+MIN_BUDGET = 1024
+"""The least `budget_tokens` that the API takes."""
+
+_THINKING = frozenset({"type", "budget_tokens", "display"})
+
+
+def decode_reasoning(thinking: Any, effort: str, unmapped: Unmapped) -> Reasoning:
+    """What a client asked for. `effort` alone asks for a level and says nothing about showing the thinking."""
+    raw = members(thinking, "thinking")
+    level = _level(effort)
+    if not raw:
+        return Reasoning(level=level)
+    visible = raw.get("display") != "omitted"
+    unmapped.rest(raw, _THINKING, "thinking")
+    match raw.get("type"):
+        case "disabled":
+            if effort:
+                unmapped.add("output_config", {"effort": effort})
+            return Reasoning(level="off")
+        case "enabled":
+            budget = integer(raw.get("budget_tokens"), "thinking.budget_tokens")
+            if budget is None:
+                raise refused("thinking.budget_tokens", "expected an integer")
+            return Reasoning(level=level_of_budget(budget), budget=budget, visible=visible)
+        case "adaptive":
+            return Reasoning(level=level or "auto", visible=visible)
+        case "between_tools":
+            unmapped.add("thinking", raw)
+            return Reasoning(level=level or "auto", visible=visible)
+        case _:
+            raise refused("thinking.type", "expected adaptive, enabled, disabled or between_tools")
+
+
+def _level(effort: str) -> Level | None:
+    if effort and effort not in get_args(Level):
+        raise refused("output_config.effort", f"expected one of {', '.join(LEVELS[2:])}")
+    return next((level for level in LEVELS if level == effort), None)
+
+
+class ThinkingPlan(msgspec.Struct, frozen=True):
+    """How a request asks for thinking: the `thinking` member, the effort, and the room both leave for `max_tokens`."""
+
+    thinking: Json | None = None
+    effort: str = ""
+    max_tokens: int = 0
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def on(self) -> bool:
+        """Whether the model will think because of this request."""
+        return self.thinking is not None and self.thinking["type"] != "disabled"
+
+
+def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
+    """Fit what the client asked for to what the model takes; a budget raises `max_tokens`, never eats the answer."""
+    wanted = _wanted(request.reasoning)
+    form = capabilities.thinking
+    if wanted is None:
+        return ThinkingPlan(max_tokens=max_tokens)
+    if form not in ("adaptive", "budget"):
+        lost = () if wanted == "off" else (Loss("thinking", "the model does not think"),)
+        return ThinkingPlan(max_tokens=max_tokens, losses=lost)
+    if wanted == "off" and capabilities.thinking_off != "never":
+        said: Json | None = {"type": "disabled"} if capabilities.thinking_off == "say" else None
+        return ThinkingPlan(said, max_tokens=max_tokens)
+    conflict = _conflict(request, capabilities)
+    if conflict and capabilities.thinking_off != "never":
+        return ThinkingPlan(max_tokens=max_tokens, losses=(Loss("thinking", conflict),))
+    if form == "adaptive":
+        return _adaptive(request, wanted, capabilities, max_tokens)
+    return _budget(request, wanted, capabilities, max_tokens)
+
+
+def _wanted(reasoning: Reasoning) -> Level | None:
+    if reasoning.level is not None:
+        return reasoning.level
+    return None if reasoning.budget is None else level_of_budget(reasoning.budget)
+
+
+def _conflict(request: ChatRequest, capabilities: Capabilities) -> str:
+    """Why thinking must give way; empty when it need not."""
+    rule = capabilities.forced_tools
+    budget = capabilities.thinking == "budget"
+    clashes = rule == "without_thinking" or (rule == "without_budget" and budget)
+    if request.tool_choice.mode == "required" and (request.tools or request.hosted_tools) and clashes:
+        return "the model cannot be made to call a tool while it thinks"
+    if budget and _tool_loop_without_thinking(request):
+        return "the current tool loop began without Claude's thinking, which a budget demands"
+    return ""
+
+
+def _tool_loop_without_thinking(request: ChatRequest) -> bool:
+    """Whether a turn since the last user message calls a tool and does not begin with Claude's own thinking."""
+    for turn in request.turns[current_turn_start(request.turns) :]:
+        if turn.role != "assistant" or not any(isinstance(part, ToolCall) for part in turn.parts):
+            continue
+        first = turn.parts[0]
+        if not isinstance(first, Thinking) or first.signature is None or first.signature.vendor != PROTOCOL:
+            return True
+    return False
+
+
+def _adaptive(request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
+    reasoning = request.reasoning
+    if wanted == "off":
+        effort = fit_level("low", capabilities.levels) or ""
+        return ThinkingPlan(None, effort, max_tokens, (Loss("thinking", "the model cannot stop thinking"),))
+    losses = () if reasoning.budget is None else (Loss("thinking.budget_tokens", "the model takes an effort instead"),)
+    effort = fit_level(wanted, tuple(level for level in capabilities.levels if level not in ("off", "minimal"))) or ""
+    if request.protocol == PROTOCOL and reasoning.visible is None:
+        return ThinkingPlan(None, effort, max_tokens, losses)
+    return ThinkingPlan({"type": "adaptive", **_display(reasoning)}, effort, max_tokens, losses)
+
+
+def _budget(request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
+    reasoning = request.reasoning
+    budget = reasoning.budget
+    if budget is None or budget < 0:
+        budget = budget_of_level("medium" if wanted == "auto" else "low" if wanted == "off" else wanted, capabilities)
+    budget = max(clamp_budget(budget, capabilities), MIN_BUDGET)
+    room = max_tokens
+    if budget >= max_tokens:
+        max_tokens += budget
+    if capabilities.max_output and max_tokens > capabilities.max_output:
+        max_tokens = capabilities.max_output
+        budget = max(max_tokens - room, room // 2)
+    if budget < MIN_BUDGET:
+        return ThinkingPlan(max_tokens=room, losses=(Loss("thinking", "max_tokens leaves no room for it"),))
+    thinking: Json = {"type": "enabled", "budget_tokens": budget}
+    if reasoning.visible is False:
+        thinking["display"] = "omitted"
+    return ThinkingPlan(thinking, max_tokens=max_tokens)
+
+
+def _display(reasoning: Reasoning) -> Json:
+    """Newer models leave the text of their thinking out unless asked for a summary."""
+    if reasoning.visible is None:
+        return {}
+    return {"display": "summarized" if reasoning.visible else "omitted"}

@@ -1,0 +1,153 @@
+"""Tools and the choice among them, both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.protocols.anthropic.schema import object_schema
+from bm.protocols.anthropic.wire import (
+    PROTOCOL,
+    array,
+    boolean,
+    cache_control,
+    cache_mark,
+    members,
+    obj,
+    refused,
+    string,
+    words,
+)
+
+_TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+_VERSION = re.compile(r"_\d{8}$")
+_HOSTED: dict[str, Json] = {
+    "web_search": {"type": "web_search_20250305", "name": "web_search"},
+    "web_fetch": {"type": "web_fetch_20250910", "name": "web_fetch"},
+    "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
+}
+"""The versions that every model with the tool takes, for clients of other protocols."""
+
+_CUSTOM_SCHEMA: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+
+
+def decode_tools(value: Any) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
+    """The client's own tools, and those that the vendor defines: everything with a `type` but `custom`."""
+    tools: list[Tool] = []
+    hosted: list[HostedTool] = []
+    for number, item in enumerate(array(value, "tools")):
+        place = f"tools[{number}]"
+        raw = obj(item, place)
+        kind = words(raw.get("type"), f"{place}.type")
+        if kind in ("", "custom"):
+            tools.append(_tool(raw, place))
+        else:
+            hosted.append(HostedTool(_VERSION.sub("", kind), PROTOCOL, raw))
+    return tuple(tools), tuple(hosted)
+
+
+def _tool(raw: Json, place: str) -> Tool:
+    schema = raw.get("input_schema")
+    return Tool(
+        name=string(raw.get("name"), f"{place}.name"),
+        description=words(raw.get("description"), f"{place}.description"),
+        schema=None if schema is None else obj(schema, f"{place}.input_schema"),
+        strict=boolean(raw.get("strict"), f"{place}.strict"),
+        cache=cache_mark(raw, place),
+        protocol=PROTOCOL,
+        extra={name: member for name, member in raw.items() if name not in _TOOL and member is not None},
+    )
+
+
+def decode_tool_choice(value: Any) -> ToolChoice:
+    """`auto`, `any`, `tool` with its name, or `none`."""
+    raw = members(value, "tool_choice")
+    if not raw:
+        return ToolChoice()
+    single = boolean(raw.get("disable_parallel_tool_use"), "tool_choice.disable_parallel_tool_use")
+    parallel = None if single is None else not single
+    match raw.get("type"):
+        case "auto":
+            return ToolChoice("auto", parallel=parallel)
+        case "any":
+            return ToolChoice("required", parallel=parallel)
+        case "tool":
+            return ToolChoice("required", (string(raw.get("name"), "tool_choice.name"),), parallel)
+        case "none":
+            return ToolChoice("none", parallel=parallel)
+        case _:
+            raise refused("tool_choice.type", "expected auto, any, tool or none")
+
+
+def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
+    """The `tools` of the body. A choice among several names leaves out the others, which is what it means."""
+    losses: list[Loss] = []
+    allowed = request.tool_choice.names if len(request.tool_choice.names) > 1 else ()
+    tools = [
+        _encode_tool(tool, f"tools[{number}]", losses)
+        for number, tool in enumerate(request.tools)
+        if not allowed or tool.name in allowed
+    ]
+    return [*tools, *_encode_hosted(request.hosted_tools, losses)], losses
+
+
+def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
+    native = tool.protocol == PROTOCOL
+    schema = tool.schema if tool.kind == "function" else _CUSTOM_SCHEMA
+    body: Json = {"name": tool.name}
+    if tool.description:
+        body["description"] = tool.description
+    body["input_schema"] = object_schema(schema)
+    if native and tool.strict is not None:
+        body["strict"] = tool.strict
+    elif tool.strict:
+        losses.append(Loss(f"{place}.strict", "Anthropic's strict mode takes other schemas; sent without it"))
+    if native:
+        body |= tool.extra
+    else:
+        losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in tool.extra]
+    if tool.cache is not None:
+        body["cache_control"] = cache_control(tool.cache)
+    return body
+
+
+def _encode_hosted(tools: Iterable[HostedTool], losses: list[Loss]) -> list[Json]:
+    encoded: list[Json] = []
+    for tool in tools:
+        if tool.protocol == PROTOCOL:
+            encoded.append(_without_empty_domains(tool.raw))
+        elif tool.kind in _HOSTED:
+            encoded.append(_HOSTED[tool.kind])
+        else:
+            losses.append(Loss(f"tools ({tool.kind})", "Anthropic runs no such tool"))
+    return encoded
+
+
+def _without_empty_domains(raw: Json) -> Json:
+    """An empty domain list is refused upstream, where the clients that send it mean no restriction."""
+    return {
+        name: value
+        for name, value in raw.items()
+        if not (name in ("allowed_domains", "blocked_domains") and value == [])
+    }
+
+
+def encode_tool_choice(choice: ToolChoice, tools: Sequence[Json], *, forced: bool) -> tuple[Json | None, list[Loss]]:
+    """The `tool_choice` of the body; None where it says nothing. `forced` is whether a call may be demanded."""
+    if not tools:
+        lost = choice.mode == "required"
+        return None, [Loss("tool_choice", "there is no tool to choose")] if lost else []
+    losses: list[Loss] = []
+    body: Json = {"type": "auto"}
+    if choice.mode == "none":
+        return {"type": "none"}, losses
+    if choice.mode == "required" and not forced:
+        losses.append(Loss("tool_choice", "the model does not let a call be forced; left to it"))
+    elif choice.mode == "required":
+        body = {"type": "tool", "name": choice.names[0]} if len(choice.names) == 1 else {"type": "any"}
+    if choice.parallel is False:
+        body["disable_parallel_tool_use"] = True
+    return (None if body == {"type": "auto"} else body), losses

@@ -1,0 +1,109 @@
+"""Turns in the order and shape that Anthropic demands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
+from bm.chat.repair import inline_system, paired
+from bm.chat.request import ChatRequest, Loss, Turn
+from bm.protocols.anthropic.blocks import BlockWriter
+
+_FIRST = "(The conversation begins with the assistant.)"
+_GO_ON = "Continue."
+
+
+def encode_turns(request: ChatRequest, capabilities: Capabilities, writer: BlockWriter) -> list[Json]:
+    """The `messages` of the body.
+
+    Roles alternate, results answer their calls, no text is empty, instructions in mid-conversation stay where the
+    model takes them there and become user text elsewhere, media the assistant made move to the user.
+    """
+    spoken = _spoken(request.turns, writer)
+    reported = len(writer.losses)
+    turns = paired(_without_assistant_media(_placed(spoken, system_turns=capabilities.system_turns)))
+    if turns and turns[0].role == "assistant":
+        turns = (Turn("user", (Text(_FIRST),)), *turns)
+    messages = [
+        {"role": turn.role, "content": content}
+        for number, turn in enumerate(turns)
+        if (content := _content(turn, writer, f"messages[{number}]"))
+    ]
+    del writer.losses[reported:]
+    if messages and messages[-1]["role"] == "assistant":
+        _end_of_prefill(messages, capabilities, writer)
+    return messages
+
+
+def _spoken(turns: Iterable[Turn], writer: BlockWriter) -> list[Turn]:
+    """The turns without parts that would be written as nothing, so that no turn ends up empty.
+
+    What cannot be written is reported here, where the places are still those of the client's messages.
+    """
+    kept: list[Turn] = []
+    for number, turn in enumerate(turns):
+        parts = tuple(
+            part
+            for index, part in enumerate(turn.parts)
+            if writer.part(part, turn.role, f"messages[{number}].content[{index}]")
+        )
+        if parts:
+            kept.append(Turn(turn.role, parts))
+    return kept
+
+
+def _placed(turns: list[Turn], *, system_turns: bool) -> tuple[Turn, ...]:
+    """System turns are legal between a user turn and an assistant turn, and at the end after a user turn."""
+    placed: list[Turn] = []
+    for number, turn in enumerate(turns):
+        if turn.role == "system":
+            before = next((t.role for t in reversed(turns[:number]) if t.role != "system"), "")
+            after = next((t.role for t in turns[number + 1 :] if t.role != "system"), "")
+            if not (system_turns and before == "user" and after in ("assistant", "")):
+                placed += inline_system((_worded(turn),))
+                continue
+        placed.append(turn)
+    return tuple(placed)
+
+
+def _worded(turn: Turn) -> Turn:
+    """An instruction in words alone, since it is to become user text."""
+    return Turn(turn.role, tuple(Text(part.summary) if isinstance(part, Opaque) else part for part in turn.parts))
+
+
+def _without_assistant_media(turns: Iterable[Turn]) -> list[Turn]:
+    """The assistant's media stand in a user turn after it: the API takes none in an assistant message."""
+    moved: list[Turn] = []
+    waiting: tuple[Part, ...] = ()
+    for turn in turns:
+        if turn.role == "assistant":
+            waiting += tuple(part for part in turn.parts if isinstance(part, Media))
+            turn = Turn("assistant", tuple(part for part in turn.parts if not isinstance(part, Media)))
+        elif turn.role == "user" and waiting:
+            results = tuple(part for part in turn.parts if isinstance(part, ToolResult))
+            rest = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
+            turn, waiting = Turn("user", (*results, *waiting, *rest)), ()
+        if turn.parts:
+            moved.append(turn)
+    return [*moved, Turn("user", waiting)] if waiting else moved
+
+
+def _content(turn: Turn, writer: BlockWriter, place: str) -> list[Json]:
+    blocks = [
+        block
+        for index, part in enumerate(turn.parts)
+        for block in writer.part(part, turn.role, f"{place}.content[{index}]")
+    ]
+    return sorted(blocks, key=lambda block: block["type"] != "tool_result") if turn.role == "user" else blocks
+
+
+def _end_of_prefill(messages: list[Json], capabilities: Capabilities, writer: BlockWriter) -> None:
+    """A last assistant message is to be continued: its text must not end in white space, and the model must do it."""
+    if not capabilities.prefill:
+        messages.append({"role": "user", "content": [{"type": "text", "text": _GO_ON}]})
+        writer.losses.append(Loss("messages", "the model does not continue a given answer; it is asked to go on"))
+        return
+    last = messages[-1]["content"][-1]
+    if last["type"] == "text":
+        messages[-1]["content"][-1] = {**last, "text": last["text"].rstrip()}

@@ -1,0 +1,107 @@
+"""Token counts and stop reasons, both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.events import Finish, FinishReason, Usage
+from bm.chat.parts import Json
+
+_REASON: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop_sequence",
+    "max_tokens": "length",
+    "compaction": "length",
+    "model_context_window_exceeded": "context_window",
+    "tool_use": "tool_calls",
+    "refusal": "refusal",
+    "pause_turn": "pause",
+}
+_STOP_REASON: dict[FinishReason, str] = {
+    "stop": "end_turn",
+    "stop_sequence": "stop_sequence",
+    "length": "max_tokens",
+    "context_window": "model_context_window_exceeded",
+    "tool_calls": "tool_use",
+    "refusal": "refusal",
+    "pause": "pause_turn",
+}
+
+
+class UsageMeter:
+    """Adds up what a stream tells: counts are cumulative, and a later one replaces the same earlier one."""
+
+    def __init__(self) -> None:
+        self._counts: Json = {}
+
+    def add(self, usage: Any) -> Usage | None:
+        """Take one `usage` object; None when it is none."""
+        if not isinstance(usage, dict):
+            return None
+        self._counts.update((name, value) for name, value in usage.items() if value is not None)
+        return decode_usage(self._counts)
+
+
+def decode_usage(usage: Json) -> Usage:
+    """Anthropic counts cached tokens apart from `input_tokens`, and thinking inside `output_tokens`."""
+    details = usage.get("output_tokens_details")
+    written = usage.get("cache_creation_input_tokens")
+    if written is None and isinstance(usage.get("cache_creation"), dict):
+        written = sum(_count(value) for value in usage["cache_creation"].values())
+    return Usage(
+        input=_count(usage.get("input_tokens")),
+        cache_read=_count(usage.get("cache_read_input_tokens")),
+        cache_write=_count(written),
+        output=_count(usage.get("output_tokens")),
+        thinking=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+    )
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def encode_usage(usage: Usage) -> Json:
+    """The `usage` of a message or a `message_delta`; every SDK demands it."""
+    body: Json = {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.output,
+    }
+    if usage.thinking:
+        body["output_tokens_details"] = {"thinking_tokens": usage.thinking}
+    return body
+
+
+def decode_finish(message: Json, *, called: bool) -> Finish:
+    """The end of a message or the `delta` of a `message_delta`. Without a reason, calls make the difference."""
+    native = message.get("stop_reason")
+    details = message.get("stop_details")
+    explanation = details.get("explanation") if isinstance(details, dict) else None
+    sequence = message.get("stop_sequence")
+    if not isinstance(native, str):
+        return Finish("tool_calls" if called else "stop")
+    return Finish(
+        _REASON.get(native, "stop"),
+        native=native,
+        stop_sequence=sequence if isinstance(sequence, str) else "",
+        explanation=explanation if isinstance(explanation, str) else "",
+    )
+
+
+def encode_finish(finish: Finish | None, *, called: bool) -> Json:
+    """`stop_reason`, `stop_sequence` and `stop_details`.
+
+    What was sent counts for more than what the upstream said: calls make it `tool_use`, their absence unmakes it.
+    """
+    reason = finish.reason if finish is not None else "stop"
+    if called and reason == "stop":
+        reason = "tool_calls"
+    elif not called and reason == "tool_calls":
+        reason = "stop"
+    sequence = finish.stop_sequence if finish is not None else ""
+    body: Json = {"stop_reason": _STOP_REASON[reason], "stop_sequence": sequence or None}
+    if reason == "refusal" and finish is not None:
+        body["stop_details"] = {"type": "refusal", "category": None, "explanation": finish.explanation or None}
+    return body

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.protocols.splice import splice_model
+
+
+@pytest.mark.parametrize(
+    ("body", "spliced"),
+    [
+        (b'{"model":"a","x":1}', b'{"model":"b","x":1}'),
+        (b'{ "x" : 1.0, "model" :  "a" }\n', b'{ "x" : 1.0, "model" :  "b" }\n'),
+        (b'{"tools":[{"model":"a"}],"model":"a"}', b'{"tools":[{"model":"a"}],"model":"b"}'),
+        (b'{"text":"{\\"model\\":\\"a\\"}","model":"a"}', b'{"text":"{\\"model\\":\\"a\\"}","model":"b"}'),
+        (b'{"model":"a","model":"a"}', b'{"model":"a","model":"b"}'),
+        (b'{"mod\\u0065l":"a","x":[1,  2]}', b'{"model":"b","x":[1,  2]}'),
+        (b'{"x":1}', b'{"x":1,"model":"b"}'),
+        (b'{"model":"a\\"\\\\"}', b'{"model":"b"}'),
+    ],
+    ids=["first", "spaced", "deeper-too", "in-text", "twice", "escaped-key", "absent", "escaped-value"],
+)
+def test_only_the_top_level_model_changes(body: bytes, spliced: bytes) -> None:
+    assert splice_model(body, "b") == spliced
+
+
+def test_the_same_name_gives_the_same_object() -> None:
+    body = b'{"model":"a","x":1}'
+    assert splice_model(body, "a") is body
+
+
+def test_a_body_that_is_no_object_is_refused() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        splice_model(b"[1]", "a")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model", "x", "y"]), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), json_values), json_values, st.text(max_size=8))
+def test_every_other_member_stays(head: dict[str, object], tail: object, model: str) -> None:
+    body = {**head, "model": "old", "tail": tail}
+    assert json.loads(splice_model(json.dumps(body).encode(), model)) == {**body, "model": model}
