@@ -1,0 +1,57 @@
+"""Gemini's generateContent as a codec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.events import Event
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest
+from bm.errors import Failure
+from bm.protocols.codec import Codec, Encoded, Mint
+from bm.protocols.gemini.decoder import GeminiStreamDecoder
+from bm.protocols.gemini.encode import encode_request
+from bm.protocols.gemini.encoder import GeminiStreamEncoder
+from bm.protocols.gemini.errors import decode_error, encode_error
+from bm.protocols.gemini.request import decode_request
+from bm.protocols.gemini.response import decode_response, encode_response
+
+
+class GeminiCodec:
+    """Between Gemini's wire and the canonical form."""
+
+    def decode_request(self, body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
+        """Read a client's request."""
+        return decode_request(body, model=model, stream=stream)
+
+    def encode_request(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+        """Write a request for an upstream."""
+        return encode_request(request, capabilities, model=model)
+
+    def stream_decoder(self, mint: Mint) -> GeminiStreamDecoder:
+        """A decoder for an upstream's stream."""
+        return GeminiStreamDecoder(mint)
+
+    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> GeminiStreamEncoder:
+        """An encoder for a client's stream."""
+        return GeminiStreamEncoder(request, mint, model=model)
+
+    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+        """Read an upstream's whole answer."""
+        return decode_response(body, mint)
+
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+        """Write a whole answer for a client."""
+        return encode_response(events, request, mint, model=model)
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Read an upstream's error answer."""
+        return decode_error(status, headers, body)
+
+    def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
+        """Write an error for a client."""
+        return encode_error(failure, request_id)
+
+
+CODEC: Codec = GeminiCodec()

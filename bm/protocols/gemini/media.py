@@ -1,0 +1,99 @@
+"""Images, documents, sound and film."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bm.chat.parts import Json, Media, MediaKind
+from bm.chat.signature import Signature
+from bm.protocols.gemini.casing import member
+
+RESULT_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
+"""What may stand inside a function response (Gemini 3)."""
+
+_FETCHED = re.compile(
+    r"gs://"
+    r"|https://generativelanguage\.googleapis\.com/"
+    r"|https?://(?:www\.|m\.)?youtube\.com/"
+    r"|https?://youtu\.be/",
+    re.I,
+)
+_DEFAULT_TYPE: dict[MediaKind, str] = {
+    "image": "image/png",
+    "document": "application/pdf",
+    "audio": "audio/wav",
+    "video": "video/mp4",
+}
+# How base64 of a file of that type begins.
+_MAGIC = (
+    ("iVBORw0", "image/png"),
+    ("/9j/", "image/jpeg"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+    ("JVBERi", "application/pdf"),
+)
+
+
+def fetchable(url: str) -> bool:
+    """Whether Gemini itself reads this URL: its Files API, Cloud Storage, YouTube."""
+    return _FETCHED.match(url) is not None
+
+
+def media_kind(mime: str) -> MediaKind:
+    """The kind of a MIME type; anything that is no image, sound or film is a document."""
+    match mime.partition("/")[0]:
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+        case "video":
+            return "video"
+        case _:
+            return "document"
+
+
+def mime_of(media: Media) -> str:
+    """The MIME type, guessed from the data where the client named none."""
+    if media.mime:
+        return media.mime
+    for magic, mime in _MAGIC:
+        if media.data.startswith(magic):
+            return mime
+    return _DEFAULT_TYPE[media.kind]
+
+
+def encode_media(media: Media) -> Json:
+    """The part for media whose data, text or fetchable URL is known."""
+    if media.text:
+        return {"text": f"{media.name}\n{media.text}" if media.name else media.text}
+    if media.url or media.file_id:
+        file: Json = {"fileUri": media.url or media.file_id}
+        if media.mime:
+            file["mimeType"] = media.mime
+        return {"fileData": file}
+    return {"inlineData": {"mimeType": mime_of(media), "data": media.data}}
+
+
+def decode_inline(blob: Any, signature: Signature | None = None) -> Media | None:
+    """The media in an `inlineData`; None when it is not one."""
+    if not isinstance(blob, dict):
+        return None
+    mime, data = member(blob, "mimeType") or "", blob.get("data")
+    if not isinstance(mime, str) or not isinstance(data, str):
+        return None
+    name = member(blob, "displayName")
+    return Media(
+        kind=media_kind(mime), mime=mime, data=data, name=name if isinstance(name, str) else "", signature=signature
+    )
+
+
+def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
+    """The media in a `fileData`; None when it is not one."""
+    if not isinstance(file, dict):
+        return None
+    mime, uri = member(file, "mimeType") or "", member(file, "fileUri")
+    if not isinstance(mime, str) or not isinstance(uri, str):
+        return None
+    kind = media_kind(mime) if mime else "video" if "youtu" in uri else "document"
+    return Media(kind=kind, mime=mime, url=uri, signature=signature)

@@ -1,0 +1,82 @@
+"""How much to think: Gemini 3's `thinkingLevel` or 2.5's `thinkingBudget`, never both."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Level, Reasoning
+from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.protocols.gemini.casing import member
+
+SMALL_ANSWER = 1024
+"""Below so many tokens in all, thinking at its default leaves no room for the answer itself."""
+
+_LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
+
+
+def decode_thinking(config: Json) -> Reasoning:
+    """What a `thinkingConfig` asks for. Its -1 leaves the budget to the model, 0 turns thinking off."""
+    named = member(config, "thinkingLevel")
+    level = _LEVELS.get(named.lower()) if isinstance(named, str) else None
+    budget = member(config, "thinkingBudget")
+    visible = member(config, "includeThoughts")
+    exact = budget if isinstance(budget, int) and not isinstance(budget, bool) and budget > 0 else None
+    if level is None and isinstance(budget, int):
+        level = "auto" if budget < 0 else "off" if budget == 0 else None
+    return Reasoning(level=level, budget=exact, visible=visible if isinstance(visible, bool) else None)
+
+
+def encode_thinking(request: ChatRequest, capabilities: Capabilities, limit: int | None) -> Json | None:
+    """The `thinkingConfig`; None leaves the model to its default. `limit` is the answer's `maxOutputTokens`."""
+    if capabilities.thinking not in ("level", "budget"):
+        return None
+    asked = request.reasoning
+    if asked.level is None and asked.budget is None and limit is not None and limit < SMALL_ANSWER:
+        asked = Reasoning("off", visible=asked.visible)
+    config: Json = {}
+    if capabilities.thinking == "level":
+        _write_level(asked, capabilities, config)
+    else:
+        _write_budget(asked, capabilities, limit, config)
+    if asked.level == "off":
+        config["includeThoughts"] = False
+    elif asked.visible is not None:
+        config["includeThoughts"] = asked.visible
+    return config or None
+
+
+def _write_level(asked: Reasoning, capabilities: Capabilities, config: Json) -> None:
+    level = asked.level
+    if asked.budget is not None and level in (None, "auto"):
+        level = level_of_budget(asked.budget)
+    fitting = fit_level(level, tuple(n for n in capabilities.levels if n != "off")) if level is not None else None
+    if fitting is not None:
+        config["thinkingLevel"] = fitting.upper()
+
+
+def _write_budget(asked: Reasoning, capabilities: Capabilities, limit: int | None, config: Json) -> None:
+    if asked.level == "off":
+        budget = clamp_budget(0, capabilities)
+    elif asked.budget is not None:
+        budget = clamp_budget(asked.budget, capabilities)
+    elif asked.level is not None:
+        budget = budget_of_level(asked.level, capabilities)
+    else:
+        return
+    config["thinkingBudget"] = _within(budget, limit, capabilities)
+
+
+def _within(budget: int, limit: int | None, capabilities: Capabilities) -> int:
+    """A budget that leaves room for the answer, since `maxOutputTokens` counts both."""
+    if limit is None or budget < 0 or budget < limit:
+        return budget
+    return clamp_budget(max(0, limit - max(SMALL_ANSWER, limit // 4)), capabilities)
+
+
+def unheard(request: ChatRequest, capabilities: Capabilities) -> bool:
+    """Whether the client asked for thinking that the model does not have."""
+    asked = request.reasoning
+    wanted = asked.budget is not None or asked.level not in (None, "off", "auto")
+    return wanted and capabilities.thinking not in ("level", "budget")
