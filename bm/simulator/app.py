@@ -134,7 +134,7 @@ class App:
                 wire.check(request)
             body = self._plain(request, wire) if request.operation != "generate" else None
             if body is None:
-                self._spend(request)
+                self.spend(request)
         except Refused as refused:
             record.refusal = str(refused)
             await Player(exchange, record, request, wire, Rule()).fail(refused.trouble)
@@ -170,7 +170,7 @@ class App:
             return embeddings.answer(request)
         return wire.counted(request, wire.prompt(request))
 
-    def _spend(self, request: Request) -> None:
+    def spend(self, request: Request) -> None:
         """Count a request against its account's quota, if it has one, and refuse it when that is used up."""
         name = next((name for name in self.quotas if request.key.endswith(name)), None)
         if name is None:

@@ -1,0 +1,121 @@
+"""Chat Completions: the official SDK, the official types, and the ways of Groq and Together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from bm.simulator import Rule, Simulator, ToolCall
+from tests.simulator.streams import ask, body_of
+from tests.support.shared import needs_corpus, validators
+
+TOOL: Any = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+BUSY = Rule(tool_calls=(ToolCall("look", {"at": "the sky"}), ToolCall("look")), preface="Let me look.", text="Blue.")
+USER: Any = {"role": "user", "content": "hello"}
+CALL: Any = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+@pytest.fixture
+def client(sim: Simulator) -> openai.OpenAI:
+    """The SDK, pointed at the simulator."""
+    return openai.OpenAI(api_key="key-one", base_url=f"{sim.url}/v1", max_retries=0)
+
+
+def test_a_loop_of_parallel_tools(sim: Simulator, client: openai.OpenAI) -> None:
+    sim.script(BUSY)
+    messages: list[Any] = [USER]
+    first = client.chat.completions.create(model="gpt-5", messages=messages, tools=[TOOL])
+    assert first.choices[0].finish_reason == "tool_calls"
+    calls = first.choices[0].message.tool_calls or []
+    messages.append(first.choices[0].message.model_dump(exclude_none=True))
+    messages += [{"role": "tool", "tool_call_id": call.id, "content": "blue"} for call in calls]
+    last = client.chat.completions.create(model="gpt-5", messages=messages, tools=[TOOL])
+    assert (len(calls), last.choices[0].message.content) == (2, "Blue.")
+
+
+def test_a_stream_of_parallel_tools(sim: Simulator, client: openai.OpenAI) -> None:
+    sim.script(BUSY)
+    with client.chat.completions.stream(model="gpt-5", messages=[USER], tools=[TOOL]) as events:
+        message = events.get_final_completion().choices[0].message
+    calls = [call.function.arguments for call in message.tool_calls or []]
+    assert (message.content, calls) == ("Let me look.", ['{"at":"the sky"}', "{}"])
+
+
+@needs_corpus
+@pytest.mark.corpus
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("rule", [Rule(), BUSY, Rule(text=""), Rule(finish="content_filter"), Rule(finish="length")])
+def test_an_answer_is_of_the_official_types(sim: Simulator, http: httpx.Client, stream: bool, rule: Rule) -> None:
+    sim.script(rule)
+    fields: Any = {"stream_options": {"include_usage": True}} if stream else {}
+    answer = ask(http, "openai-chat", stream=stream, **fields)
+    result = validators().validate_response("openai.chat", answer.text, compat=False)
+    assert result.errors == []
+    assert set(result.warnings) <= {"newer SDK field: chunk *.usage.prompt_tokens_details.cache_write_tokens"}
+
+
+@pytest.mark.parametrize(("asked", "last"), [(True, '"usage":{'), (False, '"finish_reason":"stop"')])
+def test_usage_is_streamed_when_it_is_asked_for(http: httpx.Client, asked: bool, last: str) -> None:
+    events = ask(http, "openai-chat", stream_options={"include_usage": asked}).text.strip().split("\n\n")
+    assert events[-1] == "data: [DONE]"
+    assert last in events[-2]
+    assert sum('"usage":{' in event for event in events) == asked
+
+
+@pytest.mark.parametrize(
+    ("prefix", "field"),
+    [("", None), ("/groq/openai", "reasoning"), ("/together", "reasoning"), ("/deepseek", "reasoning_content")],
+)
+def test_each_service_has_its_own_place_for_thinking(
+    sim: Simulator, http: httpx.Client, prefix: str, field: str | None
+) -> None:
+    sim.script(Rule(thinking="Hm."))
+    body = http.post(f"{prefix}/v1/chat/completions", json=body_of("openai-chat", stream=False)).json()
+    message = body["choices"][0]["message"]
+    assert [name for name in ("reasoning", "reasoning_content") if message.get(name) == "Hm."] == (
+        [field] if field else []
+    )
+
+
+def test_together_tells_no_details_of_usage(http: httpx.Client) -> None:
+    body = http.post("/together/v1/chat/completions", json=body_of("openai-chat", stream=False)).json()
+    assert set(body["usage"]) == {"prompt_tokens", "completion_tokens", "total_tokens"}
+
+
+GROQ: list[tuple[dict[str, Any], str]] = [
+    ({"thinking": {"type": "enabled"}}, "property 'thinking' is unsupported"),
+    ({"n": 2}, "'n' : number must be at most 1"),
+    ({"messages": [USER | {"cache_control": {}}]}, "property 'cache_control' is unsupported"),
+    ({"messages": [USER, {"role": "assistant", "content": "a", "function_call": None}]}, "function_call' : value must"),
+    ({"messages": [USER, {"role": "assistant", "content": "a", "reasoning_content": "b"}]}, "'reasoning_content'"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), GROQ)
+def test_groq_refuses_what_others_take(http: httpx.Client, change: dict[str, Any], words: str) -> None:
+    body = body_of("openai-chat", stream=False) | change
+    answer = http.post("/groq/openai/v1/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+    assert http.post("/together/v1/chat/completions", json=body).status_code == 200
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"model": None}, "you must provide a model parameter"),
+    ({"messages": None}, "Missing required parameter: 'messages'"),
+    ({"messages": []}, "empty array"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [USER, {"role": "tool", "tool_call_id": "call_1", "content": "x"}]}, "must be a response to"),
+    ({"messages": [USER, {"role": "assistant", "tool_calls": [CALL]}, USER]}, "did not have response messages: call_1"),
+    ({"tools": [{"type": "function", "function": {"name": "a.b"}}]}, "tools[0].function.name"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED)
+def test_it_is_refused(http: httpx.Client, change: dict[str, Any], words: str) -> None:
+    answer = http.post("/v1/chat/completions", json=body_of("openai-chat") | change)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
