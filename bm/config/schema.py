@@ -54,6 +54,8 @@ class Timeouts(_Section, frozen=True, kw_only=True):
     connect: Seconds = 10.0
     first_byte: Seconds = 120.0
     """Until the response head."""
+    whole: Seconds = 600.0
+    """Until the response head of an answer that is no stream: it comes when the answer is complete."""
     first_token: Seconds = 0.0
     """Until the first content."""
     idle: Seconds = 120.0
@@ -65,6 +67,7 @@ class TimeoutOverrides(_Section, frozen=True, kw_only=True):
 
     connect: Seconds | None = None
     first_byte: Seconds | None = None
+    whole: Seconds | None = None
     first_token: Seconds | None = None
     idle: Seconds | None = None
 

@@ -15,6 +15,7 @@ from bm.chat.events import CONTENT, End, Event, Failed, Finish, PartSignature, P
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
+from bm.protocols.single_call import SingleCall
 from bm.protocols.tool_names import restore
 
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -162,14 +163,30 @@ def _boundary(data: bytes) -> int:
     return max((at + len(mark) for mark in _BLANK_LINES if (at := data.rfind(mark)) >= 0), default=0)
 
 
-class Translated:
-    """The upstream speaks another protocol: events are decoded and encoded. `names` maps tool names back."""
+class Filter:
+    """What happens to events between two protocols: tool names go back to the client's, surplus calls go away."""
 
-    def __init__(
-        self, parser: EventParser, decoder: StreamDecoder, encoder: StreamEncoder, *, names: Mapping[str, str]
-    ) -> None:
+    def __init__(self, names: Mapping[str, str], *, single_call: bool = False) -> None:
         self.watch = Watch()
-        self._parser, self._decoder, self._encoder, self._names = parser, decoder, encoder, names
+        self._names = names
+        self._single = SingleCall() if single_call else None
+
+    def through(self, events: Iterable[Event]) -> list[Event]:
+        """The events for the client."""
+        kept = []
+        for event in events:
+            self.watch.see(event)
+            if self._single is None or self._single.keeps(event):
+                kept.append(restore(event, self._names) if self._names else event)
+        return kept
+
+
+class Translated:
+    """The upstream speaks another protocol: events are decoded, filtered and encoded."""
+
+    def __init__(self, parser: EventParser, decoder: StreamDecoder, encoder: StreamEncoder, events: Filter) -> None:
+        self.watch = events.watch
+        self._parser, self._decoder, self._encoder, self._filter = parser, decoder, encoder, events
 
     def feed(self, chunk: bytes) -> bytes:
         return b"".join([self._through(self._decoder.feed(item)) for item in self._parser.feed(chunk)])
@@ -180,11 +197,7 @@ class Translated:
         return b"".join(rest)
 
     def _through(self, events: Iterable[Event]) -> bytes:
-        written = []
-        for event in events:
-            self.watch.see(event)
-            written.append(self._encoder.feed(restore(event, self._names) if self._names else event))
-        return b"".join(written)
+        return b"".join([self._encoder.feed(event) for event in self._filter.through(events)])
 
     def abort(self, failure: Failure) -> bytes:
         self.watch.failure = failure

@@ -8,9 +8,9 @@ import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import parse_qs, urlsplit
 
+from bm.config.address import is_loopback
 from bm.config.schema import Server
 from bm.errors import Failure
-from bm.upstream.proxy import is_loopback
 
 
 class Guard:

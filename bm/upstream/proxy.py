@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from bm.config.address import is_loopback
 from bm.config.schema import UpstreamProxy
 
 
@@ -26,16 +27,6 @@ def proxy_url(url: str, settings: UpstreamProxy, environment: Mapping[str, str] 
     if _bypassed(host, [entry.strip() for entry in proxies.get("no", "").split(",")]):
         return ""
     return proxies.get(parts.scheme, "") or proxies.get("all", "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _bypassed(host: str, patterns: Sequence[str]) -> bool:

@@ -1,0 +1,95 @@
+"""What a running daemon holds in memory, and the calls it serves with it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from bm.accounts.affinity import Affinities
+from bm.accounts.pool import Pool
+from bm.config.schema import Config
+from bm.dispatch.snapshot import Affinity, Member, RouteQuery, Snapshot
+from bm.dispatch.target import Target
+from bm.gateway.call import Call, Client
+from bm.gateway.exchange import Exchange
+from bm.gateway.models import Models
+from bm.gateway.needs import needs_of
+from bm.gateway.record import Record
+from bm.gateway.settings import Settings
+from bm.gateway.signatures import SignatureStore
+from bm.upstream.client import UpstreamClient
+
+
+class Engine:
+    """One daemon's state. Everything is used from one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.client = UpstreamClient()
+        self.pool = Pool(settings.credentials)
+        self.signatures = SignatureStore()
+        self.affinities = Affinities(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
+        self.models = Models(self)
+        self.records: deque[Record] = deque(maxlen=settings.config.limits.decisions)
+        self.settings = settings
+        self.active = self.total = self.failed = 0
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.settings.config
+
+    def adopt(self, settings: Settings) -> None:
+        """Serve by new settings from the next request on; those under way finish on the old ones."""
+        self.settings = settings
+        self.pool.reload(settings.credentials)
+        self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
+        self.records = deque(self.records, maxlen=settings.config.limits.decisions)
+        self.models.forget()
+
+    async def serve(self, call: Call, client: Client) -> None:
+        """Answer one call."""
+        self.total += 1
+        self.active += 1
+        try:
+            await Exchange(self, call, client).run()
+        finally:
+            self.active -= 1
+
+    def snapshot(self, affinity: Affinity | None = None) -> Snapshot:
+        """Everything dispatch decides by, now."""
+        accounts = self.pool.facts(time.monotonic())
+        members = tuple(
+            Member(provider=provider, accounts=accounts.get(name, ()))
+            for name, provider in self.settings.providers.items()
+        )
+        return Snapshot(members=members, aliases=self.config.aliases, affinity=affinity, limits=self.settings.limits)
+
+    def question(self, call: Call) -> tuple[RouteQuery, Snapshot]:
+        """A call as dispatch sees it."""
+        picky = any(p.enabled and p.speaks[0].startswith("openai") for p in self.settings.providers.values())
+        query = RouteQuery(model=call.model, protocol=call.protocol)
+        if picky:
+            query = RouteQuery(model=call.model, protocol=call.protocol, needs=needs_of(call.body))
+        return query, self.snapshot(self._affinity(call))
+
+    def _affinity(self, call: Call) -> Affinity | None:
+        conversation = call.conversation
+        if not (self.config.pool.affinity and conversation.continues):
+            return None
+        seat = self.affinities.get(conversation.key, time.monotonic())
+        return Affinity(*seat) if seat else None
+
+    def stay(self, call: Call, target: Target) -> None:
+        """The next turn of the conversation should find the same target."""
+        if self.config.pool.affinity and call.conversation.key:
+            self.affinities.set(call.conversation.key, target.seat, time.monotonic())
+
+    def keep(self, record: Record) -> None:
+        """Remember what became of a call."""
+        self.records.append(record)
+        if record.failure is not None:
+            self.failed += 1
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.client.close()

@@ -1,0 +1,272 @@
+"""One call's way: plan, attempts, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bm.accounts.pool import Mark
+from bm.chat.estimate import estimate
+from bm.dispatch.classify import classify
+from bm.dispatch.failover import Attempt, attempts, poisoned
+from bm.dispatch.outcome import Outcome
+from bm.dispatch.plan import Plan, plan
+from bm.dispatch.target import Target
+from bm.errors import Failure, RequestError
+from bm.gateway.call import Call, Client
+from bm.gateway.counting import answer as count_answer
+from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable
+from bm.gateway.record import AttemptRecord, Record
+from bm.gateway.relay import Relay
+from bm.protocols.pipes import Watch
+from bm.protocols.registry import CODECS
+from bm.upstream.client import UpstreamError, UpstreamResponse
+from bm.upstream.headers import Headers, to_client
+
+if TYPE_CHECKING:
+    from bm.gateway.engine import Engine
+
+MAX_ERROR_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+_LONGEST_HEADER = 1024
+
+_log = logging.getLogger("bm.requests")
+
+
+class Exchange:
+    """Serves one generating call."""
+
+    def __init__(self, engine: Engine, call: Call, client: Client) -> None:
+        self._engine, self._call, self._client = engine, call, client
+        self._settings = engine.settings
+        self._lanes = Lanes(call, engine.signatures, engine.settings.rules)
+        self._marks: dict[Target, Mark] = {}
+        self._began = time.monotonic()
+        self.record = Record(id=call.id, at=time.time(), protocol=call.protocol, model=call.model, stream=call.stream)
+
+    async def run(self) -> None:
+        """Answer the client, one way or the other."""
+        try:
+            failure = await self._through(self._plan())
+            if failure is not None and failure.code == NO_COUNTER:
+                await self._estimate()
+            elif failure is not None:
+                await self._tell(failure)
+        except RequestError as error:
+            await self._tell(error.failure)
+        except asyncio.CancelledError:
+            self.record.client_left = True
+            raise
+        finally:
+            self.record.took = time.monotonic() - self._began
+            _log.info("%s", self.record.line())
+            self._engine.keep(self.record)
+
+    def _plan(self) -> Plan:
+        query, snapshot = self._engine.question(self._call)
+        return plan(snapshot, query, roll=random.random())
+
+    async def _through(self, chosen: Plan) -> Failure | None:
+        """Try target after target. None means the client has its answer, or as much as there will ever be."""
+        transcript: list[tuple[Attempt, Outcome]] = []
+        steps = attempts(chosen, self._settings.limits)
+        try:
+            attempt = next(steps)
+            while True:
+                outcome = await self._attempt(attempt)
+                transcript.append((attempt, outcome))
+                attempt = steps.send(outcome)
+        except StopIteration as stop:
+            self._engine.pool.roll_back(self._marks[target] for target in poisoned(transcript))
+            failure: Failure | None = stop.value
+            return failure
+
+    async def _attempt(self, attempt: Attempt) -> Outcome:
+        """One upstream call, booked for its account."""
+        if attempt.wait:
+            await asyncio.sleep(attempt.wait)
+        target, pool = attempt.target, self._engine.pool
+        entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
+        self.record.attempts.append(entry)
+        sent = time.monotonic()
+        pool.begin(target, now=sent, wall=time.time())
+        try:
+            outcome = await self._send(attempt, entry)
+        finally:
+            pool.done(target)
+            entry.took = time.monotonic() - sent
+        return self._booked(target, outcome, entry, sent)
+
+    def _booked(self, target: Target, outcome: Outcome, entry: AttemptRecord, sent: float) -> Outcome:
+        """Enter an outcome in the account's books; add to it what only the pool knows."""
+        pool, effect = self._engine.pool, outcome.account
+        now, wall, roll = time.monotonic(), time.time(), random.random()
+        mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent)
+        self._marks[target] = mark
+        entry.outcome = outcome.failure.kind if outcome.failure else "answered"
+        entry.message = outcome.failure.message if outcome.failure else ""
+        entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
+        return msgspec.structs.replace(
+            outcome,
+            cooldown=mark.seconds if mark.id else None,
+            elapsed=entry.took,
+            answers_others=pool.answered_since(target, sent),
+        )
+
+    async def _send(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
+        target, settings = attempt.target, self._settings
+        provider, secret = settings.providers[target.provider], self._engine.pool.secret(target.seat)
+        try:
+            lane = self._lanes.prepare(target, provider, secret, simple_schemas=attempt.simplify_schema)
+        except Unable as unable:
+            # Another target may be able to; if none is, the client reads this one's reason.
+            return Outcome(failure=unable.failure, request="next")
+        timeouts = settings.patience(target.provider, stream=self._call.stream)
+        try:
+            proxy = settings.config.proxy_for(target.provider)
+            response = await self._engine.client.open(lane.request, timeouts, proxy)
+        except UpstreamError as error:
+            return classify(error.failure)
+        entry.status = response.status
+        try:
+            if response.status // 100 == 2:
+                return await self._answered(lane, response)
+            return await self._refused(lane, response)
+        except UpstreamError as error:
+            return classify(error.failure)
+        finally:
+            response.close()
+
+    async def _refused(self, lane: Lane, response: UpstreamResponse) -> Outcome:
+        body = await response.read(MAX_ERROR_BYTES)
+        failure = CODECS[lane.target.protocol].decode_error(response.status, dict(response.headers), body)
+        if lane.translated is not None:
+            # Another protocol's body is of no use to the client; the words in `message` are.
+            failure = msgspec.structs.replace(failure, upstream_body=b"")
+        return classify(failure, translated=lane.translated is not None)
+
+    async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
+        if self._call.stream and (self._call.array or _is_stream(response)):
+            return await self._streamed(lane, response)
+        whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES))
+        if whole.watch.failure is not None:
+            return classify(whole.watch.failure, translated=lane.translated is not None)
+        headers = self._headers(lane, response, "application/json" if lane.translated else "")
+        headers.append(("content-length", str(len(whole.body))))
+        await self._client.start(response.status, headers)
+        await self._client.send(whole.body)
+        await self._client.end()
+        self._complete(lane, whole.watch, None)
+        return classify(None)
+
+    async def _streamed(self, lane: Lane, response: UpstreamResponse) -> Outcome:
+        pipe = self._lanes.pipe(lane)
+        content_type = ("application/json" if self._call.array else "text/event-stream") if lane.translated else ""
+        headers = self._headers(lane, response, content_type)
+        headers.append(("cache-control", "no-cache"))
+        config = self._settings.config
+        timeouts = config.timeouts_for(lane.target.provider)
+        relay = Relay(response, pipe, self._client, headers, config.limits, timeouts)
+        try:
+            failure = await relay.run()
+        finally:
+            if relay.committed:
+                self._complete(lane, pipe.watch, relay.first_content)
+        if failure is None:
+            return classify(None)
+        outcome = classify(failure, streaming_started=relay.committed)
+        # The client has been told in its stream; there is nothing left to try.
+        return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
+
+    def _complete(self, lane: Lane, watch: Watch, first_content: float | None) -> None:
+        """Note what the client received."""
+        record = self.record
+        record.status = 200
+        record.target = lane.target
+        record.usage = watch.usage
+        record.finish = watch.finish.reason if watch.finish else ""
+        record.failure = watch.failure
+        record.losses = lane.losses
+        record.passed_through = lane.translated is None
+        if first_content is not None:
+            record.first_content = self._elapsed(first_content)
+        self._engine.signatures.keep(watch.signatures)
+        self._engine.stay(self._call, lane.target)
+
+    def _elapsed(self, loop_time: float) -> float:
+        return time.monotonic() - self._began - (asyncio.get_running_loop().time() - loop_time)
+
+    def _headers(self, lane: Lane, response: UpstreamResponse, content_type: str) -> Headers:
+        """The head of the answer: the upstream's ids and limits where they are the client's own, and bm's facts."""
+        passed = to_client(response.headers)
+        if lane.translated is not None:
+            passed = [("content-type", content_type)]
+        if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in passed):
+            passed.append(("request-id", self._call.id))
+        return [*passed, *self._facts(lane)]
+
+    def _facts(self, lane: Lane) -> Headers:
+        target = lane.target
+        facts = [
+            ("x-bm-request-id", self._call.id),
+            ("x-bm-provider", target.provider),
+            ("x-bm-account", target.account),
+            ("x-bm-model", target.model),
+            ("x-bm-attempts", str(len(self.record.attempts))),
+        ]
+        if lane.losses:
+            dropped = ", ".join(loss.field for loss in lane.losses)
+            facts.append(("x-bm-dropped", dropped[:_LONGEST_HEADER]))
+        return facts
+
+    async def _estimate(self) -> None:
+        """The upstream of this model counts no tokens; a good guess is marked as one."""
+        self.record.status, self.record.finish = 200, "estimated"
+        body = count_answer(self._call.protocol, estimate(self._lanes.chat))
+        headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id), ("x-bm-estimate", "true")]
+        await self._client.start(200, [*headers, ("content-length", str(len(body)))])
+        await self._client.send(body)
+        await self._client.end()
+
+    async def _tell(self, failure: Failure) -> None:
+        """Tell the client why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
+        record = self.record
+        record.failure = failure
+        headers: Headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id)]
+        headers.append(("x-bm-attempts", str(len(record.attempts))))
+        if record.attempts:
+            last = record.attempts[-1].target
+            headers += [("x-bm-provider", last.provider), ("x-bm-account", last.account), ("x-bm-model", last.model)]
+        if self._call.protocol == "anthropic":
+            headers.append(("request-id", self._call.id))
+        headers += error_headers(failure)
+        if failure.upstream_body and failure.status in (0, failure.upstream_status):
+            status, body = failure.upstream_status, failure.upstream_body
+        else:
+            status, document = CODECS[self._call.protocol].encode_error(failure, self._call.id)
+            body = msgspec.json.encode(document)
+        record.status = status
+        await self._client.start(status, [*headers, ("content-length", str(len(body)))])
+        await self._client.send(body)
+        await self._client.end()
+
+
+def _is_stream(response: UpstreamResponse) -> bool:
+    return response.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def error_headers(failure: Failure) -> Headers:
+    """The headers by which the official SDKs decide whether and when to try again."""
+    headers: Headers = []
+    if failure.retry_after is not None:
+        headers.append(("retry-after", str(max(1, -int(-failure.retry_after // 1)))))
+    if failure.should_retry is not None:
+        headers.append(("x-should-retry", "true" if failure.should_retry else "false"))
+    if failure.kind == "method":
+        headers.append(("allow", failure.code))
+    return headers

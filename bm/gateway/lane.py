@@ -1,0 +1,253 @@
+"""How a call becomes a request for one target, and that target's answer the client's: passed through or translated."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from bm import sse
+from bm.chat.capabilities import Capabilities
+from bm.chat.events import Failed
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Loss
+from bm.dispatch.target import Target
+from bm.errors import Failure, RequestError
+from bm.gateway.call import Call
+from bm.gateway.counting import answer as count_answer
+from bm.gateway.counting import counted, question
+from bm.gateway.signatures import SignatureStore
+from bm.protocols.codec import Mint
+from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
+from bm.protocols.hygiene import cleaned
+from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
+from bm.protocols.registry import CODECS
+from bm.protocols.splice import splice_model
+from bm.protocols.tool_names import sanitise
+from bm.providers.capabilities import capabilities_of
+from bm.providers.provider import Provider
+from bm.upstream.client import UpstreamRequest
+from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
+
+NO_COUNTER = "no_counter"
+"""The code of the failure of a target that cannot count tokens."""
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def new_id(prefix: str) -> str:
+    """A unique id: the prefix and 24 random letters and digits."""
+    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(24))
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the configuration says about lanes: `strict` refuses losses, `echo_asked` answers under the asked name."""
+
+    strict: bool = False
+    echo_asked: bool = False
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One call on its way to one target. `translated` is None where bytes pass through."""
+
+    target: Target
+    request: UpstreamRequest
+    losses: tuple[Loss, ...] = ()
+    translated: Translation | None = None
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """What the way back needs: the request as the client meant it and the tool names that had to change."""
+
+    request: ChatRequest
+    names: dict[str, str]
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """A complete answer: the body for the client, or why it is none."""
+
+    watch: Watch
+    body: bytes = b""
+
+
+class Unable(Exception):
+    """A target cannot serve a call that another may serve."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+class Lanes:
+    """All lanes of one call. The body is decoded once, and only when a target needs it."""
+
+    def __init__(self, call: Call, signatures: SignatureStore, rules: Rules) -> None:
+        self.call = call
+        self._signatures, self._rules = signatures, rules
+        self._codec = CODECS[call.protocol]
+
+    @cached_property
+    def chat(self) -> ChatRequest:
+        """The call in canonical form.
+
+        Raises:
+            RequestError: the body is not a request of its protocol.
+        """
+        body = json_object(self.call.body)
+        if self.call.protocol == "gemini":
+            request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
+        else:
+            request = self._codec.decode_request(body)
+        return self._signatures.restored(request)
+
+    def prepare(self, target: Target, provider: Provider, key: str, *, simple_schemas: bool = False) -> Lane:
+        """The request for a target.
+
+        Raises:
+            Unable: the target cannot serve it.
+            RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
+        """
+        operation = self.call.operation
+        if not offers(target.protocol, operation):
+            message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
+            raise Unable(
+                Failure(kind="not_found", message=message, code=NO_COUNTER if operation == "count_tokens" else "")
+            )
+        if target.protocol == self.call.protocol:
+            return Lane(target, self._passed_through(target, provider, key))
+        if operation == "embed":
+            message = f"embeddings are not translated from {self.call.protocol} to {target.protocol}"
+            raise Unable(Failure(kind="not_found", message=message))
+        return self._translated(target, provider, key, simple_schemas)
+
+    def _passed_through(self, target: Target, provider: Provider, key: str) -> UpstreamRequest:
+        call = self.call
+        body = cleaned(
+            call.protocol,
+            call.body,
+            cache_control=provider.cache_control,
+            extra_content=provider.dialect.name == "compatible",
+        )
+        if call.protocol != "gemini" and target.model != call.model:
+            body = splice_model(body, target.model)
+        address = url(provider, target, call.operation, stream=call.stream, version=call.version, query=call.query)
+        headers = forwarded_headers(provider, key, call.headers)
+        return UpstreamRequest(provider.name, "POST", address, headers, body)
+
+    def _translated(self, target: Target, provider: Provider, key: str, simple_schemas: bool) -> Lane:
+        capabilities = self._capabilities(target, provider, simple_schemas)
+        request, names = sanitise(self.chat, target.protocol)
+        try:
+            encoded = CODECS[target.protocol].encode_request(request, capabilities, model=target.model)
+        except RequestError as error:
+            raise Unable(error.failure) from error
+        if encoded.losses and self._rules.strict:
+            raise RequestError(_refused(encoded.losses, target))
+        query = "alt=sse" if target.protocol == "gemini" and self.call.stream else ""
+        address = url(provider, target, self.call.operation, stream=self.call.stream, query=query)
+        headers = own_headers(provider, key, encoded.headers)
+        counts = self.call.operation == "count_tokens"
+        document = question(target.protocol, encoded.body, target.model) if counts else encoded.body
+        body = msgspec.json.encode(document)
+        upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
+        return Lane(target, upstream, encoded.losses, Translation(request, names))
+
+    def _capabilities(self, target: Target, provider: Provider, simple_schemas: bool) -> Capabilities:
+        found = capabilities_of(target.protocol, provider.dialect, target.model)
+        return msgspec.structs.replace(found, json_schema=False) if simple_schemas else found
+
+    def _shown_model(self, lane: Lane) -> str:
+        return self.call.model if self._rules.echo_asked else lane.target.model
+
+    def pipe(self, lane: Lane) -> ResponsePipe:
+        """The pipe for the stream that answers a lane's request."""
+        mint = Mint(new_id, int(time.time()))
+        upstream = CODECS[lane.target.protocol]
+        decoder = upstream.stream_decoder(mint)
+        if lane.translated is None:
+            parser: EventParser = ArraySplitter() if self.call.array else sse.Parser()
+            encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
+            asked = self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
+            return PassThrough(parser, decoder, encoder, model=asked, framed=not self.call.array)
+        chat = lane.translated.request
+        encoder = self._codec.stream_encoder(chat, mint, model=self._shown_model(lane))
+        if self.call.array:
+            encoder = ArrayFramer(encoder)
+        return Translated(sse.Parser(), decoder, encoder, self._filter(lane.translated))
+
+    def _filter(self, translation: Translation) -> Filter:
+        return Filter(translation.names, single_call=translation.request.tool_choice.parallel is False)
+
+    def whole(self, lane: Lane, body: bytes) -> Whole:
+        """The client's answer from the body of an answer that is not a stream."""
+        mint = Mint(new_id, int(time.time()))
+        try:
+            answer = json_object(body)
+        except RequestError:
+            watch = Watch()
+            watch.failure = Failure(
+                kind="malformed", message=f"{lane.target.provider} sent no JSON object: {_start(body)}"
+            )
+            return Whole(watch)
+        events = CODECS[lane.target.protocol].decode_response(answer, mint)
+        if lane.translated is None:
+            passing = Filter({})
+            passing.through(events)
+            renamed = self._rules.echo_asked and self.call.protocol != "gemini"
+            return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
+        filtering = self._filter(lane.translated)
+        kept = filtering.through(events)
+        if any(isinstance(event, Failed) for event in kept):
+            return Whole(filtering.watch)
+        shown = self._shown_model(lane)
+        encoded = self._codec.encode_response(kept, lane.translated.request, mint, model=shown)
+        return Whole(filtering.watch, msgspec.json.encode(encoded))
+
+    def _told(self, lane: Lane, answer: Json, body: bytes) -> Whole:
+        """The answer to a question that is no generation: a count, or embeddings, which only pass through."""
+        if lane.translated is None:
+            return Whole(Watch(), body)
+        tokens = counted(answer)
+        if tokens is None:
+            return _failed(f"{lane.target.provider} sent no count: {_start(body)}")
+        return Whole(Watch(), count_answer(self.call.protocol, tokens))
+
+
+def _failed(message: str) -> Whole:
+    watch = Watch()
+    watch.failure = Failure(kind="malformed", message=message)
+    return Whole(watch)
+
+
+def json_object(body: bytes) -> Json:
+    """The JSON object in `body`.
+
+    Raises:
+        RequestError: it holds none.
+    """
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
+    if not isinstance(value, dict):
+        raise RequestError(Failure(kind="bad_request", message="the body is not a JSON object"))
+    return value
+
+
+def _nothing(call: Call) -> ChatRequest:
+    """Stands for the request where the encoder only writes keep-alives and errors."""
+    return ChatRequest(protocol=call.protocol, model=call.model, turns=(), stream=call.stream)
+
+
+def _refused(losses: tuple[Loss, ...], target: Target) -> Failure:
+    listed = "; ".join(f"{loss.field}: {loss.reason}" for loss in losses)
+    message = f"{target} cannot take all of the request, and [pool] strict is on: {listed}"
+    return Failure(kind="bad_request", message=message, param=losses[0].field)
+
+
+def _start(body: bytes) -> str:
+    return body[:200].decode("utf-8", "replace").strip() or "an empty body"

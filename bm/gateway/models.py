@@ -1,0 +1,108 @@
+"""Which models can be had through bm, from the lists of its providers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from bm.chat.parts import Json
+from bm.errors import Failure, RequestError
+from bm.names import ProtocolName
+from bm.protocols.model_list import ModelCard, entry, listing
+from bm.providers.provider import Provider
+from bm.upstream.client import UpstreamError
+from bm.upstream.discovery import ListedModel, Refused, list_models
+
+if TYPE_CHECKING:
+    from bm.gateway.engine import Engine
+
+FRESH = 600.0
+"""Seconds a provider's list is taken for true."""
+PATIENCE = 10.0
+"""Seconds a caller waits for the lists of all providers; what is late is in the next answer."""
+
+_log = logging.getLogger("bm.models")
+
+
+class Models:
+    """The lists of all providers in use, each asked for when somebody wants it and it is no longer fresh."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lists: dict[str, tuple[ListedModel, ...]] = {}
+        self._read_at: dict[str, float] = {}
+        self._lock = asyncio.Lock()
+
+    async def all(self) -> tuple[ListedModel, ...]:
+        """Every model of every provider in use, in the order of dispatch."""
+        in_use = [provider for provider in self._engine.settings.providers.values() if _in_use(provider)]
+        async with self._lock:
+            stale = [p for p in in_use if time.monotonic() - self._read_at.get(p.name, -FRESH) >= FRESH]
+            if stale:
+                await asyncio.wait([asyncio.ensure_future(self._refresh(p)) for p in stale], timeout=PATIENCE)
+        return tuple(model for provider in in_use for model in self._lists.get(provider.name, ()))
+
+    async def _refresh(self, provider: Provider) -> None:
+        """Ask with the first account that works."""
+        engine = self._engine
+        for account in engine.pool.facts(time.monotonic()).get(provider.name, ()):
+            if account.disabled:
+                continue
+            seat = (provider.name, account.name)
+            timeouts, proxy = engine.config.timeouts_for(provider.name), engine.config.proxy_for(provider.name)
+            try:
+                found = await list_models(engine.client, provider, engine.pool.secret(seat), timeouts, proxy)
+            except UpstreamError as error:
+                _log.warning("%s does not list its models: %s", provider.name, error.failure.message)
+                continue
+            except Refused as error:
+                _log.warning("%s does not list its models for %s: status %d", *seat, error.status)
+                continue
+            self._lists[provider.name] = found
+            self._read_at[provider.name] = time.monotonic()
+            engine.pool.learn_models(seat, frozenset(model.id for model in found))
+            return
+
+    def forget(self) -> None:
+        """The providers or their accounts have changed."""
+        self._read_at.clear()
+
+    async def cards(self) -> list[ModelCard]:
+        """What clients can ask for: Gemini's names as they are, others with the prefix that leads to them, aliases."""
+        cards = [_card(model) for model in await self.all() if model.generates]
+        aliases = self._engine.config.aliases
+        cards += [ModelCard(id=name, owner="alias", title=f"{name} ({meant})") for name, meant in aliases.items()]
+        return cards
+
+    async def listing(self, protocol: ProtocolName, model: str = "") -> Json:
+        """The list, or one model, in the caller's shape.
+
+        Raises:
+            RequestError: there is no such model.
+        """
+        cards = await self.cards()
+        if not model:
+            return listing(protocol, cards)
+        for card in cards:
+            if card.id == model or card.id.partition(":")[2] == model:
+                return entry(protocol, card)
+        message = f"there is no model {model!r} here; `bm models` lists those that are"
+        raise RequestError(Failure(kind="not_found", message=message, param="model"))
+
+
+def _in_use(provider: Provider) -> bool:
+    return provider.enabled and (provider.pool or provider.mode != "off")
+
+
+def _card(model: ListedModel) -> ModelCard:
+    own = model.provider in ("gemini", "anthropic")
+    return ModelCard(
+        id=model.id if own else f"{model.provider}:{model.id}",
+        owner=model.provider,
+        title=model.title,
+        context=model.context,
+        max_output=model.max_output,
+        created=model.created,
+    )

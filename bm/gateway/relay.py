@@ -1,0 +1,145 @@
+"""Carries one stream from an upstream to the client.
+
+Start-up events are held until the first content, so that an answer that dies at birth can still be had elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from bm.config.schema import Limits, Timeouts
+from bm.errors import Failure
+from bm.gateway.call import Client
+from bm.protocols.pipes import ResponsePipe
+from bm.sse import EventTooLarge
+from bm.upstream.client import UpstreamError, UpstreamResponse
+from bm.upstream.headers import Headers
+
+_AFTER_THE_END = 2.0
+"""Seconds an upstream may keep its connection open after the last event; then bm ends the answer itself."""
+
+Deadline = Literal["end", "idle", "first_token", "hold", "keep_alive"]
+
+
+class Relay:
+    """One stream on its way. `committed` turns true when the client has received the head of the answer."""
+
+    def __init__(
+        self,
+        response: UpstreamResponse,
+        pipe: ResponsePipe,
+        client: Client,
+        headers: Headers,
+        limits: Limits,
+        timeouts: Timeouts,
+    ) -> None:
+        self._response, self._pipe, self._client, self._headers = response, pipe, client, headers
+        self._limits, self._timeouts = limits, timeouts
+        self._now = asyncio.get_running_loop().time
+        self._started = self._last_sent = self._now()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self.committed = False
+        self.first_content: float | None = None
+
+    async def run(self) -> Failure | None:
+        """Carry the stream to its end. None means it is complete; a failure was told to the client if `committed`."""
+        try:
+            while chunk := await self._next():
+                await self._take(self._pipe.feed(chunk))
+                if self._lost():
+                    return self._pipe.watch.failure
+            await self._take(self._pipe.close())
+        except UpstreamError as error:
+            return await self._broken(error.failure)
+        except EventTooLarge as error:
+            return await self._broken(Failure(kind="malformed", message=f"the upstream sent {error}"))
+        if self._lost():
+            return self._pipe.watch.failure
+        await self._commit()
+        await self._client.end()
+        return self._pipe.watch.failure
+
+    def _lost(self) -> bool:
+        """Whether the answer failed while the client has received nothing of it."""
+        return self._pipe.watch.failure is not None and not self.committed
+
+    async def _broken(self, failure: Failure) -> Failure:
+        """Tell the client in its own protocol that the answer is not complete, if it has received any of it."""
+        told = self._pipe.abort(failure)
+        if self.committed:
+            if told:
+                await self._client.send(told)
+                await self._client.end()
+            else:
+                await self._client.cut()
+        return failure
+
+    async def _take(self, data: bytes) -> None:
+        watch = self._pipe.watch
+        if watch.begun and self.first_content is None:
+            self.first_content = self._now()
+        if self.committed:
+            if data:
+                await self._client.send(data)
+                self._last_sent = self._now()
+            return
+        self._held.append(data)
+        self._held_bytes += len(data)
+        full = watch.events > self._limits.hold_events or self._held_bytes > self._limits.hold_kb * 1024
+        if watch.failure is None and (watch.begun or full):
+            await self._commit()
+
+    async def _commit(self) -> None:
+        if self.committed:
+            return
+        self.committed = True
+        await self._client.start(200, self._headers)
+        if held := b"".join(self._held):
+            await self._client.send(held)
+        self._held.clear()
+        self._last_sent = self._now()
+
+    async def _next(self) -> bytes:
+        """The next bytes; empty at the end. Keeps the client waiting meanwhile."""
+        silent_since = self._now()
+        while True:
+            name, deadline = self._deadline(silent_since)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._response.read_some()
+            except TimeoutError:
+                if name == "end":
+                    return b""
+                if name == "hold":
+                    await self._commit()
+                elif name == "keep_alive":
+                    await self._client.send(self._pipe.keepalive())
+                    self._last_sent = self._now()
+                else:
+                    raise UpstreamError(self._silent(name)) from None
+
+    def _deadline(self, silent_since: float) -> tuple[Deadline, float | None]:
+        """What is due first, and when."""
+        limits, timeouts, watch = self._limits, self._timeouts, self._pipe.watch
+        due: list[tuple[float, Deadline]] = []
+        if watch.complete:
+            due.append((silent_since + _AFTER_THE_END, "end"))
+        if timeouts.idle:
+            due.append((silent_since + timeouts.idle, "idle"))
+        if timeouts.first_token and not watch.begun:
+            due.append((self._started + timeouts.first_token, "first_token"))
+        if not self.committed:
+            due.append((self._started + limits.hold_time, "hold"))
+        elif limits.keep_alive:
+            due.append((self._last_sent + limits.keep_alive, "keep_alive"))
+        if not due:
+            return "idle", None
+        deadline, name = min(due)
+        return name, deadline
+
+    def _silent(self, name: Deadline) -> Failure:
+        limit = self._timeouts.idle if name == "idle" else self._timeouts.first_token
+        what = "nothing further" if name == "idle" else "no content"
+        return Failure(kind="timeout", message=f"the upstream sent {what} within {limit:g} s", code=name)

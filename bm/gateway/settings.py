@@ -1,0 +1,77 @@
+"""What the files say, taken together once and then unchanged: a request keeps the settings it began with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+from bm.accounts.credential import Credential, all_accounts
+from bm.accounts.store import ensure_local_key
+from bm.accounts.store import load as load_credentials
+from bm.config.load import Loaded, load
+from bm.config.paths import Paths
+from bm.config.schema import Config, Timeouts
+from bm.dispatch.snapshot import Limits
+from bm.gateway.lane import Rules
+from bm.providers.catalog import KNOWN
+from bm.providers.provider import Provider, effective
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The configuration, the providers it makes and the accounts they have."""
+
+    config: Config
+    providers: Mapping[str, Provider]
+    credentials: tuple[Credential, ...]
+    local_key: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def limits(self) -> Limits:
+        """How long a request is fought for."""
+        return Limits(max_wait=self.config.pool.max_wait, max_attempts=self.config.pool.max_attempts)
+
+    @property
+    def rules(self) -> Rules:
+        """What holds for every lane."""
+        return Rules(strict=self.config.pool.strict, echo_asked=self.config.server.echo_model == "asked")
+
+    def patience(self, provider: str, *, stream: bool) -> Timeouts:
+        """The timeouts towards a provider. The head of an answer that is no stream comes with its end."""
+        timeouts = self.config.timeouts_for(provider)
+        if stream or not timeouts.first_byte:
+            return timeouts
+        return msgspec.structs.replace(timeouts, first_byte=max(timeouts.first_byte, timeouts.whole))
+
+
+def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read config.toml and accounts.toml. Blocks, also while a `cmd:` reference runs its command.
+
+    Raises:
+        ConfigError: config.toml cannot be used.
+        AccountError: accounts.toml cannot be used.
+    """
+    return make_settings(load(paths.config, environ, known=KNOWN), paths, environ)
+
+
+def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Add the accounts to a configuration that was read already.
+
+    Raises:
+        AccountError: accounts.toml cannot be used.
+    """
+    local_key = ensure_local_key(paths.accounts)
+    stored = load_credentials(paths.accounts)
+    credentials = tuple(_not_own(each, local_key) for each in all_accounts(stored, loaded.config, environ))
+    providers = {provider.name: provider for provider in effective(loaded.config)}
+    return Settings(loaded.config, providers, credentials, local_key, (*loaded.warnings, *stored.warnings))
+
+
+def _not_own(credential: Credential, local_key: str) -> Credential:
+    """Keep bm's own key from a provider: a shell set up by `bm env` offers it as `OPENAI_API_KEY` and the like."""
+    if credential.secret != local_key:
+        return credential
+    problem = "its key is the one that tools show to bm, not one of this provider"
+    return msgspec.structs.replace(credential, secret="", problem=problem)

@@ -1,0 +1,29 @@
+"""What tokens cost, by the price data of `genai-prices`."""
+
+from __future__ import annotations
+
+from bm.chat.events import Usage
+
+_PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
+"""Names under which the price data knows a provider, where they differ from bm's."""
+
+
+def cost_of(provider: str, model: str, usage: Usage) -> float | None:
+    """US dollars for an answer at the provider's list price; None when no price is known.
+
+    Accounts of Gemini's free tier pay nothing; this is what the same tokens would cost.
+    """
+    # The data is large, and most commands never need it.
+    import genai_prices
+
+    tokens = genai_prices.Usage(
+        input_tokens=usage.prompt,
+        cache_read_tokens=usage.cache_read,
+        cache_write_tokens=usage.cache_write,
+        output_tokens=usage.output,
+    )
+    try:
+        price = genai_prices.calc_price(tokens, model_ref=model, provider_id=_PROVIDER_IDS.get(provider, provider))
+    except LookupError:
+        return None
+    return float(price.total_price)

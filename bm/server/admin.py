@@ -1,0 +1,197 @@
+"""What the administration answers. The shapes are those of `bm … --json`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from bm.chat.parts import Json
+from bm.config.paths import Paths
+from bm.config.secrets import hint
+from bm.dispatch.plan import Considered, plan
+from bm.dispatch.snapshot import ANY_MODEL, AccountState, Needs, RouteQuery
+from bm.gateway.engine import Engine
+from bm.gateway.probe import probe_all
+from bm.names import ProtocolName
+from bm.providers.provider import Provider
+from bm.server.instance import Instance
+from bm.server.reload import Reloader
+
+
+class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    model: str
+    protocol: ProtocolName = "anthropic"
+    needs: list[str] = []
+    roll: float = 0.0
+
+
+class _ProbeQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    names: list[str] = []
+
+
+class Admin:
+    """Answers about the running daemon."""
+
+    def __init__(self, engine: Engine, reloader: Reloader, instance: Instance, paths: Paths) -> None:
+        self._engine, self._reloader, self._instance, self._paths = engine, reloader, instance, paths
+
+    def not_ready(self) -> str:
+        """Why no request can be served at all; empty when some can."""
+        for member in self._engine.snapshot().members:
+            provider = member.provider
+            usable = provider.enabled and (provider.pool or provider.mode != "off")
+            if usable and any(not account.disabled for account in member.seats):
+                return ""
+        return "no account is usable: bm accounts add NAME"
+
+    async def status(self, request: Request) -> Json:
+        """The daemon, its configuration, its accounts and providers, in short."""
+        engine, instance, settings = self._engine, self._instance, self._engine.settings
+        states = [state for state, _ in self._account_states()]
+        return {
+            "version": instance.version,
+            "pid": os.getpid(),
+            "started_at": instance.started_at,
+            "uptime": time.time() - instance.started_at,
+            "host": settings.config.server.host,
+            "port": request.url.port,
+            "config": {
+                "path": str(self._paths.config),
+                "loaded_at": self._reloader.loaded_at,
+                "error": self._reloader.error,
+                "warnings": list(settings.warnings),
+            },
+            "accounts": {name: states.count(name) for name in ("usable", "cooling", "out", "disabled")},
+            "providers": [
+                {"name": provider.name, "mode": provider.mode, "enabled": provider.enabled}
+                for provider in settings.providers.values()
+                if provider.configured and not provider.pool
+            ],
+            "requests": {"active": engine.active, "total": engine.total, "failed": engine.failed},
+        }
+
+    def _account_states(self) -> list[tuple[str, Json]]:
+        """Each account's state in a word, with all that is known of it."""
+        pool, now = self._engine.pool, time.monotonic()
+        facts = {(provider, state.name): state for provider, states in pool.facts(now).items() for state in states}
+        rows = []
+        for seat, holder in pool.holders.items():
+            account, state = holder.credential.account, facts[seat]
+            word = _word(state, enabled=account.enabled)
+            today = holder.today
+            row: Json = {
+                "name": account.name,
+                "provider": account.provider,
+                "kind": account.kind,
+                "enabled": account.enabled,
+                "state": word,
+                "reason": state.disabled or state.state(ANY_MODEL).reason or None,
+                "key_hint": hint(holder.credential.secret) if holder.credential.secret else "",
+                "cooldowns": _cooldowns(state),
+                "last_used": None if state.idle is None else time.time() - state.idle,
+                "requests_today": today.requests,
+                "failures_today": today.failures,
+                "health": state.health,
+                "inflight": state.inflight,
+                "project": account.project,
+            }
+            rows.append((word, row))
+        return rows
+
+    async def accounts(self, request: Request) -> Json:
+        """Every account of every provider."""
+        return {"accounts": [row for _, row in self._account_states()]}
+
+    async def providers(self, request: Request) -> Json:
+        """Every provider the configuration names, and the pool."""
+        return {"providers": [self._provider(p) for p in self._engine.settings.providers.values() if p.configured]}
+
+    def _provider(self, provider: Provider) -> Json:
+        accounts = self._engine.pool.facts(time.monotonic()).get(provider.name, ())
+        return {
+            "name": provider.name,
+            "enabled": provider.enabled,
+            "mode": provider.mode,
+            "protocol": provider.protocol,
+            "base_url": provider.base_url,
+            "protocols": list(provider.protocols),
+            "accounts": len(accounts),
+            "key_present": provider.auth == "none" or any(not account.disabled for account in accounts),
+            "health": _health(accounts),
+            "last_error": next((account.disabled for account in accounts if account.disabled), None),
+            "models": provider.models,
+        }
+
+    async def models(self, request: Request) -> Json:
+        """Every model of every provider in use."""
+        return {"models": list(await self._engine.models.all())}
+
+    async def reload(self, request: Request) -> Json:
+        """Take over the files at once."""
+        error = await self._reloader.reload()
+        return {"ok": error is None, "error": error, "warnings": list(self._engine.settings.warnings)}
+
+    async def route(self, request: Request) -> Json:
+        """The plan for a request, without sending anything."""
+        asked = msgspec.json.decode(await request.body(), type=_RouteQuestion)
+        needs = msgspec.convert(dict.fromkeys(asked.needs, True), Needs)
+        query = RouteQuery(model=asked.model, protocol=asked.protocol, needs=needs)
+        made = plan(self._engine.snapshot(), query, roll=asked.roll)
+        return {
+            "model": made.asked,
+            "protocol": asked.protocol,
+            "steps": list(made.steps),
+            "targets": [
+                {**msgspec.structs.asdict(choice.target), "stage": choice.stage, "reason": choice.reason}
+                | {"mapping": choice.mapping}
+                for choice in made.choices
+            ],
+            "considered": [_considered(line) for line in made.considered],
+            "failure": None if made.failure is None else {"kind": made.failure.kind, "message": made.failure.message},
+        }
+
+    async def probe(self, request: Request) -> Json:
+        """One small request to each provider and account."""
+        asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
+        return {"results": await probe_all(self._engine.client, self._engine.settings, asked.names)}
+
+
+def _word(state: AccountState, *, enabled: bool) -> str:
+    if not enabled:
+        return "disabled"
+    if state.disabled:
+        return "out"
+    return "cooling" if any(model.cooldown for model in state.states.values()) else "usable"
+
+
+def _cooldowns(state: AccountState) -> list[Json]:
+    return [
+        {
+            "model": model or None,
+            "seconds": round(each.cooldown, 1),
+            "reason": each.excluded or each.reason,
+            "excluded": bool(each.excluded),
+            "circuit": each.circuit,
+        }
+        for model, each in state.states.items()
+    ]
+
+
+def _health(accounts: tuple[AccountState, ...]) -> str:
+    """`unknown` before the first use, `down` when no account is usable, `degraded` when one is unwell."""
+    if not accounts or all(account.idle is None for account in accounts):
+        return "unknown"
+    in_use = [account for account in accounts if not account.disabled]
+    if not in_use:
+        return "down"
+    well = all(account.health > 0.5 and not account.states for account in in_use)
+    return "ok" if well and len(in_use) == len(accounts) else "degraded"
+
+
+def _considered(line: Considered) -> dict[str, Any]:
+    told = msgspec.structs.asdict(line)
+    return told | {"account": line.account or None, "in": line.verdict == "ready"}

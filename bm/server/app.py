@@ -1,0 +1,172 @@
+"""The daemon's front door: an ASGI application that serves the hot paths itself and leaves the rest to Starlette.
+
+A bare ASGI callable costs a third of a Starlette endpoint with a StreamingResponse, but must watch for a client that
+hangs up itself: an answer nobody reads would go on burning quota.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bm.chat.parts import Json
+from bm.errors import Failure, RequestError
+from bm.gateway.call import Call, read_head
+from bm.gateway.conversation import conversation_of
+from bm.gateway.engine import Engine
+from bm.gateway.exchange import error_headers
+from bm.gateway.lane import new_id
+from bm.names import ProtocolName
+from bm.protocols.registry import CODECS
+from bm.server.body import ClientGone, read_body
+from bm.server.client import AsgiClient, Cut
+from bm.server.guard import Guard
+from bm.server.routes import ModelsRoute, Probe, Route, caller, find, wants_array, without_key
+from bm.server.tasks import spawn
+from bm.upstream.headers import Headers
+
+_log = logging.getLogger("bm.requests")
+_OWN = ("/admin/", "/healthz", "/readyz", "/metrics")
+"""Paths of the daemon's own: no model protocol answers there."""
+
+
+class App:
+    """One daemon's application. `own` serves the paths that are no model API."""
+
+    def __init__(self, engine: Engine, own: ASGIApp) -> None:
+        self._engine, self._own = engine, own
+        self._settings = engine.settings
+        self._guard = Guard(engine.settings.config.server, engine.settings.local_key)
+
+    def _current_guard(self) -> Guard:
+        """The guard for the settings in force."""
+        if self._engine.settings is not self._settings:
+            self._settings = self._engine.settings
+            self._guard = Guard(self._settings.config.server, self._settings.local_key)
+        return self._guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] != "http":
+            await self._own(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if path.startswith(_OWN) or (path == "/" and scope["method"] == "GET"):
+            await self._own(scope, receive, send)
+            return
+        headers: Headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        await _Request(self._engine, self._current_guard(), scope, headers, AsgiClient(send)).serve(receive)
+
+
+class _Request:
+    """One request to a model API."""
+
+    def __init__(self, engine: Engine, guard: Guard, scope: Scope, headers: Headers, client: AsgiClient) -> None:
+        self._engine, self._guard, self._client = engine, guard, client
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._query: str = scope["query_string"].decode("latin-1")
+        self._headers = headers
+        self._by_name: Mapping[str, str] = dict(reversed(headers))
+        self._id = new_id("req_")
+        self._protocol: ProtocolName = caller(self._by_name)
+
+    async def serve(self, receive: Receive) -> None:
+        """Answer, whatever happens; an error in the caller's protocol, one line in the log."""
+        try:
+            await self._answer(receive)
+        except RequestError as error:
+            await self._refuse(error.failure)
+        except ClientGone:
+            _log.info("%s %s %s: the client left before its request was complete", self._id, self._method, self._path)
+        except Cut:
+            _log.debug("%s the connection is broken on purpose", self._id)
+            raise
+        except Exception:
+            _log.exception("%s %s %s: a fault of bm itself", self._id, self._method, self._path)
+            if self._client.status:
+                raise
+            await self._refuse(Failure(kind="server", message="bm failed at this; `bm logs` tells more", status=500))
+
+    async def _answer(self, receive: Receive) -> None:
+        found = find(self._method, self._path, self._by_name)
+        if isinstance(found, Route | ModelsRoute):
+            self._protocol = found.protocol
+        self._admit(found)
+        match found:
+            case Failure():
+                raise RequestError(found)
+            case Probe():
+                await self._client.whole(200, [("content-type", "application/json")], b"{}")
+            case ModelsRoute():
+                body = await self._engine.models.listing(found.protocol, found.model)
+                await self._json(200, body)
+            case Route():
+                await self._call(found, receive)
+
+    def _admit(self, found: Route | ModelsRoute | Probe | Failure) -> None:
+        guard = self._guard
+        foreign = guard.foreign(self._by_name)
+        if foreign is not None:
+            raise RequestError(foreign)
+        if not isinstance(found, Probe) and not guard.admits(self._by_name, self._query):
+            message = "the key is not this daemon's; `bm env` prints the right settings for each tool"
+            raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
+
+    async def _call(self, route: Route, receive: Receive) -> None:
+        body = await read_body(receive, self._by_name, self._engine.config.server.max_body_mb)
+        model, stream = read_head(body, needs_model=not route.model)
+        streams = stream if route.streams is None else route.streams
+        call = Call(
+            id=self._id,
+            protocol=route.protocol,
+            operation=route.operation,
+            headers=self._headers,
+            body=body,
+            model=route.model or model,
+            stream=streams,
+            query=without_key(self._query),
+            version=route.version,
+            array=route.protocol == "gemini" and streams and wants_array(self._query),
+            conversation=conversation_of(body, self._by_name),
+        )
+        await self._until_done_or_gone(call, receive)
+
+    async def _until_done_or_gone(self, call: Call, receive: Receive) -> None:
+        """Run the call; the client leaving cancels it, and with it the request upstream."""
+        work = asyncio.current_task()
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            if work is not None:
+                work.cancel()
+
+        watcher = spawn(watch(), "the watch for a hang-up")
+        try:
+            await self._engine.serve(call, self._client)
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            if work is not None:
+                work.uncancel()
+        finally:
+            watcher.cancel()
+
+    async def _refuse(self, failure: Failure) -> None:
+        status, body = CODECS[self._protocol].encode_error(failure, self._id)
+        _log.info("%s %s %s %d %s: %s", self._id, self._method, self._path, status, failure.kind, failure.message)
+        await self._json(status, body, error_headers(failure))
+
+    async def _json(self, status: int, body: Json, headers: Headers | None = None) -> None:
+        head = [("content-type", "application/json"), ("x-bm-request-id", self._id), *(headers or [])]
+        if self._protocol == "anthropic":
+            head.append(("request-id", self._id))
+        await self._client.whole(status, head, b"" if self._method == "HEAD" else msgspec.json.encode(body))

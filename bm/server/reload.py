@@ -1,0 +1,58 @@
+"""Takes over edits of the files while the daemon runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from bm.config.paths import Paths
+from bm.config.watch import stamp
+from bm.errors import BmError
+from bm.gateway.engine import Engine
+from bm.gateway.settings import read_settings
+
+INTERVAL = 0.5
+"""Seconds between looks at the files."""
+
+_log = logging.getLogger("bm")
+
+
+class Reloader:
+    """Watches config.toml and accounts.toml. An edit that cannot be used changes nothing and is told in `error`."""
+
+    def __init__(self, paths: Paths, engine: Engine) -> None:
+        self._paths, self._engine = paths, engine
+        self._stamps = self._look()
+        self._lock = asyncio.Lock()
+        self.error: str | None = None
+        self.loaded_at = time.time()
+
+    def _look(self) -> tuple[object, object]:
+        return stamp(self._paths.config), stamp(self._paths.accounts)
+
+    async def watch(self) -> None:
+        """Reload whenever a file has changed, for ever."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            if self._look() != self._stamps:
+                await self.reload()
+
+    async def reload(self) -> str | None:
+        """Read the files again; the reason when they cannot be used and the old settings stay in force."""
+        async with self._lock:
+            self._stamps = self._look()
+            try:
+                # A key may come from a command, which must not hold up the requests.
+                settings = await asyncio.to_thread(read_settings, self._paths)
+            except BmError as error:
+                self.error = str(error)
+                _log.error("the changed files are not used, the old settings stay in force: %s", error)
+                return self.error
+            self.error = None
+            self.loaded_at = time.time()
+            self._engine.adopt(settings)
+            _log.info("the changed files are in use")
+            for warning in settings.warnings:
+                _log.warning("%s", warning)
+            return None

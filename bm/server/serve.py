@@ -1,0 +1,100 @@
+"""Runs the application on a socket until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+
+from bm.config.paths import Paths
+from bm.gateway.engine import Engine
+from bm.gateway.settings import Settings
+from bm.server.app import App
+from bm.server.instance import Instance
+from bm.server.own import own_app
+from bm.server.reload import Reloader
+from bm.server.tasks import spawn
+
+_log = logging.getLogger("bm")
+
+
+def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
+    """Answer requests on `sock` until a signal or `/admin/stop`; returns when running streams have ended.
+
+    A first signal lets running answers finish within `[server] drain` seconds, a second one ends them.
+    """
+    _runner().run(_serve(paths, settings, sock, instance))
+
+
+def _runner() -> asyncio.Runner:
+    if sys.platform == "win32":
+        return asyncio.Runner()
+    import uvloop
+
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling, which would raise the signal again after a clean end."""
+
+    def __init__(self, config: uvicorn.Config, instance: Instance) -> None:
+        super().__init__(config)
+        self._instance = instance
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let a first signal begin the end, and a second one hasten it."""
+        previous = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for name, handler in previous.items():
+                signal.signal(name, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._instance.ready()
+
+
+async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
+    engine = Engine(settings)
+    reloader = Reloader(paths, engine)
+    stopping = asyncio.Event()
+    config = uvicorn.Config(
+        app=App(engine, own_app(engine, reloader, instance, paths, stopping)),
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.config.server.drain) or 1,
+        http="auto",
+        ws="none",
+    )
+    server = _Server(config, instance)
+    for warning in settings.warnings:
+        _log.warning("%s", warning)
+    watchers = [
+        spawn(reloader.watch(), "the watch over the configuration"),
+        spawn(_stop_when(stopping, server), "the wait for a stop"),
+    ]
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await engine.close()
+
+
+async def _stop_when(stopping: asyncio.Event, server: uvicorn.Server) -> None:
+    await stopping.wait()
+    server.should_exit = True

@@ -1,0 +1,123 @@
+"""Which models a provider offers, by its own list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from bm.config.schema import Timeouts, UpstreamProxy
+from bm.errors import Failure
+from bm.providers.provider import Provider
+from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest
+from bm.upstream.endpoint import models_url, own_headers
+
+MAX_LIST_BYTES = 16 * 1024 * 1024
+_MAX_PAGES = 20
+_NOT_CHAT = frozenset({"image", "audio", "embedding", "rerank", "moderation", "transcribe", "video"})
+"""Together's word for what a model is; anything else answers chats."""
+
+
+class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as its provider lists it. `context` and `max_output` are in tokens, 0 when the provider does not say.
+
+    `generates` is False for what answers no chats: embeddings, images, speech.
+    """
+
+    id: str
+    provider: str
+    title: str = ""
+    context: int = 0
+    max_output: int = 0
+    created: int = 0
+    generates: bool = True
+    embeds: bool = False
+
+
+class Refused(Exception):
+    """The provider did not list its models; carries status, headers and body for its codec to read."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+        super().__init__(f"status {status}")
+
+
+async def list_models(
+    client: UpstreamClient, provider: Provider, key: str, timeouts: Timeouts, proxy: UpstreamProxy
+) -> tuple[ListedModel, ...]:
+    """All models the key can reach, in the provider's order.
+
+    Raises:
+        UpstreamError: the provider cannot be reached, or what it sends is no list of models.
+        Refused: it answered with an error.
+    """
+    found: list[ListedModel] = []
+    page: Mapping[str, str] = _FIRST_PAGE.get(provider.protocol, {})
+    for _ in range(_MAX_PAGES):
+        address = models_url(provider) + (f"?{urlencode(page)}" if page else "")
+        request = UpstreamRequest(provider.name, "GET", address, own_headers(provider, key))
+        answer = await _read(client, request, timeouts, proxy)
+        found += (_listed(provider, item) for item in _items(answer))
+        page = _next_page(answer)
+        if not page:
+            break
+    return tuple(model for model in found if model.id)
+
+
+_FIRST_PAGE: dict[str, Mapping[str, str]] = {"gemini": {"pageSize": "1000"}, "anthropic": {"limit": "1000"}}
+
+
+async def _read(client: UpstreamClient, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> Any:
+    response = await client.open(request, timeouts, proxy)
+    try:
+        body = await response.read(MAX_LIST_BYTES)
+    finally:
+        response.close()
+    if response.status != 200:
+        raise Refused(response.status, dict(response.headers), body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"{request.provider} sent no list of models: {error}"
+        raise UpstreamError(Failure(kind="malformed", message=message)) from error
+
+
+def _items(answer: Any) -> Iterable[Mapping[str, Any]]:
+    """The models in `data`, in Gemini's `models`, or in Together's bare list."""
+    rows = answer if isinstance(answer, list) else None
+    if isinstance(answer, dict):
+        rows = answer.get("data", answer.get("models"))
+    return (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+
+
+def _next_page(answer: Any) -> Mapping[str, str]:
+    match answer:
+        case {"nextPageToken": str(token)} if token:
+            return {"pageSize": "1000", "pageToken": token}
+        case {"has_more": True, "last_id": str(last)} if last:
+            return {"limit": "1000", "after_id": last}
+        case _:
+            return {}
+
+
+def _listed(provider: Provider, row: Mapping[str, Any]) -> ListedModel:
+    methods = row.get("supportedGenerationMethods")
+    kind = str(row.get("type", ""))
+    name = row.get("id") or row.get("name") or ""
+    embeds = "embedContent" in methods if isinstance(methods, list) else kind == "embedding"
+    return ListedModel(
+        id=str(name).removeprefix("models/"),
+        provider=provider.name,
+        title=str(row.get("display_name") or row.get("displayName") or ""),
+        context=_number(row, "inputTokenLimit", "max_input_tokens", "context_window", "context_length"),
+        max_output=_number(row, "outputTokenLimit", "max_tokens", "max_completion_tokens"),
+        created=_number(row, "created"),
+        generates="generateContent" in methods if isinstance(methods, list) else kind not in _NOT_CHAT,
+        embeds=embeds,
+    )
+
+
+def _number(row: Mapping[str, Any], *names: str) -> int:
+    return next((value for name in names if isinstance(value := row.get(name), int)), 0)
