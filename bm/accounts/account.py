@@ -1,4 +1,4 @@
-"""One credential of a provider, and the form in which it can be used."""
+"""One credential of a provider, as it is kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What accounts.toml says about one credential.
 
     `key` is a secret reference as `bm.config.secrets` reads it, normally the key itself. `project` names what the
-    provider counts quotas by: accounts that share it share their rate limits. `added_at` has a time zone.
+    provider counts quotas by: accounts that share it share their rate limits. `renewed_at` is when a person last
+    verified or enabled it: a refusal from before then is void. Both times have a time zone.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     project: str = ""
     added_at: datetime | None = None
+    renewed_at: datetime | None = None
 
     @property
     def id(self) -> AccountId:
@@ -50,22 +52,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         # The key stays out of logs and tracebacks.
         shown = f"name={self.name!r}, provider={self.provider!r}, kind={self.kind!r}, enabled={self.enabled!r}"
         return f"Account({shown}, project={self.project!r})"
-
-
-class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """An account with its secret found. `problem` says why there is none, with the cure; never both."""
-
-    account: Account
-    secret: str = ""
-    problem: str = ""
-
-    @property
-    def id(self) -> AccountId:
-        """The account's."""
-        return self.account.id
-
-    def __repr__(self) -> str:
-        return f"Credential({self.account!r}, problem={self.problem!r})"
 
 
 def check(account: Account) -> None:

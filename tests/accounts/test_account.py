@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bm.accounts.account import Account, Credential, check, name_fault
+from bm.accounts.account import Account, check, name_fault
+from bm.accounts.credential import Credential
 from bm.errors import AccountError
 
 SECRET = "planted-secret-value"
