@@ -1,0 +1,74 @@
+"""The entries of one account, or of accounts that share their quota, by model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from bm.accounts.booking import Booking, Kind, Standing, after_success, standing, still_telling, with_entry
+from bm.dispatch.snapshot import ANY_MODEL
+
+
+class Book:
+    """What speaks against an account. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[Booking]] = {}
+        self._standings: dict[str, Standing] = {}
+
+    def add(self, entry: Booking) -> None:
+        """Note one entry more."""
+        self._change(lambda entries: still_telling(entries, entry.at))
+        self._entries[entry.model] = with_entry(self._entries.get(entry.model, []), entry)
+        self._standings.pop(entry.model, None)
+
+    def take_out(self, ids: frozenset[int]) -> None:
+        """Undo entries: all is as if they had never been made."""
+        self._change(lambda entries: [entry for entry in entries if entry.id not in ids])
+
+    def clear(self, kinds: Iterable[Kind], before: float = float("inf")) -> None:
+        """Drop the entries of these kinds from before a moment."""
+        void = frozenset(kinds)
+        self._change(lambda entries: [entry for entry in entries if entry.kind not in void or entry.at >= before])
+
+    def answered(self, model: str, now: float, sent: float) -> None:
+        """A request for `model` that went out at `sent` was answered well."""
+        for name in (model, ANY_MODEL):
+            if name in self._entries:
+                self._set(name, after_success(self._entries[name], now, sent))
+
+    def merge(self, other: Book) -> None:
+        """Take over the entries of another book that are not in this one."""
+        known = {entry.id for entry in self.entries()}
+        for entry in other.entries():
+            if entry.id not in known:
+                self._entries.setdefault(entry.model, []).append(entry)
+                self._standings.pop(entry.model, None)
+
+    def entries(self) -> Iterator[Booking]:
+        """Every entry."""
+        for entries in self._entries.values():
+            yield from entries
+
+    def models(self) -> set[str]:
+        """The models that have entries; `ANY_MODEL` stands for the whole account."""
+        return set(self._entries)
+
+    def standing(self, model: str) -> Standing:
+        """How matters stand for exactly this model."""
+        found = self._standings.get(model)
+        if found is None:
+            found = self._standings[model] = standing(self._entries.get(model, ()))
+        return found
+
+    def _change(self, filtered: Callable[[list[Booking]], list[Booking]]) -> None:
+        for model, entries in list(self._entries.items()):
+            self._set(model, filtered(entries))
+
+    def _set(self, model: str, entries: list[Booking]) -> None:
+        if entries == self._entries.get(model):
+            return
+        self._standings.pop(model, None)
+        if entries:
+            self._entries[model] = entries
+        else:
+            del self._entries[model]
