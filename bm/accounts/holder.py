@@ -1,0 +1,88 @@
+"""One account while the daemon runs: its credential, its books, its health, and what it is busy with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import sha256
+
+import msgspec
+
+from bm.accounts.account import CONFIG_NAME
+from bm.accounts.book import Book
+from bm.accounts.booking import FORGET
+from bm.accounts.credential import LOCAL_NAME, Credential
+from bm.accounts.health import Health
+from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What happened on one local day."""
+
+    day: str = ""
+    requests: int = 0
+    failures: int = 0
+
+    def on(self, day: str) -> Tally:
+        """The tally of that day: this one, or an empty one."""
+        return self if self.day == day else Tally(day)
+
+
+class Holder:
+    """The mutable state of one account. `shared` is the book of rate limits, which accounts of one project share."""
+
+    def __init__(self, credential: Credential, shared: Book) -> None:
+        self.credential = credential
+        self.own = Book()
+        self.shared = shared
+        self.health = Health()
+        self.last_used: float | None = None
+        self.inflight: Counter[str] = Counter()
+        self.probing: set[str] = set()
+        self.answered: dict[str, float] = {}
+        self.models: frozenset[str] | None = None
+        self.today = Tally()
+        self.last_error = ""
+
+    @property
+    def disabled(self) -> str:
+        """Why it is out of use, whatever the model; empty while it is in use."""
+        account = self.credential.account
+        if not account.enabled and account.name in (CONFIG_NAME, LOCAL_NAME):
+            return f"disabled (bm providers enable {account.provider})"
+        if not account.enabled:
+            return f"disabled (bm accounts enable {account.name})"
+        return self.credential.problem or self.own.standing(ANY_MODEL).out
+
+    def model_state(self, model: str, now: float) -> ModelState:
+        """How it stands for exactly this model; for `ANY_MODEL`, what holds for all."""
+        own, shared = self.own.standing(model), self.shared.standing(model)
+        longer = max(own, shared, key=lambda each: each.until)
+        cooldown = max(0.0, longer.until - now)
+        excluded = own.excluded or shared.excluded
+        if now > own.circuit + FORGET:
+            return ModelState(cooldown=cooldown, reason=longer.reason if cooldown else "", excluded=excluded)
+        open_ = now < own.circuit or model in self.probing
+        reason = longer.reason if cooldown else own.reason
+        return ModelState(cooldown=cooldown, reason=reason, excluded=excluded, circuit="open" if open_ else "half_open")
+
+    def state(self, now: float) -> AccountState:
+        """What dispatch needs to know."""
+        models = self.own.models() | self.shared.models()
+        states = {model: self.model_state(model, now) for model in sorted(models)}
+        return AccountState(
+            name=self.credential.account.name,
+            disabled=self.disabled,
+            health=self.health.score(now),
+            idle=None if self.last_used is None else max(0.0, now - self.last_used),
+            inflight=self.inflight.total(),
+            models=self.models,
+            states={model: state for model, state in states.items() if state != _WELL},
+        )
+
+
+def digest(credential: Credential) -> str:
+    """Tells whether an account still has the same key, without telling the key."""
+    return sha256(f"{credential.account.kind}\0{credential.secret}".encode()).hexdigest()[:32]
+
+
+_WELL = ModelState()

@@ -1,0 +1,236 @@
+"""All accounts of all providers while the daemon runs: who rests, who is out of use, who was busy when.
+
+Nothing here reads a clock or draws a lot: `now` are monotonic seconds, `wall` is Unix time, `roll` is in [0, 1).
+Times must come from one pair of clocks. A seat is (provider, account); one that the pool does not know, because its
+account went away while a request was under way, is quietly passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+
+import msgspec
+
+from bm.accounts.account import AccountId
+from bm.accounts.book import Book
+from bm.accounts.booking import Booking, Kind
+from bm.accounts.credential import Credential
+from bm.accounts.daily import local_day, seconds_to_reset
+from bm.accounts.holder import Holder, digest
+from bm.config.secrets import hint
+from bm.dispatch.outcome import AccountEffect
+from bm.dispatch.snapshot import ANY_MODEL, AccountState
+from bm.dispatch.target import Target
+
+UNKNOWN_DAY = 3600.0
+"""Seconds a model rests when a provider's quota of a day is spent and nobody says when that day ends."""
+
+SHORTEST = 1.0
+"""A rate limit with a delay of fewer seconds counts as one without: taken at its word it would make a tight loop."""
+
+REASON_LENGTH = 300
+"""Characters of an upstream's words that are kept."""
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What one booking put in the books, for `roll_back`; `seconds` until the target may be asked again."""
+
+    id: int = 0
+    seconds: float = 0.0
+
+
+class Pool:
+    """The runtime state of every account."""
+
+    def __init__(self, credentials: Iterable[Credential] = ()) -> None:
+        self.holders: dict[AccountId, Holder] = {}
+        self._ids = count(1)
+        self.reload(credentials)
+
+    def reload(self, credentials: Iterable[Credential]) -> None:
+        """Take over a new list of accounts; those that keep provider, name and key keep their state.
+
+        An account that a person has verified or enabled meanwhile is in use again.
+        """
+        before, self.holders = self.holders, {}
+        shared: dict[tuple[str, str, str], Book] = {}
+        for credential in credentials:
+            book = shared.setdefault(_quota(credential), Book())
+            old = before.get(credential.id)
+            if old is None or digest(old.credential) != digest(credential):
+                self.holders[credential.id] = Holder(credential, book)
+                continue
+            book.merge(old.shared)
+            renewed = _is_renewed(old.credential, credential)
+            old.credential, old.shared = credential, book
+            self.holders[credential.id] = old
+            if renewed:
+                self.clear(credential.id)
+
+    def clear(self, seat: AccountId) -> None:
+        """The account is verified: refusals and exclusions are void. Rests stay, they are the provider's word."""
+        if holder := self.holders.get(seat):
+            holder.own.clear(("out",))
+            holder.shared.clear(("excluded",))
+
+    def secret(self, seat: AccountId) -> str:
+        """The account's key; empty for a provider that asks for none and for an account that is not there."""
+        holder = self.holders.get(seat)
+        return holder.credential.secret if holder else ""
+
+    def learn_models(self, seat: AccountId, models: frozenset[str]) -> None:
+        """Note which models the account can reach."""
+        if holder := self.holders.get(seat):
+            holder.models = models
+
+    def begin(self, target: Target, *, now: float, wall: float) -> None:
+        """A request goes out to the target. `done` must follow, whatever comes of it."""
+        if not (holder := self.holders.get(target.seat)):
+            return
+        if holder.model_state(target.model, now).circuit == "half_open":
+            holder.probing.add(target.model)
+        holder.last_used = now
+        holder.inflight[target.model] += 1
+        today = holder.today.on(local_day(wall))
+        holder.today = msgspec.structs.replace(today, requests=today.requests + 1)
+
+    def done(self, target: Target) -> None:
+        """The request is over: answered, failed, or its client gone."""
+        if not (holder := self.holders.get(target.seat)):
+            return
+        holder.probing.discard(target.model)
+        holder.inflight[target.model] -= 1
+        if holder.inflight[target.model] <= 0:
+            del holder.inflight[target.model]
+
+    def book(
+        self,
+        target: Target,
+        effect: AccountEffect,
+        *,
+        now: float,
+        wall: float,
+        roll: float,
+        sent: float | None = None,
+    ) -> Mark:
+        """Note what an attempt means for its account. `sent` is when it went out, `now` when nothing is given."""
+        holder = self.holders.get(target.seat)
+        if holder is None or effect.kind == "none":
+            return Mark()
+        since = now if sent is None else sent
+        if effect.kind == "answered":
+            _answered(holder, target.model, now, since)
+            return Mark()
+        today = holder.today.on(local_day(wall))
+        holder.today = msgspec.structs.replace(today, failures=today.failures + 1)
+        number = next(self._ids)
+        holder.last_error = _words(effect.reason, holder.credential.secret)
+        if effect.kind == "strike":
+            holder.health.fault(now, number)
+        told = msgspec.structs.replace(effect, reason=holder.last_error)
+        for entry in _entries(target, told, wall):
+            made = msgspec.structs.replace(entry, id=number, at=now, sent=since, roll=roll)
+            (holder.shared if made.shared else holder.own).add(made)
+        return Mark(number, self._seconds(holder, target.model, now))
+
+    def roll_back(self, marks: Iterable[Mark]) -> None:
+        """Undo bookings that were the request's fault: all is as if they had never been made."""
+        ids = frozenset(mark.id for mark in marks if mark.id)
+        for holder in self.holders.values():
+            holder.own.take_out(ids)
+            holder.shared.take_out(ids)
+            holder.health.forgive(ids)
+
+    def answered_since(self, target: Target, sent: float) -> bool:
+        """Whether the account has answered a request for the model after the moment `sent`."""
+        holder = self.holders.get(target.seat)
+        return holder is not None and holder.answered.get(target.model, sent) > sent
+
+    def facts(self, now: float) -> dict[str, tuple[AccountState, ...]]:
+        """What dispatch decides by: the accounts of each provider in their order."""
+        found: dict[str, list[AccountState]] = {}
+        for (provider, _), holder in self.holders.items():
+            found.setdefault(provider, []).append(holder.state(now))
+        return {provider: tuple(states) for provider, states in found.items()}
+
+    def next_recovery(self, model: str, now: float, provider: str = "gemini") -> float | None:
+        """Seconds until the provider's first account may be asked for `model`; None when none will be by itself."""
+        seconds = [
+            self._seconds(holder, model, now)
+            for (owner, _), holder in self.holders.items()
+            if owner == provider and not holder.disabled and not holder.state(now).state(model).excluded
+        ]
+        return min(seconds, default=None)
+
+    def adopt(self, seat: AccountId, entries: Iterable[Booking]) -> None:
+        """Enter bookings of an earlier run, unless an account of the same quota has brought them already."""
+        if not (holder := self.holders.get(seat)):
+            return
+        for entry in entries:
+            book = holder.shared if entry.shared else holder.own
+            if not any(_same(entry, other) for other in book.entries()):
+                book.add(msgspec.structs.replace(entry, id=next(self._ids)))
+
+    def _seconds(self, holder: Holder, model: str, now: float) -> float:
+        return max(holder.model_state(name, now).cooldown for name in (model, ANY_MODEL))
+
+
+def _entries(target: Target, effect: AccountEffect, wall: float) -> list[Booking]:
+    """What an effect puts in the books, without the number, the times and the lot."""
+
+    def entry(kind: Kind, seconds: float = 0.0, model: str = target.model, *, shared: bool = False) -> Booking:
+        return Booking(
+            id=0, kind=kind, model=model, at=0.0, sent=0.0, reason=effect.reason, seconds=seconds, shared=shared
+        )
+
+    told = max(0.0, effect.seconds or 0.0)
+    match effect.kind:
+        case "cooldown" if told >= SHORTEST:
+            return [entry("rest", told, shared=True)]
+        case "cooldown" | "backoff":
+            return [entry("limit", shared=True)]
+        case "daily":
+            # Google's delay beside a quota of a day is that of a minute.
+            seconds = seconds_to_reset(wall) if target.provider == "gemini" else told or UNKNOWN_DAY
+            return [entry("rest", seconds, shared=True)]
+        case "excluded":
+            return [entry("excluded", shared=True)]
+        case "out_of_use":
+            return [entry("out", model=ANY_MODEL)]
+        case "overload":
+            step = entry("overload")
+            return [step, entry("rest", told)] if told else [step]
+        case _:
+            return []
+
+
+def _words(reason: str, secret: str) -> str:
+    """An upstream's words on one line, without the key, which some upstreams quote."""
+    clean = reason.replace(secret, hint(secret)) if secret else reason
+    return " ".join(clean.split())[:REASON_LENGTH]
+
+
+def _answered(holder: Holder, model: str, now: float, sent: float) -> None:
+    holder.answered[model] = now
+    holder.last_error = ""
+    holder.health.good(now)
+    holder.own.answered(model, now, sent)
+    holder.shared.answered(model, now, sent)
+
+
+def _quota(credential: Credential) -> tuple[str, str, str]:
+    account = credential.account
+    return account.provider, account.project, "" if account.project else account.name
+
+
+def _is_renewed(old: Credential, new: Credential) -> bool:
+    """Whether a person has vouched for the account since."""
+    enabled = new.account.enabled and not old.account.enabled
+    return enabled or new.account.renewed_at != old.account.renewed_at
+
+
+def _same(one: Booking, other: Booking) -> bool:
+    """Whether two entries tell of one event, whatever their numbers; clocks differ by a hair between runs."""
+    alike = (one.kind, one.model, one.reason) == (other.kind, other.model, other.reason)
+    return alike and abs(one.at - other.at) < 1e-3

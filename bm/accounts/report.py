@@ -1,0 +1,92 @@
+"""The accounts as people see them: one row each, for the admin interface and `bm accounts`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from bm.accounts.account import Kind
+from bm.accounts.daily import local_day
+from bm.accounts.holder import Holder
+from bm.accounts.pool import Pool
+from bm.config.secrets import hint
+
+State = Literal["usable", "cooling", "out", "disabled"]
+"""`cooling`: at least one model rests. `out`: refused, or without a key; a person must act."""
+
+
+class Cooldown(msgspec.Struct, frozen=True):
+    """What rests, for how many seconds more, and why. `model` is empty for all of them."""
+
+    model: str
+    seconds: float
+    reason: str
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One account. `key_hint` is a form of the key that may be shown, `last_used` a Unix time.
+    `last_error` is what the upstream said last, empty once the account has answered again."""
+
+    name: str
+    provider: str
+    kind: Kind
+    enabled: bool
+    state: State
+    reason: str
+    key_hint: str
+    project: str
+    cooldowns: tuple[Cooldown, ...] = ()
+    excluded: dict[str, str] = {}
+    health: float = 1.0
+    inflight: int = 0
+    last_used: float | None = None
+    requests_today: int = 0
+    failures_today: int = 0
+    last_error: str = ""
+
+
+def rows(pool: Pool, *, now: float, wall: float) -> tuple[Row, ...]:
+    """Every account in the pool's order."""
+    return tuple(_row(holder, now, wall) for holder in pool.holders.values())
+
+
+def counts(pool: Pool, *, now: float, wall: float) -> dict[State, int]:
+    """How many accounts are in each state."""
+    found: dict[State, int] = {"usable": 0, "cooling": 0, "out": 0, "disabled": 0}
+    for row in rows(pool, now=now, wall=wall):
+        found[row.state] += 1
+    return found
+
+
+def _row(holder: Holder, now: float, wall: float) -> Row:
+    account = holder.credential.account
+    facts = holder.state(now)
+    resting = [
+        Cooldown(model, round(state.cooldown, 1), state.reason)
+        for model, state in facts.states.items()
+        if state.cooldown > 0
+    ]
+    resting.sort(key=lambda each: each.seconds)
+    today = holder.today.on(local_day(wall))
+    state: State = "cooling" if resting else "usable"
+    if facts.disabled:
+        state = "out" if account.enabled else "disabled"
+    return Row(
+        name=account.name,
+        provider=account.provider,
+        kind=account.kind,
+        enabled=account.enabled,
+        state=state,
+        reason=facts.disabled or (resting[0].reason if resting else ""),
+        key_hint=hint(holder.credential.secret),
+        project=account.project,
+        cooldowns=tuple(resting),
+        excluded={model: each.excluded for model, each in facts.states.items() if each.excluded},
+        health=round(facts.health, 2),
+        inflight=facts.inflight,
+        last_used=None if holder.last_used is None else holder.last_used + wall - now,
+        requests_today=today.requests,
+        failures_today=today.failures,
+        last_error=holder.last_error,
+    )

@@ -1,0 +1,58 @@
+"""Accounts, targets and effects, as short as the tests need them."""
+
+from __future__ import annotations
+
+from bm.accounts.account import Account
+from bm.accounts.credential import Credential
+from bm.accounts.pool import Mark, Pool
+from bm.dispatch.outcome import AccountEffect, EffectKind
+from bm.dispatch.target import Target
+
+NOON = 1_775_070_000.0
+"""2026-04-01 12:00 in Los Angeles: the Unix time at which the tests' monotonic clock shows 0."""
+
+
+def credential(
+    name: str, *, provider: str = "gemini", project: str = "", key: str = "", enabled: bool = True
+) -> Credential:
+    secret = key or f"key-{provider}-{name}"
+    account = Account(name=name, provider=provider, key=secret, project=project, enabled=enabled)
+    return Credential(account=account, secret=secret)
+
+
+def target(name: str = "a", model: str = "m", provider: str = "gemini") -> Target:
+    return Target(provider, name, model, "gemini")
+
+
+def effect(kind: EffectKind, seconds: float | None = None, reason: str = "it said so") -> AccountEffect:
+    return AccountEffect(kind, seconds, reason)
+
+
+def book(
+    pool: Pool,
+    kind: EffectKind,
+    now: float,
+    *,
+    to: Target | None = None,
+    seconds: float | None = None,
+    sent: float | None = None,
+    roll: float = 0.0,
+    reason: str = "it said so",
+) -> Mark:
+    said = effect(kind, seconds, reason)
+    return pool.book(to or target(), said, now=now, wall=NOON + now, roll=roll, sent=sent)
+
+
+def usable(pool: Pool, now: float, to: Target | None = None) -> bool:
+    """Whether dispatch would find nothing against the target."""
+    at = to or target()
+    (account,) = (each for each in pool.facts(now)[at.provider] if each.name == at.account)
+    state = account.state(at.model)
+    return not account.disabled and not state.excluded and state.cooldown == 0 and state.circuit != "open"
+
+
+def rest(pool: Pool, now: float, to: Target | None = None) -> float:
+    """The seconds for which the target rests."""
+    at = to or target()
+    (account,) = (each for each in pool.facts(now)[at.provider] if each.name == at.account)
+    return account.state(at.model).cooldown

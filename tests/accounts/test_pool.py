@@ -1,0 +1,390 @@
+"""The pool in simulated time: what speaks against an account, for how long, and what ends it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.accounts.credential import Credential
+from bm.accounts.pool import Mark, Pool
+from bm.dispatch.outcome import EffectKind
+from tests.accounts.build import NOON, book, credential, effect, rest, target, usable
+
+HOUR = 3600.0
+
+
+def pool_of(*names: str) -> Pool:
+    return Pool(credential(name) for name in names or ("a",))
+
+
+Event = tuple[float, EffectKind, float | None]
+"""When, what, and the delay that the upstream named."""
+
+SEQUENCES: dict[str, tuple[list[Event], dict[float, bool]]] = {
+    "nothing": ([], {0: True}),
+    "a 429 with a delay": ([(0, "cooldown", 20)], {0: False, 19.9: False, 20: True}),
+    "the longer of two delays counts": ([(0, "cooldown", 20), (1, "cooldown", 5)], {6.5: False, 19.9: False, 20: True}),
+    "an answer does not end a delay": ([(0, "cooldown", 20), (5, "answered", None)], {6: False, 20: True}),
+    "a delay of nothing is a short rest": ([(0, "cooldown", 0)], {0: False, 1.9: False, 2: True}),
+    "a 429 without a delay": ([(0, "backoff", None)], {0: False, 1.9: False, 2: True}),
+    "a burst counts once": (
+        [(0, "backoff", None), (0.5, "backoff", None), (1, "backoff", None)],
+        {1.9: False, 2: True},
+    ),
+    "the next rest is longer": ([(0, "backoff", None), (3, "backoff", None)], {6.9: False, 7: True}),
+    "an answer makes it short again": (
+        [(0, "backoff", None), (3, "backoff", None), (8, "answered", None), (9, "backoff", None)],
+        {10.9: False, 11: True},
+    ),
+    "an answer during the rest does not": (
+        [(0, "backoff", None), (1, "answered", None), (3, "backoff", None)],
+        {6.9: False, 7: True},
+    ),
+    "long quiet makes it short again": ([(0, "backoff", None), (700, "backoff", None)], {701.9: False, 702: True}),
+    "a quota of the day": ([(0, "daily", 20)], {21: False, 12 * HOUR - 1: False, 12 * HOUR: True}),
+    "a model outside the tier": ([(0, "excluded", None)], {1: False, 100 * HOUR: False}),
+    "a refused key": ([(0, "out_of_use", None)], {1: False, 100 * HOUR: False}),
+    "a refused key that works again": ([(0, "out_of_use", None), (5, "answered", None)], {5: True, 100 * HOUR: True}),
+    "one fault": ([(0, "strike", None)], {0: True}),
+    "many faults": ([(0, "strike", None)] * 20, {0: True}),
+    "an overload": ([(0, "overload", None)], {0.9: False, 1: True}),
+    "an overload with a delay": ([(0, "overload", 30)], {29.9: False, 30: True}),
+    "nothing to book": ([(0, "none", None)], {0: True}),
+}
+
+
+@pytest.mark.parametrize(("events", "expected"), SEQUENCES.values(), ids=SEQUENCES)
+def test_events_and_when_the_account_is_usable(events: list[Event], expected: dict[float, bool]) -> None:
+    pool = pool_of("a")
+    for at, kind, seconds in events:
+        book(pool, kind, at, seconds=seconds)
+    assert {at: usable(pool, at) for at in expected} == expected
+
+
+def test_a_rate_limit_is_about_one_model_and_a_refusal_about_all() -> None:
+    pool = pool_of("a", "b")
+    book(pool, "cooldown", 0, seconds=20)
+    assert not usable(pool, 1)
+    assert usable(pool, 1, target(model="other"))
+    assert usable(pool, 1, target("b"))
+    book(pool, "out_of_use", 1, to=target("b"), reason="API key not valid")
+    assert not usable(pool, 1, target("b", "other"))
+    assert pool.facts(1)["gemini"][1].disabled == "API key not valid"
+
+
+def test_rests_grow_from_two_seconds_to_five_minutes() -> None:
+    pool, now, rests = pool_of(), 0.0, []
+    for _ in range(12):
+        rests.append(book(pool, "backoff", now).seconds)
+        now += rests[-1]
+    assert rests == [2, 4, 8, 16, 32, 64, 128, 240, 240, 240, 240, 240]
+
+
+def test_jitter_lengthens_a_rest_by_up_to_a_quarter() -> None:
+    rests = [book(pool_of(), "backoff", 0, roll=roll).seconds for roll in (0.0, 0.5, 1.0)]
+    assert rests == [2.0, 2.25, 2.5]
+
+
+@given(st.integers(1, 200), st.floats(0, 1.99))
+def test_a_burst_of_any_size_backs_off_once(size: int, length: float) -> None:
+    pool = pool_of()
+    for number in range(size):
+        book(pool, "backoff", length * number / size, roll=0.0)
+    assert rest(pool, 0) == 2
+    assert book(pool, "backoff", 2).seconds == 4
+
+
+def test_a_late_429_of_the_same_burst_does_not_count_again() -> None:
+    pool = pool_of()
+    book(pool, "backoff", 1, sent=0)
+    book(pool, "backoff", 10, sent=0.5)
+    assert usable(pool, 10)
+    assert book(pool, "backoff", 11, sent=10.5).seconds == 4
+
+
+@pytest.mark.parametrize(
+    ("provider", "told", "seconds"),
+    [("gemini", None, 12 * HOUR), ("gemini", 30, 12 * HOUR), ("groq", 5000, 5000), ("groq", None, HOUR)],
+)
+def test_when_a_quota_of_the_day_begins_anew(provider: str, told: float | None, seconds: float) -> None:
+    pool = Pool([credential("a", provider=provider)])
+    assert book(pool, "daily", 0, to=target(provider=provider), seconds=told).seconds == pytest.approx(seconds)
+
+
+def circuit(pool: Pool, now: float) -> Literal["closed", "half_open", "open"]:
+    return pool.facts(now)["gemini"][0].state("m").circuit
+
+
+def test_repeated_overload_opens_the_circuit_and_one_probe_closes_it() -> None:
+    pool = pool_of()
+    for at in (0, 10, 20):
+        assert circuit(pool, at) == "closed"
+        book(pool, "overload", at)
+    assert (circuit(pool, 20), rest(pool, 20)) == ("open", 4)
+    assert circuit(pool, 24) == "half_open"
+    pool.begin(target(), now=24, wall=NOON)
+    assert circuit(pool, 25) == "open"
+    pool.done(target())
+    assert circuit(pool, 26) == "half_open"
+    book(pool, "answered", 26, sent=24)
+    assert circuit(pool, 26) == "closed"
+
+
+def test_a_probe_that_fails_opens_the_circuit_for_longer() -> None:
+    pool = pool_of()
+    for at in (0, 10, 20):
+        book(pool, "overload", at)
+    pool.begin(target(), now=24, wall=NOON)
+    assert book(pool, "overload", 25, sent=24).seconds == 8
+    pool.done(target())
+    assert (circuit(pool, 32.9), circuit(pool, 33)) == ("open", "half_open")
+
+
+def test_an_answer_from_before_the_overload_does_not_close_the_circuit() -> None:
+    pool = pool_of()
+    for at in (0, 10, 20):
+        book(pool, "overload", at)
+    book(pool, "answered", 30, sent=19)
+    assert circuit(pool, 30) == "half_open"
+
+
+def test_a_circuit_that_nobody_asks_closes_in_time() -> None:
+    pool = pool_of()
+    for at in (0, 10, 20):
+        book(pool, "overload", at)
+    assert (circuit(pool, 600), circuit(pool, 700)) == ("half_open", "closed")
+
+
+def health(pool: Pool, now: float) -> float:
+    return pool.facts(now)["gemini"][0].health
+
+
+def test_faults_lower_health_and_time_and_answers_restore_it() -> None:
+    pool = pool_of()
+    assert health(pool, 0) == 1
+    book(pool, "strike", 0)
+    assert health(pool, 0) == 0.8
+    for _ in range(5):
+        book(pool, "strike", 1)
+    assert health(pool, 1) < 0.5
+    low = health(pool, 1)
+    for _ in range(5):
+        book(pool, "answered", 2)
+    assert low < health(pool, 2) < 1
+    assert health(pool, 400) == 1
+
+
+def test_what_is_under_way_and_when_it_was_used_last() -> None:
+    pool = pool_of("a", "b")
+    assert [(each.idle, each.inflight) for each in pool.facts(5)["gemini"]] == [(None, 0), (None, 0)]
+    pool.begin(target(), now=5, wall=NOON)
+    pool.begin(target(model="n"), now=6, wall=NOON)
+    assert [(each.idle, each.inflight) for each in pool.facts(8)["gemini"]] == [(2, 2), (None, 0)]
+    pool.done(target())
+    pool.done(target(model="n"))
+    assert pool.facts(8)["gemini"][0].inflight == 0
+
+
+def test_an_account_without_use_is_named_with_the_reason() -> None:
+    pool = Pool(
+        [
+            credential("off", enabled=False),
+            Credential(account=credential("lost").account, problem="env:LOST: the environment variable is not set"),
+            credential("config", provider="groq", enabled=False),
+        ]
+    )
+    assert [each.disabled for each in pool.facts(0)["gemini"]] == [
+        "disabled (bm accounts enable off)",
+        "env:LOST: the environment variable is not set",
+    ]
+    assert pool.facts(0)["groq"][0].disabled == "disabled (bm providers enable groq)"
+    assert pool.next_recovery("m", 0) is None
+
+
+SHARED: list[EffectKind] = ["cooldown", "backoff", "daily", "excluded"]
+
+
+def test_accounts_of_one_project_share_rate_limits_but_not_refusals_or_overload() -> None:
+    pool = Pool(credential(name, project=project) for name, project in zip("abcd", ("p", "p", "q", ""), strict=True))
+    for kind in SHARED:
+        book(pool, kind, 0, to=target("a", kind), seconds=20)
+        assert [usable(pool, 1, target(name, kind)) for name in "abcd"] == [False, False, True, True]
+    book(pool, "overload", 1, to=target("a", "n"))
+    assert [usable(pool, 1, target(name, "n")) for name in "ab"] == [False, True]
+    book(pool, "out_of_use", 1, to=target("a"))
+    assert [usable(pool, 1, target(name, "n")) for name in "ab"] == [False, True]
+
+
+def test_accounts_of_two_providers_with_one_project_name_share_nothing() -> None:
+    pool = Pool([credential("a", project="p"), credential("a", provider="groq", project="p")])
+    book(pool, "cooldown", 0, seconds=20)
+    assert usable(pool, 1, target(provider="groq"))
+
+
+def test_the_soonest_recovery_counts() -> None:
+    pool = pool_of("a", "b", "c", "d")
+    book(pool, "cooldown", 0, seconds=20)
+    book(pool, "cooldown", 0, to=target("b"), seconds=8)
+    book(pool, "excluded", 0, to=target("c"))
+    book(pool, "out_of_use", 0, to=target("d"))
+    assert pool.next_recovery("m", 3) == 5
+    assert pool.next_recovery("other", 3) == 0
+    assert pool.next_recovery("m", 3, provider="groq") is None
+
+
+def test_whether_others_were_answered_meanwhile() -> None:
+    pool = pool_of("a", "b")
+    assert not pool.answered_since(target(), 0)
+    book(pool, "answered", 5)
+    assert pool.answered_since(target(), 4)
+    assert not pool.answered_since(target(), 5)
+    assert not pool.answered_since(target(model="other"), 4)
+    assert not pool.answered_since(target("b"), 4)
+
+
+def test_a_reload_keeps_what_is_known_of_accounts_that_stay() -> None:
+    pool = pool_of("a", "b", "c")
+    for name in "abc":
+        book(pool, "cooldown", 0, to=target(name), seconds=20)
+    pool.begin(target(), now=1, wall=NOON)
+    pool.learn_models(("gemini", "a"), frozenset({"m"}))
+    pool.reload([credential("new"), credential("b", key="another key"), credential("a")])
+    assert [each.name for each in pool.facts(2)["gemini"]] == ["new", "b", "a"]
+    assert [usable(pool, 2, target(name)) for name in ("new", "b", "a")] == [True, True, False]
+    assert (pool.facts(2)["gemini"][2].inflight, pool.facts(2)["gemini"][2].models) == (1, frozenset({"m"}))
+    pool.done(target())
+    assert pool.facts(2)["gemini"][2].inflight == 0
+
+
+def test_a_request_that_outlives_its_account_is_passed_over() -> None:
+    pool = pool_of("a", "b")
+    pool.begin(target(), now=1, wall=NOON)
+    pool.reload([credential("b")])
+    pool.done(target())
+    assert book(pool, "cooldown", 2, seconds=20) == Mark()
+    assert list(pool.facts(2)["gemini"]) == list(Pool([credential("b")]).facts(2)["gemini"])
+    assert pool.secret(("gemini", "a")) == ""
+
+
+def test_accounts_that_join_a_project_join_its_rests() -> None:
+    pool = pool_of("a", "b")
+    book(pool, "cooldown", 0, seconds=20)
+    pool.reload([credential("a", project="p"), credential("b", project="p")])
+    assert [usable(pool, 1, target(name)) for name in "ab"] == [False, False]
+    pool.reload([credential("a"), credential("b")])
+    assert [usable(pool, 19, target(name)) for name in "ab"] == [False, False]
+    assert [usable(pool, 20, target(name)) for name in "ab"] == [True, True]
+
+
+def test_what_a_person_enables_or_verifies_is_in_use_again_but_goes_on_resting() -> None:
+    def refused() -> Pool:
+        pool = pool_of("a")
+        book(pool, "out_of_use", 0)
+        book(pool, "excluded", 0, to=target(model="n"))
+        book(pool, "cooldown", 0, to=target(model="o"), seconds=20)
+        return pool
+
+    account = credential("a").account
+    renewed = msgspec.structs.replace(account, renewed_at=datetime(2026, 4, 1, tzinfo=UTC))
+    for again in (account, renewed):
+        pool = refused()
+        if again is account:
+            pool.reload([credential("a", enabled=False)])
+        pool.reload([Credential(account=again, secret=credential("a").secret)])
+        assert [usable(pool, 1, target(model=model)) for model in "mno"] == [True, True, False]
+    pool = refused()
+    pool.reload([credential("a")])
+    assert not usable(pool, 1)
+
+
+def test_a_key_that_the_upstream_quotes_is_not_kept() -> None:
+    pool = Pool([credential("a", key="planted-secret-value-0123456789")])
+    book(pool, "out_of_use", 0, reason="no such key:\n planted-secret-value-0123456789")
+    assert pool.facts(0)["gemini"][0].disabled == "no such key: plan…6789"
+    assert "planted-secret" not in repr(pool.holders["gemini", "a"].credential)
+    assert pool.secret(("gemini", "a")) == "planted-secret-value-0123456789"
+
+
+KINDS: list[EffectKind] = ["cooldown", "backoff", "daily", "excluded", "out_of_use", "overload", "strike"]
+
+bookings = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from(["m", "n"]),
+        st.sampled_from(KINDS),
+        st.floats(0, 60),
+        st.booleans(),
+        st.floats(0, 5),
+    ),
+    max_size=25,
+)
+
+
+def three() -> Pool:
+    return Pool([credential("a", project="p"), credential("b", project="p"), credential("c")])
+
+
+@given(bookings)
+def test_a_rollback_leaves_what_would_be_there_without_the_request(
+    events: list[tuple[str, str, EffectKind, float, bool, float]],
+) -> None:
+    with_poison, without, marks, now = three(), three(), [], 0.0
+    for name, model, kind, seconds, poison, pause in events:
+        now += pause
+        mark = book(with_poison, kind, now, to=target(name, model), seconds=seconds)
+        if poison:
+            marks.append(mark)
+        else:
+            book(without, kind, now, to=target(name, model), seconds=seconds)
+    with_poison.roll_back(marks)
+    for later in (0.0, 1.0, 30.0, 700.0):
+        assert with_poison.facts(now + later) == without.facts(now + later)
+
+
+def test_a_rollback_of_nothing_changes_nothing() -> None:
+    pool = pool_of()
+    mark = book(pool, "cooldown", 0, seconds=20)
+    pool.roll_back([Mark()])
+    assert not usable(pool, 1)
+    pool.roll_back([mark, mark])
+    pool.roll_back([mark])
+    assert usable(pool, 1)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c"]),
+            st.sampled_from([*KINDS, "answered", "none"]),
+            st.floats(0, 600),
+            st.floats(0, 30),
+            st.floats(0, 1, exclude_max=True),
+        ),
+        max_size=40,
+    ),
+    st.floats(0, 700),
+)
+def test_no_account_is_usable_before_a_delay_it_was_given_has_passed(
+    events: list[tuple[str, EffectKind, float, float, float]], later: float
+) -> None:
+    pool, now, ends = three(), 0.0, {"a": 0.0, "b": 0.0, "c": 0.0}
+    for name, kind, seconds, pause, roll in events:
+        now += pause
+        booked = book(pool, kind, now, to=target(name), seconds=seconds, roll=roll)
+        assert kind != "cooldown" or booked.seconds >= seconds - 1e-6
+        if kind == "cooldown":
+            for other in "ab" if name in "ab" else "c":
+                ends[other] = max(ends[other], now + seconds)
+        for each, end in ends.items():
+            for moment in (now, now + later):
+                assert not usable(pool, moment, target(each)) or moment >= end - 1e-6
+
+
+def test_the_effect_of_an_unknown_seat_is_nothing() -> None:
+    pool = pool_of()
+    assert pool.book(target("x"), effect("cooldown", 9), now=0, wall=NOON, roll=0) == Mark()

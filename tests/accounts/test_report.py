@@ -1,0 +1,73 @@
+"""What people are shown about their accounts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bm.accounts.credential import Credential
+from bm.accounts.pool import Pool
+from bm.accounts.report import counts, rows
+from tests.accounts.build import NOON, book, credential, target
+
+SECRET = "planted-secret-value-0123456789"
+
+
+def pool() -> Pool:
+    made = Pool(
+        [
+            credential("a", key=SECRET, project="p"),
+            credential("b"),
+            credential("c"),
+            credential("d", enabled=False),
+            Credential(account=credential("e").account, problem="no key"),
+        ]
+    )
+    book(made, "cooldown", 0, to=target("b", "m"), seconds=60, reason="quota of a minute")
+    book(made, "cooldown", 0, to=target("b", "n"), seconds=20, reason="another")
+    book(made, "excluded", 0, to=target("b", "o"), reason="not in the tier")
+    book(made, "out_of_use", 0, to=target("c"), reason="API key not valid")
+    made.begin(target("a"), now=5, wall=NOON + 5)
+    made.begin(target("a"), now=6, wall=NOON + 6)
+    made.done(target("a"))
+    book(made, "strike", 7, to=target("a"), reason="500")
+    return made
+
+
+def test_each_account_has_its_state_and_the_reason() -> None:
+    assert [(row.name, row.state, row.reason) for row in rows(pool(), now=10, wall=NOON + 10)] == [
+        ("a", "usable", ""),
+        ("b", "cooling", "another"),
+        ("c", "out", "API key not valid"),
+        ("d", "disabled", "disabled (bm accounts enable d)"),
+        ("e", "out", "no key"),
+    ]
+    assert counts(pool(), now=10, wall=NOON + 10) == {"usable": 1, "cooling": 1, "out": 2, "disabled": 1}
+
+
+def test_what_rests_is_told_with_the_time_left_the_soonest_first() -> None:
+    row = rows(pool(), now=10, wall=NOON + 10)[1]
+    assert [(each.model, each.seconds, each.reason) for each in row.cooldowns] == [
+        ("n", 10, "another"),
+        ("m", 50, "quota of a minute"),
+    ]
+    assert row.excluded == {"o": "not in the tier"}
+
+
+def test_use_is_told_in_wall_time_and_counted_by_day() -> None:
+    today = rows(pool(), now=10, wall=NOON + 10)[0]
+    assert (today.last_used, today.requests_today, today.failures_today, today.inflight) == (NOON + 6, 2, 1, 1)
+    assert (today.health, today.last_error, today.project) == (0.8, "500", "p")
+    later = rows(pool(), now=90_000, wall=NOON + 90_000)[0]
+    assert (later.last_used, later.requests_today, later.failures_today) == (NOON + 6, 0, 0)
+
+
+def test_the_last_error_goes_with_the_next_answer() -> None:
+    made = pool()
+    book(made, "answered", 8, to=target("a"))
+    assert rows(made, now=10, wall=NOON + 10)[0].last_error == ""
+
+
+def test_a_row_shows_a_hint_and_never_the_key() -> None:
+    found = rows(pool(), now=10, wall=NOON + 10)
+    assert found[0].key_hint == "plan…6789"
+    assert SECRET not in msgspec.json.encode(found).decode() + repr(found)
