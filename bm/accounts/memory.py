@@ -1,0 +1,124 @@
+"""What the pool has learnt survives a restart: rests, refusals, exclusions, today's requests, conversations.
+
+state.json holds Unix times, since the monotonic clock begins anew with every boot, and a digest of each key instead
+of the key. It is a convenience: one that cannot be read costs what was learnt, nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bm.accounts.account import AccountId
+from bm.accounts.affinity import Affinities
+from bm.accounts.booking import Booking
+from bm.accounts.holder import Holder, Tally, digest
+from bm.accounts.pool import Pool
+from bm.config.atomic import write_private
+from bm.config.paths import Paths, make_private_folder
+
+VERSION = 1
+
+
+class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One account. `entries` has the times of its bookings as Unix times."""
+
+    provider: str
+    name: str
+    digest: str
+    last_used: float | None = None
+    today: Tally = Tally()
+    entries: tuple[Booking, ...] = ()
+
+
+class SavedTurn(msgspec.Struct, frozen=True, array_like=True):
+    """Who served a conversation last, and when."""
+
+    key: str
+    provider: str
+    account: str
+    at: float
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of state.json."""
+
+    version: int = VERSION
+    accounts: tuple[SavedAccount, ...] = ()
+    affinity: tuple[SavedTurn, ...] = ()
+
+
+def state_path(paths: Paths) -> Path:
+    """Where the file is: beside the ledger."""
+    return paths.ledger.with_name("state.json")
+
+
+def save(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall: float) -> None:
+    """Write what is worth keeping. `affinities` must keep to the clock of `now`.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was.
+    """
+    ahead = wall - now
+    accounts = tuple(_saved(seat, holder, ahead) for seat, holder in pool.holders.items())
+    turns = tuple(SavedTurn(key, *seat, at + ahead) for key, seat, at in affinities.items(now))
+    make_private_folder(path.parent)
+    write_private(path, msgspec.json.encode(Saved(accounts=accounts, affinity=turns)))
+
+
+def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall: float) -> str:
+    """Take over what an earlier run has saved. Gives a warning for the log; empty when all is well or nothing there.
+
+    What is about an account that went away, or has another key now, is passed over.
+    """
+    try:
+        saved = msgspec.json.decode(path.read_bytes(), type=Saved)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror}); cooldowns of the last run are forgotten"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return f"{path}: cannot be understood; cooldowns of the last run are forgotten"
+    if saved.version != VERSION:
+        return f"{path}: written by another version of bm; cooldowns of the last run are forgotten"
+    for each in saved.accounts:
+        _take_over(pool, each, now, wall)
+    for turn in saved.affinity:
+        if (turn.provider, turn.account) in pool.holders:
+            affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
+    return ""
+
+
+def _saved(seat: AccountId, holder: Holder, ahead: float) -> SavedAccount:
+    provider, name = seat
+    entries = [*holder.own.entries(), *holder.shared.entries()]
+    return SavedAccount(
+        provider=provider,
+        name=name,
+        digest=digest(holder.credential),
+        last_used=None if holder.last_used is None else holder.last_used + ahead,
+        today=holder.today,
+        entries=tuple(_moved(entry, ahead) for entry in entries),
+    )
+
+
+def _take_over(pool: Pool, saved: SavedAccount, now: float, wall: float) -> None:
+    seat = saved.provider, saved.name
+    holder = pool.holders.get(seat)
+    if holder is None or digest(holder.credential) != saved.digest:
+        return
+    holder.today = saved.today
+    if saved.last_used is not None:
+        holder.last_used = min(now, saved.last_used - wall + now)
+    renewed = holder.credential.account.renewed_at
+    void = renewed.timestamp() if renewed else float("-inf")
+    kept = (entry for entry in saved.entries if entry.kind not in ("out", "excluded") or entry.at >= void)
+    # The clock may have been set back meanwhile: nothing was booked in the future.
+    pool.adopt(seat, (_moved(entry, now - wall, latest=now) for entry in kept))
+
+
+def _moved(entry: Booking, seconds: float, latest: float = float("inf")) -> Booking:
+    """The entry by another clock, which is `seconds` ahead."""
+    at, sent = min(entry.at + seconds, latest), min(entry.sent + seconds, latest)
+    return msgspec.structs.replace(entry, at=at, sent=sent)

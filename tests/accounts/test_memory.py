@@ -1,0 +1,163 @@
+"""A restart costs nothing: what was learnt is there again, by the wall clock."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bm.accounts.affinity import Affinities
+from bm.accounts.credential import Credential
+from bm.accounts.memory import restore, save, state_path
+from bm.accounts.pool import Pool
+from bm.accounts.report import rows
+from bm.config.paths import Paths
+from tests.accounts.build import NOON, book, credential, effect, target, usable
+
+SECRET = "planted-secret-value-0123456789"
+
+BOOT = 1_000_000.0
+"""The first run's monotonic clock shows this at NOON; the second run's shows 50 then."""
+
+
+@pytest.fixture
+def path(bm_home: Path) -> Path:
+    return state_path(Paths.under(bm_home / "deep"))
+
+
+def conversations() -> Affinities:
+    return Affinities(size=9, ttl=100)
+
+
+def saved(path: Path) -> None:
+    """A run that ends 10 s after NOON."""
+    pool = Pool(again("a", "b"))
+    seats = conversations()
+    for at, said in (
+        (target("a", "m"), effect("cooldown", 60)),
+        (target("a", "n"), effect("excluded")),
+        (target("b"), effect("out_of_use")),
+    ):
+        pool.book(at, said, now=BOOT, wall=NOON, roll=0)
+    pool.begin(target("a"), now=BOOT + 5, wall=NOON + 5)
+    seats.set("talk", ("gemini", "a"), BOOT + 5)
+    seats.set("old", ("gemini", "a"), BOOT - 95)
+    save(pool, seats, path, now=BOOT + 10, wall=NOON + 10)
+
+
+def run(path: Path, *credentials: Credential, wall: float = NOON + 20, now: float = 70.0) -> tuple[Pool, Affinities]:
+    pool, seats = Pool(credentials), conversations()
+    assert restore(pool, seats, path, now=now, wall=wall) == ""
+    return pool, seats
+
+
+def again(*names: str) -> list[Credential]:
+    return [credential(name, key=SECRET + name) for name in names]
+
+
+def test_rests_refusals_exclusions_and_counts_survive(path: Path) -> None:
+    saved(path)
+    pool, _ = run(path, *again("a", "b"))
+    assert [usable(pool, now) for now in (70, 109.9, 110.1)] == [False, False, True]
+    assert not usable(pool, 5000, target(model="n"))
+    assert not usable(pool, 5000, target("b"))
+    row = rows(pool, now=70, wall=NOON + 20)[0]
+    assert (row.requests_today, row.failures_today, row.last_used, row.inflight) == (1, 2, NOON + 5, 0)
+
+
+def test_conversations_survive_as_long_as_they_live(path: Path) -> None:
+    saved(path)
+    _, seats = run(path, *again("a", "b"))
+    assert (seats.get("talk", 154), seats.get("old", 70)) == (("gemini", "a"), None)
+    assert seats.get("talk", 156) is None
+
+
+def test_a_cooldown_goes_on_while_bm_is_down(path: Path) -> None:
+    saved(path)
+    pool, _ = run(path, *again("a", "b"), wall=NOON + 61)
+    assert usable(pool, 70)
+
+
+def test_another_key_begins_anew_and_a_lost_account_is_passed_over(path: Path) -> None:
+    saved(path)
+    pool, seats = run(path, credential("b", key="another"))
+    assert usable(pool, 70, target("b"))
+    assert len(seats) == 0
+
+
+def test_an_account_that_a_person_has_vouched_for_meanwhile_is_in_use(path: Path) -> None:
+    saved(path)
+    for at, in_use in ((NOON - 1, False), (NOON + 1, True)):
+        old = again("b")[0]
+        account = msgspec.structs.replace(old.account, renewed_at=datetime.fromtimestamp(at, UTC))
+        pool, _ = run(path, Credential(account=account, secret=old.secret))
+        assert usable(pool, 70, target("b")) is in_use
+
+
+def test_accounts_of_one_project_bring_their_shared_rests_once(path: Path) -> None:
+    names = [credential(name, project="p") for name in "ab"]
+    pool = Pool(names)
+    book(pool, "backoff", 0)
+    save(pool, conversations(), path, now=1, wall=NOON + 1)
+    pool, _ = run(path, *names, now=1, wall=NOON + 1)
+    assert [usable(pool, 1, target(name)) for name in "ab"] == [False, False]
+    assert len(list(pool.holders["gemini", "a"].shared.entries())) == 1
+    assert book(pool, "backoff", 2.5).seconds == 4
+
+
+def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
+    saved(path)
+    pool, seats = run(path, *again("a", "b"), wall=NOON - 500)
+    assert [usable(pool, now) for now in (129, 131)] == [False, True]
+    assert seats.get("talk", 169) == ("gemini", "a")
+
+
+def test_a_restored_booking_and_a_new_one_are_told_apart_by_a_rollback(path: Path) -> None:
+    saved(path)
+    pool, _ = run(path, *again("a", "b"))
+    pool.roll_back([book(pool, "cooldown", 70, seconds=500)])
+    assert [usable(pool, now) for now in (109, 111)] == [False, True]
+
+
+def test_nothing_saved_is_nothing_to_restore(path: Path) -> None:
+    pool, seats = run(path, *again("a"))
+    assert usable(pool, 70)
+    assert len(seats) == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"version":"x"}',
+        b'{"version":9}',
+        b'{"accounts":[{"name":5}]}',
+        b'{"accounts":[{"provider":"gemini","name":"a","digest":"d","entries":[{"kind":"?"}]}]}',
+        b'{"affinity":[["x"]]}',
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_a_warning(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    pool, seats = Pool(again("a")), conversations()
+    assert restore(pool, seats, path, now=0, wall=NOON).startswith(f"{path}: ")
+    assert usable(pool, 0)
+
+
+def test_a_folder_in_its_place_is_a_warning(path: Path) -> None:
+    path.mkdir(parents=True)
+    assert "cannot be read" in restore(Pool(), conversations(), path, now=0, wall=NOON)
+
+
+def test_the_file_holds_no_key_and_is_its_owners_alone(path: Path) -> None:
+    saved(path)
+    assert SECRET.encode() not in path.read_bytes()
+    if sys.platform != "win32":
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent == Paths.under(path.parent).ledger.parent
