@@ -20,7 +20,7 @@ from bm.dispatch.plan import Choice, Plan
 from bm.dispatch.refusal import KEY_TROUBLE, LIMITS, presentable, resting
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
-from bm.errors import Failure
+from bm.errors import Failure, FailureKind
 
 VISITS = 4
 """Calls one request may make to one target; a `retry` or a `simplify` counts too."""
@@ -33,6 +33,9 @@ SPREAD = 0.5
 
 ALIKE = 2
 """So many accounts that serve others refuse a request alike: then the request is the cause."""
+
+ABSENT: frozenset[FailureKind] = frozenset({"timeout", "connection"})
+"""Kinds by which nobody answers."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +151,8 @@ class _Course:
         target, failure = attempt.target, outcome.failure
         if failure is None:
             return
+        if failure.kind in ABSENT:
+            self._put_off(target.provider)
         match outcome.request:
             case "return":
                 self.final = presentable(failure, target.provider, target.account)
@@ -163,6 +168,12 @@ class _Course:
                 self._repeat(target, 0.2 + 0.3 * self.roll, f"once more after {failure.kind}")
             case "next":
                 self._rest(target, failure, outcome)
+
+    def _put_off(self, provider: str) -> None:
+        """Try other providers first once two accounts of one have got no answer: it is hardly the accounts."""
+        unanswered = {attempt.target.seat for attempt, outcome in self.transcript if _kind(outcome) in ABSENT}
+        if len({seat for seat in unanswered if seat[0] == provider}) >= ALIKE:
+            self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == provider))
 
     def _repeat(self, target: Target, wait: float, reason: str) -> None:
         self.again = Attempt(target=target, wait=wait, reason=reason)
@@ -193,6 +204,10 @@ class _Course:
         if last.kind not in LIMITS and last.kind != "overloaded":
             return told
         return msgspec.structs.replace(last, retry_after=told.retry_after, should_retry=told.should_retry)
+
+
+def _kind(outcome: Outcome) -> str:
+    return outcome.failure.kind if outcome.failure else ""
 
 
 def _telling(failures: Iterable[tuple[Target, Failure]]) -> tuple[Target, Failure]:

@@ -198,6 +198,6 @@ _PAID: Final[tuple[Row, ...]] = (
     ),
 )
 
-ROWS: Final[dict[str, Row]] = {row.name: row for row in (GEMINI, *_PAID)}
+CATALOG: Final[dict[str, Row]] = {row.name: row for row in (GEMINI, *_PAID)}
 KNOWN: Final[tuple[str, ...]] = tuple(row.name for row in _PAID)
 """The names a `[providers.NAME]` table may have without saying its protocol and base URL."""

@@ -11,7 +11,7 @@ from bm.chat.capabilities import Dialect
 from bm.config.schema import GEMINI_MODELS, Config, ProviderConfig
 from bm.config.schema import Gemini as GeminiConfig
 from bm.names import PROTOCOLS, Mode, ProtocolName
-from bm.providers.catalog import GEMINI, KNOWN, OPENAI_CLIENTS, ROWS, Auth, Row
+from bm.providers.catalog import CATALOG, GEMINI, KNOWN, OPENAI_CLIENTS, Auth, Row
 from bm.providers.dialects import DIALECTS
 
 _AUTH: dict[ProtocolName, Auth] = {
@@ -95,7 +95,7 @@ def _gemini(section: GeminiConfig) -> Provider:
 
 
 def _provider(name: str, section: ProviderConfig, *, configured: bool = True) -> Provider:
-    row = ROWS.get(name) or _unknown_row(name, section)
+    row = CATALOG.get(name) or _unknown_row(name, section)
     speaks = (section.protocol,) if section.protocol else row.speaks
     known_wire = speaks[0] in row.speaks
     cache = row.cache_control if known_wire else _cache_control(speaks[0])

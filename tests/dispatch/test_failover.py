@@ -234,6 +234,22 @@ def test_a_silent_target_is_not_asked_again() -> None:
     )
 
 
+def test_when_two_accounts_get_no_answer_other_providers_are_tried_before_the_rest() -> None:
+    check(
+        planned(gemini("a", "b", "c"), paid("groq", "fallback")),
+        """
+        << gemini/a
+        >> silent
+        << gemini/b
+        >> silent
+        << groq/key
+        >> 404 as-is
+        << 404 not_found
+        """,
+    )
+    assert way(planned(gemini("a", "b", "c"), paid("groq", "fallback")), ">> silent\n" * 3)[-1] == "<< gemini/c"
+
+
 @pytest.mark.parametrize("fault", ["401", "402", "403"])
 def test_a_refused_key_goes_to_the_next_target(fault: str) -> None:
     check(

@@ -5,7 +5,7 @@ import pytest
 from bm.chat.capabilities import Capabilities, Dialect
 from bm.names import PROTOCOLS, ProtocolName
 from bm.providers.capabilities import capabilities_of, normalised
-from bm.providers.catalog import ROWS
+from bm.providers.catalog import CATALOG
 from bm.providers.dialects import DIALECTS
 
 
@@ -215,8 +215,8 @@ def test_a_model_that_nobody_knows_is_a_capable_one(protocol: ProtocolName) -> N
     assert found.tools and found.images
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", CATALOG)
 def test_what_the_catalog_maps_to_calls_tools(name: str) -> None:
-    row = ROWS[name]
+    row = CATALOG[name]
     found = [capabilities_of(row.speaks[0], DIALECTS[row.dialect], model) for model in row.models.values()]
     assert all(each.tools for each in found)

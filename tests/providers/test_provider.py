@@ -4,7 +4,7 @@ import pytest
 
 from bm.config.schema import GEMINI_MODELS, Config, Gemini, ProviderConfig
 from bm.names import PROTOCOLS, ProtocolName
-from bm.providers.catalog import KNOWN, ROWS
+from bm.providers.catalog import CATALOG, KNOWN
 from bm.providers.dialects import DIALECTS
 from bm.providers.provider import Provider, effective
 
@@ -36,7 +36,7 @@ def test_the_entries_of_the_file_are_laid_over_the_defaults() -> None:
     assert gemini.models == GEMINI_MODELS | {"opus": "mine"}
     assert gemini.models_path == "/v1/models"
     groq = of("groq", models={"haiku": "mine", "exact": "too"})
-    assert groq.models == ROWS["groq"].models | {"haiku": "mine", "exact": "too"}
+    assert groq.models == CATALOG["groq"].models | {"haiku": "mine", "exact": "too"}
 
 
 def test_the_configuration_wins_over_the_row() -> None:
@@ -106,13 +106,13 @@ def test_headers_do_not_leak_into_logs() -> None:
 
 
 def test_the_dialect_of_every_row_exists_and_bears_its_name() -> None:
-    assert all(row.dialect in DIALECTS for row in ROWS.values())
+    assert all(row.dialect in DIALECTS for row in CATALOG.values())
     assert [dialect.name for dialect in DIALECTS.values()] == list(DIALECTS)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", CATALOG)
 def test_base_urls_are_as_the_vendor_writes_them(name: str) -> None:
-    row = ROWS[name]
+    row = CATALOG[name]
     versioned = row.base_url.endswith("/v1")
     assert versioned is all(wire.startswith("openai") for wire in row.speaks)
     assert not row.base_url.endswith("/")
