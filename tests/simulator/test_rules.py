@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from bm.simulator import Rule, Simulator, ToolCall
+from bm.simulator.faults import NAMED
 from bm.simulator.rules import decode
 
 
@@ -103,3 +106,9 @@ def test_a_fault_comes_before_the_rest_of_a_conversation(sim: Simulator, http: h
     with pytest.raises(KeyError, match="choices"):
         converse(http, "a result")
     assert [record.status for record in sim.log()] == [200, 429]
+
+
+def test_every_word_of_the_language_and_every_named_fault_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    assert [field for field in Rule.__struct_fields__ if f"`{field}`" not in page] == []
+    assert [name for name in NAMED if f"-{name}`" not in page] == []
