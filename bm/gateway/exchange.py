@@ -156,7 +156,7 @@ class Exchange:
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES))
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=lane.translated is not None)
-        headers = self._headers(lane, response, "application/json" if lane.translated else "")
+        headers = self._headers(lane, response, whole.content_type)
         headers.append(("content-length", str(len(whole.body))))
         await self._client.start(response.status, headers)
         await self._client.send(whole.body)
@@ -166,8 +166,7 @@ class Exchange:
 
     async def _streamed(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         pipe = self._lanes.pipe(lane)
-        content_type = ("application/json" if self._call.array else "text/event-stream") if lane.translated else ""
-        headers = self._headers(lane, response, content_type)
+        headers = self._headers(lane, response, self._lanes.stream_type if lane.translated else "")
         headers.append(("cache-control", "no-cache"))
         config = self._settings.config
         timeouts = config.timeouts_for(lane.target.provider)

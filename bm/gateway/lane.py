@@ -12,7 +12,7 @@ import msgspec
 
 from bm import sse
 from bm.chat.capabilities import Capabilities
-from bm.chat.events import Failed
+from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.target import Target
@@ -21,7 +21,7 @@ from bm.gateway.call import Call
 from bm.gateway.counting import answer as count_answer
 from bm.gateway.counting import counted, question
 from bm.gateway.signatures import SignatureStore
-from bm.protocols.codec import Mint
+from bm.protocols.codec import Mint, StreamEncoder
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
 from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
@@ -33,6 +33,7 @@ from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
 
+JSON_TYPE = "application/json"
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
 
@@ -68,10 +69,14 @@ class Translation(msgspec.Struct, frozen=True):
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """A complete answer: the body for the client, or why it is none."""
+    """A complete answer: the body for the client, or (in `watch.failure`) why there is none.
+
+    `content_type` is empty where the upstream's own holds.
+    """
 
     watch: Watch
     body: bytes = b""
+    content_type: str = ""
 
 
 class Unable(Exception):
@@ -173,11 +178,17 @@ class Lanes:
             encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
             asked = self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
             return PassThrough(parser, decoder, encoder, model=asked, framed=not self.call.array)
-        chat = lane.translated.request
-        encoder = self._codec.stream_encoder(chat, mint, model=self._shown_model(lane))
-        if self.call.array:
-            encoder = ArrayFramer(encoder)
+        encoder = self._stream_encoder(lane.translated.request, mint, self._shown_model(lane))
         return Translated(sse.Parser(), decoder, encoder, self._filter(lane.translated))
+
+    def _stream_encoder(self, request: ChatRequest, mint: Mint, model: str) -> StreamEncoder:
+        encoder = self._codec.stream_encoder(request, mint, model=model)
+        return ArrayFramer(encoder) if self.call.array else encoder
+
+    @property
+    def stream_type(self) -> str:
+        """The content type of a translated stream."""
+        return JSON_TYPE if self.call.array else "text/event-stream"
 
     def _filter(self, translation: Translation) -> Filter:
         return Filter(translation.names, single_call=translation.request.tool_choice.parallel is False)
@@ -188,11 +199,9 @@ class Lanes:
         try:
             answer = json_object(body)
         except RequestError:
-            watch = Watch()
-            watch.failure = Failure(
-                kind="malformed", message=f"{lane.target.provider} sent no JSON object: {_start(body)}"
-            )
-            return Whole(watch)
+            return _failed(f"{lane.target.provider} sent no JSON object: {_start(body)}")
+        if self.call.operation != "generate":
+            return self._told(lane, answer, body)
         events = CODECS[lane.target.protocol].decode_response(answer, mint)
         if lane.translated is None:
             passing = Filter({})
@@ -201,11 +210,17 @@ class Lanes:
             return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
         filtering = self._filter(lane.translated)
         kept = filtering.through(events)
-        if any(isinstance(event, Failed) for event in kept):
+        if filtering.watch.failure is not None:
             return Whole(filtering.watch)
+        return Whole(filtering.watch, *self._encoded(lane, lane.translated.request, kept, mint))
+
+    def _encoded(self, lane: Lane, request: ChatRequest, events: list[Event], mint: Mint) -> tuple[bytes, str]:
+        """The client's body and its content type: a stream if it asked for one, although the upstream sent none."""
         shown = self._shown_model(lane)
-        encoded = self._codec.encode_response(kept, lane.translated.request, mint, model=shown)
-        return Whole(filtering.watch, msgspec.json.encode(encoded))
+        if self.call.stream:
+            encoder = self._stream_encoder(request, mint, shown)
+            return b"".join(encoder.feed(event) for event in events), self.stream_type
+        return msgspec.json.encode(self._codec.encode_response(events, request, mint, model=shown)), JSON_TYPE
 
     def _told(self, lane: Lane, answer: Json, body: bytes) -> Whole:
         """The answer to a question that is no generation: a count, or embeddings, which only pass through."""
@@ -214,7 +229,7 @@ class Lanes:
         tokens = counted(answer)
         if tokens is None:
             return _failed(f"{lane.target.provider} sent no count: {_start(body)}")
-        return Whole(Watch(), count_answer(self.call.protocol, tokens))
+        return Whole(Watch(), count_answer(self.call.protocol, tokens), JSON_TYPE)
 
 
 def _failed(message: str) -> Whole:
