@@ -133,7 +133,8 @@ def ensure_local_key(path: Path) -> str:
         AccountError: the file cannot be read, understood or written.
         LockTimeout: another process keeps the file locked.
     """
-    return load(path).local_key or update(path, _with_local_key).local_key
+    table, text = _read(path)
+    return _content(table, path, text).local_key or update(path, _with_local_key).local_key
 
 
 def _with_local_key(credentials: Credentials) -> Credentials:

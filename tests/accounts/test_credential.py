@@ -64,6 +64,14 @@ def test_a_disabled_account_is_not_brought_back_by_the_configuration() -> None:
         assert [(each.id, each.account.enabled) for each in merged] == [(("groq", "a"), False)]
 
 
+def test_a_provider_without_keys_has_one_account_once_it_is_configured() -> None:
+    assert found() == ()
+    (local,) = found(ollama=ProviderConfig(enabled=True))
+    assert (local.id, local.secret, local.problem, local.account.enabled) == (("ollama", "local"), "", "", True)
+    (keyed,) = found(ollama=ProviderConfig(enabled=True, api_key="k"))
+    assert keyed.id == ("ollama", "config")
+
+
 def test_the_second_account_with_a_key_says_so() -> None:
     first, second, other = found(
         account("a", SECRET), account("b", "env:B"), account("c", SECRET, "groq"), environ={"B": SECRET}

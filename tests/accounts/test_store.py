@@ -78,6 +78,9 @@ def test_the_file_is_its_owners_alone(path: Path) -> None:
 def test_loose_permissions_are_tightened_and_reported(path: Path) -> None:
     update(path, adding(account("a")))
     path.chmod(0o644)
+    ensure_local_key(path)
+    path.chmod(0o644)
+    assert ensure_local_key(path) == ensure_local_key(path)
     (warning,) = load(path).warnings
     assert str(path) in warning and "644" in warning
     assert path.stat().st_mode & 0o777 == 0o600
