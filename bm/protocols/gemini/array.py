@@ -10,7 +10,9 @@ from bm.protocols.codec import StreamEncoder
 
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
-_BEFORE = b" \t\r\n,"
+_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?[\s\[]*")
+_BETWEEN = re.compile(rb"[\s,]*")
+_AROUND = b" \t\r\n,[]"
 
 
 class ArraySplitter:
@@ -63,11 +65,11 @@ class ArraySplitter:
 
     def _open(self) -> bool:
         """Move to the start of the next element; False when it has not come yet."""
-        head = bytes(self._buffer).lstrip(_BEFORE if self._begun else _BEFORE + b"\xef\xbb\xbf[")
-        if not head.startswith(b"{"):
-            del self._buffer[: len(self._buffer) - len(head)]
+        filler = (_BETWEEN if self._begun else _BEFORE).match(self._buffer)
+        if filler is not None:
+            del self._buffer[: filler.end()]
+        if not self._buffer.startswith(b"{"):
             return False
-        del self._buffer[: len(self._buffer) - len(head)]
         self._begun = True
         self._depth, self._at = 1, 1
         return True
@@ -80,7 +82,7 @@ class ArraySplitter:
 
     def close(self) -> list[sse.Event]:
         """Return what is left: an element that was cut, which its reader will find malformed, or what is no array."""
-        left = bytes(self._buffer).strip(_BEFORE + b"[]")
+        left = bytes(self._buffer).strip(_AROUND)
         self._buffer.clear()
         self._depth, self._at, self._in_string = 0, 0, False
         return [sse.Event(left)] if left else []

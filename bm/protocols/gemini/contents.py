@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from bm.chat.parts import Json, Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import Extra, Role, Turn
+from bm.chat.signature import Signature
 from bm.protocols.gemini.casing import member
 from bm.protocols.gemini.media import decode_file, decode_inline
 from bm.protocols.gemini.opaque import opaque_part
 from bm.protocols.gemini.refusing import expected, refused
-from bm.protocols.gemini.signatures import decode_signature
+from bm.protocols.gemini.signatures import decode_signature, decode_thought
 
 _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "tool": "user"}
 _PART_EXTRAS = ("videoMetadata", "mediaResolution", "partMetadata")
@@ -48,7 +49,7 @@ class ContentReader:
             raise expected(at, "a content object or a string", row)
         parts = _rows_of(row, at)
         role = self._role(row.get("role"), at, parts, before)
-        return Turn(role, tuple(part for i, raw in enumerate(parts) for part in self._part(raw, f"{at}.parts[{i}]")))
+        return Turn(role, _joined(part for i, raw in enumerate(parts) for part in self._part(raw, f"{at}.parts[{i}]")))
 
     def _role(self, role: Any, at: str, parts: list[Any], before: Role) -> Role:
         if role is None or role == "":
@@ -76,7 +77,8 @@ class ContentReader:
             yield self._result(result, f"{at}.functionResponse")
         elif isinstance(raw.get("text"), str):
             text = raw["text"]
-            yield Thinking(text, signature) if raw.get("thought") is True else Text(text, signature)
+            thought = raw.get("thought") is True
+            yield decode_thought(text, member(raw, "thoughtSignature")) if thought else Text(text, signature)
         elif raw.get("text") is not None:
             raise expected(f"{at}.text", "a string", raw["text"])
         elif "thoughtSignature" in raw or "thought_signature" in raw:
@@ -150,6 +152,21 @@ class ContentReader:
             return None
         self._waiting.remove(rows[0])
         return rows[0]
+
+
+def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts with streamed pieces put together: thinking in one, and a signature on what it came behind."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        match last, part:
+            case Thinking(signature=None, redacted=False), Thinking(redacted=False):
+                joined[-1] = Thinking(last.text + part.text, part.signature)
+            case Text(signature=None), Text(text="", signature=Signature()):
+                joined[-1] = Text(last.text, part.signature)
+            case _:
+                joined.append(part)
+    return tuple(joined)
 
 
 def _given_ids(rows: list[Any]) -> Iterator[str]:

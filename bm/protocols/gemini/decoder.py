@@ -94,7 +94,7 @@ class GeminiStreamDecoder:
             identity, model = member(chunk, "responseId"), member(chunk, "modelVersion")
             events.append(Start(identity if isinstance(identity, str) else "", model if isinstance(model, str) else ""))
         candidates = chunk.get("candidates")
-        if isinstance(candidates, list):
+        if isinstance(candidates, list) and candidates:
             for position, candidate in enumerate(candidates):
                 if isinstance(candidate, dict):
                     events += self._candidate(candidate, position)

@@ -33,6 +33,7 @@ SILENT: dict[str, str] = {
     "prompt_cache_retention": "Gemini caches by itself",
     "client_metadata": "tells its own vendor about the client",
     "context_management": "Gemini forgets earlier thinking by itself",
+    "service_tier": "names a price class of its own vendor, which must never become one of Google's",
     "diagnostics": "asks its own vendor for diagnostics",
     "cache_control": "Gemini caches by itself",
 }

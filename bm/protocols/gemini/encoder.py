@@ -133,6 +133,9 @@ class Parts:
             case Thinking(text=text, signature=signature, redacted=False):
                 shown = self._visible and bool(text)
                 return [self._signed({"text": text, "thought": True}, signature)] if shown else []
+            case Thinking(signature=signature) if self._visible and signature is not None:
+                marks = {"thought": True, "thoughtSignature": encode_signature(signature, redacted=True)}
+                return [{"text": "", **marks}]
             case ToolCall():
                 start = PartStart(0, "tool_call", part.id, part.name, part.kind, choice=choice)
                 return [self._call(start, part.raw or msgspec.json.encode(part.arguments).decode(), part.signature)]

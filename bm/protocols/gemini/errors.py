@@ -167,7 +167,7 @@ def _limited(message: str, details: list[Json], word: str) -> Failure:
         kind, wait = "quota_exhausted", None
     else:
         wait = delay_in_text(message) if wait is None else wait
-        if not details and wait is None and "quota" not in message.lower():
+        if wait is None and not quotas and "exceeded" not in message.lower():
             code = SHARED_CAPACITY
     return Failure(kind=kind, message=message, retry_after=wait, code=code, upstream_status=429)
 

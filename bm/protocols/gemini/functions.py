@@ -43,7 +43,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
         ]
         hosted = []
     tools = [{"functionDeclarations": [_declaration(f, capabilities) for f in functions]}] if functions else []
-    config = _calling(request, functions, losses)
+    config = _calling(request, functions, capabilities)
     if functions and hosted:
         config["includeServerSideToolInvocations"] = True
     members: Json = {}
@@ -109,11 +109,11 @@ def _says_nothing(schema: Json) -> bool:
     return not any(schema.get(key) for key in ("properties", "anyOf", "oneOf", "$ref", "patternProperties", "enum"))
 
 
-def _calling(request: ChatRequest, functions: list[Tool], losses: list[Loss]) -> Json:
+def _calling(request: ChatRequest, functions: list[Tool], capabilities: Capabilities) -> Json:
+    """The `toolConfig`. Gemini cannot be held to one call: where the client asked for that, surplus calls are dropped
+    from the answer.
+    """
     choice = request.tool_choice
-    if choice.parallel is False and functions:
-        field = "tool_choice.disable_parallel_tool_use" if request.protocol == "anthropic" else "parallel_tool_calls"
-        losses.append(Loss(field, "Gemini may call several tools at once"))
     names = _declared(choice.names, functions)
     config: Json = {}
     match choice.mode:
@@ -121,7 +121,7 @@ def _calling(request: ChatRequest, functions: list[Tool], losses: list[Loss]) ->
             config["mode"] = "NONE"
         case "required" if functions:
             config["mode"] = "ANY"
-        case "auto" if names or (functions and any(tool.strict for tool in functions)):
+        case "auto" if names or (capabilities.json_schema and any(tool.strict for tool in functions)):
             config["mode"] = "VALIDATED"
         case _:
             return {}

@@ -6,9 +6,11 @@ import base64
 from typing import Any
 
 from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Thinking
 from bm.chat.signature import Signature, unwrap, wrap
 
 VENDOR = "gemini"
+_REDACTED = "redacted"
 
 DUMMY_WORD = "skip_thought_signature_validator"
 DUMMY = base64.b64encode(DUMMY_WORD.encode()).decode()
@@ -20,15 +22,26 @@ The field is base64 of bytes; in this spelling every decoder takes it.
 
 def decode_signature(value: Any) -> Signature | None:
     """The signature in a `thoughtSignature`; another vendor's is taken out of its wrapping, the dummy is none."""
+    return _decoded(value)[0]
+
+
+def decode_thought(text: str, value: Any) -> Thinking:
+    """A thought part of a client's history; another vendor's encrypted thinking is known by its wrapping."""
+    signature, about = _decoded(value)
+    return Thinking(text, signature, redacted=about == _REDACTED)
+
+
+def _decoded(value: Any) -> tuple[Signature | None, str]:
     if not isinstance(value, str) or not value or value.rstrip("=") in (DUMMY_WORD, DUMMY.rstrip("=")):
-        return None
-    wrapped = unwrap(value)
-    return wrapped[0] if wrapped is not None else Signature(VENDOR, value)
+        return None, ""
+    return unwrap(value) or (Signature(VENDOR, value), "")
 
 
-def encode_signature(signature: Signature) -> str:
+def encode_signature(signature: Signature, *, redacted: bool = False) -> str:
     """The `thoughtSignature` for a client. Always base64, since google-genai fails on anything else."""
-    return signature.value if signature.vendor == VENDOR else wrap(signature, "self")
+    if signature.vendor == VENDOR:
+        return signature.value
+    return wrap(signature, _REDACTED if redacted else "self")
 
 
 def is_ours(signature: Signature | None, capabilities: Capabilities) -> bool:

@@ -42,7 +42,7 @@ def encode_thinking(request: ChatRequest, capabilities: Capabilities, limit: int
         _write_budget(asked, capabilities, limit, config)
     if asked.level == "off":
         config["includeThoughts"] = False
-    elif asked.visible is not None:
+    elif asked.visible or (asked.visible is not None and config):
         config["includeThoughts"] = asked.visible
     return config or None
 

@@ -53,8 +53,9 @@ def _unusable(media: Media, at: str, capabilities: Capabilities) -> RequestError
     if media.file_id:
         return refused(at, "the file was uploaded to another vendor; Gemini cannot read it")
     if media.url and not fetchable(media.url):
-        host = urlsplit(media.url).netloc or media.url
-        return refused(at, f"Gemini does not fetch URLs, and bm could not fetch this one from {host[:200]}")
+        host = urlsplit(media.url).netloc
+        origin = f" from {host[:200]}" if host else ""
+        return refused(at, f"Gemini does not fetch URLs, and bm could not fetch this one{origin}")
     refuses = {"image": not capabilities.images, "document": not (capabilities.documents or media.text)}
     if refuses.get(media.kind):
         return refused(at, f"this model does not take {media.kind}s")
