@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Sequence
 
 import msgspec
 
-from bm.dispatch.outcome import Outcome
+from bm.dispatch.outcome import EffectKind, Outcome
 from bm.dispatch.plan import Choice, Plan
 from bm.dispatch.refusal import KEY_TROUBLE, LIMITS, presentable, resting
 from bm.dispatch.snapshot import Limits
@@ -33,6 +33,9 @@ SPREAD = 0.5
 
 ALIKE = 2
 """So many accounts that serve others refuse a request alike: then the request is the cause."""
+
+RESTS: frozenset[EffectKind] = frozenset({"cooldown", "backoff", "overload", "daily"})
+"""What ends by itself. When a day ends only the pool can tell."""
 
 ABSENT: frozenset[FailureKind] = frozenset({"timeout", "connection"})
 """Kinds by which nobody answers."""
@@ -180,7 +183,8 @@ class _Course:
 
     def _rest(self, target: Target, failure: Failure, outcome: Outcome) -> None:
         """Note when a target that is only limited or overloaded may be asked again."""
-        if outcome.account.kind not in ("cooldown", "backoff", "overload") and outcome.cooldown is None:
+        kind = outcome.account.kind
+        if kind not in RESTS or (kind == "daily" and outcome.cooldown is None):
             return
         pause = FIRST_PAUSE * 2 ** (self.visits[target] - 1)
         told = failure.retry_after if outcome.cooldown is None else outcome.cooldown

@@ -10,6 +10,7 @@ import msgspec
 from bm.dispatch.seats import Seat
 from bm.dispatch.snapshot import Limits
 from bm.errors import Failure, FailureKind
+from bm.providers.catalog import GEMINI
 
 LONGEST_CLIENT_WAIT = 45.0
 """Claude Code waits when told up to 45 s and gives up at once when told more than 60 s (measured, version 2.1)."""
@@ -40,11 +41,15 @@ def presentable(failure: Failure, provider: str, account: str) -> Failure:
     """An upstream's failure as the client may see it: trouble with bm's key becomes 503 and names the cure."""
     if failure.kind not in KEY_TROUBLE:
         return failure
-    cure = f"bm accounts verify {account}" if account else f"bm providers key {provider}"
-    message = f"{provider} refused the key of account {account}: {failure.message} ({cure})"
+    message = f"{provider} refused the key of account {account}: {failure.message} ({_cure(provider, account)})"
     return msgspec.structs.replace(
         failure, message=message, status=0, upstream_status=0, upstream_body=b"", should_retry=False
     )
+
+
+def _cure(provider: str, account: str) -> str:
+    """The command that gives an account a key that works."""
+    return f"bm accounts verify {account}" if provider == GEMINI.name else f"bm providers key {provider}"
 
 
 def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Limits) -> Failure:
@@ -64,7 +69,8 @@ def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Lim
 
 
 def _trouble(seat: Seat) -> str:
-    cure = f" (bm accounts verify {seat.target.account})" if seat.bar == "disabled" else ""
+    told = seat.bar != "disabled" or "(bm " in seat.reason
+    cure = "" if told else f" ({_cure(*seat.target.seat)})"
     return f"{seat.target.account} of {seat.target.provider}: {seat.reason}{cure}"
 
 

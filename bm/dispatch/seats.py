@@ -12,13 +12,16 @@ from bm.dispatch.snapshot import AccountState, Member, Needs, RouteQuery
 from bm.dispatch.target import Target
 from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
-from bm.providers.resolve import model_for
+from bm.providers.resolve import Mapped, model_for
 
 PROBE_PAUSE = 1.0
 """Seconds after which an account whose half-open circuit is being tried by another request is worth a look."""
 
 _WEAK = 0.5
 """Below this health an account comes after the healthy ones."""
+
+_FEATURES = ("tools", "images", "documents", "audio", "video")
+_NOTHING = Needs()
 
 Verdict = Literal["ready", "cooling", "out"]
 Bar = Literal["", "disabled", "excluded", "needs", "context"]
@@ -69,10 +72,13 @@ def seats_of(member: Member, query: RouteQuery, model: str) -> Iterator[Seat]:
     """Judge every account of a member. `model` is the name after prefix and aliases; each account maps it anew."""
     provider = member.provider
     protocol = provider.speaks_with(query.protocol)
+    found: dict[frozenset[str] | None, tuple[Mapped, Capabilities]] = {}
     for account in member.seats:
-        mapped = model_for(provider, model, account.models)
+        if account.models not in found:
+            mapped = model_for(provider, model, account.models)
+            found[account.models] = mapped, capabilities_of(protocol, provider.dialect, mapped.model)
+        mapped, capabilities = found[account.models]
         target = Target(provider.name, account.name, mapped.model, protocol)
-        capabilities = capabilities_of(protocol, provider.dialect, mapped.model)
         context = member.contexts.get(mapped.model, 0) or capabilities.context
         seat = Seat(target=target, verdict="ready", reason="", mapping=mapped.reason, context=context)
         yield _judged(seat, account, query.needs, capabilities)
@@ -110,7 +116,6 @@ def _cooling(seat: Seat, seconds: float, reason: str) -> Seat:
 
 def _missing(needs: Needs, capabilities: Capabilities) -> str:
     """The first thing the request needs and the model does not take."""
-    for name in ("tools", "images", "documents", "audio", "video"):
-        if getattr(needs, name) and not getattr(capabilities, name):
-            return name
-    return ""
+    if needs == _NOTHING:
+        return ""
+    return next((name for name in _FEATURES if getattr(needs, name) and not getattr(capabilities, name)), "")

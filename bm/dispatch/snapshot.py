@@ -46,6 +46,8 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
 
     def state(self, model: str) -> ModelState:
         """How it stands for `model`: what rests longer of the model's own state and that of the whole account."""
+        if not self.states:
+            return _WELL
         own, whole = self.states.get(model, _WELL), self.states.get(ANY_MODEL, _WELL)
         return max((own, whole), key=lambda state: (bool(state.excluded), state.cooldown, state.circuit != "closed"))
 

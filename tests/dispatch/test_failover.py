@@ -139,6 +139,12 @@ def test_the_cooldown_that_the_pool_has_booked_counts() -> None:
     assert way(ONE, ">> day booked=40000")[-1] == "<< 429 quota_exhausted after 40000 give-up"
 
 
+@pytest.mark.parametrize("fault", ["401", "402", "403", "tier", "garbage"])
+def test_what_does_not_end_by_itself_is_not_waited_for(fault: str) -> None:
+    lines = way(TWO, f">> {fault} booked=0\n>> {fault} booked=0")
+    assert [line for line in lines if line.startswith("<< gemini")] == ["<< gemini/a", "<< gemini/b"]
+
+
 def test_a_daily_quota_is_not_waited_for_by_the_delay_beside_it() -> None:
     check(
         TWO,

@@ -45,10 +45,11 @@ def test_other_failures_are_shown_as_they_are() -> None:
 
 
 def test_trouble_with_a_key_names_whose_it_is_and_the_cure() -> None:
-    failure = presentable(Failure(kind="upstream_auth", message="bad key", status=401), "groq", "work")
+    failure = presentable(Failure(kind="upstream_auth", message="bad key", status=401), "gemini", "work")
     assert failure.http_status == 503
-    assert failure.message == "groq refused the key of account work: bad key (bm accounts verify work)"
-    assert presentable(Failure(kind="billing", message="broke"), "groq", "").message.endswith("(bm providers key groq)")
+    assert failure.message == "gemini refused the key of account work: bad key (bm accounts verify work)"
+    paid = presentable(Failure(kind="billing", message="broke"), "groq", "config")
+    assert paid.message.endswith("broke (bm providers key groq)")
 
 
 def test_accounts_out_of_use_are_named_with_the_cure() -> None:
@@ -56,6 +57,11 @@ def test_accounts_out_of_use_are_named_with_the_cure() -> None:
     assert failure.message == (
         "no account can serve m: work of gemini: out of use: 401 (bm accounts verify work); groq is off"
     )
+
+
+def test_a_reason_that_names_its_cure_needs_no_other() -> None:
+    failure = nothing("m", [seat("disabled", "out of use: disabled (bm accounts enable work)")], [], Limits())
+    assert failure.message.endswith("work of gemini: out of use: disabled (bm accounts enable work)")
 
 
 def test_a_prompt_too_long_for_every_model_is_said_in_the_words_clients_look_for() -> None:
