@@ -118,14 +118,12 @@ class _History:
             for j, part in enumerate(turn.parts):
                 self._assistant(part, f"{path}.content[{j}]")
             return
+        shown: list[Media] = []
         for j, part in enumerate(turn.parts):
             if isinstance(part, ToolResult):
-                self._result(part, f"{path}.content[{j}]")
-        self._message(
-            "user" if turn.role == "user" else self._developer,
-            [part for part in turn.parts if not isinstance(part, ToolResult)],
-            path,
-        )
+                shown += self._result(part, f"{path}.content[{j}]")
+        said = [part for part in turn.parts if not isinstance(part, ToolResult)]
+        self._message("user" if turn.role == "user" else self._developer, [*shown, *said], path)
 
     def _message(self, role: str, parts: Any, path: str) -> None:
         content: list[Json] = []
@@ -200,11 +198,15 @@ class _History:
         else:
             self.items.append(part.raw)
 
-    def _result(self, result: ToolResult, path: str) -> None:
+    def _result(self, result: ToolResult, path: str) -> list[Media]:
+        """Write an answer; return the media in it that a user's message must show instead."""
         parts = result_parts(result)
         answered = self._calls.get(result.call_id)
-        media = [part for part in parts if isinstance(part, Media)]
-        for part in media:
+        shown: list[Media] = []
+        if not self._capabilities.media_in_results:
+            shown = [part for part in parts if isinstance(part, Media)]
+            parts = [part for part in parts if isinstance(part, Text)]
+        for part in parts:
             self._allowed(part, path)
         if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
             output: str | list[Json] = parts[0].text if parts and isinstance(parts[0], Text) else ""
@@ -213,6 +215,7 @@ class _History:
         item = encode_result(result, output, answered)
         item["call_id" if "call_id" in item else "id"] = clean(result.call_id)
         self.items.append(item)
+        return shown
 
     def _allowed(self, part: Text | Media, path: str) -> None:
         """Refuse media that the model cannot see: an answer without them would be one to another question."""

@@ -40,7 +40,7 @@ from bm.protocols.openai_responses.tools import qualified
 class _Delta(msgspec.Struct):
     """The events that make up most of a stream."""
 
-    delta: str = ""
+    delta: str | None = None
     output_index: int = 0
     content_index: int = 0
     summary_index: int = 0
@@ -54,6 +54,7 @@ _DELTAS: dict[str, StreamedKind] = {
     "response.function_call_arguments.delta": "tool_call",
     "response.custom_tool_call_input.delta": "tool_call",
 }
+_KINDS: dict[type, StreamedKind] = {Text: "text", Refusal: "refusal", Thinking: "thinking", ToolCall: "tool_call"}
 _delta = msgspec.json.Decoder(_Delta)
 
 
@@ -150,16 +151,24 @@ class ResponsesStreamDecoder:
         self._called = True
         return part, [*events, PartStart(part.index, kind, id=call.id, name=call.name, tool_kind=call.kind)]
 
+    def _begun(self, key: tuple[int, int], kind: StreamedKind) -> tuple[_Part | None, list[Event]]:
+        """The open part at a place; one of another kind, left open by a service that reuses places, is closed."""
+        part = self._parts.get(key)
+        if part is None or part.kind == kind:
+            return part, []
+        del self._parts[key]
+        return None, [PartEnd(part.index)]
+
     def _piece(self, name: str, kind: StreamedKind, piece: _Delta) -> list[Event]:
         if not piece.delta:
             return []
         key = (piece.output_index, piece.content_index if kind in ("text", "refusal") else 0)
-        part = self._parts.get(key)
-        events: list[Event] = []
+        part, events = self._begun(key, kind)
         if part is None:
             if kind == "tool_call":
-                return []
-            part, events = self._open(key, kind)
+                return events
+            part, opened = self._open(key, kind)
+            events += opened
         if kind == "thinking":
             if part.filled and part.source != name:
                 return []
@@ -186,9 +195,10 @@ class ResponsesStreamDecoder:
         if not isinstance(raw, dict):
             return []
         key = (_index(body), _index(body, "content_index"))
-        part, events = self._parts.get(key), list[Event]()
+        part, events = self._begun(key, "text")
         if part is None:
-            part, events = self._open(key, "text")
+            part, opened = self._open(key, "text")
+            events += opened
         part.annotations += 1
         return [*events, PartAnnotation(part.index, PROTOCOL, raw)]
 
@@ -205,10 +215,11 @@ class ResponsesStreamDecoder:
         except RequestError as error:
             return self._fail(Failure(kind="malformed", message=f"{error.failure.param}: {error}"))
         for j, part in enumerate(parts):
-            begun = self._parts.pop((at, j), None)
             match part:
                 case Text() | Refusal() | Thinking() | ToolCall():
-                    events += self._rest(begun, part, (at, j))
+                    begun, closed = self._begun((at, j), _KINDS[type(part)])
+                    self._parts.pop((at, j), None)
+                    events += [*closed, *self._rest(begun, part)]
                 case Opaque():
                     events += [*self._start({}), PartWhole(self._next, part)]
                     self._next += 1
@@ -218,9 +229,7 @@ class ResponsesStreamDecoder:
             events.append(PartEnd(self._parts.pop(key).index))
         return events
 
-    def _rest(
-        self, begun: _Part | None, part: Text | Refusal | Thinking | ToolCall, key: tuple[int, int]
-    ) -> list[Event]:
+    def _rest(self, begun: _Part | None, part: Text | Refusal | Thinking | ToolCall) -> list[Event]:
         if begun is None:
             if isinstance(part, Text | Refusal) and not part.text:
                 return []

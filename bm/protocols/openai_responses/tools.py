@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from bm.chat.parts import Json
@@ -271,8 +271,3 @@ def _named(name: str, tools: dict[str, Tool]) -> Json:
     if native := native_type(tool):
         return {"type": native}
     return {"type": tool.kind if tool is not None else "function", **wire_name(name, tools)}
-
-
-def offered(tools: Sequence[Tool], hosted: Sequence[HostedTool]) -> bool:
-    """Whether there is anything to choose from."""
-    return bool(tools or hosted)

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bm.chat.parts import Media, Opaque, Text, ToolCall, ToolResult
+from bm.errors import RequestError
+from bm.protocols.openai_responses.calls import (
+    decode_call,
+    decode_result,
+    encode_call,
+    encode_result,
+    native_item,
+    result_parts,
+)
+from bm.protocols.openai_responses.tools import by_name
+from tests.protocols.openai_responses.samples import request
+
+TOOLS = by_name(
+    request(
+        tools=[
+            {"type": "function", "name": "look"},
+            {"type": "custom", "name": "patch"},
+            {"type": "namespace", "name": "agents", "tools": [{"type": "function", "name": "close"}]},
+            {"type": "apply_patch"},
+            {"type": "shell"},
+            {"type": "local_shell"},
+        ]
+    )
+)
+CREATE = {"type": "create_file", "path": "a.txt", "diff": "+a"}
+
+
+def native(name: str, arguments: dict[str, Any]) -> ToolCall:
+    return ToolCall("c", name, arguments, json.dumps(arguments, separators=(",", ":")))
+
+
+CALLS = [
+    (
+        {"type": "function_call", "call_id": "c", "name": "look", "arguments": '{"x": 1.0}'},
+        ToolCall("c", "look", {"x": 1.0}, '{"x": 1.0}'),
+    ),
+    (
+        {"type": "function_call", "call_id": "c", "name": "close", "namespace": "agents", "arguments": "{}"},
+        ToolCall("c", "agents__close", {}, "{}"),
+    ),
+    (
+        {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "*** Begin"},
+        ToolCall("c", "patch", {"input": "*** Begin"}, "*** Begin", kind="custom"),
+    ),
+    (
+        {"type": "apply_patch_call", "call_id": "c", "operation": CREATE, "status": "completed"},
+        native("apply_patch", {"operation": CREATE}),
+    ),
+    (
+        {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"], "timeout_ms": 5}, "status": "completed"},
+        native("shell", {"commands": ["ls"], "timeout_ms": 5}),
+    ),
+    (
+        {
+            "type": "local_shell_call",
+            "call_id": "c",
+            "action": {"type": "exec", "command": ["ls", "-l"], "env": {"A": "b"}},
+            "status": "completed",
+        },
+        native("local_shell", {"command": ["ls", "-l"], "env": {"A": "b"}}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("item", "call"), CALLS)
+def test_a_call_is_the_same_in_both_directions(item: dict[str, Any], call: ToolCall) -> None:
+    assert decode_call(item, "input[0]") == call
+    assert encode_call(call, "c", TOOLS) == item
+
+
+@pytest.mark.parametrize(
+    ("item", "arguments"),
+    [
+        ({"arguments": ""}, {}),
+        ({"arguments": "[1]"}, {}),
+        ({"arguments": "{bro"}, {}),
+        ({"arguments": {"x": 1}}, {"x": 1}),
+        ({}, {}),
+    ],
+)
+def test_arguments_that_are_no_object_are_none(item: dict[str, Any], arguments: dict[str, Any]) -> None:
+    call = decode_call({"type": "function_call", "call_id": "c", "name": "look", **item}, "input[0]")
+    assert call is not None and call.arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("item", "place"),
+    [
+        ({"type": "function_call", "name": "look"}, "at.call_id"),
+        ({"type": "function_call", "call_id": "c"}, "at.name"),
+        ({"type": "function_call", "call_id": "c", "name": "look", "arguments": 5}, "at.arguments"),
+        ({"type": "custom_tool_call", "call_id": "c", "name": "patch"}, "at.input"),
+        ({"type": "shell_call", "call_id": "c"}, "at"),
+    ],
+)
+def test_a_fault_in_a_call_is_named_with_its_place(item: dict[str, Any], place: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_call(item, "at")
+    assert caught.value.failure.param == place
+
+
+def test_what_openai_ran_itself_is_no_call() -> None:
+    assert decode_call({"type": "web_search_call", "id": "ws_1"}, "x") is None
+    hosted = {"type": "shell_call", "call_id": "c", "environment": {"type": "container_reference"}}
+    assert decode_call(hosted, "x") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("apply_patch", {"operation": {"type": "rename_file", "path": "a"}}),
+        ("apply_patch", {"operation": {"type": "create_file"}}),
+        ("shell", {"commands": "ls"}),
+        ("shell", {"commands": [1]}),
+        ("local_shell", {}),
+        ("", {"commands": ["ls"]}),
+    ],
+)
+def test_arguments_that_a_built_in_tool_cannot_take_make_no_item(name: str, arguments: dict[str, Any]) -> None:
+    assert native_item(name, arguments) is None
+
+
+def test_deleting_a_file_needs_no_diff_and_creating_one_does() -> None:
+    deleted = native_item("apply_patch", {"operation": {"type": "delete_file", "path": "a", "diff": "x"}})
+    created = native_item("apply_patch", {"operation": {"type": "create_file", "path": "a"}})
+    assert deleted is not None and deleted["operation"] == {"type": "delete_file", "path": "a"}
+    assert created is not None and created["operation"] == {"type": "create_file", "path": "a", "diff": ""}
+
+
+def test_a_local_command_without_an_environment_has_an_empty_one() -> None:
+    item = native_item("local_shell", {"command": ["ls"], "env": "x", "user": "you", "timeout_ms": "soon"})
+    assert item is not None and item["action"] == {"type": "exec", "command": ["ls"], "env": {}, "user": "you"}
+
+
+SHELL_OUTPUT = {"stdout": "a\n", "stderr": "b\n", "outcome": {"type": "exit", "exit_code": 2}}
+
+
+@pytest.mark.parametrize(
+    ("item", "result"),
+    [
+        ({"type": "function_call_output", "call_id": "c", "output": "seen"}, ToolResult("c", (Text("seen"),))),
+        ({"type": "function_call_output", "call_id": "c", "output": []}, ToolResult("c", ())),
+        (
+            {
+                "type": "function_call_output",
+                "call_id": "c",
+                "output": [{"type": "input_image", "image_url": "data:image/png;base64,QQ=="}],
+            },
+            ToolResult("c", (Media("image", mime="image/png", data="QQ=="),)),
+        ),
+        (
+            {"type": "custom_tool_call_output", "call_id": "c", "output": "done"},
+            ToolResult("c", (Text("done"),), kind="custom"),
+        ),
+        (
+            {"type": "apply_patch_call_output", "call_id": "c", "status": "failed", "output": "no such file"},
+            ToolResult("c", (Text("no such file"),), is_error=True, name="apply_patch"),
+        ),
+        (
+            {"type": "apply_patch_call_output", "call_id": "c", "status": "completed"},
+            ToolResult("c", (Text("done"),), name="apply_patch"),
+        ),
+        (
+            {"type": "local_shell_call_output", "id": "c", "output": "a"},
+            ToolResult("c", (Text("a"),), name="local_shell"),
+        ),
+        (
+            {"type": "shell_call_output", "call_id": "c", "output": [SHELL_OUTPUT]},
+            ToolResult(
+                "c",
+                (Opaque("openai-responses", "shell_output", SHELL_OUTPUT, summary="a\nb\n(exit code 2)"),),
+                name="shell",
+            ),
+        ),
+    ],
+)
+def test_answers_to_calls_are_read(item: dict[str, Any], result: ToolResult) -> None:
+    assert decode_result(item, "input[0]") == result
+
+
+def test_a_command_that_ran_out_of_time_says_so() -> None:
+    chunk = {"stdout": "", "stderr": "", "outcome": {"type": "timeout"}}
+    result = decode_result({"type": "shell_call_output", "call_id": "c", "output": [chunk]}, "x")
+    assert result is not None and result_parts(result) == [Text("(timed out)")]
+
+
+def test_other_items_answer_nothing_and_an_answer_needs_its_call() -> None:
+    assert decode_result({"type": "message"}, "x") is None
+    with pytest.raises(RequestError) as caught:
+        decode_result({"type": "function_call_output", "output": "a"}, "at")
+    assert caught.value.failure.param == "at.call_id"
+
+
+def answered(kind: str) -> dict[str, Any]:
+    return {"type": kind, "call_id": "c"}
+
+
+BOOM = ToolResult("c", (Text("boom"),), is_error=True)
+
+
+@pytest.mark.parametrize(
+    ("result", "output", "call", "item"),
+    [
+        (BOOM, "boom", None, {"type": "function_call_output", "call_id": "c", "output": "Error: boom"}),
+        (BOOM, "Error 5", None, {"type": "function_call_output", "call_id": "c", "output": "Error 5"}),
+        (
+            BOOM,
+            [{"type": "input_text", "text": "boom"}],
+            answered("function_call"),
+            {
+                "type": "function_call_output",
+                "call_id": "c",
+                "output": [{"type": "input_text", "text": "Error:"}, {"type": "input_text", "text": "boom"}],
+            },
+        ),
+        (
+            ToolResult("c", (Text("ok"),)),
+            "ok",
+            answered("custom_tool_call"),
+            {"type": "custom_tool_call_output", "call_id": "c", "output": "ok"},
+        ),
+        (
+            ToolResult("c", (Text("ok"),), kind="custom"),
+            "ok",
+            None,
+            {"type": "custom_tool_call_output", "call_id": "c", "output": "ok"},
+        ),
+        (
+            BOOM,
+            "boom",
+            answered("apply_patch_call"),
+            {"type": "apply_patch_call_output", "call_id": "c", "status": "failed", "output": "boom"},
+        ),
+        (BOOM, "boom", answered("local_shell_call"), {"type": "local_shell_call_output", "id": "c", "output": "boom"}),
+        (
+            BOOM,
+            "boom",
+            answered("shell_call"),
+            {
+                "type": "shell_call_output",
+                "call_id": "c",
+                "output": [{"stdout": "boom", "stderr": "", "outcome": {"type": "exit", "exit_code": 1}}],
+            },
+        ),
+    ],
+)
+def test_an_answer_fits_the_item_that_called(result: ToolResult, output: Any, call: Any, item: object) -> None:
+    assert encode_result(result, output, call) == item
+
+
+def test_the_output_of_a_shell_goes_back_as_it_came() -> None:
+    item = {"type": "shell_call_output", "call_id": "c", "output": [SHELL_OUTPUT]}
+    result = decode_result(item, "x")
+    assert result is not None and encode_result(result, "", answered("shell_call")) == item

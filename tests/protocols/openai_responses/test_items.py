@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.parts import Opaque, Part, Text, Thinking, ToolCall, ToolResult
+from bm.chat.request import Turn
+from bm.chat.signature import Signature, wrap
+from bm.errors import RequestError
+from bm.protocols.openai_responses.items import Conversation, decode_output, decode_reasoning, reasoning_text
+
+GEMINI = Signature("gemini", "c2ln", "gemini-3")
+CLAUDE = Signature("anthropic", "EqQB", "claude")
+CALL = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "c", "output": "seen"}
+
+
+def read(*items: dict[str, Any]) -> Conversation:
+    conversation = Conversation()
+    for i, item in enumerate(items):
+        conversation.add(item, f"input[{i}]")
+    return conversation
+
+
+def said(role: str, content: Any = "x") -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": content}
+
+
+def reasoning(encrypted: str = "", text: str = "") -> dict[str, Any]:
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    return {"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": encrypted or None}
+
+
+def test_neighbours_of_one_role_are_one_turn() -> None:
+    conversation = read(said("user"), said("assistant", "a"), CALL, RESULT, said("user", "b"))
+    assert conversation.turns == (
+        Turn("user", (Text("x"),)),
+        Turn("assistant", (Text("a"), ToolCall("c", "look", {}, "{}"))),
+        Turn("user", (ToolResult("c", (Text("seen"),)), Text("b"))),
+    )
+
+
+def test_instructions_before_the_conversation_are_the_systems_and_later_ones_stay_in_their_place() -> None:
+    conversation = read(said("developer", "a"), said("system", "b"), said("user"), said("developer", "c"))
+    assert conversation.system == [Text("a"), Text("b")]
+    assert conversation.turns == (Turn("user", (Text("x"),)), Turn("system", (Text("c"),)))
+
+
+def test_a_message_needs_no_type_and_may_have_an_id_and_a_status() -> None:
+    conversation = read({"role": "assistant", "content": "a", "id": "msg_1", "status": "completed"})
+    assert conversation.turns == (Turn("assistant", (Text("a"),)),)
+
+
+def test_an_empty_text_of_the_assistant_is_left_out() -> None:
+    assert read(said("assistant", ""), said("assistant", [{"type": "output_text", "text": ""}])).turns == ()
+
+
+@pytest.mark.parametrize(
+    ("item", "thinking"),
+    [
+        (reasoning("gAAAA", "Hm"), Thinking("Hm", Signature("openai", "gAAAA"))),
+        (reasoning("gAAAA"), Thinking("", Signature("openai", "gAAAA"))),
+        (reasoning("", "Hm"), Thinking("Hm")),
+        (reasoning(), None),
+        (reasoning(wrap(CLAUDE, "self"), "Hm"), Thinking("Hm", CLAUDE)),
+        (reasoning(wrap(CLAUDE, "redacted")), Thinking("", CLAUDE, redacted=True)),
+        (reasoning(wrap(GEMINI, "next"), "Hm"), Thinking("Hm")),
+        (reasoning(wrap(GEMINI, "next")), None),
+    ],
+)
+def test_reasoning_carries_openais_signature_or_anothers(item: dict[str, Any], thinking: Thinking | None) -> None:
+    assert decode_reasoning(item) == thinking
+
+
+def test_the_text_of_reasoning_is_its_summaries_or_what_the_service_shows_instead() -> None:
+    summary = [{"type": "summary_text", "text": "a"}, {"type": "summary_text", "text": "b"}]
+    content = [{"type": "reasoning_text", "text": "all"}]
+    assert reasoning_text({"summary": summary, "content": content}) == "a\n\nb"
+    assert reasoning_text({"summary": [], "content": content}) == "all"
+    assert reasoning_text({"summary": None}) == ""
+
+
+@pytest.mark.parametrize(
+    ("item", "part"),
+    [(CALL, ToolCall("c", "look", {}, "{}", signature=GEMINI)), (said("assistant", "a"), Text("a", signature=GEMINI))],
+)
+def test_a_carried_signature_goes_back_to_the_part_after_it(item: dict[str, Any], part: Part) -> None:
+    turns = read(reasoning(wrap(GEMINI, "next"), "Hm"), item, {**CALL, "call_id": "d"}).turns
+    assert turns[0].parts == (Thinking("Hm"), part, ToolCall("d", "look", {}, "{}"))
+
+
+def test_a_carried_signature_that_came_late_goes_to_the_part_before_it() -> None:
+    turns = read(CALL, reasoning(wrap(GEMINI, "previous"))).turns
+    assert turns == (Turn("assistant", (ToolCall("c", "look", {}, "{}", signature=GEMINI),)),)
+
+
+def test_a_carried_signature_never_reaches_another_turn() -> None:
+    turns = read(said("user"), reasoning(wrap(GEMINI, "next")), said("user"), CALL).turns
+    assert turns[1].parts == (ToolCall("c", "look", {}, "{}"),)
+    assert read(said("user"), reasoning(wrap(GEMINI, "previous"))).turns == (Turn("user", (Text("x"),)),)
+
+
+@pytest.mark.parametrize(
+    "item", [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}, {"type": None, "id": "x"}]
+)
+def test_a_reference_to_what_openai_keeps_is_refused(item: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="not found") as caught:
+        read(said("user"), item)
+    assert caught.value.failure.param == "input[1]"
+
+
+@pytest.mark.parametrize(
+    ("item", "place"),
+    [
+        ({}, "input[0]"),
+        (5, "input[0]"),
+        (said("tool"), "input[0].role"),
+        (said("user", None), "input[0].content"),
+        ({"type": "additional_tools", "tools": [{}]}, "input[0].tools[0]"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(item: Any, place: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read(item)
+    assert caught.value.failure.param == place
+
+
+def test_tools_that_items_bring_are_offered_too() -> None:
+    look = {"type": "function", "name": "look", "parameters": {}}
+    found = {"type": "tool_search_output", "call_id": "t", "execution": "client", "tools": [look]}
+    conversation = read({"type": "additional_tools", "role": "developer", "tools": [{**look, "name": "a"}]}, found)
+    assert [tool.name for tool in conversation.tools] == ["a", "look"]
+    assert conversation.turns == (Turn("user", (Opaque("openai-responses", "tool_search_output", found),)),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [("web_search_call", "assistant"), ("compaction", "assistant"), ("computer_call_output", "user")],
+)
+def test_items_of_openais_own_stay_as_they_are(kind: str, role: Any) -> None:
+    item = {"type": kind, "id": "x_1"}
+    assert read(item).turns == (Turn(role, (Opaque("openai-responses", kind, item),)),)
+
+
+def test_the_output_of_a_shell_that_openai_ran_stays_with_its_call() -> None:
+    call = {"type": "shell_call", "call_id": "c", "environment": {"type": "container_reference"}, "action": {}}
+    output = {"type": "shell_call_output", "call_id": "c", "output": []}
+    kinds = [type(part) for turn in read(call, output).turns for part in turn.parts]
+    assert kinds == [Opaque, Opaque]
+
+
+def test_an_item_of_an_answer_is_its_parts() -> None:
+    content = [{"type": "output_text", "text": "a", "annotations": []}, {"type": "refusal", "refusal": "no"}]
+    assert [type(part).__name__ for part in decode_output(said("assistant", content), "x")] == ["Text", "Refusal"]
+    assert decode_output(reasoning(), "x") == ()
+    assert decode_output({"type": "mcp_call", "id": "m"}, "x") == (
+        Opaque("openai-responses", "mcp_call", {"type": "mcp_call", "id": "m"}),
+    )

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.errors import RequestError
+from bm.protocols.openai_responses.tools import (
+    NATIVE,
+    by_name,
+    decode_choice,
+    decode_tools,
+    encode_choice,
+    encode_tools,
+    native_type,
+    qualified,
+    wire_name,
+)
+from tests.protocols.openai_responses.samples import request
+
+SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
+LOOK = {"type": "function", "name": "look", "description": "Looks.", "parameters": SCHEMA, "strict": True}
+PATCH = {"type": "custom", "name": "patch", "description": "d", "format": {"type": "grammar", "syntax": "lark"}}
+AGENTS = {"type": "namespace", "name": "agents", "description": "Sub-agents.", "tools": [LOOK, PATCH]}
+BUILT_IN = [{"type": "apply_patch"}, {"type": "shell", "environment": {"type": "local"}}, {"type": "local_shell"}]
+SEARCH = {"type": "web_search", "external_web_access": True}
+ALL = [LOOK, PATCH, AGENTS, *BUILT_IN, SEARCH, {"type": "tool_search"}, {**LOOK, "name": "late", "defer_loading": True}]
+
+
+def foreign(**members: Any) -> ChatRequest:
+    return ChatRequest(protocol="anthropic", model="m", turns=(), **members)
+
+
+def test_every_kind_of_tool_comes_back_as_it_was() -> None:
+    wire, losses = encode_tools(request(tools=ALL))
+    key = str
+    assert sorted(wire, key=key) == sorted(ALL, key=key)
+    assert losses == []
+
+
+def test_functions_of_a_namespace_are_functions_of_their_own() -> None:
+    functions, _ = decode_tools([AGENTS])
+    assert [(tool.name, tool.kind) for tool in functions] == [("agents__look", "function"), ("agents__patch", "custom")]
+
+
+def test_a_function_keeps_its_schema_and_what_only_openai_knows() -> None:
+    [tool], _ = decode_tools([{**LOOK, "defer_loading": True}])
+    assert (tool.schema, tool.strict, tool.description) == (SCHEMA, True, "Looks.")
+    assert tool.protocol == "openai-responses" and tool.extra == {"defer_loading": True}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_built_in_tool_of_the_client_is_a_function_with_a_known_schema(name: str) -> None:
+    [tool], hosted = decode_tools([{"type": name}])
+    assert tool.name == name and tool.schema is not None and tool.schema["properties"] and not hosted
+    assert native_type(tool) == name
+
+
+@pytest.mark.parametrize(
+    ("wire", "kind"),
+    [
+        ({"type": "web_search"}, "web_search"),
+        ({"type": "web_search_preview_2025_03_11"}, "web_search"),
+        ({"type": "code_interpreter", "container": {"type": "auto"}}, "code_execution"),
+        ({"type": "file_search", "vector_store_ids": ["vs_1"]}, "file_search"),
+        ({"type": "mcp", "server_label": "s"}, "mcp"),
+        ({"type": "shell", "environment": {"type": "container_auto"}}, "shell"),
+        ({"type": "from_next_year"}, "from_next_year"),
+    ],
+)
+def test_what_openai_runs_itself_is_a_hosted_tool(wire: dict[str, Any], kind: str) -> None:
+    assert decode_tools([wire]) == ([], [HostedTool(kind, "openai-responses", wire)])
+
+
+@pytest.mark.parametrize(
+    ("tools", "place"),
+    [
+        ("x", "tools"),
+        ([{}], "tools[0]"),
+        ([LOOK, {"type": "function"}], "tools[1]"),
+        ([{"type": "function", "name": ""}], "tools[0]"),
+        ([{**LOOK, "parameters": "x"}], "tools[0].parameters"),
+        ([{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}], "tools[0].tools[0]"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tools: object, place: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_tools(tools)
+    assert caught.value.failure.param == place
+
+
+def test_a_tool_of_another_protocol_is_not_held_to_openais_strict_subset() -> None:
+    wire, losses = encode_tools(foreign(tools=(Tool("look"),)))
+    empty = {"type": "object", "properties": {}}
+    assert wire == [{"type": "function", "name": "look", "parameters": empty, "strict": False}]
+    assert losses == []
+
+
+def test_what_only_another_vendor_knows_of_a_tool_is_a_loss() -> None:
+    tool = Tool("look", schema=SCHEMA, protocol="anthropic", extra={"input_examples": []})
+    assert encode_tools(foreign(tools=(tool,)))[1] == [Loss("tools[0].input_examples", "unknown to the Responses API")]
+
+
+def test_a_custom_tool_of_the_chat_api_keeps_its_grammar() -> None:
+    grammar = {"definition": "start: x", "syntax": "lark"}
+    tool = Tool("p", kind="custom", protocol="openai-chat", extra={"format": {"type": "grammar", "grammar": grammar}})
+    wire, losses = encode_tools(foreign(tools=(tool,)))
+    assert wire == [{"type": "custom", "name": "p", "format": {"type": "grammar", **grammar}}]
+    assert losses == []
+
+
+@pytest.mark.parametrize(
+    ("hosted", "wire", "lost"),
+    [
+        (
+            HostedTool("web_search", "anthropic", {"allowed_domains": ["a.example"], "max_uses": 3}),
+            [{"type": "web_search", "filters": {"allowed_domains": ["a.example"]}}],
+            ["tools (web_search).max_uses"],
+        ),
+        (HostedTool("web_search", "gemini", {"googleSearch": {}}), [{"type": "web_search"}], []),
+        (
+            HostedTool("code_execution", "gemini", {}),
+            [{"type": "code_interpreter", "container": {"type": "auto"}}],
+            [],
+        ),
+        (HostedTool("computer", "anthropic", {}), [], ["tools (computer)"]),
+    ],
+)
+def test_hosted_tools_of_other_vendors(hosted: HostedTool, wire: list[object], lost: list[str]) -> None:
+    written, losses = encode_tools(foreign(hosted_tools=(hosted,)))
+    assert written == wire and [loss.field for loss in losses] == lost
+
+
+CHOICES = [
+    ("auto", ToolChoice()),
+    ("none", ToolChoice("none")),
+    ("required", ToolChoice("required")),
+    ({"type": "function", "name": "look"}, ToolChoice("required", ("look",))),
+    ({"type": "custom", "name": "patch"}, ToolChoice("required", ("patch",))),
+    ({"type": "apply_patch"}, ToolChoice("required", ("apply_patch",))),
+    (
+        {
+            "type": "allowed_tools",
+            "mode": "auto",
+            "tools": [
+                {"type": "function", "name": "look"},
+                {"type": "function", "name": "look", "namespace": "agents"},
+            ],
+        },
+        ToolChoice("auto", ("look", "agents__look")),
+    ),
+]
+
+
+@pytest.mark.parametrize(("wire", "choice"), CHOICES)
+def test_the_choice_in_both_directions(wire: Any, choice: ToolChoice) -> None:
+    assert decode_choice(wire, None) == choice
+    assert encode_choice(choice, by_name(request(tools=ALL))) == wire
+
+
+def test_one_call_at_most() -> None:
+    assert decode_choice("auto", False) == ToolChoice(parallel=False)
+    assert decode_choice(None, True) == ToolChoice(parallel=True)
+
+
+def test_the_choice_of_a_hosted_tool_has_no_canonical_form() -> None:
+    assert decode_choice({"type": "file_search"}, None) is None
+
+
+def test_a_deferred_function_is_called_with_its_own_name_as_namespace() -> None:
+    assert qualified("look", "look") == "look"
+    functions, _ = decode_tools([LOOK], loaded=True)
+    assert wire_name("look", {tool.name: tool for tool in functions}) == {"name": "look", "namespace": "look"}
+
+
+def test_an_unknown_tool_is_called_by_its_plain_name() -> None:
+    assert wire_name("a__b", {}) == {"name": "a__b"}
