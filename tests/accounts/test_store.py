@@ -245,7 +245,11 @@ def test_two_processes_that_write_at_once_lose_nothing(path: Path) -> None:
     ]
     for writer in writers:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-    said = [writer.communicate("go\n", timeout=60)[0] for writer in writers]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    said = [writer.communicate(timeout=60)[0] for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0]
     assert {text.strip() for text in said} == {load(path).local_key}
     assert {each.name for each in load(path).accounts} == {f"{who}{n}" for who in ("a", "b") for n in range(count)}
