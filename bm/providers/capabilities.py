@@ -195,13 +195,15 @@ _OPEN_ROWS: Final = (
     _row(r"llama-?4|llama.*vision"),
     _row(r"llama", _TEXT, context=131_072),
     _row(r"(mixtral|mistral-7b|codestral|devstral)", _TEXT),
-    _row(r"magistral", thinking="effort", thinking_off="never"),
+    _row(r"mistral-small-(latest|26)", thinking="effort", levels=("high",), thinking_off="say"),
     _row(r"glm-[45](-\d)?v"),
     _row(r"glm", _TEXT, thinking="effort", thinking_off="say"),
     _row(r"kimi-k2", _TEXT),
     _row(r"grok-(code|3|2-1212)", _TEXT),
+    # Of xAI's thinking models the older ones answer an effort with 400.
+    _row(r"grok-4-[3-9]($|-)", thinking="effort", levels=LOW_TO_HIGH, penalties=False),
     _row(r"grok.*non-reasoning"),
-    _row(r"grok", thinking="effort", levels=LOW_TO_HIGH, penalties=False),
+    _row(r"grok", penalties=False),
     _row(r"claude", thinking="effort", levels=LOW_TO_HIGH, documents=True),
     _row(r"gemini", thinking="effort", levels=FROM_MINIMAL, documents=True, audio=True),
     _row(r"(^|-)(gpt-[5-9]|o[1-9])", thinking="effort", levels=LOW_TO_HIGH, documents=True, sampling=False),
@@ -217,12 +219,15 @@ _SERVICE: Final[dict[str, Changes]] = {
 }
 """What a service does whatever the model."""
 
-_TABLES: Final[dict[ProtocolName, tuple[Capabilities, tuple[Family, ...]]]] = {
-    "anthropic": (_CLAUDE, _ANTHROPIC),
-    "gemini": (_GEMINI, _GEMINI_ROWS),
-    "openai-chat": (_OPEN, _OPEN_ROWS),
-    "openai-responses": (_OPENAI, _OPENAI_ROWS),
-}
+_Table = tuple[Capabilities, tuple[Family, ...]]
+
+
+def _table(protocol: ProtocolName, dialect: Dialect) -> _Table:
+    if protocol == "anthropic":
+        return _CLAUDE, _ANTHROPIC
+    if protocol == "gemini":
+        return _GEMINI, _GEMINI_ROWS
+    return (_OPENAI, _OPENAI_ROWS) if dialect.name == "openai" else (_OPEN, _OPEN_ROWS)
 
 
 def normalised(model: str) -> str:
@@ -233,7 +238,7 @@ def normalised(model: str) -> str:
 @lru_cache(maxsize=1024)
 def capabilities_of(protocol: ProtocolName, dialect: Dialect, model: str) -> Capabilities:
     """What `model` takes where it is reached over `protocol`; `dialect` counts for the OpenAI protocols only."""
-    base, rows = _TABLES["openai-responses" if protocol == "openai-chat" and dialect.name == "openai" else protocol]
+    base, rows = _table(protocol, dialect)
     name = normalised(model)
     found = next(row for row in rows if row.pattern.search(name))
     changes: dict[str, Any] = dict(found.changes)

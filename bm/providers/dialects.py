@@ -14,27 +14,37 @@ _ROWS: Final = (
     Dialect(
         # console.groq.com/docs/openai: these are answered with 400. Explicit nulls are refused too.
         name="groq",
-        refuses=frozenset({"logprobs", "top_logprobs", "logit_bias", "messages.name", "n", "store", "metadata"}),
+        refuses=frozenset({"logprobs", "top_logprobs", "logit_bias", "n", "store", "metadata"}),
         thinking="groq",
-        history_thinking="reasoning",
+        thinking_tag="think",
+        developer_role=False,
     ),
     Dialect(
         # docs.together.ai: `max_tokens` alone; templates of open models take content as a string.
         name="together",
         max_tokens_field="max_tokens",
         refuses=_OPENAI_ONLY | {"parallel_tool_calls"},
+        takes=frozenset({"top_k", "video_url"}),
         thinking="together",
-        history_thinking="reasoning",
+        thinking_tag="think",
         plain_content=True,
         developer_role=False,
         max_stop=0,
     ),
-    Dialect(name="openrouter", max_tokens_field="max_tokens", history_thinking="reasoning", developer_role=False),
     Dialect(
-        # api-docs.deepseek.com/guides/thinking_mode: effort is `reasoning_effort`; tool turns must carry the reasoning.
+        name="openrouter",
+        max_tokens_field="max_tokens",
+        takes=frozenset({"top_k", "video_url"}),
+        thinking="openrouter",
+        history_thinking="reasoning",
+        developer_role=False,
+    ),
+    Dialect(
+        # api-docs.deepseek.com/guides/thinking_mode: a switch and an effort; tool turns must carry the reasoning.
         name="deepseek",
         max_tokens_field="max_tokens",
         refuses=frozenset({"logprobs", "top_logprobs"}),
+        thinking="deepseek",
         history_thinking="reasoning_content",
         developer_role=False,
         max_stop=16,
@@ -45,7 +55,6 @@ _ROWS: Final = (
         max_tokens_field="max_tokens",
         refuses=_OPENAI_ONLY
         | {"max_completion_tokens", "stream_options", "logprobs", "top_logprobs", "logit_bias", "user", "seed"},
-        thinking="none",
         developer_role=False,
         stream_usage=False,
         max_stop=0,
@@ -54,19 +63,24 @@ _ROWS: Final = (
         # inference-docs.cerebras.ai/resources/openai: these are answered with 400.
         name="cerebras",
         refuses=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "parallel_tool_calls"}),
-        history_thinking="reasoning",
         developer_role=False,
     ),
-    Dialect(name="xai", developer_role=False, history_thinking="reasoning_content"),
+    Dialect(name="xai", developer_role=False),
+    Dialect(name="ollama", max_tokens_field="max_tokens", thinking_tag="think", developer_role=False, max_stop=0),
     Dialect(
-        name="ollama", max_tokens_field="max_tokens", history_thinking="reasoning", developer_role=False, max_stop=0
+        name="lmstudio",
+        max_tokens_field="max_tokens",
+        takes=frozenset({"top_k"}),
+        thinking="none",
+        thinking_tag="think",
+        developer_role=False,
+        max_stop=0,
     ),
-    Dialect(name="lmstudio", max_tokens_field="max_tokens", thinking="none", developer_role=False, max_stop=0),
     Dialect(
         # A service of the user's about which nothing is known: what the widest set of servers takes.
         name="compatible",
         max_tokens_field="max_tokens",
-        thinking="effort",
+        thinking_tag="think",
         developer_role=False,
     ),
 )

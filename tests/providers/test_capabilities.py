@@ -194,6 +194,10 @@ def test_openai_models(model: str, thinking: str, images: bool, sampling: bool) 
         ("together", "deepseek-ai/DeepSeek-R1", "effort", "never", False),
         ("together", "moonshotai/Kimi-K3", "none", "omit", True),
         ("openrouter", "anthropic/claude-opus-5.5", "effort", "omit", True),
+        ("xai", "grok-4.7", "effort", "omit", True),
+        ("xai", "grok-4-fast-reasoning", "none", "omit", True),
+        ("mistral", "mistral-small-latest", "effort", "say", True),
+        ("mistral", "mistral-large-latest", "none", "omit", True),
         ("compatible", "something-new", "none", "omit", True),
     ],
 )
@@ -202,6 +206,11 @@ def test_open_models(service: str, model: str, thinking: str, off: str, images: 
     assert (found.thinking, found.thinking_off, found.images) == (thinking, off, images)
     assert found.dialect is DIALECTS[service]
     assert found.max_stop == DIALECTS[service].max_stop
+
+
+def test_another_vendors_responses_api_is_not_openais() -> None:
+    found = capabilities_of("openai-responses", DIALECTS["xai"], "grok-4.7")
+    assert (found.family, found.dialect.name) == ("", "xai")
 
 
 def test_groq_does_not_combine_structured_output_with_tools() -> None:
