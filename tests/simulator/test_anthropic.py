@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -24,9 +25,10 @@ BUSY = Rule(
 
 
 @pytest.fixture
-def client(sim: Simulator) -> anthropic.Anthropic:
+def client(sim: Simulator) -> Iterator[anthropic.Anthropic]:
     """The SDK, pointed at the simulator."""
-    return anthropic.Anthropic(api_key="key-one", base_url=sim.url, max_retries=0)
+    with anthropic.Anthropic(api_key="key-one", base_url=sim.url, max_retries=0) as made:
+        yield made
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -16,10 +16,10 @@ def test_a_text_has_one_vector() -> None:
 
 
 def test_openai(sim: Simulator) -> None:
-    client = openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0)
-    answer = client.embeddings.create(model="text-embedding-3-small", input=["a", "b"], dimensions=40)
+    with openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0) as client:
+        answer = client.embeddings.create(model="text-embedding-3-small", input=["a", "b"], dimensions=40)
+        plain = client.embeddings.create(model="text-embedding-3-small", input="a", encoding_format="float")
     assert [data.embedding for data in answer.data] == [vector("a", 40), vector("b", 40)]
-    plain = client.embeddings.create(model="text-embedding-3-small", input="a", encoding_format="float")
     assert plain.data[0].embedding == vector("a")
     assert plain.usage.prompt_tokens == 1
 

@@ -14,16 +14,16 @@ from tests.support.shared import needs_corpus, validators
 
 
 def test_the_sdk_of_each_service_lists_its_models(sim: Simulator) -> None:
-    claude = anthropic.Anthropic(api_key="k", base_url=sim.url, max_retries=0)
-    assert tuple(model.id for model in claude.models.list()) == ANTHROPIC
-    gpt = openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0)
-    assert tuple(model.id for model in gpt.models.list()) == OPENAI
+    with anthropic.Anthropic(api_key="k", base_url=sim.url, max_retries=0) as claude:
+        assert tuple(model.id for model in claude.models.list()) == ANTHROPIC
+    with openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0) as gpt:
+        assert tuple(model.id for model in gpt.models.list()) == OPENAI
 
 
 @pytest.mark.parametrize(("prefix", "names"), [("/groq/openai", GROQ), ("/together", TOGETHER), ("/openai", OPENAI)])
 def test_a_path_prefix_names_the_service(sim: Simulator, prefix: str, names: tuple[str, ...]) -> None:
-    client = openai.OpenAI(api_key="k", base_url=f"{sim.url}{prefix}/v1", max_retries=0)
-    assert tuple(model.id for model in client.models.list()) == names
+    with openai.OpenAI(api_key="k", base_url=f"{sim.url}{prefix}/v1", max_retries=0) as client:
+        assert tuple(model.id for model in client.models.list()) == names
 
 
 @pytest.mark.parametrize("size", [1, 2, 50])

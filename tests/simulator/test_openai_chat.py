@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,9 +20,10 @@ CALL: Any = {"id": "call_1", "type": "function", "function": {"name": "look", "a
 
 
 @pytest.fixture
-def client(sim: Simulator) -> openai.OpenAI:
+def client(sim: Simulator) -> Iterator[openai.OpenAI]:
     """The SDK, pointed at the simulator."""
-    return openai.OpenAI(api_key="key-one", base_url=f"{sim.url}/v1", max_retries=0)
+    with openai.OpenAI(api_key="key-one", base_url=f"{sim.url}/v1", max_retries=0) as made:
+        yield made
 
 
 def test_a_loop_of_parallel_tools(sim: Simulator, client: openai.OpenAI) -> None:

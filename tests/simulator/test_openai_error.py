@@ -21,7 +21,7 @@ from bm.simulator import Simulator
 )
 def test_the_sdk_raises(sim: Simulator, status: int, kind: type[openai.APIStatusError]) -> None:
     client = openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0)
-    with pytest.raises(kind) as caught:
+    with client, pytest.raises(kind) as caught:
         client.chat.completions.create(model=f"sim-{status}", messages=[{"role": "user", "content": "hello"}])
     assert caught.value.type is not None
     assert caught.value.request_id == "req_sim00000001"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -24,9 +25,10 @@ REASONING: Any = {"effort": "low", "summary": "auto"}
 
 
 @pytest.fixture
-def client(sim: Simulator) -> openai.OpenAI:
+def client(sim: Simulator) -> Iterator[openai.OpenAI]:
     """The SDK, pointed at the simulator."""
-    return openai.OpenAI(api_key="key-one", base_url=f"{sim.url}/v1", max_retries=0)
+    with openai.OpenAI(api_key="key-one", base_url=f"{sim.url}/v1", max_retries=0) as made:
+        yield made
 
 
 @pytest.mark.parametrize("stream", [False, True])

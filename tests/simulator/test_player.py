@@ -164,5 +164,6 @@ def test_a_stream_is_sent_as_it_is_made(sim: Simulator, http: httpx.Client) -> N
 
     sim.script(Rule(stall_after=2))
     with http.stream("POST", path_of("anthropic"), json=body_of("anthropic")) as response:
-        assert b"message_start" in next(response.iter_raw())
+        arriving = response.iter_raw()  # dropping it would end the connection
+        assert b"message_start" in next(arriving)
         assert sim.wait(under_way)
