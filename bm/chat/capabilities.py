@@ -24,7 +24,8 @@ class Dialect(msgspec.Struct, frozen=True):
     `reasoning_effort`, Groq's with `reasoning_format`, Together's and OpenRouter's `reasoning` objects, DeepSeek's
     `thinking` switch. `history_thinking` is the assistant member that carries earlier thinking back; empty means it
     is dropped. `thinking_tag` is the tag in which raw models put thinking at the head of their content (`think`).
-    `plain_content` services take message content only as a string where it is text alone. What only OpenAI itself
+    `plain_content` services take message content only as a string where it is text alone. `call_id_length` is the
+    exact number of letters and digits that a call's id must have (Mistral: 9); 0 is OpenAI's freedom. What only OpenAI itself
     has (custom tools, `allowed_tools`, refusals, system messages anywhere) goes to the dialect named `openai`.
     """
 
@@ -39,6 +40,7 @@ class Dialect(msgspec.Struct, frozen=True):
     developer_role: bool = True
     stream_usage: bool = True
     max_stop: int = 4
+    call_id_length: int = 0
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
