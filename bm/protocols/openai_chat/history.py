@@ -6,8 +6,8 @@ results; what is lost of that is either put into words or has no meaning to a mo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Writer:
             turns = inline_system(turns)
         for number, turn in enumerate(paired(turns)):
             self._turn(turn, f"messages[{number}]")
-        if not any(message["role"] == "user" for message in self.messages):
+        if not self._openai and all(message["role"] == "system" for message in self.messages):
             self.messages.append({"role": "user", "content": EMPTY_PROMPT})
 
     def _turn(self, turn: Turn, where: str) -> None:
@@ -126,13 +126,20 @@ class Writer:
         return {}
 
     def _call(self, call: ToolCall) -> Json:
-        head: Json = {"id": clean(call.id), "type": "function"}
+        head: Json = {"id": self._id(call.id), "type": "function"}
         if call.kind == "custom" and self._openai:
             return head | {"type": "custom", "custom": {"name": call.name, "input": call.raw}}
         head["function"] = {"name": call.name, "arguments": arguments_text(call)}
         if accepts(call.signature, self._capabilities):
             head |= write_signature(call.signature)
         return head
+
+    def _id(self, call_id: str) -> str:
+        """An id that the service takes, the same for a call and its result."""
+        length = self._dialect.call_id_length
+        if not length or (len(call_id) == length and call_id.isalnum() and call_id.isascii()):
+            return clean(call_id)
+        return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
     def _user(self, parts: Sequence[Part], where: str) -> None:
         content: list[Json] = []
@@ -194,13 +201,12 @@ class Writer:
         text = "\n\n".join(piece for piece in texts if piece) or (MEDIA_FOLLOW if media else "")
         if result.is_error and not text.startswith(ERROR_PREFIX):
             text = ERROR_PREFIX + text
-        self.messages.append({"role": "tool", "tool_call_id": clean(result.call_id), "content": text})
+        self.messages.append({"role": "tool", "tool_call_id": self._id(result.call_id), "content": text})
         return media
 
 
 def arguments_text(call: ToolCall) -> str:
     """A call's arguments as JSON text: as they came where they hold that very object, else written anew."""
-    value: Any = parse_arguments(call.raw) if call.kind == "function" and call.raw else None
-    if value is not None and value == call.arguments and call.raw.lstrip().startswith("{"):
+    if call.kind == "function" and call.arguments and parse_arguments(call.raw) == call.arguments:
         return call.raw
     return msgspec.json.encode(call.arguments).decode()

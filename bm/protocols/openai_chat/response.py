@@ -75,7 +75,7 @@ def _encode_choice(choice: Choice, number: int, request: ChatRequest, mint: Mint
         calls = calls[:1]
     _say(choice.parts, message, request)
     if calls and request.legacy_functions:
-        message["function_call"] = {"name": calls[0].name, "arguments": arguments_text(calls[0])}
+        message["function_call"] = {"name": calls[0].name, "arguments": _arguments(calls[0])}
     elif calls:
         message["tool_calls"] = [_encode_call(call, request, mint) for call in calls]
     finish = choice.finish or Finish("stop")
@@ -117,11 +117,16 @@ def _say(parts: Sequence[Part], message: Json, request: ChatRequest) -> None:
         message["annotations"] = annotations
 
 
+def _arguments(call: ToolCall) -> str:
+    """The arguments as the model wrote them: a call that was cut off must not look like one without arguments."""
+    return call.raw or arguments_text(call)
+
+
 def _encode_call(call: ToolCall, request: ChatRequest, mint: Mint) -> Json:
     head: Json = {"id": call.id or mint.new_id("call_")}
     defined = any(tool.name == call.name and tool.kind == "custom" for tool in request.tools)
     if call.kind == "custom" or defined:
         given = call.raw if call.kind == "custom" else call.arguments.get("input", call.raw)
         return head | {"type": "custom", "custom": {"name": call.name, "input": str(given)}}
-    function = {"name": call.name, "arguments": arguments_text(call)}
+    function = {"name": call.name, "arguments": _arguments(call)}
     return head | {"type": "function", "function": function} | write_signature(call.signature)

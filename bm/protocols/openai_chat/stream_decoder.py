@@ -42,6 +42,7 @@ from bm.protocols.openai_chat.thinking_tag import TagSplitter
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
 
 _decode = msgspec.json.Decoder().decode
+_USUAL = frozenset({"role", "content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content"})
 
 
 class Numbers:
@@ -100,7 +101,7 @@ class ChoiceDecoder:
             self._flush(out)
             self._shut(out)
             self._calls.add({"index": "legacy", "function": legacy}, out)
-        if len(delta) > 1:
+        if not delta.keys() <= _USUAL:
             self._rarities(delta, out)
 
     def _rarities(self, delta: Json, out: list[Event]) -> None:

@@ -16,7 +16,7 @@ class TagSplitter:
 
     def __init__(self, tag: str) -> None:
         self._open, self._close = f"<{tag}>", f"</{tag}>"
-        self._state: Literal["head", "thinking", "gap", "text"] = "head"
+        self._state: Literal["head", "lead", "thinking", "gap", "text"] = "head"
         self._held = ""
 
     def feed(self, piece: str) -> Iterator[tuple[Kind, str]]:
@@ -27,6 +27,10 @@ class TagSplitter:
         self._held += piece
         if self._state == "head":
             self._leave_head()
+        if self._state == "lead":
+            self._held = self._held.lstrip("\n")
+            if self._held:
+                self._state = "thinking"
         if self._state == "thinking":
             yield from self._think()
         if self._state == "gap":
@@ -40,8 +44,8 @@ class TagSplitter:
     def _leave_head(self) -> None:
         head = self._held.lstrip()
         if head.startswith(self._open):
-            self._held = head[len(self._open) :].lstrip("\n")
-            self._state = "thinking"
+            self._held = head[len(self._open) :]
+            self._state = "lead"
         elif not self._open.startswith(head):
             self._state = "text"
 

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bm.chat.capabilities import Capabilities, Dialect
+from bm.chat.parts import CacheMark, Json, Media, Opaque, Refusal, Text, Thinking
+from bm.errors import RequestError
+from bm.protocols.openai_chat.content import decode_content, encode_media, why_not
+
+FULL = Capabilities(audio=True, video=True, dialect=Dialect(takes=frozenset({"video_url", "document_url"})))
+
+BOTH_WAYS: list[tuple[Json, Media]] = [
+    (
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD", "detail": "low"}},
+        Media("image", mime="image/png", data="QUJD", detail="low"),
+    ),
+    (
+        {"type": "image_url", "image_url": {"url": "https://a.example/x.png"}},
+        Media("image", url="https://a.example/x.png"),
+    ),
+    (
+        {"type": "input_audio", "input_audio": {"data": "QUJD", "format": "mp3"}},
+        Media("audio", mime="audio/mpeg", data="QUJD"),
+    ),
+    (
+        {"type": "input_audio", "input_audio": {"data": "QUJD", "format": "wav"}},
+        Media("audio", mime="audio/wav", data="QUJD"),
+    ),
+    (
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,QUJD"}},
+        Media("document", mime="application/pdf", data="QUJD", name="a.pdf"),
+    ),
+    ({"type": "file", "file": {"file_id": "file-1"}}, Media("document", file_id="file-1")),
+    (
+        {"type": "video_url", "video_url": {"url": "https://a.example/x.mp4"}},
+        Media("video", url="https://a.example/x.mp4"),
+    ),
+    (
+        {"type": "document_url", "document_url": "https://a.example/x.pdf"},
+        Media("document", url="https://a.example/x.pdf"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("wire", "media"), BOTH_WAYS, ids=lambda case: case.get("type") if isinstance(case, dict) else ""
+)
+def test_media_are_read_and_written_alike(wire: Json, media: Media) -> None:
+    assert decode_content([wire], "content") == (media,)
+    assert why_not(media, FULL) == ""
+    assert encode_media(media) == wire
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (None, ()),
+        ("", ()),
+        ("a", (Text("a"),)),
+        ([{"type": "text", "text": ""}], ()),
+        ([{"type": "text", "text": "a"}, "b"], (Text("a"), Text("b"))),
+        ([{"text": "a"}], (Text("a"),)),
+        ({"type": "text", "text": "a"}, (Text("a"),)),
+        (
+            [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+            (Text("a", cache=CacheMark("1h")),),
+        ),
+        ([{"type": "image_url", "image_url": "https://a.example"}], (Media("image", url="https://a.example"),)),
+        ([{"type": "refusal", "refusal": "no"}], (Refusal("no"),)),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}], (Thinking("hm"),)),
+        (
+            [{"type": "file", "file": {"filename": "a.txt", "file_data": "QUJD"}}],
+            (Media("document", "text/plain", "QUJD", name="a.txt"),),
+        ),
+        (
+            [{"type": "file", "file": {"filename": "a.png", "file_data": "QUJD"}}],
+            (Media("image", "image/png", "QUJD", name="a.png"),),
+        ),
+        ([{"type": "file", "file": {"file_data": "QUJD"}}], (Media("document", "application/pdf", "QUJD"),)),
+        ([{"type": "input_audio", "input_audio": {"data": "QUJD"}}], (Media("audio", "audio/wav", "QUJD"),)),
+        ([{"type": "novelty", "x": 1}], (Opaque("openai-chat", "novelty", {"type": "novelty", "x": 1}),)),
+    ],
+)
+def test_what_clients_send_is_read(content: Any, parts: tuple[Any, ...]) -> None:
+    assert decode_content(content, "content") == parts
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "message"),
+    [
+        (5, "c", "expected a string or an array of parts, got a number"),
+        ([5], "c[0]", "expected an object, got a number"),
+        ([{"type": "text", "text": 5}], "c[0].text", "expected a string, got a number"),
+        ([{"type": 5}], "c[0].type", "expected a string, got a number"),
+        ([{"type": "image_url"}], "c[0].image_url", "expected an object, got null"),
+        ([{"type": "image_url", "image_url": {"url": ""}}], "c[0].image_url.url", "expected a URL, got nothing"),
+        (
+            [{"type": "image_url", "image_url": {"url": "data:image/png,raw"}}],
+            "c[0].image_url.url",
+            "expected a data URL of the form data:<type>;base64,<data>",
+        ),
+        ([{"type": "input_audio", "input_audio": {}}], "c[0].input_audio.data", "expected base64 data, got nothing"),
+        ([{"type": "file", "file": {}}], "c[0].file", "expected file_data or file_id, got neither"),
+    ],
+)
+def test_a_fault_names_the_place_and_what_was_expected(content: Any, place: str, message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_content(content, "c")
+    assert caught.value.failure.message == f"{place}: {message}"
+    assert caught.value.failure.param == place
+
+
+@pytest.mark.parametrize(
+    ("media", "change", "reason"),
+    [
+        (Media("image", data="A"), {"images": False}, "the model takes no image input"),
+        (
+            Media("image", url="https://a"),
+            {"image_urls": False},
+            "the model takes images only with their data, not by URL",
+        ),
+        (Media("image", file_id="f"), {}, "Chat Completions takes no image by file id"),
+        (Media("document", data="A"), {"documents": False}, "the model takes no document input"),
+        (Media("document", text="plain"), {"documents": False}, ""),
+        (Media("document", url="https://a"), {"dialect": Dialect()}, "Chat Completions takes no document by URL"),
+        (Media("audio", mime="audio/midi", data="A"), {}, "Chat Completions takes no audio/midi"),
+        (Media("audio", mime="audio/wav", data="A"), {"audio": False}, "the model takes no audio input"),
+        (Media("video", url="https://a"), {"dialect": Dialect()}, "the model takes no video input"),
+    ],
+)
+def test_why_a_model_cannot_be_given_media(media: Media, change: Json, reason: str) -> None:
+    assert why_not(media, msgspec.structs.replace(FULL, **change)) == reason
+
+
+def test_a_plain_text_document_is_text_under_its_name() -> None:
+    assert encode_media(Media("document", text="body", name="notes")) == {"type": "text", "text": "notes\n\nbody"}

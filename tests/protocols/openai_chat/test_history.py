@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bm.chat.capabilities import Capabilities, Dialect
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.repair import NO_RESULT
+from bm.chat.request import Turn
+from bm.chat.signature import Signature
+from bm.errors import RequestError
+from bm.protocols.openai_chat.history import EMPTY_PROMPT, MEDIA_FOLLOW, arguments_text
+from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
+
+PLAIN = Capabilities(dialect=Dialect(name="together", plain_content=True))
+IMAGE = Media("image", mime="image/png", data="QUJD")
+IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
+F = ToolCall("a", "f", {"x": 1}, raw='{"x": 1}')
+F_WIRE = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+
+
+def messages(*turns: Turn, capabilities: Capabilities = OPENAI, system: tuple[Text, ...] = ()) -> list[Json]:
+    request = msgspec.structs.replace(client_request(), turns=turns, system=system)
+    written: list[Json] = sent(request, capabilities)["messages"]
+    return written
+
+
+def losses(*turns: Turn, capabilities: Capabilities = OPENAI) -> list[str]:
+    return lost(msgspec.structs.replace(client_request(), turns=turns), capabilities)
+
+
+def user(*parts: Part) -> Turn:
+    return Turn("user", parts)
+
+
+def assistant(*parts: Part) -> Turn:
+    return Turn("assistant", parts)
+
+
+def results(*given: Part, capabilities: Capabilities = OPENAI) -> list[Json]:
+    """The messages after the one with the calls that these results answer."""
+    calls = [ToolCall(part.call_id, "f", {}) for part in given if isinstance(part, ToolResult)]
+    return messages(user(Text("Hi")), assistant(*calls), user(*given), capabilities=capabilities)[2:]
+
+
+def test_the_system_prompt_is_one_string() -> None:
+    written = messages(user(Text("Hi")), system=(Text("one"), Text("two")))
+    assert written[0] == {"role": "system", "content": "one\n\ntwo"}
+
+
+def test_later_instructions_stay_in_place_where_the_service_takes_them() -> None:
+    turns = (user(Text("a")), Turn("system", (Text("note"),)), user(Text("b")))
+    assert messages(*turns)[1] == {"role": "system", "content": "note"}
+    (only,) = messages(*turns, capabilities=PLAIN)
+    assert only["role"] == "user"
+    assert only["content"] == "a\n\n<system-reminder>\nnote\n</system-reminder>\n\nb"
+
+
+def test_instructions_alone_get_something_to_answer_where_that_is_needed() -> None:
+    assert messages(system=(Text("S"),)) == [{"role": "system", "content": "S"}]
+    assert messages(system=(Text("S"),), capabilities=COMPATIBLE)[1] == {"role": "user", "content": EMPTY_PROMPT}
+
+
+def test_one_text_is_a_string_several_are_parts_or_one_string_for_plain_services() -> None:
+    two = user(Text("a"), Text("b"))
+    assert messages(user(Text("a")))[0]["content"] == "a"
+    assert messages(two)[0]["content"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert messages(two, capabilities=PLAIN)[0]["content"] == "a\n\nb"
+    assert messages(user(Text("a"), IMAGE), capabilities=PLAIN)[0]["content"] == [
+        {"type": "text", "text": "a"},
+        IMAGE_PART,
+    ]
+
+
+def test_a_cited_answer_is_put_together_without_gaps() -> None:
+    cited = assistant(Text("It is "), Text("blue", citations=({"type": "x"},)), Text("."))
+    assert messages(user(Text("Hi")), cited)[1] == {"role": "assistant", "content": "It is blue."}
+
+
+def test_text_and_calls_are_one_message_without_nulls() -> None:
+    turns = (user(Text("Hi")), assistant(F), user(ToolResult("a", (Text("1"),))))
+    assert messages(*turns)[1] == {"role": "assistant", "tool_calls": [F_WIRE]}
+    said = (turns[0], assistant(Text("let me see"), F), turns[2])
+    assert messages(*said)[1] == {"role": "assistant", "content": "let me see", "tool_calls": [F_WIRE]}
+
+
+@pytest.mark.parametrize("member", ["", "reasoning", "reasoning_content"])
+def test_thinking_goes_back_only_to_services_that_have_a_member_for_it(member: str) -> None:
+    capabilities = Capabilities(dialect=Dialect(name="x", history_thinking=member))
+    thought = assistant(
+        Thinking("hm", Signature("anthropic", "s")), Thinking("", Signature("anthropic", "r"), redacted=True)
+    )
+    turns = (user(Text("Hi")), Turn("assistant", (*thought.parts, Text("yes"))))
+    expected = {"role": "assistant", "content": "yes"} | ({member: "hm"} if member else {})
+    assert messages(*turns, capabilities=capabilities)[1] == expected
+    assert losses(*turns, capabilities=capabilities) == []
+
+
+def test_a_message_of_dropped_thinking_alone_vanishes() -> None:
+    assert messages(user(Text("a")), assistant(Thinking("hm")), user(Text("b"))) == [
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": "b"},
+    ]
+
+
+def test_a_refusal_is_a_member_at_openai_and_text_elsewhere() -> None:
+    turns = (user(Text("Hi")), assistant(Refusal("no")))
+    assert messages(*turns)[1] == {"role": "assistant", "refusal": "no", "content": ""}
+    assert messages(*turns, capabilities=PLAIN)[1] == {"role": "assistant", "content": "no"}
+
+
+def test_results_come_first_and_in_the_order_of_the_calls() -> None:
+    written = results(Text("and then?"), ToolResult("b", (Text("2"),)), ToolResult("a", (Text("1"),)))
+    assert written == [
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+        {"role": "user", "content": "and then?"},
+    ]
+
+
+def test_a_call_without_a_result_gets_one() -> None:
+    written = messages(user(Text("Hi")), assistant(F), user(Text("go on")))
+    assert written[2] == {"role": "tool", "tool_call_id": "a", "content": f"Error: {NO_RESULT}"}
+    assert written[3] == {"role": "user", "content": "go on"}
+
+
+@pytest.mark.parametrize(
+    ("text", "content"), [("boom", "Error: boom"), ("Error: boom", "Error: boom"), ("", "Error: ")]
+)
+def test_a_failed_tool_says_so_in_words(text: str, content: str) -> None:
+    assert results(ToolResult("a", (Text(text),), is_error=True))[0]["content"] == content
+
+
+def test_images_of_results_follow_in_a_user_message_after_all_results() -> None:
+    written = results(ToolResult("a", (Text("shot"), IMAGE)), ToolResult("b", (IMAGE,)), Text("look"))
+    assert written == [
+        {"role": "tool", "tool_call_id": "a", "content": "shot"},
+        {"role": "tool", "tool_call_id": "b", "content": MEDIA_FOLLOW},
+        {"role": "user", "content": [IMAGE_PART, IMAGE_PART, {"type": "text", "text": "look"}]},
+    ]
+
+
+def test_a_result_the_model_cannot_see_is_named_in_its_place() -> None:
+    blind = msgspec.structs.replace(COMPATIBLE, images=False)
+    turns = (user(Text("Hi")), assistant(F), user(ToolResult("a", (IMAGE,))))
+    assert messages(*turns, capabilities=blind)[2]["content"] == "[image left out: the model takes no image input]"
+    assert losses(*turns, capabilities=blind) == ["messages[2].content[0].content[0] (image)"]
+
+
+def test_what_the_user_shows_a_blind_model_is_refused() -> None:
+    with pytest.raises(RequestError) as caught:
+        messages(user(Text("see"), IMAGE), capabilities=msgspec.structs.replace(COMPATIBLE, images=False))
+    assert caught.value.failure.message == "messages[0].content[1] (image): the model takes no image input"
+
+
+def test_foreign_blocks_are_their_summary_or_a_loss() -> None:
+    known, unknown = Opaque("anthropic", "k", {}, summary="found 3"), Opaque("anthropic", "u", {})
+    own = Opaque("openai-chat", "novelty", {"type": "novelty"})
+    turns = (user(known, unknown, own), assistant(known, unknown), user(Text("Hi")))
+    written = messages(*turns)
+    assert written[0]["content"] == [{"type": "text", "text": "found 3"}, {"type": "novelty"}]
+    assert written[1]["content"] == "found 3"
+    assert losses(*turns) == ["messages[0].content[1] (u)", "messages[1].content[1] (u)"]
+
+
+def test_media_of_the_assistants_are_reported() -> None:
+    assert losses(user(Text("Hi")), assistant(Text("here"), IMAGE)) == ["messages[1].content[1] (image)"]
+
+
+def test_a_custom_call_is_free_text_at_openai_and_a_function_elsewhere() -> None:
+    call = ToolCall("a", "py", {"input": "1+1"}, raw="1+1", kind="custom")
+    turns = (user(Text("Hi")), assistant(call))
+    assert messages(*turns)[1]["tool_calls"] == [
+        {"id": "a", "type": "custom", "custom": {"name": "py", "input": "1+1"}}
+    ]
+    assert messages(*turns, capabilities=PLAIN)[1]["tool_calls"] == [
+        {"id": "a", "type": "function", "function": {"name": "py", "arguments": '{"input":"1+1"}'}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (F, '{"x": 1}'),
+        (ToolCall("a", "f", {}), "{}"),
+        (ToolCall("a", "f", {}, raw="{bro"), "{}"),
+        (ToolCall("a", "f", {}, raw="[1]"), "{}"),
+        (ToolCall("a", "f", {"x": 2}, raw='{"x": 1}'), '{"x":2}'),
+        (ToolCall("a", "f", {"cache_control": {"a": 1}}), '{"cache_control":{"a":1}}'),
+    ],
+)
+def test_arguments_are_always_the_text_of_an_object(call: ToolCall, text: str) -> None:
+    assert arguments_text(call) == text
+
+
+def test_ids_are_cleaned_alike_on_call_and_result() -> None:
+    call = msgspec.structs.replace(F, id="functions.f:0")
+    for capabilities in (OPENAI, Capabilities(dialect=Dialect(name="mistral", call_id_length=9))):
+        written = messages(
+            user(Text("Hi")), assistant(call), user(ToolResult("functions.f:0")), capabilities=capabilities
+        )
+        given = written[1]["tool_calls"][0]["id"]
+        assert given == written[2]["tool_call_id"]
+        assert given.replace("_", "").replace("-", "").isalnum()
+        length = capabilities.dialect.call_id_length
+        assert not length or (len(given) == length and given.isalnum())
+
+
+def signed(signature: Signature | None, capabilities: Capabilities) -> Any:
+    written = messages(
+        user(Text("Hi")), assistant(msgspec.structs.replace(F, signature=signature)), capabilities=capabilities
+    )
+    return written[1]["tool_calls"][0].get("extra_content")
+
+
+def test_a_signature_goes_only_to_googles_endpoint_and_the_family_that_made_it() -> None:
+    google = Capabilities(family="gemini-3", dialect=Dialect(name="google", takes=frozenset({"extra_content"})))
+    ours = Signature("gemini", "c2ln", "gemini-3")
+    carried = {"google": {"thought_signature": "c2ln"}}
+    assert signed(ours, google) == carried
+    assert signed(Signature("gemini", "c2ln"), google) == carried
+    assert signed(Signature("gemini", "c2ln", "gemini-2.5"), google) is None
+    assert signed(Signature("anthropic", "c2ln"), google) is None
+    assert signed(ours, OPENAI) is None
+    said = messages(user(Text("Hi")), assistant(Text("yes", signature=ours)), capabilities=google)[1]
+    assert said == {"role": "assistant", "content": "yes", "extra_content": carried}

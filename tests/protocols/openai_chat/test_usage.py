@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.events import FinishReason, Usage
+from bm.chat.parts import Json
+from bm.protocols.openai_chat.usage import decode_usage, encode_usage, finish_reason, finish_word
+
+
+@pytest.mark.parametrize(
+    ("wire", "usage"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 2}, Usage(10, 0, 0, 2)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}, Usage(6, 4)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3}}, Usage(3, 4, 3)),
+        ({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}, Usage(6, 4)),
+        ({"prompt_tokens": 10, "num_cached_tokens": 4}, Usage(6, 4)),
+        ({"prompt_tokens": 10, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 3}, Usage(3, 4, 3)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3}},
+            Usage(10, 0, 0, 5, 3),
+        ),
+        ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 161}}, Usage(0, 7)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": None, "completion_tokens": None}, Usage(10)),
+        (None, None),
+        ("many", None),
+    ],
+)
+def test_usage_is_read_as_each_service_spells_it(wire: Any, usage: Usage | None) -> None:
+    assert decode_usage(wire) == usage
+
+
+def test_thinking_outside_of_the_completion_is_counted_in_where_the_total_shows_it() -> None:
+    """xAI."""
+    wire = {"prompt_tokens": 307, "completion_tokens": 26, "total_tokens": 588}
+    assert decode_usage({**wire, "completion_tokens_details": {"reasoning_tokens": 255}}) == Usage(307, 0, 0, 281, 255)
+
+
+def test_usage_survives_both_ways() -> None:
+    usage = Usage(input=200, cache_read=800, cache_write=50, output=250, thinking=200)
+    wire: Json = encode_usage(usage)
+    assert (wire["prompt_tokens"], wire["completion_tokens"], wire["total_tokens"]) == (1050, 250, 1300)
+    assert decode_usage(wire) == usage
+
+
+@pytest.mark.parametrize(
+    ("native", "calls", "reason"),
+    [
+        ("stop", False, "stop"),
+        ("stop", True, "tool_calls"),
+        ("tool_calls", True, "tool_calls"),
+        ("tool_calls", False, "stop"),
+        ("function_call", True, "tool_calls"),
+        ("eos", False, "stop"),
+        ("length", True, "length"),
+        ("model_length", False, "context_window"),
+        ("content_filter", False, "refusal"),
+        ("", True, "tool_calls"),
+        ("", False, "stop"),
+        ("novelty", False, "stop"),
+    ],
+)
+def test_finish_reasons_are_read(native: str, calls: bool, reason: FinishReason) -> None:
+    assert finish_reason(native, calls=calls) == reason
+
+
+def test_finish_words_keep_to_the_answer() -> None:
+    assert finish_word("stop", calls=True) == "tool_calls"
+    assert finish_word("tool_calls", calls=False) == "stop"
+    assert finish_word("tool_calls", calls=True, legacy=True) == "function_call"
+    assert finish_word("length", calls=True) == "length"
