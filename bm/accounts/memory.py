@@ -54,17 +54,22 @@ def state_path(paths: Paths) -> Path:
     return paths.ledger.with_name("state.json")
 
 
-def save(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall: float) -> None:
-    """Write what is worth keeping. `affinities` must keep to the clock of `now`.
+def encoded(pool: Pool, affinities: Affinities, *, now: float, wall: float) -> bytes:
+    """What is worth keeping, as the file holds it. `affinities` must keep to the clock of `now`."""
+    ahead = wall - now
+    accounts = tuple(_saved(seat, holder, ahead) for seat, holder in pool.holders.items())
+    turns = tuple(SavedTurn(key, *seat, at + ahead) for key, seat, at in affinities.items(now))
+    return msgspec.json.encode(Saved(accounts=accounts, affinity=turns))
+
+
+def save(content: bytes, path: Path) -> None:
+    """Write what `encoded` gave.
 
     Raises:
         OSError: it cannot be written; the file is as it was.
     """
-    ahead = wall - now
-    accounts = tuple(_saved(seat, holder, ahead) for seat, holder in pool.holders.items())
-    turns = tuple(SavedTurn(key, *seat, at + ahead) for key, seat, at in affinities.items(now))
     make_private_folder(path.parent)
-    write_private(path, msgspec.json.encode(Saved(accounts=accounts, affinity=turns)))
+    write_private(path, content)
 
 
 def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall: float) -> str:

@@ -8,7 +8,7 @@ from collections import deque
 from bm.accounts.affinity import Affinities
 from bm.accounts.pool import Pool
 from bm.config.schema import Config
-from bm.dispatch.snapshot import Affinity, Member, RouteQuery, Snapshot
+from bm.dispatch.snapshot import Affinity, Member, Needs, RouteQuery, Snapshot
 from bm.dispatch.target import Target
 from bm.gateway.call import Call, Client
 from bm.gateway.exchange import Exchange
@@ -66,10 +66,8 @@ class Engine:
 
     def question(self, call: Call) -> tuple[RouteQuery, Snapshot]:
         """A call as dispatch sees it."""
-        picky = any(p.enabled and p.speaks[0].startswith("openai") for p in self.settings.providers.values())
-        query = RouteQuery(model=call.model, protocol=call.protocol)
-        if picky:
-            query = RouteQuery(model=call.model, protocol=call.protocol, needs=needs_of(call.body))
+        needs = needs_of(call.body) if self.settings.choosy else Needs()
+        query = RouteQuery(model=call.model, protocol=call.protocol, needs=needs)
         return query, self.snapshot(self._affinity(call))
 
     def _affinity(self, call: Call) -> Affinity | None:

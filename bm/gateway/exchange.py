@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +15,7 @@ from bm.accounts.pool import Mark
 from bm.chat.estimate import estimate
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, poisoned
-from bm.dispatch.outcome import Outcome
+from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
@@ -45,7 +46,7 @@ class Exchange:
         self._engine, self._call, self._client = engine, call, client
         self._settings = engine.settings
         self._lanes = Lanes(call, engine.signatures, engine.settings.rules)
-        self._marks: dict[Target, Mark] = {}
+        self._marks: dict[Target, list[Mark]] = {}
         self._began = time.monotonic()
         self.record = Record(id=call.id, at=time.time(), protocol=call.protocol, model=call.model, stream=call.stream)
 
@@ -82,7 +83,7 @@ class Exchange:
                 transcript.append((attempt, outcome))
                 attempt = steps.send(outcome)
         except StopIteration as stop:
-            self._engine.pool.roll_back(self._marks[target] for target in poisoned(transcript))
+            self._engine.pool.roll_back(mark for target in poisoned(transcript) for mark in self._marks[target])
             failure: Failure | None = stop.value
             return failure
 
@@ -107,7 +108,7 @@ class Exchange:
         pool, effect = self._engine.pool, outcome.account
         now, wall, roll = time.monotonic(), time.time(), random.random()
         mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent)
-        self._marks[target] = mark
+        self._marks.setdefault(target, []).append(mark)
         entry.outcome = outcome.failure.kind if outcome.failure else "answered"
         entry.message = outcome.failure.message if outcome.failure else ""
         entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
@@ -171,16 +172,22 @@ class Exchange:
         config = self._settings.config
         timeouts = config.timeouts_for(lane.target.provider)
         relay = Relay(response, pipe, self._client, headers, config.limits, timeouts)
+        relay.on_content = partial(self._answers, lane.target)
         try:
             failure = await relay.run()
         finally:
             if relay.committed:
                 self._complete(lane, pipe.watch, relay.first_content)
         if failure is None:
-            return classify(None)
+            return Outcome()
         outcome = classify(failure, streaming_started=relay.committed)
         # The client has been told in its stream; there is nothing left to try.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
+
+    def _answers(self, target: Target) -> None:
+        """The first content is here: the account works, however long the rest takes."""
+        effect, now = AccountEffect("answered"), time.monotonic()
+        self._engine.pool.book(target, effect, now=now, wall=time.time(), roll=0.0)
 
     def _complete(self, lane: Lane, watch: Watch, first_content: float | None) -> None:
         """Note what the client received."""

@@ -6,6 +6,7 @@ Start-up events are held until the first content, so that an answer that dies at
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from bm.config.schema import Limits, Timeouts
@@ -23,7 +24,11 @@ Deadline = Literal["end", "idle", "first_token", "hold", "keep_alive"]
 
 
 class Relay:
-    """One stream on its way. `committed` turns true when the client has received the head of the answer."""
+    """One stream on its way.
+
+    `committed` turns true when the client has received the head of the answer; `on_content` is called when the first
+    content has arrived.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class Relay:
         self._held_bytes = 0
         self.committed = False
         self.first_content: float | None = None
+        self.on_content: Callable[[], None] = _nothing
 
     async def run(self) -> Failure | None:
         """Carry the stream to its end. None means it is complete; a failure was told to the client if `committed`."""
@@ -80,6 +86,7 @@ class Relay:
         watch = self._pipe.watch
         if watch.begun and self.first_content is None:
             self.first_content = self._now()
+            self.on_content()
         if self.committed:
             if data:
                 await self._client.send(data)
@@ -143,3 +150,7 @@ class Relay:
         limit = self._timeouts.idle if name == "idle" else self._timeouts.first_token
         what = "nothing further" if name == "idle" else "no content"
         return Failure(kind="timeout", message=f"the upstream sent {what} within {limit:g} s", code=name)
+
+
+def _nothing() -> None:
+    """Nobody waits for the first content."""

@@ -15,7 +15,7 @@ from bm.config.paths import Paths
 from bm.config.schema import Config, Timeouts
 from bm.dispatch.snapshot import Limits
 from bm.gateway.lane import Rules
-from bm.providers.catalog import KNOWN
+from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
 
 
@@ -37,6 +37,15 @@ class Settings(msgspec.Struct, frozen=True):
     def rules(self) -> Rules:
         """What holds for every lane."""
         return Rules(strict=self.config.pool.strict, echo_asked=self.config.server.echo_model == "asked")
+
+    @property
+    def choosy(self) -> bool:
+        """Whether a provider in use has models that take text alone, so that it matters what a request holds."""
+        return any(each.enabled and each.mode != "off" and each.protocol in OPENAI_CLIENTS for each in self._paid)
+
+    @property
+    def _paid(self) -> list[Provider]:
+        return [each for each in self.providers.values() if not each.pool]
 
     def patience(self, provider: str, *, stream: bool) -> Timeouts:
         """The timeouts towards a provider. The head of an answer that is no stream comes with its end."""

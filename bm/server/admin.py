@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from bm.accounts.report import counts, rows
 from bm.chat.parts import Json
 from bm.config.paths import Paths
-from bm.config.secrets import hint
 from bm.dispatch.plan import Considered, plan
-from bm.dispatch.snapshot import ANY_MODEL, AccountState, Needs, RouteQuery
+from bm.dispatch.snapshot import AccountState, Needs, RouteQuery
 from bm.gateway.engine import Engine
 from bm.gateway.probe import probe_all
 from bm.names import ProtocolName
@@ -51,7 +51,6 @@ class Admin:
     async def status(self, request: Request) -> Json:
         """The daemon, its configuration, its accounts and providers, in short."""
         engine, instance, settings = self._engine, self._instance, self._engine.settings
-        states = [state for state, _ in self._account_states()]
         return {
             "version": instance.version,
             "pid": os.getpid(),
@@ -65,7 +64,7 @@ class Admin:
                 "error": self._reloader.error,
                 "warnings": list(settings.warnings),
             },
-            "accounts": {name: states.count(name) for name in ("usable", "cooling", "out", "disabled")},
+            "accounts": counts(engine.pool, now=time.monotonic(), wall=time.time()),
             "providers": [
                 {"name": provider.name, "mode": provider.mode, "enabled": provider.enabled}
                 for provider in settings.providers.values()
@@ -74,37 +73,9 @@ class Admin:
             "requests": {"active": engine.active, "total": engine.total, "failed": engine.failed},
         }
 
-    def _account_states(self) -> list[tuple[str, Json]]:
-        """Each account's state in a word, with all that is known of it."""
-        pool, now = self._engine.pool, time.monotonic()
-        facts = {(provider, state.name): state for provider, states in pool.facts(now).items() for state in states}
-        rows = []
-        for seat, holder in pool.holders.items():
-            account, state = holder.credential.account, facts[seat]
-            word = _word(state, enabled=account.enabled)
-            today = holder.today
-            row: Json = {
-                "name": account.name,
-                "provider": account.provider,
-                "kind": account.kind,
-                "enabled": account.enabled,
-                "state": word,
-                "reason": state.disabled or state.state(ANY_MODEL).reason or None,
-                "key_hint": hint(holder.credential.secret) if holder.credential.secret else "",
-                "cooldowns": _cooldowns(state),
-                "last_used": None if state.idle is None else time.time() - state.idle,
-                "requests_today": today.requests,
-                "failures_today": today.failures,
-                "health": state.health,
-                "inflight": state.inflight,
-                "project": account.project,
-            }
-            rows.append((word, row))
-        return rows
-
     async def accounts(self, request: Request) -> Json:
         """Every account of every provider."""
-        return {"accounts": [row for _, row in self._account_states()]}
+        return {"accounts": rows(self._engine.pool, now=time.monotonic(), wall=time.time())}
 
     async def providers(self, request: Request) -> Json:
         """Every provider the configuration names, and the pool."""
@@ -158,27 +129,6 @@ class Admin:
         """One small request to each provider and account."""
         asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
         return {"results": await probe_all(self._engine.client, self._engine.settings, asked.names)}
-
-
-def _word(state: AccountState, *, enabled: bool) -> str:
-    if not enabled:
-        return "disabled"
-    if state.disabled:
-        return "out"
-    return "cooling" if any(model.cooldown for model in state.states.values()) else "usable"
-
-
-def _cooldowns(state: AccountState) -> list[Json]:
-    return [
-        {
-            "model": model or None,
-            "seconds": round(each.cooldown, 1),
-            "reason": each.excluded or each.reason,
-            "excluded": bool(each.excluded),
-            "circuit": each.circuit,
-        }
-        for model, each in state.states.items()
-    ]
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

@@ -17,6 +17,7 @@ from bm.gateway.engine import Engine
 from bm.gateway.settings import Settings
 from bm.server.app import App
 from bm.server.instance import Instance
+from bm.server.memory import Memory
 from bm.server.own import own_app
 from bm.server.reload import Reloader
 from bm.server.tasks import spawn
@@ -83,7 +84,10 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     server = _Server(config, instance)
     for warning in settings.warnings:
         _log.warning("%s", warning)
+    memory = Memory(paths, engine)
+    memory.recall()
     watchers = [
+        spawn(memory.keep(), "the memory of the pool"),
         spawn(reloader.watch(), "the watch over the configuration"),
         spawn(_stop_when(stopping, server), "the wait for a stop"),
     ]
@@ -92,6 +96,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     finally:
         for watcher in watchers:
             watcher.cancel()
+        await memory.write()
         await engine.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bm.accounts.affinity import Affinities
 from bm.accounts.credential import Credential
-from bm.accounts.memory import restore, save, state_path
+from bm.accounts.memory import encoded, restore, save, state_path
 from bm.accounts.pool import Pool
 from bm.accounts.report import rows
 from bm.config.paths import Paths
@@ -45,7 +45,7 @@ def saved(path: Path) -> None:
     pool.begin(target("a"), now=BOOT + 5, wall=NOON + 5)
     seats.set("talk", ("gemini", "a"), BOOT + 5)
     seats.set("old", ("gemini", "a"), BOOT - 95)
-    save(pool, seats, path, now=BOOT + 10, wall=NOON + 10)
+    save(encoded(pool, seats, now=BOOT + 10, wall=NOON + 10), path)
 
 
 def run(path: Path, *credentials: Credential, wall: float = NOON + 20, now: float = 70.0) -> tuple[Pool, Affinities]:
@@ -101,7 +101,7 @@ def test_accounts_of_one_project_bring_their_shared_rests_once(path: Path) -> No
     names = [credential(name, project="p") for name in "ab"]
     pool = Pool(names)
     book(pool, "backoff", 0)
-    save(pool, conversations(), path, now=1, wall=NOON + 1)
+    save(encoded(pool, conversations(), now=1, wall=NOON + 1), path)
     pool, _ = run(path, *names, now=1, wall=NOON + 1)
     assert [usable(pool, 1, target(name)) for name in "ab"] == [False, False]
     assert len(list(pool.holders["gemini", "a"].shared.entries())) == 1
