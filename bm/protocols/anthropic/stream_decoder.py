@@ -90,7 +90,7 @@ class AnthropicStreamDecoder:
         try:
             wire = _decode(event.data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return self._fail(Failure(kind="malformed", message=f"an event of the stream cannot be read: {error}"))
+            return self._fail(_unreadable(error))
         match wire.type or event.name:
             case "content_block_delta":
                 return self._delta(wire.index, wire.delta)
@@ -214,6 +214,13 @@ class AnthropicStreamDecoder:
         self._ended = True
         ends: list[Event] = [PartEnd(block.part) for block in self._blocks.values() if block.raw is None]
         return [*ends, Failed(failure)]
+
+
+def _unreadable(error: Exception) -> Failure:
+    """A last event that breaks off in its middle is a cut stream, not a broken upstream."""
+    if str(error) == "Input data was truncated":
+        return Failure(kind="truncated", message="the stream ended in the middle of an event")
+    return Failure(kind="malformed", message=f"an event of the stream cannot be read: {error}")
 
 
 def _gather(block: _Block, raw: Json, delta: _Delta) -> None:

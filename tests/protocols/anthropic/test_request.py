@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.chat.parts import CacheMark, Media, Part, Text, Thinking, ToolCall, ToolResult
+from bm.chat.request import (
+    ChatRequest,
+    Extra,
+    OutputFormat,
+    Reasoning,
+    Sampling,
+    Tool,
+    ToolChoice,
+    Turn,
+)
+from bm.chat.signature import Signature
+from bm.errors import RequestError
+from bm.protocols.anthropic.request import decode_request, encode_request
+from tests.protocols.anthropic.examples import (
+    HAIKU_3,
+    OPUS_4_8,
+    SONNET_4_5,
+    assistant,
+    body,
+    chat,
+    decoded,
+    encoded,
+    lost,
+    user,
+)
+
+SESSION = "3f6b2a10-1111-4222-8333-444455556666"
+
+
+def test_the_attribution_block_is_for_anthropic_alone() -> None:
+    blocks = [
+        {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330;"},
+        {"type": "text", "text": "You are.", "cache_control": {"type": "ephemeral"}},
+    ]
+    assert decoded(system=blocks).system == (Text("You are.", cache=CacheMark()),)
+
+
+@pytest.mark.parametrize(("system", "texts"), [("Be kind.", (Text("Be kind."),)), ("", ()), ([], ())])
+def test_the_system_prompt_may_be_a_string(system: object, texts: tuple[Text, ...]) -> None:
+    assert decoded(system=system).system == texts
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    [
+        json.dumps({"device_id": "d", "account_uuid": "", "session_id": SESSION}),
+        f"user_abc_account__session_{SESSION}",
+    ],
+)
+def test_claude_codes_user_names_the_session(user_id: str) -> None:
+    request = decoded(metadata={"user_id": user_id})
+    assert (request.user, request.cache_key) == (user_id, SESSION)
+
+
+def test_what_has_no_place_is_kept() -> None:
+    request = decoded(
+        context_management={"edits": []},
+        mcp_servers=[{"type": "url"}],
+        output_config={"effort": "low", "task_budget": {"total": 1}},
+        metadata={"user_id": "u", "team": "t"},
+        service_tier="auto",
+        container=None,
+    )
+    assert {(extra.protocol, extra.field) for extra in request.extras} == {
+        ("anthropic", name)
+        for name in ("context_management", "mcp_servers", "output_config", "metadata", "service_tier")
+    }
+
+
+def test_a_role_system_message_is_an_instruction_in_mid_conversation() -> None:
+    request = decoded({"role": "user", "content": "a"}, {"role": "system", "content": "s"})
+    assert request.turns == (user("a"), Turn("system", (Text("s"),)))
+
+
+def test_an_unknown_role_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"messages\[0\]\.role: expected user, assistant or system"):
+        decoded({"role": "tool", "content": "a"})
+
+
+@pytest.mark.parametrize("place", ["output_config", "output_format"])
+def test_a_schema_for_the_answer_in_its_new_and_its_older_place(place: str) -> None:
+    form = {"type": "json_schema", "schema": {"type": "object"}}
+    request = decoded(**{place: {"format": form} if place == "output_config" else form})
+    assert request.output == OutputFormat("schema", schema={"type": "object"})
+
+
+def test_the_path_may_name_the_model_and_the_stream() -> None:
+    request = decode_request(body(), model="other", stream=True)
+    assert (request.model, request.stream) == ("other", True)
+
+
+def test_counting_needs_no_max_tokens() -> None:
+    assert decode_request({"model": "m", "messages": [{"role": "user", "content": "foo"}]}).max_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "capabilities", "version"),
+    [
+        (chat(sampling=Sampling(temperature=0.2)), SONNET_4_5, "2023-06-01"),
+        (chat(sampling=Sampling(temperature=0.2)), OPUS_4_8, "2026-10-21"),
+        (chat(), SONNET_4_5, "2026-10-21"),
+    ],
+)
+def test_the_older_version_is_used_only_for_sampling(request_: ChatRequest, capabilities: Any, version: str) -> None:
+    result = encoded(request_, capabilities)
+    assert result.headers == (("anthropic-version", version),)
+    assert ("temperature" in result.body) is (version == "2023-06-01")
+
+
+@pytest.mark.parametrize(
+    ("members", "max_tokens", "losses"),
+    [
+        ({"max_tokens": 0}, 0, []),
+        ({"max_tokens": 200_000}, 128_000, ["max_tokens"]),
+        ({}, 21_333, []),
+        ({"stream": True}, 128_000, []),
+    ],
+)
+def test_max_tokens_is_always_said(members: dict[str, Any], max_tokens: int, losses: list[str]) -> None:
+    result = encoded(chat(**members))
+    assert (result.body["max_tokens"], lost(result)) == (max_tokens, losses)
+
+
+def test_an_unknown_model_gets_a_modest_max_tokens() -> None:
+    assert encoded(chat(), OPUS_4_8.__class__()).body["max_tokens"] == 8192
+
+
+def test_a_client_without_cache_marks_gets_automatic_caching() -> None:
+    assert encoded(chat()).body["cache_control"] == {"type": "ephemeral"}
+    assert "cache_control" not in encoded(chat(user(Text("Hi", cache=CacheMark())))).body
+    assert "cache_control" not in encoded(decoded()).body
+    own = encoded(decoded(cache_control={"type": "ephemeral", "ttl": "1h"})).body
+    assert own["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+
+
+def test_a_system_prompt_alone_becomes_the_users() -> None:
+    request = chat(system=(Text("Be kind."), Text(" ")))
+    result = encode_request(ChatRequest(**{**_members(request), "turns": ()}), OPUS_4_8, model="m").body
+    assert "system" not in result
+    assert result["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Be kind."}]}]
+
+
+def _members(request: ChatRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.__struct_fields__}
+
+
+def test_several_answers_cannot_be_had() -> None:
+    with pytest.raises(RequestError) as caught:
+        encoded(chat(choices=2))
+    assert caught.value.failure.param == "n"
+
+
+def test_own_members_are_written_back_with_their_betas() -> None:
+    result = encoded(
+        decoded(
+            context_management={"edits": []},
+            output_config={"effort": "low", "task_budget": {"total": 9}},
+            metadata={"user_id": "u", "team": "t"},
+            betas=["some-beta-2026-01-01"],
+        )
+    )
+    assert result.body["context_management"] == {"edits": []}
+    assert result.body["output_config"] == {"effort": "low", "task_budget": {"total": 9}}
+    assert result.body["metadata"] == {"user_id": "u", "team": "t"}
+    assert dict(result.headers)["anthropic-beta"] == "context-management-2025-06-27,some-beta-2026-01-01"
+
+
+def test_foreign_members_are_reported_unless_they_mean_nothing_here() -> None:
+    extras = (Extra("openai-chat", "store", True), Extra("openai-chat", "prediction", {}))
+    assert lost(encoded(chat(extras=extras))) == ["prediction"]
+
+
+def test_the_user_is_named_when_the_name_is_short_enough() -> None:
+    assert encoded(chat(user="u")).body["metadata"] == {"user_id": "u"}
+    assert "metadata" not in encoded(chat(user="u" * 257)).body
+
+
+def test_the_request_is_not_changed_by_writing_it() -> None:
+    call = {"type": "tool_use", "id": "t1", "name": "run", "input": {"a": [1]}}
+    source = body({"role": "assistant", "content": [call]}, tools=[{"name": "run", "input_schema": {"anyOf": []}}])
+    before = json.dumps(source)
+    request = decode_request(source)
+    encode_request(request, SONNET_4_5, model="m")
+    assert json.dumps(source) == before
+
+
+def test_the_whole_of_a_translated_request() -> None:
+    request = chat(
+        user("Hi", Media("image", url="https://x/y.png")),
+        assistant(ToolCall("t1", "run", {"a": 1})),
+        user(ToolResult("t1", (Text("ok"),))),
+        system=(Text("Be kind."),),
+        tools=(Tool("run", "Runs", {"type": "object", "properties": {"a": {"type": "integer"}}}),),
+        tool_choice=ToolChoice(parallel=False),
+        sampling=Sampling(temperature=0.5, seed=1),
+        max_tokens=500,
+        stop=("END", " "),
+        stream=True,
+    )
+    result = encoded(request, HAIKU_3)
+    assert result.body == {
+        "model": "claude",
+        "max_tokens": 500,
+        "system": [{"type": "text", "text": "Be kind."}],
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "Hi"},
+                    {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}},
+                ],
+            },
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "run", "input": {"a": 1}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]},
+        ],
+        "tools": [
+            {
+                "name": "run",
+                "description": "Runs",
+                "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}},
+            }
+        ],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        "temperature": 0.5,
+        "stop_sequences": ["END"],
+        "stream": True,
+        "cache_control": {"type": "ephemeral"},
+    }
+    assert lost(result) == ["seed", "stop"]
+
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=8)
+texts = st.builds(Text, words, cache=st.none() | st.builds(CacheMark, st.sampled_from(["", "5m", "1h"])))
+images = st.builds(Media, st.just("image"), mime=st.just("image/png"), data=st.just("iVBOR"))
+thoughts = st.builds(Thinking, words, signature=st.builds(Signature, st.just("anthropic"), words))
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[Turn, ...]:
+    turns: list[Turn] = []
+    results: list[ToolResult] = []
+    for number in range(draw(st.integers(1, 3))):
+        turns.append(Turn("user", (*results, *draw(st.lists(texts | images, min_size=1, max_size=2)))))
+        calls = [ToolCall(f"t{number}{n}", "run", {"a": n}, raw=f'{{"a":{n}}}') for n in range(draw(st.integers(0, 2)))]
+        said: tuple[Part, ...] = (
+            *draw(st.lists(thoughts, max_size=1)),
+            *draw(st.lists(texts, min_size=1, max_size=2)),
+            *calls,
+        )
+        turns.append(Turn("assistant", said))
+        results = [ToolResult(c.id, tuple(draw(st.lists(texts, max_size=2))), draw(st.booleans())) for c in calls]
+    return (*turns, Turn("user", (*results, Text("end"))))
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> ChatRequest:
+    schemas = st.sampled_from([{"type": "object", "properties": {}}])
+    tools = st.builds(Tool, words, words, schemas, strict=st.none() | st.booleans(), protocol=st.just("anthropic"))
+    return ChatRequest(
+        protocol="anthropic",
+        model="m",
+        turns=draw(conversations()),
+        system=tuple(draw(st.lists(texts, max_size=2))),
+        tools=tuple(draw(st.lists(tools, min_size=1, max_size=2))),
+        tool_choice=draw(st.sampled_from([ToolChoice(), ToolChoice("required"), ToolChoice("none")])),
+        reasoning=draw(
+            st.sampled_from(
+                [
+                    Reasoning(),
+                    Reasoning(level="high"),
+                    Reasoning(level="auto", visible=True),
+                    Reasoning(level="low", visible=False),
+                ]
+            )
+        ),
+        max_tokens=draw(st.integers(1, 100_000)),
+        stop=tuple(draw(st.lists(words, max_size=2))),
+        stream=draw(st.booleans()),
+        stream_usage=True,
+        user=draw(st.just("") | words),
+    )
+
+
+@given(requests())
+def test_what_the_protocol_can_say_survives_both_ways(request: ChatRequest) -> None:
+    result = encode_request(request, OPUS_4_8, model="m")
+    again = decode_request(result.body)
+    plain = {**_members(again), "turns": _without_names(again.turns)}
+    assert plain == {**_members(request), "turns": _without_names(request.turns)}
+    assert result.losses == ()
+
+
+def _without_names(turns: tuple[Turn, ...]) -> list[Any]:
+    """Turns without the names that pairing adds to results."""
+    return [[turn.role, [(type(part), getattr(part, "call_id", part)) for part in turn.parts]] for turn in turns]
