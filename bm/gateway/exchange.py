@@ -83,7 +83,8 @@ class Exchange:
                 transcript.append((attempt, outcome))
                 attempt = steps.send(outcome)
         except StopIteration as stop:
-            self._engine.pool.roll_back(mark for target in poisoned(transcript) for mark in self._marks[target])
+            if guilty := poisoned(transcript):
+                self._engine.pool.roll_back(mark for target in guilty for mark in self._marks[target])
             failure: Failure | None = stop.value
             return failure
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import string
 import time
 from functools import cached_property
 from typing import Any
@@ -37,12 +36,10 @@ JSON_TYPE = "application/json"
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
 
-_ALPHABET = string.ascii_letters + string.digits
-
 
 def new_id(prefix: str) -> str:
     """A unique id: the prefix and 24 random letters and digits."""
-    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(24))
+    return prefix + secrets.token_hex(12)
 
 
 class Rules(msgspec.Struct, frozen=True):

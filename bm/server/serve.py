@@ -73,6 +73,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         app=App(engine, own_app(engine, reloader, instance, paths, stopping)),
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         date_header=False,
