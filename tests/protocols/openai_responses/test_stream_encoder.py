@@ -420,10 +420,13 @@ def pieces(index: int, kind: str) -> st.SearchStrategy[list[Event]]:
     return st.tuples(start, st.lists(inside, max_size=4)).map(lambda both: [both[0], *both[1], PartEnd(index)])
 
 
+MCP = {"type": "mcp_call", "name": "n", "server_label": "s", "arguments": "{}", "status": "completed"}
+
+
 def wholes(index: int) -> st.SearchStrategy[list[Event]]:
     parts: list[Part] = [
         Thinking("", CLAUDE, redacted=True),
-        Opaque("openai-responses", "mcp_call", {"type": "mcp_call", "id": f"m_{index}", "status": "completed"}),
+        Opaque("openai-responses", "mcp_call", {**MCP, "id": f"m_{index}"}),
         Opaque("gemini", "x", {}, summary="s"),
         Media("image", mime="image/png", data="QQ=="),
         ToolCall(f"w{index}", "f", {"x": 1}),

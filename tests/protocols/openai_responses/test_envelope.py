@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.events import Finish, Usage
+from bm.protocols.openai_responses.envelope import decode_usage, encode_usage, ending, finish_of, head
+from tests.protocols.openai_responses.samples import request
+
+TOOL = {"type": "function", "name": "look", "description": "d", "parameters": {"type": "object"}, "strict": True}
+
+
+def test_the_head_of_a_plain_answer() -> None:
+    told = head(request(), "resp_1", "m", 5)
+    assert (told["id"], told["object"], told["model"], told["created_at"]) == ("resp_1", "response", "m", 5)
+    assert (told["status"], told["output"], told["error"], told["usage"]) == ("in_progress", [], None, None)
+    assert told["parallel_tool_calls"] is True and told["tool_choice"] == "auto" and told["tools"] == []
+
+
+@pytest.mark.parametrize(
+    ("members", "field", "value"),
+    [
+        ({"tools": [TOOL]}, "tools", [TOOL]),
+        ({"tool_choice": {"type": "file_search"}}, "tool_choice", {"type": "file_search"}),
+        ({"parallel_tool_calls": False}, "parallel_tool_calls", False),
+        ({"temperature": 0.5}, "temperature", 0.5),
+        ({"max_output_tokens": 9}, "max_output_tokens", 9),
+        ({"metadata": {"a": "b"}}, "metadata", {"a": "b"}),
+        ({"truncation": "auto"}, "truncation", "auto"),
+        ({"prompt_cache_key": "k"}, "prompt_cache_key", "k"),
+        ({"reasoning": {"effort": "none", "summary": "auto"}}, "reasoning", {"effort": "none", "summary": "auto"}),
+        ({"reasoning": {"summary": "concise"}}, "reasoning", {"effort": None, "summary": "concise"}),
+        ({"text": {"verbosity": "low"}}, "text", {"format": {"type": "text"}, "verbosity": "low"}),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}, "strict": True}}},
+            "text",
+            {
+                "format": {"type": "json_schema", "name": "n", "schema": {}, "strict": True, "description": None},
+                "verbosity": "medium",
+            },
+        ),
+    ],
+)
+def test_the_answer_repeats_what_was_asked(members: dict[str, Any], field: str, value: object) -> None:
+    assert head(request(**members), "resp_1", "m", 5)[field] == value
+
+
+@pytest.mark.parametrize(
+    ("finish", "refused", "status"),
+    [
+        (None, False, ("completed", None)),
+        (Finish("stop"), False, ("completed", None)),
+        (Finish("length"), False, ("incomplete", "max_output_tokens")),
+        (Finish("refusal"), False, ("incomplete", "content_filter")),
+        (Finish("refusal"), True, ("completed", None)),
+    ],
+)
+def test_the_status_of_an_answer(finish: Finish | None, refused: bool, status: tuple[str, str | None]) -> None:
+    assert ending(finish, refused=refused) == status
+
+
+@pytest.mark.parametrize(
+    ("response", "called", "finish"),
+    [
+        ({"status": "completed"}, False, Finish("stop", native="completed")),
+        ({"status": "completed"}, True, Finish("tool_calls", native="completed")),
+        ({}, False, Finish("stop", native="completed")),
+        ({"status": "incomplete"}, True, Finish("length", native="incomplete")),
+        (
+            {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+            False,
+            Finish("refusal", native="content_filter"),
+        ),
+    ],
+)
+def test_how_an_upstreams_answer_ended(response: dict[str, Any], called: bool, finish: Finish) -> None:
+    assert finish_of(response, called=called, refused=False) == finish
+
+
+WIRE = {
+    "input_tokens": 1000,
+    "input_tokens_details": {"cached_tokens": 800, "cache_write_tokens": 50},
+    "output_tokens": 250,
+    "output_tokens_details": {"reasoning_tokens": 200},
+    "total_tokens": 1250,
+}
+
+
+def test_usage_in_both_directions() -> None:
+    usage = Usage(input=150, cache_read=800, cache_write=50, output=250, thinking=200)
+    assert decode_usage(WIRE) == usage
+    assert encode_usage(usage) == WIRE
+
+
+@pytest.mark.parametrize(
+    ("wire", "usage"),
+    [
+        (None, None),
+        ("x", None),
+        ({}, Usage()),
+        ({"input_tokens": 5, "output_tokens": 2}, Usage(5, 0, 0, 2)),
+        ({"input_tokens": 5, "input_tokens_details": None, "output_tokens": None}, Usage(5)),
+        ({"input_tokens": 5, "input_tokens_details": {"cached_tokens": 9}}, Usage(0, 9)),
+    ],
+)
+def test_usage_of_services_that_leave_things_out(wire: object, usage: Usage | None) -> None:
+    assert decode_usage(wire) == usage
