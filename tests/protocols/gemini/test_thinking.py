@@ -1,0 +1,68 @@
+"""How much Gemini is told to think."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Text
+from bm.chat.request import ChatRequest, Reasoning, Turn
+from bm.protocols.gemini.codec import CODEC
+
+PRO_3 = Capabilities(thinking="level", levels=("low", "high"), thinking_off="never")
+FLASH_3 = Capabilities(thinking="level", levels=("minimal", "low", "medium", "high"), thinking_off="never")
+PRO_25 = Capabilities(thinking="budget", budget=(128, 32768), thinking_off="never")
+FLASH_25 = Capabilities(thinking="budget", budget=(0, 24576), thinking_off="say")
+NONE = Capabilities()
+
+ROWS: list[tuple[str, Capabilities, Reasoning, int | None, Any]] = [
+    ("unsaid", PRO_3, Reasoning(), None, None),
+    ("automatic", PRO_3, Reasoning("auto"), None, None),
+    ("automatic and shown", PRO_3, Reasoning("auto", visible=True), None, {"includeThoughts": True}),
+    ("automatic and hidden", PRO_3, Reasoning("auto", visible=False), None, None),
+    ("a level", PRO_3, Reasoning("high", visible=False), None, {"thinkingLevel": "HIGH", "includeThoughts": False}),
+    ("a level above", PRO_3, Reasoning("max"), None, {"thinkingLevel": "HIGH"}),
+    ("a level below", PRO_3, Reasoning("minimal"), None, {"thinkingLevel": "LOW"}),
+    ("off, pro", PRO_3, Reasoning("off"), None, {"thinkingLevel": "LOW", "includeThoughts": False}),
+    (
+        "off, flash",
+        FLASH_3,
+        Reasoning("off", visible=True),
+        None,
+        {"thinkingLevel": "MINIMAL", "includeThoughts": False},
+    ),
+    ("a budget as a level", FLASH_3, Reasoning(budget=8000), None, {"thinkingLevel": "MEDIUM"}),
+    ("a budget", PRO_25, Reasoning(budget=5000), None, {"thinkingBudget": 5000}),
+    ("a budget too small", PRO_25, Reasoning(budget=5), None, {"thinkingBudget": 128}),
+    ("a budget too large", FLASH_25, Reasoning(budget=31999), 64000, {"thinkingBudget": 24576}),
+    ("a budget above the limit", PRO_25, Reasoning(budget=32000), 16000, {"thinkingBudget": 12000}),
+    ("a budget above a small limit", PRO_25, Reasoning(budget=32000), 1100, {"thinkingBudget": 128}),
+    ("a level as a budget", PRO_25, Reasoning("low"), None, {"thinkingBudget": 1024}),
+    ("automatic budget", PRO_25, Reasoning("auto"), None, {"thinkingBudget": -1}),
+    ("off, 2.5 pro", PRO_25, Reasoning("off"), None, {"thinkingBudget": 128, "includeThoughts": False}),
+    ("off, 2.5 flash", FLASH_25, Reasoning("off"), None, {"thinkingBudget": 0, "includeThoughts": False}),
+    ("a small answer, 3", FLASH_3, Reasoning(), 64, {"thinkingLevel": "MINIMAL", "includeThoughts": False}),
+    ("a small answer, 2.5", FLASH_25, Reasoning(), 64, {"thinkingBudget": 0, "includeThoughts": False}),
+    ("a small answer, thinking asked for", FLASH_3, Reasoning("high"), 64, {"thinkingLevel": "HIGH"}),
+    ("an answer of some size", FLASH_3, Reasoning(), 1024, None),
+    ("no thinking model", NONE, Reasoning("off"), 64, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "reasoning", "limit", "config"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_thinking_config(capabilities: Capabilities, reasoning: Reasoning, limit: int | None, config: Any) -> None:
+    turns = (Turn("user", (Text("hi"),)),)
+    request = ChatRequest(protocol="openai-chat", model="m", turns=turns, reasoning=reasoning, max_tokens=limit)
+    result = CODEC.encode_request(request, capabilities, model="m")
+    assert result.body.get("generationConfig", {}).get("thinkingConfig") == config
+    assert result.losses == ()
+
+
+def test_thinking_that_a_model_does_not_do_is_told() -> None:
+    turns = (Turn("user", (Text("hi"),)),)
+    request = ChatRequest(protocol="openai-chat", model="m", turns=turns, reasoning=Reasoning("high"))
+    assert [loss.field for loss in CODEC.encode_request(request, NONE, model="m").losses] == ["reasoning_effort"]
