@@ -20,13 +20,15 @@ class Dialect(msgspec.Struct, frozen=True):
     """How an OpenAI-compatible service differs from OpenAI.
 
     `refuses` names request members it answers with 400, `takes` those it has beyond OpenAI's (`top_k`, `video_url`,
-    `extra_content` for Gemini's thought signatures). `thinking` says how it is told to think: OpenAI's
-    `reasoning_effort`, Groq's with `reasoning_format`, Together's and OpenRouter's `reasoning` objects, DeepSeek's
-    `thinking` switch. `history_thinking` is the assistant member that carries earlier thinking back; empty means it
-    is dropped. `thinking_tag` is the tag in which raw models put thinking at the head of their content (`think`).
-    `plain_content` services take message content only as a string where it is text alone. `call_id_length` is the
-    exact number of letters and digits that a call's id must have (Mistral: 9); 0 is OpenAI's freedom. What only OpenAI itself
-    has (custom tools, `allowed_tools`, refusals, system messages anywhere) goes to the dialect named `openai`.
+    `document_url`, `extra_content` for Gemini's thought signatures, `prefix` on an answer begun for the model).
+    `thinking` says how it is told to think: OpenAI's `reasoning_effort`, Groq's with `reasoning_format`, Together's
+    and OpenRouter's `reasoning` objects, DeepSeek's `thinking` switch. `history_thinking` is the assistant member that
+    carries earlier thinking back; empty means it is dropped. `thinking_tag` is the tag in which raw models put
+    thinking at the head of their content (`think`). `plain_content` services take message content only as a string
+    where it is text alone. `call_id_length` is the exact number of letters and digits that a call's id must have
+    (Mistral: 9); 0 is OpenAI's freedom. Without `user_after_tool` the service wants an assistant's message between a
+    tool's result and the user (Mistral). What only OpenAI itself has (custom tools, `allowed_tools`, refusals, system
+    messages anywhere) goes to the dialect named `openai`.
     """
 
     name: str = "openai"
@@ -41,6 +43,7 @@ class Dialect(msgspec.Struct, frozen=True):
     stream_usage: bool = True
     max_stop: int = 4
     call_id_length: int = 0
+    user_after_tool: bool = True
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
