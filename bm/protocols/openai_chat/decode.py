@@ -58,6 +58,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     if legacy:
         # Its one `function_call` member has room for a single call.
         choice = ToolChoice(choice.mode, choice.names, parallel=False)
+    # Its other members, such as padding against eavesdroppers, are a matter of the wire.
     options = mapping(body, "stream_options") or {}
     output, odd_format = _output(body)
     return ChatRequest(

@@ -37,6 +37,9 @@ MAX_USER = 128
 MAX_CACHE_KEY = 64
 """Longer values are answered with 400 (OpenAI's API reference, `safety_identifier` and `prompt_cache_key`)."""
 
+_OWN_WISHES = frozenset({"stream_options", "reasoning_format", "user", "safety_identifier", "prompt_cache_key"})
+"""Members that bm adds for the sake of its records, and identities: an answer is the same without them."""
+
 _FORMAT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -92,6 +95,8 @@ def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Los
             losses.append(Loss(key, "the model takes no penalties"))
         elif key == "top_k" and key not in takes:
             losses.append(Loss(key, "Chat Completions has no such member"))
+        elif key.endswith("logprobs") and request.protocol != PROTOCOL:
+            losses.append(Loss(key, "the answer's probabilities have no place in the canonical form"))
         elif key == "top_p" and capabilities.temperature_or_top_p and "temperature" in members:
             losses.append(Loss(key, "the model takes either temperature or top_p"))
         else:
@@ -173,7 +178,7 @@ def _drop_refused(request: ChatRequest, body: Json, refuses: frozenset[str], los
     """Take out what the service answers with 400. A refused wish for the default is no loss."""
     for key in sorted(refuses & body.keys()):
         value = body.pop(key)
-        harmless = key == "stream_options" or (key == "logprobs" and value is False)
+        harmless = key in _OWN_WISHES or (key == "logprobs" and value is False)
         if key == "parallel_tool_calls":
             # bm itself cuts the answer down to one call where the client allows no more.
             harmless = request.tool_choice.parallel is True

@@ -19,7 +19,7 @@ _CONTEXT = re.compile(
     re.I,
 )
 """How OpenAI, OpenRouter, DeepSeek, Groq, Mistral, Perplexity, Ollama and vLLM say that the prompt is too long."""
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "too_many_prompt_tokens"})
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "too_many_prompt_tokens"})
 _DAILY = re.compile(r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|daily|PerDay", re.I)
 _FUNDS = frozenset({"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance", "payment_required"})
 _KEYS = frozenset({"invalid_api_key", "api_key_invalid", "invalid_authentication", "token_expired"})
@@ -121,6 +121,13 @@ def in_band(document: Json) -> Failure:
         )
     failure = _failure(status or 500, error)
     return msgspec.structs.replace(failure, upstream_status=status, upstream_body=msgspec.json.encode(document))
+
+
+def failed_choice(choice: Json) -> Failure:
+    """Read the failure of a choice that finished with `error`, which says more only at OpenRouter."""
+    if choice.get("error"):
+        return in_band(choice)
+    return Failure(kind="server", message="the upstream ended its answer with an error")
 
 
 def _status(value: Any) -> int:

@@ -24,6 +24,8 @@ from bm.protocols.openai_chat.signatures import accepts, write_signature
 ERROR_PREFIX = "Error: "
 """Chat Completions has no flag for a failed tool."""
 MEDIA_FOLLOW = "(the content is attached to the next message)"
+ACKNOWLEDGED = "OK"
+"""What the assistant says between results and the user, where it must say something."""
 EMPTY_PROMPT = "(begin)"
 """Some services refuse a request without a user message."""
 
@@ -54,6 +56,9 @@ class Writer:
             turns = inline_system(turns)
         for number, turn in enumerate(paired(turns)):
             self._turn(turn, f"messages[{number}]")
+        last = self.messages[-1] if self.messages else {}
+        if last.get("role") == "assistant" and "tool_calls" not in last and "prefix" in self._dialect.takes:
+            last["prefix"] = True
         if not self._openai and all(message["role"] == "system" for message in self.messages):
             self.messages.append({"role": "user", "content": EMPTY_PROMPT})
 
@@ -159,8 +164,11 @@ class Writer:
                     content += self._opaque(part, place)
                 case _:
                     pass
-        if content:
-            self.messages.append({"role": "user", "content": self._content(content)})
+        if not content:
+            return
+        if self.messages and self.messages[-1]["role"] == "tool" and not self._dialect.user_after_tool:
+            self.messages.append({"role": "assistant", "content": ACKNOWLEDGED})
+        self.messages.append({"role": "user", "content": self._content(content)})
 
     def _content(self, content: list[Json]) -> str | list[Json]:
         if len(content) == 1 and content[0]["type"] == "text":

@@ -13,7 +13,7 @@ from bm.chat.response import Choice, fold
 from bm.errors import Failure
 from bm.protocols.codec import Mint
 from bm.protocols.openai_chat.citations import citation
-from bm.protocols.openai_chat.errors import in_band
+from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.history import arguments_text
 from bm.protocols.openai_chat.signatures import write_signature
 from bm.protocols.openai_chat.stream_decoder import ChoiceDecoder, Numbers
@@ -35,7 +35,7 @@ def decode_response(body: Json, mint: Mint, dialect: Dialect) -> tuple[Event, ..
         if not isinstance(choice, dict):
             return (Failed(Failure(kind="malformed", message="the upstream's answer holds a choice that is none")),)
         if choice.get("finish_reason") == "error" or choice.get("error"):
-            return (Failed(in_band(choice)),)
+            return (Failed(failed_choice(choice)),)
         finishes.append(_choice(choice, position, ChoiceDecoder(position, numbers, mint, dialect), out))
     usage = decode_usage(body.get("usage"))
     if usage is not None:

@@ -36,7 +36,7 @@ from bm.errors import Failure
 from bm.protocols.codec import Mint
 from bm.protocols.openai_chat.calls import CallAssembler
 from bm.protocols.openai_chat.content import PROTOCOL, from_url, thinking_text
-from bm.protocols.openai_chat.errors import in_band
+from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.signatures import read_signature
 from bm.protocols.openai_chat.thinking_tag import TagSplitter
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
@@ -266,8 +266,8 @@ class StreamDecoder:
         if isinstance(delta, dict):
             decoder.delta(delta, out)
         finish = choice.get("finish_reason")
-        if finish == "error":
-            out += self._fail(Failure(kind="server", message="the upstream ended its answer with an error"))
+        if finish == "error" or choice.get("error"):
+            out += self._fail(failed_choice(choice))
         elif isinstance(finish, str) and finish:
             decoder.finish = decoder.finish or finish
             decoder.close(out, complete=True)
@@ -290,7 +290,7 @@ class StreamDecoder:
 
     def _done(self) -> list[Event]:
         """`[DONE]`: some services never give a finish reason, but whoever sends this has sent all."""
-        if not self._choices:
+        if not any(choice.finish or choice.began or choice.calls for choice in self._choices.values()):
             return self._fail(Failure(kind="truncated", message="the upstream ended its answer before any content"))
         out: list[Event] = []
         for choice in self._choices.values():

@@ -82,6 +82,23 @@ def test_sampling_goes_as_far_as_the_model_takes_it(
     assert lost(client_request(**given), capabilities) == reported
 
 
+def test_probabilities_that_no_other_protocol_could_be_given_are_not_asked_for() -> None:
+    request = msgspec.structs.replace(client_request(logprobs=True, top_logprobs=2), protocol="gemini")
+    assert members(request) == {}
+    assert lost(request) == ["logprobs", "top_logprobs"]
+
+
+def test_what_bm_adds_of_its_own_is_no_loss_when_it_is_refused() -> None:
+    capabilities = but(
+        speaking(thinking="groq", refuses=frozenset({"user", "stream_options", "reasoning_format"})),
+        thinking="effort",
+        levels=("low", "high"),
+    )
+    request = client_request(user="u", stream=True, reasoning_effort="high")
+    assert members(request, capabilities) == {"reasoning_effort": "high", "stream": True}
+    assert lost(request, capabilities) == []
+
+
 def test_a_stream_always_asks_for_its_usage_where_that_is_understood() -> None:
     asked = {"stream": True, "stream_options": {"include_usage": True}}
     assert members(client_request(stream=True)) == asked

@@ -133,6 +133,21 @@ def test_a_failed_tool_says_so_in_words(text: str, content: str) -> None:
     assert results(ToolResult("a", (Text(text),), is_error=True))[0]["content"] == content
 
 
+def test_where_the_user_may_not_follow_a_tool_the_assistant_stands_between() -> None:
+    mistral = Capabilities(dialect=Dialect(name="mistral", user_after_tool=False))
+    written = results(ToolResult("a", (Text("1"),)), Text("and?"), capabilities=mistral)
+    assert [message["role"] for message in written] == ["tool", "assistant", "user"]
+    assert [message["role"] for message in results(ToolResult("a", (Text("1"),)), capabilities=mistral)] == ["tool"]
+
+
+def test_an_answer_begun_for_the_model_is_marked_where_the_service_wants_it() -> None:
+    takes = Capabilities(dialect=Dialect(name="mistral", takes=frozenset({"prefix"})))
+    turns = (user(Text("Hi")), assistant(Text("The")))
+    assert messages(*turns, capabilities=takes)[-1] == {"role": "assistant", "content": "The", "prefix": True}
+    assert messages(*turns)[-1] == {"role": "assistant", "content": "The"}
+    assert "prefix" not in messages(*turns, user(Text("go on")), capabilities=takes)[1]
+
+
 def test_images_of_results_follow_in_a_user_message_after_all_results() -> None:
     written = results(ToolResult("a", (Text("shot"), IMAGE)), ToolResult("b", (IMAGE,)), Text("look"))
     assert written == [

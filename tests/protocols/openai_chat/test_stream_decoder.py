@@ -232,9 +232,10 @@ def test_a_finish_reason_without_done_ends_the_answer() -> None:
         stream(chunk({"tool_calls": [CALL]}), argument('{"a'), done=False),
         stream(chunk({"content": "a"}, "stop", choice=0), chunk({"content": "b"}, choice=1), done=False),
         stream(),
+        stream(chunk({"role": "assistant", "content": ""})),
         b"",
     ],
-    ids=["text", "arguments", "one choice of two", "nothing but [DONE]", "nothing"],
+    ids=["text", "arguments", "one choice of two", "nothing but [DONE]", "a role and [DONE]", "nothing"],
 )
 def test_an_answer_cut_short_is_no_answer(raw: bytes) -> None:
     events = decode(raw)
@@ -251,6 +252,7 @@ def test_an_answer_cut_short_is_no_answer(raw: bytes) -> None:
         ('{"error":"model runner has stopped"}', "server"),
         ('{"object":"error","message":"no","type":"BadRequestError","code":400}', "bad_request"),
         (chunk({}, "error"), "server"),
+        (chunk(choices=[{"index": 0, "delta": {}, "error": {"code": 429, "message": "slow"}}]), "rate_limited"),
         ("{truncated", "malformed"),
         ("[]", "malformed"),
     ],
