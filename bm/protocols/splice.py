@@ -6,11 +6,20 @@ import re
 
 import msgspec
 
-_MODEL = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+_KEY = b'"model"'
+_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 class _Head(msgspec.Struct):
     model: str = ""
+
+
+def _model(body: bytes) -> str:
+    """The top-level model of what may have been spliced in the wrong place; empty when that broke it."""
+    try:
+        return msgspec.json.decode(body, type=_Head).model
+    except msgspec.DecodeError:
+        return ""
 
 
 def splice_model(body: bytes, model: str) -> bytes:
@@ -20,15 +29,19 @@ def splice_model(body: bytes, model: str) -> bytes:
     already. A `model` deeper inside (a tool's argument, a schema's property) is never taken for it.
 
     Raises:
-        msgspec.DecodeError: `body` is no JSON object.
+        msgspec.DecodeError: `body` is no JSON object, or its `model` is no string.
     """
     if msgspec.json.decode(body, type=_Head).model == model:
         return body
     name = msgspec.json.encode(model)
-    for found in _MODEL.finditer(body):
-        spliced = body[: found.start(1)] + name + body[found.end(1) :]
-        if msgspec.json.decode(spliced, type=_Head).model == model:
-            return spliced
+    at = body.find(_KEY)
+    while at >= 0:
+        found = _VALUE.match(body, at + len(_KEY))
+        if found is not None:
+            spliced = body[: found.start(1)] + name + body[found.end(1) :]
+            if _model(spliced) == model:
+                return spliced
+        at = body.find(_KEY, at + 1)
     members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     members["model"] = msgspec.Raw(name)
     return msgspec.json.encode(members)

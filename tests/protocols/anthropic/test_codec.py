@@ -1,142 +1,56 @@
-"""Recorded exchanges through the codec: every one is read, and written again as a legal one that says the same."""
+"""The codec as the gateway uses it: an exchange translated there and back, streamed and whole."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
-import pytest
-
-from bm import sse
-from bm.chat.capabilities import Capabilities
-from bm.chat.events import Event
-from bm.chat.parts import Json, Opaque, Text, Thinking, ToolCall
-from bm.chat.request import ChatRequest, Reasoning, Turn
-from bm.chat.response import ChatResponse, fold
+from bm.chat.events import Failed
 from bm.protocols.anthropic.codec import CODEC
-from bm.protocols.codec import Mint
-from tests.support.events import check
-from tests.support.grammar_anthropic import check as check_stream
-from tests.support.shared import SHARED, Case, corpus_cases, needs_corpus, validators
-
-pytestmark = [pytest.mark.corpus, needs_corpus]
-
-CAPABILITIES = Capabilities(thinking="adaptive", levels=("low", "medium", "high", "xhigh", "max"), system_turns=True)
-MINT = Mint(new_id=lambda prefix: f"{prefix}0123456789abcdef")
-ASKS = ChatRequest(
-    protocol="anthropic",
-    model="claude",
-    turns=(Turn("user", (Text("Hi"),)),),
-    reasoning=Reasoning(level="auto", visible=True),
-)
-
-CASES = corpus_cases("anthropic.messages")
-REQUESTS = [case for case in CASES if isinstance(case.request_body, dict)]
-COUNTS = [case for case in corpus_cases("anthropic.count_tokens") if isinstance(case.request_body, dict)]
-STREAMS = [case for case in CASES if case.sse]
-MESSAGES = [case for case in CASES if not case.sse and case.status == 200]
+from bm.sse import Event
+from tests.protocols.anthropic.examples import MINT, OPUS_4_8, body, wire
+from tests.protocols.anthropic.test_response import ASKS, MESSAGE
+from tests.protocols.anthropic.test_stream_decoder import WHOLE
+from tests.support.grammar_anthropic import check
 
 
-def captured() -> list[Any]:
-    """The requests that real coding tools sent."""
-    if SHARED is None:
-        return []
-    files = sorted((SHARED / "clients" / "captures").glob("*/*.json"))
-    rows = [(file, json.loads(file.read_bytes())) for file in files]
-    return [
-        pytest.param(row["body"], id=f"{file.parent.name}-{file.stem}")
-        for file, row in rows
-        if "/messages" in row["path"] and isinstance(row["body"], dict)
+def test_a_request_goes_through() -> None:
+    request = CODEC.decode_request(body(), model="other", stream=True)
+    encoded = CODEC.encode_request(request, OPUS_4_8, model="claude")
+    assert encoded.body == {
+        "model": "claude",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+        "stream": True,
+    }
+    assert (encoded.losses, encoded.headers) == ((), (("anthropic-version", "2026-10-21"),))
+
+
+def test_a_stream_goes_through() -> None:
+    decoder, encoder = CODEC.stream_decoder(MINT), CODEC.stream_encoder(ASKS, MINT, model="asked")
+    data = b""
+    for payload in WHOLE:
+        raw = Event(json.dumps(payload).encode(), payload["type"])
+        data += b"".join(encoder.feed(event) for event in decoder.feed(raw))
+    reader = check(data)
+    assert reader.message is not None
+    assert reader.message["model"] == "asked"
+    assert [block["type"] for block in reader.message["content"]] == [
+        "thinking",
+        "text",
+        "tool_use",
+        "redacted_thinking",
     ]
+    assert wire(*WHOLE).count(b"event: message_stop") == data.count(b"event: message_stop") == 1
 
 
-UNTYPED = {"fx-anthropic-fallback": "the official types do not know the block of a server-side fallback"}
-RESTATED = {
-    "fx-anthropic-programmatic-tool-calling-1": "holds calls made by code and ends in end_turn; calls make it tool_use"
-}
+def test_a_whole_answer_goes_through() -> None:
+    events = CODEC.decode_response(MESSAGE, MINT)
+    assert CODEC.encode_response(events, ASKS, MINT, model="") == MESSAGE
 
 
-def among(case: Case, exceptions: Mapping[str, str]) -> bool:
-    return any(name in case.id for name in exceptions)
-
-
-def faults(result: Any) -> list[str]:
-    """What the official types say against it."""
-    return list(result.errors)
-
-
-@pytest.mark.parametrize("case", [*REQUESTS, *COUNTS], ids=str)
-def test_a_recorded_request_is_read_and_written_again(case: Case) -> None:
-    body = case.request_body
-    encoded = CODEC.encode_request(CODEC.decode_request(body), CAPABILITIES, model=body["model"])
-    assert faults(validators().validate_request("anthropic.messages", encoded.body)) == []
-
-
-@pytest.mark.parametrize("body", captured())
-def test_a_captured_request_is_read_and_written_again(body: Json) -> None:
-    encoded = CODEC.encode_request(CODEC.decode_request(body), CAPABILITIES, model=body["model"])
-    assert faults(validators().validate_request("anthropic.messages", encoded.body)) == []
-    again = CODEC.encode_request(CODEC.decode_request(encoded.body), CAPABILITIES, model=body["model"])
-    assert again.body == encoded.body
-
-
-def decoded(text: str) -> list[Event]:
-    parser, decoder = sse.Parser(), CODEC.stream_decoder(MINT)
-    events = [event for raw in parser.feed(text.encode()) for event in decoder.feed(raw)]
-    events += [event for raw in parser.close() for event in decoder.feed(raw)]
-    return [*events, *decoder.close()]
-
-
-def told(answer: ChatResponse) -> list[Any]:
-    """What an answer says, apart from how it was cut into pieces."""
-    (choice,) = answer.choices or (None,)
-    parts = choice.parts if choice is not None else ()
-    assert choice is None or choice.finish is not None
-    return [
-        [part.text for part in parts if isinstance(part, Text) and part.text],
-        [(part.id, part.name, part.arguments) for part in parts if isinstance(part, ToolCall)],
-        [part.text for part in parts if isinstance(part, Thinking)],
-        [part.raw for part in parts if isinstance(part, Opaque)],
-        choice.finish.reason if choice is not None and choice.finish is not None else None,
-        answer.usage,
-    ]
-
-
-@pytest.mark.parametrize("case", STREAMS, ids=str)
-def test_a_recorded_stream_is_read_and_written_again(case: Case) -> None:
-    events = decoded(case.body_text)
-    check(events)
-    encoder = CODEC.stream_encoder(ASKS, MINT, model="")
-    stream = b"".join(map(encoder.feed, events))
-    if fold(events).failure is not None:
-        assert check_stream(stream).error is not None
-        return
-    check_stream(stream)
-    assert faults(validators().validate_response("anthropic.messages", stream.decode(), compat=False)) == []
-    assert told(fold(decoded(stream.decode()))) == told(fold(events))
-
-
-@pytest.mark.parametrize("case", MESSAGES, ids=str)
-def test_a_recorded_answer_is_read_and_written_again(case: Case) -> None:
-    events = CODEC.decode_response(json.loads(case.body_text), MINT)
-    check(events)
-    body = CODEC.encode_response(events, ASKS, MINT, model="")
-    known = not among(case, UNTYPED)
-    assert not known or faults(validators().validate_response("anthropic.messages", body, compat=False)) == []
-    if among(case, RESTATED):
-        return
-    assert told(fold(CODEC.decode_response(body, MINT))) == told(fold(events))
-    encoder = CODEC.stream_encoder(ASKS, MINT, model="")
-    assert told(fold(decoded(b"".join(map(encoder.feed, events)).decode()))) == told(fold(events))
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.status >= 400], ids=str)
-def test_a_recorded_error_is_read(case: Case) -> None:
-    failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
-    said = json.loads(case.body_text)["error"]
-    assert failure.message == said["message"]
-    assert failure.upstream_status == case.status
-    status, body = CODEC.encode_error(failure, "req_1")
-    assert body["error"]["message"] == said["message"]
-    assert status == (503 if case.status == 401 else case.status)
+def test_an_error_goes_through() -> None:
+    wanted = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    failure = CODEC.decode_error(529, {}, json.dumps(wanted).encode())
+    assert CODEC.encode_error(failure, "req_1") == (503, {**wanted, "request_id": "req_1"})
+    encoder = CODEC.stream_encoder(ASKS, MINT, model="m")
+    assert check(encoder.feed(Failed(failure))).error == wanted["error"]
