@@ -1,0 +1,1 @@
+"""The daemon as a process: its start, its end, and what it leaves on disk meanwhile."""

@@ -1,0 +1,140 @@
+"""daemon.log: one line a record, rotated by size, and no secret in it."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from io import BufferedWriter, TextIOWrapper
+from pathlib import Path
+
+from bm.config.schema import Log
+from bm.config.watch import Stamp, stamp
+
+_SHAPES = re.compile(
+    r"\b(sk-[A-Za-z0-9_-]{16,}|AIza[0-9A-Za-z_-]{30,}|AQ\.[0-9A-Za-z_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}"
+    r"|tgp_v1_[A-Za-z0-9_-]{16,}|bm-[A-Za-z0-9_-]{43}|ya29\.[0-9A-Za-z_-]{16,})"
+)
+"""What the keys of the common providers look like: for those that nobody has told bm about."""
+_SHORTEST = 8
+"""Shorter secrets are not looked for: they would blot out ordinary words."""
+_MASK = "[secret]"
+_POLL = 0.2
+_CHUNK = 64 * 1024
+_NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp", "httpx", "httpcore")
+
+
+class Redactor:
+    """Masks secrets in texts. `read` gives them anew whenever one of `files` has changed."""
+
+    def __init__(self, read: Callable[[], Collection[str]], files: Collection[Path] = ()) -> None:
+        self._read, self._files = read, files
+        self._stamps: tuple[Stamp, ...] | None = None
+        self._secrets: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        """`text` with every secret masked, also those that were in force before."""
+        stamps = tuple(stamp(file) for file in self._files)
+        if stamps != self._stamps:
+            self._stamps = stamps
+            self._secrets |= {secret for secret in self._read() if len(secret) >= _SHORTEST}
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return _SHAPES.sub(_MASK, text)
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-01-31 12:00:00.123 WARNING bm.requests: words`, with tracebacks on the same line."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line without secrets and control characters."""
+        lines = [line.strip() for line in self._redact(super().format(record)).splitlines()]
+        text = " | ".join(line for line in lines if line)
+        return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """A rotating file that only its owner can read."""
+
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(open_private(Path(self.baseFilename)), encoding="utf-8", errors="replace")
+
+
+def open_private(path: Path) -> BufferedWriter:
+    """Open a file at its end; a new one is its owner's alone.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+
+
+def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal: bool) -> None:
+    """Send every record to `path`, and to standard error as well for `terminal`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    handlers: list[logging.Handler] = [
+        _PrivateFile(path, maxBytes=settings.max_mb * 1024 * 1024, backupCount=settings.files - 1)
+    ]
+    if terminal:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    root = logging.getLogger()
+    for handler in handlers:
+        handler.setFormatter(LineFormatter(redact))
+        root.addHandler(handler)
+    root.setLevel(settings.level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """The last `count` lines; none when there is no file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if count <= 0 or not path.exists():
+        return []
+    with path.open("rb") as file:
+        at = file.seek(0, os.SEEK_END)
+        content = b""
+        while at > 0 and content.count(b"\n") <= count:
+            step = min(at, _CHUNK)
+            at -= step
+            file.seek(at)
+            content = file.read(step) + content
+    return content.decode("utf-8", "replace").splitlines()[-count:]
+
+
+def follow(path: Path, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
+    """Every line that is written from now on, across rotations, for ever. `wait` pauses between looks.
+
+    The file need not exist yet.
+    """
+    seen = stamp(path)
+    at, rest = max(seen.size, 0), b""
+    while True:
+        present = stamp(path)
+        if present.inode != seen.inode or present.size < at:
+            at, rest = 0, b""
+        seen = present
+        if present.size > at:
+            with path.open("rb") as file:
+                file.seek(at)
+                content = file.read(_CHUNK)
+            at += len(content)
+            *lines, rest = (rest + content).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in lines)
+        else:
+            wait(_POLL)

@@ -1,0 +1,196 @@
+"""The daemon's process: `python -m bm.daemon.main`, or `bm start --foreground` itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+
+from bm import __version__
+from bm.config.filelock import LockTimeout, locked
+from bm.config.load import Loaded, load
+from bm.config.paths import Paths, make_folders
+from bm.daemon import log, runtime
+from bm.daemon.port import PortError, bind
+from bm.daemon.report import Report
+from bm.daemon.runtime import Daemon
+from bm.errors import AccountError, BmError, ConfigError, DaemonError
+from bm.providers.catalog import KNOWN
+
+_log = logging.getLogger("bm.daemon")
+_LOCK_WAIT = 0.2
+"""Seconds to wait for the lock: another `bm start` may be trying it just now."""
+
+
+class AlreadyRunning(DaemonError):
+    """Another daemon of these paths is starting, running or ending."""
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """This run, as the server knows it."""
+
+    daemon: Daemon
+    announce: Callable[[Daemon], None]
+
+    @property
+    def token(self) -> str:
+        """The secret that tells this run from any other process on its port."""
+        return self.daemon.token
+
+    @property
+    def started_at(self) -> float:
+        """When the process began, in Unix time."""
+        return self.daemon.started_at
+
+    @property
+    def version(self) -> str:
+        """The version that runs."""
+        return self.daemon.version
+
+    def ready(self) -> None:
+        """The server answers now."""
+        self.announce(self.daemon)
+
+
+def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, terminal: bool) -> None:
+    """Serve until told to stop. `announce` is called once the server answers; `terminal` logs there as well.
+
+    Raises:
+        AlreadyRunning: another daemon has the lock.
+        ConfigError: config.toml cannot be used.
+        AccountError: accounts.toml cannot be used.
+        PortError: the address cannot be listened on.
+        OSError: a folder or file of bm's cannot be written.
+    """
+    started_at = time.time()
+    make_folders(paths)
+    try:
+        with locked(paths.lock, _LOCK_WAIT):
+            _serve(paths, environ, announce, started_at, terminal)
+    except LockTimeout:
+        raise AlreadyRunning(f"another bm process holds {paths.lock}") from None
+
+
+def _serve(
+    paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], started_at: float, terminal: bool
+) -> None:
+    loaded = load(paths.config, environ, known=KNOWN)
+    redact = log.Redactor(lambda: _secrets(paths, environ), (paths.config, paths.accounts))
+    log.set_up(paths.log, loaded.config.log, redact, terminal=terminal)
+    try:
+        with bind(loaded.config.server.host, loaded.config.server.port) as sock:
+            _serve_on(sock, loaded, paths, environ, announce, started_at)
+    except BmError as error:
+        _log.error("not started: %s", error)
+        raise
+    except Exception:
+        _log.critical("ended by a fault of bm itself", exc_info=True)
+        raise
+
+
+def _serve_on(
+    sock: socket.socket,
+    loaded: Loaded,
+    paths: Paths,
+    environ: Mapping[str, str],
+    announce: Callable[[Daemon], None],
+    started_at: float,
+) -> None:
+    from bm.gateway.settings import make_settings
+
+    settings = make_settings(loaded, paths, environ)
+    daemon = _this_process(sock, loaded.config.server.host, started_at)
+
+    def ready(daemon: Daemon) -> None:
+        runtime.write(paths.runtime, daemon)
+        _log.info("bm %s serves at %s (pid %d, Python %s)", *_facts(daemon))
+        announce(daemon)
+
+    from bm.server.serve import serve
+
+    try:
+        serve(paths, settings, sock, Instance(daemon, ready))
+    finally:
+        runtime.remove(paths.runtime, daemon)
+        _log.info("bm has stopped")
+
+
+def _facts(daemon: Daemon) -> tuple[str, str, int, str]:
+    return daemon.version, daemon.url, daemon.pid, platform.python_version()
+
+
+def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
+    import psutil
+
+    return Daemon(
+        pid=os.getpid(),
+        created=psutil.Process().create_time(),
+        host=host,
+        port=sock.getsockname()[1],
+        version=__version__,
+        token=secrets.token_urlsafe(24),
+        started_at=started_at,
+    )
+
+
+def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
+    """Every secret that is known without running a command; none while a file cannot be used."""
+    from bm.accounts.store import load as load_credentials
+    from bm.config.secrets import is_reference, resolve
+
+    try:
+        stored = load_credentials(paths.accounts)
+        config = load(paths.config, environ, known=KNOWN).config
+    except BmError:
+        return ()
+    references = [account.key for account in stored.accounts]
+    references += [provider.api_key for provider in config.providers.values()]
+    found = [stored.local_key]
+    for reference in references:
+        if is_reference(reference) and not reference.startswith("env:"):
+            continue
+        try:
+            found.append(resolve(reference, environ))
+        except ConfigError:
+            continue
+    return [secret for secret in found if secret]
+
+
+def main() -> int:
+    """The detached process: says on standard output how the start went, then nothing any more."""
+    detach()
+    report = Report.to_stdout()
+    try:
+        run(Paths.default(os.environ), os.environ, lambda daemon: report.ready(), terminal=False)
+    except AlreadyRunning as error:
+        report.failed("running", str(error))
+    except ConfigError as error:
+        report.failed("config", str(error))
+    except AccountError as error:
+        report.failed("accounts", str(error))
+    except PortError as error:
+        report.failed("port", str(error))
+    except OSError as error:
+        report.failed("files", f"{error.filename or 'a file'}: {error.strerror or error}")
+    else:
+        return 0
+    return 1
+
+
+def detach() -> None:
+    """Leave the terminal and the parent, so that neither ends the daemon nor has to reap it."""
+    if sys.platform != "win32":
+        if os.fork():
+            os._exit(0)
+        os.umask(0o077)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

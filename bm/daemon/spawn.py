@@ -1,0 +1,97 @@
+"""Start the daemon's process on its own, away from this terminal, and hear how its start goes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import IO
+
+import msgspec
+
+from bm.config.paths import Paths
+from bm.daemon.log import open_private
+from bm.daemon.report import Line
+
+_MODULE = "bm.daemon.main"
+
+
+class Silence(Exception):
+    """The daemon neither became ready nor failed in time, and was ended."""
+
+
+def spawn(paths: Paths, environ: Mapping[str, str], limit: float) -> Line | None:
+    """Start a daemon and wait until it is ready or has failed; None when it ended without a word.
+
+    Whatever keeps it from that (Ctrl-C too) ends the daemon.
+
+    Raises:
+        Silence: it took longer than `limit` seconds.
+        OSError: the process cannot be started.
+    """
+    with open_private(paths.log) as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=paths.config.parent,
+            env=_environment(paths, environ),
+            start_new_session=True,
+            creationflags=_flags(),
+        )
+    assert process.stdout is not None
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
+    try:
+        return _outcome(process, lines, limit)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _environment(paths: Paths, environ: Mapping[str, str]) -> dict[str, str]:
+    """The daemon works in another folder: a relative `BM_HOME` would mean another place there."""
+    home = {"BM_HOME": str(paths.config.parent)} if environ.get("BM_HOME") else {}
+    return {**environ, **home}
+
+
+def _flags() -> int:
+    if sys.platform == "win32":
+        return subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    return 0
+
+
+def _pump(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
+    """Pass lines on; an empty one is the end."""
+    with source:
+        for line in source:
+            lines.put(line)
+    lines.put(b"")
+
+
+def _outcome(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes], limit: float) -> Line | None:
+    deadline = time.monotonic() + limit
+    try:
+        if sys.platform != "win32":
+            process.wait(limit)  # the daemon is its child and lives on
+        text = lines.get(timeout=max(deadline - time.monotonic(), 0))
+    except (subprocess.TimeoutExpired, queue.Empty):
+        raise Silence from None
+    return msgspec.json.decode(text, type=Line) if text else None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a daemon that is not wanted any more, with whatever it started: it leads its own session and group."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,109 @@
+"""Start the daemon: once, however often and by however many it is asked for, and with a reason when it fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from bm.config.filelock import LockTimeout, locked
+from bm.config.paths import Paths, make_folders
+from bm.daemon import runtime
+from bm.daemon.client import ask
+from bm.daemon.log import tail
+from bm.daemon.report import Line
+from bm.daemon.runtime import Daemon
+from bm.daemon.spawn import Silence, spawn
+from bm.daemon.status import find
+from bm.errors import DaemonError
+
+LIMIT = 20.0
+"""Seconds a start may take before it is given up."""
+_POLL = 0.05
+_LOG_LINES = 8
+
+
+class StartError(DaemonError):
+    """The daemon did not start. `usage` tells that the settings are the reason."""
+
+    def __init__(self, message: str, *, usage: bool = False) -> None:
+        self.usage = usage
+        super().__init__(message)
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The daemon that serves now; `already` when this call did not start it."""
+
+    daemon: Daemon
+    already: bool
+
+
+def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = LIMIT) -> Started:
+    """Start the daemon, unless it runs, and wait until it answers with the local key.
+
+    Raises:
+        StartError: it cannot start, or did not within `limit` seconds; nothing of it is left.
+    """
+    deadline = time.monotonic() + limit
+    while True:
+        found = find(paths)
+        if found and found.answers:
+            return Started(found.daemon, already=True)
+        try:
+            make_folders(paths)
+            line = spawn(paths, environ, max(deadline - time.monotonic(), 1.0))
+        except Silence:
+            raise StartError(_with_log(f"the daemon did not answer within {limit:g} seconds", paths)) from None
+        except OSError as error:
+            raise StartError(f"{error.filename or paths.config.parent}: {error.strerror or error}") from error
+        if line is None:
+            raise StartError(_with_log("the daemon ended while it was starting", paths))
+        if line.ready:
+            return Started(_verified(paths), already=False)
+        if line.cause != "running":
+            raise _refused(line)
+        _await_other(paths, deadline)
+
+
+def _refused(line: Line) -> StartError:
+    return StartError(line.message, usage=line.cause in ("config", "accounts"))
+
+
+def _verified(paths: Paths) -> Daemon:
+    """The daemon that has just said it is ready, after it has answered to the local key."""
+    from bm.accounts.store import load
+
+    daemon = runtime.read(paths.runtime)
+    if daemon is None:
+        raise StartError(_with_log("the daemon ended as soon as it was ready", paths))
+    answer = ask(daemon, "GET", "/admin/status", key=load(paths.accounts).local_key)
+    if answer.status != 200:
+        raise StartError(f"{daemon.url} runs, but refuses the key in {paths.accounts} (status {answer.status})")
+    return daemon
+
+
+def _await_other(paths: Paths, deadline: float) -> None:
+    """Wait until the daemon that has the lock answers or is gone.
+
+    Raises:
+        StartError: neither came to pass in time.
+    """
+    while time.monotonic() < deadline:
+        found = find(paths)
+        if found and found.answers:
+            return
+        try:
+            with locked(paths.lock, timeout=0):
+                return
+        except LockTimeout:
+            time.sleep(_POLL)
+    present = runtime.read(paths.runtime)
+    who = f"the daemon with pid {present.pid}" if present else "another bm process"
+    raise StartError(f"{who} has not ended yet and does not answer (`bm stop` ends it)")
+
+
+def _with_log(message: str, paths: Paths) -> str:
+    lines = tail(paths.log, _LOG_LINES)
+    return "\n".join([f"{message}; the last lines of {paths.log}:", *(f"  {line}" for line in lines)])

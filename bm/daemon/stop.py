@@ -1,0 +1,130 @@
+"""Stop the daemon: ask it to, give its streams time, and only then insist."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from bm.config.filelock import LockTimeout, locked
+from bm.config.paths import Paths
+from bm.daemon import runtime
+from bm.daemon.client import NoAnswer, ask
+from bm.daemon.runtime import Daemon
+from bm.daemon.status import find
+from bm.errors import AccountError, DaemonError
+
+MARGIN = 5.0
+"""Seconds a daemon gets beyond its drain limit to close its files."""
+_INSIST = 2.0
+_POLL = 0.5
+_STEP = 0.01
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """What became of the daemon: it ended `asked`, ended at a second signal (`hurried`), or was `killed`."""
+
+    daemon: Daemon
+    how: Literal["asked", "hurried", "killed"]
+
+
+def stop(
+    paths: Paths, drain: float, *, now: bool = False, waiting: Callable[[float], None] = lambda seconds: None
+) -> Stopped | None:
+    """Stop the daemon of these paths; None when there is none.
+
+    Its streams have `drain` seconds, or none for `now`. `waiting` is called with the seconds waited so far.
+
+    Raises:
+        DaemonError: it does not end, or cannot be told from another process.
+    """
+    found = find(paths)
+    if found is None:
+        _clear(paths)
+        return None
+    daemon = found.daemon
+    if not (found.answers and _asked(paths, daemon)):
+        _signal(daemon, signal.SIGTERM)
+    if not now and _ended(paths, daemon, drain + MARGIN, waiting):
+        return Stopped(daemon, "asked")
+    _signal(daemon, signal.SIGTERM)
+    if _ended(paths, daemon, _INSIST, waiting):
+        return Stopped(daemon, "hurried")
+    _kill(daemon)
+    if _ended(paths, daemon, _INSIST, waiting):
+        return Stopped(daemon, "killed")
+    raise DaemonError(f"the daemon with pid {daemon.pid} does not end")
+
+
+def _clear(paths: Paths) -> None:
+    """Remove what a crash left behind.
+
+    Raises:
+        DaemonError: a process that cannot be identified holds the lock.
+    """
+    if not paths.lock.exists():
+        return
+    try:
+        with locked(paths.lock, timeout=0):
+            paths.runtime.unlink(missing_ok=True)
+    except LockTimeout:
+        raise DaemonError(f"a bm process holds {paths.lock}, but it is still starting: try again") from None
+
+
+def _asked(paths: Paths, daemon: Daemon) -> bool:
+    """Whether the daemon agreed to end. Windows has no signal that a process could answer to."""
+    from bm.accounts.store import load
+
+    try:
+        key = load(paths.accounts).local_key
+        return ask(daemon, "POST", "/admin/stop", key=key).status < 300
+    except (AccountError, NoAnswer):
+        return False
+
+
+def _signal(daemon: Daemon, number: signal.Signals) -> None:
+    """Signal the daemon's process, and no other: pid, start and, where it answers, token must be its own.
+
+    Raises:
+        DaemonError: the system does not allow it.
+    """
+    import psutil
+
+    process = runtime.same_process(daemon)
+    if process is None:
+        return
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied:
+        raise DaemonError(f"the daemon with pid {daemon.pid} belongs to another user") from None
+
+
+def _kill(daemon: Daemon) -> None:
+    _signal(daemon, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _ended(paths: Paths, daemon: Daemon, seconds: float, waiting: Callable[[float], None]) -> bool:
+    """Whether the daemon let go of its lock within `seconds`; then its file is removed too."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) <= seconds:
+        with contextlib.suppress(LockTimeout), locked(paths.lock, timeout=min(_POLL, seconds)):
+            runtime.remove(paths.runtime, daemon)
+            return _vanished(daemon)
+        waiting(waited)
+    return False
+
+
+def _vanished(daemon: Daemon) -> bool:
+    """Whether the process is gone too: it has nothing left to do once the lock is free."""
+    began = time.monotonic()
+    while runtime.same_process(daemon) is not None:
+        if time.monotonic() - began > _INSIST:
+            return False
+        time.sleep(_STEP)
+    return True

@@ -1,0 +1,146 @@
+"""The log: one line a record, no secret, read from its end and while it grows."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bm.config.schema import Log
+from bm.daemon.log import LineFormatter, Redactor, follow, set_up, tail
+
+PLANTED = "planted-key-0123456789"
+
+
+@pytest.fixture
+def clean_logging() -> Iterator[None]:
+    """Give the root logger back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+def record(message: str, *args: object) -> logging.LogRecord:
+    return logging.LogRecord("bm.test", logging.INFO, __file__, 1, message, args, None)
+
+
+def test_known_secrets_are_masked_wherever_they_come_from() -> None:
+    formatter = LineFormatter(Redactor(lambda: [PLANTED]))
+    assert formatter.format(record("sent %s to you", PLANTED)).endswith("INFO bm.test: sent [secret] to you")
+
+
+def test_secrets_in_tracebacks_are_masked() -> None:
+    formatter = LineFormatter(Redactor(lambda: [PLANTED]))
+    try:
+        raise ValueError(PLANTED)
+    except ValueError as error:
+        entry = record("failed")
+        entry.exc_info = (ValueError, error, error.__traceback__)
+    line = formatter.format(entry)
+    assert PLANTED not in line
+    assert "ValueError: [secret]" in line
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-ant-" + "a1" * 20, "AIza" + "Sy" * 18, "gsk" + "_" + "b2" * 20, "bm-" + "c" * 43, "xai-" + "d" * 40]
+)
+def test_what_looks_like_a_key_is_masked(key: str) -> None:
+    assert Redactor(list)(f"key={key}.") == "key=[secret]."
+
+
+def test_short_secrets_do_not_blot_out_words() -> None:
+    assert Redactor(lambda: ["the"])("the end") == "the end"
+
+
+def test_a_changed_file_is_read_anew_and_old_secrets_stay_masked(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.toml"
+    file.write_text("first-secret")
+    redact = Redactor(lambda: [file.read_text()], [file])
+    assert redact("first-secret") == "[secret]"
+    file.write_text("second-secret!")
+    assert redact("first-secret second-secret!") == "[secret] [secret]"
+
+
+def test_a_record_is_one_line() -> None:
+    line = LineFormatter(Redactor(list)).format(record("one\r\ntwo\n\n\x1b[31mthree\x00"))
+    assert line.endswith("bm.test: one | two | �[31mthree�")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_file_is_private_and_rotates(tmp_path: Path, clean_logging: None) -> None:
+    path = tmp_path / "daemon.log"
+    set_up(path, Log(max_mb=1, files=2), Redactor(list), terminal=False)
+    for _ in range(3):
+        logging.getLogger("bm.test").info("x" * 600_000)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["daemon.log", "daemon.log.1"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_the_level_counts_and_libraries_keep_quiet(tmp_path: Path, clean_logging: None) -> None:
+    path = tmp_path / "daemon.log"
+    set_up(path, Log(level="info"), Redactor(list), terminal=False)
+    logging.getLogger("bm.test").debug("unseen")
+    logging.getLogger("uvicorn.error").info("unseen")
+    logging.getLogger("uvicorn.error").warning("seen")
+    assert [line.partition(": ")[2] for line in tail(path, 10)] == ["seen"]
+
+
+def test_on_a_terminal_records_are_seen_there_too(
+    tmp_path: Path, clean_logging: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(tmp_path / "daemon.log", Log(), Redactor(list), terminal=True)
+    logging.getLogger("bm.test").info("both")
+    assert capsys.readouterr().err.endswith("INFO bm.test: both\n")
+
+
+@pytest.mark.parametrize(("count", "lines"), [(0, []), (2, ["c", "d"]), (9, ["a", "b", "c", "d"])])
+def test_the_tail_of_a_file(tmp_path: Path, count: int, lines: list[str]) -> None:
+    path = tmp_path / "log"
+    path.write_text("a\nb\nc\nd\n")
+    assert tail(path, count) == lines
+
+
+def test_the_tail_of_a_long_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("".join(f"{number:099}\n" for number in range(5_000)))
+    assert tail(path, 2_000) == [f"{number:099}" for number in range(3_000, 5_000)]
+
+
+def test_no_file_has_no_tail(tmp_path: Path) -> None:
+    assert tail(tmp_path / "log", 5) == []
+
+
+def test_following_gives_new_lines_once_they_are_whole_and_goes_on_after_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("old\n")
+
+    def append(text: str) -> None:
+        with path.open("a") as file:
+            file.write(text)
+
+    def rotate() -> None:
+        path.rename(tmp_path / "log.1")
+        path.write_text("after\n")
+
+    steps = iter([lambda: append("ne"), lambda: append("w\n"), rotate])
+    lines = follow(path, wait=lambda seconds: next(steps)())
+    assert [next(lines), next(lines)] == ["new", "after"]
+
+
+def test_a_file_that_is_not_there_yet_can_be_followed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+
+    def create(seconds: float) -> None:
+        path.write_text("first\n")
+
+    assert next(follow(path, wait=create)) == "first"

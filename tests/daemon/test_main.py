@@ -1,0 +1,109 @@
+"""The daemon's own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from bm import __version__
+from bm.accounts.account import Account
+from bm.accounts.store import load, update
+from bm.config.filelock import locked
+from bm.config.paths import Paths
+from bm.daemon import runtime
+from bm.daemon.client import ask
+from bm.daemon.main import AlreadyRunning, Instance, run
+from bm.daemon.start import start
+from bm.daemon.stop import stop
+from bm.errors import ConfigError
+from tests.daemon.support import daemon
+
+PLANTED = "planted-key-0123456789abcdef"
+
+
+def test_it_says_who_it_is(paths: Paths) -> None:
+    running = start(paths).daemon
+    process = psutil.Process(running.pid)
+    assert running.created == pytest.approx(process.create_time(), abs=1)
+    assert running.version == __version__
+    assert (running.host, running.port > 0) == ("127.0.0.1", True)
+    if sys.platform != "win32":
+        assert stat.S_IMODE(paths.runtime.stat().st_mode) == 0o600
+        assert stat.S_IMODE(paths.log.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+def test_a_signal_ends_it_cleanly(paths: Paths) -> None:
+    running = start(paths).daemon
+    os.kill(running.pid, signal.SIGTERM)
+    with locked(paths.lock, timeout=10):
+        assert not paths.runtime.exists()
+
+
+def test_it_logs_its_start_and_its_end(paths: Paths) -> None:
+    running = start(paths).daemon
+    stop(paths, 5)
+    log = paths.log.read_text()
+    assert f"bm {__version__} serves at {running.url} (pid {running.pid}" in log
+    assert "bm has stopped" in log
+
+
+def test_no_key_is_in_anything_it_writes_or_shows(paths: Paths) -> None:
+    update(paths.accounts, lambda stored: stored.add(Account(name="one", key=PLANTED)))
+    running = start(paths).daemon
+    local_key = load(paths.accounts).local_key
+    body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": local_key}], "x": PLANTED}
+    ask(running, "POST", f"/v1/messages?{PLANTED}", key=PLANTED, body=body)
+    shown = [json.dumps(ask(running, "GET", f"/admin/{name}", key=local_key).body) for name in ("status", "accounts")]
+    process = psutil.Process(running.pid)
+    shown += [*process.cmdline(), str(process.environ())]
+    stop(paths, 0, now=True)
+    written = {file: file.read_text() for file in paths.config.parent.rglob("*") if file != paths.accounts}
+    for secret in (PLANTED, local_key, running.token):
+        assert [text for text in shown if secret in text] == []
+        assert [file.name for file, text in written.items() if secret in text] == []
+
+
+def test_a_second_one_does_not_serve(paths: Paths) -> None:
+    with locked(paths.lock), pytest.raises(AlreadyRunning, match=r"daemon\.lock"):
+        run(paths, os.environ, lambda daemon: None, terminal=False)
+
+
+def test_a_wrong_setting_is_raised_before_anything_is_written(paths: Paths) -> None:
+    paths.config.write_text("[server]\nprot = 1\n")
+    with pytest.raises(ConfigError):
+        run(paths, os.environ, lambda daemon: None, terminal=False)
+    assert not paths.runtime.exists()
+    assert not paths.log.exists()
+
+
+def test_the_instance_announces_itself() -> None:
+    announced: list[runtime.Daemon] = []
+    instance = Instance(daemon(), announced.append)
+    instance.ready()
+    assert announced == [daemon()]
+    assert (instance.token, instance.version, instance.started_at) == ("secret-token", "0.1.0", 1.0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+def test_in_the_foreground_it_logs_to_the_terminal_and_ends_by_ctrl_c(paths: Paths) -> None:
+    code = (
+        "import os; from bm.config.paths import Paths; from bm.daemon.main import run;"
+        "run(Paths.default(), os.environ, lambda daemon: print(daemon.url, flush=True), terminal=True)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert f"serves at {url}" in errors
+    assert process.returncode == 0
+    assert not paths.runtime.exists()
