@@ -10,7 +10,7 @@ import msgspec
 from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall, ToolResult
 from bm.chat.request import Tool
 from bm.chat.response import parse_arguments
-from bm.protocols.openai_responses.content import PROTOCOL, decode_content
+from bm.protocols.openai_responses.content import PROTOCOL, decode_content, is_content
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import native_type, qualified, wire_name
 
@@ -191,13 +191,13 @@ def _plain(result: ToolResult, output: str | list[Json]) -> str:
     return "\n".join(part.text for part in result.parts if isinstance(part, Text))
 
 
-def result_parts(result: ToolResult) -> list[Text | Media]:
-    """The parts of an answer that any protocol can hold; vendors' own ones as their summaries."""
-    parts: list[Text | Media] = []
+def result_parts(result: ToolResult) -> list[Text | Media | Opaque]:
+    """The parts of an answer that can be written; vendors' own ones as their summaries."""
+    parts: list[Text | Media | Opaque] = []
     for part in result.parts:
         match part:
-            case Opaque(summary=summary):
-                parts += [Text(summary)] if summary else []
+            case Opaque() if not is_content(part):
+                parts += [Text(part.summary)] if part.summary else []
             case _:
                 parts.append(part)
     return parts

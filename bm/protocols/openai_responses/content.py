@@ -32,6 +32,8 @@ _MIME_BY_SUFFIX = {
 _AUDIO_MIME = {"mp3": "audio/mpeg", "wav": "audio/wav", "pcm16": "audio/pcm"}
 _SUFFIX_BY_MIME = {mime: suffix for suffix, mime in reversed(_MIME_BY_SUFFIX.items())}
 
+_CONTENT_PREFIXES = ("input_", "output_")
+
 Content = Text | Media | Refusal | Opaque
 
 
@@ -132,7 +134,13 @@ def _mime_of_name(name: str) -> str:
     return _MIME_BY_SUFFIX.get(name.rpartition(".")[2].lower(), "application/pdf")
 
 
-def encode_content(parts: Sequence[Text | Media], path: str) -> list[Json]:
+def is_content(part: Opaque) -> bool:
+    """Whether an unknown part of this protocol's stood inside a message, not as an item of its own."""
+    named = part.kind.startswith(_CONTENT_PREFIXES) or part.kind == "computer_screenshot"
+    return part.protocol == PROTOCOL and named
+
+
+def encode_content(parts: Sequence[Text | Media | Opaque], path: str) -> list[Json]:
     """Write what a user said, or what a tool returned.
 
     Raises:
@@ -141,8 +149,10 @@ def encode_content(parts: Sequence[Text | Media], path: str) -> list[Json]:
     return [_encode_part(part, path) for part in parts]
 
 
-def _encode_part(part: Text | Media, path: str) -> Json:
+def _encode_part(part: Text | Media | Opaque, path: str) -> Json:
     match part:
+        case Opaque(raw=raw):
+            return raw
         case Text(text=text):
             return {"type": "input_text", "text": text}
         case Media(kind="image"):
@@ -152,8 +162,8 @@ def _encode_part(part: Text | Media, path: str) -> Json:
             return {"type": "input_text", "text": f"{part.name}\n\n{text}" if part.name else text}
         case Media(kind="document"):
             return {"type": "input_file", **_file(part)}
-        case _:
-            raise bad_request(f"the Responses API takes no {part.kind}", path)
+        case Media(kind=kind):
+            raise bad_request(f"the Responses API takes no {kind}", path)
 
 
 def _file(media: Media) -> Json:

@@ -13,7 +13,7 @@ from bm.names import ProtocolName
 from bm.protocols.call_ids import clean
 from bm.protocols.codec import Encoded
 from bm.protocols.openai_responses.calls import encode_call, encode_result, result_parts
-from bm.protocols.openai_responses.content import PROTOCOL, encode_content
+from bm.protocols.openai_responses.content import PROTOCOL, encode_content, is_content
 from bm.protocols.openai_responses.decode import LEVELS
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
@@ -27,6 +27,8 @@ _LEAST_OUTPUT = 16
 
 _USER_LENGTH = 128
 _CACHE_KEY_LENGTH = 64
+
+_SAID = {"type": "message", "role": "assistant", "status": "completed"}
 
 _SAME_IN_CHAT = {
     "metadata": "metadata",
@@ -132,10 +134,12 @@ class _History:
                 case Text() | Media():
                     self._allowed(part, f"{path}.content[{j}]")
                     content += encode_content([part], f"{path}.content[{j}]")
+                case Opaque(protocol="openai-responses") if is_content(part):
+                    content.append(part.raw)
                 case Opaque(protocol="openai-responses"):
                     self._flush(role, content)
                     content = []
-                    self._opaque(part, path)
+                    self.items.append(part.raw)
                 case Opaque(summary=summary) if summary:
                     content.append({"type": "input_text", "text": summary})
                 case Refusal(text=text):
@@ -170,7 +174,7 @@ class _History:
                 self._lose(part, path)
 
     def _said(self, content: Json) -> None:
-        self.items.append({"type": "message", "role": "assistant", "status": "completed", "content": [content]})
+        self.items.append({**_SAID, "content": [content]})
 
     def _thinking(self, part: Thinking) -> None:
         signature, family = part.signature, self._capabilities.family
@@ -186,26 +190,23 @@ class _History:
 
     def _opaque_of_model(self, part: Opaque, path: str) -> None:
         if part.protocol == PROTOCOL:
-            self._opaque(part, path)
+            self.items.append({**_SAID, "content": [part.raw]} if is_content(part) else part.raw)
         elif part.summary:
             self.items.append({"type": "message", "role": "assistant", "content": part.summary})
         else:
             self._lose(part, path)
 
-    def _opaque(self, part: Opaque, path: str) -> None:
-        if part.kind.startswith("input_") or "type" not in part.raw:
-            self._lose(part, path)
-        else:
-            self.items.append(part.raw)
-
     def _result(self, result: ToolResult, path: str) -> list[Media]:
         """Write an answer; return the media in it that a user's message must show instead."""
         parts = result_parts(result)
+        for part in result.parts:
+            if isinstance(part, Opaque) and not part.summary and not is_content(part):
+                self._lose(part, path)
         answered = self._calls.get(result.call_id)
         shown: list[Media] = []
         if not self._capabilities.media_in_results:
             shown = [part for part in parts if isinstance(part, Media)]
-            parts = [part for part in parts if isinstance(part, Text)]
+            parts = [part for part in parts if not isinstance(part, Media)]
         for part in parts:
             self._allowed(part, path)
         if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
@@ -217,7 +218,7 @@ class _History:
         self.items.append(item)
         return shown
 
-    def _allowed(self, part: Text | Media, path: str) -> None:
+    def _allowed(self, part: Text | Media | Opaque, path: str) -> None:
         """Refuse media that the model cannot see: an answer without them would be one to another question."""
         if not isinstance(part, Media):
             return

@@ -27,7 +27,7 @@ from bm.chat.events import (
     StreamedKind,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Opaque, Refusal, Text, Thinking, ToolCall, ToolKind
+from bm.chat.parts import Json, Refusal, Text, Thinking, ToolCall, ToolKind
 from bm.chat.response import part_events
 from bm.errors import Failure, RequestError
 from bm.protocols.openai_responses.content import PROTOCOL
@@ -220,11 +220,9 @@ class ResponsesStreamDecoder:
                     begun, closed = self._begun((at, j), _KINDS[type(part)])
                     self._parts.pop((at, j), None)
                     events += [*closed, *self._rest(begun, part)]
-                case Opaque():
+                case _:
                     events += [*self._start({}), PartWhole(self._next, part)]
                     self._next += 1
-                case _:
-                    pass
         for key in [key for key in self._parts if key[0] == at]:
             events.append(PartEnd(self._parts.pop(key).index))
         return events

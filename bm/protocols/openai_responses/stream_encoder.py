@@ -204,8 +204,7 @@ class ResponsesStreamEncoder:
         return self._open[1].annotate(raw) if needs is not None and needs <= raw.keys() else b""
 
     def _close_part(self) -> bytes:
-        if self._open is None:
-            return b""
+        assert self._open is not None
         (start, item), self._open = self._open, None
         signature, self._signature = self._signature, None
         own = start.kind == "thinking" and signature is not None
@@ -277,7 +276,7 @@ class ResponsesStreamEncoder:
 
     def _end(self) -> bytes:
         out = b""
-        while self._open is not None or self._queue:
+        while self._open is not None:
             out += self._close_part() + self._drain()
         finish = self._finish
         status, reason = ending(finish, refused=self._refused)

@@ -60,6 +60,10 @@ def test_a_part_is_the_same_in_both_directions(wire: dict[str, Any], part: Text 
             {"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}},
             Text("a", cache=CacheMark("1h")),
         ),
+        (
+            {"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}},
+            Text("a", cache=CacheMark()),
+        ),
         ({"type": "hologram", "x": 1}, Opaque("openai-responses", "hologram", {"type": "hologram", "x": 1})),
     ],
 )

@@ -147,6 +147,51 @@ def test_results_come_before_what_the_user_says_and_in_the_order_of_the_calls() 
     assert [item.get("call_id", item.get("role")) for item in body["input"]] == ["user", "c", "d", "c", "d", "user"]
 
 
+def test_unknown_content_of_the_own_protocol_stays_inside_its_message_or_result() -> None:
+    film = {"type": "input_film", "x": 1}
+    history = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}, film]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [film]},
+        {"type": "message", "role": "assistant", "status": "completed", "content": [{"type": "output_film"}]},
+    ]
+    encoded = written(request(input=history))
+    assert encoded.body["input"] == history and encoded.losses == ()
+
+
+def test_items_of_the_own_protocol_split_the_message_they_stand_in() -> None:
+    item = {"type": "mcp_approval_response", "approval_request_id": "m", "approve": True}
+    history = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]},
+        item,
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "b"}]},
+    ]
+    assert written(request(input=history)).body["input"] == history
+
+
+def test_what_another_vendors_tool_returned_is_told_as_text_or_lost() -> None:
+    parts = (Opaque("anthropic", "tool_reference", {}, summary="the tool X"), Opaque("anthropic", "browser_state", {}))
+    turns = (HI, Turn("assistant", (LOOK,)), Turn("user", (ToolResult("c", parts),)))
+    encoded = written(asked(*turns))
+    assert encoded.body["input"][-1]["output"] == "the tool X"
+    assert [loss.field for loss in encoded.losses] == ["messages[2].content[0] (browser_state)"]
+
+
+def test_parts_of_the_user_that_only_answers_have_are_told_as_text() -> None:
+    turn = Turn("user", (Refusal("no"), Opaque("gemini", "executableCode", {}, summary="ran")))
+    [message] = written(asked(turn)).body["input"]
+    assert [part["text"] for part in message["content"]] == ["no", "ran"]
+
+
+def test_citations_go_back_to_their_own_protocol_only() -> None:
+    note = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
+    turns = (HI, Turn("assistant", (Text("a", citations=(note,)), Text(""))))
+    [item] = written(asked(*turns, protocol="openai-responses")).body["input"][1:]
+    assert item["content"] == [{"type": "output_text", "text": "a", "annotations": [note]}]
+    [foreign] = written(asked(*turns)).body["input"][1:]
+    assert foreign["content"] == "a"
+
+
 def test_a_call_without_a_result_gets_one_that_says_so() -> None:
     result = written(asked(HI, Turn("assistant", (LOOK,)))).body["input"][-1]
     assert result["type"] == "function_call_output" and result["output"].startswith("Error: No result")

@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Opaque, Refusal, Text, Thinking, ToolCall
+from bm.chat.parts import Media, Opaque, Refusal, Text, Thinking, ToolCall
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_responses.codec import CODEC
@@ -304,6 +304,18 @@ def test_an_error_without_an_event_type_is_read() -> None:
     events = decoded(sse.encode(b'{"error": {"message": "busy", "code": "slow_down"}}'))
     assert [type(event) for event in events] == [Failed]
     assert isinstance(events[0], Failed) and events[0].failure.kind == "overloaded"
+
+
+def test_an_annotation_that_is_none_is_ignored_and_one_may_come_before_its_text() -> None:
+    note = event("output_text.annotation.added", content_index=0, annotation=NOTE)
+    broken = event("output_text.annotation.added", content_index=0, annotation=None)
+    events = decoded(stream(CREATED, broken, note, event("output_text.delta", delta="a"), completed()))
+    assert fold(events).choices[0].parts == (Text("a", citations=(NOTE,)),)
+
+
+def test_a_picture_in_a_message_is_a_part() -> None:
+    picture = {"type": "input_image", "image_url": "https://a.example/b.png"}
+    assert fold(items(message(picture))).choices[0].parts == (Media("image", url="https://a.example/b.png"),)
 
 
 def test_nothing_follows_the_end() -> None:

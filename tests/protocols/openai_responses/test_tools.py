@@ -102,6 +102,25 @@ def test_what_only_another_vendor_knows_of_a_tool_is_a_loss() -> None:
     assert encode_tools(foreign(tools=(tool,)))[1] == [Loss("tools[0].input_examples", "unknown to the Responses API")]
 
 
+def test_tools_that_an_item_brought_are_not_defined_twice() -> None:
+    found = {"type": "tool_search_output", "call_id": "t", "execution": "client", "tools": [LOOK]}
+    asked = request(input=[found], tools=[{"type": "tool_search"}])
+    assert [tool.name for tool in asked.tools] == ["look"]
+    assert encode_tools(asked) == ([{"type": "tool_search"}], [])
+
+
+@pytest.mark.parametrize(("extra", "wire"), [({"format": {"type": "text"}}, {"format": {"type": "text"}}), ({}, {})])
+def test_a_custom_tool_without_a_grammar(extra: dict[str, Any], wire: dict[str, Any]) -> None:
+    tool = Tool("p", kind="custom", protocol="openai-chat", extra=extra)
+    assert encode_tools(foreign(tools=(tool,)))[0] == [{"type": "custom", "name": "p", **wire}]
+
+
+def test_allowed_tools_that_are_built_in_or_hosted() -> None:
+    allowed = [{"type": "shell"}, {"type": "web_search"}]
+    choice = decode_choice({"type": "allowed_tools", "mode": "required", "tools": allowed}, None)
+    assert choice == ToolChoice("required", ("shell",))
+
+
 def test_a_custom_tool_of_the_chat_api_keeps_its_grammar() -> None:
     grammar = {"definition": "start: x", "syntax": "lark"}
     tool = Tool("p", kind="custom", protocol="openai-chat", extra={"format": {"type": "grammar", "grammar": grammar}})
@@ -117,6 +136,11 @@ def test_a_custom_tool_of_the_chat_api_keeps_its_grammar() -> None:
             HostedTool("web_search", "anthropic", {"allowed_domains": ["a.example"], "max_uses": 3}),
             [{"type": "web_search", "filters": {"allowed_domains": ["a.example"]}}],
             ["tools (web_search).max_uses"],
+        ),
+        (
+            HostedTool("web_search", "anthropic", {"user_location": {"type": "approximate", "city": "Bern"}}),
+            [{"type": "web_search", "user_location": {"type": "approximate", "city": "Bern"}}],
+            [],
         ),
         (HostedTool("web_search", "gemini", {"googleSearch": {}}), [{"type": "web_search"}], []),
         (
