@@ -65,7 +65,8 @@ def read_head(body: bytes, *, needs_model: bool) -> tuple[str, bool]:
     """The model and whether the answer is streamed.
 
     Raises:
-        RequestError: the body is not a JSON object, a member has the wrong type, or the model is missing.
+        RequestError: the body is not a JSON object or is nested beyond reason, a member has the wrong type, or the
+            model is missing.
     """
     try:
         head = msgspec.json.decode(body, type=_Head)
@@ -73,6 +74,8 @@ def read_head(body: bytes, *, needs_model: bool) -> tuple[str, bool]:
         raise RequestError(_invalid(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
+    except RecursionError as error:
+        raise RequestError(Failure(kind="bad_request", message="the body is nested too deeply")) from error
     if needs_model and not head.model.strip():
         message = "the request names no model: give `model`, for example a name that `bm models` lists"
         raise RequestError(Failure(kind="bad_request", message=message, param="model"))

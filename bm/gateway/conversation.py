@@ -49,7 +49,7 @@ def conversation_of(body: bytes, headers: Mapping[str, str]) -> Conversation:
             return Conversation(f"session:{value}", continues=True)
     try:
         members = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Conversation()
     if isinstance(members.prompt_cache_key, str) and members.prompt_cache_key:
         return Conversation(f"cache:{members.prompt_cache_key}", continues=True)
@@ -66,7 +66,7 @@ def _session_in(metadata: Any) -> str:
     if user.startswith("{"):
         try:
             inner = msgspec.json.decode(user)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return ""
         return str(inner.get("session_id") or "") if isinstance(inner, dict) else ""
     return user.partition("_session_")[2]

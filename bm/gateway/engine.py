@@ -15,6 +15,7 @@ from bm.gateway.exchange import Exchange
 from bm.gateway.models import Models
 from bm.gateway.needs import needs_of
 from bm.gateway.record import Record
+from bm.gateway.responses import ResponseStore
 from bm.gateway.settings import Settings
 from bm.gateway.signatures import SignatureStore
 from bm.upstream.client import UpstreamClient
@@ -27,6 +28,7 @@ class Engine:
         self.client = UpstreamClient()
         self.pool = Pool(settings.credentials)
         self.signatures = SignatureStore()
+        self.responses = ResponseStore()
         self.affinities = Affinities(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.models = Models(self)
         self.records: deque[Record] = deque(maxlen=settings.config.limits.decisions)

@@ -21,12 +21,13 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, Client
 from bm.gateway.counting import answer as count_answer
-from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable
+from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable, json_object
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
 from bm.protocols.pipes import Watch
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamError, UpstreamResponse
+from bm.upstream.fetch import fetch
 from bm.upstream.headers import Headers, to_client
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Exchange:
     def __init__(self, engine: Engine, call: Call, client: Client) -> None:
         self._engine, self._call, self._client = engine, call, client
         self._settings = engine.settings
-        self._lanes = Lanes(call, engine.signatures, engine.settings.rules)
+        self._lanes = Lanes(engine.responses.completed(call), engine.signatures, engine.settings.rules)
         self._marks: dict[Target, list[Mark]] = {}
         self._began = time.monotonic()
         self.record = Record(id=call.id, at=time.time(), protocol=call.protocol, model=call.model, stream=call.stream)
@@ -123,6 +124,8 @@ class Exchange:
     async def _send(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         target, settings = attempt.target, self._settings
         provider, secret = settings.providers[target.provider], self._engine.pool.secret(target.seat)
+        proxy = settings.config.proxy_for(target.provider)
+        await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy))
         try:
             lane = self._lanes.prepare(target, provider, secret, simple_schemas=attempt.simplify_schema)
         except Unable as unable:
@@ -130,7 +133,6 @@ class Exchange:
             return Outcome(failure=unable.failure, request="next")
         timeouts = settings.patience(target.provider, stream=self._call.stream)
         try:
-            proxy = settings.config.proxy_for(target.provider)
             response = await self._engine.client.open(lane.request, timeouts, proxy)
         except UpstreamError as error:
             return classify(error.failure)
@@ -203,6 +205,8 @@ class Exchange:
         if first_content is not None:
             record.first_content = self._elapsed(first_content)
         self._engine.signatures.keep(watch.signatures)
+        if self._call.protocol == "openai-responses" and (response := self._lanes.response) is not None:
+            self._engine.responses.keep(json_object(self._call.body), response)
         self._engine.stay(self._call, lane.target)
 
     def _elapsed(self, loop_time: float) -> float:

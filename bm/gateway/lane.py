@@ -19,10 +19,12 @@ from bm.errors import Failure, RequestError
 from bm.gateway.call import Call
 from bm.gateway.counting import answer as count_answer
 from bm.gateway.counting import counted, question
+from bm.gateway.media import Fetch, inlined, wanted
 from bm.gateway.signatures import SignatureStore
 from bm.protocols.codec import Mint, StreamEncoder
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
+from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import splice_model
@@ -91,6 +93,8 @@ class Lanes:
         self.call = call
         self._signatures, self._rules = signatures, rules
         self._codec = CODECS[call.protocol]
+        self._answering: ResponsesStreamEncoder | None = None
+        self._answered: Json | None = None
 
     @cached_property
     def chat(self) -> ChatRequest:
@@ -105,6 +109,18 @@ class Lanes:
         else:
             request = self._codec.decode_request(body)
         return self._signatures.restored(request)
+
+    async def inline_media(self, target: Target, provider: Provider, fetch: Fetch) -> None:
+        """Fetch what the target cannot read by URL, once for all targets of the call.
+
+        Raises:
+            RequestError: a URL cannot be had, or the body is not a request of its protocol.
+        """
+        if target.protocol == self.call.protocol or self.call.operation == "embed":
+            return
+        capabilities = self._capabilities(target, provider, simple_schemas=False)
+        if urls := wanted(self.chat, target.protocol, capabilities):
+            self.chat = await inlined(self.chat, urls, fetch)
 
     def prepare(self, target: Target, provider: Provider, key: str, *, simple_schemas: bool = False) -> Lane:
         """The request for a target.
@@ -180,7 +196,14 @@ class Lanes:
 
     def _stream_encoder(self, request: ChatRequest, mint: Mint, model: str) -> StreamEncoder:
         encoder = self._codec.stream_encoder(request, mint, model=model)
+        if isinstance(encoder, ResponsesStreamEncoder):
+            self._answering = encoder
         return ArrayFramer(encoder) if self.call.array else encoder
+
+    @property
+    def response(self) -> Json | None:
+        """What a Responses client was answered by translation; None while there is nothing."""
+        return self._answering.response if self._answering is not None else self._answered
 
     @property
     def stream_type(self) -> str:
@@ -217,7 +240,9 @@ class Lanes:
         if self.call.stream:
             encoder = self._stream_encoder(request, mint, shown)
             return b"".join(encoder.feed(event) for event in events), self.stream_type
-        return msgspec.json.encode(self._codec.encode_response(events, request, mint, model=shown)), JSON_TYPE
+        document = self._codec.encode_response(events, request, mint, model=shown)
+        self._answered = document
+        return msgspec.json.encode(document), JSON_TYPE
 
     def _told(self, lane: Lane, answer: Json, body: bytes) -> Whole:
         """The answer to a question that is no generation: a count, or embeddings, which only pass through."""

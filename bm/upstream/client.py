@@ -98,10 +98,14 @@ class UpstreamClient:
         """Send a request and return when the head of its answer has arrived.
 
         Raises:
-            UpstreamError: it could not be reached, or its head did not come within `timeouts.first_byte`.
+            UpstreamError: it could not be reached, its head did not come within `timeouts.first_byte`, or the
+                proxy's CA bundle cannot be read.
         """
         through = proxy_url(request.url, proxy)
-        session = self._session(through, proxy.ca_bundle)
+        try:
+            session = self._session(through, proxy.ca_bundle)
+        except ConfigError as error:
+            raise UpstreamError(Failure(kind="unavailable", message=str(error))) from error
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect or None, sock_read=None)
         try:
             async with asyncio.timeout(timeouts.first_byte or None):
@@ -122,6 +126,8 @@ class UpstreamClient:
             raise UpstreamError(Failure(kind="timeout", message=message, code="first_byte")) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UpstreamError(_broken(error, request.provider)) from error
+        except _socks_errors(through) as error:
+            raise UpstreamError(_refused_by_proxy(error, request.provider)) from error
         return UpstreamResponse(response, request.provider)
 
     def _session(self, through: str, ca_bundle: str) -> aiohttp.ClientSession:
@@ -179,13 +185,25 @@ def _connector(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
     return connector
 
 
+def _socks_errors(through: str) -> tuple[type[Exception], ...]:
+    """What the SOCKS connector raises; none of it is an `OSError` or an error of aiohttp's."""
+    if not through.startswith("socks"):
+        return ()
+    from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
+
+    return ProxyConnectionError, ProxyError, ProxyTimeoutError
+
+
+def _refused_by_proxy(error: Exception, provider: str) -> Failure:
+    message = f"the proxy on the way to {provider} refused: {error}"
+    return Failure(kind="connection", message=message, code="proxy")
+
+
 def _broken(error: Exception, provider: str) -> Failure:
     """The failure for a connection that could not be made or did not last. aiohttp's texts hold no keys."""
     match error:
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return Failure(
-                kind="connection", message=f"the proxy on the way to {provider} refused: {error}", code="proxy"
-            )
+            return _refused_by_proxy(error, provider)
         case aiohttp.ClientConnectorDNSError():
             return Failure(kind="connection", message=f"the name of {provider} cannot be resolved: {error}", code="dns")
         case aiohttp.ClientSSLError():

@@ -17,7 +17,7 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""RFC 9110, section 7.6.1."""
+"""RFC 9110, section 7.6.1; what `Connection` names joins them."""
 
 CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "set-cookie"})
 
@@ -50,7 +50,9 @@ def to_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
     An open list: a beta's header must travel with the beta's body (Claude Code's gateway contract). Credentials,
     cookies, what belongs to one connection, what tells of the client's network and bm's own stay behind.
     """
-    return [(name, value) for name, value in headers if _goes_up(name)]
+    found = list(headers)
+    nominated = {word.strip().lower() for name, value in found if name == "connection" for word in value.split(",")}
+    return [(name, value) for name, value in found if _goes_up(name) and name not in nominated]
 
 
 def _goes_up(name: str) -> bool:

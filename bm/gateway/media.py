@@ -1,0 +1,84 @@
+"""Puts media that a request names by URL into the request, for models that fetch nothing themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Iterator
+
+import msgspec
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Media, Part, ToolResult
+from bm.chat.request import ChatRequest, Turn
+from bm.errors import Failure, RequestError
+from bm.names import ProtocolName
+from bm.protocols.gemini.media import fetchable, media_kind
+from bm.upstream.fetch import Fetched, NotFetched
+
+MAX_FETCHES = 20
+
+Fetch = Callable[[str], Awaitable[Fetched]]
+
+
+def wanted(request: ChatRequest, protocol: ProtocolName, capabilities: Capabilities) -> list[str]:
+    """The URLs that the target cannot read itself."""
+    urls = (media.url for media in _media(request) if media.url.startswith(("http://", "https://")))
+    if protocol == "gemini":
+        return list(dict.fromkeys(url for url in urls if not fetchable(url)))
+    return [] if capabilities.image_urls else list(dict.fromkeys(urls))
+
+
+def _media(request: ChatRequest) -> Iterator[Media]:
+    for turn in request.turns:
+        for part in turn.parts:
+            if isinstance(part, Media):
+                yield part
+            elif isinstance(part, ToolResult):
+                yield from (inner for inner in part.parts if isinstance(inner, Media))
+
+
+async def inlined(request: ChatRequest, urls: list[str], fetch: Fetch) -> ChatRequest:
+    """The request with what the URLs held in their place.
+
+    Raises:
+        RequestError: one of them cannot be had; names it and the reason.
+    """
+    if len(urls) > MAX_FETCHES:
+        message = (
+            f"the request names {len(urls)} URLs; this model fetches none itself, and bm no more than {MAX_FETCHES}"
+        )
+        raise RequestError(Failure(kind="bad_request", message=message))
+    fetched = await asyncio.gather(*(_fetched(url, fetch) for url in urls))
+    found = dict(zip(urls, fetched, strict=True))
+    return msgspec.structs.replace(request, turns=tuple(_turn(turn, found) for turn in request.turns))
+
+
+async def _fetched(url: str, fetch: Fetch) -> Fetched:
+    try:
+        return await fetch(url)
+    except NotFetched as error:
+        message = f"{url} cannot be fetched for a model that does not fetch itself: {error}; send the data instead"
+        raise RequestError(Failure(kind="bad_request", message=message)) from error
+
+
+def _turn(turn: Turn, found: dict[str, Fetched]) -> Turn:
+    return Turn(turn.role, tuple(_part(part, found) for part in turn.parts))
+
+
+def _part(part: Part, found: dict[str, Fetched]) -> Part:
+    if isinstance(part, ToolResult):
+        inner = tuple(_filled(each, found) if isinstance(each, Media) else each for each in part.parts)
+        return msgspec.structs.replace(part, parts=inner)
+    return _filled(part, found) if isinstance(part, Media) else part
+
+
+def _filled(media: Media, found: dict[str, Fetched]) -> Media:
+    held = found.get(media.url)
+    if held is None:
+        return media
+    if held.mime == "text/plain":
+        text = held.data.decode("utf-8", "replace")
+        return msgspec.structs.replace(media, kind="document", mime=held.mime, text=text, url="")
+    data = base64.b64encode(held.data).decode()
+    return msgspec.structs.replace(media, kind=media_kind(held.mime), mime=held.mime, data=data, url="")
