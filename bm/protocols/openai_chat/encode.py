@@ -26,10 +26,14 @@ SILENT: dict[str, frozenset[str]] = {
     # Responses: storage and transport; the whole input travels with each request anyway.
     "openai-responses": frozenset(
         {"store", "include", "client_metadata", "metadata", "service_tier", "truncation", "stream_options"}
-        | {"prompt_cache_retention", "prompt_cache_options"}
+        | {"prompt_cache_retention", "prompt_cache_options", "context_management"}
+        | {"reasoning.summary", "reasoning.context"}
     ),
-    # Gemini: filters and tiers of its own servers.
-    "gemini": frozenset({"safetySettings", "labels", "serviceTier"}),
+    # Gemini: filters and tiers of its own servers, and how it checks calls and reports its own tools.
+    "gemini": frozenset(
+        {"safetySettings", "labels", "serviceTier", "toolConfig.functionCallingConfig.mode"}
+        | {"toolConfig.includeServerSideToolInvocations"}
+    ),
 }
 """Members of other protocols that mean nothing here and are missed by nobody."""
 
@@ -37,8 +41,10 @@ MAX_USER = 128
 MAX_CACHE_KEY = 64
 """Longer values are answered with 400 (OpenAI's API reference, `safety_identifier` and `prompt_cache_key`)."""
 
-_OWN_WISHES = frozenset({"stream_options", "reasoning_format", "user", "safety_identifier", "prompt_cache_key"})
-"""Members that bm adds for the sake of its records, and identities: an answer is the same without them."""
+_SPARED = frozenset(
+    {"stream_options", "reasoning_format", "user", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"}
+)
+"""Members without which an answer is the same: bm's own wishes, identities, and what `SingleCall` sees to."""
 
 _FORMAT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -69,7 +75,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
     _write_extras(request, body, losses)
-    _drop_refused(request, body, dialect.refuses, losses)
+    _drop_refused(body, dialect.refuses, losses)
     return Encoded(body, tuple(losses))
 
 
@@ -174,13 +180,10 @@ def _write_extras(request: ChatRequest, body: Json, losses: list[Loss]) -> None:
             losses.append(Loss(extra.field, "Chat Completions has no such member"))
 
 
-def _drop_refused(request: ChatRequest, body: Json, refuses: frozenset[str], losses: list[Loss]) -> None:
+def _drop_refused(body: Json, refuses: frozenset[str], losses: list[Loss]) -> None:
     """Take out what the service answers with 400. A refused wish for the default is no loss."""
     for key in sorted(refuses & body.keys()):
         value = body.pop(key)
-        harmless = key in _OWN_WISHES or (key == "logprobs" and value is False)
-        if key == "parallel_tool_calls":
-            # bm itself cuts the answer down to one call where the client allows no more.
-            harmless = request.tool_choice.parallel is True
+        harmless = key in _SPARED or (key == "logprobs" and value is False)
         if not harmless:
             losses.append(Loss(key, "the service refuses it"))

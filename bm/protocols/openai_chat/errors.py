@@ -165,7 +165,7 @@ def _failure(status: int, error: Json) -> Failure:
         kind=kind,
         message=message,
         status=own,
-        retry_after=delay_in_text(message) if wait is None and status == 429 else wait,
+        retry_after=delay_in_text(message) if wait is None and status in (429, 503) else wait,
         param=param if isinstance(param, str) else "",
         code=word,
     )

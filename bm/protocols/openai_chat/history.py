@@ -20,6 +20,7 @@ from bm.protocols.call_ids import clean
 from bm.protocols.openai_chat.content import PROTOCOL, encode_media, why_not
 from bm.protocols.openai_chat.fields import refuse
 from bm.protocols.openai_chat.signatures import accepts, write_signature
+from bm.protocols.openai_chat.tools import TOOL_SEARCH
 
 ERROR_PREFIX = "Error: "
 """Chat Completions has no flag for a failed tool."""
@@ -107,11 +108,8 @@ class Writer:
                     texts.append(Text(text))
                 case Media(kind=kind):
                     self.losses.append(Loss(f"{place} ({kind})", "Chat Completions takes no media of the assistant's"))
-                case Opaque(kind=kind, summary=summary):
-                    if summary:
-                        texts.append(Text(summary))
-                    else:
-                        self.losses.append(Loss(f"{place} ({kind})", "only its own vendor knows it"))
+                case Opaque():
+                    texts += [Text(summary) for summary in self._summary(part, place)]
                 case _:
                     pass
         return texts
@@ -180,10 +178,13 @@ class Writer:
     def _opaque(self, part: Opaque, place: str) -> list[Json]:
         if part.protocol == PROTOCOL and "type" in part.raw:
             return [part.raw]
-        if part.summary:
-            return [{"type": "text", "text": part.summary}]
-        self.losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
-        return []
+        return [{"type": "text", "text": summary} for summary in self._summary(part, place)]
+
+    def _summary(self, part: Opaque, place: str) -> list[str]:
+        """What can be said of another vendor's block. How a tool was looked up need not be said."""
+        if not part.summary and not part.kind.startswith(TOOL_SEARCH):
+            self.losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
+        return [part.summary] if part.summary else []
 
     def _result(self, result: ToolResult, where: str) -> list[Json]:
         """Write a result as a tool message; return its media, which go into the user message after all results."""
@@ -194,11 +195,8 @@ class Writer:
             match part:
                 case Text(text=text):
                     texts.append(text)
-                case Opaque(summary=summary, kind=kind):
-                    if summary:
-                        texts.append(summary)
-                    else:
-                        self.losses.append(Loss(f"{place} ({kind})", "only its own vendor knows it"))
+                case Opaque():
+                    texts += self._summary(part, place)
                 case Media(kind=kind):
                     reason = why_not(part, self._capabilities)
                     if reason:

@@ -70,8 +70,8 @@ def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *
 def _encode_choice(choice: Choice, number: int, request: ChatRequest, mint: Mint) -> Json:
     message: Json = {"role": "assistant", "content": None, "refusal": None}
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
-    if calls and (request.tool_choice.parallel is False or request.legacy_functions):
-        # The client allows one call; it gets the first.
+    if request.legacy_functions:
+        # `function_call` has room for one.
         calls = calls[:1]
     _say(choice.parts, message, request)
     if calls and request.legacy_functions:

@@ -68,7 +68,6 @@ class StreamEncoder:
         self._mint = mint
         self._model = model
         self._visible = request.reasoning.visible is True
-        self._single = request.tool_choice.parallel is False
         self._custom = frozenset(tool.name for tool in request.tools if tool.kind == "custom")
         self._choices: dict[int, Choice] = {}
         self._parts: dict[int, _Part] = {}
@@ -173,8 +172,8 @@ class StreamEncoder:
 
     def _call_start(self, part: _Part) -> bytes:
         start, choice = part.start, part.choice
-        if choice.calls and (self._single or self._request.legacy_functions):
-            # The client allows one call; it gets the first.
+        if choice.calls and self._request.legacy_functions:
+            # `function_call` has room for one.
             return b""
         part.number = choice.calls
         choice.calls += 1

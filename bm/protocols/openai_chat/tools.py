@@ -11,6 +11,10 @@ from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.openai_chat.fields import array, boolean, item, join, mapping, mismatch, refuse, string
 
 _KNOWN = {"name", "description", "parameters", "strict"}
+_SILENT = frozenset({"defer_loading", "eager_input_streaming", "namespace", "namespace_description"})
+"""Members of other protocols' tools that say when a definition or its arguments travel, which all do at once here."""
+TOOL_SEARCH = "tool_search"
+"""Other vendors' tools that look up deferred tools: without use where every tool is in the request."""
 CUSTOM_SCHEMA: Json = {
     "type": "object",
     "properties": {"input": {"type": "string"}},
@@ -143,6 +147,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[Json
     body: Json = {}
     tools = [_encode_tool(tool, index, openai, losses) for index, tool in enumerate(request.tools)]
     for hosted in request.hosted_tools:
+        if hosted.protocol != PROTOCOL and hosted.kind.startswith(TOOL_SEARCH):
+            continue
         if hosted.protocol != PROTOCOL:
             losses.append(Loss(f"tools ({hosted.kind})", "Chat Completions runs no such tool"))
         elif "type" in hosted.raw:
@@ -165,7 +171,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[Json
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:
     own = tool.extra if tool.protocol == PROTOCOL else {}
     if tool.protocol != PROTOCOL:
-        losses += [Loss(f"tools[{index}].{key}", "Chat Completions has no such member") for key in tool.extra]
+        foreign = [key for key in tool.extra if key not in _SILENT]
+        losses += [Loss(f"tools[{index}].{key}", "Chat Completions has no such member") for key in foreign]
     described: Json = {"name": tool.name}
     if tool.description:
         described["description"] = tool.description

@@ -180,6 +180,11 @@ def test_foreign_blocks_are_their_summary_or_a_loss() -> None:
     assert losses(*turns) == ["messages[0].content[1] (u)", "messages[1].content[1] (u)"]
 
 
+def test_how_a_tool_was_once_looked_up_is_forgotten() -> None:
+    search = Opaque("openai-responses", "tool_search_call", {})
+    assert losses(user(Text("Hi")), assistant(search, Text("ok")), user(search, Text("Hi"))) == []
+
+
 def test_media_of_the_assistants_are_reported() -> None:
     assert losses(user(Text("Hi")), assistant(Text("here"), IMAGE)) == ["messages[1].content[1] (image)"]
 

@@ -177,12 +177,6 @@ def test_the_first_form_has_room_for_one_call() -> None:
     assert choice["finish_reason"] == "function_call"
 
 
-def test_who_allows_one_call_gets_one() -> None:
-    request = client_request(tools=[{"type": "function", "function": {"name": "f"}}], parallel_tool_calls=False)
-    choice = written(ToolCall("a", "f", {}), ToolCall("b", "f", {}), request=request)
-    assert [call["id"] for call in choice["message"]["tool_calls"]] == ["a"]
-
-
 def test_a_custom_tools_input_is_free_text() -> None:
     request = client_request(tools=[{"type": "custom", "custom": {"name": "py"}}])
     own = ToolCall("a", "py", {"input": "1+1"}, raw="1+1", kind="custom")

@@ -160,13 +160,6 @@ def test_a_client_of_the_first_form_gets_one_function_call() -> None:
     assert shown(events, request)[-2]["choices"][0]["finish_reason"] == "function_call"
 
 
-def test_who_allows_one_call_gets_one() -> None:
-    tools = [{"type": "function", "function": {"name": "f"}}]
-    request = client_request(tools=tools, parallel_tool_calls=False)
-    found = deltas([Start(), *call(0, "{}"), *call(1, "{}"), Finish("tool_calls"), End()], request)
-    assert {delta["tool_calls"][0]["index"] for delta in found} == {0}
-
-
 def test_a_custom_tools_input_is_free_text() -> None:
     request = client_request(tools=[{"type": "custom", "custom": {"name": "py"}}])
     own = [Start(), *call(0, "print", "(1)", name="py", tool_kind="custom"), *DONE]

@@ -131,14 +131,16 @@ def test_a_custom_tool_is_a_function_of_one_string_where_there_are_none() -> Non
 
 
 def test_members_of_another_protocols_tools_are_reported() -> None:
-    foreign = Tool("f", protocol="anthropic", extra={"defer_loading": True}, cache=CacheMark())
+    extra = {"defer_loading": True, "allowed_callers": ["direct"]}
+    foreign = Tool("f", protocol="anthropic", extra=extra, cache=CacheMark())
     request = msgspec.structs.replace(client_request(), tools=(foreign,))
-    assert lost(request) == ["tools[0].defer_loading"]
+    assert lost(request) == ["tools[0].allowed_callers"]
 
 
 def test_tools_that_another_vendor_runs_are_reported() -> None:
     hosted = HostedTool("web_search", "anthropic", {"type": "web_search_20250305"})
-    assert lost(msgspec.structs.replace(client_request(), hosted_tools=(hosted,))) == ["tools (web_search)"]
+    finder = HostedTool("tool_search_tool_regex", "anthropic", {"type": "tool_search_tool_regex_20251119"})
+    assert lost(msgspec.structs.replace(client_request(), hosted_tools=(hosted, finder))) == ["tools (web_search)"]
 
 
 def test_web_search_goes_to_openai_and_is_reported_elsewhere() -> None:
@@ -200,7 +202,8 @@ def test_parallel_calls_are_spoken_of_only_with_tools() -> None:
     assert "parallel_tool_calls" not in sent(client_request(parallel_tool_calls=False))
 
 
-def test_a_refused_wish_for_parallel_calls_is_no_loss_but_a_refused_ban_is() -> None:
+def test_a_refused_ban_on_parallel_calls_is_no_loss_since_bm_itself_keeps_it() -> None:
     capabilities = msgspec.structs.replace(OPENAI, dialect=Dialect(refuses=frozenset({"parallel_tool_calls"})))
-    assert lost(client_request(tools=[F], parallel_tool_calls=True), capabilities) == []
-    assert lost(client_request(tools=[F], parallel_tool_calls=False), capabilities) == ["parallel_tool_calls"]
+    request = client_request(tools=[F], parallel_tool_calls=False)
+    assert "parallel_tool_calls" not in sent(request, capabilities)
+    assert lost(request, capabilities) == []
