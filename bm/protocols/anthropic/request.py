@@ -195,8 +195,8 @@ def _identity(value: Any, unmapped: Unmapped) -> tuple[str, str]:
 def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
     """Write the request for `model`.
 
-    The API version goes into `Encoded.headers`: the older one only where the model takes the sampling parameters that
-    the client set.
+    The API version goes into `Encoded.headers`: for Claude the older one only where the model takes the sampling
+    parameters that the client set; services of other vendors know no newer one, nor automatic caching.
 
     Raises:
         RequestError: what the client asked for cannot be had from Claude: several answers, audio, a foreign file.
@@ -206,7 +206,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     native = request.protocol == PROTOCOL
     plan = plan_thinking(request, capabilities, _room(request, capabilities))
     sampling, losses = encode_sampling(request.sampling, capabilities, thinking=plan.on)
-    version = VERSION_WITH_SAMPLING if sampling else VERSION
+    claude = bool(capabilities.family)
+    version = VERSION if claude and not sampling else VERSION_WITH_SAMPLING
     writer = BlockWriter(capabilities, native=native, citations=version == VERSION_WITH_SAMPLING)
     output, instruction, lost = encode_output(request.output, capabilities)
     losses += [*plan.losses, *lost, *_clamped(request, plan)]
@@ -218,7 +219,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if system:
         body["system"] = system
     body["messages"] = messages
-    tools, lost = encode_tools(request)
+    tools, lost = encode_tools(request, capabilities)
     losses += lost
     if tools:
         body["tools"] = tools
@@ -234,7 +235,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if request.stream:
         body["stream"] = True
     losses += _extras(body, request.extras, writer.betas)
-    if not native and not _marked(request):
+    if claude and not native and not _marked(request):
         body["cache_control"] = {"type": "ephemeral"}
     return Encoded(_within_rules(body, losses), _once(writer.losses + losses), _headers(version, writer.betas))
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json
+from bm.protocols.tool_schema import light
 
 _BRANCHES = ("anyOf", "oneOf", "allOf")
 _NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 """Members whose keys are names that the author chose, not keywords."""
+
+_BASIC = frozenset(
+    {"type", "title", "description", "enum", "const", "properties", "required", "items", "prefixItems", "anyOf"}
+    | {"$ref", "$defs", "additionalProperties"}
+)
+"""What a refused schema is cut down to: the words that every draft and every validator agree on."""
 
 _NESTED = ("items", "not", "if", "then", "else", "contains", "additionalProperties", "propertyNames")
 
@@ -28,6 +35,27 @@ def object_schema(schema: Json | None) -> Json:
     if schema.get("type") == "object":
         return schema
     return {"type": "object", **{name: value for name, value in schema.items() if name != "type"}}
+
+
+def basic_schema(schema: Json | None) -> Json:
+    """The schema of a tool's arguments after the upstream refused it: repaired, and without all but basic keywords."""
+    return object_schema(None if schema is None else _basic(light(schema)))
+
+
+def _basic(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    copy: Json = {}
+    for name, value in schema.items():
+        if name not in _BASIC:
+            continue
+        if name in _NAMED and isinstance(value, dict):
+            copy[name] = {key: _basic(child) for key, child in value.items()}
+        elif isinstance(value, list) and name in (*_BRANCHES, "prefixItems"):
+            copy[name] = [_basic(child) for child in value]
+        else:
+            copy[name] = _basic(value) if name in _NESTED else value
+    return copy
 
 
 def _resolved(schema: Json) -> Json:

@@ -36,7 +36,7 @@ def decode_reasoning(thinking: Any, effort: str, unmapped: Unmapped) -> Reasonin
             budget = integer(raw.get("budget_tokens"), "thinking.budget_tokens")
             if budget is None:
                 raise refused("thinking.budget_tokens", "expected an integer")
-            return Reasoning(level=level_of_budget(budget), budget=budget, visible=visible)
+            return Reasoning(level=level or level_of_budget(budget), budget=budget, visible=visible)
         case "adaptive":
             return Reasoning(level=level or "auto", visible=visible)
         case "between_tools":

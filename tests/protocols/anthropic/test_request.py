@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Media, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import (
     ChatRequest,
@@ -131,8 +132,11 @@ def test_max_tokens_is_always_said(members: dict[str, Any], max_tokens: int, los
     assert (result.body["max_tokens"], lost(result)) == (max_tokens, losses)
 
 
-def test_an_unknown_model_gets_a_modest_max_tokens() -> None:
-    assert encoded(chat(), OPUS_4_8.__class__()).body["max_tokens"] == 8192
+def test_another_vendors_service_gets_what_it_knows() -> None:
+    result = encoded(chat(), Capabilities())
+    assert result.body["max_tokens"] == 8192
+    assert "cache_control" not in result.body
+    assert result.headers == (("anthropic-version", "2023-06-01"),)
 
 
 def test_a_client_without_cache_marks_gets_automatic_caching() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bm.protocols.anthropic.schema import closed, object_schema
+from bm.protocols.anthropic.schema import basic_schema, closed, object_schema
 
 A = {"type": "object", "properties": {"a": {"type": "string"}, "x": {}}, "required": ["a", "x"]}
 B = {"type": "object", "properties": {"b": {"type": "string"}, "x": {}}, "required": ["b", "x"]}
@@ -71,3 +71,23 @@ def test_structured_output_closes_every_object() -> None:
         "additionalProperties": False,
     }
     assert "additionalProperties" not in schema
+
+
+def test_a_refused_schema_is_cut_down_to_what_everyone_knows() -> None:
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {
+            "format": {"type": "string", "format": "uri", "pattern": "^x"},
+            "list": {"type": "array", "items": {"type": "integer", "exclusiveMinimum": True}},
+            "either": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]},
+        },
+        "required": ["format"],
+    }
+    written = basic_schema(schema)
+    assert written["properties"]["format"] == {"type": "string"}
+    assert written["properties"]["list"]["items"] == {"type": "integer"}
+    assert {"type": "string"} in written["properties"]["either"]["anyOf"]
+    assert (written["type"], written["required"]) == ("object", ["format"])
+    assert "$schema" not in written
+    assert basic_schema(None) == object_schema(None)

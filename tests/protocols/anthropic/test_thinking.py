@@ -37,6 +37,10 @@ OWN = Thinking("hm", signature=Signature("anthropic", "EqRk"))
             {"thinking": {"type": "enabled", "budget_tokens": 31999}},
             Reasoning(level="xhigh", budget=31999, visible=True),
         ),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "high"}},
+            Reasoning(level="high", budget=2000, visible=True),
+        ),
         ({"thinking": {"type": "adaptive"}}, Reasoning(level="auto", visible=True)),
         (
             {"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "max"}},
