@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 
 from bm.chat.events import End, Event, Failed, Finish, PartAnnotation, PartDelta, Start, Usage, UsageUpdate
-from bm.chat.response import fold
+from bm.chat.parts import Thinking, ToolCall
+from bm.chat.response import ChatResponse, Choice, fold, unfold
+from bm.chat.signature import Signature
 from bm.protocols.anthropic.response import decode_response, encode_response
-from tests.protocols.anthropic.examples import MINT, THINKS, chat, stream
+from tests.protocols.anthropic.examples import MINT, THINKS, chat, decoded, stream
 from tests.protocols.anthropic.test_stream_encoder import EVENTS, answers
 from tests.support.events import check as check_events
 from tests.support.grammar_anthropic import check
@@ -97,3 +99,22 @@ def test_a_whole_answer_says_what_its_stream_says(events: list[Event]) -> None:
 def _plain(block: dict[str, Any]) -> dict[str, Any]:
     """A block without what only one of the two forms says."""
     return {name: value for name, value in block.items() if value != ""}
+
+
+def test_a_foreign_signature_comes_back_to_the_call_it_belongs_to() -> None:
+    signature = Signature("gemini", "c2ln", "gemini-3")
+    answer = ChatResponse(
+        choices=(
+            Choice(
+                (
+                    Thinking("hm"),
+                    ToolCall("t1", "run", {"a": 1}, raw='{"a":1}', signature=signature),
+                    ToolCall("t2", "run", {"b": 2}, raw='{"b":2}'),
+                ),
+                Finish("tool_calls"),
+            ),
+        )
+    )
+    content = encode_response(unfold(answer), ASKS, MINT, model="m")["content"]
+    request = decoded({"role": "user", "content": "Hi"}, {"role": "assistant", "content": content})
+    assert request.turns[1].parts == answer.choices[0].parts
