@@ -73,7 +73,7 @@ class _Request:
         self._headers = headers
         self._by_name: Mapping[str, str] = dict(reversed(headers))
         self._id = new_id("req_")
-        self._protocol: ProtocolName = caller(self._by_name)
+        self._protocol: ProtocolName = caller(self._by_name, self._path)
 
     async def serve(self, receive: Receive) -> None:
         """Answer, whatever happens; an error in the caller's protocol, one line in the log."""

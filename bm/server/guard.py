@@ -29,11 +29,11 @@ class Guard:
         foreign page; both show in `Host` and `Origin`.
         """
         host = headers.get("host", "")
-        if not self._known(_host_name(host)):
+        if not self._known(_name_in(f"//{host}")):
             message = f"the Host header names {host!r}; add it to [server] allowed_hosts if it is this machine"
             return Failure(kind="forbidden", message=message)
         origin = headers.get("origin")
-        if origin is not None and not self._known(urlsplit(origin).hostname or ""):
+        if origin is not None and not self._known(_name_in(origin)):
             return Failure(kind="forbidden", message=f"requests from the web origin {origin!r} are not accepted")
         return None
 
@@ -61,9 +61,12 @@ def keys_in(headers: Mapping[str, str], query: str) -> Collection[str]:
     return [key for key in found if key]
 
 
-def _host_name(host: str) -> str:
-    """The name in a Host header, without the port and an IPv6 address' brackets."""
-    return (urlsplit(f"//{host}").hostname or "") if host else ""
+def _name_in(url: str) -> str:
+    """The host's name in a URL, without the port and an IPv6 address' brackets; empty when it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

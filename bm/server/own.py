@@ -91,7 +91,7 @@ def _guarded(engine: Engine, handler: Handler) -> Handler:
             return Json({"error": "the key is not this daemon's"}, 401)
         try:
             return await handler(request)
-        except (BmError, msgspec.DecodeError) as error:
+        except (BmError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Json({"error": str(error)}, 400)
 
     return checked

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import msgspec
 
 from bm.errors import Failure
-from bm.gateway.call import Operation
 from bm.names import ProtocolName
+from bm.upstream.endpoint import Operation
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ _GEMINI_METHODS: dict[str, tuple[Operation, bool]] = {
     "streamGenerateContent": ("generate", True),
     "countTokens": ("count_tokens", False),
     "embedContent": ("embed", False),
-    "batchEmbedContents": ("embed", False),
+    "batchEmbedContents": ("batch_embed", False),
 }
 _MODELS = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?models(?:/(.+))?")
 
@@ -57,18 +57,22 @@ Found = Route | ModelsRoute | Probe
 
 
 def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
-    """The route of a request, or why there is none: 404 for an unknown path, 405 for a wrong method."""
+    """The route of a request, or why there is none: 404 for an unknown path, 405 for a wrong method.
+
+    `path` is decoded already.
+    """
     path = path.removeprefix("/openai") if path.startswith("/openai/v1/") else path
     path = path.rstrip("/") or "/"
     if (route := _CALLS.get(path)) is not None:
         return route if method == "POST" else _wrong_method(method, path, "POST")
-    if (found := _GEMINI.fullmatch(path)) is not None:
+    found = _GEMINI.fullmatch(path)
+    # A look at the model `groq:compound` is no call of a method.
+    if found is not None and (method == "POST" or found[3] in _GEMINI_METHODS):
         return _gemini_call(method, path, found)
     if (found := _MODELS.fullmatch(path)) is not None:
         if method not in ("GET", "HEAD"):
             return _wrong_method(method, path, "GET")
-        protocol = caller(headers, gemini_path=found[1] in ("v1beta", "v1alpha"))
-        return ModelsRoute(protocol, unquote(found[2] or ""))
+        return ModelsRoute(caller(headers, path), found[2] or "")
     if path == "/api/hello" or (path == "/" and method == "HEAD"):
         return Probe()
     return Failure(kind="not_found", message=f"there is no {path} here{_hint(path)}", param="path")
@@ -82,7 +86,7 @@ def _gemini_call(method: str, path: str, found: re.Match[str]) -> Found | Failur
     if method != "POST":
         return _wrong_method(method, path, "POST")
     operation, streams = _GEMINI_METHODS[name]
-    return Route("gemini", operation, unquote(model).removeprefix("models/"), version or "", streams)
+    return Route("gemini", operation, model.removeprefix("models/"), version or "", streams)
 
 
 def _wrong_method(method: str, path: str, right: Literal["GET", "POST"]) -> Failure:
@@ -99,9 +103,18 @@ def _hint(path: str) -> str:
     return "; `bm env` prints the base URL for each tool"
 
 
-def caller(headers: Mapping[str, str], *, gemini_path: bool = False) -> ProtocolName:
-    """Whose protocol a request speaks when its path does not tell: by the headers that only its tools send."""
-    if gemini_path or "x-goog-api-key" in headers or "x-goog-api-client" in headers:
+_GEMINI_SIGN = re.compile(rf"/v1(?:beta|alpha)\d*(?:/|$)|/models/.+:(?:{'|'.join(_GEMINI_METHODS)})$")
+_SIGNS = tuple((path.removeprefix("/v1"), route.protocol) for path, route in _CALLS.items())
+
+
+def caller(headers: Mapping[str, str], path: str = "") -> ProtocolName:
+    """Whose protocol a request speaks that may have no route: by its path, else by what only one API's tools send."""
+    if _GEMINI_SIGN.search(path):
+        return "gemini"
+    for sign, protocol in _SIGNS:
+        if sign in path:
+            return protocol
+    if "x-goog-api-key" in headers or "x-goog-api-client" in headers:
         return "gemini"
     if "anthropic-version" in headers or "x-api-key" in headers:
         return "anthropic"

@@ -1,0 +1,178 @@
+"""Which path and method mean what, and whose protocol answers where none does."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.errors import Failure
+from bm.server.routes import ModelsRoute, Probe, Route, caller, find, wants_array, without_key
+
+GOOGLE = {"x-goog-api-key": "key"}
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+BEARER = {"authorization": "Bearer key"}
+
+CALLS = [
+    ("/v1/messages", Route("anthropic", "generate")),
+    ("/v1/messages/count_tokens", Route("anthropic", "count_tokens")),
+    ("/v1/chat/completions", Route("openai-chat", "generate")),
+    ("/v1/responses", Route("openai-responses", "generate")),
+    ("/v1/responses/input_tokens", Route("openai-responses", "count_tokens")),
+    ("/v1/embeddings", Route("openai-chat", "embed")),
+]
+GEMINI_METHODS = [
+    ("generateContent", "generate", False),
+    ("streamGenerateContent", "generate", True),
+    ("countTokens", "count_tokens", False),
+    ("embedContent", "embed", False),
+    ("batchEmbedContents", "embed", False),
+]
+
+
+@pytest.mark.parametrize(("path", "route"), CALLS)
+@pytest.mark.parametrize("before", ["", "/openai"])
+@pytest.mark.parametrize("after", ["", "/"])
+def test_a_call_with_and_without_openai_before_and_a_slash_after(
+    path: str, route: Route, before: str, after: str
+) -> None:
+    assert find("POST", before + path + after, {}) == route
+
+
+@pytest.mark.parametrize(("method", "operation", "streams"), GEMINI_METHODS)
+@pytest.mark.parametrize("version", ["v1beta", "v1", "v1alpha", ""])
+def test_a_gemini_call(method: str, operation: str, streams: bool, version: str) -> None:
+    path = f"/{version}/models/gemini-3-flash:{method}" if version else f"/models/gemini-3-flash:{method}"
+    expected = Route("gemini", operation, "gemini-3-flash", version, streams)  # type: ignore[arg-type]
+    assert find("POST", path, {}) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("models/groq:llama-3.3-70b", "groq:llama-3.3-70b"),
+        ("models/together:zai-org/GLM-5.3", "together:zai-org/GLM-5.3"),
+        ("models/100%sure", "100%sure"),
+        ("tunedModels/mine", "tunedModels/mine"),
+    ],
+)
+def test_the_model_of_a_gemini_call(name: str, model: str) -> None:
+    found = find("POST", f"/v1beta/{name}:generateContent", {})
+    assert isinstance(found, Route) and found.model == model
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "protocol", "model"),
+    [
+        ("/v1/models", BEARER, "openai-chat", ""),
+        ("/v1/models/", BEARER, "openai-chat", ""),
+        ("/openai/v1/models", BEARER, "openai-chat", ""),
+        ("/models", BEARER, "openai-chat", ""),
+        ("/v1/models", ANTHROPIC, "anthropic", ""),
+        ("/v1/models", {"x-api-key": "key"}, "anthropic", ""),
+        ("/v1/models", GOOGLE, "gemini", ""),
+        ("/v1beta/models", {}, "gemini", ""),
+        ("/v1alpha/models", BEARER, "gemini", ""),
+        ("/v1/models/gpt-5", BEARER, "openai-chat", "gpt-5"),
+        ("/v1/models/groq:openai/gpt-oss-120b", BEARER, "openai-chat", "groq:openai/gpt-oss-120b"),
+        ("/v1/models/groq:compound", BEARER, "openai-chat", "groq:compound"),
+        ("/v1/models/claude-opus-5", ANTHROPIC, "anthropic", "claude-opus-5"),
+        ("/v1beta/models/gemini-3-flash", {}, "gemini", "gemini-3-flash"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_list_of_models_in_three_shapes(
+    method: str, path: str, headers: dict[str, str], protocol: str, model: str
+) -> None:
+    assert find(method, path, headers) == ModelsRoute(protocol, model)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("method", "path"), [("HEAD", "/"), ("HEAD", "/api/hello"), ("GET", "/api/hello")])
+def test_a_sign_of_life(method: str, path: str) -> None:
+    assert find(method, path, {}) == Probe()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [(method, path, "POST") for path, _ in CALLS for method in ("GET", "PUT", "DELETE", "OPTIONS")]
+    + [
+        ("GET", "/v1beta/models/x:generateContent", "POST"),
+        ("POST", "/v1/models", "GET"),
+        ("DELETE", "/v1/models/x", "GET"),
+    ],
+)
+def test_a_wrong_method_names_the_right_one(method: str, path: str, allowed: str) -> None:
+    found = find(method, path, {})
+    assert isinstance(found, Failure) and (found.kind, found.code) == ("method", allowed)
+    assert allowed in found.message and method in found.message
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/chat/completions", "end the base URL in /v1"),
+        ("/messages", "end the base URL in /v1"),
+        ("/v1/v1/messages", "too much at its end: /v1 "),
+        ("/v1/openai/v1/chat/completions", "too much at its end: /v1/openai "),
+        ("/v1/completions", "bm env"),
+        ("/v1beta/models/x:predict", "generateContent"),
+        ("/v1/", "bm env"),
+        ("/favicon.ico", "bm env"),
+    ],
+)
+def test_an_unknown_path_names_the_likely_cause(path: str, hint: str) -> None:
+    found = find("POST", path, {})
+    assert isinstance(found, Failure) and found.kind == "not_found" and hint in found.message
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "protocol"),
+    [
+        ("/v1/messages/batches", BEARER, "anthropic"),
+        ("/v1/v1/messages", {}, "anthropic"),
+        ("/chat/completions", {"x-api-key": "key"}, "openai-chat"),
+        ("/v1/responses/resp_1", {}, "openai-responses"),
+        ("/v1beta/cachedContents", {}, "gemini"),
+        ("/v1/models/x:streamGenerateContent", {}, "gemini"),
+        ("/nowhere", GOOGLE, "gemini"),
+        ("/nowhere", {"x-goog-api-client": "genai"}, "gemini"),
+        ("/nowhere", ANTHROPIC, "anthropic"),
+        ("/nowhere", BEARER, "openai-chat"),
+        ("/nowhere", {}, "openai-chat"),
+    ],
+)
+def test_whose_protocol_an_error_is_told_in(path: str, headers: dict[str, str], protocol: str) -> None:
+    assert caller(headers, path) == protocol
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "HEAD", "PUT"]),
+    path=st.lists(st.sampled_from(["v1", "v1beta", "openai", "models", "messages", ":", "x", "..", "%2e", ""])).map(
+        lambda parts: "/" + "/".join(parts)
+    ),
+)
+def test_every_path_has_a_route_or_a_reason(method: str, path: str) -> None:
+    found = find(method, path, {})
+    assert isinstance(found, Route | ModelsRoute | Probe) or found.kind in ("not_found", "method")
+
+
+@pytest.mark.parametrize(
+    ("query", "array"), [("", True), ("alt=sse", False), ("key=x&alt=sse", False), ("alt=json", True), ("alt=", True)]
+)
+def test_a_stream_is_an_array_unless_events_are_asked_for(query: str, array: bool) -> None:
+    assert wants_array(query) is array
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("", ""),
+        ("key=secret", ""),
+        ("alt=sse&key=secret", "alt=sse"),
+        ("key=secret&alt=sse&key=more", "alt=sse"),
+        ("beta=true&monkey=1", "beta=true&monkey=1"),
+        ("q=a%20b&x", "q=a%20b&x"),
+    ],
+)
+def test_the_query_goes_on_without_a_key(query: str, kept: str) -> None:
+    assert without_key(query) == kept
