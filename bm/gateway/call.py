@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from bm.errors import Failure, RequestError
 from bm.gateway.conversation import Conversation
 from bm.names import ProtocolName
+from bm.upstream.endpoint import Operation
 from bm.upstream.headers import Headers
-
-Operation = Literal["generate", "count_tokens", "embed"]
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,6 +53,8 @@ def _decompressed(body: bytes, encoding: str, limit: int, limit_mb: int) -> byte
         raise RequestError(Failure(kind="bad_request", message=message)) from error
     if len(plain) > limit:
         raise RequestError(_too_large(limit_mb))
+    if not decoder.eof:
+        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid {encoding}: its end is missing"))
     return plain
 
 
