@@ -89,10 +89,10 @@ class _Simplifier:
                     return _described(_kept(node, "title", "description"), [_CUT]), seen
                 seen = seen | {pointer}
                 if target is not None:
-                    node = merge(node, repaired(target))
+                    node = repaired(merge(node, repaired(target)))
             else:
                 opened = {branch.get("$ref") for branch in node["allOf"] if isinstance(branch, dict)}
-                node = all_of_merged(node, self._root, seen)
+                node = repaired(all_of_merged(node, self._root, seen))
                 seen = seen | {pointer for pointer in opened if isinstance(pointer, str)}
         return node, seen
 

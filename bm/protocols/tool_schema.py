@@ -52,7 +52,7 @@ def _light(schema: Any, root: Json, depth: int) -> Json:
     node = repaired(schema)
     node.pop("$schema", None)
     if "allOf" in node:
-        node = _light_all_of(node, root)
+        node = repaired(_light_all_of(node, root))
     _nullable_to_type(node)
     _definitions_to_defs(node)
     _descend(node, lambda child: _light(child, root, depth + 1))

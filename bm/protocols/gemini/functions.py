@@ -28,7 +28,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     """The members `tools` and `toolConfig`, as far as there is anything to say.
 
     Raises:
-        RequestError: a tool has no schema that anyone could know.
+        RequestError: the model calls no tools, or a tool has no schema that anyone could know.
     """
     hosted: list[Json] = []
     functions = [_with_known_schema(tool) for tool in request.tools]
@@ -37,6 +37,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
             functions.append(_with_known_schema(tool))
         elif (encoded := _hosted(tool, losses)) is not None and encoded not in hosted:
             hosted.append(encoded)
+    if functions and not capabilities.tools:
+        raise refused("tools", "this model does not call tools")
     if functions and hosted and not capabilities.search_with_tools:
         losses += [
             Loss(f"tools ({name})", "this model does not combine it with functions") for row in hosted for name in row

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from bm import sse
 from bm.chat.events import (
     End,
-    Event,
     Failed,
     Finish,
     PartAnnotation,
@@ -21,43 +20,13 @@ from bm.chat.events import (
     PartEnd,
     PartSignature,
     PartStart,
-    PartWhole,
     Start,
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque
-from bm.chat.signature import Signature
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.kit import SIGNED, S, call_part, chunk, told
 from tests.protocols.gemini.mint import mint
-from tests.support.events import check
-
-S = "c2lnbmF0dXJl"
-SIGNED = Signature("gemini", S)
-
-
-def chunk(*parts: dict[str, Any], finish: Any = None, index: int | None = None, **members: Any) -> dict[str, Any]:
-    candidate: dict[str, Any] = {"content": {"role": "model", "parts": list(parts)}}
-    if finish is not None:
-        candidate["finishReason"] = finish
-    if index is not None:
-        candidate["index"] = index
-    return {"candidates": [candidate], "modelVersion": "gemini-3", "responseId": "r", **members}
-
-
-def call(name: str, signature: str = "", **members: Any) -> dict[str, Any]:
-    part: dict[str, Any] = {"functionCall": {"name": name, "args": {"a": 1}, **members}}
-    return {**part, "thoughtSignature": signature} if signature else part
-
-
-def told(*chunks: Any) -> list[Event]:
-    decoder = CODEC.stream_decoder(mint())
-    events = [event for c in chunks for event in decoder.feed(sse.Event(json.dumps(c).encode()))]
-    events += decoder.close()
-    check(events)
-    assert not decoder.feed(sse.Event(b"{}")) and not decoder.close(), "the decoder speaks after the end"
-    return events
-
 
 HEAD = Start("r", "gemini-3")
 
@@ -102,7 +71,7 @@ def test_text_behind_a_signature_is_a_part_of_its_own() -> None:
 
 
 def test_calls_are_whole_and_get_an_id_where_none_was_given() -> None:
-    events = told(chunk(call("f", S, id="given"), call("g")), chunk(call("h"), finish="STOP"))
+    events = told(chunk(call_part("f", S, id="given"), call_part("g")), chunk(call_part("h"), finish="STOP"))
     starts = [event for event in events if isinstance(event, PartStart)]
     assert starts == [
         PartStart(0, "tool_call", id="given", name="f", signature=SIGNED),
@@ -150,19 +119,6 @@ def test_a_finish_reason_on_every_chunk_is_no_end() -> None:
     assert [event for event in events if isinstance(event, Finish)] == [Finish("length", native="MAX_TOKENS")]
 
 
-def test_media_and_code_are_whole_parts() -> None:
-    code = {"executableCode": {"language": "PYTHON", "code": "1+1"}}
-    output = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}}
-    image = {"inlineData": {"mimeType": "image/png", "data": "aaaa"}}
-    events = told(chunk(code, output, image, {"novelty": {}}, finish="STOP"))
-    assert [event.part for event in events if isinstance(event, PartWhole)] == [
-        Opaque("gemini", "executableCode", code, "```python\n1+1\n```"),
-        Opaque("gemini", "codeExecutionResult", output, "```\n2\n```"),
-        Media("image", mime="image/png", data="aaaa"),
-        Opaque("gemini", "novelty", {"novelty": {}}),
-    ]
-
-
 def test_grounding_is_an_annotation_of_the_text() -> None:
     last = chunk({"text": "b"}, finish="STOP")
     last["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["q"]}
@@ -170,65 +126,8 @@ def test_grounding_is_an_annotation_of_the_text() -> None:
     assert PartAnnotation(0, "gemini", {"groundingMetadata": {"webSearchQueries": ["q"]}}) in events
 
 
-@pytest.mark.parametrize(
-    ("native", "reason"),
-    [
-        ("STOP", "stop"),
-        ("MAX_TOKENS", "length"),
-        ("CONTINUATION", "length"),
-        ("SAFETY", "refusal"),
-        ("RECITATION", "refusal"),
-        ("IMAGE_SAFETY", "refusal"),
-        ("OTHER", "stop"),
-        ("LANGUAGE", "stop"),
-        ("SOMETHING_NEW", "stop"),
-    ],
-)
-def test_a_finish_reason_with_content(native: str, reason: str) -> None:
-    finish = told(chunk({"text": "a"}, finish=native))[-2]
-    assert isinstance(finish, Finish)
-    assert (finish.reason, finish.native) == (reason, native)
-    assert bool(finish.explanation) == (reason == "refusal")
-
-
-def test_a_cut_answer_with_a_call_is_cut() -> None:
-    assert told(chunk(call("f"), finish="MAX_TOKENS"))[-2] == Finish("length", native="MAX_TOKENS")
-
-
-@pytest.mark.parametrize(
-    ("native", "kind", "should_retry"),
-    [
-        ("MALFORMED_FUNCTION_CALL", "malformed", True),
-        ("UNEXPECTED_TOOL_CALL", "malformed", True),
-        ("MALFORMED_RESPONSE", "malformed", True),
-        ("TOO_MANY_TOOL_CALLS", "malformed", True),
-        ("MISSING_THOUGHT_SIGNATURE", "malformed", True),
-        ("PUP_LIMITED_DISABLED", "permission", None),
-        ("OTHER", "server", True),
-    ],
-)
-def test_an_upstreams_fault_is_a_failure_at_once(native: str, kind: str, should_retry: bool | None) -> None:
-    decoder = CODEC.stream_decoder(mint())
-    events = decoder.feed(sse.Event(json.dumps(chunk(finish=native)).encode()))
-    assert isinstance(events[-1], Failed)
-    failure = events[-1].failure
-    assert (failure.kind, failure.should_retry, failure.code) == (kind, should_retry, native)
-
-
 def test_an_empty_answer_is_an_answer() -> None:
     assert told(chunk(finish="STOP")) == [HEAD, Finish("stop", native="STOP"), End()]
-
-
-@pytest.mark.parametrize("candidates", [{}, {"candidates": []}])
-def test_a_blocked_prompt_is_a_refusal(candidates: dict[str, Any]) -> None:
-    usage = {"promptTokenCount": 5, "totalTokenCount": 5}
-    events = told({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": usage, **candidates})
-    assert events == [
-        Start(),
-        UsageUpdate(Usage(input=5)),
-        Finish("refusal", native="PROHIBITED_CONTENT", explanation="Gemini blocked the prompt: PROHIBITED_CONTENT"),
-        End(),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -256,47 +155,6 @@ def test_a_chunk_that_is_no_json_is_a_failure() -> None:
     assert [type(event) for event in events] == [Failed]
 
 
-@pytest.mark.parametrize(
-    ("metadata", "usage"),
-    [
-        ((1000, 800, 50, 200, 0, 1250), Usage(input=200, cache_read=800, output=250, thinking=200)),
-        ((1000, 0, 250, 200, 0, 1250), Usage(input=1000, output=250, thinking=200)),
-        ((10, 0, 5, 0, 7, 22), Usage(input=17, output=5)),
-        ((10, 0, 0, 0, 0, 10), Usage(input=10)),
-    ],
-    ids=["thinking beside", "thinking included", "tools' own tokens", "nothing yet"],
-)
-def test_usage(metadata: tuple[int, ...], usage: Usage) -> None:
-    names = (
-        "promptTokenCount",
-        "cachedContentTokenCount",
-        "candidatesTokenCount",
-        "thoughtsTokenCount",
-        "toolUsePromptTokenCount",
-        "totalTokenCount",
-    )
-    body = chunk({"text": "a"}, finish="STOP", usageMetadata=dict(zip(names, metadata, strict=True)))
-    assert UsageUpdate(usage) in told(body)
-
-
-def test_the_last_usage_counts_and_an_unchanged_one_is_told_once() -> None:
-    one, two = {"promptTokenCount": 1}, {"promptTokenCount": 1, "candidatesTokenCount": 2}
-    events = told(
-        chunk({"text": "a"}, usageMetadata=one),
-        chunk({"text": "b"}, usageMetadata=one),
-        chunk(finish="STOP", usageMetadata=two),
-    )
-    assert [event for event in events if isinstance(event, UsageUpdate)] == [
-        UsageUpdate(Usage(input=1)),
-        UsageUpdate(Usage(input=1, output=2)),
-    ]
-
-
-def test_a_whole_answer_tells_the_same_events() -> None:
-    body = chunk({"text": "hm", "thought": True}, {"text": "a"}, call("f", S, id="i"), finish="STOP")
-    assert list(CODEC.decode_response(body, mint())) == told(body)
-
-
 PARTS = st.sampled_from(
     [
         {"text": "a"},
@@ -306,14 +164,16 @@ PARTS = st.sampled_from(
         {"thoughtSignature": S},
         {"text": "hm", "thought": True},
         {"thought": True, "thoughtSignature": S},
-        call("f"),
-        call("g", S),
+        call_part("f"),
+        call_part("g", S),
         {"functionCall": {}},
         {"executableCode": {"code": "x"}},
         {"inlineData": {"mimeType": "image/png", "data": "aaaa"}},
         {},
     ]
 )
+
+
 CHUNKS = st.lists(
     st.builds(
         lambda parts, finish, index: chunk(*parts, finish=finish, index=index),

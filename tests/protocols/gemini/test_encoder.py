@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm import sse
 from bm.chat.events import (
     End,
     Event,
     Failed,
     Finish,
-    FinishReason,
     PartAnnotation,
     PartDelta,
     PartEnd,
@@ -27,32 +21,14 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Text, Thinking, ToolCall
-from bm.chat.request import ChatRequest, Reasoning
-from bm.chat.response import ChatResponse, Choice, fold, unfold
+from bm.chat.parts import Media, Opaque, Thinking, ToolCall
+from bm.chat.response import ChatResponse, Choice, unfold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.kit import CLAUDE, GEMINI, PART, client, parts, sent
 from tests.protocols.gemini.mint import mint
 from tests.support import grammar_gemini
-
-GEMINI = Signature("gemini", "c2ln")
-CLAUDE = Signature("anthropic", "EqQBCg==", family="claude")
-
-
-def client(*, visible: bool = True) -> ChatRequest:
-    return ChatRequest(protocol="gemini", model="m", turns=(), reasoning=Reasoning(visible=visible))
-
-
-def sent(events: list[Event], *, visible: bool = True) -> bytes:
-    encoder = CODEC.stream_encoder(client(visible=visible), mint(), model="m")
-    return b"".join(encoder.feed(event) for event in events)
-
-
-def parts(events: list[Event], *, visible: bool = True) -> list[dict[str, Any]]:
-    """The parts of a stream that is whole, without the empty text of its last chunk."""
-    chunks = grammar_gemini.check(sent([*events, Finish("stop"), End()], visible=visible), complete=True)
-    return [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"]][:-1]
 
 
 def test_a_stream_byte_for_byte() -> None:
@@ -173,26 +149,6 @@ def test_citations_become_grounding() -> None:
         assert last["groundingMetadata"] == (grounding["groundingMetadata"] if protocol == "gemini" else expected)
 
 
-@pytest.mark.parametrize(
-    ("reason", "native", "wire"),
-    [
-        ("stop", "end_turn", "STOP"),
-        ("stop_sequence", "stop_sequence", "STOP"),
-        ("tool_calls", "tool_use", "STOP"),
-        ("pause", "pause_turn", "STOP"),
-        ("length", "max_tokens", "MAX_TOKENS"),
-        ("context_window", "", "MAX_TOKENS"),
-        ("refusal", "refusal", "SAFETY"),
-        ("refusal", "RECITATION", "RECITATION"),
-    ],
-)
-def test_a_finish_reason(reason: FinishReason, native: str, wire: str) -> None:
-    events: list[Event] = [Finish(reason, native=native, explanation="why" if reason == "refusal" else ""), End()]
-    candidate = grammar_gemini.check(sent(events), complete=True)[-1]["candidates"][0]
-    assert candidate["finishReason"] == wire
-    assert candidate.get("finishMessage") == ("why" if reason == "refusal" else None)
-
-
 def test_a_failure_is_an_error_chunk_and_the_last() -> None:
     failed = Failed(Failure(kind="overloaded", message="busy", retry_after=2))
     chunks = grammar_gemini.check(sent([PartStart(0, "text"), PartDelta(0, "a"), failed, End()]), complete=False)
@@ -202,60 +158,6 @@ def test_a_failure_is_an_error_chunk_and_the_last() -> None:
 
 def test_a_blank_line_keeps_the_client_waiting() -> None:
     assert CODEC.stream_encoder(client(), mint(), model="m").keepalive() == b"\n"
-
-
-def test_a_whole_answer_joins_its_pieces() -> None:
-    events: list[Event] = [
-        PartStart(0, "thinking"),
-        PartDelta(0, "h"),
-        PartDelta(0, "m"),
-        PartEnd(0),
-        PartStart(1, "text"),
-        PartDelta(1, "a"),
-        PartDelta(1, "b"),
-        PartSignature(1, GEMINI),
-        PartEnd(1),
-        Finish("stop"),
-        End(),
-    ]
-    body = CODEC.encode_response(events, client(), mint(), model="m")
-    assert body["candidates"] == [
-        {
-            "content": {
-                "role": "model",
-                "parts": [{"text": "hm", "thought": True}, {"text": "ab", "thoughtSignature": "c2ln"}],
-            },
-            "finishReason": "STOP",
-            "index": 0,
-        }
-    ]
-
-
-def test_several_choices_are_candidates() -> None:
-    answer = ChatResponse(
-        choices=(Choice((Text("a"),), Finish("stop")), Choice((Text("b"),), Finish("length", choice=1)))
-    )
-    body = CODEC.encode_response(unfold(answer), client(), mint(), model="m")
-    assert [(c["index"], c["finishReason"]) for c in body["candidates"]] == [(0, "STOP"), (1, "MAX_TOKENS")]
-    chunks = grammar_gemini.check(sent(list(unfold(answer))), complete=True)
-    assert {c["candidates"][0]["index"] for c in chunks} == {0, 1}
-
-
-TEXTS = st.text(min_size=1, max_size=4)
-SIGNATURES = st.sampled_from([None, GEMINI, Signature("gemini", "b3RoZXI="), CLAUDE])
-PART = st.one_of(
-    st.builds(Text, TEXTS, signature=SIGNATURES),
-    st.builds(Thinking, TEXTS, signature=SIGNATURES),
-    st.builds(
-        lambda n, a, s: ToolCall(f"id_{n}", n, a, signature=s),
-        st.sampled_from("fg"),
-        st.dictionaries(TEXTS, st.integers(0, 9), max_size=2),
-        SIGNATURES,
-    ),
-    st.just(Media("image", mime="image/png", data="aaaa")),
-    st.just(Opaque("gemini", "novelty", {"novelty": {}})),
-    st.just(Opaque("openai", "x", {}, "summary")),
-)
 
 
 @st.composite
@@ -284,15 +186,3 @@ def streams(draw: st.DrawFn) -> list[Event]:
 @given(streams(), st.booleans())
 def test_any_events_give_a_legal_stream(events: list[Event], visible: bool) -> None:
     grammar_gemini.check(sent(events, visible=visible), complete=isinstance(events[-1], End))
-
-
-@given(st.lists(PART, max_size=5))
-def test_a_stream_and_a_whole_answer_say_the_same(held: list[Any]) -> None:
-    answer = ChatResponse(choices=(Choice(tuple(held), Finish("stop")),), usage=Usage(input=1, output=2))
-    events = list(unfold(answer))
-    decoder, parser = CODEC.stream_decoder(mint()), sse.Parser()
-    streamed = [e for event in parser.feed(sent(events)) for e in decoder.feed(event)]
-    whole = CODEC.decode_response(
-        json.loads(json.dumps(CODEC.encode_response(events, client(), mint(), model="m"))), mint()
-    )
-    assert fold([*streamed, *decoder.close()]).choices == fold(whole).choices

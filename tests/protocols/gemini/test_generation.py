@@ -1,0 +1,74 @@
+"""A client's generationConfig."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.request import (
+    OutputFormat,
+    Reasoning,
+    Sampling,
+)
+from tests.protocols.gemini.kit import SCHEMA, read
+
+
+def test_generation() -> None:
+    config = {
+        "temperature": 0.5,
+        "topP": 0.9,
+        "top_k": 40.0,
+        "candidateCount": 2,
+        "max_output_tokens": 100,
+        "stopSequences": ["x"],
+        "seed": 7,
+        "presencePenalty": 0.1,
+        "frequency_penalty": 0.2,
+        "responseLogprobs": True,
+        "logprobs": 3,
+        "responseModalities": ["TEXT"],
+    }
+    for name in ("generationConfig", "generation_config"):
+        request = read(**{name: config})
+        assert request.sampling == Sampling(0.5, 0.9, 40, 7, 0.1, 0.2, True, 3)
+        assert (request.choices, request.max_tokens, request.stop, request.extras) == (2, 100, ("x",), ())
+
+
+@pytest.mark.parametrize(
+    ("config", "reasoning"),
+    [
+        ({}, Reasoning()),
+        ({"thinkingLevel": "HIGH", "includeThoughts": True}, Reasoning("high", visible=True)),
+        ({"thinking_level": "low"}, Reasoning("low")),
+        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, Reasoning()),
+        ({"thinking_budget": 100, "include_thoughts": False}, Reasoning(budget=100, visible=False)),
+        ({"thinkingBudget": 0}, Reasoning("off")),
+        ({"thinkingBudget": -1}, Reasoning("auto")),
+    ],
+)
+def test_thinking(config: dict[str, Any], reasoning: Reasoning) -> None:
+    assert read(generationConfig={"thinkingConfig": config}).reasoning == reasoning
+
+
+@pytest.mark.parametrize(
+    ("config", "output"),
+    [
+        ({"responseMimeType": "text/plain"}, OutputFormat()),
+        ({"response_mime_type": "application/json"}, OutputFormat("json")),
+        (
+            {"responseMimeType": "application/json", "responseJsonSchema": {"type": "OBJECT"}},
+            OutputFormat("schema", {"type": "object"}),
+        ),
+        (
+            {"responseMimeType": "application/json", "response_schema": {"type": "STRING"}},
+            OutputFormat("schema", {"type": "string"}),
+        ),
+        (
+            {"responseFormat": {"text": {"mimeType": "APPLICATION_JSON", "schema": SCHEMA}}},
+            OutputFormat("schema", SCHEMA),
+        ),
+    ],
+)
+def test_structured_output(config: dict[str, Any], output: OutputFormat) -> None:
+    assert read(generationConfig=config).output == output
