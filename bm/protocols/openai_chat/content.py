@@ -99,7 +99,7 @@ def decode_part(part: Json, where: str) -> Part | None:
         case "refusal":
             return Refusal(string(part, "refusal", where))
         case "thinking":
-            return Thinking(thinking_text(part.get("thinking")))
+            return Thinking(text) if (text := thinking_text(part.get("thinking"))) else None
         case str(kind):
             return Opaque(PROTOCOL, kind, part)
         case None if isinstance(part.get("text"), str):

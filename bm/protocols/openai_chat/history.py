@@ -76,9 +76,10 @@ class Writer:
     def _assistant(self, parts: Sequence[Part], where: str) -> None:
         message: Json = {"role": "assistant"}
         texts = self._said(parts, where)
-        content = self._joined(texts)
-        if content:
-            message["content"] = content
+        if texts:
+            # A cited answer comes in pieces that belong together, other texts are separate.
+            gap = "" if any(text.citations for text in texts) else "\n\n"
+            message["content"] = gap.join(text.text for text in texts)
         refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
         if refusal and self._openai:
             message["refusal"] = refusal
@@ -113,14 +114,6 @@ class Writer:
                 case _:
                     pass
         return texts
-
-    def _joined(self, texts: list[Text]) -> str | list[Json]:
-        """One text is a string. Cited answers come in pieces that belong together, other texts are separate."""
-        if len(texts) < 2:
-            return texts[0].text if texts else ""
-        if self._dialect.plain_content or any(text.citations for text in texts):
-            return ("" if any(text.citations for text in texts) else "\n\n").join(text.text for text in texts)
-        return [{"type": "text", "text": text.text} for text in texts]
 
     def _signature(self, texts: list[Text]) -> Json:
         for text in reversed(texts):

@@ -69,6 +69,21 @@ def test_media_are_read_and_written_alike(wire: Json, media: Media) -> None:
             (Text("a", cache=CacheMark("1h")),),
         ),
         ([{"type": "image_url", "image_url": "https://a.example"}], (Media("image", url="https://a.example"),)),
+        ([{"type": "image_url", "image_url": "data:audio/wav;base64,QUJD"}], (Media("audio", "audio/wav", "QUJD"),)),
+        (
+            [{"type": "file", "file": {"file_data": "data:video/mp4;base64,QUJD"}}],
+            (Media("video", "video/mp4", "QUJD"),),
+        ),
+        ([{"type": "image_url", "image_url": "data:;base64,QUJD"}], (Media("image", "", "QUJD"),)),
+        (
+            [{"type": "file_url", "file_url": {"url": "https://a.example"}}],
+            (Media("document", url="https://a.example"),),
+        ),
+        (
+            [{"type": "input_audio", "input_audio": {"data": "data:audio/mpeg;base64,QUJD"}}],
+            (Media("audio", "audio/mpeg", "QUJD"),),
+        ),
+        ([{"type": "thinking", "thinking": 5}], ()),
         ([{"type": "refusal", "refusal": "no"}], (Refusal("no"),)),
         ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}], (Thinking("hm"),)),
         (

@@ -67,6 +67,7 @@ def test_what_an_upstreams_error_means(status: int, document: Any, kind: Failure
         ({"object": "error", "message": "flat"}, "flat"),
         ({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs"}]}, "body.seed: Extra inputs"),
         ({"object": "error", "message": {"detail": [{"loc": ["body"], "msg": "m"}]}}, "body: m"),
+        ({"message": {"reason": "odd"}}, '{"reason":"odd"}'),
         (b"<html>", "the upstream answered with status 400 and no explanation"),
     ],
 )

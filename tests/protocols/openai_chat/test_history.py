@@ -77,6 +77,8 @@ def test_one_text_is_a_string_several_are_parts_or_one_string_for_plain_services
 def test_a_cited_answer_is_put_together_without_gaps() -> None:
     cited = assistant(Text("It is "), Text("blue", citations=({"type": "x"},)), Text("."))
     assert messages(user(Text("Hi")), cited)[1] == {"role": "assistant", "content": "It is blue."}
+    apart = assistant(Text("First."), Text("Second."))
+    assert messages(user(Text("Hi")), apart)[1]["content"] == "First.\n\nSecond."
 
 
 def test_text_and_calls_are_one_message_without_nulls() -> None:
@@ -177,7 +179,15 @@ def test_foreign_blocks_are_their_summary_or_a_loss() -> None:
     written = messages(*turns)
     assert written[0]["content"] == [{"type": "text", "text": "found 3"}, {"type": "novelty"}]
     assert written[1]["content"] == "found 3"
+    assert messages(user(Text("Hi"), Thinking("hm")))[0]["content"] == "Hi"
     assert losses(*turns) == ["messages[0].content[1] (u)", "messages[1].content[1] (u)"]
+
+
+def test_foreign_blocks_in_a_result_are_their_summary_or_a_loss() -> None:
+    known, unknown = Opaque("anthropic", "k", {}, summary="found 3"), Opaque("anthropic", "u", {})
+    turns = (user(Text("Hi")), assistant(F), user(ToolResult("a", (known, unknown))))
+    assert messages(*turns)[2]["content"] == "found 3"
+    assert losses(*turns) == ["messages[2].content[0].content[1] (u)"]
 
 
 def test_how_a_tool_was_once_looked_up_is_forgotten() -> None:

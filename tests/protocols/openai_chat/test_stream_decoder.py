@@ -115,6 +115,25 @@ def test_a_drawn_image_is_a_whole_part() -> None:
     assert parts(raw) == (Text("here"), Media("image", mime="image/png", data="QUJD"))
 
 
+def test_odd_images_and_bare_strings_in_content_are_kept() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://a.example/x.png"}}
+    odd = {"type": "image_url", "image_url": {"url": "data:image/svg+xml,<svg/>"}}
+    raw = stream(chunk({"content": ["here", image]}), chunk({"images": [odd]}, "stop"))
+    assert parts(raw) == (
+        Text("here"),
+        Media("image", url="https://a.example/x.png"),
+        Opaque("openai-chat", "image", odd),
+    )
+
+
+def test_usage_that_comes_with_an_error_was_paid_for() -> None:
+    """OpenRouter."""
+    usage = {"prompt_tokens": 43, "completion_tokens": 10}
+    events = decode(stream(chunk({"content": "x"}), chunk(error={"code": 400, "message": "limit"}, usage=usage)))
+    check(events)
+    assert fold(events).usage == Usage(input=43, output=10)
+
+
 def test_web_citations_stay_with_the_text() -> None:
     note = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A"}}
     events = decode(stream(chunk({"content": "x"}), chunk({"annotations": [note], "content": ""}, "stop")))

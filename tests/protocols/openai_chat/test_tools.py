@@ -143,6 +143,16 @@ def test_tools_that_another_vendor_runs_are_reported() -> None:
     assert lost(msgspec.structs.replace(client_request(), hosted_tools=(hosted, finder))) == ["tools (web_search)"]
 
 
+def test_a_vendors_tool_goes_back_to_its_own_protocol_as_it_came() -> None:
+    search = {"type": "openrouter:web_search", "parameters": {}}
+    assert sent(client_request(tools=[F, search]), COMPATIBLE)["tools"] == [F, search]
+
+
+def test_an_allowed_tool_without_a_name_is_passed_over() -> None:
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "mcp"}, F]}}
+    assert decode_choice({"tools": [F], "tool_choice": allowed})[0] == ToolChoice("required", ("f",))
+
+
 def test_web_search_goes_to_openai_and_is_reported_elsewhere() -> None:
     request = client_request(web_search_options={})
     assert sent(request)["web_search_options"] == {}
