@@ -149,17 +149,17 @@ class Exchange:
     async def _refused(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         body = await response.read(MAX_ERROR_BYTES)
         failure = CODECS[lane.target.protocol].decode_error(response.status, dict(response.headers), body)
-        if lane.translated is not None:
+        if not lane.passes_through:
             # Another protocol's body is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
-        return classify(failure, translated=lane.translated is not None)
+        return classify(failure, translated=not lane.passes_through)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         if self._call.stream and (self._call.array or _is_stream(response)):
             return await self._streamed(lane, response)
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES))
         if whole.watch.failure is not None:
-            return classify(whole.watch.failure, translated=lane.translated is not None)
+            return classify(whole.watch.failure, translated=not lane.passes_through)
         headers = self._headers(lane, response, whole.content_type)
         headers.append(("content-length", str(len(whole.body))))
         await self._client.start(response.status, headers)
@@ -170,7 +170,7 @@ class Exchange:
 
     async def _streamed(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         pipe = self._lanes.pipe(lane)
-        headers = self._headers(lane, response, self._lanes.stream_type if lane.translated else "")
+        headers = self._headers(lane, response, "" if lane.passes_through else self._lanes.stream_type)
         headers.append(("cache-control", "no-cache"))
         config = self._settings.config
         timeouts = config.timeouts_for(lane.target.provider)
@@ -201,7 +201,7 @@ class Exchange:
         record.finish = watch.finish.reason if watch.finish else ""
         record.failure = watch.failure
         record.losses = lane.losses
-        record.passed_through = lane.translated is None
+        record.passed_through = lane.passes_through
         if first_content is not None:
             record.first_content = self._elapsed(first_content)
         self._engine.signatures.keep(watch.signatures)
@@ -215,7 +215,7 @@ class Exchange:
     def _headers(self, lane: Lane, response: UpstreamResponse, content_type: str) -> Headers:
         """The head of the answer: the upstream's ids and limits where they are the client's own, and bm's facts."""
         passed = to_client(response.headers)
-        if lane.translated is not None:
+        if not lane.passes_through:
             passed = [("content-type", content_type)]
         if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in passed):
             passed.append(("request-id", self._call.id))

@@ -22,6 +22,16 @@ from bm.gateway.counting import counted, question
 from bm.gateway.media import Fetch, inlined, wanted
 from bm.gateway.signatures import SignatureStore
 from bm.protocols.codec import Mint, StreamEncoder
+from bm.protocols.embeddings import (
+    EmbedRequest,
+    answer_gemini,
+    answer_openai,
+    from_gemini,
+    from_openai,
+    to_gemini,
+    to_openai,
+    vectors,
+)
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
@@ -32,9 +42,12 @@ from bm.protocols.tool_names import sanitise
 from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
-from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
+from bm.upstream.endpoint import Operation, forwarded_headers, offers, own_headers, url
 
 JSON_TYPE = "application/json"
+EMBEDDING = frozenset({"embed", "batch_embed"})
+GEMINI_EMBEDDING = "gemini-embedding-001"
+"""What embeds on Gemini when the client names another vendor's model."""
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
 
@@ -58,6 +71,12 @@ class Lane(msgspec.Struct, frozen=True):
     request: UpstreamRequest
     losses: tuple[Loss, ...] = ()
     translated: Translation | None = None
+    embedding: EmbedRequest | None = None
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the answer's bytes go to the client as they are."""
+        return self.translated is None and self.embedding is None
 
 
 class Translation(msgspec.Struct, frozen=True):
@@ -116,7 +135,7 @@ class Lanes:
         Raises:
             RequestError: a URL cannot be had, or the body is not a request of its protocol.
         """
-        if target.protocol == self.call.protocol or self.call.operation == "embed":
+        if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
             return
         capabilities = self._capabilities(target, provider, simple_schemas=False)
         if urls := wanted(self.chat, target.protocol, capabilities):
@@ -129,7 +148,7 @@ class Lanes:
             Unable: the target cannot serve it.
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
-        operation = self.call.operation
+        operation = self._operation(target)
         if not offers(target.protocol, operation):
             message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
             raise Unable(
@@ -137,10 +156,29 @@ class Lanes:
             )
         if target.protocol == self.call.protocol:
             return Lane(target, self._passed_through(target, provider, key))
-        if operation == "embed":
-            message = f"embeddings are not translated from {self.call.protocol} to {target.protocol}"
-            raise Unable(Failure(kind="not_found", message=message))
+        if operation in EMBEDDING:
+            return self._embedding(target, provider, key)
         return self._translated(target, provider, key, simple_schemas)
+
+    def _operation(self, target: Target) -> Operation:
+        """The operation in the target's words."""
+        operation = self.call.operation
+        if operation not in EMBEDDING or target.protocol == self.call.protocol:
+            return operation
+        return "batch_embed" if target.protocol == "gemini" else "embed"
+
+    def _embedding(self, target: Target, provider: Provider, key: str) -> Lane:
+        body, asked = json_object(self.call.body), self.call.protocol
+        request = from_gemini(body) if asked == "gemini" else from_openai(body)
+        gemini = target.protocol == "gemini"
+        if gemini and "embed" not in target.model:
+            target = msgspec.structs.replace(target, model=GEMINI_EMBEDDING)
+        document = to_gemini(request, target.model) if gemini else to_openai(request, target.model)
+        address = url(provider, target, self._operation(target), stream=False)
+        upstream = UpstreamRequest(
+            provider.name, "POST", address, own_headers(provider, key), msgspec.json.encode(document)
+        )
+        return Lane(target, upstream, embedding=request)
 
     def _passed_through(self, target: Target, provider: Provider, key: str) -> UpstreamRequest:
         call = self.call
@@ -246,12 +284,25 @@ class Lanes:
 
     def _told(self, lane: Lane, answer: Json, body: bytes) -> Whole:
         """The answer to a question that is no generation: a count, or embeddings, which only pass through."""
+        if lane.embedding is not None:
+            return self._embedded(lane, lane.embedding, answer)
         if lane.translated is None:
             return Whole(Watch(), body)
         tokens = counted(answer)
         if tokens is None:
             return _failed(f"{lane.target.provider} sent no count: {_start(body)}")
         return Whole(Watch(), count_answer(self.call.protocol, tokens), JSON_TYPE)
+
+    def _embedded(self, lane: Lane, request: EmbedRequest, answer: Json) -> Whole:
+        try:
+            found, tokens = vectors(answer)
+        except ValueError as error:
+            return _failed(f"{lane.target.provider}: {error}")
+        if self.call.protocol == "gemini":
+            document = answer_gemini(request, found)
+        else:
+            document = answer_openai(request, found, tokens, lane.target.model)
+        return Whole(Watch(), msgspec.json.encode(document), JSON_TYPE)
 
 
 def _failed(message: str) -> Whole:

@@ -23,10 +23,19 @@ Fetch = Callable[[str], Awaitable[Fetched]]
 
 def wanted(request: ChatRequest, protocol: ProtocolName, capabilities: Capabilities) -> list[str]:
     """The URLs that the target cannot read itself."""
-    urls = (media.url for media in _media(request) if media.url.startswith(("http://", "https://")))
+    named = [media for media in _media(request) if media.url.startswith(("http://", "https://"))]
+    unread = [media.url for media in named if not _reads(media, protocol, capabilities)]
+    return list(dict.fromkeys(unread))
+
+
+def _reads(media: Media, protocol: ProtocolName, capabilities: Capabilities) -> bool:
+    """Whether the target follows the URL itself."""
     if protocol == "gemini":
-        return list(dict.fromkeys(url for url in urls if not fetchable(url)))
-    return [] if capabilities.image_urls else list(dict.fromkeys(urls))
+        return fetchable(media.url)
+    if protocol == "openai-chat" and media.kind == "document":
+        # Chat Completions has no member for a document's URL.
+        return False
+    return capabilities.image_urls
 
 
 def _media(request: ChatRequest) -> Iterator[Media]:

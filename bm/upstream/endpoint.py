@@ -11,7 +11,8 @@ from bm.dispatch.target import Target
 from bm.providers.provider import Provider
 from bm.upstream.headers import Headers, to_upstream
 
-Operation = Literal["generate", "count_tokens", "embed"]
+Operation = Literal["generate", "count_tokens", "embed", "batch_embed"]
+"""What is asked of a model; `batch_embed` is Gemini's embedding of several texts."""
 
 USER_AGENT = f"better-manager/{__version__}"
 ANTHROPIC_VERSION = "2023-06-01"
@@ -29,6 +30,7 @@ _GEMINI_METHODS: dict[Operation, str] = {
     "generate": "generateContent",
     "count_tokens": "countTokens",
     "embed": "embedContent",
+    "batch_embed": "batchEmbedContents",
 }
 
 
