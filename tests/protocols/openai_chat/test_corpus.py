@@ -89,6 +89,7 @@ def test_an_answer_is_read_shown_and_read_again(case: Case) -> None:
         raw = b"".join(map(encoder.feed, events))
         check_stream(raw, usage=True)
         found, again = validators().validate_response("openai.chat", raw.decode(), compat=False), streamed(raw)
+        assert validators().sdk_parse("openai.chat", raw.decode()).errors == [], "the official client stumbles"
     else:
         body = msgspec.json.encode(CODEC.encode_response(events, SEEING, mint(), model="m"))
         found = validators().validate_response("openai.chat", body.decode(), compat=False)
