@@ -16,7 +16,7 @@ Operation = Literal["generate", "count_tokens", "embed", "batch_embed"]
 
 USER_AGENT = f"better-manager/{__version__}"
 ANTHROPIC_VERSION = "2023-06-01"
-"""For requests that bm writes itself and whose codec asks for no other."""
+"""For requests whose client or codec asks for no other."""
 
 _PATHS: dict[tuple[str, Operation], str] = {
     ("anthropic", "generate"): "/v1/messages",
@@ -77,7 +77,10 @@ def own_headers(provider: Provider, key: str, extra: Iterable[tuple[str, str]] =
 
 def forwarded_headers(provider: Provider, key: str, client: Sequence[tuple[str, str]]) -> Headers:
     """The client's headers as an upstream of its own protocol gets them, with the provider's key in place of bm's."""
-    return _complete(to_upstream(client), provider, key, ())
+    headers = to_upstream(client)
+    if provider.protocol == "anthropic" and all(name != "anthropic-version" for name, _ in headers):
+        headers.append(("anthropic-version", ANTHROPIC_VERSION))
+    return _complete(headers, provider, key, ())
 
 
 def _complete(headers: Headers, provider: Provider, key: str, extra: Iterable[tuple[str, str]]) -> Headers:
