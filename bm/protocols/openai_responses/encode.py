@@ -38,6 +38,9 @@ _SAME_IN_CHAT = {
 }
 """Members of OpenAI's Chat API that mean the same here, and where they stand."""
 
+_SERVICE_TIERS = ("auto", "default", "flex", "scale", "priority", "fast")
+"""OpenAI's own; other services with a Chat API have tiers of other names."""
+
 SILENT: dict[tuple[ProtocolName, str], str] = {
     (PROTOCOL, "store"): "whether bm keeps the answer is settled before it is sent on",
     (PROTOCOL, "client_metadata"): "Codex's own bookkeeping",
@@ -322,6 +325,8 @@ def _extras(body: Json, extras: tuple[Extra, ...]) -> list[Loss]:
             continue
         if extra.protocol == PROTOCOL:
             _place(body, extra.field, extra.value)
+        elif extra.field == "service_tier" and extra.value not in _SERVICE_TIERS:
+            losses.append(Loss(extra.field, f"OpenAI has no tier {extra.value!r}"))
         elif extra.protocol == "openai-chat" and extra.field in _SAME_IN_CHAT:
             _place(body, _SAME_IN_CHAT[extra.field], extra.value)
         else:

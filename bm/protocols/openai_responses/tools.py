@@ -215,8 +215,10 @@ def _encode_hosted(hosted: HostedTool) -> tuple[list[Json], list[Loss]]:
             wire: Json = {"type": "web_search"}
             if raw.get("allowed_domains"):
                 wire["filters"] = {"allowed_domains": raw["allowed_domains"]}
-            if isinstance(raw.get("user_location"), dict):
-                wire["user_location"] = raw["user_location"]
+            if isinstance(location := raw.get("user_location"), dict):
+                # Chat Completions puts the place into a member `approximate` of its own.
+                place = location.get("approximate")
+                wire["user_location"] = {"type": "approximate", **place} if isinstance(place, dict) else location
             lost = [field for field in ("blocked_domains", "max_uses") if raw.get(field)]
             return [wire], [Loss(f"tools (web_search).{field}", "OpenAI's search has no such limit") for field in lost]
         case "code_execution":

@@ -110,6 +110,24 @@ def test_interleaved_calls_become_items_one_after_the_other_with_valid_arguments
     ]
 
 
+def test_what_waited_is_written_as_soon_as_its_turn_comes() -> None:
+    encoder = CODEC.stream_encoder(CARRIES, mint(), model="m")
+    for event in (Start(), PartStart(0, "text"), *call_part(1, "f", "{}"), PartStart(2, "text"), PartDelta(2, "a")):
+        encoder.feed(event)
+    names = [event["type"] for event in events(encoder.feed(PartEnd(0)))]
+    assert names.count("response.output_item.done") == 2
+    assert names[-1] == "response.output_text.delta"
+    assert encoder.feed(PartDelta(2, "b")).startswith(b"event: response.output_text.delta")
+
+
+def test_a_signature_that_a_waiting_part_got_late_still_travels_before_it() -> None:
+    told: list[Event] = [Start(), PartStart(0, "text"), PartStart(1, "tool_call", id="c", name="f")]
+    told += [PartSignature(1, GEMINI), PartEnd(1), PartEnd(0), *STOP]
+    items = output(told, CARRIES)
+    assert [item["type"] for item in items] == ["message", "reasoning", "function_call"]
+    assert carried(items[1]) == (GEMINI, "next")
+
+
 def test_parts_left_open_are_closed_by_the_end() -> None:
     told: list[Event] = [
         Start(),
