@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from bm.chat.parts import Part, Text, ToolCall, ToolResult
+from bm.chat.parts import Opaque, Part, Text, ToolCall, ToolResult
 from bm.chat.request import Turn
 
 NO_RESULT = "No result: the call was interrupted before it finished."
@@ -19,12 +19,16 @@ def inline_system(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     Hoisting them to the system prompt would break their order and the cached prefix. The tag is the one that Claude
     Code uses itself and that models know.
     """
-    return tuple(_as_reminder(turn) if turn.role == "system" else turn for turn in turns)
+    inlined = (_as_reminder(turn) if turn.role == "system" else turn for turn in turns)
+    return tuple(turn for turn in inlined if turn is not None)
 
 
-def _as_reminder(turn: Turn) -> Turn:
-    text = "\n\n".join(part.text for part in turn.parts if isinstance(part, Text))
-    return Turn("user", (Text(f"<system-reminder>\n{text}\n</system-reminder>"),))
+def _as_reminder(turn: Turn) -> Turn | None:
+    """The instructions as a user's turn; None when nothing of them can be said in words."""
+    known = [part for part in turn.parts if isinstance(part, Text | Opaque)]
+    texts = [part.text if isinstance(part, Text) else part.summary for part in known]
+    text = "\n\n".join(text for text in texts if text)
+    return Turn("user", (Text(f"<system-reminder>\n{text}\n</system-reminder>"),)) if text else None
 
 
 def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:

@@ -100,8 +100,6 @@ def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capab
     if state.circuit == "open":
         return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly")
     probing = state.circuit == "half_open"
-    if probing and account.inflight:
-        return _cooling(seat, PROBE_PAUSE, "was overloaded; one request is trying it")
     idle = float("inf") if account.idle is None else account.idle
     return msgspec.structs.replace(seat, turn=(probing, account.health < _WEAK, account.inflight, -idle))
 

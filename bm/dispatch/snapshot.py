@@ -19,7 +19,7 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
 
     `cooldown` are the seconds until it may be asked again and `reason` says why it rests. `excluded` names the reason
     why the model is not to be had with this account at all. `circuit` is open after repeated overload (for `cooldown`
-    seconds), then half open: one request may try.
+    seconds, or while one request tries), then half open: one request may try.
     """
 
     cooldown: float = 0.0
