@@ -78,8 +78,6 @@ _WORDINGS: tuple[tuple[re.Pattern[str], FailureKind], ...] = (
     (re.compile(r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account", re.I), "billing"),
 )
 _TIERLESS = re.compile(r"limit:\s*0(?![\d.])")
-_SCHEMA = re.compile(r"schema|function_?declarations?|functionDeclarations|parameters|too many states", re.I)
-_SIGNATURE = re.compile(r"thought[ _]?signature", re.I)
 _MAX_TEXT = 300
 
 
@@ -187,16 +185,6 @@ def _retry_delay(details: list[Json]) -> float | None:
             if isinstance(text, str) and (seconds := parse_duration(text)) is not None:
                 return seconds
     return None
-
-
-def is_schema_refusal(failure: Failure) -> bool:
-    """Whether a 400 is about a tool's or the answer's schema, so that the simplified one is worth a try."""
-    return failure.kind == "bad_request" and _SCHEMA.search(failure.message) is not None
-
-
-def is_signature_refusal(failure: Failure) -> bool:
-    """Whether a 400 is about a missing or foreign thought signature."""
-    return failure.kind == "bad_request" and _SIGNATURE.search(failure.message) is not None
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:

@@ -9,7 +9,6 @@ import pytest
 
 from bm.errors import Failure
 from bm.protocols.gemini.codec import CODEC
-from bm.protocols.gemini.errors import is_schema_refusal, is_signature_refusal
 
 RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "20.04s"}
 MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
@@ -243,15 +242,3 @@ def test_a_client_is_told_when_to_come_back_and_what_was_wrong() -> None:
 def test_too_long_a_prompt_is_told_in_the_wording_that_clients_match() -> None:
     _, body = CODEC.encode_error(Failure(kind="context_too_long", message="prompt is too long"), "")
     assert body["error"]["message"].startswith("The input token count exceeds the maximum number of tokens allowed")
-
-
-def test_refused_schemas_and_signatures_are_recognised() -> None:
-    schema = read(
-        400, error(400, "INVALID_ARGUMENT", "Invalid JSON payload at 'tools[0].function_declarations[0].parameters'")
-    )
-    signature = read(
-        400, error(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature in functionCall parts.")
-    )
-    other = read(400, error(400, "INVALID_ARGUMENT", "Please use a valid role: user, model."))
-    assert [is_schema_refusal(f) for f in (schema, signature, other)] == [True, False, False]
-    assert [is_signature_refusal(f) for f in (schema, signature, other)] == [False, True, False]
