@@ -275,6 +275,8 @@ def _limits(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, lis
     asked = request.max_tokens
     if asked is None:
         return {}, []
+    if asked == 0:
+        raise bad_request("an answer of no tokens only warms Anthropic's cache", "max_tokens")
     given = max(asked, _LEAST_OUTPUT)
     if capabilities.max_output:
         given = min(given, capabilities.max_output)

@@ -327,6 +327,12 @@ def test_more_than_one_answer_is_refused() -> None:
         written(asked(choices=2))
 
 
+def test_an_answer_of_no_tokens_is_refused() -> None:
+    with pytest.raises(RequestError) as caught:
+        written(asked(max_tokens=0))
+    assert caught.value.failure.param == "max_tokens"
+
+
 def test_members_of_the_own_protocol_are_written_back() -> None:
     members = {
         "metadata": {"a": "b"},
