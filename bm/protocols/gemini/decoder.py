@@ -39,7 +39,7 @@ from bm.protocols.gemini.opaque import opaque_part
 from bm.protocols.gemini.signatures import decode_signature
 from bm.protocols.gemini.usage import decode_usage
 
-_METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
+_METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
 
 
 class _Choice:

@@ -125,7 +125,9 @@ def _write_sampling(request: ChatRequest, capabilities: Capabilities, config: Js
             losses.append(Loss(field, "this model takes no penalties"))
     if asked.seed is not None:
         config["seed"] = (asked.seed + _INT32) % (2 * _INT32) - _INT32
-    if asked.logprobs:
+    if asked.logprobs and request.protocol != "gemini":
+        losses.append(Loss("logprobs", "log probabilities do not cross from one protocol to another"))
+    elif asked.logprobs:
         config["responseLogprobs"] = True
         if asked.top_logprobs:
             config["logprobs"] = asked.top_logprobs

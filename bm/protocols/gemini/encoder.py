@@ -159,7 +159,7 @@ class Parts:
                 chunks.append(web)
 
 
-_METADATA = {"groundingMetadata", "citationMetadata", "urlContextMetadata"}
+_METADATA = {"groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult"}
 
 
 class GeminiStreamEncoder:

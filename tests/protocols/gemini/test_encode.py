@@ -35,7 +35,7 @@ def generation(capabilities: Capabilities = CAPABLE, **members: Any) -> Any:
 
 def test_sampling() -> None:
     sampling = Sampling(3.0, 0.9, 40, 2**31, 0.1, 0.2, True, 5)
-    assert generation(sampling=sampling, choices=2, stop=("a", "", "b")) == {
+    assert generation(sampling=sampling, choices=2, stop=("a", "", "b"), protocol="gemini") == {
         "stopSequences": ["a", "b"],
         "candidateCount": 2,
         "temperature": 2.0,
@@ -47,6 +47,12 @@ def test_sampling() -> None:
         "responseLogprobs": True,
         "logprobs": 5,
     }
+
+
+def test_log_probabilities_are_only_asked_for_where_they_can_be_told() -> None:
+    result = encoded(sampling=Sampling(logprobs=True, top_logprobs=5), protocol="openai-chat")
+    assert "generationConfig" not in result.body
+    assert [loss.field for loss in result.losses] == ["logprobs"]
 
 
 def test_what_the_model_does_not_sample_by_is_told() -> None:
