@@ -39,7 +39,6 @@ class Dialect(msgspec.Struct, frozen=True):
     history_thinking: str = ""
     thinking_tag: str = ""
     plain_content: bool = False
-    developer_role: bool = True
     stream_usage: bool = True
     max_stop: int = 4
     call_id_length: int = 0

@@ -148,7 +148,7 @@ class Exchange:
 
     async def _refused(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         body = await response.read(MAX_ERROR_BYTES)
-        failure = CODECS[lane.target.protocol].decode_error(response.status, dict(response.headers), body)
+        failure = lane.codec.decode_error(response.status, dict(response.headers), body)
         if not lane.passes_through:
             # Another protocol's body is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")

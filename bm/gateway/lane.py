@@ -21,7 +21,7 @@ from bm.gateway.counting import answer as count_answer
 from bm.gateway.counting import counted, question
 from bm.gateway.media import Fetch, inlined, wanted
 from bm.gateway.signatures import SignatureStore
-from bm.protocols.codec import Mint, StreamEncoder
+from bm.protocols.codec import Codec, Mint, StreamEncoder
 from bm.protocols.embeddings import (
     EmbedRequest,
     answer_gemini,
@@ -36,7 +36,7 @@ from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
-from bm.protocols.registry import CODECS
+from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.splice import splice_model
 from bm.protocols.tool_names import sanitise
 from bm.providers.capabilities import capabilities_of
@@ -69,6 +69,7 @@ class Lane(msgspec.Struct, frozen=True):
 
     target: Target
     request: UpstreamRequest
+    codec: Codec
     losses: tuple[Loss, ...] = ()
     translated: Translation | None = None
     embedding: EmbedRequest | None = None
@@ -155,7 +156,7 @@ class Lanes:
                 Failure(kind="not_found", message=message, code=NO_COUNTER if operation == "count_tokens" else "")
             )
         if target.protocol == self.call.protocol:
-            return Lane(target, self._passed_through(target, provider, key))
+            return Lane(target, self._passed_through(target, provider, key), _codec_of(target, provider))
         if operation in EMBEDDING:
             return self._embedding(target, provider, key)
         return self._translated(target, provider, key, simple_schemas)
@@ -178,7 +179,7 @@ class Lanes:
         upstream = UpstreamRequest(
             provider.name, "POST", address, own_headers(provider, key), msgspec.json.encode(document)
         )
-        return Lane(target, upstream, embedding=request)
+        return Lane(target, upstream, _codec_of(target, provider), embedding=request)
 
     def _passed_through(self, target: Target, provider: Provider, key: str) -> UpstreamRequest:
         call = self.call
@@ -186,7 +187,7 @@ class Lanes:
             call.protocol,
             call.body,
             cache_control=provider.cache_control,
-            extra_content=provider.dialect.name == "compatible",
+            extra_content="extra_content" in provider.dialect.takes,
         )
         if call.protocol != "gemini" and target.model != call.model:
             body = splice_model(body, target.model)
@@ -195,10 +196,11 @@ class Lanes:
         return UpstreamRequest(provider.name, "POST", address, headers, body)
 
     def _translated(self, target: Target, provider: Provider, key: str, simple_schemas: bool) -> Lane:
+        codec = _codec_of(target, provider)
         capabilities = self._capabilities(target, provider, simple_schemas)
         request, names = sanitise(self.chat, target.protocol)
         try:
-            encoded = CODECS[target.protocol].encode_request(request, capabilities, model=target.model)
+            encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
             raise Unable(error.failure) from error
         if encoded.losses and self._rules.strict:
@@ -210,7 +212,7 @@ class Lanes:
         document = question(target.protocol, encoded.body, target.model) if counts else encoded.body
         body = msgspec.json.encode(document)
         upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
-        return Lane(target, upstream, encoded.losses, Translation(request, names))
+        return Lane(target, upstream, codec, encoded.losses, Translation(request, names))
 
     def _capabilities(self, target: Target, provider: Provider, simple_schemas: bool) -> Capabilities:
         found = capabilities_of(target.protocol, provider.dialect, target.model)
@@ -222,8 +224,7 @@ class Lanes:
     def pipe(self, lane: Lane) -> ResponsePipe:
         """The pipe for the stream that answers a lane's request."""
         mint = Mint(new_id, int(time.time()))
-        upstream = CODECS[lane.target.protocol]
-        decoder = upstream.stream_decoder(mint)
+        decoder = lane.codec.stream_decoder(mint)
         if lane.translated is None:
             parser: EventParser = ArraySplitter() if self.call.array else sse.Parser()
             encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
@@ -260,7 +261,7 @@ class Lanes:
             return _failed(f"{lane.target.provider} sent no JSON object: {_start(body)}")
         if self.call.operation != "generate":
             return self._told(lane, answer, body)
-        events = CODECS[lane.target.protocol].decode_response(answer, mint)
+        events = lane.codec.decode_response(answer, mint)
         if lane.translated is None:
             passing = Filter({})
             passing.through(events)
@@ -324,6 +325,10 @@ def json_object(body: bytes) -> Json:
     if not isinstance(value, dict):
         raise RequestError(Failure(kind="bad_request", message="the body is not a JSON object"))
     return value
+
+
+def _codec_of(target: Target, provider: Provider) -> Codec:
+    return upstream_codec(target.protocol, provider.dialect)
 
 
 def _nothing(call: Call) -> ChatRequest:

@@ -22,7 +22,7 @@ from bm.gateway.settings import Settings
 from bm.ledger.prices import cost_of
 from bm.protocols.codec import Mint
 from bm.protocols.pipes import Watch
-from bm.protocols.registry import CODECS
+from bm.protocols.registry import upstream_codec
 from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse
@@ -102,7 +102,7 @@ class _Prober:
         self._provider: Provider = settings.providers[account.provider]
         self._timeouts = settings.config.timeouts_for(account.provider)
         self._proxy = settings.config.proxy_for(account.provider)
-        self._codec = CODECS[self._provider.protocol]
+        self._codec = upstream_codec(self._provider.protocol, self._provider.dialect)
         self.probe = Probe(provider=account.provider, account=account.name)
 
     async def run(self) -> Probe:

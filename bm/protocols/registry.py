@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bm.chat.capabilities import Dialect
 from bm.names import ProtocolName
 from bm.protocols.anthropic.codec import CODEC as ANTHROPIC
 from bm.protocols.codec import Codec
@@ -15,3 +16,8 @@ CODECS: dict[ProtocolName, Codec] = {
     "openai-responses": OPENAI_RESPONSES,
     "gemini": GEMINI,
 }
+
+
+def upstream_codec(protocol: ProtocolName, dialect: Dialect) -> Codec:
+    """The codec for a service's answers. OpenAI-compatible services differ in how they write them."""
+    return OPENAI_CHAT.speaking(dialect) if protocol == "openai-chat" else CODECS[protocol]

@@ -160,6 +160,17 @@ _PAID: Final[tuple[Row, ...]] = (
         },
     ),
     Row(
+        name="gemini-openai",
+        speaks=("openai-chat",),
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        auth="bearer",
+        dialect="gemini-openai",
+        key_env="GEMINI_OPENAI_API_KEY",
+        console="https://aistudio.google.com/apikey",
+        models=GEMINI_MODELS,
+        serves=("gemini*", "gemma*"),
+    ),
+    Row(
         name="cerebras",
         speaks=("openai-chat",),
         base_url="https://api.cerebras.ai/v1",

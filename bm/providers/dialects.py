@@ -17,7 +17,6 @@ _ROWS: Final = (
         refuses=frozenset({"logprobs", "top_logprobs", "logit_bias", "n", "store", "metadata"}),
         thinking="groq",
         thinking_tag="think",
-        developer_role=False,
     ),
     Dialect(
         # docs.together.ai: `max_tokens` alone; templates of open models take content as a string.
@@ -28,7 +27,6 @@ _ROWS: Final = (
         thinking="together",
         thinking_tag="think",
         plain_content=True,
-        developer_role=False,
         max_stop=0,
     ),
     Dialect(
@@ -37,7 +35,6 @@ _ROWS: Final = (
         takes=frozenset({"top_k", "video_url"}),
         thinking="openrouter",
         history_thinking="reasoning",
-        developer_role=False,
     ),
     Dialect(
         # api-docs.deepseek.com/guides/thinking_mode: a switch and an effort; tool turns must carry the reasoning.
@@ -46,7 +43,6 @@ _ROWS: Final = (
         refuses=frozenset({"logprobs", "top_logprobs"}),
         thinking="deepseek",
         history_thinking="reasoning_content",
-        developer_role=False,
         max_stop=16,
     ),
     Dialect(
@@ -55,33 +51,37 @@ _ROWS: Final = (
         max_tokens_field="max_tokens",
         refuses=_OPENAI_ONLY
         | {"max_completion_tokens", "stream_options", "logprobs", "top_logprobs", "logit_bias", "user", "seed"},
-        developer_role=False,
+        takes=frozenset({"prefix", "document_url"}),
         stream_usage=False,
         max_stop=0,
+        call_id_length=9,
+        user_after_tool=False,
     ),
     Dialect(
         # inference-docs.cerebras.ai/resources/openai: these are answered with 400.
         name="cerebras",
         refuses=frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "parallel_tool_calls"}),
-        developer_role=False,
     ),
-    Dialect(name="xai", developer_role=False),
-    Dialect(name="ollama", max_tokens_field="max_tokens", thinking_tag="think", developer_role=False, max_stop=0),
+    Dialect(name="xai"),
+    Dialect(name="ollama", max_tokens_field="max_tokens", thinking_tag="think", max_stop=0),
     Dialect(
         name="lmstudio",
         max_tokens_field="max_tokens",
         takes=frozenset({"top_k"}),
         thinking="none",
         thinking_tag="think",
-        developer_role=False,
         max_stop=0,
+    ),
+    Dialect(
+        # ai.google.dev/gemini-api/docs/openai: thought signatures travel in `extra_content`.
+        name="gemini-openai",
+        takes=frozenset({"extra_content"}),
     ),
     Dialect(
         # A service of the user's about which nothing is known: what the widest set of servers takes.
         name="compatible",
         max_tokens_field="max_tokens",
         thinking_tag="think",
-        developer_role=False,
     ),
 )
 
