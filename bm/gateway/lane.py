@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -65,26 +66,23 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One call on its way to one target. `translated` is None where bytes pass through."""
+    """One call on its way to one target.
+
+    `names` are the tool names that had to change for the target, and back; None where bytes pass through. `embedding`
+    is set where embeddings are translated.
+    """
 
     target: Target
     request: UpstreamRequest
     codec: Codec
     losses: tuple[Loss, ...] = ()
-    translated: Translation | None = None
+    names: dict[str, str] | None = None
     embedding: EmbedRequest | None = None
 
     @property
     def passes_through(self) -> bool:
         """Whether the answer's bytes go to the client as they are."""
-        return self.translated is None and self.embedding is None
-
-
-class Translation(msgspec.Struct, frozen=True):
-    """What the way back needs: the request as the client meant it and the tool names that had to change."""
-
-    request: ChatRequest
-    names: dict[str, str]
+        return self.names is None and self.embedding is None
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -212,7 +210,7 @@ class Lanes:
         document = question(target.protocol, encoded.body, target.model) if counts else encoded.body
         body = msgspec.json.encode(document)
         upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
-        return Lane(target, upstream, codec, encoded.losses, Translation(request, names))
+        return Lane(target, upstream, codec, encoded.losses, names)
 
     def _capabilities(self, target: Target, provider: Provider, simple_schemas: bool) -> Capabilities:
         found = capabilities_of(target.protocol, provider.dialect, target.model)
@@ -225,13 +223,13 @@ class Lanes:
         """The pipe for the stream that answers a lane's request."""
         mint = Mint(new_id, int(time.time()))
         decoder = lane.codec.stream_decoder(mint)
-        if lane.translated is None:
+        if lane.names is None:
             parser: EventParser = ArraySplitter() if self.call.array else sse.Parser()
             encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
             asked = self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
             return PassThrough(parser, decoder, encoder, model=asked, framed=not self.call.array)
-        encoder = self._stream_encoder(lane.translated.request, mint, self._shown_model(lane))
-        return Translated(sse.Parser(), decoder, encoder, self._filter(lane.translated))
+        encoder = self._stream_encoder(self.chat, mint, self._shown_model(lane))
+        return Translated(sse.Parser(), decoder, encoder, self._filter(lane.names))
 
     def _stream_encoder(self, request: ChatRequest, mint: Mint, model: str) -> StreamEncoder:
         encoder = self._codec.stream_encoder(request, mint, model=model)
@@ -249,8 +247,8 @@ class Lanes:
         """The content type of a translated stream."""
         return JSON_TYPE if self.call.array else "text/event-stream"
 
-    def _filter(self, translation: Translation) -> Filter:
-        return Filter(translation.names, single_call=translation.request.tool_choice.parallel is False)
+    def _filter(self, names: Mapping[str, str]) -> Filter:
+        return Filter(names, single_call=self.chat.tool_choice.parallel is False)
 
     def whole(self, lane: Lane, body: bytes) -> Whole:
         """The client's answer from the body of an answer that is not a stream."""
@@ -262,16 +260,16 @@ class Lanes:
         if self.call.operation != "generate":
             return self._told(lane, answer, body)
         events = lane.codec.decode_response(answer, mint)
-        if lane.translated is None:
+        if lane.names is None:
             passing = Filter({})
             passing.through(events)
             renamed = self._rules.echo_asked and self.call.protocol != "gemini"
             return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
-        filtering = self._filter(lane.translated)
+        filtering = self._filter(lane.names)
         kept = filtering.through(events)
         if filtering.watch.failure is not None:
             return Whole(filtering.watch)
-        return Whole(filtering.watch, *self._encoded(lane, lane.translated.request, kept, mint))
+        return Whole(filtering.watch, *self._encoded(lane, self.chat, kept, mint))
 
     def _encoded(self, lane: Lane, request: ChatRequest, events: list[Event], mint: Mint) -> tuple[bytes, str]:
         """The client's body and its content type: a stream if it asked for one, although the upstream sent none."""
@@ -287,7 +285,7 @@ class Lanes:
         """The answer to a question that is no generation: a count, or embeddings, which only pass through."""
         if lane.embedding is not None:
             return self._embedded(lane, lane.embedding, answer)
-        if lane.translated is None:
+        if lane.names is None:
             return Whole(Watch(), body)
         tokens = counted(answer)
         if tokens is None:
