@@ -102,7 +102,7 @@ class _History:
         self._request, self._capabilities = request, capabilities
         self._tools = by_name(request)
         self._calls: dict[str, Json] = {}
-        self._developer = "developer" if capabilities.dialect.developer_role else "system"
+        self._developer = "developer" if capabilities.dialect.name == "openai" else "system"
         self._foreign_thinking = 0
         place = _TURNS.get(request.protocol, "messages")
         if request.system[1:] or not request.turns:
