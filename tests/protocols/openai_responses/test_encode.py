@@ -69,7 +69,7 @@ def test_a_request_of_instructions_alone_has_input() -> None:
 def test_instructions_in_mid_conversation_stay_in_their_place() -> None:
     turns = (HI, Turn("system", (Text("s"),)), Turn("user", (Text("b"),)))
     assert [item["role"] for item in written(asked(*turns)).body["input"]] == ["user", "developer", "user"]
-    old = Capabilities(dialect=Dialect(developer_role=False))
+    old = Capabilities(dialect=Dialect(name="xai"))
     assert [item["role"] for item in written(asked(*turns), old).body["input"]] == ["user", "system", "user"]
 
 
