@@ -13,6 +13,7 @@ import msgspec
 
 from bm.accounts.pool import Mark
 from bm.chat.estimate import estimate
+from bm.config.secrets import hint
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, poisoned
 from bm.dispatch.outcome import AccountEffect, Outcome
@@ -140,17 +141,17 @@ class Exchange:
         try:
             if response.status // 100 == 2:
                 return await self._answered(lane, response)
-            return await self._refused(lane, response)
+            return await self._refused(lane, response, secret)
         except UpstreamError as error:
             return classify(error.failure)
         finally:
             response.close()
 
-    async def _refused(self, lane: Lane, response: UpstreamResponse) -> Outcome:
-        body = await response.read(MAX_ERROR_BYTES)
+    async def _refused(self, lane: Lane, response: UpstreamResponse, secret: str) -> Outcome:
+        body = _without(secret, await response.read(MAX_ERROR_BYTES))
         failure = lane.codec.decode_error(response.status, dict(response.headers), body)
-        if not lane.passes_through:
-            # Another protocol's body is of no use to the client; the words in `message` are.
+        if not lane.passes_through or not body.lstrip().startswith((b"{", b"[")):
+            # Another protocol's body, or a web page, is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         return classify(failure, translated=not lane.passes_through)
 
@@ -269,6 +270,11 @@ class Exchange:
 
 def _is_stream(response: UpstreamResponse) -> bool:
     return response.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def _without(secret: str, body: bytes) -> bytes:
+    """The body without the account's key, which some upstreams quote."""
+    return body.replace(secret.encode(), hint(secret).encode()) if secret else body
 
 
 def error_headers(failure: Failure) -> Headers:
