@@ -5,24 +5,16 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 
+from bm.config.redaction import Mask
 from bm.config.schema import Log
 from bm.config.watch import Stamp, stamp
 
-_SHAPES = re.compile(
-    r"\b(sk-[A-Za-z0-9_-]{16,}|AIza[0-9A-Za-z_-]{30,}|AQ\.[0-9A-Za-z_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}"
-    r"|tgp_v1_[A-Za-z0-9_-]{16,}|bm-[A-Za-z0-9_-]{43}|ya29\.[0-9A-Za-z_-]{16,})"
-)
-"""What the keys of the common providers look like: for those that nobody has told bm about."""
-_SHORTEST = 8
-"""Shorter secrets are not looked for: they would blot out ordinary words."""
-_MASK = "[secret]"
 _POLL = 0.2
 _CHUNK = 64 * 1024
 _NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp", "httpx", "httpcore")
@@ -34,17 +26,15 @@ class Redactor:
     def __init__(self, read: Callable[[], Collection[str]], files: Collection[Path] = ()) -> None:
         self._read, self._files = read, files
         self._stamps: tuple[Stamp, ...] | None = None
-        self._secrets: set[str] = set()
+        self._mask = Mask()
 
     def __call__(self, text: str) -> str:
         """`text` with every secret masked, also those that were in force before."""
         stamps = tuple(stamp(file) for file in self._files)
         if stamps != self._stamps:
             self._stamps = stamps
-            self._secrets |= {secret for secret in self._read() if len(secret) >= _SHORTEST}
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
-        return _SHAPES.sub(_MASK, text)
+            self._mask.learn(self._read())
+        return self._mask(text)
 
 
 class LineFormatter(logging.Formatter):
