@@ -16,14 +16,15 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     # The data is large, and most commands never need it.
     import genai_prices
 
-    tokens = genai_prices.Usage(
-        input_tokens=usage.prompt,
-        cache_read_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        output_tokens=usage.output,
-    )
     try:
+        tokens = genai_prices.Usage(
+            input_tokens=usage.prompt,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+            output_tokens=usage.output,
+        )
         price = genai_prices.calc_price(tokens, model_ref=model, provider_id=_PROVIDER_IDS.get(provider, provider))
-    except LookupError:
+    except (LookupError, ValueError):
+        # ValueError: an upstream's counts that make no sense.
         return None
     return float(price.total_price)

@@ -1,0 +1,102 @@
+"""The ledger's file: made, brought up to date, and put aside when it is damaged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bm.config.paths import make_private_folder
+
+BUSY = 0.25
+"""Seconds to wait for another process that has the file locked."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE requests (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        at REAL NOT NULL,
+        protocol TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        account TEXT NOT NULL,
+        upstream_model TEXT NOT NULL,
+        stream INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        finish TEXT NOT NULL,
+        failure TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        first_content REAL,
+        took REAL NOT NULL,
+        input INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        thinking INTEGER NOT NULL,
+        cost REAL,
+        passed_through INTEGER NOT NULL,
+        dropped TEXT NOT NULL
+    );
+    CREATE INDEX requests_at ON requests (at);
+    CREATE TABLE decisions (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL);
+    """,
+)
+"""Each leads from one version of the schema to the next; `PRAGMA user_version` counts those that were applied."""
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY = 0xFF
+"""An extended result code has the primary one in its lowest byte (sqlite.org/rescode.html)."""
+
+
+def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+    """Open the file for writing; it is made, or brought to the newest schema, where needed. Transactions are explicit.
+
+    Raises:
+        sqlite3.Error: it cannot be opened or written now, is damaged (see `is_damage`), or a newer bm has written it.
+        OSError: the file or its folder cannot be made.
+    """
+    make_private_folder(path.parent)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # With WAL this survives the end of the process at any instant; only a power cut may cost the latest rows.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _migrate(connection, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(migrations):
+        raise sqlite3.OperationalError("a newer version of bm has written it")
+    for number, script in enumerate(migrations[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file is no database, or a broken one."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & _PRIMARY in _DAMAGED
+
+
+def move_aside(path: Path) -> Path:
+    """Give a damaged file, with what SQLite keeps beside it, another name; its new path.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    kept = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}{path.suffix}")
+    for ending in ("-wal", "-shm"):
+        beside = path.with_name(path.name + ending)
+        if beside.exists():
+            beside.replace(kept.with_name(kept.name + ending))
+    path.replace(kept)
+    return kept

@@ -1,0 +1,130 @@
+"""Reads the ledger, whether or not a daemon writes it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.errors import BmError
+from bm.ledger.entry import COLUMNS
+
+By = Literal["provider", "model", "account", "day"]
+GROUPS: Final[tuple[By, ...]] = get_args(By)
+
+PATIENCE = 2.0
+"""Seconds to wait while another process has the file locked."""
+
+_KEYS: dict[By, str] = {
+    "provider": "provider",
+    "model": "upstream_model",
+    "account": "provider || '/' || account",
+    "day": "strftime('%Y-%m-%d', at, 'unixepoch', 'localtime')",
+}
+_SUMS = """
+    count(*) AS requests, coalesce(sum(failure <> ''), 0) AS failures, coalesce(sum(input), 0) AS input,
+    coalesce(sum(cache_read), 0) AS cache_read, coalesce(sum(cache_write), 0) AS cache_write,
+    coalesce(sum(output), 0) AS output, coalesce(sum(thinking), 0) AS thinking, sum(cost) AS cost,
+    coalesce(sum(cost IS NULL AND input + cache_read + cache_write + output > 0), 0) AS unpriced
+"""
+
+
+class LedgerError(BmError):
+    """The ledger cannot be read."""
+
+
+def midnight(days: int, today: datetime) -> float:
+    """When the first of the last `days` days began, today included, in Unix time. `today` is local time."""
+    first = today.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=days - 1)
+    return first.timestamp()
+
+
+def usage(path: Path, *, since: float, by: By) -> Json:
+    """What was used since a moment, one row a group, and in all.
+
+    `cost` is None where no price is known at all; `unpriced` counts requests that used tokens without a known price.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    nothing = dict.fromkeys(("requests", "failures", "input", "cache_read", "cache_write", "output", "thinking"), 0)
+    with _reading(path) as ledger:
+        if ledger is None:
+            return {"since": since, "by": by, "rows": [], "total": {**nothing, "cost": None, "unpriced": 0}}
+        order = "name" if by == "day" else "requests DESC, name"
+        grouped = f"SELECT {_KEYS[by]} AS name, {_SUMS} FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}"
+        rows = [dict(row) for row in ledger.execute(grouped, (since,))]
+        total = dict(ledger.execute(f"SELECT {_SUMS} FROM requests WHERE at >= ?", (since,)).fetchone())
+    return {"since": since, "by": by, "rows": rows, "total": total}
+
+
+def requests(path: Path, limit: int) -> list[Json]:
+    """The latest requests, the newest first.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    with _reading(path) as ledger:
+        if ledger is None:
+            return []
+        found = ledger.execute(f"SELECT {', '.join(COLUMNS)} FROM requests ORDER BY seq DESC LIMIT ?", (limit,))
+        return [_typed(dict(row)) for row in found]
+
+
+def decision(path: Path, request_id: str) -> Json | None:
+    """How a request came to its answer; None when it is not known (any more). `last` is the latest one.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    with _reading(path) as ledger:
+        if ledger is None:
+            return None
+        if request_id == "last":
+            row = ledger.execute("SELECT document FROM decisions ORDER BY seq DESC LIMIT 1").fetchone()
+        else:
+            row = ledger.execute("SELECT document FROM decisions WHERE id = ?", (request_id,)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0])
+
+
+def _typed(row: dict[str, Any]) -> Json:
+    return row | {name: bool(row[name]) for name in ("stream", "passed_through")}
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """The file, open for reading; None when there is none, or nothing in it yet."""
+    if not path.exists():
+        yield None
+        return
+    try:
+        ledger = _opened(path)
+        try:
+            version: int = ledger.execute("PRAGMA user_version").fetchone()[0]
+            yield ledger if version else None
+        finally:
+            ledger.close()
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be read: {error}") from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, or, where SQLite can write nothing beside the file, one that locks nothing."""
+    for mode in ("mode=ro", "immutable=1"):
+        ledger = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE)
+        ledger.row_factory = sqlite3.Row
+        try:
+            ledger.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
+        except sqlite3.OperationalError as error:
+            ledger.close()
+            if mode == "immutable=1" or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                raise
+        else:
+            break
+    return ledger

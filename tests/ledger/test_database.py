@@ -1,0 +1,66 @@
+"""The schema's way from version to version."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bm.ledger.database import MIGRATIONS, is_damage, move_aside, open_ledger
+from bm.ledger.entry import COLUMNS
+
+
+def test_a_new_file_has_every_column(tmp_path: Path) -> None:
+    with closing(open_ledger(tmp_path / "ledger.db")) as ledger:
+        names = [row[1] for row in ledger.execute("PRAGMA table_info(requests)")]
+        version = ledger.execute("PRAGMA user_version").fetchone()[0]
+    assert names == ["seq", *COLUMNS]
+    assert version == len(MIGRATIONS)
+
+
+def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    first = "CREATE TABLE things (name TEXT)"
+    with closing(open_ledger(path, [first])) as ledger:
+        ledger.execute("INSERT INTO things VALUES ('kept')")
+    with closing(open_ledger(path, [first, "ALTER TABLE things ADD COLUMN size INTEGER NOT NULL DEFAULT 7"])) as ledger:
+        assert ledger.execute("SELECT name, size FROM things").fetchall() == [("kept", 7)]
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    first = "CREATE TABLE things (name TEXT)"
+    open_ledger(path, [first]).close()
+    with pytest.raises(sqlite3.OperationalError):
+        open_ledger(path, [first, "CREATE TABLE more (name TEXT); CREATE TABLE things (name TEXT)"])
+    with closing(open_ledger(path, [first])) as ledger:
+        assert [row[0] for row in ledger.execute("SELECT name FROM sqlite_schema")] == ["things"]
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, ["CREATE TABLE a (b)", "CREATE TABLE c (d)"]).close()
+    with pytest.raises(sqlite3.OperationalError, match="newer version"):
+        open_ledger(path, ["CREATE TABLE a (b)"])
+
+
+def test_damage_is_told_from_other_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(sqlite3.DatabaseError) as broken:
+        open_ledger(path)
+    assert is_damage(broken.value)
+    with pytest.raises(sqlite3.OperationalError) as wrong:
+        open_ledger(tmp_path / "other.db", ["CREATE NONSENSE"])
+    assert not is_damage(wrong.value)
+    assert not is_damage(OSError())
+
+
+def test_what_sqlite_keeps_beside_it_goes_along(tmp_path: Path) -> None:
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        (tmp_path / name).write_text(name)
+    kept = move_aside(tmp_path / "ledger.db")
+    assert kept.read_text() == "ledger.db"
+    assert sorted(file.name for file in tmp_path.iterdir()) == [kept.name, f"{kept.name}-shm", f"{kept.name}-wal"]
