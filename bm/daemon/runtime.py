@@ -37,15 +37,13 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """The host to connect to: a daemon that listens on every network is reached over loopback."""
-        host = self.host.strip("[]")
-        return _ANY.get(host, host)
+        """The host to connect to."""
+        return reachable(self.host)
 
     @property
     def url(self) -> str:
         """Where tools reach it, without a slash at the end."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{self.port}"
+        return url_of(self.host, self.port)
 
     @property
     def fingerprint(self) -> str:
@@ -54,6 +52,18 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Daemon(pid={self.pid!r}, url={self.url!r}, version={self.version!r})"
+
+
+def reachable(host: str) -> str:
+    """Where this machine finds what listens on `host`: on loopback, if that is every network."""
+    bare = host.strip("[]")
+    return _ANY.get(bare, bare)
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of a server on this machine, without a slash at the end."""
+    name = reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def read(path: Path) -> Daemon | None:

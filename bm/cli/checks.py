@@ -1,0 +1,195 @@
+"""What `bm doctor` examines. Each check gives findings; nothing here changes anything or asks a provider."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bm.accounts.credential import Credential, all_accounts
+from bm.accounts.store import Credentials
+from bm.accounts.store import load as load_credentials
+from bm.cli import admin
+from bm.clients.environment import VARIABLES
+from bm.config.address import points_at
+from bm.config.load import Loaded, load
+from bm.config.paths import Paths
+from bm.config.schema import Config
+from bm.daemon.runtime import Daemon
+from bm.daemon.status import find
+from bm.errors import AccountError, BmError, ConfigError
+from bm.providers.catalog import KNOWN
+from bm.providers.provider import Provider, effective
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one check found; `cure` is what to do about it."""
+
+    check: str
+    result: Literal["ok", "warning", "failed"]
+    detail: str
+    cure: str = ""
+
+
+class Case(msgspec.Struct, frozen=True):
+    """Everything the checks look at."""
+
+    loaded: Loaded
+    stored: Credentials
+    credentials: tuple[Credential, ...]
+    providers: tuple[Provider, ...]
+    daemon: Daemon | None
+    environ: Mapping[str, str]
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.loaded.config
+
+
+def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
+    """Every finding. A file that cannot be used leaves only what can be said without it."""
+    findings: list[Finding] = []
+    try:
+        loaded = load(paths.config, environ, known=KNOWN)
+        findings += [Finding("configuration", "warning", warning) for warning in loaded.warnings]
+        findings.append(Finding("configuration", "ok", str(paths.config)))
+    except ConfigError as error:
+        findings.append(Finding("configuration", "failed", str(error), "bm config edit"))
+        return findings
+    try:
+        stored = load_credentials(paths.accounts)
+        findings += [Finding("accounts file", "warning", warning) for warning in stored.warnings]
+        findings.append(Finding("accounts file", "ok", str(paths.accounts)))
+    except AccountError as error:
+        return [*findings, Finding("accounts file", "failed", str(error))]
+    found = find(paths)
+    credentials = all_accounts(stored, loaded.config, environ)
+    daemon = found.daemon if found else None
+    case = Case(loaded, stored, credentials, effective(loaded.config), daemon, environ)
+    findings += _daemon(paths, answers=bool(found and found.answers), case=case)
+    for check in (_accounts, _providers, _loops, _bundles, _own_key, _shell, _proxies):
+        findings += check(case)
+    return findings
+
+
+def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
+    from bm import __version__
+    from bm.daemon.port import PortError, bind
+
+    if case.daemon is None:
+        server = case.config.server
+        try:
+            bind(server.host, server.port).close()
+        except PortError as error:
+            yield Finding("daemon", "failed", str(error))
+        else:
+            yield Finding("daemon", "warning", "bm is not running", "bm start")
+        return
+    if not answers:
+        yield Finding("daemon", "failed", f"pid {case.daemon.pid} does not answer", "bm stop, then bm start")
+        return
+    yield Finding("daemon", "ok", f"{case.daemon.url}, pid {case.daemon.pid}")
+    if case.daemon.version != __version__:
+        yield Finding("daemon", "warning", f"is version {case.daemon.version}, not {__version__}", "bm restart")
+    try:
+        status = admin.ask_daemon(paths, case.daemon, "GET", "/admin/status")
+    except BmError as error:
+        yield Finding("daemon", "failed", str(error), "bm restart")
+        return
+    if fault := status["config"]["error"]:
+        yield Finding("daemon", "failed", f"goes on with old settings: {fault}", "bm config edit")
+
+
+def _accounts(case: Case) -> Iterator[Finding]:
+    in_use = [each for each in case.credentials if each.account.enabled]
+    for each in in_use:
+        who = f"account {each.account.name} of {each.account.provider}"
+        if each.problem:
+            yield Finding("keys", "failed", f"{who}: {each.problem}")
+    if not in_use:
+        yield Finding("keys", "failed", "there is no account", "bm accounts add NAME")
+    elif not any(each.problem for each in in_use):
+        yield Finding("keys", "ok", f"{len(in_use)} found")
+
+
+def _providers(case: Case) -> Iterator[Finding]:
+    owners = {each.account.provider for each in case.credentials}
+    for provider in case.providers:
+        name = provider.name
+        if not provider.configured or provider.pool:
+            continue
+        if provider.enabled and provider.mode == "off":
+            detail = f"{name} is enabled, but its mode is off"
+            yield Finding("providers", "warning", detail, f"bm providers mode {name} pooled")
+        if not provider.enabled and provider.mode != "off":
+            detail = f"{name} has the mode {provider.mode}, but is not enabled"
+            yield Finding("providers", "warning", detail, f"bm providers enable {name}")
+        if provider.enabled and provider.auth != "none" and name not in owners:
+            yield Finding("providers", "failed", f"{name} has no key", f"bm providers key {name}")
+
+
+def _loops(case: Case) -> Iterator[Finding]:
+    """With port 0 only the running daemon knows its port, and the configuration cannot have been checked."""
+    if case.daemon is None:
+        return
+    server = msgspec.structs.replace(case.config.server, port=case.daemon.port)
+    for provider in case.providers:
+        if points_at(provider.base_url, server):
+            cure = f"bm config unset {'gemini' if provider.pool else f'providers.{provider.name}'}.base_url"
+            yield Finding("loops", "failed", f"{provider.name}: its base_url points at bm itself", cure)
+
+
+def _bundles(case: Case) -> Iterator[Finding]:
+    config = case.config
+    proxies = {"upstream_proxy": config.upstream_proxy, "gemini.proxy": config.gemini.proxy}
+    proxies |= {f"providers.{name}.proxy": section.proxy for name, section in config.providers.items()}
+    for key, proxy in proxies.items():
+        if proxy is None or not proxy.ca_bundle:
+            continue
+        fault = _bundle_fault(Path(proxy.ca_bundle).expanduser())
+        detail = f"{key}.ca_bundle: {fault or 'can be read'}"
+        yield Finding("certificates", "failed" if fault else "ok", detail)
+
+
+def _bundle_fault(path: Path) -> str:
+    try:
+        ssl.create_default_context().load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return f"{path} holds no certificates in PEM form"
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    return ""
+
+
+def _own_key(case: Case) -> Iterator[Finding]:
+    for each in case.credentials:
+        if each.secret and each.secret == case.stored.local_key:
+            detail = f"account {each.account.name} of {each.account.provider} has bm's own key, which no provider knows"
+            yield Finding("keys", "failed", detail, "give it the provider's own key")
+
+
+def _shell(case: Case) -> Iterator[Finding]:
+    """A daemon that is started from a shell of `bm env` would find bm's key where a provider's should be."""
+    local_key = case.stored.local_key
+    theirs = {provider.key_env for provider in case.providers} - {""}
+    held = [row.name for row in VARIABLES if local_key and case.environ.get(row.name) == local_key]
+    if wrong := sorted(theirs.intersection(held)):
+        detail = f"set by bm env in this shell: {', '.join(wrong)}"
+        cure = "start bm from another shell, if a provider's key is to come from these variables"
+        yield Finding("environment", "warning", detail, cure)
+    else:
+        yield Finding("environment", "ok", "no key of bm where a provider's should be")
+
+
+def _proxies(case: Case) -> Iterator[Finding]:
+    """Tools would send what is meant for bm to the proxy."""
+    lowered = {name.lower(): value for name, value in case.environ.items()}
+    proxy = lowered.get("http_proxy") or lowered.get("all_proxy")
+    excepted = lowered.get("no_proxy", "")
+    if proxy and not any(name in excepted for name in ("127.0.0.1", "localhost", "*")):
+        detail = "HTTP_PROXY is set and NO_PROXY does not hold 127.0.0.1: tools may look for bm behind the proxy"
+        yield Finding("environment", "warning", detail, "export NO_PROXY=127.0.0.1,localhost")

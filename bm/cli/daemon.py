@@ -1,0 +1,175 @@
+"""`bm start`, `stop`, `restart`, `status`, `logs`: the daemon's life."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bm.cli import admin, render
+
+if TYPE_CHECKING:
+    from bm.config.paths import Paths
+    from bm.daemon.runtime import Daemon
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def start(
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay here and log here, for supervisors.")] = False,
+) -> None:
+    """Start the daemon, unless it runs already."""
+    paths = admin.here()
+    if foreground:
+        from bm.daemon.main import run
+
+        run(paths, os.environ, lambda daemon: None, terminal=True)
+        return
+    from bm.daemon.start import start as begin
+
+    started = begin(paths, os.environ)
+    _introduce(paths, started.daemon, "runs already" if started.already else "runs")
+
+
+def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
+    """Stop the daemon; running streams may finish first."""
+    if not _stop(admin.here(), now=now):
+        render.line("bm is not running")
+
+
+def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
+    """Stop the daemon and start it again."""
+    from bm.daemon.start import start as begin
+
+    paths = admin.here()
+    _stop(paths, now=now)
+    _introduce(paths, begin(paths, os.environ).daemon, "runs")
+
+
+def _stop(paths: Paths, *, now: bool) -> bool:
+    """Whether there was a daemon to stop."""
+    from bm.daemon.stop import stop as end
+
+    told = False
+
+    def waiting(seconds: float) -> None:
+        nonlocal told
+        if seconds >= 1 and not told:
+            told = True
+            render.note("waiting for running streams (bm stop --now does not)")
+
+    stopped = end(paths, _drain(paths), now=now, waiting=waiting)
+    if stopped is None:
+        return False
+    how = {"asked": "", "hurried": " before its streams had ended", "killed": " by force"}[stopped.how]
+    render.line(f"bm has stopped{how} (pid {stopped.daemon.pid})")
+    return True
+
+
+def _drain(paths: Paths) -> float:
+    from bm.config.load import load
+    from bm.config.schema import Server
+    from bm.errors import ConfigError
+    from bm.providers.catalog import KNOWN
+
+    try:
+        return load(paths.config, os.environ, known=KNOWN).config.server.drain
+    except ConfigError:
+        return Server().drain
+
+
+def _introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
+    from bm.accounts.store import load
+    from bm.config.secrets import hint
+
+    status = admin.ask_daemon(paths, daemon, "GET", "/admin/status")
+    render.line(f"bm {verb} at {daemon.url} (pid {daemon.pid})")
+    render.facts({"key": hint(load(paths.accounts).local_key), "next": _next_step(status)})
+    for warning in _problems(status, daemon):
+        render.note(f"note: {warning}")
+
+
+def _next_step(status: dict[str, Any]) -> str:
+    if any(status["accounts"].values()):
+        return 'eval "$(bm env)"   points the tools of this shell at bm'
+    return "bm accounts add NAME   takes a Gemini key from https://aistudio.google.com/apikey"
+
+
+def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
+    from bm import __version__
+
+    found = list(status["config"]["warnings"])
+    if error := status["config"]["error"]:
+        found.insert(0, f"the configuration cannot be used, the old one stays in force: {error}")
+    if daemon.version != __version__:
+        found.insert(0, f"the daemon is version {daemon.version}, this command {__version__}: bm restart")
+    return found
+
+
+def status(as_json: Json = False) -> None:
+    """Tell whether the daemon runs, and how it is."""
+    from bm import __version__
+    from bm.cli.exits import FAILED, NOT_RUNNING
+    from bm.daemon.status import find
+
+    paths = admin.here()
+    found = find(paths)
+    if found is None or not found.answers:
+        pid = found.daemon.pid if found else None
+        if as_json:
+            render.json({"running": False, "pid": pid, "cli_version": __version__})
+        elif pid:
+            render.line(f"bm does not answer (pid {pid}): bm stop, then bm start")
+        else:
+            render.line("bm is not running (bm start)")
+        raise typer.Exit(FAILED if found else NOT_RUNNING)
+    answer = admin.ask_daemon(paths, found.daemon, "GET", "/admin/status")
+    skew = answer["version"] != __version__
+    if as_json:
+        own = {"running": True, "url": found.daemon.url, "cli_version": __version__, "version_skew": skew}
+        render.json(own | answer)
+        return
+    render.facts(_status_facts(answer, found.daemon))
+    for warning in _problems(answer, found.daemon):
+        render.note(f"note: {warning}")
+
+
+def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
+    requests = answer["requests"]
+    accounts = ", ".join(f"{count} {state}" for state, count in answer["accounts"].items() if count)
+    providers = ", ".join(
+        f"{row['name']} {row['mode']}{'' if row['enabled'] else ' (disabled)'}" for row in answer["providers"]
+    )
+    return {
+        "bm": f"runs at {daemon.url}",
+        "version": str(answer["version"]),
+        "pid": str(answer["pid"]),
+        "up": render.duration(answer["uptime"]),
+        "config": str(answer["config"]["path"]),
+        "accounts": accounts or "none (bm accounts add NAME)",
+        "providers": providers or "none but Gemini (bm providers)",
+        "requests": f"{requests['total']}, {requests['active']} under way, {requests['failed']} failed",
+    }
+
+
+def logs(
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
+    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines to begin with.")] = 50,
+) -> None:
+    """Print the end of the daemon's log."""
+    from bm.daemon import log
+
+    paths = admin.here()
+    for line in log.tail(paths.log, count):
+        render.line(line)
+    if not follow:
+        return
+    try:
+        for line in log.follow(paths.log):
+            render.line(line)
+    except KeyboardInterrupt:
+        return
+
+
+COMMANDS = {"start": start, "stop": stop, "restart": restart, "status": status, "logs": logs}

@@ -1,0 +1,220 @@
+"""The walk of `bm demo`: a simulator, a daemon of its own, and requests that show who serves them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from bm.accounts.account import Account
+from bm.accounts.store import Credentials, update
+from bm.cli import render
+from bm.config.paths import Paths, make_folders
+from bm.daemon.runtime import Daemon
+from bm.daemon.start import start
+from bm.daemon.stop import stop
+from bm.errors import DaemonError
+
+if TYPE_CHECKING:
+    from bm.simulator import Simulator
+
+MODEL = "claude-sonnet-5-5"
+REST = 3
+"""Seconds for which the simulated Gemini accounts are out of quota in the last step."""
+_FOREIGN = re.compile(r"BM_.*|.*_(API_KEY|BASE_URL|API_BASE|AUTH_TOKEN|DISPATCH_MODE|ENABLED)|(HTTPS?|ALL)_PROXY", re.I)
+
+_CONFIG = """\
+# The configuration of `bm demo`: every provider is simulated.
+[server]
+port = 0
+
+[gemini]
+base_url = "{url}"
+
+[providers.anthropic]
+enabled = true
+mode = "off"
+base_url = "{url}"
+
+[providers.groq]
+enabled = true
+mode = "off"
+base_url = "{url}/groq/openai/v1"
+
+[providers.together]
+enabled = true
+mode = "off"
+base_url = "{url}/together/v1"
+"""
+
+
+class Served(NamedTuple):
+    """Who answered a request, from its response headers."""
+
+    status: int
+    provider: str
+    account: str
+    model: str
+    attempts: str
+
+
+class Step(NamedTuple):
+    """A mode to set, how many requests show it, and what to look for."""
+
+    mode: str
+    requests: int
+    words: str
+    spent: bool = False
+
+
+STEPS = (
+    Step("off", 4, "anthropic is never used: the Gemini accounts take turns"),
+    Step("exclusive", 3, "anthropic alone serves what it matches"),
+    Step("pooled", 12, "anthropic is one slot beside three accounts: one request in four, by lot"),
+    Step("fallback", 3, "Gemini accounts first; anthropic only waits"),
+    Step("fallback", 3, f"the same with all Gemini accounts out of quota for {REST} s", spent=True),
+)
+
+
+def walk(*, once: bool) -> None:
+    """Show the modes, then wait for Ctrl-C unless `once`. Whatever happens, daemon, simulator and home are gone after.
+
+    Raises:
+        DaemonError: the demonstration's own daemon does not start, or a request finds nobody.
+    """
+    from bm.simulator import Simulator
+
+    with _interruptible(), tempfile.TemporaryDirectory(prefix="bm-demo-") as folder, Simulator() as simulator:
+        environ = _environment(Path(folder))
+        paths = Paths.default(environ)
+        _furnish(paths, simulator.url)
+        try:
+            daemon = start(paths, environ).daemon
+            key = _local_key(paths)
+            render.line(f"bm runs at {daemon.url} on simulated providers ({simulator.url}); home: {folder}")
+            for step in STEPS:
+                _show(step, daemon, key, simulator, environ)
+            _invite(paths)
+            if not once:
+                _wait()
+        except KeyboardInterrupt:
+            render.note("")
+        finally:
+            stop(paths, 0, now=True)
+    render.line("the demonstration is over; nothing is left of it")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """This process' environment without settings of the person's own bm, tools and proxies."""
+    kept = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
+    return {**kept, "BM_HOME": str(folder)}
+
+
+def _furnish(paths: Paths, url: str) -> None:
+    make_folders(paths)
+    paths.config.write_text(_CONFIG.format(url=url), encoding="utf-8")
+    owners = [*(("gemini", name) for name in ("ann", "ben", "cat")), *((p, "main") for p in ("anthropic", "groq"))]
+    owners.append(("together", "main"))
+
+    def fill(stored: Credentials) -> Credentials:
+        for provider, name in owners:
+            stored = stored.add(Account(name=name, provider=provider, key=f"demo-key-of-{provider}-{name}"))
+        return stored
+
+    update(paths.accounts, fill)
+
+
+def _local_key(paths: Paths) -> str:
+    from bm.accounts.store import load
+
+    return load(paths.accounts).local_key
+
+
+def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, environ: Mapping[str, str]) -> None:
+    """Set the mode by the command a person would type, then print each request as it is served."""
+    render.line()
+    render.line(f"$ bm providers mode anthropic {step.mode}")
+    command = [sys.executable, "-P", "-m", "bm", "providers", "mode", "anthropic", step.mode]
+    subprocess.run(command, env=environ, check=True, stdin=subprocess.DEVNULL)
+    render.line(step.words)
+    if step.spent:
+        rule = {"api": "gemini", "operation": "generate", "error": "rate_limit", "retry_after": REST}
+        simulator.script(rule)
+    count: Counter[str] = Counter()
+    render.line(f"  {'request':<9}{'provider':<11}{'account':<9}{'attempts':<10}model")
+    for number in range(1, step.requests + 1):
+        served = request(daemon, key, f"request {number}")
+        count[served.provider] += 1
+        row = f"  {number:<9}{served.provider:<11}{served.account:<9}{served.attempts:<10}{served.model}"
+        render.line(row)
+        if served.status != 200:
+            raise DaemonError(f"request {number} got status {served.status} (home: {environ['BM_HOME']})")
+    render.line("  " + ", ".join(f"{name} {times} of {step.requests}" for name, times in sorted(count.items())))
+    if step.spent:
+        simulator.reset()
+
+
+def request(daemon: Daemon, key: str, text: str) -> Served:
+    """One streamed Anthropic request through bm, read to its end.
+
+    Raises:
+        OSError: the daemon cannot be reached.
+    """
+    import http.client
+
+    body = {"model": MODEL, "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": text}]}
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "anthropic-version": "2023-06-01"}
+    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=60)
+    try:
+        connection.request("POST", "/v1/messages", msgspec.json.encode(body), headers)
+        response = connection.getresponse()
+        response.read()
+        names = ("x-bm-provider", "x-bm-account", "x-bm-model", "x-bm-attempts")
+        return Served(response.status, *(response.headers.get(name, "-") for name in names))
+    finally:
+        connection.close()
+
+
+def _invite(paths: Paths) -> None:
+    home = paths.config.parent
+    render.line()
+    render.line("Try it from another terminal:")
+    render.line(f"  export BM_HOME={home}")
+    render.line('  eval "$(bm env --shell bash)"')
+    render.line('  curl -i "$ANTHROPIC_BASE_URL/v1/messages" -H "authorization: Bearer $ANTHROPIC_AUTH_TOKEN" \\')
+    body = f'{{"model":"{MODEL}","max_tokens":64,"messages":[{{"role":"user","content":"hello"}}]}}'
+    render.line(f"       -H 'content-type: application/json' -d '{body}'")
+    render.line("  bm providers; bm accounts; bm route opus; bm test; bm providers mode groq exclusive")
+
+
+def _wait() -> None:
+    render.line()
+    render.line("Ctrl-C ends the demonstration.")
+    while True:
+        time.sleep(3600)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a termination end the walk as Ctrl-C does, so that it cleans up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,37 @@
+"""What an error means to the shell."""
+
+from __future__ import annotations
+
+from bm.daemon.start import StartError
+from bm.errors import AccountError, BmError, ConfigError, DaemonError
+
+DONE, FAILED, USAGE, NOT_RUNNING = range(4)
+
+
+class NotRunning(DaemonError):
+    """The command needs a running daemon."""
+
+    def __init__(self, message: str = "bm is not running (bm start)") -> None:
+        super().__init__(message)
+
+
+class UsageError(BmError):
+    """The command line asks for what cannot be."""
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that docs/cli.md gives to an error."""
+    match error:
+        case NotRunning():
+            return NOT_RUNNING
+        case ConfigError() | AccountError() | UsageError() | StartError(usage=True):
+            return USAGE
+        case _:
+            return FAILED
+
+
+def words(error: Exception) -> str:
+    """What a person is told."""
+    if isinstance(error, OSError) and not isinstance(error, BmError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return str(error)

@@ -1,0 +1,122 @@
+"""The only file that draws: rich on a terminal, plain elsewhere, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_COLOURS = {
+    **dict.fromkeys(("ok", "usable", "yes", "pooled", "exclusive", "fallback", "passed", "in"), "green"),
+    **dict.fromkeys(("cooling", "degraded", "warning", "waits"), "yellow"),
+    **dict.fromkeys(("out", "down", "failed", "error"), "red"),
+    **dict.fromkeys(("off", "disabled", "unknown", "no", "-"), "bright_black"),
+}
+"""Words that stand for a state, by themselves in a cell."""
+
+
+def line(text: str = "") -> None:
+    """A line of the answer."""
+    _write(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """A line about the answer, which is not part of it."""
+    _write(sys.stderr, text)
+
+
+def error(text: str) -> None:
+    """Why the command failed."""
+    _write(sys.stderr, f"error: {text}")
+
+
+def json(value: Any) -> None:
+    """The answer for programs."""
+    import msgspec
+
+    _write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode(), clean=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Rows under their headings; `empty` in their place when there are none."""
+    cells = [[_clean(cell) for cell in row] for row in rows]
+    if not cells:
+        line(empty)
+    elif is_terminal():
+        _rich_table(columns, cells)
+    else:
+        _plain_table(columns, cells)
+
+
+def facts(pairs: Mapping[str, str]) -> None:
+    """Names and values, one pair a line; empty values are left out."""
+    shown = {name: value for name, value in pairs.items() if value}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        line(f"{name:<{width}}  {value}")
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at the answer as it is written."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min`, `2 h 5 min`, `4 d 3 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes // 60 % 24} h"
+
+
+def yes(value: object) -> str:
+    """`yes` or `no`."""
+    return "yes" if value else "no"
+
+
+def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    everything = [[name.upper() for name in columns], *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(columns))]
+    for row in everything:
+        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        drawn.add_column(name, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_coloured(cell) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def _coloured(cell: str) -> Text:
+    from rich.text import Text
+
+    return Text(cell, style=_COLOURS.get(cell.partition(" ")[0], ""))
+
+
+def _write(stream: TextIO, text: str, *, clean: bool = True) -> None:
+    """Write a line; what the stream's encoding cannot hold is escaped rather than an error."""
+    shown = "\n".join(map(_clean, text.split("\n"))) if clean else text
+    encoding = stream.encoding or "utf-8"
+    stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def _clean(text: str) -> str:
+    """`text` without what would move the cursor: an upstream's words are shown too."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else "�" for letter in text)

@@ -1,0 +1,1 @@
+"""How each coding tool is pointed at bm: rows of data."""

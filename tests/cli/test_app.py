@@ -1,0 +1,49 @@
+"""The command line as a whole: its words, its exit codes, its errors in one line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bm import __version__
+from bm.config.paths import Paths
+from tests.cli.conftest import Bm
+
+
+def test_it_says_its_version(bm: Bm) -> None:
+    assert bm("--version") == (0, f"bm {__version__}\n", "")
+
+
+def test_without_a_command_it_helps(bm: Bm) -> None:
+    assert bm().out == bm("--help").out == bm("-h").out
+    assert re.findall(r"^  ([a-z]+)  ", bm().out.partition("Commands:")[2], re.MULTILINE) == [
+        *("start", "stop", "restart", "status", "logs", "models", "route", "test", "env", "doctor", "demo"),
+        *("providers", "accounts", "config"),
+    ]
+
+
+@pytest.mark.parametrize("words", [("nonsense",), ("status", "--nonsense"), ("providers", "mode", "groq", "maybe")])
+def test_wrong_usage_is_2(bm: Bm, words: tuple[str, ...]) -> None:
+    ran = bm(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "rror" in ran.err
+
+
+def test_an_error_is_one_line_without_a_traceback(bm: Bm, paths: Paths) -> None:
+    paths.config.write_text("[server]\nprot = 1\n")
+    ran = bm("config", "check")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f'error: {paths.config}:2: server.prot: unknown key (did you mean "port"?)\n'
+
+
+def test_a_file_that_cannot_be_written_is_1(bm: Bm, paths: Paths) -> None:
+    paths.config.mkdir()
+    assert bm("config", "set", "server.port", "1").code in (1, 2)
+
+
+def test_as_a_module_it_is_the_same_program() -> None:
+    run = subprocess.run([sys.executable, "-m", "bm", "status"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (3, "bm is not running (bm start)\n")

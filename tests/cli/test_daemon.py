@@ -1,0 +1,163 @@
+"""`bm start`, `stop`, `restart`, `status`, `logs` on a real daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import psutil
+import pytest
+
+from bm import __version__
+from bm.accounts.store import load
+from bm.config.paths import Paths
+from bm.config.secrets import hint
+from bm.daemon import runtime
+from bm.daemon.runtime import Daemon
+from tests.cli.conftest import Bm
+from tests.daemon.support import foreign_process
+
+
+def running(paths: Paths) -> Daemon:
+    found = runtime.read(paths.runtime)
+    assert found is not None
+    return found
+
+
+def test_start_tells_address_key_and_next_step(bm: Bm, paths: Paths) -> None:
+    ran = bm("start")
+    daemon = running(paths)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        f"bm runs at {daemon.url} (pid {daemon.pid})\n"
+        f"key   {hint(load(paths.accounts).local_key)}\n"
+        "next  bm accounts add NAME   takes a Gemini key from https://aistudio.google.com/apikey\n"
+    )
+    assert bm("start").out.startswith(f"bm runs already at {daemon.url} (pid {daemon.pid})\n")
+
+
+def test_with_an_account_the_next_step_is_to_use_it(bm: Bm) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="a-key-of-some-kind")
+    assert 'next  eval "$(bm env)"' in bm("start").out
+
+
+def test_stop_and_stop_again(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    pid = running(paths).pid
+    assert bm("stop") == (0, f"bm has stopped (pid {pid})\n", "")
+    assert bm("stop") == (0, "bm is not running\n", "")
+
+
+def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    old = running(paths)
+    ran = bm("restart")
+    assert ran.out.startswith(f"bm has stopped (pid {old.pid})\nbm runs at ")
+    assert running(paths).token != old.token
+
+
+def test_why_it_does_not_start(bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    with foreign_process() as (pid, port):
+        monkeypatch.setenv("BM_SERVER_PORT", str(port))
+        ran = bm("start")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"error: port {port} on 127.0.0.1 is taken by ")
+    assert f"(pid {pid})" in ran.err
+    monkeypatch.setenv("BM_SERVER_PORT", "0")
+    paths.accounts.write_text("[[[")
+    ran = bm("start")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {paths.accounts}:1: it is not valid TOML")
+
+
+def test_status_without_a_daemon(bm: Bm) -> None:
+    assert bm("status") == (3, "bm is not running (bm start)\n", "")
+    assert bm("status", "--json").json == {"running": False, "pid": None, "cli_version": __version__}
+
+
+def test_status_of_a_daemon(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    daemon = running(paths)
+    ran = bm("status")
+    assert ran.code == 0
+    names = [line.split()[0] for line in ran.out.splitlines()]
+    assert names == ["bm", "version", "pid", "up", "config", "accounts", "providers", "requests"]
+    answer = bm("status", "--json").json
+    assert set(answer) >= {"version", "pid", "uptime", "port", "config", "accounts", "providers", "requests"}
+    assert (answer["running"], answer["version_skew"], answer["url"]) == (True, False, daemon.url)
+
+
+def test_status_tells_of_an_upgrade_that_the_daemon_has_not_seen(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    bm("start")
+    monkeypatch.setattr("bm.__version__", "9.9.9")
+    assert bm("status").err == f"note: the daemon is version {__version__}, this command 9.9.9: bm restart\n"
+    assert bm("status", "--json").json["version_skew"] is True
+
+
+def test_status_tells_of_settings_that_cannot_be_used(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    paths.config.write_text("[server]\nprot = 1\n")
+    daemon = running(paths)
+    from bm.daemon.client import ask
+
+    ask(daemon, "POST", "/admin/reload", key=load(paths.accounts).local_key)
+    assert f"the old one stays in force: {paths.config}:2: server.prot" in bm("status").err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+def test_status_of_a_stuck_daemon(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    pid = running(paths).pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert bm("status") == (1, f"bm does not answer (pid {pid}): bm stop, then bm start\n", "")
+    finally:
+        psutil.Process(pid).kill()
+
+
+def test_logs(bm: Bm, paths: Paths) -> None:
+    assert bm("logs") == (0, "", "")
+    bm("start")
+    bm("stop")
+    lines = bm("logs").out.splitlines()
+    assert "serves at" in lines[0]
+    assert bm("logs", "-n", "1").out.splitlines() == lines[-1:]
+
+
+def test_following_the_log_ends_with_ctrl_c(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    command = [sys.executable, "-m", "bm", "logs", "-f"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "serves at" in process.stdout.readline()
+        with paths.log.open("a") as log:
+            log.write("one more\n")
+        assert process.stdout.readline() == "one more\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+def test_in_the_foreground_it_ends_with_a_signal(bm: Bm, paths: Paths) -> None:
+    command = [sys.executable, "-m", "bm", "start", "--foreground"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "serves at" in process.stderr.readline()
+        assert bm("status", "--json").json["pid"] == process.pid
+        assert bm("start", "--foreground").code == 1
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 0
+    assert bm("status").code == 3
+
+
+def test_nothing_printed_or_written_holds_the_local_key(bm: Bm, paths: Paths) -> None:
+    shown = [bm("start"), bm("status"), bm("status", "--json"), bm("accounts"), bm("doctor"), bm("stop"), bm("logs")]
+    key = load(paths.accounts).local_key
+    assert key not in msgspec.json.encode(shown).decode()
+    written = [file.read_text() for file in paths.config.parent.iterdir() if file != paths.accounts]
+    assert [text for text in written if key in text] == []

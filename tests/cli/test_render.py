@@ -1,0 +1,84 @@
+"""Plain text for programs and pipes, rich on a terminal, nothing that moves the cursor."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from bm.cli import render
+
+
+class Terminal(io.StringIO):
+    """A standard output that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_plain_table(capsys: pytest.CaptureFixture[str]) -> None:
+    render.table(("name", "state"), [("a", "usable"), ("longer", "out")], empty="none")
+    assert capsys.readouterr().out == "NAME    STATE\na       usable\nlonger  out\n"
+
+
+def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    render.table(("name",), [], empty="none")
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_a_table_on_a_terminal_has_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    render.table(("name", "state"), [("a", "usable"), ("b", "out")], empty="none")
+    shown = screen.getvalue()
+    assert "\x1b[32musable" in shown
+    assert "\x1b[31mout" in shown
+
+
+def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    assert not render.is_terminal()
+
+
+def test_facts_are_aligned_and_empty_ones_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    render.facts({"a": "1", "long": "2", "gone": ""})
+    assert capsys.readouterr().out == "a     1\nlong  2\n"
+
+
+def test_what_would_move_the_cursor_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    render.line("a\x1b[2Jb\rc")
+    render.table(("n",), [("x\ny",)], empty="")
+    assert capsys.readouterr().out == "a�[2Jb�c\nN\nx�y\n"
+
+
+def test_letters_that_the_output_cannot_hold_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    render.line("bm-a…z")
+    assert raw.getvalue() == b"bm-a\\u2026z\n"
+
+
+def test_errors_and_notes_are_no_part_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    render.error("no")
+    render.note("but")
+    assert capsys.readouterr() == ("", "error: no\nbut\n")
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    render.json({"a": [1], "b": "ü"})
+    assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ],\n  "b": "ü"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (3_599, "59 min"), (7_500, "2 h 5 min"), (90_000, "1 d 1 h")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert render.duration(seconds) == text
+
+
+def test_yes_and_no() -> None:
+    assert (render.yes(1), render.yes("")) == ("yes", "no")
