@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from bm.accounts.account import CONFIG_NAME, Account, AccountId
+from bm.accounts.key_file import read_key_file
 from bm.accounts.store import Credentials
 from bm.config.schema import Config
-from bm.config.secrets import is_reference, resolve
-from bm.errors import ConfigError
+from bm.config.secrets import hint, is_reference, resolve
+from bm.errors import AccountError, ConfigError
 from bm.providers.provider import effective
 
 LOCAL_NAME = "local"
@@ -18,11 +19,27 @@ LOCAL_NAME = "local"
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """An account with its secret. `problem` says why it cannot be used; there may be a secret all the same."""
+    """An account with its secret. `problem` says why it cannot be used; there may be a secret all the same.
+
+    `secret` is the key, or the refresh token of a sign-in; empty for accounts whose secrets stay where they are.
+    `owner` is whom a service account's key names.
+    """
 
     account: Account
     secret: str = ""
     problem: str = ""
+    owner: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What may be shown of it, to tell it from others."""
+        match self.account.kind:
+            case "api_key":
+                return hint(self.secret)
+            case "google_oauth" if self.account.client:
+                return self.account.client.id
+            case _:
+                return self.owner
 
     @property
     def id(self) -> AccountId:
@@ -62,17 +79,18 @@ def _configured(config: Config) -> Iterator[Account]:
 
 
 def _resolved(account: Account, environ: Mapping[str, str]) -> Credential:
-    if not account.enabled and is_reference(account.key):
+    if account.kind == "adc" or (not account.enabled and is_reference(account.key)):
         return Credential(account=account)
     try:
+        if account.kind == "service_account":
+            return Credential(account=account, owner=read_key_file(account.key, environ).client_email)
         return Credential(account=account, secret=resolve(account.key, environ))
-    except ConfigError as error:
+    except (ConfigError, AccountError) as error:
         return Credential(account=account, problem=str(error))
 
 
 def _same_key(one: Credential, other: Credential) -> bool:
-    if one.account.provider != other.account.provider:
-        return False
-    return (bool(one.secret) and one.secret == other.secret) or (
-        bool(one.account.key) and one.account.key == other.account.key
-    )
+    if one.account.identity == other.account.identity:
+        return bool(one.account.key) or one.account.kind == "adc"
+    alike = one.secret == other.secret and one.account.identity[3:] == other.account.identity[3:]
+    return bool(one.secret) and alike and one.account.provider == other.account.provider

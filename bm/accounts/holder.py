@@ -81,8 +81,15 @@ class Holder:
 
 
 def digest(credential: Credential) -> str:
-    """Tells whether an account still has the same key, without telling the key."""
-    return sha256(f"{credential.account.kind}\0{credential.secret}".encode()).hexdigest()[:32]
+    """Tells whether an account still has the same key, without telling the key.
+
+    A sign-in is known by its client: its refresh token may be exchanged for another at any time.
+    """
+    account = credential.account
+    proof = credential.secret
+    if account.kind != "api_key":
+        proof = "\0".join((account.client.id if account.client else account.key, account.project, account.location))
+    return sha256(f"{account.kind}\0{proof}".encode()).hexdigest()[:32]
 
 
 _WELL = ModelState()

@@ -54,7 +54,7 @@ class Pool:
         An account that a person has verified or enabled meanwhile is in use again.
         """
         before, self.holders = self.holders, {}
-        shared: dict[tuple[str, str, str], Book] = {}
+        shared: dict[tuple[str, str, str, str], Book] = {}
         for credential in credentials:
             book = shared.setdefault(_quota(credential), Book())
             old = before.get(credential.id)
@@ -74,10 +74,10 @@ class Pool:
             holder.own.clear(("out",))
             holder.shared.clear(("excluded",))
 
-    def secret(self, seat: AccountId) -> str:
-        """The account's key; empty for a provider that asks for none and for an account that is not there."""
+    def credential(self, seat: AccountId) -> Credential | None:
+        """The account with its secret; None for one that is not there any more."""
         holder = self.holders.get(seat)
-        return holder.credential.secret if holder else ""
+        return holder.credential if holder else None
 
     def learn_models(self, seat: AccountId, models: frozenset[str]) -> None:
         """Note which models the account can reach."""
@@ -219,9 +219,10 @@ def _answered(holder: Holder, model: str, now: float, sent: float) -> None:
     holder.shared.answered(model, now, sent)
 
 
-def _quota(credential: Credential) -> tuple[str, str, str]:
+def _quota(credential: Credential) -> tuple[str, str, str, str]:
+    """Whose quota an account uses. Vertex AI counts by place, and apart from the Gemini API."""
     account = credential.account
-    return account.provider, account.project, "" if account.project else account.name
+    return account.provider, account.project, account.location, "" if account.project else account.name
 
 
 def _is_renewed(old: Credential, new: Credential) -> bool:

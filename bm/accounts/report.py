@@ -10,7 +10,6 @@ from bm.accounts.account import Kind
 from bm.accounts.daily import local_day
 from bm.accounts.holder import Holder
 from bm.accounts.pool import Pool
-from bm.config.secrets import hint
 
 State = Literal["usable", "cooling", "out", "disabled"]
 """`cooling`: at least one model rests. `out`: refused, or without a key; a person must act."""
@@ -25,7 +24,7 @@ class Cooldown(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. `key_hint` is a form of the key that may be shown, `last_used` a Unix time.
+    """One account. `key_hint` is what may be shown of the key or its owner, `last_used` a Unix time.
     `last_error` is what the upstream said last, empty once the account has answered again."""
 
     name: str
@@ -36,6 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     key_hint: str
     project: str
+    location: str = ""
     cooldowns: tuple[Cooldown, ...] = ()
     excluded: dict[str, str] = {}
     health: float = 1.0
@@ -79,8 +79,9 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
         enabled=account.enabled,
         state=state,
         reason=facts.disabled or (resting[0].reason if resting else ""),
-        key_hint=hint(holder.credential.secret),
+        key_hint=holder.credential.shown,
         project=account.project,
+        location=account.location,
         cooldowns=tuple(resting),
         excluded={model: each.excluded for model, each in facts.states.items() if each.excluded},
         health=round(facts.health, 2),

@@ -12,6 +12,7 @@ import stat
 import sys
 import tomllib
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -66,7 +67,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         for other in self.accounts:
             if other.id == account.id:
                 raise AccountError(f"{account.provider} already has an account named {account.name!r}")
-            if (other.provider, other.key) == (account.provider, account.key):
+            if other.identity == account.identity:
                 raise AccountError(f"the account {other.name!r} of {other.provider} has this key already")
         return msgspec.structs.replace(self, accounts=(*self.accounts, account))
 
@@ -200,7 +201,7 @@ def _merged(table: _Table, credentials: Credentials, path: Path) -> _Table:
         if account.id in taken:
             raise AccountError(f"{path}: {account.name!r} is an account of a kind that needs a newer bm")
         unknown = {name: value for name, value in old.get(account.id, {}).items() if name not in _KNOWN}
-        members = msgspec.structs.asdict(account).items()
+        members = msgspec.to_builtins(account, builtin_types=(datetime,)).items()
         written.append({name: value for name, value in members if value not in ("", None)} | unknown)
     head = {"version": max(credentials.version, VERSION), "local_key": credentials.local_key}
     return table | head | {"accounts": written + foreign}

@@ -108,6 +108,8 @@ class Gemini(_Section, frozen=True, kw_only=True):
     enabled: bool = True
     base_url: str = "https://generativelanguage.googleapis.com"
     api_version: str = "v1beta"
+    vertex_base_url: str = ""
+    """Where Vertex AI is for accounts with a location; empty = Google's own address for each location."""
     models: dict[str, str] = msgspec.field(default_factory=GEMINI_MODELS.copy)
     """Exact names and opus, sonnet, haiku, default; the file's entries are laid over these."""
     headers: dict[str, str] = {}

@@ -41,7 +41,8 @@ def presentable(failure: Failure, provider: str, account: str) -> Failure:
     """An upstream's failure as the client may see it: trouble with bm's key becomes 503 and names the cure."""
     if failure.kind not in KEY_TROUBLE:
         return failure
-    message = f"{provider} refused the key of account {account}: {failure.message} ({_cure(provider, account)})"
+    told = "" if "(bm " in failure.message else f" ({_cure(provider, account)})"
+    message = f"{provider} refused the key of account {account}: {failure.message}{told}"
     return msgspec.structs.replace(
         failure, message=message, status=0, upstream_status=0, upstream_body=b"", should_retry=False
     )

@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from bm.accounts.access import Access
+from bm.accounts.account import AccountId
 from bm.accounts.affinity import Affinities
+from bm.accounts.google import TokenError
 from bm.accounts.pool import Pool
+from bm.accounts.tokens import Tokens
 from bm.config.schema import Config
 from bm.dispatch.snapshot import Affinity, Member, Needs, RouteQuery, Snapshot
 from bm.dispatch.target import Target
+from bm.errors import Failure
 from bm.gateway.call import Call, Client
 from bm.gateway.exchange import Exchange
 from bm.gateway.models import Models
@@ -18,6 +23,7 @@ from bm.gateway.record import Record
 from bm.gateway.responses import ResponseStore
 from bm.gateway.settings import Settings
 from bm.gateway.signatures import SignatureStore
+from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient
 
 
@@ -27,6 +33,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.client = UpstreamClient()
         self.pool = Pool(settings.credentials)
+        self.tokens = Tokens(settings.accounts_file, fetcher(self.client, lambda: self.config))
         self.signatures = SignatureStore()
         self.responses = ResponseStore()
         self.affinities = Affinities(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
@@ -56,6 +63,18 @@ class Engine:
             await Exchange(self, call, client).run()
         finally:
             self.active -= 1
+
+    async def access(self, seat: AccountId, *, refused: str = "") -> Access:
+        """What a request for an account carries. `refused` is a token that its service did not take.
+
+        Raises:
+            TokenError: there is nothing to be sent.
+        """
+        credential = self.pool.credential(seat)
+        if credential is None:
+            provider, name = seat
+            raise TokenError(Failure(kind="unavailable", message=f"the account {name} of {provider} is gone"))
+        return await self.tokens.access(credential, refused=refused)
 
     def snapshot(self, affinity: Affinity | None = None) -> Snapshot:
         """Everything dispatch decides by, now."""
@@ -92,4 +111,5 @@ class Engine:
 
     async def close(self) -> None:
         """Let go of every connection."""
+        await self.tokens.close()
         await self.client.close()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bm.accounts.access import Access
+from bm.accounts.google import TokenError
 from bm.accounts.pool import Mark
 from bm.chat.estimate import estimate
 from bm.config.secrets import hint
@@ -18,6 +20,7 @@ from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, poisoned
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.plan import Plan, plan
+from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, Client
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+UNAUTHENTICATED = 401
 _LONGEST_HEADER = 1024
 
 _log = logging.getLogger("bm.requests")
@@ -123,12 +127,28 @@ class Exchange:
         )
 
     async def _send(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
+        """One upstream call; a second one where an access token had ended before its time."""
+        target, engine = attempt.target, self._engine
+        try:
+            access = await engine.access(target.seat)
+            outcome = await self._send_as(access, attempt, entry)
+            if entry.status == UNAUTHENTICATED and access.bearer:
+                renewed = await engine.access(target.seat, refused=access.key)
+                outcome = await self._send_as(renewed, attempt, entry)
+        except TokenError as error:
+            outcome = classify(error.failure)
+            if error.failure.kind not in KEY_TROUBLE:
+                # The account is not to blame when Google's sign-in cannot be reached.
+                outcome = Outcome(failure=error.failure, request="next")
+        return outcome
+
+    async def _send_as(self, access: Access, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         target, settings = attempt.target, self._settings
-        provider, secret = settings.providers[target.provider], self._engine.pool.secret(target.seat)
+        provider = settings.providers[target.provider]
         proxy = settings.config.proxy_for(target.provider)
         await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy))
         try:
-            lane = self._lanes.prepare(target, provider, secret, simple_schemas=attempt.simplify_schema)
+            lane = self._lanes.prepare(target, provider, access, simple_schemas=attempt.simplify_schema)
         except Unable as unable:
             # Another target may be able to; if none is, the client reads this one's reason.
             return Outcome(failure=unable.failure, request="next")
@@ -141,19 +161,19 @@ class Exchange:
         try:
             if response.status // 100 == 2:
                 return await self._answered(lane, response)
-            return await self._refused(lane, response, secret)
+            return await self._refused(lane, response, access)
         except UpstreamError as error:
             return classify(error.failure)
         finally:
             response.close()
 
-    async def _refused(self, lane: Lane, response: UpstreamResponse, secret: str) -> Outcome:
-        body = _without(secret, await response.read(MAX_ERROR_BYTES))
+    async def _refused(self, lane: Lane, response: UpstreamResponse, access: Access) -> Outcome:
+        body = _without(access.key, await response.read(MAX_ERROR_BYTES))
         failure = lane.codec.decode_error(response.status, dict(response.headers), body)
         if not lane.passes_through or not body.lstrip().startswith((b"{", b"[")):
             # Another protocol's body, or a web page, is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
-        return classify(failure, translated=not lane.passes_through)
+        return classify(naming_project(failure, access), translated=not lane.passes_through)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         if self._call.stream and (self._call.array or _is_stream(response)):
@@ -266,6 +286,14 @@ class Exchange:
         await self._client.start(status, [*headers, ("content-length", str(len(body)))])
         await self._client.send(body)
         await self._client.end()
+
+
+def naming_project(failure: Failure, access: Access) -> Failure:
+    """A refused permission with the project it is about: that a wrong one is set is its commonest cause."""
+    project = access.billed or (access.project if access.bearer else "")
+    if failure.kind not in ("permission", "billing") or not project or project in failure.message:
+        return failure
+    return msgspec.structs.replace(failure, message=f"{failure.message} (project {project})")
 
 
 def _is_stream(response: UpstreamResponse) -> bool:

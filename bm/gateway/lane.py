@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bm import sse
+from bm.accounts.access import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
 from bm.chat.parts import Json
@@ -19,7 +20,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call
 from bm.gateway.counting import answer as count_answer
-from bm.gateway.counting import counted, question
+from bm.gateway.counting import counted, flattened, question
 from bm.gateway.media import Fetch, inlined, wanted
 from bm.gateway.signatures import SignatureStore
 from bm.protocols.codec import Codec, Mint, StreamEncoder
@@ -140,7 +141,7 @@ class Lanes:
         if urls := wanted(self.chat, target.protocol, capabilities):
             self.chat = await inlined(self.chat, urls, fetch)
 
-    def prepare(self, target: Target, provider: Provider, key: str, *, simple_schemas: bool = False) -> Lane:
+    def prepare(self, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False) -> Lane:
         """The request for a target.
 
         Raises:
@@ -148,16 +149,16 @@ class Lanes:
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
         operation = self._operation(target)
-        if not offers(target.protocol, operation):
+        if not offers(target.protocol, operation, access):
             message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
             raise Unable(
                 Failure(kind="not_found", message=message, code=NO_COUNTER if operation == "count_tokens" else "")
             )
         if target.protocol == self.call.protocol:
-            return Lane(target, self._passed_through(target, provider, key), _codec_of(target, provider))
+            return Lane(target, self._passed_through(target, provider, access), _codec_of(target, provider))
         if operation in EMBEDDING:
-            return self._embedding(target, provider, key)
-        return self._translated(target, provider, key, simple_schemas)
+            return self._embedding(target, provider, access)
+        return self._translated(target, provider, access, simple_schemas)
 
     def _operation(self, target: Target) -> Operation:
         """The operation in the target's words."""
@@ -166,20 +167,20 @@ class Lanes:
             return operation
         return "batch_embed" if target.protocol == "gemini" else "embed"
 
-    def _embedding(self, target: Target, provider: Provider, key: str) -> Lane:
+    def _embedding(self, target: Target, provider: Provider, access: Access) -> Lane:
         body, asked = json_object(self.call.body), self.call.protocol
         request = from_gemini(body) if asked == "gemini" else from_openai(body)
         gemini = target.protocol == "gemini"
         if gemini and "embed" not in target.model:
             target = msgspec.structs.replace(target, model=GEMINI_EMBEDDING)
         document = to_gemini(request, target.model) if gemini else to_openai(request, target.model)
-        address = url(provider, target, self._operation(target), stream=False)
+        address = url(provider, target, self._operation(target), access, stream=False)
         upstream = UpstreamRequest(
-            provider.name, "POST", address, own_headers(provider, key), msgspec.json.encode(document)
+            provider.name, "POST", address, own_headers(provider, access), msgspec.json.encode(document)
         )
         return Lane(target, upstream, _codec_of(target, provider), embedding=request)
 
-    def _passed_through(self, target: Target, provider: Provider, key: str) -> UpstreamRequest:
+    def _passed_through(self, target: Target, provider: Provider, access: Access) -> UpstreamRequest:
         call = self.call
         body = cleaned(
             call.protocol,
@@ -189,13 +190,20 @@ class Lanes:
         )
         if call.protocol != "gemini" and target.model != call.model:
             body = splice_model(body, target.model)
-        address = url(provider, target, call.operation, stream=call.stream, version=call.version, query=call.query)
-        headers = forwarded_headers(provider, key, call.headers)
+        if access.location and call.operation == "count_tokens":
+            body = flattened(body)
+        address = url(
+            provider, target, call.operation, access, stream=call.stream, version=call.version, query=call.query
+        )
+        headers = forwarded_headers(provider, access, call.headers)
         return UpstreamRequest(provider.name, "POST", address, headers, body)
 
-    def _translated(self, target: Target, provider: Provider, key: str, simple_schemas: bool) -> Lane:
+    def _translated(self, target: Target, provider: Provider, access: Access, simple_schemas: bool) -> Lane:
         codec = _codec_of(target, provider)
         capabilities = self._capabilities(target, provider, simple_schemas)
+        if access.location:
+            # Vertex AI has no `includeServerSideToolInvocations`, without which the two do not go together.
+            capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
         request, names = sanitise(self.chat, target.protocol)
         try:
             encoded = codec.encode_request(request, capabilities, model=target.model)
@@ -204,10 +212,11 @@ class Lanes:
         if encoded.losses and self._rules.strict:
             raise RequestError(_refused(encoded.losses, target))
         query = "alt=sse" if target.protocol == "gemini" and self.call.stream else ""
-        address = url(provider, target, self.call.operation, stream=self.call.stream, query=query)
-        headers = own_headers(provider, key, encoded.headers)
-        counts = self.call.operation == "count_tokens"
-        document = question(target.protocol, encoded.body, target.model) if counts else encoded.body
+        address = url(provider, target, self.call.operation, access, stream=self.call.stream, query=query)
+        headers = own_headers(provider, access, encoded.headers)
+        document = encoded.body
+        if self.call.operation == "count_tokens":
+            document = question(target.protocol, document, target.model, vertex=bool(access.location))
         body = msgspec.json.encode(document)
         upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
         return Lane(target, upstream, codec, encoded.losses, names)

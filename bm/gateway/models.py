@@ -7,6 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from bm.accounts.account import AccountId
+from bm.accounts.google import TokenError
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
@@ -45,15 +47,18 @@ class Models:
         return tuple(model for provider in in_use for model in self._lists.get(provider.name, ()))
 
     async def _refresh(self, provider: Provider) -> None:
-        """Ask with the first account that works."""
+        """Ask with the first account that works. Vertex AI's list tells least, so its accounts come last."""
         engine = self._engine
-        for account in engine.pool.facts(time.monotonic()).get(provider.name, ()):
-            if account.disabled:
-                continue
-            seat = (provider.name, account.name)
+        accounts = engine.pool.facts(time.monotonic()).get(provider.name, ())
+        seats = [(provider.name, account.name) for account in accounts if not account.disabled]
+        for seat in sorted(seats, key=self._is_vertex):
             timeouts, proxy = engine.config.timeouts_for(provider.name), engine.config.proxy_for(provider.name)
             try:
-                found = await list_models(engine.client, provider, engine.pool.secret(seat), timeouts, proxy)
+                access = await engine.access(seat)
+                found = await list_models(engine.client, provider, access, timeouts, proxy)
+            except TokenError as error:
+                _log.warning("%s does not list its models for %s: %s", *seat, error)
+                continue
             except UpstreamError as error:
                 _log.warning("%s does not list its models: %s", provider.name, error.failure.message)
                 continue
@@ -64,6 +69,10 @@ class Models:
             self._read_at[provider.name] = time.monotonic()
             engine.pool.learn_models(seat, frozenset(model.id for model in found))
             return
+
+    def _is_vertex(self, seat: AccountId) -> bool:
+        credential = self._engine.pool.credential(seat)
+        return credential is not None and bool(credential.account.location)
 
     def forget(self) -> None:
         """The providers or their accounts have changed."""

@@ -9,14 +9,18 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from bm import sse
+from bm.accounts.access import Access
 from bm.accounts.account import CONFIG_NAME
 from bm.accounts.credential import Credential
+from bm.accounts.google import TokenError
+from bm.accounts.tokens import Tokens
 from bm.chat.events import Usage
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Turn
 from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.gateway.exchange import naming_project
 from bm.gateway.lane import new_id
 from bm.gateway.settings import Settings
 from bm.ledger.prices import cost_of
@@ -25,6 +29,7 @@ from bm.protocols.pipes import Watch
 from bm.protocols.registry import upstream_codec
 from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
+from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse
 from bm.upstream.discovery import ListedModel, Refused, list_models
 from bm.upstream.endpoint import own_headers, url
@@ -52,16 +57,26 @@ class Probe(msgspec.Struct, kw_only=True):
     cure: str = ""
 
 
-async def probe_all(client: UpstreamClient, settings: Settings, names: Collection[str] = ()) -> list[Probe]:
-    """Probe each account of each provider in use, or those whose provider or account is named."""
+async def probe_all(
+    client: UpstreamClient, settings: Settings, names: Collection[str] = (), tokens: Tokens | None = None
+) -> list[Probe]:
+    """Probe each account of each provider in use, or those whose provider or account is named.
+
+    `tokens` are the running daemon's; without one, access tokens are had for the occasion.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
+    purse = tokens or Tokens(settings.accounts_file, fetcher(client, lambda: settings.config))
 
     async def one(credential: Credential) -> Probe:
         async with gate:
-            return await _Prober(client, settings, credential).run()
+            return await _Prober(client, settings, credential, purse).run()
 
     chosen = [each for each in settings.credentials if _chosen(each, settings, names)]
-    results = list(await asyncio.gather(*(one(credential) for credential in chosen)))
+    try:
+        results = list(await asyncio.gather(*(one(credential) for credential in chosen)))
+    finally:
+        if tokens is None:
+            await purse.close()
     return results + _without_account(settings, names, {each.account.provider for each in chosen})
 
 
@@ -96,9 +111,10 @@ class _Failed(Exception):
 
 
 class _Prober:
-    def __init__(self, client: UpstreamClient, settings: Settings, credential: Credential) -> None:
+    def __init__(self, client: UpstreamClient, settings: Settings, credential: Credential, tokens: Tokens) -> None:
         account = credential.account
-        self._client, self._credential = client, credential
+        self._client, self._credential, self._tokens = client, credential, tokens
+        self._access = Access()
         self._provider: Provider = settings.providers[account.provider]
         self._timeouts = settings.config.timeouts_for(account.provider)
         self._proxy = settings.config.proxy_for(account.provider)
@@ -111,6 +127,7 @@ class _Prober:
             self.probe.error, self.probe.cure = self._credential.problem, self._key_cure()
             return self.probe
         try:
+            self._access = await self._tokens.access(self._credential)
             self.probe.model = _cheapest(self._provider, await self._models())
             self.probe.key_accepted = True
             await self._ask()
@@ -118,12 +135,12 @@ class _Prober:
             self._told(self._codec.decode_error(error.status, error.headers, error.body))
         except UpstreamError as error:
             self._told(error.failure)
-        except _Failed as error:
+        except (TokenError, _Failed) as error:
             self._told(error.failure)
         return self.probe
 
     async def _models(self) -> Sequence[ListedModel]:
-        listed = await list_models(self._client, self._provider, self._credential.secret, self._timeouts, self._proxy)
+        listed = await list_models(self._client, self._provider, self._access, self._timeouts, self._proxy)
         return [model for model in listed if model.generates]
 
     async def _ask(self) -> None:
@@ -156,8 +173,8 @@ class _Prober:
         capabilities = capabilities_of(provider.protocol, provider.dialect, model)
         encoded = self._codec.encode_request(request, capabilities, model=model)
         query = "alt=sse" if provider.protocol == "gemini" else ""
-        address = url(provider, target, "generate", stream=True, query=query)
-        headers = own_headers(provider, self._credential.secret, encoded.headers)
+        address = url(provider, target, "generate", self._access, stream=True, query=query)
+        headers = own_headers(provider, self._access, encoded.headers)
         return UpstreamRequest(provider.name, "POST", address, headers, msgspec.json.encode(encoded.body))
 
     async def _read(self, response: UpstreamResponse, began: float) -> Watch:
@@ -182,6 +199,7 @@ class _Prober:
 
     def _told(self, failure: Failure) -> None:
         """The upstream's words, and what to do about them."""
+        failure = naming_project(failure, self._access)
         self.probe.error = failure.message
         if failure.kind in KEY_TROUBLE:
             self.probe.key_accepted = False
@@ -194,6 +212,11 @@ class _Prober:
             self.probe.cure = f"check base_url of {self._provider.name}, the network and [upstream_proxy]"
 
     def _key_cure(self) -> str:
+        account = self._credential.account
+        if account.kind == "google_oauth":
+            return f"bm accounts login {account.name}"
+        if account.kind != "api_key":
+            return f"put it right, then: bm accounts verify {account.name}"
         name, console = self.probe.account, self._provider.console
         if self._provider.pool:
             command = f"bm accounts remove {name}, then bm accounts add {name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -20,13 +21,14 @@ from bm.providers.provider import Provider, effective
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The configuration, the providers it makes and the accounts they have."""
+    """The configuration, the providers it makes and the accounts they have, with the file that keeps them."""
 
     config: Config
     providers: Mapping[str, Provider]
     credentials: tuple[Credential, ...]
     local_key: str
     warnings: tuple[str, ...] = ()
+    accounts_file: Path = Path("accounts.toml")
 
     @property
     def limits(self) -> Limits:
@@ -75,7 +77,8 @@ def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.
     stored = load_credentials(paths.accounts)
     credentials = tuple(_not_own(each, local_key) for each in all_accounts(stored, loaded.config, environ))
     providers = {provider.name: provider for provider in effective(loaded.config)}
-    return Settings(loaded.config, providers, credentials, local_key, (*loaded.warnings, *stored.warnings))
+    warnings = (*loaded.warnings, *stored.warnings)
+    return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts)
 
 
 def _not_own(credential: Credential, local_key: str) -> Credential:

@@ -47,6 +47,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     key_env: str = ""
     console: str = ""
     models_path: str = "/models"
+    vertex_base_url: str = ""
     pool: bool = False
     configured: bool = True
 
@@ -90,6 +91,7 @@ def _gemini(section: GeminiConfig) -> Provider:
         key_env=GEMINI.key_env,
         console=GEMINI.console,
         models_path=f"/{section.api_version}/models",
+        vertex_base_url=section.vertex_base_url.rstrip("/"),
         pool=True,
     )
 

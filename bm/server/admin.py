@@ -128,7 +128,8 @@ class Admin:
     async def probe(self, request: Request) -> Json:
         """One small request to each provider and account."""
         asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
-        return {"results": await probe_all(self._engine.client, self._engine.settings, asked.names)}
+        engine = self._engine
+        return {"results": await probe_all(engine.client, engine.settings, asked.names, engine.tokens)}
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

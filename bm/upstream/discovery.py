@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from bm.accounts.access import Access
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import Failure
 from bm.providers.provider import Provider
@@ -45,9 +46,9 @@ class Refused(Exception):
 
 
 async def list_models(
-    client: UpstreamClient, provider: Provider, key: str, timeouts: Timeouts, proxy: UpstreamProxy
+    client: UpstreamClient, provider: Provider, access: Access, timeouts: Timeouts, proxy: UpstreamProxy
 ) -> tuple[ListedModel, ...]:
-    """All models the key can reach, in the provider's order.
+    """All models the account can reach, in the provider's order.
 
     Raises:
         UpstreamError: the provider cannot be reached, or what it sends is no list of models.
@@ -56,8 +57,8 @@ async def list_models(
     found: list[ListedModel] = []
     page: Mapping[str, str] = _FIRST_PAGE.get(provider.protocol, {})
     for _ in range(_MAX_PAGES):
-        address = models_url(provider) + (f"?{urlencode(page)}" if page else "")
-        request = UpstreamRequest(provider.name, "GET", address, own_headers(provider, key))
+        address = models_url(provider, access) + (f"?{urlencode(page)}" if page else "")
+        request = UpstreamRequest(provider.name, "GET", address, own_headers(provider, access))
         answer = await _read(client, request, timeouts, proxy)
         found += (_listed(provider, item) for item in _items(answer))
         page = _next_page(answer)
@@ -85,10 +86,10 @@ async def _read(client: UpstreamClient, request: UpstreamRequest, timeouts: Time
 
 
 def _items(answer: Any) -> Iterable[Mapping[str, Any]]:
-    """The models in `data`, in Gemini's `models`, or in Together's bare list."""
+    """The models in `data`, in Gemini's `models`, in Vertex AI's `publisherModels`, or in Together's bare list."""
     rows = answer if isinstance(answer, list) else None
     if isinstance(answer, dict):
-        rows = answer.get("data", answer.get("models"))
+        rows = next((answer[name] for name in ("data", "models", "publisherModels") if name in answer), None)
     return (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
 
 
@@ -108,7 +109,7 @@ def _listed(provider: Provider, row: Mapping[str, Any]) -> ListedModel:
     name = row.get("id") or row.get("name") or ""
     embeds = "embedContent" in methods if isinstance(methods, list) else kind == "embedding"
     return ListedModel(
-        id=str(name).removeprefix("models/"),
+        id=str(name).removeprefix("publishers/google/").removeprefix("models/"),
         provider=provider.name,
         title=str(row.get("display_name") or row.get("displayName") or ""),
         context=_number(row, "inputTokenLimit", "max_input_tokens", "context_window", "context_length"),

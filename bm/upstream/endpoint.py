@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from bm import __version__
+from bm.accounts.access import Access
 from bm.dispatch.target import Target
 from bm.providers.provider import Provider
 from bm.upstream.headers import Headers, to_upstream
@@ -34,13 +35,29 @@ _GEMINI_METHODS: dict[Operation, str] = {
 }
 
 
-def offers(protocol: str, operation: Operation) -> bool:
-    """Whether that wire has an endpoint for the operation."""
+def offers(protocol: str, operation: Operation, access: Access) -> bool:
+    """Whether that wire has an endpoint for the operation. Vertex AI embeds one text at a time."""
+    if access.location and operation == "batch_embed":
+        return False
     return protocol == "gemini" or (protocol, operation) in _PATHS
 
 
+NO_ACCESS = Access()
+"""For providers that ask for no key."""
+
+VERTEX_VERSION = "v1beta1"
+"""What the official SDK asks of Vertex AI by default."""
+
+
 def url(
-    provider: Provider, target: Target, operation: Operation, *, stream: bool, version: str = "", query: str = ""
+    provider: Provider,
+    target: Target,
+    operation: Operation,
+    access: Access = NO_ACCESS,
+    *,
+    stream: bool,
+    version: str = "",
+    query: str = "",
 ) -> str:
     """The URL of a request. `version` is a Gemini client's own API version, `query` what its URL carried."""
     if target.protocol != "gemini":
@@ -48,9 +65,29 @@ def url(
         return f"{address}?{query}" if query else address
     streamed = stream and operation == "generate"
     method = "streamGenerateContent" if streamed else _GEMINI_METHODS[operation]
-    folder = "" if "/" in target.model else "models/"
-    address = f"{gemini_root(provider, version)}/{folder}{quote(target.model, safe='/')}:{method}"
+    if access.location:
+        root, folder = vertex_root(provider, access, version), "publishers/google/models/"
+    else:
+        root, folder = gemini_root(provider, version), "models/"
+    address = f"{root}/{'' if '/' in target.model else folder}{quote(target.model, safe='/')}:{method}"
     return f"{address}?{query}" if query else address
+
+
+def vertex_root(provider: Provider, access: Access, version: str = "") -> str:
+    """Vertex AI's URL down to the place of the project. Of the Gemini API's versions Vertex has only `v1`."""
+    of = "v1" if version == "v1" else VERTEX_VERSION
+    return f"{vertex_host(provider, access.location)}/{of}/projects/{access.project}/locations/{access.location}"
+
+
+def vertex_host(provider: Provider, location: str) -> str:
+    """Where Vertex AI answers for a location: everywhere, in a multi-region, or in one region."""
+    if provider.vertex_base_url:
+        return provider.vertex_base_url
+    if location == "global":
+        return "https://aiplatform.googleapis.com"
+    if location in ("us", "eu"):
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
 
 
 def gemini_root(provider: Provider, version: str = "") -> str:
@@ -62,39 +99,44 @@ def gemini_root(provider: Provider, version: str = "") -> str:
     )
 
 
-def models_url(provider: Provider) -> str:
-    """Where the provider lists its models."""
+def models_url(provider: Provider, access: Access = NO_ACCESS) -> str:
+    """Where the provider lists its models. Vertex AI lists those of a publisher, whatever the project."""
+    if access.location:
+        return f"{vertex_host(provider, access.location)}/{VERTEX_VERSION}/publishers/google/models"
     return provider.base_url + provider.models_path
 
 
-def own_headers(provider: Provider, key: str, extra: Iterable[tuple[str, str]] = ()) -> Headers:
+def own_headers(provider: Provider, access: Access, extra: Iterable[tuple[str, str]] = ()) -> Headers:
     """The headers of a request that bm writes itself. `extra` are those its codec asks for."""
     headers: Headers = [("content-type", "application/json"), ("user-agent", USER_AGENT)]
     if provider.protocol == "anthropic":
         headers.append(("anthropic-version", ANTHROPIC_VERSION))
-    return _complete(headers, provider, key, extra)
+    return _complete(headers, provider, access, extra)
 
 
-def forwarded_headers(provider: Provider, key: str, client: Sequence[tuple[str, str]]) -> Headers:
+def forwarded_headers(provider: Provider, access: Access, client: Sequence[tuple[str, str]]) -> Headers:
     """The client's headers as an upstream of its own protocol gets them, with the provider's key in place of bm's."""
     headers = to_upstream(client)
     if provider.protocol == "anthropic" and all(name != "anthropic-version" for name, _ in headers):
         headers.append(("anthropic-version", ANTHROPIC_VERSION))
-    return _complete(headers, provider, key, ())
+    return _complete(headers, provider, access, ())
 
 
-def _complete(headers: Headers, provider: Provider, key: str, extra: Iterable[tuple[str, str]]) -> Headers:
-    own = [*extra, *((name.lower(), value) for name, value in provider.headers.items()), *credentials(provider, key)]
+def _complete(headers: Headers, provider: Provider, access: Access, extra: Iterable[tuple[str, str]]) -> Headers:
+    own = [*extra, *((name.lower(), value) for name, value in provider.headers.items()), *credentials(provider, access)]
     replaced = {name for name, _ in own}
     return [*((name, value) for name, value in headers if name not in replaced), *own]
 
 
-def credentials(provider: Provider, key: str) -> Headers:
-    """The header that carries the key."""
+def credentials(provider: Provider, access: Access) -> Headers:
+    """The headers that prove whose request it is."""
+    if access.bearer:
+        billed = [("x-goog-user-project", access.billed)] if access.billed else []
+        return [("authorization", f"Bearer {access.key}"), *billed]
     match provider.auth:
         case "bearer":
-            return [("authorization", f"Bearer {key}")]
+            return [("authorization", f"Bearer {access.key}")]
         case "none":
-            return [("authorization", f"Bearer {key}")] if key else []
+            return [("authorization", f"Bearer {access.key}")] if access.key else []
         case name:
-            return [(name, key)]
+            return [(name, access.key)]

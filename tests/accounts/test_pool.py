@@ -268,7 +268,7 @@ def test_a_request_that_outlives_its_account_is_passed_over() -> None:
     pool.done(target())
     assert book(pool, "cooldown", 2, seconds=20) == Mark()
     assert list(pool.facts(2)["gemini"]) == list(Pool([credential("b")]).facts(2)["gemini"])
-    assert pool.secret(("gemini", "a")) == ""
+    assert pool.credential(("gemini", "a")) is None
 
 
 def test_accounts_that_join_a_project_join_its_rests() -> None:
@@ -307,7 +307,8 @@ def test_a_key_that_the_upstream_quotes_is_not_kept() -> None:
     book(pool, "out_of_use", 0, reason="no such key:\n planted-secret-value-0123456789")
     assert pool.facts(0)["gemini"][0].disabled == "no such key: plan…6789"
     assert "planted-secret" not in repr(pool.holders["gemini", "a"].credential)
-    assert pool.secret(("gemini", "a")) == "planted-secret-value-0123456789"
+    held = pool.credential(("gemini", "a"))
+    assert held is not None and held.secret == "planted-secret-value-0123456789"
 
 
 KINDS: list[EffectKind] = ["cooldown", "backoff", "daily", "excluded", "out_of_use", "overload", "strike"]
