@@ -1,0 +1,338 @@
+"""Bad input over real sockets: the right status and body of the caller's protocol, the cure, one line in the log."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from bm.simulator import Rule
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, Answer, World, path_of
+from tests.simulator.streams import body_of
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from google import genai
+    from google.genai import errors as genai_errors
+    from google.genai import types as genai_types
+
+SHAPES: dict[str, Callable[[Any], bool]] = {
+    "anthropic": lambda body: body["type"] == "error" and isinstance(body["error"]["type"], str),
+    "openai-chat": lambda body: {"message", "type", "param", "code"} <= body["error"].keys(),
+    "openai-responses": lambda body: {"message", "type", "param", "code"} <= body["error"].keys(),
+    "gemini": lambda body: isinstance(body["error"]["code"], int) and isinstance(body["error"]["status"], str),
+}
+
+
+def refused(answer: Answer, status: int, *words: str) -> None:
+    """The answer is an error of the caller's protocol that names these words."""
+    assert answer.status == status, answer
+    assert SHAPES[answer.protocol](answer.json), answer.json
+    assert [word for word in words if word not in answer.message] == [], answer.message
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.bm("request-id").startswith("req_")
+
+
+@contextmanager
+def unharmed(world: World, lines: int = 1) -> Iterator[None]:
+    """What happens is told in so many lines of the log, reaches no upstream, and the next request is served."""
+    before = len(requests_in(world.daemon.log()))
+    asked = len(world.asked())
+    yield
+    limit = time.monotonic() + 2
+    while len(told := requests_in(world.daemon.log())[before:]) < lines and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert len(told) == lines, told
+    assert not [line for line in told if "fault of bm" in line], told
+    assert len(world.asked()) == asked
+    assert world.ask("openai-chat", stream=False).complete
+
+
+def requests_in(log: str) -> list[str]:
+    return [line for line in log.splitlines() if " bm.requests: " in line]
+
+
+BAD_BODIES = [
+    (b"", 400, "JSON"),
+    (b"{", 400, "JSON"),
+    (b"hello", 400, "JSON"),
+    (b"\xff\xfe{}", 400, "JSON"),
+    (b'{"a": 1} and more', 400, "JSON"),
+    (b"[]", 400, "object"),
+    (b"null", 400, "object"),
+    (b"42", 400, "object"),
+    (b'{"model": "x", "deep": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "deep"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "word"), BAD_BODIES, ids=[repr(body[:12]) for body, _, _ in BAD_BODIES])
+@EVERY_PROTOCOL
+def test_a_body_that_is_no_request(world: World, protocol: str, body: bytes, status: int, word: str) -> None:
+    with unharmed(world):
+        path = path_of(protocol, MODELS[protocol], stream=False)
+        refused(world.send(protocol, path, body), status, word)
+
+
+WRONG_TYPES = [
+    ("anthropic", {"model": 5}, "`model`"),
+    ("anthropic", {"model": "x", "stream": "yes", "messages": []}, "`stream`"),
+    ("anthropic", {"model": "x", "max_tokens": 9, "messages": "hello"}, "messages"),
+    ("anthropic", {"model": "x", "max_tokens": 9, "messages": [{"role": "user", "content": 7}]}, "content"),
+    ("openai-chat", {"model": ["x"], "messages": []}, "`model`"),
+    ("openai-chat", {"model": "x", "messages": {"role": "user"}}, "messages"),
+    ("openai-chat", {"model": "x", "messages": [5]}, "messages"),
+    ("openai-responses", {"model": None, "input": "hello"}, "`model`"),
+    ("openai-responses", {"model": "x", "input": 5}, "a list of items"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "body", "word"), WRONG_TYPES)
+def test_a_member_of_the_wrong_type_is_named(world: World, protocol: str, body: dict[str, Any], word: str) -> None:
+    with unharmed(world):
+        refused(world.send(protocol, path_of(protocol, "", stream=False), body), 400, word)
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "openai-responses"])
+@pytest.mark.parametrize("model", [None, "", "  "])
+def test_a_missing_model(world: World, protocol: str, model: str | None) -> None:
+    body = body_of(protocol, stream=False)
+    del body["model"]
+    with unharmed(world):
+        answer = world.send(
+            protocol, path_of(protocol, "", stream=False), body | ({} if model is None else {"model": model})
+        )
+        refused(answer, 400, "model", "bm models")
+
+
+@EVERY_PROTOCOL
+def test_an_oversized_body(world: World, protocol: str) -> None:
+    world.set_up(more="[server]\nmax_body_mb = 1\n")
+    with unharmed(world):
+        body = body_of(protocol, "x" * (1024 * 1024), MODELS[protocol], stream=False)
+        refused(world.send(protocol, path_of(protocol, MODELS[protocol], stream=False), body), 413, "bm config set")
+
+
+def packed(protocol: str, text: str) -> bytes:
+    return gzip.compress(json.dumps(body_of(protocol, text, MODELS[protocol], stream=False)).encode())
+
+
+@EVERY_PROTOCOL
+def test_a_compressed_body_is_read(world: World, protocol: str) -> None:
+    path = path_of(protocol, MODELS[protocol], stream=False)
+    answer = world.send(protocol, path, packed(protocol, "hello from afar"), headers={"content-encoding": "gzip"})
+    assert answer.complete and b"hello from afar" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "word"),
+    [
+        (packed("anthropic", "x" * 2_000_000), "gzip", 413, "1 MiB"),
+        (b"not compressed", "gzip", 400, "gzip"),
+        (packed("anthropic", "hello")[:-4], "gzip", 400, "gzip"),
+        (b"{}", "br", 415, "br"),
+    ],
+    ids=["bomb", "plain", "cut", "unknown"],
+)
+def test_a_compressed_body_that_cannot_be_read(
+    world: World, body: bytes, encoding: str, status: int, word: str
+) -> None:
+    world.set_up(more="[server]\nmax_body_mb = 1\n")
+    with unharmed(world):
+        answer = world.send("anthropic", "/v1/messages", body, headers={"content-encoding": encoding})
+        refused(answer, status, word)
+
+
+UNKNOWN = [
+    ("anthropic", "/v1/messages/batches"),
+    ("anthropic", "/messages"),
+    ("openai-chat", "/chat/completions"),
+    ("openai-chat", "/v1/v1/chat/completions"),
+    ("openai-responses", "/v1/responses/resp_1/cancel"),
+    ("gemini", "/v1beta/cachedContents"),
+    ("gemini", "/v1beta/models/x:predict"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "path"), UNKNOWN)
+def test_an_unknown_path(world: World, protocol: str, path: str) -> None:
+    with unharmed(world):
+        refused(world.send(protocol, path, {"model": "x"}), 404)
+
+
+@EVERY_PROTOCOL
+def test_a_wrong_method(world: World, protocol: str) -> None:
+    with unharmed(world):
+        answer = world.send(protocol, path_of(protocol, "x", stream=False), b"", method="GET")
+        refused(answer, 405, "POST")
+        assert answer.headers["allow"] == "POST"
+
+
+@EVERY_PROTOCOL
+def test_a_wrong_key(world: World, protocol: str) -> None:
+    with unharmed(world):
+        path = path_of(protocol, MODELS[protocol], stream=False)
+        answer = world.send(protocol, path, body_of(protocol), headers={"x-api-key": "wrong"})
+        refused(answer, 401, "bm env")
+        assert answer.headers["x-should-retry"] == "false"
+
+
+@EVERY_PROTOCOL
+@pytest.mark.parametrize(
+    "headers", [{"host": "evil.example"}, {"host": "[::1"}, {"origin": "https://evil.example"}, {"origin": "null"}]
+)
+def test_a_foreign_host_or_origin(world: World, protocol: str, headers: dict[str, str]) -> None:
+    with unharmed(world):
+        path = path_of(protocol, MODELS[protocol], stream=False)
+        answer = world.send(protocol, path, body_of(protocol), headers=headers)
+        refused(answer, 403)
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@EVERY_PROTOCOL
+@pytest.mark.parametrize("stream", [True, False])
+def test_no_account(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(accounts=0)
+    answer = world.ask(protocol, stream=stream)
+    refused(answer, 503, "bm accounts add")
+    assert world.asked() == []
+
+
+@EVERY_PROTOCOL
+def test_a_provider_without_a_key(world: World, protocol: str) -> None:
+    world.set_up(modes={"groq": "exclusive"}, keys=0)
+    refused(world.ask(protocol), 503, "bm providers key groq")
+
+
+@EVERY_PROTOCOL
+def test_a_provider_that_is_off(world: World, protocol: str) -> None:
+    world.set_up(modes={"groq": "off"})
+    with unharmed(world):
+        refused(world.ask(protocol, "groq:anything"), 400, "bm providers mode groq")
+
+
+@EVERY_PROTOCOL
+def test_an_unknown_model(world: World, protocol: str) -> None:
+    world.sim.script(Rule(error="not_found", message="models/gemini-0 is not found"))
+    refused(world.ask(protocol, "gemini-0"), 404, "gemini-0")
+
+
+def test_no_address_of_ours_grants_a_web_page_access(world: World) -> None:
+    for path in ("/", "/healthz", "/admin/status", "/v1/models"):
+        answer = world.http.get(path, headers={"origin": "http://localhost:3000"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_noise_instead_of_http_does_no_harm(world: World) -> None:
+    import socket
+
+    host = re.fullmatch(r"http://([\d.]+):(\d+)", world.daemon.url)
+    assert host is not None
+    for noise in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"POST /v1/messages HTTP/1.1\r\ncontent-length: x\r\n\r\n"):
+        with socket.create_connection((host[1], int(host[2])), timeout=5) as sock:
+            sock.sendall(noise)
+    assert world.ask("gemini").complete
+
+
+# The official SDKs raise the exception their users expect.
+
+
+def anthropic_client(world: World, key: str) -> anthropic.Anthropic:
+    return anthropic.Anthropic(api_key=key, base_url=world.daemon.url, max_retries=0, timeout=10)
+
+
+def openai_client(world: World, key: str) -> openai.OpenAI:
+    return openai.OpenAI(api_key=key, base_url=f"{world.daemon.url}/v1", max_retries=0, timeout=10)
+
+
+def genai_client(world: World, key: str) -> genai.Client:
+    return genai.Client(api_key=key, http_options=genai_types.HttpOptions(base_url=world.daemon.url, timeout=10_000))
+
+
+def raised(world: World, sdk: str, model: str, key: str = "") -> tuple[str, int, str]:
+    """The class, the status and the words of what an SDK raises."""
+    key = key or world.daemon.key
+    if sdk == "anthropic":
+        with anthropic_client(world, key) as client, pytest.raises(anthropic.APIStatusError) as caught:
+            client.messages.create(model=model, max_tokens=9, messages=[{"role": "user", "content": "hello"}])
+        return type(caught.value).__name__, caught.value.status_code, str(caught.value)
+    if sdk == "openai":
+        with openai_client(world, key) as other, pytest.raises(openai.APIStatusError) as failed:
+            other.chat.completions.create(model=model, messages=[{"role": "user", "content": "hello"}])
+        return type(failed.value).__name__, failed.value.status_code, failed.value.message
+    google = genai_client(world, key)
+    try:
+        with pytest.raises(genai_errors.APIError) as told:
+            google.models.generate_content(model=model, contents="hello")
+    finally:
+        google.close()
+    return type(told.value).__name__, int(told.value.code), str(told.value.message)
+
+
+@pytest.mark.parametrize(
+    ("sdk", "expected"),
+    [("anthropic", "AuthenticationError"), ("openai", "AuthenticationError"), ("genai", "ClientError")],
+)
+def test_sdks_on_a_wrong_key(world: World, sdk: str, expected: str) -> None:
+    name, status, words = raised(world, sdk, "gemini-3-flash-preview", "wrong")
+    assert (name, status) == (expected, 401) and "bm env" in words
+
+
+@pytest.mark.parametrize(
+    ("sdk", "expected"),
+    [("anthropic", "ServiceUnavailableError"), ("openai", "InternalServerError"), ("genai", "ServerError")],
+)
+def test_sdks_on_no_account(world: World, sdk: str, expected: str) -> None:
+    world.set_up(accounts=0)
+    name, status, words = raised(world, sdk, "gemini-3-flash-preview")
+    assert (name, status) == (expected, 503) and "bm accounts add" in words
+
+
+@pytest.mark.parametrize(
+    ("sdk", "expected"), [("anthropic", "RateLimitError"), ("openai", "RateLimitError"), ("genai", "ClientError")]
+)
+def test_sdks_on_a_rate_limit(world: World, sdk: str, expected: str) -> None:
+    world.sim.script(Rule(status=429, retry_info="900s", message="the quota of this minute is spent", times=None))
+    name, status, words = raised(world, sdk, "gemini-3-flash-preview")
+    assert (name, status) == (expected, 429) and "the quota of this minute is spent" in words
+
+
+@pytest.mark.parametrize(
+    ("sdk", "expected"), [("anthropic", "BadRequestError"), ("openai", "BadRequestError"), ("genai", "ClientError")]
+)
+def test_sdks_on_a_provider_that_is_off(world: World, sdk: str, expected: str) -> None:
+    world.set_up(modes={"groq": "off"})
+    name, status, words = raised(world, sdk, "groq:anything")
+    assert (name, status) == (expected, 400) and "bm providers mode groq" in words
+
+
+@pytest.mark.parametrize(
+    ("sdk", "expected"), [("anthropic", "NotFoundError"), ("openai", "NotFoundError"), ("genai", "ClientError")]
+)
+def test_sdks_on_an_unknown_model(world: World, sdk: str, expected: str) -> None:
+    world.sim.script(Rule(error="not_found", message="models/gemini-0 is not found"))
+    name, status, words = raised(world, sdk, "gemini-0")
+    assert (name, status) == (expected, 404) and "gemini-0" in words
+
+
+def test_the_admin_interface_asks_for_the_key(world: World) -> None:
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as nobody:
+        assert nobody.get("/admin/status").status_code == 401
+        assert nobody.post("/admin/stop").status_code == 401
+        assert nobody.get("/admin/accounts", headers={"x-api-key": "wrong"}).status_code == 401
+        assert nobody.get("/healthz").json()["status"] == "ok"
+    own = world.daemon.headers
+    assert world.http.get("/admin/status", headers={**own, "host": "evil.example"}).status_code == 403
+    assert world.http.post("/admin/route", content=b"{", headers=own).status_code == 400
+    assert world.http.post("/admin/route", content=b"[" * 100_000, headers=own).status_code == 400
+    assert world.http.post("/admin/route", json={"model": "x", "mood": 1}).status_code == 400
+    assert world.http.get("/admin/nothing").status_code == 404

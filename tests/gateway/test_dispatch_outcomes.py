@@ -1,0 +1,387 @@
+"""The table of outcomes over real sockets: what the client gets, who was asked, what is booked."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from bm.simulator import Rule
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World
+
+GEMINI = "gemini"
+DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
+
+
+def other(world: World, name: str) -> str:
+    """The other of the two accounts."""
+    return next(account for account in world.pool if account != name)
+
+
+def failed_over(world: World, protocol: str, stream: bool) -> tuple[str, str]:
+    """Ask; the first account fails and the second answers. Gives both."""
+    answer = world.ask(protocol, stream=stream)
+    assert answer.complete, answer
+    first, *_, last = world.asked()
+    assert last == other(world, first) == answer.bm("account")
+    assert answer.bm("attempts") == str(len(world.asked()))
+    return first, last
+
+
+@EVERY_CLIENT
+def test_429_with_googles_delay_rests_that_long_for_that_model(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(status=429, retry_info="31.5s"))
+    first, last = failed_over(world, protocol, stream)
+    assert len(world.asked()) == 2
+    row = world.account(first)
+    (rest,) = row["cooldowns"]
+    assert row["state"] == "cooling" and rest["model"] == world.calls()[0].model
+    assert 20 < rest["seconds"] <= 31.5
+    assert world.account(last)["state"] == "usable"
+    assert world.ask(protocol, stream=stream).bm("account") == last
+
+
+def in_a_minute(seconds: int) -> str:
+    """A minute from now, and so many seconds later, as headers write it."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=60 + seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "low", "high"),
+    [
+        ({"retry_after": 40.0}, 30, 40),
+        ({"retry_after": "40"}, 30, 40),
+        ({"retry_after_ms": 40_000}, 30, 40),
+        ({"retry_after": "date"}, 45, 61),
+        ({"message": "Rate limit reached. Please try again in 40.2s."}, 30, 41),
+    ],
+    ids=["seconds", "text", "milliseconds", "date", "message"],
+)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_429_with_each_kind_of_delay(
+    world: World, fields: dict[str, Any], low: float, high: float, stream: bool
+) -> None:
+    world.set_up(accounts=0, modes={"groq": "exclusive"}, keys=2)
+    dated = {"retry_after": in_a_minute(0), "headers": {"date": in_a_minute(-60)}}
+    world.sim.script(Rule(status=429, **(dated if fields.get("retry_after") == "date" else fields)))
+    answer = world.ask("openai-chat", stream=stream)
+    assert answer.complete and answer.bm("attempts") == "2"
+    (rest,) = world.account(world.asked()[0])["cooldowns"]
+    assert low < rest["seconds"] <= high
+
+
+@EVERY_CLIENT
+def test_429_without_a_delay_rests_briefly(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(status=429))
+    first, _ = failed_over(world, protocol, stream)
+    (rest,) = world.account(first)["cooldowns"]
+    assert 0 < rest["seconds"] <= 3
+
+
+@EVERY_PROTOCOL
+def test_a_short_delay_is_waited_for_when_nothing_else_is_left(world: World, protocol: str) -> None:
+    world.set_up(accounts=1, max_wait=5)
+    world.sim.script(Rule(status=429, retry_info="1s"))
+    answer = world.ask(protocol)
+    assert answer.complete and answer.bm("attempts") == "2"
+    first, second = world.calls()
+    assert second.t - first.t >= 1
+
+
+@EVERY_CLIENT
+def test_all_limited_is_told_with_the_earliest_delay(world: World, protocol: str, stream: bool) -> None:
+    first, second = world.pool
+    world.sim.script(
+        Rule(account=first, status=429, retry_info="500s", message="the quota of the minute is used up"),
+        Rule(account=second, status=429, retry_info="20s", message="the quota of the minute is used up"),
+    )
+    answer = world.ask(protocol, stream=stream)
+    assert answer.status == 429 and "the quota of the minute is used up" in answer.message
+    assert 15 < int(answer.headers["retry-after"]) <= 20
+    assert answer.headers["x-should-retry"] == "true"
+    assert sorted(world.asked()) == world.pool
+    again = world.ask(protocol, stream=stream)
+    assert again.status == 429 and again.bm("attempts") == "0" and len(world.asked()) == 2
+    assert 15 < int(again.headers["retry-after"]) <= 20
+
+
+@EVERY_PROTOCOL
+def test_a_long_delay_is_told_in_full_and_is_not_to_be_tried_again(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=429, retry_info="900s", times=None))
+    answer = world.ask(protocol)
+    assert answer.status == 429 and answer.headers["x-should-retry"] == "false"
+    assert 800 < int(answer.headers["retry-after"]) <= 900
+
+
+@EVERY_CLIENT
+def test_a_quota_of_the_day_rests_until_the_reset(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(status=429, retry_info="20.5s", quota_ids=(MINUTE, DAY), limit=250))
+    first, _ = failed_over(world, protocol, stream)
+    (rest,) = world.account(first)["cooldowns"]
+    assert rest["seconds"] > 60 or datetime.now(UTC).minute >= 58, "an hour's end may be the day's"
+    assert len(world.asked()) == 2
+
+
+@EVERY_PROTOCOL
+def test_a_model_outside_the_tier_is_excluded_for_the_account(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=429, retry_info="20.5s", quota_ids=(DAY,), limit=0))
+    first, last = failed_over(world, protocol, stream=True)
+    row = world.account(first)
+    assert list(row["excluded"]) == [world.calls()[0].model] and row["state"] == "usable"
+    assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
+
+
+@EVERY_CLIENT
+def test_500_is_tried_once_more_on_the_same_target(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(status=500))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.complete and answer.bm("attempts") == "2"
+    first, second = world.calls()
+    assert first.account == second.account and second.t - first.t >= 0.2
+    assert world.account(first.account)["state"] == "usable"
+
+
+@EVERY_PROTOCOL
+def test_500_twice_goes_on_to_the_next(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=500), Rule(status=500))
+    failed_over(world, protocol, stream=True)
+    first, second, third = world.asked()
+    assert first == second != third
+
+
+@EVERY_PROTOCOL
+def test_a_reset_is_tried_once_more_on_the_same_target(world: World, protocol: str) -> None:
+    world.sim.script(Rule(cut_after=0))
+    answer = world.ask(protocol)
+    assert answer.complete and answer.bm("attempts") == "2"
+    assert len(set(world.asked())) == 1
+
+
+@EVERY_CLIENT
+def test_a_reset_in_the_whole_answer_or_before_content_is_had_elsewhere(
+    world: World, protocol: str, stream: bool
+) -> None:
+    world.sim.script(Rule(cut_after=0), Rule(cut_after=0))
+    failed_over(world, protocol, stream)
+
+
+@pytest.mark.parametrize("status", [502, 503, 529])
+@EVERY_PROTOCOL
+def test_an_overloaded_account_rests_briefly(world: World, protocol: str, status: int) -> None:
+    world.sim.script(Rule(status=status))
+    first, _ = failed_over(world, protocol, stream=status != 503)
+    assert len(world.asked()) == 2
+    (rest,) = world.account(first)["cooldowns"]
+    assert 0 < rest["seconds"] <= 2
+
+
+@EVERY_PROTOCOL
+def test_all_overloaded_is_told_as_503_with_a_delay(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=503, message="the model is overloaded today", times=None))
+    answer = world.ask(protocol)
+    assert answer.status == 503 and "the model is overloaded today" in answer.message
+    assert answer.headers["retry-after"] in ("1", "2") and answer.headers["x-should-retry"] == "true"
+
+
+SHORT = "[timeouts]\nfirst_byte = 0.6\nwhole = 0.6\nidle = 30\n"
+
+
+@EVERY_CLIENT
+def test_a_silent_target_is_not_asked_again(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(more=SHORT)
+    world.sim.script(Rule(silent=True))
+    failed_over(world, protocol, stream)
+    assert len(world.asked()) == 2
+
+
+@EVERY_PROTOCOL
+def test_silence_everywhere_is_told_as_504(world: World, protocol: str) -> None:
+    world.set_up(more=SHORT, max_wait=5)
+    world.sim.script(Rule(silent=True, times=None))
+    answer = world.ask(protocol)
+    assert answer.status == 504 and "0.6 s" in answer.message
+    assert sorted(world.asked()) == world.pool
+
+
+@EVERY_PROTOCOL
+def test_no_first_token_in_time_is_silence_too(world: World, protocol: str) -> None:
+    world.set_up(more="[timeouts]\nfirst_token = 0.6\n")
+    world.sim.script(Rule(first_token_delay=20.0))
+    failed_over(world, protocol, stream=True)
+    assert len(world.asked()) == 2
+
+
+REFUSED_KEYS = [Rule(error="invalid_key"), Rule(status=401), Rule(status=403)]
+
+
+@pytest.mark.parametrize("rule", REFUSED_KEYS, ids=["API_KEY_INVALID", "401", "403"])
+@EVERY_PROTOCOL
+def test_a_refused_key_puts_the_account_out_of_use(world: World, protocol: str, rule: Rule) -> None:
+    world.sim.script(rule)
+    first, last = failed_over(world, protocol, stream=rule.status != 401)
+    row = world.account(first)
+    assert row["state"] == "out" and row["last_error"]
+    assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
+
+
+@pytest.mark.parametrize("rule", REFUSED_KEYS, ids=["API_KEY_INVALID", "401", "403"])
+@EVERY_CLIENT
+def test_the_client_never_sees_401_for_an_upstreams_key(world: World, protocol: str, stream: bool, rule: Rule) -> None:
+    rules = [Rule(error=rule.error, status=rule.status, times=None)]
+    world.sim.script(*rules)
+    for _ in range(2):
+        answer = world.ask(protocol, stream=stream)
+        assert answer.status == 503 and "bm accounts verify" in answer.message
+        assert answer.headers["x-should-retry"] == "false"
+    assert sorted(world.asked()) == world.pool, "nobody asks with a key that was refused"
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@EVERY_CLIENT
+def test_a_faulty_request_is_returned_in_the_upstreams_words_and_books_nothing(
+    world: World, protocol: str, stream: bool, status: int
+) -> None:
+    world.sim.script(Rule(status=status, message="the upstream minds this very much"))
+    answer = world.ask(protocol, stream=stream)
+    # Between protocols only the statuses that both know have a counterpart.
+    assert answer.status == (400 if status == 422 and protocol != GEMINI else status)
+    assert "the upstream minds this very much" in answer.message
+    assert len(world.asked()) == 1
+    row = world.account(world.asked()[0])
+    assert (row["state"], row["cooldowns"], row["excluded"], row["failures_today"]) == ("usable", [], {}, 0)
+    assert world.ask(protocol, stream=stream).complete
+
+
+@pytest.mark.parametrize(
+    ("protocol", "provider"), [("gemini", None), ("anthropic", "anthropic"), ("openai-chat", "groq")]
+)
+def test_a_refusal_passes_byte_for_byte_where_the_protocols_agree(
+    world: World, protocol: str, provider: str | None
+) -> None:
+    world.set_up(modes={provider: "exclusive"} if provider else {})
+    refusal = '{"error": {"type": "made_up", "message": "unheard of", "code": 400, "beta": [1, 2]}}'
+    world.sim.script(Rule(status=400, raw_body=refusal))
+    answer = world.ask(protocol)
+    assert (answer.status, answer.body) == (400, refusal.encode())
+
+
+@EVERY_PROTOCOL
+def test_a_web_page_for_an_error_is_told_in_the_clients_protocol(world: World, protocol: str) -> None:
+    world.set_up(modes={"anthropic": "exclusive"} if protocol == "anthropic" else {})
+    page = "<html><head><title>502 Bad Gateway</title></head></html>"
+    world.sim.script(Rule(status=502, raw_body=page, content_type="text/html", times=None))
+    answer = world.ask(protocol)
+    assert answer.status == 503 and "502 Bad Gateway" in answer.message and "<" not in answer.message
+
+
+@EVERY_PROTOCOL
+def test_a_compressed_error_is_read(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=400, gzip=True, message="said under pressure"))
+    assert "said under pressure" in world.ask(protocol).message
+
+
+@EVERY_PROTOCOL
+def test_an_error_as_first_event_fails_over(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=503, error_after=0))
+    first, _ = failed_over(world, protocol, stream=True)
+    assert world.account(first)["state"] == "cooling"
+
+
+@EVERY_CLIENT
+def test_an_empty_200_fails_over(world: World, protocol: str, stream: bool) -> None:
+    # A stream that dies at birth is tried once more on the same target.
+    world.sim.script(*[Rule(end_after=0)] * (2 if stream else 1))
+    failed_over(world, protocol, stream)
+
+
+@EVERY_PROTOCOL
+def test_an_error_after_the_first_content_is_told_in_the_stream(world: World, protocol: str) -> None:
+    world.sim.script(Rule(chunks=8, text="one two three four five six", cut_after=4))
+    answer = world.ask(protocol)
+    assert answer.status == 200 and not answer.complete
+    assert len(world.asked()) == 1, "a second answer is never glued on"
+    assert b"error" in answer.body
+
+
+@EVERY_PROTOCOL
+def test_a_poisonous_request_is_rolled_back(world: World, protocol: str) -> None:
+    """Two accounts refuse it although they answer others meanwhile: the third is left in peace, and all stay in use."""
+    world.set_up(accounts=3)
+    model = "gemini-2.5-flash"
+    path = f"/v1beta/models/{model}:generateContent"
+    world.sim.script(Rule(path=path, status=429, retry_info="600s", head_delay=0.5, times=None))
+    sessions = [{"x-session-id": f"{name} of {protocol}"} for name in world.pool]
+    for session in sessions:
+        world.ask(protocol, model, headers=session)
+    with ThreadPoolExecutor(1) as others:
+        poison = others.submit(world.ask, protocol, model, stream=False)
+        while not poison.done():
+            assert all(world.ask(protocol, model, headers=session).complete for session in sessions)
+    answer = poison.result()
+    assert answer.status == 429 and answer.bm("attempts") == "2"
+    assert set(world.states().values()) == {"usable"}
+
+
+SCHEMA = "Invalid JSON payload received. Unknown name in `tools.function_declarations[0].parameters`: bad schema"
+TOOL_SCHEMA = {"type": "object", "properties": {"at": {"type": "string", "format": "date-time"}}, "required": ["at"]}
+TOOLS: dict[str, Any] = {
+    "anthropic": [{"name": "clock", "description": "Sets it.", "input_schema": TOOL_SCHEMA}],
+    "openai-chat": [{"type": "function", "function": {"name": "clock", "parameters": TOOL_SCHEMA}}],
+    "openai-responses": [{"type": "function", "name": "clock", "parameters": TOOL_SCHEMA, "strict": False}],
+    "gemini": [{"functionDeclarations": [{"name": "clock", "parameters": TOOL_SCHEMA}]}],
+}
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "openai-responses"])
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_refused_tool_schema_is_simplified_once(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(status=400, message=SCHEMA))
+    answer = world.ask(protocol, stream=stream, tools=TOOLS[protocol])
+    assert answer.complete and answer.bm("attempts") == "2"
+    first, second = world.calls()
+    assert first.account == second.account and first.body["tools"] != second.body["tools"]
+    assert world.account(first.account)["state"] == "usable"
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "openai-responses"])
+def test_a_tool_schema_refused_twice_is_returned(world: World, protocol: str) -> None:
+    world.sim.script(Rule(status=400, message=SCHEMA, times=None))
+    answer = world.ask(protocol, tools=TOOLS[protocol])
+    assert answer.status == 400 and "bad schema" in answer.message
+    assert len(world.asked()) == 2
+
+
+def test_a_tool_schema_that_passes_through_is_the_clients_own(world: World) -> None:
+    world.sim.script(Rule(status=400, message=SCHEMA))
+    assert world.ask("gemini", tools=TOOLS["gemini"]).status == 400
+    assert len(world.asked()) == 1
+
+
+@EVERY_CLIENT
+def test_a_context_too_long_goes_to_a_larger_one(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(modes={"together": "fallback"})
+    world.sim.script(Rule(api="gemini", error="context_too_long", times=None))
+    answer = world.ask(protocol, "together-has-it", stream=stream)
+    assert answer.complete and answer.bm("provider") == "together"
+    assert len(world.asked()) == 2, "the same model is never asked again"
+    assert {row["state"] for row in world.admin("accounts")["accounts"]} == {"usable"}
+
+
+@EVERY_CLIENT
+def test_a_context_too_long_everywhere_is_returned(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(error="context_too_long", times=None))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.status == 400 and len(world.asked()) == 1
+
+
+@EVERY_PROTOCOL
+def test_a_mixture_of_limits_and_faults_is_told_with_the_delay(world: World, protocol: str) -> None:
+    first, second = world.pool
+    world.sim.script(Rule(account=first, status=429, retry_info="20s"), Rule(account=second, status=500, times=2))
+    answer = world.ask(protocol)
+    assert answer.status in (429, 503)
+    assert 15 < int(answer.headers["retry-after"]) <= 20
