@@ -164,6 +164,16 @@ class Limits(_Section, frozen=True, kw_only=True):
     """Requests that `bm why` remembers."""
 
 
+class Recording(_Section, frozen=True, kw_only=True):
+    """Whole exchanges kept for a look and a replay. They hold prompts and answers, so they are off unless asked for."""
+
+    enabled: bool = False
+    max: Count = 100
+    """How many are kept; the oldest go first."""
+    max_mb: Megabytes = 100
+    """Their size taken together."""
+
+
 class Log(_Section, frozen=True, kw_only=True):
     """daemon.log."""
 
@@ -184,6 +194,7 @@ class Config(_Section, frozen=True, kw_only=True):
     providers: dict[str, ProviderConfig] = {}
     aliases: dict[str, str] = {}
     limits: Limits = Limits()
+    record: Recording = Recording()
     log: Log = Log()
 
     def timeouts_for(self, provider: str) -> Timeouts:
