@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
+from typing import Final
 
 from bm.accounts.access import Access
 from bm.accounts.account import AccountId
@@ -11,26 +13,37 @@ from bm.accounts.affinity import Affinities
 from bm.accounts.google import TokenError
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
+from bm.chat.parts import Json
+from bm.config.redaction import Mask
 from bm.config.schema import Config
 from bm.dispatch.snapshot import Affinity, Member, Needs, RouteQuery, Snapshot
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.call import Call, Client
+from bm.gateway.decision import document_of, entry_of
 from bm.gateway.exchange import Exchange
 from bm.gateway.models import Models
 from bm.gateway.needs import needs_of
 from bm.gateway.record import Record
+from bm.gateway.recorder import Recorder, secrets_of
 from bm.gateway.responses import ResponseStore
 from bm.gateway.settings import Settings
 from bm.gateway.signatures import SignatureStore
+from bm.gateway.tape import Tape
+from bm.ledger.ledger import Ledger
 from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient
+
+RECENT: Final = 100
+"""Calls whose decisions are held in memory as well: the ledger may not have them yet, or not be writable."""
 
 
 class Engine:
     """One daemon's state. Everything is used from one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, ledger: Ledger | None = None, recorder: Recorder | None = None) -> None:
+        self.ledger, self._recorder = ledger, recorder
+        self.mask = Mask(secrets_of(settings))
         self.client = UpstreamClient()
         self.pool = Pool(settings.credentials)
         self.tokens = Tokens(settings.accounts_file, fetcher(self.client, lambda: self.config))
@@ -38,7 +51,7 @@ class Engine:
         self.responses = ResponseStore()
         self.affinities = Affinities(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.models = Models(self)
-        self.records: deque[Record] = deque(maxlen=settings.config.limits.decisions)
+        self.records: deque[Record] = deque(maxlen=RECENT)
         self.settings = settings
         self.active = self.total = self.failed = 0
 
@@ -52,7 +65,9 @@ class Engine:
         self.settings = settings
         self.pool.reload(settings.credentials)
         self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
-        self.records = deque(self.records, maxlen=settings.config.limits.decisions)
+        self.mask.learn(secrets_of(settings))
+        if self.ledger is not None:
+            self.ledger.decisions = settings.config.limits.decisions
         self.models.forget()
 
     async def serve(self, call: Call, client: Client) -> None:
@@ -103,11 +118,27 @@ class Engine:
         if self.config.pool.affinity and call.conversation.key:
             self.affinities.set(call.conversation.key, target.seat, time.monotonic())
 
-    def keep(self, record: Record) -> None:
+    @property
+    def records_exchanges(self) -> bool:
+        """Whether whole exchanges are to be kept."""
+        return self._recorder is not None and self.config.record.enabled
+
+    def keep(self, record: Record, tape: Tape | None = None) -> None:
         """Remember what became of a call."""
         self.records.append(record)
         if record.failure is not None:
             self.failed += 1
+        if self.ledger is not None:
+            self.ledger.put(partial(entry_of, record, self.mask))
+        if self._recorder is not None and tape is not None:
+            self._recorder.keep(tape, record, self.settings)
+
+    def decision(self, request_id: str) -> Json | None:
+        """How one of the latest calls came to its answer; `last` is the latest of all."""
+        for record in reversed(self.records):
+            if request_id in ("last", record.id):
+                return document_of(record, self.mask)
+        return None
 
     async def close(self) -> None:
         """Let go of every connection."""

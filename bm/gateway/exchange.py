@@ -28,6 +28,7 @@ from bm.gateway.counting import answer as count_answer
 from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable, json_object
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
+from bm.gateway.tape import Tape
 from bm.protocols.pipes import Watch
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamError, UpstreamResponse
@@ -49,12 +50,20 @@ class Exchange:
     """Serves one generating call."""
 
     def __init__(self, engine: Engine, call: Call, client: Client) -> None:
-        self._engine, self._call, self._client = engine, call, client
+        self._tape = Tape(call, client) if engine.records_exchanges else None
+        self._engine, self._call, self._client = engine, call, self._tape or client
         self._settings = engine.settings
         self._lanes = Lanes(engine.responses.completed(call), engine.signatures, engine.settings.rules)
         self._marks: dict[Target, list[Mark]] = {}
         self._began = time.monotonic()
-        self.record = Record(id=call.id, at=time.time(), protocol=call.protocol, model=call.model, stream=call.stream)
+        self.record = Record(
+            id=call.id,
+            at=time.time(),
+            protocol=call.protocol,
+            operation=call.operation,
+            model=call.model,
+            stream=call.stream,
+        )
 
     async def run(self) -> None:
         """Answer the client, one way or the other."""
@@ -70,13 +79,14 @@ class Exchange:
             self.record.client_left = True
             raise
         finally:
-            self.record.took = time.monotonic() - self._began
+            self.record.settle(time.monotonic() - self._began)
             _log.info("%s", self.record.line())
-            self._engine.keep(self.record)
+            self._engine.keep(self.record, self._tape)
 
     def _plan(self) -> Plan:
         query, snapshot = self._engine.question(self._call)
-        return plan(snapshot, query, roll=random.random())
+        self.record.plan = plan(snapshot, query, roll=random.random())
+        return self.record.plan
 
     async def _through(self, chosen: Plan) -> Failure | None:
         """Try target after target. None means the client has its answer, or as much as there will ever be."""
@@ -90,9 +100,16 @@ class Exchange:
                 attempt = steps.send(outcome)
         except StopIteration as stop:
             if guilty := poisoned(transcript):
-                self._engine.pool.roll_back(mark for target in guilty for mark in self._marks[target])
+                self._roll_back(guilty)
             failure: Failure | None = stop.value
             return failure
+
+    def _roll_back(self, targets: tuple[Target, ...]) -> None:
+        """The request is to blame, not the accounts: take out of their books what it put there."""
+        self._engine.pool.roll_back(mark for target in targets for mark in self._marks[target])
+        for entry in self.record.attempts:
+            if entry.target in targets and entry.booked:
+                entry.booked, entry.rests = f"{entry.booked}, rolled back", 0.0
 
     async def _attempt(self, attempt: Attempt) -> Outcome:
         """One upstream call, booked for its account."""
@@ -102,6 +119,7 @@ class Exchange:
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
         sent = time.monotonic()
+        entry.at = sent - self._began
         pool.begin(target, now=sent, wall=time.time())
         try:
             outcome = await self._send(attempt, entry)
@@ -119,6 +137,7 @@ class Exchange:
         entry.outcome = outcome.failure.kind if outcome.failure else "answered"
         entry.message = outcome.failure.message if outcome.failure else ""
         entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
+        entry.rests = mark.seconds
         return msgspec.structs.replace(
             outcome,
             cooldown=mark.seconds if mark.id else None,
@@ -152,6 +171,8 @@ class Exchange:
         except Unable as unable:
             # Another target may be able to; if none is, the client reads this one's reason.
             return Outcome(failure=unable.failure, request="next")
+        if self._tape is not None:
+            self._tape.asked(lane.request)
         timeouts = settings.patience(target.provider, stream=self._call.stream)
         try:
             response = await self._engine.client.open(lane.request, timeouts, proxy)

@@ -1,4 +1,7 @@
-"""What became of one call: what `bm why` tells and the ledger keeps. Holds no prompt text and no key."""
+"""What became of one call: what `bm why` tells and the ledger keeps. Holds no prompt text.
+
+An upstream's words are kept as they came; whoever writes them down masks the keys in them.
+"""
 
 from __future__ import annotations
 
@@ -6,50 +9,77 @@ import msgspec
 
 from bm.chat.events import Usage
 from bm.chat.request import Loss
+from bm.dispatch.plan import Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.ledger.prices import cost_of
 from bm.names import ProtocolName
+from bm.upstream.endpoint import Operation
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True):
-    """One upstream call. Times are seconds: `wait` before it, `took` from sending to its outcome."""
+    """One upstream call. Times are seconds: `wait` before it, `took` from sending to its outcome.
+
+    `at` is when it was sent, since the call came in. `booked` is what it means for the account, which rests for `rests`
+    seconds.
+    """
 
     target: Target
     reason: str
     wait: float = 0.0
+    at: float = 0.0
     took: float = 0.0
     status: int = 0
     outcome: str = ""
     message: str = ""
     booked: str = ""
+    rests: float = 0.0
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in."""
+    """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
+
+    `cost` is in US dollars at list price, None when no price is known.
+    """
 
     id: str
     at: float
     protocol: ProtocolName
     model: str
     stream: bool
+    operation: Operation = "generate"
+    plan: Plan | None = None
     attempts: list[AttemptRecord] = []
     target: Target | None = None
     status: int = 0
     took: float = 0.0
     first_content: float | None = None
     usage: Usage | None = None
+    cost: float | None = None
     finish: str = ""
     failure: Failure | None = None
     losses: tuple[Loss, ...] = ()
     passed_through: bool = False
     client_left: bool = False
 
+    def settle(self, took: float) -> None:
+        """The call is over: note how long it took and what it cost, and let go of what only its client needed."""
+        self.took = took
+        if self.usage is not None and self.target is not None:
+            self.cost = cost_of(self.target.provider, self.target.model, self.usage)
+        if self.failure is not None and self.failure.upstream_body:
+            self.failure = msgspec.structs.replace(self.failure, upstream_body=b"")
+
     def line(self) -> str:
         """The one line of the log."""
         where = f"{self.target.provider}/{self.target.account} {self.target.model}" if self.target else "no target"
         parts = [self.id, self.protocol, self.model, "->", where, f"{self.took:.2f}s", f"{len(self.attempts)} tried"]
+        if self.first_content is not None:
+            parts.append(f"first content {self.first_content:.2f}s")
         if self.usage is not None:
             parts.append(f"{self.usage.prompt}+{self.usage.output} tokens")
+        if self.cost is not None:
+            parts.append(f"${self.cost:.6f}")
         if self.losses:
             parts.append(f"dropped {', '.join(loss.field for loss in self.losses)}")
         if self.client_left:

@@ -8,6 +8,11 @@ _PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
 """Names under which the price data knows a provider, where they differ from bm's."""
 
 
+def load() -> None:
+    """Read the price data, which takes a while, so that the first answer need not wait for it."""
+    cost_of("gemini", "", Usage())
+
+
 def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     """US dollars for an answer at the provider's list price; None when no price is known.
 

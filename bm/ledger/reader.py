@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from bm.chat.parts import Json
-from bm.errors import BmError
+from bm.errors import BmError, Failure
 from bm.ledger.entry import COLUMNS
 
 By = Literal["provider", "model", "account", "day"]
@@ -91,6 +91,14 @@ def decision(path: Path, request_id: str) -> Json | None:
         else:
             row = ledger.execute("SELECT document FROM decisions WHERE id = ?", (request_id,)).fetchone()
     return None if row is None else msgspec.json.decode(row[0])
+
+
+def unknown(request_id: str) -> Failure:
+    """The answer to a question about a request that nobody knows."""
+    if request_id == "last":
+        return Failure(kind="not_found", message="no request is on record yet")
+    message = f"nothing is known of {request_id} (any more): [limits] decisions says how many requests are remembered"
+    return Failure(kind="not_found", message=message)
 
 
 def _typed(row: dict[str, Any]) -> Json:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -14,12 +16,18 @@ from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Needs, RouteQuery
+from bm.errors import RequestError
 from bm.gateway.engine import Engine
 from bm.gateway.probe import probe_all
+from bm.ledger.ledger import KEEP_DAYS
+from bm.ledger.reader import By, decision, midnight, requests, unknown, usage
 from bm.names import ProtocolName
 from bm.providers.provider import Provider
 from bm.server.instance import Instance
 from bm.server.reload import Reloader
+
+_MOMENT: Final = 1.0
+"""Seconds to wait for the ledger before it is read."""
 
 
 class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,6 +39,15 @@ class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):
 
 class _ProbeQuestion(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
+
+
+class _UsageQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    days: Annotated[int, msgspec.Meta(ge=1, le=KEEP_DAYS)] = 30
+    by: By = "provider"
+
+
+class _RequestsQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
 
 
 class Admin:
@@ -71,7 +88,45 @@ class Admin:
                 if provider.configured and not provider.pool
             ],
             "requests": {"active": engine.active, "total": engine.total, "failed": engine.failed},
+            "ledger": self._ledger(),
+            "recording": settings.config.record.enabled,
         }
+
+    def _ledger(self) -> Json:
+        """The ledger's file, and what it lacks."""
+        told: Json = {"path": str(self._paths.ledger)}
+        if (ledger := self._engine.ledger) is not None:
+            told |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.dropped}
+            told["problem"] = ledger.problem or None
+        return told
+
+    async def why(self, request: Request) -> Json:
+        """How a request came to its answer, by its id; `last` is the latest one."""
+        wanted = request.path_params["id"]
+        found = self._engine.decision(wanted)
+        if found is None:
+            found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
+        if found is None:
+            raise RequestError(unknown(wanted))
+        return found
+
+    async def usage(self, request: Request) -> Json:
+        """What was used in the last days."""
+        asked = msgspec.convert(dict(request.query_params), _UsageQuestion, strict=False)
+        await self._written()
+        since = midnight(asked.days, datetime.now())
+        return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=asked.by)
+
+    async def requests(self, request: Request) -> Json:
+        """The latest requests."""
+        asked = msgspec.convert(dict(request.query_params), _RequestsQuestion, strict=False)
+        await self._written()
+        return {"requests": await asyncio.to_thread(requests, self._paths.ledger, asked.limit)}
+
+    async def _written(self) -> None:
+        """Wait a moment for what was served just now to be in the ledger."""
+        if self._engine.ledger is not None:
+            await asyncio.to_thread(self._engine.ledger.flush, _MOMENT)
 
     async def accounts(self, request: Request) -> Json:
         """Every account of every provider."""

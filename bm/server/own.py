@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bm.config.paths import Paths
-from bm.errors import BmError
+from bm.errors import BmError, RequestError
 from bm.gateway.engine import Engine
 from bm.server.admin import Admin
 from bm.server.guard import Guard
@@ -68,6 +68,9 @@ def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths
             Route("/admin/status", guarded(_told(admin.status))),
             Route("/admin/accounts", guarded(_told(admin.accounts))),
             Route("/admin/providers", guarded(_told(admin.providers))),
+            Route("/admin/why/{id}", guarded(_told(admin.why))),
+            Route("/admin/usage", guarded(_told(admin.usage))),
+            Route("/admin/requests", guarded(_told(admin.requests))),
             Route("/admin/models", guarded(_told(admin.models))),
             Route("/admin/reload", guarded(_told(admin.reload)), methods=["POST"]),
             Route("/admin/route", guarded(_told(admin.route)), methods=["POST"]),
@@ -91,6 +94,8 @@ def _guarded(engine: Engine, handler: Handler) -> Handler:
             return Json({"error": "the key is not this daemon's"}, 401)
         try:
             return await handler(request)
+        except RequestError as error:
+            return Json({"error": str(error)}, error.failure.http_status)
         except (BmError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Json({"error": str(error)}, 400)
 

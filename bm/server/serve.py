@@ -14,7 +14,11 @@ import uvicorn
 
 from bm.config.paths import Paths
 from bm.gateway.engine import Engine
+from bm.gateway.recorder import Recorder
 from bm.gateway.settings import Settings
+from bm.ledger.ledger import Ledger
+from bm.ledger.prices import load as load_prices
+from bm.ledger.recordings import folder_of
 from bm.server.app import App
 from bm.server.instance import Instance
 from bm.server.memory import Memory
@@ -66,7 +70,9 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
-    engine = Engine(settings)
+    ledger = Ledger(paths.ledger, decisions=settings.config.limits.decisions)
+    recorder = Recorder(folder_of(paths))
+    engine = Engine(settings, ledger=ledger, recorder=recorder)
     reloader = Reloader(paths, engine)
     stopping = asyncio.Event()
     config = uvicorn.Config(
@@ -87,7 +93,9 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         _log.warning("%s", warning)
     memory = Memory(paths, engine)
     memory.recall()
+    ledger.start()
     watchers = [
+        spawn(asyncio.to_thread(load_prices), "the price list"),
         spawn(memory.keep(), "the memory of the pool"),
         spawn(reloader.watch(), "the watch over the configuration"),
         spawn(_stop_when(stopping, server), "the wait for a stop"),
@@ -99,6 +107,8 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
             watcher.cancel()
         await memory.write()
         await engine.close()
+        await asyncio.to_thread(recorder.close)
+        await asyncio.to_thread(ledger.stop)
 
 
 async def _stop_when(stopping: asyncio.Event, server: uvicorn.Server) -> None:

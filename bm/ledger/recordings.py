@@ -1,0 +1,172 @@
+"""The folder of recorded exchanges: one JSON file each, its owner's alone, bounded in number and size."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.config.atomic import write_private
+from bm.config.paths import Paths, make_private_folder
+from bm.errors import BmError
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_MEGABYTE = 1024 * 1024
+
+
+class RecordingError(BmError):
+    """A recording is not there, or cannot be read."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Headers and a body; `binary` tells that `body` is base64 and not the text itself."""
+
+    headers: list[tuple[str, str]] = []
+    body: str = ""
+    binary: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The body as bytes."""
+        return base64.b64decode(self.body) if self.binary else self.body.encode()
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request upstream."""
+
+    provider: str
+    method: str
+    url: str
+    message: Message
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange: the client's request, those that went upstream for it, and the answer that the client received.
+
+    `complete` is false when the answer was broken off, `whole` when the recording lacks a part of it for its size.
+    `decision` is what `bm why` shows.
+    """
+
+    id: str
+    at: float
+    protocol: str
+    operation: str
+    model: str
+    stream: bool
+    path: str
+    request: Message
+    upstream: tuple[Asked, ...]
+    status: int
+    answer: Message
+    complete: bool
+    whole: bool
+    decision: Json
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `bm record list`."""
+
+    id: str
+    at: float
+    protocol: str
+    model: str
+    status: int
+    size: int = 0
+
+
+def folder_of(paths: Paths) -> Path:
+    """Where recordings are: beside the ledger."""
+    return paths.ledger.with_name("recordings")
+
+
+def save(folder: Path, recording: Recording, *, most: int, megabytes: int) -> bool:
+    """Write a recording and let the oldest go that exceed the bounds; False when it is larger than all may be.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = msgspec.json.encode(recording)
+    if len(content) > megabytes * _MEGABYTE:
+        return False
+    make_private_folder(folder)
+    write_private(_file(folder, recording.id), content)
+    _prune(folder, most, megabytes * _MEGABYTE)
+    return True
+
+
+def load(folder: Path, recording_id: str) -> Recording:
+    """Read a recording; `last` is the newest one.
+
+    Raises:
+        RecordingError: it is not there, or cannot be read.
+    """
+    newest = next(_newest_first(folder), None) if recording_id == "last" else _file(folder, recording_id)
+    if newest is None or not newest.exists():
+        raise RecordingError(f"there is no recording {recording_id} (bm record list)")
+    try:
+        return msgspec.json.decode(newest.read_bytes(), type=Recording)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RecordingError(f"{newest}: cannot be read: {error}") from error
+
+
+def listed(folder: Path) -> list[Listed]:
+    """All recordings, the newest first; files that are none are passed over."""
+    found = []
+    for file in _newest_first(folder):
+        try:
+            content = file.read_bytes()
+            found.append(msgspec.structs.replace(msgspec.json.decode(content, type=Listed), size=len(content)))
+        except (OSError, msgspec.DecodeError):
+            continue
+    return found
+
+
+def delete(folder: Path, recording_id: str) -> None:
+    """Remove a recording.
+
+    Raises:
+        RecordingError: there is none.
+    """
+    try:
+        _file(folder, recording_id).unlink()
+    except FileNotFoundError:
+        raise RecordingError(f"there is no recording {recording_id} (bm record list)") from None
+
+
+def clear(folder: Path) -> int:
+    """Remove all recordings; how many there were."""
+    files = list(_newest_first(folder))
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)
+
+
+def _file(folder: Path, recording_id: str) -> Path:
+    if not _NAME.fullmatch(recording_id):
+        raise RecordingError(f"{recording_id!r} is no id of a recording (bm record list)")
+    return folder / f"{recording_id}.json"
+
+
+def _newest_first(folder: Path) -> Iterator[Path]:
+    """The files of recordings; one may vanish meanwhile."""
+    times = []
+    for file in folder.glob("*.json"):
+        try:
+            times.append((file.stat().st_mtime_ns, file))
+        except FileNotFoundError:
+            continue
+    return (file for _, file in sorted(times, reverse=True))
+
+
+def _prune(folder: Path, most: int, size: int) -> None:
+    for number, file in enumerate(_newest_first(folder)):
+        try:
+            size -= file.stat().st_size
+            if number >= most or size < 0:
+                file.unlink()
+        except FileNotFoundError:
+            continue
