@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -54,6 +55,8 @@ class Engine:
         self.records: deque[Record] = deque(maxlen=RECENT)
         self.settings = settings
         self.active = self.total = self.failed = 0
+        self.observers: list[Callable[[Record], None]] = []
+        """Told of each call when it is over, in the event loop: they must be quick and must not fail."""
 
     @property
     def config(self) -> Config:
@@ -128,6 +131,8 @@ class Engine:
         self.records.append(record)
         if record.failure is not None:
             self.failed += 1
+        for observe in self.observers:
+            observe(record)
         if self.ledger is not None:
             self.ledger.put(partial(entry_of, record, self.mask))
         if self._recorder is not None and tape is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from starlette.requests import Request
 
-from bm.accounts.report import counts, rows
+from bm.accounts.report import State, counts, rows
 from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.dispatch.plan import Considered, plan
@@ -65,6 +65,10 @@ class Admin:
                 return ""
         return "no account is usable: bm accounts add NAME"
 
+    def account_states(self) -> dict[State, int]:
+        """How many accounts are in each state."""
+        return counts(self._engine.pool, now=time.monotonic(), wall=time.time())
+
     async def status(self, request: Request) -> Json:
         """The daemon, its configuration, its accounts and providers, in short."""
         engine, instance, settings = self._engine, self._instance, self._engine.settings
@@ -81,7 +85,7 @@ class Admin:
                 "error": self._reloader.error,
                 "warnings": list(settings.warnings),
             },
-            "accounts": counts(engine.pool, now=time.monotonic(), wall=time.time()),
+            "accounts": self.account_states(),
             "providers": [
                 {"name": provider.name, "mode": provider.mode, "enabled": provider.enabled}
                 for provider in settings.providers.values()

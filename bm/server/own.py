@@ -20,6 +20,7 @@ from bm.gateway.engine import Engine
 from bm.server.admin import Admin
 from bm.server.guard import Guard
 from bm.server.instance import Instance
+from bm.server.metrics import Metrics
 from bm.server.reload import Reloader
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -36,8 +37,10 @@ class Json(Response):
 
 
 def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths, stopping: asyncio.Event) -> Starlette:
-    """The application behind `/healthz`, `/readyz`, `/admin/*` and `/`."""
+    """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`."""
     admin = Admin(engine, reloader, instance, paths)
+    metrics = Metrics(lambda: engine.active, admin.account_states)
+    engine.observers.append(metrics.observe)
     identity = hashlib.sha256(instance.token.encode()).hexdigest()[:16]
 
     async def health(request: Request) -> Response:
@@ -46,6 +49,9 @@ def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths
     async def ready(request: Request) -> Response:
         reason = admin.not_ready()
         return Json({"ready": not reason, "reason": reason or None}, 503 if reason else 200)
+
+    async def measured(request: Request) -> Response:
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def front(request: Request) -> Response:
         return PlainTextResponse(f"Better Manager {instance.version}. `bm env` prints how to point a tool at it.\n")
@@ -65,6 +71,7 @@ def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths
             Route("/healthz", health),
             Route("/readyz", ready),
             Route("/", front),
+            Route("/metrics", guarded(measured)),
             Route("/admin/status", guarded(_told(admin.status))),
             Route("/admin/accounts", guarded(_told(admin.accounts))),
             Route("/admin/providers", guarded(_told(admin.providers))),

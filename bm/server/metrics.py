@@ -1,0 +1,126 @@
+"""What monitoring reads: counters that a request adds to once, when it is over, written out on demand.
+
+Names and labels follow OpenTelemetry's semantic conventions for generative AI where these have one, with `_` for `.`;
+what is bm's own begins with `bm_`. No label holds what a client made up: the models are those that answered.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from bm.accounts.report import State
+from bm.gateway.record import Record
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+DURATION: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+FIRST_CONTENT: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The buckets that the conventions advise, in seconds."""
+
+_REQUEST = ("bm_protocol", "gen_ai_operation_name", "gen_ai_provider_name", "http_response_status_code", "error_type")
+_TOKENS = ("gen_ai_provider_name", "gen_ai_response_model", "gen_ai_token_type")
+_ATTEMPT = ("gen_ai_provider_name", "bm_outcome")
+_PROVIDER = ("gen_ai_provider_name",)
+
+Labels = tuple[str, ...]
+
+
+class Histogram:
+    """How many values fell into each bucket; the last one has no upper bound."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value. A value on a bound belongs to the bucket below it."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def told(self) -> tuple[list[tuple[str, float]], float]:
+        """The buckets as Prometheus wants them, each with all before it, and the sum."""
+        names = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        total, rows = 0, []
+        for name, count in zip(names, self._counts, strict=True):
+            total += count
+            rows.append((name, float(total)))
+        return rows, self._sum
+
+
+class Metrics:
+    """The counters of one daemon. `active` and `accounts` are asked when somebody reads."""
+
+    def __init__(self, active: Callable[[], int], accounts: Callable[[], Mapping[State, int]]) -> None:
+        self._active, self._accounts = active, accounts
+        self._durations: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(DURATION))
+        self._first: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(FIRST_CONTENT))
+        self._tokens: Counter[Labels] = Counter()
+        self._attempts: Counter[Labels] = Counter()
+
+    def observe(self, record: Record) -> None:
+        """Count a call that is over."""
+        provider = record.target.provider if record.target else ""
+        error = "client_left" if record.client_left else record.failure.kind if record.failure else ""
+        labels = (record.protocol, record.operation, provider, str(record.status or 499), error)
+        self._durations[labels].observe(record.took)
+        for attempt in record.attempts:
+            self._attempts[attempt.target.provider, attempt.outcome or "unfinished"] += 1
+        if record.first_content is not None:
+            self._first[provider,].observe(record.first_content)
+        if record.usage is not None and record.target is not None:
+            usage = record.usage
+            self._count(record.target.provider, record.target.model, "input", usage.input)
+            self._count(record.target.provider, record.target.model, "cache_read", usage.cache_read)
+            self._count(record.target.provider, record.target.model, "cache_write", usage.cache_write)
+            self._count(record.target.provider, record.target.model, "output", usage.output - usage.thinking)
+            self._count(record.target.provider, record.target.model, "thinking", usage.thinking)
+
+    def _count(self, provider: str, model: str, kind: str, tokens: int) -> None:
+        if tokens > 0:
+            self._tokens[provider, model, kind] += tokens
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        # Only a reader of metrics needs the library.
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What `prometheus_client` asks of a collector."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        requests = HistogramMetricFamily(
+            "gen_ai_server_request_duration_seconds", "From a request to the end of its answer.", labels=_REQUEST
+        )
+        for labels, histogram in self._durations.items():
+            requests.add_metric(labels, *histogram.told())
+        yield requests
+        first = HistogramMetricFamily(
+            "gen_ai_server_time_to_first_token_seconds", "From a request to its first content.", labels=_PROVIDER
+        )
+        for labels, histogram in self._first.items():
+            first.add_metric(labels, *histogram.told())
+        yield first
+        tokens = CounterMetricFamily(
+            "gen_ai_client_token_usage", "Tokens of answers; the kinds do not overlap.", labels=_TOKENS
+        )
+        for labels, count in self._tokens.items():
+            tokens.add_metric(labels, count)
+        yield tokens
+        attempts = CounterMetricFamily("bm_attempts", "Upstream calls by what came of them.", labels=_ATTEMPT)
+        for labels, count in self._attempts.items():
+            attempts.add_metric(labels, count)
+        yield attempts
+        yield GaugeMetricFamily("bm_requests_active", "Requests under way.", value=self._active())
+        accounts = GaugeMetricFamily("bm_accounts", "Accounts by their state.", labels=("bm_state",))
+        for state, count in self._accounts().items():
+            accounts.add_metric((state,), count)
+        yield accounts
