@@ -62,7 +62,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    key: str
+    key: str = ""
     provider: str = "gemini"
     kind: Kind = "api_key"
     enabled: bool = True

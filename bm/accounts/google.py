@@ -135,6 +135,8 @@ def _default(account: Account, transport: Transport) -> Grant:
     request = cast("Request", transport)
     scopes, payer = scopes_of(account.location), account.project or None
     made, project = google.auth.default(scopes=scopes, request=request, quota_project_id=payer)
+    if account.location and not (account.project or project):
+        raise AccountError("Vertex AI needs a project, and this machine's credentials name none: give the account one")
     # Only a user's calls name who pays: a service account's own project does.
     billed = getattr(made, "quota_project_id", None) if hasattr(made, "refresh_token") else None
     return _granted(made, transport, billed=billed or "", project=project or "")

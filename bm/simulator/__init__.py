@@ -3,7 +3,8 @@
 It shares no code with the codecs, so that it can bear witness for or against them.
 """
 
+from bm.simulator.oauth import OAuth
 from bm.simulator.rules import Quota, Rule, Script, ToolCall, Usage
 from bm.simulator.server import Simulator
 
-__all__ = ["Quota", "Rule", "Script", "Simulator", "ToolCall", "Usage"]
+__all__ = ["OAuth", "Quota", "Rule", "Script", "Simulator", "ToolCall", "Usage"]

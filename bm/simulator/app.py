@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bm.simulator import anthropic, embeddings, faults, gemini, models, openai_chat, openai_responses, rules
+from bm.simulator import anthropic, embeddings, faults, gemini, models, oauth, openai_chat, openai_responses, rules
 from bm.simulator.answer import Answer, Caches, Prompt, calls_of, compose
 from bm.simulator.connection import Exchange
 from bm.simulator.faults import Refused, Trouble
 from bm.simulator.log import Record, masked, tail
+from bm.simulator.oauth import Authority
 from bm.simulator.player import JSON, Player
 from bm.simulator.request import Api, Json, Request, Target, api_of, credential, parse_query, target
 from bm.simulator.rules import Quota, Rule, RuleBook, Script
@@ -51,6 +53,7 @@ class App:
         self._windows: dict[str, tuple[float, int]] = {}
         self._pending: dict[str, tuple[Rule, int]] = {}
         self._caches = Caches()
+        self.authority = Authority()
 
     def apply(self, script: Script) -> None:
         """Put a script in force."""
@@ -61,6 +64,8 @@ class App:
             self.quotas |= script.quotas
         if script.keys is not None:
             self.keys = script.keys
+        if script.oauth is not None:
+            self.authority.apply(script.oauth)
 
     def gone(self, exchange: Exchange) -> None:
         """The client left before the answer to `exchange` was complete."""
@@ -81,7 +86,10 @@ class App:
         else:
             record = self._record(exchange, path)
             self._open[exchange] = record
-            await self._answer(exchange, record)
+            if path.endswith((oauth.CONSENT, oauth.TOKEN)):
+                await self._sign_in(exchange, record)
+            else:
+                await self._answer(exchange, record)
             self._open.pop(exchange, None)
             record.duration = self._now() - record.t
 
@@ -101,6 +109,24 @@ class App:
                 known = "there are POST /__sim/script, GET /__sim/log and POST /__sim/reset"
                 status, body = 404, msgspec.json.encode({"error": known})
         await exchange.whole(status, {"content-type": JSON}, body)
+
+    async def _sign_in(self, exchange: Exchange, record: Record) -> None:
+        """Play Google's sign-in. Of what was sent only the kind of grant is kept."""
+        authority = self.authority
+        record.operation, headers = "sign-in", authority.headers()
+        if record.path.endswith(oauth.CONSENT):
+            record.status, place = authority.consent(parse_query(exchange.query))
+            await exchange.whole(record.status, headers | {"location": place}, place.encode())
+            return
+        form = parse_query(exchange.body.decode("utf-8", "replace"))
+        record.body = {"grant_type": form.get("grant_type")}
+        await asyncio.sleep(authority.settings.delay)
+        if authority.settings.fault == "down":
+            await exchange.reset()
+            return
+        record.status, answer = authority.token(form, f"http://{exchange.headers.get('host')}{record.path}")
+        record.refusal = str(answer.get("error") or "")
+        await exchange.whole(record.status, headers, msgspec.json.encode(answer))
 
     def _record(self, exchange: Exchange, path: str) -> Record:
         self._number += 1
@@ -159,8 +185,20 @@ class App:
         if not request.key:
             missing = "x-api-key header is required" if request.api == "anthropic" else "You didn't provide an API key."
             raise Refused(Trouble(kind="invalid_key", message=missing))
-        if self.keys is not None and request.key not in self.keys:
+        if request.key.startswith(oauth.ACCESS_PREFIX):
+            self._admit_token(request)
+        elif request.vertex and "authorization" not in request.headers:
+            raise Refused(Trouble(kind="invalid_key", status=401))
+        elif self.keys is not None and request.key not in self.keys:
             raise Refused(Trouble(kind="invalid_key"))
+
+    def _admit_token(self, request: Request) -> None:
+        """Refuse an access token that is no good, or not for the project."""
+        if not self.authority.admits(request.key):
+            raise Refused(Trouble(kind="invalid_key", status=401))
+        if not self.authority.allows(request.project):
+            message = f"Caller does not have required permission to use project {request.project}."
+            raise Refused(Trouble(kind="permission", message=message))
 
     def _plain(self, request: Request, wire: Wire) -> Json:
         """The body of an answer that is not generated."""

@@ -47,6 +47,8 @@ def check(request: Request) -> None:
     """
     if faults := unknown(request.body, _MESSAGES[request.verb]):
         raise bad_request("\n".join(_unknown(where, name) for where, name in faults))
+    if request.vertex and "generateContentRequest" in request.body:
+        raise bad_request(_unknown("", "generateContentRequest"))
     if request.operation != "generate":
         return
     body = normal(request)

@@ -60,13 +60,19 @@ def _not_found(request: Request) -> str:
 def _gemini_page(request: Request) -> Json:
     start = int(request.query.get("pageToken") or 0)
     size = int(request.query.get("pageSize") or _PAGE)
-    page: Json = {"models": [_entry(request, name) for name in names(request)[start : start + size]]}
+    page: Json = {
+        "publisherModels" if request.vertex else "models": [
+            _entry(request, name) for name in names(request)[start : start + size]
+        ]
+    }
     if start + size < len(names(request)):
         page["nextPageToken"] = str(start + size)
     return page
 
 
 def _entry(request: Request, name: str) -> Json:
+    if request.vertex:
+        return {"name": f"publishers/google/models/{name}", "versionId": "default", "launchStage": "GA"}
     if request.api == "gemini":
         return {
             "name": f"models/{name}",

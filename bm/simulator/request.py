@@ -39,6 +39,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return "openai" if self.prefix in ("", "/openai") else "other"
 
     @property
+    def vertex(self) -> bool:
+        """Whether this is Vertex AI, by the path."""
+        return self.prefix.endswith("/publishers/google")
+
+    @property
+    def project(self) -> str:
+        """The Google Cloud project that is to be used; empty where none is named."""
+        found = re.search(r"/projects/([^/]+)/", self.path)
+        return self.headers.get("x-goog-user-project") or (found[1] if found else "")
+
+    @property
     def sse(self) -> bool:
         """Whether the stream is made of events; Gemini without `alt=sse` streams one JSON array instead."""
         return self.api != "gemini" or self.query.get("alt") == "sse"
@@ -70,11 +81,14 @@ _POSTS: tuple[tuple[re.Pattern[str], Api, Operation], ...] = (
     (re.compile(r"^(?P<prefix>.*?)(?:/v1)?/embeddings$"), "openai-chat", "embed"),
 )
 _MODELS = re.compile(r"^(?P<prefix>.*?)/(?P<version>v1beta|v1alpha|v1)/models(?:/(?P<model>.+))?$")
+_VERTEX_MODELS = re.compile(r"^(?P<prefix>.*?/v1(?:beta1)?/publishers/google)/models(?:/(?P<model>.+))?$")
 
 
 def target(method: str, path: str, headers: dict[str, str]) -> Target | None:
     """What `path` asks for, or None when no API of the simulator is there for this method."""
     if method == "GET":
+        if found := _VERTEX_MODELS.match(path):
+            return Target("gemini", "models", found["prefix"], unquote(found["model"] or ""))
         found = _MODELS.match(path)
         if found is None:
             return None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bm.simulator.oauth import OAuth
 from bm.simulator.request import Api, Operation, Request
 
 Finish = Literal[
@@ -164,6 +165,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rules: tuple[Rule, ...] = ()
     quotas: dict[str, Quota] | None = None
     keys: tuple[str, ...] | None = None
+    oauth: OAuth | None = None
     replace: bool = False
 
 

@@ -14,6 +14,7 @@ import msgspec
 from bm.simulator.app import App
 from bm.simulator.connection import Connection
 from bm.simulator.log import Record
+from bm.simulator.oauth import OAuth
 from bm.simulator.rules import Quota, Rule, Script
 
 T = TypeVar("T")
@@ -114,15 +115,16 @@ class Simulator:
         *rules: Rule | Mapping[str, Any],
         quotas: Mapping[str, Quota] | None = None,
         keys: tuple[str, ...] | None = None,
+        oauth: OAuth | None = None,
         replace: bool = False,
     ) -> None:
-        """Add rules, and set quotas by key and the keys that are valid; see `Rule`.
+        """Add rules, and set quotas by key, the keys that are valid, and how sign-in goes; see `Rule` and `OAuth`.
 
         Raises:
             ValueError: a rule given as a mapping says something the language does not have.
         """
         typed = tuple(rule if isinstance(rule, Rule) else msgspec.convert(rule, Rule) for rule in rules)
-        script = Script(rules=typed, quotas=dict(quotas) if quotas else None, keys=keys, replace=replace)
+        script = Script(rules=typed, quotas=dict(quotas) if quotas else None, keys=keys, oauth=oauth, replace=replace)
         self._call(lambda: self._app.apply(script))
 
     def log(self) -> list[Record]:
