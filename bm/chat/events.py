@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from bm.chat.parts import Json, Part, ToolKind
+from bm.chat.parts import Json, Part, Source, ToolKind
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
@@ -82,11 +82,12 @@ class PartSignature(msgspec.Struct, frozen=True):
 
 
 class PartAnnotation(msgspec.Struct, frozen=True):
-    """A citation on an open text part, in `protocol`'s own shape."""
+    """A citation on an open text part, in `protocol`'s own shape, and the pages it names."""
 
     index: int
     protocol: str
     raw: Json
+    sources: tuple[Source, ...] = ()
 
 
 class PartEnd(msgspec.Struct, frozen=True):

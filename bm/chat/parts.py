@@ -21,13 +21,42 @@ class CacheMark(msgspec.Struct, frozen=True):
     ttl: str = ""
 
 
+class Source(msgspec.Struct, frozen=True):
+    """A page of the web. `quote` is what of it is cited.
+
+    `start` and `end` bound the words of the answer that rest on it, in characters of their text part; without them
+    (-1) it is the whole part.
+    """
+
+    url: str
+    title: str = ""
+    quote: str = ""
+    start: int = -1
+    end: int = -1
+
+
+class Citation(msgspec.Struct, frozen=True):
+    """A citation in `protocol`'s own shape, kept for a client of the same, and the pages it names for all others."""
+
+    protocol: str
+    raw: Json
+    sources: tuple[Source, ...] = ()
+
+
+class Search(msgspec.Struct, frozen=True):
+    """What a vendor's own search of the web asked and found; either may stand in a part of its own."""
+
+    queries: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+
 class Text(msgspec.Struct, frozen=True):
-    """Plain text. `citations` are the vendor's own objects, kept for a client of the same protocol."""
+    """Plain text, and what it rests on."""
 
     text: str
     signature: Signature | None = None
     cache: CacheMark | None = None
-    citations: tuple[Json, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -93,13 +122,14 @@ class Opaque(msgspec.Struct, frozen=True):
     """Something only its vendor's protocol knows: server-tool calls and their results, unknown block types.
 
     An encoder of the same `protocol` writes `raw` again; any other uses `summary` as text when it is not empty and
-    otherwise reports a loss named `kind`.
+    otherwise reports a loss named `kind`. A `search` in an answer is shown in the client's own form, or not at all.
     """
 
     protocol: str
     kind: str
     raw: Json
     summary: str = ""
+    search: Search | None = None
 
 
 Part = Text | Thinking | Media | ToolCall | ToolResult | Refusal | Opaque

@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
@@ -52,7 +52,7 @@ class _Open:
         self.start = start
         self.signature = start.signature
         self.pieces: list[str] = []
-        self.citations: list[Json] = []
+        self.citations: list[Citation] = []
 
     def close(self) -> Part:
         text = "".join(self.pieces)
@@ -129,7 +129,7 @@ class Folder:
             case PartSignature():
                 part.signature = event.signature
             case PartAnnotation():
-                part.citations.append(event.raw)
+                part.citations.append(Citation(event.protocol, event.raw, event.sources))
             case PartEnd():
                 parts[event.index] = part.close()
 
@@ -181,8 +181,8 @@ def part_events(index: int, part: Part, choice: int = 0) -> Iterator[Event]:
     match part:
         case Text(text=text, signature=signature, citations=citations):
             yield PartStart(index, "text", signature=signature, choice=choice)
-            for raw in citations:
-                yield PartAnnotation(index, "", raw)
+            for cited in citations:
+                yield PartAnnotation(index, cited.protocol, cited.raw, cited.sources)
             yield from _closing(index, text)
         case Thinking(text=text, signature=signature, redacted=False):
             yield PartStart(index, "thinking", signature=signature, choice=choice)

@@ -12,14 +12,16 @@ from typing import Literal, Protocol
 import msgspec
 
 from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
-from bm.chat.parts import Json, Media, Opaque, Part, Thinking, ToolResult
+from bm.chat.parts import Json, Media, Opaque, Part, Search, Thinking, ToolResult
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments, part_events
 from bm.chat.signature import Signature, wrap
 from bm.protocols import call_ids
+from bm.protocols.anthropic.citations import encode_search, encode_source
 from bm.protocols.anthropic.content import FOREIGN
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import Mint
+from bm.protocols.web_search import asked
 
 DeltaKind = Literal["text_delta", "input_json_delta", "thinking_delta", "signature_delta"]
 
@@ -68,6 +70,7 @@ class Arranger:
         self._mint = mint
         self._thinks = request.reasoning.visible is not None
         self._shows = request.reasoning.visible is True
+        self._searches = asked(request)
         self._parts: dict[int, _Pending] = {}
         self._current: _Pending | None = None
         self._queue: deque[_Pending | PartWhole] = deque()
@@ -133,8 +136,8 @@ class Arranger:
                 self._add(part, text)
             case PartSignature(signature=signature):
                 part.signature = signature
-            case PartAnnotation(protocol=protocol, raw=raw):
-                if protocol == PROTOCOL or (not protocol and str(raw.get("type", "")).endswith("_location")):
+            case PartAnnotation():
+                for raw in self._citations(event):
                     self._cite(part, raw)
             case PartEnd():
                 self._end(part)
@@ -162,6 +165,12 @@ class Arranger:
         self._sink.open({"type": "text", "text": ""})
         for raw in part.citations:
             self._sink.other({"type": "citations_delta", "citation": raw})
+
+    def _citations(self, event: PartAnnotation) -> list[Json]:
+        """Claude's own as they are; other vendors' for a client that asked for a search."""
+        if event.protocol == PROTOCOL:
+            return [event.raw]
+        return [encode_source(source) for source in event.sources] if self._searches else []
 
     def _cite(self, part: _Pending, raw: Json) -> None:
         if part.begun:
@@ -242,11 +251,16 @@ class Arranger:
             case Media():
                 self._sign_next(part.signature)
                 self._say(f"[{part.mime or part.kind}: not shown, Anthropic's answers hold no media]")
-            case Opaque(protocol=protocol, summary=summary):
+            case Opaque(protocol="anthropic"):
                 self._settle()
-                if protocol == PROTOCOL:
-                    self._write_native(part.raw)
-                elif summary:
+                self._write_native(part.raw)
+            case Opaque(search=Search() as search):
+                for block in encode_search(search, self._mint) if self._searches else ():
+                    self._settle()
+                    self._write_native(block)
+            case Opaque(summary=summary):
+                self._settle()
+                if summary:
                     self._say(summary)
             case ToolResult():
                 return

@@ -58,7 +58,7 @@ class BlockWriter:
     def _text(self, part: Text, *, citations: bool) -> Json:
         block: Json = {"type": "text", "text": part.text}
         if part.citations and citations and self._native:
-            block["citations"] = list(part.citations)
+            block["citations"] = [cited.raw for cited in part.citations]
         if part.cache is not None:
             block["cache_control"] = cache_control(part.cache)
         return block

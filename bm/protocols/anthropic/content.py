@@ -9,6 +9,7 @@ import msgspec
 
 from bm.chat.parts import Json, Media, MediaKind, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.signature import Signature, unwrap
+from bm.protocols.anthropic.citations import decode_citation, decode_search
 from bm.protocols.anthropic.summary import summary
 from bm.protocols.anthropic.wire import PROTOCOL, Unmapped, array, cache_mark, obj, refused, string, words
 
@@ -72,7 +73,7 @@ def decode_block(block: Any, place: str, unmapped: Unmapped) -> Part:
 
 def opaque(raw: Json) -> Opaque:
     """A block that only this protocol knows, with what it says in plain words."""
-    return Opaque(PROTOCOL, str(raw.get("type", "")), raw, summary(raw))
+    return Opaque(PROTOCOL, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
 
 
 def _text(raw: Json, place: str, unmapped: Unmapped) -> Text:
@@ -81,7 +82,7 @@ def _text(raw: Json, place: str, unmapped: Unmapped) -> Text:
     return Text(
         string(raw.get("text"), f"{place}.text"),
         cache=cache_mark(raw, place),
-        citations=tuple(obj(citation, f"{place}.citations") for citation in citations),
+        citations=tuple(decode_citation(obj(citation, f"{place}.citations")) for citation in citations),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.signature import may_hold_wrapped, unwrap
+from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
 
 Policy = Literal["keep", "repair", "strip"]
 """What happens to `cache_control`: nothing; what the API refuses is mended; all of it goes."""
@@ -20,6 +21,7 @@ MAX_MARKS = 4
 
 _MARK = "cache_control"
 _MARK_BYTES = b'"cache_control"'
+_SEARCH = ID_PREFIX.encode()
 _Path = tuple[str | int, ...]
 _Changes = dict[_Path, msgspec.Raw | None]
 """New values by place; None removes the member or element."""
@@ -32,10 +34,11 @@ _TTLS = ("5m", "1h")
 def clean(body: bytes, policy: Policy) -> bytes:
     """The body an Anthropic upstream takes: `body` itself, the same object, when nothing has to change.
 
-    Thinking that carries another vendor's signature, as bm hands it out, goes, and with it a message that held nothing
-    else. Bytes that are no request are returned as they are: the upstream says what is wrong with them.
+    Thinking that carries another vendor's signature goes, as bm hands it out, so does what another vendor searched, and
+    with them a message that held nothing else. Bytes that are no request are returned as they are: the upstream says
+    what is wrong with them.
     """
-    wrapped = may_hold_wrapped(body)
+    wrapped = may_hold_wrapped(body) or _SEARCH in body
     marked = policy != "keep" and _MARK_BYTES in body
     if not wrapped and not marked:
         return body
@@ -64,26 +67,35 @@ def _array(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw]:
 def _without_foreign_thinking(body: bytes) -> _Changes:
     changes: _Changes = {}
     for number, message in enumerate(_array(_object(body).get("messages"))):
-        if not may_hold_wrapped(bytes(message)):
+        if not _may_be_foreign(message):
             continue
         blocks = _array(_object(message).get("content"))
-        foreign = [index for index, block in enumerate(blocks) if _is_foreign(block)]
-        if foreign and len(foreign) == len(blocks):
-            changes["messages", number] = None
-        else:
-            changes |= {("messages", number, "content", index): None for index in foreign}
+        place = ("messages", number, "content")
+        inside = {(*place, *path): new for index, raw in enumerate(blocks) for path, new in _foreign(index, raw)}
+        gone = sum(1 for path, new in inside.items() if len(path) == 4 and new is None)
+        changes |= {("messages", number): None} if gone and gone == len(blocks) else inside
     return changes
 
 
-def _is_foreign(raw: msgspec.Raw) -> bool:
-    """Whether a block is thinking that bm signed for another vendor."""
-    if not may_hold_wrapped(bytes(raw)):
-        return False
+def _may_be_foreign(raw: msgspec.Raw) -> bool:
+    return may_hold_wrapped(bytes(raw)) or _SEARCH in bytes(raw)
+
+
+def _foreign(index: int, raw: msgspec.Raw) -> list[tuple[_Path, msgspec.Raw | None]]:
+    """What of a block bm wrote for another vendor: signed thinking, a search, citations of what that found."""
+    if not _may_be_foreign(raw):
+        return []
     block: Any = msgspec.json.decode(raw)
-    if not isinstance(block, dict) or block.get("type") != "thinking":
-        return False
-    signature = block.get("signature")
-    return isinstance(signature, str) and unwrap(signature) is not None
+    match block:
+        case {"type": "thinking", "signature": str(signature)} if unwrap(signature) is not None:
+            return [((index,), None)]
+        case {"type": "server_tool_use" | "web_search_tool_result"} if is_ours(block):
+            return [((index,), None)]
+        case {"type": "text", "citations": list(cited)} if any(is_our_citation(each) for each in cited):
+            kept = [each for each in cited if not is_our_citation(each)]
+            return [((index, "citations"), msgspec.Raw(msgspec.json.encode(kept)) if kept else None)]
+        case _:
+            return []
 
 
 class _Mark(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Extra, Loss, OutputFormat, Sampling, Turn
 from bm.errors import Failure, RequestError
 from bm.protocols.anthropic.blocks import BlockWriter
+from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import decode_content
 from bm.protocols.anthropic.parameters import encode_output, encode_sampling, encode_stop
 from bm.protocols.anthropic.thinking import ThinkingPlan, decode_reasoning, plan_thinking
@@ -158,7 +159,8 @@ def _system(value: Any, unmapped: Unmapped) -> tuple[Text, ...]:
         if text.startswith(_ATTRIBUTION):
             continue
         unmapped.rest(raw, frozenset({"type", "text", "cache_control", "citations"}), place)
-        citations = tuple(array(raw.get("citations"), f"{place}.citations"))
+        cited = array(raw.get("citations"), f"{place}.citations")
+        citations = tuple(decode_citation(obj(each, f"{place}.citations")) for each in cited)
         texts.append(Text(text, cache=cache_mark(raw, place), citations=citations))
     return tuple(texts)
 

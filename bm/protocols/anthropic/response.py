@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bm.chat.events import End, Event, Failed, Finish, PartAnnotation, Start, Usage, UsageUpdate
-from bm.chat.parts import Json, Text, ToolCall
+from bm.chat.events import End, Event, Failed, Finish, Start, Usage, UsageUpdate
+from bm.chat.parts import Json, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments, part_events
 from bm.errors import Failure, RequestError
@@ -13,7 +13,7 @@ from bm.protocols.anthropic.arrange import Arranger, DeltaKind
 from bm.protocols.anthropic.content import decode_block
 from bm.protocols.anthropic.errors import read_error
 from bm.protocols.anthropic.usage import decode_finish, decode_usage, encode_finish, encode_usage
-from bm.protocols.anthropic.wire import PROTOCOL, Unmapped
+from bm.protocols.anthropic.wire import Unmapped
 from bm.protocols.codec import Mint
 
 _MEMBER: dict[DeltaKind, str] = {
@@ -44,21 +44,12 @@ def _events(body: Json, content: list[Json]) -> Iterator[Event]:
     for index, block in enumerate(content):
         part = decode_block(block, f"content[{index}]", Unmapped())
         called = called or isinstance(part, ToolCall)
-        yield from _cited(index, part) if isinstance(part, Text) else part_events(index, part)
+        yield from part_events(index, part)
     usage = body.get("usage")
     if isinstance(usage, dict):
         yield UsageUpdate(decode_usage(usage))
     yield decode_finish(body, called=called)
     yield End()
-
-
-def _cited(index: int, part: Text) -> Iterator[Event]:
-    """A text's events, with its citations marked as Anthropic's."""
-    start, *rest = part_events(index, Text(part.text))
-    yield start
-    for raw in part.citations:
-        yield PartAnnotation(index, PROTOCOL, raw)
-    yield from rest
 
 
 class _Content:

@@ -24,6 +24,7 @@ from bm.chat.events import (
 from bm.chat.parts import Json, Thinking
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import opaque
 from bm.protocols.anthropic.errors import read_error
 from bm.protocols.anthropic.usage import UsageMeter, decode_finish
@@ -146,7 +147,7 @@ class AnthropicStreamDecoder:
         match block.get("type"):
             case "text":
                 events.append(PartStart(part, "text"))
-                events += [PartAnnotation(part, PROTOCOL, raw) for raw in block.get("citations") or ()]
+                events += [_cited(part, raw) for raw in block.get("citations") or ()]
                 events += _first(part, block.get("text"))
             case "thinking":
                 value = _word(block.get("signature"))
@@ -179,7 +180,7 @@ class AnthropicStreamDecoder:
         if delta.signature:
             return (PartSignature(block.part, Signature(PROTOCOL, delta.signature)),)
         if delta.citation:
-            return (PartAnnotation(block.part, PROTOCOL, delta.citation),)
+            return (_cited(block.part, delta.citation),)
         return _NOTHING
 
     def _block_stop(self, index: int) -> Sequence[Event]:
@@ -230,6 +231,10 @@ def _gather(block: _Block, raw: Json, delta: _Delta) -> None:
     elif delta.type == "compaction_delta":
         found = {"content": delta.content, "encrypted_content": delta.encrypted_content}
         block.raw = raw | {name: value for name, value in found.items() if value is not None}
+
+
+def _cited(part: int, raw: Json) -> PartAnnotation:
+    return PartAnnotation(part, PROTOCOL, raw, decode_citation(raw).sources)
 
 
 def _first(part: int, text: object) -> tuple[Event, ...]:

@@ -27,13 +27,14 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Opaque
+from bm.chat.parts import Json, Opaque, Search
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import Mint
 from bm.protocols.gemini.casing import member
 from bm.protocols.gemini.errors import failure_of
 from bm.protocols.gemini.finish import blocked, decode_finish, native_reason
+from bm.protocols.gemini.grounding import KIND, decode_grounding
 from bm.protocols.gemini.media import decode_file, decode_inline
 from bm.protocols.gemini.opaque import opaque_part
 from bm.protocols.gemini.signatures import decode_signature
@@ -55,6 +56,8 @@ class _Choice:
         self.native = ""
         self.message = ""
         self.metadata: dict[str, Any] = {}
+        self.said: list[str] = []
+        self.texts = 0
 
 
 class GeminiStreamDecoder:
@@ -159,8 +162,11 @@ class GeminiStreamDecoder:
         if choice.open is None or choice.kind != kind or choice.signed:
             yield from self._close(choice)
             choice.open, choice.kind, choice.signed = self._take_index(), kind, False
+            choice.texts += kind == "text"
             yield PartStart(choice.open, kind, choice=choice.number)
-        choice.content = choice.content or kind == "text"
+        if kind == "text":
+            choice.content = True
+            choice.said.append(text)
         yield PartDelta(choice.open, text)
         yield from self._sign(choice, signature)
 
@@ -200,11 +206,16 @@ class GeminiStreamDecoder:
     def _close(self, choice: _Choice) -> Iterator[Event]:
         if choice.open is None:
             return
+        search: Search | None = None
         if choice.metadata and choice.kind == "text":
-            yield PartAnnotation(choice.open, "gemini", choice.metadata)
+            text = "".join(choice.said) if choice.texts == 1 else None
+            sources, search = decode_grounding(choice.metadata.get(KIND), text)
+            yield PartAnnotation(choice.open, "gemini", choice.metadata, sources)
             choice.metadata = {}
         yield PartEnd(choice.open)
         choice.open = None
+        if search is not None:
+            yield PartWhole(self._take_index(), Opaque("gemini", KIND, {}, search=search), choice=choice.number)
 
     def _fail(self, failure: Failure) -> list[Event]:
         self._ended = True

@@ -25,13 +25,15 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Search, Source, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
 from bm.protocols.codec import Mint
 from bm.protocols.gemini.errors import error_object
 from bm.protocols.gemini.finish import encode_finish
+from bm.protocols.gemini.grounding import KIND as GROUNDING
+from bm.protocols.gemini.grounding import Grounding
 from bm.protocols.gemini.media import encode_media
 from bm.protocols.gemini.signatures import VENDOR, encode_signature
 from bm.protocols.gemini.usage import encode_usage
@@ -40,12 +42,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Open:
-    """A part in the making: calls are buffered, text and thinking go out as they come."""
+    """A part in the making: a call waits until it is whole, text and thinking go out as they come."""
 
     def __init__(self, start: PartStart) -> None:
         self.start = start
         self.signature = start.signature
-        self.arguments: list[str] = []
+        self.pieces: list[str] = []
+        self.sources: list[Source] = []
 
 
 class Parts:
@@ -59,7 +62,15 @@ class Parts:
         self._visible = visible
         self._open: dict[int, _Open] = {}
         self._carried: dict[int, Signature] = {}
-        self.metadata: dict[int, Json] = {}
+        self._native: dict[int, Json] = {}
+        self._groundings: dict[int, Grounding] = {}
+        self._said: dict[int, int] = {}
+
+    def metadata(self, choice: int) -> Json:
+        """What stands beside a choice's content at its end."""
+        own = self._native.get(choice, {})
+        found = self._groundings[choice].metadata() if choice in self._groundings else {}
+        return {GROUNDING: found, **own} if found else own
 
     def feed(self, event: Event) -> tuple[int, list[Json]]:
         """The choice and the parts that an event completes."""
@@ -73,7 +84,7 @@ class Parts:
                     self._open[index].signature = signature
             case PartAnnotation(index=index):
                 if index in self._open:
-                    self._annotate(self._open[index].start.choice, event)
+                    self._annotate(self._open[index], event)
             case PartEnd(index=index):
                 opened = self._open.pop(index, None)
                 if opened is not None:
@@ -89,23 +100,25 @@ class Parts:
         if opened is None:
             return 0, []
         if opened.start.kind == "tool_call":
-            opened.arguments.append(text)
+            opened.pieces.append(text)
             return 0, []
         if opened.start.kind == "thinking":
             return opened.start.choice, [{"text": text, "thought": True}] if self._visible else []
+        opened.pieces.append(text)
         return opened.start.choice, [{"text": text}]
 
     def _ended(self, opened: _Open) -> list[Json]:
         start, signature = opened.start, opened.signature
         match start.kind:
             case "tool_call":
-                return [self._call(start, "".join(opened.arguments), signature)]
+                return [self._call(start, "".join(opened.pieces), signature)]
             case "thinking" if signature is not None:
                 if self._visible:
                     return [{"text": "", "thought": True, "thoughtSignature": encode_signature(signature)}]
                 if signature.vendor == VENDOR:
                     self._carried[start.choice] = signature
             case "text":
+                self._ground(opened)
                 signature = signature or self._carried.pop(start.choice, None)
                 if signature is not None:
                     return [{"text": "", "thoughtSignature": encode_signature(signature)}]
@@ -124,6 +137,10 @@ class Parts:
         match part:
             case Media():
                 return [self._signed(encode_media(part), part.signature)]
+            case Opaque(search=Search() as search):
+                if part.protocol != "gemini":
+                    self._groundings.setdefault(choice, Grounding()).found(search)
+                return []
             case Opaque(protocol="gemini", raw=raw):
                 return [raw]
             case Opaque(summary=text) | Refusal(text=text):
@@ -145,18 +162,19 @@ class Parts:
     def _signed(self, part: Json, signature: Signature | None) -> Json:
         return part if signature is None else {**part, "thoughtSignature": encode_signature(signature)}
 
-    def _annotate(self, choice: int, event: PartAnnotation) -> None:
-        metadata = self.metadata.setdefault(choice, {})
+    def _annotate(self, opened: _Open, event: PartAnnotation) -> None:
         if event.protocol in ("gemini", "") and event.raw.keys() & _METADATA:
-            metadata.update(event.raw)
-            return
-        source = event.raw.get("url_citation", event.raw)
-        url = source.get("url") if isinstance(source, dict) else None
-        if isinstance(url, str) and url:
-            chunks = metadata.setdefault("groundingMetadata", {}).setdefault("groundingChunks", [])
-            web = {"web": {"uri": url, "title": str(source.get("title") or url)}}
-            if web not in chunks:
-                chunks.append(web)
+            self._native.setdefault(opened.start.choice, {}).update(event.raw)
+        else:
+            opened.sources += event.sources
+
+    def _ground(self, opened: _Open) -> None:
+        """Note what a text rests on, and how long it is: places are counted from the beginning of the answer."""
+        choice, text = opened.start.choice, "".join(opened.pieces)
+        before = self._said.get(choice, 0)
+        self._said[choice] = before + len(text.encode("utf-8", "surrogatepass"))
+        for source in opened.sources:
+            self._groundings.setdefault(choice, Grounding()).cite(source, text, before)
 
 
 _METADATA = {"groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult"}
@@ -204,19 +222,19 @@ class GeminiStreamEncoder:
             self._usage = Usage()
         for finish in self._finishes or [Finish("stop")]:
             content = {"role": "model", "parts": [{"text": ""}]}
-            yield self._chunk({"content": content} | finish_members(finish, self._parts.metadata))
+            yield self._chunk({"content": content} | finish_members(finish, self._parts.metadata(finish.choice)))
 
     def keepalive(self) -> bytes:
         """A blank line: the only thing that google-genai passes over."""
         return b"\n"
 
 
-def finish_members(finish: Finish, metadata: dict[int, Json]) -> dict[str, Any]:
+def finish_members(finish: Finish, metadata: Json) -> dict[str, Any]:
     """The members of a candidate that its end adds."""
     members: dict[str, Any] = {"finishReason": encode_finish(finish), "index": finish.choice}
     if finish.explanation:
         members["finishMessage"] = finish.explanation
-    return members | metadata.get(finish.choice, {})
+    return members | metadata
 
 
 def _framed(chunk: Json) -> bytes:

@@ -44,7 +44,7 @@ def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *
     candidates = [
         {
             "content": {"role": "model", "parts": contents.get(number) or [{"text": ""}]},
-            **finish_members(finishes.get(number, Finish("stop", choice=number)), maker.metadata),
+            **finish_members(finishes.get(number, Finish("stop", choice=number)), maker.metadata(number)),
         }
         for number in sorted(contents.keys() | finishes.keys() | (set() if contents or finishes else {0}))
     ]

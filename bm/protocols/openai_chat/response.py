@@ -12,7 +12,7 @@ from bm.chat.request import ChatRequest
 from bm.chat.response import Choice, fold
 from bm.errors import Failure
 from bm.protocols.codec import Mint
-from bm.protocols.openai_chat.citations import citation
+from bm.protocols.openai_chat.citations import encode_citation
 from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.history import arguments_text
 from bm.protocols.openai_chat.signatures import write_signature
@@ -96,8 +96,9 @@ def _say(parts: Sequence[Part], message: Json, request: ChatRequest) -> None:
         match part:
             case Text(text=text, citations=citations):
                 content.append(text)
-                notes = [citation(raw, length, length + len(text)) for raw in citations]
-                annotations += [note for note in notes if note is not None]
+                annotations += [
+                    note for each in citations for note in encode_citation(each, length, length + len(text))
+                ]
                 length += len(text)
             case Thinking(text=text) if request.reasoning.visible is True and text:
                 message["reasoning_content"] = message.get("reasoning_content", "") + text

@@ -35,6 +35,7 @@ from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import Mint
 from bm.protocols.openai_chat.calls import CallAssembler
+from bm.protocols.openai_chat.citations import decode_citation, executed_tool
 from bm.protocols.openai_chat.content import PROTOCOL, from_url, thinking_text
 from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.signatures import read_signature
@@ -110,7 +111,12 @@ class ChoiceDecoder:
             self._sign(signature, out)
         for annotation in delta.get("annotations") or ():
             if isinstance(annotation, dict):
-                out.append(PartAnnotation(self._ensure("text", out), PROTOCOL, annotation))
+                cited = decode_citation(annotation)
+                out.append(PartAnnotation(self._ensure("text", out), PROTOCOL, annotation, cited.sources))
+        for tool in delta.get("executed_tools") or ():
+            # Groq tells of each twice: when it begins and with its result.
+            if isinstance(tool, dict) and (tool.get("output") is not None or tool.get("search_results")):
+                self._whole(executed_tool(tool), out)
         for image in delta.get("images") or ():
             self._image(image, out)
         audio = delta.get("audio")

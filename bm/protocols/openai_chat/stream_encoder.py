@@ -20,11 +20,11 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, ToolKind
+from bm.chat.parts import Citation, Json, ToolKind
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
 from bm.protocols.codec import Mint
-from bm.protocols.openai_chat.citations import citation
+from bm.protocols.openai_chat.citations import encode_citation
 from bm.protocols.openai_chat.errors import error_body
 from bm.protocols.openai_chat.signatures import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
@@ -56,7 +56,7 @@ class _Part:
         self.pieces: list[str] | None = None
         self.empty = True
         self.began_at = choice.length
-        self.citations: list[Json] = []
+        self.citations: list[Citation] = []
         self.head, self.tail = b"", b""
 
 
@@ -118,7 +118,7 @@ class StreamEncoder:
             case PartAnnotation():
                 part = self._parts.get(event.index)
                 if part is not None:
-                    part.citations.append(event.raw)
+                    part.citations.append(Citation(event.protocol, event.raw, event.sources))
                 return b""
 
     def keepalive(self) -> bytes:
@@ -224,9 +224,8 @@ class StreamEncoder:
         elif part.number >= 0 and part.empty and part.kind == "function":
             # An empty string is no JSON, and clients parse it.
             out += part.head + b'"{}"' + part.tail
-        notes = [citation(raw, part.began_at, part.choice.length) for raw in part.citations]
-        known = [note for note in notes if note is not None]
-        return out + (self._chunk(part.start.choice, {"annotations": known}) if known else b"")
+        notes = [note for cited in part.citations for note in encode_citation(cited, part.began_at, part.choice.length)]
+        return out + (self._chunk(part.start.choice, {"annotations": notes}) if notes else b"")
 
     def _whole(self, event: PartWhole) -> bytes:
         out = self._opening(event.choice)

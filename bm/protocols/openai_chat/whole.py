@@ -16,7 +16,7 @@ def whole_delta(part: Part) -> Json | None:
             return {"images": [{"type": "image_url", "image_url": {"url": part.url or data_url(part)}}]}
         case Media(text=text) if text:
             return {"content": text}
-        case Opaque(summary=summary) if summary:
+        case Opaque(search=None, summary=summary) if summary:
             return {"content": summary}
         case _:
             return None

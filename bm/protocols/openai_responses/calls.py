@@ -10,7 +10,8 @@ import msgspec
 from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall, ToolResult
 from bm.chat.request import Tool
 from bm.chat.response import parse_arguments
-from bm.protocols.openai_responses.content import PROTOCOL, decode_content, is_content
+from bm.protocols.openai_responses.citations import PROTOCOL
+from bm.protocols.openai_responses.content import decode_content, is_content
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import native_type, qualified, wire_name
 

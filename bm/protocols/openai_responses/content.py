@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bm.chat.parts import CacheMark, Json, Media, Opaque, Refusal, Text
+from bm.protocols.openai_responses.citations import PROTOCOL, decode_citation
 from bm.protocols.openai_responses.errors import bad_request
-
-PROTOCOL: Final = "openai-responses"
 
 _MIME_BY_SUFFIX = {
     "pdf": "application/pdf",
@@ -56,7 +55,7 @@ def _decode_part(part: Any, path: str) -> Content:
     match part:
         case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
             citations = [raw for raw in part.get("annotations") or () if isinstance(raw, dict)]
-            return Text(text, cache=_cache(part), citations=tuple(citations))
+            return Text(text, cache=_cache(part), citations=tuple(decode_citation(raw) for raw in citations))
         case {"type": "refusal", "refusal": str(text)}:
             return Refusal(text)
         case {"type": "input_image"}:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Extra, Level, OutputFormat, Reasoning, Sampling, ToolChoice
-from bm.protocols.openai_responses.content import PROTOCOL
+from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.items import Conversation
 from bm.protocols.openai_responses.tools import decode_choice, decode_tools

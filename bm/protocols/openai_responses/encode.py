@@ -13,7 +13,8 @@ from bm.names import ProtocolName
 from bm.protocols.call_ids import clean
 from bm.protocols.codec import Encoded
 from bm.protocols.openai_responses.calls import encode_call, encode_result, result_parts
-from bm.protocols.openai_responses.content import PROTOCOL, encode_content, is_content
+from bm.protocols.openai_responses.citations import PROTOCOL
+from bm.protocols.openai_responses.content import encode_content, is_content
 from bm.protocols.openai_responses.decode import LEVELS
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
@@ -160,7 +161,9 @@ class _History:
             case Text(text=""):
                 pass
             case Text(citations=citations) if citations and self._request.protocol == PROTOCOL:
-                self._said({"type": "output_text", "text": part.text, "annotations": list(citations)})
+                self._said(
+                    {"type": "output_text", "text": part.text, "annotations": [cited.raw for cited in citations]}
+                )
             case Text(text=text):
                 self.items.append({"type": "message", "role": "assistant", "content": text})
             case Refusal(text=text):

@@ -7,7 +7,7 @@ from typing import Any
 from bm.chat.events import Finish, Usage
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
-from bm.protocols.openai_responses.content import PROTOCOL
+from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.decode import LEVELS
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
 

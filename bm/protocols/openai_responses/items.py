@@ -11,7 +11,8 @@ from bm.chat.parts import Json, Opaque, Part, Text, Thinking, ToolCall
 from bm.chat.request import Role, Tool, Turn
 from bm.chat.signature import Signature, unwrap
 from bm.protocols.openai_responses.calls import decode_call, decode_result
-from bm.protocols.openai_responses.content import PROTOCOL, decode_content
+from bm.protocols.openai_responses.citations import PROTOCOL, decode_search
+from bm.protocols.openai_responses.content import decode_content
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import decode_tools
 
@@ -108,7 +109,7 @@ class Conversation:
             if kind == "tool_search_output":
                 self.tools += decode_tools(item.get("tools"), f"{path}.tools", loaded=True)[0]
             client = kind in _FROM_CLIENT or (kind == "tool_search_output" and item.get("execution") == "client")
-            self._append("user" if client else "assistant", [Opaque(PROTOCOL, kind, item)])
+            self._append("user" if client else "assistant", [_of_vendor(kind, item)])
 
     def _hosted_shell(self, item: Json) -> bool:
         """Whether this is the output of a shell that OpenAI ran, whose call is no call of the client's."""
@@ -170,4 +171,8 @@ def decode_output(item: Json, path: str) -> tuple[Part, ...]:
         thinking = decode_reasoning(item)
         return () if thinking is None else (thinking,)
     call = decode_call(item, path)
-    return (Opaque(PROTOCOL, str(item.get("type")), item) if call is None else call,)
+    return (_of_vendor(str(item.get("type")), item) if call is None else call,)
+
+
+def _of_vendor(kind: str, item: Json) -> Opaque:
+    return decode_search(item) if kind == "web_search_call" else Opaque(PROTOCOL, kind, item)

@@ -81,6 +81,11 @@ class Message:
             return {"type": "refusal", "refusal": text}
         return {"type": "output_text", "text": text, "annotations": [*self._annotations], "logprobs": []}
 
+    @property
+    def length(self) -> int:
+        """How long the text is so far, in characters."""
+        return sum(map(len, self._pieces))
+
     def delta(self, text: str) -> bytes:
         self._pieces.append(text)
         return self._writer.delta(self._template, text)

@@ -27,10 +27,10 @@ from bm.chat.events import (
     StreamedKind,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Refusal, Text, Thinking, ToolCall, ToolKind
+from bm.chat.parts import Citation, Json, Refusal, Text, Thinking, ToolCall, ToolKind
 from bm.chat.response import part_events
 from bm.errors import Failure, RequestError
-from bm.protocols.openai_responses.content import PROTOCOL
+from bm.protocols.openai_responses.citations import PROTOCOL, decode_citation
 from bm.protocols.openai_responses.envelope import decode_usage, finish_of
 from bm.protocols.openai_responses.errors import failure_of
 from bm.protocols.openai_responses.items import decode_output
@@ -200,7 +200,7 @@ class ResponsesStreamDecoder:
             part, opened = self._open(key, "text")
             events += opened
         part.annotations += 1
-        return [*events, PartAnnotation(part.index, PROTOCOL, raw)]
+        return [*events, PartAnnotation(part.index, PROTOCOL, raw, decode_citation(raw).sources)]
 
     def _item_done(self, body: Json) -> list[Event]:
         item = body.get("item")
@@ -237,7 +237,7 @@ class ResponsesStreamDecoder:
         if text and not begun.filled:
             events.append(PartDelta(begun.index, text))
         if isinstance(part, Text):
-            events += [PartAnnotation(begun.index, PROTOCOL, raw) for raw in part.citations[begun.annotations :]]
+            events += [_annotated(begun.index, cited) for cited in part.citations[begun.annotations :]]
         if isinstance(part, Thinking) and part.signature is not None:
             events.append(PartSignature(begun.index, part.signature))
         events.append(PartEnd(begun.index))
@@ -247,11 +247,7 @@ class ResponsesStreamDecoder:
         self._called |= isinstance(part, ToolCall)
         self._refused |= isinstance(part, Refusal)
         events = self._start({})
-        for event in part_events(self._next, part):
-            if isinstance(event, PartAnnotation):
-                events.append(PartAnnotation(event.index, PROTOCOL, event.raw))
-            else:
-                events.append(event)
+        events += part_events(self._next, part)
         self._next += 1
         return events
 
@@ -291,6 +287,10 @@ class ResponsesStreamDecoder:
     def _close_parts(self) -> list[Event]:
         open_parts, self._parts = self._parts, {}
         return [PartEnd(part.index) for part in open_parts.values()]
+
+
+def _annotated(index: int, cited: Citation) -> PartAnnotation:
+    return PartAnnotation(index, cited.protocol, cited.raw, cited.sources)
 
 
 def _index(body: Json, field: str = "output_index") -> int:

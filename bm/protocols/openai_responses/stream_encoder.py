@@ -24,13 +24,13 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Citation, Json, Media, Opaque, Part, Search, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import ChatRequest
 from bm.chat.response import part_events
 from bm.chat.signature import Signature, wrap
 from bm.errors import Failure
 from bm.protocols.codec import Mint
-from bm.protocols.openai_responses.content import PROTOCOL
+from bm.protocols.openai_responses.citations import PROTOCOL, encode_citation, encode_search
 from bm.protocols.openai_responses.encode import ENCRYPTED
 from bm.protocols.openai_responses.envelope import encode_usage, ending, head
 from bm.protocols.openai_responses.errors import error_object, stream_error
@@ -45,14 +45,7 @@ from bm.protocols.openai_responses.outputs import (
     whole,
 )
 from bm.protocols.openai_responses.tools import by_name, native_type, wire_name
-
-_ANNOTATIONS = {
-    "url_citation": {"url", "title", "start_index", "end_index"},
-    "file_citation": {"file_id", "filename", "index"},
-    "container_file_citation": {"container_id", "file_id", "filename", "start_index", "end_index"},
-    "file_path": {"file_id", "index"},
-}
-"""The kinds of citations of OpenAI's, and what each must hold."""
+from bm.protocols.web_search import asked
 
 
 class _Waiting:
@@ -83,6 +76,8 @@ class ResponsesStreamEncoder:
         self._refused = False
         include = [extra.value for extra in request.extras if (extra.protocol, extra.field) == (PROTOCOL, "include")]
         self._carries = any(isinstance(value, list) and ENCRYPTED in value for value in include)
+        self._searches = asked(request)
+        self._citations: list[Citation] = []
         self.response: Json = {}
 
     def feed(self, event: Event) -> bytes:
@@ -196,24 +191,29 @@ class ResponsesStreamEncoder:
         return opened.start()
 
     def _annotate(self, event: PartAnnotation) -> bytes:
-        assert self._open is not None
-        raw = event.raw
-        if raw.get("type") == "url_citation" and isinstance(raw.get("url_citation"), dict):
-            raw = {"type": "url_citation", **raw["url_citation"]}
-        needs = _ANNOTATIONS.get(str(raw.get("type")))
-        return self._open[1].annotate(raw) if needs is not None and needs <= raw.keys() else b""
+        """Citations wait for the end of their text, since they may be about all of it."""
+        self._citations.append(Citation(event.protocol, event.raw, event.sources))
+        return b""
 
     def _close_part(self) -> bytes:
         assert self._open is not None
         (start, item), self._open = self._open, None
         signature, self._signature = self._signature, None
         own = start.kind == "thinking" and signature is not None
-        out = item.end(_spelled(signature, "self") if own and signature is not None else "")
+        out = self._cite(item)
+        out += item.end(_spelled(signature, "self") if own and signature is not None else "")
         if item.final is not None:
             self._output.append(item.final)
         if signature is not None and not own:
             out += self._carry(signature, "previous")
         return out
+
+    def _cite(self, item: Item) -> bytes:
+        citations, self._citations = self._citations, []
+        if not isinstance(item, Message):
+            return b""
+        notes = [note for cited in citations for note in encode_citation(cited, item.length)]
+        return b"".join([item.annotate(note) for note in notes])
 
     def _drain(self) -> bytes:
         """Write what waits, in the order in which it began, up to the first part that is not complete."""
@@ -251,6 +251,9 @@ class ResponsesStreamEncoder:
                 return self._carry(signature, "redacted")
             case Opaque(protocol="openai-responses") if isinstance(part.raw.get("id"), str):
                 return self._item(part.raw)
+            case Opaque(search=Search() as search):
+                item = encode_search(search, self._mint.new_id("ws_")) if self._searches else None
+                return self._item(item) if item is not None else b""
             case Opaque(summary=summary):
                 return self._parts_of(Text(summary)) if summary else b""
             case Media(kind="image", data=data) if data:

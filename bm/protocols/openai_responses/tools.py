@@ -7,7 +7,7 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.openai_responses.content import PROTOCOL
+from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
 
 _HOSTED = {

@@ -14,7 +14,7 @@ from bm.chat.events import (
     PartStart,
     PartWhole,
 )
-from bm.chat.parts import Media, Opaque, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Media, Opaque, Source, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import Reasoning
 from bm.chat.response import part_events
 from bm.chat.signature import Signature, unwrap
@@ -176,9 +176,8 @@ def test_a_custom_tools_input_is_wrapped(pieces: list[str], written: str) -> Non
 
 def test_citations_of_its_own_kind_go_into_the_text() -> None:
     own = PartAnnotation(0, "anthropic", {"type": "char_location"})
-    unnamed = PartAnnotation(0, "", {"type": "page_location"})
-    foreign = PartAnnotation(0, "openai-chat", {"type": "url_citation"})
-    text: list[Event] = [PartStart(0, "text"), own, PartDelta(0, "A"), unnamed, foreign, PartEnd(0)]
+    foreign = PartAnnotation(0, "openai-chat", {"type": "url_citation"}, (Source("https://a.example"),))
+    text: list[Event] = [PartStart(0, "text"), own, PartDelta(0, "A"), own, foreign, PartEnd(0)]
     assert blocks(text) == "[text *citations_delta +A *citations_delta ]"
     assert blocks([PartStart(0, "text"), own, PartEnd(0)]) == ""
 

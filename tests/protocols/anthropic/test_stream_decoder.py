@@ -22,7 +22,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Opaque, Thinking
+from bm.chat.parts import Opaque, Search, Thinking
 from bm.chat.signature import Signature
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.sse import Event as Raw
@@ -199,10 +199,10 @@ def test_a_vendors_own_block_comes_whole() -> None:
         stop(1),
     ]
     events = events_of(wire(HEAD, start(0, search), *pieces, stop(0), *compacted, DONE, STOP))
-    raw = {**search, "input": {"query": "kiwi"}}
+    raw, summary = {**search, "input": {"query": "kiwi"}}, 'Called web_search with {"query":"kiwi"}'
     compaction = {"type": "compaction", "content": "so far", "encrypted_content": "zz"}
     assert [event for event in events if isinstance(event, PartWhole)] == [
-        PartWhole(0, Opaque("anthropic", "server_tool_use", raw, 'Called web_search with {"query":"kiwi"}')),
+        PartWhole(0, Opaque("anthropic", "server_tool_use", raw, summary, Search(("kiwi",)))),
         PartWhole(1, Opaque("anthropic", "compaction", compaction, "so far")),
     ]
 

@@ -21,7 +21,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Thinking, ToolCall
+from bm.chat.parts import Media, Opaque, Source, Thinking, ToolCall
 from bm.chat.response import ChatResponse, Choice, unfold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
@@ -142,10 +142,17 @@ def test_citations_become_grounding() -> None:
     citation = {"type": "url_citation", "url_citation": {"url": "https://a.example/", "title": "A"}}
     body = b""
     for protocol, raw in (("gemini", grounding), ("openai-chat", citation)):
-        events: list[Event] = [PartStart(0, "text"), PartDelta(0, "a"), PartAnnotation(0, protocol, raw), PartEnd(0)]
+        pages = () if protocol == "gemini" else (Source("https://a.example/", "A"),)
+        cited = PartAnnotation(0, protocol, raw, pages)
+        events: list[Event] = [PartStart(0, "text"), PartDelta(0, "a"), cited, PartEnd(0)]
         body = sent([*events, Finish("stop"), End()])
         last = grammar_gemini.check(body, complete=True)[-1]["candidates"][0]
-        expected = {"groundingChunks": [{"web": {"uri": "https://a.example/", "title": "A"}}]}
+        expected = {
+            "groundingChunks": [{"web": {"uri": "https://a.example/", "title": "A"}}],
+            "groundingSupports": [
+                {"segment": {"startIndex": 0, "endIndex": 1, "text": "a"}, "groundingChunkIndices": [0]}
+            ],
+        }
         assert last["groundingMetadata"] == (grounding["groundingMetadata"] if protocol == "gemini" else expected)
 
 

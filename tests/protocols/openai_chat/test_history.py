@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bm.chat.capabilities import Capabilities, Dialect
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import NO_RESULT
 from bm.chat.request import Turn
 from bm.chat.signature import Signature
@@ -75,7 +75,7 @@ def test_one_text_is_a_string_several_are_parts_or_one_string_for_plain_services
 
 
 def test_a_cited_answer_is_put_together_without_gaps() -> None:
-    cited = assistant(Text("It is "), Text("blue", citations=({"type": "x"},)), Text("."))
+    cited = assistant(Text("It is "), Text("blue", citations=(Citation("anthropic", {"type": "x"}),)), Text("."))
     assert messages(user(Text("Hi")), cited)[1] == {"role": "assistant", "content": "It is blue."}
     apart = assistant(Text("First."), Text("Second."))
     assert messages(user(Text("Hi")), apart)[1]["content"] == "First.\n\nSecond."

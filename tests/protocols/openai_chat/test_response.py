@@ -7,7 +7,7 @@ from hypothesis import given
 
 from bm.chat.capabilities import Dialect
 from bm.chat.events import End, Event, Failed, Finish, Start, Usage
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import ChatResponse, Choice, fold, unfold
 from bm.chat.signature import Signature
@@ -204,7 +204,7 @@ def test_content_and_refusal(given: tuple[Part, ...], finish: Finish, content: s
 
 
 def test_citations_and_images_are_shown() -> None:
-    cited = Text("there", citations=({"url": "https://a", "title": "A"},))
+    cited = Text("there", citations=(Citation("anthropic", {}, (Source("https://a", "A"),)),))
     image = Media("image", mime="image/png", data="QUJD")
     message = written(Text("See "), cited, image)["message"]
     assert message["content"] == "See there"

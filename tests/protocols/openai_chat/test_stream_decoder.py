@@ -20,7 +20,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Refusal, Text, Thinking, ToolCall
+from bm.chat.parts import Media, Opaque, Refusal, Source, Text, Thinking, ToolCall
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from tests.protocols.openai_chat.kit import chunk, decode, failure_kind, stream
@@ -138,7 +138,8 @@ def test_web_citations_stay_with_the_text() -> None:
     note = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A"}}
     events = decode(stream(chunk({"content": "x"}), chunk({"annotations": [note], "content": ""}, "stop")))
     check(events)
-    assert [event for event in events if isinstance(event, PartAnnotation)] == [PartAnnotation(0, "openai-chat", note)]
+    cited = PartAnnotation(0, "openai-chat", note, (Source("https://a.example", "A"),))
+    assert [event for event in events if isinstance(event, PartAnnotation)] == [cited]
 
 
 def test_calls_are_put_together_by_index() -> None:

@@ -22,7 +22,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque
+from bm.chat.parts import Media, Opaque, Source
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from tests.protocols.openai_chat.generate import answers
@@ -200,7 +200,7 @@ def test_a_cited_page_becomes_an_annotation_over_its_text() -> None:
     events: list[Event] = [
         *HELLO,
         PartStart(1, "text"),
-        PartAnnotation(1, "anthropic", raw),
+        PartAnnotation(1, "anthropic", raw, (Source("https://a.example", "A"),)),
         PartDelta(1, "there"),
         PartEnd(1),
         *DONE,

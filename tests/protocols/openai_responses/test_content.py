@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bm.chat.parts import CacheMark, Media, Opaque, Refusal, Text
+from bm.chat.parts import CacheMark, Citation, Media, Opaque, Refusal, Text
 from bm.errors import RequestError
 from bm.protocols.openai_responses.content import data_of_url, decode_content, encode_content
 
@@ -41,7 +41,10 @@ def test_a_part_is_the_same_in_both_directions(wire: dict[str, Any], part: Text 
 @pytest.mark.parametrize(
     ("wire", "part"),
     [
-        ({"type": "output_text", "text": "a", "annotations": [{"type": "x"}]}, Text("a", citations=({"type": "x"},))),
+        (
+            {"type": "output_text", "text": "a", "annotations": [{"type": "x"}]},
+            Text("a", citations=(Citation("openai-responses", {"type": "x"}),)),
+        ),
         ({"type": "text", "text": "a"}, Text("a")),
         ({"type": "refusal", "refusal": "no"}, Refusal("no")),
         (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.chat.capabilities import Capabilities, Dialect
-from bm.chat.parts import CacheMark, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import CacheMark, Citation, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Extra, Loss, OutputFormat, Reasoning, Sampling, Tool, ToolChoice, Turn
 from bm.chat.signature import Signature
 from bm.errors import RequestError
@@ -185,7 +185,7 @@ def test_parts_of_the_user_that_only_answers_have_are_told_as_text() -> None:
 
 def test_citations_go_back_to_their_own_protocol_only() -> None:
     note = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
-    turns = (HI, Turn("assistant", (Text("a", citations=(note,)), Text(""))))
+    turns = (HI, Turn("assistant", (Text("a", citations=(Citation("openai-responses", note),)), Text(""))))
     [item] = written(asked(*turns, protocol="openai-responses")).body["input"][1:]
     assert item["content"] == [{"type": "output_text", "text": "a", "annotations": [note]}]
     [foreign] = written(asked(*turns)).body["input"][1:]

@@ -136,7 +136,7 @@ def test_tools_that_items_bring_are_offered_too() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "role"),
-    [("web_search_call", "assistant"), ("compaction", "assistant"), ("computer_call_output", "user")],
+    [("image_generation_call", "assistant"), ("compaction", "assistant"), ("computer_call_output", "user")],
 )
 def test_items_of_openais_own_stay_as_they_are(kind: str, role: Any) -> None:
     item = {"type": kind, "id": "x_1"}

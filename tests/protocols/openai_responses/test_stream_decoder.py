@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Refusal, Text, Thinking, ToolCall
+from bm.chat.parts import Citation, Media, Opaque, Refusal, Search, Source, Text, Thinking, ToolCall
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_responses.codec import CODEC
@@ -33,6 +33,8 @@ from tests.support.events import check
 Json = dict[str, Any]
 CREATED: Json = {"type": "response.created", "response": {"id": "resp_1", "model": "gpt-5", "status": "in_progress"}}
 NOTE = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 1}
+PAGE = Source("https://a.example", "A", start=0, end=1)
+CITED = Citation("openai-responses", NOTE, (PAGE,))
 USAGE = {
     "input_tokens": 10,
     "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
@@ -111,7 +113,7 @@ def test_a_stream_of_every_common_kind() -> None:
         PartStart(1, "text"),
         PartDelta(1, "Hel"),
         PartDelta(1, "lo"),
-        PartAnnotation(1, "openai-responses", NOTE),
+        PartAnnotation(1, "openai-responses", NOTE, (PAGE,)),
         PartEnd(1),
         PartStart(2, "tool_call", id="c1", name="look"),
         PartDelta(2, '{"x"'),
@@ -151,7 +153,7 @@ def items(*output: Json, **members: Any) -> list[Event]:
 @pytest.mark.parametrize(
     ("item", "part"),
     [
-        (message(said("a", NOTE)), Text("a", citations=(NOTE,))),
+        (message(said("a", NOTE)), Text("a", citations=(CITED,))),
         (message({"type": "refusal", "refusal": "no"}), Refusal("no")),
         ({"type": "reasoning", "summary": [], "encrypted_content": "g"}, Thinking("", Signature("openai", "g"))),
         (
@@ -172,7 +174,7 @@ def items(*output: Json, **members: Any) -> list[Event]:
         ),
         (
             {"type": "web_search_call", "id": "ws_1"},
-            Opaque("openai-responses", "web_search_call", {"type": "web_search_call", "id": "ws_1"}),
+            Opaque("openai-responses", "web_search_call", {"type": "web_search_call", "id": "ws_1"}, search=Search()),
         ),
     ],
 )
@@ -310,7 +312,7 @@ def test_an_annotation_that_is_none_is_ignored_and_one_may_come_before_its_text(
     note = event("output_text.annotation.added", content_index=0, annotation=NOTE)
     broken = event("output_text.annotation.added", content_index=0, annotation=None)
     events = decoded(stream(CREATED, broken, note, event("output_text.delta", delta="a"), completed()))
-    assert fold(events).choices[0].parts == (Text("a", citations=(NOTE,)),)
+    assert fold(events).choices[0].parts == (Text("a", citations=(CITED,)),)
 
 
 def test_a_picture_in_a_message_is_a_part() -> None:

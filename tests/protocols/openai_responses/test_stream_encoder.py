@@ -25,7 +25,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Media, Opaque, Part, Source, Text, Thinking, ToolCall, ToolResult
 from bm.chat.response import fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure, FailureKind
@@ -307,20 +307,23 @@ def test_thinking_that_stays_empty_is_no_item() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "written"),
+    ("protocol", "raw", "pages", "written"),
     [
-        (NOTE, [NOTE]),
-        ({"type": "url_citation", "url_citation": {k: v for k, v in NOTE.items() if k != "type"}}, [NOTE]),
-        ({"type": "url_citation", "url": "https://a.example"}, []),
-        ({"type": "char_location", "cited_text": "x"}, []),
+        ("openai-responses", NOTE, (), [NOTE]),
+        ("openai-responses", {"type": "url_citation", "url": "https://a.example"}, (), []),
+        ("anthropic", {"type": "char_location", "cited_text": "x"}, (), []),
+        ("anthropic", {}, (Source("https://a.example", "A"),), [NOTE]),
+        ("gemini", {}, (Source("https://a.example", "A", start=0, end=9),), [NOTE]),
     ],
 )
-def test_citations_are_written_where_they_have_openais_shape(raw: Any, written: list[Any]) -> None:
+def test_citations_are_written_in_openais_shape(
+    protocol: str, raw: Any, pages: tuple[Source, ...], written: list[Any]
+) -> None:
     told: list[Event] = [
         Start(),
         PartStart(0, "text"),
         PartDelta(0, "a"),
-        PartAnnotation(0, "", raw),
+        PartAnnotation(0, protocol, raw, pages),
         PartEnd(0),
         *STOP,
     ]

@@ -1,0 +1,92 @@
+"""Searches of the web and citations from them, read from Claude's answers and written for Claude's clients.
+
+What another vendor found is written in Claude's form with marks of bm's own in the place of Anthropic's encrypted
+content, so that `hygiene` knows it again and never shows it to Claude, which could not decrypt it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.parts import Citation, Json, Search, Source
+from bm.chat.signature import Signature, unwrap, wrap
+from bm.protocols.anthropic.wire import PROTOCOL
+from bm.protocols.codec import Mint
+
+MARK = wrap(Signature("bm", ""), "search")
+"""Stands where Claude's own results hold encrypted content."""
+ID_PREFIX = "srvtoolu_bm1"
+"""How the ids of searches begin that bm wrote: one that found nothing has no place for a mark."""
+
+
+def decode_citation(raw: Json) -> Citation:
+    """A citation of Claude's; of a page of the web, or of a search result that the client gave, with its source."""
+    url = raw.get("url") or raw.get("source")
+    if not isinstance(url, str) or not url:
+        return Citation(PROTOCOL, raw)
+    return Citation(PROTOCOL, raw, (Source(url, _word(raw.get("title")), _word(raw.get("cited_text"))),))
+
+
+def decode_search(block: Json) -> Search | None:
+    """What a block tells of a search: its query, or what it found."""
+    match block:
+        case {"type": "server_tool_use", "name": "web_search"}:
+            given = block.get("input")
+            query = given.get("query") if isinstance(given, dict) else None
+            return Search(queries=(query,) if isinstance(query, str) and query else ())
+        case {"type": "web_search_tool_result", "content": content}:
+            rows: list[Any] = content if isinstance(content, list) else []
+            return Search(sources=tuple(_source(row) for row in rows if isinstance(row, dict) and row.get("url")))
+        case _:
+            return None
+
+
+def _source(row: Json) -> Source:
+    return Source(_word(row.get("url")), _word(row.get("title")))
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def encode_source(source: Source) -> Json:
+    """A citation for a client; its own page, since the words it rests on are known to Claude alone."""
+    return {
+        "type": "web_search_result_location",
+        "url": source.url,
+        "title": source.title or source.url,
+        "cited_text": source.quote,
+        "encrypted_index": MARK,
+    }
+
+
+def encode_search(search: Search, mint: Mint) -> tuple[Json, Json]:
+    """The two blocks that tell a client of a search: what was asked, and what was found."""
+    identity = f"{ID_PREFIX}{mint.new_id('')}"
+    asked = {"query": " | ".join(search.queries)}
+    found = [
+        {
+            "type": "web_search_result",
+            "url": source.url,
+            "title": source.title or source.url,
+            "encrypted_content": MARK,
+            "page_age": None,
+        }
+        for source in search.sources
+    ]
+    return (
+        {"type": "server_tool_use", "id": identity, "name": "web_search", "input": asked},
+        {"type": "web_search_tool_result", "tool_use_id": identity, "content": found},
+    )
+
+
+def is_ours(block: Json) -> bool:
+    """Whether bm wrote this block of a search."""
+    identity = block.get("id") or block.get("tool_use_id")
+    return isinstance(identity, str) and identity.startswith(ID_PREFIX)
+
+
+def is_our_citation(raw: Any) -> bool:
+    """Whether bm wrote this citation."""
+    index = raw.get("encrypted_index") if isinstance(raw, dict) else None
+    return isinstance(index, str) and unwrap(index) is not None

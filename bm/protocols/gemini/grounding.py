@@ -1,0 +1,103 @@
+"""Google's search behind an answer: `groundingMetadata`, both ways.
+
+Its places are counted in bytes of UTF-8, those of everybody else in characters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.parts import Json, Search, Source
+from bm.protocols.gemini.casing import member
+
+KIND = "groundingMetadata"
+
+
+def decode_grounding(metadata: Any, text: str | None) -> tuple[tuple[Source, ...], Search | None]:
+    """The sources that the text cites and the search that found them; None where nothing was searched.
+
+    `text` is the text of the answer, None where it consists of several parts: then the places are not known.
+    """
+    if not isinstance(metadata, dict):
+        return (), None
+    pages = [_page(chunk) for chunk in _rows(metadata, "groundingChunks")]
+    queries = tuple(query for query in _rows(metadata, "webSearchQueries") if isinstance(query, str))
+    cited = tuple(
+        source
+        for support in _rows(metadata, "groundingSupports")
+        if isinstance(support, dict)
+        for source in _supported(support, pages, text)
+    )
+    found = tuple(page for page in pages if page is not None)
+    return cited or found, Search(queries, found) if queries or found else None
+
+
+def _rows(holder: Json, name: str) -> list[Any]:
+    value = member(holder, name)
+    return value if isinstance(value, list) else []
+
+
+def _page(chunk: Any) -> Source | None:
+    for kind in ("web", "retrievedContext", "maps"):
+        held = member(chunk, kind) if isinstance(chunk, dict) else None
+        if isinstance(held, dict) and isinstance(held.get("uri"), str) and held["uri"]:
+            return Source(held["uri"], str(held.get("title") or ""))
+    return None
+
+
+def _supported(support: Json, pages: list[Source | None], text: str | None) -> list[Source]:
+    segment = support.get("segment")
+    start, end = _place(segment if isinstance(segment, dict) else {}, text)
+    numbers = [n for n in _rows(support, "groundingChunkIndices") if isinstance(n, int) and 0 <= n < len(pages)]
+    named = [page for number in numbers if (page := pages[number]) is not None]
+    return [Source(page.url, page.title, start=start, end=end) for page in named]
+
+
+def _place(segment: Json, text: str | None) -> tuple[int, int]:
+    """Where the words stand, in characters."""
+    start, end = member(segment, "startIndex") or 0, member(segment, "endIndex")
+    if text is None or not isinstance(start, int) or not isinstance(end, int):
+        return -1, -1
+    raw = text.encode("utf-8", "surrogatepass")
+    return tuple(len(raw[:at].decode("utf-8", "ignore")) for at in (start, end))  # type: ignore[return-value]
+
+
+class Grounding:
+    """Gathers what other vendors' answers cite and searched, for one choice of a Gemini client's."""
+
+    def __init__(self) -> None:
+        self._queries: list[str] = []
+        self._pages: list[Json] = []
+        self._supports: list[Json] = []
+
+    def cite(self, source: Source, text: str, before: int) -> None:
+        """A part of `text`, which begins `before` bytes after the answer, rests on a source."""
+        number = self._number(source)
+        start, end = (source.start, source.end) if source.end > 0 else (0, len(text))
+        words = text[start:end]
+        if not words:
+            return
+        at = before + len(text[:start].encode("utf-8", "surrogatepass"))
+        segment = {"startIndex": at, "endIndex": at + len(words.encode("utf-8", "surrogatepass")), "text": words}
+        self._supports.append({"segment": segment, "groundingChunkIndices": [number]})
+
+    def found(self, search: Search) -> None:
+        """The answer searched the web."""
+        self._queries += [query for query in search.queries if query not in self._queries]
+        for source in search.sources:
+            self._number(source)
+
+    def _number(self, source: Source) -> int:
+        page = {"web": {"uri": source.url, "title": source.title or source.url}}
+        if page not in self._pages:
+            self._pages.append(page)
+        return self._pages.index(page)
+
+    def metadata(self) -> Json:
+        """The `groundingMetadata`; empty when nothing was searched."""
+        members = {
+            "webSearchQueries": self._queries,
+            "groundingChunks": self._pages,
+            "groundingSupports": self._supports,
+        }
+        return {name: rows for name, rows in members.items() if rows}
