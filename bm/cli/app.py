@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from bm.cli import accounts, config, daemon, demo, doctor, env, models, providers, route, test
+from bm.cli import (
+    accounts,
+    config,
+    daemon,
+    demo,
+    doctor,
+    env,
+    models,
+    providers,
+    record,
+    replay,
+    route,
+    test,
+    usage,
+    why,
+)
 
 
 def _typer(help_: str) -> typer.Typer:
@@ -40,22 +55,23 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _group in (daemon.COMMANDS, models.COMMANDS, route.COMMANDS, test.COMMANDS, env.COMMANDS, doctor.COMMANDS):
-    for _name, _command in _group.items():
+for _group in (daemon, models, route, why, usage, replay, test, env, doctor):
+    for _name, _command in _group.COMMANDS.items():
         app.command(_name)(_command)
 app.command("demo")(demo.demo)
 
-for _name, _room, _help in (
-    ("providers", providers, "Providers: which are used, how, and with which key."),
-    ("accounts", accounts, "Accounts: the keys that requests are spent on."),
-    ("config", config, "The configuration file."),
+for _name, _room, _listed, _help in (
+    ("providers", providers, providers.listed, "Providers: which are used, how, and with which key."),
+    ("accounts", accounts, accounts.listed, "Accounts: the keys that requests are spent on."),
+    ("config", config, None, "The configuration file."),
+    ("record", record, None, "Whole exchanges, kept for a look and a replay; off unless asked for."),
 ):
     _sub = _typer(_help)
-    if _name != "config":
-        _sub.callback(invoke_without_command=True)(_room.listed)
+    if _listed is not None:
+        _sub.callback(invoke_without_command=True)(_listed)
     for _word, _command in _room.COMMANDS.items():
         _sub.command(_word)(_command)
-    app.add_typer(_sub, name=_name, no_args_is_help=_name == "config")
+    app.add_typer(_sub, name=_name, no_args_is_help=_listed is None)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -102,6 +102,11 @@ def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
     found = list(status["config"]["warnings"])
     if error := status["config"]["error"]:
         found.insert(0, f"the configuration cannot be used, the old one stays in force: {error}")
+    ledger = status["ledger"]
+    if ledger["problem"]:
+        found.append(f"the ledger cannot be written ({ledger['problem']}); requests are served all the same")
+    if ledger["dropped"]:
+        found.append(f"{ledger['dropped']} requests since the start are missing in the ledger")
     if daemon.version != __version__:
         found.insert(0, f"the daemon is version {daemon.version}, this command {__version__}: bm restart")
     return found
@@ -150,6 +155,7 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
         "accounts": accounts or "none (bm accounts add NAME)",
         "providers": providers or "none but Gemini (bm providers)",
         "requests": f"{requests['total']}, {requests['active']} under way, {requests['failed']} failed",
+        "recording": "on: prompts and answers are kept (bm record off)" if answer["recording"] else "",
     }
 
 

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any
 
 import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import BmError, Failure
 from bm.ledger.entry import COLUMNS
-
-By = Literal["provider", "model", "account", "day"]
-GROUPS: Final[tuple[By, ...]] = get_args(By)
+from bm.ledger.groups import By
 
 PATIENCE = 2.0
 """Seconds to wait while another process has the file locked."""

@@ -13,6 +13,7 @@ from bm.chat.parts import Json
 from bm.config.atomic import write_private
 from bm.config.paths import Paths, make_private_folder
 from bm.errors import BmError
+from bm.names import ProtocolName
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _MEGABYTE = 1024 * 1024
@@ -53,7 +54,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     at: float
-    protocol: str
+    protocol: ProtocolName
     operation: str
     model: str
     stream: bool

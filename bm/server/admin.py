@@ -19,8 +19,9 @@ from bm.dispatch.snapshot import AccountState, Needs, RouteQuery
 from bm.errors import RequestError
 from bm.gateway.engine import Engine
 from bm.gateway.probe import probe_all
+from bm.ledger.groups import By
 from bm.ledger.ledger import KEEP_DAYS
-from bm.ledger.reader import By, decision, midnight, requests, unknown, usage
+from bm.ledger.reader import decision, midnight, requests, unknown, usage
 from bm.names import ProtocolName
 from bm.providers.provider import Provider
 from bm.server.instance import Instance

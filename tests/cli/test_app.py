@@ -20,8 +20,9 @@ def test_it_says_its_version(bm: Bm) -> None:
 def test_without_a_command_it_helps(bm: Bm) -> None:
     assert bm().out == bm("--help").out == bm("-h").out
     assert re.findall(r"^  ([a-z]+)  ", bm().out.partition("Commands:")[2], re.MULTILINE) == [
-        *("start", "stop", "restart", "status", "logs", "models", "route", "test", "env", "doctor", "demo"),
-        *("providers", "accounts", "config"),
+        *("start", "stop", "restart", "status", "logs", "models", "route", "why", "usage", "replay"),
+        *("test", "env", "doctor", "demo"),
+        *("providers", "accounts", "config", "record"),
     ]
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from bm.ledger.database import open_ledger
 from bm.ledger.entry import Entry
+from bm.ledger.groups import By
 from bm.ledger.ledger import Ledger
-from bm.ledger.reader import By, LedgerError, decision, midnight, requests, usage
+from bm.ledger.reader import LedgerError, decision, midnight, requests, usage
 from tests.ledger.entries import entry
 
 NOON = datetime(2026, 3, 2, 12).timestamp()

@@ -1,0 +1,57 @@
+"""`bm usage`: what was used, and what it cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bm.cli import admin, render
+from bm.ledger.groups import By
+
+if TYPE_CHECKING:
+    from bm.config.paths import Paths
+
+_COUNTS = ("requests", "failures", "input", "cache_read", "cache_write", "output", "thinking")
+_COLUMNS = ("requests", "failed", "input", "cached", "cache written", "output", "thinking", "cost")
+
+
+def usage(
+    days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days back, today included.")] = 30,
+    by: Annotated[By, typer.Option("--by", help="What a line stands for.")] = "provider",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show requests, tokens and their cost at list price."""
+    answer = _answer(admin.here(), days, by)
+    if as_json:
+        render.json(answer)
+        return
+    rows = [_row(row["name"] or "-", row) for row in answer["rows"]]
+    if rows:
+        rows.append(_row("total", answer["total"]))
+    span = "today" if days == 1 else f"in the last {days} days"
+    render.table((by, *_COLUMNS), rows, empty=f"no requests {span}")
+    if unpriced := answer["total"]["unpriced"]:
+        render.note(f"note: the cost leaves out {unpriced} requests to models without a known price")
+
+
+def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
+    """By the daemon, which waits for its latest requests to be written; without one, by the ledger itself."""
+    from datetime import datetime
+
+    from bm.ledger.reader import midnight
+    from bm.ledger.reader import usage as read
+
+    daemon = admin.running(paths)
+    if daemon is None:
+        return read(paths.ledger, since=midnight(days, datetime.now()), by=by)
+    answer: dict[str, Any] = admin.ask_daemon(paths, daemon, "GET", f"/admin/usage?days={days}&by={by}")
+    return answer
+
+
+def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
+    cost = "-" if row["cost"] is None else f"${row['cost']:,.4f}"
+    return (name, *(f"{row[column]:,}" for column in _COUNTS), cost)
+
+
+COMMANDS = {"usage": usage}
