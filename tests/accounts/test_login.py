@@ -1,0 +1,206 @@
+"""Sign-in against a simulated Google: real sockets, a browser that is a function."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from bm.accounts.account import Account
+from bm.accounts.login import (
+    code_of,
+    exchange,
+    new_sign_in,
+    read_client,
+    sign_in_by_paste,
+    sign_in_with_browser,
+    signed_in,
+)
+from bm.accounts.store import Credentials
+from bm.accounts.transport import Fetch
+from bm.errors import AccountError
+from bm.simulator import OAuth, Simulator
+from tests.support.google import CLIENT_SECRET, client_file, oauth_client, person, visited
+
+NOW = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+class Browser:
+    """Opens an address as a browser would, in a thread of its own; `pages` are what a person reads in the end."""
+
+    def __init__(self, *before: str) -> None:
+        self.pages: list[str] = []
+        self._before = before
+
+    def __call__(self, address: str) -> bool:
+        threading.Thread(target=self._visit, args=(address,), daemon=True).start()
+        return True
+
+    def _visit(self, address: str) -> None:
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=5) as client:
+            redirect = parse_qs(urlsplit(address).query)["redirect_uri"][0]
+            for path in self._before:
+                client.get(redirect + path)
+            self.pages.append(client.get(address).text)
+
+
+def told() -> Callable[[str], None]:
+    return lambda address: None
+
+
+async def test_the_browser_comes_back_with_consent(sim: Simulator, fetch: Fetch) -> None:
+    browser, shown = Browser(), list[str]()
+    token = await sign_in_with_browser(oauth_client(sim), "", fetch, shown.append, open_browser=browser)
+    assert token.startswith("sim-refresh-")
+    query = parse_qs(urlsplit(shown[0]).query)
+    assert query["code_challenge_method"] == ["S256"]
+    assert query["scope"][0].split() == [
+        "https://www.googleapis.com/auth/cloud-platform",
+        "https://www.googleapis.com/auth/generative-language.retriever",
+    ]
+    assert query["access_type"] == ["offline"]
+    async with asyncio.timeout(5):
+        while not browser.pages:  # noqa: ASYNC110 - it looks at another thread
+            await asyncio.sleep(0.01)
+    assert "close this page" in browser.pages[0]
+
+
+async def test_strangers_and_icons_do_not_end_a_sign_in(sim: Simulator, fetch: Fetch) -> None:
+    browser = Browser("/favicon.ico", "/?code=stolen&state=guessed", "/?error=access_denied&state=guessed", "/")
+    token = await sign_in_with_browser(oauth_client(sim), "", fetch, told(), open_browser=browser)
+    assert token.startswith("sim-refresh-")
+
+
+async def test_refused_consent_is_told_in_both_places(sim: Simulator, fetch: Fetch) -> None:
+    sim.script(oauth=OAuth(deny=True))
+    browser = Browser()
+    with pytest.raises(AccountError, match=r"access was not granted.*test user"):
+        await sign_in_with_browser(oauth_client(sim), "", fetch, told(), open_browser=browser)
+    async with asyncio.timeout(5):
+        while not browser.pages:  # noqa: ASYNC110 - it looks at another thread
+            await asyncio.sleep(0.01)
+    assert "not signed in" in browser.pages[0]
+
+
+async def test_a_person_who_does_not_come_back(sim: Simulator, fetch: Fetch) -> None:
+    with pytest.raises(AccountError, match="nobody signed in within"):
+        await sign_in_with_browser(
+            oauth_client(sim), "", fetch, told(), open_browser=lambda address: False, patience=0.1
+        )
+
+
+async def test_half_of_the_access_is_not_enough(sim: Simulator, fetch: Fetch) -> None:
+    sim.script(oauth=OAuth(scopes="openid"))
+    with pytest.raises(AccountError, match="not ticked"):
+        await sign_in_with_browser(oauth_client(sim), "", fetch, told(), open_browser=Browser())
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the whole address", "the code alone"])
+async def test_pasting(sim: Simulator, fetch: Fetch, whole: bool) -> None:
+    async def paste(address: str) -> str:
+        answer = await asyncio.to_thread(httpx.get, address, trust_env=False)
+        place = answer.headers["location"]
+        return f"  {place}\n" if whole else parse_qs(urlsplit(place).query)["code"][0]
+
+    assert (await sign_in_by_paste(oauth_client(sim), "global", fetch, paste)).startswith("sim-refresh-")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("", "not the answer"),
+        ("http://127.0.0.1:1/?code=c&state=another", "not the answer"),
+        ("http://127.0.0.1:1/", "not the answer"),
+        ("http://127.0.0.1:1/?state=STATE", "no code"),
+        ("http://127.0.0.1:1/?state=STATE&error=access_denied", "not granted"),
+        ("http://127.0.0.1:1/?state=STATE&error=org_internal", "org_internal"),
+    ],
+)
+def test_what_is_no_answer(sim: Simulator, answer: str, words: str) -> None:
+    sign_in = new_sign_in(oauth_client(sim), "", 1)
+    with pytest.raises(AccountError, match=words):
+        code_of(sign_in, answer.replace("STATE", sign_in.state))
+
+
+def test_no_two_attempts_are_alike(sim: Simulator) -> None:
+    one, other = (new_sign_in(oauth_client(sim), "", 1) for _ in range(2))
+    assert len({one.state, other.state, one.verifier, other.verifier}) == 4
+    assert one.verifier not in one.address and one.verifier not in repr(one)
+
+
+async def test_a_code_serves_only_who_asked_for_it(sim: Simulator, fetch: Fetch) -> None:
+    mine, stranger = (new_sign_in(oauth_client(sim), "", 1) for _ in range(2))
+    code = visited(mine)["code"]
+    with pytest.raises(AccountError, match="Invalid code verifier") as caught:
+        await exchange(stranger, code, fetch)
+    assert code not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("oauth", "words"),
+    [
+        (OAuth(fault="invalid_client"), "OAuth client was not found"),
+        (OAuth(fault="unavailable"), "temporarily_unavailable"),
+        (OAuth(fault="down"), "could not be reached"),
+    ],
+)
+async def test_no_token_for_the_code(sim: Simulator, fetch: Fetch, oauth: OAuth, words: str) -> None:
+    sign_in = new_sign_in(oauth_client(sim), "", 1)
+    code = visited(sign_in)["code"]
+    sim.script(oauth=oauth)
+    with pytest.raises(AccountError, match=words):
+        await exchange(sign_in, code, fetch)
+
+
+def test_the_clients_file(tmp_path: Path, sim: Simulator) -> None:
+    assert read_client(client_file(tmp_path / "client.json", sim)) == oauth_client(sim)
+
+
+NO_CLIENT = {
+    "not there": (None, "cannot be read"),
+    "no JSON": (f"{CLIENT_SECRET}", "holds no OAuth client"),
+    "something else": (json.dumps({"type": "service_account", "private_key": CLIENT_SECRET}), "holds no OAuth client"),
+    "a web client": (json.dumps({"web": {"client_id": "c", "client_secret": CLIENT_SECRET}}), "Desktop app"),
+    "an address without protection": (
+        json.dumps(
+            {"installed": {"client_id": "c", "client_secret": CLIENT_SECRET, "token_uri": "http://example.com/t"}}
+        ),
+        "https",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), NO_CLIENT.values(), ids=NO_CLIENT)
+def test_what_is_no_client(tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "client.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(AccountError, match=words) as caught:
+        read_client(path)
+    assert "client.json" in str(caught.value) and CLIENT_SECRET not in str(caught.value)
+
+
+def test_a_second_sign_in_renews_the_account_in_its_place(sim: Simulator) -> None:
+    account, other = person(sim), Account(name="x", key="k")
+    stored = signed_in(signed_in(Credentials(), account, NOW).add(other), other_token(account), NOW + timedelta(1))
+    first, second = stored.accounts
+    assert (first.key, first.enabled, first.added_at, first.renewed_at) == ("again", True, NOW, NOW + timedelta(1))
+    assert second == other
+
+
+def other_token(account: Account) -> Account:
+    return msgspec.structs.replace(account, key="again")
+
+
+def test_a_sign_in_does_not_replace_a_key(sim: Simulator) -> None:
+    stored = Credentials(accounts=(Account(name="me", key="k"),))
+    with pytest.raises(AccountError, match="another kind"):
+        signed_in(stored, person(sim), NOW)
