@@ -169,6 +169,9 @@ class _Course:
             case "retry" if target not in self.retried and failure.should_retry is not False:
                 self.retried.add(target)
                 self._repeat(target, 0.2 + 0.3 * self.roll, f"once more after {failure.kind}")
+            case "resume" if target not in self.retried and not any(self._serves(choice) for choice in self.queue):
+                self.retried.add(target)
+                self._repeat(target, 0.2 + 0.3 * self.roll, "there is no other target to go on with the cut answer")
             case "next":
                 self._rest(target, failure, outcome)
 

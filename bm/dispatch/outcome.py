@@ -25,6 +25,7 @@ RequestEffect = Literal[
     "next",  # on to the next target
     "silent",  # on to the next target, and never back to this one
     "retry",  # once more on the same target, shortly
+    "resume",  # on to another target, which goes on with a cut answer; once more to this one if there is no other
     "larger",  # on to a target with a larger context
     "simplify",  # once more on the same target with the simplified tool schema
     "return",  # the client is told at once

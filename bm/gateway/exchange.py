@@ -6,8 +6,9 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -28,6 +29,7 @@ from bm.gateway.counting import answer as count_answer
 from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable, json_object
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
+from bm.gateway.rescue import Rescue
 from bm.gateway.tape import Tape
 from bm.protocols.pipes import Watch
 from bm.protocols.registry import CODECS
@@ -42,6 +44,7 @@ MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 UNAUTHENTICATED = 401
 _LONGEST_HEADER = 1024
+Result = TypeVar("Result")
 
 _log = logging.getLogger("bm.requests")
 
@@ -54,6 +57,7 @@ class Exchange:
         self._engine, self._call, self._client = engine, call, self._tape or client
         self._settings = engine.settings
         self._lanes = Lanes(engine.responses.completed(call), engine.signatures, engine.settings.rules)
+        self._rescue = Rescue(self._lanes, on=engine.config.pool.rescue)
         self._marks: dict[Target, list[Mark]] = {}
         self._began = time.monotonic()
         self.record = Record(
@@ -114,7 +118,7 @@ class Exchange:
     async def _attempt(self, attempt: Attempt) -> Outcome:
         """One upstream call, booked for its account."""
         if attempt.wait:
-            await asyncio.sleep(attempt.wait)
+            await self._keep_waiting(asyncio.sleep(attempt.wait))
         target, pool = attempt.target, self._engine.pool
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
@@ -122,11 +126,14 @@ class Exchange:
         entry.at = sent - self._began
         pool.begin(target, now=sent, wall=time.time())
         try:
-            outcome = await self._send(attempt, entry)
+            outcome = self._rescue.judged(await self._send(attempt, entry), target)
         finally:
             pool.done(target)
             entry.took = time.monotonic() - sent
         return self._booked(target, outcome, entry, sent)
+
+    async def _keep_waiting(self, work: Awaitable[Result]) -> Result:
+        return await self._rescue.keep_waiting(work, self._client, self._settings.config.limits.keep_alive)
 
     def _booked(self, target: Target, outcome: Outcome, entry: AttemptRecord, sent: float) -> Outcome:
         """Enter an outcome in the account's books; add to it what only the pool knows."""
@@ -167,15 +174,17 @@ class Exchange:
         proxy = settings.config.proxy_for(target.provider)
         await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy))
         try:
-            lane = self._lanes.prepare(target, provider, access, simple_schemas=attempt.simplify_schema)
+            lane = self._rescue.prepare(target, provider, access, simple_schemas=attempt.simplify_schema)
         except Unable as unable:
             # Another target may be able to; if none is, the client reads this one's reason.
             return Outcome(failure=unable.failure, request="next")
+        if way := self._rescue.way:
+            entry.reason = f"{entry.reason}; {way}"
         if self._tape is not None:
             self._tape.asked(lane.request)
         timeouts = settings.patience(target.provider, stream=self._call.stream)
         try:
-            response = await self._engine.client.open(lane.request, timeouts, proxy)
+            response = await self._keep_waiting(self._engine.client.open(lane.request, timeouts, proxy))
         except UpstreamError as error:
             return classify(error.failure)
         entry.status = response.status
@@ -199,6 +208,9 @@ class Exchange:
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         if self._call.stream and (self._call.array or _is_stream(response)):
             return await self._streamed(lane, response)
+        if self._rescue.cut is not None:
+            message = f"{lane.target.provider} sent no stream, so it cannot go on with one"
+            return Outcome(failure=Failure(kind="malformed", message=message), request="next")
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES))
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=not lane.passes_through)
@@ -211,20 +223,26 @@ class Exchange:
         return classify(None)
 
     async def _streamed(self, lane: Lane, response: UpstreamResponse) -> Outcome:
-        pipe = self._lanes.pipe(lane)
+        rescue = self._rescue
+        pipe = rescue.pipe(lane)
         headers = self._headers(lane, response, "" if lane.passes_through else self._lanes.stream_type)
         headers.append(("cache-control", "no-cache"))
         config = self._settings.config
         timeouts = config.timeouts_for(lane.target.provider)
-        relay = Relay(response, pipe, self._client, headers, config.limits, timeouts)
+        going_on = rescue.cut is not None
+        relay = Relay(response, pipe, self._client, headers, config.limits, timeouts, committed=going_on)
         relay.on_content = partial(self._answers, lane.target)
         try:
             failure = await relay.run()
         finally:
-            if relay.committed:
+            if pipe.watch.begun or (relay.committed and not going_on):
                 self._complete(lane, pipe.watch, relay.first_content)
         if failure is None:
+            rescue.done()
+            self.record.seams = rescue.seams
             return Outcome()
+        if relay.committed and pipe.can_go_on:
+            return rescue.broken(failure)
         outcome = classify(failure, streaming_started=relay.committed)
         # The client has been told in its stream; there is nothing left to try.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
@@ -244,7 +262,7 @@ class Exchange:
         record.failure = watch.failure
         record.losses = lane.losses
         record.passed_through = lane.passes_through
-        if first_content is not None:
+        if first_content is not None and record.first_content is None:
             record.first_content = self._elapsed(first_content)
         self._engine.signatures.keep(watch.signatures)
         if self._call.protocol == "openai-responses" and (response := self._lanes.response) is not None:
@@ -289,6 +307,11 @@ class Exchange:
     async def _tell(self, failure: Failure) -> None:
         """Tell the client why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
         record = self.record
+        if self._rescue.cut is not None:
+            record.failure = self._rescue.cut
+            await self._client.send(self._rescue.told(self._rescue.cut))
+            await self._client.end()
+            return
         record.failure = failure
         headers: Headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id)]
         headers.append(("x-bm-attempts", str(len(record.attempts))))

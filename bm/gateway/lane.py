@@ -137,7 +137,7 @@ class Lanes:
         """
         if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
             return
-        capabilities = self._capabilities(target, provider, simple_schemas=False)
+        capabilities = self.capabilities(target, provider)
         if urls := wanted(self.chat, target.protocol, capabilities):
             self.chat = await inlined(self.chat, urls, fetch)
 
@@ -158,7 +158,7 @@ class Lanes:
             return Lane(target, self._passed_through(target, provider, access), _codec_of(target, provider))
         if operation in EMBEDDING:
             return self._embedding(target, provider, access)
-        return self._translated(target, provider, access, simple_schemas)
+        return self.translated(self.chat, target, provider, access, simple_schemas=simple_schemas)
 
     def _operation(self, target: Target) -> Operation:
         """The operation in the target's words."""
@@ -198,13 +198,21 @@ class Lanes:
         headers = forwarded_headers(provider, access, call.headers)
         return UpstreamRequest(provider.name, "POST", address, headers, body)
 
-    def _translated(self, target: Target, provider: Provider, access: Access, simple_schemas: bool) -> Lane:
+    def translated(
+        self, chat: ChatRequest, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False
+    ) -> Lane:
+        """The request for a target, written anew from canonical form.
+
+        Raises:
+            Unable: the target cannot serve it.
+            RequestError: `strict` refuses what would be lost.
+        """
         codec = _codec_of(target, provider)
-        capabilities = self._capabilities(target, provider, simple_schemas)
+        capabilities = self.capabilities(target, provider, simple_schemas=simple_schemas)
         if access.location:
             # Vertex AI has no `includeServerSideToolInvocations`, without which the two do not go together.
             capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
-        request, names = sanitise(self.chat, target.protocol)
+        request, names = sanitise(chat, target.protocol)
         try:
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
@@ -221,7 +229,8 @@ class Lanes:
         upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
         return Lane(target, upstream, codec, encoded.losses, names)
 
-    def _capabilities(self, target: Target, provider: Provider, simple_schemas: bool) -> Capabilities:
+    def capabilities(self, target: Target, provider: Provider, *, simple_schemas: bool = False) -> Capabilities:
+        """What the target's model takes."""
         found = capabilities_of(target.protocol, provider.dialect, target.model)
         return msgspec.structs.replace(found, json_schema=False) if simple_schemas else found
 
@@ -230,15 +239,28 @@ class Lanes:
 
     def pipe(self, lane: Lane) -> ResponsePipe:
         """The pipe for the stream that answers a lane's request."""
-        mint = Mint(new_id, int(time.time()))
+        if lane.names is not None:
+            return self.written(lane, self.encoder(lane), self.filter(lane.names))
+        mint = _mint()
+        encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
+        asked = self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
         decoder = lane.codec.stream_decoder(mint)
-        if lane.names is None:
-            parser: EventParser = ArraySplitter() if self.call.array else sse.Parser()
-            encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
-            asked = self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
-            return PassThrough(parser, decoder, encoder, model=asked, framed=not self.call.array)
-        encoder = self._stream_encoder(self.chat, mint, self._shown_model(lane))
-        return Translated(sse.Parser(), decoder, encoder, self._filter(lane.names))
+        return PassThrough(self._parser(lane), decoder, encoder, model=asked, framed=not self.call.array)
+
+    def written(self, lane: Lane, encoder: StreamEncoder, events: Filter) -> ResponsePipe:
+        """The pipe that writes a lane's answer with `encoder`, even where its bytes could pass through."""
+        return Translated(self._parser(lane), lane.codec.stream_decoder(_mint()), encoder, events)
+
+    def _parser(self, lane: Lane) -> EventParser:
+        return ArraySplitter() if lane.passes_through and self.call.array else sse.Parser()
+
+    def encoder(self, lane: Lane) -> StreamEncoder:
+        """An encoder for the client's stream, under the model's name that this lane shows.
+
+        Raises:
+            RequestError: the body is not a request of its protocol.
+        """
+        return self._stream_encoder(self.chat, _mint(), self._shown_model(lane))
 
     def _stream_encoder(self, request: ChatRequest, mint: Mint, model: str) -> StreamEncoder:
         encoder = self._codec.stream_encoder(request, mint, model=model)
@@ -256,12 +278,13 @@ class Lanes:
         """The content type of a translated stream."""
         return JSON_TYPE if self.call.array else "text/event-stream"
 
-    def _filter(self, names: Mapping[str, str]) -> Filter:
+    def filter(self, names: Mapping[str, str]) -> Filter:
+        """What happens to the events of a translated answer."""
         return Filter(names, single_call=self.chat.tool_choice.parallel is False)
 
     def whole(self, lane: Lane, body: bytes) -> Whole:
         """The client's answer from the body of an answer that is not a stream."""
-        mint = Mint(new_id, int(time.time()))
+        mint = _mint()
         try:
             answer = json_object(body)
         except RequestError:
@@ -274,7 +297,7 @@ class Lanes:
             passing.through(events)
             renamed = self._rules.echo_asked and self.call.protocol != "gemini"
             return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
-        filtering = self._filter(lane.names)
+        filtering = self.filter(lane.names)
         kept = filtering.through(events)
         if filtering.watch.failure is not None:
             return Whole(filtering.watch)
@@ -336,6 +359,10 @@ def json_object(body: bytes) -> Json:
 
 def _codec_of(target: Target, provider: Provider) -> Codec:
     return upstream_codec(target.protocol, provider.dialect)
+
+
+def _mint() -> Mint:
+    return Mint(new_id, int(time.time()))
 
 
 def _nothing(call: Call) -> ChatRequest:

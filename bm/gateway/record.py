@@ -39,7 +39,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `cost` is in US dollars at list price, None when no price is known.
+    `cost` is in US dollars at list price, None when no price is known. `seams` says how often another target went on
+    with the answer after it was cut.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Record(msgspec.Struct, kw_only=True):
     losses: tuple[Loss, ...] = ()
     passed_through: bool = False
     client_left: bool = False
+    seams: int = 0
 
     def settle(self, took: float) -> None:
         """The call is over: note how long it took and what it cost, and let go of what only its client needed."""
@@ -80,6 +82,8 @@ class Record(msgspec.Struct, kw_only=True):
             parts.append(f"{self.usage.prompt}+{self.usage.output} tokens")
         if self.cost is not None:
             parts.append(f"${self.cost:.6f}")
+        if self.seams:
+            parts.append("finished after a cut")
         if self.losses:
             parts.append(f"dropped {', '.join(loss.field for loss in self.losses)}")
         if self.client_left:

@@ -26,8 +26,8 @@ Deadline = Literal["end", "idle", "first_token", "hold", "keep_alive"]
 class Relay:
     """One stream on its way.
 
-    `committed` turns true when the client has received the head of the answer; `on_content` is called when the first
-    content has arrived.
+    `committed` turns true when the client has received the head of the answer, and is from the start where the stream
+    goes on with another's; `on_content` is called when the first content has arrived.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class Relay:
         headers: Headers,
         limits: Limits,
         timeouts: Timeouts,
+        *,
+        committed: bool = False,
     ) -> None:
         self._response, self._pipe, self._client, self._headers = response, pipe, client, headers
         self._limits, self._timeouts = limits, timeouts
@@ -45,42 +47,51 @@ class Relay:
         self._started = self._last_sent = self._now()
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self.committed = False
+        self.committed = committed
         self.first_content: float | None = None
         self.on_content: Callable[[], None] = _nothing
 
     async def run(self) -> Failure | None:
-        """Carry the stream to its end. None means it is complete; a failure was told to the client if `committed`."""
+        """Carry the stream to its end. None means it is complete.
+
+        A failure was told to the client if `committed`, unless the pipe `can_go_on`.
+        """
         try:
             while chunk := await self._next():
                 await self._take(self._pipe.feed(chunk))
-                if self._lost():
-                    return self._pipe.watch.failure
+                failure = self._pipe.watch.failure
+                if failure is not None and (self._pipe.over or self._unknown):
+                    return await self._failed(failure)
             await self._take(self._pipe.close())
         except UpstreamError as error:
             return await self._broken(error.failure)
         except EventTooLarge as error:
             return await self._broken(Failure(kind="malformed", message=f"the upstream sent {error}"))
-        if self._lost():
-            return self._pipe.watch.failure
+        if self._pipe.watch.failure is not None:
+            return await self._failed(self._pipe.watch.failure)
         await self._commit()
         await self._client.end()
-        return self._pipe.watch.failure
-
-    def _lost(self) -> bool:
-        """Whether the answer failed while the client has received nothing of it."""
-        return self._pipe.watch.failure is not None and not self.committed
+        return None
 
     async def _broken(self, failure: Failure) -> Failure:
         """Tell the client in its own protocol that the answer is not complete, if it has received any of it."""
-        told = self._pipe.abort(failure)
-        if self.committed:
-            if told:
-                await self._client.send(told)
-                await self._client.end()
-            else:
-                await self._client.cut()
+        if self._unknown:
+            self._pipe.watch.failure = failure
+            return failure
+        if told := self._pipe.abort(failure):
+            await self._client.send(told)
+        return await self._failed(failure)
+
+    async def _failed(self, failure: Failure) -> Failure:
+        """End an answer whose failure was told where it can be; where not, the missing end tells."""
+        if not self._unknown:
+            await (self._client.cut() if self._pipe.over and not self._pipe.tells else self._client.end())
         return failure
+
+    @property
+    def _unknown(self) -> bool:
+        """Whether the client knows nothing of a failure: it has received nothing, or another target may go on."""
+        return not self.committed or self._pipe.can_go_on
 
     async def _take(self, data: bytes) -> None:
         watch = self._pipe.watch

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+import msgspec
+
 from bm import sse
 from bm.chat.events import CONTENT, End, Event, Failed, Finish, PartSignature, PartStart, Start, Usage, UsageUpdate
 from bm.chat.signature import Signature
@@ -77,9 +79,23 @@ class Watch:
 
 
 class ResponsePipe(Protocol):
-    """Bytes of the upstream in, bytes for the client out."""
+    """Bytes of the upstream in, bytes for the client out.
+
+    `tells` says whether the client can be told of an error between its bytes. Once the answer has failed, `over` says
+    that bm has ended it and nothing further comes, and `can_go_on` that the client knows nothing of the failure because
+    another target may finish the answer.
+    """
 
     watch: Watch
+
+    @property
+    def tells(self) -> bool: ...
+
+    @property
+    def over(self) -> bool: ...
+
+    @property
+    def can_go_on(self) -> bool: ...
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what the upstream sent; return what can go to the client."""
@@ -112,14 +128,22 @@ class PassThrough:
         framed: bool = True,
     ) -> None:
         self.watch = Watch()
-        self._framed = framed
+        self.tells = framed
+        self.over = self.can_go_on = False
         self._parser, self._decoder, self._encoder = parser, decoder, encoder
         self._model = b'\\1"' + model.encode().replace(b"\\", rb"\\") + b'"' if model else b""
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        self._see(self._parser.feed(chunk))
-        if not self._framed:
+        if self.over:
+            return b""
+        parsed = self._parser.feed(chunk)
+        failed_before = self.watch.failure is not None
+        self._see(parsed)
+        if not failed_before and self.watch.failure is not None and any(_is_garbage(item.data) for item in parsed):
+            self._held = b""
+            return self._error(self.watch.failure)
+        if not self.tells:
             return chunk
         held = self._held + chunk if self._held else chunk
         end = _boundary(held)
@@ -152,10 +176,20 @@ class PassThrough:
         return self._error(failure)
 
     def _error(self, failure: Failure) -> bytes:
-        return self._encoder.feed(Failed(failure)) if self._framed else b""
+        self.over = True
+        return self._encoder.feed(Failed(failure)) if self.tells else b""
 
     def keepalive(self) -> bytes:
-        return self._encoder.keepalive() if self._framed else b""
+        return self._encoder.keepalive() if self.tells else b""
+
+
+def _is_garbage(data: bytes) -> bool:
+    """Whether a failed answer's event is no JSON, so that its client could not read it either."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return data.strip() != b"[DONE]"
+    return False
 
 
 def _boundary(data: bytes) -> int:
@@ -170,6 +204,11 @@ class Filter:
         self.watch = Watch()
         self._names = names
         self._single = SingleCall() if single_call else None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a failed answer may be finished by another target; its failure is then not among the events."""
+        return False
 
     def through(self, events: Iterable[Event]) -> list[Event]:
         """The events for the client."""
@@ -186,7 +225,16 @@ class Translated:
 
     def __init__(self, parser: EventParser, decoder: StreamDecoder, encoder: StreamEncoder, events: Filter) -> None:
         self.watch = events.watch
+        self.tells = True
         self._parser, self._decoder, self._encoder, self._filter = parser, decoder, encoder, events
+
+    @property
+    def over(self) -> bool:
+        return self.watch.failure is not None and not self.can_go_on
+
+    @property
+    def can_go_on(self) -> bool:
+        return self._filter.can_go_on
 
     def feed(self, chunk: bytes) -> bytes:
         return b"".join([self._through(self._decoder.feed(item)) for item in self._parser.feed(chunk)])

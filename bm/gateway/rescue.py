@@ -1,0 +1,175 @@
+"""Finishes a text answer that was cut, on another target and in the stream that the client reads already.
+
+Only where the user has turned it on: the client must not notice that two models wrote its answer, so the stream is
+written by bm from the start, also where its bytes could pass through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from bm.accounts.access import Access
+from bm.chat.continuation import Fit, Told
+from bm.chat.events import Event, Failed, UsageUpdate
+from bm.chat.parts import Text
+from bm.chat.request import ChatRequest, Reasoning, Turn
+from bm.dispatch.classify import classify
+from bm.dispatch.outcome import AccountEffect, Outcome
+from bm.dispatch.target import Target
+from bm.errors import Failure, RequestError
+from bm.gateway.call import Client
+from bm.gateway.lane import Lane, Lanes
+from bm.protocols.codec import StreamEncoder
+from bm.protocols.pipes import Filter, ResponsePipe
+from bm.providers.provider import Provider
+
+Result = TypeVar("Result")
+
+DIVERGED = "diverged"
+"""The code of an answer that is no continuation of what the client has."""
+
+
+class Telling(Filter):
+    """A filter that keeps account of what the client has; `fit` lets an answer go on where another was cut."""
+
+    def __init__(self, events: Filter, told: Told, fit: Fit | None = None) -> None:
+        super().__init__({})
+        self._inner, self._told, self._fit = events, told, fit
+        self.watch = events.watch
+
+    @property
+    def can_go_on(self) -> bool:
+        return self._told.can_go_on
+
+    def through(self, events: Iterable[Event]) -> list[Event]:
+        kept: list[Event] = []
+        for event in self._inner.through(events):
+            for fitted in self._fit.through(event) if self._fit else (event,):
+                if isinstance(fitted, Failed) and self._told.can_go_on:
+                    continue
+                if isinstance(fitted, UsageUpdate):
+                    self.watch.usage = fitted.usage
+                kept += self._told.through(fitted)
+        if self._fit and self._fit.diverged and self.watch.failure is None:
+            message = "the new answer differs from what the client has read"
+            self.watch.failure = Failure(kind="truncated", message=message, code=DIVERGED)
+        return kept
+
+
+class Rescue:
+    """The stream of one call over all its targets.
+
+    `cut` is why the client waits for the rest of its answer, None while it does not. `seams` counts the continuations.
+    """
+
+    def __init__(self, lanes: Lanes, *, on: bool) -> None:
+        self._lanes = lanes
+        self._on = on and lanes.call.stream and lanes.call.operation == "generate"
+        self._told = Told()
+        self._encoder: StreamEncoder | None = None
+        self._prefill: str | None = None
+        self._refusing: set[str] = set()
+        self.cut: Failure | None = None
+        self.seams = 0
+
+    def prepare(self, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False) -> Lane:
+        """The request for a target: the client's, or one that asks for the rest of its answer.
+
+        Raises:
+            Unable: the target cannot serve it.
+            RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
+        """
+        self._prefill = self._beginning(target, provider) if self.cut is not None else None
+        if self._prefill is None:
+            return self._lanes.prepare(target, provider, access, simple_schemas=simple_schemas)
+        chat = begun(self._lanes.chat, self._prefill, self._told.tokens, target)
+        return self._lanes.translated(chat, target, provider, access, simple_schemas=simple_schemas)
+
+    def _beginning(self, target: Target, provider: Provider) -> str | None:
+        """What the target is given of the answer; None where it must be asked anew. No model takes a blank end."""
+        capabilities = self._lanes.capabilities(target, provider)
+        able = capabilities.prefill or "prefix" in capabilities.dialect.takes
+        if not able or target.model in self._refusing or self._lanes.chat.turns[-1].role == "assistant":
+            return None
+        return self._told.text.rstrip() or None
+
+    @property
+    def way(self) -> str:
+        """How the request that was prepared last goes on with the answer, for the record; empty when it does not."""
+        if self.cut is None:
+            return ""
+        if not self._told.text:
+            return "begins the answer again, of which the client has nothing"
+        return "goes on with the cut answer" if self._prefill else "begins anew, to go on where the answer was cut"
+
+    def pipe(self, lane: Lane) -> ResponsePipe:
+        """The pipe for the stream that answers a lane's request."""
+        events = self._lanes.filter(lane.names) if lane.names is not None else Filter({})
+        if self.cut is not None and self._encoder is not None:
+            fit = Fit(self._told, prefill=self._prefill)
+            return self._lanes.written(lane, self._encoder, Telling(events, self._told, fit))
+        if not self._on or not self._readable():
+            return self._lanes.pipe(lane)
+        self._told, self._encoder = Told(), self._lanes.encoder(lane)
+        return self._lanes.written(lane, self._encoder, Telling(events, self._told))
+
+    def _readable(self) -> bool:
+        """Whether bm understands the request: an upstream of the client's protocol may take what bm does not."""
+        try:
+            return self._lanes.chat.choices == 1
+        except RequestError:
+            return False
+
+    def broken(self, failure: Failure) -> Outcome:
+        """The answer was cut, the client does not know it, and another target may go on."""
+        self._told.reopen()
+        self.cut = self.cut or failure
+        if failure.code == DIVERGED:
+            return Outcome(failure=failure, request="next")
+        return msgspec.structs.replace(classify(failure), request="resume")
+
+    def judged(self, outcome: Outcome, target: Target) -> Outcome:
+        """What an attempt at the rest means for the request: it is the client's no more, so its refusal is not told."""
+        if self.cut is None or outcome.failure is None:
+            return outcome
+        if outcome.failure.kind == "bad_request" and self._prefill is not None:
+            # Some models take no beginning of an answer; they are asked anew.
+            self._refusing.add(target.model)
+            return msgspec.structs.replace(outcome, account=AccountEffect(), request="retry")
+        return msgspec.structs.replace(outcome, request="next") if outcome.request == "return" else outcome
+
+    def done(self) -> None:
+        """The answer is complete."""
+        self.seams += self.cut is not None
+        self.cut = None
+
+    def told(self, failure: Failure) -> bytes:
+        """The client's in-stream error, once nobody can go on."""
+        return self._encoder.feed(Failed(failure)) if self._encoder is not None else b""
+
+    async def keep_waiting(self, work: Awaitable[Result], client: Client, pause: float) -> Result:
+        """Await `work`; a client with half an answer hears every `pause` seconds that bm is alive."""
+        if self.cut is None or self._encoder is None or not pause:
+            return await work
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=pause))[0]:
+                await client.send(self._encoder.keepalive())
+            return task.result()
+        finally:
+            task.cancel()
+
+
+def begun(request: ChatRequest, text: str, tokens: int, target: Target) -> ChatRequest:
+    """The request with an answer begun, which took so many tokens of those allowed.
+
+    Anthropic's models do not go on with an answer while they think.
+    """
+    turns = (*request.turns, Turn("assistant", (Text(text),)))
+    left = None if request.max_tokens is None else max(1, request.max_tokens - tokens)
+    reasoning = Reasoning(level="off") if target.protocol == "anthropic" else request.reasoning
+    return msgspec.structs.replace(request, turns=turns, max_tokens=left, reasoning=reasoning)
