@@ -28,13 +28,14 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """A request without its wire.
 
     `segments` are its parts in the order of a prompt cache; of them the first `cacheable` may be cached.
-    `step` counts the rounds of tool results since the last message of the user; `results` names the calls the
-    last of these rounds answers, by identifier or, where the wire has none, by function name.
+    `begun` is the beginning of the answer, where the request gives one. `step` counts the rounds of tool results since the last message of the user; `results` names the calls the
+    last of these rounds answers, by identifier and, on Gemini, by function name too.
     """
 
     segments: tuple[str, ...]
     cacheable: int
     last_text: str
+    begun: str = ""
     step: int = 0
     results: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
@@ -121,6 +122,8 @@ def compose(
     rule = rule or Rule()
     blocked = rule.finish == "blocked_prompt"
     text = rule.text if rule.text is not None else _default_text(request, prompt)
+    if text.startswith(prompt.begun):
+        text = text[len(prompt.begun) :]
     if blocked or calls:
         text = "" if blocked else rule.preface
     thinking = rule.thinking if rule.thinking is not None else _default_thinking(prompt)

@@ -56,15 +56,19 @@ def prompt(request: Request) -> Prompt:
     segments = tuple(dump(value) for value in (*before, *contents))
     rounds = [parts for _, role, parts in gemini_check.current_turn(contents) if role == "user"]
     results = items([part.get("functionResponse") for part in rounds[-1]]) if rounds else []
-    last = text_of(contents[-1].get("parts")) if contents else ""
+    begun = text_of(contents[-1].get("parts")) if contents and contents[-1].get("role") == "model" else ""
+    said = contents[:-1] if begun else contents
+    last = text_of(said[-1].get("parts")) if said else ""
     config = body.get("generationConfig") or {}
     tools = _tools(body)
     return Prompt(
         segments=segments,
         cacheable=max(0, len(segments) - 1),
         last_text=dump(results[-1].get("response")) if results else last,
+        begun=begun,
         step=len(rounds),
-        results=tuple(str(result.get("id") or result.get("name")) for result in results),
+        # Clients invent identifiers for calls of models that have none.
+        results=tuple(str(result[by]) for result in results for by in ("id", "name") if result.get(by)),
         tools=tools,
         forced=_forced(body, tools),
         schema=config.get("responseJsonSchema") or config.get("responseSchema"),

@@ -70,6 +70,19 @@ def test_a_loop_with_thoughts_and_parallel_calls(
     assert "".join(part.text or "" for part in turn() if not part.thought) == "It is blue."
 
 
+def test_identifiers_that_a_client_invented_are_no_hindrance(sim: Simulator, http: httpx.Client) -> None:
+    sim.script(Rule(tool_calls=(ToolCall("look"),), text="It is blue.", times=None))
+    part = {"id": "invented", "name": "look", "response": {"output": "blue"}}
+    contents = [
+        {"role": "user", "parts": [{"text": "What colour is the sky?"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": part}]},
+    ]
+    path, tools = "/v1beta/models/gemini-2.5-flash:generateContent", [{"functionDeclarations": [{"name": "look"}]}]
+    assert "functionCall" in http.post(path, json={"contents": contents[:1], "tools": tools}).text
+    assert "It is blue." in http.post(path, json={"contents": contents, "tools": tools}).text
+
+
 @needs_corpus
 @pytest.mark.corpus
 @pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent?alt=sse", "streamGenerateContent"])
