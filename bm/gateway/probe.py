@@ -17,6 +17,7 @@ from bm.accounts.tokens import Tokens
 from bm.chat.events import Usage
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Turn
+from bm.config.redaction import Mask
 from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -198,9 +199,9 @@ class _Prober:
             self.probe.cost = cost_of(self._provider.name, self.probe.model, usage)
 
     def _told(self, failure: Failure) -> None:
-        """The upstream's words, and what to do about them."""
+        """The upstream's words, which may quote the key, and what to do about them."""
         failure = naming_project(failure, self._access)
-        self.probe.error = failure.message
+        self.probe.error = Mask((self._credential.secret, self._access.key))(failure.message)
         if failure.kind in KEY_TROUBLE:
             self.probe.key_accepted = False
             self.probe.cure = self._key_cure()

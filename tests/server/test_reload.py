@@ -151,7 +151,8 @@ async def test_reload_tells_why_it_could_not(bm_home: Path) -> None:
         before = engine.settings
         paths.config.write_text("[server]\nport = 'many'\n")
         error = await reloader.reload()
-        assert error is not None and reloader.error == error and engine.settings is before
+        assert error is not None
+        assert (reloader.error, engine.settings) == (error, before)
         paths.config.write_text("[server]\nmax_body_mb = 3\n")
         assert await reloader.reload() is None
         assert reloader.error is None and engine.config.server.max_body_mb == 3

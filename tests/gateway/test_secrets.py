@@ -1,0 +1,115 @@
+"""Keys are in accounts.toml and config.toml and nowhere else that bm writes, answers or shows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from bm.accounts.account import Account
+from bm.accounts.store import update
+from bm.simulator import Rule, Simulator
+from tests.gateway.world import PROTOCOLS, World
+from tests.support.daemon import Daemon, daemon
+
+POOL = ("planted-key-of-the-first-account-7Qx", "planted-key-of-the-second-account-9Zp")
+STORED = "planted-key-of-a-stored-groq-account-3Rt"
+CONFIGURED = "planted-key-of-the-configuration-5Mn"
+HEADER = "planted-secret-of-a-header-8Yv"
+PROXY = "planted-password-of-a-proxy-2Lk"
+ENVIRONMENT = "planted-key-of-the-environment-4Wd"
+PLANTED = (*POOL, STORED, CONFIGURED, HEADER, PROXY, ENVIRONMENT)
+
+
+def config(simulator: Simulator) -> str:
+    return f"""
+[log]
+level = "debug"
+[pool]
+max_wait = 0
+[upstream_proxy]
+url = "http://user:{PROXY}@127.0.0.1:9"
+no_proxy = ["*"]
+[gemini]
+base_url = "{simulator.url}"
+[providers.anthropic]
+enabled = true
+mode = "fallback"
+base_url = "{simulator.url}"
+api_key = "{CONFIGURED}"
+headers = {{ X-Team-Secret = "{HEADER}" }}
+[providers.groq]
+enabled = true
+mode = "fallback"
+base_url = "{simulator.url}/groq/openai/v1"
+[providers.together]
+enabled = true
+mode = "fallback"
+base_url = "{simulator.url}/together/v1"
+api_key = "env:PLANTED_TOGETHER_KEY"
+"""
+
+
+def misuse(running: Daemon, simulator: Simulator, http: httpx.Client) -> str:
+    """Let everything happen that may quote a key; gives all that was answered."""
+    world = World(simulator, running, http)
+    answers = []
+    for key in (*POOL, STORED, CONFIGURED, ENVIRONMENT):
+        # Upstreams quote keys in their errors, as words and within a stream.
+        words = f"Incorrect API key provided: {key}. You can find your API key in the console."
+        simulator.script(Rule(account=key, status=400, message=words), Rule(account=key, status=500, message=words))
+        simulator.script(Rule(account=key, status=401, message=words), Rule(account=key, status=429, message=words))
+    for _ in range(5):
+        for protocol in PROTOCOLS:
+            for stream in (True, False):
+                answers.append(world.ask(protocol, stream=stream))
+        answers.append(world.send("openai-chat", "/v1/chat/completions", b"{"))
+        answers.append(world.ask("openai-chat", "groq:x"))
+    told = [str(answer.headers.raw) + answer.body.decode("utf-8", "replace") for answer in answers]
+    assert any("Incorrect API key" in text for text in told), "the errors came through"
+    for path in ("status", "accounts", "providers", "models", "usage", "requests", "why/last"):
+        told.append(http.get(f"/admin/{path}").text)
+    for path, body in (("probe", {}), ("route", {"model": "opus"}), ("reload", {})):
+        told.append(http.post(f"/admin/{path}", json=body).text)
+    told += [http.get(path).text for path in ("/", "/metrics", "/healthz", "/readyz", "/v1/models")]
+    running.paths.config.write_text(running.paths.config.read_text() + "\nbroken = [\n")
+    told.append(http.post("/admin/reload", json={}).text)
+    return "\n".join(told)
+
+
+def written(home: Path, but: set[str]) -> dict[str, bytes]:
+    """Every file under bm's folder, and what is in its databases."""
+    found = {str(file): file.read_bytes() for file in home.rglob("*") if file.is_file() and file.name not in but}
+    for file in [Path(name) for name in found if name.endswith(".db")]:
+        with sqlite3.connect(file) as database:
+            found[f"{file} as text"] = "\n".join(database.iterdump()).encode()
+    return found
+
+
+def test_planted_keys_are_found_nowhere(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED_TOGETHER_KEY", ENVIRONMENT)
+    accounts = {f"account-{number}": key for number, key in enumerate(POOL)}
+    with Simulator() as simulator, daemon(bm_home, config(simulator), accounts) as running:
+        stored = Account(name="spare", provider="groq", key=STORED)
+        update(running.paths.accounts, lambda old: old.add(stored))
+        local = running.key
+        with httpx.Client(
+            base_url=running.url, headers=running.headers, timeout=30, trust_env=False, verify=False
+        ) as http:
+            assert http.post("/admin/reload", json={}).json()["ok"]
+            answered = misuse(running, simulator, http)
+        process = psutil.Process(running.process.pid)
+        arguments = json.dumps(process.cmdline())
+        runtime = running.paths.runtime.read_text()
+        asked = {record.account for record in simulator.log()}
+    assert {key[-6:] for key in (*POOL, STORED, CONFIGURED, ENVIRONMENT)} <= asked, "every key was in use"
+    places = written(bm_home, {"accounts.toml", "config.toml"})
+    assert any(name.endswith("daemon.log") for name in places) and any("state.json" in name for name in places)
+    texts = {"answers": answered, "arguments": arguments, "daemon.json": runtime}
+    texts |= {name: content.decode("utf-8", "replace") for name, content in places.items()}
+    leaks = [(name, secret) for name, text in texts.items() for secret in (local, *PLANTED) if secret in text]
+    assert leaks == []
