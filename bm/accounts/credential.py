@@ -78,13 +78,27 @@ def _configured(config: Config) -> Iterator[Account]:
             yield Account(name=LOCAL_NAME, provider=provider.name, key="", enabled=provider.enabled)
 
 
+def resolved(account: Account, environ: Mapping[str, str]) -> Credential:
+    """The account with what its references lead to.
+
+    Raises:
+        ConfigError: a reference leads nowhere.
+        AccountError: the key file of a service account cannot be used.
+    """
+    match account.kind:
+        case "adc":
+            return Credential(account=account)
+        case "service_account":
+            return Credential(account=account, owner=read_key_file(account.key, environ).client_email)
+        case _:
+            return Credential(account=account, secret=resolve(account.key, environ))
+
+
 def _resolved(account: Account, environ: Mapping[str, str]) -> Credential:
-    if account.kind == "adc" or (not account.enabled and is_reference(account.key)):
+    if not account.enabled and is_reference(account.key):
         return Credential(account=account)
     try:
-        if account.kind == "service_account":
-            return Credential(account=account, owner=read_key_file(account.key, environ).client_email)
-        return Credential(account=account, secret=resolve(account.key, environ))
+        return resolved(account, environ)
     except (ConfigError, AccountError) as error:
         return Credential(account=account, problem=str(error))
 

@@ -158,7 +158,7 @@ async def sign_in_with_browser(
     fetch: Fetch,
     tell: Callable[[str], None],
     *,
-    open_browser: Callable[[str], bool] = webbrowser.open,
+    open_browser: Callable[[str], bool] | None = None,
     patience: float = PATIENCE,
 ) -> str:
     """Open the browser, wait for it to come back to this machine, and give the refresh token.
@@ -175,7 +175,7 @@ async def sign_in_with_browser(
         server = await asyncio.start_server(_receiver(sign_in, answered), sock=listener, limit=_LONGEST_REQUEST)
         async with server:
             tell(sign_in.address)
-            await asyncio.to_thread(open_browser, sign_in.address)
+            await asyncio.to_thread(open_browser or webbrowser.open, sign_in.address)
             try:
                 async with asyncio.timeout(patience):
                     code = await answered

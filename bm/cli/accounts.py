@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,11 +12,13 @@ from bm.cli import admin, edit, render
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bm.accounts.account import Account
+    from bm.accounts.account import Account, OAuthClient
     from bm.accounts.store import Credentials
+    from bm.config.paths import Paths
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The account.")]
+Place = Annotated[str, typer.Option("--location", help="Use Vertex AI there: global, us, eu, europe-west4, …")]
 Owner = Annotated[str, typer.Option("--provider", help="Its provider, where several have an account of this name.")]
 
 
@@ -69,12 +72,23 @@ def add(
     name: Annotated[str, typer.Argument(help="A name of your choice.")],
     provider: Annotated[str, typer.Option("--provider", help="Whose key it is.")] = "gemini",
     project: Annotated[str, typer.Option("--project", help="Accounts of one project share their limits.")] = "",
+    location: Place = "",
+    vertex: Annotated[
+        Path | None, typer.Option("--vertex", help="Vertex AI by the key file of a service account, which stays there.")
+    ] = None,
+    service_account: Annotated[
+        Path | None, typer.Option("--service-account", help="The Gemini API by such a key file.")
+    ] = None,
+    adc: Annotated[bool, typer.Option("--adc", help="By this machine's Application Default Credentials.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the key file into accounts.toml.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not try the key.")] = False,
 ) -> None:
     """Add an account; its key is read from a prompt or standard input: the key, or env:NAME, file:PATH, cmd:COMMAND."""
     from datetime import UTC, datetime
 
-    from bm.accounts.account import Account
+    import msgspec
+
+    from bm.accounts.account import DEFAULT_LOCATION, Account
     from bm.accounts.store import load
     from bm.cli import prompt, verify
     from bm.cli.exits import UsageError
@@ -84,13 +98,160 @@ def add(
     owner = known(paths, provider)
     if any(each.id == (provider, name) for each in load(paths.accounts).accounts):
         raise UsageError(f"{provider} already has an account named {name!r} (bm accounts remove {name})")
-    key = prompt.key(f"{provider} account {name}{f' ({owner.console})' if owner.console else ''}")
+    if sum((vertex is not None, service_account is not None, adc)) > 1:
+        raise UsageError("give one of --vertex, --service-account and --adc")
+    account = Account(name=name, provider=provider, project=project, location=location)
+    if file := vertex or service_account:
+        place = location or (DEFAULT_LOCATION if vertex else "")
+        account = msgspec.structs.replace(_robot(account, file, copy=copy), location=place)
+    elif adc:
+        account = msgspec.structs.replace(account, kind="adc")
+    else:
+        key = prompt.key(f"{provider} account {name}{f' ({owner.console})' if owner.console else ''}")
+        account = msgspec.structs.replace(account, key=key)
     now = datetime.now(UTC)
-    account = Account(name=name, provider=provider, key=key, project=project, added_at=now, renewed_at=now)
+    account = msgspec.structs.replace(account, added_at=now, renewed_at=now)
     if not no_verify:
         verify.insist(paths, account)
     edit.credentials(paths, lambda stored: stored.add(account))
     render.line(f"{name}: added to {provider}")
+
+
+def _robot(account: Account, file: Path, *, copy: bool) -> Account:
+    """The account of a service account: by reference to its key file, which is read for the project it names."""
+    import os
+
+    import msgspec
+
+    from bm.accounts.key_file import FILE, read_key_file
+
+    key = f"{FILE}{file.expanduser().absolute()}"
+    found = read_key_file(key, os.environ)
+    if copy:
+        key = msgspec.json.encode(found).decode()
+    project = account.project or found.project_id
+    return msgspec.structs.replace(account, kind="service_account", key=key, project=project)
+
+
+def login(
+    name: Annotated[str, typer.Argument(help="A name of your choice, or the account to sign in again.")],
+    client: Annotated[
+        Path | None, typer.Option("--client", help="client_secret.json of your own OAuth client (Desktop app).")
+    ] = None,
+    project: Annotated[str, typer.Option("--project", help="The Google Cloud project that calls are billed to.")] = "",
+    location: Place = "",
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Show the address; paste the answer.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not try the account afterwards.")] = False,
+) -> None:
+    """Sign in to Google through your own OAuth client; the same name again renews the account."""
+    import asyncio
+    from datetime import UTC, datetime
+
+    from bm.accounts.account import Account, check
+    from bm.accounts.login import read_client, signed_in
+    from bm.accounts.store import load
+    from bm.cli.exits import UsageError
+    from bm.cli.test import probe, report
+
+    paths = admin.here()
+    old = next((each for each in load(paths.accounts).accounts if each.id == ("gemini", name)), None)
+    own = read_client(client) if client else old.client if old else None
+    if own is None:
+        raise UsageError(
+            "an OAuth client is needed: --client client_secret.json (docs/accounts.md tells how to get it)"
+        )
+    project = project or (old.project if old else "")
+    location = location or (old.location if old else "")
+    wanted = Account(name=name, kind="google_oauth", key="-", client=own, project=project, location=location)
+    check(wanted)
+    if old is not None:
+        signed_in(load(paths.accounts), wanted, datetime.now(UTC))
+    account = asyncio.run(_sign_in(paths, wanted, own, no_browser=no_browser))
+    edit.credentials(paths, lambda stored: signed_in(stored, account, datetime.now(UTC)))
+    render.line(f"{name}: signed in")
+    if not no_verify:
+        report(probe(paths, [name]), as_json=False)
+
+
+async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_browser: bool) -> Account:
+    import asyncio
+    import os
+
+    import msgspec
+
+    from bm.accounts.login import sign_in_by_paste, sign_in_with_browser
+    from bm.cli import prompt
+    from bm.config.load import load
+    from bm.providers.catalog import KNOWN
+    from bm.upstream.authority import fetcher
+    from bm.upstream.client import UpstreamClient
+
+    async def ask(address: str) -> str:
+        render.note(f"open this address in any browser and allow the access:\n\n{address}\n")
+        render.note("the browser then goes to an address that it cannot open: paste that address")
+        return await asyncio.to_thread(prompt.answer, "Address")
+
+    def tell(address: str) -> None:
+        render.note(f"waiting for your consent in the browser; if none comes up, open\n\n{address}\n")
+
+    config = load(paths.config, os.environ, known=KNOWN).config
+    upstream = UpstreamClient()
+    fetch = fetcher(upstream, lambda: config)
+    try:
+        if no_browser:
+            key = await sign_in_by_paste(client, account.location, fetch, ask)
+        else:
+            key = await sign_in_with_browser(client, account.location, fetch, tell)
+    finally:
+        await upstream.close()
+    return msgspec.structs.replace(account, key=key)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    plaintext: Annotated[bool, typer.Option("--plaintext", help="Without a passphrase, readable for anybody.")] = False,
+) -> None:
+    """Write all accounts to a file that a passphrase opens, for another machine."""
+    from bm.accounts.store import load
+    from bm.accounts.transfer import exported, write_export
+    from bm.cli import prompt
+
+    stored = load(admin.here().accounts)
+    write_export(file, exported(stored, "" if plaintext else prompt.passphrase(twice=True)))
+    render.line(f"{file}: {len(stored.accounts)} accounts")
+    if plaintext:
+        render.note("warning: whoever can read this file can use your accounts; delete it when it has served")
+    for account in stored.accounts:
+        if account.key.startswith("file:"):
+            render.note(f"{account.name}: {account.key} goes with it as a reference; take that file along yourself")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="An export of bm, or a list with a name,key on each line.")],
+    provider: Annotated[str, typer.Option("--provider", help="Whose keys a plain list holds.")] = "gemini",
+) -> None:
+    """Add the accounts of a file; none that is there already is touched."""
+    from bm.accounts.transfer import accounts_in, is_sealed, merged, read_import
+    from bm.cli import prompt
+    from bm.cli.providers import known
+
+    paths = admin.here()
+    known(paths, provider)
+    content = read_import(file)
+    passphrase = prompt.passphrase(twice=False) if is_sealed(content) else ""
+    accounts = accounts_in(content, passphrase, provider)
+    skipped: list[str] = []
+    added: list[str] = []
+
+    def change(stored: Credentials) -> Credentials:
+        found = merged(stored, accounts)
+        added[:], skipped[:] = found.added, found.skipped
+        return found.credentials
+
+    edit.credentials(paths, change)
+    for reason in skipped:
+        render.note(f"left out {reason}")
+    render.line(f"{len(added)} accounts added{': ' if added else ''}{', '.join(added)}")
 
 
 def enable(name: Name, provider: Owner = "") -> None:
@@ -141,6 +302,8 @@ def verify(
     from bm.cli.test import probe, report
 
     paths = admin.here()
+    # A key file that could not be read may be there by now.
+    admin.reload(paths)
     results = probe(paths, names or [])
     worked = {(row["provider"], row["account"]) for row in results if row["ok"]}
     edit.credentials(paths, lambda stored: _renewed(stored, worked))
@@ -159,4 +322,14 @@ def _renewed(stored: Credentials, worked: set[tuple[str, str]]) -> Credentials:
     return stored
 
 
-COMMANDS = {"list": list_, "add": add, "enable": enable, "disable": disable, "remove": remove, "verify": verify}
+COMMANDS = {
+    "list": list_,
+    "add": add,
+    "login": login,
+    "import": import_,
+    "export": export,
+    "enable": enable,
+    "disable": disable,
+    "remove": remove,
+    "verify": verify,
+}

@@ -38,13 +38,12 @@ def insist(paths: Paths, account: Account) -> None:
 async def _probe(paths: Paths, account: Account) -> Probe:
     import msgspec
 
-    from bm.accounts.credential import Credential
-    from bm.config.secrets import resolve
+    from bm.accounts.credential import resolved
     from bm.gateway.probe import probe_all
     from bm.gateway.settings import read_settings
     from bm.upstream.client import UpstreamClient
 
-    credential = Credential(account=account, secret=resolve(account.key, os.environ))
+    credential = resolved(account, os.environ)
     settings = msgspec.structs.replace(read_settings(paths, os.environ), credentials=(credential,))
     client = UpstreamClient()
     try:

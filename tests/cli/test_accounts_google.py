@@ -1,0 +1,189 @@
+"""`bm accounts` for Google's credentials: sign-in, key files, default credentials, export and import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from bm.accounts.store import load
+from bm.cli import prompt
+from bm.config.paths import Paths
+from bm.simulator import OAuth, Simulator
+from tests.accounts.test_login import Browser
+from tests.cli.conftest import PLANTED, Bm
+from tests.support.google import CLIENT_SECRET, client_file, key_file, key_pair
+
+SEALING = "a long passphrase"
+
+
+@pytest.fixture
+def vertex(simulator: Simulator, paths: Paths) -> Simulator:
+    """A simulator that plays Vertex AI too."""
+    text = paths.config.read_text().replace("[gemini]", f'[gemini]\nvertex_base_url = "{simulator.url}"')
+    paths.config.write_text(text)
+    return simulator
+
+
+def test_signed_in_through_the_browser_and_tried(
+    bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", Browser())
+    file = client_file(tmp_path / "client_secret.json", simulator)
+    ran = bm("accounts", "login", "me", "--client", str(file), "--project", "project-one")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("me: signed in\n")
+    (account,) = load(paths.accounts).accounts
+    assert (account.kind, account.project, account.enabled) == ("google_oauth", "project-one", True)
+    shown = ran.out + ran.err + bm("accounts").out + bm("accounts", "--json").out
+    for secret in (account.key, CLIENT_SECRET, "sim-access"):
+        assert secret not in shown
+    assert {each.headers.get("x-goog-user-project") for each in simulator.log() if each.api} == {"project-one"}
+
+
+def pasting(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
+    """A person who opens what is shown and pastes where it led."""
+    monkeypatch.setattr("bm.cli.render.note", shown.append)
+
+    def answer(_: str) -> str:
+        address = next(word for text in reversed(shown) for word in text.split() if "state=" in word)
+        return httpx.get(address, trust_env=False).headers["location"]
+
+    monkeypatch.setattr(prompt, "answer", answer)
+
+
+def test_signed_in_by_pasting_and_again_without_naming_the_client(
+    bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pasting(monkeypatch, [])
+    file = client_file(tmp_path / "client_secret.json", simulator)
+    words = ("accounts", "login", "me", "--no-browser")
+    assert bm(*words, "--client", str(file), "--project", "project-one").code == 0
+    first = load(paths.accounts).accounts[0]
+    simulator.script(oauth=OAuth(revoke=True))
+    ran = bm("test", "me")
+    assert ran.code == 1 and "bm accounts login me" in ran.out
+    assert bm(*words).code == 0
+    second = load(paths.accounts).accounts[0]
+    assert (second.key != first.key, second.client, second.project) == (True, first.client, "project-one")
+
+
+def test_refused_consent_leaves_everything_as_it_was(
+    bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pasting(monkeypatch, [])
+    simulator.script(oauth=OAuth(deny=True))
+    file = client_file(tmp_path / "client_secret.json", simulator)
+    ran = bm("accounts", "login", "me", "--no-browser", "--client", str(file))
+    assert ran.code == 2 and "access was not granted" in ran.err
+    assert load(paths.accounts).accounts == ()
+
+
+def test_signing_in_needs_a_client(bm: Bm) -> None:
+    ran = bm("accounts", "login", "me")
+    assert ran.code == 2 and "--client client_secret.json" in ran.err
+
+
+def test_vertex_by_a_key_file_that_stays_where_it_is(bm: Bm, paths: Paths, vertex: Simulator, tmp_path: Path) -> None:
+    file = key_file(tmp_path / "key.json", vertex)
+    ran = bm("accounts", "add", "robot", "--vertex", str(file), "--location", "europe-west4")
+    assert ran.code == 0, ran.err
+    (account,) = load(paths.accounts).accounts
+    assert (account.key, account.project, account.location) == (f"file:{file}", "project-one", "europe-west4")
+    assert next(each.path for each in vertex.log() if each.operation == "generate").startswith(
+        "/v1beta1/projects/project-one/locations/europe-west4/publishers/google/models/gemini"
+    )
+    (row,) = bm("accounts", "--json").json["accounts"]
+    assert row["key_hint"] == "robot@project-one.iam.gserviceaccount.com"
+
+
+def test_a_key_file_is_copied_when_asked_for(bm: Bm, paths: Paths, vertex: Simulator, tmp_path: Path) -> None:
+    file = key_file(tmp_path / "key.json", vertex)
+    assert bm("accounts", "add", "robot", "--vertex", str(file), "--copy", "--no-verify").code == 0
+    file.unlink()
+    assert load(paths.accounts).accounts[0].location == "global"
+    assert bm("test", "robot").code == 0
+    assert key_pair()[0].splitlines()[1] not in bm("accounts", "--json").out
+
+
+def test_the_gemini_api_by_a_key_file(bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path) -> None:
+    file = key_file(tmp_path / "key.json", simulator)
+    assert bm("accounts", "add", "robot", "--service-account", str(file)).code == 0
+    assert load(paths.accounts).accounts[0].location == ""
+
+
+def test_default_credentials(bm: Bm, vertex: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key_file(tmp_path / "key.json", vertex)))
+    assert bm("accounts", "add", "here", "--adc", "--location", "us").code == 0
+    assert bm("test", "here").code == 0
+
+
+def test_a_key_file_that_cannot_be_read_is_told_and_cured_by_verify(bm: Bm, vertex: Simulator, tmp_path: Path) -> None:
+    file = key_file(tmp_path / "key.json", vertex)
+    assert bm("accounts", "add", "none", "--vertex", str(tmp_path / "no.json")).code == 2
+    bm("accounts", "add", "robot", "--vertex", str(file), "--no-verify")
+    content = file.read_text()
+    file.write_text("{")
+    (row,) = bm("accounts", "--json").json["accounts"]
+    assert row["state"] == "out" and "key.json: is not JSON" in row["reason"]
+    file.write_text(content)
+    assert bm("accounts", "verify", "robot").code == 0
+
+
+def test_a_wrong_project_is_named(bm: Bm, vertex: Simulator, tmp_path: Path) -> None:
+    vertex.script(oauth=OAuth(projects=("project-one",)))
+    file = key_file(tmp_path / "key.json", vertex)
+    ran = bm("accounts", "add", "robot", "--vertex", str(file), "--project", "project-two")
+    assert ran.code == 2
+    assert "project-two" in ran.err
+
+
+def test_one_kind_at_a_time(bm: Bm, tmp_path: Path) -> None:
+    assert bm("accounts", "add", "a", "--adc", "--vertex", str(tmp_path / "k")).code == 2
+    assert bm("accounts", "add", "a", "--location", "global", "--no-verify", stdin="k").code == 2
+
+
+def test_exported_with_a_passphrase_and_imported(bm: Bm, paths: Paths, tmp_path: Path) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
+    file = tmp_path / "export.json"
+    ran = bm("accounts", "export", str(file), stdin=f"{SEALING}\n")
+    assert (ran.code, ran.out) == (0, f"{file}: 1 accounts\n")
+    assert PLANTED not in file.read_text() + ran.err
+    bm("accounts", "remove", "one")
+    assert bm("accounts", "import", str(file), stdin="another passphrase\n").code == 2
+    assert bm("accounts", "import", str(file), stdin=f"{SEALING}\n").out == "1 accounts added: one\n"
+    assert load(paths.accounts).accounts[0].key == PLANTED
+    again = bm("accounts", "import", str(file), stdin=f"{SEALING}\n")
+    assert (again.code, again.out) == (0, "0 accounts added\n")
+    assert again.err == "left out one: one of gemini has this key already\n"
+
+
+def test_nothing_is_exported_in_the_clear_unasked(bm: Bm, tmp_path: Path) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
+    file = tmp_path / "export.json"
+    assert bm("accounts", "export", str(file)).code == 2
+    assert not file.exists()
+    ran = bm("accounts", "export", str(file), "--plaintext")
+    assert ran.code == 0 and "warning" in ran.err
+    assert msgspec.json.decode(file.read_bytes())["accounts"][0]["key"] == PLANTED
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_list_of_keys_is_imported(bm: Bm, paths: Paths, tmp_path: Path) -> None:
+    (tmp_path / "keys.csv").write_text(f"one,{PLANTED}\ntwo,{PLANTED}-2\n")
+    assert bm("accounts", "import", str(tmp_path / "keys.csv"), "--provider", "groq").code == 0
+    assert [each.id for each in load(paths.accounts).accounts] == [("groq", "one"), ("groq", "two")]
+    (tmp_path / "keys.csv").write_text(PLANTED)
+    ran = bm("accounts", "import", str(tmp_path / "keys.csv"))
+    assert ran.code == 2 and "line 1" in ran.err and PLANTED not in ran.err
+
+
+def test_the_pasted_address_leads_back_to_this_machine(simulator: Simulator) -> None:
+    from bm.accounts.login import new_sign_in
+    from tests.support.google import oauth_client
+
+    address = new_sign_in(oauth_client(simulator), "", 4321).address
+    assert parse_qs(urlsplit(address).query)["redirect_uri"] == ["http://127.0.0.1:4321"]
