@@ -1,0 +1,89 @@
+"""Which models can be had, in each caller's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from bm.simulator import Rule
+from tests.gateway.world import World
+
+ALIASES = '[aliases]\nquick = "groq:llama-3.3-70b-versatile"\n'
+
+
+def headers(world: World, protocol: str) -> dict[str, str]:
+    """What a tool of that protocol sends when it looks at the models."""
+    key = world.daemon.key
+    return {
+        "openai-chat": {"authorization": f"Bearer {key}"},
+        "anthropic": {"x-api-key": key, "anthropic-version": "2023-06-01"},
+        "gemini": {"x-goog-api-key": key},
+    }[protocol]
+
+
+def look(world: World, protocol: str, path: str = "/v1/models") -> httpx.Response:
+    with httpx.Client(base_url=world.daemon.url, timeout=20, trust_env=False, verify=False) as http:
+        return http.get(path, headers=headers(world, protocol))
+
+
+def names(world: World, protocol: str) -> list[str]:
+    body: dict[str, Any] = look(world, protocol).json()
+    if protocol == "gemini":
+        return [row["name"].removeprefix("models/") for row in body["models"]]
+    return [row["id"] for row in body["data"]]
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic", "gemini"])
+def test_the_list_of_all_providers_in_use(world: World, protocol: str) -> None:
+    world.set_up(modes={"anthropic": "fallback", "groq": "pooled", "together": "off"}, more=ALIASES)
+    found = names(world, protocol)
+    assert {"gemini-3-flash-preview", "claude-opus-5", "groq:openai/gpt-oss-120b", "quick"} <= set(found)
+    assert not [name for name in found if name.startswith("together:")]
+    assert found.index("gemini-3-flash-preview") < found.index("claude-opus-5") < found.index("quick")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path"),
+    [
+        ("openai-chat", "/v1/models/groq:openai/gpt-oss-120b"),
+        ("openai-chat", "/v1/models/openai%2Fgpt-oss-120b"),
+        ("anthropic", "/v1/models/claude-opus-5"),
+        ("gemini", "/v1beta/models/gemini-2.5-pro"),
+        ("openai-chat", "/v1/models/quick"),
+    ],
+)
+def test_one_model(world: World, protocol: str, path: str) -> None:
+    world.set_up(modes={"anthropic": "fallback", "groq": "pooled"}, more=ALIASES)
+    assert look(world, protocol, path).status_code == 200
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic", "gemini"])
+def test_a_model_that_is_not_there(world: World, protocol: str) -> None:
+    answer = look(world, protocol, "/v1/models/nowhere")
+    assert answer.status_code == 404 and "bm models" in answer.json()["error"]["message"]
+
+
+def test_lists_are_read_once_while_they_are_fresh(world: World) -> None:
+    for _ in range(3):
+        names(world, "openai-chat")
+    assert [record.operation for record in world.sim.log()] == ["models"]
+
+
+def test_an_account_that_is_refused_leaves_the_list_to_the_next(world: World) -> None:
+    world.sim.script(Rule(operation="models", status=500))
+    assert "gemini-3-flash-preview" in names(world, "openai-chat")
+    assert len(world.sim.log()) == 2
+
+
+def test_a_provider_that_lists_nothing_does_not_hide_the_others(world: World) -> None:
+    world.set_up(modes={"mistral": "pooled"})
+    world.sim.script(Rule(path="/mistral", operation="models", status=500, times=None))
+    found = names(world, "openai-chat")
+    assert "gemini-3-flash-preview" in found and not [name for name in found if name.startswith("mistral:")]
+
+
+def test_the_list_needs_the_key(world: World) -> None:
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as nobody:
+        assert nobody.get("/v1/models").status_code == 401
