@@ -62,6 +62,7 @@ def prompt(request: Request) -> Prompt:
         segments=tuple(segments),
         cacheable=len(segments) if body.get("cache_control") else cacheable,
         last_text=last,
+        begun=_begun(items(body.get("messages"))),
         step=step,
         results=results,
         tools=tools,
@@ -69,6 +70,11 @@ def prompt(request: Request) -> Prompt:
         schema=style.get("schema"),
         thinks=(body.get("thinking") or {}).get("type", "disabled") != "disabled",
     )
+
+
+def _begun(messages: list[Json]) -> str:
+    last = messages[-1] if messages else {}
+    return text_of(blocks(last.get("content"))) if last.get("role") == "assistant" else ""
 
 
 def _turn(body: Json) -> tuple[int, tuple[str, ...], str]:

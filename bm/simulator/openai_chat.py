@@ -172,6 +172,8 @@ def prompt(request: Request) -> Prompt:
         for tool in items(body.get("tools"))
         if isinstance(tool.get("function"), dict)
     )
+    begun = text_of(messages[-1].get("content")) if messages and messages[-1].get("prefix") is True else ""
+    said = messages[:-1] if begun else messages
     segments = tuple(dump(value) for value in [*([body["tools"]] if tools else []), *messages])
     step, results = _turn(messages)
     style = (body.get("response_format") or {}).get("json_schema") or {}
@@ -181,7 +183,8 @@ def prompt(request: Request) -> Prompt:
     return Prompt(
         segments=segments,
         cacheable=max(0, len(segments) - 1),
-        last_text=text_of(messages[-1].get("content")) if messages else "",
+        last_text=text_of(said[-1].get("content")) if said else "",
+        begun=begun,
         step=step,
         results=results,
         tools=tools,

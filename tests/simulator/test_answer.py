@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 from bm.simulator import Rule, Simulator, Usage
 from bm.simulator.answer import count, split
+from tests.simulator.streams import path_of
+
+USER = {"role": "user", "content": "count"}
+ANSWER = {"role": "assistant", "content": "One, "}
 
 
 @given(st.text(), st.integers(1, 50))
@@ -74,3 +78,20 @@ def test_a_tool_that_is_insisted_on_is_called(http: httpx.Client) -> None:
     body = chat(http, "hello", tools=[{"type": "function", "function": function}], tool_choice="required")
     assert body["choices"][0]["finish_reason"] == "tool_calls"
     assert body["choices"][0]["message"]["tool_calls"][0]["function"] == {"name": "look", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        ("anthropic", {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [USER, ANSWER]}),
+        ("openai-chat", {"model": "m", "messages": [USER, {**ANSWER, "prefix": True}]}),
+        (
+            "gemini",
+            {"contents": [{"role": r, "parts": [{"text": t}]} for r, t in (("user", "hi"), ("model", "One, "))]},
+        ),
+    ],
+)
+def test_an_answer_that_is_begun_is_gone_on_with(sim: Simulator, http: httpx.Client, api: str, body: Any) -> None:
+    sim.script(Rule(text="One, two, three."))
+    answer = http.post(path_of(api, "", stream=False), json=body)
+    assert answer.status_code == 200 and "two, three." in answer.text and "One" not in answer.text
