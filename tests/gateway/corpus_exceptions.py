@@ -1,0 +1,323 @@
+"""The recorded exchanges that do not come through a translation, and why."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from bm.names import ProtocolName
+
+Side = Literal["request", "answer", "pass-through"]
+
+
+class Known(NamedTuple):
+    """Cases that one side of a translation to `others` does not carry: the request to them, the answer for
+    them; or that do not pass through between `others`."""
+
+    side: Side
+    reason: str
+    others: tuple[ProtocolName, ...]
+    cases: tuple[str, ...]
+
+
+def known(side: Side, api: str, other: str) -> dict[str, str]:
+    """Of each case of an API that does not come through, the reason."""
+    mark = f"{api.replace('.', '-')}--"
+    rows = [row for row in EXCEPTIONS if row.side == side and other in row.others]
+    return {case: row.reason for row in rows for case in row.cases if case.startswith(mark)}
+
+
+NOT_EXPRESSIBLE = frozenset(
+    {
+        "the target's models hear nothing",
+        "the target's models see no video",
+        "more than one answer is asked for, and the target gives one",
+        "a file uploaded to one vendor is unknown at the other",
+        "the code execution container lives at Anthropic",
+        "the conversation is kept at OpenAI",
+        "the earlier response is kept at OpenAI; those bm gave itself it knows",
+        "an answer in the background is only to be had where it is kept",
+        "a stored prompt names the model, and it is kept at OpenAI",
+        "Claude reads no office documents",
+        "the document is in Google Cloud Storage, which only Google reads",
+        "data stands where a URL should",
+        "two answers, and the client's protocol has room for one; such a client cannot ask for two",
+        "not an answer yet: queued in the background",
+        "hand-made: a second answer begins inside the first, which is told as an error",
+        "hand-made: an answer without choices, which is told as an error",
+        "the recorded stream ends in an error, which is told as one",
+        "the model called a tool nobody declared, which is told as an error",
+    }
+)
+"""What one of the two protocols has no words for, or keeps to itself, and what is no answer."""
+
+EXCEPTIONS = (
+    Known(
+        "request",
+        "a file uploaded to one vendor is unknown at the other",
+        ("openai-responses", "gemini"),
+        (
+            "anthropic-messages--anthropic--test-anthropic-file-lifecycle-async-1-c076db",
+            "anthropic-messages--anthropic--test-multimodal-tool-return-matrix-direct-upload-1-9fdfb5",
+        ),
+    ),
+    Known(
+        "request",
+        "a file uploaded to one vendor is unknown at the other",
+        ("anthropic", "gemini"),
+        (
+            "openai-chat--openai--test-multimodal-tool-return-matrix-tool-return-c-1-d0f767",
+            "openai-responses--openai--test-vendor-metadata-detail-1-cc1acb",
+            "openai-responses--openai--uploadedfile-live-uploads-openai-gpt-5-nano-reus-1-5bc0a8",
+        ),
+    ),
+    Known(
+        "request",
+        "a file uploaded to one vendor is unknown at the other",
+        ("anthropic", "openai-chat", "gemini"),
+        ("openai-responses--openai--test-multimodal-tool-return-matrix-tool-return-c-1-39526b",),
+    ),
+    Known(
+        "request",
+        "the code execution container lives at Anthropic",
+        ("gemini",),
+        (
+            "anthropic-messages--anthropic--test-anthropic-code-execution-files-cache-prefix-2-188aa9",
+            "anthropic-messages--anthropic--test-anthropic-code-execution-files-cache-prefix-2-39d0a4",
+            "anthropic-messages--anthropic--test-anthropic-code-execution-files-multi-turn-2-50565d",
+            "anthropic-messages--anthropic--test-anthropic-code-execution-tool-container-reu-1-ac4965",
+        ),
+    ),
+    Known(
+        "request",
+        "the target's models hear nothing",
+        ("anthropic", "openai-responses"),
+        (
+            "openai-chat--mistral--chat-audio-models-mistral-voxtral-small-latest-c-0-f813ef",
+            "openai-chat--openai--encodes-audio-content-0-4eed6f",
+            "openai-chat--openai--openai-gpt-audio-0-09f10e",
+            "openai-chat--openai--test-audio-as-binary-content-input-0-e03e05",
+            "openai-chat--openai--test-chat-completions-with-audio-input-0-00b2cd",
+        ),
+    ),
+    Known(
+        "request",
+        "the target's models hear nothing",
+        ("anthropic", "openai-chat", "openai-responses"),
+        (
+            "gemini-generateContent--gemini--google-gemini-2-5-flash-0-256626",
+            "gemini-generateContent--gemini--test-model-call-with-audio-content-0-c4a410",
+            "gemini-generateContent--vertex--test-google-url-input-audiourl-0-2ae50a",
+            "gemini-generateContent--vertex--transcription-basic-functionality-vertexai-gemin-1-175a70",
+            "gemini-generateContent--vertex--transcription-basic-functionality-vertexai-gemin-1-30b576",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-direct-upload-1-1c82a5",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-direct-url-au-2-1f9bd1",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-direct-upload-2-ae51c3",
+            "gemini-generateContent--vertex--test-multimodal-tool-return-matrix-direct-url-au-2-cc87e2",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-tool-return-c-1-184339",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-tool-return-c-2-1a6f3f",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-tool-return-c-2-074fc1",
+            "gemini-generateContent--vertex--test-multimodal-tool-return-matrix-tool-return-c-2-6ec6b3",
+            "gemini-generateContent--vertex--test-multimodal-tool-return-matrix-tool-return-c-2-cd16c1",
+        ),
+    ),
+    Known(
+        "request",
+        "more than one answer is asked for, and the target gives one",
+        ("anthropic", "openai-responses"),
+        (
+            "openai-chat--openai--completion-multiple-choices-0-8741d1",
+            "openai-chat--openai--completion-multiple-choices-with-tools-0-33f26f",
+            "openai-chat--openai--completion-stream-multiple-choices-0-00f606",
+            "openai-chat--openai--completion-stream-multiple-choices-exclude-usage-0-d341c9",
+            "openai-chat--openai--completion-stream-multiple-choices-with-tools-0-b7fb44",
+        ),
+    ),
+    Known(
+        "request",
+        "the target's models see no video",
+        ("anthropic", "openai-responses"),
+        ("openai-chat--openrouter--test-openrouter-video-url-public-api-0-b848d4",),
+    ),
+    Known(
+        "request",
+        "the target's models see no video",
+        ("anthropic", "openai-chat", "openai-responses"),
+        (
+            "gemini-generateContent--gemini--test-google-model-youtube-video-url-input-0-e73995",
+            "gemini-generateContent--gemini--test-google-model-youtube-video-url-input-with-v-0-0d3c87",
+            "gemini-generateContent--vertex--test-google-url-input-force-download-1-003651",
+            "gemini-generateContent--vertex--test-google-url-input-videourl-0-a83ce0",
+            "gemini-generateContent--vertex--test-google-url-input-videourl-gs-0-048320",
+            "gemini-generateContent--vertex--test-google-url-input-videourl-youtube-0-829109",
+            "gemini-generateContent--gemini--test-multimodal-tool-return-matrix-tool-return-c-2-faa2d9",
+            "gemini-generateContent--vertex--test-multimodal-tool-return-matrix-direct-url-vi-2-cb1276",
+        ),
+    ),
+    Known(
+        "request",
+        "data stands where a URL should",
+        ("gemini",),
+        ("openai-chat--perplexity--chat-document-models-perplexity-sonar-pro-unders-0-b6e64b",),
+    ),
+    Known(
+        "request",
+        "Claude reads no office documents",
+        ("anthropic",),
+        (
+            "openai-responses--openai--chat-spreadsheet-models-openai-gpt-5-nano-unders-0-3a3f94",
+            "openai-responses--openai--test-openai-document-docx-0-d99ef7",
+        ),
+    ),
+    Known(
+        "request",
+        "a stored prompt names the model, and it is kept at OpenAI",
+        ("anthropic", "openai-chat", "gemini"),
+        ("openai-responses--openai--response-with-mixed-prompt-url-preserved-0-659d85",),
+    ),
+    Known(
+        "request",
+        "the earlier response is kept at OpenAI; those bm gave itself it knows",
+        ("anthropic", "openai-chat", "gemini"),
+        (
+            "openai-responses--openai--test-agent-with-tool-calls-1-7806f8",
+            "openai-responses--openai--test-openai-previous-response-id-auto-mode-0-79ec1e",
+            "openai-responses--openai--test-openai-previous-response-id-seed-auto-chain-1-4a27bb",
+            "openai-responses--openai--test-openai-previous-response-id-seed-auto-chain-2-80871a",
+            "openai-responses--openai--test-openai-previous-response-id-seed-auto-chain-3-2fcd25",
+            "openai-responses--openai--test-openai-responses-compact-with-auto-previous-1-0fcd7b",
+            "openai-responses--openai--test-tool-with-complex-return-type-1-ae6dbd",
+        ),
+    ),
+    Known(
+        "request",
+        "an answer in the background is only to be had where it is kept",
+        ("anthropic", "openai-chat", "gemini"),
+        (
+            "openai-responses--openai--test-background-mode-with-tool-vcr-0-1488d8",
+            "openai-responses--openai--test-background-mode-with-tool-vcr-2-a9462e",
+        ),
+    ),
+    Known(
+        "request",
+        "the conversation is kept at OpenAI",
+        ("anthropic", "openai-chat", "gemini"),
+        (
+            "openai-responses--openai--test-openai-conversation-id-explicit-and-auto-1-88e93e",
+            "openai-responses--openai--test-openai-conversation-id-explicit-and-auto-2-d51a04",
+            "openai-responses--openai--test-openai-conversation-id-preserves-mismatched-1-86702e",
+            "openai-responses--openai--test-openai-conversation-id-streaming-provider-d-1-30a767",
+        ),
+    ),
+    Known(
+        "request",
+        "the document is in Google Cloud Storage, which only Google reads",
+        ("openai-chat",),
+        (
+            "gemini-generateContent--vertex--test-google-url-input-documenturl-gs-0-b064ce",
+            "gemini-generateContent--vertex--test-multimodal-tool-return-matrix-tool-return-c-2-0df117",
+        ),
+    ),
+    Known(
+        "answer",
+        "code run by Anthropic called tools in its midst; the calls are shown, so the reason is that of calls",
+        ("openai-chat", "openai-responses", "gemini"),
+        ("anthropic-messages--anthropic--fx-anthropic-programmatic-tool-calling-1-427689",),
+    ),
+    Known(
+        "answer",
+        "hand-made: a second answer begins inside the first, which is told as an error",
+        ("openai-chat", "openai-responses", "gemini"),
+        (
+            "anthropic-messages--anthropic--fx-duplicate-message-start-stream-e823a3",
+            "anthropic-messages--anthropic--fx-spliced-message-start-stream-dae623",
+        ),
+    ),
+    Known(
+        "answer",
+        "the recorded stream ends in an error, which is told as one",
+        ("anthropic", "openai-responses", "gemini"),
+        (
+            "openai-chat--groq--test-tool-use-failed-error-streaming-0-8e947b",
+            "openai-chat--groq--test-tool-use-failed-error-streaming-with-text-0-9e866a",
+            "openai-chat--openrouter--test-openrouter-stream-error-0-d46e6c",
+        ),
+    ),
+    Known(
+        "answer",
+        "two answers, and the client's protocol has room for one; such a client cannot ask for two",
+        ("anthropic", "openai-responses"),
+        (
+            "openai-chat--openai--completion-multiple-choices-0-8741d1",
+            "openai-chat--openai--completion-multiple-choices-with-tools-0-33f26f",
+            "openai-chat--openai--completion-stream-multiple-choices-0-00f606",
+            "openai-chat--openai--completion-stream-multiple-choices-exclude-usage-0-d341c9",
+            "openai-chat--openai--completion-stream-multiple-choices-with-tools-0-b7fb44",
+        ),
+    ),
+    Known(
+        "answer",
+        "hand-made: an answer without choices, which is told as an error",
+        ("anthropic", "openai-responses", "gemini"),
+        ("openai-chat--other--test-invalid-response-0-829e19",),
+    ),
+    Known(
+        "answer",
+        "max_tokens cut the arguments of a call; they arrive as far as they came",
+        ("anthropic", "openai-chat"),
+        ("openai-responses--openai--handles-refusal-for-stream-0-fe0d10",),
+    ),
+    Known(
+        "answer",
+        "not an answer yet: queued in the background",
+        ("anthropic", "openai-chat", "gemini"),
+        (
+            "openai-responses--openai--test-background-mode-with-tool-vcr-0-1488d8",
+            "openai-responses--openai--test-background-mode-with-tool-vcr-2-a9462e",
+        ),
+    ),
+    Known(
+        "answer",
+        "a call of a custom tool; OpenAI's types have no such call in a stream, though its service sends them",
+        ("openai-chat",),
+        ("openai-responses--openai--fx-openai-custom-tool-1-stream-1ba877",),
+    ),
+    Known(
+        "answer",
+        "the model called a tool nobody declared, which is told as an error",
+        ("anthropic", "openai-chat", "openai-responses"),
+        ("gemini-generateContent--vertex--test-multimodal-tool-return-matrix-direct-binary-0-69f1b2",),
+    ),
+    Known(
+        "pass-through",
+        "hand-made: a second answer begins inside the first, which is told as an error",
+        ("anthropic",),
+        ("anthropic-messages--anthropic--fx-duplicate-message-start-stream-e823a3",),
+    ),
+    Known(
+        "pass-through",
+        "hand-made: an answer without choices, which is told as an error",
+        ("openai-chat",),
+        ("openai-chat--other--test-invalid-response-0-829e19",),
+    ),
+    Known(
+        "pass-through",
+        "the model hears nothing, and bm says so before the service does",
+        ("openai-chat",),
+        ("openai-chat--openai--test-multimodal-tool-return-matrix-tool-return-c-2-30b962",),
+    ),
+    Known(
+        "pass-through",
+        "not an answer yet: queued in the background",
+        ("openai-responses",),
+        (
+            "openai-responses--openai--test-background-mode-with-tool-vcr-0-1488d8",
+            "openai-responses--openai--test-background-mode-with-tool-vcr-2-a9462e",
+        ),
+    ),
+    Known(
+        "pass-through",
+        "the model called a tool nobody declared, which is told as an error",
+        ("gemini",),
+        ("gemini-generateContent--vertex--test-multimodal-tool-return-matrix-direct-binary-0-69f1b2",),
+    ),
+)

@@ -1,0 +1,132 @@
+"""Streams over real sockets, for every client protocol before every kind of upstream."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from bm.simulator import Rule
+from bm.simulator.log import Record
+from tests.gateway.sdk import FAILURES, deltas
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, World, path_of
+from tests.simulator.streams import body_of
+
+UPSTREAMS = {"gemini": {}, "anthropic": {"anthropic": "exclusive"}, "openai": {"openai": "exclusive"}}
+"""The modes that make each service the only target; none for the pool."""
+
+EVERY_PAIR = pytest.mark.parametrize(
+    ("protocol", "upstream"), [(protocol, upstream) for protocol in PROTOCOLS for upstream in UPSTREAMS]
+)
+
+LONG = "one two three four five six seven eight nine ten eleven twelve "
+KEEP_ALIVE = {"anthropic": b"event: ping\n", "openai-chat": b":", "openai-responses": b":", "gemini": b"\n"}
+"""What keeps a client of each protocol waiting, and begins what it gets before any content."""
+
+
+def only(world: World, upstream: str, more: str = "") -> None:
+    """Set up one kind of upstream, with two accounts."""
+    world.set_up(2 if upstream == "gemini" else 0, UPSTREAMS[upstream], more, keys=2)
+
+
+def under_way(log: list[Record]) -> Record:
+    """The generation that was asked for last."""
+    return [record for record in log if record.operation == "generate"][-1]
+
+
+@EVERY_PAIR
+async def test_the_first_delta_arrives_while_the_upstream_is_still_at_it(
+    world: World, protocol: str, upstream: str
+) -> None:
+    only(world, upstream)
+    world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
+    async with deltas(protocol, world.daemon) as told:
+        first = await anext(told)
+        record = under_way(world.sim.log())
+    assert LONG.startswith(first)
+    assert record.duration is None and not record.aborted
+
+
+@EVERY_PAIR
+async def test_a_client_that_leaves_ends_the_request_upstream(world: World, protocol: str, upstream: str) -> None:
+    only(world, upstream)
+    world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
+    async with deltas(protocol, world.daemon) as told:
+        await anext(told)
+    world.sim.wait(lambda log: under_way(log).aborted)
+    assert len(world.calls()) == 1
+
+
+@EVERY_PAIR
+def test_a_client_that_leaves_before_the_answer_begins_ends_the_request_too(
+    world: World, protocol: str, upstream: str
+) -> None:
+    only(world, upstream)
+    world.sim.script(Rule(silent=True))
+    with pytest.raises(httpx.ReadTimeout):
+        world.http.post(
+            path_of(protocol, MODELS[protocol], stream=True),
+            json=body_of(protocol, model=MODELS[protocol]),
+            timeout=httpx.Timeout(5, read=0.5),
+        )
+    world.sim.wait(lambda log: under_way(log).aborted)
+
+
+@EVERY_PAIR
+def test_an_error_before_any_content_is_not_seen_by_the_client(world: World, protocol: str, upstream: str) -> None:
+    only(world, upstream)
+    begun = 0 if upstream == "gemini" else 1
+    world.sim.script(Rule(error="overloaded", error_after=begun), Rule(text=LONG, chunks=12))
+    answer = world.ask(protocol)
+    assert answer.complete
+    assert answer.bm("attempts") == "2"
+    assert b"verloaded" not in answer.body
+    assert answer.body.count(b"message_start") == (2 if protocol == "anthropic" else 0)
+
+
+BREAKS = pytest.mark.parametrize("fault", ["cut_after", "end_after", "error_after"])
+
+
+@BREAKS
+@EVERY_PAIR
+async def test_an_answer_that_breaks_off_raises_in_the_sdk(
+    world: World, protocol: str, upstream: str, fault: str
+) -> None:
+    only(world, upstream)
+    faults = {fault: 9} | ({"error": "overloaded"} if fault == "error_after" else {})
+    world.sim.script({"text": LONG, "chunks": 12, "delay": 0.02, **faults})
+    pieces = []
+    async with deltas(protocol, world.daemon) as told:
+        with pytest.raises(FAILURES):
+            async for piece in told:
+                pieces.append(piece)
+    assert LONG.startswith("".join(pieces)) and pieces
+    assert len(world.calls()) == 1, "a second answer is never glued to the first"
+
+
+@EVERY_PAIR
+def test_an_answer_that_stalls_ends_in_an_error_of_the_protocol(world: World, protocol: str, upstream: str) -> None:
+    only(world, upstream, "[timeouts]\nidle = 0.3")
+    world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
+    answer = world.ask(protocol)
+    assert answer.status == 200 and not answer.complete
+    assert b"nothing further within 0.3 s" in answer.body
+    world.sim.wait(lambda log: under_way(log).aborted)
+
+
+@EVERY_PAIR
+def test_a_client_is_kept_waiting_in_its_own_protocol(world: World, protocol: str, upstream: str) -> None:
+    only(world, upstream, "[limits]\nhold_time = 0.1\nkeep_alive = 0.1")
+    world.sim.script(Rule(text="done", chunks=1, first_token_delay=1.0))
+    answer = world.ask(protocol)
+    assert answer.complete
+    before, found, _ = answer.body.partition(b"done")
+    assert found and before.count(KEEP_ALIVE[protocol]) >= 2
+
+
+@EVERY_PROTOCOL
+def test_silence_before_the_first_content_is_given_up_for_another_account(world: World, protocol: str) -> None:
+    only(world, "gemini", "[timeouts]\nfirst_token = 0.3")
+    world.sim.script(Rule(first_token_delay=30.0), Rule(text="done", chunks=1))
+    answer = world.ask(protocol)
+    assert answer.complete and b"done" in answer.body
+    assert len(set(world.asked())) == 2

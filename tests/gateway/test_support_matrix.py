@@ -1,0 +1,75 @@
+"""The support matrix of docs/protocols.md, held against what the lanes do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bm.accounts.access import Access
+from bm.dispatch.target import Target
+from bm.gateway.call import Call
+from bm.gateway.lane import Lanes, Rules, Unable
+from bm.gateway.signatures import SignatureStore
+from bm.names import ProtocolName
+from tests.gateway.features import FEATURES
+from tests.gateway.matrix import providers
+from tests.rules.source import ROOT
+
+TARGETS = {
+    "anthropic": Target("anthropic", "one", "claude-sonnet-4-5", "anthropic"),
+    "openai-chat": Target("openai", "one", "gpt-4.1", "openai-chat"),
+    "openai-responses": Target("openai", "one", "gpt-4.1", "openai-responses"),
+    "gemini": Target("gemini", "one", "gemini-2.5-flash", "gemini"),
+}
+"""A capable model of each; those that also think or not would differ in `thinking` alone."""
+
+
+COLUMNS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
+WORDS = {"exact": "carried", "approximated": "carried", "silent": "carried"}
+"""The table tells apart what the program does alike: it reports no loss."""
+
+
+def outcome(feature: str, protocol: ProtocolName) -> str:
+    """What becomes of a feature on the way to an upstream: `own` passes through; else carried, dropped or refused."""
+    client, body = FEATURES[feature]
+    if client == protocol:
+        return "own"
+    call = Call(
+        id="req_1",
+        protocol=client,
+        operation="generate",
+        headers=[],
+        body=json.dumps(body).encode(),
+        model="m",
+        stream=False,
+    )
+    target = TARGETS[protocol]
+    try:
+        lane = Lanes(call, SignatureStore(), Rules()).prepare(target, providers()[target.provider], Access(key="key"))
+    except Unable:
+        return "refused"
+    return "dropped" if lane.losses else "carried"
+
+
+def table() -> dict[str, list[str]]:
+    """The cells of the matrix by feature."""
+    text = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    lines = text.partition("## What crosses")[2].partition("\n## ")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return {row[0]: row[2:] for row in rows[2:]}
+
+
+def test_the_matrix_lists_every_feature_and_no_other() -> None:
+    assert table().keys() == FEATURES.keys()
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_the_matrix_is_true(feature: str) -> None:
+    said = [
+        cell.partition(":")[0].replace("exact", "carried").replace("approximated", "carried")
+        for cell in table()[feature]
+    ]
+    assert said == [
+        outcome(feature, protocol) for protocol in ("anthropic", "openai-chat", "openai-responses", "gemini")
+    ]
