@@ -22,10 +22,10 @@ def start(
     """Start the daemon, unless it runs already."""
     paths = admin.here()
     if foreground:
-        from bm.daemon.main import run
+        from bm.daemon.main import leave, run
 
         run(paths, os.environ, lambda daemon: None, terminal=True)
-        return
+        leave()
     from bm.daemon.start import start as begin
 
     started = begin(paths, os.environ)
@@ -102,11 +102,12 @@ def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
     found = list(status["config"]["warnings"])
     if error := status["config"]["error"]:
         found.insert(0, f"the configuration cannot be used, the old one stays in force: {error}")
-    ledger = status["ledger"]
-    if ledger["problem"]:
-        found.append(f"the ledger cannot be written ({ledger['problem']}); requests are served all the same")
-    if ledger["dropped"]:
-        found.append(f"{ledger['dropped']} requests since the start are missing in the ledger")
+    # A daemon of another version may not tell of its ledger.
+    ledger = status.get("ledger", {})
+    if problem := ledger.get("problem"):
+        found.append(f"the ledger cannot be written ({problem}); requests are served all the same")
+    if dropped := ledger.get("dropped"):
+        found.append(f"{dropped} requests since the start are missing in the ledger")
     if daemon.version != __version__:
         found.insert(0, f"the daemon is version {daemon.version}, this command {__version__}: bm restart")
     return found
@@ -155,7 +156,7 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
         "accounts": accounts or "none (bm accounts add NAME)",
         "providers": providers or "none but Gemini (bm providers)",
         "requests": f"{requests['total']}, {requests['active']} under way, {requests['failed']} failed",
-        "recording": "on: prompts and answers are kept (bm record off)" if answer["recording"] else "",
+        "recording": "on: prompts and answers are kept (bm record off)" if answer.get("recording") else "",
     }
 
 

@@ -28,7 +28,8 @@ def document_of(record: Record, mask: Callable[[str], str]) -> Json:
 
 
 def entry_of(record: Record, mask: Callable[[str], str]) -> Entry:
-    """The ledger's row. A call that failed stands with the target that was tried last."""
+    """The ledger's row. A call that failed stands with the target that was tried last. Not for the event loop."""
+    record.price()
     target = _target(record)
     usage = record.usage or Usage()
     return Entry(

@@ -12,7 +12,7 @@ from bm.chat.request import Loss
 from bm.dispatch.plan import Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.ledger.prices import cost_of
+from bm.ledger.prices import cost_of, is_loaded
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
 
@@ -67,10 +67,15 @@ class Record(msgspec.Struct, kw_only=True):
     def settle(self, took: float) -> None:
         """The call is over: note how long it took and what it cost, and let go of what only its client needed."""
         self.took = took
-        if self.usage is not None and self.target is not None:
-            self.cost = cost_of(self.target.provider, self.target.model, self.usage)
+        if is_loaded():
+            self.price()
         if self.failure is not None and self.failure.upstream_body:
             self.failure = msgspec.structs.replace(self.failure, upstream_body=b"")
+
+    def price(self) -> None:
+        """Note what the call cost, unless it is known already. May take a good part of a second the first time."""
+        if self.cost is None and self.usage is not None and self.target is not None:
+            self.cost = cost_of(self.target.provider, self.target.model, self.usage)
 
     def line(self) -> str:
         """The one line of the log."""

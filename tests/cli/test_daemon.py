@@ -159,5 +159,5 @@ def test_nothing_printed_or_written_holds_the_local_key(bm: Bm, paths: Paths) ->
     shown = [bm("start"), bm("status"), bm("status", "--json"), bm("accounts"), bm("doctor"), bm("stop"), bm("logs")]
     key = load(paths.accounts).local_key
     assert key not in msgspec.json.encode(shown).decode()
-    written = [file.read_text() for file in paths.config.parent.iterdir() if file != paths.accounts]
-    assert [text for text in written if key in text] == []
+    written = [file.read_bytes() for file in paths.config.parent.iterdir() if file != paths.accounts]
+    assert [content for content in written if key.encode() in content] == []

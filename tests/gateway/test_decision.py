@@ -1,0 +1,164 @@
+"""What `bm why` tells: the truth about a failover, within bounds, without a key and without the prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bm.chat.events import Usage
+from bm.chat.request import Loss
+from bm.config.redaction import Mask
+from bm.dispatch.plan import Considered, Plan
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from bm.gateway.decision import LONGEST, MOST, document_of, entry_of
+from bm.gateway.record import AttemptRecord, Record
+from bm.ledger.reader import decision
+from bm.simulator import Rule
+from bm.simulator.rules import Usage as Told
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World
+
+TARGET = Target("gemini", "main", "gemini-3.8-flash", "gemini")
+KEY = "planted-key-0123456789"
+
+
+def record(**fields: Any) -> Record:
+    known: dict[str, Any] = {"id": "req_1", "at": 0.0, "protocol": "anthropic", "model": "claude-sonnet-5"}
+    return Record(**(known | {"stream": True} | fields))
+
+
+def attempt(**fields: Any) -> AttemptRecord:
+    known: dict[str, Any] = {"target": TARGET, "reason": "first"}
+    return AttemptRecord(**(known | fields))
+
+
+def why(world: World, request_id: str) -> dict[str, Any]:
+    told: dict[str, Any] = world.admin(f"why/{request_id}")
+    return told
+
+
+@EVERY_CLIENT
+def test_a_failover_is_told_as_it_was(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(accounts=2, modes={"groq": "fallback"})
+    world.sim.script(
+        Rule(account="g0", status=429, retry_info="600s", message="far too many", times=None),
+        Rule(account="g1", status=503, message="come back later", times=None),
+        Rule(usage=Told(input=50, output=7, cached=20, thinking=3), times=None),
+    )
+    answer = world.ask(protocol, stream=stream)
+    told = why(world, answer.bm("request-id"))
+    assert [each["account"] for each in told["attempts"]] == world.asked()
+    assert told["answered_by"]["account"] == world.paid["groq"][0] == answer.bm("account")
+    by_account = {each["account"]: each for each in told["attempts"]}
+    limited, down = by_account[world.pool[0]], by_account[world.pool[1]]
+    assert (limited["status"], limited["outcome"], limited["booked"]) == (429, "rate_limited", "cooldown")
+    assert "far too many" in limited["message"] and 500 < limited["rests"] <= 600
+    assert (down["status"], down["outcome"], down["booked"]) == (503, "overloaded", "overload")
+    assert told["attempts"][-1]["outcome"] == "answered"
+    assert (told["status"], told["finish"], told["failure"]) == (200, "stop", None)
+    assert {(each["provider"], each["account"]) for each in told["targets"]} == {
+        *(("gemini", name) for name in world.pool),
+        ("groq", world.paid["groq"][0]),
+    }
+    assert told["usage"] == {"input": 30, "cache_read": 20, "cache_write": 0, "output": 10, "thinking": 3}
+    times = [each["at"] for each in told["attempts"]]
+    assert times == sorted(times) and told["took"] >= times[-1]
+
+
+@EVERY_PROTOCOL
+def test_a_failure_is_told_with_the_plan(world: World, protocol: str) -> None:
+    world.set_up(accounts=2, modes={"groq": "off"})
+    world.sim.script(Rule(status=429, retry_info="600s", message="far too many", times=None))
+    answer = world.ask(protocol)
+    told = why(world, answer.bm("request-id"))
+    assert (told["status"], told["failure"]["kind"]) == (429, "rate_limited")
+    assert told["answered_by"] is None and len(told["attempts"]) == 2
+    off = next(each for each in told["considered"] if each["provider"] == "groq")
+    assert not off["in"] and "bm providers mode groq" in off["reason"]
+    second = why(world, world.ask(protocol).bm("request-id"))
+    assert second["attempts"] == []
+    assert {each["verdict"] for each in second["considered"] if each["provider"] == "gemini"} == {"cooling"}
+
+
+def test_what_was_dropped_is_told(world: World) -> None:
+    world.set_up(modes={"groq": "exclusive"})
+    answer = world.ask("anthropic", top_k=5)
+    assert [each["field"] for each in why(world, answer.bm("request-id"))["dropped"]] == ["top_k"]
+
+
+def test_last_is_the_latest(world: World) -> None:
+    answer = world.ask("anthropic")
+    assert why(world, "last")["id"] == answer.bm("request-id")
+
+
+def test_an_unknown_request_is_not_found(world: World) -> None:
+    answer = world.http.get("/admin/why/req_unknown")
+    assert answer.status_code == 404
+    assert "req_unknown" in answer.json()["error"]
+
+
+def test_neither_memory_nor_ledger_hold_the_prompt_or_a_key(world: World) -> None:
+    world.sim.script(
+        Rule(status=400, message=f"the key key-of-the-account-{world.pool[0]} is wrong in this", times=None)
+    )
+    prompt = "a prompt like no other"
+    answer = world.ask("anthropic", messages=[{"role": "user", "content": prompt}])
+    request_id = answer.bm("request-id")
+    world.admin("usage")
+    for told in (why(world, request_id), decision(world.daemon.paths.ledger, request_id)):
+        text = msgspec.json.encode(told).decode()
+        assert prompt not in text and "key-of-the-account" not in text
+        assert "is wrong in this" in text
+
+
+def test_a_document_is_bounded() -> None:
+    long = "x" * 10_000
+    target = Target("gemini", "main", long, "gemini")
+    plan = Plan(
+        asked=long,
+        steps=(long,) * 1_000,
+        considered=(Considered(provider="gemini", model=long, verdict="out", reason=long),) * 1_000,
+    )
+    full = record(
+        model=long,
+        plan=plan,
+        target=target,
+        attempts=[attempt(target=target, reason=long, message=long)] * 1_000,
+        losses=(Loss(long, long),) * 1_000,
+        failure=Failure(kind="server", message=long, upstream_body=b"x" * 100_000),
+    )
+    document = document_of(full, Mask())
+    assert len(entry_of(full, Mask()).decision) < 200_000
+    assert len(document["attempts"]) == len(document["considered"]) == len(document["dropped"]) == MOST
+    assert document["left_out"] == 3 * (1_000 - MOST)
+    assert len(document["failure"]["message"]) == len(document["model"]) == LONGEST
+
+
+def test_a_key_in_an_upstreams_words_is_masked() -> None:
+    told = document_of(record(attempts=[attempt(message=f"bad key {KEY}")]), Mask([KEY]))
+    assert told["attempts"][0]["message"] == "bad key [secret]"
+
+
+def test_half_a_character_is_no_fault() -> None:
+    assert document_of(record(model="half \ud83d"), Mask())["model"] == "half ?"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"target": TARGET, "finish": "stop", "status": 200}, ("main", "stop", "")),
+        ({"attempts": [attempt()], "failure": Failure(kind="timeout", message="")}, ("main", "", "timeout")),
+        ({"failure": Failure(kind="unavailable", message="")}, ("", "", "unavailable")),
+        ({"attempts": [attempt()], "client_left": True}, ("main", "client_left", "")),
+    ],
+)
+def test_the_row_of_the_ledger(fields: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    entry = entry_of(record(**fields), Mask())
+    assert (entry.account, entry.finish, entry.failure) == expected
+
+
+def test_the_row_has_the_tokens() -> None:
+    usage = Usage(input=1, cache_read=2, cache_write=3, output=5, thinking=4)
+    assert entry_of(record(target=TARGET, usage=usage), Mask()).usage == usage

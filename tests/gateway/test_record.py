@@ -1,0 +1,79 @@
+"""The one line of the log, and what a record lets go of when its call is over."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from bm.chat.events import Usage
+from bm.chat.request import Loss
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from bm.gateway.record import AttemptRecord, Record
+from bm.ledger.prices import load
+from tests.gateway.world import World
+
+TARGET = Target("gemini", "main", "gemini-2.5-flash", "gemini")
+ATTEMPT = AttemptRecord(target=TARGET, reason="first")
+
+
+def record(**fields: Any) -> Record:
+    known: dict[str, Any] = {"id": "req_1", "at": 0.0, "protocol": "anthropic", "model": "claude-sonnet-5"}
+    return Record(**(known | {"stream": True, "attempts": [ATTEMPT], "status": 200, "took": 2.0} | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {"target": TARGET, "finish": "stop", "first_content": 0.5, "usage": Usage(input=3, output=4), "cost": 0.25},
+            "req_1 anthropic claude-sonnet-5 -> gemini/main gemini-2.5-flash 2.00s 1 tried first content 0.50s"
+            " 3+4 tokens $0.250000 200 stop",
+        ),
+        (
+            {"target": TARGET, "losses": (Loss("top_k", "unknown there"), Loss("user", "unknown there"))},
+            "req_1 anthropic claude-sonnet-5 -> gemini/main gemini-2.5-flash 2.00s 1 tried dropped top_k, user"
+            " 200 complete",
+        ),
+        (
+            {"status": 429, "failure": Failure(kind="rate_limited", message="slow down")},
+            "req_1 anthropic claude-sonnet-5 -> no target 2.00s 1 tried 429 rate_limited: slow down",
+        ),
+        (
+            {"client_left": True, "status": 0},
+            "req_1 anthropic claude-sonnet-5 -> no target 2.00s 1 tried the client left",
+        ),
+    ],
+)
+def test_the_line(fields: dict[str, Any], line: str) -> None:
+    assert record(**fields).line() == line
+
+
+def test_a_settled_record_knows_its_cost() -> None:
+    load()
+    settled = record(target=TARGET, usage=Usage(input=1_000_000))
+    settled.settle(1.5)
+    assert settled.took == 1.5
+    assert settled.cost is not None and settled.cost > 0
+
+
+def test_without_usage_there_is_no_cost() -> None:
+    settled = record(target=TARGET)
+    settled.price()
+    assert settled.cost is None
+
+
+def test_it_does_not_hold_on_to_an_upstreams_body() -> None:
+    settled = record(failure=Failure(kind="server", message="words", upstream_body=b"x" * 1_000))
+    settled.settle(1.0)
+    assert settled.failure == Failure(kind="server", message="words")
+
+
+def test_the_daemon_logs_one_line_a_request(world: World) -> None:
+    answer = world.ask("anthropic")
+    world.ask("anthropic")
+    lines = [line for line in world.daemon.log().splitlines() if answer.bm("request-id") in line]
+    assert len(lines) == 1, "the answer before the last one is in the log"
+    assert re.search(r"1 tried first content \d+\.\d\ds \d+\+\d+ tokens", lines[0])

@@ -1,0 +1,138 @@
+"""Recordings hold whole exchanges and no secret, and cost no request anything."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bm.gateway.call import Call
+from bm.gateway.recorder import path_of
+from bm.ledger.recordings import Recording, clear, folder_of, listed, load
+from bm.names import ProtocolName
+from bm.simulator import Rule
+from bm.upstream.endpoint import Operation
+from tests.gateway.world import EVERY_CLIENT, World
+from tests.gateway.world import path_of as sent_to
+
+ON = "[record]\nenabled = true\n"
+PROMPT = "a prompt like no other"
+
+
+@pytest.fixture
+def folder(world: World) -> Path:
+    found = folder_of(world.daemon.paths)
+    clear(found)
+    return found
+
+
+def until(fact: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < limit, "it does not come true"
+        time.sleep(0.01)
+
+
+def recorded(folder: Path, request_id: str) -> Recording:
+    until(lambda: any(each.id == request_id for each in listed(folder)))
+    return load(folder, request_id)
+
+
+def test_nothing_is_recorded_unasked(world: World, folder: Path) -> None:
+    world.ask("anthropic")
+    assert listed(folder) == []
+
+
+@EVERY_CLIENT
+def test_an_exchange_is_recorded_whole(world: World, folder: Path, protocol: str, stream: bool) -> None:
+    world.set_up(accounts=2, more=ON)
+    world.sim.script(Rule(status=503, times=1))
+    answer = world.ask(protocol, stream=stream)
+    kept = recorded(folder, answer.bm("request-id"))
+    assert (kept.protocol, kept.stream, kept.status) == (protocol, stream, 200)
+    assert kept.answer.content == answer.body
+    assert kept.complete and kept.whole
+    assert kept.path == sent_to(protocol, kept.model, stream=stream)
+    assert len(kept.upstream) == 2 == len(kept.decision["attempts"])
+    assert all(json.loads(asked.message.body) for asked in kept.upstream)
+    if sys.platform != "win32":
+        assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@EVERY_CLIENT
+def test_no_secret_is_in_a_recording(world: World, folder: Path, protocol: str, stream: bool) -> None:
+    planted = "planted-in-a-header-of-the-configuration"
+    world.set_up(accounts=1, modes={"groq": "fallback"}, more=ON)
+    gemini = f'headers = {{ x-tenant = "{planted}" }}'
+    world.configure({"groq": "fallback"}, f"{ON}", tables={"groq": f"{gemini}\n{ALL_PROTOCOLS}"})
+    keys = [f"key-of-the-account-{name}" for name in (*world.pool, *world.paid["groq"])]
+    world.sim.script(
+        Rule(account="g0", status=429, retry_info="600s", message=f"{keys[0]} has had enough", times=None),
+        Rule(text=f"your keys are {keys[1]} and {world.daemon.key}", chunks=1, times=None),
+    )
+    answer = world.ask(protocol, stream=stream, headers={"cookie": "session=planted-in-a-cookie"})
+    recorded(folder, answer.bm("request-id"))
+    for file in folder.iterdir():
+        content = file.read_text()
+        found = [secret for secret in (*keys, world.daemon.key, planted, "planted-in-a-cookie") if secret in content]
+        assert found == []
+
+
+ALL_PROTOCOLS = 'protocols = ["anthropic", "openai-chat", "openai-responses", "gemini"]'
+
+
+def test_a_key_in_the_prompt_is_masked(world: World, folder: Path) -> None:
+    world.set_up(accounts=1, more=ON)
+    key = f"key-of-the-account-{world.pool[0]}"
+    answer = world.ask("anthropic", messages=[{"role": "user", "content": f"{PROMPT}: {key}"}])
+    kept = recorded(folder, answer.bm("request-id"))
+    assert f"{PROMPT}: [secret]" in kept.request.body
+    assert key not in (folder / f"{kept.id}.json").read_text()
+
+
+def test_recordings_are_bounded_in_number(world: World, folder: Path) -> None:
+    world.set_up(accounts=1, more=f"{ON}max = 3\n")
+    ids = [world.ask("anthropic").bm("request-id") for _ in range(6)]
+    recorded(folder, ids[-1])
+    until(lambda: len(listed(folder)) == 3)
+    assert {each.id for each in listed(folder)} == set(ids[-3:])
+
+
+def test_a_folder_that_cannot_be_written_costs_no_request(world: World, folder: Path) -> None:
+    if folder.exists():
+        folder.rmdir()
+    folder.write_text("a file in its place")
+    world.set_up(accounts=1, more=ON)
+    assert world.ask("anthropic").complete
+    until(lambda: "not recorded" in world.daemon.log())
+    folder.unlink()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "operation", "stream", "path"),
+    [
+        ("anthropic", "count_tokens", False, "/v1/messages/count_tokens"),
+        ("openai-chat", "embed", False, "/v1/embeddings"),
+        ("openai-responses", "generate", True, "/v1/responses"),
+        ("gemini", "generate", True, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse"),
+        ("gemini", "count_tokens", False, "/v1beta/models/gemini-3-flash:countTokens?alt=sse"),
+    ],
+)
+def test_the_path_is_the_one_it_came_by(protocol: ProtocolName, operation: Operation, stream: bool, path: str) -> None:
+    query = "alt=sse" if protocol == "gemini" else ""
+    call = Call(
+        id="x",
+        protocol=protocol,
+        operation=operation,
+        headers=[],
+        body=b"",
+        model="gemini-3-flash",
+        stream=stream,
+        query=query,
+    )
+    assert path_of(call) == path
