@@ -103,7 +103,7 @@ def test_a_header_counts_more_than_the_body() -> None:
     assert of(body, x_session_id=SESSION).key == f"session:{SESSION}"
 
 
-TELLS_NOTHING = [b"", b"{", b"[]", b"null", b'{"messages": "hello"}', b'{"messages": []}', b'{"input": "hello"}', b"5"]
+TELLS_NOTHING = [b"", b"{", b"[]", b"5", b'{"messages": "hello"}', b'{"messages": []}', b'{"input": "hello"}']
 DEEP = b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
