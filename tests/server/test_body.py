@@ -1,0 +1,92 @@
+"""A request's body, whole and within its limit."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+
+import pytest
+from starlette.types import Message
+
+from bm.errors import RequestError
+from bm.server.body import ClientGone, read_body
+
+MIB = 1024 * 1024
+
+
+async def read(pieces: Sequence[bytes], **headers: str) -> bytes:
+    """Read a body that arrives in these pieces."""
+    left = [
+        {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
+        for number, piece in enumerate(pieces, 1)
+    ]
+    left.append({"type": "http.disconnect"})
+
+    async def receive() -> Message:
+        return left.pop(0)
+
+    return await read_body(receive, {name.replace("_", "-"): value for name, value in headers.items()}, 1)
+
+
+async def failure(pieces: Sequence[bytes], **headers: str) -> tuple[str, int, str]:
+    with pytest.raises(RequestError) as caught:
+        await read(pieces, **headers)
+    told = caught.value.failure
+    return told.kind, told.http_status, told.message
+
+
+@pytest.mark.parametrize("pieces", [[b""], [b"one"], [b"one", b" two", b" three"]])
+async def test_pieces_are_put_together(pieces: list[bytes]) -> None:
+    assert await read(pieces) == b"".join(pieces)
+
+
+async def test_the_limit_itself_is_within_it() -> None:
+    assert len(await read([b"x" * MIB])) == MIB
+
+
+@pytest.mark.parametrize("pieces", [[b"x" * (MIB + 1)], [b"x" * MIB, b"x"]])
+async def test_more_than_the_limit(pieces: list[bytes]) -> None:
+    kind, status, message = await failure(pieces)
+    assert (kind, status) == ("too_large", 413) and "1 MiB" in message and "server.max_body_mb" in message
+
+
+async def test_a_declared_length_beyond_the_limit_is_refused_unread() -> None:
+    with pytest.raises(RequestError):
+        await read([], content_length=str(MIB + 1))
+
+
+@pytest.mark.parametrize("length", ["", "x", "-5", "3"])
+async def test_a_declared_length_that_tells_nothing(length: str) -> None:
+    assert await read([b"abc"], content_length=length) == b"abc"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "GZIP ", "deflate"])
+async def test_encodings(encoding: str) -> None:
+    body = {"gzip": gzip.compress(b"plain"), "deflate": zlib.compress(b"plain")}.get(encoding.strip().lower(), b"plain")
+    assert await read([body], content_encoding=encoding) == b"plain"
+
+
+async def test_what_unpacks_to_the_limit_and_no_more() -> None:
+    assert len(await read([gzip.compress(b"x" * MIB)], content_encoding="gzip")) == MIB
+    kind, status, _ = await failure([gzip.compress(b"x" * (MIB + 1))], content_encoding="gzip")
+    assert (kind, status) == ("too_large", 413)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [(b"plain", "gzip", 400), (gzip.compress(b"plain")[:-1], "gzip", 400), (b"", "gzip", 400), (b"x", "zstd", 415)],
+)
+async def test_what_cannot_be_unpacked(body: bytes, encoding: str, status: int) -> None:
+    kind, told, message = await failure([body], content_encoding=encoding)
+    assert (kind, told) == ("bad_request", status) and encoding in message
+
+
+async def test_a_client_that_leaves() -> None:
+    left: list[Message] = [{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Message:
+        return left.pop(0)
+
+    with pytest.raises(ClientGone):
+        await read_body(receive, {}, 1)
