@@ -168,12 +168,9 @@ def logs(
     from bm.daemon import log
 
     paths = admin.here()
-    for line in log.tail(paths.log, count):
-        render.line(line)
-    if not follow:
-        return
+    lines = log.follow(paths.log, count) if follow else log.tail(paths.log, count)
     try:
-        for line in log.follow(paths.log):
+        for line in lines:
             render.line(line)
     except KeyboardInterrupt:
         return

@@ -150,7 +150,7 @@ def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, environ: M
     subprocess.run(command, env=environ, check=True, stdin=subprocess.DEVNULL)
     render.line(step.words)
     if step.spent:
-        rule = {"api": "gemini", "operation": "generate", "error": "rate_limit", "retry_after": REST}
+        rule = {"api": "gemini", "operation": "generate", "error": "rate_limit", "retry_after": REST, "times": None}
         simulator.script(rule)
     count: Counter[str] = Counter()
     render.line(f"  {'request':<9}{'provider':<11}{'account':<9}{'attempts':<10}model")

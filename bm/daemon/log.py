@@ -94,26 +94,33 @@ def tail(path: Path, count: int) -> list[str]:
     Raises:
         OSError: the file cannot be read.
     """
-    if count <= 0 or not path.exists():
-        return []
+    return _last(path, count)[0]
+
+
+def _last(path: Path, count: int) -> tuple[list[str], int]:
+    """The last `count` lines, and where in the file they end."""
+    if not path.exists():
+        return [], 0
     with path.open("rb") as file:
-        at = file.seek(0, os.SEEK_END)
+        end = at = file.seek(0, os.SEEK_END)
         content = b""
-        while at > 0 and content.count(b"\n") <= count:
+        while count and at > 0 and content.count(b"\n") <= count:
             step = min(at, _CHUNK)
             at -= step
             file.seek(at)
             content = file.read(step) + content
-    return content.decode("utf-8", "replace").splitlines()[-count:]
+    return content.decode("utf-8", "replace").splitlines()[-count:] if count else [], end
 
 
-def follow(path: Path, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
-    """Every line that is written from now on, across rotations, for ever. `wait` pauses between looks.
+def follow(path: Path, count: int = 0, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
+    """The last `count` lines, then every line that is written from then on, across rotations, for ever.
 
-    The file need not exist yet.
+    The file need not exist yet. `wait` pauses between looks.
     """
     seen = stamp(path)
-    at, rest = max(seen.size, 0), b""
+    lines, at = _last(path, count)
+    yield from lines
+    rest = b""
     while True:
         present = stamp(path)
         if present.inode != seen.inode or present.size < at:
@@ -124,7 +131,7 @@ def follow(path: Path, wait: Callable[[float], None] = time.sleep) -> Iterator[s
                 file.seek(at)
                 content = file.read(_CHUNK)
             at += len(content)
-            *lines, rest = (rest + content).split(b"\n")
-            yield from (line.decode("utf-8", "replace") for line in lines)
+            *whole, rest = (rest + content).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in whole)
         else:
             wait(_POLL)

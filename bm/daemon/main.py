@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from typing import NoReturn
 
 import msgspec
 
@@ -180,8 +181,17 @@ def main() -> int:
     except OSError as error:
         report.failed("files", f"{error.filename or 'a file'}: {error.strerror or error}")
     else:
-        return 0
+        leave()
     return 1
+
+
+def leave() -> NoReturn:
+    """End the process at once, all work being done. Python would wait for threads: a name look-up, a `cmd:` that
+    nobody needs any more."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
 
 
 def detach() -> None:

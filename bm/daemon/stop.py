@@ -110,21 +110,13 @@ def _kill(daemon: Daemon) -> None:
 
 
 def _ended(paths: Paths, daemon: Daemon, seconds: float, waiting: Callable[[float], None]) -> bool:
-    """Whether the daemon let go of its lock within `seconds`; then its file is removed too."""
+    """Whether the daemon is gone within `seconds`: its lock first, then its process. Its file is removed too."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) <= seconds:
         with contextlib.suppress(LockTimeout), locked(paths.lock, timeout=min(_POLL, seconds)):
             runtime.remove(paths.runtime, daemon)
-            return _vanished(daemon)
+            if runtime.same_process(daemon) is None:
+                return True
         waiting(waited)
-    return False
-
-
-def _vanished(daemon: Daemon) -> bool:
-    """Whether the process is gone too: it has nothing left to do once the lock is free."""
-    began = time.monotonic()
-    while runtime.same_process(daemon) is not None:
-        if time.monotonic() - began > _INSIST:
-            return False
         time.sleep(_STEP)
-    return True
+    return False

@@ -137,6 +137,16 @@ def test_following_gives_new_lines_once_they_are_whole_and_goes_on_after_a_rotat
     assert [next(lines), next(lines)] == ["new", "after"]
 
 
+def test_nothing_is_lost_between_the_last_lines_and_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("one\ntwo\n")
+    lines = follow(path, 1)
+    assert next(lines) == "two"
+    with path.open("a") as file:
+        file.write("three\n")
+    assert next(lines) == "three"
+
+
 def test_a_file_that_is_not_there_yet_can_be_followed(tmp_path: Path) -> None:
     path = tmp_path / "log"
 

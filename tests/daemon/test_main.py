@@ -65,10 +65,10 @@ def test_no_key_is_in_anything_it_writes_or_shows(paths: Paths) -> None:
     process = psutil.Process(running.pid)
     shown += [*process.cmdline(), str(process.environ())]
     stop(paths, 0, now=True)
-    written = {file: file.read_text() for file in paths.config.parent.rglob("*") if file != paths.accounts}
+    written = {file: file.read_bytes() for file in paths.config.parent.rglob("*") if file != paths.accounts}
     for secret in (PLANTED, local_key, running.token):
         assert [text for text in shown if secret in text] == []
-        assert [file.name for file, text in written.items() if secret in text] == []
+        assert [file.name for file, content in written.items() if secret.encode() in content] == []
 
 
 def test_a_second_one_does_not_serve(paths: Paths) -> None:

@@ -1,0 +1,101 @@
+"""`bm accounts` and what it changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.accounts.store import load
+from bm.cli.accounts import _rest
+from bm.config.paths import Paths
+from bm.simulator import Rule, Simulator
+from tests.cli.conftest import PLANTED, Bm
+
+
+def test_none_yet(bm: Bm) -> None:
+    assert bm("accounts") == (0, "no accounts (bm accounts add NAME)\n", "")
+    assert bm("accounts", "--json").json == {"accounts": []}
+
+
+def test_added_listed_and_never_shown(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+    ran = bm("accounts", "add", "one", stdin=f"{PLANTED}\n")
+    assert (ran.code, ran.out) == (0, "one: added to gemini\n")
+    assert load(paths.accounts).accounts[0].key == PLANTED
+    listed = bm("accounts", "list")
+    assert listed.out == (
+        "ACCOUNT  PROVIDER  STATE   RESTS  LAST USED  TODAY  FAILED  KEY\n"
+        "one      gemini    usable  -      never      0      0       plan…cdef\n"
+    )
+    for shown in (ran, listed, bm("accounts", "--json"), bm("config", "show"), bm("doctor"), bm("test")):
+        assert PLANTED not in shown.out + shown.err
+
+
+def test_the_key_is_no_argument(bm: Bm) -> None:
+    assert bm("accounts", "add", "one", PLANTED).code == 2
+
+
+def test_a_taken_name_is_told_before_the_key_is_asked_for(bm: Bm) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    ran = bm("accounts", "add", "one")
+    assert (ran.code, ran.err) == (
+        2,
+        "error: gemini already has an account named 'one' (bm accounts remove one)\n",
+    )
+
+
+def test_the_same_key_twice_is_refused(bm: Bm) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="the-key")
+    ran = bm("accounts", "add", "two", "--no-verify", stdin="the-key")
+    assert (ran.code, ran.err) == (2, "error: the account 'one' of gemini has this key already\n")
+
+
+def test_further_accounts_of_a_paid_provider(bm: Bm) -> None:
+    bm("accounts", "add", "one", "--provider", "groq", "--project", "p", "--no-verify", stdin="key-one")
+    (row,) = bm("accounts", "--json").json["accounts"]
+    assert (row["provider"], row["project"]) == ("groq", "p")
+    assert bm("accounts", "add", "one", "--provider", "nobody", "--no-verify", stdin="k").code == 2
+
+
+def test_disable_enable_remove(bm: Bm, paths: Paths) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    before = load(paths.accounts).accounts[0].renewed_at
+    assert bm("accounts", "disable", "one") == (0, "one: disabled\n", "")
+    assert bm("accounts", "--json").json["accounts"][0]["state"] == "disabled"
+    assert bm("accounts", "enable", "one") == (0, "one: enabled\n", "")
+    after = load(paths.accounts).accounts[0].renewed_at
+    assert before is not None
+    assert after is not None
+    assert after > before
+    assert bm("accounts", "remove", "one") == (0, "one: removed\n", "")
+    assert load(paths.accounts).accounts == ()
+    assert bm("accounts", "remove", "one").code == 2
+
+
+def test_a_name_that_two_providers_have_must_be_said_whose(bm: Bm) -> None:
+    for provider in ("gemini", "groq"):
+        bm("accounts", "add", "one", "--provider", provider, "--no-verify", stdin=f"key-of-{provider}")
+    assert bm("accounts", "disable", "one").code == 2
+    assert bm("accounts", "disable", "one", "--provider", "groq").code == 0
+    states = {row["provider"]: row["state"] for row in bm("accounts", "--json").json["accounts"]}
+    assert states == {"gemini": "usable", "groq": "disabled"}
+
+
+def test_verify_renews_what_works_and_fails_for_what_does_not(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+    for name in ("good", "bad"):
+        bm("accounts", "add", name, "--no-verify", stdin=f"key-of-{name}")
+    simulator.script(Rule(account="of-bad", operation="any", error="invalid_key", times=None))
+    before = {account.name: account.renewed_at for account in load(paths.accounts).accounts}
+    ran = bm("accounts", "verify")
+    assert ran.code == 1
+    after = {account.name: account.renewed_at for account in load(paths.accounts).accounts}
+    assert [name for name in before if before[name] != after[name]] == ["good"]
+    assert bm("accounts", "verify", "good").code == 0
+
+
+def test_a_resting_account_tells_how_long() -> None:
+    assert _rest([]) == "-"
+    rests: list[dict[str, Any]] = [
+        {"model": "m", "seconds": 90.0},
+        {"model": None, "seconds": 200.0},
+        {"model": "x", "seconds": 0.0},
+    ]
+    assert _rest(rests) == "3 min all models (+1)"

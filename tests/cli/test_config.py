@@ -1,0 +1,104 @@
+"""`bm config`: the file is read, changed and checked; secrets stay in it."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bm.config.paths import Paths
+from tests.cli.conftest import PLANTED, Bm
+
+
+def test_path(bm: Bm, paths: Paths) -> None:
+    assert bm("config", "path") == (0, f"{paths.config}\n", "")
+
+
+def test_show_is_toml_that_says_where_the_environment_decided(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BM_POOL_MAX_WAIT", "7")
+    ran = bm("config", "show")
+    shown = tomllib.loads(ran.out)
+    assert shown["pool"]["max_wait"] == 7
+    assert shown["server"]["host"] == "127.0.0.1"
+    assert "# pool.max_wait is from the environment variable BM_POOL_MAX_WAIT\n" in ran.out
+    assert bm("config", "show", "--json").json == shown
+
+
+def test_no_secret_is_shown(bm: Bm, paths: Paths) -> None:
+    paths.config.write_text(f'[providers.groq]\napi_key = "{PLANTED}"\nheaders = {{ x = "{PLANTED}" }}\n')
+    shown = [bm("config", "show"), bm("config", "show", "--json"), bm("config", "get", "providers.groq")]
+    shown += [bm("config", "get", "providers.groq.api_key"), bm("providers"), bm("accounts"), bm("doctor")]
+    assert [ran for ran in shown if PLANTED in ran.out + ran.err] == []
+    assert shown[3].out == "plan…cdef\n"
+
+
+def test_set_get_unset(bm: Bm, paths: Paths) -> None:
+    assert bm("config", "set", "pool.max_wait", "5") == (0, "", "")
+    assert bm("config", "get", "pool.max_wait") == (0, "5.0\n", "")
+    assert bm("config", "set", "pool.strict", "true").code == 0
+    assert bm("config", "get", "pool.strict").out == "true\n"
+    assert bm("config", "get", "pool", "--json").json["strict"] is True
+    assert bm("config", "unset", "pool.max_wait").code == 0
+    assert bm("config", "get", "pool.max_wait").out == "30.0\n"
+    assert bm("config", "unset", "pool.max_wait").err == f"pool.max_wait is not in {paths.config}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("set", "server.prot", "1"), "server.prot: unknown key"),
+        (("set", "server.port", "many"), "server.port"),
+        (("set", "providers.groq.mode", "maybe"), "providers.groq.mode"),
+        (("get", "server.prot"), "server.prot is not set"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_written(
+    bm: Bm, paths: Paths, words: tuple[str, ...], error: str
+) -> None:
+    ran = bm("config", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert error in ran.err
+    assert not paths.config.exists()
+
+
+def test_a_key_does_not_go_over_the_command_line(bm: Bm, paths: Paths) -> None:
+    ran = bm("config", "set", "providers.groq.api_key", PLANTED)
+    assert ran.code == 2
+    assert "bm providers key groq" in ran.err
+    assert PLANTED not in ran.err
+    assert not paths.config.exists()
+    assert bm("config", "set", "providers.groq.api_key", "env:MY_KEY").code == 0
+
+
+def test_check(bm: Bm, paths: Paths) -> None:
+    assert bm("config", "check").out == "the configuration is valid\n"
+    paths.config.write_text("[server]\nport = 1\nport = 2\n")
+    ran = bm("config", "check")
+    assert ran.code == 2
+    assert ran.err.startswith(f"error: {paths.config}:3: not valid TOML")
+
+
+def editor(folder: Path, text: str) -> str:
+    """A program that writes `text` to the file it is given."""
+    program = folder / "editor.py"
+    program.write_text(f"import sys; open(sys.argv[1], 'w').write({text!r})")
+    return f"'{sys.executable}' '{program}'" if sys.platform != "win32" else f'"{sys.executable}" "{program}"'
+
+
+def test_an_edit_is_checked(bm: Bm, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISUAL", editor(tmp_path, "[pool]\nstrict = true\n"))
+    assert bm("config", "edit").out == "the configuration is valid\n"
+    assert paths.config.read_text() == "[pool]\nstrict = true\n"
+    monkeypatch.setenv("VISUAL", editor(tmp_path, "[pool]\nstrikt = true\n"))
+    ran = bm("config", "edit")
+    assert ran.code == 2
+    assert f"{paths.config}:2: pool.strikt" in ran.err
+
+
+def test_an_editor_that_is_not_there(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISUAL", "no-such-editor")
+    ran = bm("config", "edit")
+    assert ran.code == 2
+    assert "'no-such-editor' cannot be run" in ran.err

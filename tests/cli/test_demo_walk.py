@@ -1,0 +1,47 @@
+"""The demonstration leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bm.cli.demo_walk import _environment
+
+
+def test_nothing_of_the_persons_own_settings_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("BM_SERVER_PORT", "GROQ_API_KEY", "ANTHROPIC_BASE_URL", "https_proxy", "TOGETHER_DISPATCH_MODE"):
+        monkeypatch.setenv(name, "x")
+    found = _environment(tmp_path)
+    assert [name for name, value in found.items() if value == "x"] == []
+    assert found["BM_HOME"] == str(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything(number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "bm", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        found = re.fullmatch(r"bm runs at \S+ on simulated providers .*; home: (.+)\n", first)
+        assert found is not None, first
+        process.send_signal(number)
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "the demonstration is over" in output
+    assert not Path(found[1]).exists()
+    homes = [_home(each) for each in psutil.process_iter()]
+    assert found[1] not in homes
+
+
+def _home(process: psutil.Process) -> str:
+    try:
+        return process.environ().get("BM_HOME", "")
+    except psutil.Error:
+        return ""
