@@ -6,15 +6,17 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
-from bm.chat.request import Loss, OutputFormat, Sampling
+from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.protocols.anthropic.schema import closed
+from bm.protocols.silent import sampling_missed
 
 MIN_TOP_P_WITH_THINKING = 0.95
 _ABSENT = ("seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")
 
 
-def encode_sampling(sampling: Sampling, capabilities: Capabilities, *, thinking: bool) -> tuple[Json, list[Loss]]:
+def encode_sampling(request: ChatRequest, capabilities: Capabilities, *, thinking: bool) -> tuple[Json, list[Loss]]:
     """`temperature`, `top_p` and `top_k`, within the model's rules."""
+    sampling = request.sampling
     losses = [Loss(name, "Anthropic has no such parameter") for name in _ABSENT if getattr(sampling, name)]
     body: Json = {}
     for name in ("temperature", "top_p", "top_k"):
@@ -22,10 +24,10 @@ def encode_sampling(sampling: Sampling, capabilities: Capabilities, *, thinking:
         if value is None:
             continue
         reason = _refusal(name, value, body, capabilities, thinking)
-        if reason:
-            losses.append(Loss(name, reason))
-        else:
+        if not reason:
             body[name] = value
+        elif sampling_missed(request, name):
+            losses.append(Loss(name, reason))
     if body.get("temperature", 0) > 1:
         body["temperature"] = 1
         losses.append(Loss("temperature", "lowered to 1, the most that Claude takes"))

@@ -32,6 +32,7 @@ from bm.protocols.anthropic.wire import (
     words,
 )
 from bm.protocols.codec import Encoded
+from bm.protocols.silent import missed
 
 VERSION_WITH_SAMPLING = "2023-06-01"
 VERSION = "2026-10-21"
@@ -57,23 +58,6 @@ _BETAS = {
     "thread": "message-threads-2026-08-12",
 }
 """Members that are refused without their `anthropic-beta` header."""
-
-SILENT: dict[str, str] = {
-    "metadata": "labels for the vendor's own console",
-    "store": "whether the vendor keeps the answer; Anthropic has no such store",
-    "include": "which extra members the answer shows",
-    "stream_options": "how usage is shown in a stream; it always is here",
-    "service_tier": "tiers of one vendor mean nothing at another",
-    "serviceTier": "tiers of one vendor mean nothing at another",
-    "prompt_cache_key": "Anthropic finds cached prompts by their content",
-    "prompt_cache_retention": "Anthropic finds cached prompts by their content",
-    "safety_identifier": "carried as the user",
-    "client_metadata": "labels for the vendor's own console",
-    "labels": "labels for the vendor's own console",
-    "safetySettings": "Google's filters",
-    "betas": "a header in the body",
-}
-"""Members of other protocols that are left out without a word, and why that harms nobody."""
 
 
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
@@ -207,7 +191,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         raise RequestError(Failure(kind="bad_request", message="Claude gives one answer; n must be 1", param="n"))
     native = request.protocol == PROTOCOL
     plan = plan_thinking(request, capabilities, _room(request, capabilities))
-    sampling, losses = encode_sampling(request.sampling, capabilities, thinking=plan.on)
+    sampling, losses = encode_sampling(request, capabilities, thinking=plan.on)
     claude = bool(capabilities.family)
     version = VERSION if claude and not sampling else VERSION_WITH_SAMPLING
     writer = BlockWriter(capabilities, native=native, citations=version == VERSION_WITH_SAMPLING)
@@ -283,7 +267,7 @@ def _extras(body: Json, extras: tuple[Extra, ...], betas: set[str]) -> list[Loss
     for extra in extras:
         present = body.get(extra.field)
         if extra.protocol != PROTOCOL:
-            if extra.field not in SILENT:
+            if missed(extra):
                 losses.append(Loss(extra.field, "unknown to Anthropic"))
         elif "." in extra.field or "[" in extra.field:
             losses.append(Loss(extra.field, "has no place in a translated request"))

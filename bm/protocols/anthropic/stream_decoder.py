@@ -91,7 +91,9 @@ class AnthropicStreamDecoder:
         try:
             wire = _decode(event.data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return self._fail(_unreadable(error))
+            broken = _unreadable(error)
+            # All is said once there is a reason to stop: only `message_stop` can have been cut.
+            return self._complete() if broken.kind == "truncated" and self._stop else self._fail(broken)
         match wire.type or event.name:
             case "content_block_delta":
                 return self._delta(wire.index, wire.delta)

@@ -120,11 +120,10 @@ def _adaptive(request: ChatRequest, wanted: Level, capabilities: Capabilities, m
     if wanted == "off":
         effort = fit_level("low", capabilities.levels) or ""
         return ThinkingPlan(None, effort, max_tokens, (Loss("thinking", "the model cannot stop thinking"),))
-    losses = () if reasoning.budget is None else (Loss("thinking.budget_tokens", "the model takes an effort instead"),)
     effort = fit_level(wanted, tuple(level for level in capabilities.levels if level not in ("off", "minimal"))) or ""
     if request.protocol == PROTOCOL and reasoning.visible is None:
-        return ThinkingPlan(None, effort, max_tokens, losses)
-    return ThinkingPlan({"type": "adaptive", **_display(reasoning)}, effort, max_tokens, losses)
+        return ThinkingPlan(None, effort, max_tokens)
+    return ThinkingPlan({"type": "adaptive", **_display(reasoning)}, effort, max_tokens)
 
 
 def _budget(request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:

@@ -22,6 +22,7 @@ from bm.protocols.anthropic.wire import (
     string,
     words,
 )
+from bm.protocols.silent import tool_members
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _VERSION = re.compile(r"_\d{8}$")
@@ -110,7 +111,7 @@ def _encode_tool(tool: Tool, place: str, write_schema: Callable[[Json | None], J
     if native:
         body |= tool.extra
     else:
-        losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in tool.extra]
+        losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in tool_members(tool)]
     if tool.cache is not None:
         body["cache_control"] = cache_control(tool.cache)
     return body

@@ -12,6 +12,7 @@ from bm.protocols.gemini.functions import encode_tools, schema_member
 from bm.protocols.gemini.refusing import refused
 from bm.protocols.gemini.thinking import encode_thinking, unheard
 from bm.protocols.gemini.turns import ContentWriter, check_parts
+from bm.protocols.silent import missed, sampling_missed
 
 MAX_OUTPUT = 65_536
 """The most that any current model answers; a larger `maxOutputTokens` is a 400, and Claude Code asks for 128000."""
@@ -20,24 +21,6 @@ _INT32 = 2**31
 
 # Claude Code's first system block changes with every request; it is no instruction and would break the cached prefix.
 _BILLING = "x-anthropic-billing-header"
-
-SILENT: dict[str, str] = {
-    "metadata": "names the user or labels the request for its own vendor",
-    "betas": "opens features of its own vendor",
-    "store": "asks its own vendor to keep the answer",
-    "stream_options": "the client's stream is bm's matter",
-    "include": "adds members to its own vendor's answer",
-    "safety_identifier": "names the user for its own vendor",
-    "user": "names the user for its own vendor",
-    "prompt_cache_key": "Gemini caches by itself",
-    "prompt_cache_retention": "Gemini caches by itself",
-    "client_metadata": "tells its own vendor about the client",
-    "context_management": "Gemini forgets earlier thinking by itself",
-    "service_tier": "names a price class of its own vendor, which must never become one of Google's",
-    "diagnostics": "asks its own vendor for diagnostics",
-    "cache_control": "Gemini caches by itself",
-}
-"""Members of other protocols whose absence changes no answer, and why."""
 
 _REFUSED: dict[str, str] = {
     "container": "a container lives at its own vendor",
@@ -113,7 +96,7 @@ def _write_sampling(request: ChatRequest, capabilities: Capabilities, config: Js
     for name, value in members.items():
         if value is not None and capabilities.sampling:
             config[name] = value
-        elif value is not None:
+        elif sampling_missed(request, names[name]):
             losses.append(Loss(names[name], "this model samples in its own way"))
     for name, field, value in (
         ("presencePenalty", "presence_penalty", asked.presence_penalty),
@@ -159,7 +142,7 @@ def _write_extra(body: Json, extra: Extra, losses: list[Loss]) -> None:
             _put(body, extra.field.split("."), extra.value)
     elif extra.field in _REFUSED and extra.value not in (None, False):
         raise refused(extra.field, f"cannot be served by Gemini: {_REFUSED[extra.field]}")
-    elif extra.field not in SILENT:
+    elif missed(extra):
         losses.append(Loss(extra.field, "Gemini has no such option"))
 
 

@@ -24,8 +24,8 @@ def decode_citation(raw: Json) -> Citation:
 
 def encode_citation(cited: Citation, start: int, end: int) -> list[Json]:
     """The annotations for a citation on a text that stands from `start` to `end` in the content, in characters."""
-    if cited.protocol == PROTOCOL and cited.raw:
-        return [cited.raw]
+    if cited.protocol == PROTOCOL:
+        return [cited.raw] if isinstance(cited.raw.get("url_citation"), dict) else []
     return [_annotation(source, start, end) for source in cited.sources]
 
 

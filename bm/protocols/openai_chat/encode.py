@@ -16,26 +16,7 @@ from bm.protocols.openai_chat.fields import refuse
 from bm.protocols.openai_chat.history import Writer
 from bm.protocols.openai_chat.reasoning import encode_reasoning
 from bm.protocols.openai_chat.tools import encode_tools
-
-SILENT: dict[str, frozenset[str]] = {
-    # Anthropic: identities, caching, and settings of its own servers that leave the answer's meaning alone.
-    "anthropic": frozenset(
-        {"metadata", "betas", "anthropic_beta", "context_management", "service_tier", "inference_geo", "diagnostics"}
-        | {"anthropic_version", "cache_control", "speed", "user_profile_id"}
-    ),
-    # Responses: storage and transport; the whole input travels with each request anyway.
-    "openai-responses": frozenset(
-        {"store", "include", "client_metadata", "metadata", "service_tier", "truncation", "stream_options"}
-        | {"prompt_cache_retention", "prompt_cache_options", "context_management"}
-        | {"reasoning.summary", "reasoning.context"}
-    ),
-    # Gemini: filters and tiers of its own servers, and how it checks calls and reports its own tools.
-    "gemini": frozenset(
-        {"safetySettings", "labels", "serviceTier", "toolConfig.functionCallingConfig.mode"}
-        | {"toolConfig.includeServerSideToolInvocations"}
-    ),
-}
-"""Members of other protocols that mean nothing here and are missed by nobody."""
+from bm.protocols.silent import missed, sampling_missed
 
 MAX_USER = 128
 MAX_CACHE_KEY = 64
@@ -79,35 +60,45 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     return Encoded(body, tuple(losses))
 
 
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "logprobs",
+    "top_logprobs",
+)
+
+
 def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
-    sampling, takes = request.sampling, capabilities.dialect.takes
-    wanted = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "seed": sampling.seed,
-        "logprobs": sampling.logprobs,
-        "top_logprobs": sampling.top_logprobs,
-    }
     members: Json = {}
-    for key, value in wanted.items():
+    for key in _SAMPLING:
+        value = getattr(request.sampling, key)
         if value is None:
             continue
-        if not capabilities.sampling and key in ("temperature", "top_p", "top_k"):
-            losses.append(Loss(key, "the model takes no sampling parameters"))
-        elif not capabilities.penalties and key.endswith("_penalty"):
-            losses.append(Loss(key, "the model takes no penalties"))
-        elif key == "top_k" and key not in takes:
-            losses.append(Loss(key, "Chat Completions has no such member"))
-        elif key.endswith("logprobs") and request.protocol != PROTOCOL:
-            losses.append(Loss(key, "the answer's probabilities have no place in the canonical form"))
-        elif key == "top_p" and capabilities.temperature_or_top_p and "temperature" in members:
-            losses.append(Loss(key, "the model takes either temperature or top_p"))
-        else:
+        reason = _unsampled(key, request, capabilities, members)
+        if not reason:
             members[key] = value
+        elif sampling_missed(request, key):
+            losses.append(Loss(key, reason))
     return members
+
+
+def _unsampled(key: str, request: ChatRequest, capabilities: Capabilities, members: Json) -> str:
+    """Why a parameter cannot be sent; empty when it can."""
+    if not capabilities.sampling and key in ("temperature", "top_p", "top_k"):
+        return "the model takes no sampling parameters"
+    if not capabilities.penalties and key.endswith("_penalty"):
+        return "the model takes no penalties"
+    if key == "top_k" and key not in capabilities.dialect.takes:
+        return "Chat Completions has no such member"
+    if key.endswith("logprobs") and request.protocol != PROTOCOL:
+        return "the answer's probabilities have no place in the canonical form"
+    if key == "top_p" and capabilities.temperature_or_top_p and "temperature" in members:
+        return "the model takes either temperature or top_p"
+    return ""
 
 
 def _limits(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -176,7 +167,7 @@ def _write_extras(request: ChatRequest, body: Json, losses: list[Loss]) -> None:
     for extra in request.extras:
         if extra.protocol == PROTOCOL and "[" not in extra.field:
             body.setdefault(extra.field, extra.value)
-        elif extra.field not in SILENT.get(extra.protocol, ()):
+        elif missed(extra):
             losses.append(Loss(extra.field, "Chat Completions has no such member"))
 
 

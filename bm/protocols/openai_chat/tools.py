@@ -9,10 +9,9 @@ from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.openai_chat.fields import array, boolean, item, join, mapping, mismatch, refuse, string
+from bm.protocols.silent import tool_members
 
 _KNOWN = {"name", "description", "parameters", "strict"}
-_SILENT = frozenset({"defer_loading", "eager_input_streaming", "namespace", "namespace_description"})
-"""Members of other protocols' tools that say when a definition or its arguments travel, which all do at once here."""
 TOOL_SEARCH = "tool_search"
 """Other vendors' tools that look up deferred tools: without use where every tool is in the request."""
 CUSTOM_SCHEMA: Json = {
@@ -171,7 +170,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[Json
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:
     own = tool.extra if tool.protocol == PROTOCOL else {}
     if tool.protocol != PROTOCOL:
-        foreign = [key for key in tool.extra if key not in _SILENT]
+        foreign = tool_members(tool)
         losses += [Loss(f"tools[{index}].{key}", "Chat Completions has no such member") for key in foreign]
     described: Json = {"name": tool.name}
     if tool.description:

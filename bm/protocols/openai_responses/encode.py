@@ -18,11 +18,16 @@ from bm.protocols.openai_responses.content import encode_content, is_content
 from bm.protocols.openai_responses.decode import LEVELS
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
+from bm.protocols.silent import missed, sampling_missed
 
 _EFFORTS: dict[Level, str] = {level: word for word, level in LEVELS.items()}
 _TURNS: dict[ProtocolName, str] = {PROTOCOL: "input", "gemini": "contents"}
 ENCRYPTED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
+_SETTLED = frozenset({"store", "client_metadata"})
+"""Members of the client's that bm decides itself, or that OpenAI would refuse."""
+_OWN = frozenset({"store", "include"})
+"""Members that bm adds, so that nobody misses them where they are refused."""
 _LEAST_OUTPUT = 16
 """OpenAI answers 400 to a smaller `max_output_tokens`."""
 
@@ -41,20 +46,6 @@ _SAME_IN_CHAT = {
 
 _SERVICE_TIERS = ("auto", "default", "flex", "scale", "priority", "fast")
 """OpenAI's own; other services with a Chat API have tiers of other names."""
-
-SILENT: dict[tuple[ProtocolName, str], str] = {
-    (PROTOCOL, "store"): "whether bm keeps the answer is settled before it is sent on",
-    (PROTOCOL, "client_metadata"): "Codex's own bookkeeping",
-    ("openai-chat", "store"): "bm never stores answers at OpenAI",
-    ("openai-chat", "stream_options"): "usage is always sent",
-    ("openai-chat", "prediction"): "only speeds the answer up",
-    ("anthropic", "metadata"): "the user in it is known",
-    ("anthropic", "betas"): "only name features of Anthropic's",
-    ("anthropic", "service_tier"): "the same word means another price here",
-    ("gemini", "labels"): "only for Google's billing",
-    ("gemini", "serviceTier"): "the same word means another price here",
-}
-"""Members that are left out without a loss, and why nothing is lost."""
 
 
 def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
@@ -89,7 +80,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         del body["include"]
     for field in sorted(capabilities.dialect.refuses & body.keys()):
         del body[field]
-        losses.append(Loss(field, "the service refuses it"))
+        if field not in _OWN:
+            losses.append(Loss(field, "the service refuses it"))
     return Encoded(body, tuple(losses))
 
 
@@ -104,15 +96,11 @@ class _History:
         self._tools = by_name(request)
         self._calls: dict[str, Json] = {}
         self._developer = "developer" if capabilities.dialect.name == "openai" else "system"
-        self._foreign_thinking = 0
         place = _TURNS.get(request.protocol, "messages")
         if request.system[1:] or not request.turns:
             self._message(self._developer, request.system[1 if request.turns else 0 :], "system")
         for i, turn in enumerate(paired(request.turns)):
             self._turn(turn, f"{place}[{i}]")
-        if self._foreign_thinking:
-            reason = f"{self._foreign_thinking} thinking blocks are not this model's own"
-            self.losses.append(Loss("thinking", reason))
 
     def head(self) -> Json:
         """The system prompt's first text; further ones stand as a developer's message before the conversation."""
@@ -186,7 +174,7 @@ class _History:
         signature, family = part.signature, self._capabilities.family
         foreign = signature is None or signature.vendor != "openai"
         if foreign or (signature and signature.family and family and signature.family != family):
-            self._foreign_thinking += 1
+            # Nobody misses it: what another model thought instructs no one.
             return
         assert signature is not None
         self.encrypted = True
@@ -262,12 +250,12 @@ def _sampling(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, l
         value = getattr(sampling, field)
         if value is not None and capabilities.sampling:
             members[field] = value
-        elif value is not None:
+        elif sampling_missed(request, field):
             losses.append(Loss(field, "the model takes no sampling parameters"))
     if sampling.top_logprobs is not None:
         members["top_logprobs"] = sampling.top_logprobs
     for field in ("top_k", "seed", "presence_penalty", "frequency_penalty"):
-        if getattr(sampling, field) is not None:
+        if sampling_missed(request, field):
             losses.append(Loss(field, "the Responses API has no such parameter"))
     if request.stop:
         losses.append(Loss("stop", "the Responses API has no stop sequences"))
@@ -326,15 +314,13 @@ def _output(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, lis
 def _extras(body: Json, extras: tuple[Extra, ...]) -> list[Loss]:
     losses: list[Loss] = []
     for extra in extras:
-        if (extra.protocol, extra.field) in SILENT:
-            continue
-        if extra.protocol == PROTOCOL:
+        if extra.protocol == PROTOCOL and extra.field not in _SETTLED:
             _place(body, extra.field, extra.value)
         elif extra.field == "service_tier" and extra.value not in _SERVICE_TIERS:
             losses.append(Loss(extra.field, f"OpenAI has no tier {extra.value!r}"))
         elif extra.protocol == "openai-chat" and extra.field in _SAME_IN_CHAT:
             _place(body, _SAME_IN_CHAT[extra.field], extra.value)
-        else:
+        elif missed(extra):
             losses.append(Loss(extra.field, "unknown to the Responses API"))
     return losses
 

@@ -186,7 +186,9 @@ class ResponsesStreamDecoder:
         match item:
             case {"type": "function_call" | "custom_tool_call" as kind, "name": str(name), "call_id": str(call_id)}:
                 call = ToolCall(call_id, qualified(item.get("namespace"), name), {}, kind=kinds[kind])
-                return self._open((_index(body), 0), "tool_call", call)[1]
+                key = (_index(body), 0)
+                begun, events = self._begun(key, "tool_call")
+                return events if begun is not None else [*events, *self._open(key, "tool_call", call)[1]]
             case _:
                 return []
 

@@ -9,6 +9,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
+from bm.protocols.silent import tool_members
 
 _HOSTED = {
     "web_search": "web_search",
@@ -176,7 +177,7 @@ def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
 
 
 def _foreign(tool: Tool) -> Iterable[str]:
-    return (field for field in tool.extra if field != "format" or tool.kind != "custom")
+    return (field for field in tool_members(tool) if field != "format" or tool.kind != "custom")
 
 
 def _encode_tool(tool: Tool, name: str, request: ChatRequest) -> Json:
@@ -219,7 +220,7 @@ def _encode_hosted(hosted: HostedTool) -> tuple[list[Json], list[Loss]]:
                 # Chat Completions puts the place into a member `approximate` of its own.
                 place = location.get("approximate")
                 wire["user_location"] = {"type": "approximate", **place} if isinstance(place, dict) else location
-            lost = [field for field in ("blocked_domains", "max_uses") if raw.get(field)]
+            lost = [field for field in ("blocked_domains",) if raw.get(field)]
             return [wire], [Loss(f"tools (web_search).{field}", "OpenAI's search has no such limit") for field in lost]
         case "code_execution":
             return [{"type": "code_interpreter", "container": {"type": "auto"}}], []

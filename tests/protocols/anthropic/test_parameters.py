@@ -8,7 +8,7 @@ import pytest
 from bm.chat.capabilities import Capabilities
 from bm.chat.request import OutputFormat, Sampling
 from bm.protocols.anthropic.parameters import encode_output, encode_sampling, encode_stop
-from tests.protocols.anthropic.examples import HAIKU_3, OPUS_4_8, SONNET_4_5
+from tests.protocols.anthropic.examples import HAIKU_3, OPUS_4_8, SONNET_4_5, chat
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from tests.protocols.anthropic.examples import HAIKU_3, OPUS_4_8, SONNET_4_5
 def test_sampling_goes_as_far_as_the_model_takes_it(
     sampling: Sampling, capabilities: Capabilities, thinking: bool, sent: dict[str, Any], losses: list[str]
 ) -> None:
-    body, lost = encode_sampling(sampling, capabilities, thinking=thinking)
+    body, lost = encode_sampling(chat(sampling=sampling), capabilities, thinking=thinking)
     assert (body, [loss.field for loss in lost]) == (sent, losses)
 
 

@@ -180,8 +180,8 @@ def test_own_members_are_written_back_with_their_betas() -> None:
 
 
 def test_foreign_members_are_reported_unless_they_mean_nothing_here() -> None:
-    extras = (Extra("openai-chat", "store", True), Extra("openai-chat", "prediction", {}))
-    assert lost(encoded(chat(extras=extras))) == ["prediction"]
+    extras = (Extra("openai-chat", "store", True), Extra("openai-chat", "audio", {}))
+    assert lost(encoded(chat(extras=extras))) == ["audio"]
 
 
 def test_the_user_is_named_when_the_name_is_short_enough() -> None:

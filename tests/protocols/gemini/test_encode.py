@@ -57,7 +57,7 @@ def test_log_probabilities_are_only_asked_for_where_they_can_be_told() -> None:
 
 def test_what_the_model_does_not_sample_by_is_told() -> None:
     capabilities = Capabilities(sampling=False, penalties=False)
-    sampling = Sampling(1.0, 0.9, 40, presence_penalty=0.1, frequency_penalty=0.0)
+    sampling = Sampling(0.5, 0.9, 40, presence_penalty=0.1, frequency_penalty=0.0)
     result = encoded(capabilities=capabilities, sampling=sampling)
     assert "generationConfig" not in result.body
     assert [loss.field for loss in result.losses] == ["temperature", "top_p", "top_k", "presence_penalty"]

@@ -67,7 +67,7 @@ def test_several_answers_of_a_service_that_gives_one_are_refused() -> None:
     [
         ({"temperature": 0.2, "top_p": 0.5, "seed": 1}, OPENAI, {"temperature": 0.2, "top_p": 0.5, "seed": 1}, []),
         ({"temperature": 0.2}, but(OPENAI, sampling=False), {}, ["temperature"]),
-        ({"temperature": 0, "top_p": 1}, but(OPENAI, temperature_or_top_p=True), {"temperature": 0}, ["top_p"]),
+        ({"temperature": 0, "top_p": 0.5}, but(OPENAI, temperature_or_top_p=True), {"temperature": 0}, ["top_p"]),
         ({"presence_penalty": 1}, but(OPENAI, penalties=False), {}, ["presence_penalty"]),
         ({"top_k": 4}, OPENAI, {}, ["top_k"]),
         ({"top_k": 4}, speaking(takes=frozenset({"top_k"})), {"top_k": 4}, []),
