@@ -97,10 +97,11 @@ class World:
         keys: int = 1,
         max_wait: float = 0,
         tables: Mapping[str, str] | None = None,
+        pool: str = "",
     ) -> None:
         """Begin anew: so many accounts in the pool, `modes` of providers with so many `keys` each.
 
-        `more` are further sections of the configuration, `tables` further lines of a provider's.
+        `more` are further sections of the configuration, `tables` further lines of a provider's, `pool` of the pool's.
         """
         number = next(_numbers)
         self.sim.reset()
@@ -110,13 +111,19 @@ class World:
         for provider, names in self.paid.items():
             stored += [Account(name=name, key=f"key-of-the-account-{name}", provider=provider) for name in names]
         update(self.daemon.paths.accounts, lambda old: _with(old, stored))
-        self.configure(modes or {}, more, max_wait=max_wait, tables=tables)
+        self.configure(modes or {}, more, max_wait=max_wait, tables=tables, pool=pool)
 
     def configure(
-        self, modes: Mapping[str, str], more: str = "", *, max_wait: float = 0, tables: Mapping[str, str] | None = None
+        self,
+        modes: Mapping[str, str],
+        more: str = "",
+        *,
+        max_wait: float = 0,
+        tables: Mapping[str, str] | None = None,
+        pool: str = "",
     ) -> None:
         """Write config.toml and have the daemon take it over."""
-        config = f'[pool]\nmax_wait = {max_wait}\n[gemini]\nbase_url = "{self.sim.url}"\n{more}\n'
+        config = f'[pool]\nmax_wait = {max_wait}\n{pool}\n[gemini]\nbase_url = "{self.sim.url}"\n{more}\n'
         for name, mode in modes.items():
             base = self.sim.url if name == "anthropic" else f"{self.sim.url}/{name}/openai/v1"
             config += f'[providers.{name}]\nenabled = true\nmode = "{mode}"\nbase_url = "{base}"\n'
