@@ -1,0 +1,87 @@
+"""Turns in the order that every upstream demands."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.chat.parts import Part, Text, ToolCall, ToolResult
+from bm.chat.repair import NO_RESULT, current_turn_start, inline_system, paired
+from bm.chat.request import Turn
+
+
+def call(id: str) -> ToolCall:
+    return ToolCall(id=id, name=f"tool-{id}", arguments={})
+
+
+def result(id: str, text: str = "done") -> ToolResult:
+    return ToolResult(call_id=id, parts=(Text(text),))
+
+
+def user(*parts: Part) -> Turn:
+    return Turn("user", parts)
+
+
+def assistant(*parts: Part) -> Turn:
+    return Turn("assistant", parts)
+
+
+def test_neighbours_of_one_role_become_one_turn() -> None:
+    assert paired([user(Text("a")), user(Text("b")), assistant(Text("c"))]) == (
+        user(Text("a"), Text("b")),
+        assistant(Text("c")),
+    )
+
+
+def test_results_come_first_in_the_order_of_the_calls_and_with_the_tools_names() -> None:
+    turns = paired([assistant(call("1"), call("2")), user(Text("go on"), result("2"), result("1"))])
+    first, second, text = turns[1].parts
+    assert isinstance(first, ToolResult) and isinstance(second, ToolResult)
+    assert [(each.call_id, each.name) for each in (first, second)] == [("1", "tool-1"), ("2", "tool-2")]
+    assert text == Text("go on")
+
+
+def test_a_call_without_a_result_gets_one_that_says_so() -> None:
+    for turns in ([assistant(call("1"))], [assistant(call("1")), user(Text("stop"))]):
+        missing = paired(turns)[1].parts[0]
+        assert isinstance(missing, ToolResult)
+        assert (missing.call_id, missing.is_error, missing.parts) == ("1", True, (Text(NO_RESULT),))
+
+
+def test_a_result_without_a_call_becomes_text() -> None:
+    parts = paired([user(result("lost", "what it said"))])[0].parts
+    assert all(isinstance(part, Text) for part in parts)
+    assert parts[-1] == Text("what it said")
+
+
+def test_an_instruction_in_mid_conversation_stays_at_its_place() -> None:
+    turns = inline_system([user(Text("a")), Turn("system", (Text("be brief"),)), assistant(Text("b"))])
+    assert [turn.role for turn in turns] == ["user", "user", "assistant"]
+    assert turns[1].parts == (Text("<system-reminder>\nbe brief\n</system-reminder>"),)
+
+
+def test_the_current_turn_begins_after_what_the_user_last_said() -> None:
+    steps = [user(Text("a")), assistant(call("1")), user(result("1")), assistant(call("2")), user(result("2"))]
+    assert current_turn_start(tuple(steps)) == 1
+    assert current_turn_start((*steps, user(result("2"), Text("and")))) == 6
+    assert current_turn_start((assistant(Text("a")),)) == 0
+
+
+ids = st.sampled_from("123")
+parts = st.one_of(ids.map(call), ids.map(result), st.just(Text("x")))
+
+
+@given(st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), st.lists(parts, max_size=4).map(tuple))))
+def test_whatever_comes_in_every_call_is_answered_in_the_next_turn(turns: list[Turn]) -> None:
+    told = paired(
+        Turn(turn.role, tuple(part for part in turn.parts if isinstance(part, ToolCall) == (turn.role == "assistant")))
+        for turn in turns
+    )
+    for turn, following in zip_longest(told, told[1:]):
+        called = [part.id for part in turn.parts if isinstance(part, ToolCall)]
+        if turn.role == "assistant" and called:
+            assert following is not None and following.role == "user"
+            answered = [part.call_id for part in following.parts if isinstance(part, ToolResult)]
+            assert set(answered) == set(called)

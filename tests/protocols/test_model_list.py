@@ -1,0 +1,47 @@
+"""Model lists as the official SDKs read them."""
+
+from __future__ import annotations
+
+import anthropic.types
+import openai.types
+import pytest
+from google.genai import types
+
+from bm.protocols.model_list import ModelCard, entry, listing
+
+KNOWN = ModelCard(id="m-1", owner="acme", title="M 1", context=200_000, max_output=8_192, created=1_700_000_000)
+UNKNOWN = ModelCard(id="m-2", owner="acme")
+
+
+def test_an_anthropic_list() -> None:
+    told = listing("anthropic", [KNOWN, UNKNOWN])
+    assert (told["first_id"], told["last_id"], told["has_more"]) == ("m-1", "m-2", False)
+    read = anthropic.types.ModelInfo.model_validate(told["data"][0])
+    assert (read.id, read.display_name, read.max_input_tokens) == ("m-1", "M 1", 200_000)
+    assert read.created_at.timestamp() == 1_700_000_000
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "openai-responses"])
+def test_an_openai_list(protocol: str) -> None:
+    told = listing("openai-chat" if protocol == "openai-chat" else "openai-responses", [KNOWN])
+    assert told["object"] == "list"
+    read = openai.types.Model.model_validate(told["data"][0])
+    assert (read.id, read.owned_by, read.created) == ("m-1", "acme", 1_700_000_000)
+
+
+def test_a_gemini_list() -> None:
+    told = listing("gemini", [KNOWN])["models"][0]
+    assert "generateContent" in told.pop("supportedGenerationMethods")
+    read = types.Model.model_validate(told)
+    assert (read.name, read.display_name, read.input_token_limit) == ("models/m-1", "M 1", 200_000)
+
+
+def test_limits_that_are_not_known_are_left_out() -> None:
+    assert not {"max_input_tokens", "max_tokens"} & entry("anthropic", UNKNOWN).keys()
+    assert not {"inputTokenLimit", "outputTokenLimit"} & entry("gemini", UNKNOWN).keys()
+    assert not {"context_window", "max_completion_tokens"} & entry("openai-chat", UNKNOWN).keys()
+
+
+def test_an_empty_list_has_no_first_and_no_last() -> None:
+    told = listing("anthropic", [])
+    assert (told["data"], told["first_id"], told["last_id"]) == ([], None, None)
