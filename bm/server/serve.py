@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from types import FrameType
 
 import uvicorn
 
@@ -51,6 +52,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, instance: Instance) -> None:
         super().__init__(config)
         self._instance = instance
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the end; a second signal of either kind hastens it."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

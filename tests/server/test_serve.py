@@ -1,0 +1,74 @@
+"""The server's end: running answers finish, a second signal ends them, and the port is free again."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from bm.simulator import Rule, Simulator
+from tests.gateway.world import World
+from tests.support.daemon import Daemon, daemon
+
+SLOW = Rule(text="one two three four five six seven eight", chunks=8, delay=0.15)
+
+
+def started(simulator: Simulator, home: Path) -> tuple[str, dict[str, str]]:
+    return f'[gemini]\nbase_url = "{simulator.url}"\n', {"one": "key-of-the-account-one"}
+
+
+def gone(running: Daemon) -> bool:
+    """Whether nobody listens any more."""
+    parts = urlsplit(running.url)
+    with socket.socket() as sock:
+        return sock.connect_ex((str(parts.hostname), parts.port or 0)) != 0
+
+
+def end(running: Daemon, http: httpx.Client, how: str) -> None:
+    if how == "admin":
+        assert http.post("/admin/stop").status_code == 202
+    else:
+        running.process.send_signal(signal.Signals[how])
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "admin"])
+def test_running_answers_finish_and_new_ones_are_not_taken(bm_home: Path, how: str) -> None:
+    with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
+        simulator.script(SLOW)
+        with (
+            httpx.Client(
+                base_url=running.url, headers=running.headers, timeout=20, trust_env=False, verify=False
+            ) as http,
+            ThreadPoolExecutor(1) as user,
+        ):
+            answer = user.submit(World(simulator, running, http).ask, "gemini")
+            simulator.wait(lambda log: bool(log) and log[0].events > 1)
+            with httpx.Client(base_url=running.url, headers=running.headers, trust_env=False, verify=False) as other:
+                end(running, other, how)
+            assert answer.result().complete
+        assert running.process.wait(timeout=10) == 0
+        assert gone(running) and not running.paths.runtime.exists()
+
+
+def test_a_second_signal_ends_running_answers(bm_home: Path) -> None:
+    with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
+        simulator.script(Rule(text="word " * 100, chunks=100, delay=0.3))
+        with (
+            httpx.Client(
+                base_url=running.url, headers=running.headers, timeout=20, trust_env=False, verify=False
+            ) as http,
+            ThreadPoolExecutor(1) as user,
+        ):
+            answer = user.submit(World(simulator, running, http).ask, "gemini")
+            simulator.wait(lambda log: bool(log) and log[0].events > 1)
+            running.process.send_signal(signal.SIGTERM)
+            simulator.wait(lambda log: log[0].events > 3)
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(timeout=10) == 0
+            assert not answer.result().complete
+        simulator.wait(lambda log: log[0].aborted)
