@@ -17,6 +17,7 @@ from bm.config.paths import Paths
 from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Needs, RouteQuery
 from bm.errors import RequestError
+from bm.gateway.decision import document_of
 from bm.gateway.engine import Engine
 from bm.gateway.probe import probe_all
 from bm.ledger.groups import By
@@ -79,7 +80,7 @@ class Admin:
             "started_at": instance.started_at,
             "uptime": time.time() - instance.started_at,
             "host": settings.config.server.host,
-            "port": request.url.port,
+            "port": request.scope["server"][1],
             "config": {
                 "path": str(self._paths.config),
                 "loaded_at": self._reloader.loaded_at,
@@ -108,9 +109,9 @@ class Admin:
     async def why(self, request: Request) -> Json:
         """How a request came to its answer, by its id; `last` is the latest one."""
         wanted = request.path_params["id"]
-        found = self._engine.decision(wanted)
-        if found is None:
-            found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
+        if (record := self._engine.recall(wanted)) is not None:
+            return await asyncio.to_thread(document_of, record, self._engine.mask)
+        found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
         if found is None:
             raise RequestError(unknown(wanted))
         return found

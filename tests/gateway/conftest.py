@@ -14,10 +14,9 @@ from tests.support.daemon import Daemon, daemon
 
 
 @pytest.fixture(scope="session")
-def running(sealed: Path) -> Iterator[tuple[Simulator, Daemon]]:
+def running(sealed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulator, Daemon]]:
     """A simulator, and a daemon that knows no account yet."""
-    home = sealed / "gateway"
-    home.mkdir()
+    home = tmp_path_factory.mktemp("daemon")
     with Simulator() as simulator, daemon(home, f'[gemini]\nbase_url = "{simulator.url}"\n') as running:
         yield simulator, running
 
