@@ -6,12 +6,10 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
-import time
+import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +18,7 @@ import msgspec
 
 from bm.accounts.account import Account
 from bm.accounts.store import Credentials, update
-from bm.cli import render
+from bm.cli import edit, render
 from bm.config.paths import Paths, make_folders
 from bm.daemon.runtime import Daemon
 from bm.daemon.start import start
@@ -96,7 +94,7 @@ def walk(*, once: bool) -> None:
     """
     from bm.simulator import Simulator
 
-    with _interruptible(), tempfile.TemporaryDirectory(prefix="bm-demo-") as folder, Simulator() as simulator:
+    with _signals() as ended, tempfile.TemporaryDirectory(prefix="bm-demo-") as folder, Simulator() as simulator:
         environ = _environment(Path(folder))
         paths = Paths.default(environ)
         _furnish(paths, simulator.url)
@@ -105,12 +103,12 @@ def walk(*, once: bool) -> None:
             key = _local_key(paths)
             render.line(f"bm runs at {daemon.url} on simulated providers ({simulator.url}); home: {folder}")
             for step in STEPS:
-                _show(step, daemon, key, simulator, environ)
-            _invite(paths)
+                if not ended.is_set():
+                    _show(step, daemon, key, simulator, paths)
+            if not ended.is_set():
+                _invite(paths)
             if not once:
-                _wait()
-        except KeyboardInterrupt:
-            render.note("")
+                _wait(ended)
         finally:
             stop(paths, 0, now=True)
     render.line("the demonstration is over; nothing is left of it")
@@ -142,12 +140,11 @@ def _local_key(paths: Paths) -> str:
     return load(paths.accounts).local_key
 
 
-def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, environ: Mapping[str, str]) -> None:
-    """Set the mode by the command a person would type, then print each request as it is served."""
+def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, paths: Paths) -> None:
+    """Set the mode as the command a person would type does, then print each request as it is served."""
     render.line()
     render.line(f"$ bm providers mode anthropic {step.mode}")
-    command = [sys.executable, "-P", "-m", "bm", "providers", "mode", "anthropic", step.mode]
-    subprocess.run(command, env=environ, check=True, stdin=subprocess.DEVNULL)
+    edit.settings(paths, {"providers.anthropic.mode": step.mode})
     render.line(step.words)
     if step.spent:
         rule = {"api": "gemini", "operation": "generate", "error": "rate_limit", "retry_after": REST, "times": None}
@@ -160,7 +157,7 @@ def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, environ: M
         row = f"  {number:<9}{served.provider:<11}{served.account:<9}{served.attempts:<10}{served.model}"
         render.line(row)
         if served.status != 200:
-            raise DaemonError(f"request {number} got status {served.status} (home: {environ['BM_HOME']})")
+            raise DaemonError(f"request {number} got status {served.status} (home: {paths.config.parent})")
     render.line("  " + ", ".join(f"{name} {times} of {step.requests}" for name, times in sorted(count.items())))
     if step.spent:
         simulator.reset()
@@ -199,22 +196,26 @@ def _invite(paths: Paths) -> None:
     render.line("  bm providers; bm accounts; bm route opus; bm test; bm providers mode groq exclusive")
 
 
-def _wait() -> None:
-    render.line()
-    render.line("Ctrl-C ends the demonstration.")
-    while True:
-        time.sleep(3600)
+def _wait(ended: threading.Event) -> None:
+    if not ended.is_set():
+        render.line()
+        render.line("Ctrl-C ends the demonstration.")
+    while not ended.wait(1.0):  # Windows looks at signals only between waits
+        pass
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a termination end the walk as Ctrl-C does, so that it cleans up."""
+def _signals() -> Iterator[threading.Event]:
+    """Set when Ctrl-C or a termination asks for the end. Raised instead, it could hit the instant in which a process
+    has been started that nobody knows of yet."""
+    ended = threading.Event()
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield ended
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
