@@ -6,6 +6,7 @@ version does not know, and accounts of a kind it does not know, were written by 
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import stat
@@ -116,7 +117,8 @@ def update(path: Path, change: Callable[[Credentials], Credentials]) -> Credenti
     """
     try:
         make_private_folder(path.parent)
-        with locked(path.with_name(f"{path.name}.lock")):
+        real = Path(os.path.realpath(path))
+        with locked(real.with_name(f"{real.name}.lock")):
             table, text = _read(path)
             old = _content(table, path, text)
             new = change(old)

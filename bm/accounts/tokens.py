@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,6 +100,12 @@ class Tokens:
         if isinstance(found, Failure):
             raise TokenError(found)
         return found.access
+
+    def retain(self, seats: Collection[AccountId]) -> None:
+        """Forget accounts that are not among these any more: one that comes back under its name begins anew."""
+        for known in (self._held, self._failed, self._unsaved):
+            for gone in known.keys() - set(seats):
+                del known[gone]
 
     async def close(self) -> None:
         """End what is under way. It gets a moment: an answer may hold a refresh token that exists nowhere else."""
@@ -205,6 +211,7 @@ def exchanged(stored: Credentials, account: Account, token: str) -> Credentials:
 def lock_path(path: Path, seat: AccountId) -> Path:
     """The file by which processes take turns to refresh one account."""
     name = hashlib.sha256("\0".join(seat).encode()).hexdigest()[:12]
+    path = Path(os.path.realpath(path))
     return path.with_name(f"{path.name}.{name}.lock")
 
 

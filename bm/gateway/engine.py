@@ -14,14 +14,13 @@ from bm.accounts.affinity import Affinities
 from bm.accounts.google import TokenError
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
-from bm.chat.parts import Json
 from bm.config.redaction import Mask
 from bm.config.schema import Config
 from bm.dispatch.snapshot import Affinity, Member, Needs, RouteQuery, Snapshot
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.call import Call, Client
-from bm.gateway.decision import document_of, entry_of
+from bm.gateway.decision import entry_of
 from bm.gateway.exchange import Exchange
 from bm.gateway.models import Models
 from bm.gateway.needs import needs_of
@@ -67,6 +66,7 @@ class Engine:
         """Serve by new settings from the next request on; those under way finish on the old ones."""
         self.settings = settings
         self.pool.reload(settings.credentials)
+        self.tokens.retain(self.pool.holders.keys())
         self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.mask.learn(secrets_of(settings))
         if self.ledger is not None:
@@ -138,12 +138,9 @@ class Engine:
         if self._recorder is not None and tape is not None:
             self._recorder.keep(tape, record, self.settings)
 
-    def decision(self, request_id: str) -> Json | None:
-        """How one of the latest calls came to its answer; `last` is the latest of all."""
-        for record in reversed(self.records):
-            if request_id in ("last", record.id):
-                return document_of(record, self.mask)
-        return None
+    def recall(self, request_id: str) -> Record | None:
+        """One of the latest calls; `last` is the latest of all."""
+        return next((record for record in reversed(self.records) if request_id in ("last", record.id)), None)
 
     async def close(self) -> None:
         """Let go of every connection."""
