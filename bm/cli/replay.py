@@ -125,7 +125,7 @@ def _decision(paths: Paths, daemon: Daemon, request_id: str) -> dict[str, Any]:
 
 
 def text_of(kept: Recording, path: str, status: int, body: bytes) -> str:
-    """What an answer says: its text, its calls and refusals; the body itself where it is no answer of a model."""
+    """What an answer says: its text, its calls, its refusal; the body itself where it is no answer of a model."""
     import msgspec
 
     from bm.chat.response import fold
@@ -155,7 +155,7 @@ def _parser(kept: Recording, path: str) -> Any:
 
 
 def _said(answer: Any) -> str:
-    from bm.chat.parts import Refusal, Text, ToolCall
+    from bm.chat.parts import Media, Refusal, Text, ToolCall
 
     pieces = []
     for choice in answer.choices:
@@ -165,8 +165,8 @@ def _said(answer: Any) -> str:
                     pieces.append(part.text)
                 case ToolCall():
                     pieces.append(f"{part.name}({part.raw})")
-                case _:
-                    pieces.append(f"[{type(part).__name__.lower()}]")
+                case Media():
+                    pieces.append(f"[{part.kind}]")
     return "\n".join(pieces)
 
 

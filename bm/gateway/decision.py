@@ -22,7 +22,8 @@ LONGEST = 300
 
 
 def document_of(record: Record, mask: Callable[[str], str]) -> Json:
-    """What `bm why` shows. Every provider and account that was considered, every attempt, what was dropped, the end."""
+    """What `bm why` shows: who was considered, every attempt, what was dropped, the end. Not for the event loop."""
+    record.price()
     document: Json = msgspec.json.decode(_encoded(record, mask))
     return document
 

@@ -6,11 +6,15 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import httpx
 import msgspec
 import pytest
 
+from bm.accounts.account import Account
+from bm.accounts.store import load, update
 from bm.cli import main
 from bm.config.paths import Paths
+from bm.daemon.runtime import read
 from bm.simulator import Simulator
 from tests.daemon.conftest import paths
 
@@ -59,3 +63,22 @@ def simulator(paths: Paths) -> Iterator[Simulator]:
             f'[providers.groq]\nbase_url = "{running.url}/groq/openai/v1"\n'
         )
         yield running
+
+
+@pytest.fixture
+def http(bm: Bm, paths: Paths, simulator: Simulator) -> Iterator[httpx.Client]:
+    """A client of a running daemon with the accounts `first` and `second` in its pool and groq behind them."""
+    protocols = 'protocols = ["anthropic", "openai-chat", "openai-responses", "gemini"]'
+    paths.config.write_text(
+        f'[gemini]\nbase_url = "{simulator.url}"\n[providers.groq]\nenabled = true\nmode = "fallback"\n'
+        f'base_url = "{simulator.url}/groq/openai/v1"\napi_key = "key-of-the-account-groq"\n{protocols}\n'
+    )
+    for name in ("first", "second"):
+        account = Account(name=name, key=f"key-of-the-account-{name}")
+        update(paths.accounts, lambda stored, account=account: stored.add(account))  # type: ignore[misc]
+    assert bm("start").code == 0
+    daemon = read(paths.runtime)
+    assert daemon is not None
+    headers = {"x-api-key": load(paths.accounts).local_key}
+    with httpx.Client(base_url=daemon.url, headers=headers, timeout=20, trust_env=False) as client:
+        yield client

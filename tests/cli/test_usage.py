@@ -1,0 +1,37 @@
+"""`bm usage` adds up, with a daemon and without one."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from bm.simulator import Rule, Simulator
+from bm.simulator.rules import Usage
+from tests.cli.conftest import Bm
+from tests.simulator.streams import APIS, ask
+
+
+def test_it_adds_up_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http: httpx.Client) -> None:
+    simulator.script(Rule(usage=Usage(input=1_000, output=20, cached=400, thinking=5), times=None))
+    for api in APIS:
+        assert ask(http, api).status_code == 200
+    shown = [bm("usage", "--by", by) for by in ("provider", "model", "account", "day")]
+    for ran in shown:
+        assert ran.code == 0
+        cells = ran.out.splitlines()[-1].split()
+        assert cells[:8] == ["total", "4", "0", "2,400", "1,600", "0", "100", "20"]
+    told = bm("usage", "--days", "1", "--json").json
+    assert told["total"]["requests"] == 4
+    assert bm("stop").code == 0
+    assert [bm("usage", "--by", by) for by in ("provider", "model", "account", "day")] == shown
+    assert bm("usage", "--days", "1", "--json").json == told
+
+
+def test_before_the_first_request(bm: Bm) -> None:
+    assert bm("usage") == (0, "no requests in the last 30 days\n", "")
+    assert bm("usage", "--days", "1").out == "no requests today\n"
+
+
+@pytest.mark.parametrize("words", [("--days", "0"), ("--days", "401"), ("--by", "mood")])
+def test_wrong_usage(bm: Bm, words: tuple[str, ...]) -> None:
+    assert bm("usage", *words).code == 2

@@ -1,0 +1,203 @@
+"""The ledger of a real daemon: what it adds up, what it survives, and that its troubles cost no request anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bm.ledger.reader import decision, requests, usage
+from bm.simulator import Rule, Simulator
+from bm.simulator.rules import Usage
+from tests.simulator.streams import APIS, ask
+from tests.support.daemon import Daemon, daemon
+
+PATIENCE = 20.0
+"""Seconds to wait for what another process does on a busy machine."""
+KEYS = {"main": "key-of-the-account-main"}
+SPENT = Usage(input=100, output=20, cached=40, thinking=5)
+
+
+def until(fact: Callable[[], object]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not fact():
+        assert time.monotonic() < limit, "it does not come true"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as running:
+        running.script(Rule(usage=SPENT, times=None))
+        yield running
+
+
+@pytest.fixture
+def running(simulator: Simulator, bm_home: Path) -> Iterator[Daemon]:
+    with daemon(bm_home, config(simulator), KEYS) as found:
+        yield found
+
+
+def config(simulator: Simulator, more: str = "") -> str:
+    return f'[gemini]\nbase_url = "{simulator.url}"\n{more}'
+
+
+@contextmanager
+def client(running: Daemon) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=running.url, headers=running.headers, timeout=PATIENCE, trust_env=False) as http:
+        yield http
+
+
+def asked(running: Daemon, count: int = 1) -> list[str]:
+    """Serve so many requests of all kinds; their ids."""
+    ids = []
+    with client(running) as http:
+        for number in range(count):
+            answer = ask(http, APIS[number % 4], stream=number % 8 < 4)
+            assert answer.status_code == 200, answer.text
+            ids.append(answer.headers["x-bm-request-id"])
+    return ids
+
+
+def admin(running: Daemon, path: str) -> Any:
+    with client(running) as http:
+        answer = http.get(f"/admin/{path}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_sums_are_those_of_the_upstream(running: Daemon) -> None:
+    asked(running, 8)
+    total = admin(running, "usage?days=1&by=model")["total"]
+    told = {name: total[name] for name in ("requests", "failures", "input", "cache_read", "output", "thinking")}
+    assert told == {
+        "requests": 8,
+        "failures": 0,
+        "input": 8 * 60,
+        "cache_read": 8 * 40,
+        "output": 8 * 25,
+        "thinking": 8 * 5,
+    }
+
+
+def test_a_failover_is_counted_once_and_a_failure_as_one(running: Daemon, simulator: Simulator) -> None:
+    simulator.script(Rule(status=500), Rule(usage=SPENT), replace=True)
+    asked(running)
+    simulator.script(Rule(status=400, message="no", times=None), replace=True)
+    with client(running) as http:
+        assert ask(http, "anthropic").status_code == 400
+    rows = admin(running, "usage?days=1&by=account")["rows"]
+    assert [(row["name"], row["requests"], row["failures"], row["output"]) for row in rows] == [
+        ("gemini/main", 2, 1, 25)
+    ]
+
+
+def test_the_latest_requests(running: Daemon) -> None:
+    ids = asked(running, 5)
+    rows = admin(running, "requests?limit=3")["requests"]
+    assert [row["id"] for row in rows] == ids[:1:-1]
+    assert all(row["took"] >= row["first_content"] > 0 for row in rows if row["stream"])
+
+
+@pytest.mark.parametrize("query", ["days=0", "days=x", "by=mood", "unknown=1"])
+def test_a_senseless_question_is_refused(running: Daemon, query: str) -> None:
+    with client(running) as http:
+        assert http.get(f"/admin/usage?{query}").status_code == 400
+
+
+def test_decisions_and_sums_survive_the_end_of_the_daemon(simulator: Simulator, bm_home: Path) -> None:
+    with daemon(bm_home, config(simulator), KEYS) as first:
+        before = asked(first, 2)
+    path = first.paths.ledger
+    assert usage(path, since=0, by="day")["total"]["requests"] == 2
+    with daemon(bm_home, config(simulator)) as second:
+        assert admin(second, f"why/{before[0]}")["id"] == before[0]
+        assert admin(second, "why/last")["id"] == before[1]
+        after = asked(second)
+        assert admin(second, "why/last")["id"] == after[0]
+        assert admin(second, "usage")["total"]["requests"] == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_killed_daemon_leaves_what_it_had_written(simulator: Simulator, bm_home: Path) -> None:
+    with daemon(bm_home, config(simulator), KEYS) as running:
+        ids = asked(running, 4)
+        admin(running, "usage")
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait()
+        assert {row["id"] for row in requests(running.paths.ledger, 10)} == set(ids)
+        running.paths.runtime.unlink()
+    with daemon(bm_home, config(simulator)) as again:
+        asked(again)
+        assert admin(again, "usage")["total"]["requests"] == 5
+
+
+def test_it_remembers_as_many_decisions_as_it_is_told(simulator: Simulator, bm_home: Path) -> None:
+    with daemon(bm_home, config(simulator, "[limits]\ndecisions = 2\n"), KEYS) as running:
+        ids = asked(running, 4)
+    assert [decision(running.paths.ledger, each) is not None for each in ids] == [False, False, True, True]
+
+
+def test_it_is_read_while_the_daemon_writes(running: Daemon) -> None:
+    ids = asked(running, 3)
+    until(lambda: len(requests(running.paths.ledger, 10)) == 3)
+    assert decision(running.paths.ledger, ids[0]) is not None
+
+
+def test_a_locked_ledger_holds_up_no_request(running: Daemon) -> None:
+    asked(running)
+    admin(running, "usage")
+    with closing(sqlite3.connect(running.paths.ledger, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ids = asked(running, 12)
+        until(lambda: admin(running, "status")["ledger"]["problem"])
+        assert "locked" in admin(running, "status")["ledger"]["problem"]
+        assert admin(running, f"why/{ids[-1]}")["status"] == 200, "it is in memory"
+        ids += asked(running, 4)
+    until(lambda: admin(running, "status")["ledger"]["problem"] is None)
+    assert admin(running, "usage")["total"]["requests"] == 17
+    assert running.log().count("cannot be written") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_a_full_disk_costs_no_request(running: Daemon) -> None:
+    import resource
+
+    asked(running)
+    admin(running, "usage")
+    pid = running.process.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1_000, hard))
+    asked(running, 12)
+    until(lambda: admin(running, "status")["ledger"]["problem"])
+    asked(running, 12)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    until(lambda: admin(running, "status")["ledger"]["problem"] is None)
+    assert admin(running, "usage")["total"]["requests"] == 25
+    assert running.process.poll() is None
+
+
+def test_a_damaged_ledger_is_put_aside_and_the_daemon_starts(simulator: Simulator, bm_home: Path) -> None:
+    (bm_home / "ledger.db").write_bytes(os.urandom(8192))
+    with daemon(bm_home, config(simulator), KEYS) as running:
+        asked(running, 2)
+        assert admin(running, "usage")["total"]["requests"] == 2
+        assert "damaged" in running.log()
+    assert len(list(bm_home.glob("ledger.damaged-*.db"))) == 1
+
+
+def test_a_ledger_that_cannot_be_made_costs_no_request(simulator: Simulator, bm_home: Path) -> None:
+    (bm_home / "ledger.db").mkdir()
+    with daemon(bm_home, config(simulator), KEYS) as running:
+        ids = asked(running, 4)
+        assert admin(running, "status")["ledger"]["problem"]
+        assert admin(running, f"why/{ids[0]}")["id"] == ids[0]
