@@ -66,6 +66,7 @@ class Engine:
         """Serve by new settings from the next request on; those under way finish on the old ones."""
         self.settings = settings
         self.pool.reload(settings.credentials)
+        self.tokens.retain(self.pool.holders.keys())
         self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.mask.learn(secrets_of(settings))
         if self.ledger is not None:

@@ -80,7 +80,7 @@ class Admin:
             "started_at": instance.started_at,
             "uptime": time.time() - instance.started_at,
             "host": settings.config.server.host,
-            "port": request.url.port,
+            "port": request.scope["server"][1],
             "config": {
                 "path": str(self._paths.config),
                 "loaded_at": self._reloader.loaded_at,
