@@ -1,0 +1,66 @@
+"""Key files of service accounts: read where they are, refused in words that hold nothing of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bm.accounts.key_file import is_safe, read_key_file
+from bm.errors import AccountError
+from bm.simulator import Simulator
+from tests.support.google import ROBOT, key_file
+
+SECRET = "planted-private-key"
+WHOLE = {"type": "service_account", "client_email": "r@p", "private_key": SECRET, "project_id": "p", "more": 1}
+
+
+def test_by_reference_or_as_a_copy(tmp_path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = key_file(tmp_path / "key.json", sim)
+    found = read_key_file(f"file:{path}", {})
+    assert (found.client_email, found.project_id, found.token_uri) == (ROBOT, "project-one", f"{sim.url}/oauth/token")
+    copied = msgspec.json.encode(found).decode()
+    assert read_key_file(copied, {}) == found
+    assert read_key_file("env:ROBOT", {"ROBOT": copied}) == found
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_key_file("file:~/key.json", {}) == found
+    assert found.private_key not in repr(found)
+
+
+BAD = {
+    "no JSON": (SECRET.encode(), "is not JSON"),
+    "no text": (b"\xff\xfe\x00", "not a readable text file"),
+    "a member is missing": (msgspec.json.encode({"type": "service_account", "private_key": SECRET}), "client_email"),
+    "another credential": (msgspec.json.encode(WHOLE | {"type": "authorized_user"}), "'authorized_user'"),
+    "an unsafe address": (msgspec.json.encode(WHOLE | {"token_uri": "http://example.com/t"}), "not an https address"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD)
+def test_what_is_no_key_file(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "key.json").write_bytes(content)
+    with pytest.raises(AccountError, match=words) as caught:
+        read_key_file(f"file:{tmp_path / 'key.json'}", {})
+    assert "key.json" in str(caught.value) and SECRET not in str(caught.value)
+
+
+def test_a_file_or_reference_that_leads_nowhere(tmp_path: Path) -> None:
+    for key in (f"file:{tmp_path / 'none.json'}", f"file:{tmp_path}", "env:NONE"):
+        with pytest.raises(AccountError):
+            read_key_file(key, {})
+
+
+@pytest.mark.parametrize(
+    ("address", "safe"),
+    [
+        ("https://oauth2.googleapis.com/token", True),
+        ("http://127.0.0.1:9000/token", True),
+        ("http://localhost/token", True),
+        ("http://oauth2.googleapis.com/token", False),
+        ("ftp://127.0.0.1/", False),
+        ("", False),
+    ],
+)
+def test_where_secrets_may_be_sent(address: str, safe: bool) -> None:
+    assert is_safe(address) is safe
