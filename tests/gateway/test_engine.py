@@ -84,9 +84,10 @@ async def test_what_a_request_needs_is_looked_at_only_where_it_matters(engine: E
 async def test_the_latest_calls_are_remembered(engine: Engine) -> None:
     for number in range(RECENT + 5):
         engine.keep(record(number))
-    assert engine.decision("req_0") is None
-    assert (engine.decision(f"req_{RECENT}") or {})["id"] == f"req_{RECENT}"
-    assert (engine.decision("last") or {})["id"] == f"req_{RECENT + 4}"
+    assert engine.recall("req_0") is None
+    middle, last = engine.recall(f"req_{RECENT}"), engine.recall("last")
+    assert middle is not None and middle.id == f"req_{RECENT}"
+    assert last is not None and last.id == f"req_{RECENT + 4}"
 
 
 async def test_failures_are_counted_and_observers_told(engine: Engine) -> None:
