@@ -1,0 +1,139 @@
+"""Media by URL, without becoming a way into the user's network."""
+
+from __future__ import annotations
+
+import pytest
+
+from bm.config.schema import UpstreamProxy
+from bm.upstream import fetch as fetch_module
+from bm.upstream.fetch import Fetched, NotFetched, fetch, is_public
+from tests.upstream.wire import Exchange, serving
+
+DIRECT = UpstreamProxy()
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1", False),
+        ("fc00::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("localhost", False),
+    ],
+)
+def test_which_addresses_are_the_internets(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/x.png",
+        "http://localhost/x.png",
+        "http://[::1]/x.png",
+        "http://169.254.169.254/latest/meta-data",
+        "http://2130706433/x.png",
+        "http://[::ffff:127.0.0.1]/x.png",
+        "http://user:word@93.184.216.34/x.png",
+        "file:///etc/passwd",
+        "ftp://93.184.216.34/x.png",
+        "gopher://93.184.216.34/",
+        "http://",
+        "not a url",
+    ],
+)
+async def test_what_is_never_fetched(url: str) -> None:
+    with pytest.raises(NotFetched):
+        await fetch(url, DIRECT)
+
+
+async def image(exchange: Exchange) -> None:
+    await exchange.answer(200, b"pixels", "content-type: image/png; charset=x")
+
+
+async def test_media_is_fetched_without_cookies_or_keys() -> None:
+    async with serving(image) as server:
+        found = await fetch(f"{server.url}/x.png", DIRECT, public_only=False)
+        assert found == Fetched("image/png", b"pixels")
+        (exchange,) = server.exchanges
+        assert not {"cookie", "authorization", "x-api-key", "referer"} & exchange.headers.keys()
+
+
+async def test_a_redirect_is_followed_to_public_addresses_alone() -> None:
+    async def away(exchange: Exchange) -> None:
+        if exchange.target == "/x.png":
+            await exchange.answer(200, b"pixels", "content-type: image/png")
+        else:
+            await exchange.answer(
+                302, b"", f"location: {'/x.png' if exchange.target == '/a' else 'file:///etc/passwd'}"
+            )
+
+    async with serving(away) as server:
+        assert (await fetch(f"{server.url}/a", DIRECT, public_only=False)).data == b"pixels"
+        with pytest.raises(NotFetched, match="only http"):
+            await fetch(f"{server.url}/b", DIRECT, public_only=False)
+
+
+async def test_redirects_end() -> None:
+    async def around(exchange: Exchange) -> None:
+        await exchange.answer(302, b"", "location: /again")
+
+    async with serving(around) as server:
+        with pytest.raises(NotFetched, match="redirects more than"):
+            await fetch(server.url, DIRECT, public_only=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "word"),
+    [(404, "image/png", "404"), (200, "text/html", "text/html"), (200, "application/json", "application/json")],
+)
+async def test_what_is_no_media(status: int, kind: str, word: str) -> None:
+    async def answers(exchange: Exchange) -> None:
+        await exchange.answer(status, b"x", f"content-type: {kind}")
+
+    async with serving(answers) as server:
+        with pytest.raises(NotFetched, match=word):
+            await fetch(server.url, DIRECT, public_only=False)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch, declared: bool) -> None:
+    monkeypatch.setattr(fetch_module, "MAX_BYTES", 1024)
+
+    async def large(exchange: Exchange) -> None:
+        if declared:
+            await exchange.answer(200, b"x" * 1025, "content-type: image/png")
+        else:
+            await exchange.raw("HTTP/1.1 200 X\r\ncontent-type: image/png\r\nconnection: close\r\n\r\n", b"x" * 5000)
+            exchange.writer.close()
+
+    async with serving(large) as server:
+        with pytest.raises(NotFetched, match="larger than"):
+            await fetch(server.url, DIRECT, public_only=False)
+
+
+async def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_module, "SECONDS", 0.2)
+
+    async def never(exchange: Exchange) -> None:
+        await exchange.raw("HTTP/1.1 200 X\r\n")
+
+    async with serving(never) as server:
+        with pytest.raises(NotFetched, match="longer than"):
+            await fetch(server.url, DIRECT, public_only=False)
