@@ -13,6 +13,9 @@ SHAPES = re.compile(
 )
 """What the keys of the common providers look like: for those that nobody has told bm about."""
 
+_BEGINNINGS = ("sk-", "AIza", "AQ.", "gsk_", "xai-", "tgp_v1_", "bm-", "ya29.")
+"""How the shapes begin. Most texts hold none of these, and looking for them costs a fifth of the expression."""
+
 SHORTEST = 8
 """Shorter secrets are not looked for: they would blot out ordinary words."""
 
@@ -37,4 +40,4 @@ class Mask:
         """`text` with every secret masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
-        return SHAPES.sub(MASK, text)
+        return SHAPES.sub(MASK, text) if any(beginning in text for beginning in _BEGINNINGS) else text

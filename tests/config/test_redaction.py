@@ -22,8 +22,9 @@ def test_a_secret_within_another_leaves_no_rest() -> None:
     assert Mask(["key-of-mine", "key-of-mine-and-yours"])("x=key-of-mine-and-yours") == f"x={MASK}"
 
 
-def test_what_looks_like_a_key_is_masked_unasked() -> None:
-    assert Mask()("use " + "AI" + "za" + "b" * 35) == f"use {MASK}"
+@pytest.mark.parametrize("beginning", ["sk-", "AI" + "za", "AQ.", "gsk" + "_", "xai-", "tgp_v1_", "bm-", "ya29."])
+def test_what_looks_like_a_key_is_masked_unasked(beginning: str) -> None:
+    assert Mask()(f"use {beginning}{'b' * 43}!") == f"use {MASK}!"
 
 
 def test_short_secrets_would_blot_out_words() -> None:
