@@ -1,0 +1,97 @@
+"""Media that a request names by URL, put into it for models that fetch nothing themselves."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Media, Part, Text, ToolResult
+from bm.chat.request import ChatRequest, Turn
+from bm.errors import RequestError
+from bm.gateway.media import MAX_FETCHES, inlined, wanted
+from bm.names import ProtocolName
+from bm.upstream.fetch import Fetched, NotFetched
+from tests.gateway.world import World
+
+PICTURE = Media(kind="image", url="https://pictures.example/cat.png")
+PAPER = Media(kind="document", url="https://papers.example/paper.pdf")
+INLINE = Media(kind="image", mime="image/png", data="AAAA")
+FILE = Media(kind="image", file_id="file_1")
+DATA = Media(kind="image", url="data:image/png;base64,AAAA")
+GOOGLES = Media(kind="image", url="https://generativelanguage.googleapis.com/v1beta/files/abc")
+
+
+def request(*parts: Part) -> ChatRequest:
+    return ChatRequest(protocol="anthropic", model="m", turns=(Turn("user", parts),))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reads_urls", "urls"),
+    [
+        ("openai-chat", True, [PAPER.url]),
+        ("openai-chat", False, [PICTURE.url, PAPER.url]),
+        ("anthropic", True, []),
+        ("anthropic", False, [PICTURE.url, PAPER.url]),
+    ],
+)
+def test_what_a_target_cannot_read_by_url(protocol: ProtocolName, reads_urls: bool, urls: list[str]) -> None:
+    asked = request(Text("look"), PICTURE, PAPER, INLINE, FILE, DATA, PICTURE)
+    assert wanted(asked, protocol, Capabilities(image_urls=reads_urls)) == urls
+
+
+def test_media_in_tool_results_counts() -> None:
+    asked = request(ToolResult(call_id="1", parts=(Text("here"), PICTURE)))
+    assert wanted(asked, "openai-chat", Capabilities(image_urls=False)) == [PICTURE.url]
+
+
+def test_gemini_reads_its_own_files() -> None:
+    assert wanted(request(GOOGLES), "gemini", Capabilities()) == []
+
+
+async def fetch(url: str) -> Fetched:
+    """A little internet."""
+    found = {
+        PICTURE.url: Fetched("image/png", b"pixels"),
+        PAPER.url: Fetched("application/pdf", b"%PDF"),
+        "https://notes.example/a.txt": Fetched("text/plain", b"plain words"),
+    }
+    if url not in found:
+        raise NotFetched("its server answered 404")
+    return found[url]
+
+
+async def test_what_was_fetched_takes_the_urls_place() -> None:
+    note = Media(kind="document", url="https://notes.example/a.txt")
+    asked = request(Text("look"), PICTURE, ToolResult(call_id="1", parts=(Text("here"), PAPER)), note, INLINE)
+    filled = await inlined(asked, [PICTURE.url, PAPER.url, note.url], fetch)
+    first, picture, result, text, inline = filled.turns[0].parts
+    assert first == Text("look") and inline == INLINE
+    assert picture == Media(kind="image", mime="image/png", data=base64.b64encode(b"pixels").decode())
+    assert text == Media(kind="document", mime="text/plain", text="plain words")
+    assert isinstance(result, ToolResult)
+    assert result.parts[1] == Media(kind="document", mime="application/pdf", data=base64.b64encode(b"%PDF").decode())
+
+
+async def test_what_cannot_be_had_is_told_with_the_url_and_the_cure() -> None:
+    with pytest.raises(RequestError) as caught:
+        await inlined(request(PICTURE), ["https://gone.example/x.png"], fetch)
+    words = caught.value.failure.message
+    assert "https://gone.example/x.png" in words and "404" in words and "send the data" in words
+
+
+async def test_a_request_names_no_more_than_so_many() -> None:
+    with pytest.raises(RequestError) as caught:
+        await inlined(request(PICTURE), [PICTURE.url] * (MAX_FETCHES + 1), fetch)
+    assert str(MAX_FETCHES) in caught.value.failure.message
+
+
+def test_an_address_of_this_machine_is_not_fetched_for_a_client(world: World) -> None:
+    """A page that an agent reads could name it."""
+    source = {"type": "url", "url": f"{world.sim.url}/secret.png"}
+    content = [{"type": "image", "source": source}, {"type": "text", "text": "what is it?"}]
+    body = {"model": "claude-sonnet-5", "max_tokens": 99, "messages": [{"role": "user", "content": content}]}
+    answer = world.send("anthropic", "/v1/messages", body)
+    assert answer.status == 400 and "public address" in answer.message
+    assert not [record for record in world.sim.log() if "secret" in record.path]
