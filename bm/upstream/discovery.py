@@ -106,10 +106,12 @@ def _next_page(answer: Any) -> Mapping[str, str]:
 def _listed(provider: Provider, row: Mapping[str, Any]) -> ListedModel:
     methods = row.get("supportedGenerationMethods")
     kind = str(row.get("type", ""))
-    name = row.get("id") or row.get("name") or ""
+    name = str(row.get("id") or row.get("name") or "")
+    if name.startswith(_VERTEX):
+        return _of_vertex(provider, name.removeprefix(_VERTEX))
     embeds = "embedContent" in methods if isinstance(methods, list) else kind == "embedding"
     return ListedModel(
-        id=str(name).removeprefix("publishers/google/").removeprefix("models/"),
+        id=name.removeprefix("models/"),
         provider=provider.name,
         title=str(row.get("display_name") or row.get("displayName") or ""),
         context=_number(row, "inputTokenLimit", "max_input_tokens", "context_window", "context_length"),
@@ -117,6 +119,17 @@ def _listed(provider: Provider, row: Mapping[str, Any]) -> ListedModel:
         created=_number(row, "created"),
         generates="generateContent" in methods if isinstance(methods, list) else kind not in _NOT_CHAT,
         embeds=embeds,
+    )
+
+
+_VERTEX = "publishers/google/models/"
+
+
+def _of_vertex(provider: Provider, name: str) -> ListedModel:
+    """Vertex AI's list gives names alone, of all that Google publishes there."""
+    embeds = "embedding" in name
+    return ListedModel(
+        id=name, provider=provider.name, generates=name.startswith(("gemini", "gemma")) and not embeds, embeds=embeds
     )
 
 

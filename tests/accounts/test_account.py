@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
-from bm.accounts.account import Account, check, name_fault
+from bm.accounts.account import Account, OAuthClient, check, name_fault
 from bm.accounts.credential import Credential
 from bm.errors import AccountError
 
@@ -68,3 +69,55 @@ def test_no_text_form_shows_a_secret(form: Callable[[object], str]) -> None:
     for value in (account, credential, [account], {"a": credential}):
         assert SECRET not in form(value)
         assert "work" in form(value)
+
+
+CLIENT = OAuthClient(id="client", secret=SECRET)
+PERSON = Account(name="me", kind="google_oauth", key=SECRET, client=CLIENT, project="project-one")
+ROBOT = Account(name="robot", kind="service_account", key="file:key.json", project="project-one", location="global")
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        PERSON,
+        ROBOT,
+        msgspec.structs.replace(PERSON, project=""),
+        msgspec.structs.replace(PERSON, project="example.com:old-project"),
+        msgspec.structs.replace(ROBOT, location="europe-west4"),
+        Account(name="here", kind="adc"),
+        Account(name="here", kind="adc", location="us"),
+    ],
+    ids=lambda account: f"{account.kind}-{account.project}-{account.location}",
+)
+def test_accounts_of_google_pass(account: Account) -> None:
+    check(account)
+
+
+@pytest.mark.parametrize(
+    ("account", "changes", "fault"),
+    [
+        (PERSON, {"client": None}, "OAuth client is missing"),
+        (PERSON, {"key": ""}, "key is empty"),
+        (PERSON, {"provider": "groq"}, "an account of groq has a key"),
+        (PERSON, {"location": "global", "project": ""}, "needs a project"),
+        (ROBOT, {"location": "Europe/West"}, "no location"),
+        (ROBOT, {"location": "a.evil.example/"}, "no location"),
+        (ROBOT, {"project": "../other"}, "no id of a Google Cloud project"),
+        (ROBOT, {"kind": "api_key"}, "takes no key"),
+    ],
+)
+def test_what_cannot_be_a_place_of_google_is_refused(account: Account, changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(AccountError, match=fault) as caught:
+        check(msgspec.structs.replace(account, **changes))
+    assert SECRET not in str(caught.value)
+
+
+def test_one_credential_may_serve_several_places_and_one_key_only_one_account() -> None:
+    assert ROBOT.identity != msgspec.structs.replace(ROBOT, location="us").identity
+    assert ROBOT.identity == msgspec.structs.replace(ROBOT, name="other").identity
+    one, other = (Account(name=name, key="k", project=name) for name in "ab")
+    assert one.identity == other.identity
+
+
+def test_a_clients_secret_is_not_shown() -> None:
+    assert SECRET not in f"{CLIENT} {PERSON!r} {[CLIENT]}"

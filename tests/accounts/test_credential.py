@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bm.accounts.account import Account
+import msgspec
+
+from bm.accounts.account import Account, OAuthClient
 from bm.accounts.credential import Credential, all_accounts
 from bm.accounts.store import Credentials
 from bm.config.schema import Config, ProviderConfig
@@ -98,3 +100,27 @@ def test_no_text_form_and_no_problem_shows_a_secret() -> None:
     merged = found(account("a", SECRET), account("b", "env:B"), environ={"B": f"{SECRET}\nx"})
     assert "control characters" in merged[1].problem
     assert SECRET not in f"{merged} {merged[0]} {merged[1].problem}"
+
+
+def test_accounts_of_google_keep_their_secrets_where_they_are(tmp_path: Path) -> None:
+    document = {"type": "service_account", "client_email": "robot@p", "private_key": "planted-private-key"}
+    (tmp_path / "key.json").write_bytes(msgspec.json.encode(document))
+    robot = Account(name="r", kind="service_account", key=f"file:{tmp_path / 'key.json'}", project="p")
+    client = OAuthClient(id="client-id", secret="planted-client-secret")
+    person = Account(name="p", kind="google_oauth", key="planted-refresh-token", client=client)
+    here = Account(name="h", kind="adc")
+    found = all_accounts(Credentials(accounts=(robot, person, here)), Config(), {})
+    assert [(each.problem, each.shown) for each in found] == [("", "robot@p"), ("", "client-id"), ("", "")]
+    assert "planted" not in repr(found)
+    (tmp_path / "key.json").unlink()
+    gone = all_accounts(Credentials(accounts=(robot,)), Config(), {})[0]
+    assert "key.json: cannot be read" in gone.problem
+
+
+def test_one_credential_in_two_places_is_two_accounts() -> None:
+    def at(location: str, name: str) -> Account:
+        return Account(name=name, kind="adc", project="p", location=location)
+
+    stored = Credentials(accounts=(at("us", "a"), at("eu", "b"), at("us", "c")))
+    found = all_accounts(stored, Config(), {})
+    assert [bool(each.problem) for each in found] == [False, False, True]

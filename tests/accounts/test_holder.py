@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bm.accounts.account import Account, OAuthClient
 from bm.accounts.book import Book
 from bm.accounts.booking import Booking
+from bm.accounts.credential import Credential
 from bm.accounts.holder import Holder, Tally, digest
 from tests.accounts.build import credential
 
@@ -40,3 +42,12 @@ def test_a_digest_tells_keys_apart_and_tells_no_key() -> None:
     assert digest(credential("a", key=SECRET)) == digest(credential("b", key=SECRET))
     assert digest(credential("a", key=SECRET)) != digest(credential("a", key=f"{SECRET}2"))
     assert SECRET not in digest(credential("a", key=SECRET))
+
+
+def test_a_sign_in_stays_the_same_when_its_token_is_exchanged() -> None:
+    def signed_in(key: str, client: str = "c", location: str = "") -> Credential:
+        account = Account(name="a", kind="google_oauth", key=key, client=OAuthClient(id=client), location=location)
+        return Credential(account=account, secret=key)
+
+    assert digest(signed_in("one")) == digest(signed_in("two"))
+    assert len({digest(each) for each in (signed_in("k"), signed_in("k", "d"), signed_in("k", location="us"))}) == 3

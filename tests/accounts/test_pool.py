@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.accounts.account import Account
 from bm.accounts.credential import Credential
 from bm.accounts.pool import Mark, Pool
 from bm.dispatch.outcome import EffectKind
@@ -389,3 +390,12 @@ def test_no_account_is_usable_before_a_delay_it_was_given_has_passed(
 def test_the_effect_of_an_unknown_seat_is_nothing() -> None:
     pool = pool_of()
     assert pool.book(target("x"), effect("cooldown", 9), now=0, wall=NOON, roll=0) == Mark()
+
+
+def test_vertex_and_the_gemini_api_count_one_project_apart() -> None:
+    def at(name: str, location: str) -> Credential:
+        return Credential(account=Account(name=name, kind="adc", project="p", location=location))
+
+    pool = Pool([at("a", ""), at("b", "global"), at("c", "global")])
+    book(pool, "cooldown", 0.0, to=target("b"), seconds=60.0)
+    assert [usable(pool, 1.0, target(name)) for name in "abc"] == [True, False, False]
