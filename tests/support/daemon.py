@@ -16,12 +16,7 @@ from bm.accounts.store import load, update
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 
-_COMMAND = """
-import os
-from bm.config.paths import Paths
-from bm.daemon.main import run
-run(Paths.default(), os.environ, lambda daemon: None, terminal=True)
-"""
+_COMMAND = [sys.executable, "-m", "bm", "start", "--foreground"]
 _PATIENCE = 20.0
 """Seconds a start or an end may take on a busy machine."""
 
@@ -59,7 +54,7 @@ def daemon(home: Path, config: str, accounts: Mapping[str, str] | None = None) -
         update(paths.accounts, lambda stored, account=account: stored.add(account))  # type: ignore[misc]
     environ = {**os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
     with (home / "output.txt").open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-c", _COMMAND], env=environ, stdout=output, stderr=output)
+        process = subprocess.Popen(_COMMAND, env=environ, stdout=output, stderr=output)
     try:
         yield _running(process, paths)
     finally:
