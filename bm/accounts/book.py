@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
+
 from bm.accounts.booking import Booking, Kind, Standing, after_success, standing, still_telling, with_entry
 from bm.dispatch.snapshot import ANY_MODEL
 
@@ -43,6 +45,11 @@ class Book:
             if entry.id not in known:
                 self._entries.setdefault(entry.model, []).append(entry)
                 self._standings.pop(entry.model, None)
+
+    def grow_older(self, seconds: float) -> None:
+        """Move every entry into the past."""
+        replace = msgspec.structs.replace
+        self._change(lambda old: [replace(each, at=each.at - seconds, sent=each.sent - seconds) for each in old])
 
     def entries(self) -> Iterator[Booking]:
         """Every entry."""

@@ -32,6 +32,10 @@ class Health:
         """Forget faults that were not the account's."""
         self._seen = deque((each for each in self._seen if each[1] not in marks), maxlen=MOST)
 
+    def grow_older(self, seconds: float) -> None:
+        """Move everything into the past."""
+        self._seen = deque(((at - seconds, mark) for at, mark in self._seen), maxlen=MOST)
+
     def score(self, now: float) -> float:
         """From 1, well, down to 0."""
         marks = [mark for at, mark in self._seen if now - at < WINDOW]

@@ -65,6 +65,13 @@ class Holder:
         reason = longer.reason if cooldown else own.reason
         return ModelState(cooldown=cooldown, reason=reason, excluded=excluded, circuit="open" if open_ else "half_open")
 
+    def grow_older(self, seconds: float) -> None:
+        """Move what is remembered, but the books, into the past."""
+        self.health.grow_older(seconds)
+        self.answered = {model: at - seconds for model, at in self.answered.items()}
+        if self.last_used is not None:
+            self.last_used -= seconds
+
     def state(self, now: float) -> AccountState:
         """What dispatch needs to know."""
         models = self.own.models() | self.shared.models()

@@ -163,6 +163,15 @@ class Pool:
         ]
         return min(seconds, default=None)
 
+    def slept(self, seconds: float) -> None:
+        """The machine was asleep, and its monotonic clock stood still: all that is on record is that much older."""
+        books: dict[int, Book] = {}
+        for holder in self.holders.values():
+            books |= {id(book): book for book in (holder.own, holder.shared)}
+            holder.grow_older(seconds)
+        for book in books.values():
+            book.grow_older(seconds)
+
     def adopt(self, seat: AccountId, entries: Iterable[Booking]) -> None:
         """Enter bookings of an earlier run, unless an account of the same quota has brought them already."""
         if not (holder := self.holders.get(seat)):

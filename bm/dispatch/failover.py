@@ -41,6 +41,10 @@ ABSENT: frozenset[FailureKind] = frozenset({"timeout", "connection"})
 """Kinds by which nobody answers."""
 
 
+UNREACHED = frozenset({"connect", "dns", "proxy", "tls"})
+"""Codes of failures to get through to anybody; an upstream that closes the connection was reached."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream call: sleep `wait` seconds, then send. `number` counts from 1."""
 
@@ -82,6 +86,17 @@ def poisoned(transcript: Transcript) -> tuple[Target, ...]:
             alike.setdefault((target.provider, failure.kind), {})[target] = None
     groups = [targets for targets in alike.values() if len({target.seat for target in targets}) >= ALIKE]
     return tuple(target for targets in groups for target in targets)
+
+
+def out_of_reach(transcript: Transcript) -> tuple[Target, ...]:
+    """The targets whose bookings must be rolled back, because this machine's network is the cause.
+
+    They are all there were, when none of them could be reached at all.
+    """
+    kinds = [(_kind(outcome), outcome.failure.code if outcome.failure else "") for _, outcome in transcript]
+    if not kinds or any(kind not in ABSENT or code not in UNREACHED for kind, code in kinds):
+        return ()
+    return tuple({attempt.target: None for attempt, _ in transcript})
 
 
 class _Course:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -54,6 +54,7 @@ class Engine:
         self.records: deque[Record] = deque(maxlen=RECENT)
         self.settings = settings
         self.active = self.total = self.failed = 0
+        self.disturbed = float("-inf")
         self.observers: list[Callable[[Record], None]] = []
         """Told of each call when it is over, in the event loop: they must be quick and must not fail."""
 
@@ -141,6 +142,16 @@ class Engine:
     def recall(self, request_id: str) -> Record | None:
         """One of the latest calls; `last` is the latest of all."""
         return next((record for record in reversed(self.records) if request_id in ("last", record.id)), None)
+
+    def woke(self, slept: float, gone: Collection[str] = ()) -> int:
+        """The machine slept so many seconds, or lost these addresses. Dead connections are broken; how many.
+
+        What fails of the requests that were under way is not held against any account.
+        """
+        self.disturbed = time.monotonic()
+        if slept:
+            self.pool.slept(slept)
+        return self.client.drop_connections(None if slept else gone)
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -18,7 +18,7 @@ from bm.accounts.pool import Mark
 from bm.chat.estimate import estimate
 from bm.config.secrets import hint
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, poisoned
+from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.refusal import KEY_TROUBLE
@@ -44,6 +44,7 @@ MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 UNAUTHENTICATED = 401
 _LONGEST_HEADER = 1024
+_BROKEN = ABSENT | {"truncated"}
 Result = TypeVar("Result")
 
 _log = logging.getLogger("bm.requests")
@@ -103,13 +104,13 @@ class Exchange:
                 transcript.append((attempt, outcome))
                 attempt = steps.send(outcome)
         except StopIteration as stop:
-            if guilty := poisoned(transcript):
-                self._roll_back(guilty)
+            if innocent := poisoned(transcript) or out_of_reach(transcript):
+                self._roll_back(innocent)
             failure: Failure | None = stop.value
             return failure
 
     def _roll_back(self, targets: tuple[Target, ...]) -> None:
-        """The request is to blame, not the accounts: take out of their books what it put there."""
+        """The request or the network is to blame, not the accounts: take out of their books what it put there."""
         self._engine.pool.roll_back(mark for target in targets for mark in self._marks[target])
         for entry in self.record.attempts:
             if entry.target in targets and entry.booked:
@@ -138,6 +139,9 @@ class Exchange:
     def _booked(self, target: Target, outcome: Outcome, entry: AttemptRecord, sent: float) -> Outcome:
         """Enter an outcome in the account's books; add to it what only the pool knows."""
         pool, effect = self._engine.pool, outcome.account
+        if sent < self._engine.disturbed and outcome.failure is not None and outcome.failure.kind in _BROKEN:
+            # The machine slept or lost its network meanwhile.
+            effect = AccountEffect()
         now, wall, roll = time.monotonic(), time.time(), random.random()
         mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent)
         self._marks.setdefault(target, []).append(mark)

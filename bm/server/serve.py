@@ -23,6 +23,7 @@ from bm.ledger.recordings import folder_of
 from bm.server.app import App
 from bm.server.instance import Instance
 from bm.server.memory import Memory
+from bm.server.network import Network
 from bm.server.own import own_app
 from bm.server.reload import Reloader
 from bm.server.tasks import spawn
@@ -104,6 +105,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         spawn(asyncio.to_thread(load_prices), "the price list"),
         spawn(memory.keep(), "the memory of the pool"),
         spawn(reloader.watch(), "the watch over the configuration"),
+        spawn(Network(engine).watch(), "the watch over sleep and network"),
         spawn(_stop_when(stopping, server), "the wait for a stop"),
     ]
     try:

@@ -8,8 +8,12 @@ one account must not reach another; no limit on connections, since the default o
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
+from collections.abc import Collection
 from pathlib import Path
+from weakref import WeakSet
 
 import aiohttp
 import msgspec
@@ -93,6 +97,7 @@ class UpstreamClient:
 
     def __init__(self) -> None:
         self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
         """Send a request and return when the head of its answer has arrived.
@@ -135,7 +140,7 @@ class UpstreamClient:
         key = (socks, ca_bundle)
         if key not in self._sessions:
             self._sessions[key] = aiohttp.ClientSession(
-                connector=_connector(socks, tls_context(ca_bundle)),
+                connector=self._connector(socks, tls_context(ca_bundle)),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
                 max_line_size=MAX_HEADER_BYTES,
@@ -144,9 +149,29 @@ class UpstreamClient:
             )
         return self._sessions[key]
 
-    async def drop_connections(self) -> None:
-        """Close every connection, idle or not: after a sleep or a change of network they are dead."""
-        await self.close()
+    def drop_connections(self, addresses: Collection[str] | None = None) -> int:
+        """Break every connection, idle or not, or those from the given local addresses; how many there were.
+
+        After a sleep or a change of network they are dead, and would keep their readers waiting for a long time.
+        Connections through a SOCKS proxy stay: the proxy is what knows its network.
+        """
+        broken = 0
+        for each in list(self._sockets):
+            with contextlib.suppress(OSError):
+                if addresses is None or each.getsockname()[0] in addresses:
+                    each.shutdown(socket.SHUT_RDWR)
+                    broken += 1
+        return broken
+
+    def _connector(self, socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+        if socks:
+            return _through_socks(socks, context)
+        return aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=context, socket_factory=self._socket)
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
 
     async def close(self) -> None:
         """Close every connection. The client may be used again."""
@@ -171,9 +196,7 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
     return context
 
 
-def _connector(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
-    if not socks:
-        return aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=context)
+def _through_socks(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
     from aiohttp_socks import ProxyConnector
 
     # python-socks knows no `socks5h`; its socks5 resolves names at the proxy when told so.

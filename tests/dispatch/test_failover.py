@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.dispatch.failover import Attempt, attempts, poisoned
+from bm.dispatch.classify import classify
+from bm.dispatch.failover import Attempt, attempts, out_of_reach, poisoned
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits
@@ -527,3 +529,39 @@ def test_every_way_ends_within_its_bounds(made: Plan, script: list[str], most: i
     assert failure is None or failure.http_status not in (401, 403)
     silent = [index for index, (_, result) in enumerate(seen) if result.request == "silent"]
     assert all(seen[at][0].target not in [later.target for later, _ in seen[at + 1 :]] for at in silent)
+
+
+REFUSED = Failure(kind="connection", message="cannot be reached", code="connect")
+RESET = Failure(kind="connection", message="closed the connection", code="reset")
+SLOW_TO_CONNECT = Failure(kind="timeout", message="not accepted in 10 s", code="connect")
+SILENT = Failure(kind="timeout", message="no answer", code="first_byte")
+
+
+@pytest.mark.parametrize(
+    ("failures", "found"),
+    [
+        ([REFUSED, REFUSED, SLOW_TO_CONNECT], ["gemini/a", "gemini/b"]),
+        ([REFUSED, RESET, REFUSED], []),
+        ([REFUSED, SILENT], []),
+        ([REFUSED, None], []),
+        ([], []),
+    ],
+    ids=["nobody is reached", "somebody closes", "somebody is silent", "somebody answers", "nobody is asked"],
+)
+def test_where_nobody_can_be_reached_no_account_is_to_blame(failures: list[Failure | None], found: list[str]) -> None:
+    first, second = TWO.targets
+    targets = [first, first, second]
+    told = [(Attempt(target=at), classify(failure)) for at, failure in zip(targets, failures, strict=False)]
+    assert ["/".join(target.seat) for target in out_of_reach(told)] == found
+
+
+def test_a_cut_answer_goes_on_elsewhere_and_with_the_same_target_only_if_there_is_no_other() -> None:
+    cut = msgspec.structs.replace(classify(Failure(kind="truncated", message="cut")), request="resume")
+    steps = attempts(TWO, Limits())
+    assert next(steps).target.account == "a"
+    assert steps.send(cut).target.account == "b"
+    again = steps.send(cut)
+    assert again.target.account == "b" and again.wait > 0
+    with pytest.raises(StopIteration) as end:
+        steps.send(cut)
+    assert end.value.value.kind == "truncated"
