@@ -58,7 +58,7 @@ def _told(outcomes: Sequence[Outcome]) -> str:
     if not outcomes:
         return "the same"
     wrong = sum(bool(outcome.faults) for outcome in outcomes)
-    return f"{wrong} of {len(outcomes)} wrong" if wrong else f"error in the stream ({len(outcomes)})"
+    return f"{wrong} of {len(outcomes)} wrong" if wrong else f"error, or the whole text ({len(outcomes)})"
 
 
 def main(arguments: Sequence[str]) -> int:
