@@ -195,6 +195,7 @@ _OPEN_ROWS: Final = (
     _row(r"llama-?4|llama.*vision"),
     _row(r"llama", _TEXT, context=131_072),
     _row(r"(mixtral|mistral-7b|codestral|devstral)", _TEXT),
+    _row(r"voxtral", _TEXT, audio=True),
     _row(r"mistral-small-(latest|26)", thinking="effort", levels=("high",), thinking_off="say"),
     _row(r"glm-[45](-\d)?v"),
     _row(r"glm", _TEXT, thinking="effort", thinking_off="say"),
@@ -205,7 +206,7 @@ _OPEN_ROWS: Final = (
     _row(r"grok.*non-reasoning"),
     _row(r"grok", penalties=False),
     _row(r"claude", thinking="effort", levels=LOW_TO_HIGH, documents=True),
-    _row(r"gemini", thinking="effort", levels=FROM_MINIMAL, documents=True, audio=True),
+    _row(r"gemini", thinking="effort", levels=FROM_MINIMAL, documents=True, audio=True, video=True),
     _row(r"(^|-)(gpt-[5-9]|o[1-9])", thinking="effort", levels=LOW_TO_HIGH, documents=True, sampling=False),
     _row(r""),
 )
