@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.why import money
 from bm.ledger.groups import By
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
 
 
 def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
-    cost = "-" if row["cost"] is None else f"${row['cost']:,.4f}"
+    cost = "-" if row["cost"] is None else money(row["cost"])
     return (name, *(f"{row[column]:,}" for column in _COUNTS), cost)
 
 

@@ -88,28 +88,23 @@ def _verdict(line: dict[str, Any]) -> str:
 
 
 def _draw_attempts(attempts: list[dict[str, Any]]) -> None:
-    rows = [
-        (
-            str(number),
-            f"{each['provider']}/{each['account']} {each['model']}",
-            seconds(each["wait"]) if each["wait"] else "",
-            seconds(each["took"]),
-            str(each["status"] or ""),
-            each["outcome"] or "cancelled",
-            _booked(each),
-            each["message"] or each["reason"],
-        )
-        for number, each in enumerate(attempts, 1)
-    ]
-    columns = ("attempt", "target", "waited", "took", "status", "outcome", "booked", "words")
     render.line()
-    render.table(columns, rows, empty="nothing was sent")
+    for number, each in enumerate(attempts, 1):
+        target = f"{each['provider']}/{each['account']} {each['model']}"
+        render.line(f"attempt {number}: {target}: {attempt_end(each)}")
+        render.line(f"    {each['message'] or each['reason']}")
+    if not attempts:
+        render.line("nothing was sent")
     render.line()
 
 
-def _booked(attempt: dict[str, Any]) -> str:
+def attempt_end(attempt: dict[str, Any]) -> str:
+    """What became of an attempt: `429 rate_limited after 0.18 s; booked: cooldown 40 s`."""
+    status = f"{attempt['status']} " if attempt["status"] else ""
+    waited = f", {seconds(attempt['wait'])} waited for it" if attempt["wait"] else ""
     rest = f" {render.duration(attempt['rests'])}" if attempt["rests"] else ""
-    return f"{attempt['booked']}{rest}" if attempt["booked"] else ""
+    booked = f"; booked: {attempt['booked']}{rest}" if attempt["booked"] else ""
+    return f"{status}{attempt['outcome'] or 'cancelled'} after {seconds(attempt['took'])}{waited}{booked}"
 
 
 def ending(found: dict[str, Any]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from bm.chat.events import Usage
-
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One request. Its fields up to `dropped` are the columns of `requests`.
@@ -41,11 +39,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     passed_through: bool
     dropped: str
     decision: bytes = b""
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens."""
-        return Usage(self.input, self.cache_read, self.cache_write, self.output, self.thinking)
 
 
 COLUMNS = tuple(name for name in Entry.__struct_fields__ if name != "decision")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from bm.cli.why import ending, money, tokens
+from bm.cli.why import attempt_end, ending, money, tokens
 from bm.simulator import Rule, Simulator
 from tests.cli.conftest import Bm
 from tests.simulator.streams import ask
@@ -85,3 +85,26 @@ def test_tokens() -> None:
     usage = {"input": 1_000, "cache_read": 200, "cache_write": 30, "output": 40, "thinking": 5}
     assert tokens(usage) == "1,230 tokens in (200 cached, 30 written to the cache), 40 out (5 thinking)"
     assert tokens(None) == "no usage told"
+
+
+SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "booked": "cooldown", "rests": 40.0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "429 rate_limited after 0.18 s; booked: cooldown 40 s"),
+        (
+            {"booked": "cooldown, rolled back", "rests": 0.0},
+            "429 rate_limited after 0.18 s; booked: cooldown, rolled back",
+        ),
+        ({"status": 0, "outcome": "timeout", "booked": "", "rests": 0.0}, "timeout after 0.18 s"),
+        (
+            {"status": 200, "outcome": "answered", "booked": "", "wait": 3.0, "rests": 0.0},
+            "200 answered after 0.18 s, 3.00 s waited for it",
+        ),
+        ({"status": 0, "outcome": "", "booked": "", "rests": 0.0}, "cancelled after 0.18 s"),
+    ],
+)
+def test_an_attempt(fields: dict[str, object], words: str) -> None:
+    assert attempt_end(SENT | fields) == words

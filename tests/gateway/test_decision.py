@@ -161,4 +161,5 @@ def test_the_row_of_the_ledger(fields: dict[str, Any], expected: tuple[str, str,
 
 def test_the_row_has_the_tokens() -> None:
     usage = Usage(input=1, cache_read=2, cache_write=3, output=5, thinking=4)
-    assert entry_of(record(target=TARGET, usage=usage), Mask()).usage == usage
+    entry = entry_of(record(target=TARGET, usage=usage), Mask())
+    assert (entry.input, entry.cache_read, entry.cache_write, entry.output, entry.thinking) == (1, 2, 3, 5, 4)
