@@ -1,0 +1,90 @@
+"""Every tool against every kind of upstream; writes the result into docs/clients.md.
+
+`python -m tests.clients_real.table [--write] [--to KIND] [TOOL…]`: a TOOL may be the beginning of its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.clients_real.kinds import BY_NAME, KINDS, Kind, Site, site
+from tests.clients_real.tools import TOOLS, Tool
+from tests.clients_real.trial import attempt
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
+BEGIN, END = "<!-- table: written by scripts/clients -->", "<!-- end of table -->"
+Results = dict[tuple[str, str], dict[str, str]]
+
+
+def measure(tool: Tool, place: Site) -> dict[str, str]:
+    """What each feature of a tool came to against one upstream: "" or what went wrong."""
+    found: dict[str, str] = {}
+    for command in tool.trials:
+        found |= attempt(tool, command, place).features
+    return found
+
+
+def survey(tools: Sequence[Tool], kinds: Iterable[Kind]) -> Results:
+    """Run every tool against every kind, one after the other, and tell about each."""
+    results: Results = {}
+    for kind in kinds:
+        with tempfile.TemporaryDirectory(prefix="bm-clients-") as name, site(kind, Path(name)) as place:
+            for tool in tools:
+                found = results[tool.name, kind.name] = measure(tool, place)
+                wrong = [f"{feature}: {why}" for feature, why in found.items() if why]
+                print(f"{'FAIL' if wrong else 'ok  '} {kind.name} {tool.name}", *wrong, sep="\n     ", flush=True)
+    return results
+
+
+def table(results: Results, tools: Sequence[Tool], kinds: Sequence[Kind]) -> str:
+    """The results in Markdown: a row a tool, a column a kind of upstream."""
+    head = ["tool", "does", *(kind.title for kind in kinds)]
+    rows = [
+        [tool.title, ", ".join(tool.features), *(_cell(results[tool.name, kind.name]) for kind in kinds)]
+        for tool in tools
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(found: dict[str, str]) -> str:
+    wrong = [feature for feature, why in found.items() if why]
+    return f"✗ {', '.join(wrong)}" if wrong else "✓"
+
+
+def _write(text: str) -> None:
+    page = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def main() -> int:
+    """Run what the command line names. 1 when a feature failed, 2 when no such tool is installed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/clients.md")
+    parser.add_argument("--to", choices=BY_NAME, action="append", metavar="KIND", help=f"one of {', '.join(BY_NAME)}")
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help="a tool, or the beginning of its name; all by default")
+    given = parser.parse_args()
+    kinds = [kind for kind in KINDS if kind.name in (given.to or BY_NAME)]
+    tools = [tool for tool in TOOLS if not given.tools or tool.name.startswith(tuple(given.tools))]
+    for tool in tools:
+        if tool.missing():
+            print(f"skip {tool.name}: {tool.missing()}")
+    tools = [tool for tool in tools if not tool.missing()]
+    if not tools:
+        return 2
+    results = survey(tools, kinds)
+    text = table(results, tools, kinds)
+    print(text)
+    if given.write:
+        _write(text)
+    return int(any(why for found in results.values() for why in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
