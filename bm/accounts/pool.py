@@ -29,6 +29,9 @@ UNKNOWN_DAY = 3600.0
 SHORTEST = 1.0
 """A rate limit with a delay of fewer seconds counts as one without: taken at its word it would make a tight loop."""
 
+LONGEST_PACE = 60.0
+"""Seconds an account rests at most before it was refused: some services say when all is allowed again, not some."""
+
 REASON_LENGTH = 300
 """Characters of an upstream's words that are kept."""
 
@@ -122,13 +125,14 @@ class Pool:
         if effect.kind == "answered":
             _answered(holder, target.model, now, since)
             return Mark()
-        today = holder.today.on(local_day(wall))
-        holder.today = msgspec.structs.replace(today, failures=today.failures + 1)
         number = next(self._ids)
-        holder.last_error = _words(effect.reason, holder.credential.secret)
+        if effect.kind != "paced":
+            today = holder.today.on(local_day(wall))
+            holder.today = msgspec.structs.replace(today, failures=today.failures + 1)
+            holder.last_error = _words(effect.reason, holder.credential.secret)
         if effect.kind == "strike":
             holder.health.fault(now, number)
-        told = msgspec.structs.replace(effect, reason=holder.last_error)
+        told = msgspec.structs.replace(effect, reason=_words(effect.reason, holder.credential.secret))
         for entry in _entries(target, told, wall):
             made = msgspec.structs.replace(entry, id=number, at=now, sent=since, roll=roll)
             (holder.shared if made.shared else holder.own).add(made)
@@ -195,6 +199,8 @@ def _entries(target: Target, effect: AccountEffect, wall: float) -> list[Booking
 
     told = max(0.0, effect.seconds or 0.0)
     match effect.kind:
+        case "paced":
+            return [entry("rest", min(told, LONGEST_PACE), shared=True)]
         case "cooldown" if told >= SHORTEST:
             return [entry("rest", told, shared=True)]
         case "cooldown" | "backoff":

@@ -46,12 +46,16 @@ UNREACHED = frozenset({"connect", "dns", "proxy", "tls"})
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream call: sleep `wait` seconds, then send. `number` counts from 1."""
+    """One upstream call: sleep `wait` seconds, then send. `number` counts from 1.
+
+    `nudge` asks for the request with a word to the model, whose call of a tool could not be used.
+    """
 
     target: Target
     wait: float = 0.0
     reason: str = ""
     simplify_schema: bool = False
+    nudge: bool = False
     number: int = 1
 
 
@@ -114,6 +118,7 @@ class _Course:
         self.retried: set[Target] = set()
         self.simplified: set[str] = set()
         self.too_long: list[Choice] = []
+        self.clumsy: set[str] = set()
         self.now = 0.0
         self.waited = 0.0
         self.final: Failure | None = None
@@ -137,6 +142,8 @@ class _Course:
     def _serves(self, choice: Choice) -> bool:
         """Whether a target can still help, after what the others have said about the request."""
         if choice.target.provider in {target.provider for target in poisoned(self.transcript)}:
+            return False
+        if choice.target.model in self.clumsy:
             return False
         if any(choice.target.model == refused.target.model for refused in self.too_long):
             return False
@@ -183,7 +190,10 @@ class _Course:
                 self.too_long.append(self.choices[target])
             case "retry" if target not in self.retried and failure.should_retry is not False:
                 self.retried.add(target)
-                self._repeat(target, 0.2 + 0.3 * self.roll, f"once more after {failure.kind}")
+                clumsy = failure.kind == "malformed"
+                self._repeat(target, 0.2 + 0.3 * self.roll, f"once more after {failure.kind}", nudge=clumsy)
+            case "retry" if failure.kind == "malformed":
+                self.clumsy.add(target.model)
             case "resume" if target not in self.retried and not any(self._serves(choice) for choice in self.queue):
                 self.retried.add(target)
                 self._repeat(target, 0.2 + 0.3 * self.roll, "there is no other target to go on with the cut answer")
@@ -196,8 +206,8 @@ class _Course:
         if len({seat for seat in unanswered if seat[0] == provider}) >= ALIKE:
             self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == provider))
 
-    def _repeat(self, target: Target, wait: float, reason: str) -> None:
-        self.again = Attempt(target=target, wait=wait, reason=reason)
+    def _repeat(self, target: Target, wait: float, reason: str, *, nudge: bool = False) -> None:
+        self.again = Attempt(target=target, wait=wait, reason=reason, nudge=nudge)
 
     def _rest(self, target: Target, failure: Failure, outcome: Outcome) -> None:
         """Note when a target that is only limited or overloaded may be asked again."""

@@ -13,6 +13,7 @@ EffectKind = Literal[
     "answered",  # it works: health recovers, a half-open circuit closes
     "cooldown",  # this model rests for `seconds`
     "backoff",  # this model rests briefly, longer each time, counted once a burst
+    "paced",  # this model rests for `seconds`: its limit is used up, though nothing was refused yet
     "daily",  # this model rests until the daily reset; `seconds` is what the upstream said, if anything
     "excluded",  # this model is not to be had with this account
     "out_of_use",  # the account rests until it is verified or enabled again

@@ -32,6 +32,7 @@ from bm.gateway.relay import Relay
 from bm.gateway.rescue import Rescue
 from bm.gateway.tape import Tape
 from bm.protocols.pipes import Watch
+from bm.protocols.rate_limits import context_in_text, used_up
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch
@@ -178,7 +179,9 @@ class Exchange:
         proxy = settings.config.proxy_for(target.provider)
         await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy))
         try:
-            lane = self._rescue.prepare(target, provider, access, simple_schemas=attempt.simplify_schema)
+            lane = self._rescue.prepare(
+                target, provider, access, simple_schemas=attempt.simplify_schema, nudge=attempt.nudge
+            )
         except Unable as unable:
             # Another target may be able to; if none is, the client reads this one's reason.
             return Outcome(failure=unable.failure, request="next")
@@ -194,6 +197,7 @@ class Exchange:
         entry.status = response.status
         try:
             if response.status // 100 == 2:
+                self._pace(target, response)
                 return await self._answered(lane, response)
             return await self._refused(lane, response, access)
         except UpstreamError as error:
@@ -201,12 +205,28 @@ class Exchange:
         finally:
             response.close()
 
+    def _pace(self, target: Target, response: UpstreamResponse) -> None:
+        """Let an account rest that has just used up its limit: the next request need not be refused first."""
+        now, wall = time.monotonic(), time.time()
+        wait = used_up(dict(response.headers), wall)
+        if wait:
+            effect = AccountEffect("paced", wait, "its limit is used up")
+            self._engine.pool.book(target, effect, now=now, wall=wall, roll=0.0)
+
+    def _learn(self, target: Target, failure: Failure) -> None:
+        """Remember how many tokens a model takes that no table knows."""
+        provider = self._settings.providers[target.provider]
+        most = context_in_text(failure.message) if failure.kind == "context_too_long" else None
+        if most is not None and not self._lanes.capabilities(target, provider).context:
+            self._engine.models.learn_context(target.provider, target.model, most)
+
     async def _refused(self, lane: Lane, response: UpstreamResponse, access: Access) -> Outcome:
         body = _without(access.key, await response.read(MAX_ERROR_BYTES))
         failure = lane.codec.decode_error(response.status, dict(response.headers), body)
         if not lane.passes_through or not body.lstrip().startswith((b"{", b"[")):
             # Another protocol's body, or a web page, is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
+        self._learn(lane.target, failure)
         return classify(naming_project(failure, access), translated=not lane.passes_through)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
@@ -268,7 +288,7 @@ class Exchange:
         record.passed_through = lane.passes_through
         if first_content is not None and record.first_content is None:
             record.first_content = self._elapsed(first_content)
-        self._engine.signatures.keep(watch.signatures)
+        self._engine.signatures.keep(watch.signatures, self._call.conversation.key)
         if self._call.protocol == "openai-responses" and (response := self._lanes.response) is not None:
             self._engine.responses.keep(json_object(self._call.body), response)
         self._engine.stay(self._call, lane.target)

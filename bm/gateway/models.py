@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bm.accounts.account import AccountId
@@ -35,6 +36,7 @@ class Models:
         self._engine = engine
         self._lists: dict[str, tuple[ListedModel, ...]] = {}
         self._read_at: dict[str, float] = {}
+        self._contexts: dict[str, dict[str, int]] = {}
         self._lock = asyncio.Lock()
 
     async def all(self) -> tuple[ListedModel, ...]:
@@ -66,6 +68,10 @@ class Models:
                 _log.warning("%s does not list its models for %s: status %d", *seat, error.status)
                 continue
             self._lists[provider.name] = found
+            known = self._contexts.setdefault(provider.name, {})
+            for model in found:
+                if model.context:
+                    known.setdefault(model.id, model.context)
             self._read_at[provider.name] = time.monotonic()
             engine.pool.learn_models(seat, frozenset(model.id for model in found))
             return
@@ -73,6 +79,14 @@ class Models:
     def _is_vertex(self, seat: AccountId) -> bool:
         credential = self._engine.pool.credential(seat)
         return credential is not None and bool(credential.account.location)
+
+    def learn_context(self, provider: str, model: str, tokens: int) -> None:
+        """A refusal has told how many tokens the model takes."""
+        self._contexts.setdefault(provider, {})[model] = tokens
+
+    def contexts(self, provider: str) -> Mapping[str, int]:
+        """The limits of a provider's models that its list or a refusal has told, in tokens."""
+        return self._contexts.get(provider, {})
 
     def forget(self) -> None:
         """The providers or their accounts have changed."""

@@ -15,6 +15,7 @@ import msgspec
 from bm.accounts.access import Access
 from bm.chat.continuation import Fit, Told
 from bm.chat.events import Event, Failed, UsageUpdate
+from bm.chat.nudge import nudged
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.classify import classify
@@ -76,14 +77,25 @@ class Rescue:
         self.cut: Failure | None = None
         self.seams = 0
 
-    def prepare(self, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False) -> Lane:
-        """The request for a target: the client's, or one that asks for the rest of its answer.
+    def prepare(
+        self,
+        target: Target,
+        provider: Provider,
+        access: Access,
+        *,
+        simple_schemas: bool = False,
+        nudge: bool = False,
+    ) -> Lane:
+        """The request for a target: the client's, if need be with a `nudge`, or one for the rest of its answer.
 
         Raises:
             Unable: the target cannot serve it.
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
         self._prefill = self._beginning(target, provider) if self.cut is not None else None
+        if nudge and self.cut is None and self._readable():
+            chat = nudged(self._lanes.chat)
+            return self._lanes.translated(chat, target, provider, access, simple_schemas=simple_schemas)
         if self._prefill is None:
             return self._lanes.prepare(target, provider, access, simple_schemas=simple_schemas)
         chat = begun(self._lanes.chat, self._prefill, self._told.tokens, target)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
@@ -56,3 +58,65 @@ def delay_in_text(message: str) -> float | None:
 def should_retry(headers: Mapping[str, str]) -> bool | None:
     """What `x-should-retry` says; the official SDKs obey it before they look at the status."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+
+
+_LIMITS = (
+    *(
+        (f"anthropic-ratelimit-{kind}-remaining", f"anthropic-ratelimit-{kind}-reset")
+        for kind in ("requests", "tokens")
+    ),
+    *(
+        (f"anthropic-ratelimit-{kind}-tokens-remaining", f"anthropic-ratelimit-{kind}-tokens-reset")
+        for kind in ("input", "output")
+    ),
+    *((f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}") for kind in ("requests", "tokens")),
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+)
+"""The headers of Anthropic, of OpenAI and Groq, and of Together: what is left, and when there is more."""
+
+
+def used_up(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until more is allowed, by the headers of an answer that used up a limit; None while something is left.
+
+    `now` is in Unix seconds; it counts where the answer has no `date`.
+    """
+    waits = [
+        _until(headers.get(reset, ""), headers, now)
+        for remaining, reset in _LIMITS
+        if parse_duration(headers.get(remaining, "")) == 0
+    ]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _until(text: str, headers: Mapping[str, str], now: float) -> float | None:
+    """A delay (`6m0s`, seconds) or a moment (RFC 3339) as a delay."""
+    seconds = parse_duration(text)
+    if seconds is not None or not text:
+        return seconds
+    try:
+        moment = datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+    with suppress(ValueError, TypeError):
+        now = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    return max(0.0, moment - now)
+
+
+_CONTEXT = re.compile(
+    r"> (\d[\d,]*) maximum|tokens allowed \(?(\d[\d,]*)|maximum context length (?:is|of) (\d[\d,]*)"
+    r"|context (?:window|length|size)[^\d]{0,30}(\d[\d,]*)",
+    re.I,
+)
+
+
+def context_in_text(message: str) -> int | None:
+    """The most tokens a model takes, by the words in which it refused more."""
+    found = _CONTEXT.search(message)
+    if found is None:
+        return None
+    tokens = int(next(group for group in found.groups() if group).replace(",", ""))
+    return tokens if tokens >= _LEAST_CONTEXT else None
+
+
+_LEAST_CONTEXT = 512
+"""No model takes fewer tokens; a smaller number means something else."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bm.accounts.account import Account
 from bm.accounts.credential import Credential
 from bm.accounts.pool import Mark, Pool
-from bm.dispatch.outcome import EffectKind
+from bm.dispatch.outcome import AccountEffect, EffectKind
+from bm.dispatch.target import Target
 from tests.accounts.build import NOON, book, credential, effect, rest, target, usable
 
 HOUR = 3600.0
@@ -399,3 +400,20 @@ def test_vertex_and_the_gemini_api_count_one_project_apart() -> None:
     pool = Pool([at("a", ""), at("b", "global"), at("c", "global")])
     book(pool, "cooldown", 0.0, to=target("b"), seconds=60.0)
     assert [usable(pool, 1.0, target(name)) for name in "abc"] == [True, False, False]
+
+
+def test_a_limit_that_is_used_up_rests_the_model_without_a_failure() -> None:
+    pool = Pool([credential("a")])
+    seat = Target("gemini", "a", "m", "gemini")
+    mark = pool.book(seat, AccountEffect("paced", 20.0, "its limit is used up"), now=0.0, wall=NOON, roll=0.5)
+    assert mark.seconds == 20.0
+    state = pool.facts(5.0)["gemini"][0]
+    assert state.state("m").cooldown == 15.0 and state.health == 1.0
+    holder = pool.holders["gemini", "a"]
+    assert holder.today.failures == 0 and holder.last_error == ""
+
+
+def test_a_pause_before_any_refusal_is_a_minute_at_most() -> None:
+    pool = Pool([credential("a")])
+    seat = Target("gemini", "a", "m", "gemini")
+    assert pool.book(seat, AccountEffect("paced", 3600.0), now=0.0, wall=NOON, roll=0.5).seconds == 60.0

@@ -12,7 +12,7 @@ from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits
 from bm.errors import Failure
 from tests.dispatch.transcript import FAILURES, check, outcome, way
-from tests.dispatch.world import account, gemini, paid, planned
+from tests.dispatch.world import MODEL, account, gemini, paid, planned
 
 TWO = planned(gemini("a", "b"))
 ONE = planned(gemini("a"))
@@ -565,3 +565,17 @@ def test_a_cut_answer_goes_on_elsewhere_and_with_the_same_target_only_if_there_i
     with pytest.raises(StopIteration) as end:
         steps.send(cut)
     assert end.value.value.kind == "truncated"
+
+
+def test_a_model_that_cannot_call_a_tool_is_nudged_once_and_then_left_in_peace() -> None:
+    garbled = outcome("garbled")
+    steps = attempts(planned(gemini("a", "b"), paid("groq", "fallback", models={MODEL: "other"})), Limits())
+    first = next(steps)
+    second = steps.send(garbled)
+    assert (second.target, first.nudge, second.nudge) == (first.target, False, True)
+    third = steps.send(garbled)
+    assert third.target.provider == "groq" and not third.nudge
+    assert steps.send(garbled).nudge
+    with pytest.raises(StopIteration) as end:
+        steps.send(garbled)
+    assert end.value.value.kind == "malformed"
