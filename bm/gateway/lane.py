@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -127,7 +127,7 @@ class Lanes:
             request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
         else:
             request = self._codec.decode_request(body)
-        return self._signatures.restored(request)
+        return self._signatures.restored(request, self.call.conversation.key)
 
     async def inline_media(self, target: Target, provider: Provider, fetch: Fetch) -> None:
         """Fetch what the target cannot read by URL, once for all targets of the call.
@@ -293,15 +293,27 @@ class Lanes:
             return self._told(lane, answer, body)
         events = lane.codec.decode_response(answer, mint)
         if lane.names is None:
-            passing = Filter({})
-            passing.through(events)
-            renamed = self._rules.echo_asked and self.call.protocol != "gemini"
-            return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
+            return self._as_it_came(events, answer, body)
         filtering = self.filter(lane.names)
         kept = filtering.through(events)
         if filtering.watch.failure is not None:
             return Whole(filtering.watch)
         return Whole(filtering.watch, *self._encoded(lane, self.chat, kept, mint))
+
+    def _as_it_came(self, events: Iterable[Event], answer: Json, body: bytes) -> Whole:
+        """The upstream's own answer, even where bm sees none in it: a response that is still queued, for example.
+
+        What makes no sense may come out better elsewhere; it keeps its body, for the client to read if it does not.
+        """
+        passing = Filter({})
+        passing.through(events)
+        failure = passing.watch.failure
+        if failure is not None and failure.kind == "server" and not answer.get("error"):
+            passing.watch.failure = None
+        elif failure is not None and failure.kind == "malformed":
+            passing.watch.failure = msgspec.structs.replace(failure, upstream_status=200, upstream_body=body)
+        renamed = self._rules.echo_asked and self.call.protocol != "gemini"
+        return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
 
     def _encoded(self, lane: Lane, request: ChatRequest, events: list[Event], mint: Mint) -> tuple[bytes, str]:
         """The client's body and its content type: a stream if it asked for one, although the upstream sent none."""
