@@ -87,7 +87,10 @@ def obtain(account: Account, transport: Transport, environ: Mapping[str, str], r
         raise TokenError(_refused(account, transport, error)) from None
     except (AccountError, ConfigError) as error:
         raise TokenError(_must_act(account, str(error))) from None
-    except ValueError:
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # google-auth trusts an answer to be OAuth's; a captive portal's page is not.
+        if transport.status:
+            raise TokenError(_no_oauth(transport)) from None
         # What google-auth and cryptography say about a broken key may quote it.
         raise TokenError(_must_act(account, "its private key cannot be used")) from None
 
@@ -164,6 +167,8 @@ def _refused(account: Account, transport: Transport, error: Any) -> Failure:
     said = str(details.get("error_description") or code or error.args[0])[:300]
     if transport.status == 429 or transport.status >= 500 or error.retryable:
         return Failure(kind="connection", message=f"no access token: the token endpoint says {said}", code="token")
+    if account.kind != "adc" and not code:
+        return _no_oauth(transport)
     if account.kind == "service_account" and abs(transport.skew) > SKEW:
         said = f"{said}; {_clock(transport.skew)}"
     elif account.kind == "google_oauth" and code == "invalid_grant":
@@ -171,6 +176,12 @@ def _refused(account: Account, transport: Transport, error: Any) -> Failure:
     elif account.kind == "adc" and not transport.status:
         said = "no Application Default Credentials were found on this machine"
     return _must_act(account, said)
+
+
+def _no_oauth(transport: Transport) -> Failure:
+    """Something else than Google answered: a proxy, or the page of a network that wants a login."""
+    message = f"no access token: the token endpoint answered {transport.status} and no word of OAuth"
+    return Failure(kind="connection", message=message, code="token")
 
 
 def _clock(ahead: float) -> str:

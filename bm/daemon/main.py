@@ -152,6 +152,7 @@ def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
     except BmError:
         return ()
     references = [account.key for account in stored.accounts]
+    references += [account.client.secret for account in stored.accounts if account.client]
     references += [provider.api_key for provider in config.providers.values()]
     found = [stored.local_key]
     for reference in references:

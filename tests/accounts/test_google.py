@@ -63,10 +63,15 @@ async def test_a_client_secret_that_is_not_there_is_the_accounts_trouble(sim: Si
     assert failure.kind == "upstream_auth" and "NOT_SET" in failure.message
 
 
-async def test_an_answer_that_is_no_json_is_no_crash(sim: Simulator) -> None:
+@pytest.mark.parametrize("status", [200, 302, 403, 511])
+@pytest.mark.parametrize("body", [b"<html>log in to this network</html>", b"\xff\xfe", b"[]", b'"text"', b"{}"])
+async def test_a_page_of_somebody_else_is_not_the_accounts_trouble(
+    sim: Simulator, tmp_path: Path, status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def page(request: FetchRequest) -> Fetched:
-        return Fetched(status=403, headers={}, body=b"<html>a proxy's page</html>")
+        return Fetched(status=status, headers={}, body=body)
 
-    failure = await failure_of(person(sim), page)
-    assert failure.kind == "upstream_auth"
-    assert "bm accounts login me" in failure.message
+    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
+    for account in (person(sim), robot(tmp_path / "key.json", sim)):
+        failure = await failure_of(account, page)
+        assert failure.kind == "connection", failure

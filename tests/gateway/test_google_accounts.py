@@ -12,6 +12,7 @@ import pytest
 
 from bm.accounts.account import Account
 from bm.accounts.store import load, update
+from bm.daemon.main import _secrets
 from bm.simulator import OAuth, Rule
 from bm.simulator.log import Record
 from tests.gateway.world import EVERY_CLIENT, World
@@ -186,3 +187,11 @@ def test_no_secret_is_written_anywhere_but_to_accounts_toml(google: World) -> No
     told = google.daemon.log() + json.dumps([google.admin("accounts"), google.admin("status")])
     for secret in (account.key, account.client.secret, "sim-access-"):
         assert secret not in told
+
+
+def test_the_secret_of_a_client_is_masked_in_the_log(google: World) -> None:
+    account = person(google.sim)
+    with_accounts(google, account)
+    assert account.client is not None
+    known = _secrets(google.daemon.paths, {})
+    assert {account.key, account.client.secret} <= set(known)
