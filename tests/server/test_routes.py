@@ -26,7 +26,7 @@ GEMINI_METHODS = [
     ("streamGenerateContent", "generate", True),
     ("countTokens", "count_tokens", False),
     ("embedContent", "embed", False),
-    ("batchEmbedContents", "embed", False),
+    ("batchEmbedContents", "batch_embed", False),
 ]
 
 

@@ -335,6 +335,6 @@ async def test_a_ca_bundle_that_cannot_be_read(client: UpstreamClient, tmp_path:
 async def test_a_closed_client_can_be_used_again(client: UpstreamClient) -> None:
     async with serving(ok) as server:
         (await opened(client, server.url)).close()
-        await client.drop_connections()
+        await client.close()
         (await opened(client, server.url)).close()
         assert server.connections == 2
