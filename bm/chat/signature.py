@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 
 import msgspec
+
+SELF = "self"
+"""`about`: the signature is that of the thinking which carries it."""
+NEXT = "next"
+"""`about`: it belongs to the part after the thinking block or reasoning item that carries it."""
+PREVIOUS = "previous"
+"""`about`: it belongs to the part before, since it came when that had been told already."""
+REDACTED = "redacted"
+"""`about`: it is another vendor's encrypted thinking itself."""
 
 _MARK = b"bm1\x1f"
 _MARK_BASE64 = base64.b64encode(_MARK)[:5].decode()
@@ -33,8 +43,9 @@ def _alphabet(value: str) -> str:
 def wrap(signature: Signature, about: str = "") -> str:
     """Spell a signature so that it can stand in another vendor's signature field.
 
-    `about` says what it belongs to, such as `next` (the part after this thinking block) or `self`. The result is
-    standard base64, since google-genai fails on anything else.
+    `about` says what it belongs to: `SELF`, `NEXT`, `PREVIOUS`, `REDACTED`, or nothing where the place says it. A codec
+    that reads another word takes the signature for the carrier's own. The result is standard base64, since google-genai
+    fails on anything else.
     """
     fields = (signature.vendor, signature.family, about, signature.value)
     return base64.b64encode(_MARK + "\x1f".join(fields).encode()).decode()
@@ -51,6 +62,11 @@ def unwrap(text: str) -> tuple[Signature, str] | None:
     except (binascii.Error, ValueError):
         return None
     return Signature(vendor=vendor, value=value, family=family), about
+
+
+def text_key(text: str) -> str:
+    """The name under which the signature of a text is kept, which has no id: a digest of its words."""
+    return f"text:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def may_hold_wrapped(body: bytes) -> bool:

@@ -13,8 +13,21 @@ from typing import Protocol
 import msgspec
 
 from bm import sse
-from bm.chat.events import CONTENT, End, Event, Failed, Finish, PartSignature, PartStart, Start, Usage, UsageUpdate
-from bm.chat.signature import Signature
+from bm.chat.events import (
+    CONTENT,
+    End,
+    Event,
+    Failed,
+    Finish,
+    PartDelta,
+    PartEnd,
+    PartSignature,
+    PartStart,
+    Start,
+    Usage,
+    UsageUpdate,
+)
+from bm.chat.signature import Signature, text_key
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
 from bm.protocols.single_call import SingleCall
@@ -37,8 +50,8 @@ class EventParser(Protocol):
 class Watch:
     """What the events have told so far.
 
-    `begun` turns true with the first content: from then on nothing can be taken back. `signatures` maps tool-call ids
-    to their vendor's signatures.
+    `begun` turns true with the first content: from then on nothing can be taken back. `signatures` maps the ids of tool
+    calls, and the `text_key` of texts, to their vendor's signatures.
     """
 
     def __init__(self) -> None:
@@ -51,6 +64,8 @@ class Watch:
         self.events = 0
         self.signatures: dict[str, Signature] = {}
         self._calls: dict[int, str] = {}
+        self._texts: dict[int, list[str]] = {}
+        self._text_signatures: dict[int, Signature] = {}
 
     def see(self, event: Event) -> None:
         """Take one event."""
@@ -58,22 +73,43 @@ class Watch:
         if not self.begun and isinstance(event, CONTENT):
             self.begun = True
         match event:
+            case PartDelta() | PartStart() | PartSignature() | PartEnd():
+                self._see_part(event)
             case UsageUpdate():
                 self.usage = event.usage
             case Finish():
                 self.finish = event
             case Start():
                 self.model = event.model
-            case PartStart(kind="tool_call"):
-                self._calls[event.index] = event.id
-                if event.signature is not None:
-                    self.signatures[event.id] = event.signature
-            case PartSignature() if event.index in self._calls:
-                self.signatures[self._calls[event.index]] = event.signature
             case End():
                 self.complete = True
             case Failed():
                 self.failure = event.failure
+            case _:
+                pass
+
+    def _see_part(self, event: PartDelta | PartStart | PartSignature | PartEnd) -> None:
+        """Note whose the signatures are: a call's by its id, a text's by its words."""
+        match event:
+            case PartDelta(index=index, text=text):
+                if index in self._texts:
+                    self._texts[index].append(text)
+            case PartStart(kind="tool_call"):
+                self._calls[event.index] = event.id
+                if event.signature is not None:
+                    self.signatures[event.id] = event.signature
+            case PartStart(kind="text"):
+                self._texts[event.index] = []
+                if event.signature is not None:
+                    self._text_signatures[event.index] = event.signature
+            case PartSignature(index=index) if index in self._calls:
+                self.signatures[self._calls[index]] = event.signature
+            case PartSignature(index=index) if index in self._texts:
+                self._text_signatures[index] = event.signature
+            case PartEnd(index=index) if index in self._texts:
+                pieces, signature = self._texts.pop(index), self._text_signatures.pop(index, None)
+                if signature is not None and pieces:
+                    self.signatures[text_key("".join(pieces))] = signature
             case _:
                 pass
 
@@ -161,8 +197,8 @@ class PassThrough:
         return b"\n".join(_MODEL.sub(self._model, line, count=1) for line in data.split(b"\n"))
 
     def close(self) -> bytes:
-        self._see(self._parser.close())
         failed_before = self.watch.failure is not None
+        self._see(self._parser.close())
         for event in self._decoder.close():
             self.watch.see(event)
         rest, self._held = self._held, b""

@@ -1,14 +1,17 @@
-"""Keeps what the pool has learnt on disk, so that a restart forgets no cooldown."""
+"""Keeps on disk what a restart should not forget: cooldowns, conversations' accounts, signatures."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 from bm.accounts.memory import encoded, restore, save, state_path
 from bm.config.paths import Paths
 from bm.gateway.engine import Engine
+from bm.server import signature_file
+from bm.server.signature_file import signatures_path
 
 INTERVAL = 5.0
 """Seconds between two writes; a `kill -9` loses no more than that."""
@@ -17,10 +20,11 @@ _log = logging.getLogger("bm")
 
 
 class Memory:
-    """state.json of one daemon. A disk that is full costs the memory, never a request."""
+    """state.json and signatures.jsonl of one daemon. A disk that is full costs the memory, never a request."""
 
     def __init__(self, paths: Paths, engine: Engine) -> None:
         self._path, self._engine = state_path(paths), engine
+        self._signatures = signatures_path(paths)
         self._served = 0
 
     def recall(self) -> None:
@@ -29,6 +33,10 @@ class Memory:
         warning = restore(engine.pool, engine.affinities, self._path, now=time.monotonic(), wall=time.time())
         if warning:
             _log.warning("%s", warning)
+        try:
+            engine.signatures.adopt(signature_file.read(self._signatures))
+        except OSError as error:
+            _unwritten(self._signatures, error, "read")
 
     async def keep(self) -> None:
         """Write whenever requests were served, for ever."""
@@ -45,4 +53,21 @@ class Memory:
         try:
             await asyncio.to_thread(save, content, self._path)
         except OSError as error:
-            _log.warning("%s cannot be written: %s", self._path, error.strerror)
+            _unwritten(self._path, error, "written")
+        await self._write_signatures()
+
+    async def _write_signatures(self) -> None:
+        store, path = self._engine.signatures, self._signatures
+        new = store.take_new()
+        if not new:
+            return
+        try:
+            size = await asyncio.to_thread(signature_file.append, path, new)
+            if size > signature_file.MAX_BYTES:
+                await asyncio.to_thread(signature_file.rewrite, path, store.latest(signature_file.MAX_BYTES // 2))
+        except OSError as error:
+            _unwritten(path, error, "written")
+
+
+def _unwritten(path: Path, error: OSError, what: str) -> None:
+    _log.warning("%s cannot be %s: %s", path, what, error.strerror)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bm.chat.parts import Text, ToolCall
 from bm.chat.request import ChatRequest, Turn
-from bm.chat.signature import Signature
-from bm.gateway.signatures import SignatureStore
+from bm.chat.signature import Signature, text_key
+from bm.gateway.signatures import Kept, SignatureStore
 
 
 def signature(value: str) -> Signature:
@@ -72,3 +72,44 @@ def test_one_that_is_too_large_is_not_kept_and_leaves_room_for_others() -> None:
     store.keep({"one": signature("a" * 11)})
     store.keep({"two": signature("b" * 10)})
     assert signed(store.restored(request(call("one"), call("two")))) == ["", "b" * 10]
+
+
+def texts(found: ChatRequest) -> list[str]:
+    parts = [part for turn in found.turns for part in turn.parts if isinstance(part, Text)]
+    return [part.signature.value if part.signature else "" for part in parts]
+
+
+def test_a_texts_signature_returns_within_its_conversation_alone() -> None:
+    store = SignatureStore()
+    store.keep({text_key("well"): signature("mine")}, "this one")
+    assert texts(store.restored(request(), "this one")) == ["", "mine"]
+    assert texts(store.restored(request(), "another")) == ["", ""]
+    assert texts(store.restored(request(role="user"), "this one")) == ["", ""]
+
+
+def test_a_text_of_no_conversation_is_not_kept() -> None:
+    store = SignatureStore()
+    store.keep({text_key("well"): signature("mine")})
+    assert store.latest(100) == [] and texts(store.restored(request())) == ["", ""]
+
+
+def test_what_is_new_is_given_once() -> None:
+    store = SignatureStore()
+    store.keep({"one": signature("first")})
+    assert store.take_new() == [Kept("one", signature("first"))]
+    assert store.take_new() == []
+
+
+def test_another_store_takes_over_what_one_has_kept() -> None:
+    store, heir = SignatureStore(), SignatureStore()
+    store.keep({"one": signature("first"), text_key("well"): signature("said")}, "this one")
+    heir.adopt(store.take_new())
+    assert signed(heir.restored(request(call("one")), "this one")) == ["first"]
+    assert texts(heir.restored(request(), "this one")) == ["", "said"]
+    assert heir.take_new() == []
+
+
+def test_the_latest_are_the_youngest_in_order() -> None:
+    store = SignatureStore()
+    store.keep({"one": signature("aaaa"), "two": signature("bbbb"), "three": signature("cccc")})
+    assert [kept.key for kept in store.latest(8)] == ["two", "three"]

@@ -94,3 +94,35 @@ HI: dict[ProtocolName, Json] = {
 def hello(protocol: ProtocolName, **members: Any) -> ChatRequest:
     """`Hi` with further members of its body."""
     return asks(protocol, {**HI[protocol], **members})
+
+
+def continued(protocol: ProtocolName, body: Json, answer: Json, result: str = "ok") -> Json:
+    """The client's next request: what it asked, the answer as it came, and a result for each call."""
+    match protocol:
+        case "anthropic":
+            calls = [block["id"] for block in answer["content"] if block["type"] == "tool_use"]
+            results = [{"type": "tool_result", "tool_use_id": call, "content": result} for call in calls]
+            said = {"role": "assistant", "content": answer["content"]}
+            return {**body, "messages": [*body["messages"], said, {"role": "user", "content": results or "go on"}]}
+        case "openai-chat":
+            message = answer["choices"][0]["message"]
+            calls = [call["id"] for call in message.get("tool_calls", ())]
+            tools: list[Json] = [{"role": "tool", "tool_call_id": call, "content": result} for call in calls]
+            after = tools or [{"role": "user", "content": "go on"}]
+            return {**body, "messages": [*body["messages"], message, *after]}
+        case "openai-responses":
+            given = body["input"]
+            items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+            ids = [item["call_id"] for item in answer["output"] if item["type"] == "function_call"]
+            outputs: list[Json] = [{"type": "function_call_output", "call_id": each, "output": result} for each in ids]
+            return {**body, "input": [*items, *answer["output"], *(outputs or [{"role": "user", "content": "go on"}])]}
+        case _:
+            content = answer["candidates"][0]["content"]
+            named = [part["functionCall"] for part in content["parts"] if "functionCall" in part]
+            back: list[Json] = [
+                {"functionResponse": {"id": call.get("id"), "name": call["name"], "response": {"output": result}}}
+                for call in named
+            ]
+            parts: list[Json] = back or [{"text": "go on"}]
+            user = {"role": "user", "parts": parts}
+            return {**body, "contents": [*body["contents"], content, user]}

@@ -24,7 +24,7 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.request import ChatRequest
-from bm.chat.signature import Signature
+from bm.chat.signature import Signature, text_key
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.codec import Mint
@@ -139,7 +139,7 @@ def test_what_the_events_tell_is_remembered() -> None:
     ]
     for event in events:
         watch.see(event)
-    assert watch.signatures == {"a": early, "b": late}
+    assert watch.signatures == {"a": early, "b": late, text_key("x"): late}
     assert (watch.model, watch.complete, watch.failure, watch.events) == ("m", True, None, len(events))
 
 

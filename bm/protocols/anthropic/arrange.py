@@ -15,7 +15,7 @@ from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignat
 from bm.chat.parts import Json, Media, Opaque, Part, Search, Thinking, ToolResult
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments, part_events
-from bm.chat.signature import Signature, wrap
+from bm.chat.signature import NEXT, REDACTED, SELF, Signature, wrap
 from bm.protocols import call_ids
 from bm.protocols.anthropic.citations import encode_search, encode_source
 from bm.protocols.anthropic.content import FOREIGN
@@ -25,7 +25,7 @@ from bm.protocols.web_search import asked
 
 DeltaKind = Literal["text_delta", "input_json_delta", "thinking_delta", "signature_delta"]
 
-_UNSIGNED = wrap(Signature(FOREIGN, ""), "self")
+_UNSIGNED = wrap(Signature(FOREIGN, ""), SELF)
 _THINKING: Json = {"type": "thinking", "thinking": "", "signature": ""}
 
 
@@ -220,9 +220,7 @@ class Arranger:
         if not part.begun:
             self._settle()
             self._sink.open(_THINKING)
-        self._sink.delta(
-            "signature_delta", signature.value if signature.vendor == PROTOCOL else wrap(signature, "self")
-        )
+        self._sink.delta("signature_delta", signature.value if signature.vendor == PROTOCOL else wrap(signature, SELF))
         self._sink.close()
 
     def _sign_next(self, signature: Signature | None) -> None:
@@ -233,7 +231,7 @@ class Arranger:
         if not self._unsigned_open:
             self._sink.open(_THINKING)
         self._unsigned_open = False
-        self._sink.delta("signature_delta", wrap(signature, "next"))
+        self._sink.delta("signature_delta", wrap(signature, NEXT))
         self._sink.close()
 
     def _settle(self) -> None:
@@ -280,7 +278,7 @@ class Arranger:
             self._sink.open({"type": "redacted_thinking", "data": signature.value})
         else:
             self._sink.open(_THINKING)
-            self._sink.delta("signature_delta", wrap(signature, "redacted"))
+            self._sink.delta("signature_delta", wrap(signature, REDACTED))
         self._sink.close()
 
     def _write_native(self, raw: Json) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json, Media, MediaKind, Opaque, Part, Text, Thinking, ToolCall, ToolResult
-from bm.chat.signature import Signature, unwrap
+from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, unwrap
 from bm.protocols.anthropic.citations import decode_citation, decode_search
 from bm.protocols.anthropic.summary import summary
 from bm.protocols.anthropic.wire import PROTOCOL, Unmapped, array, cache_mark, obj, refused, string, words
@@ -39,28 +39,37 @@ def decode_content(content: Any, place: str, unmapped: Unmapped) -> tuple[Part, 
     for number, block in enumerate(array(content, place)):
         part = decode_block(block, f"{place}[{number}]", unmapped)
         if isinstance(part, Thinking):
-            kept, carried = _unwrapped(part)
+            kept, about, carried = _unwrapped(part)
+            if carried is not None and about == PREVIOUS and parts:
+                parts[-1] = _signed(parts[-1], carried)
+                carried = None
             parts += [kept] if kept is not None else []
             pending = carried or pending
             continue
         if pending is not None and isinstance(part, Text | ToolCall | Media):
-            part = msgspec.structs.replace(part, signature=pending)
-            pending = None
+            part, pending = _signed(part, pending), None
         parts.append(part)
     return tuple(parts)
 
 
-def _unwrapped(part: Thinking) -> tuple[Thinking | None, Signature | None]:
-    """The thinking itself, None if there is none left, and the signature that belongs to the next part."""
+def _signed(part: Part, signature: Signature) -> Part:
+    if not isinstance(part, Text | ToolCall | Media):
+        return part
+    return msgspec.structs.replace(part, signature=signature)
+
+
+def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:
+    """The thinking itself, None if there is none left, and the signature that belongs to a part beside it."""
     found = unwrap(part.signature.value) if part.signature is not None else None
     if found is None:
-        return part, None
+        return part, "", None
     signature, about = found
-    if about == "next":
-        return (Thinking(part.text) if part.text else None), signature
+    bare = Thinking(part.text) if part.text else None
+    if about in (NEXT, PREVIOUS):
+        return bare, about, signature
     if signature.vendor == FOREIGN:
-        return (Thinking(part.text) if part.text else None), None
-    return Thinking(part.text, signature=signature, redacted=about == "redacted"), None
+        return bare, "", None
+    return Thinking(part.text, signature=signature, redacted=about == REDACTED), "", None
 
 
 def decode_block(block: Any, place: str, unmapped: Unmapped) -> Part:

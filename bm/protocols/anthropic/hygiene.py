@@ -6,6 +6,7 @@ the upstream's prompt cache is keyed by them.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -22,6 +23,8 @@ MAX_MARKS = 4
 _MARK = "cache_control"
 _MARK_BYTES = b'"cache_control"'
 _SEARCH = ID_PREFIX.encode()
+_DOMAINS = ("allowed_domains", "blocked_domains")
+_NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
 _Path = tuple[str | int, ...]
 _Changes = dict[_Path, msgspec.Raw | None]
 """New values by place; None removes the member or element."""
@@ -40,10 +43,13 @@ def clean(body: bytes, policy: Policy) -> bytes:
     """
     wrapped = may_hold_wrapped(body) or _SEARCH in body
     marked = policy != "keep" and _MARK_BYTES in body
-    if not wrapped and not marked:
+    unbounded = _NO_DOMAINS.search(body) is not None
+    if not (wrapped or marked or unbounded):
         return body
     try:
         changes = _without_foreign_thinking(body) if wrapped else {}
+        if unbounded:
+            changes |= _without_empty_domains(body)
         if marked:
             kept = _applied(body, changes)
             marks = _marks(kept)
@@ -74,6 +80,16 @@ def _without_foreign_thinking(body: bytes) -> _Changes:
         inside = {(*place, *path): new for index, raw in enumerate(blocks) for path, new in _foreign(index, raw)}
         gone = sum(1 for path, new in inside.items() if len(path) == 4 and new is None)
         changes |= {("messages", number): None} if gone and gone == len(blocks) else inside
+    return changes
+
+
+def _without_empty_domains(body: bytes) -> _Changes:
+    """An empty list of domains is refused; the clients that send it mean no restriction."""
+    changes: _Changes = {}
+    for number, raw in enumerate(_array(_object(body).get("tools"))):
+        tool: Any = msgspec.json.decode(raw)
+        if isinstance(tool, dict) and "input_schema" not in tool:
+            changes |= {("tools", number, name): None for name in _DOMAINS if tool.get(name) == []}
     return changes
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Thinking
-from bm.chat.signature import Signature, unwrap, wrap
+from bm.chat.signature import REDACTED, SELF, Signature, unwrap, wrap
 
 VENDOR = "gemini"
-_REDACTED = "redacted"
 
 DUMMY_WORD = "skip_thought_signature_validator"
 DUMMY = base64.b64encode(DUMMY_WORD.encode()).decode()
@@ -28,7 +27,7 @@ def decode_signature(value: Any) -> Signature | None:
 def decode_thought(text: str, value: Any) -> Thinking:
     """A thought part of a client's history; another vendor's encrypted thinking is known by its wrapping."""
     signature, about = _decoded(value)
-    return Thinking(text, signature, redacted=about == _REDACTED)
+    return Thinking(text, signature, redacted=about == REDACTED)
 
 
 def _decoded(value: Any) -> tuple[Signature | None, str]:
@@ -41,7 +40,7 @@ def encode_signature(signature: Signature, *, redacted: bool = False) -> str:
     """The `thoughtSignature` for a client. Always base64, since google-genai fails on anything else."""
     if signature.vendor == VENDOR:
         return signature.value
-    return wrap(signature, _REDACTED if redacted else "self")
+    return wrap(signature, REDACTED if redacted else SELF)
 
 
 def is_ours(signature: Signature | None, capabilities: Capabilities) -> bool:

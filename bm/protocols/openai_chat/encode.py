@@ -34,7 +34,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     """Write a request for `model`.
 
     Raises:
-        RequestError: the user's media are none that the model takes, or several answers of a service that gives one.
+        RequestError: the user's media are none that the model takes, several answers of a service that gives one, or an
+            answer of no tokens.
     """
     dialect = capabilities.dialect
     body: Json = {"model": model, "messages": []}
@@ -104,6 +105,8 @@ def _unsampled(key: str, request: ChatRequest, capabilities: Capabilities, membe
 def _limits(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
     dialect = capabilities.dialect
     members: Json = {}
+    if request.max_tokens == 0:
+        raise refuse("max_tokens", "an answer of no tokens only warms Anthropic's cache")
     if request.max_tokens is not None:
         # Agents ask for their own model's maximum; what this one can not give is no loss.
         most = capabilities.max_output or request.max_tokens

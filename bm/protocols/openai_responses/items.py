@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bm.chat import signature as signatures
 from bm.chat.parts import Json, Opaque, Part, Text, Thinking, ToolCall
 from bm.chat.request import Role, Tool, Turn
 from bm.chat.signature import Signature, unwrap
@@ -86,9 +87,9 @@ class Conversation:
         carried = unwrap(item.get("encrypted_content") or "")
         thinking = decode_reasoning(item)
         match carried:
-            case (signature, "next"):
+            case (signature, signatures.NEXT):
                 self._next_signature = signature
-            case (signature, "previous"):
+            case (signature, signatures.PREVIOUS):
                 self._sign_previous(signature)
             case _:
                 pass
@@ -146,9 +147,9 @@ def decode_reasoning(item: Json) -> Thinking | None:
     match unwrap(encrypted):
         case None:
             return Thinking(text, Signature("openai", encrypted))
-        case (signature, "self"):
+        case (signature, signatures.SELF):
             return Thinking(text, signature)
-        case (signature, "redacted"):
+        case (signature, signatures.REDACTED):
             return Thinking("", signature, redacted=True)
         case _:
             return Thinking(text) if text else None

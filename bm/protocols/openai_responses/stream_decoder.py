@@ -121,7 +121,7 @@ class ResponsesStreamDecoder:
         """The stream has ended; without a terminal event it was cut."""
         if self._closed:
             return ()
-        return self._fail(Failure(kind="truncated", message="the upstream ended the stream before response.completed"))
+        return self._fail(Failure(kind="truncated", message="the upstream's answer ended before its end"))
 
     def whole(self, response: Json) -> Sequence[Event]:
         """Read an answer that came at once."""

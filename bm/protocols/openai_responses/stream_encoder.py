@@ -27,7 +27,7 @@ from bm.chat.events import (
 from bm.chat.parts import Citation, Json, Media, Opaque, Part, Search, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import ChatRequest
 from bm.chat.response import part_events
-from bm.chat.signature import Signature, wrap
+from bm.chat.signature import NEXT, PREVIOUS, REDACTED, SELF, Signature, wrap
 from bm.errors import Failure
 from bm.protocols.codec import Mint
 from bm.protocols.openai_responses.citations import PROTOCOL, encode_citation, encode_search
@@ -162,7 +162,7 @@ class ResponsesStreamEncoder:
 
     def _open_part(self, start: PartStart, signature: Signature | None) -> bytes:
         self._signature = signature if start.kind == "thinking" else None
-        out = b"" if signature is None or start.kind == "thinking" else self._carry(signature, "next")
+        out = b"" if signature is None or start.kind == "thinking" else self._carry(signature, NEXT)
         at = len(self._output)
         match start.kind:
             case "thinking":
@@ -201,11 +201,11 @@ class ResponsesStreamEncoder:
         signature, self._signature = self._signature, None
         own = start.kind == "thinking" and signature is not None
         out = self._cite(item)
-        out += item.end(_spelled(signature, "self") if own and signature is not None else "")
+        out += item.end(_spelled(signature, SELF) if own and signature is not None else "")
         if item.final is not None:
             self._output.append(item.final)
         if signature is not None and not own:
-            out += self._carry(signature, "previous")
+            out += self._carry(signature, PREVIOUS)
         return out
 
     def _cite(self, item: Item) -> bytes:
@@ -248,7 +248,7 @@ class ResponsesStreamEncoder:
     def _write_whole(self, part: Part) -> bytes:
         match part:
             case Thinking(redacted=True, signature=Signature() as signature):
-                return self._carry(signature, "redacted")
+                return self._carry(signature, REDACTED)
             case Opaque(protocol="openai-responses") if isinstance(part.raw.get("id"), str):
                 return self._item(part.raw)
             case Opaque(search=Search() as search):
