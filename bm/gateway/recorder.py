@@ -55,7 +55,14 @@ class Recorder:
         elif not self._room.acquire(blocking=False):
             self._tell("the disk does not keep up")
         else:
+            self._submit(tape, record, settings)
+
+    def _submit(self, tape: Tape, record: Record, settings: Settings) -> None:
+        try:
             self._thread.submit(self._write, tape, record, settings).add_done_callback(self._written)
+        except RuntimeError:
+            # A request that ended after `close`.
+            self._tell("the daemon is ending")
 
     def _write(self, tape: Tape, record: Record, settings: Settings) -> None:
         limits = settings.config.record

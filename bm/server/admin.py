@@ -28,8 +28,8 @@ from bm.providers.provider import Provider
 from bm.server.instance import Instance
 from bm.server.reload import Reloader
 
-_MOMENT: Final = 1.0
-"""Seconds to wait for the ledger before it is read."""
+_MOMENT: Final = 5.0
+"""Seconds to wait for the ledger before it is read. Only the first prices after a start take as long as a second."""
 
 
 class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from bm.config.paths import Paths
 from bm.gateway.call import Call
-from bm.gateway.recorder import path_of
+from bm.gateway.record import Record
+from bm.gateway.recorder import Recorder, path_of
+from bm.gateway.settings import read_settings
+from bm.gateway.tape import Tape
 from bm.ledger.recordings import Recording, clear, folder_of, listed, load
 from bm.names import ProtocolName
+from bm.server.client import AsgiClient
 from bm.simulator import Rule
 from bm.upstream.endpoint import Operation
 from tests.gateway.world import EVERY_CLIENT, World
@@ -111,6 +116,19 @@ def test_a_folder_that_cannot_be_written_costs_no_request(world: World, folder: 
     assert world.ask("anthropic").complete
     until(lambda: "not recorded" in world.daemon.log())
     folder.unlink()
+
+
+async def test_after_its_end_nothing_is_kept_and_nothing_fails(tmp_path: Path, bm_home: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.close()
+    call = Call(id="x", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="m", stream=False)
+    record = Record(id="x", at=0.0, protocol="anthropic", model="m", stream=False)
+    recorder.keep(Tape(call, AsgiClient(_nowhere)), record, read_settings(Paths.under(bm_home)))
+    assert listed(tmp_path) == []
+
+
+async def _nowhere(message: object) -> None:
+    """Where nobody listens."""
 
 
 @pytest.mark.parametrize(
