@@ -21,7 +21,7 @@ from bm.config.redaction import Mask
 from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.exchange import naming_project
+from bm.gateway.exchange import UNAUTHENTICATED, naming_project
 from bm.gateway.lane import new_id
 from bm.gateway.settings import Settings
 from bm.ledger.prices import cost_of
@@ -141,8 +141,18 @@ class _Prober:
         return self.probe
 
     async def _models(self) -> Sequence[ListedModel]:
-        listed = await list_models(self._client, self._provider, self._access, self._timeouts, self._proxy)
+        try:
+            listed = await self._listed()
+        except Refused as error:
+            if error.status != UNAUTHENTICATED or not self._access.bearer:
+                raise
+            # The token has ended before its time; whether the account works, a new one tells.
+            self._access = await self._tokens.access(self._credential, refused=self._access.key)
+            listed = await self._listed()
         return [model for model in listed if model.generates]
+
+    async def _listed(self) -> Sequence[ListedModel]:
+        return await list_models(self._client, self._provider, self._access, self._timeouts, self._proxy)
 
     async def _ask(self) -> None:
         began = time.monotonic()

@@ -119,6 +119,15 @@ def test_a_token_that_ended_before_its_time_costs_no_answer(google: World) -> No
     assert google.account("me")["state"] == "usable"
 
 
+def test_a_probe_tells_an_ended_token_from_an_ended_sign_in(google: World) -> None:
+    with_accounts(google, person(google.sim))
+    for oauth, works in ((OAuth(), True), (OAuth(expire=True), True), (OAuth(revoke=True), False)):
+        google.sim.script(oauth=oauth)
+        (result,) = google.admin("probe", {"names": ["me"]})["results"]
+        assert result["ok"] is works, result
+    assert "no longer valid" in result["error"]
+
+
 def test_a_token_endpoint_that_is_down_is_not_held_against_the_account(google: World) -> None:
     with_accounts(google, person(google.sim), Account(name="spare", key="key-of-spare"))
     google.sim.script(oauth=OAuth(fault="down"))
