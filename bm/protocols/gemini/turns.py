@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from urllib.parse import urlsplit
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
-from bm.chat.repair import current_turn_start, inline_system, paired
+from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.chat.signature import Signature
 from bm.errors import RequestError
@@ -72,7 +73,7 @@ class ContentWriter:
     def contents(self, turns: tuple[Turn, ...]) -> list[Json]:
         """The contents of all turns, neighbours of one role merged."""
         repaired = paired(inline_system(turns))
-        current = current_turn_start(repaired)
+        current = _validated_from(repaired)
         rows: list[Json] = []
         for number, turn in enumerate(repaired):
             if turn.role == "assistant":
@@ -183,3 +184,18 @@ def _texts(result: ToolResult) -> Iterator[str]:
                 yield summary
             case _:
                 pass
+
+
+def _validated_from(turns: tuple[Turn, ...]) -> int:
+    """The index of the first turn whose calls must be signed: Gemini 3 begins after the last question.
+
+    Neighbouring user turns become one content, and one that holds results asks nothing new whatever else it says: tools
+    put reminders and pictures beside their results.
+    """
+    start = 0
+    for is_model, group in groupby(enumerate(turns), key=lambda each: each[1].role == "assistant"):
+        neighbours = list(group)
+        answers = any(isinstance(part, ToolResult) for _, turn in neighbours for part in turn.parts)
+        if not is_model and not answers:
+            start = neighbours[-1][0] + 1
+    return start

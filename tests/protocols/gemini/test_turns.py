@@ -184,6 +184,23 @@ def test_another_vendors_thinking_is_dropped_and_its_calls_get_the_dummy() -> No
     assert rows[3]["parts"] == [wire_call("c", signature=DUMMY)]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [(user(ToolResult("a"), Text("keep going")),), (user(ToolResult("a")), user(Text("keep going")))],
+    ids=["beside the results", "behind the results"],
+)
+def test_words_of_a_tool_with_its_results_are_no_new_question(said: tuple[Turn, ...]) -> None:
+    rows = contents(HI, model(call("a", signature=CLAUDE)), *said)
+    assert rows[1]["parts"] == [wire_call("a", signature=DUMMY)]
+
+
+def test_calls_before_the_last_question_need_no_signature() -> None:
+    rows = contents(
+        HI, model(call("a", signature=CLAUDE)), user(ToolResult("a")), model(Text("done")), user(Text("next"))
+    )
+    assert rows[1]["parts"] == [wire_call("a")]
+
+
 def test_the_dummy_stands_only_where_signatures_are_required() -> None:
     assert contents(HI, model(call()), capabilities=Capabilities())[1]["parts"] == [wire_call()]
 
