@@ -119,7 +119,8 @@ def ending(found: dict[str, Any]) -> str:
     if found["failure"]:
         return f"failed: {found['status']} {found['failure']['kind']}: {found['failure']['message']}; {times}"
     lane = "" if by is None else ", passed through" if found["passed_through"] else ", translated"
-    return f"answered by {where}{lane}: {found['status']} {found['finish'] or 'complete'}; {times}"
+    seam = ", finished after a cut" if found["seams"] else ""
+    return f"answered by {where}{lane}{seam}: {found['status']} {found['finish'] or 'complete'}; {times}"
 
 
 def tokens(usage: dict[str, int] | None) -> str:

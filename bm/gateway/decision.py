@@ -85,6 +85,7 @@ def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
         "attempts": [_attempt(entry) for entry in record.attempts[:MOST]],
         "answered_by": _names(record.target) if record.target else None,
         "passed_through": record.passed_through,
+        "seams": record.seams,
         "dropped": [{"field": _short(loss.field), "reason": _short(loss.reason)} for loss in record.losses[:MOST]],
         "status": record.status,
         "finish": _finish(record),

@@ -50,6 +50,7 @@ PLAIN = {
     "client_left": False,
     "failure": None,
     "passed_through": True,
+    "seams": 0,
     "status": 200,
     "finish": "stop",
 }
@@ -63,6 +64,7 @@ PLAIN = {
             {"passed_through": False, "first_content": 0.5},
             "answered by gemini/main flash, translated: 200 stop; first content after 0.50 s, 2.00 s in all",
         ),
+        ({"seams": 1}, "answered by gemini/main flash, passed through, finished after a cut: 200 stop; 2.00 s in all"),
         ({"client_left": True}, "the client left (gemini/main flash); 2.00 s in all"),
         (
             {"answered_by": None, "status": 429, "failure": {"kind": "rate_limited", "message": "slow down"}},

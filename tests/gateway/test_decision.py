@@ -141,6 +141,10 @@ def test_a_key_in_an_upstreams_words_is_masked() -> None:
     assert told["attempts"][0]["message"] == "bad key [secret]"
 
 
+def test_a_rescued_answer_is_marked() -> None:
+    assert document_of(record(target=TARGET, seams=1), Mask())["seams"] == 1
+
+
 def test_half_a_character_is_no_fault() -> None:
     assert document_of(record(model="half \ud83d"), Mask())["model"] == "half ?"
 
