@@ -100,7 +100,7 @@ def _claude_steps(project: Path) -> Steps:
 CLAUDE = INSTALLED / "node/claude/node_modules/@anthropic-ai/claude-code-linux-x64/claude"
 
 
-def claude(*words: str, auth: str = "token") -> Callable[[Place], Command]:
+def claude(*words: str, auth: str = "token", prompt: str = PROMPT) -> Callable[[Place], Command]:
     """Claude Code with further words on its command line."""
 
     def command(place: Place) -> Command:
@@ -113,7 +113,7 @@ def claude(*words: str, auth: str = "token") -> Callable[[Place], Command]:
         }
         if auth == "key":
             environ |= {"ANTHROPIC_AUTH_TOKEN": None, "ANTHROPIC_API_KEY": place.key}
-        return Command([str(CLAUDE), "-p", PROMPT, "--dangerously-skip-permissions", *words], environ)
+        return Command([str(CLAUDE), "-p", prompt, "--dangerously-skip-permissions", *words], environ)
 
     return command
 

@@ -90,9 +90,14 @@ def _rules(tool: Tool, command: str, site: Site, project: Path) -> Sequence[Rule
             return router, Rule(text=WORD, times=None)
 
 
+def bodies(log: Sequence[Record]) -> str:
+    """Everything that went upstream to be answered, as one text."""
+    return msgspec.json.encode([record.body for record in log if record.operation == "generate"]).decode()
+
+
 def _judge(tool: Tool, command: str, ended: Run, log: Sequence[Record]) -> dict[str, str]:
     generated = [record for record in log if record.operation == "generate"]
-    sent = msgspec.json.encode([record.body for record in generated]).decode()
+    sent = bodies(log)
     refused = "; ".join(dict.fromkeys(record.refusal for record in generated if record.refusal))
     if command == "sdk":
         return _judge_sdk(ended, sent, refused)
@@ -105,7 +110,8 @@ def _judge(tool: Tool, command: str, ended: Run, log: Sequence[Record]) -> dict[
         },
         "image": {"image": arrived or ("" if SEEN in sent else "no picture went upstream")},
     }.get(command, {command: arrived})
-    return {feature: wrong for feature, wrong in found.items() if feature in tool.features}
+    elsewhere = tool.trials.keys() - {command}
+    return {feature: wrong for feature, wrong in found.items() if feature in tool.features and feature not in elsewhere}
 
 
 def _judge_sdk(ended: Run, sent: str, refused: str) -> dict[str, str]:
