@@ -221,7 +221,10 @@ class Exchange:
             self._engine.models.learn_context(target.provider, target.model, most)
 
     async def _refused(self, lane: Lane, response: UpstreamResponse, access: Access) -> Outcome:
-        body = _without(access.key, await response.read(MAX_ERROR_BYTES))
+        body = _without(
+            access.key,
+            await response.read(MAX_ERROR_BYTES, self._settings.config.timeouts_for(lane.target.provider).idle),
+        )
         failure = lane.codec.decode_error(response.status, dict(response.headers), body)
         if not lane.passes_through or not body.lstrip().startswith((b"{", b"[")):
             # Another protocol's body, or a web page, is of no use to the client; the words in `message` are.
@@ -235,7 +238,7 @@ class Exchange:
         if self._rescue.cut is not None:
             message = f"{lane.target.provider} sent no stream, so it cannot go on with one"
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
-        whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES))
+        whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES, self._silence(lane)))
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=not lane.passes_through)
         headers = self._headers(lane, response, whole.content_type)
@@ -245,6 +248,11 @@ class Exchange:
         await self._client.end()
         self._complete(lane, whole.watch, None)
         return classify(None)
+
+    def _silence(self, lane: Lane) -> float:
+        """Seconds of silence inside an answer that is no stream: some send their head before they have thought."""
+        timeouts = self._settings.config.timeouts_for(lane.target.provider)
+        return max(timeouts.idle, timeouts.whole) if timeouts.idle and timeouts.whole else 0.0
 
     async def _streamed(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         rescue = self._rescue

@@ -15,12 +15,19 @@ _AUDIO = (b'"input_audio"', b'"audio/')
 _VIDEO = (b'"video_url"', b'"video/')
 _IMAGE_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:image|image_url|input_image)"|[a-zA-Z_]+"\s*:\s*"image/)')
 _DOCUMENT_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:document|file|input_file)"|[a-zA-Z_]+"\s*:\s*"application/pdf")')
+_MEDIA = (*_IMAGE, *_DOCUMENT, *_AUDIO, *_VIDEO, b"base64", b'"inlineData"', b'"inline_data"')
+MOST_BYTES_PER_TOKEN = 10
+"""Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
+FEW_TOKENS = 1000
+"""There is no model that does not take so many."""
 _TOOLS = re.compile(rb'"tools"\s*:\s*\[\s*\{')
 
 
 def needs_of(body: bytes) -> Needs:
-    """What the body holds. `tokens` stays unknown: bytes tell too little of them."""
+    """What the body holds. `tokens` is a lower bound, and unknown where media may stand for most of the bytes."""
+    tokens = len(body) // MOST_BYTES_PER_TOKEN
     return Needs(
+        tokens=tokens if tokens > FEW_TOKENS and not _holds(body, _MEDIA) else 0,
         images=_holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None,
         documents=_holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None,
         audio=_holds(body, _AUDIO),

@@ -29,8 +29,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
     `segments` are its parts in the order of a prompt cache; of them the first `cacheable` may be cached. `begun` is the
     beginning of the answer, where the request gives one. `step` counts the rounds of tool results since the last
-    message of the user; `results` names the calls the last of these rounds answers, by identifier or, where the wire
-    has none, by function name.
+    message of the user; `results` names the calls the last of these rounds answers, by identifier and, on Gemini, by
+    function name too.
     """
 
     segments: tuple[str, ...]

@@ -69,20 +69,29 @@ class UpstreamResponse:
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(_broken(error, self._provider)) from error
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, idle: float = 0.0) -> bytes:
         """The whole rest of the body.
 
         Raises:
-            UpstreamError: the connection broke, or the body is longer than `limit` bytes.
+            UpstreamError: the connection broke, nothing came for `idle` seconds (0 = for ever), or the body is longer
+                than `limit` bytes.
         """
         pieces, size = [], 0
-        while piece := await self.read_some():
+        while piece := await self._read_within(idle):
             pieces.append(piece)
             size += len(piece)
             if size > limit:
                 message = f"{self._provider} sent more than {limit} bytes"
                 raise UpstreamError(Failure(kind="malformed", message=message))
         return b"".join(pieces)
+
+    async def _read_within(self, idle: float) -> bytes:
+        try:
+            async with asyncio.timeout(idle or None):
+                return await self.read_some()
+        except TimeoutError:
+            message = f"{self._provider} sent nothing further within {idle:g} s"
+            raise UpstreamError(Failure(kind="timeout", message=message, code="idle")) from None
 
     def close(self) -> None:
         """Keep the connection for the next request when the answer was read to its end, else cut it at once."""

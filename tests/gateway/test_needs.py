@@ -36,3 +36,13 @@ TABLE: list[tuple[Any, Needs]] = [
 @pytest.mark.parametrize(("body", "needs"), TABLE)
 def test_what_a_body_holds(body: Any, needs: Needs, indent: int | None) -> None:
     assert needs_of(json.dumps(body, indent=indent).encode()) == needs
+
+
+def test_a_long_text_has_at_least_so_many_tokens() -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "word " * 10_000}]}).encode()
+    assert 5_000 <= needs_of(body).tokens <= 10_000
+
+
+def test_where_media_stand_for_most_of_the_bytes_nothing_is_said_of_tokens() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    assert needs_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode()).tokens == 0

@@ -1,0 +1,160 @@
+"""Clients of every protocol at a steady rate, each of which knows to the letter what it must be answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from bm import sse
+from bm.chat.events import Event
+from bm.chat.parts import Text
+from bm.chat.response import ChatResponse, fold
+from bm.names import ProtocolName
+from bm.protocols.codec import Mint
+from bm.protocols.registry import CODECS
+from tests.gateway.world import path_of
+from tests.simulator.streams import body_of
+
+MODEL = "gemini-3-flash-preview"
+"""What all targets call their model, so that each of them gives the same answer."""
+WORKERS = 64
+PATIENCE = 30.0
+"""Seconds after which a request counts as hung; bm's own limits are far below."""
+PROTOCOLS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
+HONEST = frozenset({429, 500, 502, 503, 504, 529})
+"""Statuses by which a client is told that no target could help."""
+ABORTED = 0.03
+"""Share of the clients that leave in the middle of their answer."""
+
+_MINT = Mint(lambda prefix: f"{prefix}{'0' * 16}")
+
+
+@dataclass
+class Tally:
+    """What became of the requests."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Load:
+    """So many requests a second until `stop`; no more than `WORKERS` at once.
+
+    `down` says whether the daemon has been away since a moment; then a broken connection is nobody's fault.
+    """
+
+    url: str
+    key: str
+    rate: float
+    down: Callable[[float], bool]
+    tally: Tally = field(default_factory=Tally)
+    stopping: bool = False
+    _next: float = 0.0
+    _number: int = 0
+
+    async def run(self) -> None:
+        """Send until told to stop, and wait for what is under way."""
+        self._next = time.monotonic()
+        connector = aiohttp.TCPConnector(limit=0)
+        headers = {"x-api-key": self.key, "content-type": "application/json"}
+        async with aiohttp.ClientSession(self.url, connector=connector, headers=headers, trust_env=False) as session:
+            await asyncio.gather(*(self._work(session) for _ in range(WORKERS)))
+
+    async def _work(self, session: aiohttp.ClientSession) -> None:
+        while not self.stopping:
+            now = time.monotonic()
+            self._next = max(self._next, now - 0.5) + 1 / self.rate
+            self._number += 1
+            number = self._number
+            await asyncio.sleep(self._next - now)
+            if not self.stopping:
+                await self._one(session, number)
+
+    async def _one(self, session: aiohttp.ClientSession, number: int) -> None:
+        """One request: what it was answered, or how it was not."""
+        protocol, stream = random.choice(PROTOCOLS), random.random() < 0.8
+        said = f"request {number} " + "x" * random.randrange(150)
+        aborts, began = random.random() < ABORTED, time.monotonic()
+        what = f"{number} {protocol} {'stream' if stream else 'whole'}"
+        try:
+            async with asyncio.timeout(PATIENCE):
+                status, body = await self._exchange(session, protocol, stream, said, aborts)
+        except TimeoutError:
+            self._count("hung", f"{what}: nothing for {PATIENCE:g} s")
+            return
+        except (aiohttp.ClientError, ConnectionError) as error:
+            if self.down(began):
+                self._count("lost when the daemon was killed")
+            else:
+                self._count("broken", f"{what}: {error!r}")
+            return
+        self.tally.seconds.append(time.monotonic() - began)
+        if aborts:
+            self._count("left by the client")
+            return
+        self._judge(what, protocol, stream, said.strip(), status, body)
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, protocol: ProtocolName, stream: bool, said: str, aborts: bool
+    ) -> tuple[int, bytes]:
+        body = body_of(protocol, said, MODEL, stream=stream)
+        path = path_of(protocol, MODEL, stream=stream)
+        async with session.post(path, data=json.dumps(body)) as response:
+            if aborts:
+                await response.content.readany()
+                response.close()
+                return response.status, b""
+            return response.status, await response.read()
+
+    def _judge(self, what: str, protocol: ProtocolName, stream: bool, said: str, status: int, body: bytes) -> None:
+        expected = f"[simulated {MODEL}] {said}"
+        try:
+            if status != 200:
+                self._judge_error(what, status, body)
+                return
+            read = answer_of(protocol, stream, body)
+        except (ValueError, KeyError) as error:
+            self._count("unreadable", f"{what}: {error!r} in {body[:300]!r}")
+            return
+        text = "".join(part.text for choice in read.choices for part in choice.parts if isinstance(part, Text))
+        if read.failure is None and text == expected:
+            self._count("complete")
+        elif read.failure is None or not expected.startswith(text):
+            self._count("wrong answer", f"{what}: {text!r} for {expected!r}")
+        elif b"error" not in body and b"response.failed" not in body:
+            self._count("cut", f"{what}: {body[-300:]!r}")
+        else:
+            self._count("error in the stream")
+
+    def _judge_error(self, what: str, status: int, body: bytes) -> None:
+        message = json.loads(body)["error"]["message"]
+        if status in HONEST and message:
+            self._count(f"error {status}")
+        else:
+            self._count("wrong error", f"{what}: {status} {message}")
+
+    def _count(self, kind: str, wrong: str = "") -> None:
+        self.tally.counts[kind] += 1
+        if wrong:
+            self.tally.wrong.append(f"{kind}: {wrong}")
+
+
+def answer_of(protocol: ProtocolName, stream: bool, body: bytes) -> ChatResponse:
+    """What a client of the protocol makes of the bytes."""
+    codec = CODECS[protocol]
+    if not stream:
+        return fold(codec.decode_response(json.loads(body), _MINT))
+    decoder, parser = codec.stream_decoder(_MINT), sse.Parser()
+    events: list[Event] = []
+    for item in [*parser.feed(body), *parser.close()]:
+        events += decoder.feed(item)
+    return fold([*events, *decoder.close()])
