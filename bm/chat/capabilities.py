@@ -16,6 +16,12 @@ ThinkingForm = Literal["none", "budget", "adaptive", "level", "effort"]
 Gemini 3's level, an OpenAI-compatible `reasoning_effort`."""
 
 
+ForcedTools = Literal["always", "without_thinking", "without_budget", "never"]
+"""When a model can be made to call a tool."""
+StructuredOutput = Literal["schema", "json", "none"]
+"""What an answer can be held to: a JSON Schema, JSON, nothing."""
+
+
 class Dialect(msgspec.Struct, frozen=True):
     """How an OpenAI-compatible service differs from OpenAI.
 
@@ -62,14 +68,14 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     temperature_or_top_p: bool = False
     penalties: bool = True
     tools: bool = True
-    forced_tools: Literal["always", "without_thinking", "without_budget", "never"] = "always"
+    forced_tools: ForcedTools = "always"
     system_turns: bool = False
     prefill: bool = True
     call_ids: bool = True
     signatures_required: bool = False
     json_schema: bool = True
     media_in_results: bool = True
-    structured_output: Literal["schema", "json", "none"] = "schema"
+    structured_output: StructuredOutput = "schema"
     structured_with_tools: bool = True
     search_with_tools: bool = True
     images: bool = True

@@ -6,11 +6,13 @@ the three together). Times are seconds. Rules that need more than one key are in
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from bm.chat.capabilities import ForcedTools, StructuredOutput, ThinkingForm
+from bm.chat.request import Level
 from bm.names import Mode, ProtocolName
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -151,6 +153,43 @@ class ProviderConfig(_Section, frozen=True, kw_only=True):
         return f"ProviderConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+class CapabilityOverrides(_Section, frozen=True, kw_only=True):
+    """What the models of a name take, where bm's own tables are wrong or say nothing. None leaves it to the tables.
+
+    The members mean what those of `bm.chat.capabilities.Capabilities` do.
+    """
+
+    context: Annotated[int, Meta(ge=0)] | None = None
+    """Tokens of prompt and answer together; 0 = unknown."""
+    max_output: Annotated[int, Meta(ge=0)] | None = None
+    """Tokens of an answer; 0 = unknown."""
+    images: bool | None = None
+    documents: bool | None = None
+    audio: bool | None = None
+    video: bool | None = None
+    image_urls: bool | None = None
+    """Whether the model's service fetches media by URL itself."""
+    tools: bool | None = None
+    forced_tools: ForcedTools | None = None
+    """When the model can be made to call a tool."""
+    sampling: bool | None = None
+    """Whether it takes temperature, top_p and top_k."""
+    penalties: bool | None = None
+    thinking: ThinkingForm | None = None
+    """How thinking is asked for."""
+    levels: tuple[Level, ...] | None = None
+    """The levels of thinking that it knows, rising."""
+    structured_output: StructuredOutput | None = None
+    json_schema: bool | None = None
+    """Whether Gemini's fields for JSON Schema are used for its tools."""
+    system_turns: bool | None = None
+    """Whether it takes instructions in mid-conversation."""
+
+    def given(self) -> dict[str, Any]:
+        """The members that say something."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
 class Limits(_Section, frozen=True, kw_only=True):
     """Bounds on what bm holds on to."""
 
@@ -193,6 +232,8 @@ class Config(_Section, frozen=True, kw_only=True):
     gemini: Gemini = msgspec.field(default_factory=Gemini)
     providers: dict[str, ProviderConfig] = {}
     aliases: dict[str, str] = {}
+    capabilities: dict[str, CapabilityOverrides] = {}
+    """By a glob pattern of the model's name, or of `PROVIDER:MODEL`; later entries win."""
     limits: Limits = Limits()
     record: Recording = Recording()
     log: Log = Log()

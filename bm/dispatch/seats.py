@@ -10,7 +10,6 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.dispatch.snapshot import AccountState, Member, Needs, RouteQuery
 from bm.dispatch.target import Target
-from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
 from bm.providers.resolve import Mapped, model_for
 
@@ -76,10 +75,12 @@ def seats_of(member: Member, query: RouteQuery, model: str) -> Iterator[Seat]:
     for account in member.seats:
         if account.models not in found:
             mapped = model_for(provider, model, account.models)
-            found[account.models] = mapped, capabilities_of(protocol, provider.dialect, mapped.model)
+            found[account.models] = mapped, provider.capabilities(protocol, mapped.model)
         mapped, capabilities = found[account.models]
         target = Target(provider.name, account.name, mapped.model, protocol)
-        context = member.contexts.get(mapped.model, 0) or capabilities.context
+        context = capabilities.context
+        if "context" not in provider.said(mapped.model):
+            context = member.contexts.get(mapped.model, 0) or context
         seat = Seat(target=target, verdict="ready", reason="", mapping=mapped.reason, context=context)
         yield _judged(seat, account, query.needs, capabilities)
 

@@ -58,7 +58,9 @@ class Exchange:
         self._tape = Tape(call, client) if engine.records_exchanges else None
         self._engine, self._call, self._client = engine, call, self._tape or client
         self._settings = engine.settings
-        self._lanes = Lanes(engine.responses.completed(call), engine.signatures, engine.settings.rules)
+        self._lanes = Lanes(
+            engine.responses.completed(call), engine.signatures, engine.settings.rules, engine.models.longest_answer
+        )
         self._rescue = Rescue(self._lanes, on=engine.config.pool.rescue)
         self._marks: dict[Target, list[Mark]] = {}
         self._began = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -41,7 +41,6 @@ from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, T
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.splice import splice_model
 from bm.protocols.tool_names import sanitise
-from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import Operation, forwarded_headers, offers, own_headers, url
@@ -106,10 +105,16 @@ class Unable(Exception):
 
 
 class Lanes:
-    """All lanes of one call. The body is decoded once, and only when a target needs it."""
+    """All lanes of one call. The body is decoded once, and only when a target needs it.
 
-    def __init__(self, call: Call, signatures: SignatureStore, rules: Rules) -> None:
+    `limit` gives the longest answer of a provider's model in tokens, as its list has it; 0 when it says nothing.
+    """
+
+    def __init__(
+        self, call: Call, signatures: SignatureStore, rules: Rules, limit: Callable[[str, str], int] | None = None
+    ) -> None:
         self.call = call
+        self._limit = limit or _unlimited
         self._signatures, self._rules = signatures, rules
         self._codec = CODECS[call.protocol]
         self._answering: ResponsesStreamEncoder | None = None
@@ -231,7 +236,10 @@ class Lanes:
 
     def capabilities(self, target: Target, provider: Provider, *, simple_schemas: bool = False) -> Capabilities:
         """What the target's model takes."""
-        found = capabilities_of(target.protocol, provider.dialect, target.model)
+        found = provider.capabilities(target.protocol, target.model)
+        most = self._limit(target.provider, target.model)
+        if most and "max_output" not in provider.said(target.model):
+            found = msgspec.structs.replace(found, max_output=most)
         return msgspec.structs.replace(found, json_schema=False) if simple_schemas else found
 
     def _shown_model(self, lane: Lane) -> str:
@@ -346,6 +354,11 @@ class Lanes:
         else:
             document = answer_openai(request, found, tokens, lane.target.model)
         return Whole(Watch(), msgspec.json.encode(document), JSON_TYPE)
+
+
+def _unlimited(provider: str, model: str) -> int:
+    """Nothing is known of the longest answer."""
+    return 0
 
 
 def _failed(message: str) -> Whole:

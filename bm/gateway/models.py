@@ -37,6 +37,7 @@ class Models:
         self._lists: dict[str, tuple[ListedModel, ...]] = {}
         self._read_at: dict[str, float] = {}
         self._contexts: dict[str, dict[str, int]] = {}
+        self._outputs: dict[tuple[str, str], int] = {}
         self._lock = asyncio.Lock()
 
     async def all(self) -> tuple[ListedModel, ...]:
@@ -72,6 +73,7 @@ class Models:
             for model in found:
                 if model.context:
                     known.setdefault(model.id, model.context)
+                self._outputs[provider.name, model.id] = model.max_output
             self._read_at[provider.name] = time.monotonic()
             engine.pool.learn_models(seat, frozenset(model.id for model in found))
             return
@@ -79,6 +81,10 @@ class Models:
     def _is_vertex(self, seat: AccountId) -> bool:
         credential = self._engine.pool.credential(seat)
         return credential is not None and bool(credential.account.location)
+
+    def longest_answer(self, provider: str, model: str) -> int:
+        """The most tokens that a model answers, as its provider's list has it; 0 when it says nothing."""
+        return self._outputs.get((provider, model), 0)
 
     def learn_context(self, provider: str, model: str, tokens: int) -> None:
         """A refusal has told how many tokens the model takes."""

@@ -28,7 +28,6 @@ from bm.ledger.prices import cost_of
 from bm.protocols.codec import Mint
 from bm.protocols.pipes import Watch
 from bm.protocols.registry import upstream_codec
-from bm.providers.capabilities import capabilities_of
 from bm.providers.provider import Provider
 from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse
@@ -181,7 +180,7 @@ class _Prober:
             stream=True,
             stream_usage=True,
         )
-        capabilities = capabilities_of(provider.protocol, provider.dialect, model)
+        capabilities = provider.capabilities(provider.protocol, model)
         encoded = self._codec.encode_request(request, capabilities, model=model)
         query = "alt=sse" if provider.protocol == "gemini" else ""
         address = url(provider, target, "generate", self._access, stream=True, query=query)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from bm.chat.capabilities import Dialect
+from bm.chat.capabilities import Capabilities, Dialect
 from bm.config.schema import GEMINI_MODELS, Config, ProviderConfig
 from bm.config.schema import Gemini as GeminiConfig
 from bm.names import PROTOCOLS, Mode, ProtocolName
+from bm.providers.capabilities import capabilities_of
 from bm.providers.catalog import CATALOG, GEMINI, KNOWN, OPENAI_CLIENTS, Auth, Row
 from bm.providers.dialects import DIALECTS
 
@@ -50,6 +52,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     vertex_base_url: str = ""
     pool: bool = False
     configured: bool = True
+    overrides: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """What the configuration says of models, by pattern."""
 
     @property
     def protocol(self) -> ProtocolName:
@@ -64,6 +68,21 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """Whether one of the `match_models` patterns, if there are any, fits the name the client asked for."""
         return not self.match_models or any(fnmatchcase(model.lower(), each.lower()) for each in self.match_models)
 
+    def capabilities(self, protocol: ProtocolName, model: str) -> Capabilities:
+        """What a model takes over one of the provider's protocols: as the tables say, unless the configuration does."""
+        found = capabilities_of(protocol, self.dialect, model)
+        said = self.said(model) if self.overrides else {}
+        return msgspec.structs.replace(found, **said) if said else found
+
+    def said(self, model: str) -> dict[str, Any]:
+        """What the configuration says of a model: members of `Capabilities`."""
+        names = (model.lower(), f"{self.name}:{model}".lower())
+        said: dict[str, Any] = {}
+        for pattern, changes in self.overrides:
+            if any(fnmatchcase(name, pattern.lower()) for name in names):
+                said |= changes
+        return said
+
     def __repr__(self) -> str:
         # Headers may hold a secret.
         return f"Provider(name={self.name!r}, enabled={self.enabled!r}, mode={self.mode!r}, speaks={self.speaks!r})"
@@ -73,7 +92,11 @@ def effective(config: Config) -> tuple[Provider, ...]:
     """Every provider, in the order of dispatch: Gemini, the configuration's in its order, the catalog's other rows."""
     configured = [_provider(name, section) for name, section in config.providers.items()]
     rest = [_provider(name, ProviderConfig(), configured=False) for name in KNOWN if name not in config.providers]
-    return (_gemini(config.gemini), *configured, *rest)
+    providers = (_gemini(config.gemini), *configured, *rest)
+    if not config.capabilities:
+        return providers
+    overrides = tuple((pattern, said.given()) for pattern, said in config.capabilities.items())
+    return tuple(msgspec.structs.replace(provider, overrides=overrides) for provider in providers)
 
 
 def _gemini(section: GeminiConfig) -> Provider:

@@ -36,6 +36,9 @@ def sections(kind: inspect.Type, name: str = "") -> Iterator[tuple[str, str]]:
                 yield from sections(below, field.name)
 
 
+TABLES = {"providers": "[providers.anthropic]", "capabilities": '[capabilities."acme-*"]'}
+NAMED = {"providers": "[providers.NAME]", "capabilities": '[capabilities."PATTERN"]'}
+"""Sections of which there may be many, as the example and the guide head them."""
 KEYS = sorted(sections(SCHEMA))
 
 
@@ -59,13 +62,13 @@ def headed(text: str, heading: str) -> str:
 
 @pytest.mark.parametrize(("section", "key"), KEYS)
 def test_every_setting_is_in_the_example(section: str, key: str) -> None:
-    heading = "[providers.anthropic]" if section == "providers" else f"[{section}]"
+    heading = TABLES.get(section, f"[{section}]")
     assert re.search(rf"(?m)^{key} = ", headed(WHOLE, f"\n{heading}")) or f"\n[{section}.{key}]" in WHOLE
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)
 def test_every_setting_is_in_the_guide(section: str, key: str) -> None:
-    heading = "### `[providers.NAME]`" if section == "providers" else f"### `[{section}]`"
+    heading = f"### `{NAMED.get(section, f'[{section}]')}`"
     assert re.search(rf"(?m)^\| .*`{key}`.* \|", headed(GUIDE, heading))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.config.schema import GEMINI_MODELS, Config, Gemini, ProviderConfig
+from bm.config.schema import GEMINI_MODELS, CapabilityOverrides, Config, Gemini, ProviderConfig
 from bm.names import PROTOCOLS, ProtocolName
 from bm.providers.catalog import CATALOG, KNOWN
 from bm.providers.dialects import DIALECTS
@@ -135,3 +135,17 @@ def test_cache_control_is_kept_for_anthropic_and_removed_where_it_is_refused() -
     assert of("anthropic").cache_control == "keep"
     assert of("anthropic", cache_control="strip").cache_control == "strip"
     assert of("groq").cache_control == of("together").cache_control == "strip"
+
+
+def test_the_configuration_knows_models_better_than_the_tables() -> None:
+    said = {
+        "acme-*": CapabilityOverrides(images=False, context=9_000),
+        "groq:acme-?": CapabilityOverrides(context=8_000, levels=("low", "high")),
+    }
+    providers = {each.name: each for each in effective(Config(capabilities=said))}
+    groq = providers["groq"].capabilities("openai-chat", "Acme-1")
+    assert (groq.images, groq.context, groq.levels) == (False, 8_000, ("low", "high"))
+    together = providers["together"].capabilities("openai-chat", "acme-1")
+    assert (together.images, together.context) == (False, 9_000)
+    other = providers["groq"].capabilities("openai-chat", "else")
+    assert other == of("groq").capabilities("openai-chat", "else")
