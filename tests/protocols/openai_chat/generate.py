@@ -32,10 +32,11 @@ TEXTS = st.text(min_size=1, max_size=8)
 REASONS = st.sampled_from(get_args(FinishReason))
 KINDS = st.sampled_from(get_args(StreamedKind))
 SIGNATURES = st.sampled_from([None, Signature("gemini", "c2ln"), Signature("anthropic", "c2ln")])
+SEARCHING = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}}
 WHOLES: st.SearchStrategy[Part] = st.sampled_from(
     [
         Media("image", mime="image/png", data="QUJD"),
-        Opaque("anthropic", "server_tool_use", {}),
+        Opaque("anthropic", "server_tool_use", SEARCHING),
         Opaque("gemini", "code", {}, summary="1"),
         Thinking("", Signature("anthropic", "x"), redacted=True),
     ]

@@ -1,0 +1,91 @@
+"""What holds for any answer that an upstream may give, whichever client reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given, settings
+
+from bm import sse
+from bm.chat.events import End, Event, PartWhole
+from bm.chat.parts import Media, Opaque, Refusal, Text, ToolCall
+from bm.chat.request import ChatRequest
+from bm.chat.response import ChatResponse, fold
+from bm.names import ProtocolName
+from bm.protocols.registry import CODECS
+from tests.protocols.openai_chat.generate import answers
+from tests.protocols.pair import CLIENTS, asks, check, hello, mint, streamed, whole
+from tests.protocols.pair import HI as LEAST
+
+CURIOUS: dict[ProtocolName, ChatRequest] = {
+    "anthropic": hello("anthropic", thinking={"type": "adaptive"}, stream=True),
+    "openai-chat": hello(
+        "openai-chat", reasoning={"enabled": True}, stream=True, stream_options={"include_usage": True}
+    ),
+    "openai-responses": hello(
+        "openai-responses",
+        include=["reasoning.encrypted_content"],
+        reasoning={"summary": "auto"},
+        stream=True,
+    ),
+    "gemini": asks(
+        "gemini", {**LEAST["gemini"], "generationConfig": {"thinkingConfig": {"includeThoughts": True}}}, stream=True
+    ),
+}
+"""Clients that want to see and carry all there is."""
+
+
+def read(client: ProtocolName, stream: bytes) -> ChatResponse:
+    """What a client of this protocol would know of a stream."""
+    parser, decoder = sse.Parser(), CODECS[client].stream_decoder(mint())
+    events = [event for item in (*parser.feed(stream), *parser.close()) for event in decoder.feed(item)]
+    return fold([*events, *decoder.close()])
+
+
+def said(answer: ChatResponse) -> tuple[str, str, list[tuple[str, str]]]:
+    """The words, the refusal and the calls of the first choice, in order."""
+    parts = answer.choices[0].parts if answer.choices else ()
+    calls = [(part.name, part.raw if part.raw.strip() else "{}") for part in parts if isinstance(part, ToolCall)]
+    texts = "".join(part.text for part in parts if isinstance(part, Text))
+    return texts, "".join(part.text for part in parts if isinstance(part, Refusal)), calls
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@settings(max_examples=40, deadline=None)
+@given(events=answers())
+def test_every_answer_is_a_stream_that_its_client_can_read(client: ProtocolName, events: list[Event]) -> None:
+    request = CURIOUS[client]
+    check(request, streamed(request, events), complete=isinstance(events[-1], End))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@settings(max_examples=40, deadline=None)
+@given(events=answers())
+def test_a_stream_and_a_whole_answer_tell_the_same(client: ProtocolName, events: list[Event]) -> None:
+    assume(isinstance(events[-1], End))
+    request = CURIOUS[client]
+    decoded = fold(CODECS[client].decode_response(whole(request, events), mint()))
+    seen = read(client, streamed(request, events))
+    (text, refusal, calls), (whole_text, whole_refusal, whole_calls) = said(seen), said(decoded)
+    assert (calls, seen.usage) == (whole_calls, decoded.usage)
+    # Pieces of texts that overlap stand in a stream as they came.
+    assert (sorted(text), sorted(refusal)) == (sorted(whole_text), sorted(whole_refusal))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@settings(max_examples=40, deadline=None)
+@given(events=answers())
+def test_what_was_said_and_called_arrives(client: ProtocolName, events: list[Event]) -> None:
+    assume(isinstance(events[-1], End) and not _shown_otherwise(events))
+    request = CURIOUS[client]
+    given_text, refusal, calls = said(fold(events))
+    text, refused, called = said(read(client, streamed(request, events)))
+    assert [name for name, _ in called] == [name for name, _ in calls]
+    # Anthropic and Gemini have no part for a refusal: there its words are text.
+    assert sorted(text + refused) == sorted(given_text + refusal) or refused.startswith(refusal)
+
+
+def _shown_otherwise(events: Sequence[Event]) -> bool:
+    """Whether a part is told in words of bm's, such as a picture to those who can show none."""
+    return any(isinstance(event, PartWhole) and isinstance(event.part, Media | Opaque) for event in events)
