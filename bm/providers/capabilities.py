@@ -217,6 +217,8 @@ _SERVICE: Final[dict[str, Changes]] = {
     "ollama": {"image_urls": False},
     "lmstudio": {"image_urls": False},
     "mistral": {"penalties": True},
+    # Nothing is known of a service of the user's own: it may say itself what it cannot take.
+    "compatible": {"images": True, "documents": True, "audio": True, "video": True},
 }
 """What a service does whatever the model."""
 
