@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bm.accounts.account import AccountId
 from bm.accounts.google import TokenError
 from bm.chat.parts import Json
@@ -15,6 +17,7 @@ from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
 from bm.providers.provider import Provider
+from bm.providers.resolve import disguised
 from bm.upstream.client import UpstreamError
 from bm.upstream.discovery import ListedModel, Refused, list_models
 
@@ -100,20 +103,26 @@ class Models:
 
     async def cards(self) -> list[ModelCard]:
         """What clients can ask for: Gemini's names as they are, others with the prefix that leads to them, aliases."""
-        cards = [_card(model) for model in await self.all() if model.generates]
+        providers = self._engine.settings.providers
+        cards = [_card(model, providers[model.provider]) for model in await self.all() if model.generates]
         aliases = self._engine.config.aliases
         cards += [ModelCard(id=name, owner="alias", title=f"{name} ({meant})") for name, meant in aliases.items()]
         return cards
 
-    async def listing(self, protocol: ProtocolName, model: str = "") -> Json:
-        """The list, or one model, in the caller's shape.
+    async def listing(self, protocol: ProtocolName, model: str = "", query: str = "") -> Json:
+        """The list, or the page of it that `query` asks for, or one model, in the caller's shape.
+
+        To Anthropic's clients every model is listed under a name, too, that Claude Code does not pass over.
 
         Raises:
             RequestError: there is no such model.
         """
         cards = await self.cards()
+        if protocol == "anthropic":
+            hidden = [card for card in cards if disguised(card.id) != card.id]
+            cards += [msgspec.structs.replace(card, id=disguised(card.id), title=_titled(card)) for card in hidden]
         if not model:
-            return listing(protocol, cards)
+            return listing(protocol, cards, query)
         for card in cards:
             if card.id == model or card.id.partition(":")[2] == model:
                 return entry(protocol, card)
@@ -125,13 +134,19 @@ def _in_use(provider: Provider) -> bool:
     return provider.enabled and (provider.pool or provider.mode != "off")
 
 
-def _card(model: ListedModel) -> ModelCard:
+def _titled(card: ModelCard) -> str:
+    return card.title or card.id
+
+
+def _card(model: ListedModel, provider: Provider) -> ModelCard:
+    """Limits as the provider's list has them, else as the configuration and the tables do."""
     own = model.provider in ("gemini", "anthropic")
+    known = provider.capabilities(provider.protocol, model.id)
     return ModelCard(
         id=model.id if own else f"{model.provider}:{model.id}",
         owner=model.provider,
         title=model.title,
-        context=model.context,
-        max_output=model.max_output,
+        context=model.context or known.context,
+        max_output=model.max_output or known.max_output,
         created=model.created,
     )

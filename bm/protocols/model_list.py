@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from bm.chat.parts import Json
+from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
 
 
@@ -22,17 +24,46 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     created: int = 0
 
 
-def listing(protocol: ProtocolName, cards: Sequence[ModelCard]) -> Json:
-    """All models."""
-    rows = [entry(protocol, card) for card in cards]
+def listing(protocol: ProtocolName, cards: Sequence[ModelCard], query: str = "") -> Json:
+    """All models, or the page that the query string asks for in the protocol's own words.
+
+    Raises:
+        RequestError: the query asks for a page that there cannot be.
+    """
+    asked = dict(parse_qsl(query))
     match protocol:
         case "anthropic":
+            shown, more = _between(cards, asked)
+            rows = [entry(protocol, card) for card in shown]
             first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
-            return {"data": rows, "has_more": False, "first_id": first, "last_id": last}
+            return {"data": rows, "has_more": more, "first_id": first, "last_id": last}
         case "gemini":
-            return {"models": rows}
+            start = _number(asked, "pageToken")
+            end = start + (_number(asked, "pageSize") or len(cards))
+            models = {"models": [entry(protocol, card) for card in cards[start:end]]}
+            return models | ({"nextPageToken": str(end)} if end < len(cards) else {})
         case _:
-            return {"object": "list", "data": rows}
+            return {"object": "list", "data": [entry(protocol, card) for card in cards]}
+
+
+def _between(cards: Sequence[ModelCard], asked: Mapping[str, str]) -> tuple[Sequence[ModelCard], bool]:
+    """Anthropic's page: `limit` models after `after_id` or before `before_id`, and whether there are more that way."""
+    ids = [card.id for card in cards]
+    limit = _number(asked, "limit") or len(cards)
+    before, after = asked.get("before_id"), asked.get("after_id")
+    if before in ids:
+        end = ids.index(before)
+        return cards[max(0, end - limit) : end], end > limit
+    start = ids.index(after) + 1 if after in ids else 0
+    return cards[start : start + limit], start + limit < len(cards)
+
+
+def _number(asked: Mapping[str, str], name: str) -> int:
+    """A number in the query, 0 when absent."""
+    value = asked.get(name, "")
+    if value and not value.isdecimal():
+        raise RequestError(Failure(kind="bad_request", message=f"{name}: expected a whole number", param=name))
+    return int(value or 0)
 
 
 def entry(protocol: ProtocolName, card: ModelCard) -> Json:

@@ -17,6 +17,9 @@ from bm.providers.provider import Provider
 
 FAMILIES = ("opus", "sonnet", "haiku")
 
+DISGUISE = "claude-"
+"""Before the names of other vendors' models in the list for Claude Code."""
+
 _SUFFIX = re.compile(r"\[[0-9a-z]+\]$", re.IGNORECASE)
 
 
@@ -55,6 +58,20 @@ def bare(model: str) -> str:
     return _SUFFIX.sub("", model.strip().removeprefix("models/"))
 
 
+def disguised(name: str) -> str:
+    """A name that Claude Code lists: its discovery passes over all that begin with neither `claude` nor `anthropic`."""
+    return name if name.lower().startswith(("claude", "anthropic")) else DISGUISE + name
+
+
+def undisguised(name: str, providers: Collection[str], aliases: Mapping[str, str]) -> str:
+    """What `disguised` made its name from. No model of Claude's continues like one of Google's or with a prefix."""
+    rest = name.removeprefix(DISGUISE)
+    if rest == name or name in aliases:
+        return name
+    hidden = split_prefix(rest, providers)[0] or bare(rest) in aliases or rest.startswith(("gemini-", "gemma-"))
+    return rest if hidden else name
+
+
 def family(model: str) -> str:
     """`opus`, `sonnet` or `haiku` for a Claude model's name or for the word itself; "" for any other name."""
     words = re.split(r"[^a-z]+", bare(model).lower())
@@ -64,8 +81,10 @@ def family(model: str) -> str:
 
 def name_of(asked: str, providers: Collection[str], aliases: Mapping[str, str]) -> Name:
     """Resolve the prefix, then the aliases. An alias may carry a prefix and lead to another alias."""
-    provider, model = split_prefix(asked, providers)
-    steps = [f"the prefix asks for {provider}"] if provider else []
+    plain = undisguised(asked, providers, aliases)
+    provider, model = split_prefix(plain, providers)
+    steps = [f"Claude Code says {asked} for {plain}"] if plain != asked else []
+    steps += [f"the prefix asks for {provider}"] if provider else []
     seen: list[str] = []
     while (alias := _alias(model, aliases)) is not None:
         if alias in seen:

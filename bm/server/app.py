@@ -103,7 +103,7 @@ class _Request:
             case Probe():
                 await self._client.whole(200, [("content-type", "application/json")], b"{}")
             case ModelsRoute():
-                body = await self._engine.models.listing(found.protocol, found.model)
+                body = await self._engine.models.listing(found.protocol, found.model, self._query)
                 await self._json(200, body)
             case Route():
                 await self._call(found, receive)

@@ -87,3 +87,18 @@ def test_a_provider_that_lists_nothing_does_not_hide_the_others(world: World) ->
 def test_the_list_needs_the_key(world: World) -> None:
     with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as nobody:
         assert nobody.get("/v1/models").status_code == 401
+
+
+def test_claude_code_finds_every_model_and_can_ask_for_it(world: World) -> None:
+    world.set_up(modes={"groq": "pooled"}, more=ALIASES)
+    rows = {row["id"]: row for row in look(world, "anthropic", "/v1/models?limit=1000").json()["data"]}
+    shown = {name for name in rows if name.startswith("claude-")}
+    assert {"claude-gemini-2.5-pro", "claude-groq:openai/gpt-oss-120b", "claude-quick"} <= shown
+    assert rows["claude-gemini-2.5-pro"]["display_name"] == rows["gemini-2.5-pro"]["display_name"]
+    assert look(world, "anthropic", "/v1/models/claude-gemini-2.5-pro").status_code == 200
+
+
+def test_lists_come_in_pages(world: World) -> None:
+    first = look(world, "anthropic", "/v1/models?limit=2").json()
+    assert len(first["data"]) == 2 and first["has_more"]
+    assert look(world, "anthropic", "/v1/models?limit=x").status_code == 400

@@ -7,6 +7,8 @@ import openai.types
 import pytest
 from google.genai import types
 
+from bm.errors import RequestError
+from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
 
 KNOWN = ModelCard(id="m-1", owner="acme", title="M 1", context=200_000, max_output=8_192, created=1_700_000_000)
@@ -45,3 +47,40 @@ def test_limits_that_are_not_known_are_left_out() -> None:
 def test_an_empty_list_has_no_first_and_no_last() -> None:
     told = listing("anthropic", [])
     assert (told["data"], told["first_id"], told["last_id"]) == ([], None, None)
+
+
+CARDS = [ModelCard(id=name, owner="acme") for name in "abcde"]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "more"),
+    [
+        ("", "abcde", False),
+        ("limit=1000", "abcde", False),
+        ("limit=2", "ab", True),
+        ("limit=2&after_id=b", "cd", True),
+        ("limit=2&after_id=c", "de", False),
+        ("limit=2&before_id=d", "bc", True),
+        ("limit=5&before_id=d", "abc", False),
+        ("after_id=unknown&beta=true", "abcde", False),
+    ],
+)
+def test_an_anthropic_page(query: str, ids: str, more: bool) -> None:
+    told = listing("anthropic", CARDS, query)
+    assert ("".join(row["id"] for row in told["data"]), told["has_more"]) == (ids, more)
+    assert (told["first_id"], told["last_id"]) == (ids[0], ids[-1])
+
+
+def test_geminis_pages_lead_to_the_end() -> None:
+    query, found = "pageSize=2", ""
+    while query:
+        told = listing("gemini", CARDS, query)
+        found += "".join(row["name"].removeprefix("models/") for row in told["models"])
+        query = f"pageSize=2&pageToken={told['nextPageToken']}" if "nextPageToken" in told else ""
+    assert found == "abcde"
+
+
+@pytest.mark.parametrize(("protocol", "query"), [("anthropic", "limit=many"), ("gemini", "pageToken=-1")])
+def test_a_page_that_cannot_be_is_refused(protocol: ProtocolName, query: str) -> None:
+    with pytest.raises(RequestError, match="expected a whole number"):
+        listing(protocol, CARDS, query)

@@ -4,7 +4,7 @@ import pytest
 
 from bm.config.schema import Config
 from bm.providers.provider import Provider, effective
-from bm.providers.resolve import bare, family, holds, model_for, name_of, split_prefix
+from bm.providers.resolve import bare, disguised, family, holds, model_for, name_of, split_prefix, undisguised
 
 PROVIDERS = {provider.name: provider for provider in effective(Config())}
 GEMINI, ANTHROPIC, GROQ = PROVIDERS["gemini"], PROVIDERS["anthropic"], PROVIDERS["groq"]
@@ -176,3 +176,28 @@ def test_a_known_list_is_stronger_than_the_vendors_habits() -> None:
     assert holds(GEMINI, "gemini-9", None)
     assert not holds(GEMINI, "gemini-9", {"gemini-2.5-pro"})
     assert holds(GEMINI, "odd-name", {"odd-name"})
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("gemini-2.5-pro", "claude-gemini-2.5-pro"),
+        ("groq:openai/gpt-oss-120b", "claude-groq:openai/gpt-oss-120b"),
+        ("quick", "claude-quick"),
+        ("claude-opus-5", "claude-opus-5"),
+    ],
+)
+def test_every_model_has_a_name_that_claude_code_lists(name: str, shown: str) -> None:
+    assert disguised(name) == shown
+    assert undisguised(shown, {"groq"}, {"quick": "groq:x"}) == name
+
+
+@pytest.mark.parametrize("name", ["claude-opus-4-8", "claude-quick", "claude-acme:x", "gemini-2.5-pro"])
+def test_other_names_are_what_they_are(name: str) -> None:
+    assert undisguised(name, {"groq"}, {"claude-quick": "x", "quick": "y"}) == name
+
+
+def test_a_name_of_claude_codes_list_leads_to_its_model() -> None:
+    found = name_of("claude-groq:llama", {"groq"}, {})
+    assert (found.provider, found.model) == ("groq", "llama")
+    assert found.steps[0] == "Claude Code says claude-groq:llama for groq:llama"
