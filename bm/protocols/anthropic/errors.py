@@ -55,7 +55,8 @@ _TYPE_OF_KIND: dict[FailureKind, str] = {
     "overloaded": "overloaded_error",
     "timeout": "timeout_error",
     "connection": "api_error",
-    "truncated": "api_error",
+    # opencode asks again only after this word; Claude Code does after any.
+    "truncated": "overloaded_error",
     "malformed": "api_error",
     "unavailable": "api_error",
 }

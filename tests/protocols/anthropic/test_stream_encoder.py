@@ -124,7 +124,7 @@ def test_usage_after_the_finish_is_told_once_at_the_end() -> None:
 def test_a_cut_answer_ends_in_an_error_and_nothing_else(cut: int) -> None:
     data = stream([*EVENTS[:cut], Failed(Failure(kind="truncated", message="the stream ended early")), End()])
     reader = check(data)
-    assert reader.error == {"type": "api_error", "message": "the stream ended early"}
+    assert reader.error == {"type": "overloaded_error", "message": "the stream ended early"}
     assert not reader.stopped and b"message_delta" not in data
 
 
