@@ -28,6 +28,21 @@ def estimate(request: ChatRequest) -> int:
     return max(1, round(size))
 
 
+def countable(request: ChatRequest) -> bool:
+    """Whether the request holds all that takes tokens: a file that was uploaded elsewhere may be of any length."""
+    return not any(_absent(part) for turn in request.turns for part in turn.parts)
+
+
+def _absent(part: Part) -> bool:
+    match part:
+        case ToolResult(parts=parts):
+            return any(_absent(each) for each in parts)
+        case Media(file_id=file_id, kind=kind):
+            return bool(file_id) and kind != "image"
+        case _:
+            return False
+
+
 def _text(text: str) -> float:
     return len(text.encode("utf-8", "surrogatepass")) / _BYTES_PER_TOKEN
 

@@ -22,6 +22,7 @@ from bm.errors import Failure
 from bm.gateway.call import Call, Client
 from bm.gateway.decision import entry_of
 from bm.gateway.exchange import Exchange
+from bm.gateway.factors import Factors
 from bm.gateway.models import Models
 from bm.gateway.needs import needs_of
 from bm.gateway.record import Record
@@ -48,6 +49,7 @@ class Engine:
         self.pool = Pool(settings.credentials)
         self.tokens = Tokens(settings.accounts_file, fetcher(self.client, lambda: self.config))
         self.signatures = SignatureStore()
+        self.factors = Factors()
         self.responses = ResponseStore()
         self.affinities = Affinities(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.models = Models(self)

@@ -15,7 +15,7 @@ import msgspec
 from bm.accounts.access import Access
 from bm.accounts.google import TokenError
 from bm.accounts.pool import Mark
-from bm.chat.estimate import estimate
+from bm.chat.estimate import countable, estimate
 from bm.config.secrets import hint
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned
@@ -301,6 +301,10 @@ class Exchange:
         self._engine.signatures.keep(watch.signatures, self._call.conversation.key)
         if self._call.protocol == "openai-responses" and (response := self._lanes.response) is not None:
             self._engine.responses.keep(json_object(self._call.body), response)
+        if watch.usage is not None and not lane.passes_through and lane.target.protocol == "openai-chat":
+            # Its tokens are estimated where they are asked for: no service of this protocol counts them.
+            model = lane.target.provider, lane.target.model
+            self._engine.factors.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
         self._engine.stay(self._call, lane.target)
 
     def _elapsed(self, loop_time: float) -> float:
@@ -331,8 +335,17 @@ class Exchange:
 
     async def _estimate(self) -> None:
         """The upstream of this model counts no tokens; a good guess is marked as one."""
+        chat = self._lanes.chat
+        if not countable(chat):
+            message = "the request names uploaded files, whose tokens nobody counts for this model"
+            await self._tell(Failure(kind="not_found", message=message))
+            return
         self.record.status, self.record.finish = 200, "estimated"
-        body = count_answer(self._call.protocol, estimate(self._lanes.chat))
+        tokens = estimate(chat)
+        if self.record.attempts:
+            target = self.record.attempts[-1].target
+            tokens = self._engine.factors.corrected((target.provider, target.model), tokens)
+        body = count_answer(self._call.protocol, tokens)
         headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id), ("x-bm-estimate", "true")]
         await self._client.start(200, [*headers, ("content-length", str(len(body)))])
         await self._client.send(body)

@@ -1,4 +1,4 @@
-"""Keeps on disk what a restart should not forget: cooldowns, conversations' accounts, signatures."""
+"""Keeps on disk what a restart should not forget: cooldowns, conversations' accounts, signatures, factors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import logging
 import time
 from pathlib import Path
+
+import msgspec
 
 from bm.accounts.memory import encoded, restore, save, state_path
 from bm.config.paths import Paths
@@ -20,11 +22,12 @@ _log = logging.getLogger("bm")
 
 
 class Memory:
-    """state.json and signatures.jsonl of one daemon. A disk that is full costs the memory, never a request."""
+    """The files of one daemon beside its ledger. A disk that is full costs the memory, never a request."""
 
     def __init__(self, paths: Paths, engine: Engine) -> None:
         self._path, self._engine = state_path(paths), engine
         self._signatures = signatures_path(paths)
+        self._factors = paths.ledger.with_name("factors.json")
         self._served = 0
 
     def recall(self) -> None:
@@ -37,6 +40,10 @@ class Memory:
             engine.signatures.adopt(signature_file.read(self._signatures))
         except OSError as error:
             _unwritten(self._signatures, error, "read")
+        try:
+            engine.factors.adopt(_read_factors(self._factors))
+        except OSError as error:
+            _unwritten(self._factors, error, "read")
 
     async def keep(self) -> None:
         """Write whenever requests were served, for ever."""
@@ -55,6 +62,15 @@ class Memory:
         except OSError as error:
             _unwritten(self._path, error, "written")
         await self._write_signatures()
+        await self._write_factors()
+
+    async def _write_factors(self) -> None:
+        if not (factors := self._engine.factors.saved()):
+            return
+        try:
+            await asyncio.to_thread(save, msgspec.json.encode(factors), self._factors)
+        except OSError as error:
+            _unwritten(self._factors, error, "written")
 
     async def _write_signatures(self) -> None:
         store, path = self._engine.signatures, self._signatures
@@ -67,6 +83,18 @@ class Memory:
                 await asyncio.to_thread(signature_file.rewrite, path, store.latest(signature_file.MAX_BYTES // 2))
         except OSError as error:
             _unwritten(path, error, "written")
+
+
+def _read_factors(path: Path) -> dict[str, float]:
+    """What the file holds; nothing where it was never written or is damaged.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
 
 
 def _unwritten(path: Path, error: OSError, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.chat.estimate import estimate
+from bm.chat.estimate import countable, estimate
 from bm.chat.parts import Media, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Tool, Turn
 
@@ -54,3 +54,17 @@ def test_a_long_document_counts_more_than_a_short_one() -> None:
 
 def test_an_empty_request_has_at_least_one_token() -> None:
     assert estimate(ChatRequest(protocol="anthropic", model="m", turns=())) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "known"),
+    [
+        (Text("a"), True),
+        (Media("document", file_id="file_1"), False),
+        (ToolResult("c", (Media("document", file_id="file_1"),)), False),
+        (Media("image", file_id="file_1"), True),
+        (Media("document", data="QUJD"), True),
+    ],
+)
+def test_an_uploaded_document_may_be_of_any_length(part: Part, known: bool) -> None:
+    assert countable(ChatRequest(protocol="anthropic", model="m", turns=(Turn("user", (part,)),))) is known
