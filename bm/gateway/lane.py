@@ -58,6 +58,15 @@ def new_id(prefix: str) -> str:
     return prefix + secrets.token_hex(12)
 
 
+LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
+
+
+class _Thinking(msgspec.Struct):
+    """What of an Anthropic request tells whether the model is to think."""
+
+    thinking: msgspec.Raw = msgspec.Raw()
+
+
 class Rules(msgspec.Struct, frozen=True):
     """What the configuration says about lanes: `strict` refuses losses, `echo_asked` answers under the asked name."""
 
@@ -160,7 +169,7 @@ class Lanes:
                 Failure(kind="not_found", message=message, code=NO_COUNTER if operation == "count_tokens" else "")
             )
         if target.protocol == self.call.protocol:
-            return Lane(target, self._passed_through(target, provider, access), _codec_of(target, provider))
+            return self._passed_through(target, provider, access)
         if operation in EMBEDDING:
             return self._embedding(target, provider, access)
         return self.translated(self.chat, target, provider, access, simple_schemas=simple_schemas)
@@ -185,7 +194,7 @@ class Lanes:
         )
         return Lane(target, upstream, _codec_of(target, provider), embedding=request)
 
-    def _passed_through(self, target: Target, provider: Provider, access: Access) -> UpstreamRequest:
+    def _passed_through(self, target: Target, provider: Provider, access: Access) -> Lane:
         call = self.call
         body = cleaned(
             call.protocol,
@@ -193,6 +202,8 @@ class Lanes:
             cache_control=provider.cache_control,
             extra_content="extra_content" in provider.dialect.takes,
         )
+        changed = call.protocol == "anthropic" and body is not call.body
+        thoughtless = changed and _thinks(call.body) and not _thinks(body)
         if call.protocol != "gemini" and target.model != call.model:
             body = splice_model(body, target.model)
         if access.location and call.operation == "count_tokens":
@@ -201,7 +212,8 @@ class Lanes:
             provider, target, call.operation, access, stream=call.stream, version=call.version, query=call.query
         )
         headers = forwarded_headers(provider, access, call.headers)
-        return UpstreamRequest(provider.name, "POST", address, headers, body)
+        request = UpstreamRequest(provider.name, "POST", address, headers, body)
+        return Lane(target, request, _codec_of(target, provider), (LOST_THINKING,) if thoughtless else ())
 
     def translated(
         self, chat: ChatRequest, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False
@@ -354,6 +366,11 @@ class Lanes:
         else:
             document = answer_openai(request, found, tokens, lane.target.model)
         return Whole(Watch(), msgspec.json.encode(document), JSON_TYPE)
+
+
+def _thinks(body: bytes) -> bool:
+    """Whether an Anthropic request asks for thinking."""
+    return b'"thinking"' in body and bool(bytes(msgspec.json.decode(body, type=_Thinking).thinking))
 
 
 def _unlimited(provider: str, model: str) -> int:

@@ -162,3 +162,24 @@ def test_an_answer_that_is_no_json_object_is_a_failure(target: Target, body: byt
     given = lanes()
     failure = given.whole(prepared(given, target), body).watch.failure
     assert failure is not None and failure.kind == "malformed"
+
+
+def test_thinking_that_claude_must_do_without_is_reported() -> None:
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+    ]
+    thinking = {"type": "enabled", "budget_tokens": 2048}
+    body = json.dumps({"model": "asked", "max_tokens": 4096, "thinking": thinking, "messages": messages}).encode()
+    lane = prepared(lanes(body=body), CLAUDE)
+    assert lane.passes_through and b'"thinking"' not in lane.request.body
+    assert [loss.field for loss in lane.losses] == ["thinking"]
+
+
+def test_an_answer_is_held_to_what_the_providers_list_says() -> None:
+    given = lanes(body=ASKED)
+    limited = Lanes(given.call, SignatureStore(), Rules(), lambda provider, model: 77)
+    target = Target("gemini", "one", "gemini-2.5-flash", "gemini")
+    assert limited.capabilities(target, providers()["gemini"]).max_output == 77
+    assert given.capabilities(target, providers()["gemini"]).max_output == 65_536

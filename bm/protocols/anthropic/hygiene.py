@@ -23,6 +23,8 @@ MAX_MARKS = 4
 _MARK = "cache_control"
 _MARK_BYTES = b'"cache_control"'
 _SEARCH = ID_PREFIX.encode()
+_CLEARS = "clear_thinking"
+_BUDGET = re.compile(rb'"thinking"\s*:\s*\{[^{}]*"enabled"')
 _DOMAINS = ("allowed_domains", "blocked_domains")
 _NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
 _Path = tuple[str | int, ...]
@@ -38,23 +40,26 @@ def clean(body: bytes, policy: Policy) -> bytes:
     """The body an Anthropic upstream takes: `body` itself, the same object, when nothing has to change.
 
     Thinking that carries another vendor's signature goes, as bm hands it out, so does what another vendor searched, and
-    with them a message that held nothing else. Bytes that are no request are returned as they are: the upstream says
-    what is wrong with them.
+    with them a message that held nothing else. Where a tool loop has no thinking of Claude's, none is asked for. Bytes
+    that are no request are returned as they are: the upstream says what is wrong with them.
     """
     wrapped = may_hold_wrapped(body) or _SEARCH in body
     marked = policy != "keep" and _MARK_BYTES in body
     unbounded = _NO_DOMAINS.search(body) is not None
-    if not (wrapped or marked or unbounded):
+    thinks = _BUDGET.search(body) is not None and b'"tool_result"' in body
+    if not (wrapped or marked or unbounded or thinks):
         return body
     try:
         changes = _without_foreign_thinking(body) if wrapped else {}
         if unbounded:
             changes |= _without_empty_domains(body)
+        kept = _applied(body, changes) if changes else body
+        if thinks and (thoughtless := _without_thinking(kept)):
+            kept = _applied(kept, thoughtless)
         if marked:
-            kept = _applied(body, changes)
             marks = _marks(kept)
             return _applied(kept, _stripped(marks) if policy == "strip" else _repaired(marks))
-        return _applied(body, changes)
+        return kept
     except (msgspec.DecodeError, UnicodeDecodeError):
         return body
 
@@ -81,6 +86,44 @@ def _without_foreign_thinking(body: bytes) -> _Changes:
         gone = sum(1 for path, new in inside.items() if len(path) == 4 and new is None)
         changes |= {("messages", number): None} if gone and gone == len(blocks) else inside
     return changes
+
+
+def _without_thinking(body: bytes) -> _Changes:
+    """Turn thinking off where another vendor's model began the tool loop that Claude is to go on with.
+
+    With a token budget, Anthropic answers 400 when the assistant's last message of a tool loop does not begin with
+    Claude's own thinking, which cannot be had; without thinking it goes on, and thinks again in the next turn. Adaptive
+    thinking has no such rule.
+    """
+    request = _object(body)
+    thinking: Any = msgspec.json.decode(request.get("thinking", b"null"))
+    messages = _array(request.get("messages"))
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or len(messages) < 2:
+        return {}
+    asked, answered = (_blocks_of(message) for message in messages[-2:])
+    calls = any(block.get("type") == "tool_use" for block in asked)
+    results = any(block.get("type") == "tool_result" for block in answered)
+    if not (calls and results) or asked[0].get("type") in _UNMARKABLE:
+        return {}
+    return {("thinking",): None, **_without_thinking_edits(request.get("context_management"))}
+
+
+def _blocks_of(message: msgspec.Raw) -> list[Json]:
+    content: Any = msgspec.json.decode(message).get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _without_thinking_edits(raw: msgspec.Raw | None) -> _Changes:
+    """Clearing earlier thinking is refused where there is none."""
+    management: Any = msgspec.json.decode(raw) if raw is not None else None
+    edits = management.get("edits") if isinstance(management, dict) else None
+    if not isinstance(edits, list):
+        return {}
+    kept = [edit for edit in edits if not str(edit.get("type") if isinstance(edit, dict) else "").startswith(_CLEARS)]
+    if len(kept) == len(edits):
+        return {}
+    place = ("context_management", "edits") if kept else ("context_management",)
+    return {place: msgspec.Raw(msgspec.json.encode(kept)) if kept else None}
 
 
 def _without_empty_domains(body: bytes) -> _Changes:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.chat.parts import Json
 from bm.chat.signature import Signature, wrap
 from bm.protocols.anthropic.hygiene import MAX_MARKS, Policy, clean
 
@@ -174,3 +175,42 @@ def test_cleaning_again_changes_nothing(system: list[Any], contents: list[Any], 
     valid = [block for block in [*result["system"], *held] if block.get("cache_control") is not None]
     assert policy == "keep" or len(valid) <= (MAX_MARKS if policy == "repair" else 0)
     assert held.count(CALL) == sum(content.count(CALL) for content in contents)
+
+
+def looping(first: Json | None, *, thinking: Json, **members: Any) -> bytes:
+    """A request in the middle of a tool loop, whose last message of the assistant begins with `first`."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [*([first] if first else []), use]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+    ]
+    return json.dumps({"model": "m", "thinking": thinking, "messages": messages, **members}).encode()
+
+
+BUDGET: Json = {"type": "enabled", "budget_tokens": 4096}
+OWN: Json = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
+FOREIGN: Json = {"type": "thinking", "thinking": "", "signature": wrap(Signature("gemini", "c2ln"), "next")}
+
+
+@pytest.mark.parametrize("first", [None, FOREIGN, {"type": "text", "text": "Let me see."}])
+def test_a_loop_that_another_model_began_goes_on_without_thinking(first: Json | None) -> None:
+    edits = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
+    body = json.loads(clean(looping(first, thinking=BUDGET, context_management={"edits": edits}), "keep"))
+    assert "thinking" not in body and body["context_management"] == {"edits": edits[1:]}
+    alone = json.loads(clean(looping(first, thinking=BUDGET, context_management={"edits": edits[:1]}), "keep"))
+    assert not {"thinking", "context_management"} & alone.keys()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        looping(OWN, thinking=BUDGET),
+        looping({"type": "redacted_thinking", "data": "EqQB"}, thinking=BUDGET),
+        looping(None, thinking={"type": "adaptive"}),
+        looping(None, thinking={"type": "disabled"}),
+        looping(None, thinking=BUDGET).replace(b"tool_result", b"text"),
+    ],
+)
+def test_thinking_stays_where_it_may(body: bytes) -> None:
+    assert clean(body, "keep") is body
