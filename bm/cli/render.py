@@ -16,7 +16,7 @@ _COLOURS = {
     **dict.fromkeys(("out", "down", "failed", "error"), "red"),
     **dict.fromkeys(("off", "disabled", "unknown", "no", "-"), "bright_black"),
 }
-"""Words that stand for a state, by themselves in a cell."""
+"""Words that stand for a state: by themselves in a cell, or with how long it lasts (`cooling 3 min`)."""
 
 
 def line(text: str = "") -> None:
@@ -106,7 +106,8 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _coloured(cell: str) -> Text:
     from rich.text import Text
 
-    return Text(cell, style=_COLOURS.get(cell.partition(" ")[0], ""))
+    word, _, lasts = cell.partition(" ")
+    return Text(cell, style=_COLOURS.get(word, "") if not lasts or lasts[0].isdigit() else "")
 
 
 def _write(stream: TextIO, text: str, *, clean: bool = True) -> None:

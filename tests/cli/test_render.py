@@ -26,15 +26,25 @@ def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "none\n"
 
 
-def test_a_table_on_a_terminal_has_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cell", "drawn"),
+    [
+        ("usable", "\x1b[32musable"),
+        ("out", "\x1b[31mout"),
+        ("cooling 3 min", "\x1b[33mcooling 3 min"),
+        ("in turn among the others", " in turn among the others"),
+        ("no usage told", " no usage told"),
+    ],
+)
+def test_a_state_has_a_colour_on_a_terminal_and_a_sentence_has_none(
+    monkeypatch: pytest.MonkeyPatch, cell: str, drawn: str
+) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    render.table(("name", "state"), [("a", "usable"), ("b", "out")], empty="none")
-    shown = screen.getvalue()
-    assert "\x1b[32musable" in shown
-    assert "\x1b[31mout" in shown
+    render.table(("name", "state"), [("a", cell)], empty="none")
+    assert drawn in screen.getvalue()
 
 
 def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
