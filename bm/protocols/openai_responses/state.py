@@ -31,10 +31,13 @@ def output_items(response: Json) -> list[Json]:
 def continued(body: Json, earlier_items: list[Json]) -> Json:
     """The request with what came before it, and without naming it. References to earlier items are resolved."""
     known = {item["id"]: item for item in earlier_items if isinstance(item.get("id"), str)}
-    own = [known.get(item.get("id", ""), item) if _is_reference(item) else item for item in input_items(body)]
+    own = [_resolved(item, known) for item in input_items(body)]
     rest = {field: value for field, value in body.items() if field != "previous_response_id"}
     return {**rest, "input": [*earlier_items, *own]}
 
 
-def _is_reference(item: Json) -> bool:
-    return item.get("type") == "item_reference" or item.keys() == {"id"}
+def _resolved(item: Json, known: dict[str, Json]) -> Json:
+    """What a reference names, where that is known; any other item as it is."""
+    named = item.get("id")
+    refers = item.get("type") == "item_reference" or item.keys() == {"id"}
+    return known.get(named, item) if refers and isinstance(named, str) else item

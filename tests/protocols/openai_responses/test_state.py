@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from bm.protocols.openai_responses.codec import CODEC
 from bm.protocols.openai_responses.state import continued, input_items, output_items
 from tests.protocols.openai_responses.samples import answer, call_part, mint, request, wire
@@ -24,8 +28,12 @@ def test_what_came_before_stands_first_and_the_reference_is_gone() -> None:
 def test_a_reference_to_an_earlier_item_is_resolved() -> None:
     for reference in ({"type": "item_reference", "id": "fc_1"}, {"id": "fc_1"}):
         assert continued({"input": [reference, RESULT]}, [CALL])["input"] == [CALL, CALL, RESULT]
-    unknown = {"type": "item_reference", "id": "fc_2"}
-    assert continued({"input": [unknown]}, [CALL])["input"] == [CALL, unknown]
+
+
+@pytest.mark.parametrize("named", ["fc_2", "", None, 1, [1], {"id": "fc_1"}])
+def test_a_reference_to_nothing_known_stays_as_it_is(named: Any) -> None:
+    for unknown in ({"type": "item_reference", "id": named}, {"id": named}):
+        assert continued({"input": [unknown]}, [CALL])["input"] == [CALL, unknown]
 
 
 def test_an_answer_can_be_continued_from() -> None:
