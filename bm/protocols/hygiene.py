@@ -83,13 +83,17 @@ def _without_foreign_thoughts(body: Json) -> bool:
     contents = body.get("contents")
     for content in _objects([contents] if isinstance(contents, dict) else contents):
         for part in _objects(content.get("parts")):
-            for name in ("thoughtSignature", "thought_signature"):
-                if isinstance(part.get(name), str) and unwrap(part[name]) is not None:
-                    hit = True
-                    del part[name]
-                    if "functionCall" in part or "function_call" in part:
-                        part["thoughtSignature"] = DUMMY
+            hit |= _without_foreign_signature(part)
     return hit
+
+
+def _without_foreign_signature(part: Json) -> bool:
+    foreign = [name for name in ("thoughtSignature", "thought_signature") if _is_wrapped(part.get(name))]
+    for name in foreign:
+        del part[name]
+    if foreign and ("functionCall" in part or "function_call" in part):
+        part["thoughtSignature"] = DUMMY
+    return bool(foreign)
 
 
 def _without_foreign_reasoning(body: Json) -> bool:
@@ -104,5 +108,9 @@ def _without_foreign_reasoning(body: Json) -> bool:
 def _is_foreign_reasoning(item: Any) -> bool:
     if not isinstance(item, dict) or item.get("type") != "reasoning":
         return False
-    content = item.get("encrypted_content")
-    return isinstance(content, str) and unwrap(content) is not None
+    return _is_wrapped(item.get("encrypted_content"))
+
+
+def _is_wrapped(value: Any) -> bool:
+    """Whether bm wrote this signature, for another vendor's."""
+    return isinstance(value, str) and unwrap(value) is not None
