@@ -1,4 +1,4 @@
-"""The words that several rooms share: protocols and dispatch modes."""
+"""The words that several rooms share: protocols, dispatch modes, and what models take."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ ProtocolName = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
 
 Mode = Literal["off", "exclusive", "pooled", "fallback"]
 """How a provider takes part in dispatch."""
+
+Level = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max", "auto"]
+"""How much a model thinks; `auto` leaves the choice to it."""
+
+ThinkingForm = Literal["none", "budget", "adaptive", "level", "effort"]
+"""How thinking is asked for: Anthropic's or Gemini 2.5's token budget, Claude's adaptive thinking with an effort,
+Gemini 3's level, an OpenAI-compatible `reasoning_effort`."""
+
+ForcedTools = Literal["always", "without_thinking", "without_budget", "never"]
+"""When a model can be made to call a tool."""
+
+StructuredOutput = Literal["schema", "json", "none"]
+"""What an answer can be held to: a JSON Schema, JSON, nothing."""
 
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -9,17 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from bm.chat.request import Level
-
-ThinkingForm = Literal["none", "budget", "adaptive", "level", "effort"]
-"""How thinking is asked for: Anthropic's or Gemini 2.5's token budget, Claude's adaptive thinking with an effort,
-Gemini 3's level, an OpenAI-compatible `reasoning_effort`."""
-
-
-ForcedTools = Literal["always", "without_thinking", "without_budget", "never"]
-"""When a model can be made to call a tool."""
-StructuredOutput = Literal["schema", "json", "none"]
-"""What an answer can be held to: a JSON Schema, JSON, nothing."""
+from bm.names import ForcedTools, Level, StructuredOutput, ThinkingForm
 
 
 class Dialect(msgspec.Struct, frozen=True):

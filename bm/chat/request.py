@@ -7,12 +7,11 @@ from typing import Any, Literal
 import msgspec
 
 from bm.chat.parts import CacheMark, Json, Part, Text, ToolKind
-from bm.names import ProtocolName
+from bm.names import Level, ProtocolName
 
 Role = Literal["user", "assistant", "system"]
-Level = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max", "auto"]
 LEVELS: tuple[Level, ...] = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Levels in rising order; `auto` leaves the choice to the model."""
+"""Levels in rising order, without `auto`."""
 
 
 class Turn(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.request import LEVELS, Level
+from bm.chat.request import LEVELS
+from bm.names import Level
 
 _LEVEL_UP_TO: tuple[tuple[int, Level], ...] = (
     (0, "off"),

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from bm.chat.capabilities import ForcedTools, StructuredOutput, ThinkingForm
-from bm.chat.request import Level
-from bm.names import Mode, ProtocolName
+from bm.names import ForcedTools, Level, Mode, ProtocolName, StructuredOutput, ThinkingForm
 
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]

@@ -15,8 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from bm.chat.capabilities import Capabilities, Dialect
-from bm.chat.request import Level
-from bm.names import ProtocolName
+from bm.names import Level, ProtocolName
 
 Changes = Mapping[str, Any]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.request import LEVELS, Level
+from bm.chat.request import LEVELS
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.names import Level
 
 GEMINI = Capabilities(family="gemini", budget=(128, 32_768), thinking_off="never")
 CLAUDE = Capabilities(family="claude", budget=(1024, 63_999))

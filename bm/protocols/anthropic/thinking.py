@@ -9,8 +9,9 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking, ToolCall
 from bm.chat.repair import current_turn_start
-from bm.chat.request import LEVELS, ChatRequest, Level, Loss, Reasoning
+from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.names import Level
 from bm.protocols.anthropic.wire import PROTOCOL, Unmapped, integer, members, refused
 
 MIN_BUDGET = 1024

@@ -6,8 +6,9 @@ from typing import get_args
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Level, Reasoning
+from bm.chat.request import ChatRequest, Reasoning
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.names import Level
 from bm.protocols.gemini.casing import member
 
 SMALL_ANSWER = 1024

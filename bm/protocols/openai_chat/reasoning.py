@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Level, Loss, Reasoning
+from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.thinking import fit_level, level_of_budget
+from bm.names import Level
 from bm.protocols.openai_chat.fields import boolean, integer, mapping, string
 
 _LEVEL: dict[str, Level] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json, Text
-from bm.chat.request import ChatRequest, Extra, Level, OutputFormat, Reasoning, Sampling, ToolChoice
+from bm.chat.request import ChatRequest, Extra, OutputFormat, Reasoning, Sampling, ToolChoice
+from bm.names import Level
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.items import Conversation

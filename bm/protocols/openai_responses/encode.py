@@ -7,9 +7,9 @@ from typing import Any
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import paired
-from bm.chat.request import ChatRequest, Extra, Level, Loss, Turn
+from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.thinking import fit_level, level_of_budget
-from bm.names import ProtocolName
+from bm.names import Level, ProtocolName
 from bm.protocols.call_ids import clean
 from bm.protocols.codec import Encoded
 from bm.protocols.openai_responses.calls import encode_call, encode_result, result_parts

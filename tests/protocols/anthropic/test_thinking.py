@@ -7,9 +7,10 @@ import pytest
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Thinking, ToolCall, ToolResult
-from bm.chat.request import Extra, Level, Reasoning, Tool, ToolChoice
+from bm.chat.request import Extra, Reasoning, Tool, ToolChoice
 from bm.chat.signature import Signature
 from bm.errors import RequestError
+from bm.names import Level
 from tests.protocols.anthropic.examples import (
     FABLE_5,
     HAIKU_3,

@@ -7,8 +7,9 @@ import pytest
 
 from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import Json
-from bm.chat.request import Level, Reasoning
+from bm.chat.request import Reasoning
 from bm.errors import RequestError
+from bm.names import Level
 from bm.protocols.openai_chat.reasoning import MEMBERS, decode_reasoning
 from tests.protocols.openai_chat.kit import client_request, lost, sent
 
