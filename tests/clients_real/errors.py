@@ -29,8 +29,6 @@ class Trouble:
     rules: tuple[Rule, ...] = ()
     more: str = ""
     key: str = ""
-    answers: bool = False
-    """Whether the answer must arrive in spite of it, in the right tool's hands."""
 
 
 TROUBLES = (
@@ -38,7 +36,6 @@ TROUBLES = (
         "short",
         "every account rests for 2 s",
         tuple(Rule(account=account, status=429, retry_info="2s") for account in ("t-account", "d-account")),
-        answers=True,
     ),
     Trouble(
         "told",
@@ -74,15 +71,11 @@ class Behaviour:
         """Whether only a part of the answer was shown."""
         return WORD in self.run.out and not self.whole
 
-    @property
-    def quiet(self) -> bool:
-        """Whether the tool took a part of the answer for the whole: the worst there is."""
-        return self.partial and self.run.code == 0 and not self.said
-
-    @property
-    def said(self) -> bool:
-        """Whether it reported an error."""
-        return self.run.code != 0 or "rror" in self.run.out + self.run.err
+    def __str__(self) -> str:
+        state = "goes on" if self.run.hung else f"exit {self.run.code}"
+        shown = "whole answer" if self.whole else "piece of the answer" if self.partial else "no answer"
+        said = " ".join(f"{self.run.out[-200:]} {self.run.err[-200:]}".split())
+        return f"{self.run.seconds:.0f} s, {state}, {shown}, {self.calls} upstream calls: {said}"
 
 
 def provoke(tool: Tool, trouble: Trouble, limit: float = LIMIT) -> Behaviour:

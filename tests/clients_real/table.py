@@ -1,6 +1,6 @@
 """Every tool against every kind of upstream; writes the result into docs/clients.md.
 
-`python -m tests.clients_real.table [--write] [--to KIND] [TOOL…]`: a TOOL may be the beginning of its name.
+`python -m tests.clients_real.table [--write | --errors] [--to KIND] [TOOL…]`: a TOOL may be the beginning of its name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tests.clients_real.errors import TROUBLES, provoke
 from tests.clients_real.kinds import BY_NAME, KINDS, Kind, Site, site
 from tests.clients_real.tools import TOOLS, Tool
 from tests.clients_real.trial import attempt
@@ -51,6 +52,14 @@ def table(results: Results, tools: Sequence[Tool], kinds: Sequence[Kind]) -> str
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def provoke_all(tools: Iterable[Tool]) -> int:
+    """Let everything go wrong for every tool, and tell what each does."""
+    for tool in tools:
+        for trouble in TROUBLES:
+            print(f"{tool.name}: {trouble.title}: {provoke(tool, trouble)}", flush=True)
+    return 0
+
+
 def _cell(found: dict[str, str]) -> str:
     wrong = [feature for feature, why in found.items() if why]
     return f"✗ {', '.join(wrong)}" if wrong else "✓"
@@ -68,6 +77,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the table into docs/clients.md")
     parser.add_argument("--to", choices=BY_NAME, action="append", metavar="KIND", help=f"one of {', '.join(BY_NAME)}")
+    parser.add_argument("--errors", action="store_true", help="show how the tools take what can go wrong instead")
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="a tool, or the beginning of its name; all by default")
     given = parser.parse_args()
     kinds = [kind for kind in KINDS if kind.name in (given.to or BY_NAME)]
@@ -78,6 +88,8 @@ def main() -> int:
     tools = [tool for tool in tools if not tool.missing()]
     if not tools:
         return 2
+    if given.errors:
+        return provoke_all(tools)
     results = survey(tools, kinds)
     text = table(results, tools, kinds)
     print(text)
