@@ -18,10 +18,13 @@ from bm.accounts.booking import Booking, Kind
 from bm.accounts.credential import Credential
 from bm.accounts.daily import local_day, seconds_to_reset
 from bm.accounts.holder import Holder, digest
+from bm.accounts.meter import Meter, Unit, Window
 from bm.config.secrets import hint
 from bm.dispatch.outcome import AccountEffect
+from bm.dispatch.seats import PROBE_PAUSE
 from bm.dispatch.snapshot import ANY_MODEL, AccountState
 from bm.dispatch.target import Target
+from bm.providers.catalog import GEMINI
 
 UNKNOWN_DAY = 3600.0
 """Seconds a model rests when a provider's quota of a day is spent and nobody says when that day ends."""
@@ -57,16 +60,18 @@ class Pool:
         An account that a person has verified or enabled meanwhile is in use again.
         """
         before, self.holders = self.holders, {}
-        shared: dict[tuple[str, str, str, str], Book] = {}
+        shared: dict[tuple[str, str, str, str], tuple[Book, Meter]] = {}
         for credential in credentials:
-            book = shared.setdefault(_quota(credential), Book())
+            pacific = credential.account.provider == GEMINI.name
+            book, meter = shared.setdefault(_quota(credential), (Book(), Meter(pacific=pacific)))
             old = before.get(credential.id)
             if old is None or digest(old.credential) != digest(credential):
-                self.holders[credential.id] = Holder(credential, book)
+                self.holders[credential.id] = Holder(credential, book, meter)
                 continue
             book.merge(old.shared)
+            meter.adopt(old.meter.every())
             renewed = _is_renewed(old.credential, credential)
-            old.credential, old.shared = credential, book
+            old.credential, old.shared, old.meter = credential, book, meter
             self.holders[credential.id] = old
             if renewed:
                 self.clear(credential.id)
@@ -87,14 +92,22 @@ class Pool:
         if holder := self.holders.get(seat):
             holder.models = models
 
-    def begin(self, target: Target, *, now: float, wall: float) -> None:
-        """A request goes out to the target. `done` must follow, whatever comes of it."""
+    def forget_models(self, provider: str) -> None:
+        """The provider is another service now: what its accounts can reach is unknown."""
+        for seat, holder in self.holders.items():
+            if seat[0] == provider:
+                holder.models = None
+
+    def begin(self, target: Target, *, now: float, wall: float, metered: bool = True) -> None:
+        """A request goes out to the target. `done` must follow, whatever comes of it. `metered`: it uses up a limit."""
         if not (holder := self.holders.get(target.seat)):
             return
         if holder.model_state(target.model, now).circuit == "half_open":
             holder.probing.add(target.model)
         holder.last_used = now
         holder.inflight[target.model] += 1
+        if metered:
+            holder.meter.count(target.model, now, wall)
         today = holder.today.on(local_day(wall))
         holder.today = msgspec.structs.replace(today, requests=today.requests + 1)
 
@@ -130,6 +143,8 @@ class Pool:
             today = holder.today.on(local_day(wall))
             holder.today = msgspec.structs.replace(today, failures=today.failures + 1)
             holder.last_error = _words(effect.reason, holder.credential.secret)
+        if effect.kind in ("cooldown", "backoff", "daily", "excluded"):
+            holder.meter.take_back(target.model, now)
         if effect.kind == "strike":
             holder.health.fault(now, number)
         told = msgspec.structs.replace(effect, reason=_words(effect.reason, holder.credential.secret))
@@ -137,6 +152,14 @@ class Pool:
             made = msgspec.structs.replace(entry, id=number, at=now, sent=since, roll=roll)
             (holder.shared if made.shared else holder.own).add(made)
         return Mark(number, self._seconds(holder, target.model, now))
+
+    def rest(self, target: Target, now: float) -> float:
+        """Seconds for which the target is not to be asked: it rests, or another request tries whether it is well."""
+        holder = self.holders.get(target.seat)
+        if holder is None:
+            return 0.0
+        trying = holder.model_state(target.model, now).circuit == "open"
+        return max(self._seconds(holder, target.model, now), PROBE_PAUSE if trying else 0.0)
 
     def roll_back(self, marks: Iterable[Mark]) -> None:
         """Undo bookings that were the request's fault: all is as if they had never been made."""
@@ -150,6 +173,28 @@ class Pool:
         """Whether the account has answered a request for the model after the moment `sent`."""
         holder = self.holders.get(target.seat)
         return holder is not None and holder.answered.get(target.model, sent) > sent
+
+    def count_tokens(self, target: Target, tokens: int, *, now: float, wall: float) -> None:
+        """A model has read so many tokens for the account."""
+        if tokens and (holder := self.holders.get(target.seat)):
+            holder.meter.count(target.model, now, wall, tokens=tokens)
+
+    def learn_limit(
+        self,
+        target: Target,
+        window: Window,
+        unit: Unit,
+        limit: int,
+        *,
+        left: int | None,
+        resets: float | None,
+        now: float,
+        wall: float,
+    ) -> None:
+        """Take a service's word for a limit; see `Meter.learn`."""
+        if holder := self.holders.get(target.seat):
+            gauge = target.model, window, unit
+            holder.meter.learn(gauge, limit, left=left, resets=resets, now=now, wall=wall)
 
     def facts(self, now: float) -> dict[str, tuple[AccountState, ...]]:
         """What dispatch decides by: the accounts of each provider in their order."""
@@ -170,11 +215,13 @@ class Pool:
     def slept(self, seconds: float) -> None:
         """The machine was asleep, and its monotonic clock stood still: all that is on record is that much older."""
         books: dict[int, Book] = {}
+        meters: dict[int, Meter] = {}
         for holder in self.holders.values():
             books |= {id(book): book for book in (holder.own, holder.shared)}
+            meters[id(holder.meter)] = holder.meter
             holder.grow_older(seconds)
-        for book in books.values():
-            book.grow_older(seconds)
+        for each in (*books.values(), *meters.values()):
+            each.grow_older(seconds)
 
     def adopt(self, seat: AccountId, entries: Iterable[Booking]) -> None:
         """Enter bookings of an earlier run, unless an account of the same quota has brought them already."""
@@ -207,7 +254,7 @@ def _entries(target: Target, effect: AccountEffect, wall: float) -> list[Booking
             return [entry("limit", shared=True)]
         case "daily":
             # Google's delay beside a quota of a day is that of a minute.
-            seconds = seconds_to_reset(wall) if target.provider == "gemini" else told or UNKNOWN_DAY
+            seconds = seconds_to_reset(wall) if target.provider == GEMINI.name else told or UNKNOWN_DAY
             return [entry("rest", seconds, shared=True)]
         case "excluded":
             return [entry("excluded", shared=True)]

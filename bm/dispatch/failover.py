@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Sequence
 
 import msgspec
 
-from bm.dispatch.outcome import EffectKind, Outcome
+from bm.dispatch.outcome import AccountEffect, EffectKind, Outcome
 from bm.dispatch.plan import Choice, Plan
 from bm.dispatch.refusal import KEY_TROUBLE, LIMITS, presentable, resting
 from bm.dispatch.snapshot import Limits
@@ -48,7 +48,8 @@ UNREACHED = frozenset({"connect", "dns", "proxy", "tls"})
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream call: sleep `wait` seconds, then send. `number` counts from 1.
 
-    `nudge` asks for the request with a word to the model, whose call of a tool could not be used.
+    A `fresh` one is not made while the target rests; one that repeats a call is its own reason for a rest. `nudge` asks
+    for the request with a word to the model, whose call of a tool could not be used.
     """
 
     target: Target
@@ -56,6 +57,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     simplify_schema: bool = False
     nudge: bool = False
+    fresh: bool = True
     number: int = 1
 
 
@@ -75,6 +77,12 @@ def attempts(plan: Plan, limits: Limits) -> Generator[Attempt, Outcome, Failure 
         if course.final:
             return course.final
     return course.verdict()
+
+
+def still_resting(seconds: float) -> Outcome:
+    """The outcome of an attempt that is not made, because another request has made the target rest since the plan."""
+    failure = Failure(kind="rate_limited", message="the account rests", retry_after=seconds)
+    return Outcome(failure=failure, account=AccountEffect("cooldown"), request="next", cooldown=seconds, sent=False)
 
 
 def poisoned(transcript: Transcript) -> tuple[Target, ...]:
@@ -170,10 +178,13 @@ class _Course:
     def book(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take in what came of an attempt."""
         self.again = None
-        self.transcript.append((attempt, outcome))
-        self.visits[attempt.target] += 1
         self.now += attempt.wait + outcome.elapsed
         target, failure = attempt.target, outcome.failure
+        if not outcome.sent:
+            self.ready_at[target] = self.now + max(outcome.cooldown or 0.0, FIRST_PAUSE)
+            return
+        self.transcript.append((attempt, outcome))
+        self.visits[target] += 1
         if failure is None:
             return
         if failure.kind in ABSENT:
@@ -207,7 +218,7 @@ class _Course:
             self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == provider))
 
     def _repeat(self, target: Target, wait: float, reason: str, *, nudge: bool = False) -> None:
-        self.again = Attempt(target=target, wait=wait, reason=reason, nudge=nudge)
+        self.again = Attempt(target=target, wait=wait, reason=reason, nudge=nudge, fresh=False)
 
     def _rest(self, target: Target, failure: Failure, outcome: Outcome) -> None:
         """Note when a target that is only limited or overloaded may be asked again."""

@@ -18,7 +18,7 @@ from bm.accounts.pool import Mark
 from bm.chat.estimate import countable, estimate
 from bm.config.secrets import hint
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned
+from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned, still_resting
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.refusal import KEY_TROUBLE
@@ -124,6 +124,8 @@ class Exchange:
         if attempt.wait:
             await self._keep_waiting(asyncio.sleep(attempt.wait))
         target, pool = attempt.target, self._engine.pool
+        if attempt.fresh and (rest := pool.rest(target, time.monotonic())):
+            return still_resting(rest)
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
         sent = time.monotonic()

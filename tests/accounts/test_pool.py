@@ -417,3 +417,16 @@ def test_a_pause_before_any_refusal_is_a_minute_at_most() -> None:
     pool = Pool([credential("a")])
     seat = Target("gemini", "a", "m", "gemini")
     assert pool.book(seat, AccountEffect("paced", 3600.0), now=0.0, wall=NOON, roll=0.5).seconds == 60.0
+
+
+def test_a_target_is_not_to_be_asked_while_it_rests_or_is_being_tried() -> None:
+    pool = Pool([credential("a")])
+    assert pool.rest(target(), 0.0) == 0.0
+    book(pool, "cooldown", 0.0, seconds=20.0)
+    assert (pool.rest(target(), 5.0), pool.rest(target(model="other"), 5.0), pool.rest(target(), 21.0)) == (15, 0, 0)
+    for step in range(3):
+        book(pool, "overload", 100.0 * (step + 1))
+    assert pool.rest(target(), 310.0) == 0.0
+    pool.begin(target(), now=310.0, wall=NOON)
+    assert pool.rest(target(), 311.0) == 1.0
+    assert pool.rest(target("gone"), 0.0) == 0.0

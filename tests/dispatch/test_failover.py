@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, out_of_reach, poisoned
+from bm.dispatch.failover import Attempt, attempts, out_of_reach, poisoned, still_resting
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits
@@ -579,3 +579,23 @@ def test_a_model_that_cannot_call_a_tool_is_nudged_once_and_then_left_in_peace()
     with pytest.raises(StopIteration) as end:
         steps.send(garbled)
     assert end.value.value.kind == "malformed"
+
+
+def test_a_target_that_another_request_has_made_rest_is_not_asked_and_is_waited_for() -> None:
+    steps = attempts(TWO, Limits(max_wait=30))
+    assert next(steps).target.account == "a"
+    assert steps.send(outcome("429 20 booked=20")).target.account == "b"
+    waiting = steps.send(still_resting(5.0))
+    assert (waiting.target.account, waiting.wait, waiting.number) == ("b", 5.0, 2)
+    with pytest.raises(StopIteration) as end:
+        steps.send(outcome("ok"))
+    assert end.value.value is None
+
+
+def test_an_attempt_that_was_not_made_is_none_of_those_that_are_allowed() -> None:
+    steps = attempts(TWO, Limits(max_wait=0, max_attempts=1))
+    assert next(steps).target.account == "a"
+    assert steps.send(still_resting(50.0)).target.account == "b"
+    with pytest.raises(StopIteration) as end:
+        steps.send(still_resting(70.0))
+    assert (end.value.value.kind, end.value.value.retry_after) == ("rate_limited", 50.0)

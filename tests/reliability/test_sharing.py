@@ -1,0 +1,177 @@
+"""Accounts, pool, plan and attempts together, in simulated time: load is shared, and nobody is asked before time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bm.accounts.pool import Mark, Pool
+from bm.dispatch.classify import classify
+from bm.dispatch.failover import Attempt, attempts, poisoned, still_resting
+from bm.dispatch.outcome import Outcome
+from bm.dispatch.plan import plan
+from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from tests.accounts.build import NOON, credential
+from tests.dispatch.world import MODEL, gemini
+
+LATENCY = 0.3
+PROVIDER = gemini().provider
+
+
+@dataclass
+class Upstream:
+    """Accounts that each allow so many requests a minute and say how long to wait for more."""
+
+    quotas: dict[str, int]
+    served: Counter[str] = field(default_factory=Counter)
+    asked: dict[str, list[float]] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
+    minute: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def ask(self, account: str, now: float) -> Failure | None:
+        """Answer a request that arrives now."""
+        self.asked.setdefault(account, []).append(now)
+        window = account, int(now // 60)
+        if self.minute[window] < self.quotas[account]:
+            self.minute[window] += 1
+            self.served[account] += 1
+            return None
+        return Failure(kind="rate_limited", message="quota", retry_after=60 - now % 60)
+
+
+class World:
+    """Requests that come and go in simulated time, each as the daemon would drive it."""
+
+    def __init__(self, quotas: dict[str, int], limits: Limits, seed: int) -> None:
+        self.upstream, self.limits, self.dice = Upstream(quotas), limits, random.Random(seed)
+        self.pool = Pool(credential(name) for name in quotas)
+        self.now = 0.0
+        self.answered = self.refused = 0
+        self.early: list[tuple[str, float]] = []
+        self._events: list[tuple[float, int, Generator[float, None, None]]] = []
+        self._numbers = itertools.count()
+
+    def run(self, arrivals: list[float]) -> None:
+        """Serve requests that come at these moments, to the last."""
+        for at in arrivals:
+            self._at(at, self._request())
+        while self._events:
+            self.now, _, request = heapq.heappop(self._events)
+            pause = next(request, None)
+            if pause is not None:
+                self._at(self.now + pause, request)
+
+    def _at(self, moment: float, request: Generator[float, None, None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._numbers), request))
+
+    def _request(self) -> Generator[float, None, None]:
+        """One request; it yields the seconds until it goes on."""
+        snapshot = Snapshot(members=(Member(provider=PROVIDER, accounts=self.pool.facts(self.now)["gemini"]),))
+        query = RouteQuery(model=MODEL, protocol="gemini")
+        steps = attempts(plan(snapshot, query, roll=self.dice.random()), self.limits)
+        marks: dict[Target, list[Mark]] = {}
+        transcript: list[tuple[Attempt, Outcome]] = []
+        try:
+            attempt = next(steps)
+            while True:
+                if attempt.wait:
+                    yield attempt.wait
+                if attempt.fresh and (rest := self.pool.rest(attempt.target, self.now)):
+                    attempt = steps.send(still_resting(rest))
+                    continue
+                sent = self.now
+                failure = self._send(attempt.target)
+                yield LATENCY
+                outcome, mark = self._booked(attempt.target, failure, sent)
+                marks.setdefault(attempt.target, []).append(mark)
+                transcript.append((attempt, outcome))
+                attempt = steps.send(outcome)
+        except StopIteration as end:
+            for innocent in poisoned(transcript):
+                self.pool.roll_back(marks[innocent])
+                self.upstream.ends.pop(innocent.account, None)
+            self.answered += end.value is None
+            self.refused += end.value is not None
+
+    def _send(self, target: Target) -> Failure | None:
+        if self.now < self.upstream.ends.get(target.account, 0.0) - 1e-6:
+            self.early.append((target.account, self.now))
+        self.pool.begin(target, now=self.now, wall=NOON + self.now)
+        return self.upstream.ask(target.account, self.now)
+
+    def _booked(self, target: Target, failure: Failure | None, sent: float) -> tuple[Outcome, Mark]:
+        self.pool.done(target)
+        outcome = classify(failure)
+        roll, wall = self.dice.random(), NOON + self.now
+        mark = self.pool.book(target, outcome.account, now=self.now, wall=wall, roll=roll, sent=sent)
+        if failure is not None and mark.seconds:
+            self.upstream.ends[target.account] = self.now + mark.seconds
+        others = self.pool.answered_since(target, sent)
+        told = msgspec.structs.replace(
+            outcome, cooldown=mark.seconds if mark.id else None, answers_others=others, elapsed=LATENCY
+        )
+        return told, mark
+
+
+def steady(rate: float, minutes: int, dice: random.Random) -> list[float]:
+    """Moments at which requests come."""
+    moments, now = [], 0.0
+    while now < minutes * 60:
+        moments.append(now)
+        now += dice.expovariate(rate)
+    return moments
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 5, 10, 20])
+def test_unequal_quotas_are_used_to_within_5_percent_of_the_optimum(accounts: int) -> None:
+    quotas = {f"a{number}": 5 * (number % 6 + 2) for number in range(accounts)}
+    world = World(quotas, Limits(max_wait=0), seed=accounts)
+    world.run(steady(sum(quotas.values()) / 60 * 2, 4, random.Random(accounts)))
+    assert sum(world.upstream.served.values()) >= 0.95 * 4 * sum(quotas.values())
+    assert not world.early
+
+
+@pytest.mark.parametrize("accounts", [1, 3, 20])
+def test_requests_that_wait_lose_nothing_either(accounts: int) -> None:
+    quotas = {f"a{number}": 4 * (number % 5 + 1) for number in range(accounts)}
+    world = World(quotas, Limits(max_wait=60), seed=accounts)
+    world.run(steady(sum(quotas.values()) / 60 * 1.2, 4, random.Random(accounts)))
+    assert sum(world.upstream.served.values()) >= 0.95 * 4 * sum(quotas.values())
+    assert not world.early
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=20),
+    st.sampled_from([0.0, 10.0, 30.0]),
+    st.floats(0.2, 3.0),
+    st.integers(0, 2**16),
+)
+@settings(max_examples=15)
+def test_no_account_is_asked_again_before_its_rest_is_over(
+    sizes: list[int], max_wait: float, pressure: float, seed: int
+) -> None:
+    quotas = {f"a{number}": size for number, size in enumerate(sizes)}
+    world = World(quotas, Limits(max_wait=max_wait), seed)
+    rate = min(4.0, max(0.2, sum(sizes) / 60 * pressure))
+    world.run(steady(rate, 2, random.Random(seed)))
+    assert not world.early
+
+
+def test_those_who_wait_for_one_account_do_not_all_come_at_once() -> None:
+    world = World({"a": 1}, Limits(max_wait=60), seed=3)
+    world.run([30.0, *(31 + number / 100 for number in range(100))])
+    ends = [moment for moment in world.upstream.asked["a"] if moment >= 60]
+    first = [moment for moment in ends if moment < 60.31]
+    assert len(first) < 75, "all within the time of one answer"
+    assert not world.early
