@@ -22,7 +22,6 @@ def tool_or_skip(name: str) -> None:
     [
         ("claude", "short"),
         ("claude", "cut"),
-        ("codex", "cut"),
     ],
 )
 def test_the_answer_arrives_in_spite_of(name: str, trouble: str) -> None:

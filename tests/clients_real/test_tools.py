@@ -15,16 +15,13 @@ pytestmark = pytest.mark.clients
 
 CASES = [
     ("claude", "loop"),
-    ("claude-key", "structured"),
     ("codex", "loop"),
     ("gemini-pro", "loop"),
     ("opencode-chat", "loop"),
     ("aider-anthropic", "stream"),
     ("llm", "loop"),
     ("py-anthropic", "sdk"),
-    ("py-responses", "sdk"),
     ("js-openai", "sdk"),
-    ("js-genai", "sdk"),
 ]
 
 
