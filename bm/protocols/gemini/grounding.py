@@ -54,12 +54,13 @@ def _supported(support: Json, pages: list[Source | None], text: str | None) -> l
 
 
 def _place(segment: Json, text: str | None) -> tuple[int, int]:
-    """Where the words stand, in characters."""
+    """Where the words stand, in characters; (-1, -1) where that cannot be known."""
     start, end = member(segment, "startIndex") or 0, member(segment, "endIndex")
-    if text is None or not isinstance(start, int) or not isinstance(end, int):
+    if text is None or not isinstance(start, int) or not isinstance(end, int) or start < 0:
         return -1, -1
     raw = text.encode("utf-8", "surrogatepass")
-    return tuple(len(raw[:at].decode("utf-8", "ignore")) for at in (start, end))  # type: ignore[return-value]
+    first, last = (len(raw[:at].decode("utf-8", "ignore")) for at in (start, end))
+    return (first, last) if first < last else (-1, -1)
 
 
 class Grounding:

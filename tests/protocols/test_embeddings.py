@@ -1,0 +1,143 @@
+"""Embeddings asked in one wire and answered in the other."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import pytest
+
+from bm.chat.parts import Json
+from bm.errors import RequestError
+from bm.protocols.embeddings import (
+    EmbedRequest,
+    answer_gemini,
+    answer_openai,
+    from_gemini,
+    from_openai,
+    to_gemini,
+    to_openai,
+    vectors,
+)
+
+VECTORS = [[0.5, -1.0], [0.0, 2.0]]
+
+
+def content(*texts: str) -> Json:
+    return {"content": {"parts": [{"text": text} for text in texts]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "request_"),
+    [
+        ({"input": "one"}, EmbedRequest(("one",))),
+        ({"input": ["one", "two"]}, EmbedRequest(("one", "two"))),
+        ({"input": "one", "dimensions": 64}, EmbedRequest(("one",), dimensions=64)),
+        ({"input": "one", "dimensions": "64"}, EmbedRequest(("one",))),
+        ({"input": "one", "encoding_format": "base64"}, EmbedRequest(("one",), packed=True)),
+        ({"input": "one", "encoding_format": "float"}, EmbedRequest(("one",))),
+    ],
+)
+def test_what_an_openai_client_asks(body: Json, request_: EmbedRequest) -> None:
+    assert from_openai(body) == request_
+
+
+@pytest.mark.parametrize("given", [None, [], 3, [3, 4], [[3, 4]], ["one", 2], {"text": "one"}])
+def test_tokens_are_no_texts(given: object) -> None:
+    with pytest.raises(RequestError) as caught:
+        from_openai({"input": given})
+    assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", "input")
+
+
+@pytest.mark.parametrize(
+    ("body", "request_"),
+    [
+        (content("one"), EmbedRequest(("one",), single=True)),
+        (content("one", "two"), EmbedRequest(("one\ntwo",), single=True)),
+        ({"content": {"parts": {"text": "one"}}}, EmbedRequest(("one",), single=True)),
+        ({"content": "one"}, EmbedRequest(("one",), single=True)),
+        (content("one") | {"outputDimensionality": 64}, EmbedRequest(("one",), dimensions=64, single=True)),
+        (content("one") | {"output_dimensionality": 64}, EmbedRequest(("one",), dimensions=64, single=True)),
+        ({"requests": [content("one"), content("two")]}, EmbedRequest(("one", "two"))),
+        (
+            {"requests": [content("one"), content("two") | {"outputDimensionality": 8}]},
+            EmbedRequest(("one", "two"), dimensions=8),
+        ),
+    ],
+)
+def test_what_a_gemini_client_asks(body: Json, request_: EmbedRequest) -> None:
+    assert from_gemini(body) == request_
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"content": {}}, {"content": {"parts": [{"inlineData": {}}]}}, {"requests": [content("one"), {}]}]
+)
+def test_what_holds_no_text_has_no_vector(body: Json) -> None:
+    with pytest.raises(RequestError) as caught:
+        from_gemini(body)
+    assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", "content")
+
+
+@pytest.mark.parametrize("dimensions", [0, 64])
+def test_an_openai_service_is_asked_for_numbers(dimensions: int) -> None:
+    sized = {"dimensions": 64} if dimensions else {}
+    asked = EmbedRequest(("one", "two"), dimensions=dimensions, packed=True)
+    assert to_openai(asked, "m") == {"model": "m", "input": ["one", "two"], "encoding_format": "float"} | sized
+
+
+@pytest.mark.parametrize("dimensions", [0, 64])
+def test_gemini_is_asked_for_all_texts_at_once(dimensions: int) -> None:
+    sized = {"outputDimensionality": 64} if dimensions else {}
+    rows = [{"model": "models/m"} | content(text) | sized for text in ("one", "two")]
+    assert to_gemini(EmbedRequest(("one", "two"), dimensions=dimensions), "m") == {"requests": rows}
+
+
+@pytest.mark.parametrize("request_", [EmbedRequest(("one", "two")), EmbedRequest(("one",), dimensions=8)])
+def test_what_is_asked_survives_both_wires(request_: EmbedRequest) -> None:
+    assert from_openai(to_openai(request_, "m")) == request_
+    assert from_gemini(to_gemini(request_, "m")) == request_
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"embedding": {"values": [0.5]}}, ([[0.5]], 0)),
+        ({"embeddings": [{"values": [0.5]}, {"values": [1.0]}]}, ([[0.5], [1.0]], 0)),
+        ({"data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": 7}}, ([[0.5]], 7)),
+        ({"data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": None}}, ([[0.5]], 0)),
+        ({"data": [{"embedding": [0.5]}], "usage": None}, ([[0.5]], 0)),
+    ],
+)
+def test_the_vectors_of_an_answer(answer: Json, found: tuple[list[list[float]], int]) -> None:
+    assert vectors(answer) == found
+
+
+@pytest.mark.parametrize("answer", [{}, {"data": []}, {"data": [None, {"embedding": "AAAA"}]}, {"embeddings": [{}]}])
+def test_an_answer_without_vectors_is_none(answer: Json) -> None:
+    with pytest.raises(ValueError, match="no embeddings"):
+        vectors(answer)
+
+
+def test_an_openai_client_reads_rows_in_the_order_of_its_texts() -> None:
+    assert answer_openai(EmbedRequest(("one", "two")), VECTORS, 7, "m") == {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": [0.5, -1.0]},
+            {"object": "embedding", "index": 1, "embedding": [0.0, 2.0]},
+        ],
+        "model": "m",
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+    }
+
+
+def test_packed_vectors_are_little_endian_floats() -> None:
+    row = answer_openai(EmbedRequest(("one",), packed=True), VECTORS[:1], 0, "m")["data"][0]
+    assert struct.unpack("<2f", base64.b64decode(row["embedding"])) == (0.5, -1.0)
+
+
+def test_a_gemini_client_reads_one_vector_or_a_list_as_it_asked() -> None:
+    assert answer_gemini(EmbedRequest(("one",), single=True), VECTORS[:1]) == {"embedding": {"values": [0.5, -1.0]}}
+    assert answer_gemini(EmbedRequest(("one", "two")), VECTORS) == {
+        "embeddings": [{"values": [0.5, -1.0]}, {"values": [0.0, 2.0]}]
+    }
+    assert answer_gemini(EmbedRequest(("one",)), VECTORS[:1]) == {"embeddings": [{"values": [0.5, -1.0]}]}
