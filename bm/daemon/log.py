@@ -48,14 +48,26 @@ class LineFormatter(logging.Formatter):
         """The record as one line without secrets and control characters."""
         lines = [line.strip() for line in self._redact(super().format(record)).splitlines()]
         text = " | ".join(line for line in lines if line)
-        return "".join(letter if letter.isprintable() else "�" for letter in text)
+        return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
     """A rotating file that only its owner can read."""
 
     def _open(self) -> TextIOWrapper:
-        return TextIOWrapper(open_private(Path(self.baseFilename)), encoding="utf-8", errors="replace")
+        file = open_private(Path(self.baseFilename))
+        self._size = file.tell()
+        return TextIOWrapper(file, encoding="utf-8", errors="replace")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, which is counted."""
+        line = super().format(record)
+        self._size += len(line) + 1
+        return line
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        """Whether the file is full. The last line may go beyond: to measure it, the library would format it twice."""
+        return self._size >= self.maxBytes
 
 
 def open_private(path: Path) -> BufferedWriter:
