@@ -21,6 +21,9 @@ CAPACITY = 2_000
 RETRY = 2.0
 """Seconds between attempts at a file that cannot be written."""
 
+GATHER = 0.1
+"""Seconds for which requests gather before they are written: a transaction for each would cost more than serving it."""
+
 KEEP_DAYS = 400
 
 _BATCH = 200
@@ -46,6 +49,7 @@ class Ledger:
         self._waiting: deque[Callable[[], Entry]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._hurried = 0
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -65,12 +69,16 @@ class Ledger:
                 self.dropped += 1
                 return
             self._waiting.append(entry)
-            self._changed.notify_all()
+            if len(self._waiting) in (1, _BATCH):
+                self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything is written or cannot be, but not longer than `timeout` seconds; whether it is."""
         with self._changed:
+            self._hurried += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._waiting or bool(self.problem), timeout)
+            self._hurried -= 1
             return not self._waiting
 
     def stop(self, timeout: float = 2.0) -> None:
@@ -97,9 +105,14 @@ class Ledger:
                 self._changed.wait_for(lambda: self._stopping, self._retry)
             else:
                 self._changed.wait_for(lambda: self._stopping or bool(self._waiting))
+                self._changed.wait_for(self._is_due, GATHER)
             if self._stopping and (self.problem or not self._waiting):
                 return None
             return list(islice(self._waiting, _BATCH))
+
+    def _is_due(self) -> bool:
+        """Whether there is no point in waiting for more requests."""
+        return self._stopping or self._hurried > 0 or len(self._waiting) >= _BATCH
 
     def _done(self, count: int) -> None:
         """Take what is settled from the queue."""
