@@ -240,3 +240,88 @@ def test_a_search_in_a_stream_for_claude_code_has_its_query_as_pieces() -> None:
     stream = streamed(request, ANSWERS["gemini"])
     grammar_anthropic.check(stream)
     assert b'"partial_json":"{\\"query\\":\\"kiwi weight\\"}"' in stream
+
+
+# Code that a vendor ran
+
+CODE_IN_ANSWERS: dict[str, list[Event]] = {
+    "anthropic": told(
+        "anthropic",
+        [
+            CLAUDE[0],
+            *(
+                event
+                for index, block in enumerate(
+                    [
+                        {
+                            "type": "server_tool_use",
+                            "id": "srvtoolu_1",
+                            "name": "code_execution",
+                            "input": {"code": "print(6*7)"},
+                        },
+                        {
+                            "type": "code_execution_tool_result",
+                            "tool_use_id": "srvtoolu_1",
+                            "content": {"type": "code_execution_result", "stdout": "42", "return_code": 0},
+                        },
+                    ]
+                )
+                for event in (
+                    {"type": "content_block_start", "index": index, "content_block": block},
+                    {"type": "content_block_stop", "index": index},
+                )
+            ),
+            *CLAUDE[-2:],
+        ],
+    ),
+    "gemini": told(
+        "gemini",
+        [
+            {
+                "candidates": [
+                    {
+                        "content": {
+                            "parts": [
+                                {"executableCode": {"language": "PYTHON", "code": "print(6*7)"}},
+                                {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "42"}},
+                            ]
+                        },
+                        "finishReason": "STOP",
+                    }
+                ]
+            }
+        ],
+    ),
+    "openai-responses": told(
+        "openai-responses",
+        [
+            {
+                "type": "response.completed",
+                "response": {
+                    "id": "r",
+                    "status": "completed",
+                    "output": [
+                        {
+                            "id": "ci_1",
+                            "type": "code_interpreter_call",
+                            "status": "completed",
+                            "container_id": "c",
+                            "code": "print(6*7)",
+                            "outputs": [{"type": "logs", "logs": "42"}],
+                        }
+                    ],
+                },
+            }
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("upstream", CODE_IN_ANSWERS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_code_that_a_vendor_ran_is_shown_with_its_output(client: ProtocolName, upstream: str) -> None:
+    request = hello(client)
+    check(request, streamed(request, CODE_IN_ANSWERS[upstream]), complete=True)
+    shown = json.dumps(whole(request, CODE_IN_ANSWERS[upstream]))
+    assert "print(6*7)" in shown and "42" in shown
+    assert client == upstream or "```" in shown

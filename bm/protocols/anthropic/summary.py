@@ -17,6 +17,10 @@ def summary(block: Json) -> str:
         case {"type": "tool_addition" | "tool_removal" as kind, "tool": dict(tool)}:
             name = tool.get("name") or tool.get("tool_name") or "named there"
             return f"The tool {name} is {'now' if kind == 'tool_addition' else 'no longer'} available."
+        case {"type": "server_tool_use", "input": {"code": str(code)}}:
+            return f"```\n{code}\n```"
+        case {"type": "server_tool_use", "input": {"command": str(command)}}:
+            return f"```\n{command}\n```"
         case {"type": "server_tool_use" | "mcp_tool_use", "name": str(name)}:
             return f"Called {name} with {msgspec.json.encode(block.get('input', {})).decode()}"
         case {"type": "search_result"}:
@@ -25,6 +29,9 @@ def summary(block: Json) -> str:
             return _titled(block, _texts(source.get("content")))
         case {"type": "compaction", "content": str(text)}:
             return text
+        case {"type": str(kind), "content": content} if "code_execution" in kind and kind.endswith("_tool_result"):
+            output = _texts(content).strip("\n")
+            return f"```\n{output}\n```" if output else ""
         case {"type": str(kind), "content": content} if kind.endswith("_tool_result"):
             return _texts(content)
     return ""

@@ -73,9 +73,12 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         body["safety_identifier"] = request.user
     if 0 < len(request.cache_key) <= _CACHE_KEY_LENGTH:
         body["prompt_cache_key"] = request.cache_key
+    own = request.protocol == PROTOCOL
     include = [ENCRYPTED] if capabilities.thinking != "none" or history.encrypted else []
     losses += _extras(body, request.extras)
-    body["include"] = sorted({*body.get("include", ()), *include, *([_LOGPROBS] if request.sampling.logprobs else ())})
+    body["include"] = sorted(
+        {*body.get("include", ()), *include, *([_LOGPROBS] if own and request.sampling.logprobs else ())}
+    )
     if not body["include"]:
         del body["include"]
     for field in sorted(capabilities.dialect.refuses & body.keys()):
@@ -252,7 +255,9 @@ def _sampling(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, l
             members[field] = value
         elif sampling_missed(request, field):
             losses.append(Loss(field, "the model takes no sampling parameters"))
-    if sampling.top_logprobs is not None:
+    if request.protocol != PROTOCOL and sampling.logprobs:
+        losses.append(Loss("logprobs", "the answer's probabilities have no place in the canonical form"))
+    elif sampling.top_logprobs is not None:
         members["top_logprobs"] = sampling.top_logprobs
     for field in ("top_k", "seed", "presence_penalty", "frequency_penalty"):
         if sampling_missed(request, field):

@@ -176,4 +176,17 @@ def decode_output(item: Json, path: str) -> tuple[Part, ...]:
 
 
 def _of_vendor(kind: str, item: Json) -> Opaque:
-    return decode_search(item) if kind == "web_search_call" else Opaque(PROTOCOL, kind, item)
+    match kind:
+        case "web_search_call":
+            return decode_search(item)
+        case "code_interpreter_call":
+            return Opaque(PROTOCOL, kind, item, _code(item))
+        case _:
+            return Opaque(PROTOCOL, kind, item)
+
+
+def _code(item: Json) -> str:
+    """The code that OpenAI ran, and what it printed, for those who have no such item."""
+    outputs = item.get("outputs")
+    logs = [row.get("logs") for row in (outputs if isinstance(outputs, list) else ()) if isinstance(row, dict)]
+    return "\n".join(f"```\n{text}\n```" for text in (item.get("code"), *logs) if isinstance(text, str) and text)

@@ -189,11 +189,11 @@ def looping(first: Json | None, *, thinking: Json, **members: Any) -> bytes:
 
 
 BUDGET: Json = {"type": "enabled", "budget_tokens": 4096}
-OWN: Json = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
-FOREIGN: Json = {"type": "thinking", "thinking": "", "signature": wrap(Signature("gemini", "c2ln"), "next")}
+CLAUDES: Json = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
+GEMINIS: Json = {"type": "thinking", "thinking": "", "signature": wrap(Signature("gemini", "c2ln"), "next")}
 
 
-@pytest.mark.parametrize("first", [None, FOREIGN, {"type": "text", "text": "Let me see."}])
+@pytest.mark.parametrize("first", [None, GEMINIS, {"type": "text", "text": "Let me see."}])
 def test_a_loop_that_another_model_began_goes_on_without_thinking(first: Json | None) -> None:
     edits = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
     body = json.loads(clean(looping(first, thinking=BUDGET, context_management={"edits": edits}), "keep"))
@@ -205,7 +205,7 @@ def test_a_loop_that_another_model_began_goes_on_without_thinking(first: Json | 
 @pytest.mark.parametrize(
     "body",
     [
-        looping(OWN, thinking=BUDGET),
+        looping(CLAUDES, thinking=BUDGET),
         looping({"type": "redacted_thinking", "data": "EqQB"}, thinking=BUDGET),
         looping(None, thinking={"type": "adaptive"}),
         looping(None, thinking={"type": "disabled"}),

@@ -42,7 +42,7 @@ from bm.protocols.anthropic.summary import summary
                 "type": "bash_code_execution_tool_result",
                 "content": {"type": "bash_code_execution_result", "stdout": "1\n", "stderr": "", "return_code": 0},
             },
-            "1\n",
+            "```\n1\n```",
         ),
         (
             {

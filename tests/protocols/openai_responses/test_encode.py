@@ -239,7 +239,7 @@ def test_what_has_no_place_is_a_loss_in_the_clients_words() -> None:
         ({"sampling": Sampling(temperature=0.2, top_p=0.9)}, {}, {"temperature": 0.2, "top_p": 0.9}, []),
         ({"sampling": Sampling(temperature=0.2)}, {"sampling": False}, {}, ["temperature"]),
         ({"sampling": Sampling(top_k=3, seed=1, presence_penalty=1.0)}, {}, {}, ["top_k", "seed", "presence_penalty"]),
-        ({"sampling": Sampling(logprobs=True, top_logprobs=2)}, {}, {"top_logprobs": 2}, []),
+        ({"sampling": Sampling(logprobs=True, top_logprobs=2)}, {}, {}, ["logprobs"]),
         ({"stop": ("x",)}, {}, {}, ["stop"]),
         ({"max_tokens": 500}, {}, {"max_output_tokens": 500}, []),
         ({"max_tokens": 5}, {}, {"max_output_tokens": 16}, ["max_tokens"]),
