@@ -90,7 +90,11 @@ class _Request:
             _log.exception("%s %s %s: a fault of bm itself", self._id, self._method, self._path)
             if self._client.status:
                 raise
-            await self._refuse(Failure(kind="server", message="bm failed at this; `bm logs` tells more", status=500))
+            await self._refuse(
+                Failure(
+                    kind="server", message="bm failed at this; `bm logs` tells more", status=500, should_retry=False
+                )
+            )
 
     async def _answer(self, receive: Receive) -> None:
         found = find(self._method, self._path, self._by_name)
