@@ -12,7 +12,7 @@ from bm.chat.request import Loss
 from bm.dispatch.plan import Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.ledger.prices import cost_of, is_loaded
+from bm.ledger.prices import cost_of
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
 
@@ -39,8 +39,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `cost` is in US dollars at list price, None when no price is known. `seams` says how often another target went on
-    with the answer after it was cut.
+    `cost` is in US dollars at list price, None when no price is known or nobody has asked for it yet. `seams` says how
+    often another target went on with the answer after it was cut.
     """
 
     id: str
@@ -65,15 +65,13 @@ class Record(msgspec.Struct, kw_only=True):
     seams: int = 0
 
     def settle(self, took: float) -> None:
-        """The call is over: note how long it took and what it cost, and let go of what only its client needed."""
+        """The call is over: note how long it took, and let go of what only its client needed."""
         self.took = took
-        if is_loaded():
-            self.price()
         if self.failure is not None and self.failure.upstream_body:
             self.failure = msgspec.structs.replace(self.failure, upstream_body=b"")
 
     def price(self) -> None:
-        """Note what the call cost, unless it is known already. May take a good part of a second the first time."""
+        """Note what the call cost, unless it is known already. Not for the event loop."""
         if self.cost is None and self.usage is not None and self.target is not None:
             self.cost = cost_of(self.target.provider, self.target.model, self.usage)
 
@@ -85,8 +83,6 @@ class Record(msgspec.Struct, kw_only=True):
             parts.append(f"first content {self.first_content:.2f}s")
         if self.usage is not None:
             parts.append(f"{self.usage.prompt}+{self.usage.output} tokens")
-        if self.cost is not None:
-            parts.append(f"${self.cost:.6f}")
         if self.seams:
             parts.append("finished after a cut")
         if self.losses:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-
 from bm.chat.events import Usage
 
 _PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
 """Names under which the price data knows a provider, where they differ from bm's."""
 
 
-_loaded = threading.Event()
-
-
 def load() -> None:
     """Read the price data, which takes a good part of a second."""
     cost_of("gemini", "", Usage())
-    _loaded.set()
-
-
-def is_loaded() -> bool:
-    """Whether `cost_of` answers at once."""
-    return _loaded.is_set()
 
 
 def cost_of(provider: str, model: str, usage: Usage) -> float | None:

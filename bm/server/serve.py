@@ -29,6 +29,8 @@ from bm.server.reload import Reloader
 from bm.server.tasks import spawn
 
 _log = logging.getLogger("bm")
+_PRICES_AFTER = 2.0
+"""Seconds from the start until the price data is read: that takes most of a core for a good part of a second."""
 
 
 def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
@@ -102,7 +104,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     memory.recall()
     ledger.start()
     watchers = [
-        spawn(asyncio.to_thread(load_prices), "the price list"),
+        spawn(_read_prices(), "the price list"),
         spawn(memory.keep(), "the memory of the pool"),
         spawn(reloader.watch(), "the watch over the configuration"),
         spawn(Network(engine).watch(), "the watch over sleep and network"),
@@ -117,6 +119,12 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         await engine.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)
+
+
+async def _read_prices() -> None:
+    """Have the price data at hand before it is needed, but not while the daemon starts."""
+    await asyncio.sleep(_PRICES_AFTER)
+    await asyncio.to_thread(load_prices)
 
 
 async def _stop_when(stopping: asyncio.Event, server: uvicorn.Server) -> None:

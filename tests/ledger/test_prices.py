@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bm.chat.events import Usage
-from bm.ledger.prices import cost_of, is_loaded, load
+from bm.ledger.prices import cost_of
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,3 @@ def test_unknown_ones_have_none(provider: str, model: str) -> None:
 
 def test_counts_that_make_no_sense_have_none() -> None:
     assert cost_of("gemini", "gemini-2.5-flash", Usage(input=-50, cache_read=10)) is None
-
-
-def test_once_it_is_loaded_it_says_so() -> None:
-    load()
-    assert is_loaded()
