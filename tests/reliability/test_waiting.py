@@ -94,3 +94,15 @@ def test_silence_inside_an_answer_that_is_no_stream_ends(world: World, protocol:
     world.sim.script(Rule(stall_after=1))
     answer = world.ask(protocol, stream=False)
     assert answer.complete and len(set(world.asked())) == 2
+
+
+@EVERY_PROTOCOL
+def test_a_network_that_is_away_is_held_against_nobody(world: World, protocol: str) -> None:
+    world.set_up(2)
+    config = '[pool]\nmax_wait = 0\n[gemini]\nbase_url = "http://127.0.0.1:1"\n'
+    world.daemon.paths.config.write_text(config, encoding="utf-8")
+    assert world.admin("reload", {})["ok"]
+    answer = world.ask(protocol)
+    assert answer.status == 502 and "cannot be reached" in answer.message
+    rows = world.admin("accounts")["accounts"]
+    assert [row["health"] for row in rows] == [1.0, 1.0] and {row["state"] for row in rows} == {"usable"}
