@@ -12,6 +12,7 @@ from bm.accounts.book import Book
 from bm.accounts.booking import FORGET
 from bm.accounts.credential import LOCAL_NAME, Credential
 from bm.accounts.health import Health
+from bm.accounts.meter import Meter
 from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
 
 
@@ -28,12 +29,13 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Holder:
-    """The mutable state of one account. `shared` is the book of rate limits, which accounts of one project share."""
+    """The mutable state of one account. Accounts of one project share the book of rate limits and the meter."""
 
-    def __init__(self, credential: Credential, shared: Book) -> None:
+    def __init__(self, credential: Credential, shared: Book, meter: Meter) -> None:
         self.credential = credential
         self.own = Book()
         self.shared = shared
+        self.meter = meter
         self.health = Health()
         self.last_used: float | None = None
         self.inflight: Counter[str] = Counter()
@@ -76,6 +78,8 @@ class Holder:
         """What dispatch needs to know."""
         models = self.own.models() | self.shared.models()
         states = {model: self.model_state(model, now) for model in sorted(models)}
+        for model in self.meter.low(now):
+            states[model] = msgspec.structs.replace(states.get(model, _WELL), nearly_spent=True)
         return AccountState(
             name=self.credential.account.name,
             disabled=self.disabled,

@@ -1,4 +1,4 @@
-"""What the pool has learnt survives a restart: rests, refusals, exclusions, today's requests, conversations.
+"""What the pool has learnt survives a restart: rests, refusals, exclusions, use, limits, conversations.
 
 state.json holds Unix times, since the monotonic clock begins anew with every boot, and a digest of each key instead
 of the key. It is a convenience: one that cannot be read costs what was learnt, nothing else.
@@ -14,6 +14,7 @@ from bm.accounts.account import AccountId
 from bm.accounts.affinity import Affinities
 from bm.accounts.booking import Booking
 from bm.accounts.holder import Holder, Tally, digest
+from bm.accounts.meter import Gauge
 from bm.accounts.pool import Pool
 from bm.config.atomic import write_private
 from bm.config.paths import Paths, make_private_folder
@@ -22,7 +23,7 @@ VERSION = 1
 
 
 class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. `entries` has the times of its bookings as Unix times."""
+    """One account. `entries` and `gauges` have their times as Unix times."""
 
     provider: str
     name: str
@@ -30,6 +31,7 @@ class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
     last_used: float | None = None
     today: Tally = Tally()
     entries: tuple[Booking, ...] = ()
+    gauges: tuple[Gauge, ...] = ()
 
 
 class SavedTurn(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +107,7 @@ def _saved(seat: AccountId, holder: Holder, ahead: float) -> SavedAccount:
         last_used=None if holder.last_used is None else holder.last_used + ahead,
         today=holder.today,
         entries=tuple(_moved(entry, ahead) for entry in entries),
+        gauges=tuple(_of_clock(gauge, ahead) for gauge in holder.meter.every()),
     )
 
 
@@ -121,6 +124,12 @@ def _take_over(pool: Pool, saved: SavedAccount, now: float, wall: float) -> None
     kept = (entry for entry in saved.entries if entry.kind not in ("out", "excluded") or entry.at >= void)
     # The clock may have been set back meanwhile: nothing was booked in the future.
     pool.adopt(seat, (_moved(entry, now - wall, latest=now) for entry in kept))
+    holder.meter.adopt(_of_clock(gauge, now - wall) for gauge in saved.gauges)
+
+
+def _of_clock(gauge: Gauge, seconds: float) -> Gauge:
+    """The gauge by another clock, which is `seconds` ahead."""
+    return msgspec.structs.replace(gauge, ends=gauge.ends + seconds)
 
 
 def _moved(entry: Booking, seconds: float, latest: float = float("inf")) -> Booking:

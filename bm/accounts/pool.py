@@ -220,8 +220,10 @@ class Pool:
             books |= {id(book): book for book in (holder.own, holder.shared)}
             meters[id(holder.meter)] = holder.meter
             holder.grow_older(seconds)
-        for each in (*books.values(), *meters.values()):
-            each.grow_older(seconds)
+        for book in books.values():
+            book.grow_older(seconds)
+        for meter in meters.values():
+            meter.grow_older(seconds)
 
     def adopt(self, seat: AccountId, entries: Iterable[Booking]) -> None:
         """Enter bookings of an earlier run, unless an account of the same quota has brought them already."""

@@ -9,6 +9,7 @@ import msgspec
 from bm.accounts.account import Kind
 from bm.accounts.daily import local_day
 from bm.accounts.holder import Holder
+from bm.accounts.meter import Unit, Window
 from bm.accounts.pool import Pool
 
 State = Literal["usable", "cooling", "out", "disabled"]
@@ -21,6 +22,18 @@ class Cooldown(msgspec.Struct, frozen=True):
     model: str
     seconds: float
     reason: str
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What was used of a model in this minute or day, of which limit (None: not known), and when it begins anew: a Unix
+    time, None when nothing was used."""
+
+    model: str
+    window: Window
+    unit: Unit
+    used: int
+    limit: int | None
+    resets: float | None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +57,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     requests_today: int = 0
     failures_today: int = 0
     last_error: str = ""
+    quotas: tuple[Quota, ...] = ()
 
 
 def rows(pool: Pool, *, now: float, wall: float) -> tuple[Row, ...]:
@@ -90,4 +104,15 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
         requests_today=today.requests,
         failures_today=today.failures,
         last_error=holder.last_error,
+        quotas=_quotas(holder, now, wall),
     )
+
+
+def _quotas(holder: Holder, now: float, wall: float) -> tuple[Quota, ...]:
+    """By model, the minute before the day. Tokens are told of where their limit is known."""
+    told = [
+        Quota(each.model, each.window, each.unit, each.used, each.limit, each.ends - now + wall if each.used else None)
+        for each in holder.meter.gauges(now)
+        if each.limit is not None or (each.unit == "requests" and each.used)
+    ]
+    return tuple(sorted(told, key=lambda each: (each.model, each.unit, each.window == "day")))

@@ -37,6 +37,10 @@ def list_(as_json: Json = False) -> None:
     columns = ("account", "provider", "state", "rests", "last used", "today", "failed", "key")
     empty = "no accounts (bm accounts add NAME)"
     render.table(columns, [_row(row) for row in answer["accounts"]], empty=empty)
+    used = [line for row in answer["accounts"] for line in _quotas(row)]
+    if used:
+        render.line()
+        render.table(("account", "model", "used", "resets"), used, empty="")
     for row in answer["accounts"]:
         if row["state"] == "out" and row["reason"]:
             render.line(f"{row['name']}: {row['reason']}")
@@ -66,6 +70,35 @@ def _rest(cooldowns: list[dict[str, Any]]) -> str:
     longest = max(resting, key=lambda each: float(each["seconds"]))
     more = f" (+{len(resting) - 1})" if len(resting) > 1 else ""
     return f"{render.duration(longest['seconds'])} {longest['model'] or 'all models'}{more}"
+
+
+def _quotas(row: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What was used of each model, of how much, and when the longest of its windows begins anew, in local time."""
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for quota in row.get("quotas", ()):
+        by_model.setdefault(quota["model"], []).append(quota)
+    return [(row["name"], model, ", ".join(map(_quota, quotas)), _resets(quotas)) for model, quotas in by_model.items()]
+
+
+def _quota(quota: dict[str, Any]) -> str:
+    """`12/15 min`, `230/250 day`, `31k/250k tokens/min`; without a limit that is known, `12 min`."""
+    window = "min" if quota["window"] == "minute" else "day"
+    limit = quota["limit"]
+    shown = [str(quota["used"]), *([] if limit is None else [str(limit)])]
+    if quota["unit"] == "requests":
+        return f"{'/'.join(shown)} {window}"
+    return f"{'/'.join(_thousands(int(number)) for number in shown)} tokens/{window}"
+
+
+def _thousands(number: int) -> str:
+    return str(number) if number < 10_000 else f"{round(number / 1000)}k"
+
+
+def _resets(quotas: list[dict[str, Any]]) -> str:
+    import time
+
+    ends = [quota["resets"] for quota in quotas if quota["resets"]]
+    return time.strftime("%H:%M", time.localtime(max(ends))) if ends else "-"
 
 
 def add(

@@ -36,8 +36,8 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     bar: Bar = ""
     context: int = 0
-    turn: tuple[bool, bool, int, float] = (False, False, 0, 0.0)
-    """Sorts ready seats: probes and weak accounts last, then the idlest first."""
+    turn: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
+    """Sorts ready seats: probes, weak and nearly spent accounts last, then the idlest first."""
 
 
 def absence(provider: Provider, query: RouteQuery) -> str:
@@ -102,7 +102,9 @@ def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capab
         return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly")
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
-    return msgspec.structs.replace(seat, turn=(probing, account.health < _WEAK, account.inflight, -idle))
+    return msgspec.structs.replace(
+        seat, turn=(probing, account.health < _WEAK, state.nearly_spent, account.inflight, -idle)
+    )
 
 
 def _out(seat: Seat, bar: Bar, reason: str) -> Seat:

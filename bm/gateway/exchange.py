@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,7 @@ from bm.dispatch.classify import classify
 from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned, still_resting
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.plan import Plan, plan
-from bm.dispatch.refusal import KEY_TROUBLE
+from bm.dispatch.refusal import KEY_TROUBLE, LIMITS
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, Client
@@ -31,6 +31,7 @@ from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
 from bm.gateway.rescue import Rescue
 from bm.gateway.tape import Tape
+from bm.protocols.allowances import Allowance, in_body, in_headers
 from bm.protocols.pipes import Watch
 from bm.protocols.rate_limits import context_in_text, used_up
 from bm.protocols.registry import CODECS
@@ -130,7 +131,7 @@ class Exchange:
         self.record.attempts.append(entry)
         sent = time.monotonic()
         entry.at = sent - self._began
-        pool.begin(target, now=sent, wall=time.time())
+        pool.begin(target, now=sent, wall=time.time(), metered=self._call.operation == "generate")
         try:
             outcome = self._rescue.judged(await self._send(attempt, entry), target)
         finally:
@@ -209,10 +210,20 @@ class Exchange:
         finally:
             response.close()
 
+    def _learn_limits(self, target: Target, told: Iterable[Allowance]) -> None:
+        """Take the service's word for what it allows."""
+        now, wall = time.monotonic(), time.time()
+        for each in told:
+            self._engine.pool.learn_limit(
+                target, each.window, each.unit, each.limit, left=each.left, resets=each.resets, now=now, wall=wall
+            )
+
     def _pace(self, target: Target, response: UpstreamResponse) -> None:
         """Let an account rest that has just used up its limit: the next request need not be refused first."""
         now, wall = time.monotonic(), time.time()
-        wait = used_up(dict(response.headers), wall)
+        headers = dict(response.headers)
+        self._learn_limits(target, in_headers(headers, wall, target.provider))
+        wait = used_up(headers, wall)
         if wait:
             effect = AccountEffect("paced", wait, "its limit is used up")
             self._engine.pool.book(target, effect, now=now, wall=wall, roll=0.0)
@@ -234,6 +245,9 @@ class Exchange:
             # Another protocol's body, or a web page, is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         self._learn(lane.target, failure)
+        if failure.kind in LIMITS:
+            told = in_body(body) or in_headers(dict(response.headers), time.time(), lane.target.provider)
+            self._learn_limits(lane.target, told)
         return classify(naming_project(failure, access), translated=not lane.passes_through)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
@@ -294,6 +308,9 @@ class Exchange:
         record.status = 200
         record.target = lane.target
         record.usage = watch.usage
+        if watch.usage is not None:
+            now, wall = time.monotonic(), time.time()
+            self._engine.pool.count_tokens(lane.target, watch.usage.prompt or 0, now=now, wall=wall)
         record.finish = watch.finish.reason if watch.finish else ""
         record.failure = watch.failure
         record.losses = lane.losses

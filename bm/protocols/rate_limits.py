@@ -81,14 +81,14 @@ def used_up(headers: Mapping[str, str], now: float) -> float | None:
     `now` is in Unix seconds; it counts where the answer has no `date`.
     """
     waits = [
-        _until(headers.get(reset, ""), headers, now)
+        until(headers.get(reset, ""), headers, now)
         for remaining, reset in _LIMITS
         if parse_duration(headers.get(remaining, "")) == 0
     ]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def _until(text: str, headers: Mapping[str, str], now: float) -> float | None:
+def until(text: str, headers: Mapping[str, str], now: float) -> float | None:
     """A delay (`6m0s`, seconds) or a moment (RFC 3339) as a delay."""
     seconds = parse_duration(text)
     if seconds is not None or not text:

@@ -7,6 +7,7 @@ from bm.accounts.book import Book
 from bm.accounts.booking import Booking
 from bm.accounts.credential import Credential
 from bm.accounts.holder import Holder, Tally, digest
+from bm.accounts.meter import Meter
 from tests.accounts.build import credential
 
 SECRET = "planted-secret-value"
@@ -17,7 +18,7 @@ def rest(seconds: float, reason: str) -> Booking:
 
 
 def test_the_longer_rest_of_both_books_counts() -> None:
-    holder = Holder(credential("a"), Book())
+    holder = Holder(credential("a"), Book(), Meter())
     holder.own.add(rest(5, "own"))
     holder.shared.add(rest(20, "shared"))
     assert (holder.model_state("m", 4).cooldown, holder.model_state("m", 4).reason) == (16, "shared")
@@ -26,7 +27,7 @@ def test_the_longer_rest_of_both_books_counts() -> None:
 
 
 def test_only_what_is_not_in_order_is_told() -> None:
-    holder = Holder(credential("a"), Book())
+    holder = Holder(credential("a"), Book(), Meter())
     holder.own.add(rest(5, "own"))
     assert set(holder.state(4).states) == {"m"}
     assert holder.state(5).states == {}

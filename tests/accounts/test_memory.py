@@ -161,3 +161,14 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(path: Path) -> None:
     if sys.platform != "win32":
         assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent == Paths.under(path.parent).ledger.parent
+
+
+def test_what_was_used_and_learnt_survives(path: Path) -> None:
+    pool = Pool(again("a"))
+    pool.begin(target("a"), now=BOOT, wall=NOON)
+    pool.learn_limit(target("a"), "day", "requests", 250, left=240, resets=None, now=BOOT, wall=NOON)
+    save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
+    pool, _ = run(path, *again("a"), wall=NOON + 70, now=120)
+    pool.begin(target("a"), now=120, wall=NOON + 70)
+    told = {each.window: (each.used, each.limit, each.resets) for each in rows(pool, now=120, wall=NOON + 70)[0].quotas}
+    assert told == {"minute": (1, None, NOON + 130), "day": (11, 250, NOON + 12 * 3600)}

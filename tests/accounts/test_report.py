@@ -6,7 +6,7 @@ import msgspec
 
 from bm.accounts.credential import Credential
 from bm.accounts.pool import Pool
-from bm.accounts.report import counts, rows
+from bm.accounts.report import Quota, counts, rows
 from tests.accounts.build import NOON, book, credential, target
 
 SECRET = "planted-secret-value-0123456789"
@@ -71,3 +71,17 @@ def test_a_row_shows_a_hint_and_never_the_key() -> None:
     found = rows(pool(), now=10, wall=NOON + 10)
     assert found[0].key_hint == "plan…6789"
     assert SECRET not in msgspec.json.encode(found).decode() + repr(found)
+
+
+def test_what_was_used_of_a_models_quotas_is_told_in_wall_time() -> None:
+    made = Pool([credential("a", project="p"), credential("b", project="p")])
+    made.begin(target("a"), now=0, wall=NOON)
+    made.begin(target("b"), now=1, wall=NOON + 1)
+    made.begin(target("b"), now=1, wall=NOON + 1, metered=False)
+    made.learn_limit(target("a"), "day", "requests", 250, left=None, resets=None, now=1, wall=NOON + 1)
+    made.count_tokens(target("a"), 50, now=1, wall=NOON + 1)
+    for row in rows(made, now=2, wall=NOON + 2):
+        assert row.quotas == (
+            Quota("m", "minute", "requests", 2, None, NOON + 60),
+            Quota("m", "day", "requests", 2, 250, NOON + 12 * 3600),
+        ), "accounts of one project share their quota; tokens without a limit are not told"

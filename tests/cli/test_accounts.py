@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import pytest
+
 from bm.accounts.store import load
-from bm.cli.accounts import _rest
+from bm.cli.accounts import _quotas, _rest
 from bm.config.paths import Paths
 from bm.simulator import Rule, Simulator
 from tests.cli.conftest import PLANTED, Bm
@@ -99,3 +102,21 @@ def test_a_resting_account_tells_how_long() -> None:
         {"model": "x", "seconds": 0.0},
     ]
     assert _rest(rests) == "3 min all models (+1)"
+
+
+def test_use_is_shown_beside_what_is_known_of_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    noon = 1_775_044_800
+    quotas = [
+        {"model": "m", "window": "minute", "unit": "requests", "used": 12, "limit": 15, "resets": noon + 30},
+        {"model": "m", "window": "day", "unit": "requests", "used": 230, "limit": 250, "resets": noon + 3600},
+        {"model": "m", "window": "minute", "unit": "tokens", "used": 31_400, "limit": 250_000, "resets": noon},
+        {"model": "n", "window": "minute", "unit": "requests", "used": 2, "limit": None, "resets": noon},
+        {"model": "o", "window": "day", "unit": "requests", "used": 0, "limit": 9, "resets": None},
+    ]
+    assert _quotas({"name": "a", "quotas": quotas}) == [
+        ("a", "m", "12/15 min, 230/250 day, 31k/250k tokens/min", "13:00"),
+        ("a", "n", "2 min", "12:00"),
+        ("a", "o", "0/9 day", "-"),
+    ]

@@ -116,3 +116,8 @@ def test_a_missing_key_names_the_command_and_the_place() -> None:
     assert lacks_key(gemini().provider) == "gemini has no key: bm accounts add NAME"
     console = paid("groq", "off", console="https://console.groq.com/keys").provider
     assert lacks_key(console) == "groq has no key: bm providers key groq (get a key at https://console.groq.com/keys)"
+
+
+def test_an_account_that_has_nearly_used_up_its_minute_is_behind_those_that_have_not() -> None:
+    spent = account("spent", states={MODEL: ModelState(nearly_spent=True)})
+    assert turns(spent, account("just", idle=1)) == ["just", "spent"]
