@@ -92,6 +92,8 @@ class Pool(_Section, frozen=True, kw_only=True):
     affinity: bool = True
     affinity_ttl: Seconds = 3_600.0
     affinity_size: Count = 10_000
+    learn_models: bool = True
+    """Read the providers' model lists unasked, so that `default` holds from the first request on."""
     max_wait: Seconds = 30.0
     """Longest wait for a cooling target when nothing else is left."""
     max_attempts: Count = 20

@@ -67,14 +67,14 @@ class Engine:
 
     def adopt(self, settings: Settings) -> None:
         """Serve by new settings from the next request on; those under way finish on the old ones."""
-        self.settings = settings
+        before, self.settings = self.settings, settings
         self.pool.reload(settings.credentials)
         self.tokens.retain(self.pool.holders.keys())
         self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.mask.learn(secrets_of(settings))
         if self.ledger is not None:
             self.ledger.decisions = settings.config.limits.decisions
-        self.models.forget()
+        self.models.follow(before.providers)
 
     async def serve(self, call: Call, client: Client) -> None:
         """Answer one call."""

@@ -28,6 +28,12 @@ FRESH = 600.0
 """Seconds a provider's list is taken for true."""
 PATIENCE = 10.0
 """Seconds a caller waits for the lists of all providers; what is late is in the next answer."""
+SETTLE = 0.3
+"""Seconds between a change and the questions it leads to: edits come in bursts."""
+RENEWAL = 6 * 3600.0
+"""Seconds after which lists that nobody asked for are read again: vendors add models."""
+RETRIES = (30.0, 120.0, 600.0)
+"""Pauses before a list that could not be had is asked for again, as after a start without a network."""
 
 _log = logging.getLogger("bm.models")
 
@@ -41,18 +47,65 @@ class Models:
         self._read_at: dict[str, float] = {}
         self._contexts: dict[str, dict[str, int]] = {}
         self._outputs: dict[tuple[str, str], int] = {}
-        self._lock = asyncio.Lock()
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
 
     async def all(self) -> tuple[ListedModel, ...]:
         """Every model of every provider in use, in the order of dispatch."""
-        in_use = [provider for provider in self._engine.settings.providers.values() if _in_use(provider)]
-        async with self._lock:
-            stale = [p for p in in_use if time.monotonic() - self._read_at.get(p.name, -FRESH) >= FRESH]
-            if stale:
-                await asyncio.wait([asyncio.ensure_future(self._refresh(p)) for p in stale], timeout=PATIENCE)
+        in_use = self._in_use()
+        asked = [self._ask(provider, logging.WARNING) for provider in in_use if not self._is_fresh(provider)]
+        if asked:
+            await asyncio.wait(asked, timeout=PATIENCE)
         return tuple(model for provider in in_use for model in self._lists.get(provider.name, ()))
 
-    async def _refresh(self, provider: Provider) -> None:
+    async def keep_learned(self) -> None:
+        """Have the lists before anybody asks for them, now and after each change, for ever.
+
+        Dispatch needs them: whether a provider's `default` answers for a name depends on what the provider has.
+        """
+        while True:
+            self._changed.clear()
+            await asyncio.sleep(SETTLE)
+            if self._engine.config.pool.learn_models:
+                await self._learn()
+            await self._pause(RENEWAL)
+
+    async def _learn(self) -> None:
+        for pause in (*RETRIES, 0.0):
+            missing = [provider for provider in self._in_use() if self._is_usable(provider)]
+            asked = [self._ask(provider, logging.DEBUG) for provider in missing if not self._is_fresh(provider)]
+            if asked:
+                await asyncio.wait(asked)
+            if all(map(self._is_fresh, missing)) or await self._pause(pause):
+                return
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait, but not beyond the next change; whether there was one."""
+        try:
+            async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can swallow a cancellation
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _in_use(self) -> list[Provider]:
+        return [provider for provider in self._engine.settings.providers.values() if _in_use(provider)]
+
+    def _is_usable(self, provider: Provider) -> bool:
+        accounts = self._engine.pool.facts(time.monotonic()).get(provider.name, ())
+        return any(not account.disabled for account in accounts)
+
+    def _is_fresh(self, provider: Provider) -> bool:
+        return time.monotonic() - self._read_at.get(provider.name, -FRESH) < FRESH
+
+    def _ask(self, provider: Provider, level: int) -> asyncio.Task[None]:
+        """The question for a provider's list; one at a time, whoever wants to know."""
+        task = self._asking.get(provider.name)
+        if task is None or task.done():
+            task = self._asking[provider.name] = asyncio.ensure_future(self._refresh(provider, level))
+        return task
+
+    async def _refresh(self, provider: Provider, level: int) -> None:
         """Ask with the first account that works. Vertex AI's list tells least, so its accounts come last."""
         engine = self._engine
         accounts = engine.pool.facts(time.monotonic()).get(provider.name, ())
@@ -63,23 +116,34 @@ class Models:
                 access = await engine.access(seat)
                 found = await list_models(engine.client, provider, access, timeouts, proxy)
             except TokenError as error:
-                _log.warning("%s does not list its models for %s: %s", *seat, error)
+                _log.log(level, "%s does not list its models for %s: %s", *seat, error)
                 continue
             except UpstreamError as error:
-                _log.warning("%s does not list its models: %s", provider.name, error.failure.message)
+                _log.log(level, "%s does not list its models: %s", provider.name, error.failure.message)
                 continue
             except Refused as error:
-                _log.warning("%s does not list its models for %s: status %d", *seat, error.status)
+                _log.log(level, "%s does not list its models for %s: status %d", *seat, error.status)
                 continue
-            self._lists[provider.name] = found
-            known = self._contexts.setdefault(provider.name, {})
-            for model in found:
-                if model.context:
-                    known.setdefault(model.id, model.context)
-                self._outputs[provider.name, model.id] = model.max_output
-            self._read_at[provider.name] = time.monotonic()
-            engine.pool.learn_models(seat, frozenset(model.id for model in found))
+            self._learned(provider, seat, found)
             return
+
+    def _learned(self, provider: Provider, seat: AccountId, found: tuple[ListedModel, ...]) -> None:
+        current = self._engine.settings.providers.get(provider.name)
+        if current is None or _source(current) != _source(provider):
+            return  # another service by now
+        self._lists[provider.name] = found
+        known = self._contexts.setdefault(provider.name, {})
+        for model in found:
+            if model.context:
+                known.setdefault(model.id, model.context)
+            self._outputs[provider.name, model.id] = model.max_output
+        self._read_at[provider.name] = time.monotonic()
+        # Taken for the list of the other accounts too, but not across the border to Vertex AI.
+        names, vertex = frozenset(model.id for model in found), self._is_vertex(seat)
+        for account in self._engine.pool.facts(time.monotonic()).get(provider.name, ()):
+            other = (provider.name, account.name)
+            if self._is_vertex(other) == vertex:
+                self._engine.pool.learn_models(other, names)
 
     def _is_vertex(self, seat: AccountId) -> bool:
         credential = self._engine.pool.credential(seat)
@@ -97,9 +161,19 @@ class Models:
         """The limits of a provider's models that its list or a refusal has told, in tokens."""
         return self._contexts.get(provider, {})
 
-    def forget(self) -> None:
-        """The providers or their accounts have changed."""
+    def follow(self, before: Mapping[str, Provider]) -> None:
+        """The providers or their accounts have changed. What was said of a service that is another now is void."""
+        for name, provider in before.items():
+            current = self._engine.settings.providers.get(name)
+            if current is None or _source(current) != _source(provider):
+                self._lists.pop(name, None)
+                self._contexts.pop(name, None)
+                self._outputs = {key: tokens for key, tokens in self._outputs.items() if key[0] != name}
+                if question := self._asking.pop(name, None):
+                    question.cancel()
+                self._engine.pool.forget_models(name)
         self._read_at.clear()
+        self._changed.set()
 
     async def cards(self) -> list[ModelCard]:
         """What clients can ask for: Gemini's names as they are, others with the prefix that leads to them, aliases."""
@@ -132,6 +206,18 @@ class Models:
 
 def _in_use(provider: Provider) -> bool:
     return provider.enabled and (provider.pool or provider.mode != "off")
+
+
+def _source(provider: Provider) -> tuple[object, ...]:
+    """What decides which models a provider's list holds."""
+    return (
+        provider.speaks,
+        provider.base_url,
+        provider.auth,
+        provider.headers,
+        provider.models_path,
+        provider.vertex_base_url,
+    )
 
 
 def _titled(card: ModelCard) -> str:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from bm.simulator import Rule
+from bm.accounts.account import Account
+from bm.accounts.store import Credentials, update
+from bm.config.paths import Paths, make_folders
+from bm.gateway.engine import Engine
+from bm.gateway.settings import Settings, read_settings
+from bm.providers.resolve import model_for
+from bm.simulator import Rule, Simulator
 from tests.gateway.world import World
 
 ALIASES = '[aliases]\nquick = "groq:llama-3.3-70b-versatile"\n'
@@ -102,3 +112,106 @@ def test_lists_come_in_pages(world: World) -> None:
     first = look(world, "anthropic", "/v1/models?limit=2").json()
     assert len(first["data"]) == 2 and first["has_more"]
     assert look(world, "anthropic", "/v1/models?limit=x").status_code == 400
+
+
+GROQ = """[gemini]
+base_url = "{url}"
+[providers.groq]
+enabled = true
+mode = "exclusive"
+base_url = "{url}{path}"
+models = {{ default = "openai/gpt-oss-120b" }}
+"""
+
+
+def settings(home: Path, url: str, path: str = "/groq/openai/v1", more: str = "") -> Settings:
+    paths = Paths.under(home)
+    make_folders(paths)
+    paths.config.write_text(GROQ.format(url=url, path=path) + more)
+    keys = [Account(name=name, key=f"key-of-the-account-{name}", provider="groq") for name in ("groq01", "groq02")]
+    update(paths.accounts, lambda stored: Credentials(local_key=stored.local_key, accounts=tuple(keys)))
+    return read_settings(paths, {})
+
+
+@pytest.fixture
+async def learning(bm_home: Path) -> AsyncIterator[tuple[Engine, Simulator]]:
+    """An engine that reads the lists unasked, and the providers it reads them from."""
+    with Simulator() as simulator:
+        engine = Engine(settings(bm_home, simulator.url))
+        work = asyncio.ensure_future(engine.models.keep_learned())
+        try:
+            yield engine, simulator
+        finally:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            await engine.close()
+
+
+def known(engine: Engine) -> list[frozenset[str] | None]:
+    """What each account of groq is known to reach."""
+    member = next(each for each in engine.snapshot().members if each.provider.name == "groq")
+    return [account.models for account in member.accounts]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it does not come to hold")
+
+
+async def until_known(engine: Engine) -> None:
+    await until(lambda: None not in known(engine))
+
+
+async def test_lists_are_read_before_anybody_asks(learning: tuple[Engine, Simulator]) -> None:
+    engine, simulator = learning
+    await until_known(engine)
+    assert len(known(engine)) == 2, "what one key lists is known of the other"
+    groq = engine.settings.providers["groq"]
+    assert all(model_for(groq, "gpt-5", each).rule == "default" for each in known(engine))
+    assert {record.path for record in simulator.log()} == {"/groq/openai/v1/models"}, (
+        "gemini has no account to ask with"
+    )
+
+
+async def test_a_list_of_the_service_that_was_is_not_kept(learning: tuple[Engine, Simulator], bm_home: Path) -> None:
+    engine, simulator = learning
+    await until_known(engine)
+    simulator.script(Rule(operation="models", status=500, times=None))
+    engine.adopt(settings(bm_home, simulator.url, "/together/v1"))
+    assert known(engine) == [None, None]
+    assert [model for model in await engine.models.all() if model.provider == "groq"] == []
+
+
+async def test_a_change_that_leaves_the_service_keeps_its_list(
+    learning: tuple[Engine, Simulator], bm_home: Path
+) -> None:
+    engine, simulator = learning
+    await until_known(engine)
+    engine.adopt(settings(bm_home, simulator.url, more='[aliases]\nquick = "groq:x"\n'))
+    assert None not in known(engine)
+
+
+async def test_a_list_that_comes_too_late_is_not_taken(learning: tuple[Engine, Simulator], bm_home: Path) -> None:
+    engine, simulator = learning
+    simulator.script(Rule(operation="models", path="/groq", head_delay=0.5))
+    asking = asyncio.ensure_future(engine.models.all())
+    await until(lambda: bool(simulator.log()))
+    engine.adopt(settings(bm_home, simulator.url, "/nothing/here"))
+    await asking
+    assert known(engine) == [None, None]
+
+
+async def test_lists_are_left_alone_where_the_configuration_says_so(bm_home: Path) -> None:
+    with Simulator() as simulator:
+        engine = Engine(settings(bm_home, simulator.url, more="[pool]\nlearn_models = false\n"))
+        work = asyncio.ensure_future(engine.models.keep_learned())
+        await asyncio.sleep(0.5)
+        assert simulator.log() == []
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        await engine.close()

@@ -52,7 +52,8 @@ def daemon(home: Path, config: str, accounts: Mapping[str, str] | None = None) -
     for name, key in (accounts or {}).items():
         account = Account(name=name, provider="gemini", key=key)
         update(paths.accounts, lambda stored, account=account: stored.add(account))  # type: ignore[misc]
-    environ = {**os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
+    # Questions that nobody asked would stand in the simulator's log, sometimes.
+    environ = {"BM_POOL_LEARN_MODELS": "false", **os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
     with (home / "output.txt").open("wb") as output:
         process = subprocess.Popen(_COMMAND, env=environ, stdout=output, stderr=output)
     try:
@@ -62,9 +63,9 @@ def daemon(home: Path, config: str, accounts: Mapping[str, str] | None = None) -
 
 
 def _running(process: subprocess.Popen[bytes], paths: Paths) -> Daemon:
-    """The daemon, once it says where it listens."""
+    """The daemon, once it says where it listens: an earlier one that was killed has left its file."""
     limit = time.monotonic() + _PATIENCE
-    while (found := runtime.read(paths.runtime)) is None:
+    while (found := runtime.read(paths.runtime)) is None or found.pid != process.pid:
         said = (paths.config.parent / "output.txt").read_text(encoding="utf-8")
         assert process.poll() is None, f"the daemon has ended with {process.returncode}:\n{said}"
         assert time.monotonic() < limit, f"the daemon does not come up:\n{said}"
