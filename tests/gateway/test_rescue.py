@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from bm import sse
 from bm.accounts.access import Access
-from bm.chat.events import Event, Failed, PartDelta, PartStart, Start, Usage, UsageUpdate
 from bm.chat.nudge import NUDGE
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Reasoning, Turn
@@ -21,20 +18,227 @@ from bm.errors import Failure
 from bm.gateway.lane import Lane
 from bm.gateway.rescue import DIVERGED, Rescue, begun
 from tests.gateway.matrix import providers
-from tests.gateway.test_lane import CLAUDE, GEMINI, lanes
+from tests.gateway.test_lane import CLAUDE, GEMINI, GPT, lanes
+from tests.support.grammar_anthropic import check
 
-OTHER = Target("gemini", "two", "gemini-3.8-flash", "gemini")
-"""Another model of the pool, which takes no beginning of an answer, as the first."""
+HELLO: Json = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}
 CUT = Failure(kind="truncated", message="the connection broke")
 REFUSED = Failure(kind="bad_request", message="This model does not support assistant message prefill.")
-HELLO = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}
-PREFIX = Target("gemini", "one", "gemini-2.5-flash", "gemini")
+NEWER = Target("anthropic", "one", "claude-opus-4-8", "anthropic")
+"""Takes no beginning of an answer, unlike the older model."""
 
 
 def rescue(body: Json | None = None, *, on: bool = True, **more: Any) -> Rescue:
-    given = lanes(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more))
-    return Rescue(given, on=on)
+    return Rescue(lanes(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more)), on=on)
 
 
 def prepared(given: Rescue, target: Target, **options: bool) -> Lane:
     return given.prepare(target, providers()[target.provider], Access(key="upstream-key"), **options)
+
+
+def asked(lane: Lane) -> Json:
+    body: Json = json.loads(lane.request.body)
+    return body
+
+
+def gemini(text: str, finish: str | None = None) -> bytes:
+    """A piece of Gemini's stream."""
+    candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0} | (
+        {"finishReason": finish} if finish else {}
+    )
+    return b"data: " + json.dumps({"candidates": [candidate]}).encode() + b"\n\n"
+
+
+def cut_after(given: Rescue, text: str) -> bytes:
+    """What the client has when the first target broke off after this text."""
+    pipe = given.pipe(prepared(given, GEMINI))
+    told = (pipe.feed(gemini(text)) if text else b"") + pipe.close()
+    assert pipe.watch.failure is not None
+    assert given.broken(pipe.watch.failure).request == "resume"
+    return told
+
+
+def refuse(given: Rescue, target: Target) -> None:
+    """The target takes no beginning of an answer, although it should."""
+    prepared(given, target)
+    assert given.judged(Outcome(failure=REFUSED, request="return"), target).request == "retry"
+
+
+def text_in(stream: bytes) -> str:
+    """The text a client of Anthropic's reads."""
+    lines = [json.loads(line[6:]) for line in stream.split(b"\n") if line.startswith(b"data: ")]
+    return "".join(line["delta"].get("text", "") for line in lines if line["type"] == "content_block_delta")
+
+
+def test_a_model_that_can_goes_on_where_the_answer_was_cut() -> None:
+    given = rescue()
+    cut_after(given, "one two ")
+    lane = prepared(given, CLAUDE)
+    assert asked(lane)["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "one two"}]}
+    assert asked(lane)["max_tokens"] == 98
+    assert given.way == "goes on with the cut answer"
+
+
+@pytest.mark.parametrize("target", [GPT, NEWER], ids=lambda target: target.model)
+def test_a_model_that_takes_no_beginning_is_asked_anew(target: Target) -> None:
+    given = rescue()
+    cut_after(given, "one two ")
+    assert "one two" not in prepared(given, target).request.body.decode()
+    assert given.way == "begins anew, to go on where the answer was cut"
+
+
+@pytest.mark.parametrize(("rest", "anew"), [("three", False), ("one two three", True)], ids=["prefilled", "anew"])
+def test_the_client_reads_one_answer(rest: str, anew: bool) -> None:
+    given = rescue()
+    told = cut_after(given, "one two ")
+    if anew:
+        refuse(given, GEMINI)
+    pipe = given.pipe(prepared(given, GEMINI))
+    told += pipe.feed(gemini(rest, "STOP")) + pipe.close()
+    given.done()
+    assert text_in(told) == "one two three"
+    check(told)
+    assert (pipe.watch.failure, given.seams, given.cut) == (None, 1, None)
+
+
+def test_a_new_answer_that_differs_is_not_glued_on() -> None:
+    given = rescue()
+    told = cut_after(given, "one two ")
+    refuse(given, GEMINI)
+    pipe = given.pipe(prepared(given, GEMINI))
+    told += pipe.feed(gemini("something else entirely", "STOP")) + pipe.close()
+    assert text_in(told) == "one two "
+    assert pipe.watch.failure is not None and pipe.watch.failure.code == DIVERGED
+    assert given.broken(pipe.watch.failure).request == "next"
+    assert given.cut is not None and given.cut.code != DIVERGED
+
+
+def test_once_nobody_can_go_on_the_client_is_told_of_the_cut() -> None:
+    given = rescue()
+    told = cut_after(given, "one two ") + given.told(CUT)
+    check(told)
+    assert b"event: error" in told and b"message_stop" not in told
+
+
+def test_an_answer_of_which_the_client_has_nothing_begins_again() -> None:
+    given = rescue()
+    cut_after(given, "")
+    assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
+    assert given.way == "begins the answer again, of which the client has nothing"
+
+
+def test_an_answer_that_the_client_began_is_not_begun_twice() -> None:
+    messages = [*HELLO["messages"], {"role": "assistant", "content": "one"}]
+    given = rescue(HELLO | {"messages": messages})
+    cut_after(given, " two ")
+    assert asked(prepared(given, CLAUDE))["messages"][-1]["content"] == "one"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        rescue(on=False),
+        rescue(stream=False),
+        rescue(operation="count_tokens"),
+        rescue(HELLO | {"messages": "none"}),
+    ],
+    ids=["off", "whole", "count", "not-understood"],
+)
+def test_else_the_bytes_of_an_own_upstream_pass_through(given: Rescue) -> None:
+    piece = b'event: ping\ndata: {"type": "ping",  "unheard_of": 1}\n\n'
+    assert given.pipe(prepared(given, CLAUDE)).feed(piece) == piece
+
+
+@pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=lambda target: target.provider)
+def test_a_nudge_is_a_word_after_the_question(target: Target) -> None:
+    assert NUDGE in prepared(rescue(on=False), target, nudge=True).request.body.decode()
+    unread = rescue(HELLO | {"messages": "none"})
+    assert NUDGE not in prepared(unread, CLAUDE, nudge=True).request.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "request_"),
+    [
+        (Outcome(failure=REFUSED, request="return"), "retry"),
+        (Outcome(failure=Failure(kind="upstream_auth", message="no"), request="return"), "next"),
+        (Outcome(failure=Failure(kind="server", message="no"), request="retry"), "retry"),
+        (Outcome(), "done"),
+    ],
+)
+def test_what_is_refused_after_the_cut_is_not_told(outcome: Outcome, request_: str) -> None:
+    whole = rescue()
+    assert whole.judged(outcome, CLAUDE) == outcome
+    given = rescue()
+    cut_after(given, "one two ")
+    prepared(given, CLAUDE)
+    assert given.judged(outcome, CLAUDE).request == request_
+
+
+def test_a_model_that_refuses_a_beginning_is_given_none_again_and_its_account_is_not_blamed() -> None:
+    given = rescue()
+    cut_after(given, "one two ")
+    prepared(given, CLAUDE)
+    effect = AccountEffect(kind="strike")
+    assert given.judged(Outcome(failure=REFUSED, account=effect, request="return"), CLAUDE).account == AccountEffect()
+    assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
+
+
+@pytest.mark.parametrize(("most", "left"), [(None, None), (100, 97), (2, 1)])
+@pytest.mark.parametrize(
+    ("target", "reasoning"),
+    [(CLAUDE, Reasoning(level="off")), (GEMINI, Reasoning(level="high"))],
+    ids=["claude", "gemini"],
+)
+def test_an_answer_begun_takes_its_share_of_the_tokens(
+    most: int | None, left: int | None, target: Target, reasoning: Reasoning
+) -> None:
+    turns = (Turn("user", (Text("hi"),)),)
+    request = ChatRequest(protocol="gemini", model="m", turns=turns, max_tokens=most, reasoning=Reasoning(level="high"))
+    changed = begun(request, "one two", 3, target)
+    assert changed.turns == (*turns, Turn("assistant", (Text("one two"),)))
+    assert (changed.max_tokens, changed.reasoning) == (left, reasoning)
+
+
+class Listener:
+    """A client that notes what it is sent."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.twice = asyncio.Event()
+
+    async def start(self, status: int, headers: Any) -> None:
+        raise AssertionError("its answer has begun")
+
+    async def send(self, data: bytes) -> None:
+        self.heard.append(data)
+        if len(self.heard) == 2:
+            self.twice.set()
+
+    async def end(self) -> None:
+        raise AssertionError("its answer is not complete")
+
+    async def cut(self) -> None:
+        raise AssertionError("its answer goes on")
+
+
+async def test_a_client_with_half_an_answer_hears_that_bm_lives() -> None:
+    given, client = rescue(), Listener()
+    cut_after(given, "one two ")
+    assert await given.keep_waiting(client.twice.wait(), client, 0.001)
+    assert set(client.heard) == {b'event: ping\ndata: {"type":"ping"}\n\n'}
+
+
+async def test_a_client_that_waits_for_its_first_byte_hears_nothing_from_here() -> None:
+    client = Listener()
+    assert await rescue().keep_waiting(asyncio.sleep(0.01, "done"), client, 0.001) == "done"
+    assert client.heard == []
+
+
+async def test_a_failure_of_what_is_awaited_is_the_callers() -> None:
+    async def broken() -> None:
+        raise OSError("gone")
+
+    given, client = rescue(), Listener()
+    cut_after(given, "one two ")
+    with pytest.raises(OSError, match="gone"):
+        await given.keep_waiting(broken(), client, 0.001)
