@@ -72,8 +72,12 @@ class Watch:
         self.events += 1
         if not self.begun and isinstance(event, CONTENT):
             self.begun = True
+        if type(event) is PartDelta:
+            if (pieces := self._texts.get(event.index)) is not None:
+                pieces.append(event.text)
+            return
         match event:
-            case PartDelta() | PartStart() | PartSignature() | PartEnd():
+            case PartStart() | PartSignature() | PartEnd():
                 self._see_part(event)
             case UsageUpdate():
                 self.usage = event.usage
@@ -88,12 +92,9 @@ class Watch:
             case _:
                 pass
 
-    def _see_part(self, event: PartDelta | PartStart | PartSignature | PartEnd) -> None:
+    def _see_part(self, event: PartStart | PartSignature | PartEnd) -> None:
         """Note whose the signatures are: a call's by its id, a text's by its words."""
         match event:
-            case PartDelta(index=index, text=text):
-                if index in self._texts:
-                    self._texts[index].append(text)
             case PartStart(kind="tool_call"):
                 self._calls[event.index] = event.id
                 if event.signature is not None:

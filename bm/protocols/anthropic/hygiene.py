@@ -24,8 +24,8 @@ _MARK = "cache_control"
 _MARK_BYTES = b'"cache_control"'
 _SEARCH = ID_PREFIX.encode()
 _CLEARS = "clear_thinking"
-_BUDGET = re.compile(rb'"thinking"\s*:\s*\{[^{}]*"enabled"')
 _DOMAINS = ("allowed_domains", "blocked_domains")
+_DOMAINS_BYTES = b'_domains"'
 _NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
 _Path = tuple[str | int, ...]
 _Changes = dict[_Path, msgspec.Raw | None]
@@ -45,8 +45,8 @@ def clean(body: bytes, policy: Policy) -> bytes:
     """
     wrapped = may_hold_wrapped(body) or _SEARCH in body
     marked = policy != "keep" and _MARK_BYTES in body
-    unbounded = _NO_DOMAINS.search(body) is not None
-    thinks = _BUDGET.search(body) is not None and b'"tool_result"' in body
+    unbounded = _DOMAINS_BYTES in body and _NO_DOMAINS.search(body) is not None
+    thinks = b'"budget_tokens"' in body and b'"tool_result"' in body
     if not (wrapped or marked or unbounded or thinks):
         return body
     try:
