@@ -124,7 +124,7 @@ class Service:
 
 @dataclass
 class Report:
-    """The figures of a run. Memory is in megabytes: at the beginning and the end of the quiet half."""
+    """The figures of a run: megabytes at the beginning and the end of the quiet half, descriptors before and after."""
 
     seconds: float
     counts: Counter[str]
@@ -277,6 +277,7 @@ async def soak(home: Path, *, seconds: float, rate: float) -> Report:
 
 async def _loaded(service: Service, paths: Paths, chaos: Chaos, seconds: float, rate: float) -> Report:
     load = Load(service.url, load_accounts(paths.accounts).local_key, rate, service.down)
+    _, idle = service.size()
     sending = asyncio.ensure_future(load.run())
     began = time.monotonic()
     await chaos.run(began + seconds / 2, kills=True)
@@ -289,7 +290,7 @@ async def _loaded(service: Service, paths: Paths, chaos: Chaos, seconds: float, 
     await asyncio.sleep(1.5)
     end, descriptors = service.size()
     report = Report(took, load.tally.counts, chaos.done, load.tally.seconds, load.tally.wrong)
-    report.memory, report.descriptors = (middle, end), (0, descriptors)
+    report.memory, report.descriptors = (middle, end), (idle, descriptors)
     if end > middle * 1.25 + 30:
         report.wrong.append(f"memory grew from {middle:.0f} to {end:.0f} MB")
     if descriptors > 3 * WORKERS:
