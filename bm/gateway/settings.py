@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, dict=True):
     """The configuration, the providers it makes and the accounts they have, with the file that keeps them."""
 
     config: Config
@@ -30,17 +31,17 @@ class Settings(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     accounts_file: Path = Path("accounts.toml")
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """How long a request is fought for."""
         return Limits(max_wait=self.config.pool.max_wait, max_attempts=self.config.pool.max_attempts)
 
-    @property
+    @cached_property
     def rules(self) -> Rules:
         """What holds for every lane."""
         return Rules(strict=self.config.pool.strict, echo_asked=self.config.server.echo_model == "asked")
 
-    @property
+    @cached_property
     def choosy(self) -> bool:
         """Whether a provider in use has models that take text alone, so that it matters what a request holds."""
         return any(each.enabled and each.mode != "off" and each.protocol in OPENAI_CLIENTS for each in self._paid)
