@@ -84,19 +84,18 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
     if name.error:
         circle = Failure(kind="bad_request", message=f"{name.error} (bm config edit)", param="model")
         return Plan(asked=query.model, failure=circle, roll=roll)
-    staged, absent = _staged(snapshot.members, msgspec.structs.replace(query, model=name.model), name)
+    members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
+    staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
     groups = [_Group(member, stage, tuple(seats_of(member, query, name.model))) for member, stage in staged]
     choices = _ordered(groups, snapshot.affinity, roll)
     cooling = _cooling(groups)
-    configured = {member.provider.name for member in snapshot.members if member.provider.configured}
-    told = {provider: why for provider, why in absent.items() if provider in configured | {name.provider}}
-    failure = _failure(name, groups, told, choices, cooling, snapshot.limits)
+    failure = _failure(name, groups, absent, choices, cooling, snapshot.limits)
     return Plan(
         asked=query.model,
         steps=name.steps,
         choices=tuple(choices),
         cooling=tuple(cooling),
-        considered=tuple(_considered(groups, told, choices)),
+        considered=tuple(_considered(groups, absent, choices)),
         failure=failure,
         roll=roll,
     )
