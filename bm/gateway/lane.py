@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -55,7 +55,7 @@ NO_COUNTER = "no_counter"
 
 def new_id(prefix: str) -> str:
     """A unique id: the prefix and 24 random letters and digits."""
-    return prefix + secrets.token_hex(12)
+    return f"{prefix}{random.getrandbits(96):024x}"
 
 
 LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
