@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
+import sys
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -28,7 +30,44 @@ from bm.errors import DaemonError
 if TYPE_CHECKING:
     from bm.simulator import Simulator
 
+
+class Question(NamedTuple):
+    """A request in one protocol: where to, what, and at which place of the answer its text is."""
+
+    protocol: str
+    path: str
+    body: dict[str, Any]
+    text: tuple[str | int, ...]
+
+
 MODEL = "claude-sonnet-5-5"
+QUESTIONS: tuple[Question, ...] = (
+    Question(
+        "Anthropic Messages",
+        "/v1/messages",
+        {"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]},
+        ("content", 0, "text"),
+    ),
+    Question(
+        "OpenAI Chat",
+        "/v1/chat/completions",
+        {"model": "gpt-5", "messages": [{"role": "user", "content": "hello"}]},
+        ("choices", 0, "message", "content"),
+    ),
+    Question(
+        "OpenAI Responses",
+        "/v1/responses",
+        {"model": "gpt-5", "input": "hello"},
+        ("output", 0, "content", 0, "text"),
+    ),
+    Question(
+        "Gemini",
+        "/v1beta/models/gemini-3.8-flash:generateContent",
+        {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
+        ("candidates", 0, "content", "parts", 0, "text"),
+    ),
+)
+"""One small request in each protocol."""
 REST = 3
 """Seconds for which the simulated Gemini accounts are out of quota in the last step."""
 _FOREIGN = re.compile(r"BM_.*|.*_(API_KEY|BASE_URL|API_BASE|AUTH_TOKEN|DISPATCH_MODE|ENABLED)|(HTTPS?|ALL)_PROXY", re.I)
@@ -106,6 +145,7 @@ def walk(*, once: bool) -> None:
                 if not ended.is_set():
                     _show(step, daemon, key, simulator, paths)
             if not ended.is_set():
+                _show_protocols(daemon, key)
                 _invite(paths)
             if not once:
                 _wait(ended)
@@ -169,31 +209,70 @@ def request(daemon: Daemon, key: str, text: str) -> Served:
     Raises:
         OSError: the daemon cannot be reached.
     """
+    body = {"model": MODEL, "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": text}]}
+    return _post(daemon, key, "/v1/messages", body)[0]
+
+
+def _post(daemon: Daemon, key: str, path: str, body: dict[str, Any]) -> tuple[Served, bytes]:
     import http.client
 
-    body = {"model": MODEL, "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": text}]}
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "anthropic-version": "2023-06-01"}
     connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=60)
     try:
-        connection.request("POST", "/v1/messages", msgspec.json.encode(body), headers)
+        connection.request("POST", path, msgspec.json.encode(body), headers)
         response = connection.getresponse()
-        response.read()
+        answer = response.read()
         names = ("x-bm-provider", "x-bm-account", "x-bm-model", "x-bm-attempts")
-        return Served(response.status, *(response.headers.get(name, "-") for name in names))
+        return Served(response.status, *(response.headers.get(name, "-") for name in names)), answer
     finally:
         connection.close()
 
 
-def _invite(paths: Paths) -> None:
-    home = paths.config.parent
+def _show_protocols(daemon: Daemon, key: str) -> None:
+    """One request in each protocol, and what it was answered.
+
+    Raises:
+        DaemonError: one has no answer.
+    """
     render.line()
-    render.line("Try it from another terminal:")
-    render.line(f"  export BM_HOME={home}")
-    render.line('  eval "$(bm env --shell bash)"')
-    render.line('  curl -i "$ANTHROPIC_BASE_URL/v1/messages" -H "authorization: Bearer $ANTHROPIC_AUTH_TOKEN" \\')
-    body = f'{{"model":"{MODEL}","max_tokens":64,"messages":[{{"role":"user","content":"hello"}}]}}'
-    render.line(f"       -H 'content-type: application/json' -d '{body}'")
+    render.line("Every protocol is answered, each in its own form")
+    render.line(f"  {'protocol':<20}{'provider':<11}{'account':<9}answer")
+    for question in QUESTIONS:
+        served, answer = _post(daemon, key, question.path, question.body)
+        if served.status != 200:
+            raise DaemonError(f"{question.protocol} got status {served.status}")
+        text = msgspec.json.decode(answer)
+        for step in question.text:
+            text = text[step]
+        render.line(f"  {question.protocol:<20}{served.provider:<11}{served.account:<9}{text}")
+
+
+def _invite(paths: Paths) -> None:
+    """Lines to paste. They need no `bm` on the PATH: a fresh clone has it in its .venv alone."""
+    home, command = str(paths.config.parent), _command()
+    body = msgspec.json.encode(QUESTIONS[0].body).decode()
+    render.line()
+    if os.name == "nt":
+        render.line("Try it from another PowerShell:")
+        render.line(f"  $env:BM_HOME = '{home}'")
+        render.line(f"  Set-Alias bm '{command}'")
+        render.line("  bm env --shell pwsh | Out-String | Invoke-Expression")
+    else:
+        render.line("Try it from another terminal (bash, zsh):")
+        render.line(f"  export BM_HOME={shlex.quote(home)}")
+        render.line(f'  bm() {{ {shlex.quote(command)} "$@"; }}')
+        render.line('  eval "$(bm env --shell bash)"')
+        render.line('  curl -i --noproxy "*" "$ANTHROPIC_BASE_URL/v1/messages" \\')
+        render.line("       -H \"authorization: Bearer $ANTHROPIC_AUTH_TOKEN\" -H 'content-type: application/json' \\")
+        render.line(f"       -d '{body}'")
     render.line("  bm providers; bm accounts; bm route opus; bm test; bm providers mode groq exclusive")
+
+
+def _command() -> str:
+    """This very bm: as it was called, else the one beside this Python."""
+    called = Path(sys.argv[0]).absolute()
+    beside = Path(sys.executable).with_name("bm.exe" if os.name == "nt" else "bm")
+    return str(called if called.stem == "bm" and called.is_file() else beside)
 
 
 def _wait(ended: threading.Event) -> None:

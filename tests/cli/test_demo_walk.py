@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,3 +46,19 @@ def _home(process: psutil.Process) -> str:
         return process.environ().get("BM_HOME", "")
     except psutil.Error:
         return ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="prints lines for PowerShell there")
+@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="needs bash and curl")
+def test_its_lines_work_when_pasted_where_no_bm_is_on_the_path() -> None:
+    command = [sys.executable, "-m", "bm", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        printed = list(iter(process.stdout.readline, "Ctrl-C ends the demonstration.\n"))
+        lines = printed[printed.index("Try it from another terminal (bash, zsh):\n") + 1 : -2]
+        environ = {"PATH": "/usr/bin:/bin", "http_proxy": "http://127.0.0.1:9"}
+        pasted = subprocess.run(["bash", "-c", "".join(lines)], env=environ, capture_output=True, text=True)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert pasted.returncode == 0, pasted.stderr
+    assert "HTTP/1.1 200" in pasted.stdout and "x-bm-provider: " in pasted.stdout
