@@ -1,31 +1,93 @@
-"""The stream of one call over several targets: what is asked of the next one, and what the client is told."""
+"""A cut answer is finished by another target, or ends in the client's error: over real sockets."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from bm.accounts.access import Access
-from bm.chat.parts import Json
-from bm.dispatch.target import Target
-from bm.errors import Failure
-from bm.gateway.lane import Lane
-from bm.gateway.rescue import Rescue
-from tests.gateway.matrix import providers
-from tests.gateway.test_lane import lanes
+from bm.simulator import Rule, ToolCall
+from bm.simulator import Usage as Told
+from tests.gateway.world import EVERY_PROTOCOL, PROTOCOLS_LINE, Answer, World
+from tests.reliability.faults import reading
 
-OTHER = Target("gemini", "two", "gemini-3.8-flash", "gemini")
-"""Another model of the pool, which takes no beginning of an answer, as the first."""
-CUT = Failure(kind="truncated", message="the connection broke")
-REFUSED = Failure(kind="bad_request", message="This model does not support assistant message prefill.")
-HELLO = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}
-PREFIX = Target("gemini", "one", "gemini-2.5-flash", "gemini")
+TEXT = "One, two, three, four, five, six, seven, eight, nine, ten."
+ON = "rescue = true"
+HELP = (
+    f'{PROTOCOLS_LINE}\nprotocol = "anthropic"\nmodels = {{ default = "large", sonnet = "large", "gpt-5" = "large" }}'
+)
 
 
-def rescue(body: Json | None = None, *, on: bool = True, **more: Any) -> Rescue:
-    given = lanes(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more))
-    return Rescue(given, on=on)
+def set_up(world: World, accounts: int = 1, help_: str = HELP) -> None:
+    world.set_up(accounts, {"acme": "fallback"} if help_ else {}, pool=ON, tables={"acme": help_})
 
 
-def prepared(given: Rescue, target: Target, **options: bool) -> Lane:
-    return given.prepare(target, providers()[target.provider], Access(key="upstream-key"), **options)
+def text_of(answer: Answer) -> str:
+    return "".join(getattr(part, "text", "") for choice in reading(answer).choices for part in choice.parts)
+
+
+def cut(world: World, *answers: Rule, after: int = 5, **fields: Any) -> None:
+    """The pool's account breaks off; then come these answers."""
+    world.sim.script(Rule(account=world.pool[0], text=TEXT, chunks=10, cut_after=after, **fields), *answers)
+
+
+@EVERY_PROTOCOL
+def test_the_next_target_is_given_what_the_client_has(world: World, protocol: str) -> None:
+    set_up(world)
+    cut(world, Rule(text=TEXT, usage=Told(input=50, output=7)))
+    answer = world.ask(protocol)
+    assert answer.complete and text_of(answer) == TEXT
+    first, second = world.calls()
+    given = second.body["messages"][-1]
+    assert first.account == world.pool[0] and given["role"] == "assistant"
+    assert TEXT.startswith(given["content"][0]["text"]) and len(given["content"][0]["text"]) > 10
+    assert "goes on with the cut answer" in json.dumps(world.admin("why/last"))
+    assert "finished after a cut" in world.daemon.log()
+
+
+@EVERY_PROTOCOL
+def test_a_target_that_takes_no_beginning_is_asked_anew_and_must_repeat_it(world: World, protocol: str) -> None:
+    set_up(world)
+    cut(world, Rule(status=400, message="prefill is not supported"), Rule(text=TEXT))
+    answer = world.ask(protocol)
+    assert answer.complete and text_of(answer) == TEXT
+    assert [call.body["messages"][-1]["role"] for call in world.calls()[1:]] == ["assistant", "user"]
+
+
+@EVERY_PROTOCOL
+def test_another_answer_is_never_glued_on(world: World, protocol: str) -> None:
+    set_up(world)
+    cut(world, Rule(status=400, message="prefill is not supported"), Rule(text="Something else entirely.", times=None))
+    answer = world.ask(protocol)
+    read = reading(answer)
+    assert read.failure is not None and TEXT.startswith(text_of(answer)) and not answer.broken
+
+
+@EVERY_PROTOCOL
+def test_an_open_call_ends_in_the_clients_error(world: World, protocol: str) -> None:
+    set_up(world)
+    call = ToolCall("f", {"a": "b"})
+    world.sim.script(Rule(account=world.pool[0], preface="I look.", tool_calls=(call,), no_done=True))
+    answer = world.ask(protocol)
+    assert reading(answer).failure is not None and len(world.calls()) == 1
+
+
+def test_the_only_target_is_asked_once_more(world: World) -> None:
+    set_up(world, help_="")
+    cut(world, Rule(text=TEXT))
+    answer = world.ask("anthropic")
+    assert answer.complete and text_of(answer) == TEXT
+    assert world.asked() == [world.pool[0]] * 2
+
+
+def test_when_nobody_can_go_on_the_client_is_told_of_the_first_cut(world: World) -> None:
+    set_up(world)
+    cut(world, Rule(status=503, message="too busy", times=None))
+    read = reading(world.ask("anthropic"))
+    assert read.failure is not None and "gemini" in read.failure.message and "busy" not in read.failure.message
+
+
+def test_a_second_cut_is_mended_like_the_first(world: World) -> None:
+    set_up(world, accounts=2)
+    world.sim.script(Rule(text=TEXT, chunks=10, cut_after=3), Rule(text=TEXT, chunks=10, cut_after=3), Rule(text=TEXT))
+    answer = world.ask("openai-responses")
+    assert answer.complete and text_of(answer) == TEXT and len(world.calls()) == 3
