@@ -24,4 +24,3 @@ StructuredOutput = Literal["schema", "json", "none"]
 """What an answer can be held to: a JSON Schema, JSON, nothing."""
 
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
-MODES: tuple[Mode, ...] = get_args(Mode)

@@ -1,4 +1,4 @@
-"""A whole answer, and the two ways between it and its events."""
+"""A whole answer, and how it comes of its events."""
 
 from __future__ import annotations
 
@@ -154,26 +154,6 @@ def fold(events: Iterable[Event]) -> ChatResponse:
     for event in events:
         folder.add(event)
     return folder.result()
-
-
-def unfold(response: ChatResponse) -> tuple[Event, ...]:
-    """The events that tell an answer; `fold` gives it back."""
-    return tuple(_unfold(response))
-
-
-def _unfold(response: ChatResponse) -> Iterator[Event]:
-    yield Start(id=response.id, model=response.model)
-    index = 0
-    for number, choice in enumerate(response.choices):
-        for part in choice.parts:
-            yield from part_events(index, part, number)
-            index += 1
-    if response.usage is not None:
-        yield UsageUpdate(response.usage)
-    for choice in response.choices:
-        if choice.finish is not None:
-            yield choice.finish
-    yield Failed(response.failure) if response.failure is not None else End()
 
 
 def part_events(index: int, part: Part, choice: int = 0) -> Iterator[Event]:

@@ -57,7 +57,7 @@ class _Simplifier:
         node = self._node(self._root, 0, frozenset())
         branches = node.get("anyOf", ())
         if branches and all(branch.get("type") == "OBJECT" for branch in branches):
-            return _one_object(node, branches)
+            return _one_object(branches)
         return node
 
     def _node(self, schema: Any, depth: int, seen: frozenset[str]) -> Json:
@@ -179,7 +179,7 @@ class _Simplifier:
         result["items"] = self._node(items, depth + 1, seen) if items is not None else {"type": "STRING"}
 
 
-def _one_object(node: Json, branches: list[Json]) -> Json:
+def _one_object(branches: list[Json]) -> Json:
     """A function's parameters must be one object: the properties of all, required where all demand them."""
     properties: Json = {}
     for branch in branches:

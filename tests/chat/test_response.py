@@ -19,10 +19,10 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Media, Part, Refusal, Text, Thinking, ToolCall
-from bm.chat.response import ChatResponse, Choice, fold, parse_arguments, unfold
+from bm.chat.response import ChatResponse, Choice, fold, parse_arguments
 from bm.chat.signature import Signature
 from bm.errors import Failure
-from tests.support.events import check
+from tests.support.events import check, unfold
 
 SIGNED = Signature("gemini", "c2ln")
 PARTS: tuple[Part, ...] = (

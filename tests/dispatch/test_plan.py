@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import get_args
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Needs
-from bm.names import MODES, Mode
+from bm.names import Mode
 from tests.dispatch.world import MODEL, account, gemini, order, paid, planned
 
 
@@ -253,7 +254,9 @@ POOLS = st.lists(ACCOUNTS, max_size=6, unique_by=lambda each: each.name)
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[Member, ...]:
     names = draw(st.lists(st.sampled_from(["groq", "together", "acme", "openai"]), unique=True))
-    members = [paid(name, draw(st.sampled_from(MODES)), *draw(POOLS), enabled=draw(st.booleans())) for name in names]
+    members = [
+        paid(name, draw(st.sampled_from(get_args(Mode))), *draw(POOLS), enabled=draw(st.booleans())) for name in names
+    ]
     return (gemini(*draw(POOLS)), *members)
 
 

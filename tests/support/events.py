@@ -1,8 +1,8 @@
-"""The grammar of canonical events, as `bm/chat/events.py` states it."""
+"""The grammar of canonical events, as `bm/chat/events.py` states it, and the events of a whole answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bm.chat.events import (
     End,
@@ -16,7 +16,9 @@ from bm.chat.events import (
     PartStart,
     PartWhole,
     Start,
+    UsageUpdate,
 )
+from bm.chat.response import ChatResponse, part_events
 
 
 def check(events: Iterable[Event]) -> None:
@@ -64,3 +66,23 @@ def check(events: Iterable[Event]) -> None:
     if complete:
         assert not opened, f"ended with parts {opened} open"
         assert finished, "ended without a finish"
+
+
+def unfold(response: ChatResponse) -> tuple[Event, ...]:
+    """The events that tell an answer; `fold` gives it back."""
+    return tuple(_unfold(response))
+
+
+def _unfold(response: ChatResponse) -> Iterator[Event]:
+    yield Start(id=response.id, model=response.model)
+    index = 0
+    for number, choice in enumerate(response.choices):
+        for part in choice.parts:
+            yield from part_events(index, part, number)
+            index += 1
+    if response.usage is not None:
+        yield UsageUpdate(response.usage)
+    for choice in response.choices:
+        if choice.finish is not None:
+            yield choice.finish
+    yield Failed(response.failure) if response.failure is not None else End()

@@ -27,7 +27,7 @@ class GeminiCodec:
 
     def encode_request(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
         """Write a request for an upstream."""
-        return encode_request(request, capabilities, model=model)
+        return encode_request(request, capabilities)
 
     def stream_decoder(self, mint: Mint) -> GeminiStreamDecoder:
         """A decoder for an upstream's stream."""

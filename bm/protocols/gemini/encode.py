@@ -33,7 +33,7 @@ _REFUSED: dict[str, str] = {
 }
 
 
-def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+def encode_request(request: ChatRequest, capabilities: Capabilities) -> Encoded:
     """Write the request for Gemini. The model stands in the path, not in the body.
 
     Raises:

@@ -36,14 +36,14 @@ def decode_response(body: Json, mint: Mint, dialect: Dialect) -> tuple[Event, ..
             return (Failed(Failure(kind="malformed", message="the upstream's answer holds a choice that is none")),)
         if choice.get("finish_reason") == "error" or choice.get("error"):
             return (Failed(failed_choice(choice)),)
-        finishes.append(_choice(choice, position, ChoiceDecoder(position, numbers, mint, dialect), out))
+        finishes.append(_choice(choice, ChoiceDecoder(position, numbers, mint, dialect), out))
     usage = decode_usage(body.get("usage"))
     if usage is not None:
         out.append(UsageUpdate(usage))
     return (*out, *finishes, End())
 
 
-def _choice(choice: Json, position: int, decoder: ChoiceDecoder, out: list[Event]) -> Finish:
+def _choice(choice: Json, decoder: ChoiceDecoder, out: list[Event]) -> Finish:
     message: Any = choice.get("message") or choice.get("delta")
     if isinstance(message, dict):
         decoder.delta(message, out)

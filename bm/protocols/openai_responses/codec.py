@@ -31,7 +31,7 @@ class ResponsesCodec:
         return ResponsesStreamEncoder(request, mint, model=model)
 
     def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
-        return response.decode_response(body, mint)
+        return response.decode_response(body)
 
     def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
         return response.encode_response(events, request, mint, model=model)

@@ -12,7 +12,7 @@ from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 
 
-def decode_response(body: Json, mint: Mint) -> tuple[Event, ...]:
+def decode_response(body: Json) -> tuple[Event, ...]:
     """Read an upstream's answer as events, ending in End or Failed."""
     return tuple(ResponsesStreamDecoder().whole(body))
 

@@ -7,12 +7,13 @@ from hypothesis import given
 
 from bm.chat.events import End, Event, Failed, Finish, PartAnnotation, PartDelta, Start, Usage, UsageUpdate
 from bm.chat.parts import Thinking, ToolCall
-from bm.chat.response import ChatResponse, Choice, fold, unfold
+from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature
 from bm.protocols.anthropic.response import decode_response, encode_response
 from tests.protocols.anthropic.examples import MINT, THINKS, chat, decoded, stream
 from tests.protocols.anthropic.test_stream_encoder import EVENTS, answers
 from tests.support.events import check as check_events
+from tests.support.events import unfold
 from tests.support.grammar_anthropic import check
 
 MESSAGE = {

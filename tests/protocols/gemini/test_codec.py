@@ -23,10 +23,11 @@ from bm.chat.request import (
     ToolChoice,
     Turn,
 )
-from bm.chat.response import ChatResponse, Choice, fold, unfold
+from bm.chat.response import ChatResponse, Choice, fold
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.kit import PART, S1, SCHEMA, F, call, client, model, sent, user
 from tests.protocols.gemini.mint import mint
+from tests.support.events import unfold
 
 
 @given(st.lists(PART, max_size=5))

@@ -22,13 +22,14 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Media, Opaque, Source, Thinking, ToolCall
-from bm.chat.response import ChatResponse, Choice, unfold
+from bm.chat.response import ChatResponse, Choice
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.kit import CLAUDE, GEMINI, PART, client, parts, sent
 from tests.protocols.gemini.mint import mint
 from tests.support import grammar_gemini
+from tests.support.events import unfold
 
 
 def test_a_stream_byte_for_byte() -> None:

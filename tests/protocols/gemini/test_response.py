@@ -12,11 +12,12 @@ from bm.chat.events import (
     PartStart,
 )
 from bm.chat.parts import Text
-from bm.chat.response import ChatResponse, Choice, unfold
+from bm.chat.response import ChatResponse, Choice
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.kit import GEMINI, S, call_part, chunk, client, sent, told
 from tests.protocols.gemini.mint import mint
 from tests.support import grammar_gemini
+from tests.support.events import unfold
 
 
 def test_a_whole_answer_tells_the_same_events() -> None:

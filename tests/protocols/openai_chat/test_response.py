@@ -9,12 +9,12 @@ from bm.chat.capabilities import Dialect
 from bm.chat.events import End, Event, Failed, Finish, Start, Usage
 from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
-from bm.chat.response import ChatResponse, Choice, fold, unfold
+from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.generate import answers
 from tests.protocols.openai_chat.kit import answer, client_request, decode, encode, failure_kind, mint, read
-from tests.support.events import check
+from tests.support.events import check, unfold
 
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
 SPOKEN: Json = {"data": "QUJD", "transcript": "t"}
