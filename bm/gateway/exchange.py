@@ -259,11 +259,7 @@ class Exchange:
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES, self._silence(lane)))
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=not lane.passes_through)
-        headers = self._headers(lane, response, whole.content_type)
-        headers.append(("content-length", str(len(whole.body))))
-        await self._client.start(response.status, headers)
-        await self._client.send(whole.body)
-        await self._client.end()
+        await self._whole(response.status, self._headers(lane, response, whole.content_type), whole.body)
         self._complete(lane, whole.watch, None)
         return classify(None)
 
@@ -366,9 +362,7 @@ class Exchange:
             tokens = self._engine.factors.corrected((target.provider, target.model), tokens)
         body = count_answer(self._call.protocol, tokens)
         headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id), ("x-bm-estimate", "true")]
-        await self._client.start(200, [*headers, ("content-length", str(len(body)))])
-        await self._client.send(body)
-        await self._client.end()
+        await self._whole(200, headers, body)
 
     async def _tell(self, failure: Failure) -> None:
         """Tell the client why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
@@ -393,6 +387,10 @@ class Exchange:
             status, document = CODECS[self._call.protocol].encode_error(failure, self._call.id)
             body = msgspec.json.encode(document)
         record.status = status
+        await self._whole(status, headers, body)
+
+    async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send an answer that is no stream."""
         await self._client.start(status, [*headers, ("content-length", str(len(body)))])
         await self._client.send(body)
         await self._client.end()
