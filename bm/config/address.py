@@ -22,6 +22,11 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback
 
 
+def is_address(host: str) -> bool:
+    """Whether `host` is an address rather than a name."""
+    return _address(host) is not None
+
+
 def points_at(url: str, server: Server) -> bool:
     """Whether a request to `url` would arrive at `server`; a port of 0 is not known yet and never matches."""
     try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import parse_qs, urlsplit
 
-from bm.config.address import is_loopback
+from bm.config.address import is_address, is_loopback
 from bm.config.schema import Server
 from bm.errors import Failure
 
@@ -40,7 +39,7 @@ class Guard:
     def _known(self, name: str) -> bool:
         if is_loopback(name) or name in self._names:
             return True
-        return self._any_address and _is_address(name)
+        return self._any_address and is_address(name)
 
     def admits(self, headers: Mapping[str, str], query: str = "") -> bool:
         """Whether a request carries the local key, in any of the places where a tool may put it."""
@@ -67,11 +66,3 @@ def _name_in(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -17,6 +17,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from bm.config.address import is_address
 from bm.config.schema import UpstreamProxy
 from bm.upstream.client import tls_context
 from bm.upstream.endpoint import USER_AGENT
@@ -122,16 +123,8 @@ def _check(url: str, public_only: bool) -> None:
         raise NotFetched("only http and https URLs are fetched")
     if parts.username or parts.password:
         raise NotFetched("URLs with a user name are not fetched")
-    if public_only and _is_literal(parts.hostname) and not is_public(parts.hostname):
+    if public_only and is_address(parts.hostname) and not is_public(parts.hostname):
         raise NotFetched(f"{parts.hostname} is not a public address")
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 async def _read(response: aiohttp.ClientResponse) -> Fetched:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.config.address import is_loopback, points_at
+from bm.config.address import is_address, is_loopback, points_at
 from bm.config.schema import Server
 
 
@@ -29,6 +29,24 @@ from bm.config.schema import Server
 )
 def test_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", True),
+        ("203.0.113.9", True),
+        ("2001:db8::1", True),
+        ("[2001:db8::1]", True),
+        ("::ffff:10.0.0.1", True),
+        ("localhost", False),
+        ("127.0.0.1.example", False),
+        ("2130706433", False),
+        ("", False),
+    ],
+)
+def test_a_name_is_no_address(host: str, address: bool) -> None:
+    assert is_address(host) is address
 
 
 @pytest.mark.parametrize(
