@@ -67,6 +67,10 @@ class Book:
             found = self._standings[model] = standing(self._entries.get(model, ()))
         return found
 
+    def until_without(self, model: str, ids: frozenset[int]) -> float:
+        """When the last rest of this model would end, had these entries never been made."""
+        return standing([entry for entry in self._entries.get(model, ()) if entry.id not in ids]).until
+
     def _change(self, filtered: Callable[[list[Booking]], list[Booking]]) -> None:
         for model, entries in list(self._entries.items()):
             self._set(model, filtered(entries))

@@ -7,8 +7,10 @@ account went away while a request was under way, is quietly passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
+from math import inf
+from typing import Literal
 
 import msgspec
 
@@ -19,10 +21,11 @@ from bm.accounts.credential import Credential
 from bm.accounts.daily import local_day, seconds_to_reset
 from bm.accounts.holder import Holder, digest
 from bm.accounts.meter import Meter, Unit, Window
+from bm.accounts.trial import ALIKE, OPEN, RECENT, Trial, Trials
 from bm.config.secrets import hint
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.seats import PROBE_PAUSE
-from bm.dispatch.snapshot import ANY_MODEL, AccountState
+from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
 from bm.dispatch.target import Target
 from bm.providers.catalog import GEMINI
 
@@ -52,6 +55,7 @@ class Pool:
     def __init__(self, credentials: Iterable[Credential] = ()) -> None:
         self.holders: dict[AccountId, Holder] = {}
         self._ids = count(1)
+        self._trials = Trials()
         self.reload(credentials)
 
     def reload(self, credentials: Iterable[Credential]) -> None:
@@ -98,12 +102,17 @@ class Pool:
             if seat[0] == provider:
                 holder.models = None
 
-    def begin(self, target: Target, *, now: float, wall: float, metered: bool = True) -> None:
-        """A request goes out to the target. `done` must follow, whatever comes of it. `metered`: it uses up a limit."""
+    def begin(self, target: Target, *, now: float, wall: float, metered: bool = True, asking: int = 0) -> None:
+        """A request goes out to the target. `done` must follow, whatever comes of it.
+
+        `metered`: it uses up a limit. `asking` tells one request from another; one that is repeated has the same.
+        """
         if not (holder := self.holders.get(target.seat)):
             return
         if holder.model_state(target.model, now).circuit == "half_open":
             holder.probing.add(target.model)
+        if self._trials and (trial := self._on_trial(holder, target.model, now, asking)):
+            trial.probe = target.seat
         holder.last_used = now
         holder.inflight[target.model] += 1
         if metered:
@@ -116,6 +125,7 @@ class Pool:
         if not (holder := self.holders.get(target.seat)):
             return
         holder.probing.discard(target.model)
+        self._trials.done(target.seat)
         holder.inflight[target.model] -= 1
         if holder.inflight[target.model] <= 0:
             del holder.inflight[target.model]
@@ -129,6 +139,7 @@ class Pool:
         wall: float,
         roll: float,
         sent: float | None = None,
+        asking: int = 0,
     ) -> Mark:
         """Note what an attempt means for its account. `sent` is when it went out, `now` when nothing is given."""
         holder = self.holders.get(target.seat)
@@ -136,6 +147,7 @@ class Pool:
             return Mark()
         since = now if sent is None else sent
         if effect.kind == "answered":
+            self._take_out(self._trials.answered((target.seat, target.model), asking, since))
             _answered(holder, target.model, now, since)
             return Mark()
         number = next(self._ids)
@@ -143,6 +155,8 @@ class Pool:
             today = holder.today.on(local_day(wall))
             holder.today = msgspec.structs.replace(today, failures=today.failures + 1)
             holder.last_error = _words(effect.reason, holder.credential.secret)
+        if effect.kind in ("cooldown", "backoff", "daily", "overload"):
+            self._trials.refused((target.seat, target.model), asking, since)
         if effect.kind in ("cooldown", "backoff", "daily", "excluded"):
             holder.meter.take_back(target.model, now)
         if effect.kind == "strike":
@@ -153,17 +167,21 @@ class Pool:
             (holder.shared if made.shared else holder.own).add(made)
         return Mark(number, self._seconds(holder, target.model, now))
 
-    def rest(self, target: Target, now: float) -> float:
+    def rest(self, target: Target, now: float, asking: int = 0) -> float:
         """Seconds for which the target is not to be asked: it rests, or another request tries whether it is well."""
         holder = self.holders.get(target.seat)
         if holder is None:
             return 0.0
+        if self._trials and (trial := self._on_trial(holder, target.model, now, asking)):
+            return PROBE_PAUSE if trial.probe else 0.0
         trying = holder.model_state(target.model, now).circuit == "open"
         return max(self._seconds(holder, target.model, now), PROBE_PAUSE if trying else 0.0)
 
     def roll_back(self, marks: Iterable[Mark]) -> None:
         """Undo bookings that were the request's fault: all is as if they had never been made."""
-        ids = frozenset(mark.id for mark in marks if mark.id)
+        self._take_out(frozenset(mark.id for mark in marks if mark.id))
+
+    def _take_out(self, ids: frozenset[int]) -> None:
         for holder in self.holders.values():
             holder.own.take_out(ids)
             holder.shared.take_out(ids)
@@ -196,11 +214,46 @@ class Pool:
             gauge = target.model, window, unit
             holder.meter.learn(gauge, limit, left=left, resets=resets, now=now, wall=wall)
 
-    def facts(self, now: float) -> dict[str, tuple[AccountState, ...]]:
-        """What dispatch decides by: the accounts of each provider in their order."""
+    def suspect(self, refusals: Mapping[Target, Sequence[Mark]], *, now: float, asking: int) -> None:
+        """A provider's accounts have refused one request alike. If two of them worked lately, it may be the cause."""
+        worked = {
+            target.seat
+            for target in refusals
+            if (holder := self.holders.get(target.seat)) and now - holder.answered.get(target.model, -inf) < RECENT
+        }
+        marks = [mark for each in refusals.values() for mark in each]
+        ids = frozenset(mark.id for mark in marks if mark.id)
+        if len(worked) >= ALIKE and ids:
+            until = now + max(OPEN, *(mark.seconds for mark in marks))
+            places = frozenset((target.seat, target.model) for target in refusals)
+            self._trials.begin(Trial(request=asking, places=places, ids=ids, at=now, until=until))
+
+    def _on_trial(self, holder: Holder, model: str, now: float, asking: int) -> Trial | None:
+        """The trial because of which alone the account rests, if another request than `asking` is the suspect."""
+        trial = self._trials.concerning(holder.credential.account.provider, model, asking, now)
+        if trial is None or holder.model_state(model, now).cooldown <= 0:
+            return None
+        others = max(book.until_without(model, trial.ids) for book in (holder.own, holder.shared))
+        return trial if others <= now else None
+
+    def _tried(self, holder: Holder, state: AccountState, now: float, asking: int) -> AccountState:
+        """The account as another request than the suspect sees it: one may try, as with a half-open circuit."""
+        states = dict(state.states)
+        for model, each in state.states.items():
+            if trial := self._on_trial(holder, model, now, asking):
+                circuit: Literal["open", "half_open"] = "open" if trial.probe else "half_open"
+                states[model] = ModelState(reason=each.reason, circuit=circuit)
+        return msgspec.structs.replace(state, states=states)
+
+    def facts(self, now: float, asking: int = 0) -> dict[str, tuple[AccountState, ...]]:
+        """What dispatch decides by: the accounts of each provider in their order, as the request `asking` sees them."""
+        self._trials.tidy(now)
         found: dict[str, list[AccountState]] = {}
         for (provider, _), holder in self.holders.items():
-            found.setdefault(provider, []).append(holder.state(now))
+            state = holder.state(now)
+            if self._trials and state.states:
+                state = self._tried(holder, state, now, asking)
+            found.setdefault(provider, []).append(state)
         return {provider: tuple(states) for provider, states in found.items()}
 
     def next_recovery(self, model: str, now: float, provider: str = "gemini") -> float | None:
@@ -214,6 +267,7 @@ class Pool:
 
     def slept(self, seconds: float) -> None:
         """The machine was asleep, and its monotonic clock stood still: all that is on record is that much older."""
+        self._trials.clear()
         books: dict[int, Book] = {}
         meters: dict[int, Meter] = {}
         for holder in self.holders.values():

@@ -90,14 +90,18 @@ def poisoned(transcript: Transcript) -> tuple[Target, ...]:
 
     They are those of a provider where two or more accounts, which answered others meanwhile, refused it alike.
     """
-    refused = [(attempt.target, outcome.failure) for attempt, outcome in transcript if outcome.failure]
     told = {attempt.target.seat for attempt, outcome in transcript if outcome.answers_others}
-    alike: dict[tuple[str, str], dict[Target, None]] = {}
-    for target, failure in refused:
-        if failure.kind in ("rate_limited", "server", "overloaded") and target.seat in told:
-            alike.setdefault((target.provider, failure.kind), {})[target] = None
-    groups = [targets for targets in alike.values() if len({target.seat for target in targets}) >= ALIKE]
+    groups = refused_alike([step for step in transcript if step[0].target.seat in told])
     return tuple(target for targets in groups for target in targets)
+
+
+def refused_alike(transcript: Transcript) -> list[tuple[Target, ...]]:
+    """The targets of one provider by which two or more accounts have refused the request in the same way."""
+    alike: dict[tuple[str, str], dict[Target, None]] = {}
+    for attempt, outcome in transcript:
+        if outcome.failure and outcome.failure.kind in ("rate_limited", "server", "overloaded"):
+            alike.setdefault((attempt.target.provider, outcome.failure.kind), {})[attempt.target] = None
+    return [tuple(targets) for targets in alike.values() if len({target.seat for target in targets}) >= ALIKE]
 
 
 def out_of_reach(transcript: Transcript) -> tuple[Target, ...]:

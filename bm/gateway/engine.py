@@ -97,9 +97,9 @@ class Engine:
             raise TokenError(Failure(kind="unavailable", message=f"the account {name} of {provider} is gone"))
         return await self.tokens.access(credential, refused=refused)
 
-    def snapshot(self, affinity: Affinity | None = None) -> Snapshot:
+    def snapshot(self, affinity: Affinity | None = None, asking: int = 0) -> Snapshot:
         """Everything dispatch decides by, now."""
-        accounts = self.pool.facts(time.monotonic())
+        accounts = self.pool.facts(time.monotonic(), asking)
         members = tuple(
             Member(provider=provider, accounts=accounts.get(name, ()), contexts=self.models.contexts(name))
             for name, provider in self.settings.providers.items()
@@ -110,7 +110,7 @@ class Engine:
         """A call as dispatch sees it."""
         needs = needs_of(call.body) if self.settings.choosy else Needs()
         query = RouteQuery(model=call.model, protocol=call.protocol, needs=needs)
-        return query, self.snapshot(self._affinity(call))
+        return query, self.snapshot(self._affinity(call), hash(call.body))
 
     def _affinity(self, call: Call) -> Affinity | None:
         conversation = call.conversation

@@ -18,7 +18,7 @@ from bm.accounts.pool import Mark
 from bm.chat.estimate import countable, estimate
 from bm.config.secrets import hint
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned, still_resting
+from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned, refused_alike, still_resting
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.refusal import KEY_TROUBLE, LIMITS
@@ -64,6 +64,9 @@ class Exchange:
         )
         self._rescue = Rescue(self._lanes, on=engine.config.pool.rescue)
         self._marks: dict[Target, list[Mark]] = {}
+        self._asking = hash(call.body)
+        self._spent: set[Target] = set()
+        self._sent = 0.0
         self._began = time.monotonic()
         self.record = Record(
             id=call.id,
@@ -106,12 +109,23 @@ class Exchange:
             while True:
                 outcome = await self._attempt(attempt)
                 transcript.append((attempt, outcome))
+                if outcome.failure is not None:
+                    self._suspect(transcript)
                 attempt = steps.send(outcome)
         except StopIteration as stop:
             if innocent := poisoned(transcript) or out_of_reach(transcript):
                 self._roll_back(innocent)
             failure: Failure | None = stop.value
             return failure
+
+    def _suspect(self, transcript: list[tuple[Attempt, Outcome]]) -> None:
+        """Several accounts have refused the request alike: that may be its own fault.
+
+        Not where they named a limit of requests that is used up, which is no request's fault.
+        """
+        for group in refused_alike([step for step in transcript if step[0].target not in self._spent]):
+            marks = {target: self._marks.get(target, []) for target in group}
+            self._engine.pool.suspect(marks, now=time.monotonic(), asking=self._asking)
 
     def _roll_back(self, targets: tuple[Target, ...]) -> None:
         """The request or the network is to blame, not the accounts: take out of their books what it put there."""
@@ -125,13 +139,14 @@ class Exchange:
         if attempt.wait:
             await self._keep_waiting(asyncio.sleep(attempt.wait))
         target, pool = attempt.target, self._engine.pool
-        if attempt.fresh and (rest := pool.rest(target, time.monotonic())):
+        if attempt.fresh and (rest := pool.rest(target, time.monotonic(), self._asking)):
             return still_resting(rest)
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
-        sent = time.monotonic()
+        sent = self._sent = time.monotonic()
         entry.at = sent - self._began
-        pool.begin(target, now=sent, wall=time.time(), metered=self._call.operation == "generate")
+        metered = self._call.operation == "generate"
+        pool.begin(target, now=sent, wall=time.time(), metered=metered, asking=self._asking)
         try:
             outcome = self._rescue.judged(await self._send(attempt, entry), target)
         finally:
@@ -149,7 +164,7 @@ class Exchange:
             # The machine slept or lost its network meanwhile.
             effect = AccountEffect()
         now, wall, roll = time.monotonic(), time.time(), random.random()
-        mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent)
+        mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent, asking=self._asking)
         self._marks.setdefault(target, []).append(mark)
         entry.outcome = outcome.failure.kind if outcome.failure else "answered"
         entry.message = outcome.failure.message if outcome.failure else ""
@@ -248,6 +263,8 @@ class Exchange:
         if failure.kind in LIMITS:
             told = in_body(body) or in_headers(dict(response.headers), time.time(), lane.target.provider)
             self._learn_limits(lane.target, told)
+            if any(each.unit == "requests" and each.left == 0 for each in told):
+                self._spent.add(lane.target)
         return classify(naming_project(failure, access), translated=not lane.passes_through)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
@@ -296,7 +313,9 @@ class Exchange:
     def _answers(self, target: Target) -> None:
         """The first content is here: the account works, however long the rest takes."""
         effect, now = AccountEffect("answered"), time.monotonic()
-        self._engine.pool.book(target, effect, now=now, wall=time.time(), roll=0.0)
+        self._engine.pool.book(
+            target, effect, now=now, wall=time.time(), roll=0.0, sent=self._sent, asking=self._asking
+        )
 
     def _complete(self, lane: Lane, watch: Watch, first_content: float | None) -> None:
         """Note what the client received."""

@@ -326,6 +326,41 @@ def test_a_poisonous_request_is_rolled_back(world: World, protocol: str) -> None
     assert set(world.states().values()) == {"usable"}
 
 
+@EVERY_PROTOCOL
+def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(world: World, protocol: str) -> None:
+    """All accounts refuse it and rest, also for its repetition; the next request tries one of them and clears all."""
+    world.set_up(accounts=3)
+    model = "gemini-2.5-flash"
+    path = f"/v1beta/models/{model}:generateContent"
+    world.sim.script(Rule(path=path, status=429, retry_info="600s", times=None))
+    assert all(world.ask(protocol, model).complete for _ in world.pool)
+    poison = world.ask(protocol, model, stream=False)
+    assert (poison.status, poison.bm("attempts")) == (429, "3")
+    again = world.ask(protocol, model, stream=False)
+    assert (again.status, again.bm("attempts")) == (429, "0")
+    assert set(world.states().values()) == {"cooling"}
+    answer = world.ask(protocol, model, text="another question")
+    assert answer.complete and answer.bm("attempts") == "1"
+    assert set(world.states().values()) == {"usable"}
+
+
+@EVERY_PROTOCOL
+def test_a_limit_of_requests_that_is_named_is_believed(world: World, protocol: str) -> None:
+    """No other request tries the accounts before their rest is over."""
+    world.set_up(accounts=2)
+    model = "gemini-2.5-flash"
+    path = f"/v1beta/models/{model}:generateContent"
+    quota = ("GenerateRequestsPerMinutePerProjectPerModel-FreeTier",)
+    world.sim.script(Rule(path=path, status=429, retry_info="600s", quota_ids=quota, limit=15, times=None))
+    assert all(world.ask(protocol, model).complete for _ in world.pool)
+    assert world.ask(protocol, model, stream=False).status == 429
+    asked = len(world.asked())
+    assert world.ask(protocol, model, text="another question").status == 429
+    assert len(world.asked()) == asked
+    quotas = world.account(world.pool[0])["quotas"]
+    assert [(each["used"], each["limit"]) for each in quotas if each["window"] == "minute"] == [(15, 15)]
+
+
 SCHEMA = "Invalid JSON payload received. Unknown name in `tools.function_declarations[0].parameters`: bad schema"
 TOOL_SCHEMA = {"type": "object", "properties": {"at": {"type": "string", "format": "date-time"}}, "required": ["at"]}
 TOOLS: dict[str, Any] = {
