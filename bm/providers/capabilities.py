@@ -216,10 +216,11 @@ _SERVICE: Final[dict[str, Changes]] = {
     "ollama": {"image_urls": False},
     "lmstudio": {"image_urls": False},
     "mistral": {"penalties": True},
-    # Nothing is known of a service of the user's own: it may say itself what it cannot take.
-    "compatible": {"images": True, "documents": True, "audio": True, "video": True},
 }
 """What a service does whatever the model."""
+
+_UNKNOWN: Final[Changes] = {"images": True, "documents": True, "audio": True, "video": True}
+"""Of an unknown model at a service of the user's own nothing is known: it may say itself what it cannot take."""
 
 _Table = tuple[Capabilities, tuple[Family, ...]]
 
@@ -245,5 +246,7 @@ def capabilities_of(protocol: ProtocolName, dialect: Dialect, model: str) -> Cap
     found = next(row for row in rows if row.pattern.search(name))
     changes: dict[str, Any] = dict(found.changes)
     if protocol in ("openai-chat", "openai-responses"):
+        if found is rows[-1] and dialect.name == "compatible":
+            changes |= _UNKNOWN
         changes |= {**_SERVICE.get(dialect.name, {}), "dialect": dialect, "max_stop": dialect.max_stop}
     return msgspec.structs.replace(base, **changes)

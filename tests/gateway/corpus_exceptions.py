@@ -295,24 +295,9 @@ EXCEPTIONS = (
     ),
     Known(
         "pass-through",
-        "hand-made: an answer without choices, which is told as an error",
-        ("openai-chat",),
-        ("openai-chat--other--test-invalid-response-0-829e19",),
-    ),
-    Known(
-        "pass-through",
         "the model hears nothing, and bm says so before the service does",
         ("openai-chat",),
         ("openai-chat--openai--test-multimodal-tool-return-matrix-tool-return-c-2-30b962",),
-    ),
-    Known(
-        "pass-through",
-        "not an answer yet: queued in the background",
-        ("openai-responses",),
-        (
-            "openai-responses--openai--test-background-mode-with-tool-vcr-0-1488d8",
-            "openai-responses--openai--test-background-mode-with-tool-vcr-2-a9462e",
-        ),
     ),
     Known(
         "pass-through",
