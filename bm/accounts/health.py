@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 WINDOW = 300.0
 """Seconds an answer or a fault counts."""
@@ -31,6 +32,14 @@ class Health:
     def forgive(self, marks: frozenset[int]) -> None:
         """Forget faults that were not the account's."""
         self._seen = deque((each for each in self._seen if each[1] not in marks), maxlen=MOST)
+
+    def seen(self) -> tuple[tuple[float, int], ...]:
+        """What is remembered, each with its time and mark."""
+        return tuple(self._seen)
+
+    def adopt(self, seen: Iterable[tuple[float, int]]) -> None:
+        """Take over what an earlier run has seen."""
+        self._seen = deque(sorted([*seen, *self._seen]), maxlen=MOST)
 
     def grow_older(self, seconds: float) -> None:
         """Move everything into the past."""

@@ -1,4 +1,4 @@
-"""What the pool has learnt survives a restart: rests, refusals, exclusions, use, limits, conversations.
+"""What the pool has learnt survives a restart: rests, refusals, health, use, limits, conversations.
 
 state.json holds Unix times, since the monotonic clock begins anew with every boot, and a digest of each key instead
 of the key. It is a convenience: one that cannot be read costs what was learnt, nothing else.
@@ -23,7 +23,7 @@ VERSION = 1
 
 
 class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. `entries` and `gauges` have their times as Unix times."""
+    """One account. `entries`, `gauges` and `health` (when, and whether it was a fault) have Unix times."""
 
     provider: str
     name: str
@@ -32,6 +32,7 @@ class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
     today: Tally = Tally()
     entries: tuple[Booking, ...] = ()
     gauges: tuple[Gauge, ...] = ()
+    health: tuple[tuple[float, bool], ...] = ()
 
 
 class SavedTurn(msgspec.Struct, frozen=True, array_like=True):
@@ -107,6 +108,7 @@ def _saved(seat: AccountId, holder: Holder, ahead: float) -> SavedAccount:
         last_used=None if holder.last_used is None else holder.last_used + ahead,
         today=holder.today,
         entries=tuple(_moved(entry, ahead) for entry in entries),
+        health=tuple((at + ahead, mark != 0) for at, mark in holder.health.seen()),
         gauges=tuple(_of_clock(gauge, ahead) for gauge in holder.meter.every()),
     )
 
@@ -124,6 +126,8 @@ def _take_over(pool: Pool, saved: SavedAccount, now: float, wall: float) -> None
     kept = (entry for entry in saved.entries if entry.kind not in ("out", "excluded") or entry.at >= void)
     # The clock may have been set back meanwhile: nothing was booked in the future.
     pool.adopt(seat, (_moved(entry, now - wall, latest=now) for entry in kept))
+    # Marks tell the faults of running requests apart; -1 is none of theirs.
+    holder.health.adopt((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
     holder.meter.adopt(_of_clock(gauge, now - wall) for gauge in saved.gauges)
 
 

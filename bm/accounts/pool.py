@@ -157,7 +157,7 @@ class Pool:
             holder.last_error = _words(effect.reason, holder.credential.secret)
         if effect.kind in ("cooldown", "backoff", "daily", "overload"):
             self._trials.refused((target.seat, target.model), asking, since)
-        if effect.kind in ("cooldown", "backoff", "daily", "excluded"):
+        if effect.kind in ("cooldown", "backoff", "daily", "excluded", "out_of_use"):
             holder.meter.take_back(target.model, now)
         if effect.kind == "strike":
             holder.health.fault(now, number)

@@ -33,7 +33,7 @@ class Quota(msgspec.Struct, frozen=True):
     unit: Unit
     used: int
     limit: int | None
-    resets: float | None
+    resets: int | None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,14 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
 def _quotas(holder: Holder, now: float, wall: float) -> tuple[Quota, ...]:
     """By model, the minute before the day. Tokens are told of where their limit is known."""
     told = [
-        Quota(each.model, each.window, each.unit, each.used, each.limit, each.ends - now + wall if each.used else None)
+        Quota(
+            each.model,
+            each.window,
+            each.unit,
+            each.used,
+            each.limit,
+            round(each.ends - now + wall) if each.used else None,
+        )
         for each in holder.meter.gauges(now)
         if each.limit is not None or (each.unit == "requests" and each.used)
     ]

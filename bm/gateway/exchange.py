@@ -261,7 +261,8 @@ class Exchange:
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         self._learn(lane.target, failure)
         if failure.kind in LIMITS:
-            told = in_body(body) or in_headers(dict(response.headers), time.time(), lane.target.provider)
+            named = in_body(body, failure.retry_after)
+            told = named or in_headers(dict(response.headers), time.time(), lane.target.provider)
             self._learn_limits(lane.target, told)
             if any(each.unit == "requests" and each.left == 0 for each in told):
                 self._spent.add(lane.target)

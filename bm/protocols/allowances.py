@@ -57,10 +57,11 @@ def in_headers(headers: Mapping[str, str], now: float, provider: str) -> tuple[A
     return tuple(found)
 
 
-def in_body(body: bytes) -> tuple[Allowance, ...]:
+def in_body(body: bytes, wait: float | None = None) -> tuple[Allowance, ...]:
     """The limits that a 429 of the Gemini API names as used up: `quotaId` tells which they are, `quotaValue` how much.
 
-    Where the value is absent the words have it: `limit: 15`.
+    Where the value is absent the words have it: `limit: 15`. `wait` are the seconds after which the service wants to be
+    asked again; that of a minute's limit is when it resets.
     """
     try:
         document = msgspec.json.decode(body)
@@ -73,7 +74,9 @@ def in_body(body: bytes) -> tuple[Allowance, ...]:
     words = _IN_WORDS.findall(str(error.get("message") or ""))
     violations = list(_violations(error.get("details")))
     found = (_violated(each, words if len(violations) == 1 else ()) for each in violations)
-    return tuple(allowance for allowance in found if allowance is not None)
+    return tuple(
+        msgspec.structs.replace(each, resets=wait) if each.window == "minute" else each for each in found if each
+    )
 
 
 def _violations(details: Any) -> Iterator[dict[str, Any]]:

@@ -163,6 +163,15 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(path: Path) -> None:
     assert path.parent == Paths.under(path.parent).ledger.parent
 
 
+def test_health_survives(path: Path) -> None:
+    pool = Pool(again("a"))
+    for at in (BOOT, BOOT + 1):
+        pool.book(target("a"), effect("strike"), now=at, wall=NOON + at - BOOT, roll=0)
+    save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
+    pool, _ = run(path, *again("a"))
+    assert [round(pool.facts(now)["gemini"][0].health, 2) for now in (70, 70 + 281)] == [0.67, 1]
+
+
 def test_what_was_used_and_learnt_survives(path: Path) -> None:
     pool = Pool(again("a"))
     pool.begin(target("a"), now=BOOT, wall=NOON)

@@ -81,3 +81,7 @@ TOKENS = {"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier", "qu
 )
 def test_details_of_a_429(body: bytes, told: list[tuple[Any, ...]]) -> None:
     assert list(in_body(body)) == [allowance(each) for each in told]
+
+
+def test_the_delay_of_a_429_is_when_a_minutes_limit_resets() -> None:
+    assert [each.resets for each in in_body(refusal(MINUTE, DAY), 20.0)] == [20.0, None]
