@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from tests.support.loopback import refuse_network
 
-settings.register_profile("bm", deadline=None)
+settings.register_profile("bm", deadline=None, max_examples=60)
 settings.load_profile("bm")
 
 MARK = "PYTEST_PROCESS_MARK"

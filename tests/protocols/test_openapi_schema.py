@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from bm.protocols.openapi_schema import simplified
 from tests.protocols.schemas import SCHEMAS
@@ -123,7 +123,6 @@ def test_shared_references_do_not_multiply_without_end() -> None:
     assert len(str(simplified({"$ref": "#/$defs/L0", "$defs": defs}))) < 1_000_000
 
 
-@settings(max_examples=60, deadline=None)
 @given(SCHEMAS)
 def test_the_subset_holds_only_what_it_may(schema: Any) -> None:
     def walk(node: Any) -> None:

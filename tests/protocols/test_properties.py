@@ -52,7 +52,7 @@ def said(answer: ChatResponse) -> tuple[str, str, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(events=answers())
 def test_every_answer_is_a_stream_that_its_client_can_read(client: ProtocolName, events: list[Event]) -> None:
     request = CURIOUS[client]
@@ -60,7 +60,7 @@ def test_every_answer_is_a_stream_that_its_client_can_read(client: ProtocolName,
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(events=answers())
 def test_a_stream_and_a_whole_answer_tell_the_same(client: ProtocolName, events: list[Event]) -> None:
     assume(isinstance(events[-1], End))
@@ -74,7 +74,7 @@ def test_a_stream_and_a_whole_answer_tell_the_same(client: ProtocolName, events:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(events=answers())
 def test_what_was_said_and_called_arrives(client: ProtocolName, events: list[Event]) -> None:
     assume(isinstance(events[-1], End) and not _shown_otherwise(events))

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.protocols.tool_schema import light, simplified
@@ -144,7 +144,6 @@ def test_a_schema_nested_beyond_reason_is_cut(clean: Any) -> None:
     assert clean(clean(schema)) == clean(schema)
 
 
-@settings(max_examples=120, deadline=None)
 @given(SCHEMAS)
 def test_cleaning_ends_settles_and_changes_nothing_of_the_clients(schema: Any) -> None:
     before = copy.deepcopy(schema)
@@ -154,7 +153,6 @@ def test_cleaning_ends_settles_and_changes_nothing_of_the_clients(schema: Any) -
     assert schema == before
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=5), st.sampled_from([A, {"type": "integer"}, {}])))
 def test_names_of_properties_are_never_keywords(properties: dict[str, Any]) -> None:
     schema = {"type": "object", "properties": properties}

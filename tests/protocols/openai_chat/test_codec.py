@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.chat.capabilities import Capabilities, Dialect
@@ -95,7 +95,6 @@ def requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
-@settings(max_examples=150)
 @given(requests())
 def test_what_the_protocol_can_express_comes_back_as_it_was(request: ChatRequest) -> None:
     encoded = CODEC.encode_request(request, FULL, model="up")

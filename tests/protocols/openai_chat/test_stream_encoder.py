@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.chat.events import (
@@ -273,7 +273,6 @@ REQUESTS = [
 ]
 
 
-@settings(max_examples=150)
 @given(answers(), st.sampled_from(REQUESTS))
 def test_any_answer_is_a_legal_stream(events: list[Event], request: Any) -> None:
     check(events)
