@@ -53,12 +53,16 @@ class Trials:
         return bool(self._open)
 
     def begin(self, trial: Trial) -> None:
-        """Open a trial, in the place of an earlier one of the same request at the same provider."""
+        """Open a trial. One of the same request at the same provider goes on in it: it may have been sent again."""
+        for each in self._open:
+            if (each.request, each.provider) == (trial.request, trial.provider):
+                trial.ids, trial.places = trial.ids | each.ids, trial.places | each.places
+                trial.until = max(trial.until, each.until)
         self.acquit(trial.request, trial.provider)
         self._open.append(trial)
 
     def acquit(self, request: int, provider: str) -> None:
-        """The provider has answered the request, or there is more against it: its trial ends without a verdict."""
+        """The provider has answered the request: its trial ends without a verdict."""
         self._open = [each for each in self._open if (each.request, each.provider) != (request, provider)]
 
     def concerning(self, provider: str, model: str, asking: int, now: float) -> Trial | None:

@@ -114,3 +114,34 @@ def test_health_is_cleared_too() -> None:
     assert min(account.health for account in made.facts(20)["gemini"]) < 1
     said(made, "a", "answered", 20, GOOD)
     assert [account.health for account in made.facts(20)["gemini"]] == [1, 1, 1]
+
+
+def test_what_the_bad_request_did_when_it_was_sent_again_is_cleared_with_the_rest() -> None:
+    made = pool()
+    refused(made, 10, kind="strike")
+    refused(made, 12, kind="strike")
+    said(made, "a", "answered", 20, GOOD)
+    assert [account.health for account in made.facts(20)["gemini"]] == [1, 1, 1]
+
+
+def test_another_model_of_the_accounts_is_no_part_of_it() -> None:
+    made = pool()
+    book(made, "cooldown", 5, to=target("a", "another"), seconds=100)
+    refused(made)
+    assert made.rest(target("a", "another"), 20, GOOD) == 85
+    book(made, "answered", 20, to=target("b", "another"))
+    assert states(made, 20, BAD) == ["rests"] * 3
+
+
+def test_after_a_sleep_nobody_is_on_trial() -> None:
+    made = pool()
+    refused(made)
+    made.slept(100)
+    assert states(made, 20, GOOD) == ["rests"] * 3
+
+
+def test_a_trial_ends_with_the_rests() -> None:
+    made = pool()
+    refused(made)
+    assert states(made, 611, GOOD) == ["closed"] * 3
+    assert not made.rest(target("a"), 611, BAD)
