@@ -256,15 +256,6 @@ class Pool:
             found.setdefault(provider, []).append(state)
         return {provider: tuple(states) for provider, states in found.items()}
 
-    def next_recovery(self, model: str, now: float, provider: str = "gemini") -> float | None:
-        """Seconds until the provider's first account may be asked for `model`; None when none will be by itself."""
-        seconds = [
-            self._seconds(holder, model, now)
-            for (owner, _), holder in self.holders.items()
-            if owner == provider and not holder.disabled and not holder.state(now).state(model).excluded
-        ]
-        return min(seconds, default=None)
-
     def slept(self, seconds: float) -> None:
         """The machine was asleep, and its monotonic clock stood still: all that is on record is that much older."""
         self._trials.clear()

@@ -205,7 +205,6 @@ def test_an_account_without_use_is_named_with_the_reason() -> None:
         "env:LOST: the environment variable is not set",
     ]
     assert pool.facts(0)["groq"][0].disabled == "disabled (bm providers enable groq)"
-    assert pool.next_recovery("m", 0) is None
 
 
 SHARED: list[EffectKind] = ["cooldown", "backoff", "daily", "excluded"]
@@ -226,17 +225,6 @@ def test_accounts_of_two_providers_with_one_project_name_share_nothing() -> None
     pool = Pool([credential("a", project="p"), credential("a", provider="groq", project="p")])
     book(pool, "cooldown", 0, seconds=20)
     assert usable(pool, 1, target(provider="groq"))
-
-
-def test_the_soonest_recovery_counts() -> None:
-    pool = pool_of("a", "b", "c", "d")
-    book(pool, "cooldown", 0, seconds=20)
-    book(pool, "cooldown", 0, to=target("b"), seconds=8)
-    book(pool, "excluded", 0, to=target("c"))
-    book(pool, "out_of_use", 0, to=target("d"))
-    assert pool.next_recovery("m", 3) == 5
-    assert pool.next_recovery("other", 3) == 0
-    assert pool.next_recovery("m", 3, provider="groq") is None
 
 
 def test_whether_others_were_answered_meanwhile() -> None:
