@@ -82,6 +82,6 @@ def test_what_was_used_of_a_models_quotas_is_told_in_wall_time() -> None:
     made.count_tokens(target("a"), 50, now=1, wall=NOON + 1)
     for row in rows(made, now=2, wall=NOON + 2):
         assert row.quotas == (
-            Quota("m", "minute", "requests", 2, None, NOON + 60),
-            Quota("m", "day", "requests", 2, 250, NOON + 12 * 3600),
+            Quota("m", "minute", "requests", 2, None, int(NOON) + 60),
+            Quota("m", "day", "requests", 2, 250, int(NOON) + 12 * 3600),
         ), "accounts of one project share their quota; tokens without a limit are not told"
