@@ -182,6 +182,9 @@ class Pool:
         self._take_out(frozenset(mark.id for mark in marks if mark.id))
 
     def _take_out(self, ids: frozenset[int]) -> None:
+        if not ids:
+            return
+        self._trials.forget(ids)
         for holder in self.holders.values():
             holder.own.take_out(ids)
             holder.shared.take_out(ids)
@@ -230,11 +233,12 @@ class Pool:
 
     def _on_trial(self, holder: Holder, model: str, now: float, asking: int) -> Trial | None:
         """The trial because of which alone the account rests, if another request than `asking` is the suspect."""
-        trial = self._trials.concerning(holder.credential.account.provider, model, asking, now)
-        if trial is None or holder.model_state(model, now).cooldown <= 0:
+        if holder.model_state(model, now).cooldown <= 0:
             return None
-        others = max(book.until_without(model, trial.ids) for book in (holder.own, holder.shared))
-        return trial if others <= now else None
+        for trial in self._trials.concerning(holder.credential.account.provider, model, asking, now):
+            if max(book.until_without(model, trial.ids) for book in (holder.own, holder.shared)) <= now:
+                return trial
+        return None
 
     def _tried(self, holder: Holder, state: AccountState, now: float, asking: int) -> AccountState:
         """The account as another request than the suspect sees it: one may try, as with a half-open circuit."""

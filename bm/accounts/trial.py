@@ -6,6 +6,7 @@ at a time may try one of them when nothing better is left. An answer clears the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -65,13 +66,16 @@ class Trials:
         """The provider has answered the request: its trial ends without a verdict."""
         self._open = [each for each in self._open if (each.request, each.provider) != (request, provider)]
 
-    def concerning(self, provider: str, model: str, asking: int, now: float) -> Trial | None:
-        """The trial in which a request that is not the suspect may try the provider's accounts for the model."""
+    def concerning(self, provider: str, model: str, asking: int, now: float) -> Iterator[Trial]:
+        """The trials in which a request that is not the suspect may try the provider's accounts for the model."""
         for trial in self._open:
             same = trial.provider == provider and model in {each for _, each in trial.places}
             if same and trial.request != asking and now < trial.until:
-                return trial
-        return None
+                yield trial
+
+    def forget(self, ids: frozenset[int]) -> None:
+        """These bookings are taken out of the books."""
+        self._open = [each for each in self._open if not each.ids <= ids]
 
     def answered(self, place: Place, asking: int, sent: float) -> frozenset[int]:
         """A request sent at `sent` was answered. Gives the bookings that are void by it."""

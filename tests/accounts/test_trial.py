@@ -145,3 +145,10 @@ def test_a_trial_ends_with_the_rests() -> None:
     refused(made)
     assert states(made, 611, GOOD) == ["closed"] * 3
     assert not made.rest(target("a"), 611, BAD)
+
+
+def test_a_trial_hides_no_other_one() -> None:
+    made = pool()
+    made.suspect({target(name): [Mark(id=900, seconds=600)] for name in NAMES}, now=9, asking=OTHER)
+    refused(made)
+    assert states(made, 20, GOOD) == ["half_open"] * 3
