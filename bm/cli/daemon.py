@@ -39,10 +39,13 @@ def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for runnin
 
 
 def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
-    """Stop the daemon and start it again."""
+    """Stop the daemon and start it again. With a configuration that would not start, it goes on as it is."""
+    from bm.config.load import load
     from bm.daemon.start import start as begin
+    from bm.providers.catalog import KNOWN
 
     paths = admin.here()
+    load(paths.config, os.environ, known=KNOWN)
     _stop(paths, now=now)
     _introduce(paths, begin(paths, os.environ).daemon, "runs")
 

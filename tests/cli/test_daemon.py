@@ -51,6 +51,15 @@ def test_stop_and_stop_again(bm: Bm, paths: Paths) -> None:
     assert bm("stop") == (0, "bm is not running\n", "")
 
 
+def test_restart_leaves_a_daemon_alone_whose_configuration_would_not_start(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    before = running(paths)
+    paths.config.write_text("[pool]\nmax_wiat = 3\n")
+    ran = bm("restart")
+    assert ran.code == 2 and f"{paths.config}:2: pool.max_wiat" in ran.err
+    assert running(paths) == before and bm("status").code == 0
+
+
 def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
     bm("start")
     old = running(paths)
