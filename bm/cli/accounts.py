@@ -43,7 +43,7 @@ def list_(as_json: Json = False) -> None:
         render.table(("account", "model", "used", "resets"), used, empty="")
     for row in answer["accounts"]:
         if row["state"] == "out" and row["reason"]:
-            render.line(f"{row['name']}: {row['reason']}")
+            render.line(f"{row['provider']} {row['name']}: {row['reason']}")
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 _COLOURS = {
@@ -100,7 +101,28 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         drawn.add_column(name, overflow="fold")
     for row in rows:
         drawn.add_row(*(_coloured(cell) for cell in row))
-    Console(highlight=False).print(drawn)
+    console = Console(highlight=False)
+    unbroken = console.measure(drawn, options=console.options.update(width=10_000)).minimum
+    if unbroken > console.width:
+        _records(console, columns, rows)
+    else:
+        console.print(drawn)
+
+
+def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row as a paragraph of its own: on a narrow terminal a table would break its words."""
+    from rich.table import Table
+
+    for number, row in enumerate(rows):
+        drawn = Table.grid(padding=(0, 2, 0, 0))
+        drawn.add_column(style="bold", no_wrap=True)
+        drawn.add_column(overflow="fold")
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                drawn.add_row(name, _coloured(cell))
+        if number:
+            console.print()
+        console.print(drawn)
 
 
 def _coloured(cell: str) -> Text:

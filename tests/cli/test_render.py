@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -45,6 +46,25 @@ def test_a_state_has_a_colour_on_a_terminal_and_a_sentence_has_none(
     monkeypatch.setenv("FORCE_COLOR", "1")
     render.table(("name", "state"), [("a", cell)], empty="none")
     assert drawn in screen.getvalue()
+
+
+def test_a_narrow_terminal_gets_a_paragraph_a_row_and_no_broken_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "28")
+    rows = [("anthropic", "openai-responses", "fallback"), ("groq", "openai-chat", "")]
+    render.table(("provider", "protocol", "mode"), rows, empty="none")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert [line.split() for line in plain.splitlines()] == [
+        ["provider", "anthropic"],
+        ["protocol", "openai-responses"],
+        ["mode", "fallback"],
+        [],
+        ["provider", "groq"],
+        ["protocol", "openai-chat"],
+    ]
 
 
 def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
