@@ -65,8 +65,8 @@ def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Lim
         return resting(message, first.seconds, limits)
     if found := [seat for seat in seats if seat.bar in ("needs", "context")]:
         return _unable(found)
-    told = [_trouble(seat) for seat in seats]
-    return unavailable(f"no account can serve {model}: {'; '.join([*told, *hints]) or 'bm accounts add NAME'}")
+    told = dict.fromkeys([*map(_trouble, seats), *hints])
+    return unavailable(f"no account can serve {model}: {'; '.join(told) or 'bm accounts add NAME'}")
 
 
 def _trouble(seat: Seat) -> str:

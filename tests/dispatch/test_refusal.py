@@ -75,5 +75,10 @@ def test_equal_reasons_are_said_once() -> None:
     assert failure.message == "no model at hand can serve the request (gemini: m takes no audio)"
 
 
+def test_equal_hints_are_said_once() -> None:
+    hints = ["the request asks for acme alone"] * 3
+    assert nothing("m", [], hints, Limits()).message == "no account can serve m: the request asks for acme alone"
+
+
 def test_without_anything_to_say_the_first_step_is_named() -> None:
     assert nothing("m", [], [], Limits()).message == "no account can serve m: bm accounts add NAME"
