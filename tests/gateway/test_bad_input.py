@@ -175,6 +175,7 @@ def test_a_wrong_method(world: World, protocol: str) -> None:
         answer = world.send(protocol, path_of(protocol, "x", stream=False), b"", method="GET")
         refused(answer, 405, "POST")
         assert answer.headers["allow"] == "POST"
+        assert "error_code" not in str(answer.json)
 
 
 @EVERY_PROTOCOL

@@ -148,7 +148,7 @@ def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:
     if failure.kind == "context_too_long" and not message.startswith(_PROMPT_TOO_LONG):
         message = f"{_PROMPT_TOO_LONG}: {message}"
     error: Json = {"type": _TYPE_OF_KIND[failure.kind], "message": message}
-    if failure.code and failure.code not in _KIND_OF_TYPE:
+    if failure.code and failure.code not in _KIND_OF_TYPE and failure.kind != "method":
         error["details"] = {"error_code": failure.code}
     body: Json = {"type": "error", "error": error}
     if request_id:
