@@ -89,7 +89,7 @@ def _chosen(credential: Credential, settings: Settings, names: Collection[str]) 
 
 def _without_account(settings: Settings, names: Collection[str], seen: set[str]) -> list[Probe]:
     """Providers that should be probed but have no account, and names that nothing has."""
-    missing = [p.name for p in settings.providers.values() if p.enabled and not p.pool and p.configured]
+    missing = [p.name for p in settings.providers.values() if p.enabled and p.mode != "off" and not p.pool]
     if names:
         known = {each.account.name for each in settings.credentials} | seen
         missing = [name for name in names if name not in known]

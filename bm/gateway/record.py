@@ -77,7 +77,8 @@ class Record(msgspec.Struct, kw_only=True):
 
     def line(self) -> str:
         """The one line of the log."""
-        where = f"{self.target.provider}/{self.target.account} {self.target.model}" if self.target else "no target"
+        target = self.target or (self.attempts[-1].target if self.attempts else None)
+        where = f"{target.provider}/{target.account} {target.model}" if target else "no target"
         parts = [self.id, self.protocol, self.model, "->", where, f"{self.took:.2f}s", f"{len(self.attempts)} tried"]
         if self.first_content is not None:
             parts.append(f"first content {self.first_content:.2f}s")

@@ -38,11 +38,15 @@ def record(**fields: Any) -> Record:
         ),
         (
             {"status": 429, "failure": Failure(kind="rate_limited", message="slow down")},
-            "req_1 anthropic claude-sonnet-5 -> no target 2.00s 1 tried 429 rate_limited: slow down",
+            "req_1 anthropic claude-sonnet-5 -> gemini/main gemini-2.5-flash 2.00s 1 tried 429 rate_limited: slow down",
+        ),
+        (
+            {"status": 503, "attempts": [], "failure": Failure(kind="unavailable", message="no account")},
+            "req_1 anthropic claude-sonnet-5 -> no target 2.00s 0 tried 503 unavailable: no account",
         ),
         (
             {"client_left": True, "status": 0},
-            "req_1 anthropic claude-sonnet-5 -> no target 2.00s 1 tried the client left",
+            "req_1 anthropic claude-sonnet-5 -> gemini/main gemini-2.5-flash 2.00s 1 tried the client left",
         ),
     ],
 )
