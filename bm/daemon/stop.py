@@ -20,6 +20,10 @@ from bm.errors import AccountError, DaemonError
 
 MARGIN = 5.0
 """Seconds a daemon gets beyond its drain limit to close its files."""
+
+_LETS_GO = 2.0
+"""Seconds in which the system frees the lock of a process that it has just killed."""
+
 _INSIST = 2.0
 _POLL = 0.5
 _STEP = 0.01
@@ -69,7 +73,7 @@ def _clear(paths: Paths) -> None:
     if not paths.lock.exists():
         return
     try:
-        with locked(paths.lock, timeout=0):
+        with locked(paths.lock, timeout=_LETS_GO):
             paths.runtime.unlink(missing_ok=True)
     except LockTimeout:
         raise DaemonError(f"a bm process holds {paths.lock}, but it is still starting: try again") from None
