@@ -101,7 +101,7 @@ class Engine:
         """Everything dispatch decides by, now."""
         accounts = self.pool.facts(time.monotonic(), asking)
         members = tuple(
-            Member(provider=provider, accounts=accounts.get(name, ()), contexts=self.models.contexts(name))
+            Member(provider=provider, accounts=accounts.get(name, ()), contexts=self.models.contexts.of(name))
             for name, provider in self.settings.providers.items()
         )
         return Snapshot(members=members, aliases=self.config.aliases, affinity=affinity, limits=self.settings.limits)

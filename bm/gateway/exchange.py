@@ -248,7 +248,7 @@ class Exchange:
         provider = self._settings.providers[target.provider]
         most = context_in_text(failure.message) if failure.kind == "context_too_long" else None
         if most is not None and not self._lanes.capabilities(target, provider).context:
-            self._engine.models.learn_context(target.provider, target.model, most)
+            self._engine.models.learn_context(provider, target.model, most)
 
     async def _refused(self, lane: Lane, response: UpstreamResponse, access: Access) -> Outcome:
         body = _without(

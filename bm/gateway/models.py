@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from bm.accounts.account import AccountId
 from bm.accounts.google import TokenError
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
+from bm.gateway.contexts import Contexts, Told
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
 from bm.providers.provider import Provider
@@ -45,7 +47,7 @@ class Models:
         self._engine = engine
         self._lists: dict[str, tuple[ListedModel, ...]] = {}
         self._read_at: dict[str, float] = {}
-        self._contexts: dict[str, dict[str, int]] = {}
+        self.contexts = Contexts()
         self._outputs: dict[tuple[str, str], int] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -69,6 +71,7 @@ class Models:
             if self._engine.config.pool.learn_models:
                 await self._learn()
             await self._pause(RENEWAL)
+            self.contexts.expire(time.time())
 
     async def _learn(self) -> None:
         for pause in (*RETRIES, 0.0):
@@ -132,10 +135,8 @@ class Models:
         if current is None or _source(current) != _source(provider):
             return  # another service by now
         self._lists[provider.name] = found
-        known = self._contexts.setdefault(provider.name, {})
+        self.contexts.read(provider.name, {model.id: model.context for model in found})
         for model in found:
-            if model.context:
-                known.setdefault(model.id, model.context)
             self._outputs[provider.name, model.id] = model.max_output
         self._read_at[provider.name] = time.monotonic()
         # Taken for the list of the other accounts too, but not across the border to Vertex AI.
@@ -153,13 +154,15 @@ class Models:
         """The most tokens that a model answers, as its provider's list has it; 0 when it says nothing."""
         return self._outputs.get((provider, model), 0)
 
-    def learn_context(self, provider: str, model: str, tokens: int) -> None:
+    def learn_context(self, provider: Provider, model: str, tokens: int) -> None:
         """A refusal has told how many tokens the model takes."""
-        self._contexts.setdefault(provider, {})[model] = tokens
+        self.contexts.learn(Told(provider.name, _fingerprint(provider), model, tokens, time.time()))
 
-    def contexts(self, provider: str) -> Mapping[str, int]:
-        """The limits of a provider's models that its list or a refusal has told, in tokens."""
-        return self._contexts.get(provider, {})
+    def recall_contexts(self, saved: tuple[Told, ...]) -> None:
+        """Take over what refusals have told an earlier run."""
+        providers = self._engine.settings.providers.values()
+        self.contexts.adopt(saved, {provider.name: _fingerprint(provider) for provider in providers})
+        self.contexts.expire(time.time())
 
     def follow(self, before: Mapping[str, Provider]) -> None:
         """The providers or their accounts have changed. What was said of a service that is another now is void."""
@@ -167,7 +170,7 @@ class Models:
             current = self._engine.settings.providers.get(name)
             if current is None or _source(current) != _source(provider):
                 self._lists.pop(name, None)
-                self._contexts.pop(name, None)
+                self.contexts.forget(name)
                 self._outputs = {key: tokens for key, tokens in self._outputs.items() if key[0] != name}
                 if question := self._asking.pop(name, None):
                     question.cancel()
@@ -218,6 +221,11 @@ def _source(provider: Provider) -> tuple[object, ...]:
         provider.models_path,
         provider.vertex_base_url,
     )
+
+
+def _fingerprint(provider: Provider) -> str:
+    """A digest of the source, since its headers may hold a key."""
+    return hashlib.sha256(msgspec.json.encode(_source(provider))).hexdigest()[:16]
 
 
 def _titled(card: ModelCard) -> str:

@@ -1,4 +1,4 @@
-"""Keeps on disk what a restart should not forget: cooldowns, conversations' accounts, signatures, factors."""
+"""Keeps on disk what a restart should not forget: cooldowns, conversations' accounts, signatures, facts of models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from bm.accounts.memory import encoded, restore, save, state_path
 from bm.config.paths import Paths
+from bm.gateway.contexts import Told
 from bm.gateway.engine import Engine
 from bm.server import signature_file
 from bm.server.signature_file import signatures_path
@@ -21,13 +22,20 @@ INTERVAL = 5.0
 _log = logging.getLogger("bm")
 
 
+class SavedModels(msgspec.Struct, frozen=True):
+    """What was learnt of models: how far estimates of tokens are off, and which contexts refusals have told."""
+
+    factors: dict[str, float] = {}
+    contexts: tuple[Told, ...] = ()
+
+
 class Memory:
     """The files of one daemon beside its ledger. A disk that is full costs the memory, never a request."""
 
     def __init__(self, paths: Paths, engine: Engine) -> None:
         self._path, self._engine = state_path(paths), engine
         self._signatures = signatures_path(paths)
-        self._factors = paths.ledger.with_name("factors.json")
+        self._models = paths.ledger.with_name("models.json")
         self._served = 0
 
     def recall(self) -> None:
@@ -41,9 +49,12 @@ class Memory:
         except OSError as error:
             _unwritten(self._signatures, error, "read")
         try:
-            engine.factors.adopt(_read_factors(self._factors))
+            saved = _read_models(self._models)
         except OSError as error:
-            _unwritten(self._factors, error, "read")
+            _unwritten(self._models, error, "read")
+            return
+        engine.factors.adopt(saved.factors)
+        engine.models.recall_contexts(saved.contexts)
 
     async def keep(self) -> None:
         """Write whenever requests were served, for ever."""
@@ -56,21 +67,11 @@ class Memory:
         """Write now; the disk is waited for in another thread."""
         engine = self._engine
         self._served = engine.total
-        content = encoded(engine.pool, engine.affinities, now=time.monotonic(), wall=time.time())
-        try:
-            await asyncio.to_thread(save, content, self._path)
-        except OSError as error:
-            _unwritten(self._path, error, "written")
+        await _save(encoded(engine.pool, engine.affinities, now=time.monotonic(), wall=time.time()), self._path)
         await self._write_signatures()
-        await self._write_factors()
-
-    async def _write_factors(self) -> None:
-        if not (factors := self._engine.factors.saved()):
-            return
-        try:
-            await asyncio.to_thread(save, msgspec.json.encode(factors), self._factors)
-        except OSError as error:
-            _unwritten(self._factors, error, "written")
+        models = SavedModels(engine.factors.saved(), engine.models.contexts.saved())
+        if models != SavedModels():
+            await _save(msgspec.json.encode(models), self._models)
 
     async def _write_signatures(self) -> None:
         store, path = self._engine.signatures, self._signatures
@@ -85,16 +86,24 @@ class Memory:
             _unwritten(path, error, "written")
 
 
-def _read_factors(path: Path) -> dict[str, float]:
+async def _save(content: bytes, path: Path) -> None:
+    """Replace a file; what cannot be written is told in the log."""
+    try:
+        await asyncio.to_thread(save, content, path)
+    except OSError as error:
+        _unwritten(path, error, "written")
+
+
+def _read_models(path: Path) -> SavedModels:
     """What the file holds; nothing where it was never written or is damaged.
 
     Raises:
         OSError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+        return msgspec.json.decode(path.read_bytes(), type=SavedModels)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}
+        return SavedModels()
 
 
 def _unwritten(path: Path, error: OSError, what: str) -> None:

@@ -40,6 +40,29 @@ def test_cooldowns_and_conversations_survive_a_restart(bm_home: Path) -> None:
     assert not [key for key in accounts.values() if key in file.read_text()]
 
 
+def test_a_context_that_a_refusal_has_told_survives_a_restart(bm_home: Path) -> None:
+    """What the model cannot take is not sent to it again, and the client reads why."""
+    headers = {"content-type": "application/json"}
+    body = {"model": "acme:small", "messages": [{"role": "user", "content": "word " * 20_000}]}
+    words = "This model's maximum context length is 8192 tokens. However, your messages resulted in 20013 tokens."
+    with Simulator() as simulator:
+        provider = f'[providers.acme]\nprotocol = "openai-chat"\nbase_url = "{simulator.url}/acme"\napi_key = "the-key"'
+        config = f'{provider}\nenabled = true\nmode = "fallback"\n'
+        simulator.script(Rule(path="/acme", error="context_too_long", message=words))
+        answers = []
+        for _ in range(2):
+            with daemon(bm_home, config) as running:
+                url = f"{running.url}/v1/chat/completions"
+                answers.append(
+                    httpx.post(url, json=body, headers=headers | running.headers, timeout=10, trust_env=False)
+                )
+        sent = [exchange for exchange in simulator.log() if exchange.path.endswith("/chat/completions")]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert [answer.json()["error"]["code"] for answer in answers] == ["context_length_exceeded"] * 2
+    assert "8192" in answers[1].json()["error"]["message"]
+    assert len(sent) == 1
+
+
 async def test_a_disk_that_cannot_be_written_costs_no_request(bm_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
