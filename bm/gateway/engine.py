@@ -27,6 +27,7 @@ from bm.gateway.models import Models
 from bm.gateway.needs import needs_of
 from bm.gateway.record import Record
 from bm.gateway.recorder import Recorder, secrets_of
+from bm.gateway.refused_schemas import RefusedSchemas
 from bm.gateway.responses import ResponseStore
 from bm.gateway.settings import Settings
 from bm.gateway.signatures import SignatureStore
@@ -50,6 +51,7 @@ class Engine:
         self.tokens = Tokens(settings.accounts_file, fetcher(self.client, lambda: self.config))
         self.signatures = SignatureStore()
         self.factors = Factors()
+        self.refused_schemas = RefusedSchemas()
         self.responses = ResponseStore()
         self.affinities = Affinities(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.models = Models(self)

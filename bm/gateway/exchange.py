@@ -26,6 +26,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, Client
 from bm.gateway.counting import answer as count_answer
+from bm.gateway.error_headers import error_headers
 from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable, json_object
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
@@ -60,12 +61,17 @@ class Exchange:
         self._engine, self._call, self._client = engine, call, self._tape or client
         self._settings = engine.settings
         self._lanes = Lanes(
-            engine.responses.completed(call), engine.signatures, engine.settings.rules, engine.models.longest_answer
+            engine.responses.completed(call),
+            engine.signatures,
+            engine.settings.rules,
+            engine.models.longest_answer,
+            engine.refused_schemas,
         )
         self._rescue = Rescue(self._lanes, on=engine.config.pool.rescue)
         self._marks: dict[Target, list[Mark]] = {}
         self._asking = hash(call.body)
         self._spent: set[Target] = set()
+        self._refused_by: set[tuple[str, str]] = set()
         self._sent = 0.0
         self._began = time.monotonic()
         self.record = Record(
@@ -111,12 +117,21 @@ class Exchange:
                 transcript.append((attempt, outcome))
                 if outcome.failure is not None:
                     self._suspect(transcript)
+                self._learn_schemas(attempt, outcome)
                 attempt = steps.send(outcome)
         except StopIteration as stop:
             if innocent := poisoned(transcript) or out_of_reach(transcript):
                 self._roll_back(innocent)
             failure: Failure | None = stop.value
             return failure
+
+    def _learn_schemas(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Remember what was refused once it has been answered with simplified schemas: they were the reason."""
+        if outcome.request == "simplify":
+            self._refused_by.add((attempt.target.provider, attempt.target.model))
+        elif outcome.failure is None and attempt.simplify_schema:
+            for model in self._refused_by:
+                self._engine.refused_schemas.learn(model, self._lanes.chat)
 
     def _suspect(self, transcript: list[tuple[Attempt, Outcome]]) -> None:
         """Several accounts have refused the request alike: that may be its own fault.
@@ -266,7 +281,7 @@ class Exchange:
             self._learn_limits(lane.target, told)
             if any(each.unit == "requests" and each.left == 0 for each in told):
                 self._spent.add(lane.target)
-        return classify(naming_project(failure, access), translated=not lane.passes_through)
+        return classify(naming_project(failure, access), translated=lane.can_simplify)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         if self._call.stream and (self._call.array or _is_stream(response)):
@@ -276,7 +291,7 @@ class Exchange:
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES, self._silence(lane)))
         if whole.watch.failure is not None:
-            return classify(whole.watch.failure, translated=not lane.passes_through)
+            return classify(whole.watch.failure, translated=lane.can_simplify)
         await self._whole(response.status, self._headers(lane, response, whole.content_type), whole.body)
         self._complete(lane, whole.watch, None)
         return classify(None)
@@ -431,15 +446,3 @@ def _is_stream(response: UpstreamResponse) -> bool:
 def _without(secret: str, body: bytes) -> bytes:
     """The body without the account's key, which some upstreams quote."""
     return body.replace(secret.encode(), hint(secret).encode()) if secret else body
-
-
-def error_headers(failure: Failure) -> Headers:
-    """The headers by which the official SDKs decide whether and when to try again."""
-    headers: Headers = []
-    if failure.retry_after is not None:
-        headers.append(("retry-after", str(max(1, -int(-failure.retry_after // 1)))))
-    if failure.should_retry is not None:
-        headers.append(("x-should-retry", "true" if failure.should_retry else "false"))
-    if failure.kind == "method":
-        headers.append(("allow", failure.code))
-    return headers

@@ -22,6 +22,7 @@ from bm.gateway.call import Call
 from bm.gateway.counting import answer as count_answer
 from bm.gateway.counting import counted, flattened, question
 from bm.gateway.media import Fetch, inlined, wanted
+from bm.gateway.refused_schemas import RefusedSchemas
 from bm.gateway.signatures import SignatureStore
 from bm.protocols.codec import Codec, Mint, StreamEncoder
 from bm.protocols.embeddings import (
@@ -36,6 +37,7 @@ from bm.protocols.embeddings import (
 )
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
+from bm.protocols.object_schema import with_basic_schemas
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
 from bm.protocols.registry import CODECS, upstream_codec
@@ -78,7 +80,7 @@ class Lane(msgspec.Struct, frozen=True):
     """One call on its way to one target.
 
     `names` are the tool names that had to change for the target, and back; None where bytes pass through. `embedding`
-    is set where embeddings are translated.
+    is set where embeddings are translated, `simple_schemas` where those of the tools are simplified.
     """
 
     target: Target
@@ -87,6 +89,12 @@ class Lane(msgspec.Struct, frozen=True):
     losses: tuple[Loss, ...] = ()
     names: dict[str, str] | None = None
     embedding: EmbedRequest | None = None
+    simple_schemas: bool = False
+
+    @property
+    def can_simplify(self) -> bool:
+        """Whether bm wrote schemas of tools that it could write more simply."""
+        return not self.passes_through and not self.simple_schemas
 
     @property
     def passes_through(self) -> bool:
@@ -120,9 +128,15 @@ class Lanes:
     """
 
     def __init__(
-        self, call: Call, signatures: SignatureStore, rules: Rules, limit: Callable[[str, str], int] | None = None
+        self,
+        call: Call,
+        signatures: SignatureStore,
+        rules: Rules,
+        limit: Callable[[str, str], int] | None = None,
+        refused: RefusedSchemas | None = None,
     ) -> None:
         self.call = call
+        self._refused = refused or RefusedSchemas()
         self._limit = limit or _unlimited
         self._signatures, self._rules = signatures, rules
         self._codec = CODECS[call.protocol]
@@ -225,7 +239,12 @@ class Lanes:
             RequestError: `strict` refuses what would be lost.
         """
         codec = _codec_of(target, provider)
-        capabilities = self.capabilities(target, provider, simple_schemas=simple_schemas)
+        simple = simple_schemas or ((target.provider, target.model), chat) in self._refused
+        capabilities = self.capabilities(target, provider)
+        if simple and target.protocol == "gemini":
+            capabilities = msgspec.structs.replace(capabilities, json_schema=False)
+        elif simple:
+            chat = with_basic_schemas(chat)
         if access.location:
             # Vertex AI has no `includeServerSideToolInvocations`, without which the two do not go together.
             capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
@@ -244,15 +263,15 @@ class Lanes:
             document = question(target.protocol, document, target.model, vertex=bool(access.location))
         body = msgspec.json.encode(document)
         upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
-        return Lane(target, upstream, codec, encoded.losses, names)
+        return Lane(target, upstream, codec, encoded.losses, names, simple_schemas=simple)
 
-    def capabilities(self, target: Target, provider: Provider, *, simple_schemas: bool = False) -> Capabilities:
+    def capabilities(self, target: Target, provider: Provider) -> Capabilities:
         """What the target's model takes."""
         found = provider.capabilities(target.protocol, target.model)
         most = self._limit(target.provider, target.model)
         if most and "max_output" not in provider.said(target.model):
             found = msgspec.structs.replace(found, max_output=most)
-        return msgspec.structs.replace(found, json_schema=False) if simple_schemas else found
+        return found
 
     def _shown_model(self, lane: Lane) -> str:
         return self.call.model if self._rules.echo_asked else lane.target.model

@@ -18,7 +18,7 @@ from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, read_head
 from bm.gateway.conversation import conversation_of
 from bm.gateway.engine import Engine
-from bm.gateway.exchange import error_headers
+from bm.gateway.error_headers import error_headers
 from bm.gateway.lane import new_id
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS

@@ -4,26 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bm.errors import Failure
-from bm.gateway.exchange import error_headers
 from bm.simulator import Rule
 from tests.gateway.world import EVERY_PROTOCOL, World
-
-
-@pytest.mark.parametrize(
-    ("failure", "headers"),
-    [
-        (Failure(kind="server", message=""), {}),
-        (Failure(kind="rate_limited", message="", retry_after=20.0), {"retry-after": "20"}),
-        (Failure(kind="rate_limited", message="", retry_after=20.1), {"retry-after": "21"}),
-        (Failure(kind="rate_limited", message="", retry_after=0.0), {"retry-after": "1"}),
-        (Failure(kind="server", message="", should_retry=True), {"x-should-retry": "true"}),
-        (Failure(kind="server", message="", should_retry=False), {"x-should-retry": "false"}),
-        (Failure(kind="method", message="", code="POST"), {"allow": "POST"}),
-    ],
-)
-def test_headers_by_which_sdks_decide(failure: Failure, headers: dict[str, str]) -> None:
-    assert dict(error_headers(failure)) == headers
 
 
 @EVERY_PROTOCOL

@@ -205,7 +205,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if system:
         body["system"] = system
     body["messages"] = messages
-    tools, lost = encode_tools(request, capabilities)
+    tools, lost = encode_tools(request)
     losses += lost
     if tools:
         body["tools"] = tools

@@ -1,96 +1,11 @@
-"""JSON Schemas as Anthropic takes them: an object at the root, closed objects in structured output."""
+"""Schemas of structured output as Anthropic takes them: every object closed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bm.chat.parts import Json
-from bm.protocols.tool_schema import light
-
-_BRANCHES = ("anyOf", "oneOf", "allOf")
-_NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
-"""Members whose keys are names that the author chose, not keywords."""
-
-_BASIC = frozenset(
-    {"type", "title", "description", "enum", "const", "properties", "required", "items", "prefixItems", "anyOf"}
-    | {"$ref", "$defs", "additionalProperties"}
-)
-"""What a refused schema is cut down to: the words that every draft and every validator agree on."""
-
-_NESTED = ("items", "not", "if", "then", "else", "contains", "additionalProperties", "propertyNames")
-
-
-def object_schema(schema: Json | None) -> Json:
-    """The schema of a tool's arguments with `type: object` at its root and no alternatives there.
-
-    Anthropic refuses `anyOf`, `oneOf` and `allOf` at the top level. The branches are merged instead of wrapped in a
-    property, so that the arguments keep the shape the client's tool expects: a property of any branch may be given,
-    those that all branches require must be.
-    """
-    if schema is None:
-        return {"type": "object", "properties": {}}
-    schema = _resolved(schema)
-    if any(isinstance(schema.get(word), list) for word in _BRANCHES):
-        schema = _merged(schema)
-    if schema.get("type") == "object":
-        return schema
-    return {"type": "object", **{name: value for name, value in schema.items() if name != "type"}}
-
-
-def basic_schema(schema: Json | None) -> Json:
-    """The schema of a tool's arguments after the upstream refused it: repaired, and without all but basic keywords."""
-    return object_schema(None if schema is None else _basic(light(schema)))
-
-
-def _basic(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    copy: Json = {}
-    for name, value in schema.items():
-        if name not in _BASIC:
-            continue
-        if name in _NAMED and isinstance(value, dict):
-            copy[name] = {key: _basic(child) for key, child in value.items()}
-        elif isinstance(value, list) and name in (*_BRANCHES, "prefixItems"):
-            copy[name] = [_basic(child) for child in value]
-        else:
-            copy[name] = _basic(value) if name in _NESTED else value
-    return copy
-
-
-def _resolved(schema: Json) -> Json:
-    """The schema that a `$ref` at the root points at, with the definitions kept."""
-    target: Any = schema
-    reference = schema.get("$ref")
-    if not isinstance(reference, str) or not reference.startswith("#/"):
-        return schema
-    for step in reference[2:].split("/"):
-        target = target.get(step) if isinstance(target, dict) else None
-    if not isinstance(target, dict):
-        return schema
-    return {**target, **{name: value for name, value in schema.items() if name != "$ref"}}
-
-
-def _merged(schema: Json) -> Json:
-    properties: Json = dict(schema.get("properties") or {})
-    required: list[str] = list(schema.get("required") or [])
-    for word in _BRANCHES:
-        branches = [_resolved({**_definitions(schema), **b}) for b in schema.get(word) or [] if isinstance(b, dict)]
-        demands: list[list[str]] = []
-        for branch in branches:
-            for name, value in (branch.get("properties") or {}).items():
-                properties.setdefault(name, value)
-            demands.append(branch.get("required") or [])
-        for name in dict.fromkeys(name for demand in demands for name in demand):
-            held = any(name in demand for demand in demands) if word == "allOf" else all(name in d for d in demands)
-            if held and name not in required:
-                required.append(name)
-    kept = {name: value for name, value in schema.items() if name not in (*_BRANCHES, "properties", "required")}
-    return {**kept, "properties": properties, **({"required": required} if required else {})}
-
-
-def _definitions(schema: Json) -> Json:
-    return {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+from bm.protocols.object_schema import BRANCHES, NAMED, NESTED
 
 
 def closed(schema: Any) -> Any:
@@ -99,11 +14,11 @@ def closed(schema: Any) -> Any:
         return schema
     copy: Json = {}
     for name, value in schema.items():
-        if name in _NAMED and isinstance(value, dict):
+        if name in NAMED and isinstance(value, dict):
             copy[name] = {key: closed(child) for key, child in value.items()}
-        elif name in _NESTED:
+        elif name in NESTED:
             copy[name] = closed(value)
-        elif name in (*_BRANCHES, "prefixItems") and isinstance(value, list):
+        elif name in (*BRANCHES, "prefixItems") and isinstance(value, list):
             copy[name] = [closed(child) for child in value]
         else:
             copy[name] = value

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.anthropic.schema import basic_schema, object_schema
 from bm.protocols.anthropic.wire import (
     PROTOCOL,
     array,
@@ -22,6 +20,7 @@ from bm.protocols.anthropic.wire import (
     string,
     words,
 )
+from bm.protocols.object_schema import object_schema
 from bm.protocols.silent import tool_members
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
@@ -84,26 +83,25 @@ def decode_tool_choice(value: Any) -> ToolChoice:
             raise refused("tool_choice.type", "expected auto, any, tool or none")
 
 
-def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[list[Json], list[Loss]]:
+def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
     """The `tools` of the body. A choice among several names leaves out the others, which is what it means."""
-    write_schema = object_schema if capabilities.json_schema else basic_schema
     losses: list[Loss] = []
     allowed = request.tool_choice.names if len(request.tool_choice.names) > 1 else ()
     tools = [
-        _encode_tool(tool, f"tools[{number}]", write_schema, losses)
+        _encode_tool(tool, f"tools[{number}]", losses)
         for number, tool in enumerate(request.tools)
         if not allowed or tool.name in allowed
     ]
     return [*tools, *_encode_hosted(request.hosted_tools, losses)], losses
 
 
-def _encode_tool(tool: Tool, place: str, write_schema: Callable[[Json | None], Json], losses: list[Loss]) -> Json:
+def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     native = tool.protocol == PROTOCOL
     schema = tool.schema if tool.kind == "function" else _CUSTOM_SCHEMA
     body: Json = {"name": tool.name}
     if tool.description:
         body["description"] = tool.description
-    body["input_schema"] = write_schema(schema)
+    body["input_schema"] = object_schema(schema)
     if native and tool.strict is not None:
         body["strict"] = tool.strict
     elif tool.strict:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from bm.chat.parts import CacheMark
@@ -133,10 +132,3 @@ def test_a_model_that_cannot_be_made_to_call_is_left_to_choose() -> None:
     assert result.body["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
     assert lost(result) == ["tool_choice"]
     assert encoded(request, SONNET_4_5).body["tool_choice"] == {"type": "any", "disable_parallel_tool_use": True}
-
-
-def test_after_a_refusal_the_schemas_are_basic() -> None:
-    tool = Tool("run", schema={"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}})
-    plain = msgspec.structs.replace(SONNET_4_5, json_schema=False)
-    schemas = [encoded(chat(tools=(tool,)), caps).body["tools"][0]["input_schema"] for caps in (SONNET_4_5, plain)]
-    assert [schema["properties"]["a"] for schema in schemas] == [{"type": "string", "pattern": "x"}, {"type": "string"}]
