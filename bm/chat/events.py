@@ -31,13 +31,17 @@ FinishReason = Literal[
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens. The three input counts do not overlap; `output` includes `thinking`."""
+    """Tokens. The three input counts do not overlap; `output` includes `thinking`.
+
+    `cache_write` includes `cache_write_1h`, what is kept for an hour and costs more for it.
+    """
 
     input: int = 0
     cache_read: int = 0
     cache_write: int = 0
     output: int = 0
     thinking: int = 0
+    cache_write_1h: int = 0
 
     @property
     def prompt(self) -> int:

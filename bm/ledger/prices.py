@@ -26,6 +26,7 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
             input_tokens=usage.prompt,
             cache_read_tokens=usage.cache_read,
             cache_write_tokens=usage.cache_write,
+            cache_write_1h_tokens=usage.cache_write_1h or None,
             output_tokens=usage.output,
         )
         price = genai_prices.calc_price(tokens, model_ref=model, provider_id=_PROVIDER_IDS.get(provider, provider))

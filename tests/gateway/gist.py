@@ -78,10 +78,11 @@ def _finish(choice: Choice, client: ProtocolName) -> FinishReason | None:
 
 
 def _usage(answer: ChatResponse, client: ProtocolName) -> Usage | None:
-    """The usage a client can be told: Gemini has no word for what was written to a cache; two demand some number."""
+    """The usage a client can be told: Gemini has no word for what was written to a cache, only Anthropic for how long
+    that is kept; two demand some number."""
     usage = answer.usage
     if usage is None:
         return Usage() if client in ("anthropic", "gemini") else None
     if client == "gemini":
-        return msgspec.structs.replace(usage, input=usage.input + usage.cache_write, cache_write=0)
-    return usage
+        usage = msgspec.structs.replace(usage, input=usage.input + usage.cache_write, cache_write=0)
+    return usage if client == "anthropic" else msgspec.structs.replace(usage, cache_write_1h=0)

@@ -23,6 +23,16 @@ def test_cached_tokens_are_cheaper() -> None:
     assert plain is not None and cached is not None and cached < plain / 5
 
 
+def test_a_cache_for_an_hour_costs_more_to_write_where_the_price_list_says_so() -> None:
+    def cost(model: str, hour: int) -> float:
+        found = cost_of("anthropic", model, Usage(cache_write=100_000, cache_write_1h=hour))
+        assert found is not None
+        return found
+
+    assert cost("claude-sonnet-4-5", 100_000) == pytest.approx(cost("claude-sonnet-4-5", 0) * 2 / 1.25)
+    assert cost("claude-3-haiku-20240307", 100_000) > 0
+
+
 @pytest.mark.parametrize(("provider", "model"), [("acme", "gemini-2.5-flash"), ("gemini", "no-such-model")])
 def test_unknown_ones_have_none(provider: str, model: str) -> None:
     assert cost_of(provider, model, Usage(input=1)) is None

@@ -27,6 +27,8 @@ _STOP_REASON: dict[FinishReason, str] = {
     "pause": "pause_turn",
 }
 
+_HOUR, _MINUTES = "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"
+
 
 class UsageMeter:
     """Adds up what a stream tells: counts are cumulative, and a later one replaces the same earlier one."""
@@ -44,16 +46,18 @@ class UsageMeter:
 
 def decode_usage(usage: Json) -> Usage:
     """Anthropic counts cached tokens apart from `input_tokens`, and thinking inside `output_tokens`."""
-    details = usage.get("output_tokens_details")
+    details, creation = usage.get("output_tokens_details"), usage.get("cache_creation")
     written = usage.get("cache_creation_input_tokens")
-    if written is None and isinstance(usage.get("cache_creation"), dict):
-        written = sum(_count(value) for value in usage["cache_creation"].values())
+    kept = creation if isinstance(creation, dict) else {}
+    if written is None:
+        written = sum(_count(value) for value in kept.values())
     return Usage(
         input=_count(usage.get("input_tokens")),
         cache_read=_count(usage.get("cache_read_input_tokens")),
         cache_write=_count(written),
         output=_count(usage.get("output_tokens")),
         thinking=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+        cache_write_1h=min(_count(kept.get(_HOUR)), _count(written)),
     )
 
 
@@ -69,6 +73,9 @@ def encode_usage(usage: Usage) -> Json:
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
     }
+    if usage.cache_write_1h:
+        minutes = usage.cache_write - usage.cache_write_1h
+        body["cache_creation"] = {_MINUTES: minutes, _HOUR: usage.cache_write_1h}
     if usage.thinking:
         body["output_tokens_details"] = {"thinking_tokens": usage.thinking}
     return body

@@ -24,7 +24,7 @@ from bm.protocols.anthropic.usage import UsageMeter, decode_finish, decode_usage
         ),
         (
             {"cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}},
-            Usage(cache_write=5),
+            Usage(cache_write=5, cache_write_1h=3),
         ),
         ({"input_tokens": None, "output_tokens_details": None}, Usage()),
     ],
