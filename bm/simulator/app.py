@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bm.simulator import anthropic, embeddings, faults, gemini, models, oauth, openai_chat, openai_responses, rules
-from bm.simulator.answer import Answer, Caches, Prompt, calls_of, compose
+from bm.simulator.answer import Answer, Caches, Prompt, calls_of, compose, count
 from bm.simulator.connection import Exchange
 from bm.simulator.faults import Refused, Trouble
 from bm.simulator.log import Record, masked, tail
@@ -50,7 +50,7 @@ class App:
         self.records.clear()
         self.quotas: dict[str, Quota] = {}
         self.keys: tuple[str, ...] | None = None
-        self._windows: dict[str, tuple[float, int]] = {}
+        self._windows: dict[str, tuple[float, int, int]] = {}
         self._pending: dict[str, tuple[Rule, int]] = {}
         self._caches = Caches()
         self.authority = Authority()
@@ -163,6 +163,7 @@ class App:
                 self.spend(request)
         except Refused as refused:
             record.refusal = str(refused)
+            await asyncio.sleep(refused.delay)
             await Player(exchange, record, request, wire, Rule()).fail(refused.trouble)
             return
         if body is None:
@@ -214,23 +215,16 @@ class App:
         if name is None:
             return
         quota, now = self.quotas[name], self._clock()
-        begun, used = self._windows.get(name, (now, 0))
+        begun, used, read = self._windows.get(name, (now, 0, 0))
         if now - begun >= quota.window:
-            begun, used = now, 0
-        if used < quota.requests:
-            self._windows[name] = (begun, used + 1)
+            begun, used, read = now, 0, 0
+        tokens = 0 if quota.tokens is None else sum(map(count, WIRES[request.api].prompt(request).segments))
+        too_much = quota.tokens is not None and read + tokens > quota.tokens
+        if used < quota.requests and not too_much:
+            self._windows[name] = (begun, used + 1, read + tokens)
             return
         left = begun + quota.window - now
-        per = "Day" if quota.window >= _DAY else "Minute"
-        raise Refused(
-            Trouble(
-                kind="rate_limit",
-                retry_info=f"{left:.6f}s",
-                quota_ids=(f"GenerateRequestsPer{per}PerProjectPerModel-FreeTier",) if request.api == "gemini" else (),
-                limit=quota.requests,
-                headers={} if request.api == "gemini" else {"retry-after": str(math.ceil(left))},
-            )
-        )
+        raise Refused(_exceeded(request.api, quota, left, too_much=too_much and used < quota.requests), quota.delay)
 
     def _choose(self, request: Request, prompt: Prompt) -> tuple[Rule | None, int]:
         """The rule for a request, and which of its rounds of calls is next."""
@@ -252,6 +246,19 @@ class App:
             while len(self._pending) > _MOST_PENDING:
                 del self._pending[next(iter(self._pending))]
         return rule or Rule(), compose(request, prompt, rule, calls, self._caches)
+
+
+def _exceeded(api: Api, quota: Quota, left: float, *, too_much: bool) -> Trouble:
+    """What is said of a used up quota that begins anew in `left` seconds: of its tokens, or of its requests."""
+    per = "Day" if quota.window >= _DAY else "Minute"
+    unit = f"GenerateContentInputTokensPerModelPer{per}" if too_much else f"GenerateRequestsPer{per}PerProjectPerModel"
+    return Trouble(
+        kind="rate_limit",
+        retry_info=f"{left:.6f}s",
+        quota_ids=(f"{unit}-FreeTier",) if api == "gemini" else (),
+        limit=quota.tokens if too_much else quota.requests,
+        headers={} if api == "gemini" else {"retry-after": str(math.ceil(left))},
+    )
 
 
 def _decoded(raw: bytes) -> Any:

@@ -63,11 +63,11 @@ def http_status(trouble: Trouble, own: Mapping[ErrorKind, int] = MappingProxyTyp
 
 
 class Refused(Exception):
-    """A request that the API it was sent to does not accept."""
+    """A request that the API it was sent to does not accept, which it says after `delay` seconds."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: Trouble, delay: float = 0.0) -> None:
         super().__init__(trouble.message or trouble.kind)
-        self.trouble = trouble
+        self.trouble, self.delay = trouble, delay
 
 
 def bad_request(message: str, *, param: str = "", code: str = "") -> Refused:

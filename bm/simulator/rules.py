@@ -56,10 +56,16 @@ class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """So many generation requests in a window of so many seconds, which starts with the first of them."""
+    """So many generation requests in a window of so many seconds, which starts with the first of them.
+
+    `tokens` are how many all their prompts may have together, without it any number. `delay` are the seconds that a
+    refusal takes.
+    """
 
     requests: int
     window: Seconds = 60.0
+    tokens: int | None = None
+    delay: Seconds = 0.0
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -51,6 +51,15 @@ def test_a_refused_request_uses_up_no_quota(sim: Simulator, http: httpx.Client) 
     assert 0 < int(answer.headers["retry-after"]) <= 60
 
 
+def test_a_quota_may_be_of_tokens_too(sim: Simulator, http: httpx.Client) -> None:
+    tokens = ask(http, "gemini", stream=False).json()["usageMetadata"]["promptTokenCount"]
+    sim.script(quotas={"key-one": Quota(9, tokens=2 * tokens)})
+    assert [ask(http, "gemini", stream=False).status_code for _ in range(3)] == [200, 200, 429]
+    (violation,) = ask(http, "gemini", stream=False).json()["error"]["details"][0]["violations"]
+    assert violation["quotaId"] == "GenerateContentInputTokensPerModelPerMinute-FreeTier"
+    assert violation["quotaValue"] == str(2 * tokens)
+
+
 def test_a_quota_is_renewed_after_its_window() -> None:
     clock = [0.0]
     app = App(lambda: clock[0])
