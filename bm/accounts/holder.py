@@ -29,7 +29,10 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Holder:
-    """The mutable state of one account. Accounts of one project share the book of rate limits and the meter."""
+    """The mutable state of one account. Accounts of one project share the book of rate limits and the meter.
+
+    By model, `answered` is when it last answered, `proven` when the latest request went out that it has answered.
+    """
 
     def __init__(self, credential: Credential, shared: Book, meter: Meter) -> None:
         self.credential = credential
@@ -41,6 +44,7 @@ class Holder:
         self.inflight: Counter[str] = Counter()
         self.probing: set[str] = set()
         self.answered: dict[str, float] = {}
+        self.proven: dict[str, float] = {}
         self.models: frozenset[str] | None = None
         self.today = Tally()
         self.last_error = ""
@@ -71,6 +75,7 @@ class Holder:
         """Move what is remembered, but the books, into the past."""
         self.health.grow_older(seconds)
         self.answered = {model: at - seconds for model, at in self.answered.items()}
+        self.proven = {model: at - seconds for model, at in self.proven.items()}
         if self.last_used is not None:
             self.last_used -= seconds
 

@@ -191,9 +191,12 @@ class Pool:
             holder.health.forgive(ids)
 
     def answered_since(self, target: Target, sent: float) -> bool:
-        """Whether the account has answered a request for the model after the moment `sent`."""
+        """Whether the account has answered a request for the model that went out after the moment `sent`.
+
+        An answer to an earlier one proves nothing: it may have had the last of what the account was allowed.
+        """
         holder = self.holders.get(target.seat)
-        return holder is not None and holder.answered.get(target.model, sent) > sent
+        return holder is not None and holder.proven.get(target.model, sent) > sent
 
     def count_tokens(self, target: Target, tokens: int, *, now: float, wall: float) -> None:
         """A model has read so many tokens for the account."""
@@ -326,6 +329,7 @@ def _words(reason: str, secret: str) -> str:
 
 def _answered(holder: Holder, model: str, now: float, sent: float) -> None:
     holder.answered[model] = now
+    holder.proven[model] = max(sent, holder.proven.get(model, sent))
     holder.last_error = ""
     holder.health.good(now)
     holder.own.answered(model, now, sent)

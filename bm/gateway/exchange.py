@@ -136,7 +136,7 @@ class Exchange:
     def _suspect(self, transcript: list[tuple[Attempt, Outcome]]) -> None:
         """Several accounts have refused the request alike: that may be its own fault.
 
-        Not where they named a limit of requests that is used up, which is no request's fault.
+        Not where they named a limit that is used up, which is no request's fault.
         """
         for group in refused_alike([step for step in transcript if step[0].target not in self._spent]):
             marks = {target: self._marks.get(target, []) for target in group}
@@ -189,7 +189,7 @@ class Exchange:
             outcome,
             cooldown=mark.seconds if mark.id else None,
             elapsed=entry.took,
-            answers_others=pool.answered_since(target, sent),
+            answers_others=target not in self._spent and pool.answered_since(target, sent),
         )
 
     async def _send(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
@@ -279,7 +279,7 @@ class Exchange:
             named = in_body(body, failure.retry_after)
             told = named or in_headers(dict(response.headers), time.time(), lane.target.provider)
             self._learn_limits(lane.target, told)
-            if any(each.unit == "requests" and each.left == 0 for each in told):
+            if any(each.is_spent(len(self._call.body)) for each in told):
                 self._spent.add(lane.target)
         return classify(naming_project(failure, access), translated=lane.can_simplify)
 

@@ -23,6 +23,13 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     left: int | None = None
     resets: float | None = None
 
+    def is_spent(self, size: int) -> bool:
+        """Whether it is used up, and would have allowed a request of `size` bytes before: so that is not the cause."""
+        return self.left == 0 and (self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit)
+
+
+LEAST_BYTES_PER_TOKEN = 2
+"""Of a request in text, whatever its language."""
 
 _DAILY_REQUESTS = frozenset({"groq"})
 """Providers whose `x-ratelimit-*-requests` count a day (console.groq.com/docs/rate-limits); others' count a minute."""

@@ -237,6 +237,14 @@ def test_whether_others_were_answered_meanwhile() -> None:
     assert not pool.answered_since(target("b"), 4)
 
 
+def test_an_answer_to_an_earlier_request_tells_nothing_about_a_later_one() -> None:
+    pool = pool_of("a")
+    book(pool, "answered", 9, sent=3)
+    book(pool, "answered", 10, sent=2)
+    assert pool.answered_since(target(), 2.5)
+    assert not pool.answered_since(target(), 3)
+
+
 def test_a_reload_keeps_what_is_known_of_accounts_that_stay() -> None:
     pool = pool_of("a", "b", "c")
     for name in "abc":

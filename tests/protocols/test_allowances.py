@@ -83,5 +83,22 @@ def test_details_of_a_429(body: bytes, told: list[tuple[Any, ...]]) -> None:
     assert list(in_body(body)) == [allowance(each) for each in told]
 
 
+@pytest.mark.parametrize(
+    ("unit", "left", "size", "spent"),
+    [
+        ("requests", 0, 10_000_000, True),
+        ("requests", 1, 10, False),
+        ("requests", None, 10, False),
+        ("tokens", 0, 1999, True),
+        ("tokens", 0, 2000, False),
+        ("tokens", 5, 10, False),
+    ],
+)
+def test_a_limit_is_used_up_by_others_unless_the_request_alone_is_too_large(
+    unit: Any, left: int | None, size: int, spent: bool
+) -> None:
+    assert Allowance(window="minute", unit=unit, limit=1000, left=left).is_spent(size) is spent
+
+
 def test_the_delay_of_a_429_is_when_a_minutes_limit_resets() -> None:
     assert [each.resets for each in in_body(refusal(MINUTE, DAY), 20.0)] == [20.0, None]
