@@ -29,7 +29,8 @@ FIRST_PAUSE = 1.0
 """Seconds before a target is asked again that named no delay; doubled each time."""
 
 SPREAD = 0.5
-"""Waiting requests come back within this many seconds of a cooldown's end, not all at once."""
+"""Waiting requests come back within this many seconds of a cooldown's end, and a tenth of their wait: not all at once.
+They also share the targets that recover so soon after the first."""
 
 ALIKE = 2
 """So many accounts that serve others refuse a request alike: then the request is the cause."""
@@ -172,12 +173,17 @@ class _Course:
         ]
         if not ready:
             return None
-        _, at, target = min(ready, key=lambda item: item[:2])
+        ready.sort(key=lambda item: item[:2])
+        last_resort, soonest, _ = ready[0]
+        near = [(at, target) for later, at, target in ready if later == last_resort and at <= soonest + SPREAD]
+        at, target = near[int(self.roll * len(near))]
         del self.ready_at[target]
         wait = max(0.0, at - self.now)
         self.waited += wait
         reason = f"nothing else is left and it recovers in {wait:.1f} s"
-        return self._numbered(Attempt(target=target, wait=wait + SPREAD * self.roll, reason=reason))
+        # What the choice among the near ones has not used up of the lot.
+        lot = self.roll * len(near) % 1
+        return self._numbered(Attempt(target=target, wait=wait + lot * (SPREAD + wait / 10), reason=reason))
 
     def book(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take in what came of an attempt."""

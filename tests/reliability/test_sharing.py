@@ -26,6 +26,9 @@ from tests.accounts.build import NOON, credential
 from tests.dispatch.world import MODEL, gemini
 
 LATENCY = 0.3
+"""Seconds until an account refuses."""
+ANSWER = 2.0
+"""Seconds until it answers, at most."""
 PROVIDER = gemini().provider
 
 
@@ -59,6 +62,7 @@ class World:
         self.now = 0.0
         self.answered = self.refused = 0
         self.early: list[tuple[str, float]] = []
+        self.denied: list[tuple[str, float]] = []
         self._events: list[tuple[float, int, Generator[float, None, None]]] = []
         self._numbers = itertools.count()
 
@@ -92,7 +96,7 @@ class World:
                     continue
                 sent = self.now
                 failure = self._send(attempt.target)
-                yield LATENCY
+                yield LATENCY if failure else self.dice.uniform(0.1, ANSWER)
                 outcome, mark = self._booked(attempt.target, failure, sent)
                 marks.setdefault(attempt.target, []).append(mark)
                 transcript.append((attempt, outcome))
@@ -103,6 +107,13 @@ class World:
                 self.upstream.ends.pop(innocent.account, None)
             self.answered += end.value is None
             self.refused += end.value is not None
+            if end.value is not None and len(transcript) < self.limits.max_attempts:
+                self.denied += [(name, self.now) for name in self.upstream.quotas if self._can_serve(name)]
+
+    def _can_serve(self, account: str) -> bool:
+        """Whether an account has quota left, and no word of its own says that it has none."""
+        rests = self.pool.rest(Target("gemini", account, MODEL, "gemini"), self.now)
+        return not rests and self.upstream.minute[account, int(self.now // 60)] < self.upstream.quotas[account]
 
     def _send(self, target: Target) -> Failure | None:
         if self.now < self.upstream.ends.get(target.account, 0.0) - 1e-6:
@@ -119,7 +130,7 @@ class World:
             self.upstream.ends[target.account] = self.now + mark.seconds
         others = self.pool.answered_since(target, sent)
         told = msgspec.structs.replace(
-            outcome, cooldown=mark.seconds if mark.id else None, answers_others=others, elapsed=LATENCY
+            outcome, cooldown=mark.seconds if mark.id else None, answers_others=others, elapsed=self.now - sent
         )
         return told, mark
 
@@ -140,6 +151,7 @@ def test_unequal_quotas_are_used_to_within_5_percent_of_the_optimum(accounts: in
     world.run(steady(sum(quotas.values()) / 60 * 2, 4, random.Random(accounts)))
     assert sum(world.upstream.served.values()) >= 0.95 * 4 * sum(quotas.values())
     assert not world.early
+    assert not world.denied
 
 
 @pytest.mark.parametrize("accounts", [1, 3, 20])
@@ -149,6 +161,7 @@ def test_requests_that_wait_lose_nothing_either(accounts: int) -> None:
     world.run(steady(sum(quotas.values()) / 60 * 1.2, 4, random.Random(accounts)))
     assert sum(world.upstream.served.values()) >= 0.95 * 4 * sum(quotas.values())
     assert not world.early
+    assert not world.denied
 
 
 @given(
@@ -158,7 +171,7 @@ def test_requests_that_wait_lose_nothing_either(accounts: int) -> None:
     st.integers(0, 2**16),
 )
 @settings(max_examples=15)
-def test_no_account_is_asked_again_before_its_rest_is_over(
+def test_no_account_is_asked_before_its_rest_is_over_and_nobody_refused_while_one_has_quota_left(
     sizes: list[int], max_wait: float, pressure: float, seed: int
 ) -> None:
     quotas = {f"a{number}": size for number, size in enumerate(sizes)}
@@ -166,12 +179,30 @@ def test_no_account_is_asked_again_before_its_rest_is_over(
     rate = min(4.0, max(0.2, sum(sizes) / 60 * pressure))
     world.run(steady(rate, 2, random.Random(seed)))
     assert not world.early
+    assert not world.denied
+
+
+def waiting(quotas: dict[str, int], clients: int) -> Upstream:
+    """Accounts that are used up at 30 s, clients that come soon after and wait for the next minute."""
+    world = World(quotas, Limits(max_wait=60), seed=3)
+    world.run([*(30 + number / 50 for number in range(sum(quotas.values()))), *(36 + n / 100 for n in range(clients))])
+    assert not world.early and not world.denied
+    return world.upstream
+
+
+def at_once(upstream: Upstream, account: str) -> int:
+    """How many came within the time of the first refusal after the minute."""
+    moments = [moment for moment in upstream.asked[account] if moment >= 60]
+    return sum(moment < moments[0] + LATENCY for moment in moments)
 
 
 def test_those_who_wait_for_one_account_do_not_all_come_at_once() -> None:
-    world = World({"a": 1}, Limits(max_wait=60), seed=3)
-    world.run([30.0, *(31 + number / 100 for number in range(100))])
-    ends = [moment for moment in world.upstream.asked["a"] if moment >= 60]
-    first = [moment for moment in ends if moment < 60.31]
-    assert len(first) < 75, "all within the time of one answer"
-    assert not world.early
+    assert at_once(waiting({"a": 1}, 100), "a") <= 20
+
+
+def test_those_who_wait_share_the_accounts_that_recover_together() -> None:
+    quotas = {f"a{number}": 4 for number in range(8)}
+    upstream = waiting(quotas, 60)
+    assert all(at_once(upstream, account) <= quotas[account] for account in quotas)
+    asked = sum(moment >= 60 for moments in upstream.asked.values() for moment in moments)
+    assert asked <= 60, "hardly any of them asks in vain"
