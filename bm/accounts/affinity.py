@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from bm.accounts.account import AccountId
 
@@ -28,6 +28,17 @@ class Affinities:
         self._seats[key] = seat, now
         self._seats.move_to_end(key)
         self._shrink()
+
+    def rename(self, seats: Mapping[AccountId, AccountId]) -> None:
+        """Follow accounts to their new seats; `seats` maps these to the old ones."""
+        new = {old: seat for seat, old in seats.items()}
+        for key, (seat, at) in self._seats.items():
+            self._seats[key] = new.get(seat, seat), at
+
+    def retain(self, seats: Collection[AccountId]) -> None:
+        """Forget the conversations of accounts that are not among these."""
+        for key in [key for key, (seat, _) in self._seats.items() if seat not in seats]:
+            del self._seats[key]
 
     def resize(self, *, size: int, ttl: float) -> None:
         """Take over new bounds; conversations stay as far as they fit."""

@@ -38,10 +38,10 @@ class Book:
             if name in self._entries:
                 self._set(name, after_success(self._entries[name], now, sent))
 
-    def merge(self, other: Book) -> None:
-        """Take over the entries of another book that are not in this one."""
+    def merge(self, entries: Iterable[Booking]) -> None:
+        """Take over entries of another book that are not in this one."""
         known = {entry.id for entry in self.entries()}
-        for entry in other.entries():
+        for entry in entries:
             if entry.id not in known:
                 self._entries.setdefault(entry.model, []).append(entry)
                 self._standings.pop(entry.model, None)

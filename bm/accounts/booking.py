@@ -27,7 +27,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
 
     `model` is empty for the whole account. `sent` is when the request went out: one that went out before the last
     step was booked tells of the same burst. `seconds` counts for `rest`. `roll` in [0, 1) is the jitter of a step.
-    `shared` marks what holds for all accounts of the same project.
+    `shared` marks what holds for all accounts of the same project; `account` is the name of the one that was told.
     """
 
     id: int
@@ -39,6 +39,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     roll: float = 0.0
     shared: bool = False
+    account: str = ""
 
 
 class Ladder(msgspec.Struct, frozen=True):

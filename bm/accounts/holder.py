@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from hashlib import sha256
 
 import msgspec
 
-from bm.accounts.account import CONFIG_NAME
+from bm.accounts.account import CONFIG_NAME, AccountId
 from bm.accounts.book import Book
 from bm.accounts.booking import FORGET
 from bm.accounts.credential import LOCAL_NAME, Credential
@@ -106,6 +107,19 @@ def digest(credential: Credential) -> str:
     if account.kind != "api_key":
         proof = "\0".join((account.client.id if account.client else account.key, account.project, account.location))
     return sha256(f"{account.kind}\0{proof}".encode()).hexdigest()[:32]
+
+
+def renamed(before: Mapping[AccountId, str], now: Mapping[AccountId, str]) -> dict[AccountId, AccountId]:
+    """The earlier seat of each account that has another name now, by the digests of both times.
+
+    Where two could be meant, as with two sign-ins by one client, none is.
+    """
+    gone = {seat: (seat[0], mark) for seat, mark in before.items() if seat not in now}
+    new = {seat: (seat[0], mark) for seat, mark in now.items() if seat not in before}
+    once = {mark for mark, times in Counter(gone.values()).items() if times == 1}
+    once &= {mark for mark, times in Counter(new.values()).items() if times == 1}
+    old = {mark: seat for seat, mark in gone.items()}
+    return {seat: old[mark] for seat, mark in new.items() if mark in once}
 
 
 _WELL = ModelState()

@@ -13,9 +13,9 @@ import msgspec
 from bm.accounts.account import AccountId
 from bm.accounts.affinity import Affinities
 from bm.accounts.booking import Booking
-from bm.accounts.holder import Holder, Tally, digest
-from bm.accounts.meter import Gauge
-from bm.accounts.pool import Pool
+from bm.accounts.holder import Holder, Tally, digest, renamed
+from bm.accounts.meter import LONGEST, Gauge
+from bm.accounts.pool import Pool, has_left
 from bm.config.atomic import write_private
 from bm.config.paths import Paths, make_private_folder
 
@@ -28,6 +28,7 @@ class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     name: str
     digest: str
+    project: str = ""
     last_used: float | None = None
     today: Tally = Tally()
     entries: tuple[Booking, ...] = ()
@@ -90,11 +91,18 @@ def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall:
         return f"{path}: cannot be understood; cooldowns of the last run are forgotten"
     if saved.version != VERSION:
         return f"{path}: written by another version of bm; cooldowns of the last run are forgotten"
-    for each in saved.accounts:
-        _take_over(pool, each, now, wall)
+    before = {(each.provider, each.name): each for each in saved.accounts}
+    moved = renamed(
+        {seat: each.digest for seat, each in before.items()},
+        {seat: digest(holder.credential) for seat, holder in pool.holders.items()},
+    )
+    for seat in pool.holders:
+        if each := before.get(moved.get(seat, seat)):
+            _take_over(pool, seat, each, now, wall)
     for turn in saved.affinity:
-        if (turn.provider, turn.account) in pool.holders:
-            affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
+        affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
+    affinities.rename(moved)
+    affinities.retain(pool.holders.keys())
     return ""
 
 
@@ -105,6 +113,7 @@ def _saved(seat: AccountId, holder: Holder, ahead: float) -> SavedAccount:
         provider=provider,
         name=name,
         digest=digest(holder.credential),
+        project=holder.credential.account.project,
         last_used=None if holder.last_used is None else holder.last_used + ahead,
         today=holder.today,
         entries=tuple(_moved(entry, ahead) for entry in entries),
@@ -113,27 +122,33 @@ def _saved(seat: AccountId, holder: Holder, ahead: float) -> SavedAccount:
     )
 
 
-def _take_over(pool: Pool, saved: SavedAccount, now: float, wall: float) -> None:
-    seat = saved.provider, saved.name
-    holder = pool.holders.get(seat)
-    if holder is None or digest(holder.credential) != saved.digest:
+def _take_over(pool: Pool, seat: AccountId, saved: SavedAccount, now: float, wall: float) -> None:
+    holder = pool.holders[seat]
+    if digest(holder.credential) != saved.digest:
         return
+    left = has_left(saved.project, holder.credential)
     holder.today = saved.today
     if saved.last_used is not None:
         holder.last_used = min(now, saved.last_used - wall + now)
     renewed = holder.credential.account.renewed_at
     void = renewed.timestamp() if renewed else float("-inf")
-    kept = (entry for entry in saved.entries if entry.kind not in ("out", "excluded") or entry.at >= void)
+    kept = (
+        entry
+        for entry in saved.entries
+        if (entry.kind not in ("out", "excluded") or entry.at >= void)
+        and not (left and entry.shared and entry.account != saved.name)
+    )
     # The clock may have been set back meanwhile: nothing was booked in the future.
     pool.adopt(seat, (_moved(entry, now - wall, latest=now) for entry in kept))
     # Marks tell the faults of running requests apart; -1 is none of theirs.
     holder.health.adopt((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
-    holder.meter.adopt(_of_clock(gauge, now - wall) for gauge in saved.gauges)
+    if not left:
+        holder.meter.adopt(_of_clock(gauge, now - wall, latest=now + LONGEST[gauge.window]) for gauge in saved.gauges)
 
 
-def _of_clock(gauge: Gauge, seconds: float) -> Gauge:
+def _of_clock(gauge: Gauge, seconds: float, latest: float = float("inf")) -> Gauge:
     """The gauge by another clock, which is `seconds` ahead."""
-    return msgspec.structs.replace(gauge, ends=gauge.ends + seconds)
+    return msgspec.structs.replace(gauge, ends=min(gauge.ends + seconds, latest))
 
 
 def _moved(entry: Booking, seconds: float, latest: float = float("inf")) -> Booking:

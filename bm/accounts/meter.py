@@ -6,7 +6,7 @@ others may be using the key too. Times are monotonic seconds, `wall` is Unix tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 import msgspec
@@ -24,6 +24,10 @@ DAY = 86_400.0
 
 NEARLY = 0.8
 """From this part of a minute's limit on, an account is asked after those that have more left."""
+
+LONGEST: Mapping[Window, float] = {"minute": 3600.0, "day": 25 * 3600.0}
+"""Seconds after which a window has ended, whatever a service says and however the clock was set meanwhile. Some tell by
+the minute when all is allowed again, and the day on which clocks are set back has 25 hours."""
 
 MOST = 200
 """Gauges that are kept: clients may make up names of models."""
@@ -78,7 +82,7 @@ class Meter:
         found.limit = limit
         if left is not None:
             found.used = max(0, limit - left)
-            found.ends = found.ends if resets is None else now + resets
+            found.ends = found.ends if resets is None else now + min(resets, LONGEST[found.window])
         self._judge(found.model)
 
     def low(self, now: float) -> list[str]:

@@ -19,7 +19,7 @@ from bm.accounts.book import Book
 from bm.accounts.booking import Booking, Kind
 from bm.accounts.credential import Credential
 from bm.accounts.daily import local_day, seconds_to_reset
-from bm.accounts.holder import Holder, digest
+from bm.accounts.holder import Holder, digest, renamed
 from bm.accounts.meter import Meter, Unit, Window
 from bm.accounts.trial import ALIKE, OPEN, RECENT, Trial, Trials
 from bm.config.secrets import hint
@@ -58,27 +58,36 @@ class Pool:
         self._trials = Trials()
         self.reload(credentials)
 
-    def reload(self, credentials: Iterable[Credential]) -> None:
-        """Take over a new list of accounts; those that keep provider, name and key keep their state.
+    def reload(self, credentials: Iterable[Credential]) -> dict[AccountId, AccountId]:
+        """Take over a new list of accounts; those that keep provider and key keep their state.
 
-        An account that a person has verified or enabled meanwhile is in use again.
+        An account that a person has verified or enabled meanwhile is in use again. One that has left its project takes
+        only what it was told itself along. Gives the earlier seats of accounts that have another name now.
         """
+        credentials = tuple(credentials)
         before, self.holders = self.holders, {}
+        marks = {each.id: digest(each) for each in credentials}
+        moved = renamed({seat: digest(holder.credential) for seat, holder in before.items()}, marks)
         shared: dict[tuple[str, str, str, str], tuple[Book, Meter]] = {}
         for credential in credentials:
             pacific = credential.account.provider == GEMINI.name
             book, meter = shared.setdefault(_quota(credential), (Book(), Meter(pacific=pacific)))
-            old = before.get(credential.id)
-            if old is None or digest(old.credential) != digest(credential):
+            old = before.get(moved.get(credential.id, credential.id))
+            if old is None or digest(old.credential) != marks[credential.id]:
                 self.holders[credential.id] = Holder(credential, book, meter)
                 continue
-            book.merge(old.shared)
-            meter.adopt(old.meter.every())
+            if has_left(old.credential.account.project, credential):
+                name = old.credential.account.name
+                book.merge(entry for entry in old.shared.entries() if entry.account == name)
+            else:
+                book.merge(old.shared.entries())
+                meter.adopt(old.meter.every())
             renewed = _is_renewed(old.credential, credential)
             old.credential, old.shared, old.meter = credential, book, meter
             self.holders[credential.id] = old
             if renewed:
                 self.clear(credential.id)
+        return moved
 
     def clear(self, seat: AccountId) -> None:
         """The account is verified: refusals and exclusions are void. Rests stay, they are the provider's word."""
@@ -163,7 +172,7 @@ class Pool:
             holder.health.fault(now, number)
         told = msgspec.structs.replace(effect, reason=_words(effect.reason, holder.credential.secret))
         for entry in _entries(target, told, wall):
-            made = msgspec.structs.replace(entry, id=number, at=now, sent=since, roll=roll)
+            made = msgspec.structs.replace(entry, id=number, at=now, sent=since, roll=roll, account=target.account)
             (holder.shared if made.shared else holder.own).add(made)
         return Mark(number, self._seconds(holder, target.model, now))
 
@@ -340,6 +349,11 @@ def _quota(credential: Credential) -> tuple[str, str, str, str]:
     """Whose quota an account uses. Vertex AI counts by place, and apart from the Gemini API."""
     account = credential.account
     return account.provider, account.project, account.location, "" if account.project else account.name
+
+
+def has_left(project: str, credential: Credential) -> bool:
+    """Whether the account was one of `project` and is so no more. One that had none shared its limits with nobody."""
+    return project not in ("", credential.account.project)
 
 
 def _is_renewed(old: Credential, new: Credential) -> bool:

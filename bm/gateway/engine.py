@@ -70,7 +70,7 @@ class Engine:
     def adopt(self, settings: Settings) -> None:
         """Serve by new settings from the next request on; those under way finish on the old ones."""
         before, self.settings = self.settings, settings
-        self.pool.reload(settings.credentials)
+        self.affinities.rename(self.pool.reload(settings.credentials))
         self.tokens.retain(self.pool.holders.keys())
         self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.mask.learn(secrets_of(settings))

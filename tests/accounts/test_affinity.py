@@ -53,3 +53,12 @@ def test_it_never_grows_beyond_its_size(size: int, turns: list[tuple[str, float]
         made.set(key, A, now)
         assert len(made) <= size
         assert made.get(key, now) == (A if size else None)
+
+
+def test_conversations_follow_an_account_to_its_new_name_and_leave_one_that_is_gone() -> None:
+    seats = Affinities(size=9, ttl=100)
+    for key, name in (("one", "a"), ("two", "b"), ("three", "c")):
+        seats.set(key, ("gemini", name), 0)
+    seats.rename({("gemini", "work"): ("gemini", "a")})
+    seats.retain({("gemini", "work"), ("gemini", "c")})
+    assert [seats.get(key, 1) for key in ("one", "two", "three")] == [("gemini", "work"), None, ("gemini", "c")]

@@ -50,7 +50,7 @@ def test_an_answer_speaks_for_its_model_and_for_the_whole_account() -> None:
 def test_merging_takes_each_entry_once() -> None:
     one, other = book(entry(1), entry(2)), book(entry(2), entry(3, "n"))
     assert one.standing("n").until < 0
-    one.merge(other)
+    one.merge(other.entries())
     assert sorted(each.id for each in one.entries()) == [1, 2, 3]
     assert one.standing("n").until == 20
 

@@ -88,6 +88,28 @@ def test_another_key_begins_anew_and_a_lost_account_is_passed_over(path: Path) -
     assert len(seats) == 0
 
 
+def test_an_account_that_has_another_name_now_is_known_by_its_key(path: Path) -> None:
+    saved(path)
+    pool, seats = run(path, credential("work", key=f"{SECRET}a"), *again("b"))
+    assert [usable(pool, now, target("work")) for now in (70, 109.9, 110.1)] == [False, False, True]
+    assert seats.get("talk", 154) == ("gemini", "work")
+
+
+def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path: Path) -> None:
+    def tagged(name: str, project: str) -> Credential:
+        return credential(name, project=project)
+
+    pool = Pool([tagged("a", "p"), tagged("b", "p")])
+    pool.book(target("b"), effect("cooldown", 600), now=BOOT, wall=NOON, roll=0)
+    pool.begin(target("b"), now=BOOT, wall=NOON)
+    save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
+    pool, _ = run(path, tagged("a", "q"), tagged("b", "p"))
+    assert [usable(pool, 70, target(name)) for name in "ab"] == [True, False]
+    assert not list(pool.holders["gemini", "a"].meter.every())
+    pool, _ = run(path, tagged("a", "q"), tagged("b", "q"))
+    assert [usable(pool, 70, target(name)) for name in "ab"] == [False, False]
+
+
 def test_an_account_that_a_person_has_vouched_for_meanwhile_is_in_use(path: Path) -> None:
     saved(path)
     for at, in_use in ((NOON - 1, False), (NOON + 1, True)):
@@ -113,6 +135,14 @@ def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
     pool, seats = run(path, *again("a", "b"), wall=NOON - 500)
     assert [usable(pool, now) for now in (129, 131)] == [False, True]
     assert seats.get("talk", 169) == ("gemini", "a")
+
+
+def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path) -> None:
+    pool = Pool(again("a"))
+    pool.learn_limit(target("a"), "day", "requests", 250, left=0, resets=None, now=BOOT, wall=NOON)
+    save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
+    pool, _ = run(path, *again("a"), wall=NOON - 10 * 365 * 86_400)
+    assert [each.used for each in pool.holders["gemini", "a"].meter.gauges(70 + 26 * 3600)] == [0]
 
 
 def test_a_restored_booking_and_a_new_one_are_told_apart_by_a_rollback(path: Path) -> None:

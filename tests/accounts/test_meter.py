@@ -55,6 +55,13 @@ def test_what_a_service_says_is_left_replaces_the_count() -> None:
     assert shown(meter, 21)["m", "minute", "requests"] == (0, 15), "the limit stays known"
 
 
+def test_a_reset_in_years_is_a_mistake() -> None:
+    meter = Meter()
+    learn(meter, 15, left=0, resets=1e300)
+    learn(meter, 250, left=0, resets=1e300, window="day")
+    assert [each.ends for each in meter.gauges(0)] == [3600, 90_000]
+
+
 def test_a_refused_request_has_used_nothing_unless_all_is_used_up() -> None:
     meter = Meter()
     count(meter, 0, 1, 2)

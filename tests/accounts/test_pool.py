@@ -275,8 +275,38 @@ def test_accounts_that_join_a_project_join_its_rests() -> None:
     pool.reload([credential("a", project="p"), credential("b", project="p")])
     assert [usable(pool, 1, target(name)) for name in "ab"] == [False, False]
     pool.reload([credential("a"), credential("b")])
-    assert [usable(pool, 19, target(name)) for name in "ab"] == [False, False]
-    assert [usable(pool, 20, target(name)) for name in "ab"] == [True, True]
+    assert [usable(pool, 19, target(name)) for name in "ab"] == [False, True], "only one of them was told to rest"
+    assert usable(pool, 20)
+
+
+def test_an_account_that_moves_to_another_project_brings_its_own_rests_and_no_others() -> None:
+    def tagged(name: str, project: str) -> Credential:
+        return credential(name, project=project)
+
+    pool = Pool([tagged("a", "p"), tagged("b", "p"), tagged("c", "q")])
+    book(pool, "cooldown", 0, to=target("b"), seconds=20)
+    pool.learn_limit(target("b"), "day", "requests", 250, left=0, resets=None, now=0, wall=NOON)
+    pool.reload([tagged("a", "q"), tagged("b", "p"), tagged("c", "q")])
+    assert [usable(pool, 1, target(name)) for name in "abc"] == [True, False, True]
+    assert not list(pool.holders["gemini", "a"].meter.every())
+    pool.reload([tagged("a", "q"), tagged("b", "q"), tagged("c", "q")])
+    assert [usable(pool, 1, target(name)) for name in "abc"] == [False, False, False]
+
+
+def test_an_account_that_has_another_name_now_is_the_same() -> None:
+    pool = pool_of("a", "b")
+    book(pool, "cooldown", 0, seconds=20)
+    book(pool, "out_of_use", 0, to=target("b"))
+    key_of_a = credential("a").secret
+    moved = pool.reload([credential("work", key=key_of_a), credential("b"), credential("new")])
+    assert moved == {("gemini", "work"): ("gemini", "a")}
+    assert [usable(pool, 1, target(name)) for name in ("work", "b", "new")] == [False, False, True]
+
+
+def test_whose_name_was_changed_is_not_guessed() -> None:
+    pool = Pool([credential("a", key="same"), credential("b", key="same")])
+    assert pool.reload([credential("c", key="same")]) == {}
+    assert pool.reload([credential("c", key="same", provider="groq")]) == {}
 
 
 def test_what_a_person_enables_or_verifies_is_in_use_again_but_goes_on_resting() -> None:
