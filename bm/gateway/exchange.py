@@ -97,7 +97,7 @@ class Exchange:
             self.record.client_left = True
             raise
         finally:
-            self.record.settle(time.monotonic() - self._began)
+            self.record.settle(time.monotonic() - self._began, self._lanes.call.body)
             _log.info("%s", self.record.line())
             self._engine.keep(self.record, self._tape)
 
@@ -178,11 +178,13 @@ class Exchange:
         if sent < self._engine.disturbed and outcome.failure is not None and outcome.failure.kind in _BROKEN:
             # The machine slept or lost its network meanwhile.
             effect = AccountEffect()
+        words = self.record.words(outcome.failure.message, self._lanes.call.body) if outcome.failure else ""
+        effect = msgspec.structs.replace(effect, reason=words if effect.reason else "")
         now, wall, roll = time.monotonic(), time.time(), random.random()
         mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent, asking=self._asking)
         self._marks.setdefault(target, []).append(mark)
         entry.outcome = outcome.failure.kind if outcome.failure else "answered"
-        entry.message = outcome.failure.message if outcome.failure else ""
+        entry.message = words
         entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
         entry.rests = mark.seconds
         return msgspec.structs.replace(

@@ -1,6 +1,6 @@
 """What became of one call: what `bm why` tells and the ledger keeps. Holds no prompt text.
 
-An upstream's words are kept as they came; whoever writes them down masks the keys in them.
+An upstream's words are kept without what they quote of the prompt; whoever writes them down masks the keys in them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bm.chat.request import Loss
 from bm.dispatch.plan import Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.gateway.quotes import unquoted
 from bm.ledger.prices import cost_of
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
@@ -64,11 +65,17 @@ class Record(msgspec.Struct, kw_only=True):
     client_left: bool = False
     seams: int = 0
 
-    def settle(self, took: float) -> None:
-        """The call is over: note how long it took, and let go of what only its client needed."""
+    def settle(self, took: float, body: bytes) -> None:
+        """The call with that body is over: note how long it took, and let go of what only its client needed."""
         self.took = took
-        if self.failure is not None and self.failure.upstream_body:
-            self.failure = msgspec.structs.replace(self.failure, upstream_body=b"")
+        if self.failure is not None:
+            message = self.words(self.failure.message, body)
+            self.failure = msgspec.structs.replace(self.failure, message=message, upstream_body=b"")
+
+    def words(self, message: str, body: bytes) -> str:
+        """A message as it is kept: without what it quotes of the call's body."""
+        names = {self.model, *(attempt.target.model for attempt in self.attempts)}
+        return unquoted(message, body, names)
 
     def price(self) -> None:
         """Note what the call cost, unless it is known already. Not for the event loop."""

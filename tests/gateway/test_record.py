@@ -56,7 +56,7 @@ def test_the_line(fields: dict[str, Any], line: str) -> None:
 
 def test_the_cost_is_worked_out_when_somebody_asks_for_it() -> None:
     settled = record(target=TARGET, usage=Usage(input=1_000_000))
-    settled.settle(1.5)
+    settled.settle(1.5, b"{}")
     assert (settled.took, settled.cost) == (1.5, None)
     settled.price()
     assert settled.cost is not None and settled.cost > 0
@@ -70,8 +70,15 @@ def test_without_usage_there_is_no_cost() -> None:
 
 def test_it_does_not_hold_on_to_an_upstreams_body() -> None:
     settled = record(failure=Failure(kind="server", message="words", upstream_body=b"x" * 1_000))
-    settled.settle(1.0)
+    settled.settle(1.0, b"{}")
     assert settled.failure == Failure(kind="server", message="words")
+
+
+def test_it_does_not_hold_on_to_what_is_quoted_of_the_prompt() -> None:
+    settled = record(failure=Failure(kind="server", message="claude-sonnet-5 minds 'my secret' at gemini-2.5-flash"))
+    settled.settle(1.0, b'{"model": "claude-sonnet-5", "content": "my secret of gemini-2.5-flash"}')
+    assert settled.failure is not None
+    assert settled.failure.message == "claude-sonnet-5 minds '…' at gemini-2.5-flash"
 
 
 def test_the_daemon_logs_one_line_a_request(world: World) -> None:
