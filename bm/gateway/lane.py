@@ -24,6 +24,7 @@ from bm.gateway.counting import counted, flattened, question
 from bm.gateway.media import Fetch, inlined, wanted
 from bm.gateway.refused_schemas import RefusedSchemas
 from bm.gateway.signatures import SignatureStore
+from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.codec import Codec, Mint, StreamEncoder
 from bm.protocols.embeddings import (
     EmbedRequest,
@@ -58,15 +59,6 @@ NO_COUNTER = "no_counter"
 def new_id(prefix: str) -> str:
     """A unique id: the prefix and 24 random letters and digits."""
     return f"{prefix}{random.getrandbits(96):024x}"
-
-
-LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
-
-
-class _Thinking(msgspec.Struct):
-    """What of an Anthropic request tells whether the model is to think."""
-
-    thinking: msgspec.Raw = msgspec.Raw()
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -217,7 +209,7 @@ class Lanes:
             extra_content="extra_content" in provider.dialect.takes,
         )
         changed = call.protocol == "anthropic" and body is not call.body
-        thoughtless = changed and _thinks(call.body) and not _thinks(body)
+        thoughtless = changed and asks_to_think(call.body) and not asks_to_think(body)
         if call.protocol != "gemini" and target.model != call.model:
             body = splice_model(body, target.model)
         if access.location and call.operation == "count_tokens":
@@ -385,11 +377,6 @@ class Lanes:
         else:
             document = answer_openai(request, found, tokens, lane.target.model)
         return Whole(Watch(), msgspec.json.encode(document), JSON_TYPE)
-
-
-def _thinks(body: bytes) -> bool:
-    """Whether an Anthropic request asks for thinking."""
-    return b'"thinking"' in body and bool(bytes(msgspec.json.decode(body, type=_Thinking).thinking))
 
 
 def _unlimited(provider: str, model: str) -> int:

@@ -17,7 +17,20 @@ from bm.protocols.anthropic.wire import PROTOCOL, Unmapped, integer, members, re
 MIN_BUDGET = 1024
 """The least `budget_tokens` that the API takes."""
 
+LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
+
 _THINKING = frozenset({"type", "budget_tokens", "display"})
+
+
+class _Asked(msgspec.Struct):
+    """What of a request tells whether the model is to think."""
+
+    thinking: msgspec.Raw = msgspec.Raw()
+
+
+def asks_to_think(body: bytes) -> bool:
+    """Whether a request says anything of thinking."""
+    return b'"thinking"' in body and bool(bytes(msgspec.json.decode(body, type=_Asked).thinking))
 
 
 def decode_reasoning(thinking: Any, effort: str, unmapped: Unmapped) -> Reasoning:

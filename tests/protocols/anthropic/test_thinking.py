@@ -11,6 +11,7 @@ from bm.chat.request import Extra, Reasoning, Tool, ToolChoice
 from bm.chat.signature import Signature
 from bm.errors import RequestError
 from bm.names import Level
+from bm.protocols.anthropic.thinking import asks_to_think
 from tests.protocols.anthropic.examples import (
     FABLE_5,
     HAIKU_3,
@@ -179,3 +180,15 @@ def test_an_exact_budget_is_an_effort_to_an_adaptive_model() -> None:
     assert result.body["thinking"] == {"type": "adaptive", "display": "summarized"}
     assert result.body["output_config"] == {"effort": "high"}
     assert lost(result) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "asks"),
+    [
+        (b'{"thinking": {"type": "adaptive"}}', True),
+        (b'{"messages": [{"content": [{"type": "thinking"}]}]}', False),
+        (b'{"messages": []}', False),
+    ],
+)
+def test_whether_a_request_says_anything_of_thinking(body: bytes, asks: bool) -> None:
+    assert asks_to_think(body) is asks
