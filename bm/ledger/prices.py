@@ -1,11 +1,48 @@
-"""What tokens cost, by the price data of `genai-prices`."""
+"""What tokens cost, by the price data of `genai-prices`.
+
+The library works out each price from its rules, which takes longer than serving a request. Between two steps of a price
+its rules are linear, so bm asks it for the price of a million tokens of each kind, and multiplies.
+"""
 
 from __future__ import annotations
 
+import time
+from bisect import bisect_left
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
 from bm.chat.events import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelPrice
 
 _PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
 """Names under which the price data knows a provider, where they differ from bm's."""
+
+_FRESH = 60
+"""Seconds for which a price is taken for true: some change with the date, some with the hour."""
+
+_MILLION = 1_000_000
+
+
+class _Rates(msgspec.Struct, frozen=True):
+    """US dollars a token of each kind, and a request."""
+
+    request: float
+    input: float
+    cache_read: float
+    cache_write: float
+    cache_write_1h: float
+    output: float
+
+
+class _Card(msgspec.Struct, frozen=True):
+    """A model's rates: the first up to `steps[0]` tokens of a prompt, the next beyond them, and so on."""
+
+    steps: tuple[int, ...]
+    rates: tuple[_Rates, ...]
 
 
 def load() -> None:
@@ -18,19 +55,75 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
 
     Accounts of Gemini's free tier pay nothing; this is what the same tokens would cost.
     """
+    shortly = usage.cache_write - usage.cache_write_1h
+    if min(usage.input, usage.cache_read, shortly, usage.cache_write_1h, usage.output) < 0:
+        # An upstream's counts that make no sense.
+        return None
+    card = _card(provider, model, int(time.time() // _FRESH))
+    if card is None:
+        return None
+    rates = card.rates[bisect_left(card.steps, usage.prompt)]
+    return (
+        rates.request
+        + rates.input * usage.input
+        + rates.cache_read * usage.cache_read
+        + rates.cache_write * shortly
+        + rates.cache_write_1h * usage.cache_write_1h
+        + rates.output * usage.output
+    )
+
+
+@lru_cache(maxsize=256)
+def _card(provider: str, model: str, age: int) -> _Card | None:
+    """The model's rates now; None when no price is known. `age` makes them be asked for again."""
     # The data is large, and most commands never need it.
-    import genai_prices
+    from genai_prices import Usage as Tokens
+    from genai_prices import calc_price
+    from genai_prices.types import TieredPrices
 
     try:
-        tokens = genai_prices.Usage(
-            input_tokens=usage.prompt,
-            cache_read_tokens=usage.cache_read,
-            cache_write_tokens=usage.cache_write,
-            cache_write_1h_tokens=usage.cache_write_1h or None,
-            output_tokens=usage.output,
-        )
-        price = genai_prices.calc_price(tokens, model_ref=model, provider_id=_PROVIDER_IDS.get(provider, provider))
+        price = calc_price(Tokens(), model_ref=model, provider_id=_PROVIDER_IDS.get(provider, provider)).model_price
+        tiered = [each for each in vars(price).values() if isinstance(each, TieredPrices)]
+        steps = sorted({tier.start for each in tiered for tier in each.tiers})
+        return _Card(tuple(steps), tuple(_rates(_beyond(prompt, price)) for prompt in (-1, *steps)))
     except (LookupError, ValueError):
-        # ValueError: an upstream's counts that make no sense.
         return None
-    return float(price.total_price)
+
+
+def _beyond(prompt: int, price: ModelPrice) -> ModelPrice:
+    """The price for prompts of more tokens than `prompt`, up to the next step."""
+    from genai_prices.types import ModelPrice, TieredPrices
+
+    flat = {}
+    for kind, each in vars(price).items():
+        if isinstance(each, TieredPrices):
+            reached = [tier.price for tier in each.tiers if tier.start <= prompt]
+            flat[kind] = reached[-1] if reached else each.base
+        else:
+            flat[kind] = each
+    return ModelPrice(**flat)
+
+
+def _rates(price: ModelPrice) -> _Rates:
+    """What a million tokens of each kind cost by themselves, spread over each of them."""
+    from genai_prices import Usage as Tokens
+
+    def dollars(*, prompt: int = 0, read: int = 0, written: int = 0, hour: int = 0, output: int = 0) -> float:
+        tokens = Tokens(
+            input_tokens=prompt,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            cache_write_1h_tokens=hour or None,
+            output_tokens=output,
+        )
+        return float(price.calc_price(tokens)["total_price"])
+
+    request = dollars()
+    return _Rates(
+        request=request,
+        input=(dollars(prompt=_MILLION) - request) / _MILLION,
+        cache_read=(dollars(prompt=_MILLION, read=_MILLION) - request) / _MILLION,
+        cache_write=(dollars(prompt=_MILLION, written=_MILLION) - request) / _MILLION,
+        cache_write_1h=(dollars(prompt=_MILLION, written=_MILLION, hour=_MILLION) - request) / _MILLION,
+        output=(dollars(output=_MILLION) - request) / _MILLION,
+    )

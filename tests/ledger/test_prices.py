@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import genai_prices
 import pytest
 
 from bm.chat.events import Usage
@@ -40,3 +41,30 @@ def test_unknown_ones_have_none(provider: str, model: str) -> None:
 
 def test_counts_that_make_no_sense_have_none() -> None:
     assert cost_of("gemini", "gemini-2.5-flash", Usage(input=-50, cache_read=10)) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "its_id"),
+    [
+        ("anthropic", "claude-sonnet-4-5", "anthropic"),
+        ("gemini", "gemini-2.5-pro", "google"),
+        ("groq", "openai/gpt-oss-120b", "groq"),
+        ("deepseek", "deepseek-chat", "deepseek"),
+    ],
+)
+@pytest.mark.parametrize("prompt", [0, 1, 199_999, 200_000, 200_001, 900_000])
+def test_a_price_is_what_the_price_data_makes_of_the_tokens(
+    provider: str, model: str, its_id: str, prompt: int
+) -> None:
+    usage = Usage(input=prompt - prompt // 3 - prompt // 5, cache_read=prompt // 3, cache_write=prompt // 5, output=777)
+    tokens = genai_prices.Usage(
+        input_tokens=prompt, cache_read_tokens=prompt // 3, cache_write_tokens=prompt // 5, output_tokens=777
+    )
+    exact = genai_prices.calc_price(tokens, model_ref=model, provider_id=its_id).total_price
+    assert cost_of(provider, model, usage) == pytest.approx(float(exact))
+
+
+def test_a_long_prompt_costs_more_a_token_where_the_provider_has_steps() -> None:
+    shorter, longer = Usage(input=200_000), Usage(input=200_001)
+    below, beyond = cost_of("gemini", "gemini-2.5-pro", shorter), cost_of("gemini", "gemini-2.5-pro", longer)
+    assert below is not None and beyond is not None and beyond > below * 1.5
