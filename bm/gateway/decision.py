@@ -158,4 +158,4 @@ def _left_out(*lists: Sequence[Any]) -> int:
 def _short(text: str) -> str:
     """A text within its bound; half a character, which JSON may hold and UTF-8 not, is replaced."""
     kept = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-    return kept.encode("utf-8", "replace").decode()
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()

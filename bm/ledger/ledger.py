@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bm.ledger.database import is_damage, move_aside, open_ledger
 from bm.ledger.entry import COLUMNS, Entry
 
@@ -30,6 +32,7 @@ _BATCH = 200
 _LARGEST = 2**63 - 1
 _DAY = 86_400.0
 _INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_DECIDE = "INSERT OR REPLACE INTO decisions (id, document) VALUES (?, ?)"
 
 _log = logging.getLogger("bm.ledger")
 
@@ -151,9 +154,9 @@ class Ledger:
             return 0
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
-        for entry in entries:
-            run(_INSERT, [_storable(getattr(entry, name)) for name in COLUMNS])
-            run("INSERT OR REPLACE INTO decisions (id, document) VALUES (?, ?)", (_storable(entry.id), entry.decision))
+        rows = [[_storable(value) for value in msgspec.structs.astuple(entry)] for entry in entries]
+        self._connection.executemany(_INSERT, [row[:-1] for row in rows])
+        self._connection.executemany(_DECIDE, [(row[0], row[-1]) for row in rows])
         run("DELETE FROM decisions WHERE seq <= (SELECT max(seq) FROM decisions) - ?", (self.decisions,))
         run("COMMIT")
         return len(entries)
@@ -195,10 +198,6 @@ def _made(batch: Sequence[Callable[[], Entry]]) -> list[Entry]:
 
 def _storable(value: Any) -> Any:
     """A value that SQLite takes: an upstream may count beyond 64 bits, and a name may hold half a character."""
-    match value:
-        case int():
-            return max(-_LARGEST, min(value, _LARGEST))
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case _:
-            return value
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else value
