@@ -43,11 +43,21 @@ class LineFormatter(logging.Formatter):
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
         self._redact = redact
+        self._second, self._told = -1, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """The time of the record; those of one second share its text."""
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._told = second, super().formatTime(record, datefmt)
+        return self._told
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line without secrets and control characters."""
-        lines = [line.strip() for line in self._redact(super().format(record)).splitlines()]
-        text = " | ".join(line for line in lines if line)
+        text = self._redact(super().format(record))
+        if text.isprintable():
+            return text.rstrip()
+        text = " | ".join(stripped for line in text.splitlines() if (stripped := line.strip()))
         return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
 
 
@@ -98,6 +108,9 @@ def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal:
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)
+    # The library's advice for those who do not show where a record was made: to find that out costs more than the rest.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def tail(path: Path, count: int) -> list[str]:

@@ -17,8 +17,10 @@ PLANTED = "planted-key-0123456789"
 
 
 @pytest.fixture
-def clean_logging() -> Iterator[None]:
+def clean_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give the root logger back as it was."""
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        monkeypatch.setattr(logging, name, getattr(logging, name))
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -69,6 +71,13 @@ def test_a_changed_file_is_read_anew_and_old_secrets_stay_masked(tmp_path: Path)
     assert redact("first-secret") == "[secret]"
     file.write_text("second-secret!")
     assert redact("first-secret second-secret!") == "[secret] [secret]"
+
+
+def test_each_record_tells_its_own_time() -> None:
+    formatter, first, second = LineFormatter(Redactor(list)), record("one"), record("two")
+    first.created, first.msecs, second.created, second.msecs = 1e9, 5.0, 1e9 + 1, 250.0
+    lines = [formatter.format(each) for each in (first, second, first)]
+    assert [line.split()[1][-6:] for line in lines] == ["40.005", "41.250", "40.005"]
 
 
 def test_a_record_is_one_line() -> None:
