@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -31,6 +32,9 @@ from bm.server.tasks import spawn
 _log = logging.getLogger("bm")
 _PRICES_AFTER = 2.0
 """Seconds from the start until the price data is read: that takes most of a core for a good part of a second."""
+_YOUNG = 10_000
+"""Objects made and not yet gone before Python looks for circles among them. Its default of 700 is what a few requests
+hold while they are served, so that it would look again and again and find nothing."""
 
 
 def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
@@ -123,9 +127,14 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
 
 
 async def _read_prices() -> None:
-    """Have the price data at hand before it is needed, but not while the daemon starts."""
+    """Have the price data at hand before it is needed, but not while the daemon starts.
+
+    What is there by then stays as long as the daemon, so the search for garbage need not go through it.
+    """
     await asyncio.sleep(_PRICES_AFTER)
     await asyncio.to_thread(load_prices)
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
 
 
 async def _stop_when(stopping: asyncio.Event, server: uvicorn.Server) -> None:
