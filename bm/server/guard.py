@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
 from bm.config.address import is_address, is_loopback
@@ -60,6 +61,7 @@ def keys_in(headers: Mapping[str, str], query: str) -> Collection[str]:
     return [key for key in found if key]
 
 
+@lru_cache(maxsize=256)
 def _name_in(url: str) -> str:
     """The host's name in a URL, without the port and an IPv6 address' brackets; empty when it has none."""
     try:

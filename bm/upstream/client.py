@@ -12,6 +12,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from weakref import WeakSet
 
@@ -77,7 +78,8 @@ class UpstreamResponse:
                 than `limit` bytes.
         """
         pieces, size = [], 0
-        while piece := await self._read_within(idle):
+        content = self._response.content
+        while piece := await (self.read_some() if content.is_eof() else self._read_within(idle)):
             pieces.append(piece)
             size += len(piece)
             if size > limit:
@@ -120,16 +122,15 @@ class UpstreamClient:
             session = self._session(through, proxy.ca_bundle)
         except ConfigError as error:
             raise UpstreamError(Failure(kind="unavailable", message=str(error))) from error
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect or None, sock_read=None)
         try:
             async with asyncio.timeout(timeouts.first_byte or None):
                 response = await session.request(
                     request.method,
-                    URL(request.url, encoded=True),
+                    _address(request.url),
                     headers=request.headers,
                     data=request.body or None,
                     proxy=through if through.startswith("http") else None,
-                    timeout=timeout,
+                    timeout=_connecting(timeouts.connect),
                     allow_redirects=False,
                 )
         except aiohttp.ConnectionTimeoutError as error:
@@ -187,6 +188,18 @@ class UpstreamClient:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
+
+
+@lru_cache(maxsize=1024)
+def _address(url: str) -> URL:
+    """The parsed URL, which also remembers what aiohttp asks of it. A target's is the same for each of its requests."""
+    return URL(url, encoded=True)
+
+
+@lru_cache(maxsize=32)
+def _connecting(seconds: float) -> aiohttp.ClientTimeout:
+    """aiohttp's limit for a connection to be made, and none for what follows."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=seconds or None, sock_read=None)
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:

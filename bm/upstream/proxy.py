@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from bm.config.address import is_loopback
@@ -23,10 +25,16 @@ def proxy_url(url: str, settings: UpstreamProxy, environment: Mapping[str, str] 
         return ""
     if settings.url:
         return settings.url
-    proxies = environment if environment is not None else urllib.request.getproxies()
+    proxies = environment if environment is not None else _environments(int(time.monotonic()))
     if _bypassed(host, [entry.strip() for entry in proxies.get("no", "").split(",")]):
         return ""
     return proxies.get(parts.scheme, "") or proxies.get("all", "")
+
+
+@lru_cache(maxsize=1)
+def _environments(second: int) -> Mapping[str, str]:
+    """The environment's proxies; on some systems a person may change them at any time, so they last a second."""
+    return urllib.request.getproxies()
 
 
 def _bypassed(host: str, patterns: Sequence[str]) -> bool:
