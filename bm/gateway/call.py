@@ -6,7 +6,6 @@ from typing import Protocol
 
 import msgspec
 
-from bm.errors import Failure, RequestError
 from bm.gateway.conversation import Conversation
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
@@ -46,44 +45,8 @@ class Client(Protocol):
     async def send(self, data: bytes) -> None:
         """Send a piece of the body."""
 
-    async def end(self) -> None:
-        """The answer is complete."""
+    async def end(self, rest: bytes = b"") -> None:
+        """The answer is complete, with its last piece."""
 
     async def cut(self) -> None:
         """Break the connection, so that nobody takes what was sent for the whole."""
-
-
-class _Head(msgspec.Struct):
-    """What must be known of a body to route it; the rest stays bytes."""
-
-    model: str = ""
-    stream: bool | None = False
-
-
-def read_head(body: bytes, *, needs_model: bool) -> tuple[str, bool]:
-    """The model and whether the answer is streamed.
-
-    Raises:
-        RequestError: the body is not a JSON object or is nested beyond reason, a member has the wrong type, or the
-            model is missing.
-    """
-    try:
-        head = msgspec.json.decode(body, type=_Head)
-    except msgspec.ValidationError as error:
-        raise RequestError(_invalid(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
-    except RecursionError as error:
-        raise RequestError(Failure(kind="bad_request", message="the body is nested too deeply")) from error
-    if needs_model and not head.model.strip():
-        message = "the request names no model: give `model`, for example a name that `bm models` lists"
-        raise RequestError(Failure(kind="bad_request", message=message, param="model"))
-    return head.model, bool(head.stream)
-
-
-def _invalid(text: str) -> Failure:
-    """msgspec's `Expected `str`, got `int` - at `$.model`` in the words of a request."""
-    problem, _, place = text.partition(" - at `$")
-    param = place.rstrip("`").lstrip(".")
-    where = f"`{param}`: " if param else "the body: "
-    return Failure(kind="bad_request", message=where + problem[:1].lower() + problem[1:], param=param)

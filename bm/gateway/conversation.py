@@ -11,8 +11,11 @@ from typing import Any
 
 import msgspec
 
+from bm.gateway.head import Head
+
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 """Claude Code; Codex in both spellings; opencode."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -25,21 +28,7 @@ class Conversation(msgspec.Struct, frozen=True):
     continues: bool = False
 
 
-class _Body(msgspec.Struct):
-    """The members of the four protocols that name or begin a conversation."""
-
-    prompt_cache_key: Any = None
-    metadata: Any = None
-    system: msgspec.Raw = msgspec.Raw()
-    instructions: msgspec.Raw = msgspec.Raw()
-    systemInstruction: msgspec.Raw = msgspec.Raw()
-    system_instruction: msgspec.Raw = msgspec.Raw()
-    messages: msgspec.Raw = msgspec.Raw()
-    input: msgspec.Raw = msgspec.Raw()
-    contents: msgspec.Raw = msgspec.Raw()
-
-
-def conversation_of(body: bytes, headers: Mapping[str, str]) -> Conversation:
+def conversation_of(head: Head, headers: Mapping[str, str]) -> Conversation:
     """The conversation by what the tool says: a header, `prompt_cache_key`, Anthropic's `metadata.user_id`.
 
     Else by its unchanging beginning: the system prompt and the first user message.
@@ -47,15 +36,19 @@ def conversation_of(body: bytes, headers: Mapping[str, str]) -> Conversation:
     for name in _SESSION_HEADERS:
         if value := headers.get(name):
             return Conversation(f"session:{value}", continues=True)
-    try:
-        members = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Conversation()
-    if isinstance(members.prompt_cache_key, str) and members.prompt_cache_key:
-        return Conversation(f"cache:{members.prompt_cache_key}", continues=True)
-    if session := _session_in(members.metadata):
+    if (key := _value(head.prompt_cache_key)) and isinstance(key, str):
+        return Conversation(f"cache:{key}", continues=True)
+    if session := _session_in(_value(head.metadata)):
         return Conversation(f"session:{session}", continues=True)
-    return _by_beginning(members)
+    return _by_beginning(head)
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    """What a member says; None where it is absent or unreadable."""
+    try:
+        return msgspec.json.decode(raw) if bytes(raw) else None
+    except _UNREADABLE:
+        return None
 
 
 def _session_in(metadata: Any) -> str:
@@ -66,18 +59,18 @@ def _session_in(metadata: Any) -> str:
     if user.startswith("{"):
         try:
             inner = msgspec.json.decode(user)
-        except (msgspec.DecodeError, RecursionError):
+        except _UNREADABLE:
             return ""
         return str(inner.get("session_id") or "") if isinstance(inner, dict) else ""
     return user.partition("_session_")[2]
 
 
-def _by_beginning(members: _Body) -> Conversation:
-    raw = next((bytes(raw) for raw in (members.messages, members.contents, members.input) if bytes(raw)), b"")
+def _by_beginning(head: Head) -> Conversation:
+    raw = next((bytes(raw) for raw in (head.messages, head.contents, head.input) if bytes(raw)), b"")
     try:
         turns = msgspec.json.decode(raw, type=list[msgspec.Raw]) if raw.startswith(b"[") else []
         digest = hashlib.sha256()
-        for system in (members.system, members.instructions, members.systemInstruction, members.system_instruction):
+        for system in (head.system, head.instructions, head.systemInstruction, head.system_instruction):
             if bytes(system):
                 digest.update(_texts(msgspec.json.decode(system)))
         for count, turn in enumerate(turns, 1):
@@ -85,7 +78,7 @@ def _by_beginning(members: _Body) -> Conversation:
             digest.update(_texts(message))
             if isinstance(message, dict) and message.get("role", "user") == "user":
                 return Conversation(f"start:{digest.hexdigest()[:24]}", continues=count < len(turns))
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return Conversation()
     return Conversation()
 

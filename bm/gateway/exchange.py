@@ -429,8 +429,7 @@ class Exchange:
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send an answer that is no stream."""
         await self._client.start(status, [*headers, ("content-length", str(len(body)))])
-        await self._client.send(body)
-        await self._client.end()
+        await self._client.end(body)
 
 
 def naming_project(failure: Failure, access: Access) -> Failure:

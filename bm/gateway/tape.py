@@ -33,15 +33,19 @@ class Tape:
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the body."""
+        self._copy(data)
+        await self._client.send(data)
+
+    async def end(self, rest: bytes = b"") -> None:
+        """The answer is complete, with its last piece."""
+        self._copy(rest)
+        self.ended = True
+        await self._client.end(rest)
+
+    def _copy(self, data: bytes) -> None:
         room = LONGEST - len(self.answer)
         self.answer += data[:room]
         self.whole = self.whole and len(data) <= room
-        await self._client.send(data)
-
-    async def end(self) -> None:
-        """The answer is complete."""
-        self.ended = True
-        await self._client.end()
 
     async def cut(self) -> None:
         """Break the connection."""

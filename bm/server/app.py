@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
-from bm.gateway.call import Call, read_head
+from bm.gateway.call import Call
 from bm.gateway.conversation import conversation_of
 from bm.gateway.engine import Engine
 from bm.gateway.error_headers import error_headers
+from bm.gateway.head import read_head
 from bm.gateway.lane import new_id
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
@@ -73,7 +74,10 @@ class _Request:
         self._headers = headers
         self._by_name: Mapping[str, str] = dict(reversed(headers))
         self._id = new_id("req_")
-        self._protocol: ProtocolName = caller(self._by_name, self._path)
+        found = self._found = find(self._method, self._path, self._by_name)
+        self._protocol: ProtocolName = (
+            found.protocol if isinstance(found, Route | ModelsRoute) else caller(self._by_name, self._path)
+        )
 
     async def serve(self, receive: Receive) -> None:
         """Answer, whatever happens; an error in the caller's protocol, one line in the log."""
@@ -97,9 +101,7 @@ class _Request:
             )
 
     async def _answer(self, receive: Receive) -> None:
-        found = find(self._method, self._path, self._by_name)
-        if isinstance(found, Route | ModelsRoute):
-            self._protocol = found.protocol
+        found = self._found
         self._admit(found)
         match found:
             case Failure():
@@ -123,20 +125,20 @@ class _Request:
 
     async def _call(self, route: Route, receive: Receive) -> None:
         body = await read_body(receive, self._by_name, self._engine.config.server.max_body_mb)
-        model, stream = read_head(body, needs_model=not route.model)
-        streams = stream if route.streams is None else route.streams
+        head = read_head(body, needs_model=not route.model)
+        streams = bool(head.stream) if route.streams is None else route.streams
         call = Call(
             id=self._id,
             protocol=route.protocol,
             operation=route.operation,
             headers=self._headers,
             body=body,
-            model=route.model or model,
+            model=route.model or head.model,
             stream=streams,
             query=without_key(self._query),
             version=route.version,
             array=route.protocol == "gemini" and streams and wants_array(self._query),
-            conversation=conversation_of(body, self._by_name),
+            conversation=conversation_of(head, self._by_name),
         )
         await self._until_done_or_gone(call, receive)
 

@@ -28,9 +28,10 @@ class AsgiClient:
         self.sent += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self) -> None:
-        """The answer is complete."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def end(self, rest: bytes = b"") -> None:
+        """The answer is complete, with its last piece."""
+        self.sent += len(rest)
+        await self._send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def cut(self) -> None:
         """Break the connection: uvicorn closes it when an answer that has begun is left without its end."""
@@ -39,8 +40,7 @@ class AsgiClient:
     async def whole(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         """Send a short answer at once."""
         await self.start(status, [*headers, ("content-length", str(len(body)))])
-        self.sent += len(body)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.end(body)
 
 
 class Cut(Exception):

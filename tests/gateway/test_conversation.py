@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.gateway.conversation import Conversation, conversation_of
+from bm.gateway.head import Head, read_head
 
 SESSION = "0a1b2c3d-0000-4000-8000-000000000001"
 
 
 def of(body: Any, **headers: str) -> Conversation:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return conversation_of(body if isinstance(body, bytes) else json.dumps(body).encode(), named)
+    return conversation_of(read_head(json.dumps(body).encode(), needs_model=False), named)
 
 
 def user(text: Any) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def said(text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("header", ["x-claude-code-session-id", "session-id", "session_id", "x-session-id"])
 def test_a_tool_names_its_session_in_a_header(header: str) -> None:
-    assert conversation_of(b"{}", {header: SESSION}) == Conversation(f"session:{SESSION}", continues=True)
+    assert conversation_of(Head(), {header: SESSION}) == Conversation(f"session:{SESSION}", continues=True)
 
 
 @pytest.mark.parametrize(
@@ -103,13 +105,27 @@ def test_a_header_counts_more_than_the_body() -> None:
     assert of(body, x_session_id=SESSION).key == f"session:{SESSION}"
 
 
-TELLS_NOTHING = [b"", b"{", b"[]", b"5", b'{"messages": "hello"}', b'{"messages": []}', b'{"input": "hello"}']
-DEEP = b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+TELLS_NOTHING = [
+    {},
+    {"messages": "hello"},
+    {"messages": []},
+    {"messages": None},
+    {"input": "hello"},
+    {"prompt_cache_key": 5},
+    {"prompt_cache_key": ""},
+]
 
 
-@pytest.mark.parametrize("body", [*TELLS_NOTHING, DEEP], ids=lambda body: repr(body[:20]))
-def test_what_tells_nothing_has_no_key(body: bytes) -> None:
+@pytest.mark.parametrize("body", TELLS_NOTHING, ids=repr)
+def test_what_tells_nothing_has_no_key(body: dict[str, Any]) -> None:
     assert of(body) == Conversation()
+
+
+@pytest.mark.parametrize("member", ["messages", "prompt_cache_key", "metadata"])
+def test_what_cannot_be_read_tells_nothing(member: str) -> None:
+    for value in (b'["\xff"]', b"[" * 100_000 + b"]" * 100_000):
+        head = msgspec.structs.replace(Head(), **{member: msgspec.Raw(value)})
+        assert conversation_of(head, {}) == Conversation()
 
 
 JSON = st.recursive(

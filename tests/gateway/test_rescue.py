@@ -214,7 +214,7 @@ class Listener:
         if len(self.heard) == 2:
             self.twice.set()
 
-    async def end(self) -> None:
+    async def end(self, rest: bytes = b"") -> None:
         raise AssertionError("its answer is not complete")
 
     async def cut(self) -> None:

@@ -27,8 +27,8 @@ class Reader:
     async def send(self, data: bytes) -> None:
         self.told.append(data)
 
-    async def end(self) -> None:
-        self.told.append("end")
+    async def end(self, rest: bytes = b"") -> None:
+        self.told += [rest, "end"] if rest else ["end"]
 
     async def cut(self) -> None:
         self.told.append("cut")
@@ -41,9 +41,9 @@ async def test_the_client_gets_everything_and_so_does_the_tape() -> None:
     await tape.start(200, [("a", "b")])
     await tape.send(b"one")
     await tape.send(b"two")
-    await tape.end()
-    assert reader.told == [(200, [("a", "b")]), b"one", b"two", "end"]
-    assert (tape.status, tape.headers, bytes(tape.answer)) == (200, [("a", "b")], b"onetwo")
+    await tape.end(b"last")
+    assert reader.told == [(200, [("a", "b")]), b"one", b"two", b"last", "end"]
+    assert (tape.status, tape.headers, bytes(tape.answer)) == (200, [("a", "b")], b"onetwolast")
     assert tape.ended and tape.whole and [request.url for request in tape.requests] == ["https://example.com"]
 
 
