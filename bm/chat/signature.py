@@ -18,7 +18,8 @@ REDACTED = "redacted"
 """`about`: it is another vendor's encrypted thinking itself."""
 
 _MARK = b"bm1\x1f"
-_MARK_BASE64 = base64.b64encode(_MARK)[:5].decode()
+_MARK_BYTES = base64.b64encode(_MARK)[:5]
+_MARK_BASE64 = _MARK_BYTES.decode()
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -71,4 +72,4 @@ def text_key(text: str) -> str:
 
 def may_hold_wrapped(body: bytes) -> bool:
     """Whether `body` can hold a wrapped signature at all: a cheap look before it is parsed."""
-    return _MARK_BASE64.encode() in body
+    return _MARK_BYTES in body

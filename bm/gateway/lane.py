@@ -211,7 +211,7 @@ class Lanes:
         changed = call.protocol == "anthropic" and body is not call.body
         thoughtless = changed and asks_to_think(call.body) and not asks_to_think(body)
         if call.protocol != "gemini" and target.model != call.model:
-            body = splice_model(body, target.model)
+            body = splice_model(body, target.model, present=call.model)
         if access.location and call.operation == "count_tokens":
             body = flattened(body)
         address = url(

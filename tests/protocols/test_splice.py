@@ -28,6 +28,12 @@ def test_only_the_top_level_model_changes(body: bytes, spliced: bytes) -> None:
     assert splice_model(body, "b") == spliced
 
 
+def test_a_name_that_is_known_need_not_be_looked_for() -> None:
+    body = b'{"tools":[{"model":"a"}],"model":"a"}'
+    assert splice_model(body, "a", present="a") is body
+    assert splice_model(body, "b", present="a") == splice_model(body, "b")
+
+
 def test_the_same_name_gives_the_same_object() -> None:
     body = b'{"model":"a","x":1}'
     assert splice_model(body, "a") is body

@@ -36,6 +36,15 @@ _DOCUMENTED = frozenset({"type", "ttl"})
 _TTLS = ("5m", "1h")
 
 
+class _Prompt(msgspec.Struct):
+    """The members of a request that hold what is looked at, found and divided in one go."""
+
+    tools: list[msgspec.Raw] | None = None
+    system: msgspec.Raw = msgspec.Raw()
+    messages: list[msgspec.Raw] | None = None
+    cache_control: msgspec.Raw = msgspec.Raw()
+
+
 def clean(body: bytes, policy: Policy) -> bytes:
     """The body an Anthropic upstream takes: `body` itself, the same object, when nothing has to change.
 
@@ -64,6 +73,10 @@ def clean(body: bytes, policy: Policy) -> bytes:
         return body
 
 
+def _prompt(body: bytes) -> _Prompt:
+    return msgspec.json.decode(body, type=_Prompt)
+
+
 def _object(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
 
@@ -77,7 +90,7 @@ def _array(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw]:
 
 def _without_foreign_thinking(body: bytes) -> _Changes:
     changes: _Changes = {}
-    for number, message in enumerate(_array(_object(body).get("messages"))):
+    for number, message in enumerate(_prompt(body).messages or ()):
         if not _may_be_foreign(message):
             continue
         blocks = _array(_object(message).get("content"))
@@ -129,7 +142,7 @@ def _without_thinking_edits(raw: msgspec.Raw | None) -> _Changes:
 def _without_empty_domains(body: bytes) -> _Changes:
     """An empty list of domains is refused; the clients that send it mean no restriction."""
     changes: _Changes = {}
-    for number, raw in enumerate(_array(_object(body).get("tools"))):
+    for number, raw in enumerate(_prompt(body).tools or ()):
         tool: Any = msgspec.json.decode(raw)
         if isinstance(tool, dict) and "input_schema" not in tool:
             changes |= {("tools", number, name): None for name in _DOMAINS if tool.get(name) == []}
@@ -175,19 +188,19 @@ def _marks(body: bytes) -> list[_Mark]:
 
     Only where the API knows them. A tool's arguments and schema may have members of that name, which are not marks.
     """
-    request = _object(body)
+    request = _prompt(body)
     marks: list[_Mark] = []
-    for index, tool in enumerate(_array(request.get("tools"))):
+    for index, tool in enumerate(request.tools or ()):
         marks += _of_block(tool, ("tools", index), "tools")
-    for index, text in enumerate(_array(request.get("system"))):
+    for index, text in enumerate(_array(request.system)):
         marks += _of_block(text, ("system", index), "system")
-    for number, message in enumerate(_array(request.get("messages"))):
+    for number, message in enumerate(request.messages or ()):
         if _MARK_BYTES not in bytes(message):
             continue
         for index, block in enumerate(_array(_object(message).get("content"))):
             marks += _of_block(block, ("messages", number, "content", index), "messages")
-    if _MARK in request:
-        marks.append(_Mark((), "request", msgspec.json.decode(request[_MARK]), {}))
+    if bytes(request.cache_control):
+        marks.append(_Mark((), "request", msgspec.json.decode(request.cache_control), {}))
     return marks
 
 
