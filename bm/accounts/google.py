@@ -87,7 +87,7 @@ def obtain(account: Account, transport: Transport, environ: Mapping[str, str], r
         raise TokenError(_refused(account, transport, error)) from None
     except (AccountError, ConfigError) as error:
         raise TokenError(_must_act(account, str(error))) from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         # google-auth trusts an answer to be OAuth's; a captive portal's page is not.
         if transport.status:
             raise TokenError(_no_oauth(transport)) from None
@@ -147,11 +147,13 @@ def _default(account: Account, transport: Transport) -> Grant:
 
 def _granted(made: Credentials, transport: Transport, *, billed: str = "", project: str = "") -> Grant:
     made.refresh(transport)  # type: ignore[no-untyped-call]
+    if not (isinstance(made.token, str) and made.token and made.token.isascii() and made.token.isprintable()):
+        raise ValueError("a token that cannot be sent")
     # google-auth counts by this machine's clock, which may be wrong, but is so on both sides of the difference.
     left = LIFETIME
     if made.expiry is not None:
         left = (made.expiry - datetime.now(UTC).replace(tzinfo=None)).total_seconds()
-    return Grant(token=str(made.token), lifetime=left, billed=billed, project=project)
+    return Grant(token=made.token, lifetime=left, billed=billed, project=project)
 
 
 def _unreachable(transport: Transport, words: str) -> Failure:

@@ -108,17 +108,17 @@ def load(path: Path) -> Credentials:
     return msgspec.structs.replace(content, warnings=(*_tighten(path), *content.warnings))
 
 
-def update(path: Path, change: Callable[[Credentials], Credentials]) -> Credentials:
+def update(path: Path, change: Callable[[Credentials], Credentials], *, patience: float = 10.0) -> Credentials:
     """Replace the content by what `change` makes of it, and give the new content. No change in between is lost.
 
     Raises:
         AccountError: `change` refuses, or the file cannot be read, understood or written; it is as it was.
-        LockTimeout: another process keeps the file locked.
+        LockTimeout: another process keeps the file locked for longer than `patience` seconds.
     """
     try:
         make_private_folder(path.parent)
         real = Path(os.path.realpath(path))
-        with locked(real.with_name(f"{real.name}.lock")):
+        with locked(real.with_name(f"{real.name}.lock"), patience):
             table, text = _read(path)
             old = _content(table, path, text)
             new = change(old)

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -36,8 +37,12 @@ PAUSE = 30.0
 """Seconds between two tries to renew a token that still serves."""
 BRIEF = 2.0
 """Seconds for which a failure answers further requests, lest a burst of them becomes one at the token endpoint."""
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds to wait for another process that renews the same account's token."""
+BUSY = 2.0
+"""Seconds to wait for another process that writes accounts.toml; a request may be waiting for the token."""
+AGAIN = 30.0
+"""Seconds between two tries to write down a refresh token that could not be written."""
 GRACE = 3.0
 """Seconds that a refresh gets to end when bm does."""
 THREADS = 8
@@ -72,7 +77,8 @@ class Tokens:
         self._held: dict[AccountId, _Held] = {}
         self._running: dict[AccountId, asyncio.Task[_Held | Failure]] = {}
         self._failed: dict[AccountId, tuple[Failure, str, float]] = {}
-        self._unsaved: dict[AccountId, tuple[str, str]] = {}
+        self._unsaved: dict[AccountId, tuple[Account, str]] = {}
+        self._writing: asyncio.Task[None] | None = None
         self._transports: set[Transport] = set()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -109,12 +115,16 @@ class Tokens:
 
     async def close(self) -> None:
         """End what is under way. It gets a moment: an answer may hold a refresh token that exists nowhere else."""
+        if self._writing is not None:
+            self._writing.cancel()
         if self._running:
             await asyncio.wait(self._running.values(), timeout=GRACE)
         for transport in self._transports:
             transport.stop()
         if self._running:
             await asyncio.wait(self._running.values())
+        if self._unsaved:
+            await asyncio.to_thread(self._write_down)
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -150,7 +160,15 @@ class Tokens:
         held = _Held(access, mark, grant.lifetime, began + grant.lifetime, began_wall + grant.lifetime)
         self._held[seat] = held
         self._failed.pop(seat, None)
+        if self._unsaved and (self._writing is None or self._writing.done()):
+            self._writing = loop.create_task(self._write_later())
         return held
+
+    async def _write_later(self) -> None:
+        """Write the refresh tokens down that could not be written, as soon as they can be."""
+        while any(not is_reference(account.key) for account, _ in self._unsaved.values()):
+            await asyncio.sleep(AGAIN)
+            await asyncio.to_thread(self._write_down)
 
     def _refresh(self, account: Account, transport: Transport) -> Grant:
         """One refresh, in a thread.
@@ -167,14 +185,17 @@ class Tokens:
             message = "no access token: another bm renews it and does not come to an end"
             raise TokenError(Failure(kind="timeout", message=message, code="token")) from None
         except OSError as error:
-            message = f"no access token: {self._path.parent} cannot be written: {error.strerror}"
-            raise TokenError(Failure(kind="connection", message=message, code="token")) from error
+            # Where no lock can be made, on a full or a read-only disk, nobody else writes either.
+            _log.warning(
+                "%s cannot be written: %s; tokens are renewed without a lock", self._path.parent, error.strerror
+            )
+            return self._exchange(account, transport)
 
     def _exchange(self, account: Account, transport: Transport) -> Grant:
         """Refresh by the token that is in the file now: another process may have exchanged it."""
         account = _stored(self._path, account)
-        replaced, newer = self._unsaved.get(account.id, ("", ""))
-        unsaved = newer if account.key == replaced else ""
+        old, newer = self._unsaved.get(account.id, (None, ""))
+        unsaved = newer if old is not None and account.key == old.key else ""
         grant = obtain(account, transport, self._environ, unsaved)
         if latest := grant.refresh_token or unsaved:
             self._keep(account, latest)
@@ -184,15 +205,23 @@ class Tokens:
         """Write a new refresh token down; what cannot be written is held, and written after the next refresh."""
         if is_reference(account.key):
             _log.warning("account %s: its refresh token was replaced, and its key is a reference", account.name)
-            self._unsaved[account.id] = (account.key, token)
+            self._unsaved[account.id] = (account, token)
             return
         try:
-            update(self._path, lambda stored: exchanged(stored, account, token))
+            update(self._path, lambda stored: exchanged(stored, account, token), patience=BUSY)
         except BmError as error:
             _log.error("account %s: its new refresh token is not written down yet: %s", account.name, error)
-            self._unsaved[account.id] = (account.key, token)
+            self._unsaved[account.id] = (account, token)
         else:
             self._unsaved.pop(account.id, None)
+
+    def _write_down(self) -> None:
+        """Try again to write what is held, but for accounts whose token is just being renewed; in a thread."""
+        for seat in list(self._unsaved):
+            with suppress(BmError, OSError), locked(lock_path(self._path, seat), 0):
+                account, token = self._unsaved[seat]
+                if not is_reference(account.key):
+                    self._keep(account, token)
 
 
 def _access(account: Account, grant: Grant) -> Access:

@@ -16,7 +16,7 @@ import msgspec
 
 from bm.errors import Failure
 
-REQUEST_LIMIT = 20.0
+REQUEST_LIMIT = 10.0
 """Seconds one request to a token endpoint may take."""
 
 MARGIN = 5.0

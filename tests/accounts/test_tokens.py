@@ -251,6 +251,75 @@ async def test_a_token_that_cannot_be_written_down_is_held_and_written_later(
     assert (await tokens.access(credential)).bearer
 
 
+async def test_what_could_not_be_written_down_is_written_as_soon_as_it_can_be(
+    tokens: Tokens, path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bm.accounts.tokens.AGAIN", 0.02)
+    account = person(sim)
+    credential = stored(path, account)
+    sim.script(oauth=OAuth(rotate=True))
+    with monkeypatch.context() as patch:
+        patch.setattr("bm.accounts.store.write_private", full_disk)
+        await tokens.access(credential)
+        await asyncio.sleep(0.1)
+        assert load(path).accounts[0].key == account.key
+    await until(lambda: load(path).accounts[0].key != account.key)
+
+
+async def test_what_could_not_be_written_down_is_written_when_bm_stops(
+    path: Path, fetch: Fetch, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens(path, fetch)
+    credential = stored(path, person(sim))
+    sim.script(oauth=OAuth(rotate=True))
+    with monkeypatch.context() as patch:
+        patch.setattr("bm.accounts.store.write_private", full_disk)
+        await tokens.access(credential)
+    await tokens.close()
+    again = Tokens(path, fetch)
+    assert (await again.access(Credential(account=load(path).accounts[0]))).bearer
+    await again.close()
+
+
+async def test_a_token_is_had_where_no_lock_can_be_made(tokens: Tokens, path: Path, sim: Simulator) -> None:
+    credential = stored(path, person(sim))
+    lock_path(path, credential.id).mkdir()
+    assert (await tokens.access(credential)).bearer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>Log in to this network</html>",
+        b"\xff\xfe",
+        b"[]",
+        b'"token"',
+        b"{}",
+        b'{"access_token": null}',
+        b'{"access_token": ""}',
+        b'{"access_token": 5}',
+        b'{"access_token": "a\\r\\nx-evil: 1"}',
+        b'{"access_token": "a", "expires_in": "soon"}',
+        b'{"access_token": "a", "expires_in": 1e30}',
+        b'{"access_token": "a", "expires_in": 1e400}',
+        b'{"access_token": "a", "expires_in": {}}',
+    ],
+)
+@pytest.mark.parametrize("kind", ["google_oauth", "service_account"])
+async def test_garbage_from_the_endpoint_is_not_the_accounts_fault(
+    path: Path, sim: Simulator, tmp_path: Path, kind: str, answer: bytes
+) -> None:
+    async def garbage(_: FetchRequest) -> Fetched | Failure:
+        return Fetched(status=200, headers={}, body=answer)
+
+    tokens = Tokens(path, garbage)
+    account = person(sim) if kind == "google_oauth" else robot(tmp_path / "key.json", sim)
+    failure = await refusal(tokens, stored(path, account))
+    await tokens.close()
+    assert failure.kind == "connection" and "no word of OAuth" in failure.message
+
+
 def full_disk(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
