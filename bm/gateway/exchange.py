@@ -34,7 +34,7 @@ from bm.gateway.rescue import Rescue
 from bm.gateway.tape import Tape
 from bm.protocols.allowances import Allowance, in_body, in_headers
 from bm.protocols.pipes import Watch
-from bm.protocols.rate_limits import context_in_text, used_up
+from bm.protocols.rate_limits import context_in_text, used_up, with_delay
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch
@@ -278,6 +278,7 @@ class Exchange:
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         self._learn(lane.target, failure)
         if failure.kind in LIMITS:
+            failure = with_delay(failure, dict(response.headers), time.time())
             named = in_body(body, failure.retry_after)
             told = named or in_headers(dict(response.headers), time.time(), lane.target.provider)
             self._learn_limits(lane.target, told)

@@ -36,16 +36,19 @@ _DAILY_REQUESTS = frozenset({"groq"})
 
 _ROWS: tuple[tuple[Unit, Window | None, str], ...] = (
     ("requests", "minute", "anthropic-ratelimit-requests-{}"),
+    ("tokens", "minute", "anthropic-ratelimit-tokens-{}"),
     ("tokens", "minute", "anthropic-ratelimit-input-tokens-{}"),
     ("requests", None, "x-ratelimit-{}-requests"),
     ("tokens", "minute", "x-ratelimit-{}-tokens"),
+    ("requests", "minute", "x-ratelimit-{}-req-minute"),
     ("requests", "minute", "x-ratelimit-{}-requests-minute"),
     ("requests", "day", "x-ratelimit-{}-requests-day"),
     ("tokens", "minute", "x-ratelimit-{}-tokens-minute"),
     ("tokens", "day", "x-ratelimit-{}-tokens-day"),
 )
 """Unit, window (None: the provider's own) and the headers that tell the `limit`, what is `remaining` and the `reset`:
-those of Anthropic, of OpenAI and Groq, and of Cerebras, which puts the window in their names."""
+those of Anthropic, of OpenAI and Groq, of Mistral, and of Cerebras, which put the window in their names. Of two for one
+limit the latter is the more exact."""
 
 _COUNT = re.compile(r"\d{1,15}")
 _IN_WORDS = re.compile(r"\blimit: (\d{1,15})\b")
@@ -93,12 +96,12 @@ def _violations(details: Any) -> Iterator[dict[str, Any]]:
 
 
 def _violated(violation: dict[str, Any], words: list[str] | tuple[()]) -> Allowance | None:
-    quota = str(violation.get("quotaId") or "")
-    window: Window | None = "day" if "PerDay" in quota else "minute" if "PerMinute" in quota else None
+    quota = str(violation.get("quotaId") or violation.get("quotaMetric") or "").replace("_", "").lower()
+    window: Window | None = "day" if "perday" in quota else "minute" if "perminute" in quota else None
     limit = _count(str(violation.get("quotaValue", ""))) or (_count(words[0]) if words else None)
     if window is None or not limit:
         return None
-    return Allowance(window=window, unit="tokens" if "Token" in quota else "requests", limit=limit, left=0)
+    return Allowance(window=window, unit="tokens" if "token" in quota else "requests", limit=limit, left=0)
 
 
 def _count(text: str | None) -> int | None:

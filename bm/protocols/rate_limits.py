@@ -7,13 +7,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from bm.errors import Failure
 
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_AMOUNT = r"(?:\d+(?:\.\d+)?\s?(?:ms|seconds?|minutes?|hours?|[dhms])(?![a-z])\s?)+"
+_AMOUNT = (
+    r"(?:\d+(?:\.\d+)?\s?(?:ms|sec(?:ond)?s?|min(?:ute)?s?|h(?:ou)?rs?|days?|[dhms])(?![a-z])[\s,]{0,2}(?:and\s)?)+"
+)
 _IN_TEXT = re.compile(rf"(?:retry|try again|reset|wait)[^.\d]{{0,40}}?({_AMOUNT})", re.I)
-_WORDS = ((r"\s?seconds?", "s"), (r"\s?minutes?", "m"), (r"\s?hours?", "h"), (r"\s+", ""))
+_WORDS = (
+    (r"and|,", ""),
+    (r"\s?sec(?:ond)?s?", "s"),
+    (r"\s?min(?:ute)?s?", "m"),
+    (r"\s?h(?:ou)?rs?", "h"),
+    (r"\s?days?", "d"),
+    (r"\s+", ""),
+)
 
 
 def parse_duration(text: str) -> float | None:
@@ -49,10 +63,33 @@ def delay_in_text(message: str) -> float | None:
     found = _IN_TEXT.search(message)
     if found is None:
         return None
-    text = found.group(1).strip()
+    text = found.group(1).lower()
     for pattern, unit in _WORDS:
         text = re.sub(pattern, unit, text)
     return parse_duration(text)
+
+
+def delay_in_details(details: Any) -> float | None:
+    """Seconds to wait by the details of an error of Google's: `RetryInfo`, or the metadata of `ErrorInfo`."""
+    for row in details if isinstance(details, list) else ():
+        if not isinstance(row, dict):
+            continue
+        metadata = row.get("metadata")
+        for text in (row.get("retryDelay"), metadata.get("quotaResetDelay") if isinstance(metadata, dict) else None):
+            if isinstance(text, str) and (seconds := parse_duration(text)) is not None:
+                return seconds
+    return None
+
+
+NOT_IN_TIER = "not_in_tier"
+"""The `code` of a failure that says the model is outside the account's tier, for good."""
+
+_TIERLESS = re.compile(r"limit:\s*0(?![\d.])")
+
+
+def is_tierless(message: str) -> bool:
+    """Whether Google's words for a 429 say that nothing at all is allowed of the model."""
+    return _TIERLESS.search(message) is not None
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
@@ -70,9 +107,17 @@ _LIMITS = (
         for kind in ("input", "output")
     ),
     *((f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}") for kind in ("requests", "tokens")),
+    *(
+        (f"x-ratelimit-remaining-{kind}-{window}", f"x-ratelimit-reset-{kind}-{window}")
+        for kind in ("requests", "tokens")
+        for window in ("minute", "hour", "day")
+    ),
     ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ("x-tokenlimit-remaining", "x-tokenlimit-reset"),
+    ("ratelimitbysize-remaining", "ratelimitbysize-reset"),
 )
-"""The headers of Anthropic, of OpenAI and Groq, and of Together: what is left, and when there is more."""
+"""The headers of Anthropic, of OpenAI and Groq, of Cerebras, of Together and OpenRouter, and of Mistral: what is left,
+and when there is more."""
 
 
 def used_up(headers: Mapping[str, str], now: float) -> float | None:
@@ -88,18 +133,43 @@ def used_up(headers: Mapping[str, str], now: float) -> float | None:
     return max((wait for wait in waits if wait is not None), default=None)
 
 
+MINUTE = 60.0
+
+FIRST_MOMENT = 1e9
+"""A number from here on is no delay but a moment, in Unix seconds; from a thousand times that on, in milliseconds."""
+
+
+def with_delay(failure: Failure, headers: Mapping[str, str], now: float) -> Failure:
+    """The failure with the delay that the headers tell, where it names none itself.
+
+    A limit of the minute is asked again after a minute at most: some services say when all is allowed again, not some.
+    """
+    if failure.kind not in ("rate_limited", "quota_exhausted") or failure.retry_after is not None:
+        return failure
+    wait = until(headers.get("retry-after", ""), headers, now)
+    if wait is None and (wait := used_up(headers, now)) is not None and failure.kind == "rate_limited":
+        wait = min(wait, MINUTE)
+    return msgspec.structs.replace(failure, retry_after=wait)
+
+
 def until(text: str, headers: Mapping[str, str], now: float) -> float | None:
-    """A delay (`6m0s`, seconds) or a moment (RFC 3339) as a delay."""
+    """A delay (`6m0s`, seconds) or a moment (RFC 3339, an HTTP date, Unix time) as a delay."""
     seconds = parse_duration(text)
-    if seconds is not None or not text:
+    if not text or (seconds is not None and seconds < FIRST_MOMENT):
         return seconds
-    try:
-        moment = datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    moment = _moment(text) if seconds is None else seconds / (1000 if seconds >= FIRST_MOMENT * 1000 else 1)
+    if moment is None:
         return None
     with suppress(ValueError, TypeError):
         now = parsedate_to_datetime(headers.get("date", "")).timestamp()
     return max(0.0, moment - now)
+
+
+def _moment(text: str) -> float | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError, TypeError, OverflowError):
+            return read(text).timestamp()
+    return None
 
 
 _CONTEXT = re.compile(

@@ -41,6 +41,21 @@ def allowance(told: tuple[Any, ...]) -> Allowance:
             [("day", "requests", 14400, 14370, 179.56), ("minute", "tokens", 6000, None, None)],
         ),
         ("openai", {"x-ratelimit-limit-requests": "60"}, [("minute", "requests", 60, None, None)]),
+        (
+            "mistral",
+            {
+                "x-ratelimit-limit-req-minute": "120",
+                "x-ratelimit-remaining-req-minute": "97",
+                "x-ratelimit-limit-tokens-minute": "200000",
+                "x-ratelimit-remaining-tokens-minute": "199743",
+            },
+            [("minute", "requests", 120, 97, None), ("minute", "tokens", 200000, 199743, None)],
+        ),
+        (
+            "anthropic",
+            {"anthropic-ratelimit-tokens-limit": "90", "anthropic-ratelimit-input-tokens-limit": "80"},
+            [("minute", "tokens", 90, None, None), ("minute", "tokens", 80, None, None)],
+        ),
         ("cerebras", {"x-ratelimit-limit-requests-day": "900"}, [("day", "requests", 900, None, None)]),
         ("anthropic", {"anthropic-ratelimit-requests-limit": "many"}, []),
         ("anthropic", {"anthropic-ratelimit-requests-remaining": "3"}, []),
@@ -68,6 +83,15 @@ TOKENS = {"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier", "qu
         (
             refusal({"quotaId": MINUTE["quotaId"]}, message="Quota exceeded, limit: 10, model: m"),
             [("minute", "requests", 10, 0, None)],
+        ),
+        (
+            refusal(
+                {
+                    "quotaMetric": "generativelanguage.googleapis.com/generate_requests_per_model_per_day",
+                    "quotaValue": "25",
+                }
+            ),
+            [("day", "requests", 25, 0, None)],
         ),
         (b"[" + refusal(DAY) + b"]", [("day", "requests", 250, 0, None)]),
         (refusal({"quotaId": MINUTE["quotaId"], "quotaValue": "0"}), []),

@@ -15,10 +15,15 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import Failure, FailureKind
-from bm.protocols.rate_limits import delay, delay_in_text, parse_duration, should_retry
+from bm.protocols.rate_limits import (
+    NOT_IN_TIER,
+    delay,
+    delay_in_details,
+    delay_in_text,
+    is_tierless,
+    should_retry,
+)
 
-NOT_IN_TIER = "not_in_tier"
-"""The `code` of a failure that says the model is outside the account's tier, for good."""
 SHARED_CAPACITY = "shared_capacity"
 """The `code` of a 429 that names no quota: the service as a whole is short, not the account."""
 
@@ -77,7 +82,8 @@ _WORDINGS: tuple[tuple[re.Pattern[str], FailureKind], ...] = (
     (re.compile(r"location is not supported", re.I), "permission"),
     (re.compile(r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account", re.I), "billing"),
 )
-_TIERLESS = re.compile(r"limit:\s*0(?![\d.])")
+_OF_A_DAY = re.compile(r"per_?day", re.I)
+"""In the names of quotas: `GenerateRequestsPerDayPerProjectPerModel`, `generate_requests_per_model_per_day`."""
 _MAX_TEXT = 300
 
 
@@ -155,12 +161,12 @@ def _by_status(status: int) -> FailureKind:
 
 def _limited(message: str, details: list[Json], word: str) -> Failure:
     quotas = list(_quota_ids(details))
-    wait = _retry_delay(details)
+    wait = delay_in_details(details)
     kind: FailureKind = "rate_limited"
     code = word
-    if _TIERLESS.search(message):
+    if is_tierless(message):
         kind, code, wait = "quota_exhausted", NOT_IN_TIER, None
-    elif any("PerDay" in quota for quota in quotas):
+    elif any(_OF_A_DAY.search(quota) for quota in (*quotas, message)):
         # The delay that comes with a daily quota is one of seconds; the quota returns at the daily reset.
         kind, wait = "quota_exhausted", None
     else:
@@ -172,19 +178,13 @@ def _limited(message: str, details: list[Json], word: str) -> Failure:
 
 def _quota_ids(details: list[Json]) -> Iterator[str]:
     for row in details:
+        metadata = row.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("quota_limit"):
+            yield str(metadata["quota_limit"])
         violations = row.get("violations")
         for violation in violations if isinstance(violations, list) else ():
             if isinstance(violation, dict):
                 yield str(violation.get("quotaId") or violation.get("quotaMetric") or "")
-
-
-def _retry_delay(details: list[Json]) -> float | None:
-    for row in details:
-        metadata = row.get("metadata")
-        for text in (row.get("retryDelay"), metadata.get("quotaResetDelay") if isinstance(metadata, dict) else None):
-            if isinstance(text, str) and (seconds := parse_duration(text)) is not None:
-                return seconds
-    return None
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:

@@ -10,7 +10,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import Failure, FailureKind
-from bm.protocols.rate_limits import delay, delay_in_text, parse_duration, should_retry
+from bm.protocols.rate_limits import NOT_IN_TIER, delay, delay_in_details, delay_in_text, is_tierless, should_retry
 
 _CONTEXT = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum context|prompt (?:is )?too long|too many (?:prompt_)?tokens"
@@ -160,7 +160,10 @@ def _failure(status: int, error: Json) -> Failure:
     # The client gets the upstream's own status where the request is at fault.
     own = status if kind == "bad_request" and status in range(400, 500) and status not in (401, 403, 429) else 0
     param = error.get("param")
-    wait = _details_delay(error.get("details"))
+    wait = delay_in_details(error.get("details"))
+    if status == 429 and is_tierless(message):
+        # Google's OpenAI-compatible endpoint: no waiting helps.
+        kind, word, wait = "quota_exhausted", NOT_IN_TIER, None
     return Failure(
         kind=kind,
         message=message,
@@ -217,14 +220,6 @@ def _flagged(error: Json) -> bool:
     """OpenRouter's moderation answers 403 for the content of a request; the account is sound."""
     metadata = error.get("metadata")
     return isinstance(metadata, dict) and ("flagged_input" in metadata or "reasons" in metadata)
-
-
-def _details_delay(details: Any) -> float | None:
-    """Google's `RetryInfo`, which its OpenAI-compatible endpoint passes on."""
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and isinstance(detail.get("retryDelay"), str):
-            return parse_duration(detail["retryDelay"])
-    return None
 
 
 def error_body(failure: Failure) -> Json:

@@ -47,6 +47,41 @@ KINDS: list[tuple[str, int, Any, str, float | None, str]] = [
         LIMITED,
     ),
     (
+        "a day's quota by its metric alone",
+        429,
+        error(
+            429,
+            LIMITED,
+            "Quota exceeded",
+            {"violations": [{"quotaMetric": "x.googleapis.com/generate_requests_per_model_per_day"}]},
+            RETRY,
+        ),
+        "quota_exhausted",
+        None,
+        LIMITED,
+    ),
+    (
+        "a day's quota in the metadata",
+        429,
+        error(
+            429,
+            LIMITED,
+            "Quota exceeded for quota metric 'Generate requests'",
+            {"@type": INFO, "reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota_limit": "RequestsPerDayPerProject"}},
+        ),
+        "quota_exhausted",
+        None,
+        LIMITED,
+    ),
+    (
+        "a day's quota in the words",
+        429,
+        error(429, LIMITED, "Quota exceeded for x.googleapis.com/requests_per_day_per_project with model: m."),
+        "quota_exhausted",
+        None,
+        LIMITED,
+    ),
+    (
         "a model outside the tier",
         429,
         error(

@@ -138,3 +138,8 @@ def test_every_failure_can_be_told(kind: FailureKind) -> None:
 def test_clients_find_the_codes_they_look_for(failure: Failure, status: int, kind: str, code: str | None) -> None:
     given, body = encode_error(failure, "req_1")
     assert (given, body["error"]["type"], body["error"]["code"]) == (status, kind, code)
+
+
+def test_a_model_outside_the_tier_of_a_google_account() -> None:
+    failure = decoded(429, error("Quota exceeded for metric: x, limit: 0, model: m", code=429))
+    assert (failure.kind, failure.code) == ("quota_exhausted", "not_in_tier")
