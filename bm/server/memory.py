@@ -36,7 +36,7 @@ class Memory:
         self._path, self._engine = state_path(paths), engine
         self._signatures = signatures_path(paths)
         self._models = paths.ledger.with_name("models.json")
-        self._served = 0
+        self._written = (0, 0)
 
     def recall(self) -> None:
         """Take over what the last run knew."""
@@ -57,16 +57,20 @@ class Memory:
         engine.models.recall_contexts(saved.contexts)
 
     async def keep(self) -> None:
-        """Write whenever requests were served, for ever."""
+        """Write while and whenever requests are served, for ever."""
         while True:
             await asyncio.sleep(INTERVAL)
-            if self._served != self._engine.total:
+            # Requests under way have outcomes too: they may be as long as a day is.
+            if self._engine.active or self._written != self._done():
                 await self.write()
+
+    def _done(self) -> tuple[int, int]:
+        return self._engine.total, self._engine.active
 
     async def write(self) -> None:
         """Write now; the disk is waited for in another thread."""
         engine = self._engine
-        self._served = engine.total
+        self._written = self._done()
         await _save(encoded(engine.pool, engine.affinities, now=time.monotonic(), wall=time.time()), self._path)
         await self._write_signatures()
         models = SavedModels(engine.factors.saved(), engine.models.contexts.saved())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -12,7 +14,7 @@ from bm.accounts.memory import state_path
 from bm.config.paths import Paths, make_folders
 from bm.gateway.engine import Engine
 from bm.gateway.settings import read_settings
-from bm.server.memory import Memory
+from bm.server.memory import INTERVAL, Memory
 from bm.simulator import Rule, Simulator
 from tests.support.daemon import Daemon, daemon
 
@@ -21,7 +23,7 @@ def ask(running: Daemon) -> httpx.Response:
     """A request of a conversation."""
     headers = {**running.headers, "x-session-id": "the session"}
     body = {"contents": [{"parts": [{"text": "hello"}]}]}
-    with httpx.Client(base_url=running.url, timeout=10, trust_env=False, verify=False) as http:
+    with httpx.Client(base_url=running.url, timeout=60, trust_env=False, verify=False) as http:
         return http.post("/v1beta/models/gemini-2.5-flash:generateContent", json=body, headers=headers)
 
 
@@ -61,6 +63,27 @@ def test_a_context_that_a_refusal_has_told_survives_a_restart(bm_home: Path) -> 
     assert [answer.json()["error"]["code"] for answer in answers] == ["context_length_exceeded"] * 2
     assert "8192" in answers[1].json()["error"]["message"]
     assert len(sent) == 1
+
+
+def test_what_a_request_has_told_survives_a_kill_while_it_is_still_answered(bm_home: Path) -> None:
+    accounts = {"one": "key-of-the-account-one", "two": "key-of-the-account-two"}
+    with Simulator() as simulator:
+        config = f'[gemini]\nbase_url = "{simulator.url}"\n'
+        refusal = Rule(status=429, retry_info="600s", head_delay=INTERVAL + 1.0)
+        simulator.script(refusal, Rule(first_token_delay=60))
+        with daemon(bm_home, config, accounts) as running, ThreadPoolExecutor(1) as client:
+            lost = client.submit(ask, running)
+            simulator.wait(lambda log: len(log) == 2, 3 * INTERVAL)
+            refused = simulator.log()[0].account
+            file, limit = state_path(Paths.under(bm_home)), time.monotonic() + 4 * INTERVAL
+            while b"600" not in (file.read_bytes() if file.exists() else b""):
+                assert time.monotonic() < limit, "never written"
+                time.sleep(0.1)
+            running.process.kill()
+            assert isinstance(lost.exception(), httpx.HTTPError)
+        with daemon(bm_home, config) as running:
+            assert {ask(running).headers["x-bm-attempts"] for _ in range(2)} == {"1"}
+        assert [record.account for record in simulator.log()].count(refused) == 1
 
 
 async def test_a_disk_that_cannot_be_written_costs_no_request(bm_home: Path, caplog: pytest.LogCaptureFixture) -> None:
