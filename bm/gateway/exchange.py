@@ -27,7 +27,8 @@ from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, Client
 from bm.gateway.counting import answer as count_answer
 from bm.gateway.error_headers import error_headers
-from bm.gateway.lane import NO_COUNTER, Lane, Lanes, Unable, json_object
+from bm.gateway.lane import NO_COUNTER, Lane, Unable, json_object
+from bm.gateway.lanes import Lanes
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
 from bm.gateway.rescue import Rescue

@@ -23,7 +23,8 @@ from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Client
-from bm.gateway.lane import Lane, Lanes
+from bm.gateway.lane import Lane
+from bm.gateway.lanes import Lanes
 from bm.protocols.codec import StreamEncoder
 from bm.protocols.pipes import Filter, ResponsePipe
 from bm.providers.provider import Provider

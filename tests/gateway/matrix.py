@@ -19,7 +19,8 @@ from bm.chat.request import ChatRequest, Reasoning
 from bm.config.schema import Config
 from bm.dispatch.target import Target
 from bm.gateway.call import Call
-from bm.gateway.lane import Lane, Lanes, Rules
+from bm.gateway.lane import Lane, Rules
+from bm.gateway.lanes import Lanes
 from bm.gateway.signatures import SignatureStore
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.codec import Codec, Mint

@@ -18,7 +18,7 @@ from bm.errors import Failure
 from bm.gateway.lane import Lane
 from bm.gateway.rescue import DIVERGED, Rescue, begun
 from tests.gateway.matrix import providers
-from tests.gateway.test_lane import CLAUDE, GEMINI, GPT, lanes
+from tests.gateway.test_lanes import CLAUDE, GEMINI, GPT, lanes
 from tests.support.grammar_anthropic import check
 
 HELLO: Json = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}

@@ -9,7 +9,8 @@ import pytest
 from bm.accounts.access import Access
 from bm.dispatch.target import Target
 from bm.gateway.call import Call
-from bm.gateway.lane import Lanes, Rules, Unable
+from bm.gateway.lane import Rules, Unable
+from bm.gateway.lanes import Lanes
 from bm.gateway.signatures import SignatureStore
 from bm.names import ProtocolName
 from tests.gateway.features import FEATURES
