@@ -29,7 +29,13 @@ def document_of(record: Record, mask: Callable[[str], str]) -> Json:
 
 
 def entry_of(record: Record, mask: Callable[[str], str]) -> Entry:
-    """The ledger's row. A call that failed stands with the target that was tried last. Not for the event loop."""
+    """The ledger's row with the decision. Not for the event loop."""
+    return msgspec.structs.replace(row_of(record), decision=_encoded(record, mask))
+
+
+def row_of(record: Record) -> Entry:
+    """The ledger's row alone, also of a call that is under way: it stands with the target that was tried last, and so
+    does one that failed. Not for the event loop."""
     record.price()
     target = _target(record)
     usage = record.usage or Usage()
@@ -57,7 +63,6 @@ def entry_of(record: Record, mask: Callable[[str], str]) -> Entry:
         cost=record.cost,
         passed_through=record.passed_through,
         dropped=_short(", ".join(loss.field for loss in record.losses)),
-        decision=_encoded(record, mask),
     )
 
 

@@ -57,7 +57,8 @@ class Engine:
         self.models = Models(self)
         self.records: deque[Record] = deque(maxlen=RECENT)
         self.settings = settings
-        self.active = self.total = self.failed = 0
+        self.under_way: dict[str, Record] = {}
+        self.total = self.failed = 0
         self.disturbed = float("-inf")
         self.observers: list[Callable[[Record], None]] = []
         """Told of each call when it is over, in the event loop: they must be quick and must not fail."""
@@ -81,11 +82,17 @@ class Engine:
     async def serve(self, call: Call, client: Client) -> None:
         """Answer one call."""
         self.total += 1
-        self.active += 1
+        exchange = Exchange(self, call, client)
+        self.under_way[call.id] = exchange.record
         try:
-            await Exchange(self, call, client).run()
+            await exchange.run()
         finally:
-            self.active -= 1
+            del self.under_way[call.id]
+
+    @property
+    def active(self) -> int:
+        """How many calls are under way."""
+        return len(self.under_way)
 
     async def access(self, seat: AccountId, *, refused: str = "") -> Access:
         """What a request for an account carries. `refused` is a token that its service did not take.

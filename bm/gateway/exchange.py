@@ -297,7 +297,7 @@ class Exchange:
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=lane.can_simplify)
         await self._whole(response.status, self._headers(lane, response, whole.content_type), whole.body)
-        self._complete(lane, whole.watch, None)
+        self._complete(lane, whole.watch)
         return classify(None)
 
     def _silence(self, lane: Lane) -> float:
@@ -319,7 +319,7 @@ class Exchange:
             failure = await relay.run()
         finally:
             if pipe.watch.begun or (relay.committed and not going_on):
-                self._complete(lane, pipe.watch, relay.first_content)
+                self._complete(lane, pipe.watch)
         if failure is None:
             rescue.done()
             self.record.seams = rescue.seams
@@ -333,11 +333,13 @@ class Exchange:
     def _answers(self, target: Target) -> None:
         """The first content is here: the account works, however long the rest takes."""
         effect, now = AccountEffect("answered"), time.monotonic()
+        if self.record.first_content is None:
+            self.record.first_content = now - self._began
         self._engine.pool.book(
             target, effect, now=now, wall=time.time(), roll=0.0, sent=self._sent, asking=self._asking
         )
 
-    def _complete(self, lane: Lane, watch: Watch, first_content: float | None) -> None:
+    def _complete(self, lane: Lane, watch: Watch) -> None:
         """Note what the client received."""
         record = self.record
         record.status = 200
@@ -350,8 +352,6 @@ class Exchange:
         record.failure = watch.failure
         record.losses = lane.losses
         record.passed_through = lane.passes_through
-        if first_content is not None and record.first_content is None:
-            record.first_content = self._elapsed(first_content)
         self._engine.signatures.keep(watch.signatures, self._call.conversation.key)
         if self._call.protocol == "openai-responses" and (response := self._lanes.response) is not None:
             self._engine.responses.keep(json_object(self._call.body), response)
@@ -360,9 +360,6 @@ class Exchange:
             model = lane.target.provider, lane.target.model
             self._engine.factors.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
         self._engine.stay(self._call, lane.target)
-
-    def _elapsed(self, loop_time: float) -> float:
-        return time.monotonic() - self._began - (asyncio.get_running_loop().time() - loop_time)
 
     def _headers(self, lane: Lane, response: UpstreamResponse, content_type: str) -> Headers:
         """The head of the answer: the upstream's ids and limits where they are the client's own, and bm's facts."""
