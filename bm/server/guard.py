@@ -22,6 +22,11 @@ class Guard:
         self._names = frozenset(name.lower() for name in (server.host, *server.allowed_hosts))
         self._any_address = not is_loopback(server.host)
 
+    @property
+    def open(self) -> bool:
+        """Whether no key is asked for."""
+        return self._open
+
     def foreign(self, headers: Mapping[str, str]) -> Failure | None:
         """Why a request comes from a place that has no business here; None when it may go on.
 

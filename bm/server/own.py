@@ -5,42 +5,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bm.config.paths import Paths
-from bm.errors import BmError, RequestError
 from bm.gateway.engine import Engine
 from bm.server.admin import Admin
-from bm.server.guard import Guard
+from bm.server.admission import Admission
+from bm.server.answer import Json, told
+from bm.server.dashboard import front
 from bm.server.instance import Instance
+from bm.server.live import Live
 from bm.server.metrics import Metrics
+from bm.server.modes import Modes
 from bm.server.reload import Reloader
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Json(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """Encode the content."""
-        return msgspec.json.encode(content)
+from bm.server.sessions import Sessions, sessions_path
+from bm.server.sign_in import SignIn
 
 
 def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths, stopping: asyncio.Event) -> Starlette:
     """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`."""
     admin = Admin(engine, reloader, instance, paths)
     metrics = Metrics(lambda: engine.active, admin.account_states)
-    engine.observers.append(metrics.observe)
+    live = Live(engine, admin, instance, paths.ledger)
+    engine.observers += [metrics.observe, live.observe]
+    sessions = Sessions(sessions_path(paths), lambda: engine.settings.local_key)
+    admission = Admission(engine, sessions)
+    sign_in = SignIn(sessions, admission)
+    modes = Modes(engine, reloader, paths)
+    keyed, shown = admission.keyed, admission.shown
     identity = hashlib.sha256(instance.token.encode()).hexdigest()[:16]
 
     async def health(request: Request) -> Response:
@@ -53,9 +49,6 @@ def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths
     async def measured(request: Request) -> Response:
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    async def front(request: Request) -> Response:
-        return PlainTextResponse(f"Better Manager {instance.version}. `bm env` prints how to point a tool at it.\n")
-
     async def stop(request: Request) -> Response:
         stopping.set()
         return Json({"stopping": True}, 202)
@@ -63,54 +56,28 @@ def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths
     async def unknown(request: Request) -> Response:
         return Json({"error": f"there is no {request.url.path} here"}, 404)
 
-    def guarded(handler: Handler) -> Handler:
-        return _guarded(engine, handler)
-
     return Starlette(
         routes=[
             Route("/healthz", health),
             Route("/readyz", ready),
-            Route("/", front),
-            Route("/metrics", guarded(measured)),
-            Route("/admin/status", guarded(_told(admin.status))),
-            Route("/admin/accounts", guarded(_told(admin.accounts))),
-            Route("/admin/providers", guarded(_told(admin.providers))),
-            Route("/admin/why/{id}", guarded(_told(admin.why))),
-            Route("/admin/usage", guarded(_told(admin.usage))),
-            Route("/admin/requests", guarded(_told(admin.requests))),
-            Route("/admin/models", guarded(_told(admin.models))),
-            Route("/admin/reload", guarded(_told(admin.reload)), methods=["POST"]),
-            Route("/admin/route", guarded(_told(admin.route)), methods=["POST"]),
-            Route("/admin/probe", guarded(_told(admin.probe)), methods=["POST"]),
-            Route("/admin/stop", guarded(stop), methods=["POST"]),
+            Route("/", front(engine)),
+            Route("/metrics", keyed(measured)),
+            Route("/admin/session", admission.open(sign_in.enter), methods=["POST"]),
+            Route("/admin/session", admission.open(sign_in.leave), methods=["DELETE"]),
+            Route("/admin/session/code", keyed(told(sign_in.code)), methods=["POST"]),
+            Route("/admin/live", shown(told(live.told))),
+            Route("/admin/status", shown(told(admin.status))),
+            Route("/admin/accounts", shown(told(admin.accounts))),
+            Route("/admin/providers", shown(told(admin.providers))),
+            Route("/admin/providers/{name}/mode", shown(told(modes.change)), methods=["POST"]),
+            Route("/admin/why/{id}", shown(told(admin.why))),
+            Route("/admin/usage", shown(told(admin.usage))),
+            Route("/admin/requests", shown(told(admin.requests))),
+            Route("/admin/models", keyed(told(admin.models))),
+            Route("/admin/reload", keyed(told(admin.reload)), methods=["POST"]),
+            Route("/admin/route", keyed(told(admin.route)), methods=["POST"]),
+            Route("/admin/probe", keyed(told(admin.probe)), methods=["POST"]),
+            Route("/admin/stop", keyed(stop), methods=["POST"]),
             Route("/{path:path}", unknown),
         ]
     )
-
-
-def _guarded(engine: Engine, handler: Handler) -> Handler:
-    """Only for callers who hold the key; what is wrong with their question is told."""
-
-    async def checked(request: Request) -> Response:
-        settings = engine.settings
-        guard = Guard(settings.config.server, settings.local_key)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if (foreign := guard.foreign(headers)) is not None:
-            return Json({"error": foreign.message}, 403)
-        if not guard.admits(headers):
-            return Json({"error": "the key is not this daemon's"}, 401)
-        try:
-            return await handler(request)
-        except RequestError as error:
-            return Json({"error": str(error)}, error.failure.http_status)
-        except (BmError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Json({"error": str(error)}, 400)
-
-    return checked
-
-
-def _told(answer: Callable[[Request], Awaitable[Any]]) -> Handler:
-    async def handler(request: Request) -> Response:
-        return Json(await answer(request))
-
-    return handler

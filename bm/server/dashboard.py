@@ -1,0 +1,91 @@
+"""The dashboard: one page without secrets, which asks the administration for all that it shows.
+
+Its style and scripts are files beside it for those who read them; a browser gets them in one piece, and a policy that
+names each by its hash and lets nothing else be loaded, run or framed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from bm.gateway.engine import Engine
+from bm.server.answer import Handler
+from bm.server.guard import Guard
+
+FOLDER: Final = Path(__file__).with_name("web")
+_PART: Final = re.compile(
+    r'<link rel="stylesheet" href="(?P<style>\w+\.css)">|<script src="(?P<script>\w+\.js)"></script>'
+)
+
+
+class Page(NamedTuple):
+    """What a browser gets: the document, and the policy that belongs to it."""
+
+    body: bytes
+    policy: str
+
+    @property
+    def tag(self) -> str:
+        """Tells one version of the page from another."""
+        return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
+
+
+@cache
+def page() -> Page:
+    """The page with its parts in it."""
+    hashes: dict[str, list[str]] = {"style": [], "script": []}
+
+    def part(found: re.Match[str]) -> str:
+        kind = "style" if found["style"] else "script"
+        content = (FOLDER / (found["style"] or found["script"])).read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        hashes[kind].append(f"'sha256-{digest}'")
+        return f"<{kind}>{content}</{kind}>"
+
+    body = _PART.sub(part, (FOLDER / "page.html").read_text(encoding="utf-8"))
+    rules = (
+        "default-src 'none'",
+        f"script-src {' '.join(hashes['script'])}",
+        f"style-src {' '.join(hashes['style'])}",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+    return Page(body.encode(), "; ".join(rules))
+
+
+def front(engine: Engine) -> Handler:
+    """The handler of `/`. The page needs no key; under a foreign name it is not given all the same."""
+
+    async def handler(request: Request) -> Response:
+        settings = engine.settings
+        if (foreign := Guard(settings.config.server, settings.local_key).foreign(request.headers)) is not None:
+            return PlainTextResponse(f"{foreign.message}\n", 403)
+        found = page()
+        headers = {
+            "content-security-policy": found.policy,
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+            "referrer-policy": "same-origin",
+            "cross-origin-opener-policy": "same-origin",
+            "cross-origin-resource-policy": "same-origin",
+            "cache-control": "no-cache",
+            "etag": found.tag,
+        }
+        if request.headers.get("if-none-match") == found.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(found.body, headers=headers, media_type="text/html")
+
+    return handler

@@ -1,0 +1,81 @@
+"use strict";
+
+/* Makes and changes elements. Text only ever goes in as text: what an upstream says is shown, never parsed. */
+const draw = {
+  byId(id) {
+    return document.getElementById(id);
+  },
+
+  /* An element with a class, attributes by name, and children: elements or strings. */
+  make(tag, kind = "", attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    if (kind) element.className = kind;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  },
+
+  /* Sets what differs, so that nothing is laid out anew, selected text stays selected and readers hear only changes. */
+  text(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  },
+
+  kind(element, kind) {
+    if (element.className !== kind) element.className = kind;
+  },
+
+  shown(element, shown) {
+    if (element.hidden === shown) element.hidden = !shown;
+  },
+
+  title(element, text) {
+    if (element.title !== text) element.title = text;
+  },
+
+  /* Words with `commands` in backquotes, as an element. */
+  words(tag, kind, text) {
+    const parts = text.split("`").map((part, place) => (place % 2 ? draw.make("code", "", {}, part) : part));
+    return draw.make(tag, kind, {}, ...parts);
+  },
+
+  /* Keeps one child for each item, in order. `make` gives a child, `update(child, item)` brings it up to date. */
+  list(parent, items, key, make, update) {
+    const known = (parent.childrenByKey ??= new Map());
+    const wanted = new Set();
+    let before = parent.firstElementChild;
+    for (const item of items) {
+      const name = key(item);
+      wanted.add(name);
+      let child = known.get(name);
+      if (!child) known.set(name, (child = make(item)));
+      if (child === before) before = before.nextElementSibling;
+      else parent.insertBefore(child, before);
+      update(child, item);
+    }
+    for (const [name, child] of known) {
+      if (wanted.has(name)) continue;
+      known.delete(name);
+      child.remove();
+    }
+  },
+
+  /* A row of a table from its cells: strings, elements or [class, content]. */
+  row(cells, tag = "td") {
+    const row = document.createElement("tr");
+    for (const cell of cells) {
+      const [kind, content] = Array.isArray(cell) ? cell : ["", cell];
+      row.append(draw.make(tag, kind, {}, content));
+    }
+    return row;
+  },
+
+  /* A line at the bottom that goes away by itself. */
+  toast(text, bad = false) {
+    const toast = draw.byId("toast");
+    toast.textContent = text;
+    toast.className = bad ? "toast bad" : "toast";
+    toast.hidden = false;
+    clearTimeout(draw.toastEnds);
+    draw.toastEnds = setTimeout(() => (toast.hidden = true), bad ? 12000 : 5000);
+  },
+};

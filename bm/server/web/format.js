@@ -1,0 +1,82 @@
+"use strict";
+
+/* Numbers and times as people read them. All times are seconds. */
+const format = {
+  /* 1234 -> "1,234" */
+  count(number) {
+    return number.toLocaleString("en-US");
+  },
+
+  /* 12345 -> "12.3k": at most five characters. */
+  short(number) {
+    if (number < 1000) return String(Math.round(number));
+    for (const [unit, size] of [["k", 1e3], ["M", 1e6], ["G", 1e9]]) {
+      const value = number / size;
+      if (value < 999.5) return (value < 99.95 ? value.toFixed(1) : String(Math.round(value))) + unit;
+    }
+    return "∞";
+  },
+
+  /* 0 -> "0", 0.8 -> "0.8", 12.34 -> "12" */
+  rate(number) {
+    return number && number < 9.95 ? number.toFixed(1) : format.count(Math.round(number));
+  },
+
+  /* US dollars, with as many digits as a small request needs. */
+  money(cost) {
+    if (cost === null || cost === undefined) return "–";
+    if (cost >= 10) return "$" + cost.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+    return "$" + cost.toFixed(cost >= 0.1 || cost === 0 ? 2 : cost >= 0.001 ? 4 : 6);
+  },
+
+  /* How long something took: "0.42 s", "12.3 s", "2 min 5 s". */
+  took(seconds) {
+    if (seconds === null || seconds === undefined) return "";
+    if (seconds < 9.995) return seconds.toFixed(2) + " s";
+    if (seconds < 99.95) return seconds.toFixed(1) + " s";
+    const whole = Math.round(seconds);
+    return Math.floor(whole / 60) + " min " + (whole % 60) + " s";
+  },
+
+  /* "45 s", "3 min", "2 h 5 min", "4 d 3 h" */
+  duration(seconds) {
+    const whole = Math.max(0, Math.round(seconds));
+    const minutes = Math.floor(whole / 60);
+    if (whole < 60) return whole + " s";
+    if (minutes < 60) return minutes + " min";
+    if (minutes < 1440) return Math.floor(minutes / 60) + " h " + (minutes % 60) + " min";
+    return Math.floor(minutes / 1440) + " d " + (Math.floor(minutes / 60) % 24) + " h";
+  },
+
+  /* What is left of a rest, counting down: "0:45", "3:12", "2:03:12". */
+  left(seconds) {
+    const whole = Math.max(0, Math.ceil(seconds));
+    const two = (number) => String(number).padStart(2, "0");
+    const hours = Math.floor(whole / 3600);
+    const minutes = Math.floor(whole / 60) % 60;
+    return (hours ? hours + ":" + two(minutes) : String(minutes)) + ":" + two(whole % 60);
+  },
+
+  /* Local time of a Unix time: "14:03:07", with the date when it is not today's. */
+  time(at) {
+    const moment = new Date(at * 1000);
+    const clock = moment.toLocaleTimeString("en-GB");
+    return moment.toDateString() === new Date().toDateString() ? clock : format.day(moment) + " " + clock;
+  },
+
+  /* "14:03", with the weekday when it is not today. */
+  reset(at) {
+    const moment = new Date(at * 1000);
+    const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+    if (moment.toDateString() === new Date().toDateString()) return clock;
+    return moment.toLocaleDateString("en-GB", { weekday: "short" }) + " " + clock;
+  },
+
+  day(moment) {
+    return moment.getFullYear() + "-" + String(moment.getMonth() + 1).padStart(2, "0") + "-" + String(moment.getDate()).padStart(2, "0");
+  },
+
+  plural(number, noun) {
+    return format.count(number) + " " + noun + (number === 1 ? "" : "s");
+  },
+};

@@ -1,0 +1,84 @@
+"use strict";
+
+/* The head of the page: is it alive, what needs a person, figures at a glance. */
+const overview = {
+  SVG: "http://www.w3.org/2000/svg",
+
+  show(live) {
+    const { status, traffic, today } = live;
+    overview.alive(live);
+    overview.notices(live);
+    const recent = traffic.recent;
+    const set = (id, text, more) => {
+      draw.text(draw.byId("tile-" + id), text);
+      draw.text(draw.byId("tile-" + id + "-more"), more);
+    };
+    const rate = recent.seconds > 0 ? (recent.requests * 60) / Math.max(recent.seconds, 60) : 0;
+    const output = recent.seconds > 0 ? recent.output / Math.max(recent.seconds, 60) : 0;
+    set("active", format.count(status.requests.active), format.count(status.requests.total) + " since the start");
+    set("rate", format.rate(rate), recent.failures ? format.count(recent.failures) + " failed of them" : "none failed");
+    set("output", format.rate(output), format.short(recent.input) + " in, " + format.short(recent.output) + " out/min");
+    if (today) set("cost", format.money(today.requests ? today.cost : 0), format.plural(today.requests, "request") + ", " + format.short(today.input + today.cache_read + today.cache_write + today.output) + " tokens");
+    else set("cost", "–", "the ledger cannot be read");
+    overview.accounts(status.accounts, set);
+    overview.curve(traffic);
+  },
+
+  accounts(counts, set) {
+    const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const words = { cooling: "cooling", out: "out of use", disabled: "disabled" };
+    const rest = Object.keys(words).filter((state) => counts[state]).map((state) => counts[state] + " " + words[state]);
+    set("accounts", counts.usable + " / " + all, rest.join(", ") || (all ? "all are well" : "none yet"));
+  },
+
+  alive({ status }) {
+    draw.kind(draw.byId("dot"), status.requests.active ? "dot busy" : "dot ok");
+    draw.text(draw.byId("state"), "runs at " + location.host);
+    draw.text(draw.byId("about"), "version " + status.version + ", up " + format.duration(status.uptime));
+    document.title = (status.requests.active ? "(" + status.requests.active + ") " : "") + "Better Manager";
+  },
+
+  /* Nobody has answered for so many seconds: what is shown is old. */
+  silent(seconds) {
+    draw.kind(draw.byId("dot"), "dot bad");
+    draw.text(draw.byId("state"), seconds === null ? "no answer (bm start)" : "no answer for " + format.duration(seconds) + " (bm start)");
+    document.body.classList.add("stale");
+  },
+
+  notices(live) {
+    const { status } = live;
+    const found = [];
+    if (status.config.error) found.push(["bad", "The configuration cannot be used, the old one stays in force:\n" + status.config.error]);
+    if (live.not_ready) found.push(["bad", live.not_ready.replace(/: (bm .*)$/, ": `$1`")]);
+    for (const warning of status.config.warnings) found.push(["warn", warning]);
+    if (status.ledger.problem) found.push(["warn", "The ledger cannot be written (" + status.ledger.problem + "); requests are served all the same."]);
+    if (status.ledger.dropped) found.push(["warn", format.plural(status.ledger.dropped, "request") + " since the start are missing in the ledger."]);
+    if (status.recording) found.push(["warn", "Recording is on: prompts and answers are kept. `bm record off` ends it."]);
+    draw.list(draw.byId("notices"), found, (each) => each.join(), ([kind, text]) => draw.words("p", "notice " + kind, text), () => {});
+  },
+
+  /* Requests by steps of time, what failed of them in the colour of failures. */
+  curve(traffic) {
+    const svg = draw.byId("curve");
+    const count = traffic.requests.length;
+    const most = Math.max(...traffic.requests, 4);
+    if (svg.childElementCount !== 2 * count) {
+      for (let place = 0; place < 2 * count; place++) {
+        const bar = document.createElementNS(overview.SVG, "rect");
+        bar.setAttribute("x", String((place % count) + 0.1));
+        bar.setAttribute("width", "0.8");
+        bar.setAttribute("class", place < count ? "all" : "failed");
+        svg.append(bar);
+      }
+    }
+    [...traffic.requests, ...traffic.failures].forEach((number, place) => {
+      const height = number ? Math.max((30 * number) / most, 1.5) : 0;
+      svg.children[place].setAttribute("height", String(height));
+      svg.children[place].setAttribute("y", String(30 - height));
+    });
+    const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+    const words = format.plural(sum(traffic.requests), "request") + ", " + format.count(sum(traffic.failures)) + " failed";
+    draw.text(draw.byId("curve-more"), words);
+    svg.setAttribute("aria-label", words + " in the last 15 minutes");
+  },
+};

@@ -1,0 +1,143 @@
+"use strict";
+
+/* The requests, the newest first: those under way with a clock that runs, the others as they ended. */
+const requests = {
+  MOST: 1000,
+  rows: new Map(),
+
+  /* What is on record, when the page opens and when the daemon was started anew. */
+  async load() {
+    const found = await session.ask("/admin/requests?limit=" + requests.MOST);
+    for (const [id, row] of requests.rows) if (row.data.running) requests.remove(id);
+    for (const data of found.requests.reverse()) requests.put(data);
+    requests.count();
+  },
+
+  /* Takes over an answer; whether requests were missed that only the record has. */
+  show(live, missed) {
+    for (const data of live.requests.toReversed()) requests.put(data);
+    const under_way = new Set(live.under_way.map((data) => data.id));
+    for (const data of live.under_way.sort((one, other) => one.at - other.at)) {
+      const known = requests.rows.get(data.id);
+      if (!known || known.data.running) requests.put({ ...data, running: true });
+    }
+    for (const [id, row] of requests.rows) if (row.data.running && !under_way.has(id)) missed = true;
+    requests.count();
+    return missed;
+  },
+
+  put(data) {
+    let row = requests.rows.get(data.id);
+    if (!row) {
+      row = requests.make(data.id);
+      requests.rows.set(data.id, row);
+      requests.place(row, data);
+    }
+    const over = row.data?.running && !data.running;
+    row.data = data;
+    requests.update(row, data);
+    if (over) why.ended(data.id);
+    if (requests.rows.size > requests.MOST + 50) requests.trim();
+  },
+
+  /* By the time they came in: a long one ends after others that came later. */
+  place(row, data) {
+    const rows = draw.byId("rows");
+    let before = rows.firstElementChild;
+    while (before && before.row.data.at > data.at) before = before.nextElementSibling;
+    rows.insertBefore(row.line, before);
+  },
+
+  remove(id) {
+    requests.rows.get(id).line.remove();
+    requests.rows.delete(id);
+  },
+
+  trim() {
+    const rows = draw.byId("rows");
+    while (requests.rows.size > requests.MOST) requests.remove(rows.lastElementChild.row.data.id);
+  },
+
+  make(id) {
+    const cells = {};
+    const line = draw.make("tr", "", { role: "row" });
+    for (const name of ["time", "protocol", "asked", "by", "first", "took", "tokens", "cost", "end"]) {
+      cells[name] = draw.make("td", "c-" + name + (["first", "took", "tokens", "cost"].includes(name) ? " num" : ""), { role: "cell" });
+      line.append(cells[name]);
+    }
+    const button = draw.make("button", "open", { type: "button", title: "How it came to its answer" });
+    cells.time.append(button);
+    cells.time = button;
+    const row = { id, line, cells, data: null };
+    line.row = row;
+    line.addEventListener("click", () => String(getSelection()) || why.open(row.data));
+    return row;
+  },
+
+  update({ line, cells }, data) {
+    draw.text(cells.time, format.time(data.at));
+    draw.text(cells.protocol, data.protocol + (data.operation === "generate" ? "" : " " + data.operation));
+    draw.text(cells.asked, data.model);
+    draw.title(cells.asked, data.model);
+    const by = data.provider ? data.provider + "/" + data.account + " " + data.upstream_model : "–";
+    draw.text(cells.by, by);
+    draw.title(cells.by, by);
+    draw.text(cells.first, format.took(data.first_content));
+    draw.text(cells.took, format.took(data.took));
+    const tokens = data.input + data.cache_read + data.cache_write;
+    const used = tokens || data.output;
+    draw.text(cells.tokens, used ? format.short(tokens) + " → " + format.short(data.output) : "");
+    draw.text(cells.cost, used ? format.money(data.cost) : "");
+    const [kind, words, more] = requests.end(data);
+    draw.text(cells.end, words);
+    draw.title(cells.end, more);
+    draw.kind(line, kind);
+    line.hidden = !requests.wanted(data);
+  },
+
+  /* How it stands or ended: a class, a word or two, and what else is to be said. */
+  end(data) {
+    const tried = data.attempts > 1 ? ", try " + data.attempts : "";
+    if (data.running) return ["running", (data.first_content === null ? "waits" : "answers") + tried, ""];
+    const more = data.dropped ? "dropped: " + data.dropped : "";
+    const tries = data.attempts > 1 ? ", " + data.attempts + " tries" : "";
+    if (data.finish === "client_left") return ["left", "client left", more];
+    if (data.failure) return ["failed", data.status + " " + data.failure + tries, more];
+    return [data.attempts > 1 ? "ok retried" : "ok", (data.finish || "complete") + tries + (more ? ", dropped" : ""), more];
+  },
+
+  wanted(data) {
+    if (requests.failedOnly && !data.failure) return false;
+    const text = requests.text;
+    if (!text) return true;
+    const words = [data.id, data.protocol, data.model, data.provider + "/" + data.account, data.upstream_model, data.failure, data.finish];
+    return words.some((word) => word.toLowerCase().includes(text));
+  },
+
+  count() {
+    let shown = 0;
+    for (const row of requests.rows.values()) shown += !row.line.hidden;
+    const all = requests.rows.size;
+    draw.text(draw.byId("requests-count"), all ? (shown < all ? format.count(shown) + " of " : "") + format.count(all) : "");
+    const empty = draw.byId("requests-empty");
+    draw.shown(empty, shown === 0);
+    draw.byId("requests").classList.toggle("none", all === 0);
+    if (shown === 0 && empty.of !== Boolean(all)) {
+      empty.of = Boolean(all);
+      const words = all ? "No request fits the filter." : 'No request yet. `eval "$(bm env)"` points the tools of a shell at bm.';
+      empty.replaceChildren(...draw.words("span", "", words).childNodes);
+    }
+  },
+
+  filter() {
+    requests.text = draw.byId("filter").value.trim().toLowerCase();
+    requests.failedOnly = draw.byId("failed-only").checked;
+    for (const row of requests.rows.values()) row.line.hidden = !requests.wanted(row.data);
+    requests.count();
+  },
+
+  start() {
+    draw.byId("filter").addEventListener("input", requests.filter);
+    draw.byId("failed-only").addEventListener("change", requests.filter);
+  },
+};

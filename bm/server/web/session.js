@@ -1,0 +1,41 @@
+"use strict";
+
+/* Asks the daemon. The browser holds one half of the session in a cookie, this page the other in its storage. */
+const session = {
+  HALF: "bm-session",
+
+  /* What the daemon answers. Throws an Error with its words; `status` is 0 when nobody answered. */
+  async ask(path, { method = "GET", body } = {}) {
+    const headers = { accept: "application/json" };
+    const half = localStorage.getItem(session.HALF);
+    if (half) headers["x-bm-session"] = half;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    const content = body === undefined ? undefined : JSON.stringify(body);
+    let response, answer;
+    try {
+      response = await fetch(path, { method, headers, body: content, cache: "no-store", signal: AbortSignal.timeout(15000) });
+      answer = await response.json();
+    } catch {
+      throw Object.assign(new Error("bm does not answer"), { status: 0 });
+    }
+    if (!response.ok) throw Object.assign(new Error(answer.error ?? "status " + response.status), { status: response.status });
+    return answer;
+  },
+
+  async enter(shown) {
+    const answer = await session.ask("/admin/session", { method: "POST", body: shown });
+    localStorage.setItem(session.HALF, answer.session);
+  },
+
+  async leave() {
+    await session.ask("/admin/session", { method: "DELETE" });
+    localStorage.removeItem(session.HALF);
+  },
+
+  /* The code that `bm dashboard` put behind the address; it is taken out of the address and the history at once. */
+  takeCode() {
+    const code = new URLSearchParams(location.hash.slice(1)).get("code");
+    if (code) history.replaceState(null, "", location.pathname);
+    return code;
+  },
+};

@@ -1,0 +1,112 @@
+"use strict";
+
+/* How one request came to its answer, as `bm why` tells it. */
+const why = {
+  of: null,
+
+  async open(row) {
+    why.of = row.id;
+    const dialog = draw.byId("why");
+    draw.text(draw.byId("why-title"), row.id);
+    why.fill(draw.make("p", "empty", {}, row.running ? "Still under way. This is told when it is over." : "…"));
+    if (!dialog.open) dialog.showModal();
+    if (!row.running) await why.load();
+  },
+
+  /* A request that is looked at is over. */
+  ended(id) {
+    if (why.of === id && draw.byId("why").open) why.load();
+  },
+
+  async load() {
+    const id = why.of;
+    try {
+      const found = await session.ask("/admin/why/" + encodeURIComponent(id));
+      if (why.of === id) why.fill(...why.told(found));
+    } catch (error) {
+      if (why.of === id) why.fill(draw.make("p", "empty", {}, error.message));
+    }
+  },
+
+  fill(...parts) {
+    draw.byId("why-body").replaceChildren(...parts);
+  },
+
+  told(found) {
+    const kind = found.operation === "generate" ? found.protocol : found.protocol + " " + found.operation;
+    const parts = [
+      draw.make("p", "", {}, format.time(found.at) + ", " + kind + " " + found.model + (found.stream ? ", streamed" : "")),
+      draw.make("p", found.failure && !found.client_left ? "ending bad" : "ending", {}, why.ending(found)),
+    ];
+    if (found.usage || found.cost !== null) parts.push(draw.make("p", "", {}, why.tokens(found.usage) + ", " + (found.cost === null ? "no known price" : format.money(found.cost))));
+    if (found.dropped.length) parts.push(draw.make("h3", "", {}, "Dropped"), why.lines(found.dropped.map((each) => each.field + ": " + each.reason)));
+    parts.push(draw.make("h3", "", {}, "Attempts"), why.attempts(found.attempts), draw.make("h3", "", {}, "Plan"));
+    if (found.steps.length) parts.push(why.lines(found.steps));
+    parts.push(why.plan(found));
+    if (found.left_out) parts.push(draw.make("p", "note", {}, format.count(found.left_out) + " further lines were too many to keep."));
+    return parts;
+  },
+
+  lines(texts) {
+    return draw.make("ul", "lines", {}, ...texts.map((text) => draw.make("li", "", {}, text)));
+  },
+
+  ending(found) {
+    const by = found.answered_by;
+    const where = by ? by.provider + "/" + by.account + " " + by.model : "no target";
+    const first = found.first_content === null ? "" : "first content after " + format.took(found.first_content) + ", ";
+    const times = first + format.took(found.took) + " in all";
+    if (found.client_left) return "The client left (" + where + "); " + times;
+    if (found.failure) return "Failed: " + found.status + " " + found.failure.kind + ": " + found.failure.message + "; " + times;
+    const lane = !by ? "" : found.passed_through ? ", passed through" : ", translated";
+    return "Answered by " + where + lane + (found.seams ? ", finished after a cut" : "") + ": " + found.status + " " + (found.finish || "complete") + "; " + times;
+  },
+
+  tokens(usage) {
+    if (!usage) return "no usage told";
+    const all = usage.input + usage.cache_read + usage.cache_write;
+    return (
+      format.count(all) + " tokens in (" + format.count(usage.cache_read) + " cached, " + format.count(usage.cache_write) +
+      " written to the cache), " + format.count(usage.output) + " out (" + format.count(usage.thinking) + " thinking)"
+    );
+  },
+
+  attempts(attempts) {
+    if (!attempts.length) return draw.make("p", "empty", {}, "Nothing was sent.");
+    const list = draw.make("ol", "attempts");
+    for (const each of attempts) {
+      const good = each.outcome === "answered";
+      const rest = each.rests ? " for " + format.duration(each.rests) : "";
+      const booked = each.booked ? "; booked: " + each.booked + rest : "";
+      const waited = each.wait ? ", " + format.took(each.wait) + " waited for it" : "";
+      const status = each.status ? each.status + " " : "";
+      const item = draw.make("li", "", {}, draw.make("b", "", {}, each.provider + "/" + each.account + " " + each.model));
+      item.append(draw.make("span", good ? "badge ok" : "badge out", {}, status + (each.outcome || "cancelled")));
+      item.append(draw.make("p", "", {}, "after " + format.took(each.took) + waited + booked), draw.make("p", "said", {}, each.message || each.reason));
+      list.append(item);
+    }
+    return list;
+  },
+
+  plan(found) {
+    const places = new Map(found.targets.map((each, place) => [each.provider + " " + each.account, place + 1]));
+    const rows = found.considered.map((each) => ({ ...each, place: places.get(each.provider + " " + each.account) }));
+    rows.sort((one, other) => (one.place ?? 1e9) - (other.place ?? 1e9));
+    if (!rows.length) return draw.make("p", "empty", {}, "Nothing was considered.");
+    const body = draw.make("tbody");
+    for (const each of rows) {
+      const verdict = each.in ? "in" : each.verdict === "cooling" ? "rests " + format.duration(each.seconds) : each.verdict;
+      body.append(draw.row([["num", String(each.place ?? "")], each.provider + (each.account ? "/" + each.account : ""), each.model, ["", verdict], each.reason]));
+    }
+    const head = draw.make("thead", "", {}, draw.row([["num", ""], "target", "model", "", "why"], "th"));
+    return draw.make("div", "wide", {}, draw.make("table", "", {}, head, body));
+  },
+
+  start() {
+    const dialog = draw.byId("why");
+    draw.byId("why-close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => (why.of = null));
+    /* A click beside the dialog closes it: its own padding belongs to the elements in it. */
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  },
+};

@@ -1,0 +1,185 @@
+"""The page: what it is made of, and what a real browser makes of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bm.server.dashboard import FOLDER, page
+from bm.simulator import Rule
+from bm.simulator.rules import Usage
+from tests.gateway.world import World
+from tests.server.signed_in import new_code, stranger
+from tests.support.browser import Tab, browser, needs_browser
+
+SCRIPTS = sorted(file.name for file in FOLDER.glob("*.js"))
+MEANT_FOR_HTML = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|srcdoc|\beval\(|new Function"
+
+
+def test_it_asks_for_no_key_and_holds_nothing_of_the_daemon(world: World) -> None:
+    with stranger(world.daemon) as http:
+        answer = http.get("/")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/html")
+    for secret in (world.daemon.key, *world.pool, str(world.daemon.paths.config.parent), "key-of-the-account"):
+        assert secret not in answer.text + str(answer.headers)
+
+
+def test_its_policy_allows_what_is_in_it_and_nothing_else(world: World) -> None:
+    with stranger(world.daemon) as http:
+        answer = http.get("/")
+    rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
+    for kind in ("script", "style"):
+        parts = re.findall(rf"<{kind}>(.*?)</{kind}>", answer.text, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in parts]
+        assert rules[f"{kind}-src"].split() == [f"'sha256-{digest}'" for digest in digests] != []
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == rules["frame-ancestors"] == "'none'"
+    assert rules["connect-src"] == "'self'" and rules["require-trusted-types-for"] == "'script'"
+    assert answer.headers["x-frame-options"] == "DENY" and answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_a_browser_that_has_it_is_not_sent_it_again(world: World) -> None:
+    with stranger(world.daemon) as http:
+        tag = http.get("/").headers["etag"]
+        again = http.get("/", headers={"if-none-match": tag})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["content-security-policy"] == page().policy
+        assert http.get("/", headers={"if-none-match": '"other"'}).status_code == 200
+
+
+def test_every_part_is_in_it_and_nothing_is_loaded_from_elsewhere() -> None:
+    body = page().body.decode()
+    assert not re.search(r"<script [^>]*src|<link rel=\"stylesheet|@import|url\(", body)
+    assert not re.search(r"<[^>]+ (on\w+|style)=", body)
+    for name in SCRIPTS:
+        assert (FOLDER / name).read_text(encoding="utf-8") in body
+    assert set(re.findall(r"https?://[\w.]+", body)) == {"https://aistudio.google.com", "http://www.w3.org"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_text_is_ever_read_as_html(name: str) -> None:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    assert not re.search(MEANT_FOR_HTML, text)
+    assert text.count("\n") < 200
+
+
+@pytest.fixture
+async def tab(tmp_path: Path, world: World) -> AsyncIterator[Tab]:
+    """A browser; what it complains of fails the test, but for being told that it is not signed in."""
+    async with browser(tmp_path / "profile") as found:
+        await found.size(1600, 1000)
+        yield found
+    assert [text for text in found.said if "401" not in text] == []
+
+
+async def sign_in(tab: Tab, world: World) -> None:
+    await tab.open(f"{world.daemon.url}/#code={new_code(world.daemon)}")
+    await tab.until("!document.getElementById('board').hidden")
+
+
+def text_of(selector: str) -> str:
+    return f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
+
+
+def holds(selector: str, words: str) -> str:
+    return f"{text_of(selector)}.includes({json.dumps(words)})"
+
+
+@needs_browser
+async def test_the_address_of_the_command_line_signs_in_and_leaves_no_code_behind(tab: Tab, world: World) -> None:
+    await sign_in(tab, world)
+    assert await tab.value("location.href") == f"{world.daemon.url}/"
+    assert await tab.value("history.length") <= 2
+    assert await tab.value("document.cookie") == ""
+    await tab.open(f"{world.daemon.url}/")
+    await tab.until("!document.getElementById('board').hidden")
+    await tab.value("document.getElementById('leave').click()")
+    await tab.until("!document.getElementById('sign-in').hidden")
+
+
+@needs_browser
+async def test_the_key_is_entered_in_a_form(tab: Tab, world: World) -> None:
+    await tab.open(f"{world.daemon.url}/")
+    await tab.until("!document.getElementById('sign-in').hidden")
+    enter = "document.getElementById('key').value = {}; document.querySelector('#key-form button').click()"
+    await tab.value(enter.format("'wrong'"))
+    await tab.until(holds("#sign-in-why", "not the daemon's key"))
+    await tab.value(enter.format(json.dumps(world.daemon.key)))
+    await tab.until("!document.getElementById('board').hidden")
+    assert await tab.value("document.getElementById('key').value") == ""
+    assert world.daemon.key not in await tab.value("JSON.stringify(localStorage) + document.documentElement.outerHTML")
+
+
+@needs_browser
+async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, world: World) -> None:
+    world.set_up(accounts=2)
+    await sign_in(tab, world)
+    nasty = "<img src=x onerror=alert(1)>&amp;"
+    world.sim.script(
+        Rule(status=429, retry_info="90s", message=nasty), Rule(usage=Usage(input=12_345, output=678)), Rule(status=400)
+    )
+    first = world.ask("anthropic")
+    await tab.until(holds("#rows tr", "12.3k → 678"))
+    row = await tab.value(text_of("#rows tr"))
+    assert "claude-sonnet-5" in row and f"gemini/{first.bm('account')}" in row and "2 tries" in row
+    await tab.value("document.querySelector('#rows tr button').click()")
+    await tab.until(holds("#why", "429 rate_limited"))
+    told = await tab.value(text_of("#why"))
+    assert first.bm("request-id") in told and nasty in told and "booked: cooldown" in told
+    await tab.value("document.getElementById('why-close').click()")
+    await tab.until("[...document.querySelectorAll('.card')].some((card) => card.innerText.includes('rests 1:'))")
+    world.ask("gemini")
+    await tab.until(holds("#rows tr.failed", "400 bad_request"))
+    await tab.value("document.getElementById('failed-only').click()")
+    left = "[...document.querySelectorAll('#rows tr')].filter((row) => !row.hidden).map((row) => row.className)"
+    assert set(await tab.value(left)) == {"failed"}
+    assert await tab.value("document.querySelector('img')") is None
+
+
+@needs_browser
+async def test_a_button_changes_a_mode(tab: Tab, world: World) -> None:
+    world.set_up(modes={"groq": "off"})
+    await sign_in(tab, world)
+    button = "document.querySelector('#providers [aria-label=\"Mode of groq\"] [data-mode={}]')"
+    await tab.until(button.format("off"))
+    assert await tab.value(button.format("off") + ".getAttribute('aria-pressed')") == "true"
+    await tab.value(button.format("pooled") + ".click()")
+    await tab.until(button.format("pooled") + ".getAttribute('aria-pressed') === 'true'")
+    await tab.until(holds("#toast", "groq: pooled"))
+    assert 'mode = "pooled"' in world.daemon.paths.config.read_text()
+
+
+@needs_browser
+async def test_an_empty_daemon_says_what_to_do_next(tab: Tab, world: World) -> None:
+    world.set_up(accounts=0)
+    await sign_in(tab, world)
+    await tab.until(holds("#accounts-empty", "bm accounts add NAME"))
+    assert await tab.value(holds("#notices", "bm accounts add NAME"))
+    assert await tab.value(holds("#providers-empty", "bm providers key groq"))
+
+
+@needs_browser
+async def test_what_the_configuration_refuses_is_shown(tab: Tab, world: World) -> None:
+    await sign_in(tab, world)
+    world.daemon.paths.config.write_text("[pool]\nmax_wiat = 1\n")
+    await tab.until(holds("#notices", "max_wiat"))
+    world.configure({})
+    await tab.until("document.getElementById('notices').childElementCount === 0")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [360, 800, 1280, 1600])
+async def test_nothing_is_wider_than_the_window(tab: Tab, world: World, width: int) -> None:
+    world.set_up(accounts=20, modes={"groq": "pooled", "anthropic": "fallback"})
+    for _ in range(3):
+        world.ask("openai-responses", "a-model-with-a-name-that-is-longer-than-any-screen-would-ever-like-to-show-it")
+    await tab.size(width, 900, dark=True)
+    await sign_in(tab, world)
+    await tab.until("document.querySelectorAll('.card').length >= 20")
+    assert await tab.value("document.documentElement.scrollWidth <= innerWidth")

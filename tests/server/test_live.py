@@ -1,0 +1,109 @@
+"""The one answer that the dashboard and `bm top` look at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bm.simulator import Rule, Simulator
+from bm.simulator.rules import Usage
+from tests.gateway.world import World
+from tests.server.test_ledger import until
+from tests.simulator.streams import ask
+from tests.support.daemon import daemon
+
+
+def test_it_is_made_of_the_other_answers(world: World) -> None:
+    world.set_up(modes={"groq": "pooled"})
+    assert world.ask("anthropic").complete
+    live = world.admin("live")
+    for name in ("accounts", "providers"):
+        told = world.admin(name)[name]
+        assert [row.keys() for row in live[name]] == [row.keys() for row in told]
+        assert [row["name"] for row in live[name]] == [row["name"] for row in told]
+    assert live["status"].keys() == world.admin("status").keys()
+    assert live["run"] == live["status"]["started_at"]
+    assert live["today"] is not None and live["not_ready"] is None
+
+
+def test_requests_come_as_the_list_of_requests_has_them(world: World) -> None:
+    before = world.admin("live")["ended"]
+    world.sim.script(Rule(usage=Usage(input=1000, output=50)))
+    first, second = world.ask("anthropic"), world.ask("gemini", stream=False)
+    live = world.admin(f"live?after={before}")
+    assert live["ended"] == before + 2
+    assert [row["id"] for row in live["requests"]] == [second.bm("request-id"), first.bm("request-id")]
+    assert live["requests"] == world.admin("requests?limit=2")["requests"]
+    assert live["requests"][1]["cost"] > 0
+    assert [row["id"] for row in world.admin(f"live?after={before + 1}")["requests"]] == [second.bm("request-id")]
+    assert world.admin(f"live?after={before + 2}")["requests"] == []
+    assert world.admin("live?after=1000000000")["requests"] == []
+
+
+def test_no_more_than_memory_holds(world: World) -> None:
+    for _ in range(120):
+        world.ask("gemini", stream=False)
+    assert len(world.admin("live")["requests"]) == 100
+
+
+def test_a_request_under_way_is_told_with_its_attempts_and_its_first_content(world: World) -> None:
+    slow = Rule(first_token_delay=0.5, text="a b c d", chunks=4, delay=0.3)
+    world.sim.script(Rule(status=429, retry_info="60s"), slow)
+    asked = threading.Thread(target=world.ask, args=("anthropic",))
+    asked.start()
+    try:
+        waits = seen(world, lambda row: row["attempts"] == 2)
+        assert (waits["first_content"], waits["model"], waits["stream"]) == (None, "claude-sonnet-5", True)
+        assert waits["account"] in world.pool and waits["took"] >= 0
+        answers = seen(world, lambda row: row["first_content"] is not None)
+        assert answers["id"] == waits["id"] and answers["took"] >= answers["first_content"]
+        assert world.admin("status")["requests"]["active"] == 1
+    finally:
+        asked.join()
+    live = world.admin("live")
+    assert live["under_way"] == [] and live["requests"][0]["id"] == waits["id"]
+    assert live["requests"][0]["first_content"] == answers["first_content"]
+
+
+def seen(world: World, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The request under way, as soon as it stands so."""
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        found[:] = [row for row in world.admin("live")["under_way"] if fits(row)]
+        return bool(found)
+
+    until(look)
+    return found[0]
+
+
+def test_today_is_added_up_again_after_a_while(world: World) -> None:
+    before = world.admin("usage?days=1")["total"]["requests"]
+    assert world.ask("gemini").complete
+    until(lambda: world.admin("live")["today"]["requests"] == before + 1)
+
+
+def test_a_daemon_without_accounts_says_what_to_do(world: World) -> None:
+    world.set_up(accounts=0)
+    assert "bm accounts add" in world.admin("live")["not_ready"]
+
+
+def test_a_ledger_that_cannot_be_read_costs_the_sum_alone(bm_home: Path) -> None:
+    (bm_home / "ledger.db").mkdir()
+    accounts = {"main": "key-of-the-account-main"}
+    with Simulator() as simulator, daemon(bm_home, f'[gemini]\nbase_url = "{simulator.url}"\n', accounts) as running:
+        http = httpx.Client(base_url=running.url, headers=running.headers, trust_env=False)
+        with http:
+            assert ask(http, "gemini").status_code == 200
+            live = http.get("/admin/live").json()
+    assert live["today"] is None and len(live["requests"]) == 1
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "before=1"])
+def test_a_question_that_is_wrong_is_told_so(world: World, query: str) -> None:
+    assert world.http.get(f"/admin/live?{query}").status_code == 400
