@@ -11,6 +11,7 @@ from bm.cli import (
     accounts,
     config,
     daemon,
+    dashboard,
     demo,
     doctor,
     env,
@@ -20,6 +21,7 @@ from bm.cli import (
     replay,
     route,
     test,
+    top,
     usage,
     why,
 )
@@ -55,7 +57,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _group in (daemon, models, route, why, usage, replay, test, env, doctor):
+for _group in (daemon, dashboard, top, models, route, why, usage, replay, test, env, doctor):
     for _name, _command in _group.COMMANDS.items():
         app.command(_name)(_command)
 app.command("demo")(demo.demo)

@@ -1,4 +1,4 @@
-"""The only file that draws: rich on a terminal, plain elsewhere, JSON where it is asked for."""
+"""Draws all answers: rich on a terminal, plain elsewhere, JSON where it is asked for."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def json(value: Any) -> None:
     """The answer for programs."""
     import msgspec
 
-    _write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode(), clean=False)
+    _write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode(), raw=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     """Rows under their headings; `empty` in their place when there are none."""
-    cells = [[_clean(cell) for cell in row] for row in rows]
+    cells = [[clean(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
     elif is_terminal():
@@ -100,7 +100,7 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for name in columns:
         drawn.add_column(name, overflow="fold")
     for row in rows:
-        drawn.add_row(*(_coloured(cell) for cell in row))
+        drawn.add_row(*(coloured(cell) for cell in row))
     console = Console(highlight=False)
     unbroken = console.measure(drawn, options=console.options.update(width=10_000)).minimum
     if unbroken > console.width:
@@ -119,27 +119,28 @@ def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[s
         drawn.add_column(overflow="fold")
         for name, cell in zip(columns, row, strict=True):
             if cell:
-                drawn.add_row(name, _coloured(cell))
+                drawn.add_row(name, coloured(cell))
         if number:
             console.print()
         console.print(drawn)
 
 
-def _coloured(cell: str) -> Text:
+def coloured(cell: str) -> Text:
+    """A cell in the colour of the state it tells."""
     from rich.text import Text
 
     word, _, lasts = cell.partition(" ")
     return Text(cell, style=_COLOURS.get(word, "") if not lasts or lasts[0].isdigit() else "")
 
 
-def _write(stream: TextIO, text: str, *, clean: bool = True) -> None:
+def _write(stream: TextIO, text: str, *, raw: bool = False) -> None:
     """Write a line; what the stream's encoding cannot hold is escaped rather than an error."""
-    shown = "\n".join(map(_clean, text.split("\n"))) if clean else text
+    shown = text if raw else "\n".join(map(clean, text.split("\n")))
     encoding = stream.encoding or "utf-8"
     stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """`text` without what would move the cursor: an upstream's words are shown too."""
     return "".join(letter if letter.isprintable() or letter == "\t" else "�" for letter in text)
