@@ -1,0 +1,175 @@
+"""Install the service, remove it, and tell how it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from bm.config.atomic import write_private
+from bm.config.paths import Paths, make_folders, make_private_folder
+from bm.daemon.runtime import Daemon
+from bm.daemon.service.manager import Manager, State, Unavailable, this_manager
+from bm.daemon.service.unit import Unit, unit_of
+from bm.daemon.service.variables import needed
+from bm.daemon.start import start
+from bm.daemon.status import find
+from bm.daemon.stop import Stopped, stop
+from bm.errors import AccountError, ConfigError
+
+
+class Installed(msgspec.Struct, frozen=True):
+    """What `install` did: `written` is False where the file was there and right."""
+
+    file: Path
+    content: bytes
+    written: bool
+    replaced: Stopped | None
+    daemon: Daemon
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """What is wrong with a service, and what to do about it."""
+
+    detail: str
+    cure: str
+    serious: bool = True
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A service as it is. Without an `interpreter` it is not installed."""
+
+    manager: str
+    name: str
+    file: Path
+    when: str
+    supervises: bool
+    installed: bool = False
+    interpreter: str = ""
+    state: State | None = None
+    daemon: Daemon | None = None
+    troubles: tuple[Trouble, ...] = ()
+
+
+def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float], None]) -> Installed:
+    """Write the definition, have it started at each login, and let it take over from a daemon that runs: the streams
+    of that one end first. `waiting` is called with the seconds waited for them.
+
+    Raises:
+        Unavailable: this login has no manager of services.
+        ServiceError: the manager refuses.
+        StartError: the daemon does not start; the service stays installed.
+        ConfigError, AccountError: it would not start; nothing was done.
+        OSError: the file cannot be written.
+    """
+    from bm.accounts.store import load as load_credentials
+    from bm.config.load import load
+    from bm.providers.catalog import KNOWN
+
+    manager = this_manager()
+    manager.check()
+    drain = load(paths.config, environ, known=KNOWN).config.server.drain
+    load_credentials(paths.accounts)
+    unit = unit_of(paths, environ, drain)
+    file, content = manager.file(unit), manager.definition(unit)
+    make_folders(paths)
+    written = not file.exists() or file.read_bytes() != content
+    if written:
+        make_private_folder(file.parent)
+        write_private(file, content)
+    manager.register(unit)
+    replaced = None
+    if manager.supervises and not (_is_its_own(paths, manager.state(unit)) and not written):
+        replaced = stop(paths, drain, waiting=waiting)
+    return Installed(file, content, written, replaced, start(paths, environ).daemon)
+
+
+def uninstall(paths: Paths, drain: float, waiting: Callable[[float], None]) -> tuple[list[Path], Stopped | None]:
+    """Remove what `install` has made, and end the daemon if it is the service's. Gives the files that were removed.
+
+    Raises:
+        DaemonError: the daemon does not end, or the manager refuses.
+    """
+    manager = this_manager()
+    unit = unit_of(paths, {}, drain)
+    ended = None
+    try:
+        manager.check()
+        if manager.supervises and _is_its_own(paths, manager.state(unit)):
+            ended = stop(paths, drain, waiting=waiting)
+        elif manager.file(unit).exists():
+            manager.stop(unit)
+    except Unavailable:
+        pass
+    return manager.forget(unit), ended
+
+
+def inspect(paths: Paths, environ: Mapping[str, str]) -> Service:
+    """How the service is. A manager that cannot be asked is one of its troubles."""
+    manager = this_manager()
+    unit = unit_of(paths, environ, 0)
+    file = manager.file(unit)
+    service = Service(manager.title, file.name, file, manager.when(), manager.supervises)
+    try:
+        interpreter = manager.interpreter(file.read_bytes())
+    except OSError:
+        return service
+    found = find(paths)
+    daemon = found.daemon if found else None
+    state: State | None = None
+    try:
+        manager.check()
+    except Unavailable as error:
+        troubles = [Trouble(str(error), "bm start works without it", serious=False)]
+    else:
+        state = manager.state(unit)
+        troubles = [*_of_state(manager, state, daemon), *_of_variables(manager, unit, paths, environ)]
+    return msgspec.structs.replace(
+        service,
+        installed=True,
+        interpreter=interpreter,
+        state=state,
+        daemon=daemon,
+        troubles=(*_of_interpreter(interpreter, manager, unit), *troubles),
+    )
+
+
+def _is_its_own(paths: Paths, state: State) -> bool:
+    """Whether the daemon that runs is the service's process."""
+    found = find(paths)
+    return bool(found and found.answers and found.daemon.pid == state.pid)
+
+
+def _of_interpreter(interpreter: str, manager: Manager, unit: Unit) -> list[Trouble]:
+    own = manager.interpreter(manager.definition(unit))
+    again = "bm service install"
+    if not Path(interpreter).exists():
+        return [Trouble(f"it runs {interpreter or 'an unknown Python'}, which is gone", again)]
+    if interpreter != own:
+        return [Trouble(f"it runs the bm of {interpreter}, and this is that of {own}", again, serious=False)]
+    return []
+
+
+def _of_state(manager: Manager, state: State, daemon: Daemon | None) -> list[Trouble]:
+    if not state.known:
+        return [Trouble(f"{manager.title} does not know it", "bm service install")]
+    if state.failed:
+        code = f" with exit code {state.exit_code}" if state.exit_code is not None else ""
+        return [Trouble(f"it has failed{code}", "bm logs tells why, bm start tries again")]
+    if manager.supervises and daemon and state.pid != daemon.pid:
+        detail = f"the daemon with pid {daemon.pid} was started without it"
+        return [Trouble(detail, "bm restart hands over to the service", serious=False)]
+    return []
+
+
+def _of_variables(manager: Manager, unit: Unit, paths: Paths, environ: Mapping[str, str]) -> list[Trouble]:
+    try:
+        names = set(needed(paths, environ))
+    except (ConfigError, AccountError) as error:
+        return [Trouble(str(error), "bm config edit")]
+    names -= manager.knows(unit, names)
+    if not names:
+        return []
+    cure = manager.cure.format(variables=unit.variables)
+    return [Trouble(f"it lacks variables that bm goes by here: {', '.join(sorted(names))}", cure, serious=False)]

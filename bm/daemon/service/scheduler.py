@@ -1,0 +1,148 @@
+"""The Task Scheduler of Windows: its XML schema (MS-TSCH 2.5) and schtasks.exe.
+
+A task does not count as failed when its program does, so that Windows would not restart a daemon that has crashed.
+The task therefore only runs what `bm start` does, at each login, and the daemon is nobody's child.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from bm.daemon.service.manager import State, insist, tool
+from bm.daemon.service.unit import DESCRIPTION, Unit
+
+_SPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
+TEMPLATE = """\
+<?xml version="1.0" encoding="UTF-16"?>
+<Task version="1.2" xmlns="{space}">
+  <RegistrationInfo>
+    <Description>{description}</Description>
+  </RegistrationInfo>
+  <Triggers>
+    <LogonTrigger>
+      <UserId>{user}</UserId>
+    </LogonTrigger>
+  </Triggers>
+  <Principals>
+    <Principal id="Author">
+      <UserId>{user}</UserId>
+      <LogonType>InteractiveToken</LogonType>
+      <RunLevel>LeastPrivilege</RunLevel>
+    </Principal>
+  </Principals>
+  <Settings>
+    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
+    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
+    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
+    <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
+  </Settings>
+  <Actions Context="Author">
+    <Exec>
+      <Command>{command}</Command>
+      <Arguments>{arguments}</Arguments>
+      <WorkingDirectory>{folder}</WorkingDirectory>
+    </Exec>
+  </Actions>
+</Task>
+"""
+
+
+class Scheduler:
+    """Starts the daemon at each login, by a task of the person's own."""
+
+    title = "Task Scheduler"
+    supervises = False
+    cure = "setx NAME VALUE, or better file:PATH or keyring:NAME; then log in anew"
+
+    def file(self, unit: Unit) -> Path:
+        """The definition that the task was made from; it stands for the task's being there."""
+        return unit.folder / "service.xml"
+
+    def definition(self, unit: Unit) -> bytes:
+        """The task. Tasks have no environment of their own: `BM_HOME` is an argument."""
+        home = unit.environment.get("BM_HOME")
+        arguments = ["-P", "-m", "bm.daemon.start", *([home] if home else [])]
+        words = {
+            "description": DESCRIPTION,
+            "user": _user(),
+            "command": _windowless(unit.interpreter),
+            "arguments": subprocess.list2cmdline(arguments),
+            "folder": str(unit.folder),
+        }
+        return TEMPLATE.format(space=_SPACE, **{name: escape(word) for name, word in words.items()}).encode("utf-16")
+
+    def interpreter(self, content: bytes) -> str:
+        """The task's command."""
+        try:
+            return ElementTree.fromstring(content).findtext(f".//{{{_SPACE}}}Command", "")
+        except ElementTree.ParseError:
+            return ""
+
+    def check(self) -> None:
+        """It is always there."""
+
+    def register(self, unit: Unit) -> None:
+        """Make the task, or make it anew."""
+        insist("schtasks", "/Create", "/TN", unit.name, "/XML", str(self.file(unit)), "/F")
+
+    def forget(self, unit: Unit) -> list[Path]:
+        """Delete the task and its definition."""
+        if self.state(unit).known:
+            insist("schtasks", "/Delete", "/TN", unit.name, "/F")
+        file = self.file(unit)
+        if not file.exists():
+            return []
+        file.unlink()
+        return [file]
+
+    def start(self, unit: Unit) -> None:
+        """Run it now, as at a login."""
+        insist("schtasks", "/Run", "/TN", unit.name)
+
+    def stop(self, unit: Unit) -> None:
+        """There is nothing to end: the daemon is not the task's."""
+
+    def state(self, unit: Unit) -> State:
+        """Whether the task is there."""
+        ran = tool("schtasks", "/Query", "/TN", unit.name)
+        return State(words="registered" if ran.code == 0 else "not registered", known=ran.code == 0)
+
+    def when(self) -> str:
+        """At login."""
+        return "when you log in; after a crash, bm start"
+
+    def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
+        """Those that `setx` keeps for the person."""
+        return _kept().intersection(variables)
+
+
+if sys.platform == "win32":
+
+    def _kept() -> set[str]:
+        import winreg
+
+        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, "Environment") as key:
+            return {winreg.EnumValue(key, number)[0] for number in range(winreg.QueryInfoKey(key)[1])}
+else:
+
+    def _kept() -> set[str]:
+        return set()
+
+
+def _windowless(interpreter: str) -> str:
+    """The Python that opens no window, which lies beside the other one."""
+    path = Path(interpreter)
+    other = path.with_name(path.name.replace("python", "pythonw", 1))
+    return str(other if other.exists() else path)
+
+
+def _user() -> str:
+    domain = os.environ.get("USERDOMAIN")
+    return f"{domain}\\{getpass.getuser()}" if domain else getpass.getuser()

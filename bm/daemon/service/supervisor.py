@@ -1,0 +1,110 @@
+"""The installed service, where it is the daemon's parent: whoever starts or stops the daemon goes by it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from bm.config.filelock import LockTimeout, locked
+from bm.config.paths import Paths
+from bm.config.watch import stamp
+from bm.daemon.report import Line
+from bm.daemon.service.manager import Manager, State, Unavailable, this_manager
+from bm.daemon.service.unit import Unit, unit_of
+from bm.daemon.spawn import Silence
+from bm.daemon.status import find
+
+NOT_STARTED = "not started: "
+"""How the daemon's log begins to say why it did not start."""
+
+_POLL = 0.1
+_SETTINGS = 2
+"""The exit code of a daemon whose settings are wrong."""
+
+
+class Supervisor(msgspec.Struct, frozen=True):
+    """A manager with a service that is installed."""
+
+    manager: Manager
+    unit: Unit
+    interpreter: str
+    """The Python that the installed definition runs."""
+
+    @property
+    def cure(self) -> str:
+        """What is wrong with the interpreter, and what to do; empty when nothing is."""
+        if Path(self.interpreter).exists():
+            return ""
+        return f"the service runs {self.interpreter or 'an unknown Python'}, which is gone: bm service install"
+
+    def begin(self, paths: Paths, limit: float) -> Line | None:
+        """Start the service and wait until it answers or has failed; None when it failed without a word.
+
+        Raises:
+            Silence: it took longer than `limit` seconds.
+            Unavailable: the manager cannot be asked.
+            ServiceError: the manager does not start it.
+        """
+        self.manager.check()
+        if self.cure:
+            return Line(cause="files", message=self.cure)
+        seen = max(stamp(paths.log).size, 0)
+        deadline = time.monotonic() + limit
+        self.manager.start(self.unit)
+        while time.monotonic() < deadline:
+            found = find(paths)
+            if found and found.answers:
+                return Line(ready=True)
+            state = self.manager.state(self.unit)
+            if state.failed:
+                self.manager.stop(self.unit)
+                return _failure(paths, state, seen)
+            time.sleep(_POLL)
+        self.manager.stop(self.unit)
+        raise Silence
+
+    def hold(self) -> None:
+        """See that the manager does not start the daemon again by itself. One that cannot be asked does not.
+
+        Raises:
+            ServiceError: it refuses.
+        """
+        try:
+            self.manager.check()
+        except Unavailable:
+            return
+        self.manager.stop(self.unit)
+
+
+def supervisor(paths: Paths) -> Supervisor | None:
+    """The service that runs the daemon of these paths; None when there is none, or when it only starts it at login."""
+    manager = this_manager()
+    unit = unit_of(paths, {}, 0)
+    try:
+        content = manager.file(unit).read_bytes()
+    except OSError:
+        return None
+    return Supervisor(manager, unit, manager.interpreter(content)) if manager.supervises else None
+
+
+def _failure(paths: Paths, state: State, seen: int) -> Line | None:
+    """Why it failed, by what it has logged since."""
+    try:
+        with locked(paths.lock, timeout=0):
+            pass
+    except LockTimeout:
+        return Line(cause="running")
+    try:
+        with paths.log.open("rb") as log:
+            log.seek(seen)
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    reasons = [line.partition(NOT_STARTED)[2] for line in lines if NOT_STARTED in line]
+    if not reasons:
+        return None
+    # The log holds on one line what was said on several.
+    message = reasons[-1].replace(" | ", "\n")
+    return Line(cause="config" if state.exit_code == _SETTINGS else "files", message=message)

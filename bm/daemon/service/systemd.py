@@ -1,0 +1,198 @@
+"""systemd's user instance: systemd.unit(5), systemd.service(5), systemd.exec(5), loginctl(1)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+
+from bm.daemon.service.manager import State, Unavailable, insist, tool
+from bm.daemon.service.unit import DESCRIPTION, Unit
+
+TEMPLATE = """\
+[Unit]
+Description={description}
+StartLimitIntervalSec=60
+StartLimitBurst=5
+
+[Service]
+Type=exec
+ExecStart={command}
+WorkingDirectory=-{folder}
+{environment}EnvironmentFile=-{variables}
+UMask=0077
+KillMode=mixed
+TimeoutStopSec={grace}
+Restart=on-failure
+RestartSec=2
+RestartPreventExitStatus=2
+
+[Install]
+WantedBy=default.target
+"""
+"""A daemon that was stopped ends with 0 and is left alone, and so is one whose settings are wrong, which ends with 2.
+Five failures within a minute end the attempts."""
+
+WANTED_BY = "default.target.wants"
+_ENV = "/usr/bin/env"
+_BOOTED = Path("/run/systemd/system")
+_LINGER = Path("/var/lib/systemd/linger")
+_PLAIN = re.compile(r"[\w@./+:=,-]+", re.ASCII)
+_SHOWN = "LoadState,ActiveState,SubState,MainPID,ExecMainStatus"
+
+
+class Systemd:
+    """Runs the daemon as a unit of the person's own systemd instance."""
+
+    title = "systemd"
+    supervises = True
+    cure = "a line NAME=value in {variables}, which must be readable by you alone; then bm restart"
+
+    def file(self, unit: Unit) -> Path:
+        """The unit's file."""
+        return _folder() / _unit(unit)
+
+    def definition(self, unit: Unit) -> bytes:
+        """The unit's text. A path is taken as it stands where systemd reads no quotes."""
+        folder, variables = (str(path).replace("%", "%%") for path in (unit.folder, unit.variables))
+        lines = [f"Environment={_quoted(f'{name}={value}')}\n" for name, value in unit.environment.items()]
+        text = TEMPLATE.format(
+            description=DESCRIPTION,
+            command=_command(unit.command),
+            folder=folder,
+            environment="".join(lines),
+            # systemd takes it for a pattern.
+            variables=re.sub(r"([*?\[\\])", r"\\\1", variables),
+            grace=unit.grace,
+        )
+        return text.encode()
+
+    def interpreter(self, content: bytes) -> str:
+        """The program of `ExecStart`."""
+        found = re.search(r"^ExecStart=(.*)$", content.decode(errors="replace"), re.MULTILINE)
+        try:
+            words = shlex.split(found[1].replace("%%", "%")) if found else []
+        except ValueError:
+            return ""
+        if words[:1] == [_ENV]:
+            return words[1].replace("$$", "$") if len(words) > 1 else ""
+        return words[0] if words else ""
+
+    def check(self) -> None:
+        """See whether this login has an instance of its own."""
+        try:
+            ran = tool("systemctl", "--user", "show-environment")
+        except Unavailable:
+            raise Unavailable(f"this system has no systemd: {_INSTEAD}") from None
+        if ran.code == 0:
+            return
+        if not _BOOTED.is_dir():
+            raise Unavailable(f"systemd does not run here: {_WSL if _is_wsl() else _INSTEAD}")
+        raise Unavailable(f"systemd runs nothing for this login ({ran.words}): {_NO_INSTANCE.format(user=_user())}")
+
+    def register(self, unit: Unit) -> None:
+        """Read the unit's file and start it at each login."""
+        insist("systemctl", "--user", "daemon-reload")
+        insist("systemctl", "--user", "enable", _unit(unit))
+
+    def forget(self, unit: Unit) -> list[Path]:
+        """Remove what `register` has made. Without an instance, nothing but files is there to be removed."""
+        removed = []
+        for file in (_folder() / WANTED_BY / _unit(unit), self.file(unit)):
+            if file.is_symlink() or file.exists():
+                file.unlink()
+                removed.append(file)
+        if tool("systemctl", "--user", "daemon-reload").code == 0:
+            tool("systemctl", "--user", "reset-failed", _unit(unit))
+        return removed
+
+    def start(self, unit: Unit) -> None:
+        """Start the unit. What it has failed before counts against it no more."""
+        tool("systemctl", "--user", "reset-failed", _unit(unit))
+        insist("systemctl", "--user", "start", _unit(unit))
+
+    def stop(self, unit: Unit) -> None:
+        """Stop the unit, also between two of its attempts."""
+        insist("systemctl", "--user", "stop", _unit(unit))
+
+    def state(self, unit: Unit) -> State:
+        """What `systemctl show` tells."""
+        ran = tool("systemctl", "--user", "show", _unit(unit), f"--property={_SHOWN}")
+        if ran.code:
+            return State(words=ran.words or "unknown")
+        facts = dict(line.split("=", 1) for line in ran.out.splitlines() if "=" in line)
+        active, sub = facts.get("ActiveState", "unknown"), facts.get("SubState", "")
+        pid, code = (int(facts.get(name) or 0) for name in ("MainPID", "ExecMainStatus"))
+        return State(
+            words=f"{active} ({sub})" if sub and sub != active else active,
+            known=facts.get("LoadState") == "loaded",
+            running=active == "active",
+            failed=active == "failed" or sub == "auto-restart",
+            pid=pid or None,
+            exit_code=None if pid else code,
+        )
+
+    def when(self) -> str:
+        """At boot for those who linger, else at login."""
+        if (_LINGER / _user()).exists():
+            return "when the machine starts"
+        linger = f"loginctl enable-linger {_user()}"
+        return f"when you log in, and ends when you have logged out ({linger}: when the machine starts, for good)"
+
+    def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
+        """Those of the instance, and those of the unit's own file."""
+        lines = tool("systemctl", "--user", "show-environment").out.splitlines()
+        with contextlib.suppress(OSError):
+            lines += unit.variables.read_text(encoding="utf-8", errors="replace").splitlines()
+        return {line.partition("=")[0].strip() for line in lines}.intersection(variables)
+
+
+_INSTEAD = "let its own supervisor run `bm start --foreground`, or run `bm start` after each login"
+_WSL = "put `[boot] systemd=true` into /etc/wsl.conf, run `wsl --shutdown` on Windows and try again"
+_NO_INSTANCE = (
+    "log in as {user} directly, not with su or sudo; over ssh, `sudo loginctl enable-linger {user}` and a new login"
+)
+
+
+def _folder() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "systemd" / "user"
+
+
+def _unit(unit: Unit) -> str:
+    return f"{unit.name}.service"
+
+
+def _command(words: tuple[str, ...]) -> str:
+    """A command line. systemd takes no program with a quote or a backslash in its path, and replaces variables in all
+    words but that one."""
+    program, *arguments = (_ENV, *words) if set(words[0]) & set("\"'\\") else words
+    return " ".join([_quoted(program), *(_quoted(word).replace("$", "$$") for word in arguments)])
+
+
+def _quoted(word: str) -> str:
+    """A word of a unit's file: with quotes where it needs them, and never with a specifier in it."""
+    escaped = word.replace("%", "%%")
+    if _PLAIN.fullmatch(word):
+        return escaped
+    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _is_wsl() -> bool:
+    try:
+        return "microsoft" in Path("/proc/version").read_text(encoding="utf-8", errors="replace").lower()
+    except OSError:
+        return False

@@ -1,0 +1,30 @@
+"""Stand-ins for the managers' tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.conftest import paths
+from tests.support.managers import LAUNCHCTL, SCHTASKS, SYSTEMCTL, Tool, install
+
+__all__ = ["paths"]
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    """A `systemctl` that runs the unit it is told to start."""
+    return install(tmp_path, monkeypatch, "systemctl", SYSTEMCTL)
+
+
+@pytest.fixture
+def launchctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    """A `launchctl` that remembers whether the job is loaded."""
+    return install(tmp_path, monkeypatch, "launchctl", LAUNCHCTL)
+
+
+@pytest.fixture
+def schtasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    """A `schtasks` that remembers whether the task is there."""
+    return install(tmp_path, monkeypatch, "schtasks", SCHTASKS)

@@ -1,0 +1,106 @@
+"""Starting and stopping go through the service, where there is one."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from bm.config.filelock import locked
+from bm.config.paths import Paths, make_folders
+from bm.daemon import runtime
+from bm.daemon.service.supervisor import Supervisor, supervisor
+from bm.daemon.service.systemd import Systemd
+from bm.daemon.service.unit import unit_of
+from bm.daemon.start import StartError, start
+from bm.daemon.stop import stop
+from tests.support.managers import Tool
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="driven by a stand-in for systemctl")
+
+
+@pytest.fixture
+def service(systemctl: Tool, paths: Paths) -> Supervisor:
+    """An installed service that does not run."""
+    make_folders(paths)
+    unit = unit_of(paths, os.environ, 0)
+    file = Systemd().file(unit)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(Systemd().definition(unit))
+    found = supervisor(paths)
+    assert found is not None
+    return found
+
+
+def asked(systemctl: Tool) -> list[str]:
+    """The words that change something."""
+    return [call[1] for call in systemctl.calls() if call[1] in ("start", "stop")]
+
+
+def test_without_a_file_there_is_no_service(systemctl: Tool, paths: Paths) -> None:
+    assert supervisor(paths) is None
+    start(paths)
+    stop(paths, 5)
+    assert systemctl.calls() == []
+
+
+def test_the_service_starts_the_daemon_and_leaves_it_stopped(
+    service: Supervisor, systemctl: Tool, paths: Paths
+) -> None:
+    started = start(paths)
+    assert (started.already, started.note) == (False, "")
+    assert service.manager.state(service.unit).pid == started.daemon.pid
+    assert start(paths).already
+    ended = stop(paths, 5)
+    assert ended is not None and ended.how == "asked"
+    assert asked(systemctl) == ["start", "stop"]
+    assert stop(paths, 5) is None
+    assert asked(systemctl) == ["start", "stop", "stop"]
+
+
+def test_a_wrong_setting_is_named_and_the_service_held(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+    paths.config.write_text("[server]\nprot = 1\n[pool]\nmax_wiat = 2\n")
+    with pytest.raises(StartError) as caught:
+        start(paths)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{paths.config}:2", f"{paths.config}:4"]
+    assert caught.value.usage
+    assert asked(systemctl) == ["start", "stop"]
+
+
+def test_other_reasons_are_named_too(service: Supervisor, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths.config.write_text('[server]\nhost = "192.0.2.1"\n')
+    with pytest.raises(StartError, match=r"^192\.0\.2\.1 is not an address of this machine") as caught:
+        start(paths)
+    assert not caught.value.usage
+
+
+def test_a_daemon_that_dies_without_a_word_is_explained_by_its_log(service: Supervisor, paths: Paths) -> None:
+    file = service.manager.file(service.unit)
+    file.write_text(file.read_text().replace("-m bm start", "-m no_such_module"))
+    with pytest.raises(StartError, match="the daemon ended while it was starting"):
+        start(paths)
+
+
+def test_an_interpreter_that_is_gone_is_told_of(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+    file = service.manager.file(service.unit)
+    file.write_text(file.read_text().replace(sys.executable, "/no/such/python"))
+    with pytest.raises(StartError, match=r"runs /no/such/python, which is gone: bm service install"):
+        start(paths)
+    assert asked(systemctl) == []
+
+
+def test_a_manager_that_cannot_be_asked_is_done_without(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+    systemctl.refuse("Failed to connect to bus")
+    started = start(paths)
+    assert started.note.startswith("started without its service: systemd ")
+    assert runtime.same_process(started.daemon)
+    ended = stop(paths, 5)
+    assert ended is not None
+    assert asked(systemctl) == []
+
+
+def test_a_daemon_that_is_just_starting_without_it_is_waited_for(service: Supervisor, paths: Paths) -> None:
+    with locked(paths.lock), pytest.raises(StartError, match="another bm process has not ended yet"):
+        start(paths, limit=2)
