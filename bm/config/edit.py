@@ -6,24 +6,17 @@ replacement. When anything is wrong the file is not touched.
 
 from __future__ import annotations
 
-import copy
 import os
-import re
 import stat
-import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Item
-
 from bm.config.atomic import write_private
+from bm.config.document import CannotEdit, drop, put
 from bm.config.filelock import locked
-from bm.config.keys import Key, dotted, split
+from bm.config.keys import dotted, split
 from bm.config.kinds import read
-from bm.config.lines import key_lines, table_ends
 from bm.config.load import InvalidConfig, parse, read_text
 from bm.config.paths import make_private_folder
 from bm.config.shape import Table, checked, kind_of
@@ -55,7 +48,7 @@ def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str
 
     def change(text: str) -> str:
         for key, value in values.items():
-            text = _put(text, split(key), value)
+            text = put(text, split(key), value)
         return text
 
     _edit(path, change, known)
@@ -67,7 +60,7 @@ def unset(path: Path, key: str, *, known: Collection[str]) -> bool:
     Raises:
         As `set_value`.
     """
-    return _edit(path, lambda text: _drop(text, split(key)), known)
+    return _edit(path, lambda text: drop(text, split(key)), known)
 
 
 def from_text(key: str, text: str) -> Value:
@@ -95,8 +88,8 @@ def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> b
         before = read_text(target)
         _refuse_if_invalid(before, path, known)
         try:
-            after = _with_line_ends_of(before, change(before))
-        except (_CannotEdit, TOMLKitError):
+            after = change(before)
+        except CannotEdit:
             cure = "edit it by hand"
             raise ConfigError("cannot be changed without disturbing the rest", path=str(path), hint=cure) from None
         if after == before:
@@ -130,131 +123,6 @@ def _refuse_bad_result(text: str, path: Path, known: Collection[str]) -> None:
         raise InvalidConfig(
             ConfigError(each.message, key=each.key, hint=each.hint) for each in error.problems
         ) from None
-
-
-class _CannotEdit(Exception):
-    """No way was found to make the change and nothing else."""
-
-
-def _put(text: str, key: Key, value: Value) -> str:
-    expected = tomllib.loads(text)
-    table = expected
-    for part in key[:-1]:
-        if not isinstance(table.get(part), dict):
-            table[part] = {}
-        table = table[part]
-    is_new = key[-1] not in table
-    table[key[-1]] = value
-    for way in (_inserted, _replaced) if is_new else (_replaced,):
-        after = way(text, key, value)
-        if _reads_as(after, expected):
-            return after
-    raise _CannotEdit
-
-
-def _inserted(text: str, key: Key, value: Value) -> str:
-    """A line more at the end of the key's table, or at the end of the file with a header of its own.
-
-    tomlkit would put it behind the comment that announces the next table.
-    """
-    line = f"{dotted(key[-1:])} = {_item(value).as_string()}"
-    end = table_ends(text).get(key[:-1])
-    if end is None:
-        above = f"{text.rstrip()}\n\n" if text.strip() else ""
-        return f"{above}[{dotted(key[:-1])}]\n{line}\n"
-    lines = text.split("\n")
-    last = lines[end - 1]
-    indent = last[: len(last) - len(last.lstrip())]
-    return "\n".join([*lines[:end], indent + line, *lines[end:]])
-
-
-def _replaced(text: str, key: Key, value: Value) -> str:
-    document = tomlkit.parse(text)
-    table: Any = document
-    for part in key[:-1]:
-        if part not in table:
-            table[part] = tomlkit.inline_table()
-        table = table[part]
-    table[key[-1]] = _item(value)
-    return tomlkit.dumps(document)
-
-
-def _drop(text: str, key: Key) -> str:
-    expected: Any = tomllib.loads(text)
-    table = expected
-    for part in key[:-1]:
-        table = table.get(part) if isinstance(table, dict) else None
-    if not isinstance(table, dict) or key[-1] not in table:
-        return text
-    del table[key[-1]]
-    for way in (_cut, _deleted):
-        after = way(text, key)
-        if any(_reads_as(after, each) for each in _without_emptied(expected, key)):
-            return after
-    raise _CannotEdit
-
-
-def _without_emptied(table: Table, key: Key) -> Iterator[Table]:
-    """`table`, then without the parents of the removed `key` that hold nothing any more, the innermost first.
-
-    Those that only a dotted key or the header of a table below had made are gone from the file with it.
-    """
-    yield table
-    for depth in range(len(key) - 1, 0, -1):
-        table = copy.deepcopy(table)
-        above = table
-        for part in key[: depth - 1]:
-            above = above[part]
-        if above[key[depth - 1]]:
-            return
-        del above[key[depth - 1]]
-        yield table
-
-
-def _cut(text: str, key: Key) -> str:
-    """The text without the lines of the table `key` and the tables below it.
-
-    tomlkit would take along the comment that announces the next table.
-    """
-    starts, ends = key_lines(text), table_ends(text)
-    gone: set[int] = set()
-    for table, end in ends.items():
-        if table[: len(key)] == key:
-            gone.update(range(starts[table], end + 1))
-    lines = text.split("\n")
-    gone.update(end + 1 for end in sorted(gone) if end + 1 < len(lines) and not lines[end].strip())
-    after = "\n".join(line for number, line in enumerate(lines, 1) if number not in gone)
-    return after if text.endswith("\n\n") else re.sub(r"\n(\r?\n)+\Z", "\n", after)
-
-
-def _deleted(text: str, key: Key) -> str:
-    document: Any = tomlkit.parse(text)
-    table = document
-    for part in key[:-1]:
-        table = table[part]
-    del table[key[-1]]
-    return tomlkit.dumps(document)
-
-
-def _reads_as(text: str, expected: Table) -> bool:
-    try:
-        return tomllib.loads(text) == expected
-    except tomllib.TOMLDecodeError:
-        return False
-
-
-def _with_line_ends_of(before: str, text: str) -> str:
-    if before.count("\r\n") == before.count("\n") > 0:
-        return re.sub(r"(?<!\r)\n", "\r\n", text)
-    return text
-
-
-def _item(value: Value) -> Item:
-    if isinstance(value, dict):
-        table = tomlkit.inline_table()
-        table.update(value)
-        return table
-    return tomlkit.item(value)
 
 
 def _mode(path: Path) -> int:
