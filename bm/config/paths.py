@@ -21,6 +21,8 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     """accounts.toml: credentials, written by bm alone."""
     ledger: Path
     """ledger.db: what was used and what it cost."""
+    clients: Path
+    """clients.json: what `bm setup` has changed in the settings of tools, and what was there before."""
     runtime: Path
     """daemon.json: the running daemon's pid, start time, port, version and instance token."""
     lock: Path
@@ -47,6 +49,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             config=config / "config.toml",
             accounts=config / "accounts.toml",
             ledger=state / "ledger.db",
+            clients=state / "clients.json",
             runtime=state / "daemon.json",
             lock=state / "daemon.lock",
             log=log / "daemon.log",

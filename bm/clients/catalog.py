@@ -1,0 +1,194 @@
+"""The coding tools that `bm setup` and `bm run` know, one row each.
+
+Every row was tried with the tool itself: see tests/clients_real. What a tool reads first is not always what its
+documentation says.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bm.clients.tool import Overlay, Place, Rival, Setting, SettingsFile, Tool
+from bm.config.keys import Key
+
+_CLAUDE: Final = (
+    Setting(("env", "ANTHROPIC_BASE_URL"), "{origin}"),
+    Setting(("env", "ANTHROPIC_AUTH_TOKEN"), "{key}"),
+)
+_CLAUDE_ELSEWHERE: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+"""Variables that lead Claude Code to another cloud, whatever its base URL is."""
+_CLAUDE_RIVALS: Final = tuple(
+    ("env", name) for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE)
+)
+
+_CODEX: Final = (
+    Setting(("model_provider",), "bm"),
+    Setting(("model_providers", "bm", "name"), "bm"),
+    Setting(("model_providers", "bm", "base_url"), "{origin}/v1"),
+    Setting(("model_providers", "bm", "wire_api"), "responses"),
+    Setting(("model_providers", "bm", "experimental_bearer_token"), "{key}"),
+    # Codex refuses to start while the variable it names is not set.
+    Setting(("model_providers", "bm", "env_key"), None),
+)
+_CODEX_RUN: Final = (
+    'model_providers.bm={name="bm",base_url="{origin}/v1",env_key="OPENAI_API_KEY",wire_api="responses"}'
+)
+
+_API_KEY: Final = Setting(("security", "auth", "selectedType"), "gemini-api-key")
+_GOOGLE_ELSEWHERE: Final = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA")
+"""Variables that lead Gemini CLI to another service of Google."""
+
+
+def _opencode_model(name: str) -> tuple[Setting, ...]:
+    """A model of the provider `bm`, by the name of a family: each provider of bm maps those."""
+    at: Key = ("provider", "bm", "models", name)
+    facts: dict[str, Any] = {
+        "name": name,
+        "tool_call": True,
+        "attachment": True,
+        "modalities": {"input": ["text", "image"], "output": ["text"]},
+        "limit": {"context": 200_000, "output": 32_000},
+    }
+    return tuple(Setting((*at, fact), value) for fact, value in facts.items())
+
+
+def _opencode(key: str) -> tuple[Setting, ...]:
+    """bm as a provider of its own: the providers that opencode has may be signed in elsewhere."""
+    return (
+        Setting(("provider", "bm", "npm"), "@ai-sdk/anthropic"),
+        Setting(("provider", "bm", "name"), "bm"),
+        Setting(("provider", "bm", "options", "baseURL"), "{origin}/v1"),
+        Setting(("provider", "bm", "options", "apiKey"), key),
+        *(setting for name in ("opus", "sonnet", "haiku") for setting in _opencode_model(name)),
+        Setting(("model",), "bm/sonnet"),
+        Setting(("small_model",), "bm/haiku"),
+    )
+
+
+TOOLS: Final[tuple[Tool, ...]] = (
+    Tool(
+        "claude",
+        "Claude Code",
+        "claude",
+        "npm install -g @anthropic-ai/claude-code",
+        files=(SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE),),
+        rivals=(
+            Rival(".claude/settings.json", "json", _CLAUDE_RIVALS),
+            Rival(".claude/settings.local.json", "json", _CLAUDE_RIVALS),
+        ),
+        rival_variables=_CLAUDE_ELSEWHERE,
+        unset=_CLAUDE_ELSEWHERE,
+        overlay=Overlay("claude.json", _CLAUDE, ("--settings", "{file}")),
+    ),
+    Tool(
+        "codex",
+        "Codex",
+        "codex",
+        "npm install -g @openai/codex",
+        files=(SettingsFile(Place("~/.codex", ("config.toml",), "CODEX_HOME"), "toml", _CODEX),),
+        rivals=(Rival(".codex/config.toml", "toml", (("model_provider",), ("model_providers", "bm"))),),
+        arguments=("-c", 'model_provider="bm"', "-c", _CODEX_RUN),
+    ),
+    Tool(
+        "gemini",
+        "Gemini CLI",
+        "gemini",
+        "npm install -g @google/gemini-cli",
+        files=(
+            SettingsFile(Place("~/.gemini", ("settings.json",), "GEMINI_CLI_HOME", ".gemini"), "json", (_API_KEY,)),
+            SettingsFile(
+                Place("~/.gemini", (".env",), "GEMINI_CLI_HOME", ".gemini"),
+                "dotenv",
+                (Setting(("GOOGLE_GEMINI_BASE_URL",), "{origin}"), Setting(("GEMINI_API_KEY",), "{key}")),
+            ),
+        ),
+        rivals=(
+            Rival(".gemini/settings.json", "json", (_API_KEY.key,)),
+            # It reads the nearest of these files and no other.
+            Rival(".gemini/.env", "dotenv"),
+            Rival(".env", "dotenv"),
+        ),
+        rival_variables=("GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY", *_GOOGLE_ELSEWHERE),
+        unset=_GOOGLE_ELSEWHERE,
+        overlay=Overlay(
+            "gemini/.gemini/settings.json", (_API_KEY,), environ=(("GEMINI_CLI_HOME", "{folder}"),), copies=True
+        ),
+        note="Gemini CLI reads ~/.gemini/.env only in folders that it trusts",
+    ),
+    Tool(
+        "opencode",
+        "opencode",
+        "opencode",
+        "npm install -g opencode-ai",
+        files=(
+            SettingsFile(Place("~/.config/opencode", ("opencode.jsonc", "opencode.json")), "json", _opencode("{key}")),
+        ),
+        rivals=(
+            Rival("opencode.json", "json", (("model",), ("provider", "bm"))),
+            Rival("opencode.jsonc", "json", (("model",), ("provider", "bm"))),
+        ),
+        rival_variables=("OPENCODE_CONFIG", "OPENCODE_CONFIG_CONTENT"),
+        document=("OPENCODE_CONFIG_CONTENT", _opencode("{env:ANTHROPIC_AUTH_TOKEN}")),
+    ),
+    Tool(
+        "aider",
+        "aider",
+        "aider",
+        "pipx install aider-chat",
+        files=(
+            SettingsFile(
+                Place("~", (".aider.conf.yml",)),
+                "yaml",
+                (
+                    Setting(("openai-api-base",), "{origin}/v1"),
+                    Setting(("openai-api-key",), "{key}"),
+                    Setting(("anthropic-api-key",), "{key}"),
+                    Setting(
+                        ("set-env",),
+                        ["ANTHROPIC_API_BASE={origin}", "GEMINI_API_BASE={origin}", "GEMINI_API_KEY={key}"],
+                    ),
+                ),
+            ),
+        ),
+        rivals=(
+            Rival(
+                ".aider.conf.yml",
+                "yaml",
+                (("openai-api-base",), ("openai-api-key",), ("anthropic-api-key",), ("set-env",), ("api-key",)),
+            ),
+        ),
+        rival_variables=("AIDER_OPENAI_API_BASE", "AIDER_OPENAI_API_KEY", "AIDER_ANTHROPIC_API_KEY", "AIDER_SET_ENV"),
+        # Its own settings win over the plain variables, and these win over its settings.
+        environ=(
+            ("ANTHROPIC_API_KEY", "{key}"),
+            ("AIDER_ANTHROPIC_API_KEY", "{key}"),
+            ("AIDER_OPENAI_API_BASE", "{origin}/v1"),
+            ("AIDER_OPENAI_API_KEY", "{key}"),
+        ),
+    ),
+    Tool(
+        "qwen",
+        "Qwen Code",
+        "qwen",
+        "npm install -g @qwen-code/qwen-code",
+        files=(
+            SettingsFile(
+                Place("~/.qwen", ("settings.json",), "QWEN_HOME"),
+                "json",
+                (
+                    Setting(("security", "auth", "selectedType"), "openai"),
+                    Setting(("env", "OPENAI_BASE_URL"), "{origin}/v1"),
+                    Setting(("env", "OPENAI_API_KEY"), "{key}"),
+                ),
+            ),
+        ),
+        rivals=(
+            Rival("~/.qwen/settings.json", "json", (("modelProviders", "openai"), ("security", "auth", "baseUrl"))),
+            Rival(".qwen/settings.json", "json", (("security", "auth", "selectedType"), ("modelProviders", "openai"))),
+        ),
+        rival_variables=("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+        arguments=("--auth-type", "openai"),
+    ),
+)
+
+BY_NAME: Final = {tool.name: tool for tool in TOOLS}

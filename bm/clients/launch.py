@@ -1,0 +1,106 @@
+"""How a tool is started so that it finds bm this once, with none of its own files touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bm.clients.change import applied, holds
+from bm.clients.environment import UNSET, values
+from bm.clients.setup import read
+from bm.clients.tool import Overlay, Setting, Tool, filled, shown
+from bm.config.atomic import write_private
+from bm.config.document import CannotEdit
+from bm.config.paths import make_private_folder
+from bm.errors import ConfigError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Launch(NamedTuple):
+    """What to run, with which environment, and what a person should know about it."""
+
+    argv: list[str]
+    environ: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def launch(
+    tool: Tool,
+    program: str,
+    arguments: Sequence[str],
+    names: Mapping[str, str],
+    environ: Mapping[str, str],
+    folder: Path,
+) -> Launch:
+    """How to run `program` of `tool` with the person's `arguments`; bm's own files for it go below `folder`.
+
+    Raises:
+        ConfigError: a file of the tool has to be read for it and cannot be.
+        OSError: a file below `folder` cannot be written.
+    """
+    forgotten = {*UNSET, *tool.unset}
+    own = {name: value for name, value in environ.items() if name not in forgotten}
+    own |= values(names["origin"], names["key"])
+    own |= {name: filled(value, names) for name, value in tool.environ}
+    own |= _no_proxy(environ)
+    if tool.document is not None:
+        variable, settings = tool.document
+        own[variable] = _put(environ.get(variable, ""), settings, names, variable)
+    words = [filled(word, names) for word in tool.arguments]
+    notes: tuple[str, ...] = ()
+    if tool.overlay is not None and _is_needed(tool, tool.overlay, arguments, names, environ):
+        places = _overlaid(tool, tool.overlay, names, environ, folder)
+        words += [filled(word, places) for word in tool.overlay.arguments]
+        own |= {name: filled(value, places) for name, value in tool.overlay.environ}
+        if tool.overlay.copies:
+            where = shown(tool.files[0].place.find(environ))
+            notes = (
+                f"{where} does not say to use a key: this run of {tool.title} has a copy of it and a history"
+                f" of its own (bm setup {tool.name} changes that, bm setup {tool.name} --undo puts it back)",
+            )
+    return Launch([program, *words, *arguments], own, notes)
+
+
+def _is_needed(
+    tool: Tool, overlay: Overlay, arguments: Sequence[str], names: Mapping[str, str], environ: Mapping[str, str]
+) -> bool:
+    if overlay.copies:
+        own = tool.files[0]
+        text = read(own.place.find(environ))
+        try:
+            return text is None or not holds(text, own.format, overlay.settings, names)
+        except CannotEdit as error:
+            raise ConfigError(str(error), path=shown(own.place.find(environ))) from None
+    option = overlay.arguments[0]
+    return not any(word == option or word.startswith(f"{option}=") for word in arguments)
+
+
+def _overlaid(
+    tool: Tool, overlay: Overlay, names: Mapping[str, str], environ: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """Write the file of an overlay; what its arguments and variables are filled with."""
+    file = folder / overlay.name
+    make_private_folder(file.parent)
+    base = (read(tool.files[0].place.find(environ)) or "") if overlay.copies else ""
+    write_private(file, _put(base, overlay.settings, names, tool.title).encode())
+    return {"file": str(file), "folder": str(folder / Path(overlay.name).parts[0])}
+
+
+def _put(text: str, settings: Sequence[Setting], names: Mapping[str, str], where: str) -> str:
+    try:
+        return applied(text, "json", settings, names)[0]
+    except CannotEdit as error:
+        raise ConfigError(f"the settings of this run cannot be added: {error}", path=where) from None
+
+
+def _no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY with this machine in it, where a proxy is set: what is meant for bm would go there."""
+    set_ = {name: value for name, value in environ.items() if value}
+    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in set_):
+        return {}
+    named = next((set_[name] for name in ("no_proxy", "NO_PROXY") if name in set_), "")
+    hosts = [each.strip() for each in named.split(",") if each.strip()]
+    joined = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
+    return {"NO_PROXY": joined, "no_proxy": joined}

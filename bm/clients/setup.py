@@ -1,0 +1,250 @@
+"""Put bm's settings into the files of a tool, and take them out again.
+
+What is to happen is worked out first, for all files of the tool, and carried out only when nothing stands against it.
+A file goes in by one atomic replacement; links are followed, permissions kept, and narrowed where bm's key goes in.
+Setting up again begins with what undoing would leave, so the journal always knows the state without bm.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from bm.clients import journal
+from bm.clients.change import Put, applied, by_hand, is_blank, reverted
+from bm.clients.journal import Journal, Record
+from bm.clients.tool import SettingsFile, Tool, shown
+from bm.config.atomic import write_private
+from bm.config.document import CannotEdit
+from bm.config.filelock import locked
+from bm.config.keys import Key, dotted
+from bm.config.paths import make_private_folder
+from bm.errors import ConfigError
+
+KEY_IN_PRINT = "BM-KEY"
+"""What stands for bm's key where settings are printed for a person to copy."""
+_NEW, _PRIVATE = 0o644, 0o600
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to become of one file: its text before and after, None where there is no file.
+
+    `mode_before` and `mode` are its permissions. `record` is what the journal will hold of it. `left` are the settings
+    that somebody has changed since bm has, and that stay as they are.
+    """
+
+    path: Path
+    before: str | None
+    after: str | None
+    mode_before: int | None
+    mode: int
+    folders: tuple[Path, ...] = ()
+    record: Record | None = None
+    left: tuple[Key, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether the file will be another one."""
+        return self.after != self.before or (self.after is not None and self.mode != self.mode_before)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Journal]:
+    """The journal at `path`, for this process alone until the block ends.
+
+    Raises:
+        ConfigError: it cannot be read.
+        LockTimeout: another process keeps it.
+    """
+    make_private_folder(path.parent)
+    with locked(path.with_name(f"{path.name}.lock")):
+        yield journal.load(path)
+
+
+def planned(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], held: Journal) -> list[Change]:
+    """What setting up `tool` does to its files; `names` has bm's `origin` and `key`.
+
+    Raises:
+        ConfigError: a file cannot be read, or not be changed faithfully; says what to add by hand.
+    """
+    return [_set_up(tool, file, names, environ, held) for file in tool.files]
+
+
+def undone(records: Sequence[Record]) -> list[Change]:
+    """What undoing does to the files of `records`.
+
+    Raises:
+        ConfigError: a file cannot be read, or not be changed faithfully; says which settings are bm's.
+    """
+    return [_undo(record) for record in records]
+
+
+def carry_out(changes: Sequence[Change], held: Journal, path: Path) -> None:
+    """Write the journal at `path`, then the files.
+
+    Raises:
+        ConfigError: a file has changed since it was looked at; those written before it are back as they were.
+        OSError: a file cannot be written; likewise.
+    """
+    begun = held
+    for change in changes:
+        if change.record is not None:
+            begun = begun.replaced(change.path, change.record)
+    journal.save(path, begun)
+    done: list[Change] = []
+    try:
+        for change in changes:
+            _refuse_changed(change)
+            _write(change)
+            done.append(change)
+    except BaseException:
+        for change in reversed(done):
+            _write_back(change)
+        journal.save(path, held)
+        raise
+    ended = begun
+    for change in changes:
+        ended = ended.replaced(change.path, change.record)
+    if ended != begun:
+        journal.save(path, ended)
+
+
+def _set_up(
+    tool: Tool, file: SettingsFile, names: Mapping[str, str], environ: Mapping[str, str], held: Journal
+) -> Change:
+    path = Path(os.path.realpath(file.place.find(environ)))
+    now, mode = read(path), _mode(path)
+    old = held.find(path)
+    private = any(setting.is_secret for setting in file.settings)
+
+    def cure() -> str:
+        lines = by_hand(file.format, file.settings, {**names, "key": KEY_IN_PRINT})
+        return f"add this yourself, with bm's key for {KEY_IN_PRINT} (bm env shows it):\n{lines}"
+
+    base, base_mode, folders = now, mode, _missing_folders(path)
+    if old is not None:
+        base, folders = _undo(old).after, old.folders or folders
+        base_mode = old.mode if mode in (None, old.set_mode) else mode
+    with _faithful(path, cure):
+        after, puts = applied(base or "", file.format, file.settings, names)
+    set_mode = (mode if mode is not None else _NEW) & (_PRIVATE if private else 0o777)
+    if mode is not None and not mode & stat.S_IWUSR and after != now:
+        raise ConfigError("is read-only, so something else looks after it", path=shown(path), hint=cure())
+    record = Record(
+        tool=tool.name,
+        path=path,
+        format=file.format,
+        before=base,
+        after=after,
+        mode=base_mode,
+        set_mode=set_mode,
+        folders=folders,
+        puts=_with_history(puts, old),
+    )
+    return Change(path=path, before=now, after=after, mode_before=mode, mode=set_mode, folders=folders, record=record)
+
+
+def _with_history(puts: Sequence[Put], old: Record | None) -> tuple[Put, ...]:
+    """`puts`, knowing the values that bm had written earlier: a crash may have kept the new ones from the file."""
+    earlier = {put.key: put.ours for put in old.puts} if old is not None else {}
+    return tuple(
+        msgspec.structs.replace(put, ours=tuple(dict.fromkeys((*put.ours, *earlier.get(put.key, ()))))) for put in puts
+    )
+
+
+def _undo(record: Record) -> Change:
+    path = record.path
+    now, mode = read(path), _mode(path)
+    if now is None or now == record.before:
+        return Change(path=path, before=now, after=now, mode_before=mode, mode=mode or _NEW)
+    own_mode = record.mode if record.mode is not None and mode == record.set_mode else mode
+    after: str | None = record.before
+    left: tuple[Key, ...] = ()
+    if now != record.after:
+        with _faithful(path, lambda: f"bm's settings in it are {', '.join(dotted(put.key) for put in record.puts)}"):
+            after, left = reverted(now, record.format, record.puts)
+            if record.before is None and is_blank(after, record.format):
+                after = None
+    return Change(
+        path=path,
+        before=now,
+        after=after,
+        mode_before=mode,
+        mode=own_mode or _NEW,
+        folders=record.folders,
+        left=left,
+    )
+
+
+@contextmanager
+def _faithful(path: Path, cure: Callable[[], str]) -> Iterator[None]:
+    """Tell a person what is in the way of a change, and the cure.
+
+    Raises:
+        ConfigError: in place of CannotEdit.
+    """
+    try:
+        yield
+    except CannotEdit as error:
+        raise ConfigError(f"is not changed: {error}", path=shown(path), hint=cure()) from None
+
+
+def read(path: Path) -> str | None:
+    """The text of a settings file with its line ends as they are; None when there is no file.
+
+    Raises:
+        ConfigError: it is not text.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise ConfigError("is not UTF-8 text, so it is not changed", path=shown(path)) from None
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _missing_folders(path: Path) -> tuple[Path, ...]:
+    return tuple(reversed([folder for folder in path.parents if not folder.exists()]))
+
+
+def _refuse_changed(change: Change) -> None:
+    if read(change.path) != change.before:
+        raise ConfigError("was changed by another program just now", path=shown(change.path), hint="try again")
+
+
+def _write(change: Change) -> None:
+    if change.after is None:
+        _remove(change.path, change.folders)
+    elif change.changes:
+        make_private_folder(change.path.parent)
+        write_private(change.path, change.after.encode(), change.mode)
+
+
+def _write_back(change: Change) -> None:
+    """Undo what `_write` has done, for a change that as a whole is not to be."""
+    if change.before is None:
+        _remove(change.path, change.folders)
+    elif change.changes:
+        make_private_folder(change.path.parent)
+        write_private(change.path, change.before.encode(), change.mode_before or _NEW)
+
+
+def _remove(path: Path, folders: Sequence[Path]) -> None:
+    """Remove a file that bm has made, and the folders it has made for it unless they hold more by now."""
+    path.unlink(missing_ok=True)
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()

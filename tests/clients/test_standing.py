@@ -1,0 +1,93 @@
+"""Whether a tool is led to bm, and what would win over it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bm.clients.catalog import BY_NAME
+from bm.clients.journal import Journal
+from bm.clients.setup import carry_out, opened, planned
+from bm.clients.standing import State, standing, warnings
+from tests.clients.golden import NAMES
+
+MOVED = {**NAMES, "origin": "http://127.0.0.1:9999"}
+
+
+def state(names: dict[str, str], held: Journal) -> State:
+    return standing(BY_NAME["gemini"], names, os.environ, held).state
+
+
+def test_a_tool_is_led_to_bm_or_to_what_bm_was(home: Path, tmp_path: Path) -> None:
+    books = tmp_path / "clients.json"
+    assert state(NAMES, Journal()) == "no"
+    with opened(books) as held:
+        carry_out(planned(BY_NAME["gemini"], NAMES, os.environ, held), held, books)
+    with opened(books) as held:
+        assert state(NAMES, held) == "yes"
+        assert state(MOVED, held) == "stale"
+        assert state(NAMES, Journal()) == "by hand"
+        (home / ".gemini/settings.json").write_text("{")
+        assert state(NAMES, held) == "stale"
+
+
+def test_where_a_tool_is(home: Path, tmp_path: Path) -> None:
+    program = tmp_path / "claude"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    found = standing(BY_NAME["claude"], NAMES, {"PATH": str(tmp_path)}, Journal())
+    assert Path(found.program) == program
+    assert found.files == ("~/.claude/settings.json",)
+    assert standing(BY_NAME["codex"], NAMES, {"PATH": str(tmp_path)}, Journal()).program == ""
+
+
+def said(tool: str, folder: Path, **environ: str) -> list[str]:
+    return list(warnings(BY_NAME[tool], NAMES, environ, folder))
+
+
+def test_variables_that_win_are_told(home: Path) -> None:
+    project = home / "project"
+    assert said("gemini", project, GEMINI_API_KEY=NAMES["key"], GOOGLE_GEMINI_BASE_URL="") == []
+    (line,) = said("gemini", project, GEMINI_API_KEY="my-own")
+    assert "GEMINI_API_KEY is set in this shell" in line and "my-own" not in line
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "text", "told"),
+    [
+        (
+            "claude",
+            ".claude/settings.local.json",
+            '{"env": {"ANTHROPIC_BASE_URL": "x"}}',
+            "env.ANTHROPIC_BASE_URL wins",
+        ),
+        ("claude", ".claude/settings.json", '{"env": {"A": "x"}}', ""),
+        ("claude", ".claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8094"}}', ""),
+        ("claude", ".claude/settings.json", "{", ""),
+        ("codex", ".codex/config.toml", 'model_provider = "x"\n[model_providers.bm]\na = 1', "model_providers.bm win"),
+        ("gemini", ".env", "A=1", "is read instead"),
+        ("opencode", "opencode.json", '{"model": "x/y"}', "model wins"),
+        ("aider", ".aider.conf.yml", "set-env: [A=1]", "set-env wins"),
+    ],
+)
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_settings_of_the_project_that_win_are_told(
+    home: Path, tool: str, name: str, text: str, told: str, below: str
+) -> None:
+    project = home / "project"
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).write_text(text)
+    found = said(tool, project / below)
+    assert bool(found) == bool(told)
+    assert all(told in line and f"~/project/{name}" in line for line in found)
+
+
+def test_the_tools_own_settings_are_no_rival(home: Path) -> None:
+    (home / ".claude").mkdir()
+    (home / ".claude/settings.json").write_text('{"env": {"ANTHROPIC_BASE_URL": "x"}}')
+    assert said("claude", home) == []
+    (home / ".qwen").mkdir()
+    (home / ".qwen/settings.json").write_text('{"modelProviders": {"openai": []}}')
+    assert "modelProviders.openai wins" in said("qwen", home)[0]
