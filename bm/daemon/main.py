@@ -18,10 +18,12 @@ from bm import __version__
 from bm.config.filelock import LockTimeout, locked
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths, make_folders
+from bm.config.schema import Log
 from bm.daemon import log, runtime
 from bm.daemon.port import PortError, bind
 from bm.daemon.report import Report
 from bm.daemon.runtime import Daemon
+from bm.daemon.service.supervisor import NOT_STARTED
 from bm.errors import AccountError, BmError, ConfigError, DaemonError
 from bm.providers.catalog import KNOWN
 
@@ -82,14 +84,20 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
 def _serve(
     paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], started_at: float, terminal: bool
 ) -> None:
-    loaded = load(paths.config, environ, known=KNOWN)
+    try:
+        loaded = load(paths.config, environ, known=KNOWN)
+    except ConfigError as error:
+        # A service that starts by itself has nobody else to tell.
+        log.set_up(paths.log, Log(), log.Redactor(list), terminal=False)
+        _log.error("%s%s", NOT_STARTED, error)
+        raise
     redact = log.Redactor(lambda: _secrets(paths, environ), (paths.config, paths.accounts))
     log.set_up(paths.log, loaded.config.log, redact, terminal=terminal)
     try:
         with bind(loaded.config.server.host, loaded.config.server.port) as sock:
             _serve_on(sock, loaded, paths, environ, announce, started_at)
     except BmError as error:
-        _log.error("not started: %s", error)
+        _log.error("%s%s", NOT_STARTED, error)
         raise
     except Exception:
         _log.critical("ended by a fault of bm itself", exc_info=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 
@@ -15,6 +16,8 @@ from bm.daemon.client import ask
 from bm.daemon.log import tail
 from bm.daemon.report import Line
 from bm.daemon.runtime import Daemon
+from bm.daemon.service.manager import Unavailable
+from bm.daemon.service.supervisor import supervisor
 from bm.daemon.spawn import Silence, spawn
 from bm.daemon.status import find
 from bm.errors import DaemonError
@@ -34,26 +37,30 @@ class StartError(DaemonError):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The daemon that serves now; `already` when this call did not start it."""
+    """The daemon that serves now; `already` when this call did not start it. `note` is what a person should know."""
 
     daemon: Daemon
     already: bool
+    note: str = ""
 
 
 def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = LIMIT) -> Started:
-    """Start the daemon, unless it runs, and wait until it answers with the local key.
+    """Start the daemon, unless it runs, and wait until it answers with the local key. Where its service is installed,
+    the service starts it.
 
     Raises:
         StartError: it cannot start, or did not within `limit` seconds; nothing of it is left.
+        ServiceError: the manager of its service refuses.
     """
     deadline = time.monotonic() + limit
+    note = ""
     while True:
         found = find(paths)
         if found and found.answers:
             return Started(found.daemon, already=True)
         try:
             make_folders(paths)
-            line = spawn(paths, environ, max(deadline - time.monotonic(), 1.0))
+            line, note = _begun(paths, environ, max(deadline - time.monotonic(), 1.0))
         except Silence:
             raise StartError(_with_log(f"the daemon did not answer within {limit:g} seconds", paths)) from None
         except OSError as error:
@@ -61,10 +68,21 @@ def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = 
         if line is None:
             raise StartError(_with_log("the daemon ended while it was starting", paths))
         if line.ready:
-            return Started(_verified(paths), already=False)
+            return Started(_verified(paths), already=False, note=note)
         if line.cause != "running":
             raise _refused(line)
         _await_other(paths, deadline)
+
+
+def _begun(paths: Paths, environ: Mapping[str, str], limit: float) -> tuple[Line | None, str]:
+    """How the start went, and what is to be said of it."""
+    service = supervisor(paths)
+    if service is None:
+        return spawn(paths, environ, limit), ""
+    try:
+        return service.begin(paths, limit), ""
+    except Unavailable as error:
+        return spawn(paths, environ, limit), f"started without its service: {error}"
 
 
 def _refused(line: Line) -> StartError:
@@ -107,3 +125,17 @@ def _await_other(paths: Paths, deadline: float) -> None:
 def _with_log(message: str, paths: Paths) -> str:
     lines = tail(paths.log, _LOG_LINES)
     return "\n".join([f"{message}; the last lines of {paths.log}:", *(f"  {line}" for line in lines)])
+
+
+def main(home: str = "") -> int:
+    """What a task of Windows runs at login, where nobody sees what it prints. `home` stands for `BM_HOME`."""
+    environ = {**os.environ, **({"BM_HOME": home} if home else {})}
+    try:
+        start(Paths.default(environ), environ)
+    except DaemonError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))

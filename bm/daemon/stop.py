@@ -15,7 +15,8 @@ from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.client import NoAnswer, ask
 from bm.daemon.runtime import Daemon
-from bm.daemon.status import find
+from bm.daemon.service.supervisor import supervisor
+from bm.daemon.status import Found, find
 from bm.errors import AccountError, DaemonError
 
 MARGIN = 5.0
@@ -39,7 +40,7 @@ class Stopped(msgspec.Struct, frozen=True):
 def stop(
     paths: Paths, drain: float, *, now: bool = False, waiting: Callable[[float], None] = lambda seconds: None
 ) -> Stopped | None:
-    """Stop the daemon of these paths; None when there is none.
+    """Stop the daemon of these paths; None when there is none. Its service, where one is installed, stays stopped too.
 
     Its streams have `drain` seconds, or none for `now`. `waiting` is called with the seconds waited so far.
 
@@ -48,19 +49,38 @@ def stop(
     """
     found = find(paths)
     if found is None:
+        _hold(paths)
         _clear(paths)
         return None
+    how = _brought_to_end(paths, found, drain, now, waiting)
+    _hold(paths)
+    return Stopped(found.daemon, how)
+
+
+def _hold(paths: Paths) -> None:
+    """Leave a service no reason to start the daemon again: it may be between two attempts, or take a kill for a crash.
+
+    Raises:
+        DaemonError: its manager refuses.
+    """
+    if service := supervisor(paths):
+        service.hold()
+
+
+def _brought_to_end(
+    paths: Paths, found: Found, drain: float, now: bool, waiting: Callable[[float], None]
+) -> Literal["asked", "hurried", "killed"]:
     daemon = found.daemon
     if not (found.answers and _asked(paths, daemon)):
         _signal(daemon, signal.SIGTERM)
     if not now and _ended(paths, daemon, drain + MARGIN, waiting):
-        return Stopped(daemon, "asked")
+        return "asked"
     _signal(daemon, signal.SIGTERM)
     if _ended(paths, daemon, _INSIST, waiting):
-        return Stopped(daemon, "hurried")
+        return "hurried"
     _kill(daemon)
     if _ended(paths, daemon, _INSIST, waiting):
-        return Stopped(daemon, "killed")
+        return "killed"
     raise DaemonError(f"the daemon with pid {daemon.pid} does not end")
 
 

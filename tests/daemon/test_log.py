@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,22 +13,6 @@ from bm.config.schema import Log
 from bm.daemon.log import LineFormatter, Redactor, follow, set_up, tail
 
 PLANTED = "planted-key-0123456789"
-
-
-@pytest.fixture
-def clean_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give the root logger back as it was."""
-    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
-        monkeypatch.setattr(logging, name, getattr(logging, name))
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
 
 
 def record(message: str, *args: object) -> logging.LogRecord:

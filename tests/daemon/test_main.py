@@ -76,12 +76,12 @@ def test_a_second_one_does_not_serve(paths: Paths) -> None:
         run(paths, os.environ, lambda daemon: None, terminal=False)
 
 
-def test_a_wrong_setting_is_raised_before_anything_is_written(paths: Paths) -> None:
+def test_a_wrong_setting_is_raised_and_logged(paths: Paths, clean_logging: None) -> None:
     paths.config.write_text("[server]\nprot = 1\n")
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         run(paths, os.environ, lambda daemon: None, terminal=False)
     assert not paths.runtime.exists()
-    assert not paths.log.exists()
+    assert paths.log.read_text().endswith(f"not started: {caught.value}\n")
 
 
 def test_the_instance_announces_itself() -> None:

@@ -16,8 +16,9 @@ from bm.config.filelock import locked
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.client import ask
-from bm.daemon.start import StartError, start
+from bm.daemon.start import StartError, main, start
 from bm.daemon.status import find
+from bm.daemon.stop import stop
 from tests.daemon.support import daemon, foreign_process
 
 START = """
@@ -141,3 +142,15 @@ def test_a_relative_home_is_this_folders(paths: Paths, monkeypatch: pytest.Monke
     monkeypatch.setenv("BM_HOME", paths.config.parent.name)
     start(Paths.default(os.environ))
     assert runtime.read(paths.runtime) is not None
+
+
+def test_a_task_of_windows_starts_it_without_a_word(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BM_HOME")
+    assert main(str(paths.config.parent)) == 0
+    assert runtime.read(paths.runtime) is not None
+    paths.config.write_text("[[[")
+    stop(paths, 0, now=True)
+    assert main(str(paths.config.parent)) == 1
+    assert capsys.readouterr() == ("", "")
