@@ -19,6 +19,7 @@ from bm.config.load import Loaded, load
 from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.daemon.runtime import Daemon
+from bm.daemon.service.install import inspect
 from bm.daemon.status import find
 from bm.errors import AccountError, BmError, ConfigError
 from bm.providers.catalog import KNOWN
@@ -71,6 +72,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     daemon = found.daemon if found else None
     case = Case(loaded, stored, credentials, effective(loaded.config), daemon, environ)
     findings += _daemon(paths, answers=bool(found and found.answers), case=case)
+    findings += _service(paths, environ)
     for check in (_accounts, _providers, _loops, _bundles, _own_key, _shell, _proxies):
         findings += check(case)
     return findings
@@ -102,6 +104,16 @@ def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
         return
     if fault := status["config"]["error"]:
         yield Finding("daemon", "failed", f"goes on with old settings: {fault}", "bm config edit")
+
+
+def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
+    service = inspect(paths, environ)
+    if not service.installed:
+        return
+    for trouble in service.troubles:
+        yield Finding("service", "failed" if trouble.serious else "warning", trouble.detail, trouble.cure)
+    if not service.troubles:
+        yield Finding("service", "ok", f"{service.name} of {service.manager}")
 
 
 def _accounts(case: Case) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from bm.cli import admin, render
 if TYPE_CHECKING:
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
+    from bm.daemon.service.install import Service
+    from bm.daemon.start import Started
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,8 +31,7 @@ def start(
         leave()
     from bm.daemon.start import start as begin
 
-    started = begin(paths, os.environ)
-    _introduce(paths, started.daemon, "runs already" if started.already else "runs")
+    _begun(paths, begin(paths, os.environ))
 
 
 def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
@@ -47,22 +49,20 @@ def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for run
     paths = admin.here()
     load(paths.config, os.environ, known=KNOWN)
     _stop(paths, now=now)
-    _introduce(paths, begin(paths, os.environ).daemon, "runs")
+    _begun(paths, begin(paths, os.environ))
+
+
+def _begun(paths: Paths, started: Started) -> None:
+    introduce(paths, started.daemon, "runs already" if started.already else "runs")
+    if started.note:
+        render.note(f"note: {started.note}")
 
 
 def _stop(paths: Paths, *, now: bool) -> bool:
     """Whether there was a daemon to stop."""
     from bm.daemon.stop import stop as end
 
-    told = False
-
-    def waiting(seconds: float) -> None:
-        nonlocal told
-        if seconds >= 1 and not told:
-            told = True
-            render.note("waiting for running streams (bm stop --now does not)")
-
-    stopped = end(paths, _drain(paths), now=now, waiting=waiting)
+    stopped = end(paths, drain_of(paths), now=now, waiting=waits(silent=now))
     if stopped is None:
         return False
     how = {"asked": "", "hurried": " before its streams had ended", "killed": " by force"}[stopped.how]
@@ -70,7 +70,21 @@ def _stop(paths: Paths, *, now: bool) -> bool:
     return True
 
 
-def _drain(paths: Paths) -> float:
+def waits(*, silent: bool = False) -> Callable[[float], None]:
+    """What tells, once, that the end of running streams is waited for; it is called with the seconds so far."""
+    told = silent
+
+    def waiting(seconds: float) -> None:
+        nonlocal told
+        if seconds >= 1 and not told:
+            told = True
+            render.note("waiting for running streams (bm stop --now does not)")
+
+    return waiting
+
+
+def drain_of(paths: Paths) -> float:
+    """How long running streams may take to end, in seconds; the default's time where the settings cannot be read."""
     from bm.config.load import load
     from bm.config.schema import Server
     from bm.errors import ConfigError
@@ -82,7 +96,8 @@ def _drain(paths: Paths) -> float:
         return Server().drain
 
 
-def _introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
+def introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
+    """Tell where a daemon is that has just been started, and what to do next."""
     from bm.accounts.store import load
     from bm.config.secrets import hint
 
@@ -120,28 +135,41 @@ def status(as_json: Json = False) -> None:
     """Tell whether the daemon runs, and how it is."""
     from bm import __version__
     from bm.cli.exits import FAILED, NOT_RUNNING
+    from bm.daemon.service.install import inspect
     from bm.daemon.status import find
 
     paths = admin.here()
     found = find(paths)
+    service = inspect(paths, os.environ)
+    name = service.name if service.installed else None
     if found is None or not found.answers:
         pid = found.daemon.pid if found else None
         if as_json:
-            render.json({"running": False, "pid": pid, "cli_version": __version__})
+            render.json({"running": False, "pid": pid, "cli_version": __version__, "service": name})
         elif pid:
             render.line(f"bm does not answer (pid {pid}): bm stop, then bm start")
         else:
             render.line("bm is not running (bm start)")
+        _tell_of_service(service, as_json=as_json)
         raise typer.Exit(FAILED if found else NOT_RUNNING)
     answer = admin.ask_daemon(paths, found.daemon, "GET", "/admin/status")
     skew = answer["version"] != __version__
     if as_json:
         own = {"running": True, "url": found.daemon.url, "cli_version": __version__, "version_skew": skew}
-        render.json(own | answer)
+        render.json(own | answer | {"service": name})
         return
-    render.facts(_status_facts(answer, found.daemon))
+    installed = {"service": f"{service.name} of {service.manager}"} if name else {}
+    render.facts(_status_facts(answer, found.daemon) | installed)
     for warning in _problems(answer, found.daemon):
         render.note(f"note: {warning}")
+    _tell_of_service(service, as_json=as_json)
+
+
+def _tell_of_service(service: Service, *, as_json: bool) -> None:
+    """What keeps it from coming back; `bm service status` and `bm doctor` tell the rest."""
+    for trouble in service.troubles:
+        if trouble.serious and not as_json:
+            render.note(f"note: the service: {trouble.detail} ({trouble.cure})")
 
 
 def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:

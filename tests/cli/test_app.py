@@ -22,7 +22,7 @@ def test_without_a_command_it_helps(bm: Bm) -> None:
     assert re.findall(r"^  ([a-z]+)  ", bm().out.partition("Commands:")[2], re.MULTILINE) == [
         *("start", "stop", "restart", "status", "logs", "models", "route", "why", "usage", "replay"),
         *("test", "env", "doctor", "demo"),
-        *("providers", "accounts", "config", "record"),
+        *("providers", "accounts", "config", "service", "record"),
     ]
 
 

@@ -84,7 +84,7 @@ def test_why_it_does_not_start(bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyP
 
 def test_status_without_a_daemon(bm: Bm) -> None:
     assert bm("status") == (3, "bm is not running (bm start)\n", "")
-    assert bm("status", "--json").json == {"running": False, "pid": None, "cli_version": __version__}
+    assert bm("status", "--json").json == {"running": False, "pid": None, "cli_version": __version__, "service": None}
 
 
 def test_status_of_a_daemon(bm: Bm, paths: Paths) -> None:

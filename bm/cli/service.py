@@ -1,0 +1,108 @@
+"""`bm service`: the daemon comes back by itself after a login or a reboot."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bm.cli import admin, render
+
+if TYPE_CHECKING:
+    from bm.daemon.service.install import Service
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def install() -> None:
+    """Start the daemon at each login, now and after a crash as well. It may be repeated, after an upgrade or a move."""
+    from bm.cli.daemon import introduce, waits
+    from bm.daemon.service import install as service
+
+    paths = admin.here()
+    done = service.install(paths, os.environ, waits())
+    render.line(f"{done.file}: {'written' if done.written else 'as it should be'}")
+    if done.written:
+        for line in _text(done.content).splitlines():
+            render.line(f"  {line}".rstrip())
+    if done.replaced:
+        render.line(f"the daemon that ran has stopped (pid {done.replaced.daemon.pid})")
+    introduce(paths, done.daemon, "runs")
+    installed = service.inspect(paths, os.environ)
+    render.facts({"service": f"{installed.name} of {installed.manager}", "starts": installed.when})
+    _tell(installed)
+
+
+def uninstall() -> None:
+    """Remove what install has made; the daemon ends if it is the service's."""
+    from bm.cli.daemon import drain_of, waits
+    from bm.daemon.service import install as service
+
+    paths = admin.here()
+    removed, ended = service.uninstall(paths, drain_of(paths), waits())
+    if ended:
+        render.line(f"bm has stopped (pid {ended.daemon.pid}); bm start starts it without a service")
+    for file in removed:
+        render.line(f"{file}: removed")
+    if not removed:
+        render.line("no service is installed")
+
+
+def status(as_json: Json = False) -> None:
+    """Tell whether a service is installed, and how it is."""
+    from bm.cli.exits import FAILED, NOT_RUNNING
+    from bm.daemon.service.install import inspect
+
+    service = inspect(admin.here(), os.environ)
+    if as_json:
+        render.json(_fields(service))
+    elif not service.installed:
+        render.line("no service is installed (bm service install)")
+    else:
+        state = service.state
+        words = f"{state.words}, pid {state.pid}" if state and state.pid else state.words if state else "unknown"
+        render.facts(
+            {
+                "service": f"{service.name} of {service.manager}",
+                "file": str(service.file),
+                "state": words,
+                "starts": service.when,
+                "runs": service.interpreter,
+            }
+        )
+        _tell(service)
+    if service.installed and any(trouble.serious for trouble in service.troubles):
+        raise typer.Exit(FAILED)
+    if not service.installed or service.daemon is None:
+        raise typer.Exit(NOT_RUNNING)
+
+
+def _tell(service: Service) -> None:
+    for trouble in service.troubles:
+        render.note(f"note: {trouble.detail} ({trouble.cure})")
+
+
+def _fields(service: Service) -> dict[str, Any]:
+    state = service.state
+    return {
+        "installed": service.installed,
+        "manager": service.manager,
+        "name": service.name,
+        "file": str(service.file),
+        "interpreter": service.interpreter or None,
+        "starts": service.when,
+        "state": state.words if state else None,
+        "running": service.daemon is not None,
+        "pid": state.pid if state else None,
+        "exit_code": state.exit_code if state else None,
+        "troubles": [{"detail": each.detail, "cure": each.cure, "serious": each.serious} for each in service.troubles],
+    }
+
+
+def _text(content: bytes) -> str:
+    """A definition as it is shown: tasks of Windows are in UTF-16."""
+    return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
+
+
+COMMANDS = {"install": install, "uninstall": uninstall, "status": status}
