@@ -84,8 +84,8 @@ class Ledger:
             self._hurried -= 1
             return not self._waiting
 
-    def stop(self, timeout: float = 2.0) -> None:
-        """Write what is left, for at most `timeout` seconds, and end."""
+    def stop(self, timeout: float = 4.0) -> None:
+        """Write what is left, for at most `timeout` seconds, and end. A file that cannot be written is not waited for."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()

@@ -122,15 +122,20 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 def _opened(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing, or, where SQLite can write nothing beside the file, one that locks nothing."""
-    for mode in ("mode=ro", "immutable=1"):
-        ledger = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE)
-        ledger.row_factory = sqlite3.Row
-        try:
-            ledger.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
-        except sqlite3.OperationalError as error:
-            ledger.close()
-            if mode == "immutable=1" or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                raise
-        else:
-            break
+    try:
+        return _connected(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            raise
+    return _connected(path, "immutable=1")
+
+
+def _connected(path: Path, mode: str) -> sqlite3.Connection:
+    ledger = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE)
+    ledger.row_factory = sqlite3.Row
+    try:
+        ledger.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
+    except sqlite3.Error:
+        ledger.close()
+        raise
     return ledger

@@ -62,7 +62,7 @@ def test_a_failover_is_told_as_it_was(world: World, protocol: str, stream: bool)
         *(("gemini", name) for name in world.pool),
         ("groq", world.paid["groq"][0]),
     }
-    assert told["usage"] == {"input": 30, "cache_read": 20, "cache_write": 0, "output": 10, "thinking": 3}
+    assert told["usage"] == msgspec.structs.asdict(Usage(input=30, cache_read=20, output=10, thinking=3))
     times = [each["at"] for each in told["attempts"]]
     assert times == sorted(times) and told["took"] >= times[-1]
 
