@@ -11,6 +11,7 @@ from typing import Literal
 
 from bm.config.schema import Limits, Timeouts
 from bm.errors import Failure
+from bm.gateway.alarm import Alarm
 from bm.gateway.call import Client
 from bm.protocols.pipes import ResponsePipe
 from bm.sse import EventTooLarge
@@ -47,6 +48,7 @@ class Relay:
         self._started = self._last_sent = self._now()
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._alarm = Alarm()
         self.committed = committed
         self.first_content: float | None = None
         self.on_content: Callable[[], None] = _nothing
@@ -56,6 +58,12 @@ class Relay:
 
         A failure was told to the client if `committed`, unless the pipe `can_go_on`.
         """
+        try:
+            return await self._carried()
+        finally:
+            self._alarm.close()
+
+    async def _carried(self) -> Failure | None:
         try:
             while chunk := await self._next():
                 await self._take(self._pipe.feed(chunk))
@@ -121,12 +129,13 @@ class Relay:
 
     async def _next(self) -> bytes:
         """The next bytes; empty at the end. Keeps the client waiting meanwhile."""
+        if arrived := self._response.read_now():
+            return arrived
         silent_since = self._now()
         while True:
-            name, deadline = self._deadline(silent_since)
+            name, due = self._deadline(silent_since)
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await self._response.read_some()
+                return await self._alarm.until(due, self._response.read_some())
             except TimeoutError:
                 if name == "end":
                     return b""
@@ -138,24 +147,21 @@ class Relay:
                 else:
                     raise UpstreamError(self._silent(name)) from None
 
-    def _deadline(self, silent_since: float) -> tuple[Deadline, float | None]:
+    def _deadline(self, silent_since: float) -> tuple[Deadline, float]:
         """What is due first, and when."""
         limits, timeouts, watch = self._limits, self._timeouts, self._pipe.watch
-        due: list[tuple[float, Deadline]] = []
-        if watch.complete:
-            due.append((silent_since + _AFTER_THE_END, "end"))
-        if timeouts.idle:
-            due.append((silent_since + timeouts.idle, "idle"))
-        if timeouts.first_token and not watch.begun:
-            due.append((self._started + timeouts.first_token, "first_token"))
+        name: Deadline = "idle"
+        due = silent_since + timeouts.idle if timeouts.idle else float("inf")
+        if watch.complete and (end := silent_since + _AFTER_THE_END) < due:
+            name, due = "end", end
+        if timeouts.first_token and not watch.begun and (first := self._started + timeouts.first_token) < due:
+            name, due = "first_token", first
         if not self.committed:
-            due.append((self._started + limits.hold_time, "hold"))
-        elif limits.keep_alive:
-            due.append((self._last_sent + limits.keep_alive, "keep_alive"))
-        if not due:
-            return "idle", None
-        deadline, name = min(due)
-        return name, deadline
+            if (hold := self._started + limits.hold_time) < due:
+                name, due = "hold", hold
+        elif limits.keep_alive and (keep := self._last_sent + limits.keep_alive) < due:
+            name, due = "keep_alive", keep
+        return name, due
 
     def _silent(self, name: Deadline) -> Failure:
         limit = self._timeouts.idle if name == "idle" else self._timeouts.first_token

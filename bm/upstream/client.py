@@ -59,6 +59,17 @@ class UpstreamResponse:
         """The first value of a header, empty when absent."""
         return self._response.headers.get(name, "")
 
+    def read_now(self) -> bytes:
+        """What has arrived already; empty when nothing has.
+
+        Raises:
+            UpstreamError: the connection broke.
+        """
+        try:
+            return self._response.content.read_nowait()
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(_broken(error, self._provider)) from error
+
     async def read_some(self) -> bytes:
         """The next bytes as they arrive; empty at the end.
 
