@@ -22,6 +22,9 @@ AccountId: TypeAlias = tuple[str, str]
 CONFIG_NAME = "config"
 """The account that stands for the `api_key` of a provider in config.toml."""
 
+MAIN_NAME = "main"
+"""The account that `bm providers key` fills; further ones come by `bm accounts add --provider`."""
+
 MAX_NAME = 64
 
 GOOGLE_CONSENT = "https://accounts.google.com/o/oauth2/v2/auth"

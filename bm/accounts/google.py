@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from bm.accounts.account import Account
+from bm.accounts.cure import cure_of
 from bm.accounts.key_file import read_key_file
 from bm.accounts.transport import Transport
 from bm.config.secrets import resolve
@@ -193,9 +194,5 @@ def _clock(ahead: float) -> str:
 
 def _must_act(account: Account, said: str) -> Failure:
     """A person has to do something, and this is what."""
-    again = f"bm accounts verify {account.name}"
-    cure = {
-        "google_oauth": f"bm accounts login {account.name}",
-        "adc": f"gcloud auth application-default login, then: {again}",
-    }.get(account.kind, again)
-    return Failure(kind="upstream_auth", message=f"{said.rstrip('.')} ({cure})", code="token", should_retry=False)
+    message = f"{said.rstrip('.')} ({cure_of(account)})"
+    return Failure(kind="upstream_auth", message=message, code="token", should_retry=False)

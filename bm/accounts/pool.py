@@ -139,6 +139,16 @@ class Pool:
         if holder.inflight[target.model] <= 0:
             del holder.inflight[target.model]
 
+    def probed(self, target: Target, effect: AccountEffect, *, now: float, wall: float) -> None:
+        """A probe has ended. What it shows against the account counts as for any other request.
+
+        An answer ends nothing: a person who has put something right says so by verifying the account.
+        """
+        self.begin(target, now=now, wall=wall)
+        self.done(target)
+        if effect.kind != "answered":
+            self.book(target, effect, now=now, wall=wall, roll=0.0)
+
     def book(
         self,
         target: Target,

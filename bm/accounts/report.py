@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from bm.accounts.account import Kind
+from bm.accounts.cure import cure_of
 from bm.accounts.daily import local_day
 from bm.accounts.holder import Holder
 from bm.accounts.meter import Unit, Window
@@ -38,7 +39,8 @@ class Quota(msgspec.Struct, frozen=True):
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One account. `key_hint` is what may be shown of the key or its owner, `last_used` a Unix time.
-    `last_error` is what the upstream said last, empty once the account has answered again."""
+    `cure` is what to do about one that is `out`. `last_error` is what the upstream said last, empty once the account
+    has answered again."""
 
     name: str
     provider: str
@@ -46,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     state: State
     reason: str
+    cure: str = ""
     key_hint: str
     project: str
     location: str = ""
@@ -86,6 +89,7 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
     state: State = "cooling" if resting else "usable"
     if facts.disabled:
         state = "out" if account.enabled else "disabled"
+    cure = cure_of(account) if state == "out" else ""
     return Row(
         name=account.name,
         provider=account.provider,
@@ -93,6 +97,7 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
         enabled=account.enabled,
         state=state,
         reason=facts.disabled or (resting[0].reason if resting else ""),
+        cure=cure,
         key_hint=holder.credential.shown,
         project=account.project,
         location=account.location,

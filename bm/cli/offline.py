@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def ask(paths: Paths, environ: Mapping[str, str], method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Status and JSON of an `/admin/` path, with the accounts as the files have them: none rests.
+    """Status and JSON of an `/admin/` path, with the accounts as the files have them and the last daemon has left them.
 
     Raises:
         ConfigError: config.toml cannot be used.
@@ -31,12 +31,15 @@ def ask(paths: Paths, environ: Mapping[str, str], method: str, path: str, body: 
 
 
 async def _answer(paths: Paths, settings: Settings, method: str, path: str, body: Any) -> tuple[int, Any]:
+    from bm.accounts.memory import restore, state_path
     from bm.daemon.main import Instance
     from bm.gateway.engine import Engine
     from bm.server.own import own_app
     from bm.server.reload import Reloader
 
     engine = Engine(settings)
+    # A warning about a damaged file is for the daemon's log.
+    restore(engine.pool, engine.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
     instance = Instance(_this_process(settings), lambda daemon: None)
     application = own_app(engine, Reloader(paths, engine), instance, paths, asyncio.Event())
     sent: list[Any] = []

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The provider, such as groq.")]
 
-ACCOUNT = "main"
-"""The account that `bm providers key` fills; further ones come by `bm accounts add --provider`."""
-
 
 def listed(context: typer.Context, as_json: Json = False) -> None:
     """Show the providers: enabled, mode, protocol, key, health."""
@@ -131,7 +128,7 @@ def key(
     """Set a provider's key, read from a prompt or standard input: the key, or env:NAME, file:PATH, cmd:COMMAND."""
     from datetime import UTC, datetime
 
-    from bm.accounts.account import Account
+    from bm.accounts.account import MAIN_NAME, Account
     from bm.accounts.store import Credentials
     from bm.cli import prompt, verify
     from bm.cli.exits import UsageError
@@ -140,7 +137,7 @@ def key(
     if known(paths, name).pool:
         raise UsageError("the pool has accounts with names: bm accounts add NAME")
     now = datetime.now(UTC)
-    account = Account(name=ACCOUNT, provider=name, key=prompt.key(name), added_at=now, renewed_at=now)
+    account = Account(name=MAIN_NAME, provider=name, key=prompt.key(name), added_at=now, renewed_at=now)
     if not no_verify:
         verify.insist(paths, account)
 

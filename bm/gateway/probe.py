@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
 from bm import sse
 from bm.accounts.access import Access
-from bm.accounts.account import CONFIG_NAME
 from bm.accounts.credential import Credential
+from bm.accounts.cure import cure_of
 from bm.accounts.google import TokenError
 from bm.accounts.tokens import Tokens
 from bm.chat.events import Usage
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Turn
 from bm.config.redaction import Mask
+from bm.dispatch.classify import classify
+from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -57,8 +59,16 @@ class Probe(msgspec.Struct, kw_only=True):
     cure: str = ""
 
 
+Ended = Callable[[Target, AccountEffect], None]
+"""Told of what each probe means for its account."""
+
+
 async def probe_all(
-    client: UpstreamClient, settings: Settings, names: Collection[str] = (), tokens: Tokens | None = None
+    client: UpstreamClient,
+    settings: Settings,
+    names: Collection[str] = (),
+    tokens: Tokens | None = None,
+    ended: Ended = lambda target, effect: None,
 ) -> list[Probe]:
     """Probe each account of each provider in use, or those whose provider or account is named.
 
@@ -69,7 +79,7 @@ async def probe_all(
 
     async def one(credential: Credential) -> Probe:
         async with gate:
-            return await _Prober(client, settings, credential, purse).run()
+            return await _Prober(client, settings, credential, purse, ended).run()
 
     chosen = [each for each in settings.credentials if _chosen(each, settings, names)]
     try:
@@ -111,9 +121,11 @@ class _Failed(Exception):
 
 
 class _Prober:
-    def __init__(self, client: UpstreamClient, settings: Settings, credential: Credential, tokens: Tokens) -> None:
+    def __init__(
+        self, client: UpstreamClient, settings: Settings, credential: Credential, tokens: Tokens, ended: Ended
+    ) -> None:
         account = credential.account
-        self._client, self._credential, self._tokens = client, credential, tokens
+        self._client, self._credential, self._tokens, self._ended = client, credential, tokens, ended
         self._access = Access()
         self._provider: Provider = settings.providers[account.provider]
         self._timeouts = settings.config.timeouts_for(account.provider)
@@ -131,13 +143,21 @@ class _Prober:
             self.probe.model = _cheapest(self._provider, await self._models())
             self.probe.key_accepted = True
             await self._ask()
+            self._ended(self._target, classify(None).account)
         except Refused as error:
             self._told(self._codec.decode_error(error.status, error.headers, error.body))
         except UpstreamError as error:
             self._told(error.failure)
         except (TokenError, _Failed) as error:
             self._told(error.failure)
+        except TimeoutError:
+            silent = f"the answer stopped for {self._timeouts.idle:g} s"
+            self._told(Failure(kind="timeout", message=silent))
         return self.probe
+
+    @property
+    def _target(self) -> Target:
+        return Target(self._provider.name, self.probe.account, self.probe.model, self._provider.protocol)
 
     async def _models(self) -> Sequence[ListedModel]:
         try:
@@ -171,7 +191,6 @@ class _Prober:
 
     def _request(self) -> UpstreamRequest:
         provider, model = self._provider, self.probe.model
-        target = Target(provider.name, self.probe.account, model, provider.protocol)
         request = ChatRequest(
             protocol=provider.protocol,
             model=model,
@@ -183,7 +202,7 @@ class _Prober:
         capabilities = provider.capabilities(provider.protocol, model)
         encoded = self._codec.encode_request(request, capabilities, model=model)
         query = "alt=sse" if provider.protocol == "gemini" else ""
-        address = url(provider, target, "generate", self._access, stream=True, query=query)
+        address = url(provider, self._target, "generate", self._access, stream=True, query=query)
         headers = own_headers(provider, self._access, encoded.headers)
         return UpstreamRequest(provider.name, "POST", address, headers, msgspec.json.encode(encoded.body))
 
@@ -210,7 +229,11 @@ class _Prober:
     def _told(self, failure: Failure) -> None:
         """The upstream's words, which may quote the key, and what to do about them."""
         failure = naming_project(failure, self._access)
-        self.probe.error = Mask((self._credential.secret, self._access.key))(failure.message)
+        effect = classify(failure).account
+        if failure.code != "token" or failure.kind in KEY_TROUBLE:
+            self._ended(self._target, effect)
+        words = failure.message.removesuffix(f" ({cure_of(self._credential.account)})")
+        self.probe.error = Mask((self._credential.secret, self._access.key))(words)
         if failure.kind in KEY_TROUBLE:
             self.probe.key_accepted = False
             self.probe.cure = self._key_cure()
@@ -222,19 +245,9 @@ class _Prober:
             self.probe.cure = f"check base_url of {self._provider.name}, the network and [upstream_proxy]"
 
     def _key_cure(self) -> str:
-        account = self._credential.account
-        if account.kind == "google_oauth":
-            return f"bm accounts login {account.name}"
-        if account.kind != "api_key":
-            return f"put it right, then: bm accounts verify {account.name}"
-        name, console = self.probe.account, self._provider.console
-        if self._provider.pool:
-            command = f"bm accounts remove {name}, then bm accounts add {name}"
-        else:
-            command = f"bm providers key {self._provider.name}"
-        if name == CONFIG_NAME:
-            command = f"correct [providers.{self._provider.name}] api_key"
-        return f"{command} (a key: {console})" if console else command
+        account, console = self._credential.account, self._provider.console
+        cure = cure_of(account)
+        return f"{cure} (a key: {console})" if console and account.kind == "api_key" else cure
 
 
 def _cheapest(provider: Provider, listed: Sequence[ListedModel]) -> str:

@@ -14,8 +14,10 @@ from starlette.requests import Request
 from bm.accounts.report import State, counts, rows
 from bm.chat.parts import Json
 from bm.config.paths import Paths
+from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Needs, RouteQuery
+from bm.dispatch.target import Target
 from bm.errors import RequestError
 from bm.gateway.decision import document_of
 from bm.gateway.engine import Engine
@@ -190,7 +192,11 @@ class Admin:
         """One small request to each provider and account."""
         asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
         engine = self._engine
-        return {"results": await probe_all(engine.client, engine.settings, asked.names, engine.tokens)}
+
+        def ended(target: Target, effect: AccountEffect) -> None:
+            engine.pool.probed(target, effect, now=time.monotonic(), wall=time.time())
+
+        return {"results": await probe_all(engine.client, engine.settings, asked.names, engine.tokens, ended)}
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

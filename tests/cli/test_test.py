@@ -30,7 +30,7 @@ def test_a_failure_is_told_with_its_cure(bm: Bm, simulator: Simulator) -> None:
     ran = bm("test", "one")
     assert ran.code == 1
     assert ran.out.splitlines()[1].split()[:4] == ["gemini", "one", "failed", "refused"]
-    assert "(bm accounts remove one, then bm accounts add one" in ran.out
+    assert "(bm accounts verify one; for another key: bm accounts remove one, then" in ran.out
     assert bm("test", "one", "--json").code == 1
 
 

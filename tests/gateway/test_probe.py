@@ -55,6 +55,36 @@ def test_an_upstreams_error_is_told_with_the_cure(world: World, rule: Rule, acce
     assert row["error"] and cure in row["cure"]
 
 
+def test_what_a_probe_shows_against_an_account_counts_at_once(world: World) -> None:
+    world.set_up(accounts=3)
+    refused, limited, _ = world.pool
+    world.sim.script(
+        Rule(account=refused, error="invalid_key", operation="any", times=None),
+        Rule(account=limited, status=429, retry_info="60s"),
+    )
+    probed(world)
+    assert list(world.states().values()) == ["out", "cooling", "usable"]
+    row = world.account(refused)
+    assert row["cure"].startswith(f"bm accounts verify {refused}")
+    assert (row["requests_today"], row["failures_today"]) == (1, 1)
+    assert world.ask("gemini").bm("attempts") == "1"
+
+
+def test_an_answer_that_works_ends_no_refusal(world: World) -> None:
+    world.set_up(accounts=1)
+    world.sim.script(Rule(error="invalid_key"))
+    assert world.ask("gemini").status == 503
+    assert probed(world)[0]["ok"]
+    assert set(world.states().values()) == {"out"}
+
+
+def test_an_answer_that_stops_is_told(world: World) -> None:
+    world.set_up(accounts=1, more="[timeouts]\nidle = 0.3")
+    world.sim.script(Rule(stall_after=1))
+    (row,) = probed(world)
+    assert not row["ok"] and "stopped for 0.3 s" in row["error"]
+
+
 def test_an_answer_that_breaks_off_is_no_success(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(cut_after=1, text="one two three four", chunks=4))
