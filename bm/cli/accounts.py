@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,42 +35,72 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         render.json(answer)
         return
-    columns = ("account", "provider", "state", "rests", "last used", "today", "failed", "key")
-    empty = "no accounts (bm accounts add NAME)"
-    render.table(columns, [_row(row) for row in answer["accounts"]], empty=empty)
-    used = [line for row in answer["accounts"] for line in _quotas(row)]
-    if used:
+    rows = answer["accounts"]
+    columns = ("account", "provider", "state", "resting", "today", "failed", "key", "last used")
+    spare = ("last used", "key", "failed", "provider")
+    render.table(columns, [_row(row) for row in rows], empty="no accounts (bm accounts add NAME)", spare=spare)
+    used = [line for row in rows for line in _quotas(row)]
+    known = [line for line in used if "/" in line[2]] if len(used) > MOST_LINES else used
+    if known:
+        if not render.is_terminal():
+            render.line()
+        render.table(("account", "model", "used", "resets"), known, empty="")
+    if len(known) < len(used):
+        render.line(f"({len(used) - len(known)} lines without a known limit are left out: bm accounts --json)")
+    for row in rows:
+        _trouble(row)
+
+
+MOST_LINES = 24
+"""Lines about use beyond which those without a known limit tell too little for their space."""
+
+
+def _trouble(row: dict[str, Any]) -> None:
+    """What a person has to know or do about an account, if anything."""
+    who = f"{row['name']} of {row['provider']}"
+    if row["state"] == "out":
         render.line()
-        render.table(("account", "model", "used", "resets"), used, empty="")
-    for row in answer["accounts"]:
-        if row["state"] == "out" and row["reason"]:
-            render.line(f"{row['provider']} {row['name']}: {row['reason']}")
+        render.paragraph(f"{who} is out: {row['reason'].removesuffix(' (' + row['cure'] + ')')}")
+        render.paragraph(row["cure"], indent=4)
+    for model, reason in row["excluded"].items():
+        render.line()
+        render.paragraph(f"{who} does not have {model}: {reason}")
+        render.paragraph(f"bm accounts verify {shlex.quote(row['name'])} asks again", indent=4)
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     import time
 
-    last = row["last_used"]
+    last, (rest, model) = row["last_used"], _rest(row["cooldowns"])
     return (
         row["name"],
         row["provider"],
-        row["state"],
-        _rest(row["cooldowns"]),
-        f"{render.duration(max(time.time() - last, 0))} ago" if last else "never",
+        f"{row['state']} {rest}".strip(),
+        model,
         str(row["requests_today"]),
         str(row["failures_today"]),
-        row["key_hint"],
+        _proof(row),
+        f"{render.duration(max(time.time() - last, 0))} ago" if last else "never",
     )
 
 
-def _rest(cooldowns: list[dict[str, Any]]) -> str:
+def _proof(row: dict[str, Any]) -> str:
+    """How the account proves who it is, and where; of a key what may be shown."""
+    owner = row["key_hint"].removesuffix(".iam.gserviceaccount.com")
+    shown = {"google_oauth": "sign-in", "adc": "ADC", "service_account": owner or "key file"}
+    project = "" if owner.endswith(f"@{row['project']}") else row["project"]
+    words = (shown.get(row["kind"], row["key_hint"]), project, row["location"])
+    return ", ".join(word for word in words if word)
+
+
+def _rest(cooldowns: list[dict[str, Any]]) -> tuple[str, str]:
     """The longest rest, and for which model."""
     resting = [each for each in cooldowns if each["seconds"] > 0]
     if not resting:
-        return "-"
+        return "", "-"
     longest = max(resting, key=lambda each: float(each["seconds"]))
     more = f" (+{len(resting) - 1})" if len(resting) > 1 else ""
-    return f"{render.duration(longest['seconds'])} {longest['model'] or 'all models'}{more}"
+    return render.duration(longest["seconds"]), f"{longest['model'] or 'all models'}{more}"
 
 
 def _quotas(row: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -81,13 +112,14 @@ def _quotas(row: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _quota(quota: dict[str, Any]) -> str:
-    """`12/15 min`, `230/250 day`, `31k/250k tokens/min`; without a limit that is known, `12 min`."""
-    window = "min" if quota["window"] == "minute" else "day"
-    limit = quota["limit"]
-    shown = [str(quota["used"]), *([] if limit is None else [str(limit)])]
-    if quota["unit"] == "requests":
-        return f"{'/'.join(shown)} {window}"
-    return f"{'/'.join(_thousands(int(number)) for number in shown)} tokens/{window}"
+    """`12/15 per minute`, `31k/250k tokens per minute`; without a limit that is known, `12 this minute`, `40 today`."""
+    minute, limit = quota["window"] == "minute", quota["limit"]
+    shown = [quota["used"], *([] if limit is None else [limit])]
+    tokens = quota["unit"] == "tokens"
+    figures = "/".join(_thousands(int(number)) if tokens else str(number) for number in shown)
+    if limit is None:
+        return f"{figures} {'this minute' if minute else 'today'}"
+    return f"{figures}{' tokens' if tokens else ''} per {'minute' if minute else 'day'}"
 
 
 def _thousands(number: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 _COLOURS = {
@@ -42,15 +43,34 @@ def json(value: Any) -> None:
     _write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode(), raw=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Rows under their headings; `empty` in their place when there are none."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, spare: Sequence[str] = ()) -> None:
+    """Rows under their headings; `empty` in their place when there are none.
+
+    Columns named by `spare` are left out of it, one after the other, where a terminal is too narrow for all.
+    """
     cells = [[clean(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
     elif is_terminal():
-        _rich_table(columns, cells)
+        _rich_table(columns, cells, list(spare))
     else:
         _plain_table(columns, cells)
+
+
+def paragraph(text: str, *, indent: int = 0) -> None:
+    """A sentence that may be long: on a terminal it is broken between words."""
+    import shutil
+    import textwrap
+
+    first, further = " " * indent, " " * (indent + 2)
+    width = shutil.get_terminal_size().columns if is_terminal() else 0
+    if width <= len(further):
+        line(first + text)
+        return
+    wrapper = textwrap.TextWrapper(
+        width, initial_indent=first, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
+    line(wrapper.fill(text))
 
 
 def facts(pairs: Mapping[str, str]) -> None:
@@ -91,9 +111,24 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: list[str]) -> None:
     from rich.console import Console
+
+    console = Console(highlight=False)
+    drawn = _drawn(columns, rows)
+    wide = console.measure(drawn, options=console.options.update(width=10_000))
+    if spare and wide.maximum > console.width:
+        gone = columns.index(spare.pop(0))
+        kept = [[cell for place, cell in enumerate(row) if place != gone] for row in (columns, *rows)]
+        _rich_table(kept[0], kept[1:], spare)
+    elif wide.minimum > console.width:
+        _records(console, columns, rows)
+    else:
+        console.print(drawn)
+
+
+def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich import box
     from rich.table import Table
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
@@ -101,12 +136,7 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         drawn.add_column(name, overflow="fold")
     for row in rows:
         drawn.add_row(*(coloured(cell) for cell in row))
-    console = Console(highlight=False)
-    unbroken = console.measure(drawn, options=console.options.update(width=10_000)).minimum
-    if unbroken > console.width:
-        _records(console, columns, rows)
-    else:
-        console.print(drawn)
+    return drawn
 
 
 def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -112,3 +112,34 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_yes_and_no() -> None:
     assert (render.yes(1), render.yes("")) == ("yes", "no")
+
+
+def test_a_narrow_terminal_goes_without_the_spare_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "24")
+    rows = [("a", "usable 3 min", "a long key", "never")]
+    render.table(("account", "state", "key", "last used"), rows, empty="none", spare=("last used", "key"))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    shown = [line.split() for line in plain.splitlines() if line.strip()]
+    assert shown[0] == ["account", "state"] and shown[2] == ["a", "usable", "3", "min"]
+
+
+def test_a_paragraph_is_broken_between_words_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "bm accounts verify me, or go to https://a-very-long.example/address"
+    render.paragraph(words, indent=2)
+    assert capsys.readouterr().out == f"  {words}\n"
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "20")
+    render.paragraph(words, indent=2)
+    assert screen.getvalue().splitlines() == [
+        "  bm accounts verify",
+        "    me, or go to",
+        "    https://a-very-long.example/address",
+    ]
