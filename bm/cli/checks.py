@@ -13,12 +13,15 @@ from bm.accounts.credential import Credential, all_accounts
 from bm.accounts.store import Credentials
 from bm.accounts.store import load as load_credentials
 from bm.cli import admin
+from bm.clients import journal
+from bm.clients.catalog import TOOLS
 from bm.clients.environment import VARIABLES
+from bm.clients.standing import standing
 from bm.config.address import points_at
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
 from bm.config.schema import Config
-from bm.daemon.runtime import Daemon
+from bm.daemon.runtime import Daemon, url_of
 from bm.daemon.service.install import inspect
 from bm.daemon.status import find
 from bm.errors import AccountError, BmError, ConfigError
@@ -73,6 +76,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     case = Case(loaded, stored, credentials, effective(loaded.config), daemon, environ)
     findings += _daemon(paths, answers=bool(found and found.answers), case=case)
     findings += _service(paths, environ)
+    findings += _tools(paths, case)
     for check in (_accounts, _providers, _loops, _bundles, _own_key, _shell, _proxies):
         findings += check(case)
     return findings
@@ -114,6 +118,25 @@ def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("service", "failed" if trouble.serious else "warning", trouble.detail, trouble.cure)
     if not service.troubles:
         yield Finding("service", "ok", f"{service.name} of {service.manager}")
+
+
+def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
+    """Tools that `bm setup` has led to an address or with a key that is not bm's any more."""
+    server = case.config.server
+    origin = case.daemon.url if case.daemon else url_of(server.host, server.port) if server.port else ""
+    try:
+        held = journal.load(paths.clients)
+    except ConfigError as error:
+        yield Finding("tools", "failed", str(error))
+        return
+    names = {"origin": origin, "key": case.stored.local_key}
+    for tool in TOOLS if origin else ():
+        state = standing(tool, names, case.environ, held).state
+        if state == "stale":
+            detail = f"the settings of {tool.title} do not lead to {origin} with bm's key"
+            yield Finding("tools", "warning", detail, f"bm setup {tool.name}")
+        elif state == "yes":
+            yield Finding("tools", "ok", f"{tool.title} is led to {origin}")
 
 
 def _accounts(case: Case) -> Iterator[Finding]:

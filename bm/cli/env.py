@@ -25,7 +25,7 @@ def env(
 
     paths = admin.here()
     chosen = shell or of_environment(os.environ, windows=sys.platform == "win32")
-    assigned = values(_origin(paths), ensure_local_key(paths.accounts))
+    assigned = values(origin(paths), ensure_local_key(paths.accounts))
     if as_json:
         render.json({"set": assigned, "unset": UNSET})
         return
@@ -44,7 +44,7 @@ def _explain(shell: Shell) -> None:
     render.note("  ANTHROPIC_API_KEY takes the value of ANTHROPIC_AUTH_TOKEN")
 
 
-def _origin(paths: Paths) -> str:
+def origin(paths: Paths) -> str:
     """Where bm is, or will be once it is started.
 
     Raises:
@@ -59,7 +59,7 @@ def _origin(paths: Paths) -> str:
         return daemon.url
     server = load(paths.config, os.environ, known=KNOWN).config.server
     if not server.port:
-        raise NotRunning("bm is not running, and its port is free to change: bm start, then bm env")
+        raise NotRunning("bm is not running, and its port is free to change: bm start, then this again")
     return url_of(server.host, server.port)
 
 

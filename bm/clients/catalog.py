@@ -103,7 +103,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
             ),
         ),
         rivals=(
-            Rival(".gemini/settings.json", "json", (_API_KEY.key,)),
+            Rival(".gemini/settings.json", "json", (_API_KEY.key,), in_run=True),
             # It reads the nearest of these files and no other.
             Rival(".gemini/.env", "dotenv"),
             Rival(".env", "dotenv"),
@@ -183,8 +183,10 @@ TOOLS: Final[tuple[Tool, ...]] = (
             ),
         ),
         rivals=(
-            Rival("~/.qwen/settings.json", "json", (("modelProviders", "openai"), ("security", "auth", "baseUrl"))),
-            Rival(".qwen/settings.json", "json", (("security", "auth", "selectedType"), ("modelProviders", "openai"))),
+            # An address beside the name of a model wins over all others.
+            Rival("~/.qwen/settings.json", "json", (("modelProviders", "openai"),), in_run=True),
+            Rival(".qwen/settings.json", "json", (("modelProviders", "openai"),), in_run=True),
+            Rival(".qwen/settings.json", "json", (("security", "auth", "selectedType"), ("env", "OPENAI_BASE_URL"))),
         ),
         rival_variables=("OPENAI_BASE_URL", "OPENAI_API_KEY"),
         arguments=("--auth-type", "openai"),

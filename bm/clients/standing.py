@@ -46,18 +46,22 @@ def standing(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], h
     )
 
 
-def warnings(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """What would win over the settings of `tool` for somebody who starts it in `folder` with `environ`."""
+def warnings(
+    tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], folder: Path, *, run: bool = False
+) -> Iterator[str]:
+    """What would win over the settings of `tool`, or over a `run` of it, for who starts it in `folder`."""
     exported = values(names["origin"], names["key"])
-    for variable in tool.rival_variables:
+    for variable in () if run else tool.rival_variables:
         if environ.get(variable) and environ[variable] != exported.get(variable):
             yield f"{variable} is set in this shell and wins over these settings; unset it for {tool.title}"
     own = {file.place.find(environ).resolve() for file in tool.files}
     for rival in tool.rivals:
+        if run and not rival.in_run:
+            continue
         for path in _places(rival, folder):
             is_own = path.resolve() in own and not rival.name.startswith("~")
             if not is_own and path.is_file() and (what := _winning(rival, path, tool, names)):
-                yield f"{shown(path)}: {what} over these settings for who starts {tool.title} here"
+                yield f"{shown(path)}: {what} over bm's address for who starts {tool.title} here"
 
 
 def _state(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], held: Journal) -> State:

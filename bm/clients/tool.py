@@ -63,11 +63,12 @@ class SettingsFile(NamedTuple):
 
 class Rival(NamedTuple):
     """A file whose settings win over those that bm sets. A `name` without `~` is looked for in the working directory
-    and above it. Without `keys` the file alone is enough."""
+    and above it. Without `keys` the file alone is enough. `in_run` tells that it wins over `bm run` as well."""
 
     name: str
     format: Format
     keys: tuple[Key, ...] = ()
+    in_run: bool = False
 
 
 class Overlay(NamedTuple):

@@ -40,7 +40,7 @@ def test_bash_carries_them_out(bm: Bm, paths: Paths) -> None:
 def test_a_port_that_is_not_known_yet(bm: Bm) -> None:
     ran = bm("env")
     assert (ran.code, ran.out) == (3, "")
-    assert "bm start, then bm env" in ran.err
+    assert "bm start, then this again" in ran.err
 
 
 def test_a_daemon_on_every_network_is_reached_over_loopback(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:

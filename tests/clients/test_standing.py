@@ -91,3 +91,12 @@ def test_the_tools_own_settings_are_no_rival(home: Path) -> None:
     (home / ".qwen").mkdir()
     (home / ".qwen/settings.json").write_text('{"modelProviders": {"openai": []}}')
     assert "modelProviders.openai wins" in said("qwen", home)[0]
+
+
+def test_only_some_rivals_win_over_a_run(home: Path) -> None:
+    project = home / "project"
+    (project / ".gemini").mkdir()
+    (project / ".gemini/settings.json").write_text('{"security": {"auth": {"selectedType": "oauth-personal"}}}')
+    (project / ".env").write_text("A=1")
+    found = list(warnings(BY_NAME["gemini"], NAMES, {"GEMINI_API_KEY": "mine"}, project, run=True))
+    assert len(found) == 1 and "security.auth.selectedType wins" in found[0]

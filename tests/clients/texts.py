@@ -23,17 +23,20 @@ def json_texts(draw: st.DrawFn) -> str:
     def gap() -> str:
         return draw(GAPS)
 
+    def flag() -> bool:
+        return draw(st.booleans())
+
     def written(value: Any) -> str:
         if isinstance(value, dict):
             items = [f"{gap()}{json.dumps(name)}{gap()}:{gap()}{written(each)}{gap()}" for name, each in value.items()]
-            return "{" + ",".join(items) + _tail(items) + "}"
+            return "{" + ",".join(items) + tail(items) + "}"
         if isinstance(value, list):
             items = [f"{gap()}{written(each)}{gap()}" for each in value]
-            return "[" + ",".join(items) + _tail(items) + "]"
-        return json.dumps(value, ensure_ascii=draw(st.booleans()))
+            return "[" + ",".join(items) + tail(items) + "]"
+        return json.dumps(value, ensure_ascii=flag())
 
-    def _tail(items: list[str]) -> str:
-        return ("," if items and draw(st.booleans()) else "") + gap()
+    def tail(items: list[str]) -> str:
+        return ("," if items and flag() else "") + gap()
 
     return gap() + written(draw(_tables(st.none() | SCALARS))) + gap()
 

@@ -20,6 +20,7 @@ def test_bm_home_holds_every_file(tmp_path: Path) -> None:
         config=home / "config.toml",
         accounts=home / "accounts.toml",
         ledger=home / "ledger.db",
+        clients=home / "clients.json",
         runtime=home / "daemon.json",
         lock=home / "daemon.lock",
         log=home / "daemon.log",
