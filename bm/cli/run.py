@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -89,4 +88,6 @@ def _become(program: str, argv: list[str], environ: dict[str, str]) -> None:
     sys.stderr.flush()
     if sys.platform != "win32":
         os.execve(program, argv, environ)
+    import subprocess
+
     raise typer.Exit(subprocess.run([program, *argv[1:]], env=environ, check=False).returncode)
