@@ -32,6 +32,7 @@ from bm.protocols.object_schema import with_basic_schemas
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
 from bm.protocols.registry import CODECS, upstream_codec
+from bm.protocols.shadow import Shadowed
 from bm.protocols.splice import splice_model
 from bm.protocols.tool_names import sanitise
 from bm.providers.provider import Provider
@@ -182,12 +183,33 @@ class Lanes:
             return self.written(lane, self.encoder(lane), self.filter(lane.names))
         mint = _mint()
         encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
-        asked = self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
-        decoder = lane.codec.stream_decoder(mint)
-        return PassThrough(self._parser(lane), decoder, encoder, model=asked, framed=not self.call.array)
+        decoder, model = lane.codec.stream_decoder(mint), self._insisted(lane)
+        return PassThrough(self._parser(lane), decoder, encoder, model=model, framed=not self.call.array)
+
+    def _insisted(self, lane: Lane) -> str:
+        """The model's name that replaces the upstream's in its own bytes; empty where that stays."""
+        return self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
+
+    def shadowed(self, lane: Lane, events: Filter) -> Shadowed:
+        """The pipe through which a lane's bytes pass while an encoder keeps in step, all that is thought included.
+
+        Raises:
+            RequestError: the body is not a request of its protocol.
+        """
+        mint, model = _mint(), self._insisted(lane)
+        thinking = msgspec.structs.replace(self.chat.reasoning, visible=True)
+        request = msgspec.structs.replace(self.chat, reasoning=thinking)
+        spare = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
+
+        def make(ids: Mint, shown: str) -> StreamEncoder:
+            return self._codec.stream_encoder(request, ids, model=shown or lane.target.model)
+
+        return Shadowed(sse.Parser(), lane.codec.stream_decoder(mint), spare, events, make, mint, model=model)
 
     def written(self, lane: Lane, encoder: StreamEncoder, events: Filter) -> ResponsePipe:
         """The pipe that writes a lane's answer with `encoder`, even where its bytes could pass through."""
+        if isinstance(encoder, ResponsesStreamEncoder):
+            self._answering = encoder
         return Translated(self._parser(lane), lane.codec.stream_decoder(_mint()), encoder, events)
 
     def _parser(self, lane: Lane) -> EventParser:

@@ -1,7 +1,7 @@
 """Finishes a text answer that was cut, on another target and in the stream that the client reads already.
 
-Only where the user has turned it on: the client must not notice that two models wrote its answer, so the stream is
-written by bm from the start, also where its bytes could pass through.
+Only where the user has turned it on: the client must not notice that two models wrote its answer. Where its bytes pass
+through, an encoder keeps in step with them and writes from the cut on; elsewhere bm writes the stream from the start.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bm.gateway.lane import Lane
 from bm.gateway.lanes import Lanes
 from bm.protocols.codec import StreamEncoder
 from bm.protocols.pipes import Filter, ResponsePipe
+from bm.protocols.shadow import Shadowed
 from bm.providers.provider import Provider
 
 Result = TypeVar("Result")
@@ -73,6 +74,7 @@ class Rescue:
         self._on = on and lanes.call.stream and lanes.call.operation == "generate"
         self._told = Told()
         self._encoder: StreamEncoder | None = None
+        self._passing: Shadowed | None = None
         self._prefill: str | None = None
         self._refusing: set[str] = set()
         self.cut: Failure | None = None
@@ -127,7 +129,11 @@ class Rescue:
             return self._lanes.written(lane, self._encoder, Telling(events, self._told, fit))
         if not self._on or not self._readable():
             return self._lanes.pipe(lane)
-        self._told, self._encoder = Told(), self._lanes.encoder(lane)
+        self._told, self._encoder, self._passing = Told(), None, None
+        if lane.passes_through and not self._lanes.call.array:
+            self._passing = self._lanes.shadowed(lane, Telling(events, self._told))
+            return self._passing
+        self._encoder = self._lanes.encoder(lane)
         return self._lanes.written(lane, self._encoder, Telling(events, self._told))
 
     def _readable(self) -> bool:
@@ -140,6 +146,8 @@ class Rescue:
     def broken(self, failure: Failure) -> Outcome:
         """The answer was cut, the client does not know it, and another target may go on."""
         self._told.reopen()
+        if self._passing is not None:
+            self._encoder, self._passing = self._passing.take_over(), None
         self.cut = self.cut or failure
         if failure.code == DIVERGED:
             return Outcome(failure=failure, request="next")

@@ -33,7 +33,7 @@ from bm.protocols.codec import StreamDecoder, StreamEncoder
 from bm.protocols.single_call import SingleCall
 from bm.protocols.tool_names import restore
 
-_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _MODEL = re.compile(rb'("model(?:Version)?"\s*:\s*)"[^"\\]*"')
 
 
@@ -166,10 +166,15 @@ class PassThrough:
     ) -> None:
         self.watch = Watch()
         self.tells = framed
-        self.over = self.can_go_on = False
+        self.over = False
         self._parser, self._decoder, self._encoder = parser, decoder, encoder
         self._model = b'\\1"' + model.encode().replace(b"\\", rb"\\") + b'"' if model else b""
         self._held = b""
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether another target may finish a failed answer: not one whose bytes nobody keeps account of."""
+        return False
 
     def feed(self, chunk: bytes) -> bytes:
         if self.over:
@@ -177,13 +182,13 @@ class PassThrough:
         parsed = self._parser.feed(chunk)
         failed_before = self.watch.failure is not None
         self._see(parsed)
-        if not failed_before and self.watch.failure is not None and any(_is_garbage(item.data) for item in parsed):
+        if not failed_before and self.watch.failure is not None and any(is_garbage(item.data) for item in parsed):
             self._held = b""
             return self._error(self.watch.failure)
         if not self.tells:
             return chunk
         held = self._held + chunk if self._held else chunk
-        end = _boundary(held)
+        end = boundary(held)
         self._held = held[end:]
         return self._renamed(held[:end])
 
@@ -220,7 +225,7 @@ class PassThrough:
         return self._encoder.keepalive() if self.tells else b""
 
 
-def _is_garbage(data: bytes) -> bool:
+def is_garbage(data: bytes) -> bool:
     """Whether a failed answer's event is no JSON, so that its client could not read it either."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
@@ -229,9 +234,9 @@ def _is_garbage(data: bytes) -> bool:
     return False
 
 
-def _boundary(data: bytes) -> int:
+def boundary(data: bytes) -> int:
     """Where the last whole event ends; 0 when none does."""
-    return max((at + len(mark) for mark in _BLANK_LINES if (at := data.rfind(mark)) >= 0), default=0)
+    return max((at + len(mark) for mark in BLANK_LINES if (at := data.rfind(mark)) >= 0), default=0)
 
 
 class Filter:

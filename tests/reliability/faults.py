@@ -115,10 +115,8 @@ class Outcome:
 
     def grammar(self, answer: Answer) -> None:
         """Note a departure from the grammar of the client's protocol."""
-        passed_through = self.case.setting == "own" and not self.case.rescue
         try:
-            if not passed_through:
-                GRAMMARS[answer.protocol](answer.body)
+            GRAMMARS[answer.protocol](answer.body)
         except AssertionError as error:
             self.faults.append(f"grammar: {error}")
 
@@ -241,7 +239,7 @@ ENDS = {
 
 GRAMMARS: dict[str, Callable[[bytes], object]] = {
     "anthropic": grammar_anthropic.check,
-    "openai-chat": lambda raw: grammar_openai_chat.check_stream(raw, usage=True),
+    "openai-chat": lambda raw: grammar_openai_chat.check_stream(raw, usage=True, sparing=True),
     "openai-responses": grammar_openai_responses.check,
     "gemini": lambda raw: grammar_gemini.check(raw, complete=True),
 }

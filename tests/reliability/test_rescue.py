@@ -91,3 +91,23 @@ def test_a_second_cut_is_mended_like_the_first(world: World) -> None:
     world.sim.script(Rule(text=TEXT, chunks=10, cut_after=3), Rule(text=TEXT, chunks=10, cut_after=3), Rule(text=TEXT))
     answer = world.ask("openai-responses")
     assert answer.complete and text_of(answer) == TEXT and len(world.calls()) == 3
+
+
+def test_what_passes_through_does_so_byte_for_byte(world: World) -> None:
+    table = f'{PROTOCOLS_LINE}\nprotocol = "anthropic"'
+    world.set_up(0, {"acme": "exclusive"}, pool=ON, tables={"acme": table})
+    events = [
+        {
+            "type": "message_start",
+            "message": {"id": "msg_1", "model": "m", "role": "assistant", "content": [], "new": 1},
+        },
+        {"type": "unheard_of", "what": [1, 2]},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "", "new": 1}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+    raw = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    world.sim.script(Rule(raw_body=raw, content_type="text/event-stream"))
+    assert world.ask("anthropic").body == raw.encode()

@@ -22,6 +22,10 @@ class Writer:
     def __init__(self) -> None:
         self._sequence = 0
 
+    def go_on_after(self, number: int) -> None:
+        """The next event follows the one of that number."""
+        self._sequence = number + 1
+
     def event(self, name: str, **fields: Any) -> bytes:
         """One event with its number."""
         body = {"type": name, **fields, "sequence_number": self._sequence}

@@ -1,0 +1,234 @@
+"""Bytes pass through untouched, and an encoder goes on where they are cut: one stream under one id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from bm import sse
+from bm.chat.continuation import Fit, Told
+from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, Start
+from bm.chat.request import ChatRequest, Reasoning
+from bm.errors import Failure
+from bm.gateway.rescue import Telling
+from bm.names import ProtocolName
+from bm.protocols.codec import Mint, StreamEncoder
+from bm.protocols.pipes import Filter
+from bm.protocols.registry import CODECS
+from bm.protocols.shadow import Shadowed
+from tests.support import grammar_anthropic
+
+MINT = Mint(lambda prefix: f"{prefix}{'0' * 24}", 1)
+CUT = Failure(kind="truncated", message="cut")
+REST: tuple[Event, ...] = (
+    Start(),
+    PartStart(0, "text"),
+    PartDelta(0, "three"),
+    PartEnd(0),
+    Finish("stop"),
+    End(),
+)
+
+
+def shadowed(protocol: ProtocolName, *, model: str = "") -> tuple[Shadowed, Told]:
+    codec, told = CODECS[protocol], Told()
+    request = ChatRequest(
+        protocol=protocol, model="m", turns=(), stream=True, reasoning=Reasoning(visible=True), stream_usage=True
+    )
+
+    def make(mint: Mint, name: str) -> StreamEncoder:
+        return codec.stream_encoder(request, mint, model=name)
+
+    spare = codec.stream_encoder(request, MINT, model="m")
+    events = Telling(Filter({}), told)
+    return Shadowed(sse.Parser(), codec.stream_decoder(MINT), spare, events, make, MINT, model=model), told
+
+
+def stream(*events: dict[str, Any] | tuple[str, dict[str, Any]]) -> bytes:
+    """Events as an upstream writes them, with blanks that an encoder of bm's would not write."""
+    framed = [event if isinstance(event, tuple) else ("", event) for event in events]
+    return b"".join(sse.encode(json.dumps(data).encode(), name) for name, data in framed)
+
+
+def typed(kind: str, **members: Any) -> tuple[str, dict[str, Any]]:
+    return kind, {"type": kind, **members}
+
+
+def text(words: str) -> tuple[str, dict[str, Any]]:
+    return typed("content_block_delta", index=1, delta={"type": "text_delta", "text": words}, beta=True)
+
+
+MESSAGE: dict[str, Any] = {
+    "id": "msg_up",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-x",
+    "content": [],
+    "stop_reason": None,
+}
+CLAUDE = stream(
+    typed("message_start", message=MESSAGE | {"usage": {"input_tokens": 3, "output_tokens": 0}}),
+    typed("content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""}),
+    typed("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"}),
+    typed("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "EqRk"}),
+    typed("content_block_stop", index=0),
+    typed("unheard_of", what=1),
+    typed("content_block_start", index=1, content_block={"type": "text", "text": ""}),
+    text("one "),
+    text("two "),
+)
+HEAD = {"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 77, "model": "gpt-x", "new_field": 1}
+
+
+def chunk(**delta: Any) -> dict[str, Any]:
+    return HEAD | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+
+
+CHAT = stream(chunk(role="assistant", content=""), chunk(content="one "), chunk(content="two "))
+RESPONSE = {"id": "resp_up", "object": "response", "created_at": 77, "status": "in_progress", "model": "gpt-x"}
+PLACE = {"item_id": "msg_up", "output_index": 0, "content_index": 0}
+MESSAGE_ITEM = {"id": "msg_up", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+RESPONSES = stream(
+    typed("response.created", response=RESPONSE | {"output": []}, sequence_number=0),
+    typed("response.in_progress", response=RESPONSE | {"output": []}, sequence_number=1),
+    typed("response.unheard_of", sequence_number=2),
+    typed("response.output_item.added", output_index=0, item=MESSAGE_ITEM, sequence_number=3),
+    typed(
+        "response.content_part.added",
+        **PLACE,
+        part={"type": "output_text", "text": "", "annotations": []},
+        sequence_number=4,
+    ),
+    typed("response.output_text.delta", **PLACE, delta="one ", logprobs=[], sequence_number=5),
+    typed("response.output_text.delta", **PLACE, delta="two ", logprobs=[], sequence_number=6),
+)
+
+
+def piece(words: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": words}]}
+    return {"candidates": [{"content": content, "index": 0}], "responseId": "up", "modelVersion": "gemini-x", "new": 1}
+
+
+GEMINI = stream(piece("one "), piece("two "))
+STREAMS: dict[ProtocolName, bytes] = {
+    "anthropic": CLAUDE,
+    "openai-chat": CHAT,
+    "openai-responses": RESPONSES,
+    "gemini": GEMINI,
+}
+EVERY = pytest.mark.parametrize("protocol", STREAMS)
+
+
+def go_on(pipe: Shadowed, told: Told, events: Sequence[Event] = REST) -> bytes:
+    """What another target's events make of the rest."""
+    told.reopen()
+    fit, encoder = Fit(told, prefill="one two"), pipe.take_over()
+    return b"".join(encoder.feed(out) for event in events for kept in fit.through(event) for out in told.through(kept))
+
+
+@EVERY
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_the_bytes_pass_as_they_came(protocol: ProtocolName, size: int) -> None:
+    pipe, told = shadowed(protocol)
+    raw = STREAMS[protocol]
+    assert b"".join(pipe.feed(raw[at : at + size]) for at in range(0, len(raw), size)) == raw
+    assert told.text == "one two " and pipe.watch.begun
+
+
+@EVERY
+def test_the_encoder_goes_on_under_the_upstreams_ids(protocol: ProtocolName) -> None:
+    pipe, told = shadowed(protocol)
+    out = pipe.feed(STREAMS[protocol]) + pipe.close()
+    assert out == STREAMS[protocol] and pipe.watch.failure is not None and pipe.can_go_on
+    rest = go_on(pipe, told)
+    decoder, parser = CODECS[protocol].stream_decoder(MINT), sse.Parser()
+    events = [event for item in parser.feed(out + rest) for event in decoder.feed(item)]
+    events += decoder.close()
+    assert "".join(event.text for event in events if isinstance(event, PartDelta)).endswith("one two three")
+    assert sum(isinstance(event, Start) for event in events) == 1 and isinstance(events[-1], End)
+    known = {"anthropic": b'"index":1', "openai-chat": b"chatcmpl-up", "openai-responses": b"resp_up"}
+    assert known.get(protocol, b'"responseId":"up"') in rest and b"0000" not in rest
+
+
+def test_what_follows_the_cut_keeps_the_grammar_with_what_came_before() -> None:
+    pipe, told = shadowed("anthropic")
+    known = CLAUDE.replace(stream(typed("unheard_of", what=1)), b"")
+    grammar_anthropic.check(pipe.feed(known) + pipe.close() + go_on(pipe, told))
+
+
+def test_events_are_numbered_on_after_those_that_passed() -> None:
+    pipe, told = shadowed("openai-responses")
+    out = pipe.feed(RESPONSES) + pipe.close() + go_on(pipe, told)
+    events = [json.loads(line.removeprefix(b"data: ")) for line in out.split(b"\n") if line.startswith(b"data: ")]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    done = events[-1]["response"]
+    assert (done["id"], done["created_at"], done["output"][0]["id"]) == ("resp_up", 77, "msg_up")
+    assert done["output"][0]["content"][0]["text"] == "one two three"
+
+
+def test_the_end_of_a_text_waits_for_what_follows_and_is_lost_in_a_cut() -> None:
+    pipe, _ = shadowed("anthropic")
+    stop, ping = stream(typed("content_block_stop", index=1)), stream(typed("ping"))
+    assert pipe.feed(CLAUDE + stop + ping) == CLAUDE
+    pipe.close()
+    assert pipe.can_go_on
+    whole, _ = shadowed("anthropic")
+    end = stream(typed("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5}))
+    assert whole.feed(CLAUDE + stop + ping + end) == CLAUDE + stop + ping + end
+    assert not whole.can_go_on, "the client has read the end of the text"
+
+
+def test_nothing_follows_a_failure_that_another_target_may_mend() -> None:
+    pipe, told = shadowed("anthropic")
+    assert pipe.feed(CLAUDE + b"event: content_block_delta\ndata: {half\n\n" + stream(text("three"))) == CLAUDE
+    assert told.text == "one two " and pipe.can_go_on and pipe.close() == b""
+
+
+def test_an_encoder_that_is_out_of_step_does_not_go_on() -> None:
+    """An upstream whose numbers leave one out: the client is told of the cut."""
+    pipe, _ = shadowed("anthropic")
+    out = pipe.feed(CLAUDE.replace(b'"index": 1', b'"index": 2')) + pipe.close()
+    assert not pipe.can_go_on and b"event: error" in out
+
+
+def test_a_part_that_the_client_has_begun_and_nothing_of_is_not_begun_twice() -> None:
+    pipe, _ = shadowed("anthropic")
+    begun = stream(
+        typed("message_start", message=MESSAGE),
+        typed("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    )
+    assert pipe.feed(begun) == begun and b"event: error" in pipe.close()
+    fresh, _ = shadowed("anthropic")
+    assert fresh.feed(stream(typed("message_start", message=MESSAGE))) and fresh.close() == b"" and fresh.can_go_on
+
+
+def test_a_last_word_that_the_upstream_leaves_out_is_said() -> None:
+    pipe, _ = shadowed("openai-chat")
+    finish = stream(HEAD | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    assert pipe.feed(CHAT + finish) + pipe.close() == CHAT + finish + b"data: [DONE]\n\n"
+    own, _ = shadowed("openai-chat")
+    assert own.feed(CHAT + finish + b"data: [DONE]\n\n") + own.close() == CHAT + finish + b"data: [DONE]\n\n"
+
+
+def test_the_model_is_named_as_the_client_insists() -> None:
+    pipe, told = shadowed("openai-chat", model="asked")
+    assert pipe.feed(CHAT).count(b'"model": "asked"') == 3
+    pipe.close()
+    assert b'"model":"asked"' in go_on(pipe, told)
+
+
+def test_an_event_without_an_end_is_refused_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    pipe, _ = shadowed("anthropic")
+    with pytest.raises(sse.EventTooLarge):
+        pipe.feed(b"x" * 101)
+
+
+def test_a_client_that_nobody_can_help_is_told_once() -> None:
+    pipe, _ = shadowed("anthropic")
+    pipe.feed(CLAUDE)
+    assert b"event: error" in pipe.abort(CUT) and pipe.over
+    assert pipe.feed(stream(text("three"))) == b"" and pipe.close() == b""
