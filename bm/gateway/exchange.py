@@ -310,9 +310,8 @@ class Exchange:
         pipe = rescue.pipe(lane)
         headers = self._headers(lane, response, "" if lane.passes_through else self._lanes.stream_type)
         headers.append(("cache-control", "no-cache"))
-        config = self._settings.config
+        config, going_on = self._settings.config, rescue.cut is not None
         timeouts = config.timeouts_for(lane.target.provider)
-        going_on = rescue.cut is not None
         relay = Relay(response, pipe, self._client, headers, config.limits, timeouts, committed=going_on)
         relay.on_content = partial(self._answers, lane.target)
         try:
@@ -320,11 +319,14 @@ class Exchange:
         finally:
             if pipe.watch.begun or (relay.committed and not going_on):
                 self._complete(lane, pipe.watch)
+        broken = relay.committed and pipe.can_go_on
+        if going_on or (failure is not None and broken):
+            self.record.shares.append((lane.target, rescue.share(pipe.watch)))
         if failure is None:
             rescue.done()
             self.record.seams = rescue.seams
             return Outcome()
-        if relay.committed and pipe.can_go_on:
+        if broken:
             return rescue.broken(failure)
         outcome = classify(failure, streaming_started=relay.committed)
         # The client has been told in its stream; there is nothing left to try.

@@ -41,7 +41,8 @@ class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
     `cost` is in US dollars at list price, None when no price is known or nobody has asked for it yet. `seams` says how
-    often another target went on with the answer after it was cut.
+    often another target went on with the answer after it was cut; `shares` then says what each of them took, which is
+    paid for at its own price.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Record(msgspec.Struct, kw_only=True):
     passed_through: bool = False
     client_left: bool = False
     seams: int = 0
+    shares: list[tuple[Target, Usage]] = []
 
     def settle(self, took: float, body: bytes) -> None:
         """The call with that body is over: note how long it took, and let go of what only its client needed."""
@@ -80,7 +82,10 @@ class Record(msgspec.Struct, kw_only=True):
     def price(self) -> None:
         """Note what the call cost, unless it is known already. Not for the event loop."""
         if self.cost is None and self.usage is not None and self.target is not None:
-            self.cost = cost_of(self.target.provider, self.target.model, self.usage)
+            shares = self.shares or [(self.target, self.usage)]
+            costs = [cost_of(target.provider, target.model, usage) for target, usage in shares]
+            known = [cost for cost in costs if cost is not None]
+            self.cost = sum(known) if len(known) == len(costs) else None
 
     def line(self) -> str:
         """The one line of the log."""

@@ -14,7 +14,8 @@ import msgspec
 
 from bm.accounts.access import Access
 from bm.chat.continuation import Fit, Told
-from bm.chat.events import Event, Failed, UsageUpdate
+from bm.chat.estimate import estimate
+from bm.chat.events import Event, Failed, Usage, UsageUpdate
 from bm.chat.nudge import nudged
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Reasoning, Turn
@@ -26,7 +27,7 @@ from bm.gateway.call import Client
 from bm.gateway.lane import Lane
 from bm.gateway.lanes import Lanes
 from bm.protocols.codec import StreamEncoder
-from bm.protocols.pipes import Filter, ResponsePipe
+from bm.protocols.pipes import Filter, ResponsePipe, Watch
 from bm.protocols.shadow import Shadowed
 from bm.providers.provider import Provider
 
@@ -76,6 +77,7 @@ class Rescue:
         self._encoder: StreamEncoder | None = None
         self._passing: Shadowed | None = None
         self._prefill: str | None = None
+        self._spent = 0
         self._refusing: set[str] = set()
         self.cut: Failure | None = None
         self.seams = 0
@@ -124,6 +126,7 @@ class Rescue:
     def pipe(self, lane: Lane) -> ResponsePipe:
         """The pipe for the stream that answers a lane's request."""
         events = self._lanes.filter(lane.names) if lane.names is not None else Filter({})
+        self._spent = self._told.tokens if self._prefill is not None else 0
         if self.cut is not None and self._encoder is not None:
             fit = Fit(self._told, prefill=self._prefill)
             return self._lanes.written(lane, self._encoder, Telling(events, self._told, fit))
@@ -135,6 +138,11 @@ class Rescue:
             return self._passing
         self._encoder = self._lanes.encoder(lane)
         return self._lanes.written(lane, self._encoder, Telling(events, self._told))
+
+    def share(self, watch: Watch) -> Usage:
+        """What one of several targets took for its part of the answer, as far as it has told; else by estimate."""
+        told = watch.usage or Usage(input=estimate(self._lanes.chat))
+        return msgspec.structs.replace(told, output=max(0, max(told.output, self._told.tokens) - self._spent))
 
     def _readable(self) -> bool:
         """Whether bm understands the request: an upstream of the client's protocol may take what bm does not."""

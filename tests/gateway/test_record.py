@@ -62,6 +62,24 @@ def test_the_cost_is_worked_out_when_somebody_asks_for_it() -> None:
     assert settled.cost is not None and settled.cost > 0
 
 
+def test_each_part_of_an_answer_costs_what_its_own_target_takes() -> None:
+    dear, cheap = Target("anthropic", "key", "claude-opus-4-1", "anthropic"), TARGET
+    both = record(target=cheap, usage=Usage(input=1_000_000, output=3_000))
+    both.shares = [(dear, Usage(input=1_000_000, output=1_000)), (cheap, Usage(input=1_000_000, output=2_000))]
+    both.price()
+    alone = [record(target=target, usage=usage) for target, usage in both.shares]
+    for each in alone:
+        each.price()
+    assert both.cost == pytest.approx(sum(each.cost or 0 for each in alone)) and both.cost > 15
+
+
+def test_a_part_without_a_known_price_leaves_none_for_the_whole() -> None:
+    unknown = Target("acme", "key", "acme-1", "openai-chat")
+    both = record(target=TARGET, usage=Usage(input=5), shares=[(TARGET, Usage(input=5)), (unknown, Usage(input=5))])
+    both.price()
+    assert both.cost is None
+
+
 def test_without_usage_there_is_no_cost() -> None:
     settled = record(target=TARGET)
     settled.price()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bm.accounts.access import Access
+from bm.chat.events import Usage
 from bm.chat.nudge import NUDGE
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Reasoning, Turn
@@ -17,6 +18,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.lane import Lane
 from bm.gateway.rescue import DIVERGED, Rescue, begun
+from bm.protocols.pipes import Watch
 from tests.gateway.matrix import providers
 from tests.gateway.test_lanes import CLAUDE, GEMINI, GPT, lanes
 from tests.support.grammar_anthropic import check
@@ -99,6 +101,23 @@ def test_the_client_reads_one_answer(rest: str, anew: bool) -> None:
     assert text_in(told) == "one two three"
     check(told)
     assert (pipe.watch.failure, given.seams, given.cut) == (None, 1, None)
+
+
+@pytest.mark.parametrize(("anew", "own"), [(False, 5), (True, 5)], ids=["prefilled", "anew"])
+def test_each_target_is_paid_for_what_it_wrote(anew: bool, own: int) -> None:
+    given = rescue()
+    cut_after(given, "one two ")
+    first = given.share(Watch())
+    assert first.output == 2 and first.input > 0, "nothing was told, so both are estimates"
+    if anew:
+        refuse(given, GEMINI)
+    pipe = given.pipe(prepared(given, GEMINI))
+    usage = {"promptTokenCount": 40, "candidatesTokenCount": 5}
+    last = json.loads(gemini("one two three" if anew else "three", "STOP")[6:]) | {"usageMetadata": usage}
+    pipe.feed(b"data: " + json.dumps(last).encode() + b"\n\n")
+    pipe.close()
+    assert given.share(pipe.watch) == Usage(input=40, output=own)
+    assert pipe.watch.usage == Usage(input=40, output=5 if anew else 7), "the client is told of one answer"
 
 
 def test_a_new_answer_that_differs_is_not_glued_on() -> None:

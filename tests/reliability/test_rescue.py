@@ -8,7 +8,7 @@ from typing import Any
 
 from bm.simulator import Rule, ToolCall
 from bm.simulator import Usage as Told
-from tests.gateway.world import EVERY_PROTOCOL, PROTOCOLS_LINE, Answer, World
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, Answer, World
 from tests.reliability.faults import reading
 
 TEXT = "One, two, three, four, five, six, seven, eight, nine, ten."
@@ -105,3 +105,16 @@ def test_what_passes_through_does_so_byte_for_byte(world: World, protocol: str) 
         world.sim.script(Rule(text=TEXT, chunks=10, thinking="hm"))
         bodies.append(re.sub(rb"[0-9]+", b"0", world.ask(protocol).body))
     assert bodies[0] == bodies[1] and b"sim0" in bodies[0]
+
+
+@EVERY_PROTOCOL
+def test_each_part_of_a_rescued_answer_has_its_own_price(world: World, protocol: str) -> None:
+    names = ", ".join(f'"{name}" = "claude-haiku-4-5"' for name in sorted(set(MODELS.values())))
+    table = f"{PROTOCOLS_LINE}\nmodels = {{ {names} }}"
+    world.set_up(1, {"anthropic": "fallback"}, pool=ON, tables={"anthropic": table})
+    cut(world, Rule(text=TEXT, usage=Told(input=1_000_000, output=7)))
+    assert world.ask(protocol).complete
+    told = world.admin("why/last")
+    haiku = 1.0 * 1_000_000 / 1e6 + 5.0 * 7 / 1e6
+    assert told["usage"]["input"] == 1_000_000 and told["usage"]["output"] > 7
+    assert haiku < told["cost"] < haiku + 0.01, "with a little for the first part, at Gemini's price"
