@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,32 +14,28 @@ import msgspec
 
 from bm.accounts.access import Access
 from bm.accounts.google import TokenError
-from bm.accounts.pool import Mark
 from bm.chat.estimate import countable, estimate
 from bm.config.secrets import hint
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import ABSENT, Attempt, attempts, out_of_reach, poisoned, refused_alike, still_resting
-from bm.dispatch.outcome import AccountEffect, Outcome
+from bm.dispatch.failover import Attempt, attempts, still_resting
+from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan, plan
-from bm.dispatch.refusal import KEY_TROUBLE, LIMITS
+from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
+from bm.gateway.books import Books
 from bm.gateway.call import Call, Client
-from bm.gateway.counting import answer as count_answer
-from bm.gateway.error_headers import error_headers
 from bm.gateway.lane import NO_COUNTER, Lane, Unable, json_object
 from bm.gateway.lanes import Lanes
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
+from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.tape import Tape
-from bm.protocols.allowances import Allowance, in_body, in_headers
 from bm.protocols.pipes import Watch
-from bm.protocols.rate_limits import context_in_text, used_up, with_delay
-from bm.protocols.registry import CODECS
+from bm.protocols.rate_limits import context_in_text, with_delay
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch
-from bm.upstream.headers import Headers, to_client
 
 if TYPE_CHECKING:
     from bm.gateway.engine import Engine
@@ -47,8 +43,6 @@ if TYPE_CHECKING:
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 UNAUTHENTICATED = 401
-_LONGEST_HEADER = 1024
-_BROKEN = ABSENT | {"truncated"}
 Result = TypeVar("Result")
 
 _log = logging.getLogger("bm.requests")
@@ -69,11 +63,7 @@ class Exchange:
             engine.refused_schemas,
         )
         self._rescue = Rescue(self._lanes, on=engine.config.pool.rescue)
-        self._marks: dict[Target, list[Mark]] = {}
-        self._asking = hash(call.body)
-        self._spent: set[Target] = set()
         self._refused_by: set[tuple[str, str]] = set()
-        self._sent = 0.0
         self._began = time.monotonic()
         self.record = Record(
             id=call.id,
@@ -83,6 +73,8 @@ class Exchange:
             model=call.model,
             stream=call.stream,
         )
+        self._books = Books(engine.pool, self.record, call.body)
+        self._reply = Reply(call, self._client, self.record)
 
     async def run(self) -> None:
         """Answer the client, one way or the other."""
@@ -117,12 +109,11 @@ class Exchange:
                 outcome = await self._attempt(attempt)
                 transcript.append((attempt, outcome))
                 if outcome.failure is not None:
-                    self._suspect(transcript)
+                    self._books.suspect(transcript)
                 self._learn_schemas(attempt, outcome)
                 attempt = steps.send(outcome)
         except StopIteration as stop:
-            if innocent := poisoned(transcript) or out_of_reach(transcript):
-                self._roll_back(innocent)
+            self._books.acquit(transcript)
             failure: Failure | None = stop.value
             return failure
 
@@ -134,66 +125,26 @@ class Exchange:
             for model in self._refused_by:
                 self._engine.refused_schemas.learn(model, self._lanes.chat)
 
-    def _suspect(self, transcript: list[tuple[Attempt, Outcome]]) -> None:
-        """Several accounts have refused the request alike: that may be its own fault.
-
-        Not where they named a limit that is used up, which is no request's fault.
-        """
-        for group in refused_alike([step for step in transcript if step[0].target not in self._spent]):
-            marks = {target: self._marks.get(target, []) for target in group}
-            self._engine.pool.suspect(marks, now=time.monotonic(), asking=self._asking)
-
-    def _roll_back(self, targets: tuple[Target, ...]) -> None:
-        """The request or the network is to blame, not the accounts: take out of their books what it put there."""
-        self._engine.pool.roll_back(mark for target in targets for mark in self._marks[target])
-        for entry in self.record.attempts:
-            if entry.target in targets and entry.booked:
-                entry.booked, entry.rests = f"{entry.booked}, rolled back", 0.0
-
     async def _attempt(self, attempt: Attempt) -> Outcome:
         """One upstream call, booked for its account."""
         if attempt.wait:
             await self._keep_waiting(asyncio.sleep(attempt.wait))
-        target, pool = attempt.target, self._engine.pool
-        if attempt.fresh and (rest := pool.rest(target, time.monotonic(), self._asking)):
+        target, books = attempt.target, self._books
+        if attempt.fresh and (rest := books.rest(target)):
             return still_resting(rest)
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
-        sent = self._sent = time.monotonic()
+        sent = books.begin(target)
         entry.at = sent - self._began
-        metered = self._call.operation == "generate"
-        pool.begin(target, now=sent, wall=time.time(), metered=metered, asking=self._asking)
         try:
             outcome = self._rescue.judged(await self._send(attempt, entry), target)
         finally:
-            pool.done(target)
+            books.end(target)
             entry.took = time.monotonic() - sent
-        return self._booked(target, outcome, entry, sent)
+        return books.enter(entry, outcome, disturbed=self._engine.disturbed)
 
     async def _keep_waiting(self, work: Awaitable[Result]) -> Result:
         return await self._rescue.keep_waiting(work, self._client, self._settings.config.limits.keep_alive)
-
-    def _booked(self, target: Target, outcome: Outcome, entry: AttemptRecord, sent: float) -> Outcome:
-        """Enter an outcome in the account's books; add to it what only the pool knows."""
-        pool, effect = self._engine.pool, outcome.account
-        if sent < self._engine.disturbed and outcome.failure is not None and outcome.failure.kind in _BROKEN:
-            # The machine slept or lost its network meanwhile.
-            effect = AccountEffect()
-        words = self.record.words(outcome.failure.message, self._lanes.call.body) if outcome.failure else ""
-        effect = msgspec.structs.replace(effect, reason=words if effect.reason else "")
-        now, wall, roll = time.monotonic(), time.time(), random.random()
-        mark = pool.book(target, effect, now=now, wall=wall, roll=roll, sent=sent, asking=self._asking)
-        self._marks.setdefault(target, []).append(mark)
-        entry.outcome = outcome.failure.kind if outcome.failure else "answered"
-        entry.message = words
-        entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
-        entry.rests = mark.seconds
-        return msgspec.structs.replace(
-            outcome,
-            cooldown=mark.seconds if mark.id else None,
-            elapsed=entry.took,
-            answers_others=target not in self._spent and pool.answered_since(target, sent),
-        )
 
     async def _send(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         """One upstream call; a second one where an access token had ended before its time."""
@@ -235,31 +186,13 @@ class Exchange:
         entry.status = response.status
         try:
             if response.status // 100 == 2:
-                self._pace(target, response)
+                self._books.pace(target, response.headers)
                 return await self._answered(lane, response)
             return await self._refused(lane, response, access)
         except UpstreamError as error:
             return classify(error.failure)
         finally:
             response.close()
-
-    def _learn_limits(self, target: Target, told: Iterable[Allowance]) -> None:
-        """Take the service's word for what it allows."""
-        now, wall = time.monotonic(), time.time()
-        for each in told:
-            self._engine.pool.learn_limit(
-                target, each.window, each.unit, each.limit, left=each.left, resets=each.resets, now=now, wall=wall
-            )
-
-    def _pace(self, target: Target, response: UpstreamResponse) -> None:
-        """Let an account rest that has just used up its limit: the next request need not be refused first."""
-        now, wall = time.monotonic(), time.time()
-        headers = dict(response.headers)
-        self._learn_limits(target, in_headers(headers, wall, target.provider))
-        wait = used_up(headers, wall)
-        if wait:
-            effect = AccountEffect("paced", wait, "its limit is used up")
-            self._engine.pool.book(target, effect, now=now, wall=wall, roll=0.0)
 
     def _learn(self, target: Target, failure: Failure) -> None:
         """Remember how many tokens a model takes that no table knows."""
@@ -273,18 +206,14 @@ class Exchange:
             access.key,
             await response.read(MAX_ERROR_BYTES, self._settings.config.timeouts_for(lane.target.provider).idle),
         )
-        failure = lane.codec.decode_error(response.status, dict(response.headers), body)
+        headers = dict(response.headers)
+        failure = lane.codec.decode_error(response.status, headers, body)
         if not lane.passes_through or not body.lstrip().startswith((b"{", b"[")):
             # Another protocol's body, or a web page, is of no use to the client; the words in `message` are.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         self._learn(lane.target, failure)
-        if failure.kind in LIMITS:
-            failure = with_delay(failure, dict(response.headers), time.time())
-            named = in_body(body, failure.retry_after)
-            told = named or in_headers(dict(response.headers), time.time(), lane.target.provider)
-            self._learn_limits(lane.target, told)
-            if any(each.is_spent(len(self._call.body)) for each in told):
-                self._spent.add(lane.target)
+        failure = with_delay(failure, headers, time.time())
+        self._books.refused(lane.target, failure, headers, body)
         return classify(naming_project(failure, access), translated=lane.can_simplify)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
@@ -296,7 +225,9 @@ class Exchange:
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES, self._silence(lane)))
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=lane.can_simplify)
-        await self._whole(response.status, self._headers(lane, response, whole.content_type), whole.body)
+        await self._reply.whole(
+            response.status, self._reply.head(lane, response.headers, whole.content_type), whole.body
+        )
         self._complete(lane, whole.watch)
         return classify(None)
 
@@ -308,7 +239,7 @@ class Exchange:
     async def _streamed(self, lane: Lane, response: UpstreamResponse) -> Outcome:
         rescue = self._rescue
         pipe = rescue.pipe(lane)
-        headers = self._headers(lane, response, "" if lane.passes_through else self._lanes.stream_type)
+        headers = self._reply.head(lane, response.headers, "" if lane.passes_through else self._lanes.stream_type)
         headers.append(("cache-control", "no-cache"))
         config, going_on = self._settings.config, rescue.cut is not None
         timeouts = config.timeouts_for(lane.target.provider)
@@ -334,12 +265,9 @@ class Exchange:
 
     def _answers(self, target: Target) -> None:
         """The first content is here: the account works, however long the rest takes."""
-        effect, now = AccountEffect("answered"), time.monotonic()
         if self.record.first_content is None:
-            self.record.first_content = now - self._began
-        self._engine.pool.book(
-            target, effect, now=now, wall=time.time(), roll=0.0, sent=self._sent, asking=self._asking
-        )
+            self.record.first_content = time.monotonic() - self._began
+        self._books.answered(target)
 
     def _complete(self, lane: Lane, watch: Watch) -> None:
         """Note what the client received."""
@@ -348,8 +276,7 @@ class Exchange:
         record.target = lane.target
         record.usage = watch.usage
         if watch.usage is not None:
-            now, wall = time.monotonic(), time.time()
-            self._engine.pool.count_tokens(lane.target, watch.usage.prompt or 0, now=now, wall=wall)
+            self._books.read(lane.target, watch.usage.prompt)
         record.finish = watch.finish.reason if watch.finish else ""
         record.failure = watch.failure
         record.losses = lane.losses
@@ -363,74 +290,27 @@ class Exchange:
             self._engine.factors.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
         self._engine.stay(self._call, lane.target)
 
-    def _headers(self, lane: Lane, response: UpstreamResponse, content_type: str) -> Headers:
-        """The head of the answer: the upstream's ids and limits where they are the client's own, and bm's facts."""
-        passed = to_client(response.headers)
-        if not lane.passes_through:
-            passed = [("content-type", content_type)]
-        if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in passed):
-            passed.append(("request-id", self._call.id))
-        return [*passed, *self._facts(lane)]
-
-    def _facts(self, lane: Lane) -> Headers:
-        target = lane.target
-        facts = [
-            ("x-bm-request-id", self._call.id),
-            ("x-bm-provider", target.provider),
-            ("x-bm-account", target.account),
-            ("x-bm-model", target.model),
-            ("x-bm-attempts", str(len(self.record.attempts))),
-        ]
-        if lane.losses:
-            dropped = ", ".join(loss.field for loss in lane.losses)
-            facts.append(("x-bm-dropped", dropped[:_LONGEST_HEADER]))
-        return facts
-
     async def _estimate(self) -> None:
         """The upstream of this model counts no tokens; a good guess is marked as one."""
         chat = self._lanes.chat
         if not countable(chat):
             message = "the request names uploaded files, whose tokens nobody counts for this model"
-            await self._tell(Failure(kind="not_found", message=message))
+            await self._reply.failed(Failure(kind="not_found", message=message))
             return
-        self.record.status, self.record.finish = 200, "estimated"
         tokens = estimate(chat)
         if self.record.attempts:
             target = self.record.attempts[-1].target
             tokens = self._engine.factors.corrected((target.provider, target.model), tokens)
-        body = count_answer(self._call.protocol, tokens)
-        headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id), ("x-bm-estimate", "true")]
-        await self._whole(200, headers, body)
+        await self._reply.estimated(tokens)
 
     async def _tell(self, failure: Failure) -> None:
-        """Tell the client why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
-        record = self.record
-        if self._rescue.cut is not None:
-            record.failure = self._rescue.cut
-            await self._client.send(self._rescue.told(self._rescue.cut))
-            await self._client.end()
+        """Tell the client why there is no answer, or no rest of the one that it has begun to read."""
+        cut = self._rescue.cut
+        if cut is None:
+            await self._reply.failed(failure)
             return
-        record.failure = failure
-        headers: Headers = [("content-type", "application/json"), ("x-bm-request-id", self._call.id)]
-        headers.append(("x-bm-attempts", str(len(record.attempts))))
-        if record.attempts:
-            last = record.attempts[-1].target
-            headers += [("x-bm-provider", last.provider), ("x-bm-account", last.account), ("x-bm-model", last.model)]
-        if self._call.protocol == "anthropic":
-            headers.append(("request-id", self._call.id))
-        headers += error_headers(failure)
-        if failure.upstream_body and failure.status in (0, failure.upstream_status):
-            status, body = failure.upstream_status, failure.upstream_body
-        else:
-            status, document = CODECS[self._call.protocol].encode_error(failure, self._call.id)
-            body = msgspec.json.encode(document)
-        record.status = status
-        await self._whole(status, headers, body)
-
-    async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send an answer that is no stream."""
-        await self._client.start(status, [*headers, ("content-length", str(len(body)))])
-        await self._client.end(body)
+        self.record.failure = cut
+        await self._client.end(self._rescue.told(cut))
 
 
 def naming_project(failure: Failure, access: Access) -> Failure:

@@ -85,7 +85,7 @@ class Ledger:
             return not self._waiting
 
     def stop(self, timeout: float = 4.0) -> None:
-        """Write what is left, for at most `timeout` seconds, and end. A file that cannot be written is not waited for."""
+        """Write what is left and end, within `timeout` seconds; what cannot be written is not waited for."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()

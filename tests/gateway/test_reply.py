@@ -1,0 +1,101 @@
+"""What a client is told beside the answer, to the byte."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bm.chat.request import Loss
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from bm.gateway.call import Call
+from bm.gateway.lane import Lane
+from bm.gateway.record import AttemptRecord, Record
+from bm.gateway.reply import Reply
+from bm.names import ProtocolName
+from bm.protocols.registry import CODECS
+from bm.upstream.client import UpstreamRequest
+from bm.upstream.headers import Headers
+
+TARGET = Target("gemini", "main", "gemini-3-flash-preview", "gemini")
+
+
+class Reader:
+    """A client that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.status, self.headers, self.body = 0, dict[str, str](), b""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.status, self.headers = status, dict(headers)
+
+    async def send(self, data: bytes) -> None:
+        self.body += data
+
+    async def end(self, rest: bytes = b"") -> None:
+        self.body += rest
+
+    async def cut(self) -> None:
+        raise AssertionError("the answer is whole")
+
+
+class Told:
+    """A reply with its reader and its record."""
+
+    def __init__(self, protocol: ProtocolName = "anthropic", attempts: int = 1) -> None:
+        self.reader = Reader()
+        call = Call(
+            id="req_1", protocol=protocol, operation="generate", headers=[], body=b"{}", model="m", stream=False
+        )
+        tried = [AttemptRecord(target=TARGET, reason="first") for _ in range(attempts)]
+        self.record = Record(id="req_1", at=0.0, protocol=protocol, model="m", stream=False, attempts=tried)
+        self.reply = Reply(call, self.reader, self.record)
+
+
+async def test_an_answer_has_its_length_and_its_bytes() -> None:
+    told = Told()
+    await told.reply.whole(200, [("content-type", "application/json")], b'{"a": 1}')
+    assert (told.reader.status, told.reader.body) == (200, b'{"a": 1}')
+    assert told.reader.headers == {"content-type": "application/json", "content-length": "8"}
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "openai-responses", "gemini"])
+async def test_a_failure_is_told_in_the_clients_protocol_with_what_was_tried(protocol: ProtocolName) -> None:
+    told = Told(protocol, attempts=2)
+    failure = Failure(kind="overloaded", message="come back later", retry_after=7.0)
+    await told.reply.failed(failure)
+    assert "come back later" in json.dumps(json.loads(told.reader.body)["error"])
+    assert told.record.failure is failure and told.record.status == told.reader.status >= 500
+    expected = {"x-bm-request-id": "req_1", "x-bm-attempts": "2", "x-bm-account": "main", "retry-after": "7"}
+    assert expected.items() <= told.reader.headers.items()
+    assert ("request-id" in told.reader.headers) is (protocol == "anthropic")
+
+
+async def test_an_upstream_of_the_clients_protocol_is_heard_in_its_own_bytes() -> None:
+    told = Told()
+    words = b'{"type": "error", "unheard_of": 1}'
+    await told.reply.failed(Failure(kind="bad_request", message="no", upstream_status=422, upstream_body=words))
+    assert (told.reader.status, told.reader.body) == (422, words)
+
+
+async def test_a_guess_is_marked_as_one() -> None:
+    told = Told()
+    await told.reply.estimated(77)
+    assert json.loads(told.reader.body) == {"input_tokens": 77}
+    assert told.reader.headers["x-bm-estimate"] == "true"
+    assert (told.record.status, told.record.finish) == (200, "estimated")
+
+
+@pytest.mark.parametrize(
+    ("names", "passed", "types"),
+    [(None, {"retry-after": "3", "content-type": "own"}, "own"), ({}, {}, "text/event-stream")],
+    ids=["passing", "translating"],
+)
+def test_the_head_of_an_answer(names: dict[str, str] | None, passed: dict[str, str], types: str) -> None:
+    request = UpstreamRequest("gemini", "POST", "https://example.com", [])
+    lane = Lane(TARGET, request, CODECS["gemini"], (Loss("top_k", "unknown"), Loss("user", "unknown")), names)
+    upstream = [("content-type", "own"), ("retry-after", "3"), ("set-cookie", "a=b")]
+    head = dict(Told().reply.head(lane, upstream, "text/event-stream"))
+    assert passed.items() <= head.items() and head["content-type"] == types and "set-cookie" not in head
+    assert (head["x-bm-model"], head["x-bm-dropped"], head["request-id"]) == (TARGET.model, "top_k, user", "req_1")
