@@ -9,6 +9,9 @@ import msgspec
 from bm.accounts.booking import Booking, Kind, Standing, after_success, standing, still_telling, with_entry
 from bm.dispatch.snapshot import ANY_MODEL
 
+CLEAR = standing(())
+"""How matters stand for a model without entries."""
+
 
 class Book:
     """What speaks against an account. Times are monotonic seconds."""
@@ -62,9 +65,11 @@ class Book:
 
     def standing(self, model: str) -> Standing:
         """How matters stand for exactly this model."""
+        if model not in self._entries:
+            return CLEAR
         found = self._standings.get(model)
         if found is None:
-            found = self._standings[model] = standing(self._entries.get(model, ()))
+            found = self._standings[model] = standing(self._entries[model])
         return found
 
     def until_without(self, model: str, ids: frozenset[int]) -> float:

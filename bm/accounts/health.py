@@ -20,6 +20,7 @@ class Health:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque(maxlen=MOST)
+        self._faulty = False
 
     def good(self, now: float) -> None:
         """An answer came."""
@@ -28,6 +29,7 @@ class Health:
     def fault(self, now: float, mark: int) -> None:
         """None came, or a broken one. `mark`, not 0, names the fault for `forgive`."""
         self._seen.append((now, mark))
+        self._faulty = True
 
     def forgive(self, marks: frozenset[int]) -> None:
         """Forget faults that were not the account's."""
@@ -40,6 +42,7 @@ class Health:
     def adopt(self, seen: Iterable[tuple[float, int]]) -> None:
         """Take over what an earlier run has seen."""
         self._seen = deque(sorted([*seen, *self._seen]), maxlen=MOST)
+        self._faulty = any(mark for _, mark in self._seen)
 
     def grow_older(self, seconds: float) -> None:
         """Move everything into the past."""
@@ -47,5 +50,8 @@ class Health:
 
     def score(self, now: float) -> float:
         """From 1, well, down to 0."""
+        if not self._faulty:
+            return 1.0
         marks = [mark for at, mark in self._seen if now - at < WINDOW]
+        self._faulty = any(marks)
         return (BENEFIT + marks.count(0)) / (BENEFIT + len(marks))

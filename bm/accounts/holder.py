@@ -9,7 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from bm.accounts.account import CONFIG_NAME, AccountId
-from bm.accounts.book import Book
+from bm.accounts.book import CLEAR, Book
 from bm.accounts.booking import FORGET
 from bm.accounts.credential import LOCAL_NAME, Credential
 from bm.accounts.health import Health
@@ -63,6 +63,8 @@ class Holder:
     def model_state(self, model: str, now: float) -> ModelState:
         """How it stands for exactly this model; for `ANY_MODEL`, what holds for all."""
         own, shared = self.own.standing(model), self.shared.standing(model)
+        if own is CLEAR and shared is CLEAR:
+            return _WELL
         longer = max(own, shared, key=lambda each: each.until)
         cooldown = max(0.0, longer.until - now)
         excluded = own.excluded or shared.excluded

@@ -11,6 +11,7 @@ from bm.config.schema import Server
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`, a name or an address without port.
 
@@ -46,7 +47,6 @@ def _is_unspecified(host: str) -> bool:
     return address is not None and address.is_unspecified
 
 
-@lru_cache(maxsize=256)
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host.strip("[]"))

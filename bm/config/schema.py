@@ -222,6 +222,10 @@ class Log(_Section, frozen=True, kw_only=True):
     """The current file and the rotated ones."""
 
 
+_UNKNOWN = ProviderConfig()
+"""What holds for a provider that the file does not name."""
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """The whole file. `providers` keeps the file's order, which is the order of dispatch within a mode."""
 
@@ -251,4 +255,4 @@ class Config(_Section, frozen=True, kw_only=True):
         return self._section(provider).proxy or self.upstream_proxy
 
     def _section(self, provider: str) -> Gemini | ProviderConfig:
-        return self.gemini if provider == "gemini" else self.providers.get(provider, ProviderConfig())
+        return self.gemini if provider == "gemini" else self.providers.get(provider, _UNKNOWN)

@@ -101,7 +101,9 @@ class Books:
 
     def pace(self, target: Target, headers: Headers) -> None:
         """Let an account rest that has just used up its limit: the next request need not be refused first."""
-        told = {name: value for name, value in headers if "ratelimit" in name or name == "date"}
+        told = dict(headers)
+        if not any("ratelimit" in name for name in told):
+            return
         wall = time.time()
         self._learn(target, in_headers(told, wall, target.provider))
         if wait := used_up(told, wall):

@@ -110,8 +110,10 @@ class Engine:
         """Everything dispatch decides by, now."""
         accounts = self.pool.facts(time.monotonic(), asking)
         members = tuple(
-            Member(provider=provider, accounts=accounts.get(name, ()), contexts=self.models.contexts.of(name))
-            for name, provider in self.settings.providers.items()
+            Member(provider=member.provider, accounts=accounts.get(name, ()), contexts=self.models.contexts.of(name))
+            if name in accounts or member.seats
+            else member
+            for name, member in self.settings.members.items()
         )
         return Snapshot(members=members, aliases=self.config.aliases, affinity=affinity, limits=self.settings.limits)
 

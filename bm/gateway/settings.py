@@ -15,7 +15,7 @@ from bm.accounts.store import load as load_credentials
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
 from bm.config.schema import Config, Timeouts
-from bm.dispatch.snapshot import Limits
+from bm.dispatch.snapshot import Limits, Member
 from bm.gateway.lane import Rules
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
@@ -40,6 +40,11 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     def rules(self) -> Rules:
         """What holds for every lane."""
         return Rules(strict=self.config.pool.strict, echo_asked=self.config.server.echo_model == "asked")
+
+    @cached_property
+    def members(self) -> Mapping[str, Member]:
+        """The providers for dispatch, without their accounts."""
+        return {name: Member(provider=provider) for name, provider in self.providers.items()}
 
     @cached_property
     def choosy(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 HOP_BY_HOP = frozenset(
     {
@@ -55,6 +56,7 @@ def to_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
     return [(name, value) for name, value in found if _goes_up(name) and name not in nominated]
 
 
+@lru_cache(maxsize=512)
 def _goes_up(name: str) -> bool:
     if name in HOP_BY_HOP or name in CREDENTIALS or name in _BODY or name in _ABOUT_THE_CLIENT:
         return False
