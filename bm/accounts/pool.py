@@ -217,6 +217,11 @@ class Pool:
         holder = self.holders.get(target.seat)
         return holder is not None and holder.proven.get(target.model, sent) > sent
 
+    def worked_lately(self, target: Target, now: float) -> bool:
+        """Whether the account has answered a request for the model within minutes before `now`."""
+        holder = self.holders.get(target.seat)
+        return holder is not None and now - holder.answered.get(target.model, -inf) < RECENT
+
     def count_tokens(self, target: Target, tokens: int, *, now: float, wall: float) -> None:
         """A model has read so many tokens for the account."""
         if tokens and (holder := self.holders.get(target.seat)):
@@ -241,11 +246,7 @@ class Pool:
 
     def suspect(self, refusals: Mapping[Target, Sequence[Mark]], *, now: float, asking: int) -> None:
         """A provider's accounts have refused one request alike. If two of them worked lately, it may be the cause."""
-        worked = {
-            target.seat
-            for target in refusals
-            if (holder := self.holders.get(target.seat)) and now - holder.answered.get(target.model, -inf) < RECENT
-        }
+        worked = {target.seat for target in refusals if self.worked_lately(target, now)}
         marks = [mark for each in refusals.values() for mark in each]
         ids = frozenset(mark.id for mark in marks if mark.id)
         if len(worked) >= ALIKE and ids:

@@ -35,6 +35,12 @@ They also share the targets that recover so soon after the first."""
 ALIKE = 2
 """So many accounts that serve others refuse a request alike: then the request is the cause."""
 
+STUBBORN = 4
+"""So many accounts that worked minutes ago fail on a request in the same words: then no further one will serve it."""
+
+FAULTS: frozenset[FailureKind] = frozenset({"server", "overloaded"})
+"""Kinds of which a request can be the cause and a limit cannot."""
+
 RESTS: frozenset[EffectKind] = frozenset({"cooldown", "backoff", "overload", "daily"})
 """What ends by itself. When a day ends only the pool can tell."""
 
@@ -105,6 +111,16 @@ def refused_alike(transcript: Transcript) -> list[tuple[Target, ...]]:
     return [tuple(targets) for targets in alike.values() if len({target.seat for target in targets}) >= ALIKE]
 
 
+def failing_alike(transcript: Transcript, kinds: frozenset[FailureKind], provider: str) -> int:
+    """How many accounts of a provider, which worked minutes ago, have failed on the request in the same words."""
+    alike: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for attempt, outcome in transcript:
+        failure = outcome.failure
+        if failure and failure.kind in kinds and outcome.worked_lately and attempt.target.provider == provider:
+            alike.setdefault((failure.kind, _wording(failure.message)), set()).add(attempt.target.seat)
+    return max(map(len, alike.values()), default=0)
+
+
 def out_of_reach(transcript: Transcript) -> tuple[Target, ...]:
     """The targets whose bookings must be rolled back, because this machine's network is the cause.
 
@@ -154,7 +170,10 @@ class _Course:
 
     def _serves(self, choice: Choice) -> bool:
         """Whether a target can still help, after what the others have said about the request."""
-        if choice.target.provider in {target.provider for target in poisoned(self.transcript)}:
+        provider = choice.target.provider
+        if provider in {target.provider for target in poisoned(self.transcript)}:
+            return False
+        if failing_alike(self.transcript, frozenset({"server"}), provider) >= STUBBORN:
             return False
         if choice.target.model in self.clumsy:
             return False
@@ -197,8 +216,8 @@ class _Course:
         self.visits[target] += 1
         if failure is None:
             return
-        if failure.kind in ABSENT:
-            self._put_off(target.provider)
+        if self._hardly_the_accounts(target.provider):
+            self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == target.provider))
         match outcome.request:
             case "return":
                 self.final = presentable(failure, target.provider, target.account)
@@ -221,11 +240,11 @@ class _Course:
             case "next":
                 self._rest(target, failure, outcome)
 
-    def _put_off(self, provider: str) -> None:
-        """Try other providers first once two accounts of one have got no answer: it is hardly the accounts."""
+    def _hardly_the_accounts(self, provider: str) -> bool:
+        """Whether other providers come first now: two accounts of this one got no answer, or fail alike."""
         unanswered = {attempt.target.seat for attempt, outcome in self.transcript if _kind(outcome) in ABSENT}
-        if len({seat for seat in unanswered if seat[0] == provider}) >= ALIKE:
-            self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == provider))
+        absent = len({seat for seat in unanswered if seat[0] == provider})
+        return absent >= ALIKE or failing_alike(self.transcript, FAULTS, provider) >= ALIKE
 
     def _repeat(self, target: Target, wait: float, reason: str, *, nudge: bool = False) -> None:
         self.again = Attempt(target=target, wait=wait, reason=reason, nudge=nudge, fresh=False)
@@ -261,6 +280,11 @@ class _Course:
 
 def _kind(outcome: Outcome) -> str:
     return outcome.failure.kind if outcome.failure else ""
+
+
+def _wording(message: str) -> str:
+    """A message without what differs each time: words with digits in them, such as ids and times."""
+    return " ".join(word for word in message.split() if not any(map(str.isdigit, word)))
 
 
 def _telling(failures: Iterable[tuple[Target, Failure]]) -> tuple[Target, Failure]:

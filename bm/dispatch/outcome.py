@@ -46,8 +46,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     The caller adds what only it knows: `cooldown`, the seconds the pool has booked for the target; `answers_others`,
     whether the account has answered another request for the model that was sent after this one, although no limit that
-    it names was used up; `sent`, whether there was a call at all; `elapsed`, the seconds the attempt took after its
-    wait.
+    it names was used up; `worked_lately`, whether it had answered one within minutes before; `sent`, whether there was
+    a call at all; `elapsed`, the seconds the attempt took after its wait.
     """
 
     failure: Failure | None = None
@@ -55,5 +55,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     request: RequestEffect = "done"
     cooldown: float | None = None
     answers_others: bool = False
+    worked_lately: bool = False
     sent: bool = True
     elapsed: float = 0.0

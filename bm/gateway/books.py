@@ -24,11 +24,10 @@ _ANSWERED = AccountEffect("answered")
 
 
 class Books:
-    """One call's bookings in the pool. `body` is the call's own; a call that is repeated has the same."""
+    """One call's bookings in the pool. `body` is all that goes upstream, `asking` tells one call from another."""
 
-    def __init__(self, pool: Pool, record: Record, body: bytes) -> None:
-        self._pool, self._record, self._body = pool, record, body
-        self._asking = hash(body)
+    def __init__(self, pool: Pool, record: Record, body: bytes, *, asking: int) -> None:
+        self._pool, self._record, self._body, self._asking = pool, record, body, asking
         self._marks: dict[Target, list[Mark]] = {}
         self._spent: set[Target] = set()
         self._sent = 0.0
@@ -79,6 +78,7 @@ class Books:
             cooldown=mark.seconds if mark.id else None,
             elapsed=entry.took,
             answers_others=target not in self._spent and self._pool.answered_since(target, self._sent),
+            worked_lately=self._pool.worked_lately(target, time.monotonic()),
         )
 
     def suspect(self, transcript: Transcript) -> None:

@@ -73,7 +73,7 @@ class Exchange:
             model=call.model,
             stream=call.stream,
         )
-        self._books = Books(engine.pool, self.record, call.body)
+        self._books = Books(engine.pool, self.record, self._lanes.call.body, asking=hash(call.body))
         self._reply = Reply(call, self._client, self.record)
 
     async def run(self) -> None:

@@ -235,6 +235,9 @@ def test_whether_others_were_answered_meanwhile() -> None:
     assert not pool.answered_since(target(), 5)
     assert not pool.answered_since(target(model="other"), 4)
     assert not pool.answered_since(target("b"), 4)
+    assert pool.worked_lately(target(), 300)
+    assert not pool.worked_lately(target(), 400)
+    assert not pool.worked_lately(target("b"), 300)
 
 
 def test_an_answer_to_an_earlier_request_tells_nothing_about_a_later_one() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, out_of_reach, poisoned, still_resting
+from bm.dispatch.failover import Attempt, attempts, failing_alike, out_of_reach, poisoned, still_resting
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits
@@ -420,6 +420,45 @@ def test_a_request_that_is_the_cause_is_returned_where_there_is_no_fallback() ->
     )
 
 
+@pytest.mark.parametrize(("fault", "calls"), [("500", 4), ("503", 2)])
+def test_a_fault_of_two_accounts_that_worked_lately_goes_to_another_provider_first(fault: str, calls: int) -> None:
+    made = planned(gemini("a", "b", "c"), paid("groq", "fallback"))
+    faults = f">> {fault} lately\n" * calls
+    assert way(made, faults)[-1] == "<< groq/key"
+    assert way(made, faults + ">> 503")[-1] == "<< gemini/c"
+
+
+@pytest.mark.parametrize("words", ["500", "503", "429 lately", "429 50 lately"])
+def test_accounts_of_which_nothing_is_known_and_limits_are_all_asked_before_another_provider(words: str) -> None:
+    made = planned(gemini("a", "b", "c"), paid("groq", "fallback"))
+    lines = way(made, f">> {words}\n" * (4 if words == "500" else 2))
+    assert lines[-1] == "<< gemini/c"
+
+
+def test_a_fault_of_four_accounts_that_worked_lately_is_told_and_an_overload_is_not() -> None:
+    made = planned(gemini("a", "b", "c", "d", "e"))
+    assert way(made, ">> 500 lately\n" * 8)[-1] == "<< 502 server"
+    assert way(made, ">> 503 lately\n" * 4)[-1] == "<< gemini/e"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("internal error", "internal error", 2),
+        ("internal error, id 7f3a", "internal error, id 9c01", 2),
+        ("internal error", "deadline exceeded", 1),
+    ],
+)
+def test_alike_is_what_is_said_in_the_same_words(one: str, other: str, alike: int) -> None:
+    told = [
+        (Attempt(target=target), Outcome(failure=Failure(kind="server", message=message), worked_lately=True))
+        for target, message in zip(TWO.targets, (one, other), strict=True)
+    ]
+    assert failing_alike(told, frozenset({"server"}), "gemini") == alike
+    assert failing_alike(told, frozenset({"overloaded"}), "gemini") == 0
+    assert failing_alike(told, frozenset({"server"}), "groq") == 0
+
+
 def test_accounts_that_answer_nobody_are_simply_limited() -> None:
     lines = way(planned(gemini("a", "b", "c")), ">> 429 5\n>> 429 5\n>> 429 5 answers-others")
     assert lines[-1] == "<< gemini/a wait 5"
@@ -504,7 +543,7 @@ WORLDS = st.builds(
 )
 WORDS = st.tuples(
     st.sampled_from([*FAILURES, "ok"]),
-    st.sampled_from(["", " 0", " 3", " 500", " answers-others", " took=2", " as-is"]),
+    st.sampled_from(["", " 0", " 3", " 500", " answers-others", " lately", " took=2", " as-is"]),
 ).map("".join)
 
 

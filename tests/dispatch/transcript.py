@@ -47,7 +47,10 @@ FAILURES: dict[str, Failure] = {
 
 
 def outcome(words: str) -> Outcome:
-    """`429 12` with a delay, `500 answers-others` from an account that serves others, `503 took=5` after 5 s."""
+    """`429 12` with a delay, `503 took=5` after 5 s.
+
+    `500 answers-others` from an account that serves others meanwhile, `500 lately` from one that did minutes ago.
+    """
     name, *rest = words.split()
     if name == "ok":
         return classify(None)
@@ -58,6 +61,7 @@ def outcome(words: str) -> Outcome:
     return msgspec.structs.replace(
         classify(failure, translated="as-is" not in rest),
         answers_others="answers-others" in rest,
+        worked_lately="lately" in rest,
         elapsed=float(facts.get("took", 0)),
         cooldown=float(facts["booked"]) if "booked" in facts else None,
     )

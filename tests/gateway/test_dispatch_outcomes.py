@@ -346,6 +346,33 @@ def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(world: Wor
 
 
 @EVERY_PROTOCOL
+def test_a_request_that_breaks_two_accounts_alike_in_quiet_hours_goes_to_another_provider(
+    world: World, protocol: str
+) -> None:
+    world.set_up(accounts=4, modes={"together": "fallback"})
+    model = "gemini-2.5-flash"
+    path = f"/v1beta/models/{model}:generateContent"
+    world.sim.script(Rule(path=path, status=500, message="the request cannot be processed", times=None))
+    assert all(world.ask(protocol, model).complete for _ in world.pool)
+    answer = world.ask(protocol, model, stream=False)
+    assert answer.complete and (answer.bm("provider"), answer.bm("attempts")) == ("together", "5")
+    assert set(world.states().values()) == {"usable"}
+
+
+@EVERY_PROTOCOL
+def test_a_request_that_breaks_every_account_alike_is_returned_after_four(world: World, protocol: str) -> None:
+    world.set_up(accounts=6)
+    model = "gemini-2.5-flash"
+    path = f"/v1beta/models/{model}:generateContent"
+    world.sim.script(Rule(path=path, status=500, message="the request cannot be processed", times=None))
+    assert all(world.ask(protocol, model).complete for _ in world.pool)
+    answer = world.ask(protocol, model, stream=False)
+    # An upstream of the client's own protocol tells it in its own bytes.
+    assert (answer.status, answer.bm("attempts")) == (500 if protocol == GEMINI else 502, "8")
+    assert set(world.states().values()) == {"usable"}
+
+
+@EVERY_PROTOCOL
 def test_a_limit_of_requests_that_is_named_is_believed(world: World, protocol: str) -> None:
     """No other request tries the accounts before their rest is over."""
     world.set_up(accounts=2)
