@@ -56,7 +56,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream call: sleep `wait` seconds, then send. `number` counts from 1.
 
     A `fresh` one is not made while the target rests; one that repeats a call is its own reason for a rest. `nudge` asks
-    for the request with a word to the model, whose call of a tool could not be used.
+    for the request with a word to the model, whose call of a tool could not be used. `without` names the media that the
+    model is not to be sent.
     """
 
     target: Target
@@ -65,6 +66,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     simplify_schema: bool = False
     nudge: bool = False
     fresh: bool = True
+    without: frozenset[str] = frozenset()
     number: int = 1
 
 
@@ -166,7 +168,9 @@ class _Course:
 
     def _numbered(self, attempt: Attempt) -> Attempt:
         simplify = attempt.simplify_schema or attempt.target.protocol in self.simplified
-        return msgspec.structs.replace(attempt, number=len(self.transcript) + 1, simplify_schema=simplify)
+        without = self.choices[attempt.target].without
+        number = len(self.transcript) + 1
+        return msgspec.structs.replace(attempt, number=number, simplify_schema=simplify, without=without)
 
     def _serves(self, choice: Choice) -> bool:
         """Whether a target can still help, after what the others have said about the request."""

@@ -21,7 +21,8 @@ Stage = Literal["named", "exclusive", "pool", "fallback"]
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A target of the plan, why it stands where it does, and how its model was found. `context` in tokens, 0 unknown.
 
-    `seconds` is how long it still rests; such a choice is only worth waiting for.
+    `seconds` is how long it still rests; such a choice is only worth waiting for. `without` names the media that are to
+    be left out for it.
     """
 
     target: Target
@@ -30,6 +31,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     mapping: str
     context: int = 0
     seconds: float = 0.0
+    without: frozenset[str] = frozenset()
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,12 @@ class _Group(msgspec.Struct, frozen=True):
 
     @property
     def ready(self) -> list[Seat]:
-        return [seat for seat in self.seats if seat.verdict == "ready"]
+        return [seat for seat in self.seats if seat.verdict == "ready" and not seat.without]
+
+    @property
+    def last_resort(self) -> list[Seat]:
+        """Those that cannot be shown all of the conversation."""
+        return [seat for seat in self.seats if seat.verdict == "ready" and seat.without]
 
 
 def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
@@ -145,7 +152,8 @@ def _ordered(groups: Sequence[_Group], affinity: Affinity | None, roll: float) -
     choices += _stuck(_drawn(pool, roll), affinity)
     reason = "fallback: when no account of the pool is usable or all have failed"
     fallback = [choice for group in after for choice in _choices(group.stage, _in_turn(group.ready, roll), reason)]
-    return choices + _stuck(fallback, affinity)
+    last = [choice for group in groups for choice in _choices(group.stage, _in_turn(group.last_resort, roll), "")]
+    return choices + _stuck(fallback, affinity) + last
 
 
 def _alone(group: _Group, roll: float) -> list[Choice]:
@@ -185,14 +193,16 @@ def _in_turn(seats: Sequence[Seat], roll: float) -> list[Seat]:
 
 
 def _choices(stage: Stage, seats: Iterable[Seat], reason: str) -> list[Choice]:
+    """Seats as choices, for that reason or else their own."""
     return [
         Choice(
             target=seat.target,
             stage=stage,
-            reason=reason,
+            reason=reason or seat.reason,
             mapping=seat.mapping,
             context=seat.context,
             seconds=seat.seconds,
+            without=seat.without,
         )
         for seat in seats
     ]

@@ -27,7 +27,10 @@ Bar = Literal["", "disabled", "excluded", "needs", "context"]
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """One account as the request sees it. `bar` says what kind of obstacle puts it out; `context` is in tokens."""
+    """One account as the request sees it. `bar` says what kind of obstacle puts it out; `context` is in tokens.
+
+    `without` names the media that would have to be left out for its model.
+    """
 
     target: Target
     verdict: Verdict
@@ -36,6 +39,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     bar: Bar = ""
     context: int = 0
+    without: frozenset[str] = frozenset()
     turn: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
     """Sorts ready seats: probes, weak and nearly spent accounts last, then the idlest first."""
 
@@ -92,14 +96,18 @@ def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capab
         return _out(seat, "disabled", f"out of use: {account.disabled}")
     if state.excluded:
         return _out(seat, "excluded", f"{model} is not to be had with this account: {state.excluded}")
-    if missing := _missing(needs, capabilities):
-        return _out(seat, "needs", f"{model} takes no {missing}")
+    missing = _missing(needs, capabilities)
+    if barred := [name for name in missing if name not in needs.past]:
+        return _out(seat, "needs", f"{model} takes no {barred[0]}")
     if seat.context and needs.tokens > seat.context:
         return _out(seat, "context", f"{model} takes {seat.context} tokens, the request has {needs.tokens} or more")
     if state.cooldown > 0:
         return _cooling(seat, state.cooldown, state.reason or "rests")
     if state.circuit == "open":
         return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly")
+    if missing:
+        reason = f"{model} takes no {' and no '.join(missing)}: a last resort, with a note in place of the earlier ones"
+        seat = msgspec.structs.replace(seat, without=frozenset(missing), reason=reason)
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
     return msgspec.structs.replace(
@@ -115,8 +123,8 @@ def _cooling(seat: Seat, seconds: float, reason: str) -> Seat:
     return msgspec.structs.replace(seat, verdict="cooling", seconds=seconds, reason=reason)
 
 
-def _missing(needs: Needs, capabilities: Capabilities) -> str:
-    """The first thing the request needs and the model does not take."""
+def _missing(needs: Needs, capabilities: Capabilities) -> list[str]:
+    """What the request holds and the model does not take."""
     if needs == _NOTHING:
-        return ""
-    return next((name for name in _FEATURES if getattr(needs, name) and not getattr(capabilities, name)), "")
+        return []
+    return [name for name in _FEATURES if getattr(needs, name) and not getattr(capabilities, name)]

@@ -82,7 +82,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request cannot do without. `tokens` is a lower bound of its prompt; 0 = unknown."""
+    """What a request holds that not every model takes. `tokens` is a lower bound of its prompt; 0 = unknown.
+
+    `past` names the media of which there are none in the person's newest message, only in earlier ones and in results
+    of tools: a model that cannot be shown them can still go on with the conversation.
+    """
 
     images: bool = False
     documents: bool = False
@@ -90,6 +94,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     video: bool = False
     tools: bool = False
     tokens: int = 0
+    past: frozenset[str] = frozenset()
 
 
 class RouteQuery(msgspec.Struct, frozen=True, kw_only=True):

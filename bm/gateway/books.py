@@ -24,10 +24,11 @@ _ANSWERED = AccountEffect("answered")
 
 
 class Books:
-    """One call's bookings in the pool. `body` is all that goes upstream, `asking` tells one call from another."""
+    """One call's bookings in the pool. `body` is all that goes upstream; a call that is repeated has the same."""
 
-    def __init__(self, pool: Pool, record: Record, body: bytes, *, asking: int) -> None:
-        self._pool, self._record, self._body, self._asking = pool, record, body, asking
+    def __init__(self, pool: Pool, record: Record, body: bytes) -> None:
+        self._pool, self._record, self._body = pool, record, body
+        self._asking = hash(body)
         self._marks: dict[Target, list[Mark]] = {}
         self._spent: set[Target] = set()
         self._sent = 0.0

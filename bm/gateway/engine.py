@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from bm.accounts.access import Access
 from bm.accounts.account import AccountId
 from bm.accounts.affinity import Affinities
@@ -119,9 +121,14 @@ class Engine:
 
     def question(self, call: Call) -> tuple[RouteQuery, Snapshot]:
         """A call as dispatch sees it."""
-        needs = needs_of(call.body) if self.settings.choosy else Needs()
+        needs = self._needs(call) if self.settings.choosy else Needs()
         query = RouteQuery(model=call.model, protocol=call.protocol, needs=needs)
         return query, self.snapshot(self._affinity(call), hash(call.body))
+
+    def _needs(self, call: Call) -> Needs:
+        """What the call holds. Where losses are refused no note may stand for media."""
+        needs = needs_of(call.body, call.protocol)
+        return msgspec.structs.replace(needs, past=frozenset()) if self.config.pool.strict else needs
 
     def _affinity(self, call: Call) -> Affinity | None:
         conversation = call.conversation

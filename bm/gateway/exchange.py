@@ -73,7 +73,7 @@ class Exchange:
             model=call.model,
             stream=call.stream,
         )
-        self._books = Books(engine.pool, self.record, self._lanes.call.body, asking=hash(call.body))
+        self._books = Books(engine.pool, self.record, self._lanes.call.body)
         self._reply = Reply(call, self._client, self.record)
 
     async def run(self) -> None:
@@ -95,7 +95,7 @@ class Exchange:
             self._engine.keep(self.record, self._tape)
 
     def _plan(self) -> Plan:
-        query, snapshot = self._engine.question(self._call)
+        query, snapshot = self._engine.question(self._lanes.call)
         self.record.plan = plan(snapshot, query, roll=random.random())
         return self.record.plan
 
@@ -166,11 +166,9 @@ class Exchange:
         target, settings = attempt.target, self._settings
         provider = settings.providers[target.provider]
         proxy = settings.config.proxy_for(target.provider)
-        await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy))
+        await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy), attempt.without)
         try:
-            lane = self._rescue.prepare(
-                target, provider, access, simple_schemas=attempt.simplify_schema, nudge=attempt.nudge
-            )
+            lane = self._rescue.prepare(attempt, provider, access)
         except Unable as unable:
             # Another target may be able to; if none is, the client reads this one's reason.
             return Outcome(failure=unable.failure, request="next")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 
 import msgspec
@@ -12,6 +12,7 @@ from bm import sse
 from bm.accounts.access import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
+from bm.chat.omission import without_media
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.target import Target
@@ -76,8 +77,10 @@ class Lanes:
             request = self._codec.decode_request(body)
         return self._signatures.restored(request, self.call.conversation.key)
 
-    async def inline_media(self, target: Target, provider: Provider, fetch: Fetch) -> None:
-        """Fetch what the target cannot read by URL, once for all targets of the call.
+    async def inline_media(
+        self, target: Target, provider: Provider, fetch: Fetch, without: Collection[str] = ()
+    ) -> None:
+        """Fetch what the target cannot read by URL, once for all targets of the call, but for media it is not sent.
 
         Raises:
             RequestError: a URL cannot be had, or the body is not a request of its protocol.
@@ -85,11 +88,19 @@ class Lanes:
         if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
             return
         capabilities = self.capabilities(target, provider)
-        if urls := wanted(self.chat, target.protocol, capabilities):
+        if urls := wanted(without_media(self.chat, without)[0], target.protocol, capabilities):
             self.chat = await inlined(self.chat, urls, fetch)
 
-    def prepare(self, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False) -> Lane:
-        """The request for a target.
+    def prepare(
+        self,
+        target: Target,
+        provider: Provider,
+        access: Access,
+        *,
+        simple_schemas: bool = False,
+        without: Collection[str] = (),
+    ) -> Lane:
+        """The request for a target, `without` these kinds of media.
 
         Raises:
             Unable: the target cannot serve it.
@@ -101,11 +112,11 @@ class Lanes:
             raise Unable(
                 Failure(kind="not_found", message=message, code=NO_COUNTER if operation == "count_tokens" else "")
             )
-        if target.protocol == self.call.protocol:
+        if target.protocol == self.call.protocol and not without:
             return self._passed_through(target, provider, access)
         if operation in EMBEDDING:
             return embedding_lane(self.call, target, provider, access)
-        return self.translated(self.chat, target, provider, access, simple_schemas=simple_schemas)
+        return self.translated(self.chat, target, provider, access, simple_schemas=simple_schemas, without=without)
 
     def _passed_through(self, target: Target, provider: Provider, access: Access) -> Lane:
         call = self.call
@@ -131,7 +142,14 @@ class Lanes:
         )
 
     def translated(
-        self, chat: ChatRequest, target: Target, provider: Provider, access: Access, *, simple_schemas: bool = False
+        self,
+        chat: ChatRequest,
+        target: Target,
+        provider: Provider,
+        access: Access,
+        *,
+        simple_schemas: bool = False,
+        without: Collection[str] = (),
     ) -> Lane:
         """The request for a target, written anew from canonical form.
 
@@ -149,13 +167,15 @@ class Lanes:
         if access.location:
             # Vertex AI has no `includeServerSideToolInvocations`, without which the two do not go together.
             capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
+        chat, missed = without_media(chat, without)
         request, names = sanitise(chat, target.protocol)
         try:
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
             raise Unable(error.failure) from error
-        if encoded.losses and self._rules.strict:
-            raise RequestError(_refused(encoded.losses, target))
+        losses = (*missed, *encoded.losses)
+        if losses and self._rules.strict:
+            raise RequestError(_refused(losses, target))
         query = "alt=sse" if target.protocol == "gemini" and self.call.stream else ""
         address = url(provider, target, self.call.operation, access, stream=self.call.stream, query=query)
         headers = own_headers(provider, access, encoded.headers)
@@ -164,7 +184,7 @@ class Lanes:
             document = question(target.protocol, document, target.model, vertex=bool(access.location))
         body = msgspec.json.encode(document)
         upstream = UpstreamRequest(provider.name, "POST", address, headers, body)
-        return Lane(target, upstream, codec, encoded.losses, names, simple_schemas=simple)
+        return Lane(target, upstream, codec, losses, names, simple_schemas=simple)
 
     def capabilities(self, target: Target, provider: Provider) -> Capabilities:
         """What the target's model takes."""

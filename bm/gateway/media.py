@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from bm.chat.capabilities import Capabilities
+from bm.chat.omission import media_of
 from bm.chat.parts import Media, Part, ToolResult
 from bm.chat.request import ChatRequest, Turn
 from bm.errors import Failure, RequestError
@@ -23,7 +24,7 @@ Fetch = Callable[[str], Awaitable[Fetched]]
 
 def wanted(request: ChatRequest, protocol: ProtocolName, capabilities: Capabilities) -> list[str]:
     """The URLs that the target cannot read itself."""
-    named = [media for media in _media(request) if media.url.startswith(("http://", "https://"))]
+    named = [media for media in media_of(request) if media.url.startswith(("http://", "https://"))]
     unread = [media.url for media in named if not _reads(media, protocol, capabilities)]
     return list(dict.fromkeys(unread))
 
@@ -36,15 +37,6 @@ def _reads(media: Media, protocol: ProtocolName, capabilities: Capabilities) -> 
         # Chat Completions has no member for a document's URL.
         return False
     return capabilities.image_urls
-
-
-def _media(request: ChatRequest) -> Iterator[Media]:
-    for turn in request.turns:
-        for part in turn.parts:
-            if isinstance(part, Media):
-                yield part
-            elif isinstance(part, ToolResult):
-                yield from (inner for inner in part.parts if isinstance(inner, Media))
 
 
 async def inlined(request: ChatRequest, urls: list[str], fetch: Fetch) -> ChatRequest:

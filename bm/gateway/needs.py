@@ -1,13 +1,18 @@
-"""What a request cannot do without, by a look at its bytes: parsing a large body costs more than routing it.
+"""What a request holds that not every model takes, seen in its bytes: parsing a large body costs more than routing.
 
-A member name in quotes cannot stand in a text: there, the quotes are escaped.
+A member name in quotes cannot stand in a text: there, the quotes are escaped. Only where there are media is the list of
+messages taken apart, to see whether the person has just sent them; the messages themselves stay bytes.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from bm.dispatch.snapshot import Needs
+from bm.names import ProtocolName
 
 _AUDIO = (b'"input_audio"', b'"audio/')
 _VIDEO = (b'"video_url"', b'"video/')
@@ -25,19 +30,95 @@ FEW_TOKENS = 1000
 _TOOLS = re.compile(rb'"tools"\s*:\s*\[\s*\{')
 
 
-def needs_of(body: bytes) -> Needs:
+class _Message(msgspec.Struct):
+    """A message, or an item of the Responses API."""
+
+    role: str | None = None
+    type: str | None = None
+    content: msgspec.Raw = msgspec.Raw()
+    parts: msgspec.Raw = msgspec.Raw()
+
+
+class _Body(msgspec.Struct):
+    """The conversation, under the name that each protocol has for it."""
+
+    messages: list[_Message] = []
+    input: list[_Message] = []
+    contents: list[_Message] = []
+
+
+class _Piece(msgspec.Struct):
+    """What tells a tool's result from what a person says."""
+
+    type: str | None = None
+    functionResponse: msgspec.Raw = msgspec.Raw()
+    function_response: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def is_result(self) -> bool:
+        return self.type == "tool_result" or bool(bytes(self.functionResponse) or bytes(self.function_response))
+
+
+def needs_of(body: bytes, protocol: ProtocolName) -> Needs:
     """What the body holds. `tokens` is a lower bound, and unknown where media may stand for most of the bytes."""
     tokens = len(body) // MOST_BYTES_PER_TOKEN
-    media = _MEDIA.search(body) is not None
+    marked = _MEDIA.search(body) is not None
+    media = _media(body) if marked else frozenset[str]()
     return Needs(
-        tokens=tokens if tokens > FEW_TOKENS and not media and b"base64" not in body else 0,
-        images=media and _IMAGE_TYPE.search(body) is not None,
-        documents=media and _DOCUMENT_TYPE.search(body) is not None,
-        audio=media and _holds(body, _AUDIO),
-        video=media and _holds(body, _VIDEO),
+        tokens=tokens if tokens > FEW_TOKENS and not marked and b"base64" not in body else 0,
+        images="images" in media,
+        documents="documents" in media,
+        audio="audio" in media,
+        video="video" in media,
         tools=_TOOLS.search(body) is not None,
+        past=media - _media(_newest(body, protocol)) if media else media,
     )
+
+
+def _media(body: bytes) -> frozenset[str]:
+    found = {
+        "images": _IMAGE_TYPE.search(body) is not None,
+        "documents": _DOCUMENT_TYPE.search(body) is not None,
+        "audio": _holds(body, _AUDIO),
+        "video": _holds(body, _VIDEO),
+    }
+    return frozenset(name for name, held in found.items() if held)
 
 
 def _holds(body: bytes, words: tuple[bytes, ...]) -> bool:
     return any(word in body for word in words)
+
+
+def _newest(body: bytes, protocol: ProtocolName) -> bytes:
+    """What the person has said last. A body that is built otherwise is taken to be that as a whole."""
+    try:
+        found = msgspec.json.decode(body, type=_Body)
+        pieces = list(_said_last(found.messages or found.input or found.contents, protocol))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    return b",".join(pieces)
+
+
+def _said_last(messages: Sequence[_Message], protocol: ProtocolName) -> Iterator[bytes]:
+    """The pieces of the latest message of the person's, and what was said along with results of tools since.
+
+    Media beside the result of a tool are the tool's with Gemini, whose results had no room for them.
+    """
+    for message in reversed(messages):
+        if message.role not in ("user", None) or message.type not in ("message", None):
+            continue
+        pieces = _pieces(bytes(message.content) or bytes(message.parts))
+        own = [piece for piece, is_result in pieces if not is_result]
+        answers = len(own) < len(pieces)
+        if not answers or protocol != "gemini":
+            yield from own
+        if not answers:
+            return
+
+
+def _pieces(content: bytes) -> list[tuple[bytes, bool]]:
+    """The pieces of a message, each with whether it is a tool's result."""
+    if not content.startswith(b"["):
+        return [(content, False)]
+    raw = msgspec.json.decode(content, type=list[msgspec.Raw])
+    return [(bytes(each), msgspec.json.decode(each, type=_Piece).is_result) for each in raw]

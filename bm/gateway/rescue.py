@@ -20,6 +20,7 @@ from bm.chat.nudge import nudged
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.classify import classify
+from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
@@ -82,29 +83,22 @@ class Rescue:
         self.cut: Failure | None = None
         self.seams = 0
 
-    def prepare(
-        self,
-        target: Target,
-        provider: Provider,
-        access: Access,
-        *,
-        simple_schemas: bool = False,
-        nudge: bool = False,
-    ) -> Lane:
-        """The request for a target: the client's, if need be with a `nudge`, or one for the rest of its answer.
+    def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> Lane:
+        """The request for an attempt: the client's, if need be with a `nudge`, or one for the rest of its answer.
 
         Raises:
             Unable: the target cannot serve it.
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
+        target, simple, without = attempt.target, attempt.simplify_schema, attempt.without
         self._prefill = self._beginning(target, provider) if self.cut is not None else None
-        if nudge and self.cut is None and self._readable():
+        if attempt.nudge and self.cut is None and self._readable():
             chat = nudged(self._lanes.chat)
-            return self._lanes.translated(chat, target, provider, access, simple_schemas=simple_schemas)
-        if self._prefill is None:
-            return self._lanes.prepare(target, provider, access, simple_schemas=simple_schemas)
-        chat = begun(self._lanes.chat, self._prefill, self._told.tokens, target)
-        return self._lanes.translated(chat, target, provider, access, simple_schemas=simple_schemas)
+        elif self._prefill is not None:
+            chat = begun(self._lanes.chat, self._prefill, self._told.tokens, target)
+        else:
+            return self._lanes.prepare(target, provider, access, simple_schemas=simple, without=without)
+        return self._lanes.translated(chat, target, provider, access, simple_schemas=simple, without=without)
 
     def _beginning(self, target: Target, provider: Provider) -> str | None:
         """What the target is given of the answer; None where it must be asked anew. No model takes a blank end."""

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.dispatch.failover import attempts
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Needs
 from bm.names import Mode
@@ -181,6 +182,34 @@ def test_match_models_are_compared_with_what_the_alias_stands_for() -> None:
     groq = paid("groq", "exclusive", match_models=("claude-*",))
     assert order(planned(gemini("a"), groq, model="best", aliases={"best": "claude-opus-5-5"})) == ["groq/key"]
     assert order(planned(gemini("a"), groq, model="gemini-2.5-pro")) == ["gemini/a"]
+
+
+PICTURE_ONCE = Needs(images=True, past=frozenset({"images"}))
+PLAIN: dict[str, Any] = {"models": {"default": "llama-3.3-70b"}, "serves": ("x",)}
+
+
+@pytest.mark.parametrize("mode", ["pooled", "fallback"])
+def test_a_model_without_eyes_is_the_last_resort_for_a_conversation_with_pictures(mode: Mode) -> None:
+    """It has no slot of its own, and what sees comes first even if it is a fallback."""
+    for roll in (0.0, 0.5, 0.99):
+        seeing = paid("acme", "fallback", models={"default": "acme-1"}, serves=("x",))
+        made = planned(gemini("a", "b"), paid("groq", mode, **PLAIN), seeing, roll=roll, needs=PICTURE_ONCE)
+        assert set(order(made)[:2]) == {"gemini/a", "gemini/b"} and order(made)[2:] == ["acme/key", "groq/key"]
+        assert [choice.without for choice in made.choices] == [frozenset()] * 3 + [{"images"}]
+
+
+def test_an_exclusive_model_without_eyes_goes_on_with_a_conversation_that_once_had_a_picture() -> None:
+    made = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), needs=PICTURE_ONCE)
+    assert order(made) == ["groq/key"] and made.failure is None
+    assert next(attempts(made, Limits())).without == {"images"}
+    refused = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), needs=Needs(images=True)).failure
+    assert refused is not None and refused.http_status == 400
+
+
+def test_affinity_keeps_no_conversation_with_pictures_at_a_model_without_eyes() -> None:
+    stuck = Affinity("groq", "key")
+    made = planned(gemini("a"), paid("groq", "pooled", **PLAIN), needs=PICTURE_ONCE, affinity=stuck)
+    assert order(made) == ["gemini/a", "groq/key"]
 
 
 def test_a_conversation_stays_where_it_was_served() -> None:

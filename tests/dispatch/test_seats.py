@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bm.dispatch.seats import Seat, absence, lacks_key, seats_of, switched_off
@@ -42,9 +43,28 @@ def test_what_is_wrong_with_an_account_decides_and_is_said(state: AccountState, 
 @pytest.mark.parametrize("need", ["tools", "images", "documents"])
 def test_a_model_that_cannot_serve_the_request_is_out(need: str) -> None:
     member = paid("groq", "fallback", models={"default": "whisper-large-v3"}, serves=("x",))
-    query = RouteQuery(model=MODEL, protocol="anthropic", needs=Needs(**{need: True}))
+    query = RouteQuery(model=MODEL, protocol="anthropic", needs=msgspec.structs.replace(Needs(), **{need: True}))
     (found,) = seats_of(member, query, MODEL)
     assert (found.verdict, found.bar, found.reason) == ("out", "needs", f"whisper-large-v3 takes no {need}")
+
+
+PICTURE_ONCE = Needs(images=True, past=frozenset({"images"}))
+
+
+def test_a_model_that_takes_no_images_can_go_on_without_those_of_earlier_turns() -> None:
+    member = paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
+    query = RouteQuery(model=MODEL, protocol="anthropic", needs=PICTURE_ONCE)
+    (found,) = seats_of(member, query, MODEL)
+    assert (found.verdict, found.without) == ("ready", frozenset({"images"}))
+    assert found.reason.startswith("llama-3.3-70b takes no images: a last resort")
+    assert seat(account("a"), PICTURE_ONCE).without == frozenset()
+
+
+def test_what_a_note_cannot_stand_for_bars_the_model_all_the_same() -> None:
+    member = paid("groq", "fallback", models={"default": "whisper-large-v3"}, serves=("x",))
+    needs = msgspec.structs.replace(PICTURE_ONCE, tools=True)
+    (found,) = seats_of(member, RouteQuery(model=MODEL, protocol="anthropic", needs=needs), MODEL)
+    assert (found.verdict, found.reason) == ("out", "whisper-large-v3 takes no tools")
 
 
 def test_a_request_longer_than_the_context_is_out() -> None:

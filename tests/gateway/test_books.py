@@ -28,7 +28,7 @@ class Ledger:
         self.pool = pool or Pool([credential("a"), credential("b")])
         given: dict[str, Any] = {"id": "req_1", "at": 0.0, "protocol": "anthropic", "model": "m", "stream": False}
         self.record = Record(**(given | fields))
-        self.books = Books(self.pool, self.record, body, asking=hash(body))
+        self.books = Books(self.pool, self.record, body)
         self.transcript: list[tuple[Attempt, Outcome]] = []
 
     def attempt(self, at: Target, failure: Failure | None, *, disturbed: float = NEVER) -> AttemptRecord:

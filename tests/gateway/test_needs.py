@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from bm.dispatch.snapshot import Needs
 from bm.gateway.needs import needs_of
+from bm.names import ProtocolName
 
 TABLE: list[tuple[Any, Needs]] = [
     ({"messages": [{"role": "user", "content": "hello"}]}, Needs()),
@@ -35,14 +37,64 @@ TABLE: list[tuple[Any, Needs]] = [
 @pytest.mark.parametrize("indent", [None, 2], ids=["dense", "indented"])
 @pytest.mark.parametrize(("body", "needs"), TABLE)
 def test_what_a_body_holds(body: Any, needs: Needs, indent: int | None) -> None:
-    assert needs_of(json.dumps(body, indent=indent).encode()) == needs
+    found = needs_of(json.dumps(body, indent=indent).encode(), "anthropic")
+    assert msgspec.structs.replace(found, past=frozenset()) == needs
 
 
 def test_a_long_text_has_at_least_so_many_tokens() -> None:
     body = json.dumps({"messages": [{"role": "user", "content": "word " * 10_000}]}).encode()
-    assert 5_000 <= needs_of(body).tokens <= 10_000
+    assert 5_000 <= needs_of(body, "openai-chat").tokens <= 10_000
 
 
 def test_where_media_stand_for_most_of_the_bytes_nothing_is_said_of_tokens() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
-    assert needs_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode()).tokens == 0
+    assert needs_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode(), "openai-chat").tokens == 0
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}
+TEXT = {"type": "text", "text": "look"}
+SHOWN = {"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}
+CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "see", "input": {}}]}
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": ""}}
+RESPONSE = {"functionResponse": {"name": "see", "response": {}}}
+SEEN = {"type": "input_image", "image_url": "https://x"}
+
+
+def user(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(content)}
+
+
+def says(*parts: Any, role: str = "user") -> dict[str, Any]:
+    return {"role": role, "parts": list(parts)}
+
+
+IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
+    ("anthropic", {"messages": [user(TEXT, IMAGE)]}, False),
+    ("anthropic", {"messages": [user(IMAGE), CALL, user({"type": "text", "text": "and now?"})]}, True),
+    ("anthropic", {"messages": [user(TEXT), CALL, user(SHOWN)]}, True),
+    ("anthropic", {"messages": [user(TEXT, IMAGE), CALL, user(SHOWN)]}, False),
+    ("anthropic", {"messages": [user(TEXT), CALL, user(SHOWN, IMAGE)]}, False),
+    ("anthropic", {"messages": [user(TEXT), CALL, user(SHOWN, TEXT)]}, True),
+    ("anthropic", {"messages": "no list", "other": IMAGE}, False),
+    ("openai-chat", {"messages": [user({"type": "image_url", "image_url": {"url": "https://x"}})]}, False),
+    (
+        "openai-chat",
+        {"messages": [user({"type": "image_url"}), {"role": "assistant", "content": "nice"}, user(TEXT)]},
+        True,
+    ),
+    ("openai-chat", {"messages": [user(TEXT), {"role": "tool", "content": [{"type": "image_url"}]}]}, True),
+    ("openai-responses", {"input": [user(SEEN)]}, False),
+    ("openai-responses", {"input": [user(SEEN), {"role": "user", "content": "and now?"}]}, True),
+    ("openai-responses", {"input": [user(TEXT), {"type": "function_call_output", "output": [SEEN]}]}, True),
+    ("gemini", {"contents": [says(PICTURE)]}, False),
+    ("gemini", {"contents": [{"parts": [PICTURE]}]}, False),
+    ("gemini", {"contents": {"parts": [PICTURE]}}, False),
+    ("gemini", {"contents": [says(PICTURE), says({"text": "nice"}, role="model"), says({"text": "and now?"})]}, True),
+    ("gemini", {"contents": [says({"text": "see"}), says(RESPONSE, PICTURE)]}, True),
+]
+
+
+@pytest.mark.parametrize(("protocol", "body", "past"), IN_THE_PAST)
+def test_whether_the_person_has_just_sent_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
+    needs = needs_of(json.dumps(body).encode(), protocol)
+    assert needs.images and needs.past == (frozenset({"images"}) if past else frozenset())

@@ -13,6 +13,7 @@ from bm.chat.events import Usage
 from bm.chat.nudge import NUDGE
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Reasoning, Turn
+from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -34,8 +35,8 @@ def rescue(body: Json | None = None, *, on: bool = True, **more: Any) -> Rescue:
     return Rescue(lanes(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more)), on=on)
 
 
-def prepared(given: Rescue, target: Target, **options: bool) -> Lane:
-    return given.prepare(target, providers()[target.provider], Access(key="upstream-key"), **options)
+def prepared(given: Rescue, target: Target, **options: Any) -> Lane:
+    return given.prepare(Attempt(target=target, **options), providers()[target.provider], Access(key="upstream-key"))
 
 
 def asked(lane: Lane) -> Json:
