@@ -30,6 +30,19 @@ class KeyFile(msgspec.Struct, frozen=True, kw_only=True):
         return f"KeyFile(client_email={self.client_email!r}, project_id={self.project_id!r})"
 
 
+def mistaken(document: object) -> str:
+    """What another file of Google's is that was given by mistake, and where it belongs; empty for any other file."""
+    match document:
+        case {"type": "service_account"}:
+            return "is the key of a service account: bm accounts add NAME --vertex FILE (or --service-account FILE)"
+        case {"type": "authorized_user"}:
+            return "holds default credentials, as gcloud writes them: bm accounts add NAME --adc"
+        case {"type": str(kind)}:
+            return f"holds a credential of the type {kind[:40]!r}"
+        case _:
+            return ""
+
+
 def read_key_file(key: str, environ: Mapping[str, str]) -> KeyFile:
     """The key file that an account's `key` refers to or holds.
 
@@ -55,16 +68,28 @@ def read_key_file(key: str, environ: Mapping[str, str]) -> KeyFile:
 
 def _decoded(text: str, place: str) -> KeyFile:
     try:
-        found = msgspec.json.decode(text, type=KeyFile)
+        document = msgspec.json.decode(text)
+        found = msgspec.convert(document, KeyFile)
     except msgspec.ValidationError as error:
-        raise AccountError(f"{place}: is not the key of a service account: {error}") from None
+        raise AccountError(f"{place}: {_other(document) or f'is not the key of a service account: {error}'}") from None
     except msgspec.DecodeError:
         raise AccountError(f"{place}: is not JSON") from None
-    if found.type != "service_account":
-        raise AccountError(f"{place}: holds a credential of type {found.type[:40]!r}, not of a service account")
+    if other := _other(document):
+        raise AccountError(f"{place}: {other}")
     if not is_safe(found.token_uri):
         raise AccountError(f"{place}: its token_uri is not an https address")
     return found
+
+
+def _other(document: object) -> str:
+    """What the file is instead of a key of a service account; empty when it means to be one."""
+    match document:
+        case {"type": "service_account"}:
+            return ""
+        case {"installed": _} | {"web": _}:
+            return "is an OAuth client: bm accounts login NAME --client FILE"
+        case _:
+            return mistaken(document)
 
 
 def is_safe(address: str) -> bool:

@@ -23,7 +23,7 @@ import msgspec
 
 from bm.accounts.account import GOOGLE_CONSENT, GOOGLE_TOKEN, Account, OAuthClient
 from bm.accounts.google import CLOUD, scopes_of
-from bm.accounts.key_file import is_safe
+from bm.accounts.key_file import is_safe, mistaken
 from bm.accounts.store import Credentials
 from bm.accounts.transport import Fetch, FetchRequest
 from bm.config.secrets import resolve
@@ -57,16 +57,22 @@ def read_client(path: Path) -> OAuthClient:
     Raises:
         AccountError: the file cannot be read, or holds no client of the type "Desktop app".
     """
+    document = None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_ClientFile)
+        document = msgspec.json.decode(path.read_text(encoding="utf-8-sig"))
+        found = msgspec.convert(document, _ClientFile)
     except OSError as error:
         raise AccountError(f"{path}: cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         # What the decoder says is about shapes alone, but the file is somebody's secret.
         found = _ClientFile()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise AccountError(f"{path}: is not JSON; download it again at {CONSOLE}") from None
     if found.web is not None and found.installed is None:
         raise AccountError(f"{path}: is a client of the type Web application; make a Desktop app at {CONSOLE}")
     client = found.installed
+    if client is None and (told := mistaken(document)):
+        raise AccountError(f"{path}: {told}")
     if client is None or not client.client_id:
         raise AccountError(f"{path}: holds no OAuth client; make one of the type Desktop app at {CONSOLE}")
     if not (is_safe(client.auth_uri) and is_safe(client.token_uri)):
@@ -263,14 +269,14 @@ async def exchange(sign_in: SignIn, code: str, fetch: Fetch) -> str:
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
     answer = await fetch(FetchRequest(method="POST", url=sign_in.client.token_uri, headers=headers, body=body))
     if isinstance(answer, Failure):
-        raise AccountError(f"Google's sign-in could not be reached: {answer.message}")
+        raise AccountError(f"no sign-in: {answer.message}: run the command again")
     try:
         found = msgspec.json.decode(answer.body, type=_Tokens)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = _Tokens(error=f"status {answer.status}")
     if answer.status != 200 or found.error:
         said = found.error_description or found.error or f"status {answer.status}"
-        raise AccountError(f"Google refused the sign-in: {said[:200]}: run the command again")
+        raise AccountError(f"Google refused the sign-in: {said[:200].rstrip('.')}: run the command again")
     if found.scope is not None and CLOUD not in found.scope.split():
         raise AccountError("the access that bm asked for was not ticked: sign in again and allow all of it")
     if not found.refresh_token:

@@ -32,7 +32,11 @@ BAD = {
     "no JSON": (SECRET.encode(), "is not JSON"),
     "no text": (b"\xff\xfe\x00", "not a readable text file"),
     "a member is missing": (msgspec.json.encode({"type": "service_account", "private_key": SECRET}), "client_email"),
-    "another credential": (msgspec.json.encode(WHOLE | {"type": "authorized_user"}), "'authorized_user'"),
+    "another credential": (msgspec.json.encode(WHOLE | {"type": "authorized_user"}), "bm accounts add NAME --adc"),
+    "default credentials": (msgspec.json.encode({"type": "authorized_user", "refresh_token": SECRET}), "--adc"),
+    "a credential of some kind": (msgspec.json.encode({"type": "external_account"}), "of the type 'external_account'"),
+    "an OAuth client": (msgspec.json.encode({"installed": {"client_secret": SECRET}}), "bm accounts login NAME"),
+    "a list": (b"[1]", "is not the key of a service account"),
     "an unsafe address": (msgspec.json.encode(WHOLE | {"token_uri": "http://example.com/t"}), "not an https address"),
 }
 
