@@ -1,13 +1,14 @@
 """Settings from environment variables: `BM_<SECTION>_<KEY>`, and the classic four of each provider.
 
 The classic ones (`<NAME>_ENABLED`, `_DISPATCH_MODE`, `_BASE_URL`, `_API_KEY`) may belong to other tools, which puts
-two bounds on them: a base URL that leads back to bm is ignored with a warning, since tools are pointed at bm in just
-this way; and a key is only used when neither the file nor a `BM_` variable names one. Keys are taken over as
-references to their variable, so that the configuration itself holds no secret.
+bounds on them: a base URL that leads back to bm and a key of bm's own are ignored with a warning, since tools are
+pointed at bm in just this way; and a key is only used when neither the file nor a `BM_` variable names one. Keys are
+taken over as references to their variable, so that the configuration itself holds no secret.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ CLASSIC_PROVIDERS = ("anthropic", "groq", "together")
 _CLASSIC = {"ENABLED": "enabled", "DISPATCH_MODE": "mode", "BASE_URL": "base_url", "API_KEY": "api_key"}
 _CLASSIC_GEMINI = {"ENABLED": "enabled", "BASE_URL": "base_url"}
 _PREFIX = "BM_"
+_OWN_KEY = re.compile(r"bm-[A-Za-z0-9_-]{43}")
+"""What the key looks like that tools have for bm."""
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -73,16 +76,26 @@ def classic(environ: Mapping[str, str], raw: Table, known: Collection[str], serv
     `raw` holds the file and the `BM_` variables already; `server` is where bm itself will listen.
     """
     values: list[Override] = []
-    warnings: list[str] = []
+    loops: list[str] = []
+    own: list[str] = []
     for variable, key in _classic_variables(_names(raw, known)):
         text = environ.get(variable, "")
         if not text or (key[-1] == "api_key" and _lookup(raw, key)):
             continue
         if key[-1] == "base_url" and points_at(text, server):
-            warnings.append(f"{variable}: ignored, because it points at bm itself")
-            continue
-        values.append(_override(variable, key, text))
-    return Overrides(tuple(values), warnings=tuple(warnings))
+            loops.append(variable)
+        elif key[-1] == "api_key" and _OWN_KEY.fullmatch(text.strip()):
+            own.append(variable)
+        else:
+            values.append(_override(variable, key, text))
+    warnings = (*_ignored(loops, "points at bm itself"), *_ignored(own, "holds bm's own key"))
+    return Overrides(tuple(values), warnings=warnings)
+
+
+def _ignored(variables: list[str], reason: str) -> Iterator[str]:
+    """One line for all: a shell of `bm env` has several, and nothing is wrong with it."""
+    if variables:
+        yield f"{', '.join(variables)}: ignored, because {'it' if len(variables) == 1 else 'each'} {reason}"
 
 
 def _classic_variables(names: Iterable[str]) -> Iterator[tuple[str, Key]]:

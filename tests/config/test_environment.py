@@ -116,6 +116,21 @@ def test_a_tools_own_base_url_is_ignored_with_a_warning(variable: str, url: str)
     assert found.sources == {}
 
 
+def test_what_bm_env_sets_is_told_of_in_one_line_each() -> None:
+    address, key = "http://127.0.0.1:8094", "bm-" + "k" * 43
+    environ = {"ANTHROPIC_BASE_URL": address, "GROQ_BASE_URL": address, "TOGETHER_API_KEY": key, "OPENAI_API_KEY": key}
+    found = loaded(environ)
+    assert found.config == loaded({}).config
+    assert found.warnings == (
+        "GROQ_BASE_URL, ANTHROPIC_BASE_URL: ignored, because each points at bm itself",
+        "TOGETHER_API_KEY, OPENAI_API_KEY: ignored, because each holds bm's own key",
+    )
+
+
+def test_a_key_that_only_begins_like_bms_own_is_a_key() -> None:
+    assert loaded({"TOGETHER_API_KEY": "bm-" + "k" * 42}).sources == {"providers.together.api_key": "TOGETHER_API_KEY"}
+
+
 def test_the_loop_is_judged_by_the_port_that_holds() -> None:
     environ = {"BM_SERVER_PORT": "9000", "ANTHROPIC_BASE_URL": "http://localhost:9000"}
     assert loaded(environ).warnings == ("ANTHROPIC_BASE_URL: ignored, because it points at bm itself",)
