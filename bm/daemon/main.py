@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -78,7 +79,15 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
         with locked(paths.lock, _LOCK_WAIT):
             _serve(paths, environ, announce, started_at, terminal)
     except LockTimeout:
-        raise AlreadyRunning(f"another bm process holds {paths.lock}") from None
+        raise AlreadyRunning(_other(paths)) from None
+
+
+def _other(paths: Paths) -> str:
+    """Who has the lock, as far as it has said so."""
+    daemon = runtime.read(paths.runtime)
+    if daemon and runtime.same_process(daemon):
+        return f"bm runs already at {daemon.url} (pid {daemon.pid}): bm stop ends it"
+    return f"another bm process holds {paths.lock}: it is starting or ending, try again"
 
 
 def _serve(
@@ -209,6 +218,8 @@ def detach() -> None:
         if os.fork():
             os._exit(0)
         os.umask(0o077)
+        # It has no terminal that could hang up, and reads a changed configuration without being told.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

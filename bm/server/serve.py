@@ -68,7 +68,7 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Let a first signal begin the end, and a second one hasten it."""
-        previous = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
+        previous = {name: signal.signal(name, self.handle_exit) for name in _ending()}
         try:
             yield
         finally:
@@ -80,6 +80,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._instance.ready()
+
+
+def _ending() -> list[signal.Signals]:
+    """The signals that ask for the end. A terminal that closes does too, unless the process was told not to care."""
+    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return [signal.SIGINT, signal.SIGTERM]
+    return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:

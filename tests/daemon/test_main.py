@@ -47,6 +47,26 @@ def test_a_signal_ends_it_cleanly(paths: Paths) -> None:
         assert not paths.runtime.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+def test_a_terminal_that_closes_does_not_end_it(paths: Paths) -> None:
+    running = start(paths).daemon
+    os.kill(running.pid, signal.SIGHUP)
+    assert ask(running, "GET", "/healthz").status == 200
+    assert start(paths).daemon == running
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
+def test_in_the_foreground_it_ends_cleanly_with_its_terminal(paths: Paths) -> None:
+    command = [sys.executable, "-m", "bm", "start", "--foreground"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "serves at" in process.stderr.readline()
+        process.send_signal(signal.SIGHUP)
+        process.communicate()
+    assert process.returncode == 0
+    assert not paths.runtime.exists()
+
+
 def test_it_logs_its_start_and_its_end(paths: Paths) -> None:
     running = start(paths).daemon
     stop(paths, 5)
