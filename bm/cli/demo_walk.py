@@ -146,8 +146,8 @@ def walk(*, once: bool) -> None:
                     _show(step, daemon, key, simulator, paths)
             if not ended.is_set():
                 _show_protocols(daemon, key)
-                _invite(paths)
             if not once:
+                _invite(paths)
                 _wait(ended)
         finally:
             stop(paths, 0, now=True)
