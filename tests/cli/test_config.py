@@ -16,6 +16,11 @@ def test_path(bm: Bm, paths: Paths) -> None:
     assert bm("config", "path") == (0, f"{paths.config}\n", "")
 
 
+def test_where_all_files_are(bm: Bm, paths: Paths) -> None:
+    shown = bm("config", "path", "--json").json
+    assert (shown["config"], shown["log"]) == (str(paths.config), str(paths.log))
+
+
 def test_show_is_toml_that_says_where_the_environment_decided(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BM_POOL_MAX_WAIT", "7")
     ran = bm("config", "show")
@@ -36,12 +41,12 @@ def test_no_secret_is_shown(bm: Bm, paths: Paths) -> None:
 
 def test_set_get_unset(bm: Bm, paths: Paths) -> None:
     assert bm("config", "set", "pool.max_wait", "5") == (0, "", "")
-    assert bm("config", "get", "pool.max_wait") == (0, "5.0\n", "")
+    assert bm("config", "get", "pool.max_wait") == (0, "5\n", "")
     assert bm("config", "set", "pool.strict", "true").code == 0
     assert bm("config", "get", "pool.strict").out == "true\n"
     assert bm("config", "get", "pool", "--json").json["strict"] is True
     assert bm("config", "unset", "pool.max_wait").code == 0
-    assert bm("config", "get", "pool.max_wait").out == "30.0\n"
+    assert bm("config", "get", "pool.max_wait").out == "30\n"
     assert bm("config", "unset", "pool.max_wait").err == f"pool.max_wait is not in {paths.config}\n"
 
 
@@ -78,6 +83,41 @@ def test_check(bm: Bm, paths: Paths) -> None:
     ran = bm("config", "check")
     assert ran.code == 2
     assert ran.err.startswith(f"error: {paths.config}:3: not valid TOML")
+
+
+def test_check_for_programs(bm: Bm, paths: Paths) -> None:
+    assert bm("config", "check", "--json").json == {
+        "valid": True,
+        "path": str(paths.config),
+        "problems": [],
+        "warnings": [],
+    }
+    paths.config.write_text("[server]\nprot = 1\n[pool]\nmax_wait = -1\n")
+    ran = bm("config", "check", "--json")
+    assert (ran.code, ran.err) == (2, "")
+    first, second = ran.json["problems"]
+    assert (first["line"], first["key"], first["hint"]) == (2, "server.prot", 'did you mean "port"?')
+    assert (second["line"], second["key"]) == (4, "pool.max_wait")
+
+
+def test_a_running_daemon_does_not_leave_its_address(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BM_SERVER_PORT")
+    assert bm("config", "set", "server.port", "0") == (0, "", "")
+    bm("start")
+    note = "note: the daemon goes on where it is until bm restart\n"
+    assert bm("config", "set", "server.host", "127.0.0.2").err == note
+    assert bm("config", "set", "pool.strict", "true").err == ""
+    assert "note: the configuration says http://127.0.0.2:0 by now: bm restart" in bm("status").err
+    assert bm("config", "unset", "server.host").err == note
+    assert bm("status").err == ""
+
+
+def test_without_a_terminal_no_editor_is_guessed(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VISUAL", "EDITOR"):
+        monkeypatch.delenv(name, raising=False)
+    ran = bm("config", "edit")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: an editor needs a terminal")
 
 
 def editor(folder: Path, text: str) -> str:
