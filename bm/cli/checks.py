@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,7 +57,7 @@ class Case(msgspec.Struct, frozen=True):
 
 def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     """Every finding. A file that cannot be used leaves only what can be said without it."""
-    findings: list[Finding] = []
+    findings: list[Finding] = [*_folders(paths)]
     try:
         loaded = load(paths.config, environ, known=KNOWN)
         findings += [Finding("configuration", "warning", warning) for warning in loaded.warnings]
@@ -80,6 +81,15 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     for check in (_accounts, _providers, _loops, _bundles, _own_key, _shell, _proxies):
         findings += check(case)
     return findings
+
+
+def _folders(paths: Paths) -> Iterator[Finding]:
+    """Where bm has to write. A folder that is not there yet is made in the nearest one that is."""
+    for folder in sorted({getattr(paths, name).parent for name in paths.__struct_fields__}):
+        nearest = next(each for each in (folder, *folder.parents) if each.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            cure = "make it a folder that you can write to, or name another one in BM_HOME"
+            yield Finding("files", "failed", f"{nearest} cannot be written to", cure)
 
 
 def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:

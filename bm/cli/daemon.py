@@ -41,13 +41,15 @@ def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for runnin
 
 
 def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
-    """Stop the daemon and start it again. With a configuration that would not start, it goes on as it is."""
+    """Stop the daemon and start it again. With files that would not let it start, it goes on as it is."""
+    from bm.accounts.store import load as load_accounts
     from bm.config.load import load
     from bm.daemon.start import start as begin
     from bm.providers.catalog import KNOWN
 
     paths = admin.here()
     load(paths.config, os.environ, known=KNOWN)
+    load_accounts(paths.accounts)
     _stop(paths, now=now)
     _begun(paths, begin(paths, os.environ))
 
@@ -160,9 +162,25 @@ def status(as_json: Json = False) -> None:
         return
     installed = {"service": f"{service.name} of {service.manager}"} if name else {}
     render.facts(_status_facts(answer, found.daemon) | installed)
-    for warning in _problems(answer, found.daemon):
+    for warning in (*_problems(answer, found.daemon), *_moved(paths, found.daemon)):
         render.note(f"note: {warning}")
     _tell_of_service(service, as_json=as_json)
+
+
+def _moved(paths: Paths, daemon: Daemon) -> list[str]:
+    """That the daemon is not where the configuration wants it: it does not move while it runs."""
+    from bm.config.load import load
+    from bm.daemon.runtime import url_of
+    from bm.errors import ConfigError
+    from bm.providers.catalog import KNOWN
+
+    try:
+        server = load(paths.config, os.environ, known=KNOWN).config.server
+    except ConfigError:
+        return []
+    if server.host == daemon.host and server.port in (0, daemon.port):
+        return []
+    return [f"the configuration says {url_of(server.host, server.port)} by now: bm restart"]
 
 
 def _tell_of_service(service: Service, *, as_json: bool) -> None:
@@ -194,11 +212,20 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
 def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     count: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines to begin with.")] = 50,
+    as_json: Json = False,
 ) -> None:
     """Print the end of the daemon's log."""
+    from bm.cli.exits import UsageError
     from bm.daemon import log
 
     paths = admin.here()
+    if as_json:
+        if follow:
+            raise UsageError("--json is for what is there, --follow for what comes")
+        render.json({"path": str(paths.log), "lines": log.tail(paths.log, count)})
+        return
+    if not paths.log.exists():
+        render.note(f"{paths.log} is not there yet (bm start)")
     lines = log.follow(paths.log, count) if follow else log.tail(paths.log, count)
     try:
         for line in lines:

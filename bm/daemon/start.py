@@ -64,7 +64,7 @@ def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = 
         except Silence:
             raise StartError(_with_log(f"the daemon did not answer within {limit:g} seconds", paths)) from None
         except OSError as error:
-            raise StartError(f"{error.filename or paths.config.parent}: {error.strerror or error}") from error
+            raise StartError(_unusable(error, paths)) from error
         if line is None:
             raise StartError(_with_log("the daemon ended while it was starting", paths))
         if line.ready:
@@ -83,6 +83,11 @@ def _begun(paths: Paths, environ: Mapping[str, str], limit: float) -> tuple[Line
         return service.begin(paths, limit), ""
     except Unavailable as error:
         return spawn(paths, environ, limit), f"started without its service: {error}"
+
+
+def _unusable(error: OSError, paths: Paths) -> str:
+    place = f"{error.filename or paths.config.parent}: {error.strerror or error}"
+    return f"{place} (bm keeps its files there; BM_HOME names another folder for them)"
 
 
 def _refused(line: Line) -> StartError:

@@ -90,6 +90,17 @@ def test_a_provider_that_is_bm_itself_on_a_port_chosen_by_the_system(paths: Path
     assert (finding.result, finding.cure) == ("failed", "bm config unset providers.groq.base_url")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_folder_that_cannot_be_written_to(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    (finding,) = found(Paths.under(tmp_path / "file"), "files")
+    assert (finding.result, finding.detail) == ("failed", f"{tmp_path / 'file'} cannot be written to")
+    assert "BM_HOME" in finding.cure
+    assert found(Paths.under(tmp_path / "not" / "there" / "yet"), "files") == []
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert [each.detail for each in found(paths, "files")] == [f"{paths.config.parent} cannot be written to"]
+
+
 def test_certificates(paths: Paths, tmp_path: Path) -> None:
     import certifi
 

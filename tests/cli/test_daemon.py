@@ -60,6 +60,16 @@ def test_restart_leaves_a_daemon_alone_whose_configuration_would_not_start(bm: B
     assert running(paths) == before and bm("status").code == 0
 
 
+def test_restart_leaves_a_daemon_alone_whose_accounts_cannot_be_read(bm: Bm, paths: Paths) -> None:
+    bm("start")
+    before = running(paths)
+    kept = paths.accounts.read_text()
+    paths.accounts.write_text("[[[")
+    assert bm("restart").code == 2
+    paths.accounts.write_text(kept)
+    assert running(paths) == before and bm("status").code == 0
+
+
 def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
     bm("start")
     old = running(paths)
@@ -128,12 +138,15 @@ def test_status_of_a_stuck_daemon(bm: Bm, paths: Paths) -> None:
 
 
 def test_logs(bm: Bm, paths: Paths) -> None:
-    assert bm("logs") == (0, "", "")
+    assert bm("logs") == (0, "", f"{paths.log} is not there yet (bm start)\n")
+    assert bm("logs", "--json").json == {"path": str(paths.log), "lines": []}
     bm("start")
     bm("stop")
     lines = bm("logs").out.splitlines()
     assert "serves at" in lines[0]
     assert bm("logs", "-n", "1").out.splitlines() == lines[-1:]
+    assert bm("logs", "--json").json["lines"] == lines
+    assert bm("logs", "--json", "-f").code == 2
 
 
 def test_following_the_log_ends_with_ctrl_c(bm: Bm, paths: Paths) -> None:
@@ -157,7 +170,9 @@ def test_in_the_foreground_it_ends_with_a_signal(bm: Bm, paths: Paths) -> None:
         assert process.stderr is not None
         assert "serves at" in process.stderr.readline()
         assert bm("status", "--json").json["pid"] == process.pid
-        assert bm("start", "--foreground").code == 1
+        daemon = running(paths)
+        second = bm("start", "--foreground")
+        assert second == (1, "", f"error: bm runs already at {daemon.url} (pid {daemon.pid}): bm stop ends it\n")
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == 0

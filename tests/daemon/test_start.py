@@ -100,6 +100,13 @@ def test_the_owner_of_the_port_is_named(paths: Paths, monkeypatch: pytest.Monkey
     assert nothing_is_left(paths)
 
 
+def test_a_home_that_is_a_file_is_named_with_its_cure(paths: Paths) -> None:
+    paths.config.parent.joinpath("file").touch()
+    elsewhere = Paths.under(paths.config.parent / "file")
+    with pytest.raises(StartError, match=r"/file: File exists .*BM_HOME names another folder"):
+        start(elsewhere)
+
+
 def test_a_wrong_setting_is_named_with_its_line(paths: Paths) -> None:
     paths.config.write_text('[server]\nport = 8094\nhots = "x"\n')
     with pytest.raises(StartError) as caught:

@@ -150,7 +150,7 @@ class Systemd:
         return {line.partition("=")[0].strip() for line in lines}.intersection(variables)
 
 
-_INSTEAD = "let its own supervisor run `bm start --foreground`, or run `bm start` after each login"
+_INSTEAD = "let another supervisor run `bm start --foreground`, or run `bm start` after each login"
 _WSL = "put `[boot] systemd=true` into /etc/wsl.conf, run `wsl --shutdown` on Windows and try again"
 _NO_INSTANCE = (
     "log in as {user} directly, not with su or sudo; over ssh, `sudo loginctl enable-linger {user}` and a new login"
