@@ -20,7 +20,7 @@ AS_GIVEN: Final[dict[str, Any]] = {"ignore_unknown_options": True, "allow_inters
 
 
 def run(
-    tool: Annotated[str, typer.Argument(help="claude, codex, gemini, opencode, aider or qwen.")],
+    tool: Annotated[str, typer.Argument(help="claude, codex, gemini, opencode, aider, qwen or llm.")],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGS]...", help="What the tool is given, as it stands.")
     ] = None,
@@ -86,8 +86,8 @@ def _become(program: str, argv: list[str], environ: dict[str, str]) -> None:
     """Let the tool take this process over: signals, terminal and exit code are then its own."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if sys.platform != "win32":
-        os.execve(program, argv, environ)
-    import subprocess
+    if sys.platform == "win32":
+        import subprocess
 
-    raise typer.Exit(subprocess.run([program, *argv[1:]], env=environ, check=False).returncode)
+        raise typer.Exit(subprocess.run([program, *argv[1:]], env=environ, check=False).returncode)
+    os.execve(program, argv, environ)

@@ -65,6 +65,28 @@ def _opencode(key: str) -> tuple[Setting, ...]:
     )
 
 
+_LLM_MODEL: Final = {
+    "model_id": "bm",
+    "model_name": "sonnet",
+    "api_base": "{origin}/v1",
+    "api_key_name": "bm",
+    "supports_tools": True,
+    "supports_schema": True,
+    "vision": True,
+}
+
+
+def _llm(name: str) -> Place:
+    folder = "io.datasette.llm"
+    return Place(
+        f"~/.config/{folder}",
+        (name,),
+        "LLM_USER_PATH",
+        mac=f"~/Library/Application Support/{folder}",
+        windows=f"~/AppData/Roaming/{folder}",
+    )
+
+
 TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         "claude",
@@ -103,7 +125,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
             ),
         ),
         rivals=(
-            Rival(".gemini/settings.json", "json", (_API_KEY.key,), in_run=True),
+            Rival(".gemini/settings.json", "json", (_API_KEY.key,), over="both"),
             # It reads the nearest of these files and no other.
             Rival(".gemini/.env", "dotenv"),
             Rival(".env", "dotenv"),
@@ -184,12 +206,25 @@ TOOLS: Final[tuple[Tool, ...]] = (
         ),
         rivals=(
             # An address beside the name of a model wins over all others.
-            Rival("~/.qwen/settings.json", "json", (("modelProviders", "openai"),), in_run=True),
-            Rival(".qwen/settings.json", "json", (("modelProviders", "openai"),), in_run=True),
+            Rival("~/.qwen/settings.json", "json", (("modelProviders", "openai"),), over="both"),
+            Rival(".qwen/settings.json", "json", (("modelProviders", "openai"),), over="both"),
             Rival(".qwen/settings.json", "json", (("security", "auth", "selectedType"), ("env", "OPENAI_BASE_URL"))),
         ),
         rival_variables=("OPENAI_BASE_URL", "OPENAI_API_KEY"),
         arguments=("--auth-type", "openai"),
+    ),
+    Tool(
+        "llm",
+        "llm",
+        "llm",
+        "pipx install llm",
+        files=(
+            SettingsFile(_llm("extra-openai-models.yaml"), "yaml-list", (Setting(("model_id", "bm"), _LLM_MODEL),)),
+            SettingsFile(_llm("keys.json"), "json", (Setting(("bm",), "{key}"),)),
+        ),
+        # A key that it keeps wins over the variable.
+        rivals=(Rival("~/.config/io.datasette.llm/keys.json", "json", (("openai",),), over="run"),),
+        note="llm has a model bm now: llm -m bm (llm models default bm makes it the usual one)",
     ),
 )
 

@@ -11,9 +11,9 @@ from bm.config.redaction import MASK, Mask
 _CONTEXT: Final = 2
 """Lines around a change: enough to find it, and not more of a file that may hold other secrets."""
 
-_TELLING: Final = r"(?:key|token|secret|passw|credential|bearer|cookie)"
+_TELLING: Final = r"(?:key|token|secret|password|credential|bearer|cookie)"
 _NAMED: Final = re.compile(
-    rf"""(?i)(["']?[\w.-]*{_TELLING}[\w.-]*["']?[ \t]*[:=][ \t]*)("(?:\\.|[^"\\])*"|'[^']*'|[^\s"'{{\[,\]}}]+)"""
+    rf"""(?i)(["']?[\w.-]*{_TELLING}s?["']?[ \t]*[:=][ \t]*)("(?:\\.|[^"\\])*"|'[^']*'|[^\s"'{{\[,\]}}]+)"""
 )
 _USER: Final = re.compile(r"(://)[^/@\s\"']+@")
 

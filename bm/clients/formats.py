@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Final, Literal, Protocol, cast
 
-from bm.clients import dotenv, jsonc, toml, yaml
+from bm.clients import dotenv, jsonc, toml, yaml, yaml_list
 from bm.config.keys import Key
 
-Format = Literal["json", "toml", "dotenv", "yaml"]
+Format = Literal["json", "toml", "dotenv", "yaml", "yaml-list"]
 
 
 class Editor(Protocol):
@@ -34,7 +34,13 @@ class Editor(Protocol):
         """Whether two texts write the same value."""
 
 
-_MODULES: Final[dict[Format, ModuleType]] = {"json": jsonc, "toml": toml, "dotenv": dotenv, "yaml": yaml}
+_MODULES: Final[dict[Format, ModuleType]] = {
+    "json": jsonc,
+    "toml": toml,
+    "dotenv": dotenv,
+    "yaml": yaml,
+    "yaml-list": yaml_list,
+}
 
 
 def editor(name: Format) -> Editor:

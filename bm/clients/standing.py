@@ -56,7 +56,7 @@ def warnings(
             yield f"{variable} is set in this shell and wins over these settings; unset it for {tool.title}"
     own = {file.place.find(environ).resolve() for file in tool.files}
     for rival in tool.rivals:
-        if run and not rival.in_run:
+        if rival.over not in ("both", "run" if run else "settings"):
             continue
         for path in _places(rival, folder):
             is_own = path.resolve() in own and not rival.name.startswith("~")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bm.clients.formats import Format
 from bm.config.keys import Key
@@ -63,12 +63,13 @@ class SettingsFile(NamedTuple):
 
 class Rival(NamedTuple):
     """A file whose settings win over those that bm sets. A `name` without `~` is looked for in the working directory
-    and above it. Without `keys` the file alone is enough. `in_run` tells that it wins over `bm run` as well."""
+    and above it. Without `keys` the file alone is enough. `over` tells whether it wins over the settings, over a run by
+    `bm run`, or over both."""
 
     name: str
     format: Format
     keys: tuple[Key, ...] = ()
-    in_run: bool = False
+    over: Literal["settings", "run", "both"] = "settings"
 
 
 class Overlay(NamedTuple):
@@ -111,8 +112,12 @@ class Tool(NamedTuple):
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:
     """`value` with `{name}` replaced by what `names` has for it; other braces stay."""
+    if isinstance(value, dict):
+        return {name: filled(each, names) for name, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, names) for each in value]
     if not isinstance(value, str):
-        return [filled(each, names) for each in value] if isinstance(value, list) else value
+        return value
     for name, text in names.items():
         value = value.replace(f"{{{name}}}", text)
     return value

@@ -12,7 +12,7 @@ from bm.clients.formats import Format, editor
 from bm.clients.tool import Setting, SettingsFile
 from bm.config.document import CannotEdit
 from tests.clients.golden import NAMES
-from tests.clients.texts import dotenv_texts, json_texts, pretty_json_texts, toml_texts, yaml_texts
+from tests.clients.texts import dotenv_texts, json_texts, pretty_json_texts, toml_texts, yaml_list_texts, yaml_texts
 
 FILES = [(tool.name, file) for tool in TOOLS for file in tool.files]
 TEXTS: dict[Format, st.SearchStrategy[str]] = {
@@ -20,6 +20,7 @@ TEXTS: dict[Format, st.SearchStrategy[str]] = {
     "toml": toml_texts(),
     "dotenv": dotenv_texts(),
     "yaml": yaml_texts(),
+    "yaml-list": yaml_list_texts(),
 }
 ENV = (Setting(("env", "A"), "{origin}"), Setting(("env", "B"), "{key}"))
 BEFORE = '{\n  "env": {\n    "A": "mine"\n  }\n}\n'

@@ -42,6 +42,7 @@ def test_files_that_come_and_go() -> None:
         ('"apiKey":"mine","x":1', '"apiKey":"[secret]","x":1'),
         ('url = "http://me:mine@host/v1"', 'url = "http://[secret]@host/v1"'),
         ('"keybindings": {', '"keybindings": {'),
+        ("  api_key_name: bm", "  api_key_name: bm"),
         ('"url": "http://127.0.0.1:8094"', '"url": "http://127.0.0.1:8094"'),
     ],
 )

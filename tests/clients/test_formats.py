@@ -12,8 +12,9 @@ from bm.clients.formats import Format, editor
 @pytest.mark.parametrize("name", get_args(Format))
 def test_a_value_comes_and_goes(name: Format) -> None:
     edit = editor(name)
-    raw = edit.write("http://127.0.0.1:8094")
-    text = edit.put("", ("setting",), raw)
-    found = edit.get(text, ("setting",))
+    key, value = (("id", "bm"), {"id": "bm"}) if name == "yaml-list" else (("setting",), "http://127.0.0.1:8094")
+    raw = edit.write(value)
+    text = edit.put("", key, raw)
+    found = edit.get(text, key)
     assert found is not None and edit.same(found, raw)
-    assert edit.is_empty(edit.drop(text, ("setting",)), ())
+    assert edit.is_empty(edit.drop(text, key), ())

@@ -40,7 +40,7 @@ def test_values_are_filled_and_other_braces_stay() -> None:
     names = {"origin": "http://x", "key": "k"}
     assert filled("{env:{key}} {origin}/v1 {other}", names) == "{env:k} http://x/v1 {other}"
     assert filled(["A={key}", 1], names) == ["A=k", 1]
-    assert filled({"a": "{key}"}, names) == {"a": "{key}"}
+    assert filled({"a": "{key}", "b": True}, names) == {"a": "k", "b": True}
     assert Setting(("a",), ["A={key}"]).is_secret and not Setting(("a",), "{origin}").is_secret
 
 

@@ -108,6 +108,22 @@ def yaml_texts() -> st.SearchStrategy[str]:
     return _lines(line)
 
 
+def yaml_list_texts() -> st.SearchStrategy[str]:
+    """A YAML list of models, some of them with what is no such list."""
+    line = st.sampled_from(
+        (
+            "# a note",
+            "",
+            "- model_id: mine\n  model_name: x",
+            "- model_id: bm # mine\n  model_name: x",
+            "- model_id: 'bm'\n  api_base: x\n  # a note",
+            "- model_name: x\n  model_id: other",
+            "[]",
+        )
+    )
+    return _lines(line)
+
+
 def _lines(line: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(
         lambda lines, newline, end: newline.join(lines) + (newline if end else ""),

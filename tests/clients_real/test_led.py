@@ -14,7 +14,7 @@ from bm.simulator.rules import Rule
 from tests.clients_real.kinds import BY_NAME as KINDS
 from tests.clients_real.kinds import Site, site
 from tests.clients_real.machine import INSTALLED, NODE, PLAIN_PATH, Run, run
-from tests.clients_real.tools import AIDER, CLAUDE, CODEX, GEMINI, OPENCODE, PROMPT, WORD
+from tests.clients_real.tools import AIDER, CLAUDE, CODEX, GEMINI, LLM, OPENCODE, PROMPT, WORD
 from tests.clients_real.trial import ROUTED
 
 pytestmark = pytest.mark.clients
@@ -24,12 +24,16 @@ ELSEWHERE = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class Led:
-    """A tool: its program, the words of one prompt, its environment, and settings that lead it elsewhere."""
+    """A tool: its program, the words of one prompt, its environment, and settings that lead it elsewhere.
+
+    `once` are the words through `bm run`, where they are others.
+    """
 
     program: tuple[Path, ...]
     words: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    once: tuple[str, ...] = ()
 
 
 _AIDER = (
@@ -88,6 +92,15 @@ LED: Mapping[str, Led] = {
             f' "env": {{"OPENAI_BASE_URL": "{ELSEWHERE}/v1"}}, "$version": 4}}\n'
         },
     ),
+    "llm": Led(
+        (LLM,),
+        ("-m", "bm", PROMPT),
+        elsewhere={
+            ".config/io.datasette.llm/extra-openai-models.yaml": "# mine\n- model_id: mine\n  model_name: x\n",
+            ".config/io.datasette.llm/keys.json": '{"mine": "x"}\n',
+        },
+        once=("-m", "gpt-4o", PROMPT),
+    ),
 }
 Start = Callable[..., Run]
 
@@ -142,7 +155,7 @@ def test_it_finds_bm_through_bm_run(start: Start, tool: str, tmp_path: Path, led
     home = tmp_path / "home"
     files = LED[tool].elsewhere if led_elsewhere else {}
     _write(home, files)
-    ended = start(*bm("run", tool, "--", *LED[tool].words))
+    ended = start(*bm("run", tool, "--", *(LED[tool].once or LED[tool].words)))
     assert WORD in ended.out, ended.out[-500:] + ended.err[-500:]
     if tool != "qwen":  # It brings its own settings into another form by itself.
         assert {name: (home / name).read_text() for name in files} == files
