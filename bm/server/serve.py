@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
@@ -56,9 +56,9 @@ def _runner() -> asyncio.Runner:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling, which would raise the signal again after a clean end."""
 
-    def __init__(self, config: uvicorn.Config, instance: Instance) -> None:
+    def __init__(self, config: uvicorn.Config, instance: Instance, drain: Callable[[], float]) -> None:
         super().__init__(config)
-        self._instance = instance
+        self._instance, self._drain = instance, drain
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end; a second signal of either kind hastens it."""
@@ -80,6 +80,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._instance.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running answers finish, within the time that is set by now."""
+        self.config.timeout_graceful_shutdown = int(self._drain()) or 1
+        await super().shutdown(sockets)
 
 
 def _ending() -> list[signal.Signals]:
@@ -104,11 +109,10 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(settings.config.server.drain) or 1,
         http="auto",
         ws="none",
     )
-    server = _Server(config, instance)
+    server = _Server(config, instance, lambda: engine.config.server.drain)
     for warning in settings.warnings:
         _log.warning("%s", warning)
     memory = Memory(paths, engine)

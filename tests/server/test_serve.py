@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from bm.config.edit import set_value
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import World
 from tests.support.daemon import Daemon, daemon
@@ -72,3 +73,21 @@ def test_a_second_signal_ends_running_answers(bm_home: Path) -> None:
             assert running.process.wait(timeout=10) == 0
             assert not answer.result().complete
         simulator.wait(lambda log: log[0].aborted)
+
+
+def test_the_time_to_finish_is_the_one_that_is_set_by_now(bm_home: Path) -> None:
+    with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
+        simulator.script(Rule(text="word " * 200, chunks=200, delay=0.3))
+        with (
+            httpx.Client(
+                base_url=running.url, headers=running.headers, timeout=90, trust_env=False, verify=False
+            ) as http,
+            ThreadPoolExecutor(1) as user,
+        ):
+            answer = user.submit(World(simulator, running, http).ask, "gemini")
+            simulator.wait(lambda log: bool(log) and log[0].events > 1)
+            set_value(running.paths.config, "server.drain", 1, known=())
+            assert http.post("/admin/reload").json()["ok"] is True
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(timeout=20) == 0, "it waits for as long as was set at its start"
+            assert not answer.result().complete
