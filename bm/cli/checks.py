@@ -16,7 +16,6 @@ from bm.accounts.store import load as load_credentials
 from bm.cli import admin
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
-from bm.clients.environment import VARIABLES
 from bm.clients.standing import standing
 from bm.config.address import points_at
 from bm.config.load import Loaded, load
@@ -78,7 +77,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     findings += _daemon(paths, answers=bool(found and found.answers), case=case)
     findings += _service(paths, environ)
     findings += _tools(paths, case)
-    for check in (_accounts, _providers, _loops, _bundles, _own_key, _shell, _proxies):
+    for check in (_accounts, _providers, _loops, _bundles, _own_key, _proxies):
         findings += check(case)
     return findings
 
@@ -215,19 +214,6 @@ def _own_key(case: Case) -> Iterator[Finding]:
         if each.secret and each.secret == case.stored.local_key:
             detail = f"account {each.account.name} of {each.account.provider} has bm's own key, which no provider knows"
             yield Finding("keys", "failed", detail, "give it the provider's own key")
-
-
-def _shell(case: Case) -> Iterator[Finding]:
-    """A daemon that is started from a shell of `bm env` would find bm's key where a provider's should be."""
-    local_key = case.stored.local_key
-    theirs = {provider.key_env for provider in case.providers} - {""}
-    held = [row.name for row in VARIABLES if local_key and case.environ.get(row.name) == local_key]
-    if wrong := sorted(theirs.intersection(held)):
-        detail = f"set by bm env in this shell: {', '.join(wrong)}"
-        cure = "start bm from another shell, if a provider's key is to come from these variables"
-        yield Finding("environment", "warning", detail, cure)
-    else:
-        yield Finding("environment", "ok", "no key of bm where a provider's should be")
 
 
 def _proxies(case: Case) -> Iterator[Finding]:
