@@ -41,15 +41,19 @@ def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for runnin
 
 
 def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
-    """Stop the daemon and start it again. With files that would not let it start, it goes on as it is."""
+    """Stop the daemon and start it again. With settings that would not let it start, it goes on as it is."""
     from bm.accounts.store import load as load_accounts
     from bm.config.load import load
+    from bm.daemon.port import bind
     from bm.daemon.start import start as begin
     from bm.providers.catalog import KNOWN
 
     paths = admin.here()
-    load(paths.config, os.environ, known=KNOWN)
+    server = load(paths.config, os.environ, known=KNOWN).config.server
     load_accounts(paths.accounts)
+    daemon = admin.running(paths)
+    if daemon and (server.host, server.port) != (daemon.host, daemon.port):
+        bind(server.host, server.port).close()
     _stop(paths, now=now)
     _begun(paths, begin(paths, os.environ))
 

@@ -146,7 +146,7 @@ def walk(*, once: bool) -> None:
                     _show(step, daemon, key, simulator, paths)
             if not ended.is_set():
                 _show_protocols(daemon, key)
-            if not once:
+            if not once and not ended.is_set():
                 _invite(paths)
                 _wait(ended)
         finally:
@@ -276,9 +276,8 @@ def _command() -> str:
 
 
 def _wait(ended: threading.Event) -> None:
-    if not ended.is_set():
-        render.line()
-        render.line("Ctrl-C ends the demonstration.")
+    render.line()
+    render.line("Ctrl-C ends the demonstration.")
     while not ended.wait(1.0):  # Windows looks at signals only between waits
         pass
 

@@ -33,5 +33,5 @@ def exit_code(error: Exception) -> int:
 def words(error: Exception) -> str:
     """What a person is told."""
     if isinstance(error, OSError) and not isinstance(error, BmError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return str(error)

@@ -163,8 +163,10 @@ def coloured(cell: str) -> Text:
     return Text(cell, style=_COLOURS.get(word, "") if not lasts or lasts[0].isdigit() else "")
 
 
-def _write(stream: TextIO, text: str, *, raw: bool = False) -> None:
+def _write(stream: TextIO | None, text: str, *, raw: bool = False) -> None:
     """Write a line; what the stream's encoding cannot hold is escaped rather than an error."""
+    if stream is None:  # closed by the caller, or a Python of Windows that has no console
+        return
     shown = text if raw else "\n".join(map(clean, text.split("\n")))
     encoding = stream.encoding or "utf-8"
     stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -28,7 +28,9 @@ def bind(host: str, port: int) -> socket.socket:
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as error:
-        raise PortError(f"[server] host {host!r} is not an address: {error}") from None
+        raise PortError(
+            f"[server] host {host!r} is not an address: {getattr(error, 'strerror', None) or error}"
+        ) from None
     sock = socket.socket(family, kind, protocol)
     try:
         if sys.platform == "win32":

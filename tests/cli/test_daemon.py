@@ -70,6 +70,18 @@ def test_restart_leaves_a_daemon_alone_whose_accounts_cannot_be_read(bm: Bm, pat
     assert running(paths) == before and bm("status").code == 0
 
 
+def test_restart_leaves_a_daemon_alone_whose_new_address_is_taken(
+    bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bm("start")
+    before = running(paths)
+    with foreign_process() as (pid, port):
+        monkeypatch.setenv("BM_SERVER_PORT", str(port))
+        ran = bm("restart")
+    assert ran.code == 1 and f"port {port} on 127.0.0.1 is taken by " in ran.err and f"(pid {pid})" in ran.err
+    assert running(paths) == before and bm("status").code == 0
+
+
 def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
     bm("start")
     old = running(paths)
@@ -95,6 +107,14 @@ def test_why_it_does_not_start(bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyP
 def test_status_without_a_daemon(bm: Bm) -> None:
     assert bm("status") == (3, "bm is not running (bm start)\n", "")
     assert bm("status", "--json").json == {"running": False, "pid": None, "cli_version": __version__, "service": None}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes a stream as POSIX shells do")
+def test_nobody_has_to_listen(bm: Bm, paths: Paths) -> None:
+    for redirection, code in (">&-", 3), ("2>&-", 3), (">&- 2>&- <&-", 3), (">/dev/full", 1):
+        command = f'"{sys.executable}" -m bm status {redirection}'
+        ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert ran.returncode == code and "Traceback" not in ran.stderr, (redirection, ran)
 
 
 def test_status_of_a_daemon(bm: Bm, paths: Paths) -> None:

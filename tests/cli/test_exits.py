@@ -28,4 +28,5 @@ def test_the_exit_code_of_an_error(error: Exception, code: int) -> None:
 
 def test_an_error_of_the_system_names_its_file() -> None:
     assert words(PermissionError(13, "Permission denied", "x.toml")) == "x.toml: Permission denied"
+    assert words(OSError(28, "No space left on device")) == "No space left on device"
     assert words(OSError("odd")) == "odd"
