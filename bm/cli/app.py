@@ -70,7 +70,7 @@ for _name, _room, _listed, _help in (
     ("providers", providers, providers.listed, "Providers: which are used, how, and with which key."),
     ("accounts", accounts, accounts.listed, "Accounts: the keys that requests are spent on."),
     ("config", config, None, "The configuration file."),
-    ("service", service, None, "The daemon as a service of the system: back after a login or a reboot."),
+    ("service", service, None, "The daemon as a service: back after a login or a reboot."),
     ("record", record, None, "Whole exchanges, kept for a look and a replay; off unless asked for."),
 ):
     _sub = _typer(_help)
