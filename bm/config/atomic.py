@@ -28,8 +28,11 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
         if sys.platform != "win32":
             temporary.chmod(mode)
         _replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        # A full disk is told of without the file's name.
+        if isinstance(error, OSError) and not error.filename:
+            error.filename = str(target)
         raise
     _sync_folder(target.parent)
 
