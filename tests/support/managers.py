@@ -42,7 +42,8 @@ def show():
     code = int((home / "code").read_text()) if (home / "code").exists() else 0
     active = "active" if pid() else "failed" if code else "inactive"
     sub = "running" if pid() else "failed" if code else "dead"
-    print(f"LoadState=loaded\\nActiveState={active}\\nSubState={sub}\\nMainPID={pid()}\\nExecMainStatus={code}")
+    enabled = "disabled" if (home / "disabled").exists() else "enabled"
+    print(f"LoadState=loaded\\nUnitFileState={enabled}\\nActiveState={active}\\nSubState={sub}\\nMainPID={pid()}\\nExecMainStatus={code}")
 
 if sys.argv[1] == "keep":
     keep(sys.argv[2])

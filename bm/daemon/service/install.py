@@ -154,6 +154,8 @@ def _of_interpreter(interpreter: str, manager: Manager, unit: Unit) -> list[Trou
 def _of_state(manager: Manager, state: State, daemon: Daemon | None) -> list[Trouble]:
     if not state.known:
         return [Trouble(f"{manager.title} does not know it", "bm service install")]
+    if not state.enabled:
+        return [Trouble("it is disabled, and does not start by itself", "bm service install")]
     if state.failed:
         code = f" with exit code {state.exit_code}" if state.exit_code is not None else ""
         return [Trouble(f"it has failed{code}", "bm logs tells why, bm start tries again")]

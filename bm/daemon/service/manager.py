@@ -28,10 +28,11 @@ class Unavailable(ServiceError):
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the manager knows of a service, in its own `words`. `failed`: it has ended by itself, or crashes again and
-    again. `exit_code` is that of its last process."""
+    again. `enabled`: it starts by itself, as far as the manager tells. `exit_code` is that of its last process."""
 
     words: str
     known: bool = False
+    enabled: bool = True
     running: bool = False
     failed: bool = False
     pid: int | None = None

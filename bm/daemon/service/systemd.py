@@ -41,7 +41,7 @@ _ENV = "/usr/bin/env"
 _BOOTED = Path("/run/systemd/system")
 _LINGER = Path("/var/lib/systemd/linger")
 _PLAIN = re.compile(r"[\w@./+:=,-]+", re.ASCII)
-_SHOWN = "LoadState,ActiveState,SubState,MainPID,ExecMainStatus"
+_SHOWN = "LoadState,UnitFileState,ActiveState,SubState,MainPID,ExecMainStatus"
 
 
 class Systemd:
@@ -129,6 +129,7 @@ class Systemd:
         return State(
             words=f"{active} ({sub})" if sub and sub != active else active,
             known=facts.get("LoadState") == "loaded",
+            enabled=facts.get("UnitFileState") == "enabled",
             running=active == "active",
             failed=active == "failed" or sub == "auto-restart",
             pid=pid or None,
@@ -140,7 +141,7 @@ class Systemd:
         if (_LINGER / _user()).exists():
             return "when the machine starts"
         linger = f"loginctl enable-linger {_user()}"
-        return f"when you log in, and ends when you have logged out ({linger}: when the machine starts, for good)"
+        return f"when you log in, and ends when you have logged out ({linger} lets it run from boot on)"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
         """Those of the instance, and those of the unit's own file."""

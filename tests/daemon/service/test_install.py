@@ -124,6 +124,9 @@ def test_what_is_wrong_with_it(systemctl: Tool, paths: Paths, tmp_path: Path) ->
     stop(paths, 5)
     (systemctl.folder / "code").write_text("1")
     assert troubles(paths) == ["it has failed with exit code 1"]
+    (systemctl.folder / "disabled").touch()
+    assert troubles(paths) == ["it is disabled, and does not start by itself"]
+    (systemctl.folder / "disabled").unlink()
     other = tmp_path / "python"
     for there in (False, True):
         done.file.write_bytes(done.content.replace(sys.executable.encode(), str(other).encode()))

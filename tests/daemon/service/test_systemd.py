@@ -86,7 +86,10 @@ def test_its_state(systemctl: Tool) -> None:
     (systemctl.folder / "code").write_text("2")
     assert Systemd().state(unit()) == State(words="failed", known=True, failed=True, exit_code=2)
     (systemctl.folder / "pid").write_text("7")
-    assert Systemd().state(unit()) == State(words="active (running)", known=True, running=True, pid=7)
+    running = State(words="active (running)", known=True, running=True, pid=7)
+    assert Systemd().state(unit()) == running
+    (systemctl.folder / "disabled").touch()
+    assert Systemd().state(unit()) == msgspec.structs.replace(running, enabled=False)
 
 
 def test_a_state_that_is_not_told(systemctl: Tool) -> None:
