@@ -79,6 +79,8 @@ def _started(paths: Paths) -> str:
     started = start(paths, os.environ)
     if not started.already:
         render.note(f"bm: started at {started.daemon.url}, pid {started.daemon.pid} (bm stop ends it)")
+    if started.note:
+        render.note(f"bm: {started.note}")
     return started.daemon.url
 
 

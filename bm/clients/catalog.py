@@ -98,7 +98,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
             Rival(".claude/settings.json", "json", _CLAUDE_RIVALS),
             Rival(".claude/settings.local.json", "json", _CLAUDE_RIVALS),
         ),
-        rival_variables=_CLAUDE_ELSEWHERE,
+        rival_variables=("ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE),
         unset=_CLAUDE_ELSEWHERE,
         overlay=Overlay("claude.json", _CLAUDE, ("--settings", "{file}")),
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -120,7 +121,7 @@ def _set_up(
     path = Path(os.path.realpath(file.place.find(environ)))
     now, mode = read(path), _mode(path)
     old = held.find(path)
-    private = any(setting.is_secret for setting in file.settings)
+    private = sys.platform != "win32" and any(setting.is_secret for setting in file.settings)
 
     def cure() -> str:
         lines = by_hand(file.format, file.settings, {**names, "key": KEY_IN_PRINT})
@@ -160,14 +161,12 @@ def _with_history(puts: Sequence[Put], old: Record | None) -> tuple[Put, ...]:
 def _undo(record: Record) -> Change:
     path = record.path
     now, mode = read(path), _mode(path)
-    if now is None or now == record.before:
-        return Change(path=path, before=now, after=now, mode_before=mode, mode=mode or _NEW)
     own_mode = record.mode if record.mode is not None and mode == record.set_mode else mode
-    after: str | None = record.before
+    after: str | None = None if now is None else record.before
     left: tuple[Key, ...] = ()
-    if now != record.after:
+    if now not in (None, record.before, record.after):
         with _faithful(path, lambda: f"bm's settings in it are {', '.join(dotted(put.key) for put in record.puts)}"):
-            after, left = reverted(now, record.format, record.puts)
+            after, left = reverted(now or "", record.format, record.puts)
             if record.before is None and is_blank(after, record.format):
                 after = None
     return Change(

@@ -53,7 +53,7 @@ def warnings(
     exported = values(names["origin"], names["key"])
     for variable in () if run else tool.rival_variables:
         if environ.get(variable) and environ[variable] != exported.get(variable):
-            yield f"{variable} is set in this shell and wins over these settings; unset it for {tool.title}"
+            yield f"{variable} is set in this shell and may win over these settings; unset it for {tool.title}"
     own = {file.place.find(environ).resolve() for file in tool.files}
     for rival in tool.rivals:
         if rival.over not in ("both", "run" if run else "settings"):

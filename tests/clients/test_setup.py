@@ -94,6 +94,18 @@ def test_permissions_are_narrowed_for_the_key_and_come_back(books: Path, setting
 
 
 @posix
+def test_permissions_come_back_where_nothing_else_had_to_change(books: Path, settings: Path) -> None:
+    set_up(books)
+    text = settings.read_text()
+    undo(books)
+    written(settings, text, 0o644)
+    assert [change.changes for change in set_up(books)] == [True]
+    assert mode_of(settings) == 0o600
+    undo(books)
+    assert mode_of(settings) == 0o644 and settings.read_text() == text
+
+
+@posix
 def test_permissions_stay_where_no_key_goes_in(books: Path, home: Path) -> None:
     file = written(home / ".gemini" / "settings.json", mode=0o640)
     set_up(books, GEMINI)
