@@ -81,27 +81,45 @@ def _set_up(paths: Paths, name: str, *, dry_run: bool, as_json: bool) -> None:
 
 
 def _undo(paths: Paths, name: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """Tool by tool: what cannot be put back for one is no reason to leave the others."""
+    from bm.clients import journal
+    from bm.errors import BmError, ConfigError
+
+    held = journal.load(paths.clients)
+    tools = dict.fromkeys(record.tool for record in held.records) if name is None else [known(name).name]
+    done: dict[str, list[Change]] = {}
+    failed: list[str] = []
+    for tool in tools:
+        try:
+            done[tool] = _undo_one(paths, tool, dry_run=dry_run, silent=as_json)
+        except (BmError, OSError) as error:
+            failed.append(f"{tool}: {error}")
+    if as_json:
+        render.json({"dry_run": dry_run, "tools": {tool: _described(changes) for tool, changes in done.items()}})
+    elif not tools:
+        render.line("bm has changed nothing of any tool")
+    if failed:
+        raise ConfigError("\n".join(failed))
+
+
+def _undo_one(paths: Paths, tool: str, *, dry_run: bool, silent: bool) -> list[Change]:
     from bm.accounts.store import load
     from bm.clients.setup import carry_out, opened, undone
 
-    if name is not None:
-        known(name)
     with opened(paths.clients) as held:
-        records = held.records if name is None else held.of(name)
+        records = held.of(tool)
         changes = undone(records)
         if not dry_run:
             carry_out(changes, held, paths.clients)
+    if silent:
+        return changes
     secrets = (load(paths.accounts).local_key, *_of_records(records))
-    if as_json:
-        render.json({"tool": name, "dry_run": dry_run, **_described(changes)})
-        return
-    who = name or "any tool"
-    nothing = "nothing of bm is left to take out" if records else f"bm has changed nothing of {who}"
-    _show(changes, secrets, dry_run=dry_run, nothing=nothing)
-    for tool in dict.fromkeys(record.tool for record in records):
-        if not dry_run:
-            render.line(f"{tool}: bm's settings are out, and what was there before is back")
+    nothing = "nothing of bm is left to take out" if records else "bm has changed nothing"
+    _show(changes, secrets, dry_run=dry_run, nothing=f"{tool}: {nothing}")
+    if records and not dry_run:
+        render.line(f"{tool}: bm's settings are out, and what was there before is back")
     _tell_left(changes)
+    return changes
 
 
 def _names(paths: Paths) -> dict[str, str]:

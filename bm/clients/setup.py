@@ -123,19 +123,16 @@ def _set_up(
     old = held.find(path)
     private = sys.platform != "win32" and any(setting.is_secret for setting in file.settings)
 
-    def cure() -> str:
-        lines = by_hand(file.format, file.settings, {**names, "key": KEY_IN_PRINT})
-        return f"add this yourself, with bm's key for {KEY_IN_PRINT} (bm env shows it):\n{lines}"
-
     base, base_mode, folders = now, mode, _missing_folders(path)
     if old is not None:
         base, folders = _undo(old).after, old.folders or folders
         base_mode = old.mode if mode in (None, old.set_mode) else mode
-    with _faithful(path, cure):
+    with _faithful(path, lambda: _for_a_person(file, names)):
         after, puts = applied(base or "", file.format, file.settings, names)
     set_mode = (mode if mode is not None else _NEW) & (_PRIVATE if private else 0o777)
     if mode is not None and not mode & stat.S_IWUSR and after != now:
-        raise ConfigError("is read-only, so something else looks after it", path=shown(path), hint=cure())
+        text = f"is read-only, so something else looks after it; {_for_a_person(file, names)}"
+        raise ConfigError(text, path=shown(path))
     record = Record(
         tool=tool.name,
         path=path,
@@ -148,6 +145,14 @@ def _set_up(
         puts=_with_history(puts, old),
     )
     return Change(path=path, before=now, after=after, mode_before=mode, mode=set_mode, folders=folders, record=record)
+
+
+def _for_a_person(file: SettingsFile, names: Mapping[str, str]) -> str:
+    """What to do to a file by hand."""
+    gone = [dotted(setting.key) for setting in file.settings if setting.value is None]
+    lines = by_hand(file.format, file.settings, {**names, "key": KEY_IN_PRINT}).rstrip()
+    without = f", take out {', '.join(gone)}" if gone else ""
+    return f"add this yourself, with bm's key for {KEY_IN_PRINT} (bm env shows it){without}:\n{lines}"
 
 
 def _with_history(puts: Sequence[Put], old: Record | None) -> tuple[Put, ...]:
@@ -190,7 +195,7 @@ def _faithful(path: Path, cure: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except CannotEdit as error:
-        raise ConfigError(f"is not changed: {error}", path=shown(path), hint=cure()) from None
+        raise ConfigError(f"is not changed: {error}; {cure()}", path=shown(path)) from None
 
 
 def read(path: Path) -> str | None:

@@ -80,6 +80,21 @@ def test_what_the_person_has_changed_is_told(bm: Bm, settings: Path) -> None:
     assert "https://elsewhere" in settings.read_text()
 
 
+def test_one_file_that_cannot_be_read_keeps_no_other_from_being_put_back(bm: Bm, settings: Path, home: Path) -> None:
+    before = settings.read_text()
+    bm("setup", "codex")
+    bm("setup", "claude")
+    config = home / ".codex" / "config.toml"
+    config.write_text("[[[")
+    ran = bm("setup", "--undo")
+    assert ran.code == 2
+    assert "codex: ~/.codex/config.toml: is not changed: it is not valid TOML" in ran.err
+    assert settings.read_text() == before
+    config.unlink()
+    assert bm("setup", "--undo", "--json").json["tools"]["codex"]["files"][0]["changed"] is False
+    assert bm("setup", "codex", "--undo").out == "codex: bm has changed nothing\n"
+
+
 def test_what_would_win_is_told(bm: Bm, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_CODE_USE_VERTEX", "1")
     Path(".claude").mkdir()
