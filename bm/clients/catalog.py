@@ -178,6 +178,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 "yaml",
                 (("openai-api-base",), ("openai-api-key",), ("anthropic-api-key",), ("set-env",), ("api-key",)),
             ),
+            # It prefers what stands there to the variables it is started with.
+            Rival(".env", "dotenv", (("ANTHROPIC_API_BASE",), ("GEMINI_API_BASE",), ("GEMINI_API_KEY",)), over="run"),
         ),
         rival_variables=("AIDER_OPENAI_API_BASE", "AIDER_OPENAI_API_KEY", "AIDER_ANTHROPIC_API_KEY", "AIDER_SET_ENV"),
         # Its own settings win over the plain variables, and these win over its settings.

@@ -100,3 +100,6 @@ def test_only_some_rivals_win_over_a_run(home: Path) -> None:
     (project / ".env").write_text("A=1")
     found = list(warnings(BY_NAME["gemini"], NAMES, {"GEMINI_API_KEY": "mine"}, project, run=True))
     assert len(found) == 1 and "security.auth.selectedType wins" in found[0]
+    (project / ".env").write_text("GEMINI_API_KEY=mine")
+    assert said("aider", project) == []
+    assert "GEMINI_API_KEY wins" in next(iter(warnings(BY_NAME["aider"], NAMES, {}, project, run=True)))

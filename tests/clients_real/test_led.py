@@ -1,4 +1,5 @@
-"""The tools find bm through `bm run`, and by themselves after `bm setup`, whatever their settings say besides."""
+"""The tools find bm through `bm run`, and by themselves after `bm setup`, whatever their settings say besides and
+whoever they are signed in with; that stays as it is."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ ELSEWHERE = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class Led:
-    """A tool: its program, the words of one prompt, its environment, and settings that lead it elsewhere.
+    """A tool: its program, the words of one prompt, its environment, and settings and sign-ins that lead it elsewhere.
 
     `once` are the words through `bm run`, where they are others.
     """
@@ -44,14 +45,19 @@ LED: Mapping[str, Led] = {
         (CLAUDE,),
         ("-p", PROMPT),
         {"DISABLE_AUTOUPDATER": "1", "IS_SANDBOX": "1", "CLAUDE_CODE_MAX_RETRIES": "0"},
-        {".claude/settings.json": f'{{ "env": {{"ANTHROPIC_BASE_URL": "{ELSEWHERE}"}} }}\n'},
+        {
+            ".claude/settings.json": f'{{ "env": {{"ANTHROPIC_BASE_URL": "{ELSEWHERE}"}} }}\n',
+            ".claude/.credentials.json": '{"claudeAiOauth": {"accessToken": "a", "refreshToken": "b",'
+            ' "expiresAt": 4102444800000, "scopes": ["user:inference"], "subscriptionType": "max"}}',
+        },
     ),
     "codex": Led(
         (NODE, CODEX),
         ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", PROMPT),
         elsewhere={
             ".codex/config.toml": f'model_provider = "bm" # mine\n[model_providers.bm]\nname = "x"\n'
-            f'base_url = "{ELSEWHERE}"\nenv_key = "NOT_SET"\n'
+            f'base_url = "{ELSEWHERE}"\nenv_key = "NOT_SET"\n',
+            ".codex/auth.json": '{"OPENAI_API_KEY": "mine", "auth_mode": "apikey"}',
         },
     ),
     "gemini": Led(
