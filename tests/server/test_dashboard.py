@@ -143,6 +143,27 @@ async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, worl
 
 
 @needs_browser
+async def test_a_row_under_the_pointer_stays_where_it_is(tab: Tab, world: World) -> None:
+    world.set_up()
+    await sign_in(tab, world)
+    for _ in range(30):
+        world.ask("gemini", stream=False)
+    rows = "document.querySelectorAll('#rows tr')"
+    place = "document.getElementById('row').getBoundingClientRect().top"
+    await tab.until(f"{rows}.length >= 30")
+    await tab.value(f"{rows}[4].id = 'row'")
+    before = await tab.value(place)
+    await tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=300, y=before + 10)
+    count = await tab.value(f"{rows}.length")
+    for _ in range(3):
+        world.ask("gemini", stream=False)
+    await tab.until(f"{rows}.length >= {count} + 3")
+    assert abs(await tab.value(place) - before) <= 1
+    await tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=2, y=2)
+    await tab.until(f"document.getElementById('requests-scroll').scrollTop === 0 && {place} > {before} + 20")
+
+
+@needs_browser
 async def test_a_button_changes_a_mode(tab: Tab, world: World) -> None:
     world.set_up(modes={"groq": "off"})
     await sign_in(tab, world)

@@ -1,10 +1,13 @@
 "use strict";
 
-/* Numbers and times as people read them. All times are seconds. */
+/* Numbers and times as people read them. All times are seconds. The locale's own formatting takes far longer than all
+   the rest of an update, so it is left to where there are few of them. */
 const format = {
+  DAYS: ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"],
+
   /* 1234 -> "1,234" */
   count(number) {
-    return number.toLocaleString("en-US");
+    return number < 1000 ? String(number) : number.toLocaleString("en-US");
   },
 
   /* 12345 -> "12.3k": at most five characters. */
@@ -51,29 +54,35 @@ const format = {
   /* What is left of a rest, counting down: "0:45", "3:12", "2:03:12". */
   left(seconds) {
     const whole = Math.max(0, Math.ceil(seconds));
-    const two = (number) => String(number).padStart(2, "0");
     const hours = Math.floor(whole / 3600);
     const minutes = Math.floor(whole / 60) % 60;
-    return (hours ? hours + ":" + two(minutes) : String(minutes)) + ":" + two(whole % 60);
+    return (hours ? hours + ":" + format.two(minutes) : String(minutes)) + ":" + format.two(whole % 60);
   },
 
   /* Local time of a Unix time: "14:03:07", with the date when it is not today's. */
   time(at) {
     const moment = new Date(at * 1000);
-    const clock = moment.toLocaleTimeString("en-GB");
+    const clock = format.clock(moment) + ":" + format.two(moment.getSeconds());
     return moment.toDateString() === new Date().toDateString() ? clock : format.day(moment) + " " + clock;
   },
 
   /* "14:03", with the weekday when it is not today. */
   reset(at) {
     const moment = new Date(at * 1000);
-    const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-    if (moment.toDateString() === new Date().toDateString()) return clock;
-    return moment.toLocaleDateString("en-GB", { weekday: "short" }) + " " + clock;
+    const today = moment.toDateString() === new Date().toDateString();
+    return (today ? "" : format.DAYS[moment.getDay()] + " ") + format.clock(moment);
+  },
+
+  clock(moment) {
+    return format.two(moment.getHours()) + ":" + format.two(moment.getMinutes());
   },
 
   day(moment) {
-    return moment.getFullYear() + "-" + String(moment.getMonth() + 1).padStart(2, "0") + "-" + String(moment.getDate()).padStart(2, "0");
+    return moment.getFullYear() + "-" + format.two(moment.getMonth() + 1) + "-" + format.two(moment.getDate());
+  },
+
+  two(number) {
+    return String(number).padStart(2, "0");
   },
 
   plural(number, noun) {

@@ -4,6 +4,7 @@
 const requests = {
   MOST: 1000,
   rows: new Map(),
+  heldAt: null,
 
   /* What is on record, when the page opens and when the daemon was started anew. */
   async load() {
@@ -15,6 +16,7 @@ const requests = {
 
   /* Takes over an answer; whether requests were missed that only the record has. */
   show(live, missed) {
+    const still = requests.hold();
     for (const data of live.requests.toReversed()) requests.put(data);
     const under_way = new Set(live.under_way.map((data) => data.id));
     for (const data of live.under_way.sort((one, other) => one.at - other.at)) {
@@ -23,7 +25,25 @@ const requests = {
     }
     for (const [id, row] of requests.rows) if (row.data.running && !under_way.has(id)) missed = true;
     requests.count();
+    still();
     return missed;
+  },
+
+  /* New rows push the others down, but not from under a pointer or a key that is about to choose one, nor while somebody
+     reads further down. `heldAt` is how far down that has led from the top, null while it has not. */
+  hold() {
+    const scroll = draw.byId("requests-scroll");
+    const first = scroll.querySelector("tbody tr:not([hidden])");
+    const before = first?.offsetTop;
+    const chosen = scroll.matches(":hover, :focus-within");
+    if (scroll.scrollTop !== requests.heldAt) requests.heldAt = null;
+    if (chosen && scroll.scrollTop === 0) requests.heldAt = 0;
+    if (!first || (!chosen && scroll.scrollTop === 0)) return () => {};
+    if (!chosen && requests.heldAt !== null) return () => (scroll.scrollTop = 0);
+    return () => {
+      if (first.isConnected) scroll.scrollTop += first.offsetTop - before;
+      if (requests.heldAt !== null) requests.heldAt = scroll.scrollTop;
+    };
   },
 
   put(data) {
