@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -14,6 +15,9 @@ from bm.errors import Failure, RequestError
 from bm.server.admission import Admission, cookie_name, session_of
 from bm.server.answer import Json
 from bm.server.sessions import CODE_LASTS, LASTS, Sessions
+
+LARGEST: Final = 4096
+"""Bytes that are read of somebody who has shown nothing yet."""
 
 _log = logging.getLogger("bm")
 
@@ -39,11 +43,12 @@ class SignIn:
         Raises:
             RequestError: neither is right.
         """
-        shown = msgspec.json.decode(await request.body(), type=_Shown)
+        shown = msgspec.json.decode(await _short_body(request), type=_Shown)
         if shown.code:
             try:
                 session = self._sessions.redeem(shown.code)
-            except RequestError:
+            except RequestError as error:
+                _log.warning("a browser was not let in to the dashboard: %s", error)
                 await self._keep()
                 raise
         elif shown.key and self._admission.admits_key(shown.key):
@@ -51,6 +56,7 @@ class SignIn:
         else:
             message = "this is not the daemon's key: bm env prints it"
             raise RequestError(Failure(kind="unauthorized", message=message))
+        _log.info("a browser has signed in to the dashboard by %s", "a code" if shown.code else "the key")
         self._sessions.end(session_of(request))
         await self._keep()
         answer = Json({"session": session.page})
@@ -72,3 +78,12 @@ class SignIn:
             await asyncio.to_thread(self._sessions.write)
         except OSError as error:
             _log.warning("the dashboard's sessions cannot be kept over a restart: %s", error)
+
+
+async def _short_body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST:
+            raise RequestError(Failure(kind="too_large", message="this is no code and no key", status=413))
+    return body

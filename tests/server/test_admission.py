@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from bm.server.admission import is_own_page
+from bm.simulator import Rule
 from tests.gateway.world import World
 from tests.server.signed_in import signed_in, stranger
 from tests.support.daemon import daemon
@@ -32,6 +33,17 @@ KEYED = [
 def test_a_session_sees_what_the_page_shows(world: World, path: str) -> None:
     with signed_in(world.daemon) as http:
         assert http.get(f"/admin/{path}").status_code == 200
+
+
+def test_nothing_that_is_shown_holds_a_key(world: World) -> None:
+    world.set_up(modes={"groq": "fallback"})
+    world.sim.script(Rule(status=429, message="the key key-of-the-account-x is used up"), Rule(error="invalid_key"))
+    world.ask("anthropic")
+    with signed_in(world.daemon) as http:
+        told = "".join(http.get(f"/admin/{path}").text for path in (*SHOWN, "why/last", "usage?by=account"))
+        secrets = [world.daemon.key, *http.cookies.values(), http.headers["x-bm-session"]]
+    secrets += [f"key-of-the-account-{name}" for name in (*world.pool, *world.paid["groq"])]
+    assert [secret for secret in secrets if secret in told] == []
 
 
 def test_a_session_may_change_a_mode_and_nothing_else(world: World) -> None:

@@ -45,6 +45,21 @@ def test_a_question_that_is_wrong_is_told_so(world: World, body: bytes) -> None:
         assert http.post("/admin/session", content=body).status_code == 400
 
 
+def test_a_stranger_is_not_listened_to_for_long(world: World) -> None:
+    with stranger(world.daemon) as http:
+        assert http.post("/admin/session", json={"key": "x" * 5000}).status_code == 413
+
+
+def test_the_log_tells_of_browsers_and_holds_nothing_that_lets_one_in(world: World) -> None:
+    code = new_code(world.daemon)
+    with signed_in(world.daemon, code=code) as http, stranger(world.daemon) as other:
+        halves = [*http.cookies.values(), http.headers["x-bm-session"]]
+        other.post("/admin/session", json={"code": code})
+    log = world.daemon.log()
+    assert "signed in to the dashboard by a code" in log and "was not let in to the dashboard" in log
+    assert not any(secret in log for secret in (code, world.daemon.key, *halves))
+
+
 def test_the_cookie_is_for_the_administration_alone_and_no_script_reads_it(world: World) -> None:
     with stranger(world.daemon) as http:
         answer = http.post("/admin/session", json={"key": world.daemon.key})
