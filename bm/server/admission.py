@@ -91,4 +91,5 @@ def session_of(request: Request) -> Session:
 
 def cookie_name(request: Request) -> str:
     """Browsers keep one set of cookies for all ports of a name, so the port is part of the cookie's name."""
-    return f"bm_session_{request.url.port or 80}"
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"bm_session_{port if port.isdecimal() else 80}"

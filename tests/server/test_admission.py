@@ -90,6 +90,12 @@ def test_a_foreign_name_is_shown_nothing(world: World, path: str) -> None:
         assert answer.status_code == 403 and "allowed_hosts" in answer.text
 
 
+@pytest.mark.parametrize("port", ["", ":", ":x", ":99999999", ":-1"])
+def test_a_port_that_is_none_is_no_fault_of_bm(world: World, port: str) -> None:
+    with stranger(world.daemon) as http:
+        assert http.get("/admin/live", headers={"host": f"127.0.0.1{port}"}).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("headers", "own"),
     [
