@@ -16,6 +16,7 @@ from bm.accounts.account import Account
 from bm.accounts.cure import cure_of
 from bm.accounts.key_file import read_key_file
 from bm.accounts.transport import Transport
+from bm.config.redaction import Mask
 from bm.config.secrets import resolve
 from bm.errors import AccountError, ConfigError, Failure
 
@@ -85,7 +86,7 @@ def obtain(account: Account, transport: Transport, environ: Mapping[str, str], r
     except TransportError as error:
         raise TokenError(_unreachable(transport, str(error))) from None
     except GoogleAuthError as error:
-        raise TokenError(_refused(account, transport, error)) from None
+        raise TokenError(_masked(_refused(account, transport, error), account, refresh_token)) from None
     except (AccountError, ConfigError) as error:
         raise TokenError(_must_act(account, str(error))) from None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
@@ -94,6 +95,12 @@ def obtain(account: Account, transport: Transport, environ: Mapping[str, str], r
             raise TokenError(_no_oauth(transport)) from None
         # What google-auth and cryptography say about a broken key may quote it.
         raise TokenError(_must_act(account, "its private key cannot be used")) from None
+
+
+def _masked(failure: Failure, account: Account, refresh_token: str) -> Failure:
+    """The failure without the secrets that were sent, should the endpoint have quoted them."""
+    sent = (account.key, refresh_token, account.client.secret if account.client else "")
+    return msgspec.structs.replace(failure, message=Mask(sent)(failure.message))
 
 
 def _user(account: Account, transport: Transport, environ: Mapping[str, str], refresh_token: str) -> Grant:

@@ -26,6 +26,7 @@ from bm.accounts.google import CLOUD, scopes_of
 from bm.accounts.key_file import is_safe, mistaken
 from bm.accounts.store import Credentials
 from bm.accounts.transport import Fetch, FetchRequest
+from bm.config.redaction import Mask
 from bm.config.secrets import resolve
 from bm.errors import AccountError, ConfigError, Failure
 
@@ -275,7 +276,7 @@ async def exchange(sign_in: SignIn, code: str, fetch: Fetch) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = _Tokens(error=f"status {answer.status}")
     if answer.status != 200 or found.error:
-        said = found.error_description or found.error or f"status {answer.status}"
+        said = Mask((secret, code))(found.error_description or found.error or f"status {answer.status}")
         raise AccountError(f"Google refused the sign-in: {said[:200].rstrip('.')}: run the command again")
     if found.scope is not None and CLOUD not in found.scope.split():
         raise AccountError("the access that bm asked for was not ticked: sign in again and allow all of it")

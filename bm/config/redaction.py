@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 SHAPES = re.compile(
     r"\b(sk-[A-Za-z0-9_-]{16,}|AIza[0-9A-Za-z_-]{30,}|AQ\.[0-9A-Za-z_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}"
-    r"|tgp_v1_[A-Za-z0-9_-]{16,}|bm-[A-Za-z0-9_-]{43}|ya29\.[0-9A-Za-z_-]{16,})"
+    r"|tgp_v1_[A-Za-z0-9_-]{16,}|bm-[A-Za-z0-9_-]{43}|ya29\.[0-9A-Za-z_-]{16,}|1//[0-9A-Za-z_-]{24,}"
+    r"|GOCSPX-[0-9A-Za-z_-]{16,})"
 )
-"""What the keys of the common providers look like: for those that nobody has told bm about."""
+"""What the keys of the common providers look like, and Google's tokens and client secrets: for those that nobody has
+told bm about."""
 
-_BEGINNINGS = ("sk-", "AIza", "AQ.", "gsk_", "xai-", "tgp_v1_", "bm-", "ya29.")
+_BEGINNINGS = ("sk-", "AIza", "AQ.", "gsk_", "xai-", "tgp_v1_", "bm-", "ya29.", "1//", "GOCSPX-")
 """How the shapes begin. Most texts hold none of these, and looking for them costs a fifth of the expression."""
 
 SHORTEST = 8

@@ -92,10 +92,14 @@ class Recorder:
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret that the settings hold: keys of accounts, bm's own, configured headers, passwords of proxies."""
+    """Every secret that the settings hold: keys of accounts and secrets of their OAuth clients, bm's own key, configured
+    headers, passwords of proxies."""
     config = settings.config
     yield settings.local_key
-    yield from (credential.secret for credential in settings.credentials)
+    for credential in settings.credentials:
+        yield credential.secret
+        if client := credential.account.client:
+            yield client.secret
     sections: list[Gemini | ProviderConfig] = [config.gemini, *config.providers.values()]
     for section in sections:
         yield from section.headers.values()

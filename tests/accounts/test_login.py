@@ -25,8 +25,8 @@ from bm.accounts.login import (
     signed_in,
 )
 from bm.accounts.store import Credentials
-from bm.accounts.transport import Fetch
-from bm.errors import AccountError
+from bm.accounts.transport import Fetch, Fetched, FetchRequest
+from bm.errors import AccountError, Failure
 from bm.simulator import OAuth, Simulator
 from tests.support.google import CLIENT_SECRET, client_file, oauth_client, person, visited
 
@@ -158,6 +158,15 @@ async def test_no_token_for_the_code(sim: Simulator, fetch: Fetch, oauth: OAuth,
     sim.script(oauth=oauth)
     with pytest.raises(AccountError, match=words):
         await exchange(sign_in, code, fetch)
+
+
+async def test_a_code_or_a_secret_that_the_endpoint_quotes_is_not_told(sim: Simulator) -> None:
+    async def quoting(_: FetchRequest) -> Fetched | Failure:
+        said = f"no code the-code-1234 of {CLIENT_SECRET}"
+        return Fetched(status=400, headers={}, body=json.dumps({"error": "e", "error_description": said}).encode())
+
+    with pytest.raises(AccountError, match=r"no code \[secret\] of \[secret\]"):
+        await exchange(new_sign_in(oauth_client(sim), "", 1), "the-code-1234", quoting)
 
 
 def test_the_clients_file(tmp_path: Path, sim: Simulator) -> None:

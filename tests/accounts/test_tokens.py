@@ -320,6 +320,21 @@ async def test_garbage_from_the_endpoint_is_not_the_accounts_fault(
     assert failure.kind == "connection" and "no word of OAuth" in failure.message
 
 
+async def test_secrets_that_the_endpoint_quotes_are_not_told(path: Path, sim: Simulator) -> None:
+    account = person(sim)
+    assert account.client is not None
+    words = f"no such token {account.key} of client {account.client.secret}, 1//0{'a' * 30}"
+
+    async def quoting(_: FetchRequest) -> Fetched | Failure:
+        body = msgspec.json.encode({"error": "invalid_grant", "error_description": words})
+        return Fetched(status=400, headers={}, body=body)
+
+    tokens = Tokens(path, quoting)
+    failure = await refusal(tokens, stored(path, account))
+    await tokens.close()
+    assert "no such token [secret] of client [secret], [secret]" in failure.message
+
+
 def full_disk(*_: object) -> None:
     raise OSError(28, "No space left on device")
 

@@ -22,7 +22,9 @@ def test_a_secret_within_another_leaves_no_rest() -> None:
     assert Mask(["key-of-mine", "key-of-mine-and-yours"])("x=key-of-mine-and-yours") == f"x={MASK}"
 
 
-@pytest.mark.parametrize("beginning", ["sk-", "AI" + "za", "AQ.", "gsk" + "_", "xai-", "tgp_v1_", "bm-", "ya29."])
+@pytest.mark.parametrize(
+    "beginning", ["sk-", "AI" + "za", "AQ.", "gsk" + "_", "xai-", "tgp_v1_", "bm-", "ya29.", "1//0", "GOCSPX-"]
+)
 def test_what_looks_like_a_key_is_masked_unasked(beginning: str) -> None:
     assert Mask()(f"use {beginning}{'b' * 43}!") == f"use {MASK}!"
 
