@@ -8,11 +8,16 @@ from bm.accounts.account import CONFIG_NAME, MAIN_NAME, Account
 from bm.providers.catalog import GEMINI
 
 
-def cure_of(account: Account) -> str:
-    """The command, or what to do first; for a key that its provider refuses as for a credential that cannot be had."""
+def cure_of(account: Account, reason: str = "") -> str:
+    """The command, or what to do first; for a key that its provider refuses as for a credential that cannot be had.
+
+    A `reason` that names the account's project is about that: it is the wrong one, or something is missing there.
+    """
     name = shlex.quote(account.name)
     again = f"bm accounts verify {name}"
     match account.kind:
+        case "google_oauth" if account.project and account.project in reason:
+            return f"put the project right, then: {again}; for another: bm accounts login {name} --project P"
         case "google_oauth":
             return f"bm accounts login {name}"
         case "service_account":

@@ -201,5 +201,5 @@ def _clock(ahead: float) -> str:
 
 def _must_act(account: Account, said: str) -> Failure:
     """A person has to do something, and this is what."""
-    message = f"{said.rstrip('.')} ({cure_of(account)})"
+    message = f"{said.rstrip('.')} ({cure_of(account, said)})"
     return Failure(kind="upstream_auth", message=message, code="token", should_retry=False)

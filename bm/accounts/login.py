@@ -17,7 +17,7 @@ import webbrowser
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -141,8 +141,10 @@ def code_of(sign_in: SignIn, answer: str) -> str:
         AccountError: consent was refused, the answer is to another question, or there is no code.
     """
     answer = answer.strip()
-    if answer and "=" not in answer and "://" not in answer:
-        return answer
+    if not answer:
+        raise AccountError("nothing was pasted: run the command again")
+    if "=" not in answer and "://" not in answer:
+        return unquote(answer)
     query = {name: values[-1] for name, values in parse_qs(urlsplit(answer).query or answer).items()}
     if query.get("state") != sign_in.state:
         raise AccountError("that is not the answer to this sign-in: open the address that was shown last")

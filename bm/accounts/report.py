@@ -89,7 +89,7 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
     state: State = "cooling" if resting else "usable"
     if facts.disabled:
         state = "out" if account.enabled else "disabled"
-    cure = cure_of(account) if state == "out" else ""
+    cure = cure_of(account, facts.disabled) if state == "out" else ""
     return Row(
         name=account.name,
         provider=account.provider,

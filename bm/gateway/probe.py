@@ -136,7 +136,8 @@ class _Prober:
     async def run(self) -> Probe:
         """Probe; never raises for what a provider does."""
         if self._credential.problem:
-            self.probe.error, self.probe.cure = self._credential.problem, self._key_cure()
+            problem = self._credential.problem
+            self.probe.error, self.probe.cure = problem, self._with_console(cure_of(self._credential.account, problem))
             return self.probe
         try:
             self._access = await self._tokens.access(self._credential)
@@ -232,11 +233,12 @@ class _Prober:
         effect = classify(failure).account
         if failure.code != "token" or failure.kind in KEY_TROUBLE:
             self._ended(self._target, effect)
-        words = failure.message.removesuffix(f" ({cure_of(self._credential.account)})")
+        cure = cure_of(self._credential.account, failure.message)
+        words = failure.message.removesuffix(f" ({cure})")
         self.probe.error = Mask((self._credential.secret, self._access.key))(words)
         if failure.kind in KEY_TROUBLE:
             self.probe.key_accepted = False
-            self.probe.cure = self._key_cure()
+            self.probe.cure = self._with_console(cure)
         elif failure.kind in ("rate_limited", "quota_exhausted"):
             self.probe.key_accepted = True
             wait = f" in {failure.retry_after:.0f} s" if failure.retry_after else " later"
@@ -244,10 +246,9 @@ class _Prober:
         elif failure.kind in ("connection", "timeout"):
             self.probe.cure = f"check base_url of {self._provider.name}, the network and [upstream_proxy]"
 
-    def _key_cure(self) -> str:
-        account, console = self._credential.account, self._provider.console
-        cure = cure_of(account)
-        return f"{cure} (a key: {console})" if console and account.kind == "api_key" else cure
+    def _with_console(self, cure: str) -> str:
+        console = self._provider.console
+        return f"{cure} (a key: {console})" if console and self._credential.account.kind == "api_key" else cure
 
 
 def _cheapest(provider: Provider, listed: Sequence[ListedModel]) -> str:

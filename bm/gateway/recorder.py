@@ -92,7 +92,7 @@ class Recorder:
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret that the settings hold: keys of accounts and secrets of their OAuth clients, bm's own key, configured
+    """Every secret that the settings hold: keys of accounts and secrets of their OAuth clients, bm's own, configured
     headers, passwords of proxies."""
     config = settings.config
     yield settings.local_key

@@ -29,3 +29,11 @@ from bm.accounts.cure import cure_of
 )
 def test_each_kind_has_its_cure(account: Account, cure: str) -> None:
     assert cure_of(account) == cure
+
+
+def test_a_reason_that_names_the_project_is_about_it() -> None:
+    account = Account(name="me", kind="google_oauth", project="project-one")
+    assert cure_of(account, "no permission to use project project-one") == (
+        "put the project right, then: bm accounts verify me; for another: bm accounts login me --project P"
+    )
+    assert cure_of(account, "the sign-in is no longer valid") == "bm accounts login me"

@@ -116,7 +116,7 @@ async def test_pasting(sim: Simulator, fetch: Fetch, whole: bool) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("", "not the answer"),
+        (" ", "nothing was pasted"),
         ("http://127.0.0.1:1/?code=c&state=another", "not the answer"),
         ("http://127.0.0.1:1/", "not the answer"),
         ("http://127.0.0.1:1/?state=STATE", "no code"),
@@ -128,6 +128,11 @@ def test_what_is_no_answer(sim: Simulator, answer: str, words: str) -> None:
     sign_in = new_sign_in(oauth_client(sim), "", 1)
     with pytest.raises(AccountError, match=words):
         code_of(sign_in, answer.replace("STATE", sign_in.state))
+
+
+def test_a_code_alone_may_be_as_an_address_writes_it(sim: Simulator) -> None:
+    sign_in = new_sign_in(oauth_client(sim), "", 1)
+    assert code_of(sign_in, "4%2F0AbC-d") == code_of(sign_in, "4/0AbC-d") == "4/0AbC-d"
 
 
 def test_no_two_attempts_are_alike(sim: Simulator) -> None:
