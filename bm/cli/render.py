@@ -58,11 +58,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, 
 
 
 def paragraph(text: str, *, indent: int = 0) -> None:
-    """A sentence that may be long: on a terminal it is broken between words."""
+    """A text in one line, however it came; on a terminal it is broken between words."""
     import shutil
     import textwrap
 
-    first, further = " " * indent, " " * (indent + 2)
+    text, first, further = " ".join(text.split()), " " * indent, " " * (indent + 2)
     width = shutil.get_terminal_size().columns if is_terminal() else 0
     if width <= len(further):
         line(first + text)

@@ -171,7 +171,9 @@ def _said(answer: Any) -> str:
 
 
 def _summary(decision: dict[str, Any], status: int, text: str) -> dict[str, Any]:
-    by = decision["answered_by"] or {"provider": None, "account": None, "model": None}
+    nobody = {"provider": None, "account": None, "model": None}
+    tried = {name: decision["attempts"][-1][name] for name in nobody} if decision["attempts"] else nobody
+    by = decision["answered_by"] or tried
     names = ("id", "first_content", "took", "usage", "cost", "finish", "failure")
     return {name: decision[name] for name in names} | {
         "status": status,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.why import standing
 from bm.names import ProtocolName
 
 
@@ -28,21 +29,22 @@ def route(
 
 def _draw(answer: dict[str, Any]) -> None:
     for step in answer.get("steps", ()):
-        render.line(step)
+        render.paragraph(step)
     targets = [
         (str(number), each["provider"], each["account"], each["model"], each["reason"])
         for number, each in enumerate(answer["targets"], 1)
     ]
     render.table(("", "provider", "account", "model", "why"), targets, empty="nothing can serve this request")
     if answer["failure"]:
-        render.line(answer["failure"]["message"])
-    considered = [
-        (each["provider"], each["account"] or "", "in" if each["in"] else each.get("verdict", "out"), each["reason"])
+        render.paragraph(answer["failure"]["message"])
+    left_out = [
+        (each["provider"], each["account"] or "", standing(each), " ".join(each["reason"].split()))
         for each in answer["considered"]
+        if not each["in"]
     ]
-    if considered:
+    if left_out:
         render.line()
-        render.table(("considered", "account", "verdict", "why"), considered, empty="")
+        render.table(("not in it", "account", "", "why"), left_out, empty="")
 
 
 COMMANDS = {"route": route}

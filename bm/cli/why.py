@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.advice import advice
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
+
+
+WORDS = {"upstream_auth": "key refused", "billing": "out of credit", "permission": "not permitted"}
+"""Outcomes whose name says less than they mean."""
+
+BORNE = {
+    "out_of_use": "out of use until verified",
+    "strike": "counts against its health",
+    "excluded": "no more asked for this model",
+}
+"""What an account has to bear, where it is no rest."""
 
 
 def why(
@@ -48,19 +60,19 @@ def decision_of(paths: Paths, request: str) -> dict[str, Any]:
 
 
 def draw(found: dict[str, Any]) -> None:
-    """Print a decision."""
+    """Print a decision: the end and what to do about it, then how it came to that."""
     kind = found["protocol"] if found["operation"] == "generate" else f"{found['protocol']} {found['operation']}"
     stream = ", streamed" if found["stream"] else ""
-    render.line(f"{found['id']}  {moment(found['at'])}  {kind} {found['model']}{stream}")
-    for step in found["steps"]:
-        render.line(step)
-    _draw_plan(found)
-    _draw_attempts(found["attempts"])
-    for each in found["dropped"]:
-        render.line(f"dropped: {each['field']}: {each['reason']}")
-    render.line(ending(found))
+    render.paragraph(f"{found['id']}  {moment(found['at'])}  {kind} {found['model']}{stream}")
+    render.paragraph(ending(found))
+    for each in advice(found):
+        render.paragraph(f"to do: {each}")
     if found["usage"] or found["cost"] is not None:
-        render.line(f"{tokens(found['usage'])}, {money(found['cost'])}")
+        render.paragraph(f"{tokens(found['usage'])}, {money(found['cost'])}")
+    for each in found["dropped"]:
+        render.paragraph(f"dropped: {each['field']}: {each['reason']}")
+    _draw_attempts(found["attempts"])
+    _draw_plan(found)
     if found["left_out"]:
         render.note(f"note: {found['left_out']} further lines were too many to keep")
 
@@ -73,17 +85,22 @@ def _draw_plan(found: dict[str, Any]) -> None:
             each["provider"],
             each["account"] or "",
             each["model"],
-            "in" if each["in"] else _verdict(each),
-            each["reason"],
+            standing(each),
+            " ".join(each["reason"].split()),
         )
         for each in found["considered"]
     ]
     rows.sort(key=lambda row: int(row[0] or len(rows) + 1))
     render.line()
+    for step in found["steps"]:
+        render.paragraph(step)
     render.table(("plan", "provider", "account", "model", "", "why"), rows, empty="nothing was considered")
 
 
-def _verdict(line: dict[str, Any]) -> str:
+def standing(line: dict[str, Any]) -> str:
+    """How an account stands to a plan: `in`, `cooling 5 min`, `out`."""
+    if line["in"]:
+        return "in"
     return f"cooling {render.duration(line['seconds'])}" if line["verdict"] == "cooling" else str(line["verdict"])
 
 
@@ -91,20 +108,32 @@ def _draw_attempts(attempts: list[dict[str, Any]]) -> None:
     render.line()
     for number, each in enumerate(attempts, 1):
         target = f"{each['provider']}/{each['account']} {each['model']}"
-        render.line(f"attempt {number}: {target}: {attempt_end(each)}")
-        render.line(f"    {each['message'] or each['reason']}")
+        render.paragraph(f"attempt {number}: {target}: {attempt_end(each)}")
+        render.paragraph(each["reason"], indent=4)
+        if message := each["message"]:
+            render.paragraph(f'"{message}"', indent=4)
     if not attempts:
         render.line("nothing was sent")
-    render.line()
 
 
 def attempt_end(attempt: dict[str, Any]) -> str:
-    """What became of an attempt: `429 rate_limited after 0.18 s; booked: cooldown 40 s`."""
+    """What became of an attempt: `429 rate limited after 0.18 s; rests 40 s`."""
     status = f"{attempt['status']} " if attempt["status"] else ""
     waited = f", {seconds(attempt['wait'])} waited for it" if attempt["wait"] else ""
-    rest = f" {render.duration(attempt['rests'])}" if attempt["rests"] else ""
-    booked = f"; booked: {attempt['booked']}{rest}" if attempt["booked"] else ""
-    return f"{status}{attempt['outcome'] or 'cancelled'} after {seconds(attempt['took'])}{waited}{booked}"
+    outcome = WORDS.get(attempt["outcome"], attempt["outcome"].replace("_", " ")) or "cancelled"
+    return f"{status}{outcome} after {seconds(attempt['took'])}{waited}{_booked(attempt)}"
+
+
+def _booked(attempt: dict[str, Any]) -> str:
+    """What the account has to bear for it."""
+    kind, _, undone = attempt["booked"].partition(", ")
+    if not kind:
+        return ""
+    if undone:
+        return f"; {undone}: the account is not to blame"
+    if attempt["rests"]:
+        return f"; rests {render.duration(attempt['rests'])}"
+    return f"; {BORNE.get(kind, kind.replace('_', ' '))}"
 
 
 def ending(found: dict[str, Any]) -> str:
@@ -116,8 +145,11 @@ def ending(found: dict[str, Any]) -> str:
     where = f"{by['provider']}/{by['account']} {by['model']}" if by else "no target"
     if found["client_left"]:
         return f"the client left ({where}); {times}"
-    if found["failure"]:
-        return f"failed: {found['status']} {found['failure']['kind']}: {found['failure']['message']}; {times}"
+    if failure := found["failure"]:
+        kind = WORDS.get(failure["kind"], failure["kind"].replace("_", " "))
+        again = f"; told to come back in {render.duration(failure['retry_after'])}" if failure["retry_after"] else ""
+        broke = "broke off" if found["first_content"] is not None else f"failed with {found['status']}"
+        return f"{broke} ({kind}): {failure['message'].rstrip('.')}{again}; {times}"
     lane = "" if by is None else ", passed through" if found["passed_through"] else ", translated"
     seam = ", finished after a cut" if found["seams"] else ""
     return f"answered by {where}{lane}{seam}: {found['status']} {found['finish'] or 'complete'}; {times}"

@@ -178,6 +178,7 @@ def _drawn(pool: Sequence[_Group], roll: float) -> list[Choice]:
     if drawn < len(free):
         first, rest = accounts[:1], accounts[1:]
         reason = f"in turn among {len(free)} Gemini accounts, each {share} of the requests"
+        reason = reason if slots > 1 else "the only Gemini account that is usable"
     else:
         turn = drawn - len(free)
         first, rest = _in_turn(paid.pop(turn), within), accounts

@@ -131,7 +131,7 @@ def test_a_paragraph_is_broken_between_words_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "bm accounts verify me, or go to https://a-very-long.example/address"
-    render.paragraph(words, indent=2)
+    render.paragraph(words.replace(", ", ",\n"), indent=2)
     assert capsys.readouterr().out == f"  {words}\n"
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)

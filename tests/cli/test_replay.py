@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -58,6 +60,7 @@ def test_a_failure_is_shown_and_is_1(bm: Bm, paths: Paths, simulator: Simulator,
     simulator.script(Rule(status=400, message="not like this", times=None))
     ran = bm("replay", first)
     assert ran.code == 1 and "not like this" in ran.out
+    assert re.search(r"provider +gemini +gemini\n", ran.out), "who refused it"
 
 
 def test_an_unknown_provider_is_wrong_usage(bm: Bm, paths: Paths, simulator: Simulator, http: httpx.Client) -> None:

@@ -30,6 +30,15 @@ def test_the_targets_in_order(bm: Bm, simulator: Simulator) -> None:
     assert answer["failure"] is None
 
 
+def test_who_is_not_in_it_is_told_apart_with_the_cure(bm: Bm, simulator: Simulator) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    bm("accounts", "add", "two", "--no-verify", stdin="key-two")
+    bm("accounts", "disable", "two")
+    plan, left_out = bm("route", "opus").out.split("NOT IN IT")
+    assert "one" in plan and "two" not in plan
+    assert "one" not in left_out.split() and "bm accounts enable two" in left_out
+
+
 def test_the_tools_protocol_matters(bm: Bm, simulator: Simulator) -> None:
     bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
     assert bm("route", "opus").code == 0

@@ -19,8 +19,8 @@ def test_a_failover_is_told_with_and_without_a_daemon(bm: Bm, simulator: Simulat
     assert shown.code == 0
     for words in (
         "far too many",
-        "rate_limited",
-        "cooldown 10 min",
+        "429 rate limited",
+        "rests 10 min",
         "answered by gemini/second",
         "tokens in",
         told["id"],
@@ -43,6 +43,8 @@ def test_before_the_first_request(bm: Bm) -> None:
 
 
 BY = {"provider": "gemini", "account": "main", "model": "flash"}
+LIMITED = {"kind": "rate_limited", "message": "slow down.", "retry_after": 45.0}
+BROKEN = {"kind": "truncated", "message": "gemini broke off", "retry_after": None}
 PLAIN = {
     "took": 2.0,
     "first_content": None,
@@ -67,8 +69,15 @@ PLAIN = {
         ({"seams": 1}, "answered by gemini/main flash, passed through, finished after a cut: 200 stop; 2.00 s in all"),
         ({"client_left": True}, "the client left (gemini/main flash); 2.00 s in all"),
         (
-            {"answered_by": None, "status": 429, "failure": {"kind": "rate_limited", "message": "slow down"}},
-            "failed: 429 rate_limited: slow down; 2.00 s in all",
+            {"answered_by": None, "status": 429, "failure": LIMITED},
+            "failed with 429 (rate limited): slow down; told to come back in 45 s; 2.00 s in all",
+        ),
+        (
+            {
+                "failure": {"kind": "truncated", "message": "gemini broke off", "retry_after": None},
+                "first_content": 1.0,
+            },
+            "broke off (truncated): gemini broke off; first content after 1.00 s, 2.00 s in all",
         ),
     ],
 )
@@ -95,10 +104,14 @@ SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "bo
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "429 rate_limited after 0.18 s; booked: cooldown 40 s"),
+        ({}, "429 rate limited after 0.18 s; rests 40 s"),
         (
             {"booked": "cooldown, rolled back", "rests": 0.0},
-            "429 rate_limited after 0.18 s; booked: cooldown, rolled back",
+            "429 rate limited after 0.18 s; rolled back: the account is not to blame",
+        ),
+        (
+            {"status": 400, "outcome": "upstream_auth", "booked": "out_of_use", "rests": 0.0},
+            "400 key refused after 0.18 s; out of use until verified",
         ),
         ({"status": 0, "outcome": "timeout", "booked": "", "rests": 0.0}, "timeout after 0.18 s"),
         (
