@@ -174,16 +174,19 @@ def judge_good(outcome: Outcome, helper: str, *, retried: bool) -> None:
     elif not retried:
         outcome.check(answer.bm("provider") == helper, f"said to be from {answer.bm('provider')}")
         outcome.check(case.setting == "own" or read.model == HELPING_MODEL, f"said to be by {read.model}")
-        outcome.check(read.usage is not None and read.usage.output == USAGE.output, f"usage {read.usage}")
+        told = read.usage
+        outcome.check(told is not None and (told.prompt, told.output) == (USAGE.input, USAGE.output), f"usage {told}")
     if case.stream:
         outcome.grammar(answer)
 
 
 def judge_late(outcome: Outcome, read: ChatResponse) -> None:
-    """One usage for the whole answer, whoever wrote it: at least that of the target that ended it."""
+    """One usage for the whole answer, whoever wrote it: that of the target that ended it and of what it was given."""
     ended_by_itself = outcome.attempts == 1
-    least = 1 if ended_by_itself else USAGE.output or 0
-    outcome.check(read.usage is not None and read.usage.output >= least, f"usage {read.usage}")
+    least, most = (1, len(TEXT)) if ended_by_itself else (USAGE.output or 0, (USAGE.output or 0) + len(TEXT))
+    outcome.check(read.usage is not None and least <= read.usage.output <= most, f"usage {read.usage}")
+    if not ended_by_itself:
+        outcome.check(read.usage is not None and read.usage.prompt == USAGE.input, f"usage {read.usage}")
 
 
 def judge_told(outcome: Outcome) -> None:
@@ -208,8 +211,13 @@ def judge_refusal(outcome: Outcome) -> None:
 
 
 def judge_recovery(world: World, outcome: Outcome) -> None:
-    """Once its rest is over the account serves again."""
+    """While it is down nobody asks the account and the other target serves; once its rest is over it serves again."""
     first = world.pool[0]
+    if world.account(first)["state"] == "cooling":
+        meanwhile = world.ask(outcome.case.protocol, stream=outcome.case.stream)
+        outcome.check(meanwhile.complete, f"not served meanwhile: {meanwhile.status}")
+        rests = world.account(first)["state"] == "cooling"
+        outcome.check(not rests or world.asked().count(first) == 1, "it is asked while it rests")
     limit = time.monotonic() + 10
     while world.account(first)["state"] != "usable" and time.monotonic() < limit:
         time.sleep(0.05)
