@@ -28,7 +28,7 @@ class Parser:
     """Turns chunks of a stream into events. One parser a stream."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._begun = bytearray()
         self._data: list[bytes] = []
         self._name = ""
         self._size = 0
@@ -41,58 +41,61 @@ class Parser:
         Raises:
             EventTooLarge: an event exceeds `MAX_EVENT_BYTES`.
         """
-        if self._after_cr and chunk:
-            self._after_cr = False
-            if chunk[:1] == b"\n":
-                chunk = chunk[1:]
-        scanned = len(self._buffer)
-        self._buffer += chunk
-        events = self._drain(scanned) if b"\n" in chunk or b"\r" in chunk else []
-        self._admit(len(self._buffer))
-        return events
-
-    def _admit(self, line: int) -> None:
-        if self._size + line > MAX_EVENT_BYTES:
-            raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
-
-    def _drain(self, scanned: int) -> list[Event]:
-        data = bytes(self._buffer)
-        events: list[Event] = []
-        start = 0
-        has_cr = b"\r" in data
-        while True:
-            newline = data.find(b"\n", max(start, scanned))
-            carriage = data.find(b"\r", max(start, scanned)) if has_cr else -1
-            end = newline if carriage < 0 else carriage if newline < 0 else min(newline, carriage)
-            if end < 0:
-                break
-            event = self._line(data[start:end])
-            if event is not None:
-                events.append(event)
-            start = end + 1
-            if end == carriage:
-                if start == len(data):
-                    self._after_cr = True
-                elif data[start] == 0x0A:
-                    start += 1
-        del self._buffer[:start]
-        return events
-
-    def _line(self, line: bytes) -> Event | None:
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_newlines(chunk)
+        if b"\n" not in chunk:
+            self._begun += chunk
+            self._admit()
+            return []
+        lines = chunk.split(b"\n")
+        if self._begun:
+            lines[0] = bytes(self._begun) + lines[0]
+            self._begun.clear()
+        if rest := lines.pop():
+            self._begun += rest
         if self._first_line:
             self._first_line = False
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line:
-            return self._dispatch()
-        self._admit(len(line))
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if field == b"data":
-            self._data.append(value)
-            self._size += len(value) + 1
-        elif field == b"event":
-            self._name = value.decode("utf-8", "replace")
-        return None
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        events = self._read(lines)
+        if rest:
+            self._admit()
+        return events
+
+    def _with_newlines(self, chunk: bytes) -> bytes:
+        """The chunk with one kind of line ending. A CR at its end and an LF that begins the next one are one ending."""
+        if not chunk:
+            return chunk
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _admit(self) -> None:
+        if self._size + len(self._begun) > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
+
+    def _read(self, lines: list[bytes]) -> list[Event]:
+        """Take whole lines."""
+        events: list[Event] = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                value = line[6:] if line.startswith(b"data: ") else line[5:]
+                self._data.append(value)
+                self._size += len(value) + 1
+                if self._size > MAX_EVENT_BYTES:
+                    self._admit()
+            elif not line:
+                if (event := self._dispatch()) is not None:
+                    events.append(event)
+            elif line.startswith(b"event:"):
+                self._name = line[6:].removeprefix(b" ").decode("utf-8", "replace")
+            elif line == b"data":
+                self._data.append(b"")
+                self._size += 1
+                self._admit()
+            elif line == b"event":
+                self._name = ""
+        return events
 
     def _dispatch(self) -> Event | None:
         name, self._name = self._name, ""
@@ -108,16 +111,7 @@ class Parser:
         The standard drops it; several upstreams end their last event with a single newline, and losing a finish
         reason is worse.
         """
-        events: list[Event] = []
-        if self._buffer:
-            event = self._line(bytes(self._buffer))
-            self._buffer.clear()
-            if event is not None:
-                events.append(event)
-        event = self._dispatch()
-        if event is not None:
-            events.append(event)
-        return events
+        return self.feed(b"\n\n")
 
 
 def encode(data: bytes, name: str = "") -> bytes:

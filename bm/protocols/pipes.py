@@ -236,6 +236,8 @@ def is_garbage(data: bytes) -> bool:
 
 def boundary(data: bytes) -> int:
     """Where the last whole event ends; 0 when none does."""
+    if data.endswith(b"\n\n"):
+        return len(data)
     return max((at + len(mark) for mark in BLANK_LINES if (at := data.rfind(mark)) >= 0), default=0)
 
 
