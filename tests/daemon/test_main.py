@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -55,8 +56,16 @@ def test_a_terminal_that_closes_does_not_end_it(paths: Paths) -> None:
     assert start(paths).daemon == running
 
 
+@pytest.fixture
+def hangs_up() -> Iterator[None]:
+    """What is started here minds a hang-up, even if the tests themselves were told not to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
-def test_in_the_foreground_it_ends_cleanly_with_its_terminal(paths: Paths) -> None:
+def test_in_the_foreground_it_ends_cleanly_with_its_terminal(paths: Paths, hangs_up: None) -> None:
     command = [sys.executable, "-m", "bm", "start", "--foreground"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +15,7 @@ import pytest
 
 from bm.config.edit import set_value
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import World
+from tests.gateway.world import Answer, World
 from tests.support.daemon import Daemon, daemon
 
 SLOW = Rule(text="one two three four five six seven eight", chunks=8, delay=0.15)
@@ -37,18 +39,21 @@ def end(running: Daemon, http: httpx.Client, how: str) -> None:
         running.process.send_signal(signal.Signals[how])
 
 
+@contextmanager
+def running_answer(simulator: Simulator, running: Daemon) -> Iterator[tuple[httpx.Client, Future[Answer]]]:
+    """A client, and its answer that has begun."""
+    client = httpx.Client(base_url=running.url, headers=running.headers, timeout=90, trust_env=False, verify=False)
+    with client as http, ThreadPoolExecutor(1) as user:
+        answer = user.submit(World(simulator, running, http).ask, "gemini")
+        simulator.wait(lambda log: bool(log) and log[0].events > 1)
+        yield http, answer
+
+
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "admin"])
 def test_running_answers_finish_and_new_ones_are_not_taken(bm_home: Path, how: str) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
         simulator.script(SLOW)
-        with (
-            httpx.Client(
-                base_url=running.url, headers=running.headers, timeout=20, trust_env=False, verify=False
-            ) as http,
-            ThreadPoolExecutor(1) as user,
-        ):
-            answer = user.submit(World(simulator, running, http).ask, "gemini")
-            simulator.wait(lambda log: bool(log) and log[0].events > 1)
+        with running_answer(simulator, running) as (_, answer):
             with httpx.Client(base_url=running.url, headers=running.headers, trust_env=False, verify=False) as other:
                 end(running, other, how)
             assert answer.result().complete
@@ -59,14 +64,7 @@ def test_running_answers_finish_and_new_ones_are_not_taken(bm_home: Path, how: s
 def test_a_second_signal_ends_running_answers(bm_home: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
         simulator.script(Rule(text="word " * 100, chunks=100, delay=0.3))
-        with (
-            httpx.Client(
-                base_url=running.url, headers=running.headers, timeout=20, trust_env=False, verify=False
-            ) as http,
-            ThreadPoolExecutor(1) as user,
-        ):
-            answer = user.submit(World(simulator, running, http).ask, "gemini")
-            simulator.wait(lambda log: bool(log) and log[0].events > 1)
+        with running_answer(simulator, running) as (_, answer):
             running.process.send_signal(signal.SIGTERM)
             simulator.wait(lambda log: log[0].events > 3)
             running.process.send_signal(signal.SIGTERM)
@@ -78,14 +76,7 @@ def test_a_second_signal_ends_running_answers(bm_home: Path) -> None:
 def test_the_time_to_finish_is_the_one_that_is_set_by_now(bm_home: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
         simulator.script(Rule(text="word " * 200, chunks=200, delay=0.3))
-        with (
-            httpx.Client(
-                base_url=running.url, headers=running.headers, timeout=90, trust_env=False, verify=False
-            ) as http,
-            ThreadPoolExecutor(1) as user,
-        ):
-            answer = user.submit(World(simulator, running, http).ask, "gemini")
-            simulator.wait(lambda log: bool(log) and log[0].events > 1)
+        with running_answer(simulator, running) as (http, answer):
             set_value(running.paths.config, "server.drain", 1, known=())
             assert http.post("/admin/reload").json()["ok"] is True
             running.process.send_signal(signal.SIGTERM)
