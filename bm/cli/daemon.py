@@ -153,7 +153,7 @@ def status(as_json: Json = False) -> None:
         if as_json:
             render.json({"running": False, "pid": pid, "cli_version": __version__, "service": name})
         elif pid:
-            render.line(f"bm does not answer (pid {pid}): bm stop, then bm start")
+            render.line(f"bm does not answer (pid {pid}): it is ending or stuck (bm stop, or bm stop --now)")
         else:
             render.line("bm is not running (bm start)")
         _tell_of_service(service, as_json=as_json)

@@ -152,7 +152,11 @@ def test_status_of_a_stuck_daemon(bm: Bm, paths: Paths) -> None:
     pid = running(paths).pid
     os.kill(pid, signal.SIGSTOP)
     try:
-        assert bm("status") == (1, f"bm does not answer (pid {pid}): bm stop, then bm start\n", "")
+        assert bm("status") == (
+            1,
+            f"bm does not answer (pid {pid}): it is ending or stuck (bm stop, or bm stop --now)\n",
+            "",
+        )
     finally:
         psutil.Process(pid).kill()
 
