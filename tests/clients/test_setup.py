@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import threading
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from bm.clients import journal
+from bm.clients import journal, jsonc
 from bm.clients.catalog import BY_NAME
 from bm.clients.setup import Change, carry_out, opened, planned, undone
 from bm.clients.tool import Tool
+from bm.config.document import CannotEdit
 from bm.errors import ConfigError
 from tests.clients.golden import NAMES
-from tests.clients.texts import json_texts
+from tests.clients.texts import json_texts, pretty_json_texts
 
 CLAUDE, GEMINI = BY_NAME["claude"], BY_NAME["gemini"]
 MINE = '{"theme": "dark"}\n'
@@ -281,6 +286,42 @@ def assert_round_trip(folder: Path, text: str) -> None:
 @given(text=json_texts())
 def test_setting_up_and_undoing_leaves_the_very_bytes(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     assert_round_trip(tmp_path_factory.mktemp("claude"), text)
+
+
+STEPS = st.lists(
+    st.sampled_from(("set up here", "set up there", "undo", "write theme", "write env", "take out env")), max_size=8
+)
+
+
+@given(text=pretty_json_texts(), steps=STEPS)
+def test_whatever_comes_in_between_only_what_is_bms_goes(
+    tmp_path_factory: pytest.TempPathFactory, text: str, steps: list[str]
+) -> None:
+    """The person works on the same file as bm; another copy shows what they would have without bm."""
+    folder = tmp_path_factory.mktemp("claude")
+    settings, books = written(folder / "settings.json", text), folder / "clients.json"
+    alone = text
+    for number, step in enumerate(steps):
+        if step == "undo":
+            undo(books)
+        elif step.startswith("set up"):
+            with opened(books) as held, suppress(ConfigError):
+                names = {**NAMES, "origin": f"http://127.0.0.1:{number % 2}"}
+                carry_out(planned(CLAUDE, names, {"CLAUDE_CONFIG_DIR": str(folder)}, held), held, books)
+        else:
+            word = ("theme",) if step.endswith("theme") else ("env", "MINE")
+            change = jsonc.drop if step.startswith("take") else partial(jsonc.put, raw=f'"{number}"')
+            with suppress(CannotEdit):
+                alone = change(alone, word)
+                settings.write_bytes(change(settings.read_bytes().decode(), word).encode())
+    undo(books)
+    assert without_empty_env(settings.read_bytes().decode()) == without_empty_env(alone)
+
+
+def without_empty_env(text: str) -> object:
+    """What a text says. Whether an `env` that holds nothing is there does not matter."""
+    table = json.loads(text)
+    return {name: value for name, value in table.items() if (name, value) != ("env", {})}
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
