@@ -60,11 +60,10 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _group in (daemon, dashboard, top, models, route, why, usage, replay, test, env, setup, doctor):
+for _group in (daemon, dashboard, top, models, route, why, usage, replay, test, env, run, setup, doctor):
     for _name, _command in _group.COMMANDS.items():
-        app.command(_name)(_command)
+        app.command(_name, context_settings=run.AS_GIVEN if _group is run else None)(_command)
 app.command("demo")(demo.demo)
-app.command("run", context_settings=run.AS_GIVEN)(run.run)
 
 for _name, _room, _listed, _help in (
     ("providers", providers, providers.listed, "Providers: which are used, how, and with which key."),

@@ -93,3 +93,6 @@ def _become(program: str, argv: list[str], environ: dict[str, str]) -> None:
 
         raise typer.Exit(subprocess.run([program, *argv[1:]], env=environ, check=False).returncode)
     os.execve(program, argv, environ)
+
+
+COMMANDS = {"run": run}

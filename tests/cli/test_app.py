@@ -20,8 +20,21 @@ def test_it_says_its_version(bm: Bm) -> None:
 def test_without_a_command_it_helps(bm: Bm) -> None:
     assert bm().out == bm("--help").out == bm("-h").out
     assert re.findall(r"^  ([a-z]+)  ", bm().out.partition("Commands:")[2], re.MULTILINE) == [
-        *("start", "stop", "restart", "status", "logs", "models", "route", "why", "usage", "replay"),
-        *("test", "env", "doctor", "demo"),
+        *(
+            "start",
+            "stop",
+            "restart",
+            "status",
+            "logs",
+            "dashboard",
+            "top",
+            "models",
+            "route",
+            "why",
+            "usage",
+            "replay",
+        ),
+        *("test", "env", "run", "setup", "doctor", "demo"),
         *("providers", "accounts", "config", "service", "record"),
     ]
 
