@@ -22,6 +22,7 @@ _COST, _BLOCK = 2**16, 8
 """scrypt's work: 64 MB and about 0.2 s, which a guesser pays for each guess."""
 _LARGEST_COST = 2**20
 _MOST_BYTES = 10 * 1024 * 1024
+_HEAD = ("name", "key")
 
 
 class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +198,9 @@ def _listed(content: bytes, provider: str) -> tuple[Account, ...]:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        name, comma, key = (part.strip() for part in text.partition(","))
+        name, comma, key = (_unquoted(part.strip()) for part in text.partition(","))
+        if (name.lower(), key.lower()) == _HEAD:
+            continue
         if not comma:
             raise AccountError(f"line {number}: is not `name,key`")
         account = Account(name=name, provider=provider, key=key)
@@ -207,3 +210,8 @@ def _listed(content: bytes, provider: str) -> tuple[Account, ...]:
             raise AccountError(f"line {number}: {error}") from None
         found.append(account)
     return tuple(found)
+
+
+def _unquoted(cell: str) -> str:
+    """A cell as spreadsheets write it."""
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell

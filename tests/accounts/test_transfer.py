@@ -97,11 +97,13 @@ def test_an_export_is_its_owners_alone_and_replaces_nothing(tmp_path: Path) -> N
 
 
 def test_a_list_of_keys() -> None:
-    text = b"\xef\xbb\xbf# my keys\n\none, key-1 \ntwo,env:TWO\r\n three,key,with,commas\n"
+    text = b"\xef\xbb\xbf# my keys\nName, Key\n\none, key-1 \ntwo,env:TWO\r\n three,key,with,commas\n"
+    text += b'"four","cmd:pass ""my keys"""\n'
     assert accounts_in(text, "", "groq") == (
         Account(name="one", provider="groq", key="key-1"),
         Account(name="two", provider="groq", key="env:TWO"),
         Account(name="three", provider="groq", key="key,with,commas"),
+        Account(name="four", provider="groq", key='cmd:pass "my keys"'),
     )
 
 

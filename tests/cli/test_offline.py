@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
 from bm.accounts.account import Account
+from bm.accounts.affinity import Affinities
+from bm.accounts.credential import Credential
+from bm.accounts.memory import encoded, save, state_path
+from bm.accounts.pool import Pool
 from bm.accounts.store import update
 from bm.cli.offline import ask
 from bm.config.paths import Paths
+from bm.dispatch.outcome import AccountEffect
+from bm.dispatch.target import Target
 from bm.errors import AccountError, ConfigError
 
 
@@ -18,6 +25,18 @@ def test_accounts_as_the_files_have_them(paths: Paths) -> None:
     status, body = ask(paths, os.environ, "GET", "/admin/accounts")
     assert status == 200
     assert [(row["name"], row["provider"], row["state"]) for row in body["accounts"]] == [("one", "gemini", "usable")]
+
+
+def test_accounts_as_the_last_daemon_has_left_them(paths: Paths) -> None:
+    account = Account(name="one", key="a-key-of-some-kind")
+    update(paths.accounts, lambda stored: stored.add(account))
+    pool, now, wall = Pool([Credential(account=account, secret=account.key)]), time.monotonic(), time.time()
+    target = Target("gemini", "one", "m", "gemini")
+    pool.book(target, AccountEffect("cooldown", 600, "its quota is spent"), now=now, wall=wall, roll=0)
+    save(encoded(pool, Affinities(size=1, ttl=1), now=now, wall=wall), state_path(paths))
+    _, body = ask(paths, os.environ, "GET", "/admin/accounts")
+    (row,) = body["accounts"]
+    assert (row["state"], row["reason"]) == ("cooling", "its quota is spent")
 
 
 def test_a_question_with_a_body(paths: Paths) -> None:
