@@ -35,6 +35,9 @@ UNKNOWN_DAY = 3600.0
 SHORTEST = 1.0
 """A rate limit with a delay of fewer seconds counts as one without: taken at its word it would make a tight loop."""
 
+LONGEST_REST = 31 * 86_400.0
+"""Seconds an account rests at most: no service's limit lasts longer than a month, so a longer delay is a mistake."""
+
 LONGEST_PACE = 60.0
 """Seconds an account rests at most before it was refused: some services say when all is allowed again, not some."""
 
@@ -318,7 +321,7 @@ def _entries(target: Target, effect: AccountEffect, wall: float) -> list[Booking
             id=0, kind=kind, model=model, at=0.0, sent=0.0, reason=effect.reason, seconds=seconds, shared=shared
         )
 
-    told = max(0.0, effect.seconds or 0.0)
+    told = min(max(0.0, effect.seconds or 0.0), LONGEST_REST)
     match effect.kind:
         case "paced":
             return [entry("rest", min(told, LONGEST_PACE), shared=True)]

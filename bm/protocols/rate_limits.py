@@ -30,6 +30,10 @@ _WORDS = (
 )
 
 
+FIRST_MOMENT = 1e9
+"""A number from here on is no delay but a moment, in Unix seconds; from a thousand times that on, in milliseconds."""
+
+
 def parse_duration(text: str) -> float | None:
     """Seconds in `20.04s`, `1h2m3s`, `250ms` or a bare number of seconds; None for anything else."""
     text = text.strip()
@@ -43,18 +47,21 @@ def parse_duration(text: str) -> float | None:
 
 
 def delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `retry-after`, which may be a date (counted from the `date` header)."""
+    """Seconds to wait by `retry-after-ms` or `retry-after`, which may be a date (counted from the `date` header).
+
+    A moment in Unix time, which some services write there, needs a clock: see `with_delay`.
+    """
     milliseconds = parse_duration(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
     text = headers.get("retry-after", "")
     seconds = parse_duration(text)
     if seconds is not None or not text:
-        return seconds
+        return None if seconds is None or seconds >= FIRST_MOMENT else seconds
     try:
         until = parsedate_to_datetime(text)
         return max(0.0, (until - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -135,9 +142,6 @@ def used_up(headers: Mapping[str, str], now: float) -> float | None:
 
 MINUTE = 60.0
 
-FIRST_MOMENT = 1e9
-"""A number from here on is no delay but a moment, in Unix seconds; from a thousand times that on, in milliseconds."""
-
 
 def with_delay(failure: Failure, headers: Mapping[str, str], now: float) -> Failure:
     """The failure with the delay that the headers tell, where it names none itself.
@@ -160,7 +164,7 @@ def until(text: str, headers: Mapping[str, str], now: float) -> float | None:
     moment = _moment(text) if seconds is None else seconds / (1000 if seconds >= FIRST_MOMENT * 1000 else 1)
     if moment is None:
         return None
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):
         now = parsedate_to_datetime(headers.get("date", "")).timestamp()
     return max(0.0, moment - now)
 

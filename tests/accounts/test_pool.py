@@ -30,6 +30,7 @@ Event = tuple[float, EffectKind, float | None]
 SEQUENCES: dict[str, tuple[list[Event], dict[float, bool]]] = {
     "nothing": ([], {0: True}),
     "a 429 with a delay": ([(0, "cooldown", 20)], {0: False, 19.9: False, 20: True}),
+    "a delay of years is a mistake": ([(0, "cooldown", 1e12)], {31 * 24 * HOUR - 1: False, 31 * 24 * HOUR: True}),
     "the longer of two delays counts": ([(0, "cooldown", 20), (1, "cooldown", 5)], {6.5: False, 19.9: False, 20: True}),
     "an answer does not end a delay": ([(0, "cooldown", 20), (5, "answered", None)], {6: False, 20: True}),
     "a delay of nothing is a short rest": ([(0, "cooldown", 0)], {0: False, 1.9: False, 2: True}),

@@ -53,6 +53,7 @@ def test_durations(text: str, seconds: float | None) -> None:
         ({"retry-after": "Mon, 02 Jan 2034 14:00:00 GMT", "date": "Mon, 02 Jan 2034 15:00:00 GMT"}, 0.0),
         ({"retry-after": "Mon, 02 Jan 2034 15:00:30 GMT"}, None),
         ({"retry-after": "a while"}, None),
+        ({"retry-after": "1769860817"}, None),
         ({}, None),
     ],
 )
@@ -116,6 +117,7 @@ SPENT = {"x-ratelimit-remaining": "0"}
         ("rate_limited", None, SPENT | {"x-ratelimit-reset": "6m0s"}, 60.0),
         ("rate_limited", None, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "20"}, None),
         ("rate_limited", None, {"retry-after": "Sat, 31 Jan 2026 12:00:30 GMT"}, 30.0),
+        ("rate_limited", None, {"retry-after": "1769860817"}, 17.0),
         ("quota_exhausted", None, SPENT | {"x-ratelimit-reset": "1769904000000"}, 43_200.0),
         ("server", None, SPENT | {"x-ratelimit-reset": "20"}, None),
     ],
