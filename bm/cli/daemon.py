@@ -116,7 +116,7 @@ def introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
 
 def _next_step(status: dict[str, Any]) -> str:
     if any(status["accounts"].values()):
-        return 'eval "$(bm env)"   points the tools of this shell at bm'
+        return 'bm run TOOL (claude, codex, gemini …); eval "$(bm env)" points all tools of this shell at bm'
     return "bm accounts add NAME   takes a Gemini key from https://aistudio.google.com/apikey"
 
 

@@ -41,7 +41,7 @@ def test_start_tells_address_key_and_next_step(bm: Bm, paths: Paths) -> None:
 
 def test_with_an_account_the_next_step_is_to_use_it(bm: Bm) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin="a-key-of-some-kind")
-    assert 'next  eval "$(bm env)"' in bm("start").out
+    assert "next  bm run TOOL" in bm("start").out
 
 
 def test_stop_and_stop_again(bm: Bm, paths: Paths) -> None:
