@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, edit, render
+from bm.duration import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["requests_today"]),
         str(row["failures_today"]),
         _proof(row),
-        f"{render.duration(max(time.time() - last, 0))} ago" if last else "never",
+        f"{duration(max(time.time() - last, 0))} ago" if last else "never",
     )
 
 
@@ -100,7 +101,7 @@ def _rest(cooldowns: list[dict[str, Any]]) -> tuple[str, str]:
         return "", "-"
     longest = max(resting, key=lambda each: float(each["seconds"]))
     more = f" (+{len(resting) - 1})" if len(resting) > 1 else ""
-    return render.duration(longest["seconds"]), f"{longest['model'] or 'all models'}{more}"
+    return duration(longest["seconds"]), f"{longest['model'] or 'all models'}{more}"
 
 
 def _quotas(row: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.duration import duration
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -204,7 +205,7 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
         "bm": f"runs at {daemon.url}",
         "version": str(answer["version"]),
         "pid": str(answer["pid"]),
-        "up": render.duration(answer["uptime"]),
+        "up": duration(answer["uptime"]),
         "config": str(answer["config"]["path"]),
         "accounts": accounts or "none (bm accounts add NAME)",
         "providers": providers or "none but Gemini (bm providers)",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bm.cli import admin, render
+from bm.duration import duration
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -31,7 +32,7 @@ def dashboard(
         return
     render.line(address)
     if lasts:
-        render.note(f"it signs in one browser, once, within {render.duration(lasts)}")
+        render.note(f"it signs in one browser, once, within {duration(lasts)}")
 
 
 def _address(paths: Paths, daemon: Daemon) -> tuple[str, float]:

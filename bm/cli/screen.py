@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bm.cli import render
 from bm.cli.why import money
+from bm.duration import duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -40,7 +41,7 @@ class Listing(NamedTuple):
 def headline(watch: Watch) -> str:
     """Where it is and for how long it has been there."""
     status = watch.live["status"]
-    return f"bm at {watch.url}  version {status['version']}  up {render.duration(status['uptime'])}"
+    return f"bm at {watch.url}  version {status['version']}  up {duration(status['uptime'])}"
 
 
 def figures(live: dict[str, Any]) -> str:
@@ -80,7 +81,7 @@ def accounts(live: dict[str, Any]) -> Listing:
             _fullest(row["quotas"]),
             str(row["requests_today"]),
             str(row["failures_today"]),
-            f"{render.duration(max(live['at'] - row['last_used'], 0))} ago" if row["last_used"] else "never",
+            f"{duration(max(live['at'] - row['last_used'], 0))} ago" if row["last_used"] else "never",
             row["reason"] or row["last_error"],
         )
         for row in live["accounts"]
@@ -96,7 +97,7 @@ def _state(row: dict[str, Any]) -> str:
 def _left(seconds: float) -> str:
     """A rest as it counts down: `1:35`."""
     whole = max(0, round(seconds))
-    return f"{whole // 60}:{whole % 60:02}" if whole < 3600 else render.duration(whole)
+    return f"{whole // 60}:{whole % 60:02}" if whole < 3600 else duration(whole)
 
 
 def _fullest(quotas: Sequence[dict[str, Any]]) -> str:

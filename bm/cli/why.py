@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
-from bm.cli.advice import advice
+from bm.duration import duration
+from bm.ledger.advice import advice
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -52,6 +53,7 @@ def decision_of(paths: Paths, request: str) -> dict[str, Any]:
     found: dict[str, Any] | None
     if daemon is None:
         found = decision(paths.ledger, request)
+        found = found and found | {"advice": list(advice(found))}
     else:
         found = admin.ask_daemon(paths, daemon, "GET", f"/admin/why/{quote(request, safe='')}")
     if found is None:
@@ -101,7 +103,7 @@ def standing(line: dict[str, Any]) -> str:
     """How an account stands to a plan: `in`, `cooling 5 min`, `out`."""
     if line["in"]:
         return "in"
-    return f"cooling {render.duration(line['seconds'])}" if line["verdict"] == "cooling" else str(line["verdict"])
+    return f"cooling {duration(line['seconds'])}" if line["verdict"] == "cooling" else str(line["verdict"])
 
 
 def _draw_attempts(attempts: list[dict[str, Any]]) -> None:
@@ -132,7 +134,7 @@ def _booked(attempt: dict[str, Any]) -> str:
     if undone:
         return f"; {undone}: the account is not to blame"
     if attempt["rests"]:
-        return f"; rests {render.duration(attempt['rests'])}"
+        return f"; rests {duration(attempt['rests'])}"
     return f"; {BORNE.get(kind, kind.replace('_', ' '))}"
 
 
@@ -147,7 +149,7 @@ def ending(found: dict[str, Any]) -> str:
         return f"the client left ({where}); {times}"
     if failure := found["failure"]:
         kind = WORDS.get(failure["kind"], failure["kind"].replace("_", " "))
-        again = f"; told to come back in {render.duration(failure['retry_after'])}" if failure["retry_after"] else ""
+        again = f"; told to come back in {duration(failure['retry_after'])}" if failure["retry_after"] else ""
         broke = "broke off" if found["first_content"] is not None else f"failed with {found['status']}"
         return f"{broke} ({kind}): {failure['message'].rstrip('.')}{again}; {times}"
     lane = "" if by is None else ", passed through" if found["passed_through"] else ", translated"

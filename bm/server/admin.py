@@ -22,6 +22,7 @@ from bm.errors import RequestError
 from bm.gateway.decision import document_of
 from bm.gateway.engine import Engine
 from bm.gateway.probe import probe_all
+from bm.ledger.advice import advice
 from bm.ledger.groups import By
 from bm.ledger.ledger import KEEP_DAYS
 from bm.ledger.reader import decision, midnight, requests, unknown, usage
@@ -109,14 +110,16 @@ class Admin:
         return told
 
     async def why(self, request: Request) -> Json:
-        """How a request came to its answer, by its id; `last` is the latest one."""
+        """How a request came to its answer, by its id, and what to do about it; `last` is the latest one."""
         wanted = request.path_params["id"]
+        found: Json | None
         if (record := self._engine.recall(wanted)) is not None:
-            return await asyncio.to_thread(document_of, record, self._engine.mask)
-        found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
+            found = await asyncio.to_thread(document_of, record, self._engine.mask)
+        else:
+            found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
         if found is None:
             raise RequestError(unknown(wanted))
-        return found
+        return found | {"advice": list(advice(found))}
 
     async def usage(self, request: Request) -> Json:
         """What was used in the last days."""

@@ -102,14 +102,6 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ],\n  "b": "ü"\n}\n'
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (3_599, "59 min"), (7_500, "2 h 5 min"), (90_000, "1 d 1 h")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert render.duration(seconds) == text
-
-
 def test_yes_and_no() -> None:
     assert (render.yes(1), render.yes("")) == ("yes", "no")
 

@@ -29,6 +29,7 @@ def test_a_failover_is_told_with_and_without_a_daemon(bm: Bm, simulator: Simulat
     assert bm("why", "last", "--json").json["id"] == bm("why", "--json").json["id"] == ids[1]
     assert bm("stop").code == 0
     assert bm("why", told["id"]) == shown
+    assert bm("why", told["id"], "--json").json == told
     assert bm("why", "last", "--json").json["id"] == ids[1]
 
 

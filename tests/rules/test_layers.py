@@ -24,6 +24,7 @@ AT_START: dict[str, set[str]] = {
     "names": set(),
     "errors": {"names"},
     "sse": set(),
+    "duration": set(),
     "chat": BASE,
     "protocols": CANON,
     "config": {"names", "errors"},
@@ -31,13 +32,13 @@ AT_START: dict[str, set[str]] = {
     "dispatch": CANON | DATA,
     "accounts": DATA | {"dispatch"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
-    "ledger": CANON | DATA,
+    "ledger": CANON | DATA | {"duration"},
     "gateway": ENGINE,
     "server": ENGINE | {"gateway"},
     "simulator": {"names", "sse"},
     "clients": {"names", "errors", "config"},
     "daemon": DATA,
-    "cli": DATA | {"accounts", "clients", "daemon", "dispatch", "ledger"},
+    "cli": DATA | {"accounts", "clients", "daemon", "dispatch", "duration", "ledger"},
     "__main__": {"cli"},
 }
 
@@ -46,7 +47,7 @@ INSIDE: dict[str, set[str]] = {
     "cli": ENGINE | {"gateway", "server", "simulator"},
 }
 
-PURE = {"names", "errors", "sse", "chat", "protocols", "dispatch"}
+PURE = {"names", "errors", "sse", "duration", "chat", "protocols", "dispatch"}
 """Rooms that take values and return values."""
 
 IMPURE_MODULES = {

@@ -107,4 +107,12 @@ def test_why_tells_of_a_request(world: World) -> None:
     told = world.admin(f"why/{answer.bm('request-id')}")
     assert told["id"] == answer.bm("request-id")
     assert [each["account"] for each in told["attempts"]] == world.asked()
+    assert told["advice"] == []
     assert world.http.get("/admin/why/req_nobody").status_code == 404
+
+
+def test_why_says_what_to_do(world: World) -> None:
+    world.set_up(accounts=1)
+    world.sim.script(Rule(error="invalid_key"))
+    told = world.admin(f"why/{world.ask('gemini').bm('request-id')}")
+    assert len(told["advice"]) == 1 and f"bm accounts verify {world.pool[0]}" in told["advice"][0]

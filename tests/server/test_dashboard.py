@@ -129,13 +129,16 @@ async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, worl
     row = await tab.value(text_of("#rows tr"))
     assert "claude-sonnet-5" in row and f"gemini/{first.bm('account')}" in row and "2 tries" in row
     await tab.value("document.querySelector('#rows tr button').click()")
-    await tab.until(holds("#why", "429 rate_limited"))
+    await tab.until(holds("#why", "429 rate limited"))
     told = await tab.value(text_of("#why"))
-    assert first.bm("request-id") in told and nasty in told and "booked: cooldown" in told
+    assert first.bm("request-id") in told and nasty in told and "rests 1 min" in told
     await tab.value("document.getElementById('why-close').click()")
     await tab.until("[...document.querySelectorAll('.card')].some((card) => card.innerText.includes('rests 1:'))")
     world.ask("gemini")
     await tab.until(holds("#rows tr.failed", "400 bad_request"))
+    await tab.value("document.querySelector('#rows tr.failed button').click()")
+    await tab.until(holds("#why", "To do: the request itself was refused"))
+    await tab.value("document.getElementById('why-close').click()")
     await tab.value("document.getElementById('failed-only').click()")
     left = "[...document.querySelectorAll('#rows tr')].filter((row) => !row.hidden).map((row) => row.className)"
     assert set(await tab.value(left)) == {"failed"}

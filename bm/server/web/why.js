@@ -3,6 +3,8 @@
 /* How one request came to its answer, as `bm why` tells it. */
 const why = {
   of: null,
+  WORDS: { upstream_auth: "key refused", billing: "out of credit", permission: "not permitted" },
+  BORNE: { out_of_use: "out of use until verified", strike: "counts against its health", excluded: "no more asked for this model" },
 
   async open(row) {
     why.of = row.id;
@@ -38,6 +40,7 @@ const why = {
       draw.make("p", "", {}, format.time(found.at) + ", " + kind + " " + found.model + (found.stream ? ", streamed" : "")),
       draw.make("p", found.failure && !found.client_left ? "ending bad" : "ending", {}, why.ending(found)),
     ];
+    for (const each of found.advice) parts.push(draw.make("p", "todo", {}, "To do: " + each));
     if (found.usage || found.cost !== null) parts.push(draw.make("p", "", {}, why.tokens(found.usage) + ", " + (found.cost === null ? "no known price" : format.money(found.cost))));
     if (found.dropped.length) parts.push(draw.make("h3", "", {}, "Dropped"), why.lines(found.dropped.map((each) => each.field + ": " + each.reason)));
     parts.push(draw.make("h3", "", {}, "Attempts"), why.attempts(found.attempts), draw.make("h3", "", {}, "Plan"));
@@ -57,7 +60,12 @@ const why = {
     const first = found.first_content === null ? "" : "first content after " + format.took(found.first_content) + ", ";
     const times = first + format.took(found.took) + " in all";
     if (found.client_left) return "The client left (" + where + "); " + times;
-    if (found.failure) return "Failed: " + found.status + " " + found.failure.kind + ": " + found.failure.message + "; " + times;
+    if (found.failure) {
+      const { kind, message, retry_after } = found.failure;
+      const again = retry_after ? "; told to come back in " + format.duration(retry_after) : "";
+      const broke = found.first_content === null ? "Failed with " + found.status : "Broke off";
+      return broke + " (" + why.word(kind) + "): " + message.replace(/\.$/, "") + again + "; " + times;
+    }
     const lane = !by ? "" : found.passed_through ? ", passed through" : ", translated";
     return "Answered by " + where + lane + (found.seams ? ", finished after a cut" : "") + ": " + found.status + " " + (found.finish || "complete") + "; " + times;
   },
@@ -76,16 +84,28 @@ const why = {
     const list = draw.make("ol", "attempts");
     for (const each of attempts) {
       const good = each.outcome === "answered";
-      const rest = each.rests ? " for " + format.duration(each.rests) : "";
-      const booked = each.booked ? "; booked: " + each.booked + rest : "";
       const waited = each.wait ? ", " + format.took(each.wait) + " waited for it" : "";
       const status = each.status ? each.status + " " : "";
       const item = draw.make("li", "", {}, draw.make("b", "", {}, each.provider + "/" + each.account + " " + each.model));
-      item.append(draw.make("span", good ? "badge ok" : "badge out", {}, status + (each.outcome || "cancelled")));
-      item.append(draw.make("p", "", {}, "after " + format.took(each.took) + waited + booked), draw.make("p", "said", {}, each.message || each.reason));
+      item.append(draw.make("span", good ? "badge ok" : "badge out", {}, status + (why.word(each.outcome) || "cancelled")));
+      item.append(draw.make("p", "", {}, "after " + format.took(each.took) + waited + why.booked(each)), draw.make("p", "said", {}, each.reason));
+      if (each.message) item.append(draw.make("p", "said", {}, "“" + each.message + "”"));
       list.append(item);
     }
     return list;
+  },
+
+  word(kind) {
+    return why.WORDS[kind] ?? kind.replaceAll("_", " ");
+  },
+
+  /* What the account has to bear for an attempt. */
+  booked(attempt) {
+    const [kind, undone] = attempt.booked.split(", ");
+    if (!kind) return "";
+    if (undone) return "; " + undone + ": the account is not to blame";
+    if (attempt.rests) return "; rests " + format.duration(attempt.rests);
+    return "; " + (why.BORNE[kind] ?? kind.replaceAll("_", " "));
   },
 
   plan(found) {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bm.cli.advice import advice
+from bm.ledger.advice import advice
 
 GONE = {"provider": "gemini", "account": "main", "booked": "out_of_use"}
 KEY = {"provider": "groq", "account": "key", "booked": "out_of_use"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bm.cli import render
+from bm.duration import duration
 
 _OUT = "out_of_use"
 _CURES = {
@@ -40,7 +40,7 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
 
 def _limited(found: dict[str, Any], seconds: float | None) -> str:
     """Every target was at its limit: when to come back, and who could serve meanwhile."""
-    wait = f"try again in {render.duration(seconds)}" if seconds else "try again later"
+    wait = f"try again in {duration(seconds)}" if seconds else "try again later"
     stages = {each["stage"] for each in found["targets"]}
     if "exclusive" in stages:
         name = found["targets"][0]["provider"]
