@@ -31,6 +31,7 @@ class Books:
         self._asking = hash(body)
         self._marks: dict[Target, list[Mark]] = {}
         self._spent: set[Target] = set()
+        self._believed: set[Target] = set()
         self._sent = 0.0
 
     def rest(self, target: Target) -> float:
@@ -85,9 +86,10 @@ class Books:
     def suspect(self, transcript: Transcript) -> None:
         """Several accounts have refused the request alike: that may be its own fault.
 
-        Not where they named a limit that is used up, which is no request's fault.
+        Not where they named a limit that is used up, which is no request's fault. A large one may leave tokens enough
+        for others, though.
         """
-        for group in refused_alike([step for step in transcript if step[0].target not in self._spent]):
+        for group in refused_alike([step for step in transcript if step[0].target not in self._believed]):
             marks = {target: self._marks.get(target, []) for target in group}
             self._pool.suspect(marks, now=time.monotonic(), asking=self._asking)
 
@@ -117,8 +119,12 @@ class Books:
             return
         told = in_body(body, failure.retry_after) or in_headers(headers, time.time(), target.provider)
         self._learn(target, told)
-        if any(each.is_spent(len(self._body)) for each in told):
+        size = len(self._body)
+        spent = [each for each in told if each.is_spent(size)]
+        if spent:
             self._spent.add(target)
+        if any(each.is_hardly_touched(size) for each in spent):
+            self._believed.add(target)
 
     def _learn(self, target: Target, told: Iterable[Allowance]) -> None:
         """Take the service's word for what it allows."""

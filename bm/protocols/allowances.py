@@ -27,6 +27,10 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is used up, and would have allowed a request of `size` bytes before: so that is not the cause."""
         return self.left == 0 and (self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit)
 
+    def is_hardly_touched(self, size: int) -> bool:
+        """Whether a request of `size` bytes is so small a part of the limit that others cannot be much smaller."""
+        return self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit / 10
+
 
 LEAST_BYTES_PER_TOKEN = 2
 """Of a request in text, whatever its language."""

@@ -124,5 +124,12 @@ def test_a_limit_is_used_up_by_others_unless_the_request_alone_is_too_large(
     assert Allowance(window="minute", unit=unit, limit=1000, left=left).is_spent(size) is spent
 
 
+@pytest.mark.parametrize(
+    ("unit", "size", "hardly"), [("requests", 10_000_000, True), ("tokens", 199, True), ("tokens", 200, False)]
+)
+def test_a_small_request_hardly_touches_a_limit(unit: Any, size: int, hardly: bool) -> None:
+    assert Allowance(window="minute", unit=unit, limit=1000, left=0).is_hardly_touched(size) is hardly
+
+
 def test_the_delay_of_a_429_is_when_a_minutes_limit_resets() -> None:
     assert [each.resets for each in in_body(refusal(MINUTE, DAY), 20.0)] == [20.0, None]

@@ -58,3 +58,14 @@ def test_limits_that_nobody_names(world: World, protocol: str) -> None:
     names = world.paid["acme"]
     world.sim.script(quotas={name: Quota(size, delay=REFUSAL) for name, size in zip(names, SIZES, strict=True)})
     assert crowd(world, names, protocol, sum(SIZES)) == Counter(dict(zip(names, SIZES, strict=True)))
+
+
+def test_small_requests_are_served_where_a_large_one_was_too_much(world: World) -> None:
+    """It is refused with tokens left, and says nothing about requests that fit in these."""
+    world.set_up(2)
+    world.sim.script(quotas={name: Quota(1000, tokens=10_000) for name in world.pool})
+    large = "word " * 2900
+    assert all(world.ask("gemini", text=f"{number} {large}").complete for number in range(4))
+    assert world.ask("gemini", text=f"one more {large}").status == 429
+    assert all(world.ask("gemini", text=f"small {number}").complete for number in range(6))
+    assert set(world.states().values()) == {"usable"}
