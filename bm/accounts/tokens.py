@@ -36,7 +36,8 @@ LAST = 10.0
 PAUSE = 30.0
 """Seconds between two tries to renew a token that still serves."""
 BRIEF = 2.0
-"""Seconds for which a failure answers further requests, lest a burst of them becomes one at the token endpoint."""
+"""Seconds for which a failure answers further requests, lest a burst of them becomes one at the token endpoint. One
+that took long answers for three times as long, at most `PAUSE`: few requests should wait for a silent endpoint."""
 PATIENCE = 30.0
 """Seconds to wait for another process that renews the same account's token."""
 BUSY = 2.0
@@ -60,6 +61,15 @@ class _Held(msgspec.Struct, frozen=True):
     ends_wall: float
 
 
+class _Failed(msgspec.Struct, frozen=True):
+    """A refresh that failed `at` a moment, and for how many seconds it answers those who have no token."""
+
+    failure: Failure
+    mark: str
+    at: float
+    answers: float
+
+
 class Tokens:
     """The access tokens of all accounts. Used from one event loop; `close` it in the end."""
 
@@ -76,7 +86,7 @@ class Tokens:
         self._clock, self._wall = clock, wall
         self._held: dict[AccountId, _Held] = {}
         self._running: dict[AccountId, asyncio.Task[_Held | Failure]] = {}
-        self._failed: dict[AccountId, tuple[Failure, str, float]] = {}
+        self._failed: dict[AccountId, _Failed] = {}
         self._unsaved: dict[AccountId, tuple[Account, str]] = {}
         self._writing: asyncio.Task[None] | None = None
         self._transports: set[Transport] = set()
@@ -97,10 +107,10 @@ class Tokens:
             if left > min(AHEAD, held.lifetime / 2):
                 return held.access
             if left > LAST:
-                if not self._failed_lately(seat, mark, PAUSE):
+                if not self._failed_lately(seat, mark, serving=True):
                     self._begin(credential)
                 return held.access
-        found: _Held | Failure | None = self._failed_lately(seat, mark, BRIEF)
+        found: _Held | Failure | None = self._failed_lately(seat, mark)
         if found is None:
             found = await asyncio.shield(self._begin(credential))
         if isinstance(found, Failure):
@@ -128,9 +138,12 @@ class Tokens:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _failed_lately(self, seat: AccountId, mark: str, seconds: float) -> Failure | None:
-        failure, of, at = self._failed.get(seat, (None, "", 0.0))
-        return failure if of == mark and self._clock() - at < seconds else None
+    def _failed_lately(self, seat: AccountId, mark: str, *, serving: bool = False) -> Failure | None:
+        """Why there was no token a moment ago; `serving` says that the old one still does."""
+        last = self._failed.get(seat)
+        if last is None or last.mark != mark:
+            return None
+        return last.failure if self._clock() - last.at < (PAUSE if serving else last.answers) else None
 
     def _begin(self, credential: Credential) -> asyncio.Task[_Held | Failure]:
         """The refresh under way for the account, begun if there is none. It outlives the caller that began it."""
@@ -151,7 +164,8 @@ class Tokens:
         try:
             grant = await loop.run_in_executor(self._threads, self._refresh, credential.account, transport)
         except TokenError as error:
-            self._failed[seat] = (error.failure, mark, self._clock())
+            now = self._clock()
+            self._failed[seat] = _Failed(error.failure, mark, now, min(max(BRIEF, 3 * (now - began)), PAUSE))
             _log.warning("account %s of %s: %s", credential.account.name, credential.account.provider, error)
             return error.failure
         finally:

@@ -201,6 +201,27 @@ async def test_a_burst_upon_a_failure_is_one_request(tokens: Tokens, path: Path,
     assert asked(sim) == 1
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.5, 2), (4, 12), (10, 30), (60, 30)])
+async def test_an_endpoint_that_is_silent_keeps_few_requests_waiting(
+    path: Path, sim: Simulator, clock: Clock, took: float, pause: float
+) -> None:
+    calls = 0
+
+    async def silent(_: FetchRequest) -> Fetched | Failure:
+        nonlocal calls
+        calls += 1
+        clock.run(took)
+        return Failure(kind="timeout", message="no answer")
+
+    tokens = Tokens(path, silent, clock=lambda: clock.now, wall=lambda: clock.wall)
+    credential = stored(path, person(sim))
+    for wait in (0, pause - 0.1, 0.2):
+        clock.run(wait)
+        await refusal(tokens, credential)
+    await tokens.close()
+    assert calls == 2
+
+
 async def test_a_revoked_sign_in_names_the_cure(tokens: Tokens, path: Path, sim: Simulator) -> None:
     credential = stored(path, person(sim))
     sim.script(oauth=OAuth(revoke=True))
