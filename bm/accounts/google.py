@@ -34,6 +34,9 @@ SKEW = 60.0
 LIFETIME = 3600.0
 """Seconds a token lives when nobody says."""
 
+NO_TOKEN = "token"  # noqa: S105 - a word, not one
+"""The `code` of a failure to get an access token."""
+
 _log = logging.getLogger("bm.accounts")
 
 
@@ -168,7 +171,7 @@ def _unreachable(transport: Transport, words: str) -> Failure:
     """The account is not to blame."""
     kind = transport.failure.kind if transport.failure else "connection"
     told = transport.failure.message if transport.failure else words
-    return Failure(kind=kind, message=f"no access token: {told}", code="token")
+    return Failure(kind=kind, message=f"no access token: {told}", code=NO_TOKEN)
 
 
 def _refused(account: Account, transport: Transport, error: Any) -> Failure:
@@ -176,7 +179,7 @@ def _refused(account: Account, transport: Transport, error: Any) -> Failure:
     code = str(details.get("error") or "")
     said = str(details.get("error_description") or code or error.args[0])[:300]
     if transport.status == 429 or transport.status >= 500 or error.retryable:
-        return Failure(kind="connection", message=f"no access token: the token endpoint says {said}", code="token")
+        return Failure(kind="connection", message=f"no access token: the token endpoint says {said}", code=NO_TOKEN)
     if account.kind != "adc" and not code:
         return _no_oauth(transport)
     if account.kind == "service_account" and abs(transport.skew) > SKEW:
@@ -191,7 +194,7 @@ def _refused(account: Account, transport: Transport, error: Any) -> Failure:
 def _no_oauth(transport: Transport) -> Failure:
     """Something else than Google answered: a proxy, or the page of a network that wants a login."""
     message = f"no access token: the token endpoint answered {transport.status} and no word of OAuth"
-    return Failure(kind="connection", message=message, code="token")
+    return Failure(kind="connection", message=message, code=NO_TOKEN)
 
 
 def _clock(ahead: float) -> str:
@@ -202,4 +205,4 @@ def _clock(ahead: float) -> str:
 def _must_act(account: Account, said: str) -> Failure:
     """A person has to do something, and this is what."""
     message = f"{said.rstrip('.')} ({cure_of(account, said)})"
-    return Failure(kind="upstream_auth", message=message, code="token", should_retry=False)
+    return Failure(kind="upstream_auth", message=message, code=NO_TOKEN, should_retry=False)

@@ -142,6 +142,11 @@ class Pool:
         if holder.inflight[target.model] <= 0:
             del holder.inflight[target.model]
 
+    def note(self, seat: AccountId, words: str) -> None:
+        """Remember what kept an account from answering, where nothing is held against it."""
+        if holder := self.holders.get(seat):
+            holder.last_error = _words(words, holder.credential.secret)
+
     def probed(self, target: Target, effect: AccountEffect, *, now: float, wall: float) -> None:
         """A probe has ended. What it shows against the account counts as for any other request.
 

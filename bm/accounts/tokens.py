@@ -21,7 +21,7 @@ import msgspec
 from bm.accounts.access import Access
 from bm.accounts.account import Account, AccountId
 from bm.accounts.credential import Credential
-from bm.accounts.google import Grant, TokenError, obtain
+from bm.accounts.google import NO_TOKEN, Grant, TokenError, obtain
 from bm.accounts.holder import digest
 from bm.accounts.store import Credentials, load, update
 from bm.accounts.transport import Fetch, Transport
@@ -197,7 +197,7 @@ class Tokens:
                 return self._exchange(account, transport)
         except LockTimeout:
             message = "no access token: another bm renews it and does not come to an end"
-            raise TokenError(Failure(kind="timeout", message=message, code="token")) from None
+            raise TokenError(Failure(kind="timeout", message=message, code=NO_TOKEN)) from None
         except OSError as error:
             # Where no lock can be made, on a full or a read-only disk, nobody else writes either.
             _log.warning(

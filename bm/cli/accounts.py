@@ -63,6 +63,9 @@ def _trouble(row: dict[str, Any]) -> None:
         render.line()
         render.paragraph(f"{who} is out: {row['reason'].removesuffix(' (' + row['cure'] + ')')}")
         render.paragraph(row["cure"], indent=4)
+    if row["state"] == "usable" and row["last_error"]:
+        render.line()
+        render.paragraph(f"{who} has not answered since: {row['last_error']}")
     for model, reason in row["excluded"].items():
         render.line()
         render.paragraph(f"{who} does not have {model}: {reason}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from bm.accounts.google import NO_TOKEN
 from bm.accounts.pool import Mark, Pool
 from bm.dispatch.failover import ABSENT, Transcript, out_of_reach, poisoned, refused_alike
 from bm.dispatch.outcome import AccountEffect, Outcome
@@ -73,6 +74,8 @@ class Books:
         words = self._record.words(failure.message, self._body)
         mark = self._book(target, msgspec.structs.replace(effect, reason=words if effect.reason else ""))
         self._marks.setdefault(target, []).append(mark)
+        if effect.kind == "none" and failure.code == NO_TOKEN:
+            self._pool.note(target.seat, words)
         entry.outcome, entry.message, entry.rests = failure.kind, words, mark.seconds
         entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
         return msgspec.structs.replace(

@@ -12,7 +12,7 @@ from bm import sse
 from bm.accounts.access import Access
 from bm.accounts.credential import Credential
 from bm.accounts.cure import cure_of
-from bm.accounts.google import TokenError
+from bm.accounts.google import NO_TOKEN, TokenError
 from bm.accounts.tokens import Tokens
 from bm.chat.events import Usage
 from bm.chat.parts import Text
@@ -231,7 +231,7 @@ class _Prober:
         """The upstream's words, which may quote the key, and what to do about them."""
         failure = naming_project(failure, self._access)
         effect = classify(failure).account
-        if failure.code != "token" or failure.kind in KEY_TROUBLE:
+        if failure.code != NO_TOKEN or failure.kind in KEY_TROUBLE:
             self._ended(self._target, effect)
         cure = cure_of(self._credential.account, failure.message)
         words = failure.message.removesuffix(f" ({cure})")

@@ -167,9 +167,11 @@ def test_a_model_that_an_account_does_not_have_and_the_use_of_many(bm: Bm, monke
         "requests_today": 90,
         "failures_today": 1,
         "quotas": quotas,
+        "last_error": "too busy",
         "excluded": {"pro": "limit: 0"},
     }
     monkeypatch.setattr("bm.cli.admin.ask", lambda *_: {"accounts": [row]})
     shown = bm("accounts").out
     assert "m7     3/9 per day" in shown and "m8" not in shown and "(29 lines without a known limit" in shown
+    assert "my own of gemini has not answered since: too busy\n" in shown
     assert "my own of gemini does not have pro: limit: 0\n    bm accounts verify 'my own' asks again\n" in shown

@@ -134,6 +134,7 @@ def test_a_token_endpoint_that_is_down_is_not_held_against_the_account(google: W
     assert all(google.ask("anthropic").bm("account") == "spare" for _ in range(4))
     row = google.account("me")
     assert (row["state"], row["health"], row["cooldowns"]) == ("usable", 1.0, [])
+    assert "no access token" in google.account("me")["last_error"]
 
 
 def test_a_wrong_project_is_named(google: World) -> None:
