@@ -62,14 +62,16 @@ def _trouble(row: dict[str, Any]) -> None:
     if row["state"] == "out":
         render.line()
         render.paragraph(f"{who} is out: {row['reason'].removesuffix(' (' + row['cure'] + ')')}")
-        render.paragraph(row["cure"], indent=4)
+        for step in row["cure"].split("; "):
+            # Not broken: a command is copied as it stands.
+            render.line(f"    {step}")
     if row["state"] == "usable" and row["last_error"]:
         render.line()
         render.paragraph(f"{who} has not answered since: {row['last_error']}")
     for model, reason in row["excluded"].items():
         render.line()
         render.paragraph(f"{who} does not have {model}: {reason}")
-        render.paragraph(f"bm accounts verify {shlex.quote(row['name'])} asks again", indent=4)
+        render.line(f"    bm accounts verify {shlex.quote(row['name'])} asks again")
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
