@@ -37,6 +37,19 @@ _SCHEMA: Final = re.compile(
 """How upstreams speak of a tool's schema in a 400: Gemini by its path in `function_declarations`, others say schema."""
 
 
+_UNSEEN: Final = re.compile(
+    r"(?=.*(?:image|vision|multi-?modal|audio|video|document|pdf))"
+    r"(?=.*(?:support|not an? multi|at most 0|unknown variant|not enabled|mmproj|missing data))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How services say that a model cannot be shown media: each in its own words, and some with 404 or 500."""
+
+
+def takes_no_media(failure: Failure) -> bool:
+    """Whether an upstream has refused a request for the media in it."""
+    return failure.kind in ("bad_request", "not_found", "server") and _UNSEEN.search(failure.message) is not None
+
+
 def classify(failure: Failure | None, streaming_started: bool = False, translated: bool = False) -> Outcome:
     """Say what an attempt's end means; None is an answer.
 

@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable, Sequence
 
 import msgspec
 
+from bm.dispatch.classify import takes_no_media
 from bm.dispatch.outcome import AccountEffect, EffectKind, Outcome
 from bm.dispatch.plan import Choice, Plan
 from bm.dispatch.refusal import KEY_TROUBLE, LIMITS, presentable, resting
@@ -148,6 +149,8 @@ class _Course:
         self.again: Attempt | None = None
         self.retried: set[Target] = set()
         self.simplified: set[str] = set()
+        self.past = plan.past
+        self.blind: set[tuple[str, str]] = set()
         self.too_long: list[Choice] = []
         self.clumsy: set[str] = set()
         self.now = 0.0
@@ -168,7 +171,8 @@ class _Course:
 
     def _numbered(self, attempt: Attempt) -> Attempt:
         simplify = attempt.simplify_schema or attempt.target.protocol in self.simplified
-        without = self.choices[attempt.target].without
+        target = attempt.target
+        without = self.past if (target.provider, target.model) in self.blind else self.choices[target].without
         number = len(self.transcript) + 1
         return msgspec.structs.replace(attempt, number=number, simplify_schema=simplify, without=without)
 
@@ -220,8 +224,17 @@ class _Course:
         self.visits[target] += 1
         if failure is None:
             return
+        if self.past and not attempt.without and takes_no_media(failure):
+            self.blind.add((target.provider, target.model))
+            self._repeat(target, 0.0, "it cannot be shown media: once more with a note in place of the earlier ones")
+            return
         if self._hardly_the_accounts(target.provider):
             self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == target.provider))
+        self._go_on(attempt, outcome, failure)
+
+    def _go_on(self, attempt: Attempt, outcome: Outcome, failure: Failure) -> None:
+        """Draw from a failure what it means for the request."""
+        target = attempt.target
         match outcome.request:
             case "return":
                 self.final = presentable(failure, target.provider, target.account)

@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `choices` are usable now, in order. `cooling` recover later, the soonest first. `considered` tells of every
     provider and account. `failure` is set when no choice is usable and waiting within the limit would not help.
-    `steps` say how prefix and aliases were read.
+    `steps` say how prefix and aliases were read. `past` names the media that a note may stand for.
     """
 
     asked: str
@@ -60,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     considered: tuple[Considered, ...] = ()
     failure: Failure | None = None
     roll: float = 0.0
+    past: frozenset[str] = frozenset()
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -105,6 +106,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
         considered=tuple(_considered(groups, absent, choices)),
         failure=failure,
         roll=roll,
+        past=query.needs.past,
     )
 
 

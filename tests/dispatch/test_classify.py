@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from bm.dispatch.classify import classify
+from bm.dispatch.classify import classify, takes_no_media
 from bm.errors import Failure, FailureKind
 from tests.dispatch.transcript import outcome
 
@@ -85,3 +85,22 @@ def test_how_upstreams_refuse_a_schema(message: str) -> None:
 def test_other_refusals_are_not_about_a_schema() -> None:
     failure = Failure(kind="bad_request", message="max_tokens must be at least 1")
     assert classify(failure, translated=True).request == "return"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "refused"),
+    [
+        ("bad_request", "This model does not support image input.", True),
+        ("bad_request", "image_url is only supported by certain models", True),
+        ("bad_request", "qwen3-32b is not a multimodal model", True),
+        ("bad_request", "At most 0 image(s) may be provided in one request.", True),
+        ("bad_request", "messages[0]: unknown variant `image_url`, expected `text`", True),
+        ("not_found", "No endpoints found that support image input", True),
+        ("server", "image input is not supported - hint: you may need to provide the mmproj", True),
+        ("bad_request", "image exceeds 5 MB maximum", False),
+        ("bad_request", "messages: at least one message is required", False),
+        ("rate_limited", "image input is not supported on this tier", False),
+    ],
+)
+def test_whether_a_request_was_refused_for_its_media(kind: FailureKind, message: str, refused: bool) -> None:
+    assert takes_no_media(Failure(kind=kind, message=message)) is refused

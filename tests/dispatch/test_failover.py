@@ -9,7 +9,7 @@ from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, failing_alike, out_of_reach, poisoned, still_resting
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
-from bm.dispatch.snapshot import Limits
+from bm.dispatch.snapshot import Limits, Needs
 from bm.errors import Failure
 from tests.dispatch.transcript import FAILURES, check, outcome, way
 from tests.dispatch.world import MODEL, account, gemini, paid, planned
@@ -374,6 +374,31 @@ def test_a_simplified_schema_stays_simplified_on_the_same_wire() -> None:
 
 def test_a_schema_that_bm_did_not_write_is_not_its_to_simplify() -> None:
     assert way(TWO, ">> schema as-is")[-1] == "<< 400 bad_request"
+
+
+def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_earlier_ones() -> None:
+    made = planned(gemini("a", "b"), needs=Needs(images=True, past=frozenset({"images"})))
+    steps = attempts(made, Limits())
+    blind = Outcome(
+        failure=Failure(kind="bad_request", message="This model does not support image input"), request="return"
+    )
+    first = next(steps)
+    second = steps.send(blind)
+    assert second.target == first.target and not first.without and second.without == {"images"}
+    third = steps.send(outcome("503"))
+    assert third.target.account == "b" and third.without == {"images"}, "its model is the same"
+    with pytest.raises(StopIteration) as end:
+        steps.send(blind)
+    assert end.value.value == blind.failure
+
+
+def test_media_that_the_person_has_just_sent_are_never_left_out() -> None:
+    steps = attempts(planned(gemini("a", "b"), needs=Needs(images=True)), Limits())
+    next(steps)
+    refusal = Failure(kind="bad_request", message="This model does not support image input")
+    with pytest.raises(StopIteration) as end:
+        steps.send(classify(refusal))
+    assert end.value.value == refusal
 
 
 def test_a_malformed_tool_call_is_tried_once_more() -> None:

@@ -138,3 +138,16 @@ def test_a_conversation_that_bm_remembers_counts_like_one_that_is_sent(world: Wo
     answer = world.ask("openai-responses", stream=False, **more)
     assert answer.complete and answer.bm("dropped") == "images"
     assert NOTE in sent(world) and "and now?" in sent(world)
+
+
+@EVERY_CLIENT
+def test_a_model_of_which_nothing_is_known_is_asked_again_with_a_note(
+    world: World, protocol: str, stream: bool
+) -> None:
+    table = f'{mapped("local-model")}protocol = "openai-chat"'
+    world.set_up(0, {"acme": "exclusive"}, tables={"acme": table})
+    world.sim.script(Rule(status=400, message="local-model is not a multimodal model"))
+    answer = ask(world, protocol, earlier(protocol), stream=stream)
+    assert answer.complete and (answer.bm("attempts"), answer.bm("dropped")) == ("2", "images")
+    first, second = world.calls()
+    assert PIXEL in json.dumps(first.body) and PIXEL not in sent(world) and NOTE in json.dumps(second.body)
