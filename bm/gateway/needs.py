@@ -14,6 +14,8 @@ import msgspec
 from bm.dispatch.snapshot import Needs
 from bm.names import ProtocolName
 
+_IMAGE = (b'"image', b'"input_image"')
+_DOCUMENT = (b'"document"', b'"file_data"', b'"input_file"', b'"application/pdf"')
 _AUDIO = (b'"input_audio"', b'"audio/')
 _VIDEO = (b'"video_url"', b'"video/')
 _IMAGE_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:image|image_url|input_image)"|[a-zA-Z_]+"\s*:\s*"image/)')
@@ -77,8 +79,8 @@ def needs_of(body: bytes, protocol: ProtocolName) -> Needs:
 
 def _media(body: bytes) -> frozenset[str]:
     found = {
-        "images": _IMAGE_TYPE.search(body) is not None,
-        "documents": _DOCUMENT_TYPE.search(body) is not None,
+        "images": _holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None,
+        "documents": _holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None,
         "audio": _holds(body, _AUDIO),
         "video": _holds(body, _VIDEO),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 
 GAP = "…"
@@ -17,6 +18,9 @@ LONGEST = 400
 FEW = 3
 """So many words in a row that the request holds as well are where a quote is looked for."""
 
+MOST_KNOWN = 256
+"""Wordings that are remembered to quote nothing: a service says the same of many requests, in other figures."""
+
 LONG = 20
 """So many characters in a row are a quote."""
 
@@ -25,6 +29,27 @@ _WORD = re.compile(r"\S+")
 _EDGES = "'\"`()[]{}<>,.;:!?“”‘’«»"
 _PECULIAR = re.compile(r"\d|\B[A-Z]|://|[^\x00-\x7f…]")
 _SHORTEST_PECULIAR = 6
+_FIGURE = re.compile(r"\b\d[\d.,:]*(?:ms|s|m|h|%)?(?!\w)")
+
+
+class Quotes:
+    """Finds what messages quote, and remembers which wordings quote nothing."""
+
+    def __init__(self) -> None:
+        self._harmless: OrderedDict[str, None] = OrderedDict()
+
+    def without(self, message: str, body: bytes, known: Collection[str] = ()) -> str:
+        """The message without what it quotes of the request `body`; see `unquoted`."""
+        wording = _FIGURE.sub("#", message[:LONGEST])
+        if wording in self._harmless:
+            self._harmless.move_to_end(wording)
+            return message[:LONGEST]
+        kept = unquoted(message, body, known)
+        if kept == message[:LONGEST]:
+            self._harmless[wording] = None
+            if len(self._harmless) > MOST_KNOWN:
+                self._harmless.popitem(last=False)
+        return kept
 
 
 def unquoted(message: str, body: bytes, known: Collection[str] = ()) -> str:
@@ -70,8 +95,10 @@ def _runs(text: str, words: list[tuple[int, int]], body: bytes) -> Iterator[tupl
     while first + FEW <= len(words):
         last = first + FEW - 1
         if not _holds(body, text[words[first][0] : words[last][1]]):
-            first += 1
+            first += 2
             continue
+        if first and _holds(body, text[words[first - 1][0] : words[last][1]]):
+            first -= 1
         while last + 1 < len(words) and _holds(body, text[words[first][0] : words[last + 1][1]]):
             last += 1
         if words[last][1] - words[first][0] >= LONG:

@@ -12,10 +12,13 @@ from bm.chat.request import Loss
 from bm.dispatch.plan import Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.quotes import unquoted
+from bm.gateway.quotes import Quotes
 from bm.ledger.prices import cost_of
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
+
+_QUOTES = Quotes()
+"""Shared by all calls: what a service says of one it says of the next."""
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True):
@@ -77,7 +80,7 @@ class Record(msgspec.Struct, kw_only=True):
     def words(self, message: str, body: bytes) -> str:
         """A message as it is kept: without what it quotes of the call's body."""
         names = {self.model, *(attempt.target.model for attempt in self.attempts)}
-        return unquoted(message, body, names)
+        return _QUOTES.without(message, body, names)
 
     def price(self) -> None:
         """Note what the call cost, unless it is known already. Not for the event loop."""

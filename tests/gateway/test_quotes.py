@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bm.gateway.quotes import LONGEST, unquoted
+from bm.gateway.quotes import LONGEST, MOST_KNOWN, Quotes, unquoted
 from bm.simulator import Rule
 from tests.gateway.world import EVERY_CLIENT, MODELS, World, path_of
 from tests.simulator.streams import body_of
@@ -70,6 +70,24 @@ def test_a_message_is_looked_at_as_far_as_it_is_kept() -> None:
 
 def test_a_quote_within_a_quote_is_one_gap() -> None:
     assert unquoted("bad: 'password is hunter2AB'!", BODY) == "bad: '…'!"
+
+
+def test_a_wording_that_quoted_nothing_is_known_by_its_words_and_not_by_its_figures() -> None:
+    quotes = Quotes()
+    said = "You exceeded your quota of {} calls, retry in {}s"
+    assert quotes.without(said.format(15, 31.5), BODY) == said.format(15, 31.5)
+    phrase = json.dumps({"content": said.format(60, 7)}).encode()
+    assert quotes.without(said.format(60, 7), phrase) == said.format(60, 7), "it is the service's own"
+    assert (
+        quotes.without("refused: 'hunter2AB'", BODY) == quotes.without("refused: 'hunter2AB'", BODY) == "refused: '…'"
+    )
+
+
+def test_what_is_known_is_bounded() -> None:
+    quotes = Quotes()
+    for letter in range(MOST_KNOWN + 10):
+        quotes.without(f"kind {chr(0x4E00 + letter)}", b"{}")
+    assert len(quotes._harmless) == MOST_KNOWN
 
 
 PLANTED = "Planted7Marker"
