@@ -191,18 +191,18 @@ class _Course:
         return not (choice.context and least) or choice.context > least
 
     def _patient(self) -> Attempt | None:
-        """Wait for the target that recovers soonest, the pool's before a fallback's, within the limit."""
+        """Wait for the target that recovers soonest, the pool's before a fallback's and a last resort, in the limit."""
         room = self.now + self.limits.max_wait - self.waited
         ready = [
-            (self.choices[target].stage == "fallback", at, target)
+            (self._rank(self.choices[target]), at, target)
             for target, at in self.ready_at.items()
             if at <= room and self.visits[target] < VISITS and self._serves(self.choices[target])
         ]
         if not ready:
             return None
         ready.sort(key=lambda item: item[:2])
-        last_resort, soonest, _ = ready[0]
-        near = [(at, target) for later, at, target in ready if later == last_resort and at <= soonest + SPREAD]
+        best, soonest, _ = ready[0]
+        near = [(at, target) for rank, at, target in ready if rank == best and at <= soonest + SPREAD]
         at, target = near[int(self.roll * len(near))]
         del self.ready_at[target]
         wait = max(0.0, at - self.now)
@@ -211,6 +211,10 @@ class _Course:
         # What the choice among the near ones has not used up of the lot.
         lot = self.roll * len(near) % 1
         return self._numbered(Attempt(target=target, wait=wait + lot * (SPREAD + wait / 10), reason=reason))
+
+    def _rank(self, choice: Choice) -> tuple[bool, bool]:
+        """In which order recovering targets are waited for: such as need nothing left out first, then the pool's."""
+        return bool(choice.without), choice.stage == "fallback"
 
     def book(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take in what came of an attempt."""

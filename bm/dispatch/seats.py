@@ -99,15 +99,15 @@ def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capab
     missing = _missing(needs, capabilities)
     if barred := [name for name in missing if name not in needs.past]:
         return _out(seat, "needs", f"{model} takes no {barred[0]}")
+    if missing:
+        reason = f"{model} takes no {' and no '.join(missing)}: a last resort, with a note in place of the earlier ones"
+        seat = msgspec.structs.replace(seat, without=frozenset(missing), reason=reason)
     if seat.context and needs.tokens > seat.context:
         return _out(seat, "context", f"{model} takes {seat.context} tokens, the request has {needs.tokens} or more")
     if state.cooldown > 0:
         return _cooling(seat, state.cooldown, state.reason or "rests")
     if state.circuit == "open":
         return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly")
-    if missing:
-        reason = f"{model} takes no {' and no '.join(missing)}: a last resort, with a note in place of the earlier ones"
-        seat = msgspec.structs.replace(seat, without=frozenset(missing), reason=reason)
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
     return msgspec.structs.replace(

@@ -392,6 +392,14 @@ def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_
     assert end.value.value == blind.failure
 
 
+def test_a_target_that_sees_the_pictures_is_waited_for_before_one_that_does_not() -> None:
+    blind = paid("groq", "pooled", account("key", cooldown=2), models={"default": "llama-3.3-70b"}, serves=("x",))
+    seeing = paid("acme", "fallback", account("key", cooldown=5), models={"default": "acme-1"}, serves=("x",))
+    made = planned(blind, seeing, needs=Needs(images=True, past=frozenset({"images"})))
+    attempt = next(attempts(made, Limits()))
+    assert (attempt.target.provider, attempt.wait, attempt.without) == ("acme", 5.0, frozenset())
+
+
 def test_media_that_the_person_has_just_sent_are_never_left_out() -> None:
     steps = attempts(planned(gemini("a", "b"), needs=Needs(images=True)), Limits())
     next(steps)

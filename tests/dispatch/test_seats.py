@@ -58,6 +58,9 @@ def test_a_model_that_takes_no_images_can_go_on_without_those_of_earlier_turns()
     assert (found.verdict, found.without) == ("ready", frozenset({"images"}))
     assert found.reason.startswith("llama-3.3-70b takes no images: a last resort")
     assert seat(account("a"), PICTURE_ONCE).without == frozenset()
+    resting = paid("groq", "fallback", account("key", cooldown=7), models={"default": "llama-3.3-70b"}, serves=("x",))
+    (waits,) = seats_of(resting, query, MODEL)
+    assert (waits.verdict, waits.without, waits.reason) == ("cooling", frozenset({"images"}), "429")
 
 
 def test_what_a_note_cannot_stand_for_bars_the_model_all_the_same() -> None:

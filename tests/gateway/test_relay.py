@@ -8,7 +8,7 @@ import pytest
 from bm.simulator import Rule
 from bm.simulator.log import Record
 from tests.gateway.sdk import FAILURES, deltas
-from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, World, path_of
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, PROTOCOLS_LINE, World, path_of
 from tests.simulator.streams import body_of
 
 UPSTREAMS = {"gemini": {}, "anthropic": {"anthropic": "exclusive"}, "openai": {"openai": "exclusive"}}
@@ -130,3 +130,23 @@ def test_silence_before_the_first_content_is_given_up_for_another_account(world:
     answer = world.ask(protocol)
     assert answer.complete and b"done" in answer.body
     assert len(set(world.asked())) == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [("", False), ("hold_events = 1", True), ("hold_kb = 1", True), ("hold_time = 0.2", True)],
+    ids=["within all bounds", "too many events", "too many bytes", "too long"],
+)
+def test_the_start_of_an_answer_is_held_within_bounds_and_had_elsewhere_if_nothing_follows(
+    world: World, limits: str, told: bool
+) -> None:
+    """Beyond a bound the client has the start, and is told in its stream that nothing follows."""
+    table = f'{PROTOCOLS_LINE}\nprotocol = "anthropic"'
+    world.set_up(
+        0, {"acme": "exclusive"}, f"[timeouts]\nfirst_token = 0.8\n[limits]\n{limits}\n", keys=2, tables={"acme": table}
+    )
+    world.sim.script(Rule(first_token_delay=20.0))
+    answer = world.ask("anthropic")
+    assert answer.status == 200 and answer.complete is not told
+    assert (b"event: error" in answer.body) is told
+    assert len(world.calls()) == (1 if told else 2)
