@@ -21,6 +21,7 @@ from bm.gateway.settings import Settings
 from bm.ledger.ledger import Ledger
 from bm.ledger.prices import load as load_prices
 from bm.ledger.recordings import folder_of
+from bm.loop import runner
 from bm.server.app import App
 from bm.server.instance import Instance
 from bm.server.memory import Memory
@@ -42,15 +43,7 @@ def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Insta
 
     A first signal lets running answers finish within `[server] drain` seconds, a second one ends them.
     """
-    _runner().run(_serve(paths, settings, sock, instance))
-
-
-def _runner() -> asyncio.Runner:
-    if sys.platform == "win32":
-        return asyncio.Runner()
-    import uvloop
-
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    runner().run(_serve(paths, settings, sock, instance))
 
 
 class _Server(uvicorn.Server):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import sys
 
+from bm.loop import runner
 from bm.simulator.app import App
 from bm.simulator.server import listen
 
@@ -27,7 +27,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(options.host, options.port))
+            runner().run(serve(options.host, options.port))
     except OSError as error:
         sys.stderr.write(f"cannot listen on {options.host}:{options.port}: {error.strerror}\n")
         return 1

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import h11
 
@@ -77,8 +78,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's is none by its type.
+        self._transport = cast(asyncio.Transport, transport)
         self._writable.set()
         self._alive.add(self)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
+import msgspec
 
 from bm import sse
 from bm.chat.events import Event
@@ -24,7 +25,8 @@ from tests.simulator.streams import body_of
 
 MODEL = "gemini-3-flash-preview"
 """What all targets call their model, so that each of them gives the same answer."""
-WORKERS = 64
+WORKERS = 128
+"""While upstreams are disturbed an answer takes half a second on average, so that fewer could not keep up the rate."""
 PATIENCE = 30.0
 """Seconds after which a request counts as hung; bm's own limits are far below."""
 PROTOCOLS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
@@ -108,7 +110,7 @@ class Load:
     ) -> tuple[int, bytes]:
         body = body_of(protocol, said, MODEL, stream=stream)
         path = path_of(protocol, MODEL, stream=stream)
-        async with session.post(path, data=json.dumps(body)) as response:
+        async with session.post(path, data=msgspec.json.encode(body)) as response:
             if aborts:
                 await response.content.readany()
                 response.close()
@@ -152,7 +154,7 @@ def answer_of(protocol: ProtocolName, stream: bool, body: bytes) -> ChatResponse
     """What a client of the protocol makes of the bytes."""
     codec = CODECS[protocol]
     if not stream:
-        return fold(codec.decode_response(json.loads(body), _MINT))
+        return fold(codec.decode_response(msgspec.json.decode(body), _MINT))
     decoder, parser = codec.stream_decoder(_MINT), sse.Parser()
     events: list[Event] = []
     for item in [*parser.feed(body), *parser.close()]:

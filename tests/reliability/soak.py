@@ -32,6 +32,7 @@ from bm.accounts.store import load as load_accounts
 from bm.accounts.store import update
 from bm.config.atomic import write_private
 from bm.config.paths import Paths, make_folders
+from bm.loop import runner
 from tests.reliability.load import MODEL, WORKERS, Load
 
 KILL_EVERY = 12.0
@@ -313,7 +314,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="the document that keeps the figures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report = asyncio.run(soak(Path(folder), seconds=options.seconds, rate=options.rate))
+        report = runner().run(soak(Path(folder), seconds=options.seconds, rate=options.rate))
     print(report.table())
     for line in report.wrong[:20]:
         print(line, file=sys.stderr)
