@@ -141,10 +141,11 @@ def test_the_start_of_an_answer_is_held_within_bounds_and_had_elsewhere_if_nothi
     world: World, limits: str, told: bool
 ) -> None:
     """Beyond a bound the client has the start, and is told in its stream that nothing follows."""
-    table = f'{PROTOCOLS_LINE}\nprotocol = "anthropic"'
-    world.set_up(
-        0, {"acme": "exclusive"}, f"[timeouts]\nfirst_token = 0.8\n[limits]\n{limits}\n", keys=2, tables={"acme": table}
-    )
+    # The model's name is in the first event.
+    models = '{ "' + MODELS["anthropic"] + '" = "' + "m" * 2000 + '" }'
+    tables = {"acme": f'{PROTOCOLS_LINE}\nprotocol = "anthropic"\nmodels = {models}'}
+    more = f"[timeouts]\nfirst_token = 0.8\n[limits]\n{limits}\n"
+    world.set_up(0, {"acme": "exclusive"}, more, keys=2, tables=tables)
     world.sim.script(Rule(first_token_delay=20.0))
     answer = world.ask("anthropic")
     assert answer.status == 200 and answer.complete is not told
