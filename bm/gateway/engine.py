@@ -111,13 +111,14 @@ class Engine:
     def snapshot(self, affinity: Affinity | None = None, asking: int = 0) -> Snapshot:
         """Everything dispatch decides by, now."""
         accounts = self.pool.facts(time.monotonic(), asking)
-        members = tuple(
-            Member(provider=member.provider, accounts=accounts.get(name, ()), contexts=self.models.contexts.of(name))
-            if name in accounts or member.seats
-            else member
-            for name, member in self.settings.members.items()
+        members = self.settings.members.copy()
+        for name in accounts.keys() | self.settings.keyless:
+            if name in members:
+                provider, contexts = members[name].provider, self.models.contexts.of(name)
+                members[name] = Member(provider=provider, accounts=accounts.get(name, ()), contexts=contexts)
+        return Snapshot(
+            members=tuple(members.values()), aliases=self.config.aliases, affinity=affinity, limits=self.settings.limits
         )
-        return Snapshot(members=members, aliases=self.config.aliases, affinity=affinity, limits=self.settings.limits)
 
     def question(self, call: Call) -> tuple[RouteQuery, Snapshot]:
         """A call as dispatch sees it."""

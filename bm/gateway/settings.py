@@ -42,9 +42,14 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
         return Rules(strict=self.config.pool.strict, echo_asked=self.config.server.echo_model == "asked")
 
     @cached_property
-    def members(self) -> Mapping[str, Member]:
+    def members(self) -> dict[str, Member]:
         """The providers for dispatch, without their accounts."""
         return {name: Member(provider=provider) for name, provider in self.providers.items()}
+
+    @cached_property
+    def keyless(self) -> frozenset[str]:
+        """The providers that ask for no key, and so can be used without an account."""
+        return frozenset(name for name, provider in self.providers.items() if provider.auth == "none")
 
     @cached_property
     def choosy(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -72,6 +73,7 @@ def undisguised(name: str, providers: Collection[str], aliases: Mapping[str, str
     return rest if hidden else name
 
 
+@lru_cache(maxsize=1024)
 def family(model: str) -> str:
     """`opus`, `sonnet` or `haiku` for a Claude model's name or for the word itself; "" for any other name."""
     words = re.split(r"[^a-z]+", bare(model).lower())
