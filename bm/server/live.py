@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -21,13 +20,10 @@ from bm.gateway.decision import row_of
 from bm.gateway.engine import Engine
 from bm.gateway.record import Record
 from bm.ledger.entry import COLUMNS
-from bm.ledger.reader import LedgerError, midnight, usage
 from bm.server.admin import Admin
 from bm.server.instance import Instance
+from bm.server.today import Today
 from bm.server.traffic import Traffic
-
-SUM_LASTS: Final = 5.0
-"""Seconds for which the sum of today counts: adding it up reads every request of the day."""
 
 
 class _Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +37,7 @@ class Live:
         self._engine, self._admin, self._instance = engine, admin, instance
         self._ended = 0
         self._traffic = Traffic()
-        self._today = _Today(ledger)
+        self._today = Today(ledger)
 
     def observe(self, record: Record) -> None:
         """A call is over."""
@@ -69,7 +65,7 @@ class Live:
             "under_way": await asyncio.to_thread(_rows, under_way, time.time()),
             "requests": await asyncio.to_thread(_rows, fresh[::-1]),
             "traffic": self._traffic.told(),
-            "today": await self._today.told(ended),
+            "today": await self._today.told(engine.ledger.written if engine.ledger else 0),
         }
 
 
@@ -81,28 +77,3 @@ def _rows(records: Sequence[Record], now: float | None = None) -> list[Json]:
         row = {name: getattr(entry, name) for name in COLUMNS}
         rows.append(row if now is None else row | {"took": max(now - entry.at, entry.first_content or 0.0)})
     return rows
-
-
-class _Today:
-    """What was used today, as `bm usage --days 1` tells it in its last line; None while the ledger cannot be read."""
-
-    def __init__(self, ledger: Path) -> None:
-        self._ledger = ledger
-        self._sum: Json | None = None
-        self._of: tuple[int, float] = (-1, 0.0)
-        self._again = 0.0
-
-    async def told(self, ended: int) -> Json | None:
-        """The sum, a few seconds old at most."""
-        of = ended, midnight(1, datetime.now())
-        if of != self._of and time.monotonic() >= self._again:
-            self._of, self._again = of, time.monotonic() + SUM_LASTS
-            self._sum = await asyncio.to_thread(self._read, of[1])
-        return self._sum
-
-    def _read(self, since: float) -> Json | None:
-        try:
-            total: Json = usage(self._ledger, since=since, by="day")["total"]
-        except LedgerError:
-            return None
-        return total
