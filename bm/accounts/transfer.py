@@ -35,11 +35,10 @@ class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
-    """The file. `accounts` are there in a plain one, `sealed` in the other."""
+    """The file. That of a newer bm may hold something else."""
 
     format: str
     version: int = VERSION
-    accounts: tuple[Account, ...] | None = None
     sealed: _Sealed | None = None
 
 
@@ -52,13 +51,11 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exported(credentials: Credentials, passphrase: str) -> bytes:
-    """The accounts as a file; readable for anybody when the passphrase is empty. bm's local key stays here.
+    """The accounts as a file that only the passphrase opens. bm's local key stays here.
 
     Raises:
         AccountError: the passphrase is too short.
     """
-    if not passphrase:
-        return _encoded(_Document(format=FORMAT, accounts=credentials.accounts))
     if len(passphrase) < SHORTEST:
         raise AccountError(f"the passphrase needs at least {SHORTEST} characters")
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -66,7 +63,8 @@ def exported(credentials: Credentials, passphrase: str) -> bytes:
     salt, nonce = os.urandom(16), os.urandom(12)
     plain = msgspec.json.encode(credentials.accounts)
     data = AESGCM(_key(passphrase, salt, _COST)).encrypt(nonce, plain, FORMAT.encode())
-    return _encoded(_Document(format=FORMAT, sealed=_Sealed(cost=_COST, salt=salt, nonce=nonce, data=data)))
+    document = _Document(format=FORMAT, sealed=_Sealed(cost=_COST, salt=salt, nonce=nonce, data=data))
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def write_export(path: Path, content: bytes) -> None:
@@ -101,8 +99,7 @@ def read_import(path: Path) -> bytes:
 
 def is_sealed(content: bytes) -> bool:
     """Whether a passphrase is needed."""
-    document = _document(content)
-    return document is not None and document.sealed is not None
+    return _document(content) is not None
 
 
 def accounts_in(content: bytes, passphrase: str, provider: str = "gemini") -> tuple[Account, ...]:
@@ -117,10 +114,12 @@ def accounts_in(content: bytes, passphrase: str, provider: str = "gemini") -> tu
         return _listed(content, provider)
     if document.version > VERSION:
         raise AccountError("the export needs a newer bm")
-    accounts = document.accounts if document.sealed is None else _opened(document.sealed, passphrase)
-    for account in accounts or ():
+    if document.sealed is None:
+        raise AccountError("the export is damaged")
+    accounts = _opened(document.sealed, passphrase)
+    for account in accounts:
         check(account)
-    return accounts or ()
+    return accounts
 
 
 def merged(stored: Credentials, accounts: tuple[Account, ...]) -> Imported:
@@ -144,11 +143,6 @@ def _free(name: str, taken: set[str]) -> str:
         number += 1
         found = f"{name}-{number}"
     return found
-
-
-def _encoded(document: _Document) -> bytes:
-    plain = {name: value for name, value in msgspec.to_builtins(document).items() if value is not None}
-    return msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n"
 
 
 def _document(content: bytes) -> _Document | None:

@@ -280,7 +280,6 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
 
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
-    plaintext: Annotated[bool, typer.Option("--plaintext", help="Without a passphrase, readable for anybody.")] = False,
 ) -> None:
     """Write all accounts to a file that a passphrase opens, for another machine."""
     from bm.accounts.store import load
@@ -288,10 +287,8 @@ def export(
     from bm.cli import prompt
 
     stored = load(admin.here().accounts)
-    write_export(file, exported(stored, "" if plaintext else prompt.passphrase(twice=True)))
+    write_export(file, exported(stored, prompt.passphrase(twice=True)))
     render.line(f"{file}: {len(stored.accounts)} accounts")
-    if plaintext:
-        render.note("warning: whoever can read this file can use your accounts; delete it when it has served")
     for account in stored.accounts:
         if account.key.startswith("file:"):
             render.note(f"{account.name}: {account.key} goes with it as a reference; take that file along yourself")

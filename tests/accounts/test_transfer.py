@@ -75,13 +75,6 @@ def test_a_short_passphrase_is_refused() -> None:
         exported(STORED, "short")
 
 
-def test_a_plain_export_holds_everything_but_the_local_key() -> None:
-    content = exported(STORED, "")
-    assert not is_sealed(content)
-    assert accounts_in(content, "") == ACCOUNTS
-    assert b"bm-local" not in content
-
-
 def test_an_export_is_its_owners_alone_and_replaces_nothing(tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     write_export(path, b"content")
@@ -115,9 +108,10 @@ BROKEN = {
     "another JSON": (f'{{"key": "{SECRET}"}}'.encode(), "no export of bm"),
     "another format": (b'{"format": "other"}', "no export of bm"),
     "a newer one": (b'{"format": "better-manager accounts", "version": 2}', "newer bm"),
-    "an account that cannot be": (
-        b'{"format": "better-manager accounts", "accounts": [{"name": "a/b", "key": "k"}]}',
-        "cannot be the name",
+    "nothing in it": (b'{"format": "better-manager accounts"}', "damaged"),
+    "accounts in the clear": (
+        f'{{"format": "better-manager accounts", "accounts": [{{"name": "a", "key": "{SECRET}"}}]}}'.encode(),
+        "damaged",
     ),
 }
 
@@ -127,6 +121,12 @@ def test_what_is_no_list_is_told_without_its_content(content: bytes, told: str) 
     with pytest.raises(AccountError, match=told) as caught:
         accounts_in(content, "")
     assert SECRET not in str(caught.value)
+
+
+def test_an_account_that_cannot_be_is_not_taken_from_an_export() -> None:
+    stored = Credentials(local_key="bm-local", accounts=(Account(name="a/b", key=SECRET),))
+    with pytest.raises(AccountError, match="cannot be the name"):
+        accounts_in(exported(stored, PASSPHRASE), PASSPHRASE)
 
 
 def test_an_import_adds_what_is_new_and_keeps_what_is_there() -> None:
