@@ -10,10 +10,16 @@ from bm.config.paths import Paths
 from bm.config.watch import stamp
 from bm.errors import BmError
 from bm.gateway.engine import Engine
-from bm.gateway.settings import read_settings
+from bm.gateway.settings import Settings, read_settings
 
 INTERVAL = 0.5
 """Seconds between looks at the files."""
+
+SETTLE = 0.2
+"""Seconds for which a changed file must stay as it is before it is read: some editors empty it before they write."""
+
+MOST_READS = 10
+"""Times a file is read again that was written to meanwhile."""
 
 _log = logging.getLogger("bm")
 
@@ -35,16 +41,16 @@ class Reloader:
         """Reload whenever a file has changed, for ever."""
         while True:
             await asyncio.sleep(INTERVAL)
-            if self._look() != self._stamps:
-                await self.reload()
+            if (seen := self._look()) != self._stamps:
+                await asyncio.sleep(SETTLE)
+                if self._look() == seen:
+                    await self.reload()
 
     async def reload(self) -> str | None:
         """Read the files again; the reason when they cannot be used and the old settings stay in force."""
         async with self._lock:
-            self._stamps = self._look()
             try:
-                # A key may come from a command, which must not hold up the requests.
-                settings = await asyncio.to_thread(read_settings, self._paths)
+                settings = await self._read()
             except BmError as error:
                 self.error = str(error)
                 _log.error("the changed files are not used, the old settings stay in force: %s", error)
@@ -56,3 +62,28 @@ class Reloader:
             for warning in settings.warnings:
                 _log.warning("%s", warning)
             return None
+
+    async def _read(self) -> Settings:
+        """The settings of files that nobody wrote to while they were read.
+
+        Raises:
+            BmError: they cannot be used.
+        """
+        reads = 0
+        while True:
+            self._stamps = self._look()
+            reads += 1
+            try:
+                # A key may come from a command, which must not hold up the requests.
+                settings = await asyncio.to_thread(read_settings, self._paths)
+            except BmError:
+                if self._settled(reads):
+                    raise
+            else:
+                if self._settled(reads):
+                    return settings
+            await asyncio.sleep(SETTLE)
+
+    def _settled(self, reads: int) -> bool:
+        """Whether what was read last is to be taken for the files' content."""
+        return reads >= MOST_READS or self._look() == self._stamps

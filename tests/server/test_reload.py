@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -158,3 +159,44 @@ async def test_reload_tells_why_it_could_not(bm_home: Path) -> None:
         assert reloader.error is None and engine.config.server.max_body_mb == 3
     finally:
         await engine.close()
+
+
+async def test_a_file_that_is_written_to_while_it_is_read_is_read_again(bm_home: Path) -> None:
+    """The key's command is slow enough for an editor: here, it is the editor."""
+    paths = Paths.under(bm_home)
+    make_folders(paths)
+    command = bm_home / "key.py"
+    provider = f'[providers.groq]\nenabled = true\napi_key = "cmd:{sys.executable} {command}"\n'
+    late = f'{provider}mode = "exclusive"\n'
+    command.write_text(
+        f"from pathlib import Path\npath, late = Path({str(paths.config)!r}), {late!r}\n"
+        "if path.read_text() != late:\n    path.write_text(late)\nprint('the-key-of-groq')\n"
+    )
+    engine = Engine(read_settings(paths))
+    try:
+        paths.config.write_text(provider)
+        assert await Reloader(paths, engine).reload() is None
+        assert engine.settings.providers["groq"].mode == "exclusive"
+    finally:
+        await engine.close()
+
+
+def test_an_editor_that_empties_the_file_before_it_writes_takes_nothing_away(world: World) -> None:
+    world.set_up(modes={"groq": "exclusive"})
+    path = world.daemon.paths.config
+    text = path.read_text(encoding="utf-8")
+    with ThreadPoolExecutor(1) as user:
+        for _ in range(12):
+            with path.open("w", encoding="utf-8") as file:
+                asked = user.submit(ask_for, world, 0.6)
+                time.sleep(0.05)
+                file.write(text)
+            assert asked.result() == {"groq"}
+
+
+def ask_for(world: World, seconds: float) -> set[str]:
+    """Who answers within so many seconds."""
+    limit, seen = time.monotonic() + seconds, set()
+    while time.monotonic() < limit:
+        seen.add(world.ask("openai-chat").bm("provider"))
+    return seen
