@@ -75,7 +75,8 @@ class Climb(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """All entries of one model taken together.
 
-    `until` is when the last rest ends; `circuit` is when the circuit's rest ends, while the circuit is not closed.
+    `until` is when the last rest ends, `overloaded` whether overload is its cause and no limit; `circuit` is when the
+    circuit's rest ends, while the circuit is not closed.
     """
 
     until: float = float("-inf")
@@ -83,6 +84,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     excluded: str = ""
     out: str = ""
     circuit: float = float("-inf")
+    overloaded: bool = False
 
 
 def climb(ladder: Ladder, steps: Iterable[Booking]) -> Climb:
@@ -104,17 +106,25 @@ def _climbed(ladder: Ladder, steps: Iterable[Booking]) -> Iterator[tuple[Booking
 
 def standing(entries: Sequence[Booking]) -> Standing:
     """How matters stand by the entries of one model, whatever the order they came in."""
-    rests = [(entry.at + entry.seconds, entry.reason) for entry in entries if entry.kind == "rest"]
+    overloads = {entry.id for entry in entries if entry.kind == "overload"}
+    rests = [
+        (entry.at + entry.seconds, entry.reason, entry.id in overloads) for entry in entries if entry.kind == "rest"
+    ]
     circuit = float("-inf")
     for kind, ladder in LADDERS.items():
         now = climb(ladder, (entry for entry in entries if entry.kind == kind))
         if now.step:
-            rests.append((now.until, now.reason))
+            rests.append((now.until, now.reason, kind == "overload"))
             if ladder.opens is not None and now.step >= ladder.opens:
                 circuit = now.until
-    until, reason = max(rests, default=(float("-inf"), ""))
+    until, reason, overloaded = max(rests, default=(float("-inf"), "", False))
     return Standing(
-        until=until, reason=reason, excluded=_reason(entries, "excluded"), out=_reason(entries, "out"), circuit=circuit
+        until=until,
+        reason=reason,
+        excluded=_reason(entries, "excluded"),
+        out=_reason(entries, "out"),
+        circuit=circuit,
+        overloaded=overloaded,
     )
 
 

@@ -68,11 +68,17 @@ class Holder:
         longer = max(own, shared, key=lambda each: each.until)
         cooldown = max(0.0, longer.until - now)
         excluded = own.excluded or shared.excluded
+        overloaded = longer.overloaded and cooldown > 0
         if now > own.circuit + FORGET:
-            return ModelState(cooldown=cooldown, reason=longer.reason if cooldown else "", excluded=excluded)
-        open_ = now < own.circuit or model in self.probing
-        reason = longer.reason if cooldown else own.reason
-        return ModelState(cooldown=cooldown, reason=reason, excluded=excluded, circuit="open" if open_ else "half_open")
+            reason = longer.reason if cooldown else ""
+            return ModelState(cooldown=cooldown, reason=reason, overloaded=overloaded, excluded=excluded)
+        return ModelState(
+            cooldown=cooldown,
+            reason=longer.reason if cooldown else own.reason,
+            overloaded=overloaded or not cooldown,
+            excluded=excluded,
+            circuit="open" if now < own.circuit or model in self.probing else "half_open",
+        )
 
     def grow_older(self, seconds: float) -> None:
         """Move what is remembered, but the books, into the past."""

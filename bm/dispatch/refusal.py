@@ -62,7 +62,7 @@ def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Lim
             f"every account that can serve {model} rests; the first, {first.target.account} of "
             f"{first.target.provider}, recovers in {math.ceil(first.seconds)} s ({first.reason})"
         )
-        return resting(message, first.seconds, limits)
+        return resting(message, first.seconds, limits, limited=not any(seat.overloaded for seat in cooling))
     if found := [seat for seat in seats if seat.bar in ("needs", "context")]:
         return _unable(found)
     told = dict.fromkeys([*map(_trouble, seats), *hints])

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.dispatch.snapshot import AccountState, Member, Needs, RouteQuery
+from bm.dispatch.snapshot import AccountState, Member, ModelState, Needs, RouteQuery
 from bm.dispatch.target import Target
 from bm.providers.provider import Provider
 from bm.providers.resolve import Mapped, model_for
@@ -29,7 +29,7 @@ Bar = Literal["", "disabled", "excluded", "needs", "context"]
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
     """One account as the request sees it. `bar` says what kind of obstacle puts it out; `context` is in tokens.
 
-    `without` names the media that would have to be left out for its model.
+    `without` names the media that would have to be left out for its model; `overloaded` says that no limit has it rest.
     """
 
     target: Target
@@ -37,6 +37,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     mapping: str
     seconds: float = 0.0
+    overloaded: bool = False
     bar: Bar = ""
     context: int = 0
     without: frozenset[str] = frozenset()
@@ -105,9 +106,9 @@ def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capab
     if seat.context and needs.tokens > seat.context:
         return _out(seat, "context", f"{model} takes {seat.context} tokens, the request has {needs.tokens} or more")
     if state.cooldown > 0:
-        return _cooling(seat, state.cooldown, state.reason or "rests")
+        return _cooling(seat, state.cooldown, state.reason or "rests", state)
     if state.circuit == "open":
-        return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly")
+        return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly", state)
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
     return msgspec.structs.replace(
@@ -119,8 +120,8 @@ def _out(seat: Seat, bar: Bar, reason: str) -> Seat:
     return msgspec.structs.replace(seat, verdict="out", bar=bar, reason=reason)
 
 
-def _cooling(seat: Seat, seconds: float, reason: str) -> Seat:
-    return msgspec.structs.replace(seat, verdict="cooling", seconds=seconds, reason=reason)
+def _cooling(seat: Seat, seconds: float, reason: str, state: ModelState) -> Seat:
+    return msgspec.structs.replace(seat, verdict="cooling", seconds=seconds, reason=reason, overloaded=state.overloaded)
 
 
 def _missing(needs: Needs, capabilities: Capabilities) -> list[str]:

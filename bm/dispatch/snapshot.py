@@ -17,14 +17,15 @@ ANY_MODEL = ""
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     """How an account stands for one model.
 
-    `cooldown` are the seconds until it may be asked again and `reason` says why it rests. `excluded` names the reason
-    why the model is not to be had with this account at all. `circuit` is open after repeated overload (for `cooldown`
-    seconds, or while one request tries), then half open: one request may try. `nearly_spent`: little is left of what
-    it may use in this minute.
+    `cooldown` are the seconds until it may be asked again and `reason` says why it rests; `overloaded` that no limit is
+    the cause. `excluded` names the reason why the model is not to be had with this account at all. `circuit` is open
+    after repeated overload (for `cooldown` seconds, or while one request tries), then half open: one request may try.
+    `nearly_spent`: little is left of what it may use in this minute.
     """
 
     cooldown: float = 0.0
     reason: str = ""
+    overloaded: bool = False
     excluded: str = ""
     circuit: Literal["closed", "half_open", "open"] = "closed"
     nearly_spent: bool = False

@@ -32,6 +32,20 @@ def test_the_longest_rest_counts_with_its_reason() -> None:
     assert (found.until, found.reason) == (21, "rest at 1")
 
 
+@pytest.mark.parametrize(
+    ("entries", "overloaded"),
+    [
+        ([entry("overload", 0)], True),
+        ([entry("overload", 0, number=7), entry("rest", 0, number=7, seconds=30)], True),
+        ([entry("overload", 0), entry("rest", 0, number=2, seconds=30)], False),
+        ([entry("limit", 0), entry("overload", 0)], False),
+        ([], False),
+    ],
+)
+def test_a_rest_for_overload_is_told_from_one_for_a_limit(entries: list[Booking], overloaded: bool) -> None:
+    assert standing(entries).overloaded is overloaded
+
+
 def test_the_last_refusal_is_told() -> None:
     found = standing([entry("out", 5), entry("out", 9, number=2), entry("excluded", 3)])
     assert (found.out, found.excluded) == ("out at 9", "excluded at 3")

@@ -35,6 +35,19 @@ def test_overload_is_no_rate_limit() -> None:
     assert resting("rests", 3, Limits(), limited=False).http_status == 503
 
 
+@pytest.mark.parametrize(
+    ("overloaded", "status"), [([False], 429), ([False, False], 429), ([True], 503), ([True, False], 503)]
+)
+def test_only_limits_are_told_as_a_limit(overloaded: list[bool], status: int) -> None:
+    target = Target("gemini", "work", "m", "gemini")
+    seats = [
+        Seat(target=target, verdict="cooling", reason="rests", mapping="", seconds=9.5, overloaded=each)
+        for each in overloaded
+    ]
+    failure = nothing("m", seats, [], Limits())
+    assert (failure.http_status, failure.retry_after, failure.should_retry) == (status, 10, True)
+
+
 def test_waiting_does_not_help_where_a_person_must_act() -> None:
     assert unavailable("x").should_retry is False
 

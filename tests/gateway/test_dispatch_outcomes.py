@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bm.simulator import Rule
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World, soon
 
 GEMINI = "gemini"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
@@ -83,11 +83,11 @@ def test_429_without_a_delay_rests_briefly(world: World, protocol: str, stream: 
     assert 0 < rest["seconds"] <= 3
 
 
-@EVERY_PROTOCOL
-def test_a_short_delay_is_waited_for_when_nothing_else_is_left(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_short_delay_is_waited_for_when_nothing_else_is_left(world: World, protocol: str, stream: bool) -> None:
     world.set_up(accounts=1, max_wait=5)
     world.sim.script(Rule(status=429, retry_info="1s"))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.complete and answer.bm("attempts") == "2"
     first, second = world.calls()
     assert second.t - first.t >= 1
@@ -110,10 +110,10 @@ def test_all_limited_is_told_with_the_earliest_delay(world: World, protocol: str
     assert 15 < int(again.headers["retry-after"]) <= 20
 
 
-@EVERY_PROTOCOL
-def test_a_long_delay_is_told_in_full_and_is_not_to_be_tried_again(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_long_delay_is_told_in_full_and_is_not_to_be_tried_again(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=429, retry_info="900s", times=None))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.status == 429 and answer.headers["x-should-retry"] == "false"
     assert 800 < int(answer.headers["retry-after"]) <= 900
 
@@ -127,13 +127,13 @@ def test_a_quota_of_the_day_rests_until_the_reset(world: World, protocol: str, s
     assert len(world.asked()) == 2
 
 
-@EVERY_PROTOCOL
-def test_a_model_outside_the_tier_is_excluded_for_the_account(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_model_outside_the_tier_is_excluded_for_the_account(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=429, retry_info="20.5s", quota_ids=(DAY,), limit=0))
-    first, last = failed_over(world, protocol, stream=True)
+    first, last = failed_over(world, protocol, stream)
     row = world.account(first)
     assert list(row["excluded"]) == [world.calls()[0].model] and row["state"] == "usable"
-    assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
+    assert {world.ask(protocol, stream=stream).bm("account") for _ in range(3)} == {last}
 
 
 @EVERY_CLIENT
@@ -146,18 +146,18 @@ def test_500_is_tried_once_more_on_the_same_target(world: World, protocol: str, 
     assert world.account(first.account)["state"] == "usable"
 
 
-@EVERY_PROTOCOL
-def test_500_twice_goes_on_to_the_next(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_500_twice_goes_on_to_the_next(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=500), Rule(status=500))
-    failed_over(world, protocol, stream=True)
+    failed_over(world, protocol, stream)
     first, second, third = world.asked()
     assert first == second != third
 
 
-@EVERY_PROTOCOL
-def test_a_reset_is_tried_once_more_on_the_same_target(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_reset_is_tried_once_more_on_the_same_target(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(cut_after=0))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.complete and answer.bm("attempts") == "2"
     assert len(set(world.asked())) == 1
 
@@ -171,19 +171,40 @@ def test_a_reset_in_the_whole_answer_or_before_content_is_had_elsewhere(
 
 
 @pytest.mark.parametrize("status", [502, 503, 529])
-@EVERY_PROTOCOL
-def test_an_overloaded_account_rests_briefly(world: World, protocol: str, status: int) -> None:
+@EVERY_CLIENT
+def test_an_overloaded_account_rests_briefly(world: World, protocol: str, stream: bool, status: int) -> None:
     world.sim.script(Rule(status=status))
-    first, _ = failed_over(world, protocol, stream=status != 503)
+    first, _ = failed_over(world, protocol, stream)
     assert len(world.asked()) == 2
     (rest,) = world.account(first)["cooldowns"]
     assert 0 < rest["seconds"] <= 2
 
 
 @EVERY_PROTOCOL
-def test_all_overloaded_is_told_as_503_with_a_delay(world: World, protocol: str) -> None:
+def test_repeated_overload_opens_the_circuit_and_one_request_that_is_answered_closes_it(
+    world: World, protocol: str
+) -> None:
+    world.set_up(accounts=1)
+    (name,) = world.pool
+    world.sim.script(Rule(status=503), Rule(status=503), Rule(status=503), Rule(text="well again", head_delay=1.5))
+    for stream in (True, False, True):
+        assert world.ask(protocol, stream=stream).status == 503
+        resting = world.ask(protocol, stream=stream)
+        assert (resting.status, resting.bm("attempts")) == (503, "0"), "no limit is the cause"
+        assert soon(lambda: world.account(name)["state"] == "usable", seconds=20)
+    with ThreadPoolExecutor(1) as users:
+        trying = users.submit(world.ask, protocol)
+        world.sim.wait(lambda log: sum(call.operation != "models" for call in log) == 4)
+        waiting = world.ask(protocol, stream=False)
+        assert (waiting.status, waiting.bm("attempts"), trying.done()) == (503, "0", False), "one may try"
+        assert trying.result().complete
+    assert world.ask(protocol, stream=False).complete
+
+
+@EVERY_CLIENT
+def test_all_overloaded_is_told_as_503_with_a_delay(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=503, message="the model is overloaded today", times=None))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.status == 503 and "the model is overloaded today" in answer.message
     assert answer.headers["retry-after"] in ("1", "2") and answer.headers["x-should-retry"] == "true"
 
@@ -199,11 +220,11 @@ def test_a_silent_target_is_not_asked_again(world: World, protocol: str, stream:
     assert len(world.asked()) == 2
 
 
-@EVERY_PROTOCOL
-def test_silence_everywhere_is_told_as_504(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_silence_everywhere_is_told_as_504(world: World, protocol: str, stream: bool) -> None:
     world.set_up(more=SHORT, max_wait=5)
     world.sim.script(Rule(silent=True, times=None))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.status == 504 and "0.6 s" in answer.message
     assert sorted(world.asked()) == world.pool
 
@@ -220,10 +241,10 @@ REFUSED_KEYS = [Rule(error="invalid_key"), Rule(status=401), Rule(status=403)]
 
 
 @pytest.mark.parametrize("rule", REFUSED_KEYS, ids=["API_KEY_INVALID", "401", "403"])
-@EVERY_PROTOCOL
-def test_a_refused_key_puts_the_account_out_of_use(world: World, protocol: str, rule: Rule) -> None:
+@EVERY_CLIENT
+def test_a_refused_key_puts_the_account_out_of_use(world: World, protocol: str, stream: bool, rule: Rule) -> None:
     world.sim.script(rule)
-    first, last = failed_over(world, protocol, stream=rule.status != 401)
+    first, last = failed_over(world, protocol, stream)
     row = world.account(first)
     assert row["state"] == "out" and row["last_error"]
     assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
@@ -270,19 +291,19 @@ def test_a_refusal_passes_byte_for_byte_where_the_protocols_agree(
     assert (answer.status, answer.body) == (400, refusal.encode())
 
 
-@EVERY_PROTOCOL
-def test_a_web_page_for_an_error_is_told_in_the_clients_protocol(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_web_page_for_an_error_is_told_in_the_clients_protocol(world: World, protocol: str, stream: bool) -> None:
     world.set_up(modes={"anthropic": "exclusive"} if protocol == "anthropic" else {})
     page = "<html><head><title>502 Bad Gateway</title></head></html>"
     world.sim.script(Rule(status=502, raw_body=page, content_type="text/html", times=None))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.status == 503 and "502 Bad Gateway" in answer.message and "<" not in answer.message
 
 
-@EVERY_PROTOCOL
-def test_a_compressed_error_is_read(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_compressed_error_is_read(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=400, gzip=True, message="said under pressure"))
-    assert "said under pressure" in world.ask(protocol).message
+    assert "said under pressure" in world.ask(protocol, stream=stream).message
 
 
 @EVERY_PROTOCOL
@@ -308,8 +329,8 @@ def test_an_error_after_the_first_content_is_told_in_the_stream(world: World, pr
     assert b"error" in answer.body
 
 
-@EVERY_PROTOCOL
-def test_a_poisonous_request_is_rolled_back(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_poisonous_request_is_rolled_back(world: World, protocol: str, stream: bool) -> None:
     """Two accounts refuse it although they answer others meanwhile: the third is left in peace, and all stay in use."""
     world.set_up(accounts=3)
     model = "gemini-2.5-flash"
@@ -327,8 +348,10 @@ def test_a_poisonous_request_is_rolled_back(world: World, protocol: str) -> None
     assert set(world.states().values()) == {"usable"}
 
 
-@EVERY_PROTOCOL
-def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(
+    world: World, protocol: str, stream: bool
+) -> None:
     """All accounts refuse it and rest, also for its repetition; the next request tries one of them and clears all."""
     world.set_up(accounts=3)
     model = "gemini-2.5-flash"
@@ -461,10 +484,10 @@ def test_a_context_too_long_everywhere_is_returned(world: World, protocol: str, 
     assert answer.status == 400 and len(world.asked()) == 1
 
 
-@EVERY_PROTOCOL
-def test_a_mixture_of_limits_and_faults_is_told_with_the_delay(world: World, protocol: str) -> None:
+@EVERY_CLIENT
+def test_a_mixture_of_limits_and_faults_is_told_with_the_delay(world: World, protocol: str, stream: bool) -> None:
     first, second = world.pool
     world.sim.script(Rule(account=first, status=429, retry_info="20s"), Rule(account=second, status=500, times=2))
-    answer = world.ask(protocol)
+    answer = world.ask(protocol, stream=stream)
     assert answer.status in (429, 503)
     assert 15 < int(answer.headers["retry-after"]) <= 20

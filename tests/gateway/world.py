@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,6 +191,14 @@ class World:
             except httpx.RemoteProtocolError as error:
                 broken = str(error)
         return Answer(protocol, stream, response.status_code, response.headers, received, broken)
+
+
+def soon(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether something comes to hold."""
+    limit = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < limit:
+        time.sleep(0.02)
+    return held
 
 
 PROTOCOLS_LINE = 'protocols = ["anthropic", "openai-chat", "openai-responses", "gemini"]'

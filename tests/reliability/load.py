@@ -25,8 +25,10 @@ from tests.simulator.streams import body_of
 
 MODEL = "gemini-3-flash-preview"
 """What all targets call their model, so that each of them gives the same answer."""
-WORKERS = 128
+WORKERS = 256
 """While upstreams are disturbed an answer takes half a second on average, so that fewer could not keep up the rate."""
+BEHIND = 5.0
+"""Seconds of requests that are made up for where nobody could send them, as while the daemon was down."""
 PATIENCE = 30.0
 """Seconds after which a request counts as hung; bm's own limits are far below."""
 PROTOCOLS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
@@ -74,7 +76,7 @@ class Load:
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while not self.stopping:
             now = time.monotonic()
-            self._next = max(self._next, now - 0.5) + 1 / self.rate
+            self._next = max(self._next, now - BEHIND) + 1 / self.rate
             self._number += 1
             number = self._number
             await asyncio.sleep(self._next - now)

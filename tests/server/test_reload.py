@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,18 +17,10 @@ from bm.gateway.engine import Engine
 from bm.gateway.settings import read_settings
 from bm.server.reload import Reloader
 from bm.simulator import Rule
-from tests.gateway.world import Answer, World
+from tests.gateway.world import Answer, World, soon
 
 STREAMS = 50
 MODES = ("off", "exclusive", "pooled", "fallback")
-
-
-def soon(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether something comes to hold."""
-    limit = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < limit:
-        time.sleep(0.02)
-    return held
 
 
 def edit(world: World, old: str, new: str) -> None:
