@@ -34,7 +34,12 @@ def resting(message: str, seconds: float, limits: Limits, *, limited: bool = Tru
     helps = seconds <= LONGEST_CLIENT_WAIT + limits.max_wait
     told = min(seconds, LONGEST_CLIENT_WAIT) if helps else seconds
     kind: FailureKind = "rate_limited" if limited else "overloaded"
-    return Failure(kind=kind, message=message, retry_after=float(max(1, math.ceil(told))), should_retry=helps)
+    return Failure(kind=kind, message=message, retry_after=float(max(1, _whole(told))), should_retry=helps)
+
+
+def _whole(seconds: float) -> int:
+    """Whole seconds, none too few; what adding up times leaves behind the comma does not make one more."""
+    return math.ceil(round(seconds, 3))
 
 
 def presentable(failure: Failure, provider: str, account: str) -> Failure:
@@ -60,7 +65,7 @@ def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Lim
         first = min(cooling, key=lambda seat: seat.seconds)
         message = (
             f"every account that can serve {model} rests; the first, {first.target.account} of "
-            f"{first.target.provider}, recovers in {math.ceil(first.seconds)} s ({first.reason})"
+            f"{first.target.provider}, recovers in {_whole(first.seconds)} s ({first.reason})"
         )
         return resting(message, first.seconds, limits, limited=not any(seat.overloaded for seat in cooling))
     if found := [seat for seat in seats if seat.bar in ("needs", "context")]:

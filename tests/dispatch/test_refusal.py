@@ -20,6 +20,7 @@ def seat(bar: Bar, reason: str, provider: str = "gemini", context: int = 0) -> S
         (0.0, 30, 1, True),
         (0.2, 30, 1, True),
         (12.1, 30, 13, True),
+        (20.000000000000227, 30, 20, True),
         (45.0, 0, 45, True),
         (46.0, 0, 46, False),
         (60.0, 30, 45, True),

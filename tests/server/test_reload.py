@@ -177,7 +177,7 @@ def test_an_editor_that_empties_the_file_before_it_writes_takes_nothing_away(wor
     path = world.daemon.paths.config
     text = path.read_text(encoding="utf-8")
     with ThreadPoolExecutor(1) as user:
-        for _ in range(12):
+        for _ in range(6):
             with path.open("w", encoding="utf-8") as file:
                 asked = user.submit(ask_for, world, 0.6)
                 time.sleep(0.05)
