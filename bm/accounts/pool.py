@@ -204,6 +204,13 @@ class Pool:
         trying = holder.model_state(target.model, now).circuit == "open"
         return max(self._seconds(holder, target.model, now), PROBE_PAUSE if trying else 0.0)
 
+    def overloaded(self, target: Target, now: float) -> bool:
+        """Whether the target rests because it was overloaded, and for no limit."""
+        holder = self.holders.get(target.seat)
+        return holder is not None and any(
+            holder.model_state(name, now).overloaded for name in (target.model, ANY_MODEL)
+        )
+
     def roll_back(self, marks: Iterable[Mark]) -> None:
         """Undo bookings that were the request's fault: all is as if they had never been made."""
         self._take_out(frozenset(mark.id for mark in marks if mark.id))

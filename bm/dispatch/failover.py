@@ -89,9 +89,10 @@ def attempts(plan: Plan, limits: Limits) -> Generator[Attempt, Outcome, Failure 
     return course.verdict()
 
 
-def still_resting(seconds: float) -> Outcome:
+def still_resting(seconds: float, *, overloaded: bool = False) -> Outcome:
     """The outcome of an attempt that is not made, because another request has made the target rest since the plan."""
-    failure = Failure(kind="rate_limited", message="the account rests", retry_after=seconds)
+    kind: FailureKind = "overloaded" if overloaded else "rate_limited"
+    failure = Failure(kind=kind, message="the account rests", retry_after=seconds)
     return Outcome(failure=failure, account=AccountEffect("cooldown"), request="next", cooldown=seconds, sent=False)
 
 
@@ -155,6 +156,7 @@ class _Course:
         self.clumsy: set[str] = set()
         self.now = 0.0
         self.waited = 0.0
+        self.limited = True
         self.final: Failure | None = None
 
     def next(self) -> Attempt | None:
@@ -222,6 +224,7 @@ class _Course:
         self.now += attempt.wait + outcome.elapsed
         target, failure = attempt.target, outcome.failure
         if not outcome.sent:
+            self.limited &= _kind(outcome) != "overloaded"
             self.ready_at[target] = self.now + max(outcome.cooldown or 0.0, FIRST_PAUSE)
             return
         self.transcript.append((attempt, outcome))
@@ -285,7 +288,8 @@ class _Course:
         recovering = [at for target, at in self.ready_at.items() if self._serves(self.choices[target])]
         seconds = max(0.0, min(recovering) - self.now) if recovering else None
         if not failures:
-            return resting("every account that could serve the request rests", seconds or 0.0, self.limits)
+            message = "every account that could serve the request rests"
+            return resting(message, seconds or 0.0, self.limits, limited=self.limited)
         target, last = _telling(failures)
         if seconds is None and last.kind == "quota_exhausted":
             # The delay beside a daily quota is that of a minute (Gemini's RetryInfo): telling it would be a lie.

@@ -39,6 +39,10 @@ class Books:
         """Seconds for which the target is not to be asked."""
         return self._pool.rest(target, time.monotonic(), self._asking)
 
+    def overloaded(self, target: Target) -> bool:
+        """Whether it rests because it was overloaded, and for no limit."""
+        return self._pool.overloaded(target, time.monotonic())
+
     def begin(self, target: Target) -> float:
         """A request goes out, at the moment given back. `end` must follow, whatever comes of it."""
         self._sent = time.monotonic()

@@ -131,7 +131,7 @@ class Exchange:
             await self._keep_waiting(asyncio.sleep(attempt.wait))
         target, books = attempt.target, self._books
         if attempt.fresh and (rest := books.rest(target)):
-            return still_resting(rest)
+            return still_resting(rest, overloaded=books.overloaded(target))
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
         sent = books.begin(target)

@@ -249,6 +249,15 @@ def test_an_answer_to_an_earlier_request_tells_nothing_about_a_later_one() -> No
     assert not pool.answered_since(target(), 3)
 
 
+def test_a_rest_for_overload_is_told_from_one_for_a_limit() -> None:
+    pool = Pool([credential("a"), credential("b")])
+    book(pool, "overload", 0)
+    book(pool, "cooldown", 0, to=target("b"))
+    assert [pool.overloaded(target(name), 0.5) for name in ("a", "b")] == [True, False]
+    assert not pool.overloaded(target(), 60), "it is over"
+    assert not pool.overloaded(target("gone"), 0.5)
+
+
 def test_a_reload_keeps_what_is_known_of_accounts_that_stay() -> None:
     pool = pool_of("a", "b", "c")
     for name in "abc":

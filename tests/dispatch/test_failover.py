@@ -671,3 +671,13 @@ def test_an_attempt_that_was_not_made_is_none_of_those_that_are_allowed() -> Non
     with pytest.raises(StopIteration) as end:
         steps.send(still_resting(70.0))
     assert (end.value.value.kind, end.value.value.retry_after) == ("rate_limited", 50.0)
+
+
+@pytest.mark.parametrize("overloaded", [(True, True), (True, False), (False, True)])
+def test_targets_that_others_have_found_overloaded_are_not_told_as_limited(overloaded: tuple[bool, bool]) -> None:
+    steps = attempts(TWO, Limits(max_wait=0))
+    next(steps)
+    steps.send(still_resting(50.0, overloaded=overloaded[0]))
+    with pytest.raises(StopIteration) as end:
+        steps.send(still_resting(70.0, overloaded=overloaded[1]))
+    assert (end.value.value.kind, end.value.value.http_status) == ("overloaded", 503)
