@@ -52,7 +52,8 @@ def test_a_flip_of_modes_under_load_loses_no_request(world: World) -> None:
 
 
 def ask_on(world: World, number: int) -> list[Answer]:
-    """Two streams, one after the other."""
+    """Two streams, one after the other. Not all users begin at once: else a mode might pass without a request."""
+    time.sleep(number % 10 * 0.1)
     protocol = ("anthropic", "openai-chat", "openai-responses", "gemini")[number % 4]
     return [world.ask(protocol) for _ in range(2)]
 
