@@ -20,7 +20,7 @@ from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, St
 from bm.chat.parts import Text, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Tool, Turn
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.hygiene import cleaned
 from bm.protocols.pipes import Filter, PassThrough, ResponsePipe, Translated
 from bm.protocols.registry import CODECS
@@ -34,7 +34,7 @@ MODELS: dict[ProtocolName, str] = {
     "openai-responses": "gpt-4o",
     "gemini": "gemini-3-flash-preview",
 }
-MINT = Mint(lambda prefix: f"{prefix}0123456789abcdef", 1_700_000_000)
+IDS = IdFactory(lambda prefix: f"{prefix}0123456789abcdef", 1_700_000_000)
 
 
 def answer(deltas: int) -> list[Event]:
@@ -73,8 +73,8 @@ def best(work: Callable[[], object], rounds: int) -> float:
 def pipe(client: ProtocolName, upstream: ProtocolName) -> ResponsePipe:
     """A pipe as the gateway makes it."""
     asked = ChatRequest(protocol=client, model=MODELS[upstream], turns=(), stream=True)
-    decoder = CODECS[upstream].stream_decoder(MINT)
-    encoder = CODECS[client].stream_encoder(asked, MINT, model=MODELS[upstream])
+    decoder = CODECS[upstream].stream_decoder(IDS)
+    encoder = CODECS[client].stream_encoder(asked, IDS, model=MODELS[upstream])
     if client == upstream:
         return PassThrough(sse.Parser(), decoder, encoder)
     return Translated(sse.Parser(), decoder, encoder, Filter({}))
@@ -94,7 +94,7 @@ def streams(deltas: int, rounds: int) -> None:
     print(f"{'client':<18}{'upstream':<18}{'us/event':>10}{'ratio':>8}")
     for upstream in PROTOCOLS:
         asked = ChatRequest(protocol=upstream, model="m", turns=(), stream=True)
-        writer = CODECS[upstream].stream_encoder(asked, MINT, model="m")
+        writer = CODECS[upstream].stream_encoder(asked, IDS, model="m")
         chunks = [chunk for chunk in map(writer.feed, answer(deltas)) if chunk]
         plain = best(partial(carry, upstream, upstream, chunks), rounds)
         for client in PROTOCOLS:

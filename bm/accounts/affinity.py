@@ -13,32 +13,32 @@ class Affinities:
 
     def __init__(self, *, size: int, ttl: float) -> None:
         self.size, self.ttl = size, ttl
-        self._seats: OrderedDict[str, tuple[AccountId, float]] = OrderedDict()
+        self._account_ids: OrderedDict[str, tuple[AccountId, float]] = OrderedDict()
 
     def get(self, key: str, now: float) -> AccountId | None:
         """(provider, account) of the conversation's last turn, unless that was longer than `ttl` seconds ago."""
-        seat, at = self._seats.get(key, (None, 0.0))
-        if seat is None or now - at < self.ttl:
-            return seat
-        del self._seats[key]
+        account_id, at = self._account_ids.get(key, (None, 0.0))
+        if account_id is None or now - at < self.ttl:
+            return account_id
+        del self._account_ids[key]
         return None
 
-    def set(self, key: str, seat: AccountId, now: float) -> None:
+    def set(self, key: str, account_id: AccountId, now: float) -> None:
         """Note who served the conversation; beyond `size` the longest unserved one is forgotten."""
-        self._seats[key] = seat, now
-        self._seats.move_to_end(key)
+        self._account_ids[key] = account_id, now
+        self._account_ids.move_to_end(key)
         self._shrink()
 
-    def rename(self, seats: Mapping[AccountId, AccountId]) -> None:
+    def rename(self, account_ids: Mapping[AccountId, AccountId]) -> None:
         """Follow accounts to their new seats; `seats` maps these to the old ones."""
-        new = {old: seat for seat, old in seats.items()}
-        for key, (seat, at) in self._seats.items():
-            self._seats[key] = new.get(seat, seat), at
+        new = {old: account_id for account_id, old in account_ids.items()}
+        for key, (account_id, at) in self._account_ids.items():
+            self._account_ids[key] = new.get(account_id, account_id), at
 
-    def retain(self, seats: Collection[AccountId]) -> None:
+    def retain(self, account_ids: Collection[AccountId]) -> None:
         """Forget the conversations of accounts that are not among these."""
-        for key in [key for key, (seat, _) in self._seats.items() if seat not in seats]:
-            del self._seats[key]
+        for key in [key for key, (account_id, _) in self._account_ids.items() if account_id not in account_ids]:
+            del self._account_ids[key]
 
     def resize(self, *, size: int, ttl: float) -> None:
         """Take over new bounds; conversations stay as far as they fit."""
@@ -47,13 +47,13 @@ class Affinities:
 
     def items(self, now: float) -> Iterator[tuple[str, AccountId, float]]:
         """Every live conversation with its seat and the time of its last turn, the longest unserved first."""
-        for key, (seat, at) in self._seats.items():
+        for key, (account_id, at) in self._account_ids.items():
             if now - at < self.ttl:
-                yield key, seat, at
+                yield key, account_id, at
 
     def __len__(self) -> int:
-        return len(self._seats)
+        return len(self._account_ids)
 
     def _shrink(self) -> None:
-        while len(self._seats) > self.size:
-            self._seats.popitem(last=False)
+        while len(self._account_ids) > self.size:
+            self._account_ids.popitem(last=False)

@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from bm.accounts.booking import Booking, Kind, Standing, after_success, standing, still_telling, with_entry
+from bm.accounts.cooldowns import CooldownEntry, Kind, Status, after_success, status, still_telling, with_entry
 from bm.dispatch.snapshot import ANY_MODEL
 
-CLEAR = standing(())
+CLEAR = status(())
 """How matters stand for a model without entries."""
 
 
-class Book:
+class CooldownLog:
     """What speaks against an account. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, list[Booking]] = {}
-        self._standings: dict[str, Standing] = {}
+        self._entries: dict[str, list[CooldownEntry]] = {}
+        self._statuses: dict[str, Status] = {}
 
-    def add(self, entry: Booking) -> None:
+    def add(self, entry: CooldownEntry) -> None:
         """Note one entry more."""
         self._change(lambda entries: still_telling(entries, entry.at))
         self._entries[entry.model] = with_entry(self._entries.get(entry.model, []), entry)
-        self._standings.pop(entry.model, None)
+        self._statuses.pop(entry.model, None)
 
     def take_out(self, ids: frozenset[int]) -> None:
         """Undo entries: all is as if they had never been made."""
@@ -41,20 +41,20 @@ class Book:
             if name in self._entries:
                 self._set(name, after_success(self._entries[name], now, sent))
 
-    def merge(self, entries: Iterable[Booking]) -> None:
+    def merge(self, entries: Iterable[CooldownEntry]) -> None:
         """Take over entries of another book that are not in this one."""
         known = {entry.id for entry in self.entries()}
         for entry in entries:
             if entry.id not in known:
                 self._entries.setdefault(entry.model, []).append(entry)
-                self._standings.pop(entry.model, None)
+                self._statuses.pop(entry.model, None)
 
     def grow_older(self, seconds: float) -> None:
         """Move every entry into the past."""
         replace = msgspec.structs.replace
         self._change(lambda old: [replace(each, at=each.at - seconds, sent=each.sent - seconds) for each in old])
 
-    def entries(self) -> Iterator[Booking]:
+    def entries(self) -> Iterator[CooldownEntry]:
         """Every entry."""
         for entries in self._entries.values():
             yield from entries
@@ -63,27 +63,27 @@ class Book:
         """The models that have entries; `ANY_MODEL` stands for the whole account."""
         return set(self._entries)
 
-    def standing(self, model: str) -> Standing:
+    def status(self, model: str) -> Status:
         """How matters stand for exactly this model."""
         if model not in self._entries:
             return CLEAR
-        found = self._standings.get(model)
+        found = self._statuses.get(model)
         if found is None:
-            found = self._standings[model] = standing(self._entries[model])
+            found = self._statuses[model] = status(self._entries[model])
         return found
 
     def until_without(self, model: str, ids: frozenset[int]) -> float:
         """When the last rest of this model would end, had these entries never been made."""
-        return standing([entry for entry in self._entries.get(model, ()) if entry.id not in ids]).until
+        return status([entry for entry in self._entries.get(model, ()) if entry.id not in ids]).until
 
-    def _change(self, filtered: Callable[[list[Booking]], list[Booking]]) -> None:
+    def _change(self, filtered: Callable[[list[CooldownEntry]], list[CooldownEntry]]) -> None:
         for model, entries in list(self._entries.items()):
             self._set(model, filtered(entries))
 
-    def _set(self, model: str, entries: list[Booking]) -> None:
+    def _set(self, model: str, entries: list[CooldownEntry]) -> None:
         if entries == self._entries.get(model):
             return
-        self._standings.pop(model, None)
+        self._statuses.pop(model, None)
         if entries:
             self._entries[model] = entries
         else:

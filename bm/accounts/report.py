@@ -9,9 +9,9 @@ import msgspec
 from bm.accounts.account import Kind
 from bm.accounts.cure import cure_of
 from bm.accounts.daily import local_day
-from bm.accounts.holder import Holder
-from bm.accounts.meter import Unit, Window
 from bm.accounts.pool import Pool
+from bm.accounts.quota import Unit, Window
+from bm.accounts.runtime import AccountRuntime
 
 State = Literal["usable", "cooling", "out", "disabled"]
 """`cooling`: at least one model rests. `out`: refused, or without a key; a person must act."""
@@ -65,7 +65,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows(pool: Pool, *, now: float, wall: float) -> tuple[Row, ...]:
     """Every account in the pool's order."""
-    return tuple(_row(holder, now, wall) for holder in pool.holders.values())
+    return tuple(_row(runtime, now, wall) for runtime in pool.runtimes.values())
 
 
 def counts(pool: Pool, *, now: float, wall: float) -> dict[State, int]:
@@ -76,16 +76,16 @@ def counts(pool: Pool, *, now: float, wall: float) -> dict[State, int]:
     return found
 
 
-def _row(holder: Holder, now: float, wall: float) -> Row:
-    account = holder.credential.account
-    facts = holder.state(now)
+def _row(runtime: AccountRuntime, now: float, wall: float) -> Row:
+    account = runtime.credential.account
+    facts = runtime.state(now)
     resting = [
         Cooldown(model, round(state.cooldown, 1), state.reason)
         for model, state in facts.states.items()
         if state.cooldown > 0
     ]
     resting.sort(key=lambda each: each.seconds)
-    today = holder.today.on(local_day(wall))
+    today = runtime.today.on(local_day(wall))
     state: State = "cooling" if resting else "usable"
     if facts.disabled:
         state = "out" if account.enabled else "disabled"
@@ -98,22 +98,22 @@ def _row(holder: Holder, now: float, wall: float) -> Row:
         state=state,
         reason=facts.disabled or (resting[0].reason if resting else ""),
         cure=cure,
-        key_hint=holder.credential.shown,
+        key_hint=runtime.credential.shown,
         project=account.project,
         location=account.location,
         cooldowns=tuple(resting),
         excluded={model: each.excluded for model, each in facts.states.items() if each.excluded},
         health=round(facts.health, 2),
         inflight=facts.inflight,
-        last_used=None if holder.last_used is None else holder.last_used + wall - now,
+        last_used=None if runtime.last_used is None else runtime.last_used + wall - now,
         requests_today=today.requests,
         failures_today=today.failures,
-        last_error=holder.last_error,
-        quotas=_quotas(holder, now, wall),
+        last_error=runtime.last_error,
+        quotas=_quotas(runtime, now, wall),
     )
 
 
-def _quotas(holder: Holder, now: float, wall: float) -> tuple[Quota, ...]:
+def _quotas(runtime: AccountRuntime, now: float, wall: float) -> tuple[Quota, ...]:
     """By model, the minute before the day. Tokens are told of where their limit is known."""
     told = [
         Quota(
@@ -124,7 +124,7 @@ def _quotas(holder: Holder, now: float, wall: float) -> tuple[Quota, ...]:
             each.limit,
             round(each.ends - now + wall) if each.used else None,
         )
-        for each in holder.meter.gauges(now)
+        for each in runtime.meter.gauges(now)
         if each.limit is not None or (each.unit == "requests" and each.used)
     ]
     return tuple(sorted(told, key=lambda each: (each.model, each.unit, each.window == "day")))

@@ -22,7 +22,7 @@ from bm.accounts.access import Access
 from bm.accounts.account import Account, AccountId
 from bm.accounts.credential import Credential
 from bm.accounts.google import NO_TOKEN, Grant, TokenError, obtain
-from bm.accounts.holder import digest
+from bm.accounts.runtime import digest
 from bm.accounts.store import Credentials, load, update
 from bm.accounts.transport import Fetch, Transport
 from bm.config.filelock import LockTimeout, locked
@@ -100,27 +100,27 @@ class Tokens:
         """
         if credential.account.kind == "api_key":
             return Access(key=credential.secret)
-        seat, mark = credential.id, _mark(credential)
-        held = self._held.get(seat)
+        account_id, mark = credential.id, _mark(credential)
+        held = self._held.get(account_id)
         if held is not None and held.mark == mark and held.access.key != refused:
             left = min(held.ends - self._clock(), held.ends_wall - self._wall())
             if left > min(AHEAD, held.lifetime / 2):
                 return held.access
             if left > LAST:
-                if not self._failed_lately(seat, mark, serving=True):
+                if not self._failed_lately(account_id, mark, serving=True):
                     self._begin(credential)
                 return held.access
-        found: _Held | Failure | None = self._failed_lately(seat, mark)
+        found: _Held | Failure | None = self._failed_lately(account_id, mark)
         if found is None:
             found = await asyncio.shield(self._begin(credential))
         if isinstance(found, Failure):
             raise TokenError(found)
         return found.access
 
-    def retain(self, seats: Collection[AccountId]) -> None:
+    def retain(self, account_ids: Collection[AccountId]) -> None:
         """Forget accounts that are not among these any more: one that comes back under its name begins anew."""
         for known in (self._held, self._failed, self._unsaved):
-            for gone in known.keys() - set(seats):
+            for gone in known.keys() - set(account_ids):
                 del known[gone]
 
     async def close(self) -> None:
@@ -138,9 +138,9 @@ class Tokens:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _failed_lately(self, seat: AccountId, mark: str, *, serving: bool = False) -> Failure | None:
+    def _failed_lately(self, account_id: AccountId, mark: str, *, serving: bool = False) -> Failure | None:
         """Why there was no token a moment ago; `serving` says that the old one still does."""
-        last = self._failed.get(seat)
+        last = self._failed.get(account_id)
         if last is None or last.mark != mark:
             return None
         return last.failure if self._clock() - last.at < (PAUSE if serving else last.answers) else None
@@ -155,7 +155,7 @@ class Tokens:
         return task
 
     async def _renew(self, credential: Credential) -> _Held | Failure:
-        seat, mark, loop = credential.id, _mark(credential), asyncio.get_running_loop()
+        account_id, mark, loop = credential.id, _mark(credential), asyncio.get_running_loop()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bm-tokens")
         began, began_wall = self._clock(), self._wall()
@@ -165,15 +165,15 @@ class Tokens:
             grant = await loop.run_in_executor(self._threads, self._refresh, credential.account, transport)
         except TokenError as error:
             now = self._clock()
-            self._failed[seat] = _Failed(error.failure, mark, now, min(max(BRIEF, 3 * (now - began)), PAUSE))
+            self._failed[account_id] = _Failed(error.failure, mark, now, min(max(BRIEF, 3 * (now - began)), PAUSE))
             _log.warning("account %s of %s: %s", credential.account.name, credential.account.provider, error)
             return error.failure
         finally:
             self._transports.discard(transport)
         access = _access(credential.account, grant)
         held = _Held(access, mark, grant.lifetime, began + grant.lifetime, began_wall + grant.lifetime)
-        self._held[seat] = held
-        self._failed.pop(seat, None)
+        self._held[account_id] = held
+        self._failed.pop(account_id, None)
         if self._unsaved and (self._writing is None or self._writing.done()):
             self._writing = loop.create_task(self._write_later())
         return held
@@ -231,9 +231,9 @@ class Tokens:
 
     def _write_down(self) -> None:
         """Try again to write what is held, but for accounts whose token is just being renewed; in a thread."""
-        for seat in list(self._unsaved):
-            with suppress(BmError, OSError), locked(lock_path(self._path, seat), 0):
-                account, token = self._unsaved[seat]
+        for account_id in list(self._unsaved):
+            with suppress(BmError, OSError), locked(lock_path(self._path, account_id), 0):
+                account, token = self._unsaved[account_id]
                 if not is_reference(account.key):
                     self._keep(account, token)
 
@@ -251,9 +251,9 @@ def exchanged(stored: Credentials, account: Account, token: str) -> Credentials:
     return stored
 
 
-def lock_path(path: Path, seat: AccountId) -> Path:
+def lock_path(path: Path, account_id: AccountId) -> Path:
     """The file by which processes take turns to refresh one account."""
-    name = hashlib.sha256("\0".join(seat).encode()).hexdigest()[:12]
+    name = hashlib.sha256("\0".join(account_id).encode()).hexdigest()[:12]
     path = Path(os.path.realpath(path))
     return path.with_name(f"{path.name}.{name}.lock")
 

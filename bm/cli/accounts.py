@@ -219,7 +219,7 @@ def login(
     from datetime import UTC, datetime
 
     from bm.accounts.account import Account, check
-    from bm.accounts.login import read_client, signed_in
+    from bm.accounts.sign_in import read_client, signed_in
     from bm.accounts.store import load
     from bm.cli.exits import UsageError
     from bm.cli.test import probe, report
@@ -250,7 +250,7 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
 
     import msgspec
 
-    from bm.accounts.login import sign_in_by_paste, sign_in_with_browser
+    from bm.accounts.sign_in import sign_in_by_paste, sign_in_with_browser
     from bm.cli import prompt
     from bm.config.load import load
     from bm.providers.catalog import KNOWN

@@ -31,7 +31,7 @@ def ask(paths: Paths, environ: Mapping[str, str], method: str, path: str, body: 
 
 
 async def _answer(paths: Paths, settings: Settings, method: str, path: str, body: Any) -> tuple[int, Any]:
-    from bm.accounts.memory import restore, state_path
+    from bm.accounts.state_file import restore, state_path
     from bm.daemon.main import Instance
     from bm.gateway.engine import Engine
     from bm.server.own import own_app

@@ -130,17 +130,17 @@ def text_of(kept: Recording, path: str, status: int, body: bytes) -> str:
 
     from bm.chat.response import fold
     from bm.errors import RequestError
-    from bm.protocols.codec import Mint
+    from bm.protocols.codec import IdFactory
     from bm.protocols.registry import CODECS
 
     if status != 200 or kept.operation != "generate":
         return body.decode("utf-8", "replace")
     codec = CODECS[kept.protocol]
-    mint = Mint(lambda prefix: prefix + "0" * 24)
+    ids = IdFactory(lambda prefix: prefix + "0" * 24)
     try:
         if not kept.stream:
-            return _said(fold(codec.decode_response(msgspec.json.decode(body), mint)))
-        decoder, parser = codec.stream_decoder(mint), _parser(kept, path)
+            return _said(fold(codec.decode_response(msgspec.json.decode(body), ids)))
+        decoder, parser = codec.stream_decoder(ids), _parser(kept, path)
         parts = [*parser.feed(body), *parser.close()]
         return _said(fold([event for part in parts for event in decoder.feed(part)]))
     except (msgspec.DecodeError, RequestError, UnicodeDecodeError):

@@ -101,8 +101,8 @@ def poisoned(transcript: Transcript) -> tuple[Target, ...]:
 
     They are those of a provider where two or more accounts, which answered others meanwhile, refused it alike.
     """
-    told = {attempt.target.seat for attempt, outcome in transcript if outcome.answers_others}
-    groups = refused_alike([step for step in transcript if step[0].target.seat in told])
+    told = {attempt.target.account_id for attempt, outcome in transcript if outcome.answers_others}
+    groups = refused_alike([step for step in transcript if step[0].target.account_id in told])
     return tuple(target for targets in groups for target in targets)
 
 
@@ -112,7 +112,7 @@ def refused_alike(transcript: Transcript) -> list[tuple[Target, ...]]:
     for attempt, outcome in transcript:
         if outcome.failure and outcome.failure.kind in ("rate_limited", "server", "overloaded"):
             alike.setdefault((attempt.target.provider, outcome.failure.kind), {})[attempt.target] = None
-    return [tuple(targets) for targets in alike.values() if len({target.seat for target in targets}) >= ALIKE]
+    return [tuple(targets) for targets in alike.values() if len({target.account_id for target in targets}) >= ALIKE]
 
 
 def failing_alike(transcript: Transcript, kinds: frozenset[FailureKind], provider: str) -> int:
@@ -121,7 +121,7 @@ def failing_alike(transcript: Transcript, kinds: frozenset[FailureKind], provide
     for attempt, outcome in transcript:
         failure = outcome.failure
         if failure and failure.kind in kinds and outcome.worked_lately and attempt.target.provider == provider:
-            alike.setdefault((failure.kind, _wording(failure.message)), set()).add(attempt.target.seat)
+            alike.setdefault((failure.kind, _wording(failure.message)), set()).add(attempt.target.account_id)
     return max(map(len, alike.values()), default=0)
 
 
@@ -266,8 +266,8 @@ class _Course:
 
     def _hardly_the_accounts(self, provider: str) -> bool:
         """Whether other providers come first now: two accounts of this one got no answer, or fail alike."""
-        unanswered = {attempt.target.seat for attempt, outcome in self.transcript if _kind(outcome) in ABSENT}
-        absent = len({seat for seat in unanswered if seat[0] == provider})
+        unanswered = {attempt.target.account_id for attempt, outcome in self.transcript if _kind(outcome) in ABSENT}
+        absent = len({candidate for candidate in unanswered if candidate[0] == provider})
         return absent >= ALIKE or failing_alike(self.transcript, FAULTS, provider) >= ALIKE
 
     def _repeat(self, target: Target, wait: float, reason: str, *, nudge: bool = False) -> None:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from bm.dispatch.candidates import Candidate, Verdict, absence, candidates_of, lacks_key, switched_off
 from bm.dispatch.refusal import nothing
-from bm.dispatch.seats import Seat, Verdict, absence, lacks_key, seats_of, switched_off
 from bm.dispatch.snapshot import Affinity, Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -69,20 +69,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Group(msgspec.Struct, frozen=True):
-    """A member that takes part in the plan, with its judged seats."""
+    """A member that takes part in the plan, with its judged candidates."""
 
     member: Member
     stage: Stage
-    seats: tuple[Seat, ...]
+    candidates: tuple[Candidate, ...]
 
     @property
-    def ready(self) -> list[Seat]:
-        return [seat for seat in self.seats if seat.verdict == "ready" and not seat.without]
+    def ready(self) -> list[Candidate]:
+        return [candidate for candidate in self.candidates if candidate.verdict == "ready" and not candidate.without]
 
     @property
-    def last_resort(self) -> list[Seat]:
+    def last_resort(self) -> list[Candidate]:
         """Those that cannot be shown all of the conversation."""
-        return [seat for seat in self.seats if seat.verdict == "ready" and seat.without]
+        return [candidate for candidate in self.candidates if candidate.verdict == "ready" and candidate.without]
 
 
 def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
@@ -94,7 +94,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
         return Plan(asked=query.model, failure=circle, roll=roll)
     members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
     staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
-    groups = [_Group(member, stage, tuple(seats_of(member, query, name.model))) for member, stage in staged]
+    groups = [_Group(member, stage, tuple(candidates_of(member, query, name.model))) for member, stage in staged]
     choices = _ordered(groups, snapshot.affinity, roll)
     cooling = _cooling(groups)
     failure = _failure(name, groups, absent, choices, cooling, snapshot.limits)
@@ -106,7 +106,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, roll: float) -> Plan:
         considered=tuple(_considered(groups, absent, choices)),
         failure=failure,
         roll=roll,
-        past=query.needs.past,
+        past=query.requirements.past,
     )
 
 
@@ -146,7 +146,7 @@ def _all_out(members: Iterable[Member], reason: str) -> dict[str, str]:
 
 
 def _ordered(groups: Sequence[_Group], affinity: Affinity | None, roll: float) -> list[Choice]:
-    """The ready seats in the order of trying: a provider asked for, the pool by lot, then the fallbacks."""
+    """The ready candidates in the order of trying: a provider asked for, the pool by lot, then the fallbacks."""
     before = [group for group in groups if group.stage in ("named", "exclusive")]
     pool = [group for group in groups if group.stage == "pool"]
     after = [group for group in groups if group.stage == "fallback"]
@@ -168,7 +168,7 @@ def _alone(group: _Group, roll: float) -> list[Choice]:
 
 def _drawn(pool: Sequence[_Group], roll: float) -> list[Choice]:
     """Draw a slot: each usable Gemini account is one, each usable pooled provider is one."""
-    free = [seat for group in pool if group.member.provider.pool for seat in group.ready]
+    free = [candidate for group in pool if group.member.provider.pool for candidate in group.ready]
     paid = [group.ready for group in pool if not group.member.provider.pool and group.ready]
     slots = len(free) + len(paid)
     if not slots:
@@ -185,47 +185,47 @@ def _drawn(pool: Sequence[_Group], roll: float) -> list[Choice]:
         turn = drawn - len(free)
         first, rest = _in_turn(paid.pop(turn), within), accounts
         reason = f"drawn by lot: a pooled provider has {share} of the requests"
-    rest = rest + [seat for seats in paid for seat in _in_turn(seats, within)]
+    rest = rest + [candidate for candidates in paid for candidate in _in_turn(candidates, within)]
     return _choices("pool", first, reason) + _choices("pool", rest, "rest of the pool, when those before have failed")
 
 
-def _in_turn(seats: Sequence[Seat], roll: float) -> list[Seat]:
+def _in_turn(candidates: Sequence[Candidate], roll: float) -> list[Candidate]:
     """The longest unused first, probes and weak accounts last; the lot decides between equals."""
-    start = min(int(roll * len(seats) + 1e-9), len(seats) - 1) if seats else 0
-    return sorted([*seats[start:], *seats[:start]], key=lambda seat: seat.turn)
+    start = min(int(roll * len(candidates) + 1e-9), len(candidates) - 1) if candidates else 0
+    return sorted([*candidates[start:], *candidates[:start]], key=lambda candidate: candidate.turn)
 
 
-def _choices(stage: Stage, seats: Iterable[Seat], reason: str) -> list[Choice]:
-    """Seats as choices, for that reason or else their own."""
+def _choices(stage: Stage, candidates: Iterable[Candidate], reason: str) -> list[Choice]:
+    """Candidates as choices, for that reason or else their own."""
     return [
         Choice(
-            target=seat.target,
+            target=candidate.target,
             stage=stage,
-            reason=reason or seat.reason,
-            mapping=seat.mapping,
-            context=seat.context,
-            seconds=seat.seconds,
-            without=seat.without,
+            reason=reason or candidate.reason,
+            mapping=candidate.mapping,
+            context=candidate.context,
+            seconds=candidate.seconds,
+            without=candidate.without,
         )
-        for seat in seats
+        for candidate in candidates
     ]
 
 
 def _stuck(choices: list[Choice], affinity: Affinity | None) -> list[Choice]:
     """Put the target that served the conversation before first."""
-    seat = (affinity.provider, affinity.account) if affinity else None
-    same = [choice for choice in choices if choice.target.seat == seat]
+    candidate = (affinity.provider, affinity.account) if affinity else None
+    same = [choice for choice in choices if choice.target.account_id == candidate]
     told = [msgspec.structs.replace(choice, reason="this conversation was served here before") for choice in same]
-    return told + [choice for choice in choices if choice.target.seat != seat]
+    return told + [choice for choice in choices if choice.target.account_id != candidate]
 
 
 def _cooling(groups: Sequence[_Group]) -> list[Choice]:
     resting = [
         choice
         for group in groups
-        for seat in group.seats
-        if seat.verdict == "cooling"
-        for choice in _choices(group.stage, [seat], seat.reason)
+        for candidate in group.candidates
+        if candidate.verdict == "cooling"
+        for choice in _choices(group.stage, [candidate], candidate.reason)
     ]
     return sorted(resting, key=lambda choice: choice.seconds)
 
@@ -242,9 +242,9 @@ def _failure(
         return None
     if name.provider and not groups:
         return Failure(kind="bad_request", message=absent[name.provider], param="model")
-    seats = [seat for group in groups for seat in group.seats]
-    keyless = [lacks_key(group.member.provider) for group in groups if not group.seats]
-    return nothing(name.model, seats, [*keyless, *absent.values()], limits)
+    candidates = [candidate for group in groups for candidate in group.candidates]
+    keyless = [lacks_key(group.member.provider) for group in groups if not group.candidates]
+    return nothing(name.model, candidates, [*keyless, *absent.values()], limits)
 
 
 def _considered(groups: Sequence[_Group], absent: dict[str, str], choices: Sequence[Choice]) -> Iterable[Considered]:
@@ -252,16 +252,16 @@ def _considered(groups: Sequence[_Group], absent: dict[str, str], choices: Seque
     reasons = {choice.target: choice.reason for choice in choices}
     for group in groups:
         provider = group.member.provider
-        if not group.seats:
+        if not group.candidates:
             yield Considered(provider=provider.name, verdict="out", reason=lacks_key(provider))
-        for seat in group.seats:
+        for candidate in group.candidates:
             yield Considered(
                 provider=provider.name,
-                account=seat.target.account,
-                model=seat.target.model,
-                verdict=seat.verdict,
-                reason=reasons.get(seat.target, seat.reason),
-                seconds=seat.seconds,
+                account=candidate.target.account,
+                model=candidate.target.model,
+                verdict=candidate.verdict,
+                reason=reasons.get(candidate.target, candidate.reason),
+                seconds=candidate.seconds,
             )
     for name, reason in absent.items():
         yield Considered(provider=name, verdict="out", reason=reason)

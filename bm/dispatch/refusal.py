@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bm.dispatch.seats import Seat
+from bm.dispatch.candidates import Candidate
 from bm.dispatch.snapshot import Limits
 from bm.errors import Failure, FailureKind
 from bm.providers.catalog import GEMINI
@@ -58,32 +58,32 @@ def _cure(provider: str, account: str) -> str:
     return f"bm accounts verify {account}" if provider == GEMINI.name else f"bm providers key {provider}"
 
 
-def nothing(model: str, seats: Sequence[Seat], hints: Sequence[str], limits: Limits) -> Failure:
-    """Why no seat can serve `model` now. `hints` say why providers are out, each with its cure."""
-    cooling = [seat for seat in seats if seat.verdict == "cooling"]
+def nothing(model: str, candidates: Sequence[Candidate], hints: Sequence[str], limits: Limits) -> Failure:
+    """Why no candidate can serve `model` now. `hints` say why providers are out, each with its cure."""
+    cooling = [candidate for candidate in candidates if candidate.verdict == "cooling"]
     if cooling:
-        first = min(cooling, key=lambda seat: seat.seconds)
+        first = min(cooling, key=lambda candidate: candidate.seconds)
         message = (
             f"every account that can serve {model} rests; the first, {first.target.account} of "
             f"{first.target.provider}, recovers in {_whole(first.seconds)} s ({first.reason})"
         )
-        return resting(message, first.seconds, limits, limited=not any(seat.overloaded for seat in cooling))
-    if found := [seat for seat in seats if seat.bar in ("needs", "context")]:
+        return resting(message, first.seconds, limits, limited=not any(candidate.overloaded for candidate in cooling))
+    if found := [candidate for candidate in candidates if candidate.bar in ("needs", "context")]:
         return _unable(found)
-    told = dict.fromkeys([*map(_trouble, seats), *hints])
+    told = dict.fromkeys([*map(_trouble, candidates), *hints])
     return unavailable(f"no account can serve {model}: {'; '.join(told) or 'bm accounts add NAME'}")
 
 
-def _trouble(seat: Seat) -> str:
-    told = seat.bar != "disabled" or "(bm " in seat.reason
-    cure = "" if told else f" ({_cure(*seat.target.seat)})"
-    return f"{seat.target.account} of {seat.target.provider}: {seat.reason}{cure}"
+def _trouble(candidate: Candidate) -> str:
+    told = candidate.bar != "disabled" or "(bm " in candidate.reason
+    cure = "" if told else f" ({_cure(*candidate.target.account_id)})"
+    return f"{candidate.target.account} of {candidate.target.provider}: {candidate.reason}{cure}"
 
 
-def _unable(seats: Sequence[Seat]) -> Failure:
+def _unable(candidates: Sequence[Candidate]) -> Failure:
     """No model at hand takes what the request holds. The wording about length is the one clients look for."""
-    if all(seat.bar == "context" for seat in seats):
-        largest = max(seats, key=lambda seat: seat.context)
+    if all(candidate.bar == "context" for candidate in candidates):
+        largest = max(candidates, key=lambda candidate: candidate.context)
         return Failure(kind="context_too_long", message=f"prompt is too long: {largest.reason}")
-    reasons = dict.fromkeys(f"{seat.target.provider}: {seat.reason}" for seat in seats)
+    reasons = dict.fromkeys(f"{candidate.target.provider}: {candidate.reason}" for candidate in candidates)
     return Failure(kind="bad_request", message=f"no model at hand can serve the request ({'; '.join(reasons)})")

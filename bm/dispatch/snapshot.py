@@ -63,8 +63,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     contexts: Mapping[str, int] = {}
 
     @property
-    def seats(self) -> tuple[AccountState, ...]:
-        """Its accounts; a provider that asks for no key needs none and has one seat all the same."""
+    def account_states(self) -> tuple[AccountState, ...]:
+        """Its accounts; a provider that asks for no key needs none and has one all the same."""
         return self.accounts or ((AccountState(name="local"),) if self.provider.auth == "none" else ())
 
 
@@ -82,7 +82,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 20
 
 
-class Needs(msgspec.Struct, frozen=True, kw_only=True):
+class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     """What a request holds that not every model takes. `tokens` is a lower bound of its prompt; 0 = unknown.
 
     `past` names the media of which there are none in the person's newest message, only in earlier ones and in results
@@ -103,7 +103,7 @@ class RouteQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     protocol: ProtocolName
-    needs: Needs = Needs()
+    requirements: Requirements = Requirements()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ class Target(msgspec.Struct, frozen=True):
     protocol: ProtocolName
 
     @property
-    def seat(self) -> tuple[str, str]:
+    def account_id(self) -> tuple[str, str]:
         """The provider and the account: what a key belongs to."""
         return self.provider, self.account
 

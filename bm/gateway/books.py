@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from bm.accounts.google import NO_TOKEN
-from bm.accounts.pool import Mark, Pool
+from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.failover import ABSENT, Transcript, out_of_reach, poisoned, refused_alike
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.refusal import LIMITS
@@ -30,7 +30,7 @@ class Books:
     def __init__(self, pool: Pool, record: Record, body: bytes) -> None:
         self._pool, self._record, self._body = pool, record, body
         self._asking = hash(body)
-        self._marks: dict[Target, list[Mark]] = {}
+        self._marks: dict[Target, list[Receipt]] = {}
         self._spent: set[Target] = set()
         self._believed: set[Target] = set()
         self._sent = 0.0
@@ -58,7 +58,7 @@ class Books:
         """The first content is here: the account works, however long the rest takes."""
         self._book(target, _ANSWERED)
 
-    def _book(self, target: Target, effect: AccountEffect) -> Mark:
+    def _book(self, target: Target, effect: AccountEffect) -> Receipt:
         now, wall, roll = time.monotonic(), time.time(), random.random()
         return self._pool.book(target, effect, now=now, wall=wall, roll=roll, sent=self._sent, asking=self._asking)
 
@@ -79,7 +79,7 @@ class Books:
         mark = self._book(target, msgspec.structs.replace(effect, reason=words if effect.reason else ""))
         self._marks.setdefault(target, []).append(mark)
         if effect.kind == "none" and failure.code == NO_TOKEN:
-            self._pool.note(target.seat, words)
+            self._pool.note(target.account_id, words)
         entry.outcome, entry.message, entry.rests = failure.kind, words, mark.seconds
         entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
         return msgspec.structs.replace(

@@ -18,7 +18,7 @@ from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
 from bm.config.redaction import Mask
 from bm.config.schema import Config
-from bm.dispatch.snapshot import Affinity, Member, Needs, RouteQuery, Snapshot
+from bm.dispatch.snapshot import Affinity, Member, Requirements, RouteQuery, Snapshot
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.call import Call, Client
@@ -26,7 +26,7 @@ from bm.gateway.decision import entry_of
 from bm.gateway.exchange import Exchange
 from bm.gateway.factors import Factors
 from bm.gateway.models import Models
-from bm.gateway.needs import needs_of
+from bm.gateway.needs import requirements_of
 from bm.gateway.record import Record
 from bm.gateway.recorder import Recorder, secrets_of
 from bm.gateway.refused_schemas import RefusedSchemas
@@ -74,7 +74,7 @@ class Engine:
         """Serve by new settings from the next request on; those under way finish on the old ones."""
         before, self.settings = self.settings, settings
         self.affinities.rename(self.pool.reload(settings.credentials))
-        self.tokens.retain(self.pool.holders.keys())
+        self.tokens.retain(self.pool.runtimes.keys())
         self.affinities.resize(size=settings.config.pool.affinity_size, ttl=settings.config.pool.affinity_ttl)
         self.mask.learn(secrets_of(settings))
         if self.ledger is not None:
@@ -96,15 +96,15 @@ class Engine:
         """How many calls are under way."""
         return len(self.under_way)
 
-    async def access(self, seat: AccountId, *, refused: str = "") -> Access:
+    async def access(self, account_id: AccountId, *, refused: str = "") -> Access:
         """What a request for an account carries. `refused` is a token that its service did not take.
 
         Raises:
             TokenError: there is nothing to be sent.
         """
-        credential = self.pool.credential(seat)
+        credential = self.pool.credential(account_id)
         if credential is None:
-            provider, name = seat
+            provider, name = account_id
             raise TokenError(Failure(kind="unavailable", message=f"the account {name} of {provider} is gone"))
         return await self.tokens.access(credential, refused=refused)
 
@@ -122,26 +122,26 @@ class Engine:
 
     def question(self, call: Call) -> tuple[RouteQuery, Snapshot]:
         """A call as dispatch sees it."""
-        needs = self._needs(call) if self.settings.choosy else Needs()
-        query = RouteQuery(model=call.model, protocol=call.protocol, needs=needs)
+        requirements = self._requirements(call) if self.settings.choosy else Requirements()
+        query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements)
         return query, self.snapshot(self._affinity(call), hash(call.body))
 
-    def _needs(self, call: Call) -> Needs:
+    def _requirements(self, call: Call) -> Requirements:
         """What the call holds. Where losses are refused no note may stand for media."""
-        needs = needs_of(call.body, call.protocol)
-        return msgspec.structs.replace(needs, past=frozenset()) if self.config.pool.strict else needs
+        requirements = requirements_of(call.body, call.protocol)
+        return msgspec.structs.replace(requirements, past=frozenset()) if self.config.pool.strict else requirements
 
     def _affinity(self, call: Call) -> Affinity | None:
         conversation = call.conversation
         if not (self.config.pool.affinity and conversation.continues):
             return None
-        seat = self.affinities.get(conversation.key, time.monotonic())
-        return Affinity(*seat) if seat else None
+        account_id = self.affinities.get(conversation.key, time.monotonic())
+        return Affinity(*account_id) if account_id else None
 
     def stay(self, call: Call, target: Target) -> None:
         """The next turn of the conversation should find the same target."""
         if self.config.pool.affinity and call.conversation.key:
-            self.affinities.set(call.conversation.key, target.seat, time.monotonic())
+            self.affinities.set(call.conversation.key, target.account_id, time.monotonic())
 
     @property
     def records_exchanges(self) -> bool:

@@ -150,10 +150,10 @@ class Exchange:
         """One upstream call; a second one where an access token had ended before its time."""
         target, engine = attempt.target, self._engine
         try:
-            access = await engine.access(target.seat)
+            access = await engine.access(target.account_id)
             outcome = await self._send_as(access, attempt, entry)
             if entry.status == UNAUTHENTICATED and access.bearer:
-                renewed = await engine.access(target.seat, refused=access.key)
+                renewed = await engine.access(target.account_id, refused=access.key)
                 outcome = await self._send_as(renewed, attempt, entry)
         except TokenError as error:
             outcome = classify(error.failure)

@@ -26,7 +26,7 @@ from bm.gateway.media import Fetch, inlined, wanted
 from bm.gateway.refused_schemas import RefusedSchemas
 from bm.gateway.signatures import SignatureStore
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
-from bm.protocols.codec import Mint, StreamEncoder
+from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
 from bm.protocols.object_schema import with_basic_schemas
@@ -201,9 +201,9 @@ class Lanes:
         """The pipe for the stream that answers a lane's request."""
         if lane.names is not None:
             return self.written(lane, self.encoder(lane), self.filter(lane.names))
-        mint = _mint()
-        encoder = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
-        decoder, model = lane.codec.stream_decoder(mint), self._insisted(lane)
+        ids = _ids()
+        encoder = self._codec.stream_encoder(_nothing(self.call), ids, model=lane.target.model)
+        decoder, model = lane.codec.stream_decoder(ids), self._insisted(lane)
         return PassThrough(self._parser(lane), decoder, encoder, model=model, framed=not self.call.array)
 
     def _insisted(self, lane: Lane) -> str:
@@ -216,21 +216,21 @@ class Lanes:
         Raises:
             RequestError: the body is not a request of its protocol.
         """
-        mint, model = _mint(), self._insisted(lane)
+        ids, model = _ids(), self._insisted(lane)
         thinking = msgspec.structs.replace(self.chat.reasoning, visible=True)
         request = msgspec.structs.replace(self.chat, reasoning=thinking)
-        spare = self._codec.stream_encoder(_nothing(self.call), mint, model=lane.target.model)
+        spare = self._codec.stream_encoder(_nothing(self.call), ids, model=lane.target.model)
 
-        def make(ids: Mint, shown: str) -> StreamEncoder:
+        def make(ids: IdFactory, shown: str) -> StreamEncoder:
             return self._codec.stream_encoder(request, ids, model=shown or lane.target.model)
 
-        return Shadowed(sse.Parser(), lane.codec.stream_decoder(mint), spare, events, make, mint, model=model)
+        return Shadowed(sse.Parser(), lane.codec.stream_decoder(ids), spare, events, make, ids, model=model)
 
     def written(self, lane: Lane, encoder: StreamEncoder, events: Filter) -> ResponsePipe:
         """The pipe that writes a lane's answer with `encoder`, even where its bytes could pass through."""
         if isinstance(encoder, ResponsesStreamEncoder):
             self._answering = encoder
-        return Translated(self._parser(lane), lane.codec.stream_decoder(_mint()), encoder, events)
+        return Translated(self._parser(lane), lane.codec.stream_decoder(_ids()), encoder, events)
 
     def _parser(self, lane: Lane) -> EventParser:
         return ArraySplitter() if lane.passes_through and self.call.array else sse.Parser()
@@ -241,10 +241,10 @@ class Lanes:
         Raises:
             RequestError: the body is not a request of its protocol.
         """
-        return self._stream_encoder(self.chat, _mint(), self._shown_model(lane))
+        return self._stream_encoder(self.chat, _ids(), self._shown_model(lane))
 
-    def _stream_encoder(self, request: ChatRequest, mint: Mint, model: str) -> StreamEncoder:
-        encoder = self._codec.stream_encoder(request, mint, model=model)
+    def _stream_encoder(self, request: ChatRequest, ids: IdFactory, model: str) -> StreamEncoder:
+        encoder = self._codec.stream_encoder(request, ids, model=model)
         if isinstance(encoder, ResponsesStreamEncoder):
             self._answering = encoder
         return ArrayFramer(encoder) if self.call.array else encoder
@@ -265,21 +265,21 @@ class Lanes:
 
     def whole(self, lane: Lane, body: bytes) -> Whole:
         """The client's answer from the body of an answer that is not a stream."""
-        mint = _mint()
+        ids = _ids()
         try:
             answer = json_object(body)
         except RequestError:
             return failed(f"{lane.target.provider} sent no JSON object: {start_of(body)}")
         if self.call.operation != "generate":
             return self._told(lane, answer, body)
-        events = lane.codec.decode_response(answer, mint)
+        events = lane.codec.decode_response(answer, ids)
         if lane.names is None:
             return self._as_it_came(events, answer, body)
         filtering = self.filter(lane.names)
         kept = filtering.through(events)
         if filtering.watch.failure is not None:
             return Whole(filtering.watch)
-        return Whole(filtering.watch, *self._encoded(lane, self.chat, kept, mint))
+        return Whole(filtering.watch, *self._encoded(lane, self.chat, kept, ids))
 
     def _as_it_came(self, events: Iterable[Event], answer: Json, body: bytes) -> Whole:
         """The upstream's own answer, even where bm sees none in it: a response that is still queued, for example.
@@ -296,13 +296,13 @@ class Lanes:
         renamed = self._rules.echo_asked and self.call.protocol != "gemini"
         return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
 
-    def _encoded(self, lane: Lane, request: ChatRequest, events: list[Event], mint: Mint) -> tuple[bytes, str]:
+    def _encoded(self, lane: Lane, request: ChatRequest, events: list[Event], ids: IdFactory) -> tuple[bytes, str]:
         """The client's body and its content type: a stream if it asked for one, although the upstream sent none."""
         shown = self._shown_model(lane)
         if self.call.stream:
-            encoder = self._stream_encoder(request, mint, shown)
+            encoder = self._stream_encoder(request, ids, shown)
             return b"".join(encoder.feed(event) for event in events), self.stream_type
-        document = self._codec.encode_response(events, request, mint, model=shown)
+        document = self._codec.encode_response(events, request, ids, model=shown)
         self._answered = document
         return msgspec.json.encode(document), JSON_TYPE
 
@@ -323,8 +323,8 @@ def _unlimited(provider: str, model: str) -> int:
     return 0
 
 
-def _mint() -> Mint:
-    return Mint(new_id, int(time.time()))
+def _ids() -> IdFactory:
+    return IdFactory(new_id, int(time.time()))
 
 
 def _nothing(call: Call) -> ChatRequest:

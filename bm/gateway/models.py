@@ -112,25 +112,25 @@ class Models:
         """Ask with the first account that works. Vertex AI's list tells least, so its accounts come last."""
         engine = self._engine
         accounts = engine.pool.facts(time.monotonic()).get(provider.name, ())
-        seats = [(provider.name, account.name) for account in accounts if not account.disabled]
-        for seat in sorted(seats, key=self._is_vertex):
+        account_ids = [(provider.name, account.name) for account in accounts if not account.disabled]
+        for account_id in sorted(account_ids, key=self._is_vertex):
             timeouts, proxy = engine.config.timeouts_for(provider.name), engine.config.proxy_for(provider.name)
             try:
-                access = await engine.access(seat)
+                access = await engine.access(account_id)
                 found = await list_models(engine.client, provider, access, timeouts, proxy)
             except TokenError as error:
-                _log.log(level, "%s does not list its models for %s: %s", *seat, error)
+                _log.log(level, "%s does not list its models for %s: %s", *account_id, error)
                 continue
             except UpstreamError as error:
                 _log.log(level, "%s does not list its models: %s", provider.name, error.failure.message)
                 continue
             except Refused as error:
-                _log.log(level, "%s does not list its models for %s: status %d", *seat, error.status)
+                _log.log(level, "%s does not list its models for %s: status %d", *account_id, error.status)
                 continue
-            self._learned(provider, seat, found)
+            self._learned(provider, account_id, found)
             return
 
-    def _learned(self, provider: Provider, seat: AccountId, found: tuple[ListedModel, ...]) -> None:
+    def _learned(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
         current = self._engine.settings.providers.get(provider.name)
         if current is None or _source(current) != _source(provider):
             return  # another service by now
@@ -140,14 +140,14 @@ class Models:
             self._outputs[provider.name, model.id] = model.max_output
         self._read_at[provider.name] = time.monotonic()
         # Taken for the list of the other accounts too, but not across the border to Vertex AI.
-        names, vertex = frozenset(model.id for model in found), self._is_vertex(seat)
+        names, vertex = frozenset(model.id for model in found), self._is_vertex(account_id)
         for account in self._engine.pool.facts(time.monotonic()).get(provider.name, ()):
             other = (provider.name, account.name)
             if self._is_vertex(other) == vertex:
                 self._engine.pool.learn_models(other, names)
 
-    def _is_vertex(self, seat: AccountId) -> bool:
-        credential = self._engine.pool.credential(seat)
+    def _is_vertex(self, account_id: AccountId) -> bool:
+        credential = self._engine.pool.credential(account_id)
         return credential is not None and bool(credential.account.location)
 
     def longest_answer(self, provider: str, model: str) -> int:

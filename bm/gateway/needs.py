@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from bm.dispatch.snapshot import Needs
+from bm.dispatch.snapshot import Requirements
 from bm.names import ProtocolName
 
 _IMAGE = (b'"image', b'"input_image"')
@@ -61,12 +61,12 @@ class _Piece(msgspec.Struct):
         return self.type == "tool_result" or bool(bytes(self.functionResponse) or bytes(self.function_response))
 
 
-def needs_of(body: bytes, protocol: ProtocolName) -> Needs:
+def requirements_of(body: bytes, protocol: ProtocolName) -> Requirements:
     """What the body holds. `tokens` is a lower bound, and unknown where media may stand for most of the bytes."""
     tokens = len(body) // MOST_BYTES_PER_TOKEN
     marked = _MEDIA.search(body) is not None
     media = _media(body) if marked else frozenset[str]()
-    return Needs(
+    return Requirements(
         tokens=tokens if tokens > FEW_TOKENS and not marked and b"base64" not in body else 0,
         images="images" in media,
         documents="documents" in media,

@@ -27,7 +27,7 @@ from bm.gateway.exchange import UNAUTHENTICATED, naming_project
 from bm.gateway.lane import new_id
 from bm.gateway.settings import Settings
 from bm.ledger.prices import cost_of
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.pipes import Watch
 from bm.protocols.registry import upstream_codec
 from bm.providers.provider import Provider
@@ -208,7 +208,7 @@ class _Prober:
         return UpstreamRequest(provider.name, "POST", address, headers, msgspec.json.encode(encoded.body))
 
     async def _read(self, response: UpstreamResponse, began: float) -> Watch:
-        parser, decoder, watch = sse.Parser(), self._codec.stream_decoder(Mint(new_id)), Watch()
+        parser, decoder, watch = sse.Parser(), self._codec.stream_decoder(IdFactory(new_id)), Watch()
         more = True
         while more:
             async with asyncio.timeout(self._timeouts.idle or None):

@@ -15,7 +15,7 @@ from bm.chat.request import ChatRequest, Loss
 from bm.errors import Failure
 
 
-class Mint(msgspec.Struct, frozen=True):
+class IdFactory(msgspec.Struct, frozen=True):
     """What a codec needs from outside to make up identities: the time and a source of unique ids.
 
     `new_id(prefix)` returns the prefix and at least 16 random characters of `[0-9A-Za-z]`. `now` is in Unix seconds.
@@ -70,16 +70,16 @@ class Codec(Protocol):
             RequestError: the target can not serve the request without changing its meaning.
         """
 
-    def stream_decoder(self, mint: Mint) -> StreamDecoder:
+    def stream_decoder(self, ids: IdFactory) -> StreamDecoder:
         """A decoder for an upstream's stream."""
 
-    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> StreamEncoder:
+    def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> StreamEncoder:
         """An encoder for the stream of the client that sent `request`; `model` is the name the answer shows."""
 
-    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+    def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read an upstream's whole answer as events, ending in End or Failed."""
 
-    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for the client. The events end in End."""
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:

@@ -16,11 +16,11 @@ from bm import sse
 from bm.chat.events import Event, PartDelta, PartStart, Ping
 from bm.chat.parts import Json
 from bm.errors import Failure
-from bm.protocols.codec import Mint, StreamDecoder, StreamEncoder
+from bm.protocols.codec import IdFactory, StreamDecoder, StreamEncoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.pipes import BLANK_LINES, Filter, PassThrough, boundary, is_garbage
 
-Make: TypeAlias = Callable[[Mint, str], StreamEncoder]
+Make: TypeAlias = Callable[[IdFactory, str], StreamEncoder]
 """Makes the encoder, given where its ids come from and the model's name."""
 
 _CLOSING = frozenset(
@@ -51,13 +51,13 @@ class Shadowed(PassThrough):
         encoder: StreamEncoder,
         events: Filter,
         make: Make,
-        mint: Mint,
+        ids: IdFactory,
         *,
         model: str = "",
     ) -> None:
         super().__init__(parser, decoder, encoder, model=model)
         self.watch = events.watch
-        self._filter, self._make, self._mint, self._name = events, make, mint, model
+        self._filter, self._make, self._ids, self._name = events, make, ids, model
         self._shadow: StreamEncoder | None = None
         self._raw: Json = {}
         self._behind = b""
@@ -74,7 +74,7 @@ class Shadowed(PassThrough):
 
     def take_over(self) -> StreamEncoder:
         """The encoder that goes on with the answer."""
-        encoder = self._shadow or self._make(self._mint, self._name)
+        encoder = self._shadow or self._make(self._ids, self._name)
         number = _json(self._last).get("sequence_number")
         if isinstance(encoder, ResponsesStreamEncoder) and isinstance(number, int):
             encoder.go_on_after(number)
@@ -153,10 +153,10 @@ class Shadowed(PassThrough):
             self._piece = items[-1].data, written
         return written
 
-    def _adopting(self) -> Mint:
+    def _adopting(self) -> IdFactory:
         """Gives out the ids that the upstream has given, and makes up what it has not."""
         created = self._raw.get("created") or _within(self._raw, "response", "created_at")
-        return Mint(self._adopted, created if isinstance(created, int) else self._mint.now)
+        return IdFactory(self._adopted, created if isinstance(created, int) else self._ids.now)
 
     def _adopted(self, prefix: str) -> str:
         raw = self._raw
@@ -164,7 +164,7 @@ class Shadowed(PassThrough):
             found = raw.get("id") or raw.get("responseId") or _within(raw, "response", "id")
         else:
             found = raw.get("item_id") or _within(raw, "item", "id")
-        return found if isinstance(found, str) and found else self._mint.new_id(prefix)
+        return found if isinstance(found, str) and found else self._ids.new_id(prefix)
 
 
 def _frames(data: bytes) -> Iterator[bytes]:

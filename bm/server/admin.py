@@ -16,7 +16,7 @@ from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import Considered, plan
-from bm.dispatch.snapshot import AccountState, Needs, RouteQuery
+from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import RequestError
 from bm.gateway.decision import document_of
@@ -66,7 +66,7 @@ class Admin:
         for member in self._engine.snapshot().members:
             provider = member.provider
             usable = provider.enabled and (provider.pool or provider.mode != "off")
-            if usable and any(not account.disabled for account in member.seats):
+            if usable and any(not account.disabled for account in member.account_states):
                 return ""
         return "no account is usable: bm accounts add NAME"
 
@@ -175,8 +175,8 @@ class Admin:
     async def route(self, request: Request) -> Json:
         """The plan for a request, without sending anything."""
         asked = msgspec.json.decode(await request.body(), type=_RouteQuestion)
-        needs = msgspec.convert(dict.fromkeys(asked.needs, True), Needs)
-        query = RouteQuery(model=asked.model, protocol=asked.protocol, needs=needs)
+        requirements = msgspec.convert(dict.fromkeys(asked.needs, True), Requirements)
+        query = RouteQuery(model=asked.model, protocol=asked.protocol, requirements=requirements)
         made = plan(self._engine.snapshot(), query, roll=asked.roll)
         return {
             "model": made.asked,

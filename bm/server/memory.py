@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.accounts.memory import encoded, restore, save, state_path
+from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
 from bm.gateway.contexts import Told
 from bm.gateway.engine import Engine

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.accounts.memory import save
+from bm.accounts.state_file import save
 from bm.config.paths import Paths
 from bm.gateway.signatures import Kept
 

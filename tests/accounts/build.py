@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bm.accounts.account import Account
 from bm.accounts.credential import Credential
-from bm.accounts.pool import Mark, Pool
+from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.outcome import AccountEffect, EffectKind
 from bm.dispatch.target import Target
 
@@ -38,7 +38,7 @@ def book(
     sent: float | None = None,
     roll: float = 0.0,
     reason: str = "it said so",
-) -> Mark:
+) -> Receipt:
     said = effect(kind, seconds, reason)
     return pool.book(to or target(), said, now=now, wall=NOON + now, roll=roll, sent=sent)
 

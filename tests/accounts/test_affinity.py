@@ -56,9 +56,9 @@ def test_it_never_grows_beyond_its_size(size: int, turns: list[tuple[str, float]
 
 
 def test_conversations_follow_an_account_to_its_new_name_and_leave_one_that_is_gone() -> None:
-    seats = Affinities(size=9, ttl=100)
+    account_ids = Affinities(size=9, ttl=100)
     for key, name in (("one", "a"), ("two", "b"), ("three", "c")):
-        seats.set(key, ("gemini", name), 0)
-    seats.rename({("gemini", "work"): ("gemini", "a")})
-    seats.retain({("gemini", "work"), ("gemini", "c")})
-    assert [seats.get(key, 1) for key in ("one", "two", "three")] == [("gemini", "work"), None, ("gemini", "c")]
+        account_ids.set(key, ("gemini", name), 0)
+    account_ids.rename({("gemini", "work"): ("gemini", "a")})
+    account_ids.retain({("gemini", "work"), ("gemini", "c")})
+    assert [account_ids.get(key, 1) for key in ("one", "two", "three")] == [("gemini", "work"), None, ("gemini", "c")]

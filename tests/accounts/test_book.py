@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bm.accounts.book import Book
-from bm.accounts.booking import FORGET, Booking, Kind
+from bm.accounts.book import CooldownLog
+from bm.accounts.cooldowns import FORGET, CooldownEntry, Kind
 
 
-def entry(number: int, model: str = "m", kind: Kind = "rest", at: float = 0.0) -> Booking:
-    return Booking(id=number, kind=kind, model=model, at=at, sent=at, reason="r", seconds=20)
+def entry(number: int, model: str = "m", kind: Kind = "rest", at: float = 0.0) -> CooldownEntry:
+    return CooldownEntry(id=number, kind=kind, model=model, at=at, sent=at, reason="r", seconds=20)
 
 
-def book(*entries: Booking) -> Book:
-    made = Book()
+def book(*entries: CooldownEntry) -> CooldownLog:
+    made = CooldownLog()
     for each in entries:
         made.add(each)
     return made
@@ -19,17 +19,17 @@ def book(*entries: Booking) -> Book:
 
 def test_models_stand_for_themselves() -> None:
     made = book(entry(1), entry(2, "n", "out"))
-    assert (made.standing("m").until, made.standing("m").out) == (20, "")
-    assert (made.standing("n").out, made.standing("").out) == ("r", "")
+    assert (made.status("m").until, made.status("m").out) == (20, "")
+    assert (made.status("n").out, made.status("").out) == ("r", "")
     assert made.models() == {"m", "n"}
 
 
 def test_an_entry_that_is_taken_out_is_gone_and_its_model_with_it() -> None:
     made = book(entry(1), entry(1, "n"), entry(2, "n"))
-    assert made.standing("m").until == 20
+    assert made.status("m").until == 20
     made.take_out(frozenset({1, 9}))
     assert made.models() == {"n"}
-    assert made.standing("m") == Book().standing("m")
+    assert made.status("m") == CooldownLog().status("m")
     assert [each.id for each in made.entries()] == [2]
 
 
@@ -49,10 +49,10 @@ def test_an_answer_speaks_for_its_model_and_for_the_whole_account() -> None:
 
 def test_merging_takes_each_entry_once() -> None:
     one, other = book(entry(1), entry(2)), book(entry(2), entry(3, "n"))
-    assert one.standing("n").until < 0
+    assert one.status("n").until < 0
     one.merge(other.entries())
     assert sorted(each.id for each in one.entries()) == [1, 2, 3]
-    assert one.standing("n").until == 20
+    assert one.status("n").until == 20
 
 
 def test_what_tells_nothing_any_more_goes_with_the_next_entry() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bm.accounts.account import Account
 from bm.accounts.credential import Credential
-from bm.accounts.pool import Mark, Pool
+from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.outcome import AccountEffect, EffectKind
 from bm.dispatch.target import Target
 from tests.accounts.build import NOON, book, credential, effect, rest, target, usable
@@ -277,7 +277,7 @@ def test_a_request_that_outlives_its_account_is_passed_over() -> None:
     pool.begin(target(), now=1, wall=NOON)
     pool.reload([credential("b")])
     pool.done(target())
-    assert book(pool, "cooldown", 2, seconds=20) == Mark()
+    assert book(pool, "cooldown", 2, seconds=20) == Receipt()
     assert list(pool.facts(2)["gemini"]) == list(Pool([credential("b")]).facts(2)["gemini"])
     assert pool.credential(("gemini", "a")) is None
 
@@ -301,7 +301,7 @@ def test_an_account_that_moves_to_another_project_brings_its_own_rests_and_no_ot
     pool.learn_limit(target("b"), "day", "requests", 250, left=0, resets=None, now=0, wall=NOON)
     pool.reload([tagged("a", "q"), tagged("b", "p"), tagged("c", "q")])
     assert [usable(pool, 1, target(name)) for name in "abc"] == [True, False, True]
-    assert not list(pool.holders["gemini", "a"].meter.every())
+    assert not list(pool.runtimes["gemini", "a"].meter.every())
     pool.reload([tagged("a", "q"), tagged("b", "q"), tagged("c", "q")])
     assert [usable(pool, 1, target(name)) for name in "abc"] == [False, False, False]
 
@@ -347,7 +347,7 @@ def test_a_key_that_the_upstream_quotes_is_not_kept() -> None:
     pool = Pool([credential("a", key="planted-secret-value-0123456789")])
     book(pool, "out_of_use", 0, reason="no such key:\n planted-secret-value-0123456789")
     assert pool.facts(0)["gemini"][0].disabled == "no such key: plan…6789"
-    assert "planted-secret" not in repr(pool.holders["gemini", "a"].credential)
+    assert "planted-secret" not in repr(pool.runtimes["gemini", "a"].credential)
     held = pool.credential(("gemini", "a"))
     assert held is not None and held.secret == "planted-secret-value-0123456789"
 
@@ -391,7 +391,7 @@ def test_a_rollback_leaves_what_would_be_there_without_the_request(
 def test_a_rollback_of_nothing_changes_nothing() -> None:
     pool = pool_of()
     mark = book(pool, "cooldown", 0, seconds=20)
-    pool.roll_back([Mark()])
+    pool.roll_back([Receipt()])
     assert not usable(pool, 1)
     pool.roll_back([mark, mark])
     pool.roll_back([mark])
@@ -429,7 +429,7 @@ def test_no_account_is_usable_before_a_delay_it_was_given_has_passed(
 
 def test_the_effect_of_an_unknown_seat_is_nothing() -> None:
     pool = pool_of()
-    assert pool.book(target("x"), effect("cooldown", 9), now=0, wall=NOON, roll=0) == Mark()
+    assert pool.book(target("x"), effect("cooldown", 9), now=0, wall=NOON, roll=0) == Receipt()
 
 
 def test_vertex_and_the_gemini_api_count_one_project_apart() -> None:
@@ -443,19 +443,19 @@ def test_vertex_and_the_gemini_api_count_one_project_apart() -> None:
 
 def test_a_limit_that_is_used_up_rests_the_model_without_a_failure() -> None:
     pool = Pool([credential("a")])
-    seat = Target("gemini", "a", "m", "gemini")
-    mark = pool.book(seat, AccountEffect("paced", 20.0, "its limit is used up"), now=0.0, wall=NOON, roll=0.5)
+    account_id = Target("gemini", "a", "m", "gemini")
+    mark = pool.book(account_id, AccountEffect("paced", 20.0, "its limit is used up"), now=0.0, wall=NOON, roll=0.5)
     assert mark.seconds == 20.0
     state = pool.facts(5.0)["gemini"][0]
     assert state.state("m").cooldown == 15.0 and state.health == 1.0
-    holder = pool.holders["gemini", "a"]
-    assert holder.today.failures == 0 and holder.last_error == ""
+    runtime = pool.runtimes["gemini", "a"]
+    assert runtime.today.failures == 0 and runtime.last_error == ""
 
 
 def test_a_pause_before_any_refusal_is_a_minute_at_most() -> None:
     pool = Pool([credential("a")])
-    seat = Target("gemini", "a", "m", "gemini")
-    assert pool.book(seat, AccountEffect("paced", 3600.0), now=0.0, wall=NOON, roll=0.5).seconds == 60.0
+    account_id = Target("gemini", "a", "m", "gemini")
+    assert pool.book(account_id, AccountEffect("paced", 3600.0), now=0.0, wall=NOON, roll=0.5).seconds == 60.0
 
 
 def test_a_target_is_not_to_be_asked_while_it_rests_or_is_being_tried() -> None:

@@ -12,7 +12,7 @@ from bm.accounts.store import load
 from bm.cli import prompt
 from bm.config.paths import Paths
 from bm.simulator import OAuth, Simulator
-from tests.accounts.test_login import Browser
+from tests.accounts.test_sign_in import Browser
 from tests.cli.conftest import PLANTED, Bm
 from tests.support.google import CLIENT_SECRET, client_file, key_file, key_pair
 
@@ -178,7 +178,7 @@ def test_a_list_of_keys_is_imported(bm: Bm, paths: Paths, tmp_path: Path) -> Non
 
 
 def test_the_pasted_address_leads_back_to_this_machine(simulator: Simulator) -> None:
-    from bm.accounts.login import new_sign_in
+    from bm.accounts.sign_in import new_sign_in
     from tests.support.google import oauth_client
 
     address = new_sign_in(oauth_client(simulator), "", 4321).address

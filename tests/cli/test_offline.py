@@ -10,8 +10,8 @@ import pytest
 from bm.accounts.account import Account
 from bm.accounts.affinity import Affinities
 from bm.accounts.credential import Credential
-from bm.accounts.memory import encoded, save, state_path
 from bm.accounts.pool import Pool
+from bm.accounts.state_file import encoded, save, state_path
 from bm.accounts.store import update
 from bm.cli.offline import ask
 from bm.config.paths import Paths

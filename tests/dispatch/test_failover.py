@@ -9,7 +9,7 @@ from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, failing_alike, out_of_reach, poisoned, still_resting
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
-from bm.dispatch.snapshot import Limits, Needs
+from bm.dispatch.snapshot import Limits, Requirements
 from bm.errors import Failure
 from tests.dispatch.transcript import FAILURES, check, outcome, way
 from tests.dispatch.world import MODEL, account, gemini, paid, planned
@@ -377,7 +377,7 @@ def test_a_schema_that_bm_did_not_write_is_not_its_to_simplify() -> None:
 
 
 def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_earlier_ones() -> None:
-    made = planned(gemini("a", "b"), needs=Needs(images=True, past=frozenset({"images"})))
+    made = planned(gemini("a", "b"), requirements=Requirements(images=True, past=frozenset({"images"})))
     steps = attempts(made, Limits())
     blind = Outcome(
         failure=Failure(kind="bad_request", message="This model does not support image input"), request="return"
@@ -395,13 +395,13 @@ def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_
 def test_a_target_that_sees_the_pictures_is_waited_for_before_one_that_does_not() -> None:
     blind = paid("groq", "pooled", account("key", cooldown=2), models={"default": "llama-3.3-70b"}, serves=("x",))
     seeing = paid("acme", "fallback", account("key", cooldown=5), models={"default": "acme-1"}, serves=("x",))
-    made = planned(blind, seeing, needs=Needs(images=True, past=frozenset({"images"})))
+    made = planned(blind, seeing, requirements=Requirements(images=True, past=frozenset({"images"})))
     attempt = next(attempts(made, Limits()))
     assert (attempt.target.provider, attempt.wait, attempt.without) == ("acme", 5.0, frozenset())
 
 
 def test_media_that_the_person_has_just_sent_are_never_left_out() -> None:
-    steps = attempts(planned(gemini("a", "b"), needs=Needs(images=True)), Limits())
+    steps = attempts(planned(gemini("a", "b"), requirements=Requirements(images=True)), Limits())
     next(steps)
     refusal = Failure(kind="bad_request", message="This model does not support image input")
     with pytest.raises(StopIteration) as end:
@@ -624,7 +624,7 @@ def test_where_nobody_can_be_reached_no_account_is_to_blame(failures: list[Failu
     first, second = TWO.targets
     targets = [first, first, second]
     told = [(Attempt(target=at), classify(failure)) for at, failure in zip(targets, failures, strict=False)]
-    assert ["/".join(target.seat) for target in out_of_reach(told)] == found
+    assert ["/".join(target.account_id) for target in out_of_reach(told)] == found
 
 
 def test_a_cut_answer_goes_on_elsewhere_and_with_the_same_target_only_if_there_is_no_other() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bm.dispatch.failover import attempts
 from bm.dispatch.plan import Plan
-from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Needs
+from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Requirements
 from bm.names import Mode
 from tests.dispatch.world import MODEL, account, gemini, order, paid, planned
 
@@ -184,7 +184,7 @@ def test_match_models_are_compared_with_what_the_alias_stands_for() -> None:
     assert order(planned(gemini("a"), groq, model="gemini-2.5-pro")) == ["gemini/a"]
 
 
-PICTURE_ONCE = Needs(images=True, past=frozenset({"images"}))
+PICTURE_ONCE = Requirements(images=True, past=frozenset({"images"}))
 PLAIN: dict[str, Any] = {"models": {"default": "llama-3.3-70b"}, "serves": ("x",)}
 
 
@@ -193,22 +193,22 @@ def test_a_model_without_eyes_is_the_last_resort_for_a_conversation_with_picture
     """It has no slot of its own, and what sees comes first even if it is a fallback."""
     for roll in (0.0, 0.5, 0.99):
         seeing = paid("acme", "fallback", models={"default": "acme-1"}, serves=("x",))
-        made = planned(gemini("a", "b"), paid("groq", mode, **PLAIN), seeing, roll=roll, needs=PICTURE_ONCE)
+        made = planned(gemini("a", "b"), paid("groq", mode, **PLAIN), seeing, roll=roll, requirements=PICTURE_ONCE)
         assert set(order(made)[:2]) == {"gemini/a", "gemini/b"} and order(made)[2:] == ["acme/key", "groq/key"]
         assert [choice.without for choice in made.choices] == [frozenset()] * 3 + [{"images"}]
 
 
 def test_an_exclusive_model_without_eyes_goes_on_with_a_conversation_that_once_had_a_picture() -> None:
-    made = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), needs=PICTURE_ONCE)
+    made = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), requirements=PICTURE_ONCE)
     assert order(made) == ["groq/key"] and made.failure is None
     assert next(attempts(made, Limits())).without == {"images"}
-    refused = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), needs=Needs(images=True)).failure
+    refused = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), requirements=Requirements(images=True)).failure
     assert refused is not None and refused.http_status == 400
 
 
 def test_affinity_keeps_no_conversation_with_pictures_at_a_model_without_eyes() -> None:
     stuck = Affinity("groq", "key")
-    made = planned(gemini("a"), paid("groq", "pooled", **PLAIN), needs=PICTURE_ONCE, affinity=stuck)
+    made = planned(gemini("a"), paid("groq", "pooled", **PLAIN), requirements=PICTURE_ONCE, affinity=stuck)
     assert order(made) == ["gemini/a", "groq/key"]
 
 
@@ -235,14 +235,14 @@ def test_a_conversation_served_by_a_fallback_comes_back_to_the_accounts() -> Non
 
 def test_a_target_that_cannot_serve_the_request_is_skipped_with_the_reason() -> None:
     plain = paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
-    made = planned(gemini("a"), plain, needs=Needs(images=True))
+    made = planned(gemini("a"), plain, requirements=Requirements(images=True))
     assert order(made) == ["gemini/a"]
     assert reasons(made)["groq/key"] == "llama-3.3-70b takes no images"
 
 
 def test_when_no_model_takes_it_the_client_is_told_what() -> None:
     plain = paid("groq", "exclusive", models={"default": "llama-3.3-70b"}, serves=("x",))
-    made = planned(plain, needs=Needs(images=True))
+    made = planned(plain, requirements=Requirements(images=True))
     assert made.failure and made.failure.http_status == 400
     assert "groq: llama-3.3-70b takes no images" in made.failure.message
 
@@ -297,8 +297,8 @@ def usable(state: AccountState) -> bool:
 @given(worlds(), st.floats(0, 1, exclude_max=True), st.sampled_from([MODEL, "groq:x", "claude-opus-5-5"]))
 def test_every_plan_keeps_the_rules(members: tuple[Member, ...], roll: float, model: str) -> None:
     made = planned(*members, roll=roll, model=model)
-    seats = {(m.provider.name, a.name): (m.provider, a) for m in members for a in m.accounts}
-    chosen = [seats[target.seat] for target in made.targets]
+    candidates = {(m.provider.name, a.name): (m.provider, a) for m in members for a in m.accounts}
+    chosen = [candidates[target.account_id] for target in made.targets]
     assert all(usable(state) for _, state in chosen)
     assert all(provider.enabled and (provider.pool or provider.mode != "off") for provider, _ in chosen)
     assert len(set(made.targets)) == len(made.targets)

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from bm.dispatch.candidates import Bar, Candidate
 from bm.dispatch.refusal import nothing, presentable, resting, unavailable
-from bm.dispatch.seats import Bar, Seat
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
 from bm.errors import Failure
 
 
-def seat(bar: Bar, reason: str, provider: str = "gemini", context: int = 0) -> Seat:
+def candidate(bar: Bar, reason: str, provider: str = "gemini", context: int = 0) -> Candidate:
     target = Target(provider, "work", "m", "gemini")
-    return Seat(target=target, verdict="out", bar=bar, reason=reason, mapping="", context=context)
+    return Candidate(target=target, verdict="out", bar=bar, reason=reason, mapping="", context=context)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_overload_is_no_rate_limit() -> None:
 )
 def test_only_limits_are_told_as_a_limit(overloaded: list[bool], status: int) -> None:
     target = Target("gemini", "work", "m", "gemini")
-    seats = [
-        Seat(target=target, verdict="cooling", reason="rests", mapping="", seconds=9.5, overloaded=each)
+    candidates = [
+        Candidate(target=target, verdict="cooling", reason="rests", mapping="", seconds=9.5, overloaded=each)
         for each in overloaded
     ]
-    failure = nothing("m", seats, [], Limits())
+    failure = nothing("m", candidates, [], Limits())
     assert (failure.http_status, failure.retry_after, failure.should_retry) == (status, 10, True)
 
 
@@ -67,25 +67,30 @@ def test_trouble_with_a_key_names_whose_it_is_and_the_cure() -> None:
 
 
 def test_accounts_out_of_use_are_named_with_the_cure() -> None:
-    failure = nothing("m", [seat("disabled", "out of use: 401")], ["groq is off"], Limits())
+    failure = nothing("m", [candidate("disabled", "out of use: 401")], ["groq is off"], Limits())
     assert failure.message == (
         "no account can serve m: work of gemini: out of use: 401 (bm accounts verify work); groq is off"
     )
 
 
 def test_a_reason_that_names_its_cure_needs_no_other() -> None:
-    failure = nothing("m", [seat("disabled", "out of use: disabled (bm accounts enable work)")], [], Limits())
+    failure = nothing("m", [candidate("disabled", "out of use: disabled (bm accounts enable work)")], [], Limits())
     assert failure.message.endswith("work of gemini: out of use: disabled (bm accounts enable work)")
 
 
 def test_a_prompt_too_long_for_every_model_is_said_in_the_words_clients_look_for() -> None:
-    seats = [seat("context", "m takes 8 tokens", context=8), seat("context", "n takes 9 tokens", context=9)]
-    failure = nothing("m", seats, [], Limits())
+    candidates = [
+        candidate("context", "m takes 8 tokens", context=8),
+        candidate("context", "n takes 9 tokens", context=9),
+    ]
+    failure = nothing("m", candidates, [], Limits())
     assert (failure.kind, failure.message) == ("context_too_long", "prompt is too long: n takes 9 tokens")
 
 
 def test_equal_reasons_are_said_once() -> None:
-    failure = nothing("m", [seat("needs", "m takes no audio"), seat("needs", "m takes no audio")], [], Limits())
+    failure = nothing(
+        "m", [candidate("needs", "m takes no audio"), candidate("needs", "m takes no audio")], [], Limits()
+    )
     assert failure.message == "no model at hand can serve the request (gemini: m takes no audio)"
 
 

@@ -35,6 +35,6 @@ def test_one_model_resting_leaves_the_others() -> None:
 
 def test_a_service_without_keys_has_a_seat_all_the_same() -> None:
     local = paid("ollama", "fallback", auth="none")
-    assert [seat.name for seat in type(local)(provider=local.provider).seats] == ["local"]
-    assert [seat.name for seat in local.seats] == ["key"]
-    assert gemini().seats == ()
+    assert [candidate.name for candidate in type(local)(provider=local.provider).account_states] == ["local"]
+    assert [candidate.name for candidate in local.account_states] == ["key"]
+    assert gemini().account_states == ()

@@ -10,4 +10,4 @@ def test_a_target_reads_as_a_person_would_say_it() -> None:
 
 
 def test_a_seat_is_what_a_key_belongs_to() -> None:
-    assert TARGET.seat == ("groq", "key")
+    assert TARGET.account_id == ("groq", "key")

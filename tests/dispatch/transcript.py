@@ -69,7 +69,7 @@ def outcome(words: str) -> Outcome:
 
 def shown(attempt: Attempt) -> str:
     """An attempt as a line of the transcript."""
-    words = ["/".join(attempt.target.seat)]
+    words = ["/".join(attempt.target.account_id)]
     if attempt.wait:
         words.append(f"wait {attempt.wait:g}")
     if attempt.simplify_schema:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from bm.dispatch.plan import Plan, plan
-from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Needs, RouteQuery, Snapshot
+from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Requirements, RouteQuery, Snapshot
 from bm.names import PROTOCOLS, Mode, ProtocolName
 from bm.providers.dialects import DIALECTS
 from bm.providers.provider import Provider
 
 USUAL = Limits()
-NO_NEEDS = Needs()
+NO_REQUIREMENTS = Requirements()
 MODEL = "gemini-3.8-flash"
 FAMILIES = {"opus": "gemini-3.1-pro-preview", "sonnet": MODEL, "haiku": "gemini-3.5-flash-lite", "default": MODEL}
 
@@ -68,13 +68,13 @@ def planned(
     affinity: Affinity | None = None,
     aliases: dict[str, str] | None = None,
     limits: Limits = USUAL,
-    needs: Needs = NO_NEEDS,
+    requirements: Requirements = NO_REQUIREMENTS,
 ) -> Plan:
     """The plan for one request in a world of these members."""
     snapshot = Snapshot(members=members, affinity=affinity, aliases=aliases or {}, limits=limits)
-    return plan(snapshot, RouteQuery(model=model, protocol=protocol, needs=needs), roll=roll)
+    return plan(snapshot, RouteQuery(model=model, protocol=protocol, requirements=requirements), roll=roll)
 
 
 def order(made: Plan) -> list[str]:
     """The plan's usable targets as `provider/account`."""
-    return ["/".join(target.seat) for target in made.targets]
+    return ["/".join(target.account_id) for target in made.targets]

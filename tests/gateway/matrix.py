@@ -23,7 +23,7 @@ from bm.gateway.lane import Lane, Rules
 from bm.gateway.lanes import Lanes
 from bm.gateway.signatures import SignatureStore
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.codec import Codec, Mint
+from bm.protocols.codec import Codec, IdFactory
 from bm.protocols.gemini.array import ArraySplitter
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.providers.dialects import DIALECTS
@@ -129,12 +129,12 @@ def upstream_of(case: Case) -> Codec:
 def recorded_events(case: Case) -> list[Event]:
     """What a recorded answer tells."""
     if case.body_text.lstrip().startswith("{"):
-        return list(upstream_of(case).decode_response(json.loads(case.body_text), Mint(_new_id)))
+        return list(upstream_of(case).decode_response(json.loads(case.body_text), IdFactory(_new_id)))
     return _streamed(upstream_of(case), case.body_text.encode())
 
 
 def _streamed(codec: Codec, raw: bytes) -> list[Event]:
-    decoder = codec.stream_decoder(Mint(_new_id))
+    decoder = codec.stream_decoder(IdFactory(_new_id))
     parser: sse.Parser | ArraySplitter = ArraySplitter() if raw.lstrip().startswith(b"[") else sse.Parser()
     events: list[Event] = []
     for item in [*parser.feed(raw), *parser.close()]:
@@ -179,7 +179,7 @@ def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Lanes,
 def told_events(client: ProtocolName, raw: bytes) -> list[Event]:
     """What an answer tells its client."""
     if raw.startswith(b"{"):
-        return list(CODECS[client].decode_response(json.loads(raw), Mint(_new_id)))
+        return list(CODECS[client].decode_response(json.loads(raw), IdFactory(_new_id)))
     return _streamed(CODECS[client], raw)
 
 

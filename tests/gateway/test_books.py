@@ -109,7 +109,7 @@ def test_only_what_generates_uses_up_a_limit() -> None:
         call = Ledger(operation=operation)
         call.attempt(target("a"), None)
         call.books.read(target("a"), 500)
-        gauges = call.pool.holders["gemini", "a"].meter.gauges(time.monotonic())
+        gauges = call.pool.runtimes["gemini", "a"].meter.gauges(time.monotonic())
         return sum(gauge.used for gauge in gauges if gauge.unit == "requests" and gauge.window == "minute")
 
     assert (used("generate"), used("count_tokens")) == (1, 0)

@@ -58,7 +58,7 @@ def affinity(engine: Engine, asked: Call) -> object:
 async def test_a_conversation_finds_its_target_again(engine: Engine) -> None:
     engine.stay(call("session", continues=True), TARGET)
     found = engine.question(call("session", continues=True))[1].affinity
-    assert found is not None and (found.provider, found.account) == TARGET.seat
+    assert found is not None and (found.provider, found.account) == TARGET.account_id
     assert affinity(engine, call("another", continues=True)) is None
 
 
@@ -76,9 +76,9 @@ async def test_affinity_can_be_switched_off(engine: Engine, bm_home: Path) -> No
 
 async def test_what_a_request_needs_is_looked_at_only_where_it_matters(engine: Engine, bm_home: Path) -> None:
     asked = call("", continues=False, body=b'{"tools": [{"name": "x"}]}')
-    assert not engine.question(asked)[0].needs.tools
+    assert not engine.question(asked)[0].requirements.tools
     engine.adopt(settings(bm_home, '[providers.groq]\nenabled = true\nmode = "pooled"\n'))
-    assert engine.question(asked)[0].needs.tools
+    assert engine.question(asked)[0].requirements.tools
 
 
 async def test_the_latest_calls_are_remembered(engine: Engine) -> None:

@@ -8,47 +8,53 @@ from typing import Any
 import msgspec
 import pytest
 
-from bm.dispatch.snapshot import Needs
-from bm.gateway.needs import needs_of
+from bm.dispatch.snapshot import Requirements
+from bm.gateway.needs import requirements_of
 from bm.names import ProtocolName
 
-TABLE: list[tuple[Any, Needs]] = [
-    ({"messages": [{"role": "user", "content": "hello"}]}, Needs()),
-    ({"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png"}}]}, Needs(images=True)),
-    ({"content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}, Needs(images=True)),
-    ({"content": [{"type": "input_image", "image_url": "https://x"}]}, Needs(images=True)),
-    ({"parts": [{"inlineData": {"mimeType": "image/png", "data": ""}}]}, Needs(images=True)),
-    ({"parts": [{"inline_data": {"mime_type": "image/webp"}}]}, Needs(images=True)),
-    ({"content": [{"type": "document", "source": {"media_type": "application/pdf"}}]}, Needs(documents=True)),
-    ({"content": [{"type": "input_file", "file_data": ""}]}, Needs(documents=True)),
-    ({"parts": [{"fileData": {"mimeType": "application/pdf"}}]}, Needs(documents=True)),
-    ({"content": [{"type": "input_audio", "input_audio": {"format": "wav"}}]}, Needs(audio=True)),
-    ({"parts": [{"inlineData": {"mimeType": "audio/mp3"}}]}, Needs(audio=True)),
-    ({"parts": [{"fileData": {"mimeType": "video/mp4"}}]}, Needs(video=True)),
-    ({"content": [{"type": "video_url"}]}, Needs(video=True)),
-    ({"tools": [{"name": "x"}]}, Needs(tools=True)),
-    ({"tools": []}, Needs()),
-    ({"content": 'he wrote "type": "image" and "tools": [{'}, Needs()),
-    ({"tools": [{"input_schema": {"properties": {"image": {"type": "string"}}}}]}, Needs(tools=True)),
-    ({"content": 'see "image/png"'}, Needs()),
+TABLE: list[tuple[Any, Requirements]] = [
+    ({"messages": [{"role": "user", "content": "hello"}]}, Requirements()),
+    (
+        {"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png"}}]},
+        Requirements(images=True),
+    ),
+    ({"content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}, Requirements(images=True)),
+    ({"content": [{"type": "input_image", "image_url": "https://x"}]}, Requirements(images=True)),
+    ({"parts": [{"inlineData": {"mimeType": "image/png", "data": ""}}]}, Requirements(images=True)),
+    ({"parts": [{"inline_data": {"mime_type": "image/webp"}}]}, Requirements(images=True)),
+    ({"content": [{"type": "document", "source": {"media_type": "application/pdf"}}]}, Requirements(documents=True)),
+    ({"content": [{"type": "input_file", "file_data": ""}]}, Requirements(documents=True)),
+    ({"parts": [{"fileData": {"mimeType": "application/pdf"}}]}, Requirements(documents=True)),
+    ({"content": [{"type": "input_audio", "input_audio": {"format": "wav"}}]}, Requirements(audio=True)),
+    ({"parts": [{"inlineData": {"mimeType": "audio/mp3"}}]}, Requirements(audio=True)),
+    ({"parts": [{"fileData": {"mimeType": "video/mp4"}}]}, Requirements(video=True)),
+    ({"content": [{"type": "video_url"}]}, Requirements(video=True)),
+    ({"tools": [{"name": "x"}]}, Requirements(tools=True)),
+    ({"tools": []}, Requirements()),
+    ({"content": 'he wrote "type": "image" and "tools": [{'}, Requirements()),
+    ({"tools": [{"input_schema": {"properties": {"image": {"type": "string"}}}}]}, Requirements(tools=True)),
+    ({"content": 'see "image/png"'}, Requirements()),
 ]
 
 
 @pytest.mark.parametrize("indent", [None, 2], ids=["dense", "indented"])
-@pytest.mark.parametrize(("body", "needs"), TABLE)
-def test_what_a_body_holds(body: Any, needs: Needs, indent: int | None) -> None:
-    found = needs_of(json.dumps(body, indent=indent).encode(), "anthropic")
-    assert msgspec.structs.replace(found, past=frozenset()) == needs
+@pytest.mark.parametrize(("body", "requirements"), TABLE)
+def test_what_a_body_holds(body: Any, requirements: Requirements, indent: int | None) -> None:
+    found = requirements_of(json.dumps(body, indent=indent).encode(), "anthropic")
+    assert msgspec.structs.replace(found, past=frozenset()) == requirements
 
 
 def test_a_long_text_has_at_least_so_many_tokens() -> None:
     body = json.dumps({"messages": [{"role": "user", "content": "word " * 10_000}]}).encode()
-    assert 5_000 <= needs_of(body, "openai-chat").tokens <= 10_000
+    assert 5_000 <= requirements_of(body, "openai-chat").tokens <= 10_000
 
 
 def test_where_media_stand_for_most_of_the_bytes_nothing_is_said_of_tokens() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
-    assert needs_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode(), "openai-chat").tokens == 0
+    assert (
+        requirements_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode(), "openai-chat").tokens
+        == 0
+    )
 
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}
@@ -96,5 +102,5 @@ IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
 
 @pytest.mark.parametrize(("protocol", "body", "past"), IN_THE_PAST)
 def test_whether_the_person_has_just_sent_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
-    needs = needs_of(json.dumps(body).encode(), protocol)
-    assert needs.images and needs.past == (frozenset({"images"}) if past else frozenset())
+    requirements = requirements_of(json.dumps(body).encode(), protocol)
+    assert requirements.images and requirements.past == (frozenset({"images"}) if past else frozenset())

@@ -15,7 +15,7 @@ from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.names import ProtocolName
-from bm.protocols.codec import Encoded, Mint
+from bm.protocols.codec import Encoded, IdFactory
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.tool_names import sanitise
 from bm.providers.capabilities import capabilities_of
@@ -26,10 +26,10 @@ OPENAI, GROQ = DIALECTS["openai"], DIALECTS["groq"]
 CLIENTS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
 
 
-def mint() -> Mint:
+def ids() -> IdFactory:
     """Ids in order."""
     numbers = itertools.count(1)
-    return Mint(lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
+    return IdFactory(lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
 
 
 def asks(protocol: ProtocolName, body: Json, *, stream: bool | None = None) -> ChatRequest:
@@ -49,7 +49,7 @@ def sent(request: ChatRequest, protocol: ProtocolName, model: str, dialect: Dial
 
 def told(protocol: ProtocolName, chunks: Sequence[Json], dialect: Dialect = OPENAI) -> list[Event]:
     """The events of an upstream's stream."""
-    decoder = upstream_codec(protocol, dialect).stream_decoder(mint())
+    decoder = upstream_codec(protocol, dialect).stream_decoder(ids())
     events: list[Event] = []
     for chunk in chunks:
         events += decoder.feed(sse.Event(data=msgspec.json.encode(chunk), name=str(chunk.get("type", ""))))
@@ -58,13 +58,13 @@ def told(protocol: ProtocolName, chunks: Sequence[Json], dialect: Dialect = OPEN
 
 def streamed(request: ChatRequest, events: Sequence[Event]) -> bytes:
     """What the client that sent `request` reads of an answer."""
-    encoder = CODECS[request.protocol].stream_encoder(request, mint(), model="shown")
+    encoder = CODECS[request.protocol].stream_encoder(request, ids(), model="shown")
     return b"".join(encoder.feed(event) for event in events)
 
 
 def whole(request: ChatRequest, events: Sequence[Event]) -> Json:
     """The answer as one document."""
-    body: Json = CODECS[request.protocol].encode_response(events, request, mint(), model="shown")
+    body: Json = CODECS[request.protocol].encode_response(events, request, ids(), model="shown")
     decoded: Json = json.loads(msgspec.json.encode(body))
     return decoded
 

@@ -15,7 +15,7 @@ from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.pipes import Filter, Translated
 from bm.protocols.registry import CODECS
-from tests.protocols.pair import CLIENTS, check, hello, mint, streamed, told, whole
+from tests.protocols.pair import CLIENTS, check, hello, ids, streamed, told, whole
 from tests.support import grammar_gemini
 from tests.support.grammar_openai_chat import payloads
 
@@ -129,7 +129,7 @@ def test_53_a_name_without_an_id_yet_and_an_empty_name_later_are_one_call(client
 @pytest.mark.parametrize("client", CLIENTS)
 def test_54_finish_then_usage_then_done_is_one_end(client: ProtocolName) -> None:
     usage = {"id": "c", "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
-    decoder = CODECS["openai-chat"].stream_decoder(mint())
+    decoder = CODECS["openai-chat"].stream_decoder(ids())
     payload = [*map(msgspec.json.encode, (chat({"content": "A"}), chat({}, "stop"), usage)), b"[DONE]"]
     events = [event for data in payload for event in decoder.feed(sse.Event(data))] + list(decoder.close())
     request = hello(client)
@@ -182,7 +182,7 @@ def test_56_a_blocked_prompt_is_a_whole_answer_that_declines(client: ProtocolNam
 def test_57_waiting_means_nothing_to_a_client(client: ProtocolName) -> None:
     request = hello(client)
     events = told("gemini", [gemini({"text": "A"}), gemini({"text": "B"}, finish="STOP")])
-    encoder = CODECS[client].stream_encoder(request, mint(), model="shown")
+    encoder = CODECS[client].stream_encoder(request, ids(), model="shown")
     stream = b"".join(encoder.feed(event) + (encoder.keepalive() if event != events[-1] else b"") for event in events)
     kept = {"anthropic": b"event: ping", "openai-chat": b": ", "openai-responses": b": ", "gemini": b"\n"}
     assert encoder.keepalive() == b"" or kept[client] in encoder.keepalive()
@@ -200,8 +200,8 @@ def test_58_an_error_as_the_first_event_comes_before_anything_of_an_answer(upstr
         "openai-chat": {"error": {"message": "slow down", "type": "tokens", "code": "rate_limit_exceeded"}},
         "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}},
     }
-    decoder, encoder = CODECS[upstream].stream_decoder(mint()), CODECS["anthropic"].stream_encoder
-    pipe = Translated(sse.Parser(), decoder, encoder(hello("anthropic"), mint(), model="m"), Filter({}))
+    decoder, encoder = CODECS[upstream].stream_decoder(ids()), CODECS["anthropic"].stream_encoder
+    pipe = Translated(sse.Parser(), decoder, encoder(hello("anthropic"), ids(), model="m"), Filter({}))
     pipe.feed(sse.encode(msgspec.json.encode(errors[upstream]), ""))
     assert not pipe.watch.begun and pipe.watch.failure is not None
     assert pipe.watch.failure.kind == "rate_limited"
@@ -215,7 +215,7 @@ def test_a_character_in_two_pieces_of_bytes_is_one_character(client: ProtocolNam
     body = sse.encode(msgspec.json.encode(gemini({"text": "Grüße 🦉"}, finish="STOP")), "")
     expected = whole(hello(client), told("gemini", [gemini({"text": "Grüße 🦉"}, finish="STOP")]))
     for cut in range(1, len(body)):
-        parser, decoder = sse.Parser(), CODECS["gemini"].stream_decoder(mint())
+        parser, decoder = sse.Parser(), CODECS["gemini"].stream_decoder(ids())
         events = [
             event for part in (body[:cut], body[cut:]) for item in parser.feed(part) for event in decoder.feed(item)
         ]
@@ -232,7 +232,7 @@ def test_a_character_in_two_pieces_of_bytes_is_one_character(client: ProtocolNam
     ids=["carriage returns", "no space", "several lines"],
 )
 def test_every_framing_of_an_event_is_read(framed: bytes) -> None:
-    parser, decoder = sse.Parser(), CODECS["gemini"].stream_decoder(mint())
+    parser, decoder = sse.Parser(), CODECS["gemini"].stream_decoder(ids())
     events = [event for item in parser.feed(framed) for event in decoder.feed(item)]
     assert PartDelta(0, "A") in events
 

@@ -14,7 +14,7 @@ from bm.chat.parts import Json
 from bm.chat.response import fold
 from bm.gateway.lane import new_id
 from bm.names import ProtocolName
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.hygiene import cleaned
 from bm.protocols.pipes import Filter
 from bm.protocols.registry import CODECS
@@ -113,7 +113,7 @@ def test_38_calls_that_gemini_does_not_name_get_ids_of_their_own() -> None:
 
 def told_fresh(chunk: Json) -> list[Event]:
     """The events, with ids as the gateway makes them."""
-    return list(CODECS["gemini"].decode_response(chunk, Mint(new_id)))
+    return list(CODECS["gemini"].decode_response(chunk, IdFactory(new_id)))
 
 
 def test_39_a_result_is_named_by_its_call_and_not_by_the_calls_id() -> None:

@@ -27,12 +27,12 @@ from bm.chat.request import ChatRequest
 from bm.chat.signature import Signature, text_key
 from bm.errors import Failure
 from bm.names import ProtocolName
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.array import ArraySplitter
 from bm.protocols.pipes import Filter, PassThrough, Translated, Watch
 from bm.protocols.registry import CODECS
 
-MINT = Mint(lambda prefix: f"{prefix}000000000000000000000001", 1_700_000_000)
+IDS = IdFactory(lambda prefix: f"{prefix}000000000000000000000001", 1_700_000_000)
 CHUNK = '{"id":"c","object":"chat.completion.chunk","created":1,"model":"their-model","choices":[%s]}'
 PIECES = [
     ": a comment\n\n",
@@ -53,13 +53,13 @@ def asked(protocol: ProtocolName) -> ChatRequest:
 
 def passing(model: str = "") -> PassThrough:
     codec = CODECS["openai-chat"]
-    encoder = codec.stream_encoder(asked("openai-chat"), MINT, model="m")
-    return PassThrough(sse.Parser(), codec.stream_decoder(MINT), encoder, model=model)
+    encoder = codec.stream_encoder(asked("openai-chat"), IDS, model="m")
+    return PassThrough(sse.Parser(), codec.stream_decoder(IDS), encoder, model=model)
 
 
 def translating(client: ProtocolName = "anthropic", *, single_call: bool = False) -> Translated:
-    encoder = CODECS[client].stream_encoder(asked(client), MINT, model="m")
-    decoder = CODECS["openai-chat"].stream_decoder(MINT)
+    encoder = CODECS[client].stream_encoder(asked(client), IDS, model="m")
+    decoder = CODECS["openai-chat"].stream_decoder(IDS)
     return Translated(sse.Parser(), decoder, encoder, Filter({}, single_call=single_call))
 
 
@@ -104,8 +104,8 @@ def test_an_abort_is_told_in_the_stream(pipe: type) -> None:
 
 def test_an_array_has_no_room_between_its_bytes() -> None:
     codec = CODECS["gemini"]
-    encoder = codec.stream_encoder(asked("gemini"), MINT, model="m")
-    pipe = PassThrough(ArraySplitter(), codec.stream_decoder(MINT), encoder, framed=False)
+    encoder = codec.stream_encoder(asked("gemini"), IDS, model="m")
+    pipe = PassThrough(ArraySplitter(), codec.stream_decoder(IDS), encoder, framed=False)
     begun = b'[{"candidates":[{"content":{"parts":[{"text":"so"}],"role":"model"},"index":0}]}'
     assert pipe.feed(begun) == begun
     assert pipe.keepalive() == b""

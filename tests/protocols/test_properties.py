@@ -15,7 +15,7 @@ from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from tests.protocols.openai_chat.generate import answers
-from tests.protocols.pair import CLIENTS, asks, check, hello, mint, streamed, whole
+from tests.protocols.pair import CLIENTS, asks, check, hello, ids, streamed, whole
 from tests.protocols.pair import HI as LEAST
 
 CURIOUS: dict[ProtocolName, ChatRequest] = {
@@ -38,7 +38,7 @@ CURIOUS: dict[ProtocolName, ChatRequest] = {
 
 def read(client: ProtocolName, stream: bytes) -> ChatResponse:
     """What a client of this protocol would know of a stream."""
-    parser, decoder = sse.Parser(), CODECS[client].stream_decoder(mint())
+    parser, decoder = sse.Parser(), CODECS[client].stream_decoder(ids())
     events = [event for item in (*parser.feed(stream), *parser.close()) for event in decoder.feed(item)]
     return fold([*events, *decoder.close()])
 
@@ -70,7 +70,7 @@ def test_every_answer_is_a_stream_that_its_client_can_read(client: ProtocolName,
 def test_a_stream_and_a_whole_answer_tell_the_same(client: ProtocolName, events: list[Event]) -> None:
     assume(isinstance(events[-1], End))
     request = CURIOUS[client]
-    decoded = fold(CODECS[client].decode_response(whole(request, events), mint()))
+    decoded = fold(CODECS[client].decode_response(whole(request, events), ids()))
     seen = read(client, streamed(request, events))
     (text, refusal, calls), (whole_text, whole_refusal, whole_calls) = said(seen), said(decoded)
     assert (ordered(client, calls), seen.usage) == (ordered(client, whole_calls), decoded.usage)

@@ -15,13 +15,13 @@ from bm.chat.request import ChatRequest, Reasoning
 from bm.errors import Failure
 from bm.gateway.rescue import Telling
 from bm.names import ProtocolName
-from bm.protocols.codec import Mint, StreamEncoder
+from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.pipes import Filter
 from bm.protocols.registry import CODECS
 from bm.protocols.shadow import Shadowed
 from tests.support import grammar_anthropic
 
-MINT = Mint(lambda prefix: f"{prefix}{'0' * 24}", 1)
+IDS = IdFactory(lambda prefix: f"{prefix}{'0' * 24}", 1)
 CUT = Failure(kind="truncated", message="cut")
 REST: tuple[Event, ...] = (
     Start(),
@@ -39,12 +39,12 @@ def shadowed(protocol: ProtocolName, *, model: str = "") -> tuple[Shadowed, Told
         protocol=protocol, model="m", turns=(), stream=True, reasoning=Reasoning(visible=True), stream_usage=True
     )
 
-    def make(mint: Mint, name: str) -> StreamEncoder:
-        return codec.stream_encoder(request, mint, model=name)
+    def make(ids: IdFactory, name: str) -> StreamEncoder:
+        return codec.stream_encoder(request, ids, model=name)
 
-    spare = codec.stream_encoder(request, MINT, model="m")
+    spare = codec.stream_encoder(request, IDS, model="m")
     events = Telling(Filter({}), told)
-    return Shadowed(sse.Parser(), codec.stream_decoder(MINT), spare, events, make, MINT, model=model), told
+    return Shadowed(sse.Parser(), codec.stream_decoder(IDS), spare, events, make, IDS, model=model), told
 
 
 def stream(*events: dict[str, Any] | tuple[str, dict[str, Any]]) -> bytes:
@@ -144,7 +144,7 @@ def test_the_encoder_goes_on_under_the_upstreams_ids(protocol: ProtocolName) -> 
     out = pipe.feed(STREAMS[protocol]) + pipe.close()
     assert out == STREAMS[protocol] and pipe.watch.failure is not None and pipe.can_go_on
     rest = go_on(pipe, told)
-    decoder, parser = CODECS[protocol].stream_decoder(MINT), sse.Parser()
+    decoder, parser = CODECS[protocol].stream_decoder(IDS), sse.Parser()
     events = [event for item in parser.feed(out + rest) for event in decoder.feed(item)]
     events += decoder.close()
     assert "".join(event.text for event in events if isinstance(event, PartDelta)).endswith("one two three")

@@ -18,7 +18,7 @@ from bm import sse
 from bm.chat.events import Event
 from bm.chat.parts import Text
 from bm.chat.response import ChatResponse, fold
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
 from bm.simulator import Rule
 from bm.simulator import Usage as Told
@@ -227,10 +227,10 @@ def judge_recovery(world: World, outcome: Outcome) -> None:
 
 def reading(answer: Answer) -> ChatResponse:
     """What a client of the protocol makes of the bytes."""
-    codec, mint = CODECS[answer.protocol], Mint(lambda prefix: f"{prefix}{'0' * 16}")  # type: ignore[index]
+    codec, ids = CODECS[answer.protocol], IdFactory(lambda prefix: f"{prefix}{'0' * 16}")  # type: ignore[index]
     if not answer.stream:
-        return fold(codec.decode_response(answer.json, mint))
-    decoder, parser = codec.stream_decoder(mint), sse.Parser()
+        return fold(codec.decode_response(answer.json, ids))
+    decoder, parser = codec.stream_decoder(ids), sse.Parser()
     events: list[Event] = []
     for item in [*parser.feed(answer.body), *parser.close()]:
         events += decoder.feed(item)

@@ -18,7 +18,7 @@ from bm.chat.events import Event
 from bm.chat.parts import Text
 from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
 from tests.gateway.world import path_of
 from tests.simulator.streams import body_of
@@ -37,7 +37,7 @@ HONEST = frozenset({429, 500, 502, 503, 504, 529})
 ABORTED = 0.03
 """Share of the clients that leave in the middle of their answer."""
 
-_MINT = Mint(lambda prefix: f"{prefix}{'0' * 16}")
+_MINT = IdFactory(lambda prefix: f"{prefix}{'0' * 16}")
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bm.accounts.pool import Mark, Pool
+from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, poisoned, still_resting
 from bm.dispatch.outcome import Outcome
@@ -84,7 +84,7 @@ class World:
         snapshot = Snapshot(members=(Member(provider=PROVIDER, accounts=self.pool.facts(self.now)["gemini"]),))
         query = RouteQuery(model=MODEL, protocol="gemini")
         steps = attempts(plan(snapshot, query, roll=self.dice.random()), self.limits)
-        marks: dict[Target, list[Mark]] = {}
+        marks: dict[Target, list[Receipt]] = {}
         transcript: list[tuple[Attempt, Outcome]] = []
         try:
             attempt = next(steps)
@@ -121,7 +121,7 @@ class World:
         self.pool.begin(target, now=self.now, wall=NOON + self.now)
         return self.upstream.ask(target.account, self.now)
 
-    def _booked(self, target: Target, failure: Failure | None, sent: float) -> tuple[Outcome, Mark]:
+    def _booked(self, target: Target, failure: Failure | None, sent: float) -> tuple[Outcome, Receipt]:
         self.pool.done(target)
         outcome = classify(failure)
         roll, wall = self.dice.random(), NOON + self.now

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bm.accounts.memory import state_path
+from bm.accounts.state_file import state_path
 from bm.config.paths import Paths, make_folders
 from bm.gateway.engine import Engine
 from bm.gateway.settings import read_settings

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from bm.accounts.account import Account, OAuthClient
-from bm.accounts.login import SignIn, new_sign_in
+from bm.accounts.sign_in import SignIn, new_sign_in
 from bm.simulator import Simulator
 
 ROBOT = "robot@project-one.iam.gserviceaccount.com"

@@ -20,7 +20,7 @@ from bm.protocols import call_ids
 from bm.protocols.anthropic.citations import encode_search, encode_source
 from bm.protocols.anthropic.content import FOREIGN
 from bm.protocols.anthropic.wire import PROTOCOL
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.web_search import asked
 
 DeltaKind = Literal["text_delta", "input_json_delta", "thinking_delta", "signature_delta"]
@@ -65,9 +65,9 @@ class Arranger:
     more (the part has begun) they are left out.
     """
 
-    def __init__(self, request: ChatRequest, mint: Mint, sink: Sink) -> None:
+    def __init__(self, request: ChatRequest, ids: IdFactory, sink: Sink) -> None:
         self._sink = sink
-        self._mint = mint
+        self._ids = ids
         self._thinks = request.reasoning.visible is not None
         self._shows = request.reasoning.visible is True
         self._searches = asked(request)
@@ -127,7 +127,7 @@ class Arranger:
             return
         self._sign_next(part.signature)
         self.called = True
-        identity = call_ids.clean(part.start.id) if part.start.id else self._mint.new_id("toolu_")
+        identity = call_ids.clean(part.start.id) if part.start.id else self._ids.new_id("toolu_")
         self._sink.open({"type": "tool_use", "id": identity, "name": part.start.name, "input": {}})
 
     def _apply(self, part: _Pending, event: Event) -> None:
@@ -253,7 +253,7 @@ class Arranger:
                 self._settle()
                 self._write_native(part.raw)
             case Opaque(search=Search() as search):
-                for block in encode_search(search, self._mint) if self._searches else ():
+                for block in encode_search(search, self._ids) if self._searches else ():
                     self._settle()
                     self._write_native(block)
             case Opaque(summary=summary):

@@ -11,7 +11,7 @@ from typing import Any
 from bm.chat.parts import Citation, Json, Search, Source
 from bm.chat.signature import Signature, unwrap, wrap
 from bm.protocols.anthropic.wire import PROTOCOL
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 
 MARK = wrap(Signature("bm", ""), "search")
 """Stands where Claude's own results hold encrypted content."""
@@ -60,9 +60,9 @@ def encode_source(source: Source) -> Json:
     }
 
 
-def encode_search(search: Search, mint: Mint) -> tuple[Json, Json]:
+def encode_search(search: Search, ids: IdFactory) -> tuple[Json, Json]:
     """The two blocks that tell a client of a search: what was asked, and what was found."""
-    identity = f"{ID_PREFIX}{mint.new_id('')}"
+    identity = f"{ID_PREFIX}{ids.new_id('')}"
     asked = {"query": " | ".join(search.queries)}
     found = [
         {

@@ -14,7 +14,7 @@ from bm.protocols.anthropic.request import decode_request, encode_request
 from bm.protocols.anthropic.response import decode_response, encode_response
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder
-from bm.protocols.codec import Codec, Encoded, Mint
+from bm.protocols.codec import Codec, Encoded, IdFactory
 
 
 class AnthropicCodec:
@@ -28,21 +28,21 @@ class AnthropicCodec:
         """Write a request for Claude, with its API version as a header."""
         return encode_request(request, capabilities, model=model)
 
-    def stream_decoder(self, mint: Mint) -> AnthropicStreamDecoder:
+    def stream_decoder(self, ids: IdFactory) -> AnthropicStreamDecoder:
         """A decoder for Claude's stream, which brings its own ids."""
         return AnthropicStreamDecoder()
 
-    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> AnthropicStreamEncoder:
+    def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> AnthropicStreamEncoder:
         """An encoder for a Messages client's stream."""
-        return AnthropicStreamEncoder(request, mint, model=model)
+        return AnthropicStreamEncoder(request, ids, model=model)
 
-    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+    def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read Claude's whole answer."""
         return decode_response(body)
 
-    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for a Messages client."""
-        return encode_response(events, request, mint, model=model)
+        return encode_response(events, request, ids, model=model)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read Claude's error answer."""

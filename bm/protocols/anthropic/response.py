@@ -14,7 +14,7 @@ from bm.protocols.anthropic.content import decode_block
 from bm.protocols.anthropic.errors import read_error
 from bm.protocols.anthropic.usage import decode_finish, decode_usage, encode_finish, encode_usage
 from bm.protocols.anthropic.wire import Unmapped
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 
 _MEMBER: dict[DeltaKind, str] = {
     "text_delta": "text",
@@ -81,10 +81,10 @@ class _Content:
         self.blocks.append(self._block)
 
 
-def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
     """Write a whole answer, by the same arrangement of blocks as a stream."""
     content = _Content()
-    arranger = Arranger(request, mint, content)
+    arranger = Arranger(request, ids, content)
     head, usage, finish = Start(), Usage(), None
     for event in events:
         match event:
@@ -98,7 +98,7 @@ def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *
                 arranger.feed(event)
     arranger.finish()
     return {
-        "id": head.id if head.id.startswith("msg_") else mint.new_id("msg_"),
+        "id": head.id if head.id.startswith("msg_") else ids.new_id("msg_"),
         "type": "message",
         "role": "assistant",
         "model": model or head.model,

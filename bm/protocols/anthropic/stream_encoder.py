@@ -16,7 +16,7 @@ from bm.errors import Failure
 from bm.protocols.anthropic.arrange import Arranger, DeltaKind
 from bm.protocols.anthropic.errors import encode_error
 from bm.protocols.anthropic.usage import encode_finish, encode_usage
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -71,10 +71,10 @@ class _Blocks:
 class AnthropicStreamEncoder:
     """Writes one stream for the client that sent `request`; `model` is the name it shows."""
 
-    def __init__(self, request: ChatRequest, mint: Mint, *, model: str) -> None:
+    def __init__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> None:
         self._blocks = _Blocks()
-        self._arranger = Arranger(request, mint, self._blocks)
-        self._mint = mint
+        self._arranger = Arranger(request, ids, self._blocks)
+        self._ids = ids
         self._model = model
         self._id = ""
         self._usage = Usage()
@@ -122,7 +122,7 @@ class AnthropicStreamEncoder:
             return b""
         self._headed = True
         message: Json = {
-            "id": self._id or self._mint.new_id("msg_"),
+            "id": self._id or self._ids.new_id("msg_"),
             "type": "message",
             "role": "assistant",
             "model": self._model,

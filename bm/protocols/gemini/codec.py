@@ -9,7 +9,7 @@ from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
-from bm.protocols.codec import Codec, Encoded, Mint
+from bm.protocols.codec import Codec, Encoded, IdFactory
 from bm.protocols.gemini.decoder import GeminiStreamDecoder
 from bm.protocols.gemini.encode import encode_request
 from bm.protocols.gemini.encoder import GeminiStreamEncoder
@@ -29,21 +29,21 @@ class GeminiCodec:
         """Write a request for an upstream."""
         return encode_request(request, capabilities)
 
-    def stream_decoder(self, mint: Mint) -> GeminiStreamDecoder:
+    def stream_decoder(self, ids: IdFactory) -> GeminiStreamDecoder:
         """A decoder for an upstream's stream."""
-        return GeminiStreamDecoder(mint)
+        return GeminiStreamDecoder(ids)
 
-    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> GeminiStreamEncoder:
+    def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> GeminiStreamEncoder:
         """An encoder for a client's stream."""
-        return GeminiStreamEncoder(request, mint, model=model)
+        return GeminiStreamEncoder(request, ids, model=model)
 
-    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+    def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read an upstream's whole answer."""
-        return decode_response(body, mint)
+        return decode_response(body, ids)
 
-    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for a client."""
-        return encode_response(events, request, mint, model=model)
+        return encode_response(events, request, ids, model=model)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an upstream's error answer."""

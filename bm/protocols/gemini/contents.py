@@ -107,7 +107,7 @@ class ContentReader:
             raise expected(f"{at}.args", "an object", arguments)
         name, given = call["name"], call.get("id")
         decoded = ToolCall(
-            id=given if isinstance(given, str) and given else self._mint(name),
+            id=given if isinstance(given, str) and given else self._ids(name),
             name=name,
             arguments=arguments or {},
             raw=msgspec.json.encode(arguments or {}).decode(),
@@ -116,7 +116,7 @@ class ContentReader:
         self._waiting.append(decoded)
         return decoded
 
-    def _mint(self, name: str) -> str:
+    def _ids(self, name: str) -> str:
         word = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name)[:40]
         while True:
             self._minted += 1
@@ -131,7 +131,7 @@ class ContentReader:
         name = name if isinstance(name, str) else ""
         given = result.get("id")
         call = self._answered(given if isinstance(given, str) else "", name)
-        identity = call.id if call is not None else given if isinstance(given, str) and given else self._mint(name)
+        identity = call.id if call is not None else given if isinstance(given, str) and given else self._ids(name)
         parts, is_error = _answer(result.get("response"), name)
         attached = result.get("parts")
         for raw in attached if isinstance(attached, list) else ():

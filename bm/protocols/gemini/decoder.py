@@ -30,7 +30,7 @@ from bm.chat.events import (
 from bm.chat.parts import Json, Opaque, Search
 from bm.chat.signature import Signature
 from bm.errors import Failure
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.casing import member
 from bm.protocols.gemini.errors import failure_of
 from bm.protocols.gemini.finish import blocked, decode_finish, native_reason
@@ -63,8 +63,8 @@ class _Choice:
 class GeminiStreamDecoder:
     """Turns `generateContent` chunks into events. One decoder a stream."""
 
-    def __init__(self, mint: Mint) -> None:
-        self._mint = mint
+    def __init__(self, ids: IdFactory) -> None:
+        self._ids = ids
         self._choices: dict[int, _Choice] = {}
         self._next = 0
         self._started = False
@@ -186,7 +186,7 @@ class GeminiStreamDecoder:
         yield PartStart(
             index,
             "tool_call",
-            id=identity if isinstance(identity, str) and identity else self._mint.new_id("call_"),
+            id=identity if isinstance(identity, str) and identity else self._ids.new_id("call_"),
             name=name,
             signature=signature,
             choice=choice.number,

@@ -29,7 +29,7 @@ from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Search, Source, Te
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.errors import error_object
 from bm.protocols.gemini.finish import encode_finish
 from bm.protocols.gemini.grounding import KIND as GROUNDING
@@ -183,9 +183,9 @@ _METADATA = {"groundingMetadata", "citationMetadata", "urlContextMetadata", "log
 class GeminiStreamEncoder:
     """Turns events into the stream of a Gemini client that asked for `alt=sse`. One encoder a stream."""
 
-    def __init__(self, request: ChatRequest, mint: Mint, *, model: str) -> None:
+    def __init__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> None:
         self._parts = Parts(visible=request.reasoning.visible is True)
-        self._tail = {"modelVersion": model, "responseId": mint.new_id("")}
+        self._tail = {"modelVersion": model, "responseId": ids.new_id("")}
         self._usage: Usage | None = None
         self._finishes: list[Finish] = []
         self._ended = False

@@ -8,22 +8,22 @@ from typing import Any
 from bm.chat.events import Event, Finish, Start, Usage, UsageUpdate
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.decoder import GeminiStreamDecoder
 from bm.protocols.gemini.encoder import Parts, finish_members
 from bm.protocols.gemini.usage import encode_usage
 
 
-def decode_response(body: Json, mint: Mint) -> tuple[Event, ...]:
+def decode_response(body: Json, ids: IdFactory) -> tuple[Event, ...]:
     """Read an upstream's whole answer as events, ending in End or Failed. A list of chunks counts as a stream."""
-    decoder = GeminiStreamDecoder(mint)
+    decoder = GeminiStreamDecoder(ids)
     whole: Any = body
     chunks = whole if isinstance(whole, list) else [whole]
     events = [event for chunk in chunks for event in decoder.chunk(chunk)]
     return (*events, *decoder.close())
 
 
-def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
     """Write a whole answer for the client."""
     maker = Parts(visible=request.reasoning.visible is True)
     contents: dict[int, list[Json]] = {}
@@ -52,7 +52,7 @@ def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *
         "candidates": candidates,
         "usageMetadata": encode_usage(usage),
         "modelVersion": model,
-        "responseId": mint.new_id(""),
+        "responseId": ids.new_id(""),
     }
 
 

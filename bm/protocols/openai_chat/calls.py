@@ -14,7 +14,7 @@ import msgspec
 from bm.chat.events import Event, PartDelta, PartEnd, PartSignature, PartStart
 from bm.chat.parts import Json, ToolKind
 from bm.chat.signature import Signature
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_chat.signatures import read_signature
 
 
@@ -44,13 +44,13 @@ class _Call:
 class CallAssembler:
     """The calls of one choice."""
 
-    def __init__(self, choice: int, take_index: Callable[[], int], mint: Mint) -> None:
+    def __init__(self, choice: int, take_index: Callable[[], int], ids: IdFactory) -> None:
         self._choice = choice
         self._take_index = take_index
-        self._mint = mint
+        self._ids = ids
         self._calls: list[_Call] = []
         self._by_key: dict[object, _Call] = {}
-        self._ids: set[str] = set()
+        self._seen_ids: set[str] = set()
 
     @property
     def any(self) -> bool:
@@ -115,9 +115,9 @@ class CallAssembler:
             self._open(call, out)
 
     def _open(self, call: _Call, out: list[Event]) -> None:
-        if not call.id or call.id in self._ids:
-            call.id = self._mint.new_id("call_")
-        self._ids.add(call.id)
+        if not call.id or call.id in self._seen_ids:
+            call.id = self._ids.new_id("call_")
+        self._seen_ids.add(call.id)
         call.index = self._take_index()
         out.append(
             PartStart(

@@ -11,7 +11,7 @@ from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
-from bm.protocols.codec import Encoded, Mint
+from bm.protocols.codec import Encoded, IdFactory
 from bm.protocols.openai_chat import errors, response
 from bm.protocols.openai_chat.decode import decode_request
 from bm.protocols.openai_chat.encode import encode_request
@@ -48,21 +48,21 @@ class OpenAIChatCodec(msgspec.Struct, frozen=True):
         """
         return encode_request(request, capabilities, model=model)
 
-    def stream_decoder(self, mint: Mint) -> StreamDecoder:
+    def stream_decoder(self, ids: IdFactory) -> StreamDecoder:
         """A decoder for an upstream's stream."""
-        return StreamDecoder(mint, self.dialect)
+        return StreamDecoder(ids, self.dialect)
 
-    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> StreamEncoder:
+    def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> StreamEncoder:
         """An encoder for the stream of the client that sent `request`; `model` is the name the answer shows."""
-        return StreamEncoder(request, mint, model=model)
+        return StreamEncoder(request, ids, model=model)
 
-    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+    def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read an upstream's whole answer as events, ending in End or Failed."""
-        return response.decode_response(body, mint, self.dialect)
+        return response.decode_response(body, ids, self.dialect)
 
-    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for the client. The events end in End."""
-        return response.encode_response(events, request, mint, model=model)
+        return response.encode_response(events, request, ids, model=model)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an upstream's error answer."""

@@ -11,7 +11,7 @@ from bm.chat.parts import Json, Part, Refusal, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import Choice, fold
 from bm.errors import Failure
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_chat.citations import encode_citation
 from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.history import arguments_text
@@ -21,7 +21,7 @@ from bm.protocols.openai_chat.usage import decode_usage, encode_usage, finish_wo
 from bm.protocols.openai_chat.whole import whole_delta
 
 
-def decode_response(body: Json, mint: Mint, dialect: Dialect) -> tuple[Event, ...]:
+def decode_response(body: Json, ids: IdFactory, dialect: Dialect) -> tuple[Event, ...]:
     """Read an upstream's whole answer. An error under status 200 is a failure like any other."""
     choices = body.get("choices")
     if body.get("error") or body.get("object") == "error":
@@ -36,7 +36,7 @@ def decode_response(body: Json, mint: Mint, dialect: Dialect) -> tuple[Event, ..
             return (Failed(Failure(kind="malformed", message="the upstream's answer holds a choice that is none")),)
         if choice.get("finish_reason") == "error" or choice.get("error"):
             return (Failed(failed_choice(choice)),)
-        finishes.append(_choice(choice, ChoiceDecoder(position, numbers, mint, dialect), out))
+        finishes.append(_choice(choice, ChoiceDecoder(position, numbers, ids, dialect), out))
     usage = decode_usage(body.get("usage"))
     if usage is not None:
         out.append(UsageUpdate(usage))
@@ -52,22 +52,22 @@ def _choice(choice: Json, decoder: ChoiceDecoder, out: list[Event]) -> Finish:
     return decoder.end()
 
 
-def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
     """Write a whole answer for a client."""
     answer = fold(events)
     body: Json = {
-        "id": mint.new_id("chatcmpl-"),
+        "id": ids.new_id("chatcmpl-"),
         "object": "chat.completion",
-        "created": mint.now,
+        "created": ids.now,
         "model": model or answer.model,
-        "choices": [_encode_choice(choice, number, request, mint) for number, choice in enumerate(answer.choices)],
+        "choices": [_encode_choice(choice, number, request, ids) for number, choice in enumerate(answer.choices)],
     }
     if answer.usage is not None:
         body["usage"] = encode_usage(answer.usage)
     return body
 
 
-def _encode_choice(choice: Choice, number: int, request: ChatRequest, mint: Mint) -> Json:
+def _encode_choice(choice: Choice, number: int, request: ChatRequest, ids: IdFactory) -> Json:
     message: Json = {"role": "assistant", "content": None, "refusal": None}
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
     if request.legacy_functions:
@@ -77,7 +77,7 @@ def _encode_choice(choice: Choice, number: int, request: ChatRequest, mint: Mint
     if calls and request.legacy_functions:
         message["function_call"] = {"name": calls[0].name, "arguments": _arguments(calls[0])}
     elif calls:
-        message["tool_calls"] = [_encode_call(call, request, mint) for call in calls]
+        message["tool_calls"] = [_encode_call(call, request, ids) for call in calls]
     finish = choice.finish or Finish("stop")
     if finish.reason == "refusal":
         message["refusal"] = message["refusal"] or finish.explanation or None
@@ -123,8 +123,8 @@ def _arguments(call: ToolCall) -> str:
     return call.raw or arguments_text(call)
 
 
-def _encode_call(call: ToolCall, request: ChatRequest, mint: Mint) -> Json:
-    head: Json = {"id": call.id or mint.new_id("call_")}
+def _encode_call(call: ToolCall, request: ChatRequest, ids: IdFactory) -> Json:
+    head: Json = {"id": call.id or ids.new_id("call_")}
     defined = any(tool.name == call.name and tool.kind == "custom" for tool in request.tools)
     if call.kind == "custom" or defined:
         given = call.raw if call.kind == "custom" else call.arguments.get("input", call.raw)

@@ -33,7 +33,7 @@ from bm.chat.events import (
 from bm.chat.parts import Json, Opaque
 from bm.chat.signature import Signature
 from bm.errors import Failure
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_chat.calls import CallAssembler
 from bm.protocols.openai_chat.citations import decode_citation, executed_tool
 from bm.protocols.openai_chat.content import PROTOCOL, from_url, thinking_text
@@ -62,14 +62,14 @@ class Numbers:
 class ChoiceDecoder:
     """Turns the deltas of one choice into events. A whole message is a single delta to it."""
 
-    def __init__(self, number: int, numbers: Numbers, mint: Mint, dialect: Dialect) -> None:
+    def __init__(self, number: int, numbers: Numbers, ids: IdFactory, dialect: Dialect) -> None:
         self.number = number
         self.finish = ""
         self.began = False
         self._numbers = numbers
         self._open: StreamedKind | None = None
         self._index = -1
-        self._calls = CallAssembler(number, numbers.take, mint)
+        self._calls = CallAssembler(number, numbers.take, ids)
         self._splitter = TagSplitter(dialect.thinking_tag) if dialect.thinking_tag else None
 
     @property
@@ -215,8 +215,8 @@ class ChoiceDecoder:
 class StreamDecoder:
     """Turns server-sent events into canonical events. One decoder a stream."""
 
-    def __init__(self, mint: Mint, dialect: Dialect) -> None:
-        self._mint = mint
+    def __init__(self, ids: IdFactory, dialect: Dialect) -> None:
+        self._ids = ids
         self._dialect = dialect
         self._numbers = Numbers()
         self._choices: dict[int, ChoiceDecoder] = {}
@@ -265,7 +265,7 @@ class StreamDecoder:
         number = number if isinstance(number, int) else 0
         decoder = self._choices.get(number)
         if decoder is None:
-            decoder = ChoiceDecoder(number, self._numbers, self._mint, self._dialect)
+            decoder = ChoiceDecoder(number, self._numbers, self._ids, self._dialect)
             self._choices[number] = decoder
         # Some services end their stream with a whole `message` in place of a delta.
         delta = choice.get("delta") or (None if decoder.began else choice.get("message"))

@@ -23,7 +23,7 @@ from bm.chat.events import (
 from bm.chat.parts import Citation, Json, ToolKind
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_chat.citations import encode_citation
 from bm.protocols.openai_chat.errors import error_body
 from bm.protocols.openai_chat.signatures import write_signature
@@ -63,9 +63,9 @@ class _Part:
 class StreamEncoder:
     """Writes one client's stream."""
 
-    def __init__(self, request: ChatRequest, mint: Mint, *, model: str) -> None:
+    def __init__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> None:
         self._request = request
-        self._mint = mint
+        self._ids = ids
         self._model = model
         self._visible = request.reasoning.visible is True
         self._custom = frozenset(tool.name for tool in request.tools if tool.kind == "custom")
@@ -127,9 +127,9 @@ class StreamEncoder:
 
     def _begin(self, model: str) -> None:
         head = {
-            "id": self._mint.new_id("chatcmpl-"),
+            "id": self._ids.new_id("chatcmpl-"),
             "object": "chat.completion.chunk",
-            "created": self._mint.now,
+            "created": self._ids.now,
             "model": self._model or model,
         }
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
@@ -181,7 +181,7 @@ class StreamEncoder:
         if self._request.legacy_functions:
             self._frame(part, b'{"function_call":{"arguments":', b"}}")
             return self._chunk(start.choice, {"function_call": {"name": start.name, "arguments": ""}})
-        call: Json = {"index": part.number, "id": start.id or self._mint.new_id("call_")}
+        call: Json = {"index": part.number, "id": start.id or self._ids.new_id("call_")}
         if start.tool_kind == "custom" or start.name in self._custom:
             part.kind = "custom"
             self._frame(part, b'{"tool_calls":[{"index":' + number + b',"custom":{"input":', b"}}]}")

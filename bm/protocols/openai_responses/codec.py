@@ -9,7 +9,7 @@ from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
-from bm.protocols.codec import Codec, Encoded, Mint, StreamDecoder, StreamEncoder
+from bm.protocols.codec import Codec, Encoded, IdFactory, StreamDecoder, StreamEncoder
 from bm.protocols.openai_responses import decode, encode, errors, response
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
@@ -24,17 +24,17 @@ class ResponsesCodec:
     def encode_request(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
         return encode.encode_request(request, capabilities, model=model)
 
-    def stream_decoder(self, mint: Mint) -> StreamDecoder:
+    def stream_decoder(self, ids: IdFactory) -> StreamDecoder:
         return ResponsesStreamDecoder()
 
-    def stream_encoder(self, request: ChatRequest, mint: Mint, *, model: str) -> StreamEncoder:
-        return ResponsesStreamEncoder(request, mint, model=model)
+    def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> StreamEncoder:
+        return ResponsesStreamEncoder(request, ids, model=model)
 
-    def decode_response(self, body: Json, mint: Mint) -> tuple[Event, ...]:
+    def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         return response.decode_response(body)
 
-    def encode_response(self, events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
-        return response.encode_response(events, request, mint, model=model)
+    def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
+        return response.encode_response(events, request, ids, model=model)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return errors.decode_error(status, headers, body)

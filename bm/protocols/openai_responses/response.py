@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 
@@ -17,9 +17,9 @@ def decode_response(body: Json) -> tuple[Event, ...]:
     return tuple(ResponsesStreamDecoder().whole(body))
 
 
-def encode_response(events: Sequence[Event], request: ChatRequest, mint: Mint, *, model: str) -> Json:
+def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
     """Write the answer that the events tell, which end in End."""
-    encoder = ResponsesStreamEncoder(request, mint, model=model)
+    encoder = ResponsesStreamEncoder(request, ids, model=model)
     for event in events:
         encoder.feed(event)
     return encoder.response

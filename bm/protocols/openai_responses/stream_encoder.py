@@ -29,7 +29,7 @@ from bm.chat.request import ChatRequest
 from bm.chat.response import part_events
 from bm.chat.signature import NEXT, PREVIOUS, REDACTED, SELF, Signature, wrap
 from bm.errors import Failure
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_responses.citations import PROTOCOL, encode_citation, encode_search
 from bm.protocols.openai_responses.encode import ENCRYPTED
 from bm.protocols.openai_responses.envelope import encode_usage, ending, head
@@ -61,8 +61,8 @@ class _Waiting:
 class ResponsesStreamEncoder:
     """Writes one stream."""
 
-    def __init__(self, request: ChatRequest, mint: Mint, *, model: str) -> None:
-        self._request, self._mint, self._model = request, mint, model
+    def __init__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> None:
+        self._request, self._ids, self._model = request, ids, model
         self._tools = by_name(request)
         self._writer = Writer()
         self._begun = self._over = False
@@ -125,7 +125,7 @@ class ResponsesStreamEncoder:
         if self._begun:
             return b""
         self._begun = True
-        self.response = head(self._request, self._mint.new_id("resp_"), self._model, self._mint.now)
+        self.response = head(self._request, self._ids.new_id("resp_"), self._model, self._ids.now)
         created = self._writer.event("response.created", response=self.response)
         return created + self._writer.event("response.in_progress", response=self.response)
 
@@ -170,27 +170,27 @@ class ResponsesStreamEncoder:
         at = len(self._output)
         match start.kind:
             case "thinking":
-                self._open = start, Reasoning(self._writer, at, self._mint.new_id("rs_"))
+                self._open = start, Reasoning(self._writer, at, self._ids.new_id("rs_"))
                 return out
             case "tool_call":
                 return out + self._open_call(start, at)
             case kind:
                 refusal = kind == "refusal"
                 self._refused |= refusal
-                message = Message(self._writer, at, self._mint.new_id("msg_"), refusal=refusal)
+                message = Message(self._writer, at, self._ids.new_id("msg_"), refusal=refusal)
                 self._open = start, message
                 return out + message.start()
 
     def _open_call(self, start: PartStart, at: int) -> bytes:
-        call_id = start.id or self._mint.new_id("call_")
+        call_id = start.id or self._ids.new_id("call_")
         tool = self._tools.get(start.name)
         if tool is not None and (native_type(tool) or tool.kind != start.tool_kind):
-            item_id = self._mint.new_id(_PREFIX.get(native_type(tool) or tool.kind, "fc_"))
+            item_id = self._ids.new_id(_PREFIX.get(native_type(tool) or tool.kind, "fc_"))
             call = ToolCall(call_id, start.name, {}, kind=start.tool_kind)
             self._open = start, ConvertedCall(self._writer, at, (item_id, call_id), call, tool)
             return b""
         item, field = call_item(start.tool_kind, call_id, wire_name(start.name, self._tools))
-        opened = Call(self._writer, at, self._mint.new_id(_PREFIX.get(start.tool_kind, "fc_")), item, field)
+        opened = Call(self._writer, at, self._ids.new_id(_PREFIX.get(start.tool_kind, "fc_")), item, field)
         self._open = start, opened
         return opened.start()
 
@@ -244,7 +244,7 @@ class ResponsesStreamEncoder:
         last, self._last_signature = self._last_signature, signature
         if not self._carries or (last is not None and last.same(signature)):
             return b""
-        carrier = Reasoning(self._writer, len(self._output), self._mint.new_id("rs_"))
+        carrier = Reasoning(self._writer, len(self._output), self._ids.new_id("rs_"))
         out = carrier.end(wrap(signature, about))
         self._output.append(carrier.final or {})
         return out
@@ -256,12 +256,12 @@ class ResponsesStreamEncoder:
             case Opaque(protocol="openai-responses") if isinstance(part.raw.get("id"), str):
                 return self._item(part.raw)
             case Opaque(search=Search() as search):
-                item = encode_search(search, self._mint.new_id("ws_")) if self._searches else None
+                item = encode_search(search, self._ids.new_id("ws_")) if self._searches else None
                 return self._item(item) if item is not None else b""
             case Opaque(summary=summary):
                 return self._parts_of(Text(summary)) if summary else b""
             case Media(kind="image", data=data) if data:
-                kind = {"id": self._mint.new_id("ig_"), "type": "image_generation_call"}
+                kind = {"id": self._ids.new_id("ig_"), "type": "image_generation_call"}
                 return self._item({**kind, "status": "completed", "result": data})
             case Media():
                 return self._parts_of(Text((part.url and f"![]({part.url})") or f"[{part.mime or part.kind}]"))

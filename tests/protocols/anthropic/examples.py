@@ -14,9 +14,9 @@ from bm.chat.request import LEVELS, ChatRequest, Reasoning, Turn
 from bm.protocols.anthropic.request import decode_request, encode_request
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder
-from bm.protocols.codec import Encoded, Mint
+from bm.protocols.codec import Encoded, IdFactory
 
-MINT = Mint(new_id=lambda prefix: f"{prefix}0123456789abcdef")
+IDS = IdFactory(new_id=lambda prefix: f"{prefix}0123456789abcdef")
 
 SONNET_4_5 = Capabilities(
     family="claude",
@@ -110,7 +110,7 @@ def parts_of(*blocks: dict[str, Any], role: str = "assistant") -> tuple[Part, ..
 
 def stream(events: Iterable[Event], request: ChatRequest | None = None) -> bytes:
     """The events as a client's stream."""
-    encoder = AnthropicStreamEncoder(request or chat(protocol="anthropic", reasoning=THINKS), MINT, model="claude")
+    encoder = AnthropicStreamEncoder(request or chat(protocol="anthropic", reasoning=THINKS), IDS, model="claude")
     return b"".join(encoder.feed(event) for event in events)
 
 

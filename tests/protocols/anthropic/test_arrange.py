@@ -19,7 +19,7 @@ from bm.chat.request import Reasoning
 from bm.chat.response import part_events
 from bm.chat.signature import Signature, unwrap
 from bm.protocols.anthropic.arrange import Arranger, DeltaKind
-from tests.protocols.anthropic.examples import MINT, THINKS, chat
+from tests.protocols.anthropic.examples import IDS, THINKS, chat
 
 GEMINI = Signature("gemini", "c2ln", "gemini-3")
 OWN = Signature("anthropic", "EqRk")
@@ -49,7 +49,7 @@ class Lines:
 
 def blocks(events: Iterable[Event], reasoning: Reasoning = THINKS) -> str:
     sink = Lines()
-    arranger = Arranger(chat(protocol="anthropic", reasoning=reasoning), MINT, sink)
+    arranger = Arranger(chat(protocol="anthropic", reasoning=reasoning), IDS, sink)
     for event in events:
         arranger.feed(event)
     arranger.finish()

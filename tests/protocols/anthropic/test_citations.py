@@ -16,7 +16,7 @@ from bm.protocols.anthropic.citations import (
     is_our_citation,
     is_ours,
 )
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 
 PAGE = "https://kiwi.example/"
 OWN: Json = {
@@ -26,7 +26,7 @@ OWN: Json = {
     "cited_text": "90 g",
     "encrypted_index": "RW5jcnlwdGVk",
 }
-MINT = Mint(new_id=lambda prefix: f"{prefix}7", now=0)
+IDS = IdFactory(new_id=lambda prefix: f"{prefix}7", now=0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_a_block_tells_of_a_search(block: Json, search: Search | None) -> N
 
 
 def test_a_search_of_another_vendor_is_a_call_and_its_result() -> None:
-    call, result = encode_search(Search(("kiwi", "weight"), (Source(PAGE, "Kiwi"), Source("https://b.example/"))), MINT)
+    call, result = encode_search(Search(("kiwi", "weight"), (Source(PAGE, "Kiwi"), Source("https://b.example/"))), IDS)
     assert call["id"] == result["tool_use_id"]
     assert decode_search(call) == Search(("kiwi | weight",))
     assert decode_search(result) == Search(
@@ -86,7 +86,7 @@ def test_a_search_of_another_vendor_is_a_call_and_its_result() -> None:
 
 @pytest.mark.parametrize("found", [(), (Source(PAGE),)], ids=["nothing-found", "found"])
 def test_both_blocks_of_a_search_are_known_again(found: tuple[Source, ...]) -> None:
-    assert all(is_ours(block) for block in encode_search(Search(("kiwi",), found), MINT))
+    assert all(is_ours(block) for block in encode_search(Search(("kiwi",), found), IDS))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 from bm.chat.events import Failed
 from bm.protocols.anthropic.codec import CODEC
 from bm.sse import Event
-from tests.protocols.anthropic.examples import MINT, OPUS_4_8, body, wire
+from tests.protocols.anthropic.examples import IDS, OPUS_4_8, body, wire
 from tests.protocols.anthropic.test_response import ASKS, MESSAGE
 from tests.protocols.anthropic.test_stream_decoder import WHOLE
 from tests.support.grammar_anthropic import check
@@ -26,7 +26,7 @@ def test_a_request_goes_through() -> None:
 
 
 def test_a_stream_goes_through() -> None:
-    decoder, encoder = CODEC.stream_decoder(MINT), CODEC.stream_encoder(ASKS, MINT, model="asked")
+    decoder, encoder = CODEC.stream_decoder(IDS), CODEC.stream_encoder(ASKS, IDS, model="asked")
     data = b""
     for payload in WHOLE:
         raw = Event(json.dumps(payload).encode(), payload["type"])
@@ -44,13 +44,13 @@ def test_a_stream_goes_through() -> None:
 
 
 def test_a_whole_answer_goes_through() -> None:
-    events = CODEC.decode_response(MESSAGE, MINT)
-    assert CODEC.encode_response(events, ASKS, MINT, model="") == MESSAGE
+    events = CODEC.decode_response(MESSAGE, IDS)
+    assert CODEC.encode_response(events, ASKS, IDS, model="") == MESSAGE
 
 
 def test_an_error_goes_through() -> None:
     wanted = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     failure = CODEC.decode_error(529, {}, json.dumps(wanted).encode())
     assert CODEC.encode_error(failure, "req_1") == (503, {**wanted, "request_id": "req_1"})
-    encoder = CODEC.stream_encoder(ASKS, MINT, model="m")
+    encoder = CODEC.stream_encoder(ASKS, IDS, model="m")
     assert check(encoder.feed(Failed(failure))).error == wanted["error"]

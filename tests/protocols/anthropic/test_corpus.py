@@ -15,7 +15,7 @@ from bm.chat.parts import Json, Opaque, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.chat.response import ChatResponse, fold
 from bm.protocols.anthropic.codec import CODEC
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from tests.support.events import check
 from tests.support.grammar_anthropic import check as check_stream
 from tests.support.shared import SHARED, Case, corpus_cases, needs_corpus, validators
@@ -23,7 +23,7 @@ from tests.support.shared import SHARED, Case, corpus_cases, needs_corpus, valid
 pytestmark = [pytest.mark.corpus, needs_corpus]
 
 CAPABILITIES = Capabilities(thinking="adaptive", levels=("low", "medium", "high", "xhigh", "max"), system_turns=True)
-MINT = Mint(new_id=lambda prefix: f"{prefix}0123456789abcdef")
+IDS = IdFactory(new_id=lambda prefix: f"{prefix}0123456789abcdef")
 ASKS = ChatRequest(
     protocol="anthropic",
     model="claude",
@@ -82,7 +82,7 @@ def test_a_captured_request_is_read_and_written_again(body: Json) -> None:
 
 
 def decoded(text: str) -> list[Event]:
-    parser, decoder = sse.Parser(), CODEC.stream_decoder(MINT)
+    parser, decoder = sse.Parser(), CODEC.stream_decoder(IDS)
     events = [event for raw in parser.feed(text.encode()) for event in decoder.feed(raw)]
     events += [event for raw in parser.close() for event in decoder.feed(raw)]
     return [*events, *decoder.close()]
@@ -107,7 +107,7 @@ def told(answer: ChatResponse) -> list[Any]:
 def test_a_recorded_stream_is_read_and_written_again(case: Case) -> None:
     events = decoded(case.body_text)
     check(events)
-    encoder = CODEC.stream_encoder(ASKS, MINT, model="")
+    encoder = CODEC.stream_encoder(ASKS, IDS, model="")
     stream = b"".join(map(encoder.feed, events))
     if fold(events).failure is not None:
         assert check_stream(stream).error is not None
@@ -119,22 +119,22 @@ def test_a_recorded_stream_is_read_and_written_again(case: Case) -> None:
 
 @pytest.mark.parametrize("case", STREAMS[::5], ids=str)
 def test_the_official_client_reads_what_is_written(case: Case) -> None:
-    encoder = CODEC.stream_encoder(ASKS, MINT, model="")
+    encoder = CODEC.stream_encoder(ASKS, IDS, model="")
     stream = b"".join(map(encoder.feed, decoded(case.body_text)))
     assert validators().sdk_parse("anthropic.messages", stream.decode()).errors == []
 
 
 @pytest.mark.parametrize("case", MESSAGES, ids=str)
 def test_a_recorded_answer_is_read_and_written_again(case: Case) -> None:
-    events = CODEC.decode_response(json.loads(case.body_text), MINT)
+    events = CODEC.decode_response(json.loads(case.body_text), IDS)
     check(events)
-    body = CODEC.encode_response(events, ASKS, MINT, model="")
+    body = CODEC.encode_response(events, ASKS, IDS, model="")
     known = not among(case, UNTYPED)
     assert not known or faults(validators().validate_response("anthropic.messages", body, compat=False)) == []
     if among(case, RESTATED):
         return
-    assert told(fold(CODEC.decode_response(body, MINT))) == told(fold(events))
-    encoder = CODEC.stream_encoder(ASKS, MINT, model="")
+    assert told(fold(CODEC.decode_response(body, IDS))) == told(fold(events))
+    encoder = CODEC.stream_encoder(ASKS, IDS, model="")
     assert told(fold(decoded(b"".join(map(encoder.feed, events)).decode()))) == told(fold(events))
 
 

@@ -10,7 +10,7 @@ from bm.chat.parts import Thinking, ToolCall
 from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature
 from bm.protocols.anthropic.response import decode_response, encode_response
-from tests.protocols.anthropic.examples import MINT, THINKS, chat, decoded, stream
+from tests.protocols.anthropic.examples import IDS, THINKS, chat, decoded, stream
 from tests.protocols.anthropic.test_stream_encoder import EVENTS, answers
 from tests.support.events import check as check_events
 from tests.support.events import unfold
@@ -48,11 +48,11 @@ def test_a_message_is_read_and_written_again() -> None:
         Finish("tool_calls", native="tool_use"),
         End(),
     )
-    assert encode_response(events, ASKS, MINT, model="") == MESSAGE
+    assert encode_response(events, ASKS, IDS, model="") == MESSAGE
 
 
 def test_the_answer_shows_the_name_it_is_given_and_an_id_of_its_own() -> None:
-    body = encode_response(EVENTS, ASKS, MINT, model="asked")
+    body = encode_response(EVENTS, ASKS, IDS, model="asked")
     assert (body["model"], body["id"]) == ("asked", "msg_0123456789abcdef")
 
 
@@ -60,7 +60,7 @@ def test_citations_are_kept() -> None:
     citation = {"type": "char_location", "cited_text": "x"}
     events = decode_response({"content": [{"type": "text", "text": "Hi", "citations": [citation]}]})
     assert PartAnnotation(0, "anthropic", citation) in events and PartDelta(0, "Hi") in events
-    assert encode_response(events, ASKS, MINT, model="m")["content"][0]["citations"] == [citation]
+    assert encode_response(events, ASKS, IDS, model="m")["content"][0]["citations"] == [citation]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_is_no_message_is_a_failure(body: dict[str, Any], kind: str) -> Non
 def test_an_empty_answer_is_one() -> None:
     events = decode_response({"content": [], "stop_reason": "end_turn"})
     check_events(events)
-    body = encode_response(events, ASKS, MINT, model="m")
+    body = encode_response(events, ASKS, IDS, model="m")
     assert (body["content"], body["stop_reason"], body["usage"]["output_tokens"]) == ([], "end_turn", 0)
 
 
@@ -91,7 +91,7 @@ def test_a_whole_answer_says_what_its_stream_says(events: list[Event]) -> None:
         return
     reader = check(stream(events, ASKS))
     assert reader.message is not None
-    whole = encode_response(events, ASKS, MINT, model="claude")
+    whole = encode_response(events, ASKS, IDS, model="claude")
     told = {**reader.message, "content": [_plain(block) for block in reader.message["content"]]}
     assert told == {**whole, "content": [_plain(block) for block in whole["content"]]}
     assert fold(decode_response(whole)).choices[0].finish is not None
@@ -116,6 +116,6 @@ def test_a_foreign_signature_comes_back_to_the_call_it_belongs_to() -> None:
             ),
         )
     )
-    content = encode_response(unfold(answer), ASKS, MINT, model="m")["content"]
+    content = encode_response(unfold(answer), ASKS, IDS, model="m")["content"]
     request = decoded({"role": "user", "content": "Hi"}, {"role": "assistant", "content": content})
     assert request.turns[1].parts == answer.choices[0].parts

@@ -27,7 +27,7 @@ from bm.chat.request import Reasoning
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.anthropic.stream_encoder import PING, AnthropicStreamEncoder
-from tests.protocols.anthropic.examples import MINT, THINKS, chat, events_of, stream
+from tests.protocols.anthropic.examples import IDS, THINKS, chat, events_of, stream
 from tests.support.events import check as check_events
 from tests.support.grammar_anthropic import check
 
@@ -129,14 +129,14 @@ def test_a_cut_answer_ends_in_an_error_and_nothing_else(cut: int) -> None:
 
 
 def test_nothing_follows_the_end() -> None:
-    encoder = AnthropicStreamEncoder(chat(), MINT, model="claude")
+    encoder = AnthropicStreamEncoder(chat(), IDS, model="claude")
     assert encoder.feed(End())
     assert [encoder.feed(event) for event in EVENTS] == [b""] * len(EVENTS)
     assert encoder.keepalive() == b""
 
 
 def test_a_keepalive_is_a_ping_after_the_head() -> None:
-    encoder = AnthropicStreamEncoder(chat(), MINT, model="claude")
+    encoder = AnthropicStreamEncoder(chat(), IDS, model="claude")
     assert encoder.keepalive() == PING
     encoder.feed(Start())
     first, second = encoder.keepalive(), encoder.keepalive()

@@ -26,7 +26,7 @@ from bm.chat.request import (
 from bm.chat.signature import Signature
 from bm.protocols.codec import Encoded
 from bm.protocols.gemini.codec import CODEC
-from tests.protocols.gemini.mint import mint
+from tests.protocols.gemini.ids import ids
 from tests.support import grammar_gemini
 from tests.support.events import check
 
@@ -51,7 +51,7 @@ def call_part(name: str, signature: str = "", **members: Any) -> dict[str, Any]:
 
 
 def told(*chunks: Any) -> list[Event]:
-    decoder = CODEC.stream_decoder(mint())
+    decoder = CODEC.stream_decoder(ids())
     events = [event for c in chunks for event in decoder.feed(sse.Event(json.dumps(c).encode()))]
     events += decoder.close()
     check(events)
@@ -67,7 +67,7 @@ def client(*, visible: bool = True) -> ChatRequest:
 
 
 def sent(events: list[Event], *, visible: bool = True) -> bytes:
-    encoder = CODEC.stream_encoder(client(visible=visible), mint(), model="m")
+    encoder = CODEC.stream_encoder(client(visible=visible), ids(), model="m")
     return b"".join(encoder.feed(event) for event in events)
 
 

@@ -15,7 +15,7 @@ from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.gemini.codec import CODEC
-from tests.protocols.gemini.mint import mint
+from tests.protocols.gemini.ids import ids
 
 TRICKY = [{"a": 'br{ac]e "quoted" \\'}, {"b": [{"c": "}"}], "d": "\\"}, {"e": "é\n😀"}]
 
@@ -62,7 +62,7 @@ def test_an_endless_element_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def framer() -> ArrayFramer:
-    return ArrayFramer(CODEC.stream_encoder(ChatRequest(protocol="gemini", model="m", turns=()), mint(), model="m"))
+    return ArrayFramer(CODEC.stream_encoder(ChatRequest(protocol="gemini", model="m", turns=()), ids(), model="m"))
 
 
 def test_a_framed_answer_is_one_array() -> None:

@@ -25,8 +25,8 @@ from bm.chat.request import (
 )
 from bm.chat.response import ChatResponse, Choice, fold
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import PART, S1, SCHEMA, F, call, client, model, sent, user
-from tests.protocols.gemini.mint import mint
 from tests.support.events import unfold
 
 
@@ -34,10 +34,10 @@ from tests.support.events import unfold
 def test_a_stream_and_a_whole_answer_say_the_same(held: list[Any]) -> None:
     answer = ChatResponse(choices=(Choice(tuple(held), Finish("stop")),), usage=Usage(input=1, output=2))
     events = list(unfold(answer))
-    decoder, parser = CODEC.stream_decoder(mint()), sse.Parser()
+    decoder, parser = CODEC.stream_decoder(ids()), sse.Parser()
     streamed = [e for event in parser.feed(sent(events)) for e in decoder.feed(event)]
     whole = CODEC.decode_response(
-        json.loads(json.dumps(CODEC.encode_response(events, client(), mint(), model="m"))), mint()
+        json.loads(json.dumps(CODEC.encode_response(events, client(), ids(), model="m"))), ids()
     )
     assert fold([*streamed, *decoder.close()]).choices == fold(whole).choices
 

@@ -15,7 +15,7 @@ from bm.chat.request import ChatRequest, Reasoning
 from bm.chat.response import ChatResponse, fold
 from bm.protocols.gemini.array import ArraySplitter
 from bm.protocols.gemini.codec import CODEC
-from tests.protocols.gemini.mint import mint
+from tests.protocols.gemini.ids import ids
 from tests.support import grammar_gemini
 from tests.support.events import check
 from tests.support.shared import Case, corpus_cases, needs_corpus, validators
@@ -63,29 +63,29 @@ def test_a_recorded_answer_tells_legal_events_and_is_written_again(case: Case) -
     answer = fold(events)
     request = ChatRequest(protocol="gemini", model="m", turns=(), reasoning=Reasoning(visible=True))
     if case.sse:
-        encoder = CODEC.stream_encoder(request, mint(), model="m")
+        encoder = CODEC.stream_encoder(request, ids(), model="m")
         again: Any = b"".join(encoder.feed(event) for event in events)
         grammar_gemini.check(again, complete=True)
         written = again.decode()
-        parser, decoder = sse.Parser(), CODEC.stream_decoder(mint())
+        parser, decoder = sse.Parser(), CODEC.stream_decoder(ids())
         reread = [e for event in parser.feed(again) for e in decoder.feed(event)]
         reread = [*reread, *decoder.close()]
     else:
-        again = CODEC.encode_response(events, request, mint(), model="m")
+        again = CODEC.encode_response(events, request, ids(), model="m")
         written = json.dumps(again)
-        reread = list(CODEC.decode_response(again, mint()))
+        reread = list(CODEC.decode_response(again, ids()))
     result = validators().validate_response(case.api, written, compat=False)
     assert not result.errors, result.errors
     assert essence(fold(reread)) == essence(answer)
 
 
 def decode(case: Case) -> list[Event]:
-    decoder = CODEC.stream_decoder(mint())
+    decoder = CODEC.stream_decoder(ids())
     body = case.body_text.encode()
     if case.sse or case.api == "gemini.streamGenerateContent":
         parser: Any = sse.Parser() if case.sse else ArraySplitter()
         return [*(e for s in [*parser.feed(body), *parser.close()] for e in decoder.feed(s)), *decoder.close()]
-    return list(CODEC.decode_response(json.loads(body), mint()))
+    return list(CODEC.decode_response(json.loads(body), ids()))
 
 
 def essence(answer: ChatResponse) -> Any:

@@ -25,8 +25,8 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import SIGNED, S, call_part, chunk, told
-from tests.protocols.gemini.mint import mint
 
 HEAD = Start("r", "gemini-3")
 
@@ -151,7 +151,7 @@ def test_what_is_no_answer_is_a_failure(chunks: list[Any], kind: str) -> None:
 
 
 def test_a_chunk_that_is_no_json_is_a_failure() -> None:
-    events = CODEC.stream_decoder(mint()).feed(sse.Event(b'{"candidates'))
+    events = CODEC.stream_decoder(ids()).feed(sse.Event(b'{"candidates'))
     assert [type(event) for event in events] == [Failed]
 
 
@@ -194,7 +194,7 @@ def test_any_chunks_tell_legal_events(chunks: list[Any]) -> None:
 def test_events_are_the_same_however_the_bytes_are_cut(chunks: list[Any], cuts: list[int], end: bytes) -> None:
     stream = b"".join(b"data: " + json.dumps(c, ensure_ascii=False).encode() + end for c in chunks)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    parser, decoder = sse.Parser(), CODEC.stream_decoder(mint())
+    parser, decoder = sse.Parser(), CODEC.stream_decoder(ids())
     pieces = [stream[a:b] for a, b in pairwise(places)]
     events = [e for piece in pieces for event in parser.feed(piece) for e in decoder.feed(event)]
     assert [*events, *decoder.close()] == told(*chunks)

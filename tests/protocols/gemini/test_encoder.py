@@ -26,8 +26,8 @@ from bm.chat.response import ChatResponse, Choice
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import CLAUDE, GEMINI, PART, client, parts, sent
-from tests.protocols.gemini.mint import mint
 from tests.support import grammar_gemini
 from tests.support.events import unfold
 
@@ -165,7 +165,7 @@ def test_a_failure_is_an_error_chunk_and_the_last() -> None:
 
 
 def test_a_blank_line_keeps_the_client_waiting() -> None:
-    assert CODEC.stream_encoder(client(), mint(), model="m").keepalive() == b"\n"
+    assert CODEC.stream_encoder(client(), ids(), model="m").keepalive() == b"\n"
 
 
 @st.composite

@@ -19,8 +19,8 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import call_part, chunk, sent, told
-from tests.protocols.gemini.mint import mint
 from tests.support import grammar_gemini
 
 
@@ -62,7 +62,7 @@ def test_a_cut_answer_with_a_call_is_cut() -> None:
     ],
 )
 def test_an_upstreams_fault_is_a_failure_at_once(native: str, kind: str, should_retry: bool | None) -> None:
-    decoder = CODEC.stream_decoder(mint())
+    decoder = CODEC.stream_decoder(ids())
     events = decoder.feed(sse.Event(json.dumps(chunk(finish=native)).encode()))
     assert isinstance(events[-1], Failed)
     failure = events[-1].failure

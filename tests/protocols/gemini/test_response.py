@@ -14,15 +14,15 @@ from bm.chat.events import (
 from bm.chat.parts import Text
 from bm.chat.response import ChatResponse, Choice
 from bm.protocols.gemini.codec import CODEC
+from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import GEMINI, S, call_part, chunk, client, sent, told
-from tests.protocols.gemini.mint import mint
 from tests.support import grammar_gemini
 from tests.support.events import unfold
 
 
 def test_a_whole_answer_tells_the_same_events() -> None:
     body = chunk({"text": "hm", "thought": True}, {"text": "a"}, call_part("f", S, id="i"), finish="STOP")
-    assert list(CODEC.decode_response(body, mint())) == told(body)
+    assert list(CODEC.decode_response(body, ids())) == told(body)
 
 
 def test_a_whole_answer_joins_its_pieces() -> None:
@@ -39,7 +39,7 @@ def test_a_whole_answer_joins_its_pieces() -> None:
         Finish("stop"),
         End(),
     ]
-    body = CODEC.encode_response(events, client(), mint(), model="m")
+    body = CODEC.encode_response(events, client(), ids(), model="m")
     assert body["candidates"] == [
         {
             "content": {
@@ -56,7 +56,7 @@ def test_several_choices_are_candidates() -> None:
     answer = ChatResponse(
         choices=(Choice((Text("a"),), Finish("stop")), Choice((Text("b"),), Finish("length", choice=1)))
     )
-    body = CODEC.encode_response(unfold(answer), client(), mint(), model="m")
+    body = CODEC.encode_response(unfold(answer), client(), ids(), model="m")
     assert [(c["index"], c["finishReason"]) for c in body["candidates"]] == [(0, "STOP"), (1, "MAX_TOKENS")]
     chunks = grammar_gemini.check(sent(list(unfold(answer))), complete=True)
     assert {c["candidates"][0]["index"] for c in chunks} == {0, 1}

@@ -14,7 +14,7 @@ from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.events import End, Event, Failed
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
-from bm.protocols.codec import Encoded, Mint
+from bm.protocols.codec import Encoded, IdFactory
 from bm.protocols.openai_chat.codec import OpenAIChatCodec
 from tests.support.grammar_openai_chat import payloads
 
@@ -27,10 +27,10 @@ COMPATIBLE = Capabilities(dialect=Dialect(name="compatible", max_tokens_field="m
 """A model behind a service about which nothing is known."""
 
 
-def mint() -> Mint:
+def ids() -> IdFactory:
     """Ids in order: `call_0000000000000001` and so on."""
     numbers = itertools.count(1)
-    return Mint(lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
+    return IdFactory(lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
 
 
 def client_request(**members: Any) -> ChatRequest:
@@ -75,7 +75,7 @@ def stream(*chunks: str, done: bool = True) -> bytes:
 def decode(raw: bytes, dialect: Dialect | None = None, *, sizes: Iterable[int] = ()) -> list[Event]:
     """The events of a stream that arrives in pieces of these sizes, the rest at once."""
     parser = sse.Parser()
-    decoder = OpenAIChatCodec(dialect or Dialect()).stream_decoder(mint())
+    decoder = OpenAIChatCodec(dialect or Dialect()).stream_decoder(ids())
     events: list[Event] = []
     position = 0
     for size in (*sizes, len(raw)):
@@ -89,7 +89,7 @@ def decode(raw: bytes, dialect: Dialect | None = None, *, sizes: Iterable[int] =
 
 def read(body: Json, dialect: Dialect | None = None) -> tuple[Event, ...]:
     """The events of a whole answer."""
-    return OpenAIChatCodec(dialect or Dialect()).decode_response(body, mint())
+    return OpenAIChatCodec(dialect or Dialect()).decode_response(body, ids())
 
 
 def answer(message: Json, finish: str | None = "stop", **members: Any) -> Json:
@@ -100,7 +100,7 @@ def answer(message: Json, finish: str | None = "stop", **members: Any) -> Json:
 
 def encode(events: Iterable[Event], request: ChatRequest | None = None) -> bytes:
     """The stream a client gets."""
-    encoder = OpenAIChatCodec().stream_encoder(request or client_request(), mint(), model="shown")
+    encoder = OpenAIChatCodec().stream_encoder(request or client_request(), ids(), model="shown")
     return b"".join(encoder.feed(event) for event in events)
 
 

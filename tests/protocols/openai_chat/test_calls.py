@@ -12,7 +12,7 @@ from bm.chat.parts import Json, ToolCall
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_chat.calls import CallAssembler
-from tests.protocols.openai_chat.kit import mint
+from tests.protocols.openai_chat.kit import ids
 
 
 def fragment(arguments: Any = None, *, name: str | None = None, **members: Any) -> Json:
@@ -22,7 +22,7 @@ def fragment(arguments: Any = None, *, name: str | None = None, **members: Any) 
 
 def events(*fragments: Json, complete: bool = True) -> list[Event]:
     out: list[Event] = []
-    assembler = CallAssembler(0, itertools.count().__next__, mint())
+    assembler = CallAssembler(0, itertools.count().__next__, ids())
     for given in fragments:
         assembler.add(given, out)
     assembler.close(out, complete=complete)

@@ -17,7 +17,7 @@ from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import Codec
 from bm.protocols.openai_chat.codec import CODEC
-from tests.protocols.openai_chat.kit import answer, chunk, client_request, decode, mint, read, stream
+from tests.protocols.openai_chat.kit import answer, chunk, client_request, decode, ids, read, stream
 
 SIGNED = Dialect(history_thinking="reasoning", takes=frozenset({"top_k", "video_url", "extra_content"}))
 FULL = Capabilities(
@@ -112,7 +112,7 @@ def test_it_is_a_codec() -> None:
 def test_a_codec_can_be_told_whose_answers_it_reads() -> None:
     raw = CODEC.speaking(Dialect(thinking_tag="think"))
     body = answer({"content": "<think>hm</think>a"})
-    assert raw.decode_response(body, mint()) != CODEC.decode_response(body, mint())
+    assert raw.decode_response(body, ids()) != CODEC.decode_response(body, ids())
     assert CODEC.dialect == Dialect()
 
 
@@ -125,6 +125,6 @@ def test_every_part_of_the_codec_answers() -> None:
     failure = CODEC.decode_error(429, {"retry-after": "3"}, b'{"error":{"message":"slow"}}')
     assert (failure.kind, failure.retry_after) == ("rate_limited", 3.0)
     assert CODEC.encode_error(Failure(kind="not_found", message="m"), "req_1")[0] == 404
-    encoder = CODEC.stream_encoder(client_request(), mint(), model="m")
+    encoder = CODEC.stream_encoder(client_request(), ids(), model="m")
     assert encoder.keepalive().startswith(b":")
     assert encoder.feed(End()).endswith(b"data: [DONE]\n\n")

@@ -18,7 +18,7 @@ from bm.chat.request import ChatRequest
 from bm.chat.response import fold
 from bm.errors import RequestError
 from bm.protocols.openai_chat.codec import CODEC
-from tests.protocols.openai_chat.kit import client_request, mint
+from tests.protocols.openai_chat.kit import client_request, ids
 from tests.support.events import check
 from tests.support.grammar_openai_chat import check_stream
 from tests.support.shared import SHARED, Case, corpus_cases, needs_corpus, validators
@@ -65,12 +65,12 @@ def test_a_request_is_read_and_written_again(case: Case) -> None:
 def told(case: Case) -> list[Event]:
     """The events of a recorded answer."""
     if not case.sse:
-        return list(CODEC.decode_response(json.loads(case.body_text), mint()))
+        return list(CODEC.decode_response(json.loads(case.body_text), ids()))
     return streamed(case.body_text.encode())
 
 
 def streamed(raw: bytes) -> list[Event]:
-    parser, decoder = sse.Parser(), CODEC.stream_decoder(mint())
+    parser, decoder = sse.Parser(), CODEC.stream_decoder(ids())
     events: list[Event] = []
     for event in [*parser.feed(raw), *parser.close()]:
         events += decoder.feed(event)
@@ -85,15 +85,15 @@ def test_an_answer_is_read_shown_and_read_again(case: Case) -> None:
         assert '"error"' in case.body_text or '"choices"' not in case.body_text, events[-1].failure.message
         return
     if case.sse:
-        encoder = CODEC.stream_encoder(SEEING, mint(), model="m")
+        encoder = CODEC.stream_encoder(SEEING, ids(), model="m")
         raw = b"".join(map(encoder.feed, events))
         check_stream(raw, usage=True)
         found, again = validators().validate_response("openai.chat", raw.decode(), compat=False), streamed(raw)
         assert validators().sdk_parse("openai.chat", raw.decode()).errors == [], "the official client stumbles"
     else:
-        body = msgspec.json.encode(CODEC.encode_response(events, SEEING, mint(), model="m"))
+        body = msgspec.json.encode(CODEC.encode_response(events, SEEING, ids(), model="m"))
         found = validators().validate_response("openai.chat", body.decode(), compat=False)
-        again = list(CODEC.decode_response(msgspec.json.decode(body), mint()))
+        again = list(CODEC.decode_response(msgspec.json.decode(body), ids()))
     assert (found.errors, found.warnings) == ([], [])
     check(again)
     assert gist(again) == gist(events)

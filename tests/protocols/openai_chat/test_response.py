@@ -13,7 +13,7 @@ from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.generate import answers
-from tests.protocols.openai_chat.kit import answer, client_request, decode, encode, failure_kind, mint, read
+from tests.protocols.openai_chat.kit import answer, client_request, decode, encode, failure_kind, ids, read
 from tests.support.events import check, unfold
 
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
@@ -36,7 +36,7 @@ def reason(body: Json) -> Any:
 def written(*given: Part, finish: Finish | None = None, request: ChatRequest | None = None) -> Json:
     """The choice a client gets."""
     response = ChatResponse(id="up", model="up", choices=(Choice(given, finish or Finish("stop")),))
-    body = CODEC.encode_response(unfold(response), request or client_request(), mint(), model="shown")
+    body = CODEC.encode_response(unfold(response), request or client_request(), ids(), model="shown")
     (choice,) = body["choices"]
     assert isinstance(choice, dict)
     return choice
@@ -120,7 +120,7 @@ def test_a_plain_answer() -> None:
     response = ChatResponse(
         id="up", model="up", choices=(Choice((Text("Hi"),), Finish("stop")),), usage=Usage(200, 800, 0, 250, 200)
     )
-    body = CODEC.encode_response(unfold(response), client_request(), mint(), model="shown")
+    body = CODEC.encode_response(unfold(response), client_request(), ids(), model="shown")
     assert body == {
         "id": "chatcmpl-0000000000000001",
         "object": "chat.completion",
@@ -223,7 +223,7 @@ def test_an_answer_is_the_same_streamed_or_whole(events: list[Event]) -> None:
     if isinstance(events[-1], Failed):
         return
     events = list(unfold(fold(events)))
-    whole = read(CODEC.encode_response(events, VISIBLE, mint(), model="shown"))
+    whole = read(CODEC.encode_response(events, VISIBLE, ids(), model="shown"))
     streamed = decode(encode(events, VISIBLE))
     check(whole)
     check(streamed)

@@ -12,17 +12,17 @@ import msgspec
 from bm import sse
 from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, Start
 from bm.chat.request import ChatRequest
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 from bm.protocols.openai_responses.codec import CODEC
 
 Json = dict[str, Any]
 STOP = (Finish("stop"), End())
 
 
-def mint() -> Mint:
+def ids() -> IdFactory:
     """A mint whose ids count up."""
     numbers = itertools.count()
-    return Mint(new_id=lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
+    return IdFactory(new_id=lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
 
 
 def request(**members: Any) -> ChatRequest:
@@ -53,13 +53,13 @@ def answer(*parts: Sequence[Event]) -> list[Event]:
 
 def encoded(events: Iterable[Event], asked: ChatRequest | None = None) -> bytes:
     """The stream that tells the events to the client that sent `asked`."""
-    encoder = CODEC.stream_encoder(asked or request(), mint(), model="shown")
+    encoder = CODEC.stream_encoder(asked or request(), ids(), model="shown")
     return b"".join(encoder.feed(event) for event in events)
 
 
 def decoded(raw: bytes, size: int = 0) -> list[Event]:
     """The events that a stream tells, when it arrives in chunks of `size` bytes."""
-    parser, decoder = sse.Parser(), CODEC.stream_decoder(mint())
+    parser, decoder = sse.Parser(), CODEC.stream_decoder(ids())
     chunks = [raw[at : at + size] for at in range(0, len(raw), size)] if size else [raw]
     events = [event for chunk in chunks for found in parser.feed(chunk) for event in decoder.feed(found)]
     return [*events, *(event for found in parser.close() for event in decoder.feed(found)), *decoder.close()]

@@ -31,7 +31,7 @@ from bm.chat.request import Turn
 from bm.chat.response import ChatResponse, fold
 from bm.errors import Failure, RequestError
 from bm.protocols.openai_responses.codec import CODEC
-from tests.protocols.openai_responses.samples import answer, call_part, decoded, encoded, mint, request, text_part, wire
+from tests.protocols.openai_responses.samples import answer, call_part, decoded, encoded, ids, request, text_part, wire
 from tests.support.events import check
 from tests.support.grammar_openai_responses import check as check_stream
 from tests.support.shared import Case, corpus_cases, needs_corpus, validators
@@ -45,7 +45,7 @@ it from a prompt template.)"""
 def events_of(case: Case) -> list[Event]:
     if case.sse:
         return decoded(case.body_text.encode())
-    return list(CODEC.decode_response(json.loads(case.body_text), mint()))
+    return list(CODEC.decode_response(json.loads(case.body_text), ids()))
 
 
 def told(response: ChatResponse) -> object:
@@ -98,7 +98,7 @@ def test_a_recorded_answer_survives_the_way_to_a_client(case: Case) -> None:
     assert result.errors == [] and result.warnings == []
     assert told(fold(decoded(raw))) == told(fold(events))
     if isinstance(events[-1], End):
-        whole = wire(CODEC.encode_response(events, asked, mint(), model="m"))
+        whole = wire(CODEC.encode_response(events, asked, ids(), model="m"))
         result = validators().validate_response("openai.responses", whole, compat=False)
         assert result.errors == [] and result.warnings == []
 
@@ -186,7 +186,7 @@ def test_the_sdk_parses_a_structured_answer() -> None:
 
 def test_the_sdk_reads_a_whole_answer() -> None:
     events = answer(text_part(0, "a", "b"), call_part(1, "look", "{}"))
-    body = CODEC.encode_response(events, request(), mint(), model="shown")
+    body = CODEC.encode_response(events, request(), ids(), model="shown")
     with served(json.dumps(wire(body)).encode(), "application/json") as client:
         response = client.responses.create(model="m", input="x")
     assert response.output_text == "ab" and response.status == "completed" and response.model == "shown"

@@ -5,14 +5,14 @@ from bm.chat.parts import Text, Thinking, ToolCall
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_responses.response import decode_response, encode_response
-from tests.protocols.openai_responses.samples import answer, call_part, mint, request, text_part, wire
+from tests.protocols.openai_responses.samples import answer, call_part, ids, request, text_part, wire
 from tests.support.events import check
 
 
 def test_an_answer_is_written_and_read_again() -> None:
     told = answer(text_part(0, "a", "b"), call_part(1, "look", '{"x"', ":1}"))
     told.insert(-2, UsageUpdate(Usage(5, 4, 3, 2, 1)))
-    body = wire(encode_response(told, request(), mint(), model="shown"))
+    body = wire(encode_response(told, request(), ids(), model="shown"))
     assert (body["status"], body["model"]) == ("completed", "shown")
     again = decode_response(body)
     check(again)
@@ -27,7 +27,7 @@ def test_thinking_keeps_its_signature() -> None:
     body = {"id": "resp_1", "status": "completed", "output": [{**item, "encrypted_content": "gAAAA"}]}
     events = decode_response(body)
     assert fold(events).choices[0].parts == (Thinking("Hm", Signature("openai", "gAAAA")),)
-    again = encode_response(events, request(), mint(), model="m")
+    again = encode_response(events, request(), ids(), model="m")
     assert again["output"][0]["encrypted_content"] == "gAAAA"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bm.protocols.openai_responses.codec import CODEC
 from bm.protocols.openai_responses.state import continued, input_items, output_items
-from tests.protocols.openai_responses.samples import answer, call_part, mint, request, wire
+from tests.protocols.openai_responses.samples import answer, call_part, ids, request, wire
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "seen"}
@@ -38,7 +38,7 @@ def test_a_reference_to_nothing_known_stays_as_it_is(named: Any) -> None:
 
 def test_an_answer_can_be_continued_from() -> None:
     asked = {"model": "m", "input": "Look."}
-    first = CODEC.encode_response(answer(call_part(0, "look", '{"at":1}')), request(), mint(), model="m")
+    first = CODEC.encode_response(answer(call_part(0, "look", '{"at":1}')), request(), ids(), model="m")
     earlier = input_items(asked) + output_items(wire(first))
     again = CODEC.decode_request(continued({"model": "m", "previous_response_id": "r", "input": [RESULT]}, earlier))
     assert [turn.role for turn in again.turns] == ["user", "assistant", "user"]

@@ -27,7 +27,7 @@ from bm.chat.parts import Citation, Media, Opaque, Refusal, Search, Source, Text
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_responses.codec import CODEC
-from tests.protocols.openai_responses.samples import decoded, mint, stream
+from tests.protocols.openai_responses.samples import decoded, ids, stream
 from tests.support.events import check
 
 Json = dict[str, Any]
@@ -145,7 +145,7 @@ def test_any_order_of_events_gives_a_legal_answer(bodies: list[Json]) -> None:
 def items(*output: Json, **members: Any) -> list[Event]:
     """The events of an answer that came at once."""
     body = {"id": "resp_1", "model": "gpt-5", "status": "completed", "output": list(output), **members}
-    events = list(CODEC.decode_response(body, mint()))
+    events = list(CODEC.decode_response(body, ids()))
     check(events)
     return events
 
@@ -321,7 +321,7 @@ def test_a_picture_in_a_message_is_a_part() -> None:
 
 
 def test_nothing_follows_the_end() -> None:
-    decoder = CODEC.stream_decoder(mint())
+    decoder = CODEC.stream_decoder(ids())
     for raw in sse.Parser().feed(stream(*FULL)):
         decoder.feed(raw)
     assert decoder.feed(sse.Event(b"{}")) == () and decoder.close() == ()

@@ -30,7 +30,7 @@ from bm.chat.response import fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure, FailureKind
 from bm.protocols.openai_responses.codec import CODEC
-from tests.protocols.openai_responses.samples import STOP, answer, call_part, decoded, encoded, mint, request, text_part
+from tests.protocols.openai_responses.samples import STOP, answer, call_part, decoded, encoded, ids, request, text_part
 from tests.support.grammar_openai_responses import check, events
 
 GEMINI = Signature("gemini", "c2ln", "gemini-3")
@@ -47,7 +47,7 @@ def output(told: list[Event], asked: Any = None) -> list[Any]:
 
 
 def test_a_stream_byte_for_byte() -> None:
-    encoder = CODEC.stream_encoder(request(), mint(), model="m")
+    encoder = CODEC.stream_encoder(request(), ids(), model="m")
     head = encoder.feed(Start())
     assert head.startswith(b'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_0')
     encoder.feed(PartStart(0, "text"))
@@ -111,7 +111,7 @@ def test_interleaved_calls_become_items_one_after_the_other_with_valid_arguments
 
 
 def test_what_waited_is_written_as_soon_as_its_turn_comes() -> None:
-    encoder = CODEC.stream_encoder(CARRIES, mint(), model="m")
+    encoder = CODEC.stream_encoder(CARRIES, ids(), model="m")
     for event in (Start(), PartStart(0, "text"), *call_part(1, "f", "{}"), PartStart(2, "text"), PartDelta(2, "a")):
         encoder.feed(event)
     names = [event["type"] for event in events(encoder.feed(PartEnd(0)))]
@@ -503,5 +503,5 @@ def test_what_was_told_can_be_read_again(told: list[Event]) -> None:
 
 def test_a_whole_answer_is_the_one_that_ends_the_stream() -> None:
     told = answer(text_part(0, "a"), call_part(1, "f", "{}"))
-    whole = CODEC.encode_response(told, request(), mint(), model="shown")
+    whole = CODEC.encode_response(told, request(), ids(), model="shown")
     assert json.loads(json.dumps(whole)) == check(encoded(told))["response"]

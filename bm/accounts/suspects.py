@@ -26,7 +26,7 @@ OPEN = 60.0
 """Seconds a trial lasts at least: an answer within them clears what does not rest, such as health."""
 
 
-class Trial(msgspec.Struct, kw_only=True):
+class SuspectRequest(msgspec.Struct, kw_only=True):
     """`request` is what tells the suspect from others, `ids` are the bookings it caused, `at` and `until` monotonic
     seconds; `probe` is the account that another request tries just now."""
 
@@ -44,34 +44,34 @@ class Trial(msgspec.Struct, kw_only=True):
         return provider
 
 
-class Trials:
+class Suspects:
     """The trials that are open."""
 
     def __init__(self) -> None:
-        self._open: list[Trial] = []
+        self._open: list[SuspectRequest] = []
 
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def begin(self, trial: Trial) -> None:
+    def begin(self, suspect: SuspectRequest) -> None:
         """Open a trial. One of the same request at the same provider goes on in it: it may have been sent again."""
         for each in self._open:
-            if (each.request, each.provider) == (trial.request, trial.provider):
-                trial.ids, trial.places = trial.ids | each.ids, trial.places | each.places
-                trial.until = max(trial.until, each.until)
-        self.acquit(trial.request, trial.provider)
-        self._open.append(trial)
+            if (each.request, each.provider) == (suspect.request, suspect.provider):
+                suspect.ids, suspect.places = suspect.ids | each.ids, suspect.places | each.places
+                suspect.until = max(suspect.until, each.until)
+        self.acquit(suspect.request, suspect.provider)
+        self._open.append(suspect)
 
     def acquit(self, request: int, provider: str) -> None:
         """The provider has answered the request: its trial ends without a verdict."""
         self._open = [each for each in self._open if (each.request, each.provider) != (request, provider)]
 
-    def concerning(self, provider: str, model: str, asking: int, now: float) -> Iterator[Trial]:
+    def concerning(self, provider: str, model: str, asking: int, now: float) -> Iterator[SuspectRequest]:
         """The trials in which a request that is not the suspect may try the provider's accounts for the model."""
-        for trial in self._open:
-            same = trial.provider == provider and model in {each for _, each in trial.places}
-            if same and trial.request != asking and now < trial.until:
-                yield trial
+        for suspect in self._open:
+            same = suspect.provider == provider and model in {each for _, each in suspect.places}
+            if same and suspect.request != asking and now < suspect.until:
+                yield suspect
 
     def forget(self, ids: frozenset[int]) -> None:
         """These bookings are taken out of the books."""
@@ -90,11 +90,11 @@ class Trials:
             each for each in self._open if place not in each.places or sent <= each.at or each.request == asking
         ]
 
-    def done(self, seat: AccountId) -> None:
+    def done(self, account_id: AccountId) -> None:
         """Whatever came of a try, the next one may follow."""
-        for trial in self._open:
-            if trial.probe == seat:
-                trial.probe = None
+        for suspect in self._open:
+            if suspect.probe == account_id:
+                suspect.probe = None
 
     def tidy(self, now: float) -> None:
         """Forget trials that are over."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 
-from bm.protocols.codec import Mint
+from bm.protocols.codec import IdFactory
 
 
-def mint() -> Mint:
+def ids() -> IdFactory:
     """A source of `call_1`, `call_2` and so on."""
     numbers = count(1)
-    return Mint(new_id=lambda prefix: f"{prefix}{next(numbers)}", now=0)
+    return IdFactory(new_id=lambda prefix: f"{prefix}{next(numbers)}", now=0)

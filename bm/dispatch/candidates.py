@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.dispatch.snapshot import AccountState, Member, ModelState, Needs, RouteQuery
+from bm.dispatch.snapshot import AccountState, Member, ModelState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.providers.provider import Provider
 from bm.providers.resolve import Mapped, model_for
@@ -20,13 +20,13 @@ _WEAK = 0.5
 """Below this health an account comes after the healthy ones."""
 
 _FEATURES = ("tools", "images", "documents", "audio", "video")
-_NOTHING = Needs()
+_NOTHING = Requirements()
 
 Verdict = Literal["ready", "cooling", "out"]
 Bar = Literal["", "disabled", "excluded", "needs", "context"]
 
 
-class Seat(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One account as the request sees it. `bar` says what kind of obstacle puts it out; `context` is in tokens.
 
     `without` names the media that would have to be left out for its model; `overloaded` says that no limit has it rest.
@@ -42,7 +42,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 0
     without: frozenset[str] = frozenset()
     turn: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
-    """Sorts ready seats: probes, weak and nearly spent accounts last, then the idlest first."""
+    """Sorts ready candidates: probes, weak and nearly spent accounts last, then the idlest first."""
 
 
 def absence(provider: Provider, query: RouteQuery) -> str:
@@ -72,12 +72,12 @@ def lacks_key(provider: Provider) -> str:
     return f"{provider.name} has no key: {command}{where}"
 
 
-def seats_of(member: Member, query: RouteQuery, model: str) -> Iterator[Seat]:
+def candidates_of(member: Member, query: RouteQuery, model: str) -> Iterator[Candidate]:
     """Judge every account of a member. `model` is the name after prefix and aliases; each account maps it anew."""
     provider = member.provider
     protocol = provider.speaks_with(query.protocol)
     found: dict[frozenset[str] | None, tuple[Mapped, Capabilities]] = {}
-    for account in member.seats:
+    for account in member.account_states:
         if account.models not in found:
             mapped = model_for(provider, model, account.models)
             found[account.models] = mapped, provider.capabilities(protocol, mapped.model)
@@ -86,46 +86,54 @@ def seats_of(member: Member, query: RouteQuery, model: str) -> Iterator[Seat]:
         context = capabilities.context
         if "context" not in provider.said(mapped.model):
             context = member.contexts.get(mapped.model, 0) or context
-        seat = Seat(target=target, verdict="ready", reason="", mapping=mapped.reason, context=context)
-        yield _judged(seat, account, query.needs, capabilities)
+        candidate = Candidate(target=target, verdict="ready", reason="", mapping=mapped.reason, context=context)
+        yield _judged(candidate, account, query.requirements, capabilities)
 
 
-def _judged(seat: Seat, account: AccountState, needs: Needs, capabilities: Capabilities) -> Seat:
-    model = seat.target.model
+def _judged(
+    candidate: Candidate, account: AccountState, requirements: Requirements, capabilities: Capabilities
+) -> Candidate:
+    model = candidate.target.model
     state = account.state(model)
     if account.disabled:
-        return _out(seat, "disabled", f"out of use: {account.disabled}")
+        return _out(candidate, "disabled", f"out of use: {account.disabled}")
     if state.excluded:
-        return _out(seat, "excluded", f"{model} is not to be had with this account: {state.excluded}")
-    missing = _missing(needs, capabilities)
-    if barred := [name for name in missing if name not in needs.past]:
-        return _out(seat, "needs", f"{model} takes no {barred[0]}")
+        return _out(candidate, "excluded", f"{model} is not to be had with this account: {state.excluded}")
+    missing = _missing(requirements, capabilities)
+    if barred := [name for name in missing if name not in requirements.past]:
+        return _out(candidate, "needs", f"{model} takes no {barred[0]}")
     if missing:
         reason = f"{model} takes no {' and no '.join(missing)}: a last resort, with a note in place of the earlier ones"
-        seat = msgspec.structs.replace(seat, without=frozenset(missing), reason=reason)
-    if seat.context and needs.tokens > seat.context:
-        return _out(seat, "context", f"{model} takes {seat.context} tokens, the request has {needs.tokens} or more")
+        candidate = msgspec.structs.replace(candidate, without=frozenset(missing), reason=reason)
+    if candidate.context and requirements.tokens > candidate.context:
+        return _out(
+            candidate,
+            "context",
+            f"{model} takes {candidate.context} tokens, the request has {requirements.tokens} or more",
+        )
     if state.cooldown > 0:
-        return _cooling(seat, state.cooldown, state.reason or "rests", state)
+        return _cooling(candidate, state.cooldown, state.reason or "rests", state)
     if state.circuit == "open":
-        return _cooling(seat, PROBE_PAUSE, state.reason or "was overloaded repeatedly", state)
+        return _cooling(candidate, PROBE_PAUSE, state.reason or "was overloaded repeatedly", state)
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
     return msgspec.structs.replace(
-        seat, turn=(probing, account.health < _WEAK, state.nearly_spent, account.inflight, -idle)
+        candidate, turn=(probing, account.health < _WEAK, state.nearly_spent, account.inflight, -idle)
     )
 
 
-def _out(seat: Seat, bar: Bar, reason: str) -> Seat:
-    return msgspec.structs.replace(seat, verdict="out", bar=bar, reason=reason)
+def _out(candidate: Candidate, bar: Bar, reason: str) -> Candidate:
+    return msgspec.structs.replace(candidate, verdict="out", bar=bar, reason=reason)
 
 
-def _cooling(seat: Seat, seconds: float, reason: str, state: ModelState) -> Seat:
-    return msgspec.structs.replace(seat, verdict="cooling", seconds=seconds, reason=reason, overloaded=state.overloaded)
+def _cooling(candidate: Candidate, seconds: float, reason: str, state: ModelState) -> Candidate:
+    return msgspec.structs.replace(
+        candidate, verdict="cooling", seconds=seconds, reason=reason, overloaded=state.overloaded
+    )
 
 
-def _missing(needs: Needs, capabilities: Capabilities) -> list[str]:
+def _missing(requirements: Requirements, capabilities: Capabilities) -> list[str]:
     """What the request holds and the model does not take."""
-    if needs == _NOTHING:
+    if requirements == _NOTHING:
         return []
-    return [name for name in _FEATURES if getattr(needs, name) and not getattr(capabilities, name)]
+    return [name for name in _FEATURES if getattr(requirements, name) and not getattr(capabilities, name)]

@@ -8,27 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.accounts.booking import (
+from bm.accounts.cooldowns import (
+    BACKOFFS,
     FORGET,
-    LADDERS,
     MOST,
-    Booking,
+    CooldownEntry,
     Kind,
     after_success,
-    climb,
-    standing,
+    backoff_step,
+    status,
     still_telling,
     with_entry,
 )
 
 
-def entry(kind: Kind, at: float, *, number: int = 1, seconds: float = 0.0, sent: float | None = None) -> Booking:
+def entry(kind: Kind, at: float, *, number: int = 1, seconds: float = 0.0, sent: float | None = None) -> CooldownEntry:
     since = at if sent is None else sent
-    return Booking(id=number, kind=kind, model="m", at=at, sent=since, reason=f"{kind} at {at:g}", seconds=seconds)
+    return CooldownEntry(
+        id=number, kind=kind, model="m", at=at, sent=since, reason=f"{kind} at {at:g}", seconds=seconds
+    )
 
 
 def test_the_longest_rest_counts_with_its_reason() -> None:
-    found = standing([entry("rest", 0, seconds=5), entry("rest", 1, seconds=20), entry("limit", 2)])
+    found = status([entry("rest", 0, seconds=5), entry("rest", 1, seconds=20), entry("limit", 2)])
     assert (found.until, found.reason) == (21, "rest at 1")
 
 
@@ -42,12 +44,12 @@ def test_the_longest_rest_counts_with_its_reason() -> None:
         ([], False),
     ],
 )
-def test_a_rest_for_overload_is_told_from_one_for_a_limit(entries: list[Booking], overloaded: bool) -> None:
-    assert standing(entries).overloaded is overloaded
+def test_a_rest_for_overload_is_told_from_one_for_a_limit(entries: list[CooldownEntry], overloaded: bool) -> None:
+    assert status(entries).overloaded is overloaded
 
 
 def test_the_last_refusal_is_told() -> None:
-    found = standing([entry("out", 5), entry("out", 9, number=2), entry("excluded", 3)])
+    found = status([entry("out", 5), entry("out", 9, number=2), entry("excluded", 3)])
     assert (found.out, found.excluded) == ("out at 9", "excluded at 3")
 
 
@@ -66,15 +68,15 @@ def test_the_order_in_which_entries_came_does_not_matter(
     entries = [entry(kind, at, number=number, seconds=seconds) for number, (kind, at, seconds) in enumerate(rows)]
     shuffled = list(entries)
     order.shuffle(shuffled)
-    assert standing(shuffled) == standing(entries)
+    assert status(shuffled) == status(entries)
 
 
 def test_a_step_is_booked_once_a_burst() -> None:
-    ladder = LADDERS["limit"]
-    assert climb(ladder, [entry("limit", at) for at in (0, 0.5, 1.9)]).step == 1
-    assert climb(ladder, [entry("limit", 0), entry("limit", 2)]).step == 2
-    assert climb(ladder, [entry("limit", 0), entry("limit", 9, sent=0)]).step == 1
-    assert climb(ladder, [entry("limit", 0), entry("limit", 3 + FORGET)]).step == 1
+    backoff = BACKOFFS["limit"]
+    assert backoff_step(backoff, [entry("limit", at) for at in (0, 0.5, 1.9)]).step == 1
+    assert backoff_step(backoff, [entry("limit", 0), entry("limit", 2)]).step == 2
+    assert backoff_step(backoff, [entry("limit", 0), entry("limit", 9, sent=0)]).step == 1
+    assert backoff_step(backoff, [entry("limit", 0), entry("limit", 3 + FORGET)]).step == 1
 
 
 def test_an_answer_ends_what_it_disproves() -> None:
@@ -105,8 +107,8 @@ def test_an_entry_is_kept_as_long_as_it_tells_something(kind: Kind, last: float 
     st.lists(st.floats(0, 50), min_size=3 * MOST, max_size=4 * MOST),
 )
 def test_a_flood_of_entries_is_bounded_and_changes_nothing(kind: Kind, pauses: list[float]) -> None:
-    bounded: list[Booking] = []
-    every: list[Booking] = []
+    bounded: list[CooldownEntry] = []
+    every: list[CooldownEntry] = []
     at = 0.0
     for number, pause in enumerate(pauses):
         at += pause / 10
@@ -114,4 +116,4 @@ def test_a_flood_of_entries_is_bounded_and_changes_nothing(kind: Kind, pauses: l
         bounded = with_entry(bounded, new)
         every.append(new)
         assert len(bounded) <= MOST
-    assert standing(bounded) == standing(every)
+    assert status(bounded) == status(every)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.accounts.pool import Mark, Pool
+from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.outcome import EffectKind
 from tests.accounts.build import NOON, book, credential, effect, target
 
@@ -21,13 +21,13 @@ def pool(*worked: str) -> Pool:
 
 def refused(made: Pool, now: float = 10, kind: EffectKind = "cooldown", asking: int = BAD) -> None:
     """The bad request goes round the pool, each refusal half a second after it was sent."""
-    marks: dict[str, list[Mark]] = {}
+    marks: dict[str, list[Receipt]] = {}
     for name in NAMES:
         marks[name] = [said(made, name, kind, now, asking)]
         made.suspect({target(each): found for each, found in marks.items()}, now=now, asking=asking)
 
 
-def said(made: Pool, name: str, kind: EffectKind, now: float, asking: int) -> Mark:
+def said(made: Pool, name: str, kind: EffectKind, now: float, asking: int) -> Receipt:
     sent = now - 0.5
     made.begin(target(name), now=sent, wall=NOON + sent, asking=asking)
     made.done(target(name))
@@ -149,6 +149,6 @@ def test_a_trial_ends_with_the_rests() -> None:
 
 def test_a_trial_hides_no_other_one() -> None:
     made = pool()
-    made.suspect({target(name): [Mark(id=900, seconds=600)] for name in NAMES}, now=9, asking=OTHER)
+    made.suspect({target(name): [Receipt(id=900, seconds=600)] for name in NAMES}, now=9, asking=OTHER)
     refused(made)
     assert states(made, 20, GOOD) == ["half_open"] * 3

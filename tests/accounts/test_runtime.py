@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from bm.accounts.account import Account, OAuthClient
-from bm.accounts.book import Book
-from bm.accounts.booking import Booking
+from bm.accounts.book import CooldownLog
+from bm.accounts.cooldowns import CooldownEntry
 from bm.accounts.credential import Credential
-from bm.accounts.holder import Holder, Tally, digest
-from bm.accounts.meter import Meter
+from bm.accounts.quota import Meter
+from bm.accounts.runtime import AccountRuntime, Tally, digest
 from tests.accounts.build import credential
 
 SECRET = "planted-secret-value"
 
 
-def rest(seconds: float, reason: str) -> Booking:
-    return Booking(id=1, kind="rest", model="m", at=0, sent=0, reason=reason, seconds=seconds)
+def rest(seconds: float, reason: str) -> CooldownEntry:
+    return CooldownEntry(id=1, kind="rest", model="m", at=0, sent=0, reason=reason, seconds=seconds)
 
 
 def test_the_longer_rest_of_both_books_counts() -> None:
-    holder = Holder(credential("a"), Book(), Meter())
-    holder.own.add(rest(5, "own"))
-    holder.shared.add(rest(20, "shared"))
-    assert (holder.model_state("m", 4).cooldown, holder.model_state("m", 4).reason) == (16, "shared")
-    holder.own.add(rest(30, "own"))
-    assert (holder.model_state("m", 4).cooldown, holder.model_state("m", 4).reason) == (26, "own")
+    runtime = AccountRuntime(credential("a"), CooldownLog(), Meter())
+    runtime.own.add(rest(5, "own"))
+    runtime.shared.add(rest(20, "shared"))
+    assert (runtime.model_state("m", 4).cooldown, runtime.model_state("m", 4).reason) == (16, "shared")
+    runtime.own.add(rest(30, "own"))
+    assert (runtime.model_state("m", 4).cooldown, runtime.model_state("m", 4).reason) == (26, "own")
 
 
 def test_only_what_is_not_in_order_is_told() -> None:
-    holder = Holder(credential("a"), Book(), Meter())
-    holder.own.add(rest(5, "own"))
-    assert set(holder.state(4).states) == {"m"}
-    assert holder.state(5).states == {}
+    runtime = AccountRuntime(credential("a"), CooldownLog(), Meter())
+    runtime.own.add(rest(5, "own"))
+    assert set(runtime.state(4).states) == {"m"}
+    assert runtime.state(5).states == {}
 
 
 def test_a_tally_is_of_one_day() -> None:

@@ -12,10 +12,10 @@ import msgspec
 
 from bm.accounts.account import AccountId
 from bm.accounts.affinity import Affinities
-from bm.accounts.booking import Booking
-from bm.accounts.holder import Holder, Tally, digest, renamed
-from bm.accounts.meter import LONGEST, Gauge
+from bm.accounts.cooldowns import CooldownEntry
 from bm.accounts.pool import Pool, has_left
+from bm.accounts.quota import LONGEST, Gauge
+from bm.accounts.runtime import AccountRuntime, Tally, digest, renamed
 from bm.config.atomic import write_private
 from bm.config.paths import Paths, make_private_folder
 
@@ -31,7 +31,7 @@ class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     last_used: float | None = None
     today: Tally = Tally()
-    entries: tuple[Booking, ...] = ()
+    entries: tuple[CooldownEntry, ...] = ()
     gauges: tuple[Gauge, ...] = ()
     health: tuple[tuple[float, bool], ...] = ()
 
@@ -61,8 +61,8 @@ def state_path(paths: Paths) -> Path:
 def encoded(pool: Pool, affinities: Affinities, *, now: float, wall: float) -> bytes:
     """What is worth keeping, as the file holds it. `affinities` must keep to the clock of `now`."""
     ahead = wall - now
-    accounts = tuple(_saved(seat, holder, ahead) for seat, holder in pool.holders.items())
-    turns = tuple(SavedTurn(key, *seat, at + ahead) for key, seat, at in affinities.items(now))
+    accounts = tuple(_saved(account_id, runtime, ahead) for account_id, runtime in pool.runtimes.items())
+    turns = tuple(SavedTurn(key, *account_id, at + ahead) for key, account_id, at in affinities.items(now))
     return msgspec.json.encode(Saved(accounts=accounts, affinity=turns))
 
 
@@ -93,44 +93,44 @@ def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall:
         return f"{path}: written by another version of bm; cooldowns of the last run are forgotten"
     before = {(each.provider, each.name): each for each in saved.accounts}
     moved = renamed(
-        {seat: each.digest for seat, each in before.items()},
-        {seat: digest(holder.credential) for seat, holder in pool.holders.items()},
+        {account_id: each.digest for account_id, each in before.items()},
+        {account_id: digest(runtime.credential) for account_id, runtime in pool.runtimes.items()},
     )
-    for seat in pool.holders:
-        if each := before.get(moved.get(seat, seat)):
-            _take_over(pool, seat, each, now, wall)
+    for account_id in pool.runtimes:
+        if each := before.get(moved.get(account_id, account_id)):
+            _take_over(pool, account_id, each, now, wall)
     for turn in saved.affinity:
         affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
     affinities.rename(moved)
-    affinities.retain(pool.holders.keys())
+    affinities.retain(pool.runtimes.keys())
     return ""
 
 
-def _saved(seat: AccountId, holder: Holder, ahead: float) -> SavedAccount:
-    provider, name = seat
-    entries = [*holder.own.entries(), *holder.shared.entries()]
+def _saved(account_id: AccountId, runtime: AccountRuntime, ahead: float) -> SavedAccount:
+    provider, name = account_id
+    entries = [*runtime.own.entries(), *runtime.shared.entries()]
     return SavedAccount(
         provider=provider,
         name=name,
-        digest=digest(holder.credential),
-        project=holder.credential.account.project,
-        last_used=None if holder.last_used is None else holder.last_used + ahead,
-        today=holder.today,
+        digest=digest(runtime.credential),
+        project=runtime.credential.account.project,
+        last_used=None if runtime.last_used is None else runtime.last_used + ahead,
+        today=runtime.today,
         entries=tuple(_moved(entry, ahead) for entry in entries),
-        health=tuple((at + ahead, mark != 0) for at, mark in holder.health.seen()),
-        gauges=tuple(_of_clock(gauge, ahead) for gauge in holder.meter.every()),
+        health=tuple((at + ahead, mark != 0) for at, mark in runtime.health.seen()),
+        gauges=tuple(_of_clock(gauge, ahead) for gauge in runtime.meter.every()),
     )
 
 
-def _take_over(pool: Pool, seat: AccountId, saved: SavedAccount, now: float, wall: float) -> None:
-    holder = pool.holders[seat]
-    if digest(holder.credential) != saved.digest:
+def _take_over(pool: Pool, account_id: AccountId, saved: SavedAccount, now: float, wall: float) -> None:
+    runtime = pool.runtimes[account_id]
+    if digest(runtime.credential) != saved.digest:
         return
-    left = has_left(saved.project, holder.credential)
-    holder.today = saved.today
+    left = has_left(saved.project, runtime.credential)
+    runtime.today = saved.today
     if saved.last_used is not None:
-        holder.last_used = min(now, saved.last_used - wall + now)
-    renewed = holder.credential.account.renewed_at
+        runtime.last_used = min(now, saved.last_used - wall + now)
+    renewed = runtime.credential.account.renewed_at
     void = renewed.timestamp() if renewed else float("-inf")
     kept = (
         entry
@@ -139,11 +139,11 @@ def _take_over(pool: Pool, seat: AccountId, saved: SavedAccount, now: float, wal
         and not (left and entry.shared and entry.account != saved.name)
     )
     # The clock may have been set back meanwhile: nothing was booked in the future.
-    pool.adopt(seat, (_moved(entry, now - wall, latest=now) for entry in kept))
+    pool.adopt(account_id, (_moved(entry, now - wall, latest=now) for entry in kept))
     # Marks tell the faults of running requests apart; -1 is none of theirs.
-    holder.health.adopt((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
+    runtime.health.adopt((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
     if not left:
-        holder.meter.adopt(_of_clock(gauge, now - wall, latest=now + LONGEST[gauge.window]) for gauge in saved.gauges)
+        runtime.meter.adopt(_of_clock(gauge, now - wall, latest=now + LONGEST[gauge.window]) for gauge in saved.gauges)
 
 
 def _of_clock(gauge: Gauge, seconds: float, latest: float = float("inf")) -> Gauge:
@@ -151,7 +151,7 @@ def _of_clock(gauge: Gauge, seconds: float, latest: float = float("inf")) -> Gau
     return msgspec.structs.replace(gauge, ends=min(gauge.ends + seconds, latest))
 
 
-def _moved(entry: Booking, seconds: float, latest: float = float("inf")) -> Booking:
+def _moved(entry: CooldownEntry, seconds: float, latest: float = float("inf")) -> CooldownEntry:
     """The entry by another clock, which is `seconds` ahead."""
     at, sent = min(entry.at + seconds, latest), min(entry.sent + seconds, latest)
     return msgspec.structs.replace(entry, at=at, sent=sent)

@@ -3,20 +3,22 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bm.dispatch.seats import Seat, absence, lacks_key, seats_of, switched_off
-from bm.dispatch.snapshot import AccountState, Member, ModelState, Needs, RouteQuery
+from bm.dispatch.candidates import Candidate, absence, candidates_of, lacks_key, switched_off
+from bm.dispatch.snapshot import AccountState, Member, ModelState, Requirements, RouteQuery
 from tests.dispatch.world import MODEL, account, gemini, paid
 
 QUERY = RouteQuery(model=MODEL, protocol="anthropic")
 
 
-def seat(state: AccountState, needs: Needs | None = None, contexts: dict[str, int] | None = None) -> Seat:
-    query = RouteQuery(model=MODEL, protocol="anthropic", needs=needs or Needs())
-    return next(seats_of(gemini(state, contexts=contexts), query, MODEL))
+def candidate(
+    state: AccountState, requirements: Requirements | None = None, contexts: dict[str, int] | None = None
+) -> Candidate:
+    query = RouteQuery(model=MODEL, protocol="anthropic", requirements=requirements or Requirements())
+    return next(candidates_of(gemini(state, contexts=contexts), query, MODEL))
 
 
 def test_an_account_in_good_order_is_ready() -> None:
-    found = seat(account("a"))
+    found = candidate(account("a"))
     assert (found.verdict, found.reason, found.target.model) == ("ready", "", MODEL)
 
 
@@ -35,7 +37,7 @@ def test_an_account_in_good_order_is_ready() -> None:
     ],
 )
 def test_what_is_wrong_with_an_account_decides_and_is_said(state: AccountState, verdict: str, reason: str) -> None:
-    found = seat(state)
+    found = candidate(state)
     assert found.verdict == verdict
     assert reason in found.reason
 
@@ -43,58 +45,60 @@ def test_what_is_wrong_with_an_account_decides_and_is_said(state: AccountState, 
 @pytest.mark.parametrize("need", ["tools", "images", "documents"])
 def test_a_model_that_cannot_serve_the_request_is_out(need: str) -> None:
     member = paid("groq", "fallback", models={"default": "whisper-large-v3"}, serves=("x",))
-    query = RouteQuery(model=MODEL, protocol="anthropic", needs=msgspec.structs.replace(Needs(), **{need: True}))
-    (found,) = seats_of(member, query, MODEL)
+    query = RouteQuery(
+        model=MODEL, protocol="anthropic", requirements=msgspec.structs.replace(Requirements(), **{need: True})
+    )
+    (found,) = candidates_of(member, query, MODEL)
     assert (found.verdict, found.bar, found.reason) == ("out", "needs", f"whisper-large-v3 takes no {need}")
 
 
-PICTURE_ONCE = Needs(images=True, past=frozenset({"images"}))
+PICTURE_ONCE = Requirements(images=True, past=frozenset({"images"}))
 
 
 def test_a_model_that_takes_no_images_can_go_on_without_those_of_earlier_turns() -> None:
     member = paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
-    query = RouteQuery(model=MODEL, protocol="anthropic", needs=PICTURE_ONCE)
-    (found,) = seats_of(member, query, MODEL)
+    query = RouteQuery(model=MODEL, protocol="anthropic", requirements=PICTURE_ONCE)
+    (found,) = candidates_of(member, query, MODEL)
     assert (found.verdict, found.without) == ("ready", frozenset({"images"}))
     assert found.reason.startswith("llama-3.3-70b takes no images: a last resort")
-    assert seat(account("a"), PICTURE_ONCE).without == frozenset()
+    assert candidate(account("a"), PICTURE_ONCE).without == frozenset()
     resting = paid("groq", "fallback", account("key", cooldown=7), models={"default": "llama-3.3-70b"}, serves=("x",))
-    (waits,) = seats_of(resting, query, MODEL)
+    (waits,) = candidates_of(resting, query, MODEL)
     assert (waits.verdict, waits.without, waits.reason) == ("cooling", frozenset({"images"}), "429")
 
 
 def test_what_a_note_cannot_stand_for_bars_the_model_all_the_same() -> None:
     member = paid("groq", "fallback", models={"default": "whisper-large-v3"}, serves=("x",))
-    needs = msgspec.structs.replace(PICTURE_ONCE, tools=True)
-    (found,) = seats_of(member, RouteQuery(model=MODEL, protocol="anthropic", needs=needs), MODEL)
+    requirements = msgspec.structs.replace(PICTURE_ONCE, tools=True)
+    (found,) = candidates_of(member, RouteQuery(model=MODEL, protocol="anthropic", requirements=requirements), MODEL)
     assert (found.verdict, found.reason) == ("out", "whisper-large-v3 takes no tools")
 
 
 def test_a_request_longer_than_the_context_is_out() -> None:
-    found = seat(account("a"), Needs(tokens=9_000), {MODEL: 8_000})
+    found = candidate(account("a"), Requirements(tokens=9_000), {MODEL: 8_000})
     assert (found.verdict, found.bar) == ("out", "context")
     assert found.reason == f"{MODEL} takes 8000 tokens, the request has 9000 or more"
 
 
 def test_a_learnt_context_counts_before_the_familys() -> None:
-    assert seat(account("a")).context == 1_048_576
-    assert seat(account("a"), contexts={MODEL: 8_000}).context == 8_000
+    assert candidate(account("a")).context == 1_048_576
+    assert candidate(account("a"), contexts={MODEL: 8_000}).context == 8_000
 
 
 def test_every_account_maps_the_model_by_its_own_list() -> None:
     lists = [account("old", models=frozenset({"gemini-2.5-pro"})), account("new", models=frozenset({"gemini-9"}))]
-    found = [each.target.model for each in seats_of(gemini(*lists), QUERY, "gemini-9")]
+    found = [each.target.model for each in candidates_of(gemini(*lists), QUERY, "gemini-9")]
     assert found == [MODEL, "gemini-9"]
 
 
 def test_the_wire_is_the_clients_own_where_the_provider_speaks_it() -> None:
     both = paid("acme", "fallback", speaks=("openai-chat", "anthropic"))
-    assert [each.target.protocol for each in seats_of(both, QUERY, MODEL)] == ["anthropic"]
-    assert [each.target.protocol for each in seats_of(gemini("a"), QUERY, MODEL)] == ["gemini"]
+    assert [each.target.protocol for each in candidates_of(both, QUERY, MODEL)] == ["anthropic"]
+    assert [each.target.protocol for each in candidates_of(gemini("a"), QUERY, MODEL)] == ["gemini"]
 
 
 def turns(*states: AccountState) -> list[str]:
-    found = sorted(seats_of(gemini(*states), QUERY, MODEL), key=lambda each: each.turn)
+    found = sorted(candidates_of(gemini(*states), QUERY, MODEL), key=lambda each: each.turn)
     return [each.target.account for each in found]
 
 

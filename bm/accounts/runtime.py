@@ -9,11 +9,11 @@ from hashlib import sha256
 import msgspec
 
 from bm.accounts.account import CONFIG_NAME, AccountId
-from bm.accounts.book import CLEAR, Book
-from bm.accounts.booking import FORGET
+from bm.accounts.book import CLEAR, CooldownLog
+from bm.accounts.cooldowns import FORGET
 from bm.accounts.credential import LOCAL_NAME, Credential
 from bm.accounts.health import Health
-from bm.accounts.meter import Meter
+from bm.accounts.quota import Meter
 from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
 
 
@@ -29,15 +29,15 @@ class Tally(msgspec.Struct, frozen=True):
         return self if self.day == day else Tally(day)
 
 
-class Holder:
+class AccountRuntime:
     """The mutable state of one account. Accounts of one project share the book of rate limits and the meter.
 
     By model, `answered` is when it last answered, `proven` when the latest request went out that it has answered.
     """
 
-    def __init__(self, credential: Credential, shared: Book, meter: Meter) -> None:
+    def __init__(self, credential: Credential, shared: CooldownLog, meter: Meter) -> None:
         self.credential = credential
-        self.own = Book()
+        self.own = CooldownLog()
         self.shared = shared
         self.meter = meter
         self.health = Health()
@@ -58,11 +58,11 @@ class Holder:
             return f"disabled (bm providers enable {account.provider})"
         if not account.enabled:
             return f"disabled (bm accounts enable {account.name})"
-        return self.credential.problem or self.own.standing(ANY_MODEL).out
+        return self.credential.problem or self.own.status(ANY_MODEL).out
 
     def model_state(self, model: str, now: float) -> ModelState:
         """How it stands for exactly this model; for `ANY_MODEL`, what holds for all."""
-        own, shared = self.own.standing(model), self.shared.standing(model)
+        own, shared = self.own.status(model), self.shared.status(model)
         if own is CLEAR and shared is CLEAR:
             return _WELL
         longer = max(own, shared, key=lambda each: each.until)
@@ -122,12 +122,12 @@ def renamed(before: Mapping[AccountId, str], now: Mapping[AccountId, str]) -> di
 
     Where two could be meant, as with two sign-ins by one client, none is.
     """
-    gone = {seat: (seat[0], mark) for seat, mark in before.items() if seat not in now}
-    new = {seat: (seat[0], mark) for seat, mark in now.items() if seat not in before}
+    gone = {account_id: (account_id[0], mark) for account_id, mark in before.items() if account_id not in now}
+    new = {account_id: (account_id[0], mark) for account_id, mark in now.items() if account_id not in before}
     once = {mark for mark, times in Counter(gone.values()).items() if times == 1}
     once &= {mark for mark, times in Counter(new.values()).items() if times == 1}
-    old = {mark: seat for seat, mark in gone.items()}
-    return {seat: old[mark] for seat, mark in new.items() if mark in once}
+    old = {mark: account_id for account_id, mark in gone.items()}
+    return {account_id: old[mark] for account_id, mark in new.items() if mark in once}
 
 
 _WELL = ModelState()

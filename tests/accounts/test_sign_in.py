@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.login import (
+from bm.accounts.sign_in import (
     code_of,
     exchange,
     new_sign_in,

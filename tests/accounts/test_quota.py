@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bm.accounts.meter import DAY, MOST, Gauge, Meter, Unit, Window
+from bm.accounts.quota import DAY, MOST, Gauge, Meter, Unit, Window
 from tests.accounts.build import NOON
 
 TO_MIDNIGHT = 12 * 3600.0

@@ -11,9 +11,9 @@ import pytest
 
 from bm.accounts.affinity import Affinities
 from bm.accounts.credential import Credential
-from bm.accounts.memory import encoded, restore, save, state_path
 from bm.accounts.pool import Pool
 from bm.accounts.report import rows
+from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
 from tests.accounts.build import NOON, book, credential, effect, target, usable
 
@@ -35,7 +35,7 @@ def conversations() -> Affinities:
 def saved(path: Path) -> None:
     """A run that ends 10 s after NOON."""
     pool = Pool(again("a", "b"))
-    seats = conversations()
+    account_ids = conversations()
     for at, said in (
         (target("a", "m"), effect("cooldown", 60)),
         (target("a", "n"), effect("excluded")),
@@ -43,15 +43,15 @@ def saved(path: Path) -> None:
     ):
         pool.book(at, said, now=BOOT, wall=NOON, roll=0)
     pool.begin(target("a"), now=BOOT + 5, wall=NOON + 5)
-    seats.set("talk", ("gemini", "a"), BOOT + 5)
-    seats.set("old", ("gemini", "a"), BOOT - 95)
-    save(encoded(pool, seats, now=BOOT + 10, wall=NOON + 10), path)
+    account_ids.set("talk", ("gemini", "a"), BOOT + 5)
+    account_ids.set("old", ("gemini", "a"), BOOT - 95)
+    save(encoded(pool, account_ids, now=BOOT + 10, wall=NOON + 10), path)
 
 
 def run(path: Path, *credentials: Credential, wall: float = NOON + 20, now: float = 70.0) -> tuple[Pool, Affinities]:
-    pool, seats = Pool(credentials), conversations()
-    assert restore(pool, seats, path, now=now, wall=wall) == ""
-    return pool, seats
+    pool, account_ids = Pool(credentials), conversations()
+    assert restore(pool, account_ids, path, now=now, wall=wall) == ""
+    return pool, account_ids
 
 
 def again(*names: str) -> list[Credential]:
@@ -70,9 +70,9 @@ def test_rests_refusals_exclusions_and_counts_survive(path: Path) -> None:
 
 def test_conversations_survive_as_long_as_they_live(path: Path) -> None:
     saved(path)
-    _, seats = run(path, *again("a", "b"))
-    assert (seats.get("talk", 154), seats.get("old", 70)) == (("gemini", "a"), None)
-    assert seats.get("talk", 156) is None
+    _, account_ids = run(path, *again("a", "b"))
+    assert (account_ids.get("talk", 154), account_ids.get("old", 70)) == (("gemini", "a"), None)
+    assert account_ids.get("talk", 156) is None
 
 
 def test_a_cooldown_goes_on_while_bm_is_down(path: Path) -> None:
@@ -83,16 +83,16 @@ def test_a_cooldown_goes_on_while_bm_is_down(path: Path) -> None:
 
 def test_another_key_begins_anew_and_a_lost_account_is_passed_over(path: Path) -> None:
     saved(path)
-    pool, seats = run(path, credential("b", key="another"))
+    pool, account_ids = run(path, credential("b", key="another"))
     assert usable(pool, 70, target("b"))
-    assert len(seats) == 0
+    assert len(account_ids) == 0
 
 
 def test_an_account_that_has_another_name_now_is_known_by_its_key(path: Path) -> None:
     saved(path)
-    pool, seats = run(path, credential("work", key=f"{SECRET}a"), *again("b"))
+    pool, account_ids = run(path, credential("work", key=f"{SECRET}a"), *again("b"))
     assert [usable(pool, now, target("work")) for now in (70, 109.9, 110.1)] == [False, False, True]
-    assert seats.get("talk", 154) == ("gemini", "work")
+    assert account_ids.get("talk", 154) == ("gemini", "work")
 
 
 def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path
     save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
     pool, _ = run(path, tagged("a", "q"), tagged("b", "p"))
     assert [usable(pool, 70, target(name)) for name in "ab"] == [True, False]
-    assert not list(pool.holders["gemini", "a"].meter.every())
+    assert not list(pool.runtimes["gemini", "a"].meter.every())
     pool, _ = run(path, tagged("a", "q"), tagged("b", "q"))
     assert [usable(pool, 70, target(name)) for name in "ab"] == [False, False]
 
@@ -126,15 +126,15 @@ def test_accounts_of_one_project_bring_their_shared_rests_once(path: Path) -> No
     save(encoded(pool, conversations(), now=1, wall=NOON + 1), path)
     pool, _ = run(path, *names, now=1, wall=NOON + 1)
     assert [usable(pool, 1, target(name)) for name in "ab"] == [False, False]
-    assert len(list(pool.holders["gemini", "a"].shared.entries())) == 1
+    assert len(list(pool.runtimes["gemini", "a"].shared.entries())) == 1
     assert book(pool, "backoff", 2.5).seconds == 4
 
 
 def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
     saved(path)
-    pool, seats = run(path, *again("a", "b"), wall=NOON - 500)
+    pool, account_ids = run(path, *again("a", "b"), wall=NOON - 500)
     assert [usable(pool, now) for now in (129, 131)] == [False, True]
-    assert seats.get("talk", 169) == ("gemini", "a")
+    assert account_ids.get("talk", 169) == ("gemini", "a")
 
 
 def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path
     pool.learn_limit(target("a"), "day", "requests", 250, left=0, resets=None, now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
     pool, _ = run(path, *again("a"), wall=NOON - 10 * 365 * 86_400)
-    assert [each.used for each in pool.holders["gemini", "a"].meter.gauges(70 + 26 * 3600)] == [0]
+    assert [each.used for each in pool.runtimes["gemini", "a"].meter.gauges(70 + 26 * 3600)] == [0]
 
 
 def test_a_restored_booking_and_a_new_one_are_told_apart_by_a_rollback(path: Path) -> None:
@@ -153,9 +153,9 @@ def test_a_restored_booking_and_a_new_one_are_told_apart_by_a_rollback(path: Pat
 
 
 def test_nothing_saved_is_nothing_to_restore(path: Path) -> None:
-    pool, seats = run(path, *again("a"))
+    pool, account_ids = run(path, *again("a"))
     assert usable(pool, 70)
-    assert len(seats) == 0
+    assert len(account_ids) == 0
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_nothing_saved_is_nothing_to_restore(path: Path) -> None:
 def test_a_file_that_cannot_be_understood_is_a_warning(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    pool, seats = Pool(again("a")), conversations()
-    assert restore(pool, seats, path, now=0, wall=NOON).startswith(f"{path}: ")
+    pool, account_ids = Pool(again("a")), conversations()
+    assert restore(pool, account_ids, path, now=0, wall=NOON).startswith(f"{path}: ")
     assert usable(pool, 0)
 
 
