@@ -7,7 +7,17 @@ from typing import Any, Final
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking
 from bm.names import ProtocolName
-from bm.protocols.openai_chat.fields import item, join, mismatch, refuse, string
+from bm.protocols.reading import (
+    element,
+    filled_string,
+    join,
+    mismatch,
+    objects_of,
+    refuse,
+    required_mapping,
+    string,
+    string_of,
+)
 
 PROTOCOL: Final[ProtocolName] = "openai-chat"
 
@@ -66,12 +76,12 @@ def decode_content(value: Any, where: str) -> tuple[Part, ...]:
     if not isinstance(value, list):
         raise mismatch(where, "a string or an array of parts", value)
     parts: list[Part] = []
-    for index, element in enumerate(value):
+    for index, each in enumerate(value):
         place = f"{where}[{index}]"
-        if isinstance(element, str):
-            parts.append(Text(element))
+        if isinstance(each, str):
+            parts.append(Text(each))
             continue
-        part = decode_part(item(element, place), place)
+        part = decode_part(element(each, place), place)
         if part is not None:
             parts.append(part)
     return tuple(parts)
@@ -93,9 +103,9 @@ def decode_part(part: Json, where: str) -> Part | None:
         case "file_url":
             return _url_part("document", part, "file_url", where, cache)
         case "input_audio":
-            return _audio(item(part.get("input_audio"), join(where, "input_audio")), where, cache)
+            return _audio(required_mapping(part, "input_audio", where), where, cache)
         case "file":
-            return _file(item(part.get("file"), join(where, "file")), join(where, "file"), cache)
+            return _file(required_mapping(part, "file", where), join(where, "file"), cache)
         case "refusal":
             return Refusal(string(part, "refusal", where))
         case "thinking":
@@ -110,11 +120,7 @@ def decode_part(part: Json, where: str) -> Part | None:
 
 def thinking_text(value: Any) -> str:
     """The text of Mistral's `thinking` part, which holds a string or an array of text parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(str(part.get("text") or "") for part in value if isinstance(part, dict))
-    return ""
+    return string_of(value) or "".join(string_of(part.get("text")) for part in objects_of(value))
 
 
 def _cache_mark(value: Any) -> CacheMark | None:
@@ -122,17 +128,14 @@ def _cache_mark(value: Any) -> CacheMark | None:
 
 
 def _url_part(kind: MediaKind, part: Json, key: str, where: str, cache: CacheMark | None) -> Media:
-    value = part.get(key)
     place = join(where, key)
-    if isinstance(value, str):
-        url, detail = value, ""
+    if isinstance(part.get(key), str):
+        url, detail = filled_string(part, key, where, "a URL"), ""
     else:
-        holder = item(value, place)
-        url, detail = string(holder, "url", place), string(holder, "detail", place)
+        holder = required_mapping(part, key, where)
+        url, detail = filled_string(holder, "url", place, "a URL"), string(holder, "detail", place)
         place = join(place, "url")
-    if not url:
-        raise refuse(place, "expected a URL, got nothing")
-    name = str(part.get(f"{kind}_name") or "")
+    name = string_of(part.get(f"{kind}_name"))
     return from_url(kind, url, place, name=name, detail=detail, cache=cache)
 
 
@@ -171,9 +174,7 @@ def media_kind(mime: str, otherwise: MediaKind) -> MediaKind:
 def _audio(audio: Json, where: str, cache: CacheMark | None) -> Media:
     place = join(where, "input_audio")
     form = string(audio, "format", place).lower()
-    data = string(audio, "data", place)
-    if not data:
-        raise refuse(join(place, "data"), "expected base64 data, got nothing")
+    data = filled_string(audio, "data", place, "base64 data")
     if data.startswith("data:"):
         return from_url("audio", data, join(place, "data"), cache=cache)
     mime = AUDIO_MIME.get(form) or (f"audio/{form}" if form else "audio/wav")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
 from bm.protocols.openai_chat.content import PROTOCOL
-from bm.protocols.openai_chat.fields import array, boolean, integer, join, mapping, mismatch, number, refuse, string
 from bm.protocols.openai_chat.messages import decode_messages
 from bm.protocols.openai_chat.reasoning import MEMBERS as REASONING_MEMBERS
 from bm.protocols.openai_chat.reasoning import decode_reasoning
 from bm.protocols.openai_chat.tools import decode_choice, decode_tools
+from bm.protocols.reading import (
+    boolean,
+    filled_string,
+    integer,
+    mapping,
+    mismatch,
+    number,
+    refuse,
+    required_mapping,
+    string,
+    strings,
+)
 
 _READ = REASONING_MEMBERS | {
     "model",
@@ -48,9 +57,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     Raises:
         RequestError: the body is not a request; the failure's `param` names the place.
     """
-    name = model or string(body, "model")
-    if not name:
-        raise refuse("model", "expected the name of a model, got nothing", code="missing_required_parameter")
+    name = model or filled_string(body, "model", what="the name of a model")
     conversation = decode_messages(body)
     tools, hosted = decode_tools(body)
     choice, allowed = decode_choice(body)
@@ -123,14 +130,7 @@ def _logprobs(body: Json) -> bool | None:
 
 
 def _stop(body: Json) -> tuple[str, ...]:
-    value: Any = body.get("stop")
-    if isinstance(value, str):
-        return (value,) if value else ()
-    words = array(body, "stop")
-    for index, word in enumerate(words):
-        if not isinstance(word, str):
-            raise mismatch(f"stop[{index}]", "a string", word)
-    return tuple(word for word in words if word)
+    return tuple(word for word in strings(body, "stop") if word)
 
 
 def _output(body: Json) -> tuple[OutputFormat, bool]:
@@ -148,9 +148,7 @@ def _output(body: Json) -> tuple[OutputFormat, bool]:
             return OutputFormat("schema", schema=form["schema"]), False
         case "json_schema":
             place = "response_format.json_schema"
-            inner = mapping(form, "json_schema", "response_format")
-            if inner is None:
-                raise mismatch(place, "an object", None)
+            inner = required_mapping(form, "json_schema", "response_format")
             output = OutputFormat(
                 "schema",
                 schema=mapping(inner, "schema", place) or {},
@@ -162,7 +160,7 @@ def _output(body: Json) -> tuple[OutputFormat, bool]:
         case str():
             return OutputFormat(), True
         case other:
-            raise mismatch(join("response_format", "type"), "a string", other)
+            raise mismatch("response_format.type", "a string", other)
 
 
 def _extras(body: Json, odd_format: bool) -> list[Extra]:

@@ -12,10 +12,10 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.protocols.codec import Encoded
 from bm.protocols.openai_chat.content import PROTOCOL
-from bm.protocols.openai_chat.fields import refuse
 from bm.protocols.openai_chat.history import Writer
 from bm.protocols.openai_chat.reasoning import encode_reasoning
 from bm.protocols.openai_chat.tools import encode_tools
+from bm.protocols.reading import refuse
 from bm.protocols.silent import missed, sampling_missed
 
 MAX_USER = 128

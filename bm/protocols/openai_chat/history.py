@@ -18,9 +18,9 @@ from bm.chat.request import ChatRequest, Loss, Turn
 from bm.chat.response import parse_arguments
 from bm.protocols.call_ids import clean
 from bm.protocols.openai_chat.content import PROTOCOL, encode_media, why_not
-from bm.protocols.openai_chat.fields import refuse
 from bm.protocols.openai_chat.signatures import accepts, write_signature
 from bm.protocols.openai_chat.tools import TOOL_SEARCH
+from bm.protocols.reading import refuse
 
 ERROR_PREFIX = "Error: "
 """Chat Completions has no flag for a failed tool."""

@@ -11,8 +11,19 @@ from bm.chat.request import Extra, Turn
 from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
 from bm.protocols.openai_chat.content import PROTOCOL, decode_content
-from bm.protocols.openai_chat.fields import array, item, join, mismatch, refuse, string
 from bm.protocols.openai_chat.signatures import read_signature
+from bm.protocols.reading import (
+    elements,
+    filled_string,
+    join,
+    mapping,
+    mismatch,
+    refuse,
+    required_array,
+    required_mapping,
+    string,
+    string_of,
+)
 
 _READ = frozenset(
     {"role", "content", "tool_calls", "function_call", "tool_call_id", "refusal", "reasoning", "reasoning_content"}
@@ -91,26 +102,23 @@ class _Reader:
         return parts + calls
 
     def _calls(self, message: Json, where: str) -> list[Part]:
-        calls: list[Part] = []
-        for index, value in enumerate(array(message, "tool_calls", where)):
-            place = f"{where}.tool_calls[{index}]"
-            calls.append(_call(item(value, place), place))
-        legacy = message.get("function_call")
+        calls: list[Part] = [_call(call, place) for call, place in elements(message, "tool_calls", where)]
+        legacy = mapping(message, "function_call", where)
         if legacy is not None and not calls:
             place = join(where, "function_call")
-            call = item(legacy, place)
-            name = string(call, "name", place)
+            name = string(legacy, "name", place)
             if name:
                 call_id = f"call_legacy_{len(self.turns)}"
                 self._legacy_ids[name] = call_id
-                calls.append(_function_call(call_id, name, call.get("arguments"), place))
+                calls.append(_function_call(call_id, name, legacy.get("arguments"), place))
         return calls
 
     def _result(self, message: Json, where: str, *, legacy: bool) -> None:
         name = string(message, "name", where)
-        call_id = self._legacy_ids.get(name, "") if legacy else string(message, "tool_call_id", where)
-        if not call_id and not legacy:
-            raise refuse(join(where, "tool_call_id"), "expected the id of the call that this answers, got nothing")
+        if legacy:
+            call_id = self._legacy_ids.get(name, "")
+        else:
+            call_id = filled_string(message, "tool_call_id", where, "the id of the call that this answers")
         place = join(where, "content")
         content = message.get("content")
         if isinstance(content, dict) and "type" not in content:
@@ -130,14 +138,10 @@ def decode_messages(body: Json) -> Conversation:
     Raises:
         RequestError: there is no message, or one is not what the API takes.
     """
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        raise mismatch("messages", "an array", messages)
-    if not messages:
-        raise refuse("messages", "expected at least one message, got an empty array", code="empty_array")
+    required_array(body, "messages")
     reader = _Reader()
-    for index, message in enumerate(messages):
-        reader.add(item(message, f"messages[{index}]"), f"messages[{index}]")
+    for message, where in elements(body, "messages"):
+        reader.add(message, where)
     return Conversation(tuple(reader.system), tuple(reader.turns), tuple(reader.extras))
 
 
@@ -145,23 +149,20 @@ def _with_audio_transcript(parts: tuple[Part, ...], audio: Any) -> tuple[Part, .
     """An earlier spoken answer is named by an id that only OpenAI knows."""
     if not isinstance(audio, dict) or not audio.get("id"):
         return parts
-    return (*parts, Opaque(PROTOCOL, "audio", {"id": audio["id"]}, summary=str(audio.get("transcript") or "")))
+    return (*parts, Opaque(PROTOCOL, "audio", {"id": audio["id"]}, summary=string_of(audio.get("transcript"))))
 
 
 def _call(call: Json, where: str) -> ToolCall:
     call_id = string(call, "id", where)
-    custom = call.get("custom")
-    if call.get("type") == "custom" or ("function" not in call and custom is not None):
+    if call.get("type") == "custom" or ("function" not in call and call.get("custom") is not None):
         place = join(where, "custom")
-        holder = item(custom, place)
+        holder = required_mapping(call, "custom", where)
         text = string(holder, "input", place)
         name = string(holder, "name", place)
         return ToolCall(call_id, name, {"input": text}, raw=text, kind="custom", signature=read_signature(call))
     place = join(where, "function")
-    function = item(call.get("function"), place)
-    name = string(function, "name", place)
-    if not name:
-        raise refuse(join(place, "name"), "expected the tool's name, got nothing")
+    function = required_mapping(call, "function", where)
+    name = filled_string(function, "name", place, "the tool's name")
     made = _function_call(call_id, name, function.get("arguments"), place)
     return msgspec.structs.replace(made, signature=read_signature(call))
 

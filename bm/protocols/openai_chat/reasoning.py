@@ -7,7 +7,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.thinking import fit_level, level_of_budget
 from bm.names import Level
-from bm.protocols.openai_chat.fields import boolean, integer, mapping, string
+from bm.protocols.reading import boolean, integer, mapping, string
 
 _LEVEL: dict[str, Level] = {
     "none": "off",

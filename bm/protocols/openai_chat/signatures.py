@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.signature import Signature, unwrap
+from bm.protocols.reading import object_of, string_of
 
 
 def read_signature(holder: Json) -> Signature | None:
     """The signature on a call, a delta or a message; None when it has none. Google also spelled it without nesting."""
-    extra: Any = holder.get("extra_content")
-    google = extra.get("google") if isinstance(extra, dict) else None
-    value = google.get("thought_signature") if isinstance(google, dict) else None
-    value = value or holder.get("thought_signature")
-    if not isinstance(value, str) or not value:
+    google = object_of(object_of(holder.get("extra_content")).get("google"))
+    value = string_of(google.get("thought_signature") or holder.get("thought_signature"))
+    if not value:
         return None
     wrapped = unwrap(value)
     return wrapped[0] if wrapped is not None else Signature("gemini", value)

@@ -8,7 +8,18 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.openai_chat.content import PROTOCOL
-from bm.protocols.openai_chat.fields import array, boolean, item, join, mapping, mismatch, refuse, string
+from bm.protocols.reading import (
+    array,
+    boolean,
+    elements,
+    filled_string,
+    join,
+    mapping,
+    mismatch,
+    refuse,
+    required_mapping,
+    string,
+)
 from bm.protocols.silent import tool_members
 
 _KNOWN = {"name", "description", "parameters", "strict"}
@@ -31,15 +42,14 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     """
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
-    for index, value in enumerate(array(body, "tools")):
-        tool = _decode_tool(item(value, f"tools[{index}]"), f"tools[{index}]")
+    for raw, place in elements(body, "tools"):
+        tool = _decode_tool(raw, place)
         if isinstance(tool, Tool):
             tools.append(tool)
         else:
             hosted.append(tool)
     if body.get("tools") is None:
-        functions = enumerate(array(body, "functions"))
-        tools += [_function(item(value, f"functions[{i}]"), f"functions[{i}]", None) for i, value in functions]
+        tools += [_function(raw, place, None) for raw, place in elements(body, "functions")]
     search = mapping(body, "web_search_options")
     if search is not None:
         hosted.append(HostedTool("web_search", PROTOCOL, search))
@@ -52,9 +62,9 @@ def _decode_tool(tool: Json, where: str) -> Tool | HostedTool:
     kind = tool.get("type")
     if kind == "custom" or (kind is None and "custom" in tool):
         place = join(where, "custom")
-        custom = item(tool.get("custom"), place)
+        custom = required_mapping(tool, "custom", where)
         return Tool(
-            _name(custom, place),
+            filled_string(custom, "name", place, "the tool's name"),
             string(custom, "description", place),
             kind="custom",
             cache=mark,
@@ -64,7 +74,7 @@ def _decode_tool(tool: Json, where: str) -> Tool | HostedTool:
     if kind in ("function", None):
         # Some clients write the Responses form here, without the inner object.
         nested = "function" in tool
-        holder = item(tool["function"], join(where, "function")) if nested else tool
+        holder = required_mapping(tool, "function", where) if nested else tool
         return _function(holder, join(where, "function") if nested else where, mark)
     if not isinstance(kind, str):
         raise mismatch(join(where, "type"), "a string", kind)
@@ -74,7 +84,7 @@ def _decode_tool(tool: Json, where: str) -> Tool | HostedTool:
 def _function(function: Json, where: str, mark: CacheMark | None) -> Tool:
     extra = {key: value for key, value in function.items() if key not in _KNOWN | {"type", "cache_control"}}
     return Tool(
-        _name(function, where),
+        filled_string(function, "name", where, "the tool's name"),
         string(function, "description", where),
         schema=mapping(function, "parameters", where),
         strict=boolean(function, "strict", where),
@@ -82,13 +92,6 @@ def _function(function: Json, where: str, mark: CacheMark | None) -> Tool:
         protocol=PROTOCOL,
         extra={key: value for key, value in extra.items() if value is not None},
     )
-
-
-def _name(holder: Json, where: str) -> str:
-    name = string(holder, "name", where)
-    if not name:
-        raise refuse(join(where, "name"), "expected the tool's name, got nothing")
-    return name
 
 
 def decode_choice(body: Json) -> tuple[ToolChoice, frozenset[str] | None]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bm.chat.events import FinishReason, Usage
 from bm.chat.parts import Json
+from bm.protocols.reading import count_of, object_of
 
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
 """Where services without `prompt_tokens_details` say it: DeepSeek, Mistral, Hugging Face, Databricks."""
@@ -45,23 +46,18 @@ def decode_usage(usage: Any) -> Usage | None:
     """
     if not isinstance(usage, dict):
         return None
-    details, inner = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    details, inner = details if isinstance(details, dict) else {}, inner if isinstance(inner, dict) else {}
-    prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    thinking = _count(inner.get("reasoning_tokens"))
-    if thinking and _count(usage.get("total_tokens")) == prompt + output + thinking:
+    details, inner = object_of(usage.get("prompt_tokens_details")), object_of(usage.get("completion_tokens_details"))
+    prompt, output = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
+    thinking = count_of(inner.get("reasoning_tokens"))
+    if thinking and count_of(usage.get("total_tokens")) == prompt + output + thinking:
         output += thinking
-    read = _count(details.get("cached_tokens"))
+    read = count_of(details.get("cached_tokens"))
     for key in _CACHED:
-        read = read or _count(usage.get(key))
+        read = read or count_of(usage.get(key))
     read = min(read, prompt)
-    written = _count(details.get("cache_write_tokens")) or _count(usage.get("cache_creation_input_tokens"))
+    written = count_of(details.get("cache_write_tokens")) or count_of(usage.get("cache_creation_input_tokens"))
     written = min(written, prompt - read)
     return Usage(prompt - read - written, read, written, output, min(thinking, output))
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 
 def encode_usage(usage: Usage) -> Json:

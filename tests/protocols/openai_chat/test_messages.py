@@ -154,7 +154,7 @@ def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> N
     ("messages", "message"),
     [
         (None, "messages: expected an array, got null"),
-        ([], "messages: expected at least one message, got an empty array"),
+        ([], "messages: expected at least one element, got an empty array"),
         (["Hi"], "messages[0]: expected an object, got a string"),
         ([{"content": "Hi"}], "messages[0].role: expected a string, got null"),
         ([{"role": "narrator"}], "messages[0].role: unknown role 'narrator'"),

@@ -1,0 +1,200 @@
+"""Typed members of JSON bodies.
+
+The readers of a client's request check the type; a wrong one is a `RequestError` whose failure names the place in
+`param`. JSON null is an absent member everywhere, because clients built on typed models send their unset fields as
+null. A name in camelCase is also found in snake_case, because Gemini's SDKs mix the two in one body.
+
+The functions that end in `_of` read an upstream's answer: a value of another type counts as empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.errors import Failure, RequestError
+
+_HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
+_UNDERSCORE = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
+_KINDS = {type(None): "null", bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
+
+
+@lru_cache(maxsize=512)
+def snake(name: str) -> str:
+    """`inline_data` for `inlineData`."""
+    return _HUMP.sub(lambda found: f"_{found.group().lower()}", name)
+
+
+@lru_cache(maxsize=512)
+def camel(name: str) -> str:
+    """`inlineData` for `inline_data`; a name in camelCase stays as it is."""
+    return _UNDERSCORE.sub(lambda found: found.group(1).upper(), name)
+
+
+def refuse(place: str, message: str, code: str = "") -> RequestError:
+    """The error for a request that is at fault in `place`."""
+    text = f"{place}: {message}" if place else message
+    return RequestError(Failure(kind="bad_request", message=text, param=place, code=code))
+
+
+def mismatch(place: str, expected: str, value: Any) -> RequestError:
+    """The error for a value of the wrong type."""
+    return refuse(place, f"expected {expected}, got {_KINDS.get(type(value), 'a number')}", "invalid_type")
+
+
+def join(place: str, key: str) -> str:
+    """The path of a member of the object in `place`."""
+    return f"{place}.{key}" if place else key
+
+
+def member(body: Json, key: str) -> Any:
+    """The value of a member, in either spelling when `key` is in camelCase; None when it is absent or null."""
+    value = body.get(key)
+    return body.get(snake(key)) if value is None and not key.islower() else value
+
+
+def string(body: Json, key: str, place: str = "") -> str:
+    """A string; empty when absent."""
+    value = member(body, key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise mismatch(join(place, key), "a string", value)
+    return value
+
+
+def required_string(body: Json, key: str, place: str = "") -> str:
+    """A string that must be there, and may be empty."""
+    value = member(body, key)
+    if not isinstance(value, str):
+        raise mismatch(join(place, key), "a string", value)
+    return value
+
+
+def filled_string(body: Json, key: str, place: str = "", what: str = "a string") -> str:
+    """A string that must be there and must not be empty."""
+    value = string(body, key, place)
+    if not value:
+        raise refuse(join(place, key), f"expected {what}, got nothing", "missing_required_parameter")
+    return value
+
+
+def number(body: Json, key: str, place: str = "") -> float | None:
+    """A number; None when absent."""
+    value = member(body, key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise mismatch(join(place, key), "a number", value)
+    return value
+
+
+def integer(body: Json, key: str, place: str = "") -> int | None:
+    """An integer; None when absent. `3.0` is one, because JavaScript has no other."""
+    value = number(body, key, place)
+    if value is None:
+        return None
+    if value != int(value):
+        raise mismatch(join(place, key), "an integer", value)
+    return int(value)
+
+
+def boolean(body: Json, key: str, place: str = "") -> bool | None:
+    """A boolean; None when absent."""
+    value = member(body, key)
+    if value is not None and not isinstance(value, bool):
+        raise mismatch(join(place, key), "a boolean", value)
+    return value
+
+
+def mapping(body: Json, key: str, place: str = "") -> Json | None:
+    """An object; None when absent."""
+    value = member(body, key)
+    return None if value is None else element(value, join(place, key))
+
+
+def required_mapping(body: Json, key: str, place: str = "") -> Json:
+    """An object that must be there."""
+    return element(member(body, key), join(place, key))
+
+
+def element(value: Any, place: str) -> Json:
+    """A value that must be an object, such as an element of an array."""
+    if not isinstance(value, dict):
+        raise mismatch(place, "an object", value)
+    return value
+
+
+def array(body: Json, key: str, place: str = "") -> list[Any]:
+    """An array; empty when absent."""
+    value = member(body, key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise mismatch(join(place, key), "an array", value)
+    return value
+
+
+def required_array(body: Json, key: str, place: str = "") -> list[Any]:
+    """An array that must be there and must not be empty."""
+    if member(body, key) is None:
+        raise mismatch(join(place, key), "an array", None)
+    if not (values := array(body, key, place)):
+        raise refuse(join(place, key), "expected at least one element, got an empty array", "empty_array")
+    return values
+
+
+def elements(body: Json, key: str, place: str = "") -> Iterator[tuple[Json, str]]:
+    """The objects of an array, each with its place; none when the array is absent."""
+    for index, value in enumerate(array(body, key, place)):
+        at = f"{join(place, key)}[{index}]"
+        yield element(value, at), at
+
+
+def strings(body: Json, key: str, place: str = "") -> list[str]:
+    """An array of strings, or a single string; empty when absent."""
+    value = member(body, key)
+    if isinstance(value, str):
+        return [value]
+    for index, each in enumerate(array(body, key, place)):
+        if not isinstance(each, str):
+            raise mismatch(f"{join(place, key)}[{index}]", "a string", each)
+    return value or []
+
+
+def string_of(value: Any) -> str:
+    """The string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def count_of(value: Any) -> int:
+    """A count of something, such as tokens; 0 for anything that is no positive number."""
+    return int(value) if isinstance(value, int | float) and value > 0 else 0
+
+
+def object_of(value: Any) -> Json:
+    """The object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def array_of(value: Any) -> list[Any]:
+    """The array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def objects_of(value: Any) -> list[Json]:
+    """The objects of an array; none of anything else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def json_of(data: bytes | str) -> Any:
+    """The decoded JSON; None when it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
