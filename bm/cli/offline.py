@@ -33,15 +33,15 @@ def ask(paths: Paths, environ: Mapping[str, str], method: str, path: str, body: 
 async def _answer(paths: Paths, settings: Settings, method: str, path: str, body: Any) -> tuple[int, Any]:
     from bm.accounts.state_file import restore, state_path
     from bm.daemon.main import Instance
-    from bm.gateway.engine import Engine
+    from bm.gateway.services import Services
     from bm.server.own import own_app
     from bm.server.reload import Reloader
 
-    engine = Engine(settings)
+    services = Services(settings)
     # A warning about a damaged file is for the daemon's log.
-    restore(engine.pool, engine.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
+    restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
     instance = Instance(_this_process(settings), lambda daemon: None)
-    application = own_app(engine, Reloader(paths, engine), instance, paths, asyncio.Event())
+    application = own_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -53,7 +53,7 @@ async def _answer(paths: Paths, settings: Settings, method: str, path: str, body
     try:
         await application(_scope(settings, method, path), receive, send)
     finally:
-        await engine.close()
+        await services.close()
     content = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], msgspec.json.decode(content)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,12 +15,55 @@ from bm.dispatch.plan import Choice, Considered, Plan
 from bm.dispatch.target import Target
 from bm.gateway.record import AttemptRecord, Record
 from bm.ledger.entry import Entry
+from bm.ledger.ledger import Ledger
 
 MOST = 40
 """Lines of a kind that are kept of one call."""
 
 LONGEST = 300
 """Characters of a text that are kept."""
+
+RECENT = 100
+"""Records kept in memory: the ledger may not have them yet, or may not be writable."""
+
+
+class CallLog:
+    """The calls under way, the latest that have ended, and how many there were. Writes each to the ledger.
+
+    `observers` are called with the record of each call that has ended, in the event loop: they must be quick and must
+    not raise.
+    """
+
+    def __init__(self, mask: Callable[[str], str], ledger: Ledger | None = None) -> None:
+        self._mask, self._ledger = mask, ledger
+        self.under_way: dict[str, Record] = {}
+        self.recent: deque[Record] = deque(maxlen=RECENT)
+        self.total = self.failed = 0
+        self.observers: list[Callable[[Record], None]] = []
+
+    @property
+    def active(self) -> int:
+        """How many calls are under way."""
+        return len(self.under_way)
+
+    def begin(self, record: Record) -> None:
+        """A call has come in."""
+        self.total += 1
+        self.under_way[record.id] = record
+
+    def end(self, record: Record) -> None:
+        """A call has ended, and its record is complete."""
+        self.under_way.pop(record.id, None)
+        self.recent.append(record)
+        self.failed += record.failure is not None
+        for observe in self.observers:
+            observe(record)
+        if self._ledger is not None:
+            self._ledger.put(partial(entry_of, record, self._mask))
+
+    def find(self, request_id: str) -> Record | None:
+        """One of the latest calls. `last` is the latest of all."""
+        return next((record for record in reversed(self.recent) if request_id in ("last", record.id)), None)
 
 
 def document_of(record: Record, mask: Callable[[str], str]) -> Json:

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from bm.config.secrets import hint
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt, attempts, still_resting
 from bm.dispatch.outcome import Outcome
-from bm.dispatch.plan import Plan, plan
+from bm.dispatch.plan import Plan
 from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
@@ -31,14 +31,12 @@ from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
+from bm.gateway.services import Services
 from bm.gateway.tape import Tape
 from bm.protocols.pipes import Watch
 from bm.protocols.rate_limits import context_in_text, with_delay
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch
-
-if TYPE_CHECKING:
-    from bm.gateway.engine import Engine
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -51,18 +49,19 @@ _log = logging.getLogger("bm.requests")
 class Exchange:
     """Serves one generating call."""
 
-    def __init__(self, engine: Engine, call: Call, client: Client) -> None:
-        self._tape = Tape(call, client) if engine.records_exchanges else None
-        self._engine, self._call, self._client = engine, call, self._tape or client
-        self._settings = engine.settings
+    def __init__(self, services: Services, call: Call, client: Client) -> None:
+        captured = services.recorder is not None and services.config.record.enabled
+        self._tape = Tape(call, client) if captured else None
+        self._services, self._call, self._client = services, call, self._tape or client
+        self._settings = services.settings
         self._lanes = Lanes(
-            engine.responses.completed(call),
-            engine.signatures,
-            engine.settings.rules,
-            engine.models.longest_answer,
-            engine.refused_schemas,
+            services.responses.completed(call),
+            services.signatures,
+            services.settings.rules,
+            services.models.longest_answer,
+            services.refused_schemas,
         )
-        self._rescue = Rescue(self._lanes, on=engine.config.pool.rescue)
+        self._rescue = Rescue(self._lanes, on=services.config.pool.rescue)
         self._refused_by: set[tuple[str, str]] = set()
         self._began = time.monotonic()
         self.record = Record(
@@ -73,11 +72,12 @@ class Exchange:
             model=call.model,
             stream=call.stream,
         )
-        self._books = Books(engine.pool, self.record, self._lanes.call.body)
+        self._books = Books(services.pool, self.record, self._lanes.call.body)
         self._reply = Reply(call, self._client, self.record)
 
     async def run(self) -> None:
         """Answer the client, one way or the other."""
+        self._services.calls.begin(self.record)
         try:
             failure = await self._through(self._plan())
             if failure is not None and failure.code == NO_COUNTER:
@@ -92,11 +92,12 @@ class Exchange:
         finally:
             self.record.settle(time.monotonic() - self._began, self._lanes.call.body)
             _log.info("%s", self.record.line())
-            self._engine.keep(self.record, self._tape)
+            self._services.calls.end(self.record)
+            if self._services.recorder is not None and self._tape is not None:
+                self._services.recorder.keep(self._tape, self.record, self._settings)
 
     def _plan(self) -> Plan:
-        query, snapshot = self._engine.question(self._lanes.call)
-        self.record.plan = plan(snapshot, query, roll=random.random())
+        self.record.plan = self._services.router.plan(self._settings, self._lanes.call, roll=random.random())
         return self.record.plan
 
     async def _through(self, chosen: Plan) -> Failure | None:
@@ -123,7 +124,7 @@ class Exchange:
             self._refused_by.add((attempt.target.provider, attempt.target.model))
         elif outcome.failure is None and attempt.simplify_schema:
             for model in self._refused_by:
-                self._engine.refused_schemas.learn(model, self._lanes.chat)
+                self._services.refused_schemas.learn(model, self._lanes.chat)
 
     async def _attempt(self, attempt: Attempt) -> Outcome:
         """One upstream call, booked for its account."""
@@ -141,19 +142,19 @@ class Exchange:
         finally:
             books.end(target)
             entry.took = time.monotonic() - sent
-        return books.enter(entry, outcome, disturbed=self._engine.disturbed)
+        return books.enter(entry, outcome, disturbed=self._services.disturbed)
 
     async def _keep_waiting(self, work: Awaitable[Result]) -> Result:
         return await self._rescue.keep_waiting(work, self._client, self._settings.config.limits.keep_alive)
 
     async def _send(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         """One upstream call; a second one where an access token had ended before its time."""
-        target, engine = attempt.target, self._engine
+        target = attempt.target
         try:
-            access = await engine.access(target.account_id)
+            access = await self._access(target)
             outcome = await self._send_as(access, attempt, entry)
             if entry.status == UNAUTHENTICATED and access.bearer:
-                renewed = await engine.access(target.account_id, refused=access.key)
+                renewed = await self._access(target, refused=access.key)
                 outcome = await self._send_as(renewed, attempt, entry)
         except TokenError as error:
             outcome = classify(error.failure)
@@ -161,6 +162,18 @@ class Exchange:
                 # The account is not to blame when Google's sign-in cannot be reached.
                 outcome = Outcome(failure=error.failure, request="next")
         return outcome
+
+    async def _access(self, target: Target, *, refused: str = "") -> Access:
+        """What the request carries for the target's account. `refused` is a token that the service did not take.
+
+        Raises:
+            TokenError: there is none.
+        """
+        credential = self._services.pool.credential(target.account_id)
+        if credential is None:
+            message = f"the account {target.account} of {target.provider} is gone"
+            raise TokenError(Failure(kind="unavailable", message=message))
+        return await self._services.tokens.access(credential, refused=refused)
 
     async def _send_as(self, access: Access, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         target, settings = attempt.target, self._settings
@@ -178,7 +191,7 @@ class Exchange:
             self._tape.asked(lane.request)
         timeouts = settings.patience(target.provider, stream=self._call.stream)
         try:
-            response = await self._keep_waiting(self._engine.client.open(lane.request, timeouts, proxy))
+            response = await self._keep_waiting(self._services.client.open(lane.request, timeouts, proxy))
         except UpstreamError as error:
             return classify(error.failure)
         entry.status = response.status
@@ -197,7 +210,7 @@ class Exchange:
         provider = self._settings.providers[target.provider]
         most = context_in_text(failure.message) if failure.kind == "context_too_long" else None
         if most is not None and not self._lanes.capabilities(target, provider).context:
-            self._engine.models.learn_context(provider, target.model, most)
+            self._services.models.learn_context(provider, target.model, most)
 
     async def _refused(self, lane: Lane, response: UpstreamResponse, access: Access) -> Outcome:
         body = _without(
@@ -279,14 +292,14 @@ class Exchange:
         record.failure = watch.failure
         record.losses = lane.losses
         record.passed_through = lane.passes_through
-        self._engine.signatures.keep(watch.signatures, self._call.conversation.key)
+        self._services.signatures.keep(watch.signatures, self._call.conversation.key)
         if self._call.protocol == "openai-responses" and (response := self._lanes.response) is not None:
-            self._engine.responses.keep(json_object(self._call.body), response)
+            self._services.responses.keep(json_object(self._call.body), response)
         if watch.usage is not None and not lane.passes_through and lane.target.protocol == "openai-chat":
             # Its tokens are estimated where they are asked for: no service of this protocol counts them.
             model = lane.target.provider, lane.target.model
-            self._engine.factors.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
-        self._engine.stay(self._call, lane.target)
+            self._services.factors.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
+        self._services.router.served(self._settings, self._call, lane.target)
 
     async def _estimate(self) -> None:
         """The upstream of this model counts no tokens; a good guess is marked as one."""
@@ -298,7 +311,7 @@ class Exchange:
         tokens = estimate(chat)
         if self.record.attempts:
             target = self.record.attempts[-1].target
-            tokens = self._engine.factors.corrected((target.provider, target.model), tokens)
+            tokens = self._services.factors.corrected((target.provider, target.model), tokens)
         await self._reply.estimated(tokens)
 
     async def _tell(self, failure: Failure) -> None:

@@ -6,25 +6,23 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from bm.accounts.account import AccountId
 from bm.accounts.google import TokenError
+from bm.accounts.pool import Pool
+from bm.accounts.tokens import Tokens
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
 from bm.gateway.contexts import Contexts, Told
+from bm.gateway.settings import Settings
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
 from bm.providers.provider import Provider
 from bm.providers.resolve import disguised
-from bm.upstream.client import UpstreamError
+from bm.upstream.client import UpstreamClient, UpstreamError
 from bm.upstream.discovery import ListedModel, Refused, list_models
-
-if TYPE_CHECKING:
-    from bm.gateway.engine import Engine
 
 FRESH = 600.0
 """Seconds a provider's list is taken for true."""
@@ -43,11 +41,13 @@ _log = logging.getLogger("bm.models")
 class Models:
     """The lists of all providers in use, each asked for when somebody wants it and it is no longer fresh."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self, settings: Settings, client: UpstreamClient, pool: Pool, tokens: Tokens, contexts: Contexts
+    ) -> None:
+        self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
+        self._contexts = contexts
         self._lists: dict[str, tuple[ListedModel, ...]] = {}
         self._read_at: dict[str, float] = {}
-        self.contexts = Contexts()
         self._outputs: dict[tuple[str, str], int] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -68,10 +68,10 @@ class Models:
         while True:
             self._changed.clear()
             await asyncio.sleep(SETTLE)
-            if self._engine.config.pool.learn_models:
+            if self._settings.config.pool.learn_models:
                 await self._learn()
             await self._pause(RENEWAL)
-            self.contexts.expire(time.time())
+            self._contexts.expire(time.time())
 
     async def _learn(self) -> None:
         for pause in (*RETRIES, 0.0):
@@ -92,10 +92,10 @@ class Models:
         return True
 
     def _in_use(self) -> list[Provider]:
-        return [provider for provider in self._engine.settings.providers.values() if _in_use(provider)]
+        return [provider for provider in self._settings.providers.values() if _in_use(provider)]
 
     def _is_usable(self, provider: Provider) -> bool:
-        accounts = self._engine.pool.facts(time.monotonic()).get(provider.name, ())
+        accounts = self._pool.facts(time.monotonic()).get(provider.name, ())
         return any(not account.disabled for account in accounts)
 
     def _is_fresh(self, provider: Provider) -> bool:
@@ -110,14 +110,17 @@ class Models:
 
     async def _refresh(self, provider: Provider, level: int) -> None:
         """Ask with the first account that works. Vertex AI's list tells least, so its accounts come last."""
-        engine = self._engine
-        accounts = engine.pool.facts(time.monotonic()).get(provider.name, ())
+        config = self._settings.config
+        timeouts, proxy = config.timeouts_for(provider.name), config.proxy_for(provider.name)
+        accounts = self._pool.facts(time.monotonic()).get(provider.name, ())
         account_ids = [(provider.name, account.name) for account in accounts if not account.disabled]
         for account_id in sorted(account_ids, key=self._is_vertex):
-            timeouts, proxy = engine.config.timeouts_for(provider.name), engine.config.proxy_for(provider.name)
+            credential = self._pool.credential(account_id)
+            if credential is None:
+                continue
             try:
-                access = await engine.access(account_id)
-                found = await list_models(engine.client, provider, access, timeouts, proxy)
+                access = await self._tokens.access(credential)
+                found = await list_models(self._client, provider, access, timeouts, proxy)
             except TokenError as error:
                 _log.log(level, "%s does not list its models for %s: %s", *account_id, error)
                 continue
@@ -131,23 +134,23 @@ class Models:
             return
 
     def _learned(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
-        current = self._engine.settings.providers.get(provider.name)
+        current = self._settings.providers.get(provider.name)
         if current is None or _source(current) != _source(provider):
             return  # another service by now
         self._lists[provider.name] = found
-        self.contexts.read(provider.name, {model.id: model.context for model in found})
+        self._contexts.read(provider.name, {model.id: model.context for model in found})
         for model in found:
             self._outputs[provider.name, model.id] = model.max_output
         self._read_at[provider.name] = time.monotonic()
         # Taken for the list of the other accounts too, but not across the border to Vertex AI.
         names, vertex = frozenset(model.id for model in found), self._is_vertex(account_id)
-        for account in self._engine.pool.facts(time.monotonic()).get(provider.name, ()):
+        for account in self._pool.facts(time.monotonic()).get(provider.name, ()):
             other = (provider.name, account.name)
             if self._is_vertex(other) == vertex:
-                self._engine.pool.learn_models(other, names)
+                self._pool.learn_models(other, names)
 
     def _is_vertex(self, account_id: AccountId) -> bool:
-        credential = self._engine.pool.credential(account_id)
+        credential = self._pool.credential(account_id)
         return credential is not None and bool(credential.account.location)
 
     def longest_answer(self, provider: str, model: str) -> int:
@@ -156,33 +159,34 @@ class Models:
 
     def learn_context(self, provider: Provider, model: str, tokens: int) -> None:
         """A refusal has told how many tokens the model takes."""
-        self.contexts.learn(Told(provider.name, _fingerprint(provider), model, tokens, time.time()))
+        self._contexts.learn(Told(provider.name, _fingerprint(provider), model, tokens, time.time()))
 
     def recall_contexts(self, saved: tuple[Told, ...]) -> None:
         """Take over what refusals have told an earlier run."""
-        providers = self._engine.settings.providers.values()
-        self.contexts.adopt(saved, {provider.name: _fingerprint(provider) for provider in providers})
-        self.contexts.expire(time.time())
+        providers = self._settings.providers.values()
+        self._contexts.adopt(saved, {provider.name: _fingerprint(provider) for provider in providers})
+        self._contexts.expire(time.time())
 
-    def follow(self, before: Mapping[str, Provider]) -> None:
-        """The providers or their accounts have changed. What was said of a service that is another now is void."""
-        for name, provider in before.items():
-            current = self._engine.settings.providers.get(name)
+    def apply(self, settings: Settings) -> None:
+        """Use new settings. Drop what is known of a provider that is another service now."""
+        before, self._settings = self._settings, settings
+        for name, provider in before.providers.items():
+            current = settings.providers.get(name)
             if current is None or _source(current) != _source(provider):
                 self._lists.pop(name, None)
-                self.contexts.forget(name)
+                self._contexts.forget(name)
                 self._outputs = {key: tokens for key, tokens in self._outputs.items() if key[0] != name}
                 if question := self._asking.pop(name, None):
                     question.cancel()
-                self._engine.pool.forget_models(name)
+                self._pool.forget_models(name)
         self._read_at.clear()
         self._changed.set()
 
     async def cards(self) -> list[ModelCard]:
         """What clients can ask for: Gemini's names as they are, others with the prefix that leads to them, aliases."""
-        providers = self._engine.settings.providers
+        providers = self._settings.providers
         cards = [_card(model, providers[model.provider]) for model in await self.all() if model.generates]
-        aliases = self._engine.config.aliases
+        aliases = self._settings.config.aliases
         cards += [ModelCard(id=name, owner="alias", title=f"{name} ({meant})") for name, meant in aliases.items()]
         return cards
 

@@ -8,10 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from bm.config.redaction import MASK, Mask
-from bm.config.schema import Gemini, ProviderConfig
 from bm.gateway.call import Call
 from bm.gateway.decision import document_of
 from bm.gateway.record import Record
@@ -91,27 +90,11 @@ class Recorder:
         self._thread.shutdown(wait=True)
 
 
-def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret that the settings hold: keys of accounts and secrets of their OAuth clients, bm's own, configured
-    headers, passwords of proxies."""
-    config = settings.config
-    yield settings.local_key
-    for credential in settings.credentials:
-        yield credential.secret
-        if client := credential.account.client:
-            yield client.secret
-    sections: list[Gemini | ProviderConfig] = [config.gemini, *config.providers.values()]
-    for section in sections:
-        yield from section.headers.values()
-    for proxy in (config.upstream_proxy, *(section.proxy for section in sections if section.proxy)):
-        yield urlsplit(proxy.url).password or ""
-
-
 def recording_of(tape: Tape, record: Record, settings: Settings) -> Recording:
     """The exchange without any secret: neither those of the settings nor those that its headers carried."""
     call = tape.call
     carried = _credentials((call.headers, *(request.headers for request in tape.requests)))
-    mask = Mask((*secrets_of(settings), *carried))
+    mask = Mask((*settings.secrets(), *carried))
     upstream = tuple(
         Asked(
             provider=request.provider,

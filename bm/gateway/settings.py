@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,7 +15,7 @@ from bm.accounts.store import ensure_local_key
 from bm.accounts.store import load as load_credentials
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
-from bm.config.schema import Config, Timeouts
+from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts
 from bm.dispatch.snapshot import Limits, Member
 from bm.gateway.lane import Rules
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
@@ -66,6 +67,19 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
         if stream or not timeouts.first_byte:
             return timeouts
         return msgspec.structs.replace(timeouts, first_byte=max(timeouts.first_byte, timeouts.whole))
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret: bm's own key, account keys, OAuth client secrets, configured headers, proxy passwords."""
+        yield self.local_key
+        for credential in self.credentials:
+            yield credential.secret
+            if client := credential.account.client:
+                yield client.secret
+        sections: list[Gemini | ProviderConfig] = [self.config.gemini, *self.config.providers.values()]
+        for section in sections:
+            yield from section.headers.values()
+        for proxy in (self.config.upstream_proxy, *(section.proxy for section in sections if section.proxy)):
+            yield urlsplit(proxy.url).password or ""
 
 
 def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:

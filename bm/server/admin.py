@@ -20,8 +20,8 @@ from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import RequestError
 from bm.gateway.decision import document_of
-from bm.gateway.engine import Engine
 from bm.gateway.probe import probe_all
+from bm.gateway.services import Services
 from bm.ledger.advice import advice
 from bm.ledger.groups import By
 from bm.ledger.ledger import KEEP_DAYS
@@ -58,12 +58,12 @@ class _RequestsQuestion(msgspec.Struct, forbid_unknown_fields=True):
 class Admin:
     """Answers about the running daemon."""
 
-    def __init__(self, engine: Engine, reloader: Reloader, instance: Instance, paths: Paths) -> None:
-        self._engine, self._reloader, self._instance, self._paths = engine, reloader, instance, paths
+    def __init__(self, services: Services, reloader: Reloader, instance: Instance, paths: Paths) -> None:
+        self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
 
     def not_ready(self) -> str:
         """Why no request can be served at all; empty when some can."""
-        for member in self._engine.snapshot().members:
+        for member in self._services.router.snapshot(self._services.settings).members:
             provider = member.provider
             usable = provider.enabled and (provider.pool or provider.mode != "off")
             if usable and any(not account.disabled for account in member.account_states):
@@ -72,11 +72,11 @@ class Admin:
 
     def account_states(self) -> dict[State, int]:
         """How many accounts are in each state."""
-        return counts(self._engine.pool, now=time.monotonic(), wall=time.time())
+        return counts(self._services.pool, now=time.monotonic(), wall=time.time())
 
     async def status(self, request: Request) -> Json:
         """The daemon, its configuration, its accounts and providers, in short."""
-        engine, instance, settings = self._engine, self._instance, self._engine.settings
+        instance, settings, calls = self._instance, self._services.settings, self._services.calls
         return {
             "version": instance.version,
             "pid": os.getpid(),
@@ -96,7 +96,7 @@ class Admin:
                 for provider in settings.providers.values()
                 if provider.configured and not provider.pool
             ],
-            "requests": {"active": engine.active, "total": engine.total, "failed": engine.failed},
+            "requests": {"active": calls.active, "total": calls.total, "failed": calls.failed},
             "ledger": self._ledger(),
             "recording": settings.config.record.enabled,
         }
@@ -104,7 +104,7 @@ class Admin:
     def _ledger(self) -> Json:
         """The ledger's file, and what it lacks."""
         told: Json = {"path": str(self._paths.ledger)}
-        if (ledger := self._engine.ledger) is not None:
+        if (ledger := self._services.ledger) is not None:
             told |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.dropped}
             told["problem"] = ledger.problem or None
         return told
@@ -113,8 +113,8 @@ class Admin:
         """How a request came to its answer, by its id, and what to do about it; `last` is the latest one."""
         wanted = request.path_params["id"]
         found: Json | None
-        if (record := self._engine.recall(wanted)) is not None:
-            found = await asyncio.to_thread(document_of, record, self._engine.mask)
+        if (record := self._services.calls.find(wanted)) is not None:
+            found = await asyncio.to_thread(document_of, record, self._services.mask)
         else:
             found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
         if found is None:
@@ -136,19 +136,19 @@ class Admin:
 
     async def _written(self) -> None:
         """Wait a moment for what was served just now to be in the ledger."""
-        if self._engine.ledger is not None:
-            await asyncio.to_thread(self._engine.ledger.flush, _MOMENT)
+        if self._services.ledger is not None:
+            await asyncio.to_thread(self._services.ledger.flush, _MOMENT)
 
     async def accounts(self, request: Request) -> Json:
         """Every account of every provider."""
-        return {"accounts": rows(self._engine.pool, now=time.monotonic(), wall=time.time())}
+        return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
 
     async def providers(self, request: Request) -> Json:
         """Every provider the configuration names, and the pool."""
-        return {"providers": [self._provider(p) for p in self._engine.settings.providers.values() if p.configured]}
+        return {"providers": [self._provider(p) for p in self._services.settings.providers.values() if p.configured]}
 
     def _provider(self, provider: Provider) -> Json:
-        accounts = self._engine.pool.facts(time.monotonic()).get(provider.name, ())
+        accounts = self._services.pool.facts(time.monotonic()).get(provider.name, ())
         return {
             "name": provider.name,
             "enabled": provider.enabled,
@@ -165,19 +165,19 @@ class Admin:
 
     async def models(self, request: Request) -> Json:
         """Every model of every provider in use."""
-        return {"models": list(await self._engine.models.all())}
+        return {"models": list(await self._services.models.all())}
 
     async def reload(self, request: Request) -> Json:
         """Take over the files at once."""
         error = await self._reloader.reload()
-        return {"ok": error is None, "error": error, "warnings": list(self._engine.settings.warnings)}
+        return {"ok": error is None, "error": error, "warnings": list(self._services.settings.warnings)}
 
     async def route(self, request: Request) -> Json:
         """The plan for a request, without sending anything."""
         asked = msgspec.json.decode(await request.body(), type=_RouteQuestion)
         requirements = msgspec.convert(dict.fromkeys(asked.needs, True), Requirements)
         query = RouteQuery(model=asked.model, protocol=asked.protocol, requirements=requirements)
-        made = plan(self._engine.snapshot(), query, roll=asked.roll)
+        made = plan(self._services.router.snapshot(self._services.settings), query, roll=asked.roll)
         return {
             "model": made.asked,
             "protocol": asked.protocol,
@@ -194,12 +194,12 @@ class Admin:
     async def probe(self, request: Request) -> Json:
         """One small request to each provider and account."""
         asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
-        engine = self._engine
+        services = self._services
 
         def ended(target: Target, effect: AccountEffect) -> None:
-            engine.pool.probed(target, effect, now=time.monotonic(), wall=time.time())
+            services.pool.probed(target, effect, now=time.monotonic(), wall=time.time())
 
-        return {"results": await probe_all(engine.client, engine.settings, asked.names, engine.tokens, ended)}
+        return {"results": await probe_all(services.client, services.settings, asked.names, services.tokens, ended)}
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bm.errors import BmError, RequestError
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.server.answer import Handler, Json
 from bm.server.guard import Guard
 from bm.server.sessions import Session, Sessions
@@ -22,8 +22,8 @@ HALF = "x-bm-session"
 class Admission:
     """Lets callers in, and tells them what is wrong with their question."""
 
-    def __init__(self, engine: Engine, sessions: Sessions) -> None:
-        self._engine, self._sessions = engine, sessions
+    def __init__(self, services: Services, sessions: Sessions) -> None:
+        self._services, self._sessions = services, sessions
 
     def keyed(self, handler: Handler) -> Handler:
         """Only for callers who hold the key."""
@@ -51,7 +51,7 @@ class Admission:
         return self._guard().admits({"x-api-key": key})
 
     def _guard(self) -> Guard:
-        settings = self._engine.settings
+        settings = self._services.settings
         return Guard(settings.config.server, settings.local_key)
 
     def _guarded(self, handler: Handler, admits: Callable[[Request, Guard], bool]) -> Handler:

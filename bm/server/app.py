@@ -17,10 +17,11 @@ from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call
 from bm.gateway.conversation import conversation_of
-from bm.gateway.engine import Engine
 from bm.gateway.error_headers import error_headers
+from bm.gateway.exchange import Exchange
 from bm.gateway.head import read_head
 from bm.gateway.lane import new_id
+from bm.gateway.services import Services
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.server.body import ClientGone, read_body
@@ -38,15 +39,15 @@ _OWN = ("/admin/", "/healthz", "/readyz", "/metrics")
 class App:
     """One daemon's application. `own` serves the paths that are no model API."""
 
-    def __init__(self, engine: Engine, own: ASGIApp) -> None:
-        self._engine, self._own = engine, own
-        self._settings = engine.settings
-        self._guard = Guard(engine.settings.config.server, engine.settings.local_key)
+    def __init__(self, services: Services, own: ASGIApp) -> None:
+        self._services, self._own = services, own
+        self._settings = services.settings
+        self._guard = Guard(services.settings.config.server, services.settings.local_key)
 
     def _current_guard(self) -> Guard:
         """The guard for the settings in force."""
-        if self._engine.settings is not self._settings:
-            self._settings = self._engine.settings
+        if self._services.settings is not self._settings:
+            self._settings = self._services.settings
             self._guard = Guard(self._settings.config.server, self._settings.local_key)
         return self._guard
 
@@ -60,14 +61,14 @@ class App:
             await self._own(scope, receive, send)
             return
         headers: Headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        await _Request(self._engine, self._current_guard(), scope, headers, AsgiClient(send)).serve(receive)
+        await _Request(self._services, self._current_guard(), scope, headers, AsgiClient(send)).serve(receive)
 
 
 class _Request:
     """One request to a model API."""
 
-    def __init__(self, engine: Engine, guard: Guard, scope: Scope, headers: Headers, client: AsgiClient) -> None:
-        self._engine, self._guard, self._client = engine, guard, client
+    def __init__(self, services: Services, guard: Guard, scope: Scope, headers: Headers, client: AsgiClient) -> None:
+        self._services, self._guard, self._client = services, guard, client
         self._method: str = scope["method"]
         self._path: str = scope["path"]
         self._query: str = scope["query_string"].decode("latin-1")
@@ -109,7 +110,7 @@ class _Request:
             case Probe():
                 await self._client.whole(200, [("content-type", "application/json")], b"{}")
             case ModelsRoute():
-                body = await self._engine.models.listing(found.protocol, found.model, self._query)
+                body = await self._services.models.listing(found.protocol, found.model, self._query)
                 await self._json(200, body)
             case Route():
                 await self._call(found, receive)
@@ -124,7 +125,7 @@ class _Request:
             raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
 
     async def _call(self, route: Route, receive: Receive) -> None:
-        body = await read_body(receive, self._by_name, self._engine.config.server.max_body_mb)
+        body = await read_body(receive, self._by_name, self._services.config.server.max_body_mb)
         head = read_head(body, needs_model=not route.model)
         streams = bool(head.stream) if route.streams is None else route.streams
         call = Call(
@@ -157,7 +158,7 @@ class _Request:
 
         watcher = spawn(watch(), "the watch for a hang-up")
         try:
-            await self._engine.serve(call, self._client)
+            await Exchange(self._services, call, self._client).run()
         except asyncio.CancelledError:
             if not gone:
                 raise

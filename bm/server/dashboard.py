@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.server.answer import Handler
 from bm.server.guard import Guard
 
@@ -66,11 +66,11 @@ def page() -> Page:
     return Page(body.encode(), "; ".join(rules))
 
 
-def front(engine: Engine) -> Handler:
+def front(services: Services) -> Handler:
     """The handler of `/`. The page needs no key; under a foreign name it is not given all the same."""
 
     async def handler(request: Request) -> Response:
-        settings = engine.settings
+        settings = services.settings
         if (foreign := Guard(settings.config.server, settings.local_key).foreign(request.headers)) is not None:
             return PlainTextResponse(f"{foreign.message}\n", 403)
         found = page()

@@ -17,8 +17,8 @@ from starlette.requests import Request
 
 from bm.chat.parts import Json
 from bm.gateway.decision import row_of
-from bm.gateway.engine import Engine
 from bm.gateway.record import Record
+from bm.gateway.services import Services
 from bm.ledger.entry import COLUMNS
 from bm.server.admin import Admin
 from bm.server.instance import Instance
@@ -33,8 +33,8 @@ class _Question(msgspec.Struct, forbid_unknown_fields=True):
 class Live:
     """Answers of `/admin/live`."""
 
-    def __init__(self, engine: Engine, admin: Admin, instance: Instance, ledger: Path) -> None:
-        self._engine, self._admin, self._instance = engine, admin, instance
+    def __init__(self, services: Services, admin: Admin, instance: Instance, ledger: Path) -> None:
+        self._services, self._admin, self._instance = services, admin, instance
         self._ended = 0
         self._traffic = Traffic()
         self._today = Today(ledger)
@@ -51,9 +51,9 @@ class Live:
         as they are in memory. `run` tells one run of the daemon from the next, where the count begins anew.
         """
         asked = msgspec.convert(dict(request.query_params), _Question, strict=False)
-        engine, ended = self._engine, self._ended
-        fresh = list(engine.records)[-max(ended - asked.after, 0) :] if asked.after < ended else []
-        under_way = list(engine.under_way.values())
+        services, ended = self._services, self._ended
+        fresh = list(services.calls.recent)[-max(ended - asked.after, 0) :] if asked.after < ended else []
+        under_way = list(services.calls.under_way.values())
         return {
             "at": time.time(),
             "run": self._instance.started_at,
@@ -65,7 +65,7 @@ class Live:
             "under_way": await asyncio.to_thread(_rows, under_way, time.time()),
             "requests": await asyncio.to_thread(_rows, fresh[::-1]),
             "traffic": self._traffic.told(),
-            "today": await self._today.told(engine.ledger.written if engine.ledger else 0),
+            "today": await self._today.told(services.ledger.written if services.ledger else 0),
         }
 
 

@@ -12,7 +12,7 @@ import msgspec
 from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
 from bm.gateway.contexts import Told
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.server import signature_file
 from bm.server.signature_file import signatures_path
 
@@ -32,20 +32,20 @@ class SavedModels(msgspec.Struct, frozen=True):
 class Memory:
     """The files of one daemon beside its ledger. A disk that is full costs the memory, never a request."""
 
-    def __init__(self, paths: Paths, engine: Engine) -> None:
-        self._path, self._engine = state_path(paths), engine
+    def __init__(self, paths: Paths, services: Services) -> None:
+        self._path, self._services = state_path(paths), services
         self._signatures = signatures_path(paths)
         self._models = paths.ledger.with_name("models.json")
         self._written = (0, 0)
 
     def recall(self) -> None:
         """Take over what the last run knew."""
-        engine = self._engine
-        warning = restore(engine.pool, engine.affinities, self._path, now=time.monotonic(), wall=time.time())
+        services = self._services
+        warning = restore(services.pool, services.affinities, self._path, now=time.monotonic(), wall=time.time())
         if warning:
             _log.warning("%s", warning)
         try:
-            engine.signatures.adopt(signature_file.read(self._signatures))
+            services.signatures.adopt(signature_file.read(self._signatures))
         except OSError as error:
             _unwritten(self._signatures, error, "read")
         try:
@@ -53,32 +53,32 @@ class Memory:
         except OSError as error:
             _unwritten(self._models, error, "read")
             return
-        engine.factors.adopt(saved.factors)
-        engine.models.recall_contexts(saved.contexts)
+        services.factors.adopt(saved.factors)
+        services.models.recall_contexts(saved.contexts)
 
     async def keep(self) -> None:
         """Write while and whenever requests are served, for ever."""
         while True:
             await asyncio.sleep(INTERVAL)
             # Requests under way have outcomes too: they may be as long as a day is.
-            if self._engine.active or self._written != self._done():
+            if self._services.calls.active or self._written != self._done():
                 await self.write()
 
     def _done(self) -> tuple[int, int]:
-        return self._engine.total, self._engine.active
+        return self._services.calls.total, self._services.calls.active
 
     async def write(self) -> None:
         """Write now; the disk is waited for in another thread."""
-        engine = self._engine
+        services = self._services
         self._written = self._done()
-        await _save(encoded(engine.pool, engine.affinities, now=time.monotonic(), wall=time.time()), self._path)
+        await _save(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
         await self._write_signatures()
-        models = SavedModels(engine.factors.saved(), engine.models.contexts.saved())
+        models = SavedModels(services.factors.saved(), services.contexts.saved())
         if models != SavedModels():
             await _save(msgspec.json.encode(models), self._models)
 
     async def _write_signatures(self) -> None:
-        store, path = self._engine.signatures, self._signatures
+        store, path = self._services.signatures, self._signatures
         new = store.take_new()
         if not new:
             return

@@ -16,7 +16,7 @@ from bm.config.load import load
 from bm.config.paths import Paths
 from bm.config.problem import nearest
 from bm.errors import ConfigError, Failure, RequestError
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.names import Mode
 from bm.providers.catalog import KNOWN
 from bm.server.reload import Reloader
@@ -31,8 +31,8 @@ class _Wish(msgspec.Struct, forbid_unknown_fields=True):
 class Modes:
     """Answers of `/admin/providers/NAME/mode`."""
 
-    def __init__(self, engine: Engine, reloader: Reloader, paths: Paths) -> None:
-        self._engine, self._reloader, self._paths = engine, reloader, paths
+    def __init__(self, services: Services, reloader: Reloader, paths: Paths) -> None:
+        self._services, self._reloader, self._paths = services, reloader, paths
 
     async def change(self, request: Request) -> Json:
         """Write the mode and use it from the next request on.
@@ -54,7 +54,7 @@ class Modes:
             raise ConfigError(f"cannot be written: {error.strerror}", path=str(self._paths.config)) from error
         _log.info("the mode of %s was set to %s", name, mode)
         problem = await self._reloader.reload()
-        provider = self._engine.settings.providers[name]
+        provider = self._services.settings.providers[name]
         outweighed = problem is None and provider.mode != mode
         return {
             "name": name,
@@ -65,7 +65,7 @@ class Modes:
         }
 
     def _must_have_a_mode(self, name: str) -> None:
-        providers = self._engine.settings.providers
+        providers = self._services.settings.providers
         if name not in providers:
             message = f"no provider is named {name!r}"
             near = nearest(name, list(providers))

@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 
 INTERVAL = 2.0
 """Seconds between two looks."""
@@ -39,8 +39,8 @@ class Moment(msgspec.Struct, frozen=True):
 class Network:
     """The watch of one daemon."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._last = now()
 
     async def watch(self) -> None:
@@ -55,7 +55,11 @@ class Network:
         self._last = seen
         if not slept and not gone:
             return
-        broken = self._engine.woke(slept, gone)
+        # What fails of the requests under way is not held against any account.
+        self._services.disturbed = time.monotonic()
+        if slept:
+            self._services.pool.slept(slept)
+        broken = self._services.client.drop_connections(None if slept else gone)
         what = f"the machine slept for {slept:.0f} s" if slept else f"the network changed ({', '.join(sorted(gone))})"
         _log.info("%s: %d connections are dropped", what, broken)
 

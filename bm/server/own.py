@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bm.config.paths import Paths
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.server.admin import Admin
 from bm.server.admission import Admission
 from bm.server.answer import Json, told
@@ -26,16 +26,18 @@ from bm.server.sessions import Sessions, sessions_path
 from bm.server.sign_in import SignIn
 
 
-def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths, stopping: asyncio.Event) -> Starlette:
+def own_app(
+    services: Services, reloader: Reloader, instance: Instance, paths: Paths, stopping: asyncio.Event
+) -> Starlette:
     """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`."""
-    admin = Admin(engine, reloader, instance, paths)
-    metrics = Metrics(lambda: engine.active, admin.account_states)
-    live = Live(engine, admin, instance, paths.ledger)
-    engine.observers += [metrics.observe, live.observe]
-    sessions = Sessions(sessions_path(paths), lambda: engine.settings.local_key)
-    admission = Admission(engine, sessions)
+    admin = Admin(services, reloader, instance, paths)
+    metrics = Metrics(lambda: services.calls.active, admin.account_states)
+    live = Live(services, admin, instance, paths.ledger)
+    services.calls.observers += [metrics.observe, live.observe]
+    sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
+    admission = Admission(services, sessions)
     sign_in = SignIn(sessions, admission)
-    modes = Modes(engine, reloader, paths)
+    modes = Modes(services, reloader, paths)
     keyed, shown = admission.keyed, admission.shown
     identity = hashlib.sha256(instance.token.encode()).hexdigest()[:16]
 
@@ -60,7 +62,7 @@ def own_app(engine: Engine, reloader: Reloader, instance: Instance, paths: Paths
         routes=[
             Route("/healthz", health),
             Route("/readyz", ready),
-            Route("/", front(engine)),
+            Route("/", front(services)),
             Route("/metrics", keyed(measured)),
             Route("/admin/session", admission.open(sign_in.enter), methods=["POST"]),
             Route("/admin/session", admission.open(sign_in.leave), methods=["DELETE"]),

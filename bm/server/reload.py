@@ -9,7 +9,7 @@ import time
 from bm.config.paths import Paths
 from bm.config.watch import stamp
 from bm.errors import BmError
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.gateway.settings import Settings, read_settings
 
 INTERVAL = 0.5
@@ -27,8 +27,8 @@ _log = logging.getLogger("bm")
 class Reloader:
     """Watches config.toml and accounts.toml. An edit that cannot be used changes nothing and is told in `error`."""
 
-    def __init__(self, paths: Paths, engine: Engine) -> None:
-        self._paths, self._engine = paths, engine
+    def __init__(self, paths: Paths, services: Services) -> None:
+        self._paths, self._services = paths, services
         self._stamps = self._look()
         self._lock = asyncio.Lock()
         self.error: str | None = None
@@ -57,7 +57,7 @@ class Reloader:
                 return self.error
             self.error = None
             self.loaded_at = time.time()
-            self._engine.adopt(settings)
+            self._services.apply(settings)
             _log.info("the changed files are in use")
             for warning in settings.warnings:
                 _log.warning("%s", warning)

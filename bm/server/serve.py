@@ -15,8 +15,8 @@ from types import FrameType
 import uvicorn
 
 from bm.config.paths import Paths
-from bm.gateway.engine import Engine
 from bm.gateway.recorder import Recorder
+from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.ledger.ledger import Ledger
 from bm.ledger.prices import load as load_prices
@@ -90,11 +90,11 @@ def _ending() -> list[signal.Signals]:
 async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
     ledger = Ledger(paths.ledger, decisions=settings.config.limits.decisions)
     recorder = Recorder(folder_of(paths))
-    engine = Engine(settings, ledger=ledger, recorder=recorder)
-    reloader = Reloader(paths, engine)
+    services = Services(settings, ledger=ledger, recorder=recorder)
+    reloader = Reloader(paths, services)
     stopping = asyncio.Event()
     config = uvicorn.Config(
-        app=App(engine, own_app(engine, reloader, instance, paths, stopping)),
+        app=App(services, own_app(services, reloader, instance, paths, stopping)),
         lifespan="off",
         access_log=False,
         proxy_headers=False,
@@ -105,18 +105,18 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         http="auto",
         ws="none",
     )
-    server = _Server(config, instance, lambda: engine.config.server.drain)
+    server = _Server(config, instance, lambda: services.config.server.drain)
     for warning in settings.warnings:
         _log.warning("%s", warning)
-    memory = Memory(paths, engine)
+    memory = Memory(paths, services)
     memory.recall()
     ledger.start()
     watchers = [
         spawn(_read_prices(), "the price list"),
         spawn(memory.keep(), "the memory of the pool"),
-        spawn(engine.models.keep_learned(), "the reading of model lists"),
+        spawn(services.models.keep_learned(), "the reading of model lists"),
         spawn(reloader.watch(), "the watch over the configuration"),
-        spawn(Network(engine).watch(), "the watch over sleep and network"),
+        spawn(Network(services).watch(), "the watch over sleep and network"),
         spawn(_stop_when(stopping, server), "the wait for a stop"),
     ]
     try:
@@ -125,7 +125,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         for watcher in watchers:
             watcher.cancel()
         await memory.write()
-        await engine.close()
+        await services.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)
 

@@ -13,7 +13,7 @@ from bm.config.redaction import Mask
 from bm.dispatch.plan import Considered, Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.decision import LONGEST, MOST, document_of, entry_of
+from bm.gateway.decision import LONGEST, MOST, RECENT, CallLog, document_of, entry_of
 from bm.gateway.record import AttemptRecord, Record
 from bm.ledger.reader import decision
 from bm.simulator import Rule
@@ -167,3 +167,35 @@ def test_the_row_has_the_tokens() -> None:
     usage = Usage(input=1, cache_read=2, cache_write=3, output=5, thinking=4)
     entry = entry_of(record(target=TARGET, usage=usage), Mask())
     assert (entry.input, entry.cache_read, entry.cache_write, entry.output, entry.thinking) == (1, 2, 3, 5, 4)
+
+
+def ended(number: int, failure: Failure | None = None) -> Record:
+    return Record(
+        id=f"req_{number}", at=0.0, protocol="anthropic", model="opus", stream=True, failure=failure, status=200
+    )
+
+
+def test_a_call_is_under_way_until_it_ends() -> None:
+    log, record = CallLog(str), ended(1)
+    log.begin(record)
+    assert (log.active, log.total, log.find("last")) == (1, 1, None)
+    log.end(record)
+    assert (log.active, log.total, log.find("last")) == (0, 1, record)
+
+
+def test_the_latest_calls_are_found_by_id() -> None:
+    log = CallLog(str)
+    for number in range(RECENT + 5):
+        log.end(ended(number))
+    assert log.find("req_0") is None
+    middle, last = log.find(f"req_{RECENT}"), log.find("last")
+    assert middle is not None and middle.id == f"req_{RECENT}"
+    assert last is not None and last.id == f"req_{RECENT + 4}"
+
+
+def test_failures_are_counted_and_observers_see_every_call() -> None:
+    log, seen = CallLog(str), list[str]()
+    log.observers.append(lambda record: seen.append(record.id))
+    log.end(ended(1))
+    log.end(ended(2, Failure(kind="server", message="broken")))
+    assert (log.failed, seen) == (1, ["req_1", "req_2"])

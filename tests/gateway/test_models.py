@@ -14,7 +14,7 @@ import pytest
 from bm.accounts.account import Account
 from bm.accounts.store import Credentials, update
 from bm.config.paths import Paths, make_folders
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.gateway.settings import Settings, read_settings
 from bm.providers.resolve import model_for
 from bm.simulator import Rule, Simulator
@@ -134,23 +134,23 @@ def settings(home: Path, url: str, path: str = "/groq/openai/v1", more: str = ""
 
 
 @pytest.fixture
-async def learning(bm_home: Path) -> AsyncIterator[tuple[Engine, Simulator]]:
-    """An engine that reads the lists unasked, and the providers it reads them from."""
+async def learning(bm_home: Path) -> AsyncIterator[tuple[Services, Simulator]]:
+    """An services that reads the lists unasked, and the providers it reads them from."""
     with Simulator() as simulator:
-        engine = Engine(settings(bm_home, simulator.url))
-        work = asyncio.ensure_future(engine.models.keep_learned())
+        services = Services(settings(bm_home, simulator.url))
+        work = asyncio.ensure_future(services.models.keep_learned())
         try:
-            yield engine, simulator
+            yield services, simulator
         finally:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
-            await engine.close()
+            await services.close()
 
 
-def known(engine: Engine) -> list[frozenset[str] | None]:
+def known(services: Services) -> list[frozenset[str] | None]:
     """What each account of groq is known to reach."""
-    member = next(each for each in engine.snapshot().members if each.provider.name == "groq")
+    member = next(each for each in services.router.snapshot(services.settings).members if each.provider.name == "groq")
     return [account.models for account in member.accounts]
 
 
@@ -162,56 +162,56 @@ async def until(holds: Callable[[], bool]) -> None:
     raise AssertionError("it does not come to hold")
 
 
-async def until_known(engine: Engine) -> None:
-    await until(lambda: None not in known(engine))
+async def until_known(services: Services) -> None:
+    await until(lambda: None not in known(services))
 
 
-async def test_lists_are_read_before_anybody_asks(learning: tuple[Engine, Simulator]) -> None:
-    engine, simulator = learning
-    await until_known(engine)
-    assert len(known(engine)) == 2, "what one key lists is known of the other"
-    groq = engine.settings.providers["groq"]
-    assert all(model_for(groq, "gpt-5", each).rule == "default" for each in known(engine))
+async def test_lists_are_read_before_anybody_asks(learning: tuple[Services, Simulator]) -> None:
+    services, simulator = learning
+    await until_known(services)
+    assert len(known(services)) == 2, "what one key lists is known of the other"
+    groq = services.settings.providers["groq"]
+    assert all(model_for(groq, "gpt-5", each).rule == "default" for each in known(services))
     assert {record.path for record in simulator.log()} == {"/groq/openai/v1/models"}, (
         "gemini has no account to ask with"
     )
 
 
-async def test_a_list_of_the_service_that_was_is_not_kept(learning: tuple[Engine, Simulator], bm_home: Path) -> None:
-    engine, simulator = learning
-    await until_known(engine)
+async def test_a_list_of_the_service_that_was_is_not_kept(learning: tuple[Services, Simulator], bm_home: Path) -> None:
+    services, simulator = learning
+    await until_known(services)
     simulator.script(Rule(operation="models", status=500, times=None))
-    engine.adopt(settings(bm_home, simulator.url, "/together/v1"))
-    assert known(engine) == [None, None]
-    assert [model for model in await engine.models.all() if model.provider == "groq"] == []
+    services.apply(settings(bm_home, simulator.url, "/together/v1"))
+    assert known(services) == [None, None]
+    assert [model for model in await services.models.all() if model.provider == "groq"] == []
 
 
 async def test_a_change_that_leaves_the_service_keeps_its_list(
-    learning: tuple[Engine, Simulator], bm_home: Path
+    learning: tuple[Services, Simulator], bm_home: Path
 ) -> None:
-    engine, simulator = learning
-    await until_known(engine)
-    engine.adopt(settings(bm_home, simulator.url, more='[aliases]\nquick = "groq:x"\n'))
-    assert None not in known(engine)
+    services, simulator = learning
+    await until_known(services)
+    services.apply(settings(bm_home, simulator.url, more='[aliases]\nquick = "groq:x"\n'))
+    assert None not in known(services)
 
 
-async def test_a_list_that_comes_too_late_is_not_taken(learning: tuple[Engine, Simulator], bm_home: Path) -> None:
-    engine, simulator = learning
+async def test_a_list_that_comes_too_late_is_not_taken(learning: tuple[Services, Simulator], bm_home: Path) -> None:
+    services, simulator = learning
     simulator.script(Rule(operation="models", path="/groq", head_delay=0.5))
-    asking = asyncio.ensure_future(engine.models.all())
+    asking = asyncio.ensure_future(services.models.all())
     await until(lambda: bool(simulator.log()))
-    engine.adopt(settings(bm_home, simulator.url, "/nothing/here"))
+    services.apply(settings(bm_home, simulator.url, "/nothing/here"))
     await asking
-    assert known(engine) == [None, None]
+    assert known(services) == [None, None]
 
 
 async def test_lists_are_left_alone_where_the_configuration_says_so(bm_home: Path) -> None:
     with Simulator() as simulator:
-        engine = Engine(settings(bm_home, simulator.url, more="[pool]\nlearn_models = false\n"))
-        work = asyncio.ensure_future(engine.models.keep_learned())
+        services = Services(settings(bm_home, simulator.url, more="[pool]\nlearn_models = false\n"))
+        work = asyncio.ensure_future(services.models.keep_learned())
         await asyncio.sleep(0.5)
         assert simulator.log() == []
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
-        await engine.close()
+        await services.close()

@@ -12,7 +12,7 @@ import pytest
 
 from bm.accounts.state_file import state_path
 from bm.config.paths import Paths, make_folders
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
 from bm.server.memory import INTERVAL, Memory
 from bm.simulator import Rule, Simulator
@@ -89,12 +89,12 @@ def test_what_a_request_has_told_survives_a_kill_while_it_is_still_answered(bm_h
 async def test_a_disk_that_cannot_be_written_costs_no_request(bm_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
-    engine = Engine(read_settings(paths))
-    memory = Memory(paths, engine)
+    services = Services(read_settings(paths))
+    memory = Memory(paths, services)
     state_path(paths).mkdir()
     try:
         await memory.write()
         memory.recall()
     finally:
-        await engine.close()
+        await services.close()
     assert "cannot be written" in caplog.text

@@ -11,7 +11,7 @@ from bm.accounts.pool import Pool
 from bm.config.schema import Config, UpstreamProxy
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.target import Target
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.server.network import Moment, Network, now
 from bm.simulator import Rule, Simulator
@@ -41,8 +41,8 @@ def test_the_addresses_of_this_machine_are_those_of_others_to_reach() -> None:
     assert not any(address.startswith("127.") for address in now().addresses)
 
 
-def engine() -> Engine:
-    return Engine(Settings(Config(), {}, (credential("a"),), "key"))
+def services() -> Services:
+    return Services(Settings(Config(), {}, (credential("a"),), "key"))
 
 
 def rest(pool: Pool, seconds: float) -> None:
@@ -55,7 +55,7 @@ def cooldown(pool: Pool) -> float:
 
 
 def test_rests_go_on_while_the_machine_sleeps() -> None:
-    made = engine()
+    made = services()
     rest(made.pool, 600)
     network, start = Network(made), now()
     network.look(start)
@@ -67,7 +67,7 @@ def test_rests_go_on_while_the_machine_sleeps() -> None:
 
 
 def test_nothing_happens_while_nothing_happens() -> None:
-    made = engine()
+    made = services()
     network, start = Network(made), now()
     network.look(start)
     network.look(Moment(start.monotonic + 2, start.wall + 2, start.addresses))

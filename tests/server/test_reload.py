@@ -13,7 +13,7 @@ import pytest
 from bm.accounts.account import Account
 from bm.accounts.store import update
 from bm.config.paths import Paths, make_folders
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
 from bm.server.reload import Reloader
 from bm.simulator import Rule
@@ -138,19 +138,19 @@ async def test_reload_tells_why_it_could_not(bm_home: Path) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
     paths.config.write_text("[server]\nport = 0\n")
-    engine = Engine(read_settings(paths))
-    reloader = Reloader(paths, engine)
+    services = Services(read_settings(paths))
+    reloader = Reloader(paths, services)
     try:
-        before = engine.settings
+        before = services.settings
         paths.config.write_text("[server]\nport = 'many'\n")
         error = await reloader.reload()
         assert error is not None
-        assert (reloader.error, engine.settings) == (error, before)
+        assert (reloader.error, services.settings) == (error, before)
         paths.config.write_text("[server]\nmax_body_mb = 3\n")
         assert await reloader.reload() is None
-        assert reloader.error is None and engine.config.server.max_body_mb == 3
+        assert reloader.error is None and services.config.server.max_body_mb == 3
     finally:
-        await engine.close()
+        await services.close()
 
 
 async def test_a_file_that_is_written_to_while_it_is_read_is_read_again(bm_home: Path) -> None:
@@ -164,13 +164,13 @@ async def test_a_file_that_is_written_to_while_it_is_read_is_read_again(bm_home:
         f"from pathlib import Path\npath, late = Path({str(paths.config)!r}), {late!r}\n"
         "if path.read_text() != late:\n    path.write_text(late)\nprint('the-key-of-groq')\n"
     )
-    engine = Engine(read_settings(paths))
+    services = Services(read_settings(paths))
     try:
         paths.config.write_text(provider)
-        assert await Reloader(paths, engine).reload() is None
-        assert engine.settings.providers["groq"].mode == "exclusive"
+        assert await Reloader(paths, services).reload() is None
+        assert services.settings.providers["groq"].mode == "exclusive"
     finally:
-        await engine.close()
+        await services.close()
 
 
 def test_an_editor_that_empties_the_file_before_it_writes_takes_nothing_away(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bm.chat.signature import Signature
 from bm.config.paths import Paths, make_folders
-from bm.gateway.engine import Engine
+from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
 from bm.gateway.signatures import Kept
 from bm.server import signature_file
@@ -48,7 +48,7 @@ async def test_signatures_survive_a_restart_within_bounds(bm_home: Path, monkeyp
     paths = Paths.under(bm_home)
     make_folders(paths)
     settings = read_settings(paths)
-    first, second = Engine(settings), Engine(settings)
+    first, second = Services(settings), Services(settings)
     try:
         first.signatures.keep({"one": ONE.signature})
         memory = Memory(paths, first)

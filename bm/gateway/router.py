@@ -1,0 +1,65 @@
+"""Plans a call: takes the call and the state of the accounts, returns the targets in the order to try them."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from bm.accounts.affinity import Affinities
+from bm.accounts.pool import Pool
+from bm.dispatch.plan import Plan, plan
+from bm.dispatch.snapshot import Affinity, Member, Requirements, RouteQuery, Snapshot
+from bm.dispatch.target import Target
+from bm.gateway.call import Call
+from bm.gateway.contexts import Contexts
+from bm.gateway.needs import requirements_of
+from bm.gateway.settings import Settings
+
+
+class Router:
+    """Plans calls from the settings, the state of the accounts and what is known of conversations and models.
+
+    A plan is made anew for each call. What could be compiled ahead depends on `Settings`, which are replaced whole, and
+    on the state of the pool; both enter through `snapshot` alone.
+    """
+
+    def __init__(self, pool: Pool, affinities: Affinities, contexts: Contexts) -> None:
+        self._pool, self._affinities, self._contexts = pool, affinities, contexts
+
+    def plan(self, settings: Settings, call: Call, *, roll: float) -> Plan:
+        """The plan for a call. `roll` is a random number in [0, 1)."""
+        snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body))
+        requirements = _requirements(settings, call) if settings.choosy else Requirements()
+        query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements)
+        return plan(snapshot, query, roll=roll)
+
+    def snapshot(self, settings: Settings, affinity: Affinity | None = None, asking: int = 0) -> Snapshot:
+        """Everything dispatch decides by, at this moment. `asking` identifies a request that is repeated."""
+        accounts = self._pool.facts(time.monotonic(), asking)
+        members = settings.members.copy()
+        for name in accounts.keys() | settings.keyless:
+            if name in members:
+                provider, contexts = members[name].provider, self._contexts.of(name)
+                members[name] = Member(provider=provider, accounts=accounts.get(name, ()), contexts=contexts)
+        return Snapshot(
+            members=tuple(members.values()), aliases=settings.config.aliases, affinity=affinity, limits=settings.limits
+        )
+
+    def _affinity(self, settings: Settings, call: Call) -> Affinity | None:
+        conversation = call.conversation
+        if not (settings.config.pool.affinity and conversation.continues):
+            return None
+        account_id = self._affinities.get(conversation.key, time.monotonic())
+        return Affinity(*account_id) if account_id else None
+
+    def served(self, settings: Settings, call: Call, target: Target) -> None:
+        """Send the next turn of the call's conversation to the same target."""
+        if settings.config.pool.affinity and call.conversation.key:
+            self._affinities.set(call.conversation.key, target.account_id, time.monotonic())
+
+
+def _requirements(settings: Settings, call: Call) -> Requirements:
+    """What the target must support. In strict mode no note may replace media from earlier turns."""
+    requirements = requirements_of(call.body, call.protocol)
+    return msgspec.structs.replace(requirements, past=frozenset()) if settings.config.pool.strict else requirements

@@ -1,0 +1,71 @@
+"""What a running daemon holds in memory."""
+
+from __future__ import annotations
+
+from bm.accounts.affinity import Affinities
+from bm.accounts.pool import Pool
+from bm.accounts.tokens import Tokens
+from bm.config.redaction import Mask
+from bm.config.schema import Config
+from bm.gateway.contexts import Contexts
+from bm.gateway.decision import CallLog
+from bm.gateway.factors import Factors
+from bm.gateway.models import Models
+from bm.gateway.recorder import Recorder
+from bm.gateway.refused_schemas import RefusedSchemas
+from bm.gateway.responses import ResponseStore
+from bm.gateway.router import Router
+from bm.gateway.settings import Settings
+from bm.gateway.signatures import SignatureStore
+from bm.ledger.ledger import Ledger
+from bm.upstream.authority import fetcher
+from bm.upstream.client import UpstreamClient
+
+
+class Services:
+    """The parts that serve requests, made once and used from one event loop.
+
+    `settings` are the ones in force; a request keeps those it began with. `disturbed` is the monotonic time at which
+    the machine last woke from sleep or lost a network address.
+    """
+
+    def __init__(self, settings: Settings, *, ledger: Ledger | None = None, recorder: Recorder | None = None) -> None:
+        pool_options = settings.config.pool
+        self.settings = settings
+        self.ledger, self.recorder = ledger, recorder
+        self.mask = Mask(settings.secrets())
+        self.client = UpstreamClient()
+        self.pool = Pool(settings.credentials)
+        self.tokens = Tokens(settings.accounts_file, fetcher(self.client, lambda: self.config))
+        self.affinities = Affinities(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
+        self.signatures = SignatureStore()
+        self.responses = ResponseStore()
+        self.factors = Factors()
+        self.contexts = Contexts()
+        self.refused_schemas = RefusedSchemas()
+        self.models = Models(settings, self.client, self.pool, self.tokens, self.contexts)
+        self.router = Router(self.pool, self.affinities, self.contexts)
+        self.calls = CallLog(self.mask, ledger)
+        self.disturbed = float("-inf")
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.settings.config
+
+    def apply(self, settings: Settings) -> None:
+        """Use new settings from the next request on. Requests under way finish on the old ones."""
+        self.settings = settings
+        pool_options = settings.config.pool
+        self.affinities.rename(self.pool.reload(settings.credentials))
+        self.affinities.resize(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
+        self.tokens.retain(self.pool.runtimes.keys())
+        self.mask.learn(settings.secrets())
+        if self.ledger is not None:
+            self.ledger.decisions = settings.config.limits.decisions
+        self.models.apply(settings)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.tokens.close()
+        await self.client.close()
