@@ -1,4 +1,8 @@
-"""What holds for every test: no network but loopback, no settings but its own, no process left behind."""
+"""What holds for every test: loopback only, settings of its own, and no process left behind.
+
+A test marked `every_client` or `every_protocol` describes behaviour that is the same for all clients. It runs for one
+of them, chosen by the test's name, so that the suite as a whole uses all; with `--thorough` it runs for each.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import itertools
 import os
 import re
 import socket
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -15,8 +21,40 @@ from hypothesis import settings
 
 from tests.support.loopback import refuse_network
 
-settings.register_profile("bm", deadline=None, max_examples=60)
-settings.load_profile("bm")
+Value = TypeVar("Value")
+
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+
+PROTOCOLS = ("anthropic", "openai-chat", "openai-responses", "gemini")
+CLIENTS = [(protocol, stream) for protocol in PROTOCOLS for stream in (True, False)]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--thorough`."""
+    parser.addoption("--thorough", action="store_true", help="every client for every behaviour, and many examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples each property tries."""
+    settings.load_profile("thorough" if config.getoption("--thorough") else "quick")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that hold for every client with one of them, or with each."""
+    marked = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "every_client" in marked:
+        ids = [f"{protocol}-{'stream' if stream else 'full'}" for protocol, stream in CLIENTS]
+        metafunc.parametrize(("protocol", "stream"), _chosen(metafunc, CLIENTS), ids=_chosen(metafunc, ids))
+    elif "every_protocol" in marked:
+        metafunc.parametrize("protocol", _chosen(metafunc, PROTOCOLS))
+
+
+def _chosen(metafunc: pytest.Metafunc, values: Sequence[Value]) -> list[Value]:
+    if metafunc.config.getoption("--thorough"):
+        return list(values)
+    return [values[zlib.crc32(metafunc.function.__name__.encode()) % len(values)]]
+
 
 MARK = "PYTEST_PROCESS_MARK"
 """Set in the environment of everything a test starts, so that a daemon which left its parent is still found."""

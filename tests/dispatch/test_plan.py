@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import random
 from collections import Counter
 from typing import Any, get_args
 
@@ -77,14 +76,11 @@ def test_a_pooled_provider_has_one_slot_however_many_keys_it_has() -> None:
 @pytest.mark.parametrize("providers", [1, 2, 3])
 @pytest.mark.parametrize("accounts", [1, 2, 3, 4, 5])
 def test_every_slot_has_its_share(accounts: int, providers: int) -> None:
-    dice = random.Random(1000 * accounts + providers)
     members = [gemini(*(f"a{n}" for n in range(accounts))), *(paid(f"p{n}", "pooled") for n in range(providers))]
-    drawn, slots = 20_000, accounts + providers
-    counts = Counter(order(planned(*members, roll=dice.random()))[0] for _ in range(drawn))
-    share = 1 / slots
-    bound = 4 * (drawn * share * (1 - share)) ** 0.5
-    assert len(counts) == slots
-    assert all(abs(count - drawn * share) < bound for count in counts.values())
+    slots, each = accounts + providers, 8
+    evenly = [(n + 0.5) / (slots * each) for n in range(slots * each)]
+    counts = Counter(order(planned(*members, roll=roll))[0] for roll in evenly)
+    assert len(counts) == slots and set(counts.values()) == {each}
 
 
 def test_only_usable_accounts_are_slots() -> None:

@@ -32,12 +32,10 @@ PATHS = {
     "openai-chat": "/v1/chat/completions",
     "openai-responses": "/v1/responses",
 }
-EVERY_CLIENT = pytest.mark.parametrize(
-    ("protocol", "stream"),
-    [(protocol, stream) for protocol in PROTOCOLS for stream in (True, False)],
-    ids=[f"{protocol}-{kind}" for protocol in PROTOCOLS for kind in ("stream", "whole")],
-)
-EVERY_PROTOCOL = pytest.mark.parametrize("protocol", PROTOCOLS)
+EVERY_CLIENT = pytest.mark.every_client
+"""Gives a test `protocol` and `stream`: one client, or each with `--thorough`."""
+EVERY_PROTOCOL = pytest.mark.every_protocol
+"""Gives a test `protocol`."""
 
 _numbers = itertools.count()
 

@@ -8,11 +8,12 @@ feed `parametrize` either way.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -29,6 +30,9 @@ def _locate() -> Path | None:
 
 
 SHARED = _locate()
+
+BATCHES = 4
+"""Into how many tests `each_case` divides its cases."""
 
 needs_corpus = pytest.mark.skipif(
     SHARED is None, reason="no recorded exchanges: $BM_SHARED, or shared/ beside the checkout, holds no corpus/"
@@ -115,6 +119,41 @@ def corpus_cases(api: str) -> list[Case]:
     if not cases:
         raise KeyError(f"no API {api!r} in the corpus; it has {sorted({case.api for case in _index()})}")
     return cases
+
+
+def each_case(cases: Sequence[Case]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Run a test's `case` over recorded cases, in a few batches; the failure lists every case that fails.
+
+    A case for which the test calls `pytest.skip` is passed over.
+    Thousands of cases as tests of their own would cost more than what they test.
+    """
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        def batch(part: int, **others: Any) -> None:
+            failures = []
+            for case in cases[part::BATCHES]:
+                try:
+                    test(case=case, **others)
+                except pytest.skip.Exception:
+                    continue
+                except AssertionError as error:
+                    failures.append(f"{case}: {error}")
+                except Exception as error:
+                    error.add_note(f"case {case}")
+                    raise
+            assert not failures, f"{len(failures)} of {len(cases[part::BATCHES])} cases:\n" + "\n".join(failures[:20])
+
+        own = inspect.signature(test).parameters.values()
+        taken = [parameter for parameter in own if parameter.name != "case"]
+        batch.__name__, batch.__doc__ = test.__name__, test.__doc__
+        batch.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter("part", inspect.Parameter.POSITIONAL_OR_KEYWORD), *taken]
+        )
+        batch.pytestmark = getattr(test, "pytestmark", [])  # type: ignore[attr-defined]
+        parametrized: Callable[..., None] = pytest.mark.parametrize("part", range(BATCHES))(batch)
+        return parametrized
+
+    return decorate
 
 
 def corpus_case(id: str) -> Case:

@@ -18,7 +18,7 @@ from bm.protocols.anthropic.codec import CODEC
 from bm.protocols.codec import IdFactory
 from tests.support.events import check
 from tests.support.grammar_anthropic import check as check_stream
-from tests.support.shared import SHARED, Case, corpus_cases, needs_corpus, validators
+from tests.support.shared import SHARED, Case, corpus_cases, each_case, needs_corpus, validators
 
 pytestmark = [pytest.mark.corpus, needs_corpus]
 
@@ -66,7 +66,7 @@ def faults(result: Any) -> list[str]:
     return list(result.errors)
 
 
-@pytest.mark.parametrize("case", [*REQUESTS, *COUNTS], ids=str)
+@each_case([*REQUESTS, *COUNTS])
 def test_a_recorded_request_is_read_and_written_again(case: Case) -> None:
     body = case.request_body
     encoded = CODEC.encode_request(CODEC.decode_request(body), CAPABILITIES, model=body["model"])
@@ -103,7 +103,7 @@ def told(answer: ChatResponse) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("case", STREAMS, ids=str)
+@each_case(STREAMS)
 def test_a_recorded_stream_is_read_and_written_again(case: Case) -> None:
     events = decoded(case.body_text)
     check(events)
@@ -117,14 +117,14 @@ def test_a_recorded_stream_is_read_and_written_again(case: Case) -> None:
     assert told(fold(decoded(stream.decode()))) == told(fold(events))
 
 
-@pytest.mark.parametrize("case", STREAMS[::5], ids=str)
+@each_case(STREAMS[::5])
 def test_the_official_client_reads_what_is_written(case: Case) -> None:
     encoder = CODEC.stream_encoder(ASKS, IDS, model="")
     stream = b"".join(map(encoder.feed, decoded(case.body_text)))
     assert validators().sdk_parse("anthropic.messages", stream.decode()).errors == []
 
 
-@pytest.mark.parametrize("case", MESSAGES, ids=str)
+@each_case(MESSAGES)
 def test_a_recorded_answer_is_read_and_written_again(case: Case) -> None:
     events = CODEC.decode_response(json.loads(case.body_text), IDS)
     check(events)
@@ -138,7 +138,7 @@ def test_a_recorded_answer_is_read_and_written_again(case: Case) -> None:
     assert told(fold(decoded(b"".join(map(encoder.feed, events)).decode()))) == told(fold(events))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.status >= 400], ids=str)
+@each_case([case for case in CASES if case.status >= 400])
 def test_a_recorded_error_is_read(case: Case) -> None:
     failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
     said = json.loads(case.body_text)["error"]

@@ -18,7 +18,7 @@ from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.ids import ids
 from tests.support import grammar_gemini
 from tests.support.events import check
-from tests.support.shared import Case, corpus_cases, needs_corpus, validators
+from tests.support.shared import Case, corpus_cases, each_case, needs_corpus, validators
 
 pytestmark = [pytest.mark.corpus, needs_corpus]
 
@@ -32,7 +32,7 @@ PLAIN = Capabilities(thinking="budget", budget=(128, 32768), json_schema=False, 
 FETCHES = "bm could not fetch"
 
 
-@pytest.mark.parametrize("case", REQUESTS, ids=str)
+@each_case(REQUESTS)
 @pytest.mark.parametrize("capabilities", [CAPABLE, PLAIN], ids=["json-schema", "openapi"])
 def test_a_recorded_request_is_written_again(case: Case, capabilities: Capabilities) -> None:
     body = case.request_body
@@ -53,7 +53,7 @@ def _fetched(part: Any) -> bool:
     return bool(url and not url.startswith(ours)) or any(_fetched(p) for p in inner)
 
 
-@pytest.mark.parametrize("case", ANSWERS, ids=str)
+@each_case(ANSWERS)
 def test_a_recorded_answer_tells_legal_events_and_is_written_again(case: Case) -> None:
     events = decode(case)
     check(events)
@@ -102,7 +102,7 @@ def essence(answer: ChatResponse) -> Any:
     ], answer.usage
 
 
-@pytest.mark.parametrize("case", ERRORS, ids=str)
+@each_case(ERRORS)
 def test_a_recorded_error_keeps_the_upstreams_words(case: Case) -> None:
     failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
     assert failure.message in case.body_text.replace("\\n", "\n")

@@ -21,7 +21,7 @@ from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.kit import client_request, ids
 from tests.support.events import check
 from tests.support.grammar_openai_chat import check_stream
-from tests.support.shared import SHARED, Case, corpus_cases, needs_corpus, validators
+from tests.support.shared import SHARED, Case, corpus_cases, each_case, needs_corpus, validators
 
 pytestmark = [pytest.mark.corpus, needs_corpus]
 
@@ -42,7 +42,7 @@ NOT_OPENAIS = ("openrouter:", "video_url", "document_url", "file_url")
 SEEING = client_request(reasoning={"enabled": True}, stream_options={"include_usage": True})
 
 
-@pytest.mark.parametrize("case", REQUESTS, ids=str)
+@each_case(REQUESTS)
 def test_a_request_is_read_and_written_again(case: Case) -> None:
     body = case.request_body
     try:
@@ -77,7 +77,7 @@ def streamed(raw: bytes) -> list[Event]:
     return [*events, *decoder.close()]
 
 
-@pytest.mark.parametrize("case", ANSWERS, ids=str)
+@each_case(ANSWERS)
 def test_an_answer_is_read_shown_and_read_again(case: Case) -> None:
     events = told(case)
     check(events)
@@ -114,7 +114,7 @@ def gist(events: Iterable[Event]) -> Any:
     return choices, answer.usage
 
 
-@pytest.mark.parametrize("case", ERRORS, ids=str)
+@each_case(ERRORS)
 def test_an_error_is_understood(case: Case) -> None:
     failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
     expected = {401: {"upstream_auth"}, 404: {"not_found"}, 400: {"bad_request", "context_too_long", "malformed"}}

@@ -34,7 +34,7 @@ from bm.protocols.openai_responses.codec import CODEC
 from tests.protocols.openai_responses.samples import answer, call_part, decoded, encoded, ids, request, text_part, wire
 from tests.support.events import check
 from tests.support.grammar_openai_responses import check as check_stream
-from tests.support.shared import Case, corpus_cases, needs_corpus, validators
+from tests.support.shared import Case, corpus_cases, each_case, needs_corpus, validators
 
 CAPABILITIES = Capabilities(thinking="effort")
 STATE = {"previous_response_id", "conversation", "background", "model"}
@@ -57,7 +57,7 @@ def told(response: ChatResponse) -> object:
 
 @pytest.mark.corpus
 @needs_corpus
-@pytest.mark.parametrize("case", [c for c in corpus_cases("openai.responses") if c.kind == "traffic"], ids=str)
+@each_case([c for c in corpus_cases("openai.responses") if c.kind == "traffic"])
 def test_a_recorded_request_is_read_and_written_again(case: Case) -> None:
     body = case.request_body
     if not isinstance(body, dict):
@@ -84,7 +84,7 @@ def _kept(part: Part) -> bool:
 
 @pytest.mark.corpus
 @needs_corpus
-@pytest.mark.parametrize("case", [c for c in corpus_cases("openai.responses") if c.status < 400], ids=str)
+@each_case([c for c in corpus_cases("openai.responses") if c.status < 400])
 def test_a_recorded_answer_survives_the_way_to_a_client(case: Case) -> None:
     events = events_of(case)
     check(events)
@@ -105,7 +105,7 @@ def test_a_recorded_answer_survives_the_way_to_a_client(case: Case) -> None:
 
 @pytest.mark.corpus
 @needs_corpus
-@pytest.mark.parametrize("case", [c for c in corpus_cases("openai.responses") if c.status >= 400], ids=str)
+@each_case([c for c in corpus_cases("openai.responses") if c.status >= 400])
 def test_a_recorded_error_has_a_kind_and_the_upstreams_words(case: Case) -> None:
     failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
     assert failure.kind in {400: ("bad_request", "context_too_long"), 401: ("upstream_auth",)}[case.status]
