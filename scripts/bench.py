@@ -25,7 +25,7 @@ from bm.protocols.hygiene import cleaned
 from bm.protocols.pipes import Filter, PassThrough, ResponsePipe, Translated
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import splice_model
-from bm.protocols.tool_names import sanitise
+from bm.protocols.tools import with_legal_names
 from bm.providers.capabilities import capabilities_of
 
 MODELS: dict[ProtocolName, str] = {
@@ -111,7 +111,7 @@ def translated(client: ProtocolName, upstream: ProtocolName, body: bytes) -> byt
     """A body on its way to an upstream of another protocol."""
     accepted = capabilities_of(upstream, Dialect(), MODELS[upstream])
     decoded = CODECS[client].decode_request(msgspec.json.decode(body), model="m", stream=True)
-    renamed, _ = sanitise(decoded, upstream)
+    renamed, _ = with_legal_names(decoded, upstream)
     return msgspec.json.encode(CODECS[upstream].encode_request(renamed, accepted, model=MODELS[upstream]).body)
 
 

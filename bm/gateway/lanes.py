@@ -35,7 +35,7 @@ from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, T
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.shadow import Shadowed
 from bm.protocols.splice import splice_model
-from bm.protocols.tool_names import sanitise
+from bm.protocols.tools import with_legal_names
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
@@ -168,7 +168,7 @@ class Lanes:
             # Vertex AI has no `includeServerSideToolInvocations`, without which the two do not go together.
             capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
         chat, missed = without_media(chat, without)
-        request, names = sanitise(chat, target.protocol)
+        request, names = with_legal_names(chat, target.protocol)
         try:
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:

@@ -14,7 +14,7 @@ from bm.chat.parts import Media, Part, ToolResult
 from bm.chat.request import ChatRequest, Turn
 from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
-from bm.protocols.gemini.media import fetchable, media_kind
+from bm.protocols.gemini.content import fetchable, media_kind
 from bm.upstream.fetch import Fetched, NotFetched
 
 MAX_FETCHES = 20

@@ -14,8 +14,8 @@ import msgspec
 from bm.chat.parts import Json
 from bm.chat.signature import may_hold_wrapped, unwrap
 from bm.names import ProtocolName
-from bm.protocols.anthropic.hygiene import clean as clean_anthropic
-from bm.protocols.gemini.signatures import DUMMY
+from bm.protocols.anthropic.cache_control import clean as clean_anthropic
+from bm.protocols.gemini.thinking import DUMMY
 
 _EXTRA = "extra_content"
 _MARK = "cache_control"

@@ -30,8 +30,7 @@ from bm.chat.events import (
 from bm.chat.signature import Signature, text_key
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
-from bm.protocols.single_call import SingleCall
-from bm.protocols.tool_names import restore
+from bm.protocols.tools import SingleCall, restore
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _MODEL = re.compile(rb'("model(?:Version)?"\s*:\s*)"[^"\\]*"')

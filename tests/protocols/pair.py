@@ -17,7 +17,7 @@ from bm.chat.request import ChatRequest
 from bm.names import ProtocolName
 from bm.protocols.codec import Encoded, IdFactory
 from bm.protocols.registry import CODECS, upstream_codec
-from bm.protocols.tool_names import sanitise
+from bm.protocols.tools import with_legal_names
 from bm.providers.capabilities import capabilities_of
 from bm.providers.dialects import DIALECTS
 from tests.support import grammar_anthropic, grammar_gemini, grammar_openai_chat, grammar_openai_responses
@@ -41,7 +41,7 @@ def asks(protocol: ProtocolName, body: Json, *, stream: bool | None = None) -> C
 
 def sent(request: ChatRequest, protocol: ProtocolName, model: str, dialect: Dialect = OPENAI) -> Encoded:
     """The request as it goes to `model`, with the tool names that its protocol takes."""
-    named, _ = sanitise(request, protocol)
+    named, _ = with_legal_names(request, protocol)
     capabilities = capabilities_of(protocol, dialect, model)
     encoded = upstream_codec(protocol, dialect).encode_request(named, capabilities, model=model)
     return msgspec.structs.replace(encoded, body=json.loads(msgspec.json.encode(encoded.body)))

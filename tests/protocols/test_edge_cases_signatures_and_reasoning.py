@@ -14,7 +14,7 @@ from bm.chat.parts import Json
 from bm.chat.signature import Signature, unwrap, wrap
 from bm.gateway.signatures import SignatureStore
 from bm.names import ProtocolName
-from bm.protocols.gemini.signatures import DUMMY
+from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.hygiene import cleaned
 from bm.protocols.pipes import Watch
 from tests.protocols.pair import GROQ, HI, asks, check, continued, hello, sent, streamed, told, whole

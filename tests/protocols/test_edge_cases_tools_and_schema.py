@@ -18,7 +18,7 @@ from bm.protocols.codec import IdFactory
 from bm.protocols.hygiene import cleaned
 from bm.protocols.pipes import Filter
 from bm.protocols.registry import CODECS
-from bm.protocols.tool_names import RULES, restore, sanitise
+from bm.protocols.tools import RULES, restore, with_legal_names
 from bm.providers.capabilities import capabilities_of
 from tests.protocols.pair import CLIENTS, GROQ, OPENAI, hello, sent, streamed, told, whole
 
@@ -68,7 +68,7 @@ def test_36_any_name_becomes_one_that_the_upstream_takes_and_comes_back(target: 
     ]
     choice = {"type": "tool", "name": LONG}
     request = hello("anthropic", messages=history, tools=offering(LONG, "plain"), tool_choice=choice)
-    renamed, back = sanitise(request, target)
+    renamed, back = with_legal_names(request, target)
     encoded = json.dumps(sent(request, target, MODELS[target]).body)
     [given, plain] = declared(target, json.loads(encoded))
     assert RULES[target].legal.fullmatch(given) and plain == "plain"
@@ -95,7 +95,7 @@ def _chat_end(reason: str) -> Json:
 @pytest.mark.parametrize("target", ["openai-chat", "openai-responses"])
 def test_37_names_that_would_become_one_stay_two(target: ProtocolName) -> None:
     request = hello("anthropic", tools=offering("a.b", "a_b", "a/b"))
-    renamed, back = sanitise(request, target)
+    renamed, back = with_legal_names(request, target)
     names = [tool.name for tool in renamed.tools]
     assert len(set(names)) == 3 and [back.get(name, name) for name in names] == ["a.b", "a_b", "a/b"]
 

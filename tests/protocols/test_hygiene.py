@@ -9,7 +9,7 @@ import pytest
 
 from bm.chat.signature import Signature, wrap
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.gemini.signatures import DUMMY
+from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.hygiene import cleaned
 
 FOREIGN = wrap(Signature("anthropic", "c2lnbmVk"), "next")

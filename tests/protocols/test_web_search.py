@@ -12,7 +12,7 @@ from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.names import ProtocolName
 from bm.protocols.hygiene import cleaned
-from bm.protocols.web_search import asked
+from bm.protocols.tools import offers_search
 from tests.protocols.pair import CLIENTS, GROQ, check, hello, streamed, told, whole
 from tests.support import grammar_anthropic
 
@@ -142,7 +142,7 @@ TOOLS: dict[ProtocolName, Json] = {
 def shown(client: ProtocolName, upstream: str, *, searching: bool = True) -> Json:
     """The whole answer for a client, after the same as a stream has passed its grammar."""
     request = hello(client, **(TOOLS[client] if searching else {}))
-    assert asked(request) is searching
+    assert offers_search(request) is searching
     check(request, streamed(request, ANSWERS[upstream]), complete=True)
     return whole(request, ANSWERS[upstream])
 

@@ -16,12 +16,11 @@ from bm.chat.parts import Json, Media, Opaque, Part, Search, Thinking, ToolResul
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments, part_events
 from bm.chat.signature import NEXT, REDACTED, SELF, Signature, wrap
-from bm.protocols import call_ids
 from bm.protocols.anthropic.citations import encode_search, encode_source
 from bm.protocols.anthropic.content import FOREIGN
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import IdFactory
-from bm.protocols.web_search import asked
+from bm.protocols.tools import legal_call_id, offers_search
 
 DeltaKind = Literal["text_delta", "input_json_delta", "thinking_delta", "signature_delta"]
 
@@ -70,7 +69,7 @@ class Arranger:
         self._ids = ids
         self._thinks = request.reasoning.visible is not None
         self._shows = request.reasoning.visible is True
-        self._searches = asked(request)
+        self._searches = offers_search(request)
         self._parts: dict[int, _Pending] = {}
         self._current: _Pending | None = None
         self._queue: deque[_Pending | PartWhole] = deque()
@@ -127,7 +126,7 @@ class Arranger:
             return
         self._sign_next(part.signature)
         self.called = True
-        identity = call_ids.clean(part.start.id) if part.start.id else self._ids.new_id("toolu_")
+        identity = legal_call_id(part.start.id) if part.start.id else self._ids.new_id("toolu_")
         self._sink.open({"type": "tool_use", "id": identity, "name": part.start.name, "input": {}})
 
     def _apply(self, part: _Pending, event: Event) -> None:

@@ -9,8 +9,9 @@ from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
+from bm.protocols.anthropic.decode import decode_request
+from bm.protocols.anthropic.encode import encode_request
 from bm.protocols.anthropic.errors import decode_error, encode_error
-from bm.protocols.anthropic.request import decode_request, encode_request
 from bm.protocols.anthropic.response import decode_response, encode_response
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder

@@ -8,7 +8,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.protocols.anthropic.schema import closed
-from bm.protocols.silent import sampling_missed
+from bm.protocols.ignorable_fields import sampling_missed
 
 MIN_TOP_P_WITH_THINKING = 0.95
 _ABSENT = ("seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")

@@ -20,8 +20,8 @@ from bm.protocols.anthropic.wire import (
     string,
     words,
 )
+from bm.protocols.ignorable_fields import tool_members
 from bm.protocols.object_schema import object_schema
-from bm.protocols.silent import tool_members
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _VERSION = re.compile(r"_\d{8}$")

@@ -8,7 +8,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
-from bm.protocols.anthropic.blocks import BlockWriter
+from bm.protocols.anthropic.content import BlockWriter
 
 _FIRST = "(The conversation begins with the assistant.)"
 _GO_ON = "Continue."

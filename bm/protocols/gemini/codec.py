@@ -10,11 +10,11 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.codec import Codec, Encoded, IdFactory
+from bm.protocols.gemini.decode import decode_request
 from bm.protocols.gemini.decoder import GeminiStreamDecoder
 from bm.protocols.gemini.encode import encode_request
 from bm.protocols.gemini.encoder import GeminiStreamEncoder
 from bm.protocols.gemini.errors import decode_error, encode_error
-from bm.protocols.gemini.request import decode_request
 from bm.protocols.gemini.response import decode_response, encode_response
 
 

@@ -32,13 +32,11 @@ from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.casing import member
+from bm.protocols.gemini.content import decode_file, decode_inline, opaque_part
 from bm.protocols.gemini.errors import failure_of
-from bm.protocols.gemini.finish import blocked, decode_finish, native_reason
 from bm.protocols.gemini.grounding import KIND, decode_grounding
-from bm.protocols.gemini.media import decode_file, decode_inline
-from bm.protocols.gemini.opaque import opaque_part
-from bm.protocols.gemini.signatures import decode_signature
-from bm.protocols.gemini.usage import decode_usage
+from bm.protocols.gemini.thinking import decode_signature
+from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
 
 _METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
 

@@ -8,11 +8,11 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, Loss
 from bm.protocols.codec import Encoded
-from bm.protocols.gemini.functions import encode_tools, schema_member
 from bm.protocols.gemini.refusing import refused
 from bm.protocols.gemini.thinking import encode_thinking, unheard
+from bm.protocols.gemini.tools import encode_tools, schema_member
 from bm.protocols.gemini.turns import ContentWriter, check_parts
-from bm.protocols.silent import missed, sampling_missed
+from bm.protocols.ignorable_fields import missed, sampling_missed
 
 MAX_OUTPUT = 65_536
 """The most that any current model answers; a larger `maxOutputTokens` is a 400, and Claude Code asks for 128000."""

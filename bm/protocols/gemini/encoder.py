@@ -30,13 +30,12 @@ from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
 from bm.protocols.codec import IdFactory
+from bm.protocols.gemini.content import encode_media
 from bm.protocols.gemini.errors import error_object
-from bm.protocols.gemini.finish import encode_finish
 from bm.protocols.gemini.grounding import KIND as GROUNDING
 from bm.protocols.gemini.grounding import Grounding
-from bm.protocols.gemini.media import encode_media
-from bm.protocols.gemini.signatures import VENDOR, encode_signature
-from bm.protocols.gemini.usage import encode_usage
+from bm.protocols.gemini.thinking import VENDOR, encode_signature
+from bm.protocols.gemini.usage import encode_finish, encode_usage
 
 _encoder = msgspec.json.Encoder()
 

@@ -15,7 +15,7 @@ from bm.chat.events import Event, PartDelta, PartEnd, PartSignature, PartStart
 from bm.chat.parts import Json, ToolKind
 from bm.chat.signature import Signature
 from bm.protocols.codec import IdFactory
-from bm.protocols.openai_chat.signatures import read_signature
+from bm.protocols.openai_chat.thinking import read_signature
 
 
 class _Call:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
 from bm.protocols.openai_chat.content import PROTOCOL
-from bm.protocols.openai_chat.messages import decode_messages
-from bm.protocols.openai_chat.reasoning import MEMBERS as REASONING_MEMBERS
-from bm.protocols.openai_chat.reasoning import decode_reasoning
+from bm.protocols.openai_chat.thinking import MEMBERS as REASONING_MEMBERS
+from bm.protocols.openai_chat.thinking import decode_reasoning
 from bm.protocols.openai_chat.tools import decode_choice, decode_tools
+from bm.protocols.openai_chat.turns import decode_messages
 from bm.protocols.reading import (
     boolean,
     filled_string,

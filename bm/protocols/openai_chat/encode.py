@@ -11,12 +11,12 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.protocols.codec import Encoded
+from bm.protocols.ignorable_fields import missed, sampling_missed
 from bm.protocols.openai_chat.content import PROTOCOL
-from bm.protocols.openai_chat.history import Writer
-from bm.protocols.openai_chat.reasoning import encode_reasoning
+from bm.protocols.openai_chat.thinking import encode_reasoning
 from bm.protocols.openai_chat.tools import encode_tools
+from bm.protocols.openai_chat.turns import Writer
 from bm.protocols.reading import refuse
-from bm.protocols.silent import missed, sampling_missed
 
 MAX_USER = 128
 MAX_CACHE_KEY = 64

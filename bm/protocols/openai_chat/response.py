@@ -14,9 +14,9 @@ from bm.errors import Failure
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai_chat.citations import encode_citation
 from bm.protocols.openai_chat.errors import failed_choice, in_band
-from bm.protocols.openai_chat.history import arguments_text
-from bm.protocols.openai_chat.signatures import write_signature
 from bm.protocols.openai_chat.stream_decoder import ChoiceDecoder, Numbers
+from bm.protocols.openai_chat.thinking import write_signature
+from bm.protocols.openai_chat.turns import arguments_text
 from bm.protocols.openai_chat.usage import decode_usage, encode_usage, finish_word
 from bm.protocols.openai_chat.whole import whole_delta
 

@@ -38,8 +38,7 @@ from bm.protocols.openai_chat.calls import CallAssembler
 from bm.protocols.openai_chat.citations import decode_citation, executed_tool
 from bm.protocols.openai_chat.content import PROTOCOL, from_url, thinking_text
 from bm.protocols.openai_chat.errors import failed_choice, in_band
-from bm.protocols.openai_chat.signatures import read_signature
-from bm.protocols.openai_chat.thinking_tag import TagSplitter
+from bm.protocols.openai_chat.thinking import TagSplitter, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
 
 _decode = msgspec.json.Decoder().decode

@@ -26,7 +26,7 @@ from bm.chat.response import parse_arguments
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai_chat.citations import encode_citation
 from bm.protocols.openai_chat.errors import error_body
-from bm.protocols.openai_chat.signatures import write_signature
+from bm.protocols.openai_chat.thinking import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
 from bm.protocols.openai_chat.whole import whole_delta
 

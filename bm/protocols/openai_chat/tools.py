@@ -7,6 +7,7 @@ from typing import Any
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.protocols.ignorable_fields import tool_members
 from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.reading import (
     array,
@@ -20,7 +21,6 @@ from bm.protocols.reading import (
     required_mapping,
     string,
 )
-from bm.protocols.silent import tool_members
 
 _KNOWN = {"name", "description", "parameters", "strict"}
 TOOL_SEARCH = "tool_search"

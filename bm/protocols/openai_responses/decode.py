@@ -9,8 +9,8 @@ from bm.chat.request import ChatRequest, Extra, OutputFormat, Reasoning, Samplin
 from bm.names import Level
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
-from bm.protocols.openai_responses.items import Conversation
 from bm.protocols.openai_responses.tools import decode_choice, decode_tools
+from bm.protocols.openai_responses.turns import Conversation
 
 LEVELS: dict[str, Level] = {
     "none": "off",

@@ -10,15 +10,15 @@ from bm.chat.repair import paired
 from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.thinking import fit_level, level_of_budget
 from bm.names import Level, ProtocolName
-from bm.protocols.call_ids import clean
 from bm.protocols.codec import Encoded
+from bm.protocols.ignorable_fields import missed, sampling_missed
 from bm.protocols.openai_responses.calls import encode_call, encode_result, result_parts
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.content import encode_content, is_content
 from bm.protocols.openai_responses.decode import LEVELS
 from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
-from bm.protocols.silent import missed, sampling_missed
+from bm.protocols.tools import legal_call_id
 
 _EFFORTS: dict[Level, str] = {level: word for word, level in LEVELS.items()}
 _TURNS: dict[ProtocolName, str] = {PROTOCOL: "input", "gemini": "contents"}
@@ -162,7 +162,7 @@ class _History:
             case Thinking():
                 self._thinking(part)
             case ToolCall():
-                item = encode_call(part, clean(part.id), self._tools)
+                item = encode_call(part, legal_call_id(part.id), self._tools)
                 self._calls[part.id] = item
                 self.items.append({"id": item["call_id"], **item} if item["type"] == "local_shell_call" else item)
             case Opaque():
@@ -211,7 +211,7 @@ class _History:
         else:
             output = encode_content(parts, path)
         item = encode_result(result, output, answered)
-        item["call_id" if "call_id" in item else "id"] = clean(result.call_id)
+        item["call_id" if "call_id" in item else "id"] = legal_call_id(result.call_id)
         self.items.append(item)
         return shown
 

@@ -33,8 +33,8 @@ from bm.errors import Failure, RequestError
 from bm.protocols.openai_responses.citations import PROTOCOL, decode_citation
 from bm.protocols.openai_responses.envelope import decode_usage, finish_of
 from bm.protocols.openai_responses.errors import failure_of
-from bm.protocols.openai_responses.items import decode_output
 from bm.protocols.openai_responses.tools import qualified
+from bm.protocols.openai_responses.turns import decode_output
 
 
 class _Delta(msgspec.Struct):

@@ -45,7 +45,7 @@ from bm.protocols.openai_responses.outputs import (
     whole,
 )
 from bm.protocols.openai_responses.tools import by_name, native_type, wire_name
-from bm.protocols.web_search import asked
+from bm.protocols.tools import offers_search
 
 
 class _Waiting:
@@ -76,7 +76,7 @@ class ResponsesStreamEncoder:
         self._refused = False
         include = [extra.value for extra in request.extras if (extra.protocol, extra.field) == (PROTOCOL, "include")]
         self._carries = any(isinstance(value, list) and ENCRYPTED in value for value in include)
-        self._searches = asked(request)
+        self._searches = offers_search(request)
         self._citations: list[Citation] = []
         self.response: Json = {}
 

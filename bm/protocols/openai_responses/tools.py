@@ -7,9 +7,9 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.protocols.ignorable_fields import tool_members
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
-from bm.protocols.silent import tool_members
 
 _HOSTED = {
     "web_search": "web_search",

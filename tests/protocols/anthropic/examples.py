@@ -11,7 +11,8 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
 from bm.chat.parts import Part, Text
 from bm.chat.request import LEVELS, ChatRequest, Reasoning, Turn
-from bm.protocols.anthropic.request import decode_request, encode_request
+from bm.protocols.anthropic.decode import decode_request
+from bm.protocols.anthropic.encode import encode_request
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder
 from bm.protocols.codec import Encoded, IdFactory

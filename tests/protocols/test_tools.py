@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.chat.events import PartEnd, PartStart, PartWhole
+from bm.chat.events import Event, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
 from bm.chat.parts import ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Tool, ToolChoice, Turn
+from bm.chat.signature import Signature
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.tool_names import RULES, restore, sanitise
+from bm.protocols.tools import RULES, SingleCall, legal_call_id, restore, with_legal_names
 
 
 def asked(*names: str) -> ChatRequest:
@@ -29,12 +32,12 @@ def asked(*names: str) -> ChatRequest:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_legal_names_cost_nothing(protocol: ProtocolName) -> None:
     request = asked("read_file", "mcp__server__do-it")
-    assert sanitise(request, protocol) == (request, {})
-    assert sanitise(request, protocol)[0] is request
+    assert with_legal_names(request, protocol) == (request, {})
+    assert with_legal_names(request, protocol)[0] is request
 
 
 def test_a_name_is_the_same_in_definition_choice_call_and_result() -> None:
-    renamed, reverse = sanitise(asked("files/read"), "openai-chat")
+    renamed, reverse = with_legal_names(asked("files/read"), "openai-chat")
     assert reverse == {"files_read": "files/read"}
     assert renamed.tools[0].name == "files_read" and renamed.tool_choice.names == ("files_read",)
     call, result = renamed.turns[0].parts[0], renamed.turns[1].parts[0]
@@ -43,7 +46,7 @@ def test_a_name_is_the_same_in_definition_choice_call_and_result() -> None:
 
 
 def test_names_that_would_become_one_stay_two() -> None:
-    renamed, reverse = sanitise(asked("a/b", "a.b", "a_b"), "anthropic")
+    renamed, reverse = with_legal_names(asked("a/b", "a.b", "a_b"), "anthropic")
     names = [tool.name for tool in renamed.tools]
     assert len(set(names)) == 3 and names[2] == "a_b"
     assert [reverse.get(name, name) for name in names] == ["a/b", "a.b", "a_b"]
@@ -51,7 +54,7 @@ def test_names_that_would_become_one_stay_two() -> None:
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=6), st.sampled_from(PROTOCOLS))
 def test_every_name_becomes_legal_and_comes_back(names: list[str], protocol: ProtocolName) -> None:
-    renamed, reverse = sanitise(asked(*names), protocol)
+    renamed, reverse = with_legal_names(asked(*names), protocol)
     sent = [tool.name for tool in renamed.tools]
     assert all(RULES[protocol].legal.fullmatch(name) for name in sent)
     assert len(set(sent)) == len(names)
@@ -66,3 +69,51 @@ def test_events_are_given_the_clients_name_back() -> None:
     whole = PartWhole(0, ToolCall(id="1", name="a_b", arguments={}))
     assert restore(whole, reverse) == PartWhole(0, ToolCall(id="1", name="a/b", arguments={}))
     assert restore(PartEnd(0), reverse) == PartEnd(0)
+
+
+@pytest.mark.parametrize("call_id", ["toolu_01", "call-1", "a" * 64])
+def test_a_legal_id_stays_as_it_is(call_id: str) -> None:
+    assert legal_call_id(call_id) == call_id
+
+
+@given(st.text())
+def test_every_id_becomes_legal_and_the_same_each_time(call_id: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", legal_call_id(call_id))
+    assert legal_call_id(call_id) == legal_call_id(call_id) == legal_call_id(legal_call_id(call_id))
+
+
+@pytest.mark.parametrize(("one", "other"), [("a.b", "a:b"), ("x" * 65, "x" * 66), ("", ".")])
+def test_different_ids_stay_different(one: str, other: str) -> None:
+    assert legal_call_id(one) != legal_call_id(other)
+
+
+def kept(*events: Event) -> list[Event]:
+    single = SingleCall()
+    return [event for event in events if single.keeps(event)]
+
+
+def test_the_first_call_stays_and_further_ones_go_with_all_their_events() -> None:
+    first: list[Event] = [PartStart(1, "tool_call", id="a", name="x"), PartDelta(1, "{}"), PartEnd(1)]
+    second: list[Event] = [PartStart(2, "tool_call", id="b", name="x"), PartDelta(2, "{}")]
+    rest: list[Event] = [PartSignature(2, Signature("gemini", "c2ln")), PartEnd(2)]
+    assert kept(*first, *second, *rest) == first
+
+
+def test_interleaved_calls_are_told_apart() -> None:
+    one, two = PartStart(1, "tool_call", id="a"), PartStart(2, "tool_call", id="b")
+    assert kept(one, two, PartDelta(2, "{"), PartDelta(1, "{"), PartEnd(2), PartEnd(1)) == [
+        one,
+        PartDelta(1, "{"),
+        PartEnd(1),
+    ]
+
+
+def test_text_around_the_call_stays() -> None:
+    text: list[Event] = [PartStart(3, "text"), PartDelta(3, "so"), PartEnd(3)]
+    call = PartStart(1, "tool_call", id="a")
+    assert kept(call, PartStart(2, "tool_call", id="b"), *text) == [call, *text]
+
+
+def test_each_choice_has_a_call_of_its_own() -> None:
+    calls = [PartStart(1, "tool_call", id="a"), PartStart(2, "tool_call", id="b", choice=1)]
+    assert kept(*calls) == calls

@@ -1,4 +1,4 @@
-"""Tool names that an upstream takes, and the way back to the client's."""
+"""What all protocols share about tools: legal names and call ids, one call at most, searches of the web."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from bm.chat.events import Event, PartStart, PartWhole
+from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
 from bm.chat.parts import Part, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Turn
 from bm.names import ProtocolName
@@ -32,7 +32,7 @@ RULES: dict[ProtocolName, Rule] = {
 """Gemini takes 128 characters on its newer models; 64 is safe on all."""
 
 
-def sanitise(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatRequest, dict[str, str]]:
+def with_legal_names(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatRequest, dict[str, str]]:
     """Give every tool a name that `protocol` takes, in definitions, choice and history alike.
 
     Returns the request and the map from the new names back to the client's; the map is empty when all were legal.
@@ -90,3 +90,45 @@ def _renamed(part: Part, forward: Mapping[str, str]) -> Part:
     if isinstance(part, ToolCall | ToolResult) and part.name in forward:
         return msgspec.structs.replace(part, name=forward[part.name])
     return part
+
+
+_LEGAL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def legal_call_id(call_id: str) -> str:
+    """The id itself when it is legal everywhere, else one that is, the same for the same id.
+
+    Anthropic takes `[a-zA-Z0-9_-]+`, some OpenAI-compatible servers no more than 64 characters.
+    """
+    if _LEGAL.fullmatch(call_id):
+        return call_id
+    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{_ILLEGAL.sub('_', call_id)[:40]}_{digest}"
+
+
+class SingleCall:
+    """Drops every tool call of a choice but its first."""
+
+    def __init__(self) -> None:
+        self._called: set[int] = set()
+        self._dropped: set[int] = set()
+
+    def keeps(self, event: Event) -> bool:
+        """Whether the event is part of what the client gets."""
+        match event:
+            case PartStart(kind="tool_call"):
+                if event.choice in self._called:
+                    self._dropped.add(event.index)
+                    return False
+                self._called.add(event.choice)
+                return True
+            case PartDelta() | PartEnd() | PartSignature() | PartAnnotation():
+                return event.index not in self._dropped
+            case _:
+                return True
+
+
+def offers_search(request: ChatRequest) -> bool:
+    """Whether the request offers the model a search: only then the client reads what one found."""
+    return any(tool.kind.startswith("web_search") for tool in request.hosted_tools)

@@ -1,16 +1,29 @@
+""""""
+
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import Json
 from bm.chat.request import Reasoning
+from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
 from bm.names import Level
-from bm.protocols.openai_chat.reasoning import MEMBERS, decode_reasoning
+from bm.protocols.openai_chat.thinking import (
+    MEMBERS,
+    TagSplitter,
+    accepts,
+    decode_reasoning,
+    read_signature,
+    write_signature,
+)
 from tests.protocols.openai_chat.kit import client_request, lost, sent
 
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
@@ -104,3 +117,96 @@ def test_a_model_that_does_not_think_is_told_nothing_and_the_wish_is_reported() 
     assert lost(client_request(reasoning_effort="high"), plain) == ["thinking"]
     assert lost(client_request(reasoning_effort="none"), plain) == []
     assert "reasoning_effort" not in sent(client_request(reasoning_effort="high"), plain)
+
+
+OURS = Signature("gemini", "+/+/8w==")
+
+
+@pytest.mark.parametrize(
+    ("holder", "expected"),
+    [
+        ({"extra_content": {"google": {"thought_signature": "+/+/8w=="}}}, OURS),
+        ({"thought_signature": "+/+/8w=="}, OURS),
+        ({"extra_content": {"google": {"thought_signature": ""}}}, None),
+        ({"extra_content": {"google": None}}, None),
+        ({"extra_content": "x"}, None),
+        ({}, None),
+        (
+            {"extra_content": {"google": {"thought_signature": wrap(Signature("anthropic", "v", "f"), "self")}}},
+            Signature("anthropic", "v", "f"),
+        ),
+    ],
+)
+def test_signatures_are_read(holder: Json, expected: Signature | None) -> None:
+    assert read_signature(holder) == expected
+
+
+def test_a_signature_is_written_as_it_was_read() -> None:
+    assert read_signature(write_signature(OURS)) == OURS
+    assert write_signature(Signature("anthropic", "v")) == {}
+    assert write_signature(None) == {}
+
+
+def test_a_long_signature_is_not_cut() -> None:
+    long = Signature("gemini", "QUJD" * 50_000)
+    assert read_signature(write_signature(long)) == long
+
+
+def test_who_accepts_a_signature() -> None:
+    google = Capabilities(family="g3", dialect=Dialect(takes=frozenset({"extra_content"})))
+    assert accepts(OURS, google)
+    assert accepts(Signature("gemini", "v", "g3"), google)
+    assert not accepts(Signature("gemini", "v", "g2"), google)
+    assert not accepts(Signature("openai", "v"), google)
+    assert not accepts(OURS, Capabilities())
+    assert not accepts(None, google)
+
+
+def split(*pieces: str) -> list[tuple[str, str]]:
+    """What the pieces hold, neighbours of one kind put together."""
+    splitter = TagSplitter("think")
+    found = [given for piece in pieces for given in splitter.feed(piece)] + list(splitter.close())
+    assert all(text for _, text in found)
+    return [(kind, "".join(text for _, text in group)) for kind, group in groupby(found, key=lambda given: given[0])]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("answer", [("text", "answer")]),
+        ("<think>hm</think>answer", [("thinking", "hm"), ("text", "answer")]),
+        ("\n<think>\nhm\n</think>\n\nanswer", [("thinking", "hm\n"), ("text", "answer")]),
+        ("<think></think>answer", [("text", "answer")]),
+        ("<think>hm", [("thinking", "hm")]),
+        ("<think>a </thin b</think>c", [("thinking", "a </thin b"), ("text", "c")]),
+        ("the tag <think> is </think> text here", [("text", "the tag <think> is </think> text here")]),
+        ("<think>a</think>b<think>c</think>", [("thinking", "a"), ("text", "b<think>c</think>")]),
+        ("<thinker>", [("text", "<thinker>")]),
+        ("<thi", [("text", "<thi")]),
+        ("<think>a</thi", [("thinking", "a</thi")]),
+        ("  x", [("text", "  x")]),
+        ("", []),
+    ],
+)
+def test_thinking_is_split_off_the_head(content: str, expected: list[tuple[str, str]]) -> None:
+    assert split(content) == expected
+    assert split(*content) == expected
+
+
+PIECES = st.sampled_from(["<think>", "</think>", "\n", "<", "</thi", " ", "a"])
+
+
+@given(st.lists(PIECES, max_size=8).map("".join), st.integers(0, 40), st.integers(0, 40))
+def test_how_the_content_is_cut_makes_no_difference(content: str, first: int, second: int) -> None:
+    low, high = sorted((first, second))
+    pieces = [piece for piece in (content[:low], content[low:high], content[high:]) if piece]
+    assert split(*pieces) == split(content) == split(*content)
+
+
+def test_text_is_not_held_back_longer_than_it_may_be_a_tag() -> None:
+    splitter = TagSplitter("think")
+    assert list(splitter.feed("<th")) == []
+    assert list(splitter.feed("e end")) == [("text", "<the end")]
+    thinking = TagSplitter("think")
+    assert list(thinking.feed("<think>so</")) == [("thinking", "so")]
+    assert list(thinking.feed("b>")) == [("thinking", "</b>")]

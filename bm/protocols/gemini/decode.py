@@ -1,4 +1,4 @@
-"""A client's `generationConfig`."""
+"""A client's generateContent request, read into canonical form."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
-from bm.chat.request import Extra, OutputFormat, Reasoning, Sampling
+from bm.chat.request import ChatRequest, Extra, OutputFormat, Reasoning, Sampling
 from bm.protocols.gemini.casing import camel
-from bm.protocols.gemini.declarations import decode_schema
-from bm.protocols.gemini.refusing import expected
+from bm.protocols.gemini.refusing import expected, refused
 from bm.protocols.gemini.thinking import decode_thinking
+from bm.protocols.gemini.tools import decode_choice, decode_schema, decode_tools
+from bm.protocols.gemini.turns import ContentReader, system_texts
 
 _FORMAT = frozenset({"responseMimeType", "responseSchema", "responseJsonSchema", "responseFormat"})
-_KNOWN = _FORMAT | {
+_GENERATION = _FORMAT | {
     "temperature",
     "topP",
     "topK",
@@ -57,7 +58,7 @@ def decode_generation(config: Any) -> Generation:
     extras = [
         Extra("gemini", f"generationConfig.{name}", value)
         for name, value in row.items()
-        if name not in _KNOWN and _DEFAULTS.get(name) != value
+        if name not in _GENERATION and _DEFAULTS.get(name) != value
     ]
     output = _output(row, extras)
     return Generation(
@@ -125,3 +126,50 @@ def _stop(value: Any) -> tuple[str, ...]:
     if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
         raise expected("generationConfig.stopSequences", "a list of strings", value)
     return tuple(rows)
+
+
+_KNOWN = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
+
+
+def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
+    """Read a client's request. Every member is taken in camelCase and in snake_case.
+
+    Raises:
+        RequestError: the body is not a generateContent request.
+    """
+    if not isinstance(body, dict):
+        raise expected("", "a JSON object", body)
+    row: Json = {camel(key): value for key, value in body.items() if value is not None}
+    wrapped = row.get("generateContentRequest")
+    if isinstance(wrapped, dict) and "contents" not in row:
+        return decode_request(wrapped, model=model, stream=stream)
+    if not row.get("contents"):
+        raise refused("contents", "contents are required")
+    reader = ContentReader()
+    turns = reader.turns(row["contents"])
+    tools, hosted = decode_tools(row.get("tools"))
+    choice, choice_extras = decode_choice(row.get("toolConfig"))
+    generation = decode_generation(row.get("generationConfig"))
+    extras = (Extra("gemini", n, value) for n, value in row.items() if n not in _KNOWN and value not in ([], {}))
+    return ChatRequest(
+        protocol="gemini",
+        model=model or _model_name(row.get("model")),
+        turns=turns,
+        system=system_texts(row.get("systemInstruction")),
+        tools=tools,
+        hosted_tools=hosted,
+        tool_choice=choice,
+        sampling=generation.sampling,
+        reasoning=generation.reasoning,
+        output=generation.output,
+        max_tokens=generation.max_tokens,
+        stop=generation.stop,
+        choices=generation.choices,
+        stream=bool(stream),
+        stream_usage=True,
+        extras=(*extras, *choice_extras, *generation.extras, *reader.extras),
+    )
+
+
+def _model_name(name: Any) -> str:
+    return name.removeprefix("models/") if isinstance(name, str) else ""

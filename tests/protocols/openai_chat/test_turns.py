@@ -1,3 +1,5 @@
+""""""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,11 +10,192 @@ import pytest
 from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import NO_RESULT
-from bm.chat.request import Turn
-from bm.chat.signature import Signature
+from bm.chat.request import Extra, Turn
+from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
-from bm.protocols.openai_chat.history import EMPTY_PROMPT, MEDIA_FOLLOW, arguments_text
+from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, arguments_text, decode_messages
 from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
+
+USER = {"role": "user", "content": "Hi"}
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+
+
+def turns(*messages: Json) -> tuple[Turn, ...]:
+    return decode_messages({"messages": list(messages)}).turns
+
+
+def assistant(**members: Any) -> tuple[Any, ...]:
+    """The parts of an assistant message."""
+    (turn,) = turns({"role": "assistant", **members})
+    assert turn.role == "assistant"
+    return turn.parts
+
+
+def test_leading_instructions_are_the_system_prompt_and_later_ones_stay_in_place() -> None:
+    read = decode_messages(
+        {
+            "messages": [
+                {"role": "system", "content": "one"},
+                {"role": "developer", "content": [{"type": "text", "text": "two"}]},
+                USER,
+                {"role": "developer", "content": "three"},
+            ]
+        }
+    )
+    assert read.system == (Text("one"), Text("two"))
+    assert read.turns == (Turn("user", (Text("Hi"),)), Turn("system", (Text("three"),)))
+
+
+def test_only_instructions_are_a_request_all_the_same() -> None:
+    read = decode_messages({"messages": [{"role": "system", "content": "S"}]})
+    assert (read.system, read.turns) == ((Text("S"),), ())
+
+
+@pytest.mark.parametrize(
+    ("message", "parts"),
+    [
+        ({"content": "a"}, (Text("a"),)),
+        ({"content": None, "tool_calls": [CALL]}, (ToolCall("a", "f", {"x": 1}, raw='{"x": 1}'),)),
+        (
+            {"content": "", "tool_calls": [{k: CALL[k] for k in ("id", "function")}]},
+            (ToolCall("a", "f", {"x": 1}, raw='{"x": 1}'),),
+        ),
+        ({"content": "a", "refusal": "no"}, (Text("a"), Refusal("no"))),
+        ({"content": [{"type": "refusal", "refusal": "no"}]}, (Refusal("no"),)),
+        ({"content": "a", "reasoning_content": "hm"}, (Thinking("hm"), Text("a"))),
+        ({"content": "a", "reasoning": "hm"}, (Thinking("hm"), Text("a"))),
+        ({"audio": {"id": "audio_1"}}, (Opaque("openai-chat", "audio", {"id": "audio_1"}),)),
+    ],
+)
+def test_assistant_messages_are_read(message: Json, parts: tuple[Any, ...]) -> None:
+    assert assistant(**message) == parts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ('{"x":1}', ({"x": 1}, '{"x":1}')),
+        ({"x": 1}, ({"x": 1}, '{"x":1}')),
+        ("", ({}, "")),
+        (None, ({}, "")),
+        ("[1]", ({}, "[1]")),
+        ("{bro", ({}, "{bro")),
+    ],
+)
+def test_arguments_are_an_object_however_they_came(arguments: Any, expected: tuple[Any, str]) -> None:
+    (call,) = assistant(tool_calls=[{"id": "a", "function": {"name": "f", "arguments": arguments}}])
+    assert (call.arguments, call.raw) == expected
+
+
+def test_a_call_of_a_custom_tool_holds_free_text() -> None:
+    (call,) = assistant(tool_calls=[{"id": "a", "type": "custom", "custom": {"name": "py", "input": "1+1"}}])
+    assert call == ToolCall("a", "py", {"input": "1+1"}, raw="1+1", kind="custom")
+
+
+def test_signatures_are_read_where_google_puts_them() -> None:
+    extra = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    signed = Signature("gemini", "c2ln")
+    assert assistant(tool_calls=[{**CALL, **extra}])[0].signature == signed
+    assert [part.signature for part in assistant(tool_calls=[CALL, {**CALL, "id": "b"}], **extra)] == [signed, None]
+    assert assistant(content="x", **extra)[0].signature == signed
+    assert assistant(content="x", reasoning_content="hm", **extra)[1].signature == signed
+
+
+def test_another_vendors_signature_is_taken_out_of_its_wrapping() -> None:
+    wrapped = wrap(Signature("anthropic", "c2ln", "claude"), "self")
+    extra = {"extra_content": {"google": {"thought_signature": wrapped}}}
+    assert assistant(tool_calls=[{**CALL, **extra}])[0].signature == Signature("anthropic", "c2ln", "claude")
+
+
+def test_results_in_a_row_are_one_turn() -> None:
+    read = turns(
+        {"role": "assistant", "tool_calls": [CALL, {**CALL, "id": "b"}]},
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+        {"role": "tool", "tool_call_id": "a", "name": "f", "content": [{"type": "text", "text": "1"}]},
+        USER,
+    )
+    assert read[1:] == (
+        Turn("user", (ToolResult("b", (Text("2"),)), ToolResult("a", (Text("1"),), name="f"))),
+        Turn("user", (Text("Hi"),)),
+    )
+
+
+def test_a_result_may_hold_an_image_an_object_or_nothing() -> None:
+    def result(content: Any) -> Any:
+        return turns({"role": "tool", "tool_call_id": "a", "content": content})[0].parts[0]
+
+    image = {"type": "image_url", "image_url": {"url": "https://a.example"}}
+    assert result([image]).parts == (Media("image", url="https://a.example"),)
+    assert result({"x": 1}).parts == (Text('{"x":1}'),)
+    assert result("").parts == ()
+
+
+def test_results_of_the_first_form_find_their_call_by_name() -> None:
+    read = turns(
+        USER,
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "1"},
+    )
+    assert read[1].parts == (ToolCall("call_legacy_1", "f", {}, raw="{}"),)
+    assert read[2].parts == (ToolResult("call_legacy_1", (Text("1"),), name="f"),)
+
+
+def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> None:
+    read = decode_messages(
+        {
+            "messages": [
+                {**USER, "name": "ann"},
+                {"role": "assistant", "content": "a", "annotations": [], "audio": None, "parsed": {}, "prefix": True},
+                {"role": "assistant", "content": "a", "function_call": None, "tool_calls": None, "prefix": False},
+            ]
+        }
+    )
+    assert read.extras == (
+        Extra("openai-chat", "messages[0].name", "ann"),
+        Extra("openai-chat", "messages[1].prefix", True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        (None, "messages: expected an array, got null"),
+        ([], "messages: expected at least one element, got an empty array"),
+        (["Hi"], "messages[0]: expected an object, got a string"),
+        ([{"content": "Hi"}], "messages[0].role: expected a string, got null"),
+        ([{"role": "narrator"}], "messages[0].role: unknown role 'narrator'"),
+        (
+            [{"role": "tool", "content": "x"}],
+            "messages[0].tool_call_id: expected the id of the call that this answers, got nothing",
+        ),
+        (
+            [USER, {"role": "assistant", "tool_calls": [5]}],
+            "messages[1].tool_calls[0]: expected an object, got a number",
+        ),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "a"}]}],
+            "messages[0].tool_calls[0].function: expected an object, got null",
+        ),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "a", "function": {}}]}],
+            "messages[0].tool_calls[0].function.name: expected the tool's name, got nothing",
+        ),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": 5}}]}],
+            "messages[0].tool_calls[0].function.arguments: expected a string of JSON, got a number",
+        ),
+        (
+            [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://a"}}]}],
+            "messages[0].content: expected only text in a system message",
+        ),
+    ],
+)
+def test_a_fault_names_the_place_and_what_was_expected(messages: Any, message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_messages({"messages": messages})
+    assert caught.value.failure.message == message
+    assert message.startswith(caught.value.failure.param)
+
 
 PLAIN = Capabilities(dialect=Dialect(name="together", plain_content=True))
 IMAGE = Media("image", mime="image/png", data="QUJD")
@@ -35,14 +218,14 @@ def user(*parts: Part) -> Turn:
     return Turn("user", parts)
 
 
-def assistant(*parts: Part) -> Turn:
+def written_assistant(*parts: Part) -> Turn:
     return Turn("assistant", parts)
 
 
 def results(*given: Part, capabilities: Capabilities = OPENAI) -> list[Json]:
     """The messages after the one with the calls that these results answer."""
     calls = [ToolCall(part.call_id, "f", {}) for part in given if isinstance(part, ToolResult)]
-    return messages(user(Text("Hi")), assistant(*calls), user(*given), capabilities=capabilities)[2:]
+    return messages(user(Text("Hi")), written_assistant(*calls), user(*given), capabilities=capabilities)[2:]
 
 
 def test_the_system_prompt_is_one_string() -> None:
@@ -75,23 +258,25 @@ def test_one_text_is_a_string_several_are_parts_or_one_string_for_plain_services
 
 
 def test_a_cited_answer_is_put_together_without_gaps() -> None:
-    cited = assistant(Text("It is "), Text("blue", citations=(Citation("anthropic", {"type": "x"}),)), Text("."))
+    cited = written_assistant(
+        Text("It is "), Text("blue", citations=(Citation("anthropic", {"type": "x"}),)), Text(".")
+    )
     assert messages(user(Text("Hi")), cited)[1] == {"role": "assistant", "content": "It is blue."}
-    apart = assistant(Text("First."), Text("Second."))
+    apart = written_assistant(Text("First."), Text("Second."))
     assert messages(user(Text("Hi")), apart)[1]["content"] == "First.\n\nSecond."
 
 
 def test_text_and_calls_are_one_message_without_nulls() -> None:
-    turns = (user(Text("Hi")), assistant(F), user(ToolResult("a", (Text("1"),))))
+    turns = (user(Text("Hi")), written_assistant(F), user(ToolResult("a", (Text("1"),))))
     assert messages(*turns)[1] == {"role": "assistant", "tool_calls": [F_WIRE]}
-    said = (turns[0], assistant(Text("let me see"), F), turns[2])
+    said = (turns[0], written_assistant(Text("let me see"), F), turns[2])
     assert messages(*said)[1] == {"role": "assistant", "content": "let me see", "tool_calls": [F_WIRE]}
 
 
 @pytest.mark.parametrize("member", ["", "reasoning", "reasoning_content"])
 def test_thinking_goes_back_only_to_services_that_have_a_member_for_it(member: str) -> None:
     capabilities = Capabilities(dialect=Dialect(name="x", history_thinking=member))
-    thought = assistant(
+    thought = written_assistant(
         Thinking("hm", Signature("anthropic", "s")), Thinking("", Signature("anthropic", "r"), redacted=True)
     )
     turns = (user(Text("Hi")), Turn("assistant", (*thought.parts, Text("yes"))))
@@ -101,14 +286,14 @@ def test_thinking_goes_back_only_to_services_that_have_a_member_for_it(member: s
 
 
 def test_a_message_of_dropped_thinking_alone_vanishes() -> None:
-    assert messages(user(Text("a")), assistant(Thinking("hm")), user(Text("b"))) == [
+    assert messages(user(Text("a")), written_assistant(Thinking("hm")), user(Text("b"))) == [
         {"role": "user", "content": "a"},
         {"role": "user", "content": "b"},
     ]
 
 
 def test_a_refusal_is_a_member_at_openai_and_text_elsewhere() -> None:
-    turns = (user(Text("Hi")), assistant(Refusal("no")))
+    turns = (user(Text("Hi")), written_assistant(Refusal("no")))
     assert messages(*turns)[1] == {"role": "assistant", "refusal": "no", "content": ""}
     assert messages(*turns, capabilities=PLAIN)[1] == {"role": "assistant", "content": "no"}
 
@@ -123,7 +308,7 @@ def test_results_come_first_and_in_the_order_of_the_calls() -> None:
 
 
 def test_a_call_without_a_result_gets_one() -> None:
-    written = messages(user(Text("Hi")), assistant(F), user(Text("go on")))
+    written = messages(user(Text("Hi")), written_assistant(F), user(Text("go on")))
     assert written[2] == {"role": "tool", "tool_call_id": "a", "content": f"Error: {NO_RESULT}"}
     assert written[3] == {"role": "user", "content": "go on"}
 
@@ -144,7 +329,7 @@ def test_where_the_user_may_not_follow_a_tool_the_assistant_stands_between() -> 
 
 def test_an_answer_begun_for_the_model_is_marked_where_the_service_wants_it() -> None:
     takes = Capabilities(dialect=Dialect(name="mistral", takes=frozenset({"prefix"})))
-    turns = (user(Text("Hi")), assistant(Text("The")))
+    turns = (user(Text("Hi")), written_assistant(Text("The")))
     assert messages(*turns, capabilities=takes)[-1] == {"role": "assistant", "content": "The", "prefix": True}
     assert messages(*turns)[-1] == {"role": "assistant", "content": "The"}
     assert "prefix" not in messages(*turns, user(Text("go on")), capabilities=takes)[1]
@@ -161,7 +346,7 @@ def test_images_of_results_follow_in_a_user_message_after_all_results() -> None:
 
 def test_a_result_the_model_cannot_see_is_named_in_its_place() -> None:
     blind = msgspec.structs.replace(COMPATIBLE, images=False)
-    turns = (user(Text("Hi")), assistant(F), user(ToolResult("a", (IMAGE,))))
+    turns = (user(Text("Hi")), written_assistant(F), user(ToolResult("a", (IMAGE,))))
     assert messages(*turns, capabilities=blind)[2]["content"] == "[image left out: the model takes no image input]"
     assert losses(*turns, capabilities=blind) == ["messages[2].content[0].content[0] (image)"]
 
@@ -175,7 +360,7 @@ def test_what_the_user_shows_a_blind_model_is_refused() -> None:
 def test_foreign_blocks_are_their_summary_or_a_loss() -> None:
     known, unknown = Opaque("anthropic", "k", {}, summary="found 3"), Opaque("anthropic", "u", {})
     own = Opaque("openai-chat", "novelty", {"type": "novelty"})
-    turns = (user(known, unknown, own), assistant(known, unknown), user(Text("Hi")))
+    turns = (user(known, unknown, own), written_assistant(known, unknown), user(Text("Hi")))
     written = messages(*turns)
     assert written[0]["content"] == [{"type": "text", "text": "found 3"}, {"type": "novelty"}]
     assert written[1]["content"] == "found 3"
@@ -185,23 +370,23 @@ def test_foreign_blocks_are_their_summary_or_a_loss() -> None:
 
 def test_foreign_blocks_in_a_result_are_their_summary_or_a_loss() -> None:
     known, unknown = Opaque("anthropic", "k", {}, summary="found 3"), Opaque("anthropic", "u", {})
-    turns = (user(Text("Hi")), assistant(F), user(ToolResult("a", (known, unknown))))
+    turns = (user(Text("Hi")), written_assistant(F), user(ToolResult("a", (known, unknown))))
     assert messages(*turns)[2]["content"] == "found 3"
     assert losses(*turns) == ["messages[2].content[0].content[1] (u)"]
 
 
 def test_how_a_tool_was_once_looked_up_is_forgotten() -> None:
     search = Opaque("openai-responses", "tool_search_call", {})
-    assert losses(user(Text("Hi")), assistant(search, Text("ok")), user(search, Text("Hi"))) == []
+    assert losses(user(Text("Hi")), written_assistant(search, Text("ok")), user(search, Text("Hi"))) == []
 
 
 def test_media_of_the_assistants_are_reported() -> None:
-    assert losses(user(Text("Hi")), assistant(Text("here"), IMAGE)) == ["messages[1].content[1] (image)"]
+    assert losses(user(Text("Hi")), written_assistant(Text("here"), IMAGE)) == ["messages[1].content[1] (image)"]
 
 
 def test_a_custom_call_is_free_text_at_openai_and_a_function_elsewhere() -> None:
     call = ToolCall("a", "py", {"input": "1+1"}, raw="1+1", kind="custom")
-    turns = (user(Text("Hi")), assistant(call))
+    turns = (user(Text("Hi")), written_assistant(call))
     assert messages(*turns)[1]["tool_calls"] == [
         {"id": "a", "type": "custom", "custom": {"name": "py", "input": "1+1"}}
     ]
@@ -229,7 +414,7 @@ def test_ids_are_cleaned_alike_on_call_and_result() -> None:
     call = msgspec.structs.replace(F, id="functions.f:0")
     for capabilities in (OPENAI, Capabilities(dialect=Dialect(name="mistral", call_id_length=9))):
         written = messages(
-            user(Text("Hi")), assistant(call), user(ToolResult("functions.f:0")), capabilities=capabilities
+            user(Text("Hi")), written_assistant(call), user(ToolResult("functions.f:0")), capabilities=capabilities
         )
         given = written[1]["tool_calls"][0]["id"]
         assert given == written[2]["tool_call_id"]
@@ -240,7 +425,7 @@ def test_ids_are_cleaned_alike_on_call_and_result() -> None:
 
 def signed(signature: Signature | None, capabilities: Capabilities) -> Any:
     written = messages(
-        user(Text("Hi")), assistant(msgspec.structs.replace(F, signature=signature)), capabilities=capabilities
+        user(Text("Hi")), written_assistant(msgspec.structs.replace(F, signature=signature)), capabilities=capabilities
     )
     return written[1]["tool_calls"][0].get("extra_content")
 
@@ -254,5 +439,5 @@ def test_a_signature_goes_only_to_googles_endpoint_and_the_family_that_made_it()
     assert signed(Signature("gemini", "c2ln", "gemini-2.5"), google) is None
     assert signed(Signature("anthropic", "c2ln"), google) is None
     assert signed(ours, OPENAI) is None
-    said = messages(user(Text("Hi")), assistant(Text("yes", signature=ours)), capabilities=google)[1]
+    said = messages(user(Text("Hi")), written_assistant(Text("yes", signature=ours)), capabilities=google)[1]
     assert said == {"role": "assistant", "content": "yes", "extra_content": carried}

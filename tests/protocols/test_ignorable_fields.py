@@ -12,7 +12,7 @@ from bm.chat.parts import Json
 from bm.chat.request import Extra, Tool
 from bm.errors import RequestError
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.silent import MEMBERS, missed, sampling_missed, tool_members
+from bm.protocols.ignorable_fields import MEMBERS, missed, sampling_missed, tool_members
 from tests.protocols.pair import GROQ, asks, hello, sent
 from tests.support.shared import SHARED
 

@@ -1,13 +1,13 @@
-"""Images, documents, sound and film."""
+"""Media and parts that only Gemini knows, both ways."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from bm.chat.parts import Json, Media, MediaKind
+from bm.chat.parts import Json, Media, MediaKind, Opaque
 from bm.chat.signature import Signature
-from bm.protocols.gemini.casing import member
+from bm.protocols.gemini.casing import camel, member
 
 RESULT_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
 """What may stand inside a function response (Gemini 3)."""
@@ -97,3 +97,27 @@ def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
         return None
     kind = media_kind(mime) if mime else "video" if "youtu" in uri else "document"
     return Media(kind=kind, mime=mime, url=uri, signature=signature)
+
+
+_ANNOTATIONS = frozenset({"thought", "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution"})
+
+
+def opaque_part(part: Json) -> Opaque:
+    """The part as it is, with the code or its output as text for those who do not know it."""
+    kind = next((name for key in part if (name := camel(key)) not in _ANNOTATIONS), "part")
+    return Opaque("gemini", kind, part, _summary(kind, member(part, kind)))
+
+
+def _summary(kind: str, value: Any) -> str:
+    if not isinstance(value, dict):
+        return ""
+    match kind:
+        case "executableCode":
+            code = value.get("code")
+            language = str(value.get("language") or "").lower()
+            return f"```{'' if language == 'language_unspecified' else language}\n{code}\n```" if code else ""
+        case "codeExecutionResult":
+            output = value.get("output")
+            return f"```\n{output}\n```" if output else ""
+        case _:
+            return ""

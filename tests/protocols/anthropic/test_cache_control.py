@@ -1,3 +1,5 @@
+""""""
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from bm.chat.parts import Json
 from bm.chat.signature import Signature, wrap
-from bm.protocols.anthropic.hygiene import MAX_MARKS, Policy, clean
+from bm.protocols.anthropic.cache_control import MAX_MARKS, Policy, clean
 
 MARK = {"type": "ephemeral"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from bm.chat.parts import Media
-from bm.protocols.gemini.media import decode_file, decode_inline, fetchable
-from tests.protocols.gemini.kit import INLINE_PNG, PNG, contents, user
+from bm.chat.events import (
+    PartWhole,
+)
+from bm.chat.parts import Media, Opaque
+from bm.protocols.gemini.content import decode_file, decode_inline, fetchable, opaque_part
+from tests.protocols.gemini.kit import INLINE_PNG, PNG, chunk, contents, told, user
 
 MEDIA: list[tuple[Media, dict[str, Any]]] = [
     (PNG, INLINE_PNG),
@@ -56,3 +59,30 @@ def test_what_gemini_fetches_itself(url: str, fetched: bool) -> None:
 def test_what_is_no_media(blob: Any) -> None:
     assert decode_inline(blob) is None
     assert decode_file(blob) is None
+
+
+def test_media_and_code_are_whole_parts() -> None:
+    code = {"executableCode": {"language": "PYTHON", "code": "1+1"}}
+    output = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}}
+    image = {"inlineData": {"mimeType": "image/png", "data": "aaaa"}}
+    events = told(chunk(code, output, image, {"novelty": {}}, finish="STOP"))
+    assert [event.part for event in events if isinstance(event, PartWhole)] == [
+        Opaque("gemini", "executableCode", code, "```python\n1+1\n```"),
+        Opaque("gemini", "codeExecutionResult", output, "```\n2\n```"),
+        Media("image", mime="image/png", data="aaaa"),
+        Opaque("gemini", "novelty", {"novelty": {}}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "summary"),
+    [
+        ({"executable_code": {"language": "LANGUAGE_UNSPECIFIED", "code": "1"}}, "executableCode", "```\n1\n```"),
+        ({"codeExecutionResult": {"outcome": "OUTCOME_FAILED"}}, "codeExecutionResult", ""),
+        ({"thoughtSignature": "x", "toolCall": {"a": 1}}, "toolCall", ""),
+        ({"novelty": "text"}, "novelty", ""),
+        ({}, "part", ""),
+    ],
+)
+def test_an_unknown_part_is_kept_as_it_is(raw: dict[str, Any], kind: str, summary: str) -> None:
+    assert opaque_part(raw) == Opaque("gemini", kind, raw, summary)

@@ -1,13 +1,17 @@
-"""How much a model is to think: OpenAI's `reasoning_effort` and the ways in which compatible services say it."""
+"""How much to think, what the model thought, and the signatures of that."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, Reasoning
+from bm.chat.signature import Signature, unwrap
 from bm.chat.thinking import fit_level, level_of_budget
 from bm.names import Level
-from bm.protocols.reading import boolean, integer, mapping, string
+from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
 
 _LEVEL: dict[str, Level] = {
     "none": "off",
@@ -161,3 +165,90 @@ def _openrouter(request: ChatRequest, wanted: Level | None, effort: str | None) 
 
 def _present(**members: object) -> Json:
     return {key: value for key, value in members.items() if value is not None}
+
+
+def read_signature(holder: Json) -> Signature | None:
+    """The signature on a call, a delta or a message; None when it has none. Google also spelled it without nesting."""
+    google = object_of(object_of(holder.get("extra_content")).get("google"))
+    value = string_of(google.get("thought_signature") or holder.get("thought_signature"))
+    if not value:
+        return None
+    wrapped = unwrap(value)
+    return wrapped[0] if wrapped is not None else Signature("gemini", value)
+
+
+def write_signature(signature: Signature | None) -> Json:
+    """The members that carry a signature; none for other vendors', which this protocol has no place for."""
+    if signature is None or signature.vendor != "gemini":
+        return {}
+    return {"extra_content": {"google": {"thought_signature": signature.value}}}
+
+
+def accepts(signature: Signature | None, capabilities: Capabilities) -> bool:
+    """Whether an upstream is to be sent a signature: Google's endpoint, with the family of models that made it."""
+    if signature is None or signature.vendor != "gemini" or "extra_content" not in capabilities.dialect.takes:
+        return False
+    return not (signature.family and capabilities.family) or signature.family == capabilities.family
+
+
+Kind = Literal["thinking", "text"]
+
+
+class TagSplitter:
+    """Takes pieces of content cut anywhere, gives them back with their kind. One splitter a choice."""
+
+    def __init__(self, tag: str) -> None:
+        self._open, self._close = f"<{tag}>", f"</{tag}>"
+        self._state: Literal["head", "lead", "thinking", "gap", "text"] = "head"
+        self._held = ""
+
+    def feed(self, piece: str) -> Iterator[tuple[Kind, str]]:
+        """Give back what is certain by now."""
+        if self._state == "text":
+            yield "text", piece
+            return
+        self._held += piece
+        if self._state == "head":
+            self._leave_head()
+        if self._state == "lead":
+            self._held = self._held.lstrip("\n")
+            if self._held:
+                self._state = "thinking"
+        if self._state == "thinking":
+            yield from self._think()
+        if self._state == "gap":
+            self._held = self._held.lstrip()
+            if self._held:
+                self._state = "text"
+        if self._state == "text" and self._held:
+            held, self._held = self._held, ""
+            yield "text", held
+
+    def _leave_head(self) -> None:
+        head = self._held.lstrip()
+        if head.startswith(self._open):
+            self._held = head[len(self._open) :]
+            self._state = "lead"
+        elif not self._open.startswith(head):
+            self._state = "text"
+
+    def _think(self) -> Iterator[tuple[Kind, str]]:
+        thought, closed, rest = self._held.partition(self._close)
+        if closed:
+            self._held, self._state = rest, "gap"
+        else:
+            keep = _overlap(thought, self._close)
+            thought, self._held = thought[: len(thought) - keep], thought[len(thought) - keep :]
+        if thought:
+            yield "thinking", thought
+
+    def close(self) -> Iterator[tuple[Kind, str]]:
+        """Give back what was held: the content has ended."""
+        held, self._held = self._held, ""
+        if held and self._state != "gap":
+            yield ("thinking" if self._state == "thinking" else "text"), held
+
+
+def _overlap(text: str, mark: str) -> int:
+    """How many characters at the end of `text` may be the beginning of `mark`."""
+    return next((size for size in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:size])), 0)

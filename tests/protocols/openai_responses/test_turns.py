@@ -1,3 +1,5 @@
+""""""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,7 +10,7 @@ from bm.chat.parts import Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import Turn
 from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
-from bm.protocols.openai_responses.items import Conversation, decode_output, decode_reasoning, reasoning_text
+from bm.protocols.openai_responses.turns import Conversation, decode_output, decode_reasoning, reasoning_text
 
 GEMINI = Signature("gemini", "c2ln", "gemini-3")
 CLAUDE = Signature("anthropic", "EqQB", "claude")

@@ -1,0 +1,341 @@
+"""Tools and the choice among them, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest, Extra, HostedTool, Loss, Tool, ToolChoice
+from bm.protocols.gemini.casing import camel, member
+from bm.protocols.gemini.refusing import expected, refused
+from bm.protocols.tool_schema import light, simplified
+
+_SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
+_DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
+_HOSTED_KINDS = {
+    "googleSearch": "web_search",
+    "googleSearchRetrieval": "web_search",
+    "codeExecution": "code_execution",
+    "urlContext": "web_fetch",
+}
+_NAMED = ("properties", "$defs", "defs", "definitions", "patternProperties")
+_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLE = ("items", "additionalProperties", "not")
+_INTEGERS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+
+
+def decode_tools(tools: Any) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
+    """The declared functions, and the tools that Google runs."""
+    rows = [] if tools is None else [tools] if isinstance(tools, dict) else tools
+    if not isinstance(rows, list):
+        raise expected("tools", "a list of tools", tools)
+    functions: list[Tool] = []
+    hosted: list[HostedTool] = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise expected(f"tools[{number}]", "a tool object", row)
+        for key, value in row.items():
+            if camel(key) == "functionDeclarations":
+                functions += _declarations(value, f"tools[{number}].{key}")
+            elif value is not None:
+                hosted.append(HostedTool(_HOSTED_KINDS.get(camel(key), camel(key)), "gemini", {key: value}))
+    return tuple(functions), tuple(hosted)
+
+
+def _declarations(declarations: Any, at: str) -> Iterator[Tool]:
+    if not isinstance(declarations, list):
+        raise expected(at, "a list of function declarations", declarations)
+    for number, declaration in enumerate(declarations):
+        if not isinstance(declaration, dict) or not isinstance(declaration.get("name"), str):
+            raise refused(f"{at}[{number}].name", "a function declaration needs a name")
+        schema = next((value for f in _SCHEMA_FIELDS if (value := member(declaration, f)) is not None), None)
+        if schema is not None and not isinstance(schema, dict):
+            raise expected(f"{at}[{number}].parameters", "a schema object", schema)
+        described = declaration.get("description")
+        extra = {camel(key): value for key, value in declaration.items() if camel(key) not in _DECLARATION}
+        yield Tool(
+            declaration["name"],
+            described if isinstance(described, str) else "",
+            decode_schema(schema) if schema is not None else None,
+            protocol="gemini" if extra else "",
+            extra=extra,
+        )
+
+
+def decode_schema(schema: Any) -> Any:
+    """A schema of either dialect as JSON Schema: lower-case types, camelCase keywords, null among the types.
+
+    Goes down only where schemas stand: names of properties keep their spelling.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    node: Json = {key if key.startswith("$") else camel(key): value for key, value in schema.items()}
+    _lower_type(node)
+    for key in _NAMED:
+        if isinstance(node.get(key), dict):
+            node[key] = {name: decode_schema(child) for name, child in node[key].items()}
+    for key in _LISTED:
+        if isinstance(node.get(key), list):
+            node[key] = [decode_schema(child) for child in node[key]]
+    for key in _SINGLE:
+        if isinstance(node.get(key), dict):
+            node[key] = decode_schema(node[key])
+    _apply_nullable(node)
+    _apply_order(node)
+    return node
+
+
+def _lower_type(node: Json) -> None:
+    kind = node.get("type")
+    if isinstance(kind, list):
+        node["type"] = [name.lower() if isinstance(name, str) else name for name in kind]
+    elif isinstance(kind, str):
+        node["type"] = kind.lower()
+        if node["type"] == "type_unspecified":
+            del node["type"]
+    for key in _INTEGERS:
+        if isinstance(node.get(key), str) and node[key].isdecimal():
+            node[key] = int(node[key])
+
+
+def _apply_nullable(node: Json) -> None:
+    if node.pop("nullable", None) is not True:
+        return
+    if isinstance(node.get("type"), str):
+        node["type"] = [node["type"], "null"]
+        if isinstance(node.get("enum"), list) and None not in node["enum"]:
+            node["enum"] = [*node["enum"], None]
+    elif isinstance(node.get("anyOf"), list) and {"type": "null"} not in node["anyOf"]:
+        node["anyOf"] = [*node["anyOf"], {"type": "null"}]
+
+
+def _apply_order(node: Json) -> None:
+    """JSON Schema has no `propertyOrdering`; models follow the order in which properties stand."""
+    order, properties = node.pop("propertyOrdering", None), node.get("properties")
+    if isinstance(order, list) and isinstance(properties, dict):
+        names = [*(name for name in order if name in properties), *(name for name in properties if name not in order)]
+        node["properties"] = {name: properties[name] for name in names}
+
+
+def decode_choice(config: Any) -> tuple[ToolChoice, tuple[Extra, ...]]:
+    """What a `toolConfig` says, and what only Gemini knows of it."""
+    if config is None:
+        return ToolChoice(), ()
+    if not isinstance(config, dict):
+        raise expected("toolConfig", "an object", config)
+    calling = member(config, "functionCallingConfig")
+    calling = calling if isinstance(calling, dict) else {}
+    extras = [
+        Extra("gemini", f"toolConfig.{camel(key)}", value)
+        for key, value in config.items()
+        if camel(key) != "functionCallingConfig"
+    ]
+    allowed = member(calling, "allowedFunctionNames")
+    names = tuple(name for name in allowed if isinstance(name, str)) if isinstance(allowed, list) else ()
+    mode = calling.get("mode")
+    match mode.upper() if isinstance(mode, str) else mode:
+        case "ANY" | 2:
+            return ToolChoice("required", names), tuple(extras)
+        case "NONE" | 3:
+            return ToolChoice("none"), tuple(extras)
+        case "VALIDATED" | 4:
+            extras.append(Extra("gemini", "toolConfig.functionCallingConfig.mode", "VALIDATED"))
+            return ToolChoice("auto", names), tuple(extras)
+        case _:
+            return ToolChoice("auto"), tuple(extras)
+
+
+_HOSTED = {
+    "web_search": "googleSearch",
+    "web_search_preview": "googleSearch",
+    "code_execution": "codeExecution",
+    "code_interpreter": "codeExecution",
+    "web_fetch": "urlContext",
+    "url_context": "urlContext",
+}
+_DOMAINS = ("allowed_domains", "blocked_domains")
+_CUSTOM_SCHEMA: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+
+
+def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
+    """The members `tools` and `toolConfig`, as far as there is anything to say.
+
+    Raises:
+        RequestError: the model calls no tools, or a tool has no schema that anyone could know.
+    """
+    hosted: list[Json] = []
+    functions = [_with_known_schema(tool) for tool in request.tools]
+    for tool in request.hosted_tools:
+        if typed_name(tool):
+            functions.append(_with_known_schema(tool))
+        elif (encoded := _hosted(tool, losses)) is not None and encoded not in hosted:
+            hosted.append(encoded)
+    if functions and not capabilities.tools:
+        raise refused("tools", "this model does not call tools")
+    if functions and hosted and not capabilities.search_with_tools:
+        losses += [
+            Loss(f"tools ({name})", "this model does not combine it with functions") for row in hosted for name in row
+        ]
+        hosted = []
+    tools = [{"functionDeclarations": [_declaration(f, capabilities) for f in functions]}] if functions else []
+    config = _calling(request, functions, capabilities)
+    if functions and hosted:
+        config["includeServerSideToolInvocations"] = True
+    members: Json = {}
+    if tools or hosted:
+        members["tools"] = [*tools, *hosted]
+    if config and members:
+        members["toolConfig"] = config
+    return members
+
+
+def _with_known_schema(tool: Tool | HostedTool) -> Tool:
+    kind = typed_name(tool)
+    if not kind and isinstance(tool, Tool):
+        return tool
+    known = with_schema(tool)
+    if known is None:
+        raise refused("tools", f"the tool {kind!r} has no schema that another vendor's model could be given")
+    return known
+
+
+def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
+    if tool.protocol == "gemini":
+        return tool.raw
+    name = _HOSTED.get(tool.kind)
+    if name is None:
+        losses.append(Loss(f"tools ({tool.kind})", "Gemini has no such tool"))
+        return None
+    losses += [
+        Loss(f"tools ({tool.kind}).{key}", "Gemini's search has no filter") for key in _DOMAINS if tool.raw.get(key)
+    ]
+    return {name: {}}
+
+
+def _declaration(tool: Tool, capabilities: Capabilities) -> Json:
+    declaration: Json = {"name": tool.name}
+    if tool.description:
+        declaration["description"] = tool.description
+    schema = _CUSTOM_SCHEMA if tool.kind == "custom" else tool.schema
+    if schema is not None:
+        declaration |= schema_member("parameters", schema, capabilities)
+    if tool.protocol == "gemini":
+        declaration |= tool.extra
+    return declaration
+
+
+def schema_member(field: str, schema: Json, capabilities: Capabilities) -> Json:
+    """The schema under `parameters` or `responseSchema`, or under its JSON-Schema sister where the model has that.
+
+    Empty where the schema names no property: Gemini refuses an object without any.
+    """
+    if capabilities.json_schema:
+        cleaned = light(schema)
+        sister = "responseJsonSchema" if field == "responseSchema" else f"{field}JsonSchema"
+        return {} if _says_nothing(cleaned) else {sister: cleaned}
+    cleaned = simplified(schema)
+    return {field: cleaned} if cleaned.keys() & {"type", "anyOf"} else {}
+
+
+def _says_nothing(schema: Json) -> bool:
+    further = schema.get("additionalProperties", False)
+    if schema.get("type", "object") != "object" or further not in (False, {}):
+        return False
+    return not any(schema.get(key) for key in ("properties", "anyOf", "oneOf", "$ref", "patternProperties", "enum"))
+
+
+def _calling(request: ChatRequest, functions: list[Tool], capabilities: Capabilities) -> Json:
+    """The `toolConfig`. Gemini cannot be held to one call: where the client asked for that, surplus calls are dropped
+    from the answer.
+    """
+    choice = request.tool_choice
+    names = _declared(choice.names, functions)
+    config: Json = {}
+    match choice.mode:
+        case "none":
+            config["mode"] = "NONE"
+        case "required" if functions:
+            config["mode"] = "ANY"
+        case "auto" if names or (capabilities.json_schema and any(tool.strict for tool in functions)):
+            config["mode"] = "VALIDATED"
+        case _:
+            return {}
+    if names and config["mode"] != "NONE":
+        config["allowedFunctionNames"] = names
+    return {"functionCallingConfig": config}
+
+
+def _declared(names: Iterable[str], functions: list[Tool]) -> list[Any]:
+    known = {tool.name for tool in functions}
+    return [name for name in names if name in known]
+
+
+_TEXT: Json = {"type": "string"}
+_LINE: Json = {"type": "integer"}
+_LINES: Json = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+
+
+def _object(required: list[str], **properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+_TYPED: dict[str, tuple[str, Json]] = {
+    "bash": (
+        "Run a command in a persistent bash session. Set restart to start the session anew.",
+        _object([], command=_TEXT, restart={"type": "boolean"}),
+    ),
+    "text_editor": (
+        "View, create and edit text files. view takes an optional view_range of first and last line (-1 is the end); "
+        "create takes file_text; str_replace takes old_str, which must occur exactly once, and new_str; insert puts "
+        "insert_text (or new_str) after line insert_line; undo_edit reverts the last edit of the file.",
+        _object(
+            ["command", "path"],
+            command={"type": "string", "enum": ["view", "create", "str_replace", "insert", "undo_edit"]},
+            path=_TEXT,
+            file_text=_TEXT,
+            old_str=_TEXT,
+            new_str=_TEXT,
+            insert_line=_LINE,
+            insert_text=_TEXT,
+            view_range=_LINES,
+        ),
+    ),
+    "memory": (
+        "Keep notes in files below /memories that outlive the conversation: view a file or directory, create a file, "
+        "str_replace, insert, delete, rename.",
+        _object(
+            ["command"],
+            command={"type": "string", "enum": ["view", "create", "str_replace", "insert", "delete", "rename"]},
+            path=_TEXT,
+            view_range=_LINES,
+            file_text=_TEXT,
+            old_str=_TEXT,
+            new_str=_TEXT,
+            insert_line=_LINE,
+            insert_text=_TEXT,
+            old_path=_TEXT,
+            new_path=_TEXT,
+        ),
+    ),
+}
+_WITHOUT_SCHEMA = ("computer",)
+
+
+def typed_name(tool: Tool | HostedTool) -> str:
+    """Which of Anthropic's typed client tools this is; empty when it is none."""
+    kind: Any = tool.extra.get("type") if isinstance(tool, Tool) else tool.raw.get("type", tool.kind)
+    if tool.protocol != "anthropic" or not isinstance(kind, str) or (isinstance(tool, Tool) and tool.schema):
+        return ""
+    return next((name for name in (*_TYPED, *_WITHOUT_SCHEMA) if kind == name or kind.startswith(f"{name}_2")), "")
+
+
+def with_schema(tool: Tool | HostedTool) -> Tool | None:
+    """The typed tool as a function with its schema; None when its arguments are not known."""
+    kind = typed_name(tool)
+    if kind not in _TYPED:
+        return None
+    description, schema = _TYPED[kind]
+    name = tool.name if isinstance(tool, Tool) else tool.raw.get("name", kind)
+    return Tool(str(name), description, schema)
