@@ -16,7 +16,7 @@ from bm.accounts.store import load as load_credentials
 from bm.cli import admin
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
-from bm.clients.standing import standing
+from bm.clients.status import status
 from bm.config.address import points_at
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
@@ -140,7 +140,7 @@ def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
         return
     names = {"origin": origin, "key": case.stored.local_key}
     for tool in TOOLS if origin else ():
-        state = standing(tool, names, case.environ, held).state
+        state = status(tool, names, case.environ, held).state
         if state == "stale":
             detail = f"the settings of {tool.title} do not lead to {origin} with bm's key"
             yield Finding("tools", "warning", detail, f"bm setup {tool.name}")

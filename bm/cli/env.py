@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bm.cli import admin, render
-from bm.clients.environment import UNSET, VARIABLES, values
-from bm.clients.shells import HOW, Shell, of_environment, script
+from bm.clients.environment import HOW, UNSET, VARIABLES, Shell, detect, script, values
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -24,7 +23,7 @@ def env(
     from bm.accounts.store import ensure_local_key
 
     paths = admin.here()
-    chosen = shell or of_environment(os.environ, windows=sys.platform == "win32")
+    chosen = shell or detect(os.environ, windows=sys.platform == "win32")
     assigned = values(origin(paths), ensure_local_key(paths.accounts))
     if as_json:
         render.json({"set": assigned, "unset": UNSET})

@@ -31,7 +31,7 @@ def run(
     """
     from bm.accounts.store import ensure_local_key
     from bm.clients.launch import launch
-    from bm.clients.standing import warnings
+    from bm.clients.status import warnings
 
     paths = admin.here()
     row = known(tool)

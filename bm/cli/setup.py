@@ -42,11 +42,11 @@ def _list(paths: Paths, *, as_json: bool) -> None:
 
     from bm.clients import journal
     from bm.clients.catalog import TOOLS
-    from bm.clients.standing import standing
+    from bm.clients.status import status
 
     held = journal.load(paths.clients)
     names = _names(paths)
-    found = [standing(tool, names, os.environ, held) for tool in TOOLS]
+    found = [status(tool, names, os.environ, held) for tool in TOOLS]
     if as_json:
         render.json({"tools": [msgspec.to_builtins(each) for each in found]})
         return
@@ -56,7 +56,7 @@ def _list(paths: Paths, *, as_json: bool) -> None:
 
 def _set_up(paths: Paths, name: str, *, dry_run: bool, as_json: bool) -> None:
     from bm.clients.setup import carry_out, opened, planned
-    from bm.clients.standing import standing, warnings
+    from bm.clients.status import status, warnings
 
     tool = known(name)
     names = _names(paths)
@@ -65,7 +65,7 @@ def _set_up(paths: Paths, name: str, *, dry_run: bool, as_json: bool) -> None:
         secrets = (names["key"], *_former(changes))
         if not dry_run:
             carry_out(changes, held, paths.clients)
-        stands = standing(tool, names, os.environ, held)
+        stands = status(tool, names, os.environ, held)
     said = list(warnings(tool, names, os.environ, Path.cwd()))
     said += [tool.note] if tool.note else []
     said += [] if stands.program else [f"{tool.title} is not on PATH ({tool.install})"]
@@ -153,7 +153,7 @@ def _is_secret(key: tuple[str, ...]) -> bool:
 
 
 def _show(changes: Sequence[Change], secrets: tuple[str, ...], *, dry_run: bool, nothing: str) -> None:
-    from bm.clients.diff import difference
+    from bm.clients.change import difference
     from bm.clients.tool import shown
 
     for change in changes:

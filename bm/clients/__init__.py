@@ -1,1 +1,1 @@
-"""How each coding tool is pointed at bm: rows of data."""
+"""Configure coding tools to use bm."""

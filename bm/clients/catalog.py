@@ -1,6 +1,6 @@
 """The coding tools that `bm setup` and `bm run` know, one row each.
 
-Every row was tried with the tool itself: see tests/clients_real. What a tool reads first is not always what its
+Every row was tested with the tool itself (tests/clients_real): what a tool reads first is not always what its
 documentation says.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bm.clients.tool import Overlay, Place, Rival, Setting, SettingsFile, Tool
+from bm.clients.tool import Overlay, Override, Place, Setting, SettingsFile, Tool
 from bm.config.keys import Key
 
 _CLAUDE: Final = (
@@ -16,8 +16,8 @@ _CLAUDE: Final = (
     Setting(("env", "ANTHROPIC_AUTH_TOKEN"), "{key}"),
 )
 _CLAUDE_ELSEWHERE: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
-"""Variables that lead Claude Code to another cloud, whatever its base URL is."""
-_CLAUDE_RIVALS: Final = tuple(
+"""Variables that send Claude Code to another cloud, whatever its base URL is."""
+_CLAUDE_OVERRIDES: Final = tuple(
     ("env", name) for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE)
 )
 
@@ -27,7 +27,7 @@ _CODEX: Final = (
     Setting(("model_providers", "bm", "base_url"), "{origin}/v1"),
     Setting(("model_providers", "bm", "wire_api"), "responses"),
     Setting(("model_providers", "bm", "experimental_bearer_token"), "{key}"),
-    # Codex refuses to start while the variable it names is not set.
+    # Codex refuses to start when the variable that env_key names is not set.
     Setting(("model_providers", "bm", "env_key"), None),
 )
 _CODEX_RUN: Final = (
@@ -36,11 +36,11 @@ _CODEX_RUN: Final = (
 
 _API_KEY: Final = Setting(("security", "auth", "selectedType"), "gemini-api-key")
 _GOOGLE_ELSEWHERE: Final = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA")
-"""Variables that lead Gemini CLI to another service of Google."""
+"""Variables that send Gemini CLI to another Google service."""
 
 
 def _opencode_model(name: str) -> tuple[Setting, ...]:
-    """A model of the provider `bm`, by the name of a family: each provider of bm maps those."""
+    """A model of opencode's provider `bm`, named after a family: every provider of bm maps those."""
     at: Key = ("provider", "bm", "models", name)
     facts: dict[str, Any] = {
         "name": name,
@@ -53,7 +53,7 @@ def _opencode_model(name: str) -> tuple[Setting, ...]:
 
 
 def _opencode(key: str) -> tuple[Setting, ...]:
-    """bm as a provider of its own: the providers that opencode has may be signed in elsewhere."""
+    """bm as a separate provider: opencode's own providers may be signed in elsewhere."""
     return (
         Setting(("provider", "bm", "npm"), "@ai-sdk/anthropic"),
         Setting(("provider", "bm", "name"), "bm"),
@@ -94,11 +94,11 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "claude",
         "npm install -g @anthropic-ai/claude-code",
         files=(SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE),),
-        rivals=(
-            Rival(".claude/settings.json", "json", _CLAUDE_RIVALS),
-            Rival(".claude/settings.local.json", "json", _CLAUDE_RIVALS),
+        overrides=(
+            Override(".claude/settings.json", "json", _CLAUDE_OVERRIDES),
+            Override(".claude/settings.local.json", "json", _CLAUDE_OVERRIDES),
         ),
-        rival_variables=("ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE),
+        overriding_variables=("ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE),
         unset=_CLAUDE_ELSEWHERE,
         overlay=Overlay("claude.json", _CLAUDE, ("--settings", "{file}")),
     ),
@@ -108,7 +108,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "codex",
         "npm install -g @openai/codex",
         files=(SettingsFile(Place("~/.codex", ("config.toml",), "CODEX_HOME"), "toml", _CODEX),),
-        rivals=(Rival(".codex/config.toml", "toml", (("model_provider",), ("model_providers", "bm"))),),
+        overrides=(Override(".codex/config.toml", "toml", (("model_provider",), ("model_providers", "bm"))),),
         arguments=("-c", 'model_provider="bm"', "-c", _CODEX_RUN),
     ),
     Tool(
@@ -124,18 +124,18 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 (Setting(("GOOGLE_GEMINI_BASE_URL",), "{origin}"), Setting(("GEMINI_API_KEY",), "{key}")),
             ),
         ),
-        rivals=(
-            Rival(".gemini/settings.json", "json", (_API_KEY.key,), over="both"),
-            # It reads the nearest of these files and no other.
-            Rival(".gemini/.env", "dotenv"),
-            Rival(".env", "dotenv"),
+        overrides=(
+            Override(".gemini/settings.json", "json", (_API_KEY.key,), over="both"),
+            # It reads the nearest of these files only.
+            Override(".gemini/.env", "dotenv"),
+            Override(".env", "dotenv"),
         ),
-        rival_variables=("GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY", *_GOOGLE_ELSEWHERE),
+        overriding_variables=("GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY", *_GOOGLE_ELSEWHERE),
         unset=_GOOGLE_ELSEWHERE,
         overlay=Overlay(
             "gemini/.gemini/settings.json", (_API_KEY,), environ=(("GEMINI_CLI_HOME", "{folder}"),), copies=True
         ),
-        note="Gemini CLI reads ~/.gemini/.env only in folders that it trusts",
+        note="Gemini CLI reads ~/.gemini/.env only in folders it trusts",
     ),
     Tool(
         "opencode",
@@ -145,11 +145,11 @@ TOOLS: Final[tuple[Tool, ...]] = (
         files=(
             SettingsFile(Place("~/.config/opencode", ("opencode.jsonc", "opencode.json")), "json", _opencode("{key}")),
         ),
-        rivals=(
-            Rival("opencode.json", "json", (("model",), ("provider", "bm"))),
-            Rival("opencode.jsonc", "json", (("model",), ("provider", "bm"))),
+        overrides=(
+            Override("opencode.json", "json", (("model",), ("provider", "bm"))),
+            Override("opencode.jsonc", "json", (("model",), ("provider", "bm"))),
         ),
-        rival_variables=("OPENCODE_CONFIG", "OPENCODE_CONFIG_CONTENT"),
+        overriding_variables=("OPENCODE_CONFIG", "OPENCODE_CONFIG_CONTENT"),
         document=("OPENCODE_CONFIG_CONTENT", _opencode("{env:ANTHROPIC_AUTH_TOKEN}")),
     ),
     Tool(
@@ -172,17 +172,24 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 ),
             ),
         ),
-        rivals=(
-            Rival(
+        overrides=(
+            Override(
                 ".aider.conf.yml",
                 "yaml",
                 (("openai-api-base",), ("openai-api-key",), ("anthropic-api-key",), ("set-env",), ("api-key",)),
             ),
-            # It prefers what stands there to the variables it is started with.
-            Rival(".env", "dotenv", (("ANTHROPIC_API_BASE",), ("GEMINI_API_BASE",), ("GEMINI_API_KEY",)), over="run"),
+            # It prefers this file to the variables it is started with.
+            Override(
+                ".env", "dotenv", (("ANTHROPIC_API_BASE",), ("GEMINI_API_BASE",), ("GEMINI_API_KEY",)), over="run"
+            ),
         ),
-        rival_variables=("AIDER_OPENAI_API_BASE", "AIDER_OPENAI_API_KEY", "AIDER_ANTHROPIC_API_KEY", "AIDER_SET_ENV"),
-        # Its own settings win over the plain variables, and these win over its settings.
+        overriding_variables=(
+            "AIDER_OPENAI_API_BASE",
+            "AIDER_OPENAI_API_KEY",
+            "AIDER_ANTHROPIC_API_KEY",
+            "AIDER_SET_ENV",
+        ),
+        # Its settings override the plain variables; the AIDER_ ones override its settings.
         environ=(
             ("ANTHROPIC_API_KEY", "{key}"),
             ("AIDER_ANTHROPIC_API_KEY", "{key}"),
@@ -206,13 +213,13 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 ),
             ),
         ),
-        rivals=(
-            # An address beside the name of a model wins over all others.
-            Rival("~/.qwen/settings.json", "json", (("modelProviders", "openai"),), over="both"),
-            Rival(".qwen/settings.json", "json", (("modelProviders", "openai"),), over="both"),
-            Rival(".qwen/settings.json", "json", (("security", "auth", "selectedType"), ("env", "OPENAI_BASE_URL"))),
+        overrides=(
+            # An address next to a model's name overrides all others.
+            Override("~/.qwen/settings.json", "json", (("modelProviders", "openai"),), over="both"),
+            Override(".qwen/settings.json", "json", (("modelProviders", "openai"),), over="both"),
+            Override(".qwen/settings.json", "json", (("security", "auth", "selectedType"), ("env", "OPENAI_BASE_URL"))),
         ),
-        rival_variables=("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+        overriding_variables=("OPENAI_BASE_URL", "OPENAI_API_KEY"),
         arguments=("--auth-type", "openai"),
     ),
     Tool(
@@ -224,9 +231,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
             SettingsFile(_llm("extra-openai-models.yaml"), "yaml-list", (Setting(("model_id", "bm"), _LLM_MODEL),)),
             SettingsFile(_llm("keys.json"), "json", (Setting(("bm",), "{key}"),)),
         ),
-        # A key that it keeps wins over the variable.
-        rivals=(Rival("~/.config/io.datasette.llm/keys.json", "json", (("openai",),), over="run"),),
-        note="llm has a model bm now: llm -m bm (llm models default bm makes it the usual one)",
+        # A stored key overrides the variable.
+        overrides=(Override("~/.config/io.datasette.llm/keys.json", "json", (("openai",),), over="run"),),
+        note="llm now has a model bm: llm -m bm (llm models default bm makes it the default)",
     ),
 )
 

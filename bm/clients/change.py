@@ -1,26 +1,37 @@
-"""What becomes of the text of a settings file when bm's settings go in, and when they come out again."""
+"""Apply bm's settings to the text of a settings file, revert them, and show the difference."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from difflib import unified_diff
+from typing import Final, TypeVar
 
 import msgspec
 
-from bm.clients.formats import Editor, Format, editor
+from bm.clients.formats import EDITORS, Editor, Format
 from bm.clients.tool import Setting, filled
 from bm.config.keys import Key
+from bm.config.redaction import MASK, Mask
 
-_Found = TypeVar("_Found")
-_MARK = "\ufeff"
-"""What some editors of Windows put in front of a text; parsers stumble over it."""
+_Extra = TypeVar("_Extra")
+_BYTE_ORDER_MARK: Final = "\ufeff"
+"""Some editors on Windows put it in front of a text; parsers reject it."""
+
+_CONTEXT: Final = 2
+"""Lines shown around a change: enough to find it, few enough not to print more of the file than necessary."""
+_TELLTALE: Final = r"(?:key|token|secret|password|credential|bearer|cookie)"
+_NAMED_SECRET: Final = re.compile(
+    rf"""(?i)(["']?[\w.-]*{_TELLTALE}s?["']?[ \t]*[:=][ \t]*)("(?:\\.|[^"\\])*"|'[^']*'|[^\s"'{{\[,\]}}]+)"""
+)
+_PASSWORD_IN_URL: Final = re.compile(r"(://)[^/@\s\"']+@")
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting as bm has written it; values are the text that writes them, None where there is none.
+    """One setting as bm has written it. Values are the text that writes them; None means there is none.
 
-    `ours` are the values that bm has given it, the latest first. `before` is what stood there before the first of
-    them. `depth` is how many leading parts of `key` were there already.
+    `ours` are the values bm has given it, the latest first. `before` is the value before the first of them. `depth` is
+    how many leading parts of `key` existed already.
     """
 
     key: Key
@@ -32,18 +43,18 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
 def applied(
     text: str, name: Format, settings: Sequence[Setting], names: Mapping[str, str]
 ) -> tuple[str, tuple[Put, ...]]:
-    """`text` with the settings in it, and how each was before. `names` fills their values.
+    """`text` with the settings in it, and what each was before. `names` fills the placeholders in their values.
 
     Raises:
-        CannotEdit: the text cannot be changed faithfully.
+        CannotEdit: the text cannot be changed without disturbing the rest.
     """
-    edit = editor(name)
+    edit = EDITORS[name]
 
     def change(text: str) -> tuple[str, tuple[Put, ...]]:
         puts: list[Put] = []
         for setting in settings:
             before = edit.get(text, setting.key)
-            raw = None if setting.value is None else edit.write(filled(setting.value, names))
+            raw = _written(edit, setting, names)
             depth = _depth(edit, text, setting.key)
             if raw is None:
                 text = edit.drop(text, setting.key)
@@ -56,12 +67,12 @@ def applied(
 
 
 def reverted(text: str, name: Format, puts: Sequence[Put]) -> tuple[str, tuple[Key, ...]]:
-    """`text` with every setting as it was before, and the keys of those that somebody has changed since: these stay.
+    """`text` with every setting as it was before, and the keys that were changed since by someone else and stay.
 
     Raises:
-        CannotEdit: the text cannot be changed faithfully.
+        CannotEdit: the text cannot be changed without disturbing the rest.
     """
-    edit = editor(name)
+    edit = EDITORS[name]
 
     def change(text: str) -> tuple[str, tuple[Key, ...]]:
         left: list[Key] = []
@@ -76,7 +87,7 @@ def reverted(text: str, name: Format, puts: Sequence[Put]) -> tuple[str, tuple[K
             else:
                 text = edit.put(text, put.key, put.before)
         for put in reversed(puts):
-            text = _without_emptied(edit, text, put)
+            text = _without_empty_tables(edit, text, put)
         return text, tuple(reversed(left))
 
     return _without_mark(text, change)
@@ -88,47 +99,55 @@ def holds(text: str, name: Format, settings: Iterable[Setting], names: Mapping[s
     Raises:
         CannotEdit: the text cannot be read.
     """
-    edit = editor(name)
-    bare = text.removeprefix(_MARK)
-
-    def wanted(setting: Setting) -> str | None:
-        return None if setting.value is None else edit.write(filled(setting.value, names))
-
-    return all(_same(edit, edit.get(bare, setting.key), wanted(setting)) for setting in settings)
-
-
-def differing(text: str, name: Format, settings: Iterable[Setting], names: Mapping[str, str]) -> tuple[Key, ...]:
-    """The keys that the text gives another value.
-
-    Raises:
-        CannotEdit: the text cannot be read.
-    """
-    edit = editor(name)
-    bare = text.removeprefix(_MARK)
-    found = {setting.key: edit.get(bare, setting.key) for setting in settings}
-    return tuple(
-        setting.key
-        for setting in settings
-        if (now := found[setting.key]) is not None and not edit.same(now, edit.write(filled(setting.value, names)))
-    )
+    edit = EDITORS[name]
+    bare = text.removeprefix(_BYTE_ORDER_MARK)
+    return all(_same(edit, edit.get(bare, setting.key), _written(edit, setting, names)) for setting in settings)
 
 
 def by_hand(name: Format, settings: Sequence[Setting], names: Mapping[str, str]) -> str:
-    """The settings as a file that holds nothing else, for a person to copy."""
+    """The settings as a file of their own, to be copied by hand."""
     return applied("", name, [setting for setting in settings if setting.value is not None], names)[0]
 
 
 def is_blank(text: str, name: Format) -> bool:
-    """Whether a file holds nothing any more.
+    """Whether a file is empty.
 
     Raises:
         CannotEdit: the text cannot be read.
     """
-    return editor(name).is_empty(text.removeprefix(_MARK), ())
+    return EDITORS[name].is_empty(text.removeprefix(_BYTE_ORDER_MARK), ())
 
 
-def _without_emptied(edit: Editor, text: str, put: Put) -> str:
-    """`text` without the tables that bm has made for a setting, as far as nothing is left in them."""
+def difference(name: str, before: str | None, after: str | None, secrets: Iterable[str]) -> str:
+    """A unified diff of the file `name` with secrets masked; "" without changes. None means there is no file."""
+    mask = Mask(secrets)
+    lines = unified_diff(
+        (before or "").splitlines(),
+        (after or "").splitlines(),
+        name if before is not None else "(no file)",
+        name if after is not None else "(no file)",
+        n=_CONTEXT,
+        lineterm="",
+    )
+    return "\n".join(masked(line, mask) for line in lines)
+
+
+def masked(line: str, mask: Mask) -> str:
+    """`line` without known secrets, text in the shape of one, and values whose name says that they are secret."""
+
+    def hidden(found: re.Match[str]) -> str:
+        quote = found[2][0] if found[2][0] in "\"'" else ""
+        return f"{found[1]}{quote}{MASK}{quote}"
+
+    return _PASSWORD_IN_URL.sub(rf"\1{MASK}@", _NAMED_SECRET.sub(hidden, mask(line)))
+
+
+def _written(edit: Editor, setting: Setting, names: Mapping[str, str]) -> str | None:
+    return None if setting.value is None else edit.write(filled(setting.value, names))
+
+
+def _without_empty_tables(edit: Editor, text: str, put: Put) -> str:
+    """`text` without the tables that bm created for a setting and that are empty now."""
     for length in range(len(put.key) - 1, put.depth, -1):
         if not edit.is_empty(text, put.key[:length]):
             break
@@ -147,8 +166,8 @@ def _same(edit: Editor, now: str | None, other: str | None) -> bool:
     return edit.same(now, other)
 
 
-def _without_mark(text: str, change: Callable[[str], tuple[str, _Found]]) -> tuple[str, _Found]:
-    """`change` for a text that may begin with the mark, which stays."""
-    mark = _MARK if text.startswith(_MARK) else ""
-    after, found = change(text.removeprefix(_MARK))
-    return mark + after, found
+def _without_mark(text: str, change: Callable[[str], tuple[str, _Extra]]) -> tuple[str, _Extra]:
+    """`change` applied behind a byte order mark, which stays."""
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    after, extra = change(text.removeprefix(_BYTE_ORDER_MARK))
+    return mark + after, extra

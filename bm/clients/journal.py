@@ -1,7 +1,7 @@
-"""clients.json: what `bm setup` has changed in the files of tools, and what was there before.
+"""clients.json: what `bm setup` has changed in the files of tools, and what they held before.
 
-It holds bm's key and whatever stood in the changed settings, so only its owner can read it. It is written before the
-files are: a crash in between leaves a record of what did not happen, which undoing notices.
+It holds bm's key and the previous values, so only its owner can read it. It is written before the files: after a crash
+in between it records a change that did not happen, which undoing detects.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from bm.errors import ConfigError
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One changed file of one tool.
 
-    `before` is its text without anything of bm, None when there was no file; `after` is the text that bm has written.
-    `mode` are the permissions it had, and `set_mode` those that bm gave it. `folders` are those that bm has made for
-    it, the outermost first.
+    `before` is its text without bm's settings, None when there was no file; `after` is the text bm has written. `mode`
+    are its permissions before, `set_mode` those that bm gave it. `folders` are those bm created for it, outermost
+    first.
     """
 
     tool: str
@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
-    """Every file that bm has changed and not yet put back."""
+    """Every file that bm has changed and not restored yet."""
 
     version: int = 1
     records: tuple[Record, ...] = ()
@@ -50,31 +50,31 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
         return next((record for record in self.records if record.path == path), None)
 
     def replaced(self, path: Path, record: Record | None) -> Journal:
-        """With `record` as the one of `path`; without any when it is None."""
+        """The journal with `record` for `path`, or without one when it is None."""
         others = tuple(each for each in self.records if each.path != path)
         return msgspec.structs.replace(self, records=others if record is None else (*others, record))
 
 
 def load(path: Path) -> Journal:
-    """Read the journal; an absent one is empty.
+    """Read the journal; a missing file is an empty one.
 
     Raises:
-        ConfigError: it cannot be read or understood.
+        ConfigError: it cannot be read or parsed.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Journal, dec_hook=_path)
     except FileNotFoundError:
         return Journal()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        hint = "it is needed to undo bm setup; put the settings back by hand and remove it, or restore it"
+        hint = "bm setup --undo needs it: restore it, or restore the settings by hand and delete it"
         raise ConfigError(f"cannot be read: {error}", path=str(path), hint=hint) from None
 
 
 def save(path: Path, journal: Journal) -> None:
-    """Write the journal; one without records goes.
+    """Write the journal; delete the file when there are no records.
 
     Raises:
-        OSError: it cannot be written; the old one is untouched.
+        OSError: it cannot be written; the old file is unchanged.
     """
     if journal.records:
         write_private(path, msgspec.json.format(msgspec.json.encode(journal, enc_hook=str)) + b"\n")
@@ -83,5 +83,5 @@ def save(path: Path, journal: Journal) -> None:
 
 
 def _path(kind: type, value: object) -> Path:
-    """A path, which JSON holds as a text."""
+    """A path, which is a string in JSON."""
     return Path(str(value))

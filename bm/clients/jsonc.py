@@ -1,7 +1,7 @@
-"""Change single values in the text of a JSON document, which may hold comments and trailing commas.
+"""Edit single values in the text of a JSON document, which may have comments and trailing commas.
 
-Only the characters of the value, or of the member that comes or goes, change: comments, order, indentation and line
-ends stay as they are. Every change is believed only when the text then reads as it should.
+Only the characters of the value or member change: comments, order, indentation and line ends stay as they are. Every
+edit is verified by parsing the result.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][
 _COLON: Final = re.compile(r"[ \t]*:[ \t]*")
 _INDENTED: Final = re.compile(r'\n([ \t]+)"')
 _DEPTH: Final = 100
-"""How deep values may lie in each other; settings never do."""
+"""Deepest nesting that is read; settings never come close."""
 
 
 class _Node(NamedTuple):
-    """A value: where it stands, what it means, and the members of an object."""
+    """A value: its position, its meaning, and the members of an object."""
 
     start: int
     end: int
@@ -33,7 +33,7 @@ class _Node(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """A member of an object; `start` and `end` are those of its quoted name."""
+    """A member of an object; `start` and `end` are the position of its quoted name."""
 
     start: int
     end: int
@@ -42,20 +42,20 @@ class _Member(NamedTuple):
 
 
 def get(text: str, key: Key) -> str | None:
-    """The value of `key` as it is written; None when there is none.
+    """The value of `key` as written; None when it is not set.
 
     Raises:
-        CannotEdit: `text` is no JSON, not even with comments.
+        CannotEdit: `text` is not JSON, even allowing comments.
     """
     node = _find(text, key)
     return None if node is None else text[node.start : node.end]
 
 
 def put(text: str, key: Key, raw: str) -> str:
-    """`text` with `key` set to the value that `raw` writes; objects on the way to it are made when absent.
+    """`text` with `key` set to `raw`; missing objects on the way to it are created.
 
     Raises:
-        CannotEdit: `text` is no JSON, or something that is no object is in the way.
+        CannotEdit: `text` is not JSON, or something on the way is not an object.
     """
     if not text.strip():
         return "{\n  " + _member(key, raw, "  ", _Style("  ", "\n", ": ")) + "\n}\n"
@@ -70,10 +70,10 @@ def put(text: str, key: Key, raw: str) -> str:
 
 
 def drop(text: str, key: Key) -> str:
-    """`text` without the member `key`; unchanged when it has none.
+    """`text` without the member `key`; unchanged when it is not set.
 
     Raises:
-        CannotEdit: `text` is no JSON.
+        CannotEdit: `text` is not JSON.
     """
     if not text.strip():
         return text
@@ -94,7 +94,7 @@ def is_empty(text: str, key: Key) -> bool:
     """Whether `key` is an object without members; the whole document when `key` is empty.
 
     Raises:
-        CannotEdit: `text` is no JSON.
+        CannotEdit: `text` is not JSON.
     """
     if not text.strip():
         return not key
@@ -117,7 +117,7 @@ def _find(text: str, key: Key) -> _Node | None:
         return None
     node = _read(text)
     for name in key:
-        # Of members of one name the last one counts.
+        # When a name occurs twice, the last one counts.
         found = [member for member in node.members or () if member.name == name]
         if not found:
             return None
@@ -127,15 +127,15 @@ def _find(text: str, key: Key) -> _Node | None:
 
 def _member_of(node: _Node, name: str, key: Key) -> _Member | None:
     if node.members is None:
-        raise CannotEdit(f"{dotted(key)} cannot be reached, because what should hold {name} is no object")
+        raise CannotEdit(f"{dotted(key)} cannot be set, because the parent of {name} is not an object")
     found = [member for member in node.members if member.name == name]
     if len(found) > 1:
-        raise CannotEdit(f"{name} stands in it twice")
+        raise CannotEdit(f"{name} is in it twice")
     return found[0] if found else None
 
 
 def _checked(after: str, before: Any, key: Key, raw: str | None) -> str:
-    """`after`, if it reads as `before` with `key` set to `raw`, or without it."""
+    """`after`, provided it parses to `before` with `key` set to `raw`, or without `key`."""
     expected = copy.deepcopy(before)
     table = expected
     for part in key[:-1]:
@@ -150,7 +150,7 @@ def _checked(after: str, before: Any, key: Key, raw: str | None) -> str:
 
 
 class _Style(NamedTuple):
-    """How a document is written: its unit of indentation, its line ends, and what stands between name and value."""
+    """The style of a document: one level of indentation, its line ends, and what is between name and value."""
 
     unit: str
     newline: str
@@ -158,7 +158,7 @@ class _Style(NamedTuple):
 
 
 def _inserted(text: str, node: _Node, key: Key, raw: str) -> str:
-    """`text` with a member more at the end of the object `node`, in the style of its neighbours."""
+    """`text` with a new member at the end of the object `node`, in the style of its neighbours."""
     indented = _INDENTED.search(text)
     style = _Style(indented[1] if indented else "  ", "\r\n" if "\r\n" in text else "\n", _colon(text, node))
     line = text[text.rfind("\n", 0, node.start) + 1 : node.start]
@@ -183,7 +183,7 @@ def _inserted(text: str, node: _Node, key: Key, raw: str) -> str:
 
 
 def _filled(text: str, node: _Node, key: Key, raw: str, style: _Style, outer: str) -> str:
-    """`text` with a first member in the object `node`, behind the comments that it may hold."""
+    """`text` with a first member in the object `node`, after any comments in it."""
     held = text[node.start + 1 : node.end - 1].rstrip()
     if "\n" not in text:
         return text[: node.start + 1] + held + _member(key, raw, None, style) + text[node.end - 1 :]
@@ -193,7 +193,7 @@ def _filled(text: str, node: _Node, key: Key, raw: str, style: _Style, outer: st
 
 
 def _member(key: Key, raw: str, pad: str | None, style: _Style) -> str:
-    """The member `key`, in objects of its own where it has several parts; on one line when there is no `pad`."""
+    """The member `key`, with nested objects when it has several parts; on one line when `pad` is None."""
     name = f"{write(key[0])}{style.colon}"
     if len(key) == 1:
         return name + raw
@@ -212,7 +212,7 @@ def _colon(text: str, node: _Node) -> str:
 
 
 def _removed(text: str, node: _Node, gone: _Member) -> str:
-    """`text` without a member of the object `node`, its comma, and the line it had for itself."""
+    """`text` without a member of the object `node`, its comma, and its line if nothing else is on it."""
     members = node.members or ()
     index = members.index(gone)
     end = gone.node.end
@@ -239,7 +239,7 @@ def _removed(text: str, node: _Node, gone: _Member) -> str:
 
 
 def _comma_before(text: str, end_of_value: int) -> int:
-    """Where the comma behind a value stands."""
+    """The position of the comma after a value."""
     spaced = _SPACE.match(text, end_of_value)
     return spaced.end() if spaced is not None else end_of_value
 
@@ -262,7 +262,7 @@ class _Reader:
         return CannotEdit(f"it is not valid JSON (line {line})")
 
     def skip(self) -> int:
-        """Go to the next thing that is neither space nor comment."""
+        """Skip space and comments; return the position."""
         spaced = _SPACE.match(self._text, self._at)
         self._at = spaced.end() if spaced is not None else self._at
         return self._at
@@ -301,7 +301,7 @@ class _Reader:
         return _Node(start, self._at, values)
 
     def _ends(self, mark: str, begun: bool) -> bool:
-        """Whether the end has been read; else the comma between two items has been."""
+        """Whether the end was read; otherwise the comma between two items was."""
         self.skip()
         if begun and self._text[self._at : self._at + 1] == ",":
             self._at += 1

@@ -1,4 +1,4 @@
-"""How a tool is started so that it finds bm this once, with none of its own files touched."""
+"""Start a tool so that it uses bm for one run, without changing any of its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Launch(NamedTuple):
-    """What to run, with which environment, and what a person should know about it."""
+    """What to run, in which environment, and what to tell the user."""
 
     argv: list[str]
     environ: dict[str, str]
@@ -34,14 +34,14 @@ def launch(
     environ: Mapping[str, str],
     folder: Path,
 ) -> Launch:
-    """How to run `program` of `tool` with the person's `arguments`; bm's own files for it go below `folder`.
+    """How to run `program` of `tool` with the user's `arguments`; files that bm writes for the run go to `folder`.
 
     Raises:
-        ConfigError: a file of the tool has to be read for it and cannot be.
-        OSError: a file below `folder` cannot be written.
+        ConfigError: a file of the tool must be read and cannot be.
+        OSError: a file in `folder` cannot be written.
     """
-    forgotten = {*UNSET, *tool.unset}
-    own = {name: value for name, value in environ.items() if name not in forgotten}
+    unset = {*UNSET, *tool.unset}
+    own = {name: value for name, value in environ.items() if name not in unset}
     own |= values(names["origin"], names["key"])
     own |= {name: filled(value, names) for name, value in tool.environ}
     own |= _no_proxy(environ)
@@ -57,8 +57,8 @@ def launch(
         if tool.overlay.copies:
             where = shown(tool.files[0].place.find(environ))
             notes = (
-                f"{where} does not say to use a key: this run of {tool.title} has a copy of it and a history"
-                f" of its own (bm setup {tool.name} changes that, bm setup {tool.name} --undo puts it back)",
+                f"{where} does not select a key: this run of {tool.title} uses a copy of it and a separate history"
+                f" (bm setup {tool.name} changes the file, bm setup {tool.name} --undo restores it)",
             )
     return Launch([program, *words, *arguments], own, notes)
 
@@ -80,7 +80,7 @@ def _is_needed(
 def _overlaid(
     tool: Tool, overlay: Overlay, names: Mapping[str, str], environ: Mapping[str, str], folder: Path
 ) -> dict[str, str]:
-    """Write the file of an overlay; what its arguments and variables are filled with."""
+    """Write the file of an overlay and return the placeholders for its arguments and variables."""
     file = folder / overlay.name
     make_private_folder(file.parent)
     base = (read(tool.files[0].place.find(environ)) or "") if overlay.copies else ""
@@ -92,11 +92,11 @@ def _put(text: str, settings: Sequence[Setting], names: Mapping[str, str], where
     try:
         return applied(text, "json", settings, names)[0]
     except CannotEdit as error:
-        raise ConfigError(f"the settings of this run cannot be added: {error}", path=where) from None
+        raise ConfigError(f"the settings for this run cannot be added: {error}", path=where) from None
 
 
 def _no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """NO_PROXY with this machine in it, where a proxy is set: what is meant for bm would go there."""
+    """When a proxy is set: NO_PROXY with this machine added, so that requests to bm do not go to the proxy."""
     set_ = {name: value for name, value in environ.items() if value}
     if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in set_):
         return {}

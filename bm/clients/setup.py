@@ -1,8 +1,8 @@
-"""Put bm's settings into the files of a tool, and take them out again.
+"""Add bm's settings to the files of a tool, and remove them again.
 
-What is to happen is worked out first, for all files of the tool, and carried out only when nothing stands against it.
-A file goes in by one atomic replacement; links are followed, permissions kept, and narrowed where bm's key goes in.
-Setting up again begins with what undoing would leave, so the journal always knows the state without bm.
+The changes to all files of a tool are planned first and made only when every one is possible. Each file is replaced
+atomically; links are followed, permissions kept, and narrowed where bm's key goes in. Setting up again starts from
+what undoing would leave, so the journal always knows the state without bm.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from bm.config.paths import make_private_folder
 from bm.errors import ConfigError
 
 KEY_IN_PRINT = "BM-KEY"
-"""What stands for bm's key where settings are printed for a person to copy."""
+"""Stands for bm's key where settings are printed to be copied by hand."""
 _NEW, _PRIVATE = 0o644, 0o600
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to become of one file: its text before and after, None where there is no file.
+    """A planned change of one file: its text before and after, None where there is no file.
 
-    `mode_before` and `mode` are its permissions. `record` is what the journal will hold of it. `left` are the settings
-    that somebody has changed since bm has, and that stay as they are.
+    `mode_before` and `mode` are its permissions. `record` is its future entry in the journal. `left` are settings that
+    were changed after bm wrote them, and that stay.
     """
 
     path: Path
@@ -50,17 +50,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> bool:
-        """Whether the file will be another one."""
+        """Whether text or permissions change."""
         return self.after != self.before or (self.after is not None and self.mode != self.mode_before)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Journal]:
-    """The journal at `path`, for this process alone until the block ends.
+    """The journal at `path`, locked until the block ends.
 
     Raises:
         ConfigError: it cannot be read.
-        LockTimeout: another process keeps it.
+        LockTimeout: another process holds the lock.
     """
     make_private_folder(path.parent)
     with locked(path.with_name(f"{path.name}.lock")):
@@ -68,19 +68,19 @@ def opened(path: Path) -> Iterator[Journal]:
 
 
 def planned(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], held: Journal) -> list[Change]:
-    """What setting up `tool` does to its files; `names` has bm's `origin` and `key`.
+    """The changes that set up `tool`; `names` has bm's `origin` and `key`.
 
     Raises:
-        ConfigError: a file cannot be read, or not be changed faithfully; says what to add by hand.
+        ConfigError: a file cannot be read, or not be edited; the message says what to add by hand.
     """
     return [_set_up(tool, file, names, environ, held) for file in tool.files]
 
 
 def undone(records: Sequence[Record]) -> list[Change]:
-    """What undoing does to the files of `records`.
+    """The changes that undo `records`.
 
     Raises:
-        ConfigError: a file cannot be read, or not be changed faithfully; says which settings are bm's.
+        ConfigError: a file cannot be read, or not be edited; the message names bm's settings in it.
     """
     return [_undo(record) for record in records]
 
@@ -89,8 +89,8 @@ def carry_out(changes: Sequence[Change], held: Journal, path: Path) -> None:
     """Write the journal at `path`, then the files.
 
     Raises:
-        ConfigError: a file has changed since it was looked at; those written before it are back as they were.
-        OSError: a file cannot be written; likewise.
+        ConfigError: a file has changed since it was read; files written before it are restored.
+        OSError: a file cannot be written; the others are restored too.
     """
     begun = held
     for change in changes:
@@ -101,11 +101,11 @@ def carry_out(changes: Sequence[Change], held: Journal, path: Path) -> None:
     try:
         for change in changes:
             _refuse_changed(change)
-            _write(change)
+            _replace(change, change.after, change.mode)
             done.append(change)
     except BaseException:
         for change in reversed(done):
-            _write_back(change)
+            _replace(change, change.before, change.mode_before or _NEW)
         journal.save(path, held)
         raise
     ended = begun
@@ -127,11 +127,11 @@ def _set_up(
     if old is not None:
         base, folders = _undo(old).after, old.folders or folders
         base_mode = old.mode if mode in (None, old.set_mode) else mode
-    with _faithful(path, lambda: _for_a_person(file, names)):
+    with _explained(path, lambda: _instructions(file, names)):
         after, puts = applied(base or "", file.format, file.settings, names)
     set_mode = (mode if mode is not None else _NEW) & (_PRIVATE if private else 0o777)
     if mode is not None and not mode & stat.S_IWUSR and after != now:
-        text = f"is read-only, so something else looks after it; {_for_a_person(file, names)}"
+        text = f"is read-only, so bm leaves it alone; {_instructions(file, names)}"
         raise ConfigError(text, path=shown(path))
     record = Record(
         tool=tool.name,
@@ -147,16 +147,16 @@ def _set_up(
     return Change(path=path, before=now, after=after, mode_before=mode, mode=set_mode, folders=folders, record=record)
 
 
-def _for_a_person(file: SettingsFile, names: Mapping[str, str]) -> str:
-    """What to do to a file by hand."""
+def _instructions(file: SettingsFile, names: Mapping[str, str]) -> str:
+    """How to make the change by hand."""
     gone = [dotted(setting.key) for setting in file.settings if setting.value is None]
     lines = by_hand(file.format, file.settings, {**names, "key": KEY_IN_PRINT}).rstrip()
-    without = f", take out {', '.join(gone)}" if gone else ""
-    return f"add this yourself, with bm's key for {KEY_IN_PRINT} (bm env shows it){without}:\n{lines}"
+    without = f", remove {', '.join(gone)}" if gone else ""
+    return f"add this yourself, with bm's key in place of {KEY_IN_PRINT} (bm env prints it){without}:\n{lines}"
 
 
 def _with_history(puts: Sequence[Put], old: Record | None) -> tuple[Put, ...]:
-    """`puts`, knowing the values that bm had written earlier: a crash may have kept the new ones from the file."""
+    """`puts` with the values bm wrote earlier: after a crash the file may still hold those."""
     earlier = {put.key: put.ours for put in old.puts} if old is not None else {}
     return tuple(
         msgspec.structs.replace(put, ours=tuple(dict.fromkeys((*put.ours, *earlier.get(put.key, ()))))) for put in puts
@@ -170,7 +170,7 @@ def _undo(record: Record) -> Change:
     after: str | None = None if now is None else record.before
     left: tuple[Key, ...] = ()
     if now not in (None, record.before, record.after):
-        with _faithful(path, lambda: f"bm's settings in it are {', '.join(dotted(put.key) for put in record.puts)}"):
+        with _explained(path, lambda: f"bm's settings in it are {', '.join(dotted(put.key) for put in record.puts)}"):
             after, left = reverted(now or "", record.format, record.puts)
             if record.before is None and is_blank(after, record.format):
                 after = None
@@ -186,20 +186,16 @@ def _undo(record: Record) -> Change:
 
 
 @contextmanager
-def _faithful(path: Path, cure: Callable[[], str]) -> Iterator[None]:
-    """Tell a person what is in the way of a change, and the cure.
-
-    Raises:
-        ConfigError: in place of CannotEdit.
-    """
+def _explained(path: Path, remedy: Callable[[], str]) -> Iterator[None]:
+    """Turn CannotEdit into a ConfigError that says why the file is unchanged, and the remedy."""
     try:
         yield
     except CannotEdit as error:
-        raise ConfigError(f"is not changed: {error}; {cure()}", path=shown(path)) from None
+        raise ConfigError(f"is not changed: {error}; {remedy()}", path=shown(path)) from None
 
 
 def read(path: Path) -> str | None:
-    """The text of a settings file with its line ends as they are; None when there is no file.
+    """The text of a settings file with its original line ends; None when there is no file.
 
     Raises:
         ConfigError: it is not text.
@@ -226,28 +222,20 @@ def _missing_folders(path: Path) -> tuple[Path, ...]:
 
 def _refuse_changed(change: Change) -> None:
     if read(change.path) != change.before:
-        raise ConfigError("was changed by another program just now", path=shown(change.path), hint="try again")
+        raise ConfigError("was just changed by another program", path=shown(change.path), hint="try again")
 
 
-def _write(change: Change) -> None:
-    if change.after is None:
+def _replace(change: Change, text: str | None, mode: int) -> None:
+    """Give the file of `change` this text and mode; None deletes it."""
+    if text is None:
         _remove(change.path, change.folders)
     elif change.changes:
         make_private_folder(change.path.parent)
-        write_private(change.path, change.after.encode(), change.mode)
-
-
-def _write_back(change: Change) -> None:
-    """Undo what `_write` has done, for a change that as a whole is not to be."""
-    if change.before is None:
-        _remove(change.path, change.folders)
-    elif change.changes:
-        make_private_folder(change.path.parent)
-        write_private(change.path, change.before.encode(), change.mode_before or _NEW)
+        write_private(change.path, text.encode(), mode)
 
 
 def _remove(path: Path, folders: Sequence[Path]) -> None:
-    """Remove a file that bm has made, and the folders it has made for it unless they hold more by now."""
+    """Delete a file that bm created, and the folders it created for it unless they hold other files."""
     path.unlink(missing_ok=True)
     for folder in reversed(folders):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What bm knows of a coding tool: the settings that lead it to bm, and what would win over them."""
+"""What bm knows about a coding tool: the settings that point it at bm, and what would override them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from bm.config.keys import Key
 
 
 class Setting(NamedTuple):
-    """One setting of a tool. `{origin}` and `{key}` in its value are bm's address and local key; a value of None takes
-    the setting away, because it would win."""
+    """One setting of a tool. `{origin}` and `{key}` in its value are bm's address and local key. A value of None
+    removes a setting that would override the others."""
 
     key: Key
     value: Any
 
     @property
     def is_secret(self) -> bool:
-        """Whether bm's key goes in."""
+        """Whether the value holds bm's key."""
         return "{key}" in str(self.value)
 
 
 class Place(NamedTuple):
     """Where a tool keeps a file.
 
-    `variable` names the folder in place of `folder`, or one above it, with `below` between. Of several `names` those
-    come first that win over the others.
+    The environment variable `variable` replaces `folder`; `below` is appended to it. Of several `names`, the tool
+    prefers the first that exists.
     """
 
     folder: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     windows: str = ""
 
     def find(self, environ: Mapping[str, str]) -> Path:
-        """The file that is there, or the one to make."""
+        """The file that exists, or the one to create."""
         folder = self._folder(environ)
         files = [folder / name for name in self.names]
         return next((file for file in files if file.exists()), files[-1])
@@ -54,17 +54,19 @@ class Place(NamedTuple):
 
 
 class SettingsFile(NamedTuple):
-    """A file of a tool's settings, and those of them that lead it to bm."""
+    """A settings file of a tool, and the settings in it that point the tool at bm."""
 
     place: Place
     format: Format
     settings: tuple[Setting, ...]
 
 
-class Rival(NamedTuple):
-    """A file whose settings win over those that bm sets. A `name` without `~` is looked for in the working directory
-    and above it. Without `keys` the file alone is enough. `over` tells whether it wins over the settings, over a run by
-    `bm run`, or over both."""
+class Override(NamedTuple):
+    """A file whose settings override bm's.
+
+    A `name` without `~` is looked for in the working directory and its parents. Without `keys`, the file overrides bm
+    by existing. `over` says what it overrides: the settings of `bm setup`, a run by `bm run`, or both.
+    """
 
     name: str
     format: Format
@@ -73,10 +75,10 @@ class Rival(NamedTuple):
 
 
 class Overlay(NamedTuple):
-    """Settings for a single run, in a file below bm's own folder, for a tool whose files win over the environment.
+    """A settings file in bm's own folder for a single run, for a tool whose files override the environment.
 
-    `{file}` and `{folder}` in `arguments` and `environ` are that file and the folder `name` begins with. With `copies`
-    the file begins as a copy of the tool's own, and is used only where that one says otherwise.
+    `{file}` and `{folder}` in `arguments` and `environ` are that file and the first folder of `name`. With `copies` the
+    file starts as a copy of the tool's own, and is used only when the tool's own has other settings.
     """
 
     name: str
@@ -89,10 +91,10 @@ class Overlay(NamedTuple):
 class Tool(NamedTuple):
     """One coding tool.
 
-    `program` is what it is called on the command line, `install` how it comes there. `files` are changed by `bm setup`;
-    `rivals` and `rival_variables` win over them. The rest is for `bm run`: the `arguments` in front of the person's,
-    variables besides those of `bm env` and variables that must not be there, `document` as settings that a variable
-    holds as JSON. `note` is what a person has to know.
+    `program` is its command, `install` how to install it. `bm setup` changes `files`; `overrides` and
+    `overriding_variables` override them. The rest is for `bm run`: `arguments` go before the user's, `environ` and
+    `unset` are variables beside those of `bm env`, `document` is a variable that holds settings as JSON. `note` is
+    printed after `bm setup`.
     """
 
     name: str
@@ -100,8 +102,8 @@ class Tool(NamedTuple):
     program: str
     install: str
     files: tuple[SettingsFile, ...]
-    rivals: tuple[Rival, ...] = ()
-    rival_variables: tuple[str, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    overriding_variables: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     environ: tuple[tuple[str, str], ...] = ()
     unset: tuple[str, ...] = ()
@@ -111,7 +113,7 @@ class Tool(NamedTuple):
 
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:
-    """`value` with `{name}` replaced by what `names` has for it; other braces stay."""
+    """`value` with each `{name}` replaced by its entry in `names`; other braces stay."""
     if isinstance(value, dict):
         return {name: filled(each, names) for name, each in value.items()}
     if isinstance(value, list):
@@ -124,6 +126,6 @@ def filled(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def shown(path: Path) -> str:
-    """`path` as a person writes it: below the home folder with `~`."""
+    """`path` with `~` for the home folder."""
     home = Path.home()
     return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)

@@ -91,7 +91,7 @@ def test_what_wins_all_the_same_is_told(tools: Path, home: Path, monkeypatch: py
     (tools / "qwen").chmod(0o755)
     (home / ".qwen").mkdir()
     (home / ".qwen/settings.json").write_text('{"modelProviders": {"openai": []}}')
-    assert "modelProviders.openai wins" in ran("qwen").stderr
+    assert "modelProviders.openai overrides" in ran("qwen").stderr
 
 
 def test_an_unknown_tool_and_one_that_is_not_here(bm: Bm, tools: Path) -> None:

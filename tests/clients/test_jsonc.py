@@ -76,8 +76,8 @@ def test_a_member_goes_with_its_comma_and_its_line(before: str, key: tuple[str, 
         ('{"a": 1} x', "line 1"),
         ("// only a note", "line 1"),
         ("[" * 300 + "]" * 300, "line 1"),
-        ("[]", "no object"),
-        ('{"env": "none"}', "no object"),
+        ("[]", "not an object"),
+        ('{"env": "none"}', "not an object"),
         ('{"env": {"A": 1}, "env": {}}', "twice"),
     ],
 )
@@ -103,7 +103,7 @@ def test_putting_and_dropping_a_member_is_no_change_of_the_others(text: str) -> 
     try:
         after = put(text, ("bm", "added"), '"new"')
     except CannotEdit as error:
-        assert "no object" in str(error)
+        assert "not an object" in str(error)
         return
     assert get(after, ("bm", "added")) == '"new"'
     assert sorted(comments(after)) == sorted(comments(text))

@@ -61,7 +61,7 @@ def test_gemini_cli_needs_settings_only_when_its_own_choose_no_key(folder: Path,
     found = launched("gemini", folder, environ={"GOOGLE_GENAI_USE_VERTEXAI": "true"})
     assert "GOOGLE_GENAI_USE_VERTEXAI" not in found.environ
     assert found.environ["GEMINI_CLI_HOME"] == str(folder / "gemini")
-    assert "~/.gemini/settings.json does not say to use a key" in found.notes[0]
+    assert "~/.gemini/settings.json does not select a key" in found.notes[0]
     copy = (folder / "gemini/.gemini/settings.json").read_text()
     assert copy == own.read_text().replace("oauth-personal", "gemini-api-key")
     own.write_text(copy)

@@ -200,7 +200,7 @@ def test_a_file_that_is_gone_or_put_back_by_others_is_left(books: Path, settings
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("{'a': 1}", "not valid JSON"), ('{"env": []}', "no object"), ("\x00\xff", "UTF-8")],
+    [("{'a': 1}", "not valid JSON"), ('{"env": []}', "not an object"), ("\x00\xff", "UTF-8")],
 )
 def test_what_cannot_be_changed_faithfully_is_not_and_the_lines_are_told(
     books: Path, settings: Path, text: str, why: str

@@ -1,5 +1,5 @@
-"""The tools find bm through `bm run`, and by themselves after `bm setup`, whatever their settings say besides and
-whoever they are signed in with; that stays as it is."""
+"""The tools use bm through `bm run` and after `bm setup`, whatever their settings and sign-ins are. Neither changes
+these."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ELSEWHERE = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
-class Led:
-    """A tool: its program, the words of one prompt, its environment, and settings and sign-ins that lead it elsewhere.
+class Case:
+    """A tool: its program, the words of one prompt, its environment, and settings and sign-ins that point it elsewhere.
 
-    `once` are the words through `bm run`, where they are others.
+    `once` are the words for `bm run`, where they differ.
     """
 
     program: tuple[Path, ...]
@@ -40,8 +40,8 @@ class Led:
 _AIDER = (
     "--no-git --yes-always --no-check-update --analytics-disable --no-show-model-warnings --no-pretty --no-detect-urls"
 )
-LED: Mapping[str, Led] = {
-    "claude": Led(
+CASES: Mapping[str, Case] = {
+    "claude": Case(
         (CLAUDE,),
         ("-p", PROMPT),
         {"DISABLE_AUTOUPDATER": "1", "IS_SANDBOX": "1", "CLAUDE_CODE_MAX_RETRIES": "0"},
@@ -51,7 +51,7 @@ LED: Mapping[str, Led] = {
             ' "expiresAt": 4102444800000, "scopes": ["user:inference"], "subscriptionType": "max"}}',
         },
     ),
-    "codex": Led(
+    "codex": Case(
         (NODE, CODEX),
         ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", PROMPT),
         elsewhere={
@@ -60,7 +60,7 @@ LED: Mapping[str, Led] = {
             ".codex/auth.json": '{"OPENAI_API_KEY": "mine", "auth_mode": "apikey"}',
         },
     ),
-    "gemini": Led(
+    "gemini": Case(
         (NODE, GEMINI),
         ("--skip-trust", "-m", "gemini-2.5-pro", "-p", PROMPT),
         {"GEMINI_CLI_NO_RELAUNCH": "true"},
@@ -69,7 +69,7 @@ LED: Mapping[str, Led] = {
             ".gemini/.env": f"GOOGLE_GEMINI_BASE_URL={ELSEWHERE}\n",
         },
     ),
-    "opencode": Led(
+    "opencode": Case(
         (OPENCODE,),
         ("run", "--title", "trial", PROMPT),
         {
@@ -84,13 +84,13 @@ LED: Mapping[str, Led] = {
             f' "provider": {{"bm": {{"options": {{"baseURL": "{ELSEWHERE}"}}}}}} /* mine */ }}\n'
         },
     ),
-    "aider": Led(
+    "aider": Case(
         (AIDER,),
         ("--model", "openai/gpt-4o", "--message", PROMPT, "--map-tokens", "0", *_AIDER.split()),
         {"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         {".aider.conf.yml": f"# mine\nopenai-api-base: {ELSEWHERE}/v1\nopenai-api-key: none\n"},
     ),
-    "qwen": Led(
+    "qwen": Case(
         (NODE, QWEN),
         ("-p", PROMPT),
         elsewhere={
@@ -98,7 +98,7 @@ LED: Mapping[str, Led] = {
             f' "env": {{"OPENAI_BASE_URL": "{ELSEWHERE}/v1"}}, "$version": 4}}\n'
         },
     ),
-    "llm": Led(
+    "llm": Case(
         (LLM,),
         ("-m", "bm", PROMPT),
         elsewhere={
@@ -122,16 +122,16 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture(params=LED)
+@pytest.fixture(params=CASES)
 def tool(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Each installed tool, with a program of its name on the PATH of `start`."""
     name: str = request.param
-    led = LED[name]
-    if lacking := [path for path in led.program if not path.exists()]:
+    case = CASES[name]
+    if lacking := [path for path in case.program if not path.exists()]:
         pytest.skip(f"{name} is not installed: no {lacking[0].name} in $CLIENTS_HOME")
     script = tmp_path / "programs" / name
     script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec {" ".join(map(str, led.program))} "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec {" ".join(map(str, case.program))} "$@"\n')
     script.chmod(0o755)
     return name
 
@@ -142,7 +142,7 @@ def start(pool: Site, tool: str, tmp_path: Path) -> Start:
 
     def started(*argv: str | Path) -> Run:
         environ = {
-            **LED[tool].environ,
+            **CASES[tool].environ,
             "PATH": f"{tmp_path / 'programs'}:{PLAIN_PATH}",
             "BM_HOME": str(pool.daemon.paths.config.parent),
             "BM_SERVER_PORT": "0",
@@ -156,33 +156,33 @@ def bm(*words: str) -> list[str]:
     return [sys.executable, "-m", "bm", *words]
 
 
-@pytest.mark.parametrize("led_elsewhere", [False, True])
-def test_it_finds_bm_through_bm_run(start: Start, tool: str, tmp_path: Path, led_elsewhere: bool) -> None:
+@pytest.mark.parametrize("pointed_elsewhere", [False, True])
+def test_a_tool_uses_bm_through_bm_run(start: Start, tool: str, tmp_path: Path, pointed_elsewhere: bool) -> None:
     home = tmp_path / "home"
-    files = LED[tool].elsewhere if led_elsewhere else {}
+    files = CASES[tool].elsewhere if pointed_elsewhere else {}
     _write(home, files)
-    ended = start(*bm("run", tool, "--", *(LED[tool].once or LED[tool].words)))
+    ended = start(*bm("run", tool, "--", *(CASES[tool].once or CASES[tool].words)))
     assert WORD in ended.out, ended.out[-500:] + ended.err[-500:]
-    if tool != "qwen":  # It brings its own settings into another form by itself.
+    if tool != "qwen":  # It rewrites its own settings.
         assert {name: (home / name).read_text() for name in files} == files
 
 
-def test_it_finds_bm_after_bm_setup_until_that_is_undone(pool: Site, start: Start, tool: str, tmp_path: Path) -> None:
+def test_a_tool_uses_bm_after_bm_setup_until_it_is_undone(pool: Site, start: Start, tool: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    files = LED[tool].elsewhere
+    files = CASES[tool].elsewhere
     _write(home, files)
     assert start(*bm("setup", tool)).code == 0
     assert start(*bm("setup", tool, "--undo")).code == 0
     assert {name: (home / name).read_text() for name in files} == files
     assert start(*bm("setup", tool)).code == 0
-    ended = start(tmp_path / "programs" / tool, *LED[tool].words)
+    ended = start(tmp_path / "programs" / tool, *CASES[tool].words)
     assert WORD in ended.out, ended.out[-500:] + ended.err[-500:]
     assert start(*bm("setup", tool, "--undo")).code == 0
     assert [file for file in home.rglob("*") if _holds(file, pool.daemon.key)] == []
 
 
-def test_every_tool_is_tried() -> None:
-    assert set(LED) == {row.name for row in ROWS}
+def test_every_tool_is_tested() -> None:
+    assert set(CASES) == {row.name for row in ROWS}
 
 
 def _holds(file: Path, word: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a tool is led to bm, and what would win over it."""
+"""Whether a tool is configured to use bm, and what would override that."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from bm.clients.catalog import BY_NAME
 from bm.clients.journal import Journal
 from bm.clients.setup import carry_out, opened, planned
-from bm.clients.standing import State, standing, warnings
+from bm.clients.status import State, status, warnings
 from tests.clients.golden import NAMES
 
 MOVED = {**NAMES, "origin": "http://127.0.0.1:9999"}
 
 
 def state(names: dict[str, str], held: Journal) -> State:
-    return standing(BY_NAME["gemini"], names, os.environ, held).state
+    return status(BY_NAME["gemini"], names, os.environ, held).state
 
 
-def test_a_tool_is_led_to_bm_or_to_what_bm_was(home: Path, tmp_path: Path) -> None:
+def test_whether_a_tool_is_configured_for_this_bm(home: Path, tmp_path: Path) -> None:
     books = tmp_path / "clients.json"
     assert state(NAMES, Journal()) == "no"
     with opened(books) as held:
@@ -33,73 +33,78 @@ def test_a_tool_is_led_to_bm_or_to_what_bm_was(home: Path, tmp_path: Path) -> No
         assert state(NAMES, held) == "stale"
 
 
-def test_where_a_tool_is(home: Path, tmp_path: Path) -> None:
+def test_where_a_tool_is_installed(home: Path, tmp_path: Path) -> None:
     program = tmp_path / "claude"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    found = standing(BY_NAME["claude"], NAMES, {"PATH": str(tmp_path)}, Journal())
+    found = status(BY_NAME["claude"], NAMES, {"PATH": str(tmp_path)}, Journal())
     assert Path(found.program) == program
     assert found.files == ("~/.claude/settings.json",)
-    assert standing(BY_NAME["codex"], NAMES, {"PATH": str(tmp_path)}, Journal()).program == ""
+    assert status(BY_NAME["codex"], NAMES, {"PATH": str(tmp_path)}, Journal()).program == ""
 
 
-def said(tool: str, folder: Path, **environ: str) -> list[str]:
+def warned(tool: str, folder: Path, **environ: str) -> list[str]:
     return list(warnings(BY_NAME[tool], NAMES, environ, folder))
 
 
-def test_variables_that_win_are_told(home: Path) -> None:
+def test_overriding_variables_are_reported(home: Path) -> None:
     project = home / "project"
-    assert said("gemini", project, GEMINI_API_KEY=NAMES["key"], GOOGLE_GEMINI_BASE_URL="") == []
-    (line,) = said("gemini", project, GEMINI_API_KEY="my-own")
+    assert warned("gemini", project, GEMINI_API_KEY=NAMES["key"], GOOGLE_GEMINI_BASE_URL="") == []
+    (line,) = warned("gemini", project, GEMINI_API_KEY="my-own")
     assert "GEMINI_API_KEY is set in this shell" in line and "my-own" not in line
 
 
 @pytest.mark.parametrize(
-    ("tool", "name", "text", "told"),
+    ("tool", "name", "text", "expected"),
     [
         (
             "claude",
             ".claude/settings.local.json",
             '{"env": {"ANTHROPIC_BASE_URL": "x"}}',
-            "env.ANTHROPIC_BASE_URL wins",
+            "env.ANTHROPIC_BASE_URL overrides",
         ),
         ("claude", ".claude/settings.json", '{"env": {"A": "x"}}', ""),
         ("claude", ".claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8094"}}', ""),
         ("claude", ".claude/settings.json", "{", ""),
-        ("codex", ".codex/config.toml", 'model_provider = "x"\n[model_providers.bm]\na = 1', "model_providers.bm win"),
+        (
+            "codex",
+            ".codex/config.toml",
+            'model_provider = "x"\n[model_providers.bm]\na = 1',
+            "model_providers.bm override",
+        ),
         ("gemini", ".env", "A=1", "is read instead"),
-        ("opencode", "opencode.json", '{"model": "x/y"}', "model wins"),
-        ("aider", ".aider.conf.yml", "set-env: [A=1]", "set-env wins"),
+        ("opencode", "opencode.json", '{"model": "x/y"}', "model overrides"),
+        ("aider", ".aider.conf.yml", "set-env: [A=1]", "set-env overrides"),
     ],
 )
 @pytest.mark.parametrize("below", ["", "deeper/still"])
-def test_settings_of_the_project_that_win_are_told(
-    home: Path, tool: str, name: str, text: str, told: str, below: str
+def test_overriding_project_settings_are_reported(
+    home: Path, tool: str, name: str, text: str, expected: str, below: str
 ) -> None:
     project = home / "project"
     (project / name).parent.mkdir(exist_ok=True)
     (project / name).write_text(text)
-    found = said(tool, project / below)
-    assert bool(found) == bool(told)
-    assert all(told in line and f"~/project/{name}" in line for line in found)
+    found = warned(tool, project / below)
+    assert bool(found) == bool(expected)
+    assert all(expected in line and f"~/project/{name}" in line for line in found)
 
 
-def test_the_tools_own_settings_are_no_rival(home: Path) -> None:
+def test_the_tools_own_settings_are_not_an_override(home: Path) -> None:
     (home / ".claude").mkdir()
     (home / ".claude/settings.json").write_text('{"env": {"ANTHROPIC_BASE_URL": "x"}}')
-    assert said("claude", home) == []
+    assert warned("claude", home) == []
     (home / ".qwen").mkdir()
     (home / ".qwen/settings.json").write_text('{"modelProviders": {"openai": []}}')
-    assert "modelProviders.openai wins" in said("qwen", home)[0]
+    assert "modelProviders.openai overrides" in warned("qwen", home)[0]
 
 
-def test_only_some_rivals_win_over_a_run(home: Path) -> None:
+def test_only_some_files_override_a_run(home: Path) -> None:
     project = home / "project"
     (project / ".gemini").mkdir()
     (project / ".gemini/settings.json").write_text('{"security": {"auth": {"selectedType": "oauth-personal"}}}')
     (project / ".env").write_text("A=1")
     found = list(warnings(BY_NAME["gemini"], NAMES, {"GEMINI_API_KEY": "mine"}, project, run=True))
-    assert len(found) == 1 and "security.auth.selectedType wins" in found[0]
+    assert len(found) == 1 and "security.auth.selectedType overrides" in found[0]
     (project / ".env").write_text("GEMINI_API_KEY=mine")
-    assert said("aider", project) == []
-    assert "GEMINI_API_KEY wins" in next(iter(warnings(BY_NAME["aider"], NAMES, {}, project, run=True)))
+    assert warned("aider", project) == []
+    assert "GEMINI_API_KEY overrides" in next(iter(warnings(BY_NAME["aider"], NAMES, {}, project, run=True)))
