@@ -1,7 +1,8 @@
 """What holds for every test: loopback only, settings of its own, and no process left behind.
 
-A test marked `every_client` or `every_protocol` describes behaviour that is the same for all clients. It runs for one
-of them, chosen by the test's name, so that the suite as a whole uses all; with `--thorough` it runs for each.
+A test marked `every_client`, `every_protocol` or `every_pair` describes behaviour that is the same for all clients. It
+runs for one of them (a pair: for each protocol over one upstream), chosen by the test's name, so that the suite as a
+whole uses all; with `--thorough` it runs for each.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=400)
 
 PROTOCOLS = ("anthropic", "openai-chat", "openai-responses", "gemini")
+UPSTREAMS = ("gemini", "anthropic", "openai")
 CLIENTS = [(protocol, stream) for protocol in PROTOCOLS for stream in (True, False)]
 
 
@@ -46,14 +48,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "every_client" in marked:
         ids = [f"{protocol}-{'stream' if stream else 'full'}" for protocol, stream in CLIENTS]
         metafunc.parametrize(("protocol", "stream"), _chosen(metafunc, CLIENTS), ids=_chosen(metafunc, ids))
+    elif "every_pair" in marked:
+        metafunc.parametrize(("protocol", "upstream"), _pairs(metafunc))
     elif "every_protocol" in marked:
         metafunc.parametrize("protocol", _chosen(metafunc, PROTOCOLS))
+
+
+def _pairs(metafunc: pytest.Metafunc) -> list[tuple[str, str]]:
+    """Every client protocol, with one upstream each unless all are wanted."""
+    if metafunc.config.getoption("--thorough"):
+        return [(protocol, upstream) for protocol in PROTOCOLS for upstream in UPSTREAMS]
+    first = _number(metafunc)
+    return [(protocol, UPSTREAMS[(first + at) % len(UPSTREAMS)]) for at, protocol in enumerate(PROTOCOLS)]
 
 
 def _chosen(metafunc: pytest.Metafunc, values: Sequence[Value]) -> list[Value]:
     if metafunc.config.getoption("--thorough"):
         return list(values)
-    return [values[zlib.crc32(metafunc.function.__name__.encode()) % len(values)]]
+    return [values[_number(metafunc) % len(values)]]
+
+
+def _number(metafunc: pytest.Metafunc) -> int:
+    """A number that stands for a test, the same in every run."""
+    return zlib.crc32(metafunc.function.__name__.encode())
 
 
 MARK = "PYTEST_PROCESS_MARK"

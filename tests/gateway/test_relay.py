@@ -8,15 +8,13 @@ import pytest
 from bm.simulator import Rule
 from bm.simulator.log import Record
 from tests.gateway.sdk import FAILURES, deltas
-from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, PROTOCOLS_LINE, World, path_of
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, World, path_of
 from tests.simulator.streams import body_of
 
 UPSTREAMS = {"gemini": {}, "anthropic": {"anthropic": "exclusive"}, "openai": {"openai": "exclusive"}}
 """The modes that make each service the only target; none for the pool."""
 
-EVERY_PAIR = pytest.mark.parametrize(
-    ("protocol", "upstream"), [(protocol, upstream) for protocol in PROTOCOLS for upstream in UPSTREAMS]
-)
+EVERY_PAIR = pytest.mark.every_pair
 
 LONG = "one two three four five six seven eight nine ten eleven twelve "
 KEEP_ALIVE = {"anthropic": b"event: ping\n", "openai-chat": b":", "openai-responses": b":", "gemini": b"\n"}
