@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ import msgspec
 
 from bm import __version__
 from bm.config.paths import Paths
-from bm.daemon.runtime import Daemon
 
 if TYPE_CHECKING:
     from bm.gateway.settings import Settings
@@ -32,16 +30,15 @@ def ask(paths: Paths, environ: Mapping[str, str], method: str, path: str, body: 
 
 async def _answer(paths: Paths, settings: Settings, method: str, path: str, body: Any) -> tuple[int, Any]:
     from bm.accounts.state_file import restore, state_path
-    from bm.daemon.main import Instance
     from bm.gateway.services import Services
-    from bm.server.own import own_app
+    from bm.server.admin import Instance, admin_app
     from bm.server.reload import Reloader
 
     services = Services(settings)
     # A warning about a damaged file is for the daemon's log.
     restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
-    instance = Instance(_this_process(settings), lambda daemon: None)
-    application = own_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
+    instance = Instance(identity="", started_at=time.time(), version=__version__, ready=lambda: None)
+    application = admin_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -73,17 +70,3 @@ def _scope(settings: Settings, method: str, path: str) -> dict[str, Any]:
         "server": ("127.0.0.1", 80),
         "client": None,
     }
-
-
-def _this_process(settings: Settings) -> Daemon:
-    now = time.time()
-    server = settings.config.server
-    return Daemon(
-        pid=os.getpid(),
-        created=now,
-        host=server.host,
-        port=server.port,
-        version=__version__,
-        token="",
-        started_at=now,
-    )

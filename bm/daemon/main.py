@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
-import msgspec
-
 from bm import __version__
 from bm.config.filelock import LockTimeout, locked
 from bm.config.load import Loaded, load
@@ -35,32 +33,6 @@ _LOCK_WAIT = 0.2
 
 class AlreadyRunning(DaemonError):
     """Another daemon of these paths is starting, running or ending."""
-
-
-class Instance(msgspec.Struct, frozen=True):
-    """This run, as the server knows it."""
-
-    daemon: Daemon
-    announce: Callable[[Daemon], None]
-
-    @property
-    def token(self) -> str:
-        """The secret that tells this run from any other process on its port."""
-        return self.daemon.token
-
-    @property
-    def started_at(self) -> float:
-        """When the process began, in Unix time."""
-        return self.daemon.started_at
-
-    @property
-    def version(self) -> str:
-        """The version that runs."""
-        return self.daemon.version
-
-    def ready(self) -> None:
-        """The server answers now."""
-        self.announce(self.daemon)
 
 
 def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, terminal: bool) -> None:
@@ -126,22 +98,21 @@ def _serve_on(
     settings = make_settings(loaded, paths, environ)
     daemon = _this_process(sock, loaded.config.server.host, started_at)
 
-    def ready(daemon: Daemon) -> None:
+    def ready() -> None:
         runtime.write(paths.runtime, daemon)
-        _log.info("bm %s serves at %s (pid %d, Python %s)", *_facts(daemon))
+        facts = daemon.version, daemon.url, daemon.pid, platform.python_version()
+        _log.info("bm %s serves at %s (pid %d, Python %s)", *facts)
         announce(daemon)
 
+    from bm.server.admin import Instance
     from bm.server.serve import serve
 
+    instance = Instance(identity=daemon.fingerprint, started_at=daemon.started_at, version=daemon.version, ready=ready)
     try:
-        serve(paths, settings, sock, Instance(daemon, ready))
+        serve(paths, settings, sock, instance)
     finally:
         runtime.remove(paths.runtime, daemon)
         _log.info("bm has stopped")
-
-
-def _facts(daemon: Daemon) -> tuple[str, str, int, str]:
-    return daemon.version, daemon.url, daemon.pid, platform.python_version()
 
 
 def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:

@@ -1,24 +1,36 @@
-"""What the administration answers. The shapes are those of `bm … --json`."""
+"""The admin app: the daemon's own paths for health, metrics, the dashboard and the commands of `bm`.
+
+Answers have the shapes of `bm … --json`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
+from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from bm.accounts.report import State, counts, rows
 from bm.chat.parts import Json
+from bm.config.edit import set_value
+from bm.config.keys import dotted
+from bm.config.load import load
 from bm.config.paths import Paths
+from bm.config.problem import nearest
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
-from bm.errors import RequestError
+from bm.errors import ConfigError, Failure, RequestError
 from bm.gateway.decision import document_of
 from bm.gateway.probe import probe_all
 from bm.gateway.services import Services
@@ -26,13 +38,33 @@ from bm.ledger.advice import advice
 from bm.ledger.groups import By
 from bm.ledger.ledger import KEEP_DAYS
 from bm.ledger.reader import decision, midnight, requests, unknown, usage
-from bm.names import ProtocolName
+from bm.names import Mode, ProtocolName
+from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider
-from bm.server.instance import Instance
+from bm.server.asgi import JsonResponse, json_handler
+from bm.server.dashboard import front
+from bm.server.live import Live
+from bm.server.metrics import Metrics
 from bm.server.reload import Reloader
+from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
 
-_MOMENT: Final = 5.0
-"""Seconds to wait for the ledger before it is read. Only the first prices after a start take as long as a second."""
+_FLUSH_WAIT: Final = 5.0
+"""Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""
+
+_log = logging.getLogger("bm")
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """The running process. `started_at` is Unix time; `version` is the version that runs, whatever is installed by now.
+
+    `identity` distinguishes this process from any other on its port. `ready` is called once the server accepts
+    connections.
+    """
+
+    identity: str
+    started_at: float
+    version: str
+    ready: Callable[[], None]
 
 
 class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,6 +78,10 @@ class _ProbeQuestion(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
 
 
+class _ModeQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    mode: Mode
+
+
 class _UsageQuestion(msgspec.Struct, forbid_unknown_fields=True):
     days: Annotated[int, msgspec.Meta(ge=1, le=KEEP_DAYS)] = 30
     by: By = "provider"
@@ -55,14 +91,76 @@ class _RequestsQuestion(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
 
 
+class _LiveQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+def admin_app(
+    services: Services, reloader: Reloader, instance: Instance, paths: Paths, stopping: asyncio.Event
+) -> Starlette:
+    """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `/admin/stop` sets `stopping`."""
+    admin = Admin(services, reloader, instance, paths)
+    metrics = Metrics(lambda: services.calls.active, admin.account_states)
+    services.calls.observers += [metrics.observe, admin.live_view.observe]
+    sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
+    admission = Admission(services, sessions)
+    sign_in = SignIn(sessions, admission)
+    keyed, shown = admission.keyed, admission.shown
+
+    async def health(request: Request) -> Response:
+        facts = {"status": "ok", "version": instance.version, "instance": instance.identity, "pid": os.getpid()}
+        return JsonResponse(facts)
+
+    async def ready(request: Request) -> Response:
+        reason = admin.not_ready()
+        return JsonResponse({"ready": not reason, "reason": reason or None}, 503 if reason else 200)
+
+    async def measured(request: Request) -> Response:
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def stop(request: Request) -> Response:
+        stopping.set()
+        return JsonResponse({"stopping": True}, 202)
+
+    async def unknown_path(request: Request) -> Response:
+        return JsonResponse({"error": f"there is no {request.url.path} here"}, 404)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/readyz", ready),
+            Route("/", front(services)),
+            Route("/metrics", keyed(measured)),
+            Route("/admin/session", admission.open(sign_in.enter), methods=["POST"]),
+            Route("/admin/session", admission.open(sign_in.leave), methods=["DELETE"]),
+            Route("/admin/session/code", keyed(json_handler(sign_in.code)), methods=["POST"]),
+            Route("/admin/live", shown(json_handler(admin.live))),
+            Route("/admin/status", shown(json_handler(admin.status))),
+            Route("/admin/accounts", shown(json_handler(admin.accounts))),
+            Route("/admin/providers", shown(json_handler(admin.providers))),
+            Route("/admin/providers/{name}/mode", shown(json_handler(admin.set_mode)), methods=["POST"]),
+            Route("/admin/why/{id}", shown(json_handler(admin.why))),
+            Route("/admin/usage", shown(json_handler(admin.usage))),
+            Route("/admin/requests", shown(json_handler(admin.requests))),
+            Route("/admin/models", keyed(json_handler(admin.models))),
+            Route("/admin/reload", keyed(json_handler(admin.reload)), methods=["POST"]),
+            Route("/admin/route", keyed(json_handler(admin.route)), methods=["POST"]),
+            Route("/admin/probe", keyed(json_handler(admin.probe)), methods=["POST"]),
+            Route("/admin/stop", keyed(stop), methods=["POST"]),
+            Route("/{path:path}", unknown_path),
+        ]
+    )
+
+
 class Admin:
-    """Answers about the running daemon."""
+    """Answers questions about the running daemon."""
 
     def __init__(self, services: Services, reloader: Reloader, instance: Instance, paths: Paths) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
+        self.live_view = Live(services, paths.ledger)
 
     def not_ready(self) -> str:
-        """Why no request can be served at all; empty when some can."""
+        """Why no request can be served; empty when some can."""
         for member in self._services.router.snapshot(self._services.settings).members:
             provider = member.provider
             usable = provider.enabled and (provider.pool or provider.mode != "off")
@@ -71,7 +169,7 @@ class Admin:
         return "no account is usable: bm accounts add NAME"
 
     def account_states(self) -> dict[State, int]:
-        """How many accounts are in each state."""
+        """The number of accounts in each state."""
         return counts(self._services.pool, now=time.monotonic(), wall=time.time())
 
     async def status(self, request: Request) -> Json:
@@ -102,15 +200,36 @@ class Admin:
         }
 
     def _ledger(self) -> Json:
-        """The ledger's file, and what it lacks."""
-        told: Json = {"path": str(self._paths.ledger)}
+        """The ledger's file and the state of its writer."""
+        found: Json = {"path": str(self._paths.ledger)}
         if (ledger := self._services.ledger) is not None:
-            told |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.dropped}
-            told["problem"] = ledger.problem or None
-        return told
+            found |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.dropped}
+            found["problem"] = ledger.problem or None
+        return found
+
+    async def live(self, request: Request) -> Json:
+        """Everything that changes by itself, for the dashboard and `bm top`, which ask once a second.
+
+        The daemon keeps nothing per watcher, so a slow or vanished one costs nothing and cannot delay the shutdown, as
+        open event streams would. `run` differs between two runs of the daemon; `ended` restarts at 0 with it.
+        """
+        asked = msgspec.convert(dict(request.query_params), _LiveQuestion, strict=False)
+        return {
+            "at": time.time(),
+            "run": self._instance.started_at,
+            **await self.live_view.to_json(asked.after),
+            "status": await self.status(request),
+            "not_ready": self.not_ready() or None,
+            **await self.accounts(request),
+            **await self.providers(request),
+        }
 
     async def why(self, request: Request) -> Json:
-        """How a request came to its answer, by its id, and what to do about it; `last` is the latest one."""
+        """The decisions behind a request, by its id, with advice; the id `last` is the latest request.
+
+        Raises:
+            RequestError: the id is unknown.
+        """
         wanted = request.path_params["id"]
         found: Json | None
         if (record := self._services.calls.find(wanted)) is not None:
@@ -122,29 +241,29 @@ class Admin:
         return found | {"advice": list(advice(found))}
 
     async def usage(self, request: Request) -> Json:
-        """What was used in the last days."""
+        """Usage of the last days, grouped."""
         asked = msgspec.convert(dict(request.query_params), _UsageQuestion, strict=False)
-        await self._written()
+        await self._flush()
         since = midnight(asked.days, datetime.now())
         return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=asked.by)
 
     async def requests(self, request: Request) -> Json:
-        """The latest requests."""
+        """The latest requests, newest first."""
         asked = msgspec.convert(dict(request.query_params), _RequestsQuestion, strict=False)
-        await self._written()
+        await self._flush()
         return {"requests": await asyncio.to_thread(requests, self._paths.ledger, asked.limit)}
 
-    async def _written(self) -> None:
-        """Wait a moment for what was served just now to be in the ledger."""
+    async def _flush(self) -> None:
+        """Wait briefly until requests that have just ended are in the ledger."""
         if self._services.ledger is not None:
-            await asyncio.to_thread(self._services.ledger.flush, _MOMENT)
+            await asyncio.to_thread(self._services.ledger.flush, _FLUSH_WAIT)
 
     async def accounts(self, request: Request) -> Json:
         """Every account of every provider."""
         return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
 
     async def providers(self, request: Request) -> Json:
-        """Every provider the configuration names, and the pool."""
+        """The Gemini pool and every provider the configuration names."""
         return {"providers": [self._provider(p) for p in self._services.settings.providers.values() if p.configured]}
 
     def _provider(self, provider: Provider) -> Json:
@@ -163,17 +282,61 @@ class Admin:
             "models": provider.models,
         }
 
+    async def set_mode(self, request: Request) -> Json:
+        """Write a provider's dispatch mode to config.toml and reload; the next request uses it.
+
+        In the answer, `mode` is the mode in force. When it differs from the requested one, `error` says why the file
+        cannot be used, or `outweighed_by` names the environment variable that overrides the file.
+
+        Raises:
+            RequestError: the provider is unknown or has no mode.
+            ConfigError: the file cannot be changed.
+        """
+        name: str = request.path_params["name"]
+        mode = msgspec.json.decode(await request.body(), type=_ModeQuestion).mode
+        self._require_mode(name)
+        key = dotted(("providers", name, "mode"))
+        try:
+            await asyncio.to_thread(set_value, self._paths.config, key, mode, known=KNOWN)
+        except OSError as error:
+            raise ConfigError(f"cannot be written: {error.strerror}", path=str(self._paths.config)) from error
+        _log.info("the mode of %s was set to %s", name, mode)
+        problem = await self._reloader.reload()
+        provider = self._services.settings.providers[name]
+        overridden = problem is None and provider.mode != mode
+        return {
+            "name": name,
+            "mode": provider.mode,
+            "enabled": provider.enabled,
+            "error": problem,
+            "outweighed_by": await asyncio.to_thread(self._variable_for, key) if overridden else None,
+        }
+
+    def _require_mode(self, name: str) -> None:
+        providers = self._services.settings.providers
+        if name not in providers:
+            message = f"no provider is named {name!r}"
+            near = nearest(name, list(providers))
+            raise RequestError(Failure(kind="not_found", message=f"{message} ({near})" if near else message))
+        if providers[name].pool:
+            message = f"{name} is the pool itself and has no mode"
+            raise RequestError(Failure(kind="bad_request", message=message))
+
+    def _variable_for(self, key: str) -> str | None:
+        """The environment variable that overrides a setting. Blocks."""
+        return load(self._paths.config, os.environ, known=KNOWN).sources.get(key)
+
     async def models(self, request: Request) -> Json:
         """Every model of every provider in use."""
         return {"models": list(await self._services.models.all())}
 
     async def reload(self, request: Request) -> Json:
-        """Take over the files at once."""
+        """Reload the files now."""
         error = await self._reloader.reload()
         return {"ok": error is None, "error": error, "warnings": list(self._services.settings.warnings)}
 
     async def route(self, request: Request) -> Json:
-        """The plan for a request, without sending anything."""
+        """The plan for a request. Sends nothing upstream."""
         asked = msgspec.json.decode(await request.body(), type=_RouteQuestion)
         requirements = msgspec.convert(dict.fromkeys(asked.needs, True), Requirements)
         query = RouteQuery(model=asked.model, protocol=asked.protocol, requirements=requirements)
@@ -192,7 +355,7 @@ class Admin:
         }
 
     async def probe(self, request: Request) -> Json:
-        """One small request to each provider and account."""
+        """Send one small request to each provider and account named."""
         asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
         services = self._services
 
@@ -203,16 +366,15 @@ class Admin:
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:
-    """`unknown` before the first use, `down` when no account is usable, `degraded` when one is unwell."""
+    """`unknown` before the first use, `down` when no account is usable, `degraded` when some are unhealthy."""
     if not accounts or all(account.idle is None for account in accounts):
         return "unknown"
-    in_use = [account for account in accounts if not account.disabled]
-    if not in_use:
+    enabled = [account for account in accounts if not account.disabled]
+    if not enabled:
         return "down"
-    well = all(account.health > 0.5 and not account.states for account in in_use)
-    return "ok" if well and len(in_use) == len(accounts) else "degraded"
+    healthy = all(account.health > 0.5 and not account.states for account in enabled)
+    return "ok" if healthy and len(enabled) == len(accounts) else "degraded"
 
 
 def _considered(line: Considered) -> dict[str, Any]:
-    told = msgspec.structs.asdict(line)
-    return told | {"account": line.account or None, "in": line.verdict == "ready"}
+    return msgspec.structs.asdict(line) | {"account": line.account or None, "in": line.verdict == "ready"}

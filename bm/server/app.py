@@ -24,8 +24,7 @@ from bm.gateway.lane import new_id
 from bm.gateway.services import Services
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
-from bm.server.body import ClientGone, read_body
-from bm.server.client import AsgiClient, Cut
+from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
 from bm.server.guard import Guard
 from bm.server.routes import ModelsRoute, Probe, Route, caller, find, wants_array, without_key
 from bm.server.tasks import spawn

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bm.gateway.services import Services
-from bm.server.answer import Handler
+from bm.server.asgi import Handler
 from bm.server.guard import Guard
 
 FOLDER: Final = Path(__file__).with_name("web")

@@ -22,12 +22,11 @@ from bm.ledger.ledger import Ledger
 from bm.ledger.prices import load as load_prices
 from bm.ledger.recordings import folder_of
 from bm.loop import runner
+from bm.server.admin import Instance, admin_app
 from bm.server.app import App
-from bm.server.instance import Instance
-from bm.server.memory import Memory
 from bm.server.network import Network
-from bm.server.own import own_app
 from bm.server.reload import Reloader
+from bm.server.state import Memory
 from bm.server.tasks import spawn
 
 _log = logging.getLogger("bm")
@@ -94,7 +93,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     reloader = Reloader(paths, services)
     stopping = asyncio.Event()
     config = uvicorn.Config(
-        app=App(services, own_app(services, reloader, instance, paths, stopping)),
+        app=App(services, admin_app(services, reloader, instance, paths, stopping)),
         lifespan="off",
         access_log=False,
         proxy_headers=False,

@@ -18,13 +18,11 @@ from bm.accounts.account import Account
 from bm.accounts.store import load, update
 from bm.config.filelock import locked
 from bm.config.paths import Paths
-from bm.daemon import runtime
 from bm.daemon.client import ask
-from bm.daemon.main import AlreadyRunning, Instance, run
+from bm.daemon.main import AlreadyRunning, run
 from bm.daemon.start import start
 from bm.daemon.stop import stop
 from bm.errors import ConfigError
-from tests.daemon.support import daemon
 
 PLANTED = "planted-key-0123456789abcdef"
 
@@ -111,14 +109,6 @@ def test_a_wrong_setting_is_raised_and_logged(paths: Paths, clean_logging: None)
         run(paths, os.environ, lambda daemon: None, terminal=False)
     assert not paths.runtime.exists()
     assert paths.log.read_text().endswith(f"not started: {caught.value}\n")
-
-
-def test_the_instance_announces_itself() -> None:
-    announced: list[runtime.Daemon] = []
-    instance = Instance(daemon(), announced.append)
-    instance.ready()
-    assert announced == [daemon()]
-    assert (instance.token, instance.version, instance.started_at) == ("secret-token", "0.1.0", 1.0)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")

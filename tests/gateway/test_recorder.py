@@ -18,7 +18,7 @@ from bm.gateway.settings import read_settings
 from bm.gateway.tape import Tape
 from bm.ledger.recordings import Recording, clear, folder_of, listed, load
 from bm.names import ProtocolName
-from bm.server.client import AsgiClient
+from bm.server.asgi import AsgiClient
 from bm.simulator import Rule
 from bm.upstream.endpoint import Operation
 from tests.gateway.world import EVERY_CLIENT, World

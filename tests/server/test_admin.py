@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from bm.daemon import runtime
 from bm.simulator import Rule
 from tests.gateway.world import World
+from tests.support.daemon import daemon
 
 
 def test_status(world: World) -> None:
@@ -116,3 +123,165 @@ def test_why_says_what_to_do(world: World) -> None:
     world.sim.script(Rule(error="invalid_key"))
     told = world.admin(f"why/{world.ask('gemini').bm('request-id')}")
     assert len(told["advice"]) == 1 and f"bm accounts verify {world.pool[0]}" in told["advice"][0]
+
+
+CONFIG = """\
+# mine
+[gemini]
+enabled = true  # the free ones
+
+[providers.groq]
+enabled = true
+mode = "off"    # until the free ones are spent
+"""
+
+
+def change(world: World, name: str, body: Any) -> httpx.Response:
+    return world.http.post(f"/admin/providers/{name}/mode", json=body)
+
+
+@pytest.mark.parametrize("mode", ["exclusive", "pooled", "fallback", "off"])
+def test_the_next_request_knows(world: World, mode: str) -> None:
+    world.set_up(modes={"groq": "fallback" if mode == "off" else "off"})
+    told = change(world, "groq", {"mode": mode}).json()
+    assert told == {"name": "groq", "mode": mode, "enabled": True, "error": None, "outweighed_by": None}
+    plan = world.admin("route", {"model": "opus", "protocol": "openai-chat"})
+    assert ("groq" in [each["provider"] for each in plan["targets"]]) is (mode != "off")
+
+
+def test_the_rest_of_the_file_stays_as_it_is(world: World) -> None:
+    world.daemon.paths.config.write_text(CONFIG)
+    world.admin("reload", {})
+    assert change(world, "groq", {"mode": "fallback"}).status_code == 200
+    assert world.daemon.paths.config.read_text() == CONFIG.replace('mode = "off" ', 'mode = "fallback" ')
+
+
+def test_a_provider_of_the_catalog_needs_no_section_before(world: World) -> None:
+    told = change(world, "together", {"mode": "pooled"}).json()
+    assert (told["mode"], told["enabled"]) == ("pooled", False)
+    assert '[providers.together]\nmode = "pooled"' in world.daemon.paths.config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "words"),
+    [
+        ("grok", {"mode": "off"}, 404, "groq"),
+        ("nobody-like-this", {"mode": "off"}, 404, "no provider"),
+        ("gemini", {"mode": "off"}, 400, "the pool itself"),
+        ("groq", {"mode": "sometimes"}, 400, "mode"),
+        ("groq", {}, 400, "mode"),
+        ("groq", {"mode": "off", "enabled": True}, 400, "enabled"),
+        ("groq", [], 400, "object"),
+    ],
+)
+def test_what_is_wrong_is_told_and_changes_nothing(world: World, name: str, body: Any, status: int, words: str) -> None:
+    world.set_up(modes={"groq": "pooled"})
+    before = world.daemon.paths.config.read_text()
+    answer = change(world, name, body)
+    assert answer.status_code == status and words in answer.json()["error"]
+    assert world.daemon.paths.config.read_text() == before
+
+
+def test_a_file_with_errors_is_not_touched(world: World) -> None:
+    world.set_up(modes={"groq": "pooled"})
+    broken = f"{world.daemon.paths.config.read_text()}\n[pool]\nnonsense = 1\n"
+    world.daemon.paths.config.write_text(broken)
+    answer = change(world, "groq", {"mode": "off"})
+    assert answer.status_code == 400 and str(world.daemon.paths.config) in answer.json()["error"]
+    assert world.daemon.paths.config.read_text() == broken
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are another matter there")
+def test_a_folder_that_cannot_be_written_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.set_up(modes={"groq": "pooled"})
+    config = world.daemon.paths.config
+    lock = config.with_name(".config.toml.lock")
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    try:
+        answer = change(world, "groq", {"mode": "off"})
+    finally:
+        lock.rmdir()
+    assert answer.status_code == 400 and "cannot be written" in answer.json()["error"]
+
+
+def test_a_variable_that_outweighs_the_file_is_named(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BM_PROVIDERS_GROQ_MODE", "pooled")
+    with daemon(bm_home, CONFIG) as running:
+        with httpx.Client(base_url=running.url, headers=running.headers, trust_env=False) as http:
+            told = http.post("/admin/providers/groq/mode", json={"mode": "exclusive"}).json()
+        assert (told["mode"], told["outweighed_by"]) == ("pooled", "BM_PROVIDERS_GROQ_MODE")
+        assert 'mode = "exclusive"' in running.paths.config.read_text()
+
+
+GUARDED = [
+    ("GET", "/admin/status"),
+    ("GET", "/admin/accounts"),
+    ("GET", "/admin/providers"),
+    ("GET", "/admin/models"),
+    ("GET", "/admin/why/last"),
+    ("GET", "/admin/usage"),
+    ("GET", "/admin/requests"),
+    ("GET", "/admin/live"),
+    ("POST", "/admin/providers/groq/mode"),
+    ("POST", "/admin/session/code"),
+    ("POST", "/admin/reload"),
+    ("POST", "/admin/route"),
+    ("POST", "/admin/probe"),
+    ("POST", "/admin/stop"),
+    ("GET", "/metrics"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_what_asks_for_the_key(world: World, method: str, path: str) -> None:
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
+        assert http.request(method, path).status_code == 401
+        assert http.request(method, path, headers={"x-api-key": "wrong"}).status_code == 401
+        foreign = {"host": "evil.example", "x-api-key": world.daemon.key}
+        assert http.request(method, path, headers=foreign).status_code == 403
+        page = {"origin": "https://evil.example", "x-api-key": world.daemon.key}
+        assert http.request(method, path, headers=page).status_code == 403
+
+
+def test_health_needs_no_key_and_proves_which_daemon_it_is(world: World) -> None:
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
+        told = http.get("/healthz").json()
+    written = runtime.read(world.daemon.paths.runtime)
+    assert written is not None
+    assert told["instance"] == hashlib.sha256(written.token.encode()).hexdigest()[:16]
+    assert (told["status"], told["pid"]) == ("ok", world.daemon.process.pid)
+    assert written.token not in str(told)
+
+
+def test_ready_says_why_it_is_not(world: World) -> None:
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
+        assert http.get("/readyz").json() == {"ready": True, "reason": None}
+        world.set_up(accounts=0)
+        answer = http.get("/readyz")
+    assert answer.status_code == 503 and "bm accounts add" in answer.json()["reason"]
+    assert world.sim.log() == []
+
+
+def test_metrics_count_what_was_served(world: World) -> None:
+    def counted() -> float:
+        families = text_string_to_metric_families(world.http.get("/metrics").text)
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == "gen_ai_server_request_duration_seconds_count"
+            and (sample.labels["bm_protocol"], sample.labels["gen_ai_provider_name"]) == ("gemini", "gemini")
+            and sample.labels["http_response_status_code"] == "200"
+        )
+
+    before = counted()
+    for stream in (True, False, True):
+        assert world.ask("gemini", stream=stream).complete
+    assert counted() == before + 3
+
+
+def test_wrong_paths_and_methods(world: World) -> None:
+    assert world.http.get("/admin/nothing").status_code == 404
+    assert world.http.get("/admin/stop").status_code == 404
+    assert world.http.get("/").status_code == 200

@@ -1,8 +1,9 @@
-"""The one answer that the dashboard and `bm top` look at."""
+"""What passed through, by steps of time."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,118 @@ from typing import Any
 import httpx
 import pytest
 
+from bm.chat.events import Usage
+from bm.errors import Failure
+from bm.gateway.record import Record
+from bm.ledger.ledger import Ledger
+from bm.server.live import LASTS, RECENT, STEP, STEPS, DailyTotals, Traffic
 from bm.simulator import Rule, Simulator
-from bm.simulator.rules import Usage
+from bm.simulator.rules import Usage as SimulatedUsage
 from tests.gateway.world import World
-from tests.server.test_ledger import until
+from tests.ledger.entries import entry
+from tests.server.test_ledger import PATIENCE, until
 from tests.simulator.streams import ask
 from tests.support.daemon import daemon
+
+
+class Clock:
+    """A time of the test's own."""
+
+    now = 500.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(**fields: Any) -> Record:
+    return Record(id="req_1", at=0.0, protocol="gemini", model="x", stream=True, **fields)
+
+
+def test_nothing_yet() -> None:
+    told = Traffic(Clock()).to_json()
+    assert told["requests"] == [0] * STEPS and told["step"] == STEP
+    assert told["recent"] == {"seconds": 0.0, "requests": 0, "failures": 0, "input": 0, "output": 0}
+
+
+def test_calls_count_in_the_step_they_end_in() -> None:
+    clock = Clock()
+    traffic = Traffic(clock)
+    traffic.observe(record(usage=Usage(input=10, cache_read=5, output=3)))
+    clock.now += STEP
+    traffic.observe(record(failure=Failure(kind="server", message="no")))
+    traffic.observe(record(failure=Failure(kind="server", message="no"), client_left=True))
+    clock.now += 2 * STEP
+    told = traffic.to_json()
+    assert told["requests"][-4:] == [1, 2, 0, 0]
+    assert told["failures"][-4:] == [0, 1, 0, 0]
+    assert (told["input"][-4], told["output"][-4]) == (15, 3)
+    assert told["recent"] == {"seconds": 3 * STEP, "requests": 3, "failures": 1, "input": 15, "output": 3}
+
+
+def test_rates_are_of_the_latest_minute_and_old_steps_are_forgotten() -> None:
+    clock = Clock()
+    traffic = Traffic(clock)
+    traffic.observe(record())
+    clock.now += RECENT * STEP + 4
+    assert traffic.to_json()["recent"]["requests"] == 1
+    assert traffic.to_json()["recent"]["seconds"] == RECENT * STEP + 4
+    clock.now += STEP
+    assert traffic.to_json()["recent"]["requests"] == 0
+    assert sum(traffic.to_json()["requests"]) == 1
+    clock.now += 1e9
+    traffic.observe(record())
+    told = traffic.to_json()
+    assert told["requests"] == [*[0] * (STEPS - 1), 1]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    found = Ledger(tmp_path / "ledger.db", decisions=10)
+    found.start()
+    yield found
+    found.stop(PATIENCE)
+
+
+def write(ledger: Ledger, name: str) -> None:
+    """Enter a request of today."""
+    ledger.put(lambda: entry(id=name, at=time.time(), cost=0.25))
+    assert ledger.flush(PATIENCE)
+
+
+async def test_it_grows_with_the_ledger_a_few_seconds_later(ledger: Ledger) -> None:
+    clock = Clock()
+    today = DailyTotals(ledger.path, clock)
+
+    async def requests() -> int:
+        told = await today.to_json(ledger.written)
+        assert told is not None
+        count: int = told["requests"]
+        return count
+
+    write(ledger, "req_1")
+    assert await requests() == 1
+    write(ledger, "req_2")
+    assert await requests() == 1
+    clock.now += LASTS
+    assert await requests() == 2
+    told = await today.to_json(ledger.written)
+    assert told is not None and told["cost"] == 0.5
+
+
+async def test_it_is_not_added_up_again_while_nothing_was_written(ledger: Ledger) -> None:
+    clock = Clock()
+    today = DailyTotals(ledger.path, clock)
+    write(ledger, "req_1")
+    before = await today.to_json(ledger.written)
+    clock.now += 100 * LASTS
+    assert await today.to_json(ledger.written) is before
+
+
+async def test_before_the_first_request_and_without_a_ledger(tmp_path: Path) -> None:
+    told = await DailyTotals(tmp_path / "none.db").to_json(0)
+    assert told is not None and (told["requests"], told["cost"]) == (0, None)
+    (tmp_path / "folder.db").mkdir()
+    assert await DailyTotals(tmp_path / "folder.db").to_json(0) is None
 
 
 def test_it_is_made_of_the_other_answers(world: World) -> None:
@@ -33,7 +140,7 @@ def test_it_is_made_of_the_other_answers(world: World) -> None:
 
 def test_requests_come_as_the_list_of_requests_has_them(world: World) -> None:
     before = world.admin("live")["ended"]
-    world.sim.script(Rule(usage=Usage(input=1000, output=50)))
+    world.sim.script(Rule(usage=SimulatedUsage(input=1000, output=50)))
     first, second = world.ask("anthropic"), world.ask("gemini", stream=False)
     live = world.admin(f"live?after={before}")
     assert live["ended"] == before + 2

@@ -1,16 +1,245 @@
-"""How a browser comes to a session, over a socket."""
+"""Codes and sessions of the dashboard."""
 
 from __future__ import annotations
 
+import stat
+import sys
+from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bm.config.paths import Paths
+from bm.errors import RequestError
+from bm.server.sign_in import CODE_LASTS, LASTS, MOST, Session, Sessions, is_own_page, sessions_path
+from bm.simulator import Rule
 from tests.gateway.world import World
 from tests.server.signed_in import cookie_of, new_code, signed_in, stranger
 from tests.support.daemon import daemon
+
+
+class Clock:
+    """A time of the test's own."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(tmp_path: Path, clock: Clock) -> Callable[..., Sessions]:
+    """The sessions of one run of a daemon with that key."""
+    return lambda key="local-key": Sessions(tmp_path / "sessions.json", lambda: key, clock)
+
+
+Make = Callable[..., Sessions]
+
+
+def test_a_code_opens_a_session_that_lasts(make: Make, clock: Clock) -> None:
+    sessions = make()
+    session = sessions.redeem(sessions.new_code())
+    assert sessions.admits(session)
+    clock.now += LASTS - 1
+    assert sessions.admits(session)
+    clock.now += 1
+    assert not sessions.admits(session)
+
+
+def test_both_halves_are_needed(make: Make) -> None:
+    sessions = make()
+    one, other = sessions.open(), sessions.open()
+    assert one.browser != one.page
+    for wrong in (
+        Session(one.browser, ""),
+        Session("", one.page),
+        Session("", ""),
+        Session(one.page, one.browser),
+        Session(one.browser, other.page),
+        Session(f"{one.browser} {one.page}", ""),
+    ):
+        assert not sessions.admits(wrong)
+
+
+def test_a_code_ends(make: Make, clock: Clock) -> None:
+    sessions = make()
+    code = sessions.new_code()
+    clock.now += CODE_LASTS
+    with pytest.raises(RequestError, match="too old"):
+        sessions.redeem(code)
+
+
+def test_a_code_that_comes_twice_ends_the_session_it_opened(make: Make) -> None:
+    sessions = make()
+    code = sessions.new_code()
+    first, untouched = sessions.redeem(code), sessions.open()
+    with pytest.raises(RequestError, match="used before"):
+        sessions.redeem(code)
+    assert not sessions.admits(first)
+    assert sessions.admits(untouched)
+
+
+@pytest.mark.parametrize("code", ["", "made-up", "ü\udcff"[:1]])
+def test_a_made_up_code_opens_nothing(make: Make, code: str) -> None:
+    sessions = make()
+    sessions.new_code()
+    with pytest.raises(RequestError):
+        sessions.redeem(code)
+
+
+def test_an_ended_session_counts_no_more(make: Make) -> None:
+    sessions = make()
+    session = sessions.open()
+    sessions.end(session)
+    sessions.end(Session("never", "was"))
+    assert not sessions.admits(session)
+
+
+def test_the_next_run_knows_the_sessions_but_its_file_does_not(make: Make, tmp_path: Path) -> None:
+    sessions = make()
+    session, code = sessions.open(), sessions.new_code()
+    sessions.write()
+    file = tmp_path / "sessions.json"
+    written = file.read_text()
+    assert not any(secret in written for secret in (*session, code, "local-key"))
+    if sys.platform != "win32":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert make().admits(session)
+    with pytest.raises(RequestError):
+        make().redeem(code)
+
+
+def test_a_new_key_ends_all(make: Make) -> None:
+    sessions = make()
+    session = sessions.open()
+    sessions.write()
+    assert not make("another-key").admits(session)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": "b"}', b"\xff"])
+def test_a_damaged_file_is_as_none(make: Make, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sessions.json").write_bytes(content)
+    sessions = make()
+    assert sessions.admits(sessions.open())
+
+
+def test_the_oldest_go_first(make: Make) -> None:
+    sessions = make()
+    opened = [sessions.open() for _ in range(MOST + 1)]
+    assert [sessions.admits(each) for each in opened] == [False, *[True] * MOST]
+    codes = [sessions.new_code() for _ in range(MOST + 1)]
+    with pytest.raises(RequestError):
+        sessions.redeem(codes[0])
+    assert sessions.admits(sessions.redeem(codes[1]))
+
+
+def test_the_file_is_beside_the_ledger(tmp_path: Path) -> None:
+    assert sessions_path(Paths.under(tmp_path)) == tmp_path / "sessions.json"
+
+
+SHOWN = ["live", "status", "accounts", "providers", "usage", "requests"]
+KEYED = [
+    ("GET", "/admin/models"),
+    ("POST", "/admin/reload"),
+    ("POST", "/admin/route"),
+    ("POST", "/admin/probe"),
+    ("POST", "/admin/session/code"),
+    ("POST", "/admin/stop"),
+    ("GET", "/metrics"),
+    ("GET", "/v1/models"),
+    ("POST", "/v1/messages"),
+]
+"""What a session is not good for: it costs money, stops the daemon, or gives what lasts longer than the session."""
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_a_session_sees_what_the_page_shows(world: World, path: str) -> None:
+    with signed_in(world.daemon) as http:
+        assert http.get(f"/admin/{path}").status_code == 200
+
+
+def test_nothing_that_is_shown_holds_a_key(world: World) -> None:
+    world.set_up(modes={"groq": "fallback"})
+    world.sim.script(Rule(status=429, message="the key key-of-the-account-x is used up"), Rule(error="invalid_key"))
+    world.ask("anthropic")
+    with signed_in(world.daemon) as http:
+        told = "".join(http.get(f"/admin/{path}").text for path in (*SHOWN, "why/last", "usage?by=account"))
+        secrets = [world.daemon.key, *http.cookies.values(), http.headers["x-bm-session"]]
+    secrets += [f"key-of-the-account-{name}" for name in (*world.pool, *world.paid["groq"])]
+    assert [secret for secret in secrets if secret in told] == []
+
+
+def test_a_session_may_change_a_mode_and_nothing_else(world: World) -> None:
+    world.set_up(modes={"groq": "off"})
+    with signed_in(world.daemon) as http:
+        assert http.post("/admin/providers/groq/mode", json={"mode": "pooled"}).status_code == 200
+        for method, path in KEYED:
+            assert http.request(method, path, json={}).status_code == 401, path
+
+
+def changes(http: httpx.Client, headers: Mapping[str, str]) -> list[int]:
+    """The statuses of everything that a page of another server might have a browser send."""
+    plain = {"content-type": "text/plain"} | dict(headers)
+    told = [http.post("/admin/providers/groq/mode", content=b'{"mode": "exclusive"}', headers=plain)]
+    told += [http.post(f"/admin/{path}", headers=plain) for path in ("stop", "reload", "session", "session/code")]
+    told.append(http.delete("/admin/session", headers=plain))
+    return [answer.status_code for answer in told]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "x:y"])
+def test_another_page_changes_nothing_even_with_session_and_key(world: World, origin: str) -> None:
+    world.set_up(modes={"groq": "off"})
+    with signed_in(world.daemon) as http:
+        http.headers["x-api-key"] = world.daemon.key
+        assert set(changes(http, {"origin": origin})) == {403}
+        assert http.get("/admin/live").status_code == 200
+    assert world.admin("providers")["providers"][-1]["mode"] == "off"
+
+
+def test_another_page_of_this_machine_changes_nothing_where_no_key_is_asked_for(bm_home: Path) -> None:
+    config = '[server]\nauth = "none"\n[providers.groq]\nenabled = true\n'
+    with daemon(bm_home, config) as running, stranger(running) as http:
+        assert set(changes(http, {"origin": "http://127.0.0.1:3000"})) == {403}
+        assert running.paths.config.read_text() == config
+        own = {"origin": running.url}
+        assert http.post("/admin/providers/groq/mode", json={"mode": "off"}, headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/live", "/admin/session"])
+def test_a_foreign_name_is_shown_nothing(world: World, path: str) -> None:
+    with signed_in(world.daemon) as http:
+        method = "POST" if path.endswith("session") else "GET"
+        answer = http.request(method, path, headers={"host": "rebound.example"})
+        assert answer.status_code == 403 and "allowed_hosts" in answer.text
+
+
+@pytest.mark.parametrize("port", ["", ":", ":x", ":99999999", ":-1"])
+def test_a_port_that_is_none_is_no_fault_of_bm(world: World, port: str) -> None:
+    with stranger(world.daemon) as http:
+        assert http.get("/admin/live", headers={"host": f"127.0.0.1{port}"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "own"),
+    [
+        ({"host": "127.0.0.1:8094"}, True),
+        ({"host": "127.0.0.1:8094", "origin": "http://127.0.0.1:8094"}, True),
+        ({"host": "Desk.example", "origin": "https://desk.example"}, True),
+        ({"host": "127.0.0.1:8094", "origin": "http://127.0.0.1:3000"}, False),
+        ({"host": "127.0.0.1:8094", "origin": "http://localhost:8094"}, False),
+        ({"host": "127.0.0.1:8094", "origin": "null"}, False),
+        ({"origin": "http://127.0.0.1:8094"}, False),
+    ],
+)
+def test_a_page_is_the_daemons_own_by_name_and_port(headers: dict[str, str], own: bool) -> None:
+    assert is_own_page(headers) is own
 
 
 def test_the_code_of_the_command_line_signs_one_browser_in(world: World) -> None:

@@ -11,10 +11,13 @@ import httpx
 import pytest
 
 from bm.accounts.state_file import state_path
+from bm.chat.signature import Signature
 from bm.config.paths import Paths, make_folders
 from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
-from bm.server.memory import INTERVAL, Memory
+from bm.gateway.signatures import Kept
+from bm.server import state
+from bm.server.state import INTERVAL, Memory, append_signatures, read_signatures, rewrite_signatures, signatures_path
 from bm.simulator import Rule, Simulator
 from tests.support.daemon import Daemon, daemon
 
@@ -98,3 +101,51 @@ async def test_a_disk_that_cannot_be_written_costs_no_request(bm_home: Path, cap
     finally:
         await services.close()
     assert "cannot be written" in caplog.text
+
+
+ONE = Kept("one", Signature("gemini", "c2ln", "gemini"))
+TWO = Kept("two", Signature("anthropic", "EqQB"))
+
+
+def test_what_was_added_is_read_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "signatures.jsonl"
+    assert list(read_signatures(path)) == []
+    append_signatures(path, [ONE])
+    size = append_signatures(path, [TWO])
+    assert list(read_signatures(path)) == [ONE, TWO] and size == path.stat().st_size
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_line_that_a_crash_cut_short_costs_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "signatures.jsonl"
+    append_signatures(path, [ONE, TWO])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"\n" + whole)
+    assert list(read_signatures(path)) == [ONE, ONE, TWO]
+
+
+def test_rewriting_leaves_what_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "signatures.jsonl"
+    append_signatures(path, [ONE, ONE, ONE])
+    rewrite_signatures(path, [TWO])
+    assert list(read_signatures(path)) == [TWO]
+
+
+async def test_signatures_survive_a_restart_within_bounds(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths.under(bm_home)
+    make_folders(paths)
+    settings = read_settings(paths)
+    first, second = Services(settings), Services(settings)
+    try:
+        first.signatures.keep({"one": ONE.signature})
+        memory = Memory(paths, first)
+        await memory.write()
+        monkeypatch.setattr(state, "MAX_BYTES", 10)
+        first.signatures.keep({"two": TWO.signature})
+        await memory.write()
+        assert list(read_signatures(signatures_path(paths))) == [TWO], "the younger half of what fits"
+        Memory(paths, second).recall()
+        assert second.signatures.latest(100) == [TWO]
+    finally:
+        await first.close()
+        await second.close()

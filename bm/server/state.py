@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,8 +15,7 @@ from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
 from bm.gateway.contexts import Told
 from bm.gateway.services import Services
-from bm.server import signature_file
-from bm.server.signature_file import signatures_path
+from bm.gateway.signatures import Kept
 
 INTERVAL = 5.0
 """Seconds between two writes; a `kill -9` loses no more than that."""
@@ -45,7 +46,7 @@ class Memory:
         if warning:
             _log.warning("%s", warning)
         try:
-            services.signatures.adopt(signature_file.read(self._signatures))
+            services.signatures.adopt(read_signatures(self._signatures))
         except OSError as error:
             _unwritten(self._signatures, error, "read")
         try:
@@ -83,9 +84,9 @@ class Memory:
         if not new:
             return
         try:
-            size = await asyncio.to_thread(signature_file.append, path, new)
-            if size > signature_file.MAX_BYTES:
-                await asyncio.to_thread(signature_file.rewrite, path, store.latest(signature_file.MAX_BYTES // 2))
+            size = await asyncio.to_thread(append_signatures, path, new)
+            if size > MAX_BYTES:
+                await asyncio.to_thread(rewrite_signatures, path, store.latest(MAX_BYTES // 2))
         except OSError as error:
             _unwritten(path, error, "written")
 
@@ -112,3 +113,55 @@ def _read_models(path: Path) -> SavedModels:
 
 def _unwritten(path: Path, error: OSError, what: str) -> None:
     _log.warning("%s cannot be %s: %s", path, what, error.strerror)
+
+
+MAX_BYTES = 16 * 1024 * 1024
+"""A call of Gemini's signs a kilobyte or two: this is some thousand calls."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Kept).decode
+
+
+def signatures_path(paths: Paths) -> Path:
+    """Where the file is: beside the ledger."""
+    return paths.ledger.with_name("signatures.jsonl")
+
+
+def read_signatures(path: Path) -> Iterator[Kept]:
+    """What the file holds, the oldest first; a line that a crash cut short is passed over.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines():
+        try:
+            yield _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+
+
+def append_signatures(path: Path, kept: Iterable[Kept]) -> int:
+    """Add signatures; gives the size of the file in bytes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    lines = b"".join(_encode(each) + b"\n" for each in kept)
+    if not path.exists():
+        save(lines, path)
+        return len(lines)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(lines)
+        return file.tell()
+
+
+def rewrite_signatures(path: Path, kept: Iterable[Kept]) -> None:
+    """Hold these and no others.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was.
+    """
+    save(b"".join(_encode(each) + b"\n" for each in kept), path)
