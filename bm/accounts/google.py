@@ -16,8 +16,7 @@ from bm.accounts.account import Account
 from bm.accounts.cure import cure_of
 from bm.accounts.key_file import read_key_file
 from bm.accounts.transport import Transport
-from bm.config.redaction import Mask
-from bm.config.secrets import resolve
+from bm.config.secrets import Mask, resolve
 from bm.errors import AccountError, ConfigError, Failure
 
 if TYPE_CHECKING:

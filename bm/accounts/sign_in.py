@@ -26,8 +26,7 @@ from bm.accounts.google import CLOUD, scopes_of
 from bm.accounts.key_file import is_safe, mistaken
 from bm.accounts.store import Credentials
 from bm.accounts.transport import Fetch, FetchRequest
-from bm.config.redaction import Mask
-from bm.config.secrets import resolve
+from bm.config.secrets import Mask, resolve
 from bm.errors import AccountError, ConfigError, Failure
 
 PATIENCE = 300.0

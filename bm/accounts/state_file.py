@@ -16,7 +16,7 @@ from bm.accounts.cooldowns import CooldownEntry
 from bm.accounts.pool import Pool, has_left
 from bm.accounts.quota import LONGEST, Gauge
 from bm.accounts.runtime import AccountRuntime, Tally, digest, renamed
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.config.paths import Paths, make_private_folder
 
 VERSION = 1

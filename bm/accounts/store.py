@@ -21,8 +21,7 @@ import msgspec
 import tomli_w
 
 from bm.accounts.account import KINDS, Account, AccountId, check
-from bm.config.atomic import write_private
-from bm.config.filelock import locked
+from bm.config.files import locked, write_private
 from bm.config.paths import make_private_folder
 from bm.errors import AccountError
 

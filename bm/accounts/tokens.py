@@ -25,7 +25,7 @@ from bm.accounts.google import NO_TOKEN, Grant, TokenError, obtain
 from bm.accounts.runtime import digest
 from bm.accounts.store import Credentials, load, update
 from bm.accounts.transport import Fetch, Transport
-from bm.config.filelock import LockTimeout, locked
+from bm.config.files import LockTimeout, locked
 from bm.config.secrets import is_reference
 from bm.errors import AccountError, BmError, Failure
 

@@ -10,7 +10,7 @@ import msgspec
 
 from bm.accounts.account import Account, check
 from bm.accounts.store import Credentials
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.errors import AccountError
 
 VERSION = 1

@@ -218,7 +218,7 @@ def known(paths: Paths, name: str) -> Provider:
         UsageError: there is none; names the nearest.
     """
     from bm.cli.exits import UsageError
-    from bm.config.problem import nearest
+    from bm.config.validation import nearest
 
     found = {provider.name: provider for provider in _providers(paths)}
     if name in found:

@@ -12,7 +12,7 @@ import msgspec
 from bm.clients.formats import EDITORS, Editor, Format
 from bm.clients.tool import Setting, filled
 from bm.config.keys import Key
-from bm.config.redaction import MASK, Mask
+from bm.config.secrets import MASK, Mask
 
 _Extra = TypeVar("_Extra")
 _BYTE_ORDER_MARK: Final = "\ufeff"

@@ -12,7 +12,7 @@ import msgspec
 
 from bm.clients.change import Put
 from bm.clients.formats import Format
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.errors import ConfigError
 
 

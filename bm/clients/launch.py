@@ -10,8 +10,8 @@ from bm.clients.change import applied, holds
 from bm.clients.environment import UNSET, values
 from bm.clients.setup import read
 from bm.clients.tool import Overlay, Setting, Tool, filled, shown
-from bm.config.atomic import write_private
 from bm.config.document import CannotEdit
+from bm.config.files import write_private
 from bm.config.paths import make_private_folder
 from bm.errors import ConfigError
 

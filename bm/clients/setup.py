@@ -20,9 +20,8 @@ from bm.clients import journal
 from bm.clients.change import Put, applied, by_hand, is_blank, reverted
 from bm.clients.journal import Journal, Record
 from bm.clients.tool import SettingsFile, Tool, shown
-from bm.config.atomic import write_private
 from bm.config.document import CannotEdit
-from bm.config.filelock import locked
+from bm.config.files import locked, write_private
 from bm.config.keys import Key, dotted
 from bm.config.paths import make_private_folder
 from bm.errors import ConfigError

@@ -16,8 +16,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
-from bm.config.keys import Key, dotted
-from bm.config.lines import key_lines, table_ends
+from bm.config.keys import Key, dotted, key_lines, table_ends
 
 Table: TypeAlias = dict[str, Any]
 

@@ -12,14 +12,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bm.config.atomic import write_private
 from bm.config.document import CannotEdit, drop, put
-from bm.config.filelock import locked
+from bm.config.files import locked, write_private
 from bm.config.keys import dotted, split
-from bm.config.kinds import read
 from bm.config.load import InvalidConfig, parse, read_text
 from bm.config.paths import make_private_folder
-from bm.config.shape import Table, checked, kind_of
+from bm.config.validation import Table, checked, kind_of, read
 from bm.errors import ConfigError
 
 LOCK_WAIT = 10.0

@@ -17,11 +17,9 @@ from msgspec import inspect
 
 from bm.config.address import points_at
 from bm.config.keys import Key, dotted
-from bm.config.kinds import Kind, read, without_none
-from bm.config.problem import Problem, nearest
 from bm.config.schema import Server
 from bm.config.secrets import is_reference
-from bm.config.shape import SCHEMA, Table, is_table, kind_of
+from bm.config.validation import SCHEMA, Kind, Problem, Table, is_table, kind_of, nearest, read, without_none
 
 CLASSIC_PROVIDERS = ("anthropic", "groq", "together")
 """Providers whose classic variables count even when the file does not name them."""

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from bm.config.check import broken_rules
 from bm.config.environment import Override, classic, laid_over, named, sources
-from bm.config.keys import Key, dotted
-from bm.config.lines import key_lines
-from bm.config.problem import Problem
+from bm.config.keys import Key, dotted, key_lines
 from bm.config.schema import GEMINI_MODELS, Config
-from bm.config.shape import Table, checked
+from bm.config.validation import Problem, Table, broken_rules, checked
 from bm.errors import ConfigError
 
 _TOML_PLACE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)$")

@@ -1,7 +1,7 @@
 """What the configuration may say: one frozen struct a section, with its defaults.
 
 A new key is a new field here, a line in `config.example.toml` and a line in `docs/configuration.md` (a test holds
-the three together). Times are seconds. Rules that need more than one key are in `bm.config.check`.
+the three together). Times are seconds. Rules that need more than one key are in `bm.config.validation`.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterator
 from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 
-from bm.config.redaction import Mask
+from bm.config.files import Stamp, stamp
 from bm.config.schema import Log
-from bm.config.watch import Stamp, stamp
+from bm.config.secrets import Mask
 
 _POLL = 0.2
 _CHUNK = 64 * 1024

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 from bm import __version__
-from bm.config.filelock import LockTimeout, locked
+from bm.config.files import LockTimeout, locked
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths, make_folders
 from bm.config.schema import Log

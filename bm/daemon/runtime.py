@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 
 if TYPE_CHECKING:
     import psutil

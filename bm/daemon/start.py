@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bm.config.filelock import LockTimeout, locked
+from bm.config.files import LockTimeout, locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.daemon.client import ask

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from bm.config.filelock import LockTimeout, locked
+from bm.config.files import LockTimeout, locked
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.client import NoAnswer, ask

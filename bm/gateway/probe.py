@@ -17,7 +17,7 @@ from bm.accounts.tokens import Tokens
 from bm.chat.events import Usage
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Turn
-from bm.config.redaction import Mask
+from bm.config.secrets import Mask
 from bm.dispatch.classify import classify
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.refusal import KEY_TROUBLE

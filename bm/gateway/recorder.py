@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
-from bm.config.redaction import MASK, Mask
+from bm.config.secrets import MASK, Mask
 from bm.gateway.call import Call
 from bm.gateway.decision import document_of
 from bm.gateway.record import Record

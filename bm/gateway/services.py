@@ -5,8 +5,8 @@ from __future__ import annotations
 from bm.accounts.affinity import Affinities
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
-from bm.config.redaction import Mask
 from bm.config.schema import Config
+from bm.config.secrets import Mask
 from bm.gateway.contexts import Contexts
 from bm.gateway.decision import CallLog
 from bm.gateway.factors import Factors

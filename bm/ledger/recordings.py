@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bm.chat.parts import Json
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.config.paths import Paths, make_private_folder
 from bm.errors import BmError
 from bm.names import ProtocolName

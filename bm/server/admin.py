@@ -25,7 +25,7 @@ from bm.config.edit import set_value
 from bm.config.keys import dotted
 from bm.config.load import load
 from bm.config.paths import Paths
-from bm.config.problem import nearest
+from bm.config.validation import nearest
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery

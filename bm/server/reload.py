@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 
+from bm.config.files import stamp
 from bm.config.paths import Paths
-from bm.config.watch import stamp
 from bm.errors import BmError
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings, read_settings

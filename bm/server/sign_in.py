@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bm.chat.parts import Json
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.config.paths import Paths
 from bm.errors import BmError, Failure, RequestError
 from bm.gateway.services import Services

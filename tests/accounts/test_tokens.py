@@ -21,7 +21,7 @@ from bm.accounts.google import TokenError
 from bm.accounts.store import Credentials, load, update
 from bm.accounts.tokens import Tokens, exchanged, lock_path
 from bm.accounts.transport import Fetch, Fetched, FetchRequest
-from bm.config.filelock import locked
+from bm.config.files import locked
 from bm.errors import Failure
 from bm.simulator import OAuth, Simulator
 from tests.support.google import key_pair, oauth_client, person, refresh_token, robot

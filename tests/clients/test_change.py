@@ -11,7 +11,7 @@ from bm.clients.change import applied, by_hand, difference, holds, is_blank, mas
 from bm.clients.formats import EDITORS, Format
 from bm.clients.tool import Setting, SettingsFile
 from bm.config.document import CannotEdit
-from bm.config.redaction import Mask
+from bm.config.secrets import Mask
 from tests.clients.golden import NAMES
 from tests.clients.texts import dotenv_texts, json_texts, pretty_json_texts, toml_texts, yaml_list_texts, yaml_texts
 

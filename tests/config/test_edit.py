@@ -15,9 +15,8 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from bm.config.edit import Value, from_text, set_value, set_values, unset
-from bm.config.filelock import LockTimeout, locked
+from bm.config.files import LockTimeout, locked, stamp
 from bm.config.load import InvalidConfig, load
-from bm.config.watch import stamp
 from bm.errors import ConfigError
 
 KNOWN = ("anthropic", "groq", "together")

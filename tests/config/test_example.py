@@ -10,10 +10,9 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from bm.config.kinds import without_none
 from bm.config.load import parse
 from bm.config.schema import Config, ProviderConfig
-from bm.config.shape import SCHEMA, is_table
+from bm.config.validation import SCHEMA, is_table, without_none
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")

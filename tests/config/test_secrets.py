@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import types
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from bm.config import secrets
-from bm.config.secrets import hint, is_reference, resolve
+from bm.config.secrets import MASK, Mask, hint, is_reference, resolve
 from bm.errors import ConfigError
 
 PLANTED = "planted-secret-1234567890"
@@ -148,3 +150,33 @@ def test_a_file_that_is_no_text_is_not_quoted(tmp_path: Path) -> None:
 )
 def test_hint(secret: str, shown: str) -> None:
     assert hint(secret) == shown
+
+
+AWKWARD = 'pass/"word" + 123'
+
+
+@pytest.mark.parametrize("written", [AWKWARD, json.dumps(AWKWARD), quote(AWKWARD, safe="")])
+def test_a_known_secret_is_masked_however_it_is_written(written: str) -> None:
+    assert MASK in Mask([AWKWARD])(f"before {written} after")
+    assert "word" not in Mask([AWKWARD])(f"before {written} after")
+
+
+def test_a_secret_within_another_leaves_no_rest() -> None:
+    assert Mask(["key-of-mine", "key-of-mine-and-yours"])("x=key-of-mine-and-yours") == f"x={MASK}"
+
+
+@pytest.mark.parametrize(
+    "beginning", ["sk-", "AI" + "za", "AQ.", "gsk" + "_", "xai-", "tgp_v1_", "bm-", "ya29.", "1//0", "GOCSPX-"]
+)
+def test_what_looks_like_a_key_is_masked_unasked(beginning: str) -> None:
+    assert Mask()(f"use {beginning}{'b' * 43}!") == f"use {MASK}!"
+
+
+def test_short_secrets_would_blot_out_words() -> None:
+    assert Mask(["the"])("the end") == "the end"
+
+
+def test_it_learns_and_never_forgets() -> None:
+    mask = Mask(["the-first-one"])
+    mask.learn(["the-second-one"])
+    assert mask("the-first-one, the-second-one") == f"{MASK}, {MASK}"

@@ -16,7 +16,7 @@ import pytest
 from bm import __version__
 from bm.accounts.account import Account
 from bm.accounts.store import load, update
-from bm.config.filelock import locked
+from bm.config.files import locked
 from bm.config.paths import Paths
 from bm.daemon.client import ask
 from bm.daemon.main import AlreadyRunning, run

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bm.accounts.store import load
-from bm.config.filelock import locked
+from bm.config.files import locked
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.client import ask

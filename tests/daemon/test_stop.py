@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from bm.config.filelock import locked
+from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.daemon.start import start

@@ -9,7 +9,7 @@ import pytest
 
 from bm.chat.events import Usage
 from bm.chat.request import Loss
-from bm.config.redaction import Mask
+from bm.config.secrets import Mask
 from bm.dispatch.plan import Considered, Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure

@@ -30,7 +30,7 @@ import psutil
 from bm.accounts.account import Account
 from bm.accounts.store import load as load_accounts
 from bm.accounts.store import update
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.config.paths import Paths, make_folders
 from bm.loop import runner
 from tests.reliability.load import MODEL, WORKERS, Load

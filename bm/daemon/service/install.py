@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.config.atomic import write_private
+from bm.config.files import write_private
 from bm.config.paths import Paths, make_folders, make_private_folder
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.manager import Manager, State, Unavailable, this_manager

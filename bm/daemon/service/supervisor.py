@@ -7,9 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from bm.config.filelock import LockTimeout, locked
+from bm.config.files import LockTimeout, locked, stamp
 from bm.config.paths import Paths
-from bm.config.watch import stamp
 from bm.daemon.report import Line
 from bm.daemon.service.manager import Manager, State, Unavailable, this_manager
 from bm.daemon.service.unit import Unit, unit_of

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bm.config.filelock import locked
+from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.daemon.service.supervisor import Supervisor, supervisor

@@ -1,0 +1,302 @@
+"""One thing that is wrong with the settings, before it is known where it was written."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import inspect
+
+from bm.config.address import is_loopback, points_at
+from bm.config.keys import Key, dotted
+from bm.config.schema import Config, ProviderConfig, Server, UpstreamProxy
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """`key` is the setting, or as much of its name as exists; `hint` is the cure."""
+
+    key: Key
+    message: str
+    hint: str = ""
+
+
+def nearest(word: str, words: list[str], cutoff: float = 0.6) -> str:
+    """The hint that names the word nearest to `word`; empty when none is near."""
+    found = get_close_matches(word.lower(), words, n=1, cutoff=cutoff)
+    return f'did you mean "{found[0]}"?' if found else ""
+
+
+Kind: TypeAlias = inspect.Type
+
+_LONG = 20
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def without_none(kind: Kind) -> Kind:
+    """The kind itself where None means *absent*, since TOML has no null; unions of words become one."""
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    kinds = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+    words = [value for each in kinds if isinstance(each, inspect.LiteralType) for value in each.values]
+    return inspect.LiteralType(tuple(words)) if words else kinds[0]
+
+
+def fits(value: object, kind: Kind) -> bool:
+    """Whether `value`, as tomllib gives it, is what a leaf of this kind may hold."""
+    match kind:
+        case inspect.BoolType():
+            return isinstance(value, bool)
+        case inspect.IntType(ge=low, le=high):
+            return isinstance(value, int) and not isinstance(value, bool) and _within(value, low, high)
+        case inspect.FloatType(ge=low, le=high):
+            return isinstance(value, int | float) and not isinstance(value, bool) and _within(value, low, high)
+        case inspect.LiteralType(values=values):
+            return isinstance(value, str) and value in values
+        case inspect.VarTupleType(item_type=item):
+            return isinstance(value, list) and all(fits(each, item) for each in value)
+        case _:
+            return isinstance(value, str)
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def wanted(kind: Kind) -> str:
+    """What a person should write, as the end of "expected …"."""
+    match kind:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case inspect.FloatType(ge=low, le=high):
+            return f"a number from {low} to {high}"
+        case inspect.LiteralType():
+            return "one of " + ", ".join(f'"{value}"' for value in choices(kind))
+        case inspect.VarTupleType(item_type=inspect.LiteralType() as item):
+            return wanted(item).replace("one of", "a list of", 1)
+        case inspect.VarTupleType():
+            return "a list of texts"
+        case inspect.StructType() | inspect.DictType():
+            return "a table"
+        case _:
+            return "a text"
+
+
+def choices(kind: Kind) -> list[str]:
+    """The words a leaf may hold, in the order of the schema; empty when it is no matter of words."""
+    match kind:
+        case inspect.LiteralType(values=values):
+            return [str(value) for value in values if value]
+        case inspect.VarTupleType(item_type=item):
+            return choices(item)
+        case _:
+            return []
+
+
+def described(value: object, *, shown: bool = True) -> str:
+    """What a person wrote, as the end of "got …"; without `shown` only its kind, for what may hold a secret.
+
+    Long texts are not shown either: a key may have been put in the wrong place.
+    """
+    match value:
+        case bool():
+            noun = "the value"
+        case str():
+            noun = "the text"
+        case int() | float():
+            noun = "the number"
+        case list():
+            noun = "the list"
+        case dict():
+            return "a table"
+        case _:
+            return "a date or time"
+    written = msgspec.json.encode(value).decode() if not isinstance(value, float) else str(value)
+    texts = [value, *value] if isinstance(value, list) else [value]
+    if not shown or any(isinstance(each, str) and len(each) >= _LONG for each in texts):
+        return noun.replace("the", "a")
+    return f"{noun} {written}"
+
+
+def read(text: str, kind: Kind) -> Any:
+    """The value that `text`, from the environment or a command line, stands for.
+
+    A text that does not read as the kind comes back as it is, for `fits` to refuse. Lists are written with commas
+    or as in TOML, tables as in TOML.
+    """
+    kind = without_none(kind)
+    match kind:
+        case inspect.BoolType():
+            return _WORDS.get(text.strip().lower(), text)
+        case inspect.IntType() | inspect.FloatType():
+            return _toml_value(text, (int, float))
+        case inspect.VarTupleType() if not text.lstrip().startswith("["):
+            return [part.strip() for part in text.split(",") if part.strip()]
+        case inspect.VarTupleType():
+            return _toml_value(text, (list,))
+        case inspect.DictType() | inspect.StructType():
+            return _toml_value(text, (dict,))
+        case _:
+            return text
+
+
+def _toml_value(text: str, types: tuple[type, ...]) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text.strip()}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = table["value"] if len(table) == 1 else text
+    return value if isinstance(value, types) and not isinstance(value, bool) else text
+
+
+SCHEMA: Kind = inspect.type_info(Config)
+
+_UNSHOWN = frozenset({"api_key", "url", "headers"})
+"""Keys whose values may hold a secret: an error says what kind they are, not what they are."""
+
+Table = dict[str, Any]
+
+
+def checked(raw: Table) -> tuple[Table, list[Problem]]:
+    """A copy of `raw` without what the schema refuses, and a problem for each refusal."""
+    problems: list[Problem] = []
+    return _table(raw, SCHEMA, (), problems), problems
+
+
+def kind_of(key: Key) -> Kind | None:
+    """What the schema says about `key`: a leaf's kind or a table's; None when there is no such setting."""
+    kind: Kind = SCHEMA
+    for part in key:
+        found = _member(kind, part)
+        if found is None:
+            return None
+        kind = found
+    return kind
+
+
+def _member(kind: Kind, name: str) -> Kind | None:
+    match kind:
+        case inspect.StructType(fields=fields):
+            return next((without_none(each.type) for each in fields if each.name == name), None)
+        case inspect.DictType(value_type=value):
+            return value
+        case _:
+            return None
+
+
+def is_table(kind: Kind) -> bool:
+    """Whether a setting of this kind holds further settings."""
+    return isinstance(kind, inspect.StructType | inspect.DictType)
+
+
+def members(kind: Kind) -> list[str]:
+    """The names a table may hold, where the schema fixes them."""
+    return [each.name for each in kind.fields] if isinstance(kind, inspect.StructType) else []
+
+
+def _table(raw: Table, kind: Kind, key: Key, problems: list[Problem]) -> Table:
+    kept: Table = {}
+    for name, value in raw.items():
+        here = (*key, name)
+        member = _member(kind, name)
+        if member is None:
+            problems.append(Problem(here, "unknown key", _instead(name, kind)))
+        elif is_table(member) and isinstance(value, dict):
+            kept[name] = _table(value, member, here, problems)
+        elif not is_table(member) and fits(value, member):
+            kept[name] = value
+        else:
+            problems.append(_misfit(here, value, member))
+    return kept
+
+
+def _misfit(key: Key, value: object, kind: Kind) -> Problem:
+    got = described(value, shown=_UNSHOWN.isdisjoint(key))
+    words = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+    hints = (nearest(word, choices(kind)) for word in words if word not in choices(kind))
+    return Problem(key, f"expected {wanted(kind)}, got {got}", next(filter(None, hints), ""))
+
+
+def _instead(name: str, kind: Kind) -> str:
+    if near := nearest(name, members(kind)):
+        return near
+    elsewhere = [(section, name) for section in members(SCHEMA) if kind_of((section, name)) is not None]
+    fixed = [key for key in elsewhere if isinstance(kind_of(key[:1]), inspect.StructType)]
+    return f'did you mean "{dotted(fixed[0])}"?' if fixed else ""
+
+
+_PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+
+def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
+    """Every rule that `config` breaks; `known` are the provider names the catalog has a row for."""
+    yield from _server(config.server)
+    yield from _upstream(("gemini",), config.gemini.base_url, config.gemini.headers, config.server)
+    yield from _proxy(("upstream_proxy",), config.upstream_proxy)
+    yield from _proxy(("gemini", "proxy"), config.gemini.proxy)
+    if not config.gemini.base_url:
+        yield Problem(("gemini", "base_url"), "is empty", "remove the line to get the default")
+    for name, provider in config.providers.items():
+        key = ("providers", name)
+        yield from _provider(key, name, provider, known)
+        yield from _upstream(key, provider.base_url, provider.headers, config.server)
+        yield from _proxy((*key, "proxy"), provider.proxy)
+    for alias, model in config.aliases.items():
+        if not model:
+            yield Problem(("aliases", alias), "names no model")
+
+
+def _server(server: Server) -> Iterator[Problem]:
+    if not server.host:
+        yield Problem(("server", "host"), "is empty", 'write "127.0.0.1", or "0.0.0.0" for every network')
+    elif server.auth == "none" and not is_loopback(server.host):
+        message = f'"none" is refused while host "{server.host}" lets other machines in'
+        yield Problem(("server", "auth"), message, 'write auth = "key" or host = "127.0.0.1"')
+
+
+def _provider(key: Key, name: str, provider: ProviderConfig, known: Collection[str]) -> Iterator[Problem]:
+    if name == "gemini":
+        yield Problem(key, "the Gemini API has a section of its own", "write [gemini]")
+    elif not _PROVIDER_NAME.fullmatch(name):
+        yield Problem(key, "a provider's name is made of a-z, 0-9, - and _")
+    elif name not in known:
+        cure = nearest(name, sorted(known)) or f'bm has no provider "{name}" of its own'
+        if not provider.protocol:
+            yield Problem((*key, "protocol"), "is missing", cure)
+        if not provider.base_url:
+            yield Problem((*key, "base_url"), "is missing", cure)
+
+
+def _upstream(key: Key, base_url: str, headers: Mapping[str, str], server: Server) -> Iterator[Problem]:
+    if base_url and not _is_url(base_url, ("http", "https")):
+        yield Problem((*key, "base_url"), "is not an http or https URL")
+    elif points_at(base_url, server):
+        yield Problem((*key, "base_url"), "points at bm itself", "write the address of the provider")
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            yield Problem((*key, "headers", name), "is not the name of a header")
+        elif not value.isprintable():
+            yield Problem((*key, "headers", name), "a header's value holds no line breaks or control characters")
+
+
+def _proxy(key: Key, proxy: UpstreamProxy | None) -> Iterator[Problem]:
+    if proxy and proxy.url not in ("", "direct") and not _is_url(proxy.url, _PROXY_SCHEMES):
+        yield Problem((*key, "url"), "is not the URL of an http, https or socks5 proxy", 'such as "http://proxy:3128"')
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is none
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname) and url.isprintable() and " " not in url

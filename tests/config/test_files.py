@@ -1,0 +1,183 @@
+"""A file is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bm.config.files import ABSENT, LockTimeout, changed, locked, stamp, write_private
+from bm.errors import BmError
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_content_and_mode_are_as_asked(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o644)
+    write_private(path, b"new\r\n", mode)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new\r\n", mode)
+    assert names(tmp_path) == ["file"]
+
+
+@posix
+def test_a_new_file_is_private(tmp_path: Path) -> None:
+    write_private(tmp_path / "file", b"new")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+@posix
+def test_a_symlink_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    target, link = tmp_path / "dotfiles" / "real", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(Path("dotfiles", "real"))
+    write_private(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path / "dotfiles") == ["real"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_private(path, b"new")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_private(tmp_path / "none" / "file", b"new")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from bm.config.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def hold_elsewhere(path: Path) -> subprocess.Popen[str]:
+    """Another process that holds the lock until its standard input ends."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_holder_waits_in_vain(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path), pytest.raises(LockTimeout) as caught, locked(path, timeout=0.05):
+        pytest.fail("held twice")
+    assert str(caught.value) == f"{path}: held by another bm process"
+    assert isinstance(caught.value, BmError)
+
+
+def test_it_is_free_again_after_the_block_and_after_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(ZeroDivisionError), locked(path):
+        raise ZeroDivisionError
+    with locked(path, timeout=0):
+        pass
+    with locked(path, timeout=0):
+        pass
+
+
+def test_another_process_excludes_this_one_until_it_dies(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with hold_elsewhere(path) as other:
+        with pytest.raises(LockTimeout), locked(path, timeout=0):
+            pytest.fail("held twice")
+        other.kill()
+        other.wait()
+    with locked(path, timeout=5):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_lock_file_is_private(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"):
+        assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
+
+
+def in_place(path: Path) -> None:
+    path.write_text("longer than before")
+
+
+def same_size(path: Path) -> None:
+    path.write_text("abd")
+    os.utime(path, ns=(1, 1))
+
+
+def by_replacement_with_the_same_time_and_size(path: Path) -> None:
+    before = path.stat()
+    write_private(path, b"abd")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def away(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("edit", [in_place, same_size, by_replacement_with_the_same_time_and_size, away])
+def test_an_edit_is_noticed_once(tmp_path: Path, edit: Callable[[Path], None]) -> None:
+    path = tmp_path / "file"
+    path.write_text("abc")
+    before = stamp(path)
+    assert changed(path, before) is None
+    edit(path)
+    after = changed(path, before)
+    assert after is not None
+    assert changed(path, after) is None
+
+
+def test_a_file_that_appears_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    assert stamp(path) == ABSENT
+    path.parent.mkdir()
+    path.touch()
+    assert changed(path, ABSENT) == stamp(path) != ABSENT
+
+
+def test_a_file_that_vanishes_becomes_absent(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    before = stamp(path)
+    path.unlink()
+    assert changed(path, before) == ABSENT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symlinks need a privilege on Windows")
+def test_a_symlink_that_is_turned_elsewhere_is_noticed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("abc")
+        os.utime(tmp_path / name, ns=(1, 1))
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    before = stamp(link)
+    link.unlink()
+    link.symlink_to("two")
+    assert changed(link, before) is not None
