@@ -10,14 +10,16 @@ The functions that end in `_of` read an upstream's answer: a value of another ty
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from bm.chat.parts import Json
+from bm.chat.request import Extra
 from bm.errors import Failure, RequestError
+from bm.names import ProtocolName
 
 _HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _UNDERSCORE = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
@@ -96,10 +98,10 @@ def number(body: Json, key: str, place: str = "") -> float | None:
 
 def integer(body: Json, key: str, place: str = "") -> int | None:
     """An integer; None when absent. `3.0` is one, because JavaScript has no other."""
-    value = number(body, key, place)
+    value = member(body, key)
     if value is None:
         return None
-    if value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
         raise mismatch(join(place, key), "an integer", value)
     return int(value)
 
@@ -165,6 +167,24 @@ def strings(body: Json, key: str, place: str = "") -> list[str]:
         if not isinstance(each, str):
             raise mismatch(f"{join(place, key)}[{index}]", "a string", each)
     return value or []
+
+
+class Unread:
+    """Gathers the members of a body that have no place in the canonical form, by their path."""
+
+    def __init__(self, protocol: ProtocolName) -> None:
+        self.extras: list[Extra] = []
+        self._protocol = protocol
+
+    def add(self, path: str, value: Any) -> None:
+        """Keep one member."""
+        self.extras.append(Extra(self._protocol, path, value))
+
+    def rest(self, body: Json, known: Collection[str], place: str = "") -> None:
+        """Keep the members of `body` that are not `known` and not null."""
+        for name, value in body.items():
+            if value is not None and name not in known:
+                self.add(join(place, name), value)
 
 
 def string_of(value: Any) -> str:

@@ -12,6 +12,7 @@ from bm.chat.parts import Citation, Json, Search, Source
 from bm.chat.signature import Signature, unwrap, wrap
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import IdFactory
+from bm.protocols.reading import object_of, objects_of, string_of
 
 MARK = wrap(Signature("bm", ""), "search")
 """Stands where Claude's own results hold encrypted content."""
@@ -21,32 +22,26 @@ ID_PREFIX = "srvtoolu_bm1"
 
 def decode_citation(raw: Json) -> Citation:
     """A citation of Claude's; of a page of the web, or of a search result that the client gave, with its source."""
-    url = raw.get("url") or raw.get("source")
-    if not isinstance(url, str) or not url:
+    url = string_of(raw.get("url") or raw.get("source"))
+    if not url:
         return Citation(PROTOCOL, raw)
-    return Citation(PROTOCOL, raw, (Source(url, _word(raw.get("title")), _word(raw.get("cited_text"))),))
+    return Citation(PROTOCOL, raw, (Source(url, string_of(raw.get("title")), string_of(raw.get("cited_text"))),))
 
 
 def decode_search(block: Json) -> Search | None:
     """What a block tells of a search: its query, or what it found."""
     match block:
         case {"type": "server_tool_use", "name": "web_search"}:
-            given = block.get("input")
-            query = given.get("query") if isinstance(given, dict) else None
-            return Search(queries=(query,) if isinstance(query, str) and query else ())
+            query = string_of(object_of(block.get("input")).get("query"))
+            return Search(queries=(query,) if query else ())
         case {"type": "web_search_tool_result", "content": content}:
-            rows: list[Any] = content if isinstance(content, list) else []
-            return Search(sources=tuple(_source(row) for row in rows if isinstance(row, dict) and row.get("url")))
+            return Search(sources=tuple(_source(row) for row in objects_of(content) if row.get("url")))
         case _:
             return None
 
 
 def _source(row: Json) -> Source:
-    return Source(_word(row.get("url")), _word(row.get("title")))
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return Source(string_of(row.get("url")), string_of(row.get("title")))
 
 
 def encode_source(source: Source) -> Json:
@@ -82,11 +77,9 @@ def encode_search(search: Search, ids: IdFactory) -> tuple[Json, Json]:
 
 def is_ours(block: Json) -> bool:
     """Whether bm wrote this block of a search."""
-    identity = block.get("id") or block.get("tool_use_id")
-    return isinstance(identity, str) and identity.startswith(ID_PREFIX)
+    return string_of(block.get("id") or block.get("tool_use_id")).startswith(ID_PREFIX)
 
 
 def is_our_citation(raw: Any) -> bool:
     """Whether bm wrote this citation."""
-    index = raw.get("encrypted_index") if isinstance(raw, dict) else None
-    return isinstance(index, str) and unwrap(index) is not None
+    return unwrap(string_of(object_of(raw).get("encrypted_index"))) is not None

@@ -13,22 +13,21 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import Loss
 from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, unwrap
-from bm.errors import Failure, RequestError
 from bm.protocols.anthropic.citations import decode_citation, decode_search
-from bm.protocols.anthropic.wire import (
-    PROTOCOL,
-    Unmapped,
-    array,
-    cache_control,
-    cache_mark,
-    obj,
-    refused,
+from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
+from bm.protocols.reading import (
+    Unread,
+    element,
+    elements,
+    mismatch,
+    refuse,
+    required_mapping,
+    required_string,
     string,
-    words,
 )
 from bm.protocols.tools import legal_call_id
 
-Reader = Callable[[Json, str, Unmapped], Part]
+Reader = Callable[[Json, str, Unread], Part]
 
 FOREIGN = "bm"
 """The vendor of a wrapped signature that holds none: it only marks thinking as not Claude's own."""
@@ -41,7 +40,7 @@ _TOOL_USE = frozenset({"type", "id", "name", "input", "cache_control", "caller"}
 _TOOL_RESULT = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
 
 
-def decode_content(content: Any, place: str, unmapped: Unmapped) -> tuple[Part, ...]:
+def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]:
     """The parts of a message's `content`, which may be a string.
 
     Thinking that carries another vendor's wrapped signature gives it back to the part that follows; what such a
@@ -51,8 +50,10 @@ def decode_content(content: Any, place: str, unmapped: Unmapped) -> tuple[Part, 
         return (Text(content),) if content else ()
     parts: list[Part] = []
     pending: Signature | None = None
-    for number, block in enumerate(array(content, place)):
-        part = decode_block(block, f"{place}[{number}]", unmapped)
+    if content is not None and not isinstance(content, list):
+        raise mismatch(place, "a string or an array", content)
+    for number, block in enumerate(content or ()):
+        part = decode_block(block, f"{place}[{number}]", unread)
         if isinstance(part, Thinking):
             kept, about, carried = _unwrapped(part)
             if carried is not None and about == PREVIOUS and parts:
@@ -87,12 +88,12 @@ def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:
     return Thinking(part.text, signature=signature, redacted=about == REDACTED), "", None
 
 
-def decode_block(block: Any, place: str, unmapped: Unmapped) -> Part:
+def decode_block(block: Any, place: str, unread: Unread) -> Part:
     """One content block. A type that is not known here becomes `Opaque`."""
-    raw = obj(block, place)
-    kind = string(raw.get("type"), f"{place}.type")
+    raw = element(block, place)
+    kind = required_string(raw, "type", place)
     reader = _READERS.get(kind)
-    return opaque(raw) if reader is None else reader(raw, place, unmapped)
+    return opaque(raw) if reader is None else reader(raw, place, unread)
 
 
 def opaque(raw: Json) -> Opaque:
@@ -100,40 +101,39 @@ def opaque(raw: Json) -> Opaque:
     return Opaque(PROTOCOL, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
 
 
-def _text(raw: Json, place: str, unmapped: Unmapped) -> Text:
-    unmapped.rest(raw, _TEXT, place)
-    citations = array(raw.get("citations"), f"{place}.citations")
+def _text(raw: Json, place: str, unread: Unread) -> Text:
+    unread.rest(raw, _TEXT, place)
     return Text(
-        string(raw.get("text"), f"{place}.text"),
+        required_string(raw, "text", place),
         cache=cache_mark(raw, place),
-        citations=tuple(decode_citation(obj(citation, f"{place}.citations")) for citation in citations),
+        citations=tuple(decode_citation(each) for each, _ in elements(raw, "citations", place)),
     )
 
 
-def _image(raw: Json, place: str, unmapped: Unmapped) -> Media | Opaque:
-    return _media("image", raw, place, unmapped)
+def _image(raw: Json, place: str, unread: Unread) -> Media | Opaque:
+    return _media("image", raw, place, unread)
 
 
-def _document(raw: Json, place: str, unmapped: Unmapped) -> Media | Opaque:
-    return _media("document", raw, place, unmapped)
+def _document(raw: Json, place: str, unread: Unread) -> Media | Opaque:
+    return _media("document", raw, place, unread)
 
 
-def _media(kind: MediaKind, raw: Json, place: str, unmapped: Unmapped) -> Media | Opaque:
-    source = obj(raw.get("source"), f"{place}.source")
+def _media(kind: MediaKind, raw: Json, place: str, unread: Unread) -> Media | Opaque:
+    source = required_mapping(raw, "source", place)
     at = f"{place}.source"
-    mime, data, text, url, file_id = words(source.get("media_type"), f"{at}.media_type"), "", "", "", ""
+    mime, data, text, url, file_id = string(source, "media_type", at), "", "", "", ""
     match source.get("type"):
         case "base64":
-            data = string(source.get("data"), f"{at}.data")
+            data = required_string(source, "data", at)
         case "text":
-            text = string(source.get("data"), f"{at}.data")
+            text = required_string(source, "data", at)
         case "url":
-            url = string(source.get("url"), f"{at}.url")
+            url = required_string(source, "url", at)
         case "file":
-            file_id = string(source.get("file_id"), f"{at}.file_id")
+            file_id = required_string(source, "file_id", at)
         case _:
             return opaque(raw)
-    unmapped.rest(raw, _MEDIA, place)
+    unread.rest(raw, _MEDIA, place)
     return Media(
         kind,
         mime=mime,
@@ -141,45 +141,43 @@ def _media(kind: MediaKind, raw: Json, place: str, unmapped: Unmapped) -> Media 
         text=text,
         url=url,
         file_id=file_id,
-        name=words(raw.get("title"), f"{place}.title"),
+        name=string(raw, "title", place),
         cache=cache_mark(raw, place),
     )
 
 
-def _thinking(raw: Json, place: str, unmapped: Unmapped) -> Thinking:
-    unmapped.rest(raw, _THINKING, place)
-    signature = words(raw.get("signature"), f"{place}.signature")
-    return Thinking(
-        words(raw.get("thinking"), f"{place}.thinking"), signature=Signature(PROTOCOL, signature) if signature else None
-    )
+def _thinking(raw: Json, place: str, unread: Unread) -> Thinking:
+    unread.rest(raw, _THINKING, place)
+    signature = string(raw, "signature", place)
+    return Thinking(string(raw, "thinking", place), signature=Signature(PROTOCOL, signature) if signature else None)
 
 
-def _redacted(raw: Json, place: str, unmapped: Unmapped) -> Thinking:
-    unmapped.rest(raw, _REDACTED, place)
-    return Thinking("", signature=Signature(PROTOCOL, string(raw.get("data"), f"{place}.data")), redacted=True)
+def _redacted(raw: Json, place: str, unread: Unread) -> Thinking:
+    unread.rest(raw, _REDACTED, place)
+    return Thinking("", signature=Signature(PROTOCOL, required_string(raw, "data", place)), redacted=True)
 
 
-def _tool_use(raw: Json, place: str, unmapped: Unmapped) -> ToolCall:
-    unmapped.rest(raw, _TOOL_USE, place)
-    arguments = obj(raw.get("input"), f"{place}.input")
+def _tool_use(raw: Json, place: str, unread: Unread) -> ToolCall:
+    unread.rest(raw, _TOOL_USE, place)
+    arguments = required_mapping(raw, "input", place)
     return ToolCall(
-        id=string(raw.get("id"), f"{place}.id"),
-        name=string(raw.get("name"), f"{place}.name"),
+        id=required_string(raw, "id", place),
+        name=required_string(raw, "name", place),
         arguments=arguments,
         raw=msgspec.json.encode(arguments).decode(),
         cache=cache_mark(raw, place),
     )
 
 
-def _tool_result(raw: Json, place: str, unmapped: Unmapped) -> ToolResult:
-    unmapped.rest(raw, _TOOL_RESULT, place)
+def _tool_result(raw: Json, place: str, unread: Unread) -> ToolResult:
+    unread.rest(raw, _TOOL_RESULT, place)
     parts: list[Text | Media | Opaque] = []
-    for number, part in enumerate(decode_content(raw.get("content"), f"{place}.content", unmapped)):
+    for number, part in enumerate(decode_content(raw.get("content"), f"{place}.content", unread)):
         if not isinstance(part, Text | Media | Opaque):
-            raise refused(f"{place}.content[{number}]", "a tool result cannot hold such a block")
+            raise refuse(f"{place}.content[{number}]", "a tool result cannot hold such a block")
         parts.append(part)
     return ToolResult(
-        string(raw.get("tool_use_id"), f"{place}.tool_use_id"),
+        required_string(raw, "tool_use_id", place),
         tuple(parts),
         is_error=raw.get("is_error") is True,
         cache=cache_mark(raw, place),
@@ -348,11 +346,11 @@ class BlockWriter:
 
     def _media(self, part: Media, place: str) -> Json:
         if part.kind not in ("image", "document"):
-            raise _unsupported(place, f"Claude takes no {part.kind}")
+            raise refuse(place, f"Claude takes no {part.kind}")
         if part.kind == "image" and not self._capabilities.images:
-            raise _unsupported(place, "the model takes no images")
+            raise refuse(place, "the model takes no images")
         if part.kind == "document" and not self._capabilities.documents:
-            raise _unsupported(place, "the model takes no documents")
+            raise refuse(place, "the model takes no documents")
         block: Json = {"type": part.kind, "source": self._source(part, place)}
         if part.kind == "document" and part.name:
             block["title"] = part.name
@@ -363,11 +361,11 @@ class BlockWriter:
     def _source(self, part: Media, place: str) -> Json:
         if part.url:
             if not self._capabilities.image_urls:
-                raise _unsupported(place, "the model takes no media by URL")
+                raise refuse(place, "the model takes no media by URL")
             return {"type": "url", "url": part.url}
         if part.file_id:
             if not self._native:
-                raise _unsupported(place, "the file was uploaded to another vendor")
+                raise refuse(place, "the file was uploaded to another vendor")
             self.betas.add("files-api-2025-04-14")
             return {"type": "file", "file_id": part.file_id}
         if part.text:
@@ -383,7 +381,7 @@ def _base64_source(part: Media, place: str) -> Json:
     elif mime.startswith("text/") or mime in _TEXTUAL:
         return {"type": "text", "media_type": "text/plain", "data": _decoded(part.data, place)}
     elif mime not in ("", "application/pdf"):
-        raise _unsupported(place, f"Claude reads PDF and text, not {mime}")
+        raise refuse(place, f"Claude reads PDF and text, not {mime}")
     else:
         mime = "application/pdf"
     return {"type": "base64", "media_type": mime, "data": part.data}
@@ -393,7 +391,7 @@ def _decoded(data: str, place: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise _unsupported(place, f"the document is not UTF-8 text in base64 ({error})") from error
+        raise refuse(place, f"the document is not UTF-8 text in base64 ({error})") from error
 
 
 def _encode_call(part: ToolCall) -> Json:
@@ -406,7 +404,3 @@ def _encode_call(part: ToolCall) -> Json:
     if part.cache is not None:
         block["cache_control"] = cache_control(part.cache)
     return block
-
-
-def _unsupported(place: str, message: str) -> RequestError:
-    return RequestError(Failure(kind="bad_request", message=f"{place}: {message}", param=place))

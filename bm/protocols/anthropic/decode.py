@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, Turn
@@ -11,20 +10,21 @@ from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import decode_content
 from bm.protocols.anthropic.thinking import decode_reasoning
 from bm.protocols.anthropic.tools import decode_tool_choice, decode_tools
-from bm.protocols.anthropic.wire import (
-    PROTOCOL,
-    Unmapped,
-    array,
+from bm.protocols.anthropic.wire import PROTOCOL, cache_mark
+from bm.protocols.reading import (
+    Unread,
     boolean,
-    cache_mark,
-    fault,
+    elements,
     integer,
-    members,
+    mapping,
+    mismatch,
     number,
-    obj,
-    refused,
+    refuse,
+    required_array,
+    required_mapping,
+    required_string,
     string,
-    words,
+    strings,
 )
 
 _ATTRIBUTION = "x-anthropic-billing-header:"
@@ -45,110 +45,102 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     Raises:
         RequestError: the body is not a Messages request; the failure's `param` names the place.
     """
-    unmapped = Unmapped()
-    unmapped.rest(body, _KNOWN, "")
-    turns, effort = _turns(body, unmapped)
-    config = members(body.get("output_config"), "output_config")
-    effort = effort or words(config.get("effort"), "output_config.effort")
+    unread = Unread(PROTOCOL)
+    unread.rest(body, _KNOWN)
+    turns, effort = _turns(body, unread)
+    config = mapping(body, "output_config") or {}
+    effort = effort or string(config, "effort", "output_config")
     rest = {name: value for name, value in config.items() if name not in ("effort", "format") and value is not None}
     if rest:
-        unmapped.add("output_config", rest)
-    reasoning = decode_reasoning(body.get("thinking"), effort, unmapped)
-    tools, hosted = decode_tools(body.get("tools"))
-    user, cache_key = _identity(body.get("metadata"), unmapped)
-    wanted = boolean(body.get("stream"), "stream") or False
+        unread.add("output_config", rest)
+    reasoning = decode_reasoning(body, effort, unread)
+    tools, hosted = decode_tools(body)
+    user, cache_key = _identity(body, unread)
+    wanted = boolean(body, "stream") or False
     return ChatRequest(
         protocol=PROTOCOL,
-        model=model or string(body.get("model"), "model"),
+        model=model or required_string(body, "model"),
         turns=turns,
-        system=_system(body.get("system"), unmapped),
+        system=_system(body, unread),
         tools=tools,
         hosted_tools=hosted,
-        tool_choice=decode_tool_choice(body.get("tool_choice")),
+        tool_choice=decode_tool_choice(body),
         sampling=Sampling(
-            temperature=number(body.get("temperature"), "temperature"),
-            top_p=number(body.get("top_p"), "top_p"),
-            top_k=integer(body.get("top_k"), "top_k"),
+            temperature=number(body, "temperature"),
+            top_p=number(body, "top_p"),
+            top_k=integer(body, "top_k"),
         ),
         reasoning=reasoning,
-        output=_output(config.get("format"), body.get("output_format")),
-        max_tokens=_max_tokens(body.get("max_tokens")),
-        stop=tuple(string(s, "stop_sequences") for s in array(body.get("stop_sequences"), "stop_sequences")),
+        output=_output(config, body),
+        max_tokens=_max_tokens(body),
+        stop=tuple(strings(body, "stop_sequences")),
         stream=wanted if stream is None else stream,
         stream_usage=True,
         user=user,
         cache_key=cache_key,
-        extras=tuple(unmapped.extras),
+        extras=tuple(unread.extras),
     )
 
 
-def _turns(body: Json, unmapped: Unmapped) -> tuple[tuple[Turn, ...], str]:
+def _turns(body: Json, unread: Unread) -> tuple[tuple[Turn, ...], str]:
     """The turns, and the effort that the last message with one asks for: it holds from there on."""
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        raise fault("messages", "an array", messages)
-    if not messages:
-        raise refused("messages", "at least one message is required")
+    required_array(body, "messages")
     turns: list[Turn] = []
     effort = ""
-    for index, item in enumerate(messages):
-        place = f"messages[{index}]"
-        message = obj(item, place)
+    for message, place in elements(body, "messages"):
         role = message.get("role")
         if role not in ("user", "assistant", "system"):
-            raise refused(f"{place}.role", "expected user, assistant or system")
+            raise refuse(f"{place}.role", "expected user, assistant or system")
         content = message.get("content")
-        if not isinstance(content, str | list):
-            raise fault(f"{place}.content", "a string or an array", content)
-        unmapped.rest(message, _MESSAGE, place)
-        config = members(message.get("output_config"), f"{place}.output_config")
-        effort = words(config.get("effort"), f"{place}.output_config.effort") or effort
-        unmapped.rest(config, frozenset({"effort"}), f"{place}.output_config")
-        turns.append(Turn(role, decode_content(content, f"{place}.content", unmapped)))
+        if content is None:
+            raise mismatch(f"{place}.content", "a string or an array", content)
+        unread.rest(message, _MESSAGE, place)
+        config = mapping(message, "output_config", place) or {}
+        effort = string(config, "effort", f"{place}.output_config") or effort
+        unread.rest(config, frozenset({"effort"}), f"{place}.output_config")
+        turns.append(Turn(role, decode_content(content, f"{place}.content", unread)))
     return tuple(turns), effort
 
 
-def _system(value: Any, unmapped: Unmapped) -> tuple[Text, ...]:
-    if isinstance(value, str):
-        return (Text(value),) if value else ()
+def _system(body: Json, unread: Unread) -> tuple[Text, ...]:
+    if isinstance(body.get("system"), str):
+        return (Text(body["system"]),) if body["system"] else ()
     texts: list[Text] = []
-    for index, item in enumerate(array(value, "system")):
-        place = f"system[{index}]"
-        raw = obj(item, place)
-        text = string(raw.get("text"), f"{place}.text")
+    for raw, place in elements(body, "system"):
+        text = required_string(raw, "text", place)
         if text.startswith(_ATTRIBUTION):
             continue
-        unmapped.rest(raw, frozenset({"type", "text", "cache_control", "citations"}), place)
-        cited = array(raw.get("citations"), f"{place}.citations")
-        citations = tuple(decode_citation(obj(each, f"{place}.citations")) for each in cited)
+        unread.rest(raw, frozenset({"type", "text", "cache_control", "citations"}), place)
+        citations = tuple(decode_citation(each) for each, _ in elements(raw, "citations", place))
         texts.append(Text(text, cache=cache_mark(raw, place), citations=citations))
     return tuple(texts)
 
 
-def _output(config_format: Any, older: Any) -> OutputFormat:
+def _output(config: Json, body: Json) -> OutputFormat:
     """`output_config.format`, or the `output_format` of the older beta."""
-    place = "output_format" if config_format is None else "output_config.format"
-    raw = members(older if config_format is None else config_format, place)
+    older = config.get("format") is None
+    place = "output_format" if older else "output_config.format"
+    raw = mapping(body, "output_format") if older else mapping(config, "format", "output_config")
     if not raw:
         return OutputFormat()
     if raw.get("type") != "json_schema":
-        raise refused(f"{place}.type", "expected json_schema")
-    return OutputFormat("schema", schema=obj(raw.get("schema"), f"{place}.schema"), name=words(raw.get("name"), place))
+        raise refuse(f"{place}.type", "expected json_schema")
+    return OutputFormat("schema", schema=required_mapping(raw, "schema", place), name=string(raw, "name", place))
 
 
-def _max_tokens(value: Any) -> int | None:
-    tokens = integer(value, "max_tokens")
+def _max_tokens(body: Json) -> int | None:
+    tokens = integer(body, "max_tokens")
     if tokens is not None and tokens < 0:
-        raise refused("max_tokens", "must not be negative")
+        raise refuse("max_tokens", "must not be negative")
     return tokens
 
 
-def _identity(value: Any, unmapped: Unmapped) -> tuple[str, str]:
+def _identity(body: Json, unread: Unread) -> tuple[str, str]:
     """The user, and the session in it: Claude Code names both in one string, of either of its two forms."""
-    metadata = members(value, "metadata")
+    metadata = mapping(body, "metadata") or {}
     rest = {name: member for name, member in metadata.items() if name != "user_id" and member is not None}
     if rest:
-        unmapped.add("metadata", rest)
-    user = words(metadata.get("user_id"), "metadata.user_id")
+        unread.add("metadata", rest)
+    user = string(metadata, "user_id", "metadata")
     session = _SESSION.search(user)
     return user, session.group(1) if session else ""

@@ -5,18 +5,15 @@ from __future__ import annotations
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, Loss
-from bm.errors import Failure, RequestError
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.anthropic.parameters import encode_output, encode_sampling, encode_stop
 from bm.protocols.anthropic.thinking import ThinkingPlan, plan_thinking
 from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
 from bm.protocols.anthropic.turns import encode_turns
-from bm.protocols.anthropic.wire import (
-    PROTOCOL,
-    array,
-)
+from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import Encoded
 from bm.protocols.ignorable_fields import missed
+from bm.protocols.reading import array_of, refuse
 
 VERSION_WITH_SAMPLING = "2023-06-01"
 VERSION = "2026-10-21"
@@ -47,7 +44,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         RequestError: what the client asked for cannot be had from Claude: several answers, audio, a foreign file.
     """
     if request.choices > 1:
-        raise RequestError(Failure(kind="bad_request", message="Claude gives one answer; n must be 1", param="n"))
+        raise refuse("n", "Claude gives one answer")
     native = request.protocol == PROTOCOL
     plan = plan_thinking(request, capabilities, _room(request, capabilities))
     sampling, losses = encode_sampling(request, capabilities, thinking=plan.on)
@@ -131,7 +128,7 @@ def _extras(body: Json, extras: tuple[Extra, ...], betas: set[str]) -> list[Loss
         elif "." in extra.field or "[" in extra.field:
             losses.append(Loss(extra.field, "has no place in a translated request"))
         elif extra.field == "betas":
-            betas.update(name for name in array(extra.value, "betas") if isinstance(name, str))
+            betas.update(name for name in array_of(extra.value) if isinstance(name, str))
         elif isinstance(present, dict) and isinstance(extra.value, dict):
             body[extra.field] = {**extra.value, **present}
         else:

@@ -13,8 +13,9 @@ from bm.protocols.anthropic.arrange import Arranger, DeltaKind
 from bm.protocols.anthropic.content import decode_block
 from bm.protocols.anthropic.errors import read_error
 from bm.protocols.anthropic.usage import decode_finish, decode_usage, encode_finish, encode_usage
-from bm.protocols.anthropic.wire import Unmapped
+from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import IdFactory
+from bm.protocols.reading import Unread
 
 _MEMBER: dict[DeltaKind, str] = {
     "text_delta": "text",
@@ -42,7 +43,7 @@ def _events(body: Json, content: list[Json]) -> Iterator[Event]:
     yield Start(id=str(body.get("id") or ""), model=str(body.get("model") or ""))
     called = False
     for index, block in enumerate(content):
-        part = decode_block(block, f"content[{index}]", Unmapped())
+        part = decode_block(block, f"content[{index}]", Unread(PROTOCOL))
         called = called or isinstance(part, ToolCall)
         yield from part_events(index, part)
     usage = body.get("usage")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
@@ -12,7 +12,8 @@ from bm.chat.repair import current_turn_start
 from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
 from bm.names import Level
-from bm.protocols.anthropic.wire import PROTOCOL, Unmapped, integer, members, refused
+from bm.protocols.anthropic.wire import PROTOCOL
+from bm.protocols.reading import Unread, integer, mapping, mismatch, refuse
 
 MIN_BUDGET = 1024
 """The least `budget_tokens` that the API takes."""
@@ -33,36 +34,36 @@ def asks_to_think(body: bytes) -> bool:
     return b'"thinking"' in body and bool(bytes(msgspec.json.decode(body, type=_Asked).thinking))
 
 
-def decode_reasoning(thinking: Any, effort: str, unmapped: Unmapped) -> Reasoning:
+def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
     """What a client asked for. `effort` alone asks for a level and says nothing about showing the thinking."""
-    raw = members(thinking, "thinking")
+    raw = mapping(body, "thinking")
     level = _level(effort)
     if not raw:
         return Reasoning(level=level)
     visible = raw.get("display") != "omitted"
-    unmapped.rest(raw, _THINKING, "thinking")
+    unread.rest(raw, _THINKING, "thinking")
     match raw.get("type"):
         case "disabled":
             if effort:
-                unmapped.add("output_config", {"effort": effort})
+                unread.add("output_config", {"effort": effort})
             return Reasoning(level="off")
         case "enabled":
-            budget = integer(raw.get("budget_tokens"), "thinking.budget_tokens")
+            budget = integer(raw, "budget_tokens", "thinking")
             if budget is None:
-                raise refused("thinking.budget_tokens", "expected an integer")
+                raise mismatch("thinking.budget_tokens", "an integer", None)
             return Reasoning(level=level or level_of_budget(budget), budget=budget, visible=visible)
         case "adaptive":
             return Reasoning(level=level or "auto", visible=visible)
         case "between_tools":
-            unmapped.add("thinking", raw)
+            unread.add("thinking", raw)
             return Reasoning(level=level or "auto", visible=visible)
         case _:
-            raise refused("thinking.type", "expected adaptive, enabled, disabled or between_tools")
+            raise refuse("thinking.type", "expected adaptive, enabled, disabled or between_tools")
 
 
 def _level(effort: str) -> Level | None:
     if effort and effort not in get_args(Level):
-        raise refused("output_config.effort", f"expected one of {', '.join(LEVELS[2:])}")
+        raise refuse("output_config.effort", f"expected one of {', '.join(LEVELS[2:])}")
     return next((level for level in LEVELS if level == effort), None)
 
 

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.anthropic.wire import (
-    PROTOCOL,
-    array,
-    boolean,
-    cache_control,
-    cache_mark,
-    members,
-    obj,
-    refused,
-    string,
-    words,
-)
+from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
 from bm.protocols.ignorable_fields import tool_members
 from bm.protocols.object_schema import object_schema
+from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _VERSION = re.compile(r"_\d{8}$")
@@ -35,14 +24,12 @@ _HOSTED: dict[str, Json] = {
 _CUSTOM_SCHEMA: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
-def decode_tools(value: Any) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
+def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     """The client's own tools, and those that the vendor defines: everything with a `type` but `custom`."""
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
-    for number, item in enumerate(array(value, "tools")):
-        place = f"tools[{number}]"
-        raw = obj(item, place)
-        kind = words(raw.get("type"), f"{place}.type")
+    for raw, place in elements(body, "tools"):
+        kind = string(raw, "type", place)
         if kind in ("", "custom"):
             tools.append(_tool(raw, place))
         else:
@@ -51,24 +38,23 @@ def decode_tools(value: Any) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
 
 
 def _tool(raw: Json, place: str) -> Tool:
-    schema = raw.get("input_schema")
     return Tool(
-        name=string(raw.get("name"), f"{place}.name"),
-        description=words(raw.get("description"), f"{place}.description"),
-        schema=None if schema is None else obj(schema, f"{place}.input_schema"),
-        strict=boolean(raw.get("strict"), f"{place}.strict"),
+        name=required_string(raw, "name", place),
+        description=string(raw, "description", place),
+        schema=mapping(raw, "input_schema", place),
+        strict=boolean(raw, "strict", place),
         cache=cache_mark(raw, place),
         protocol=PROTOCOL,
         extra={name: member for name, member in raw.items() if name not in _TOOL and member is not None},
     )
 
 
-def decode_tool_choice(value: Any) -> ToolChoice:
+def decode_tool_choice(body: Json) -> ToolChoice:
     """`auto`, `any`, `tool` with its name, or `none`."""
-    raw = members(value, "tool_choice")
+    raw = mapping(body, "tool_choice")
     if not raw:
         return ToolChoice()
-    single = boolean(raw.get("disable_parallel_tool_use"), "tool_choice.disable_parallel_tool_use")
+    single = boolean(raw, "disable_parallel_tool_use", "tool_choice")
     parallel = None if single is None else not single
     match raw.get("type"):
         case "auto":
@@ -76,11 +62,11 @@ def decode_tool_choice(value: Any) -> ToolChoice:
         case "any":
             return ToolChoice("required", parallel=parallel)
         case "tool":
-            return ToolChoice("required", (string(raw.get("name"), "tool_choice.name"),), parallel)
+            return ToolChoice("required", (required_string(raw, "name", "tool_choice"),), parallel)
         case "none":
             return ToolChoice("none", parallel=parallel)
         case _:
-            raise refused("tool_choice.type", "expected auto, any, tool or none")
+            raise refuse("tool_choice.type", "expected auto, any, tool or none")
 
 
 def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bm.chat.events import Finish, FinishReason, Usage
 from bm.chat.parts import Json
+from bm.protocols.reading import count_of, object_of, string_of
 
 _REASON: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -46,23 +47,17 @@ class UsageMeter:
 
 def decode_usage(usage: Json) -> Usage:
     """Anthropic counts cached tokens apart from `input_tokens`, and thinking inside `output_tokens`."""
-    details, creation = usage.get("output_tokens_details"), usage.get("cache_creation")
-    written = usage.get("cache_creation_input_tokens")
-    kept = creation if isinstance(creation, dict) else {}
+    kept, written = object_of(usage.get("cache_creation")), usage.get("cache_creation_input_tokens")
     if written is None:
-        written = sum(_count(value) for value in kept.values())
+        written = sum(count_of(value) for value in kept.values())
     return Usage(
-        input=_count(usage.get("input_tokens")),
-        cache_read=_count(usage.get("cache_read_input_tokens")),
-        cache_write=_count(written),
-        output=_count(usage.get("output_tokens")),
-        thinking=_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
-        cache_write_1h=min(_count(kept.get(_HOUR)), _count(written)),
+        input=count_of(usage.get("input_tokens")),
+        cache_read=count_of(usage.get("cache_read_input_tokens")),
+        cache_write=count_of(written),
+        output=count_of(usage.get("output_tokens")),
+        thinking=count_of(object_of(usage.get("output_tokens_details")).get("thinking_tokens")),
+        cache_write_1h=min(count_of(kept.get(_HOUR)), count_of(written)),
     )
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
 
 
 def encode_usage(usage: Usage) -> Json:
@@ -84,16 +79,13 @@ def encode_usage(usage: Usage) -> Json:
 def decode_finish(message: Json, *, called: bool) -> Finish:
     """The end of a message or the `delta` of a `message_delta`. Without a reason, calls make the difference."""
     native = message.get("stop_reason")
-    details = message.get("stop_details")
-    explanation = details.get("explanation") if isinstance(details, dict) else None
-    sequence = message.get("stop_sequence")
     if not isinstance(native, str):
         return Finish("tool_calls" if called else "stop")
     return Finish(
         _REASON.get(native, "stop"),
         native=native,
-        stop_sequence=sequence if isinstance(sequence, str) else "",
-        explanation=explanation if isinstance(explanation, str) else "",
+        stop_sequence=string_of(message.get("stop_sequence")),
+        explanation=string_of(object_of(message.get("stop_details")).get("explanation")),
     )
 
 
