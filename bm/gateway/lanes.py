@@ -29,7 +29,7 @@ from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.hygiene import cleaned
-from bm.protocols.object_schema import with_basic_schemas
+from bm.protocols.json_schema.subsets import with_basic_schemas
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
 from bm.protocols.registry import CODECS, upstream_codec

@@ -7,8 +7,8 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Loss, OutputFormat
-from bm.protocols.anthropic.schema import closed
 from bm.protocols.ignorable_fields import sampling_missed
+from bm.protocols.json_schema.subsets import closed_schema
 
 MIN_TOP_P_WITH_THINKING = 0.95
 _ABSENT = ("seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")
@@ -64,7 +64,7 @@ def encode_output(output: OutputFormat, capabilities: Capabilities) -> tuple[Jso
     if output.kind == "text":
         return {}, (), []
     if output.kind == "schema" and output.schema is not None and capabilities.structured_output == "schema":
-        return {"format": {"type": "json_schema", "schema": closed(output.schema)}}, (), []
+        return {"format": {"type": "json_schema", "schema": closed_schema(output.schema)}}, (), []
     lost = [Loss("response_format", "asked for in the prompt, not enforced")]
     return {}, (Text(_instruction(output)),), lost
 

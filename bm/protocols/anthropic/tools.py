@@ -9,7 +9,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
 from bm.protocols.ignorable_fields import tool_members
-from bm.protocols.object_schema import object_schema
+from bm.protocols.json_schema.subsets import CUSTOM_TOOL, object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
@@ -20,8 +20,6 @@ _HOSTED: dict[str, Json] = {
     "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
 }
 """The versions that every model with the tool takes, for clients of other protocols."""
-
-_CUSTOM_SCHEMA: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -83,7 +81,7 @@ def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
 
 def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     native = tool.protocol == PROTOCOL
-    schema = tool.schema if tool.kind == "function" else _CUSTOM_SCHEMA
+    schema = tool.schema if tool.kind == "function" else CUSTOM_TOOL
     body: Json = {"name": tool.name}
     if tool.description:
         body["description"] = tool.description

@@ -11,8 +11,9 @@ from bm.chat.request import ChatRequest, Extra, OutputFormat, Reasoning, Samplin
 from bm.protocols.gemini.casing import camel
 from bm.protocols.gemini.refusing import expected, refused
 from bm.protocols.gemini.thinking import decode_thinking
-from bm.protocols.gemini.tools import decode_choice, decode_schema, decode_tools
+from bm.protocols.gemini.tools import decode_choice, decode_tools
 from bm.protocols.gemini.turns import ContentReader, system_texts
+from bm.protocols.json_schema.openapi import from_openapi
 
 _FORMAT = frozenset({"responseMimeType", "responseSchema", "responseJsonSchema", "responseFormat"})
 _GENERATION = _FORMAT | {
@@ -96,7 +97,7 @@ def _output(row: Json, extras: list[Extra]) -> OutputFormat:
             extras.append(Extra("gemini", "generationConfig.responseSchema", schema))
         return OutputFormat()
     if isinstance(schema, dict) and schema:
-        return OutputFormat("schema", schema=decode_schema(schema))
+        return OutputFormat("schema", schema=from_openapi(schema))
     return OutputFormat("json" if mime == "application/json" else "text")
 
 

@@ -10,7 +10,8 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.gemini.casing import camel, member
 from bm.protocols.gemini.refusing import expected, refused
-from bm.protocols.tool_schema import light, simplified
+from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
+from bm.protocols.json_schema.subsets import CUSTOM_TOOL, gemini_schema
 
 _SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
 _DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
@@ -20,10 +21,6 @@ _HOSTED_KINDS = {
     "codeExecution": "code_execution",
     "urlContext": "web_fetch",
 }
-_NAMED = ("properties", "$defs", "defs", "definitions", "patternProperties")
-_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties", "not")
-_INTEGERS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 
 
 def decode_tools(tools: Any) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -58,65 +55,10 @@ def _declarations(declarations: Any, at: str) -> Iterator[Tool]:
         yield Tool(
             declaration["name"],
             described if isinstance(described, str) else "",
-            decode_schema(schema) if schema is not None else None,
+            from_openapi(schema) if schema is not None else None,
             protocol="gemini" if extra else "",
             extra=extra,
         )
-
-
-def decode_schema(schema: Any) -> Any:
-    """A schema of either dialect as JSON Schema: lower-case types, camelCase keywords, null among the types.
-
-    Goes down only where schemas stand: names of properties keep their spelling.
-    """
-    if not isinstance(schema, dict):
-        return schema
-    node: Json = {key if key.startswith("$") else camel(key): value for key, value in schema.items()}
-    _lower_type(node)
-    for key in _NAMED:
-        if isinstance(node.get(key), dict):
-            node[key] = {name: decode_schema(child) for name, child in node[key].items()}
-    for key in _LISTED:
-        if isinstance(node.get(key), list):
-            node[key] = [decode_schema(child) for child in node[key]]
-    for key in _SINGLE:
-        if isinstance(node.get(key), dict):
-            node[key] = decode_schema(node[key])
-    _apply_nullable(node)
-    _apply_order(node)
-    return node
-
-
-def _lower_type(node: Json) -> None:
-    kind = node.get("type")
-    if isinstance(kind, list):
-        node["type"] = [name.lower() if isinstance(name, str) else name for name in kind]
-    elif isinstance(kind, str):
-        node["type"] = kind.lower()
-        if node["type"] == "type_unspecified":
-            del node["type"]
-    for key in _INTEGERS:
-        if isinstance(node.get(key), str) and node[key].isdecimal():
-            node[key] = int(node[key])
-
-
-def _apply_nullable(node: Json) -> None:
-    if node.pop("nullable", None) is not True:
-        return
-    if isinstance(node.get("type"), str):
-        node["type"] = [node["type"], "null"]
-        if isinstance(node.get("enum"), list) and None not in node["enum"]:
-            node["enum"] = [*node["enum"], None]
-    elif isinstance(node.get("anyOf"), list) and {"type": "null"} not in node["anyOf"]:
-        node["anyOf"] = [*node["anyOf"], {"type": "null"}]
-
-
-def _apply_order(node: Json) -> None:
-    """JSON Schema has no `propertyOrdering`; models follow the order in which properties stand."""
-    order, properties = node.pop("propertyOrdering", None), node.get("properties")
-    if isinstance(order, list) and isinstance(properties, dict):
-        names = [*(name for name in order if name in properties), *(name for name in properties if name not in order)]
-        node["properties"] = {name: properties[name] for name in names}
 
 
 def decode_choice(config: Any) -> tuple[ToolChoice, tuple[Extra, ...]]:
@@ -156,7 +98,6 @@ _HOSTED = {
     "url_context": "urlContext",
 }
 _DOMAINS = ("allowed_domains", "blocked_domains")
-_CUSTOM_SCHEMA: Json = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -218,7 +159,7 @@ def _declaration(tool: Tool, capabilities: Capabilities) -> Json:
     declaration: Json = {"name": tool.name}
     if tool.description:
         declaration["description"] = tool.description
-    schema = _CUSTOM_SCHEMA if tool.kind == "custom" else tool.schema
+    schema = CUSTOM_TOOL if tool.kind == "custom" else tool.schema
     if schema is not None:
         declaration |= schema_member("parameters", schema, capabilities)
     if tool.protocol == "gemini":
@@ -232,10 +173,10 @@ def schema_member(field: str, schema: Json, capabilities: Capabilities) -> Json:
     Empty where the schema names no property: Gemini refuses an object without any.
     """
     if capabilities.json_schema:
-        cleaned = light(schema)
+        cleaned = gemini_schema(schema)
         sister = "responseJsonSchema" if field == "responseSchema" else f"{field}JsonSchema"
         return {} if _says_nothing(cleaned) else {sister: cleaned}
-    cleaned = simplified(schema)
+    cleaned = openapi_schema(schema)
     return {field: cleaned} if cleaned.keys() & {"type", "anyOf"} else {}
 
 

@@ -8,6 +8,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.ignorable_fields import tool_members
+from bm.protocols.json_schema.subsets import CUSTOM_TOOL
 from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.reading import (
     array,
@@ -25,13 +26,6 @@ from bm.protocols.reading import (
 _KNOWN = {"name", "description", "parameters", "strict"}
 TOOL_SEARCH = "tool_search"
 """Other vendors' tools that look up deferred tools: without use where every tool is in the request."""
-CUSTOM_SCHEMA: Json = {
-    "type": "object",
-    "properties": {"input": {"type": "string"}},
-    "required": ["input"],
-    "additionalProperties": False,
-}
-"""A custom tool's free text as the arguments of a function, for services without custom tools."""
 
 
 def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -183,7 +177,7 @@ def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Js
     if tool.kind == "custom":
         if tool.extra.get("format"):
             losses.append(Loss(f"tools[{index}].format", "the service has no custom tools with a grammar"))
-        return {"type": "function", "function": {**described, "parameters": CUSTOM_SCHEMA}}
+        return {"type": "function", "function": {**described, "parameters": CUSTOM_TOOL}}
     described["parameters"] = tool.schema if tool.schema is not None else {"type": "object", "properties": {}}
     if tool.strict is not None:
         described["strict"] = tool.strict

@@ -9,7 +9,8 @@ from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import HostedTool, Reasoning, Tool, ToolChoice
 from bm.errors import RequestError
-from bm.protocols.openai_chat.tools import CUSTOM_SCHEMA, decode_choice, decode_tools
+from bm.protocols.json_schema.subsets import CUSTOM_TOOL
+from bm.protocols.openai_chat.tools import decode_choice, decode_tools
 from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
 
 SCHEMA = {"type": "object", "properties": {"cache_control": {"type": "string"}}}
@@ -125,7 +126,7 @@ def test_a_custom_tool_is_a_function_of_one_string_where_there_are_none() -> Non
     grammar = {**CUSTOM["custom"], "format": {"type": "grammar"}}
     request = client_request(tools=[{"type": "custom", "custom": grammar}])
     assert sent(request, COMPATIBLE)["tools"] == [
-        {"type": "function", "function": {"name": "py", "description": "d", "parameters": CUSTOM_SCHEMA}}
+        {"type": "function", "function": {"name": "py", "description": "d", "parameters": CUSTOM_TOOL}}
     ]
     assert lost(request, COMPATIBLE) == ["tools[0].format"]
 

@@ -1,15 +1,17 @@
-"""Puts JSON Schemas right that tools get wrong, and the steps in a schema that both of Gemini's dialects need.
+"""Reading JSON Schemas: walk, resolve and merge them, and repair what tools commonly get wrong.
 
-Nothing here changes its argument; `repaired` copies one level.
+No function changes its argument.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 from bm.chat.parts import Json
+from bm.protocols.reading import array_of, object_of
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _TYPE_ALIASES = {
@@ -34,11 +36,26 @@ _NO_BOOLEAN = (*SINGLE, "additionalItems", "unevaluatedItems", "unevaluatedPrope
 STRUCTURAL = frozenset({*NAMED, *LISTED, *_NO_BOOLEAN, "$ref"})
 
 
+def map_schemas(schema: Json, change: Callable[[Any], Any]) -> Json:
+    """A copy with `change` applied to each schema directly inside; names of properties are no keywords."""
+    copy: Json = {}
+    for key, value in schema.items():
+        if key in NAMED and isinstance(value, dict):
+            copy[key] = {name: change(child) for name, child in value.items()}
+        elif key in LISTED and isinstance(value, list):
+            copy[key] = [change(child) for child in value]
+        elif key in SINGLE and isinstance(value, dict):
+            copy[key] = change(value)
+        else:
+            copy[key] = value
+    return copy
+
+
 def repaired(schema: Any) -> Json:
     """A shallow copy with every keyword of the type that JSON Schema gives it.
 
-    Puts right what MCP servers get wrong: a bare map of properties, `required: true` on a property, `items` on an
-    object, Python's names of types, a schema that is only the name of a type, `const`, empty strings in an `enum`.
+    Repairs what MCP servers get wrong: a bare map of properties, `required: true` on a property, `items` on an
+    object, Python type names, a schema that is only a type name, `const`, empty strings in an `enum`.
     """
     if isinstance(schema, str):
         schema = {"type": schema}
@@ -143,6 +160,19 @@ def _repair_required(node: Json) -> None:
         node["required"] = required
 
 
+def nullable_to_type(node: Json) -> None:
+    """Write OpenAPI's `nullable` as JSON Schema does: with null among the types, constants or alternatives."""
+    if node.pop("nullable", None) is not True:
+        return
+    kind, branches = node.get("type"), node.get("anyOf")
+    if isinstance(kind, str) and kind != "null":
+        node["type"] = [kind, "null"]
+        if isinstance(node.get("enum"), list) and None not in node["enum"]:
+            node["enum"] = [*node["enum"], None]
+    elif kind is None and isinstance(branches, list) and {"type": "null"} not in branches:
+        node["anyOf"] = [*branches, {"type": "null"}]
+
+
 def keep_known_required(node: Json) -> None:
     """Drop required names that no property has: Gemini answers them with 400."""
     if "required" in node:
@@ -153,7 +183,7 @@ def keep_known_required(node: Json) -> None:
 
 
 def all_of_merged(node: Json, root: Json, seen: frozenset[str]) -> Json:
-    """The node with the branches of its `allOf`, and of theirs, merged into it; what the node says itself wins."""
+    """The node with the branches of its `allOf`, and of theirs, merged into it; the node's own keywords win."""
     merged = without(node, "allOf")
     for branch in node.get("allOf", ()):
         part = repaired(branch)
@@ -177,10 +207,26 @@ def merge(first: Json, second: Json) -> Json:
     merged = {**second, **first}
     for key in ("properties", "$defs", "definitions"):
         if key in first and key in second:
-            merged[key] = {**second[key], **first[key]}
+            merged[key] = {**object_of(second[key]), **object_of(first[key])}
     if "required" in first and "required" in second:
-        merged["required"] = list(dict.fromkeys([*first["required"], *second["required"]]))
+        merged["required"] = list(dict.fromkeys([*array_of(first["required"]), *array_of(second["required"])]))
     return merged
+
+
+def union(schema: Json, branches: list[Json], *, every: bool) -> Json:
+    """The schema with the properties of all `branches`; those that all of them require are required.
+
+    With `every`, a value must fit all branches, so what one of them requires is required.
+    """
+    properties = dict(object_of(schema.get("properties")))
+    required = list(array_of(schema.get("required")))
+    demands = [array_of(branch.get("required")) for branch in branches]
+    for branch in branches:
+        properties |= without(object_of(branch.get("properties")), *properties)
+    for name in dict.fromkeys(name for demand in demands for name in demand):
+        if (every or all(name in demand for demand in demands)) and name not in required:
+            required.append(name)
+    return {**without(schema, "required"), "properties": properties, **({"required": required} if required else {})}
 
 
 def without(schema: Json, *keys: str) -> Json:
@@ -203,3 +249,9 @@ def resolve(root: Json, pointer: Any) -> Json | None:
             return None
     anchored = pointer != "#" and not pointer.startswith("#/")
     return here if isinstance(here, dict) and not anchored else None
+
+
+def with_root_resolved(schema: Json) -> Json:
+    """The schema that a `$ref` at the root points at, merged with its neighbours."""
+    target = resolve(schema, schema.get("$ref"))
+    return schema if target is None or target is schema else merge(without(schema, "$ref"), target)

@@ -1,7 +1,7 @@
-"""The OpenAPI subset of JSON Schema that Gemini's `parameters` and `responseSchema` take.
+"""The OpenAPI subset of JSON Schema that Gemini's `parameters` and `responseSchema` take, both ways.
 
-Used for models without the JSON-Schema fields, and after such a field was refused. What the subset cannot say becomes
-a short hint in the description, so that the model still reads it.
+Used for models without the JSON-Schema fields, and after such a field was refused. What the subset cannot express
+becomes a short hint in the description, so that the model still reads it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from typing import Any, TypeGuard
 import msgspec
 
 from bm.chat.parts import Json
-from bm.protocols.schema_repair import all_of_merged, keep_known_required, merge, repaired, resolve, type_of, without
+from bm.protocols.json_schema.repair import (
+    all_of_merged,
+    keep_known_required,
+    map_schemas,
+    merge,
+    nullable_to_type,
+    repaired,
+    resolve,
+    type_of,
+    union,
+    without,
+)
+from bm.protocols.reading import camel
 
 MAX_DEPTH = 16
 MAX_NODES = 1000
@@ -38,9 +50,10 @@ _FORMATS = {
 _CUT = "any value, nested too deeply to describe"
 _ANY_OBJECT = "any JSON object"
 _MAX_HINT = 120
+_COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 
 
-def simplified(schema: Json) -> Json:
+def openapi_schema(schema: Json) -> Json:
     """The schema for `parameters` and `responseSchema`. Terminates on every schema and is idempotent.
 
     A root that describes no properties comes back without a type: callers leave the field out then.
@@ -180,18 +193,9 @@ class _Simplifier:
 
 
 def _one_object(branches: list[Json]) -> Json:
-    """A function's parameters must be one object: the properties of all, required where all demand them."""
-    properties: Json = {}
-    for branch in branches:
-        properties = {**branch["properties"], **properties}
-    required = [n for n in properties if all(n in branch.get("required", ()) for branch in branches)]
-    described = next((branch["description"] for branch in branches if "description" in branch), None)
-    merged: Json = {"type": "OBJECT", "properties": properties}
-    if described is not None:
-        merged["description"] = described
-    if required:
-        merged["required"] = required
-    return merged
+    """A function's parameters must be one object."""
+    described = next((_kept(branch, "description") for branch in branches if "description" in branch), {})
+    return union({"type": "OBJECT", **described}, branches, every=False)
 
 
 def _take_null(node: Json) -> bool:
@@ -300,3 +304,35 @@ def _described(node: Json, hints: list[str]) -> Json:
         if not described.endswith(text):
             node["description"] = f"{described} {text}" if described else text
     return node
+
+
+def from_openapi(schema: Any) -> Any:
+    """A schema of either dialect as JSON Schema: lower-case types, camelCase keywords, null among the types.
+
+    JSON Schema has no `propertyOrdering`; models follow the order in which properties stand.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    node = {key if key.startswith("$") else camel(key): value for key, value in schema.items()}
+    _lower_type(node)
+    node = map_schemas(node, from_openapi)
+    nullable_to_type(node)
+    order, properties = node.pop("propertyOrdering", None), node.get("properties")
+    if isinstance(order, list) and isinstance(properties, dict):
+        names = dict.fromkeys([*(name for name in order if name in properties), *properties])
+        node["properties"] = {name: properties[name] for name in names}
+    return node
+
+
+def _lower_type(node: Json) -> None:
+    kind = node.get("type")
+    if isinstance(kind, list):
+        node["type"] = [name.lower() if isinstance(name, str) else name for name in kind]
+    elif isinstance(kind, str):
+        node["type"] = kind.lower()
+        if node["type"] == "type_unspecified":
+            del node["type"]
+    for key in _COUNTS:
+        # Proto clients write 64-bit integers as strings.
+        if isinstance(node.get(key), str) and node[key].isdecimal():
+            node[key] = int(node[key])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bm.protocols.schema_repair import all_of_merged, merge, repaired, resolve
+from bm.protocols.json_schema.repair import all_of_merged, merge, repaired, resolve
 
 A = {"type": "string"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from bm.protocols.openapi_schema import simplified
-from tests.protocols.schemas import SCHEMAS
+from bm.protocols.json_schema.openapi import openapi_schema
+from tests.protocols.json_schema.schemas import SCHEMAS
 
 A = {"type": "string"}
 SIMPLE: list[tuple[str, Any, Any]] = [
@@ -111,7 +111,7 @@ SIMPLE: list[tuple[str, Any, Any]] = [
 @pytest.mark.parametrize(("schema", "expected"), [row[1:] for row in SIMPLE], ids=[row[0] for row in SIMPLE])
 def test_simplified(schema: Any, expected: Any) -> None:
     before = copy.deepcopy(schema)
-    assert simplified(schema) == expected
+    assert openapi_schema(schema) == expected
     assert schema == before, "the client's schema was changed"
 
 
@@ -120,7 +120,7 @@ def test_shared_references_do_not_multiply_without_end() -> None:
         f"L{n}": {"type": "object", "properties": {k: {"$ref": f"#/$defs/L{n + 1}"} for k in "abcd"}} for n in range(15)
     }
     defs["L15"] = A
-    assert len(str(simplified({"$ref": "#/$defs/L0", "$defs": defs}))) < 1_000_000
+    assert len(str(openapi_schema({"$ref": "#/$defs/L0", "$defs": defs}))) < 1_000_000
 
 
 @given(SCHEMAS)
@@ -138,4 +138,4 @@ def test_the_subset_holds_only_what_it_may(schema: Any) -> None:
         ]:
             walk(child)
 
-    walk(simplified(schema))
+    walk(openapi_schema(schema))

@@ -1,0 +1,175 @@
+"""JSON Schemas as far as each upstream takes them.
+
+Every function takes the root of a schema, never a request: `title`, `format`, `default` and `const` are also ordinary
+argument names. The argument is never changed, since failover may need it again for another provider. What Gemini
+accepts: google-genai's docstrings of `FunctionDeclaration` and `Schema`, and the 400s reported against both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.chat.request import ChatRequest
+from bm.protocols.json_schema.repair import (
+    LISTED,
+    NAMED,
+    SINGLE,
+    STRUCTURAL,
+    all_of_merged,
+    keep_known_required,
+    map_schemas,
+    nullable_to_type,
+    repaired,
+    resolve,
+    union,
+    with_root_resolved,
+    without,
+)
+
+CUSTOM_TOOL: Json = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
+"""A custom tool's free text as the arguments of a function, for models without custom tools."""
+
+MAX_DEPTH = 48
+"""Deeper schemas are cut: no tool needs them, and Gemini's JSON parser stops at a nesting of 100."""
+
+_BRANCHES = ("anyOf", "oneOf", "allOf")
+_BASIC = frozenset(
+    {"type", "title", "description", "enum", "const", "properties", "required", "items", "prefixItems", "anyOf"}
+    | {"$ref", "$defs", "additionalProperties"}
+)
+"""What a refused schema is cut down to: the keywords on which every draft and every validator agree."""
+
+
+def gemini_schema(schema: Json) -> Json:
+    """The schema for `parametersJsonSchema` and `responseJsonSchema`; the same object when nothing had to change."""
+    root = with_root_resolved(schema)
+    cleaned = _clean(root, schema, 0)
+    return schema if cleaned == schema else cleaned
+
+
+def _clean(schema: Any, root: Json, depth: int) -> Json:
+    if depth > MAX_DEPTH:
+        return {}
+    node = repaired(schema)
+    node.pop("$schema", None)
+    if "allOf" in node:
+        node = repaired(_clean_all_of(node, root))
+    nullable_to_type(node)
+    _definitions_to_defs(node)
+    _descend(node, lambda child: _clean(child, root, depth + 1))
+    keep_known_required(node)
+    if node.get("type") == "array" and "items" not in node and "prefixItems" not in node:
+        node["items"] = {}
+    return _clean_ref(node, root)
+
+
+def _clean_ref(node: Json, root: Json) -> Json:
+    """A reference may have no neighbours but `$` keywords, so others move it into an `anyOf` of one."""
+    if "$ref" not in node:
+        return node
+    if resolve(root, node["$ref"]) is None:
+        return without(node, "$ref")
+    node["$ref"] = _renamed_pointer(node["$ref"])
+    if all(key.startswith("$") for key in node) or "anyOf" in node:
+        return node
+    return {**without(node, "$ref"), "anyOf": [{"$ref": node["$ref"]}]}
+
+
+def _clean_all_of(node: Json, root: Json) -> Json:
+    branches = node["allOf"]
+    if len(branches) == 1 and isinstance(branches[0], dict) and branches[0].keys() == {"$ref"}:
+        rest = without(node, "allOf")
+        if not rest.keys() & (STRUCTURAL - {"$defs", "definitions"}):
+            return {**rest, "$ref": branches[0]["$ref"]}
+    return all_of_merged(node, root, frozenset())
+
+
+def _renamed_pointer(pointer: str) -> str:
+    """The pointer after `definitions` became `$defs`, leaving alone properties that are called so."""
+    steps = pointer.split("/")
+    named = False
+    for index, step in enumerate(steps[1:], 1):
+        if named:
+            named = False
+            continue
+        if step == "definitions":
+            steps[index] = "$defs"
+        named = step in NAMED
+    return "/".join(steps)
+
+
+def _definitions_to_defs(node: Json) -> None:
+    if "definitions" in node:
+        node["$defs"] = {**node.pop("definitions"), **node.get("$defs", {})}
+
+
+def _descend(node: Json, clean: Callable[[Any], Json]) -> None:
+    for key in NAMED:
+        if key in node:
+            node[key] = {name: clean(child) for name, child in node[key].items() if child is not False}
+    for key in LISTED:
+        if key in node:
+            kept = [(child, clean(child)) for child in node[key] if child is not False]
+            node[key] = [cleaned for child, cleaned in kept if cleaned or not child]
+            if not node[key]:
+                del node[key]
+    for key in SINGLE:
+        if isinstance(node.get(key), dict):
+            node[key] = clean(node[key])
+
+
+def object_schema(schema: Json | None) -> Json:
+    """The schema of a tool's arguments with `type: object` at its root and no alternatives there.
+
+    Anthropic refuses `anyOf`, `oneOf` and `allOf` at the top level. The branches are merged instead of wrapped in a
+    property, so that the arguments keep the shape the client's tool expects: a property of any branch may be given,
+    those that all branches require must be.
+    """
+    if schema is None:
+        return {"type": "object", "properties": {}}
+    schema = with_root_resolved(schema)
+    definitions: Json = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+    for word in _BRANCHES:
+        if isinstance(branches := schema.get(word), list):
+            resolved = [with_root_resolved({**definitions, **each}) for each in branches if isinstance(each, dict)]
+            schema = union(without(schema, word), resolved, every=word == "allOf")
+    return schema if schema.get("type") == "object" else {"type": "object", **without(schema, "type")}
+
+
+def closed_schema(schema: Any) -> Any:
+    """A copy whose objects say `additionalProperties: false`, as Anthropic's structured output demands of each."""
+    if not isinstance(schema, dict):
+        return schema
+    copy = map_schemas(schema, closed_schema)
+    if (copy.get("type") == "object" or "properties" in copy) and copy.get("additionalProperties") in (None, True):
+        copy["additionalProperties"] = False
+    return copy
+
+
+def basic_schema(schema: Json) -> Json:
+    """The schema of a tool's arguments after the upstream refused it: repaired, and with basic keywords alone."""
+    return object_schema(_basic(gemini_schema(schema)))
+
+
+def _basic(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    return map_schemas({name: value for name, value in schema.items() if name in _BASIC}, _basic)
+
+
+def with_basic_schemas(request: ChatRequest) -> ChatRequest:
+    """The request with the schemas of its tools cut down: an upstream has refused them as they were."""
+    tools = tuple(
+        tool if tool.schema is None else msgspec.structs.replace(tool, schema=basic_schema(tool.schema))
+        for tool in request.tools
+    )
+    return msgspec.structs.replace(request, tools=tools)

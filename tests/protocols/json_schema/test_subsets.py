@@ -1,0 +1,266 @@
+"""JSON Schemas as far as each upstream takes them: what changes, what stays, and that cleaning ends and settles."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.chat.request import ChatRequest, Tool
+from bm.protocols.json_schema.openapi import openapi_schema
+from bm.protocols.json_schema.subsets import (
+    basic_schema,
+    closed_schema,
+    gemini_schema,
+    object_schema,
+    with_basic_schemas,
+)
+from tests.protocols.json_schema.schemas import SCHEMAS
+
+A = {"type": "string"}
+GEMINI: list[tuple[str, Any, Any]] = [
+    ("the dialect is not named", {"$schema": "https://json-schema.org/x", **A}, A),
+    (
+        "definitions become $defs, in pointers too",
+        {"properties": {"a": {"$ref": "#/definitions/A"}}, "type": "object", "definitions": {"A": A}},
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "type": "object", "$defs": {"A": A}},
+    ),
+    (
+        "a property called definitions keeps its name in pointers",
+        {
+            "type": "object",
+            "properties": {
+                "definitions": {"type": "object", "properties": {"x": A}},
+                "b": {"$ref": "#/properties/definitions"},
+            },
+        },
+        {
+            "type": "object",
+            "properties": {
+                "definitions": {"type": "object", "properties": {"x": A}},
+                "b": {"$ref": "#/properties/definitions"},
+            },
+        },
+    ),
+    (
+        "neighbours of a reference move beside an anyOf",
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/A", "description": "d"}}, "$defs": {"A": A}},
+        {
+            "type": "object",
+            "properties": {"a": {"anyOf": [{"$ref": "#/$defs/A"}], "description": "d"}},
+            "$defs": {"A": A},
+        },
+    ),
+    (
+        "a reference to nothing is dropped",
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/B"}}},
+        {"type": "object", "properties": {"a": {}}},
+    ),
+    ("true is any schema", {"type": "object", "properties": {"p": True}}, {"type": "object", "properties": {"p": {}}}),
+    (
+        "a property that is false, and its requirement, go",
+        {"type": "object", "properties": {"p": False, "q": A}, "required": ["p", "q"]},
+        {"type": "object", "properties": {"q": A}, "required": ["q"]},
+    ),
+    (
+        "additionalProperties may be false",
+        {"type": "object", "properties": {"a": A}, "additionalProperties": False},
+        {"type": "object", "properties": {"a": A}, "additionalProperties": False},
+    ),
+    ("const is an enum of one", {"const": 3}, {"enum": [3], "type": "integer"}),
+    ("an empty enum value goes", {"type": "string", "enum": ["", "a"]}, {"type": "string", "enum": ["a"]}),
+    (
+        "allOf is merged and the parent wins",
+        {
+            "type": "object",
+            "properties": {"a": A},
+            "allOf": [{"properties": {"a": {"type": "integer"}, "b": A}, "required": ["b"]}],
+        },
+        {"type": "object", "properties": {"a": A, "b": A}, "required": ["b"]},
+    ),
+    ("an array has items", {"type": "array"}, {"type": "array", "items": {}}),
+    ("nullable is a type", {"type": "string", "nullable": True}, {"type": ["string", "null"]}),
+    (
+        "type names are lower case",
+        {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}},
+        {"type": "object", "properties": {"a": A}},
+    ),
+    ("a bare map of properties is an object", {"city": A}, {"type": "object", "properties": {"city": A}}),
+    (
+        "required on a property belongs to its parent",
+        {"type": "object", "properties": {"a": {"type": "string", "required": True}}},
+        {"type": "object", "properties": {"a": A}, "required": ["a"]},
+    ),
+    (
+        "an object has no items",
+        {"type": "object", "items": A, "properties": {"a": A}},
+        {"type": "object", "properties": {"a": A}},
+    ),
+    (
+        "Python's names of types are understood",
+        {"type": "object", "properties": {"a": {"type": "int"}}},
+        {"type": "object", "properties": {"a": {"type": "integer"}}},
+    ),
+    (
+        "an unknown required name goes",
+        {"type": "object", "properties": {"a": A}, "required": ["a", "z"]},
+        {"type": "object", "properties": {"a": A}, "required": ["a"]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "expected"), [row[1:] for row in GEMINI], ids=[row[0] for row in GEMINI])
+def test_gemini_schema(schema: Any, expected: Any) -> None:
+    before = copy.deepcopy(schema)
+    assert gemini_schema(schema) == expected
+    assert schema == before, "the client's schema was changed"
+
+
+def test_gemini_schema_returns_a_clean_schema_itself() -> None:
+    schema = {"type": "object", "properties": {"a": A}, "required": ["a"], "additionalProperties": False}
+    assert gemini_schema(schema) is schema
+
+
+@pytest.mark.parametrize("clean", [gemini_schema, openapi_schema])
+def test_properties_may_be_called_like_keywords(clean: Any) -> None:
+    names = [
+        "properties",
+        "title",
+        "format",
+        "$ref",
+        "type",
+        "cache_control",
+        "default",
+        "const",
+        "definitions",
+        "enum",
+    ]
+    schema = {"type": "object", "properties": {name: A for name in names}, "required": names}
+    cleaned = clean(schema)
+    assert list(cleaned["properties"]) == names
+    assert cleaned["required"] == names
+
+
+@pytest.mark.parametrize("clean", [gemini_schema, openapi_schema])
+def test_a_schema_nested_beyond_reason_is_cut(clean: Any) -> None:
+    schema: dict[str, Any] = A
+    for _ in range(300):
+        schema = {"type": "object", "properties": {"x": schema}}
+    assert clean(clean(schema)) == clean(schema)
+
+
+@given(SCHEMAS)
+def test_cleaning_ends_settles_and_changes_nothing_of_the_clients(schema: Any) -> None:
+    before = copy.deepcopy(schema)
+    for clean in (gemini_schema, openapi_schema):
+        once = clean(schema)
+        assert clean(once) == once
+    assert schema == before
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=5), st.sampled_from([A, {"type": "integer"}, {}])))
+def test_names_of_properties_are_never_keywords(properties: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": properties}
+    assert list(gemini_schema(schema).get("properties", {})) == list(properties)
+    assert list(openapi_schema(schema).get("properties", {})) == list(properties)
+
+
+WITH_A = {"type": "object", "properties": {"a": {"type": "string"}, "x": {}}, "required": ["a", "x"]}
+WITH_B = {"type": "object", "properties": {"b": {"type": "string"}, "x": {}}, "required": ["b", "x"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "written"),
+    [
+        (None, {"type": "object", "properties": {}}),
+        ({}, {"type": "object"}),
+        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"type": ["object", "null"], "properties": {}}, {"type": "object", "properties": {}}),
+        (WITH_A, WITH_A),
+    ],
+)
+def test_the_root_is_an_object(schema: Any, written: Any) -> None:
+    assert object_schema(schema) == written
+
+
+@pytest.mark.parametrize(("word", "required"), [("anyOf", ["x"]), ("oneOf", ["x"]), ("allOf", ["a", "x", "b"])])
+def test_alternatives_at_the_root_are_merged(word: str, required: list[str]) -> None:
+    schema = {word: [WITH_A, WITH_B], "description": "d"}
+    before = copy.deepcopy(schema)
+    written = object_schema(schema)
+    assert set(written["properties"]) == {"a", "b", "x"}
+    assert written["required"] == required
+    assert written["type"] == "object" and written["description"] == "d"
+    assert word not in written
+    assert schema == before
+
+
+def test_alternatives_below_the_root_stay() -> None:
+    schema = {"type": "object", "properties": {"v": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}
+    assert object_schema(schema) is schema
+
+
+def test_a_reference_at_the_root_is_followed() -> None:
+    schema = {"$ref": "#/$defs/A", "$defs": {"A": WITH_A}}
+    assert object_schema(schema) == {**WITH_A, "$defs": {"A": WITH_A}}
+    assert object_schema({"$ref": "#/$defs/none"}) == {"type": "object", "$ref": "#/$defs/none"}
+
+
+def test_a_property_may_be_called_like_a_keyword() -> None:
+    schema = {"type": "object", "properties": {"anyOf": {"type": "string"}, "properties": {"type": "string"}}}
+    assert object_schema(schema) == schema
+
+
+def test_a_refused_schema_is_cut_down_to_what_everyone_knows() -> None:
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {
+            "format": {"type": "string", "format": "uri", "pattern": "^x"},
+            "list": {"type": "array", "items": {"type": "integer", "exclusiveMinimum": True}},
+            "either": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]},
+        },
+        "required": ["format"],
+    }
+    written = basic_schema(schema)
+    assert written["properties"]["format"] == {"type": "string"}
+    assert written["properties"]["list"]["items"] == {"type": "integer"}
+    assert {"type": "string"} in written["properties"]["either"]["anyOf"]
+    assert (written["type"], written["required"]) == ("object", ["format"])
+    assert "$schema" not in written
+
+
+def test_the_tools_of_a_request_are_cut_down_alike() -> None:
+    tool = Tool("run", schema={"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}})
+    request = ChatRequest(protocol="openai-chat", model="m", turns=(), tools=(tool, Tool("bare")))
+    written, bare = with_basic_schemas(request).tools
+    assert (written.name, written.schema) == ("run", {"type": "object", "properties": {"a": {"type": "string"}}})
+    assert bare == Tool("bare")
+    assert request.tools[0] is tool
+
+
+def test_closing_leaves_properties_that_are_called_like_keywords() -> None:
+    schema = {"type": "object", "properties": {"anyOf": {"type": "string"}, "properties": {"type": "string"}}}
+    assert closed_schema(schema)["properties"] == schema["properties"]
+
+
+def test_structured_output_closes_every_object() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"list": {"type": "array", "items": {"type": "object", "properties": {}}}},
+        "$defs": {"d": {"anyOf": [{"type": "object"}, {"type": "null"}]}},
+        "enum": [{"type": "object"}],
+    }
+    assert closed_schema(schema) == {
+        "type": "object",
+        "properties": {
+            "list": {"type": "array", "items": {"type": "object", "properties": {}, "additionalProperties": False}}
+        },
+        "$defs": {"d": {"anyOf": [{"type": "object", "additionalProperties": False}, {"type": "null"}]}},
+        "enum": [{"type": "object"}],
+        "additionalProperties": False,
+    }
+    assert "additionalProperties" not in schema
