@@ -21,11 +21,12 @@ from bm.chat.parts import Text, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Tool, Turn
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.codec import IdFactory
-from bm.protocols.hygiene import cleaned
-from bm.protocols.pipes import Filter, PassThrough, ResponsePipe, Translated
+from bm.protocols.passthrough import PassThrough, ResponsePipe
 from bm.protocols.registry import CODECS
+from bm.protocols.sanitize import sanitize
 from bm.protocols.splice import splice_model
 from bm.protocols.tools import with_legal_names
+from bm.protocols.translate import EventFilter, Translation
 from bm.providers.capabilities import capabilities_of
 
 MODELS: dict[ProtocolName, str] = {
@@ -77,7 +78,7 @@ def pipe(client: ProtocolName, upstream: ProtocolName) -> ResponsePipe:
     encoder = CODECS[client].stream_encoder(asked, IDS, model=MODELS[upstream])
     if client == upstream:
         return PassThrough(sse.Parser(), decoder, encoder)
-    return Translated(sse.Parser(), decoder, encoder, Filter({}))
+    return Translation(sse.Parser(), decoder, encoder, EventFilter({}))
 
 
 def carry(client: ProtocolName, upstream: ProtocolName, chunks: list[bytes]) -> None:
@@ -104,7 +105,7 @@ def streams(deltas: int, rounds: int) -> None:
 
 def passed(client: ProtocolName, body: bytes) -> bytes:
     """A body on its way to an upstream of the client's protocol, for a model of another name."""
-    return splice_model(cleaned(client, body, cache_control="keep"), "another-model")
+    return splice_model(sanitize(client, body, cache_control="keep"), "another-model")
 
 
 def translated(client: ProtocolName, upstream: ProtocolName, body: bytes) -> bytes:

@@ -35,7 +35,7 @@ SURELY_REPEATED = 24
 """So many characters of a prefilled answer that repeat the reader's text are no coincidence."""
 
 
-class Told:
+class Delivered:
     """What the reader has of an answer. Everything for the reader goes `through` it, in order.
 
     The end of the text is held back until something follows: an answer cut in between is still open for the reader.
@@ -50,7 +50,7 @@ class Told:
         self._held: PartEnd | None = None
 
     @property
-    def can_go_on(self) -> bool:
+    def resumable(self) -> bool:
         """Whether another model can finish it: one text, after thinking that is complete, or nothing yet.
 
         A reader that has thinking alone would get that of two models, and could hand neither back.
@@ -98,13 +98,13 @@ class Told:
         self._held = None
 
 
-class Fit:
+class Splice:
     """Turns the events of a second answer into those that go on where the reader is.
 
     `diverged` turns true when a restarted answer differs from what the reader has.
     """
 
-    def __init__(self, told: Told, *, prefill: str | None) -> None:
+    def __init__(self, told: Delivered, *, prefill: str | None) -> None:
         self._told = told
         self._index = told.index
         self._prefill = prefill

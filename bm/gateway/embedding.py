@@ -19,7 +19,7 @@ from bm.protocols.embeddings import (
     to_openai,
     vectors,
 )
-from bm.protocols.pipes import Watch
+from bm.protocols.passthrough import Watch
 from bm.protocols.registry import upstream_codec
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest

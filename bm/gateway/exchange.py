@@ -33,7 +33,7 @@ from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.tape import Tape
-from bm.protocols.pipes import Watch
+from bm.protocols.passthrough import Watch
 from bm.protocols.rate_limits import context_in_text, with_delay
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch
@@ -261,7 +261,7 @@ class Exchange:
         finally:
             if pipe.watch.begun or (relay.committed and not going_on):
                 self._complete(lane, pipe.watch)
-        broken = relay.committed and pipe.can_go_on
+        broken = relay.committed and pipe.resumable
         if going_on or (failure is not None and broken):
             self.record.shares.append((lane.target, rescue.share(pipe.watch)))
         if failure is None:

@@ -13,7 +13,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.protocols.codec import Codec
 from bm.protocols.embeddings import EmbedRequest
-from bm.protocols.pipes import Watch
+from bm.protocols.passthrough import Watch
 from bm.upstream.client import UpstreamRequest
 
 JSON_TYPE = "application/json"

@@ -28,14 +28,15 @@ from bm.gateway.signatures import SignatureStore
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
-from bm.protocols.hygiene import cleaned
 from bm.protocols.json_schema.subsets import with_basic_schemas
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
-from bm.protocols.pipes import EventParser, Filter, PassThrough, ResponsePipe, Translated, Watch
+from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.registry import CODECS, upstream_codec
-from bm.protocols.shadow import Shadowed
-from bm.protocols.splice import splice_model
+from bm.protocols.resume import ResumablePassThrough
+from bm.protocols.sanitize import sanitize
+from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names
+from bm.protocols.translate import EventFilter, Translation
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
@@ -120,7 +121,7 @@ class Lanes:
 
     def _passed_through(self, target: Target, provider: Provider, access: Access) -> Lane:
         call = self.call
-        body = cleaned(
+        body = sanitize(
             call.protocol,
             call.body,
             cache_control=provider.cache_control,
@@ -203,15 +204,20 @@ class Lanes:
             return self.written(lane, self.encoder(lane), self.filter(lane.names))
         ids = _ids()
         encoder = self._codec.stream_encoder(_nothing(self.call), ids, model=lane.target.model)
-        decoder, model = lane.codec.stream_decoder(ids), self._insisted(lane)
-        return PassThrough(self._parser(lane), decoder, encoder, model=model, framed=not self.call.array)
+        decoder, rename = lane.codec.stream_decoder(ids), self._rename(lane)
+        return PassThrough(self._parser(lane), decoder, encoder, rename=rename, framed=not self.call.array)
+
+    def _rename(self, lane: Lane) -> Callable[[bytes], bytes] | None:
+        """What puts the asked model's name into the upstream's own events; None where theirs stays."""
+        model = self._insisted(lane)
+        return rename_in_events(self.call.protocol, model) if model else None
 
     def _insisted(self, lane: Lane) -> str:
         """The model's name that replaces the upstream's in its own bytes; empty where that stays."""
         return self.call.model if self._rules.echo_asked and self.call.model != lane.target.model else ""
 
-    def shadowed(self, lane: Lane, events: Filter) -> Shadowed:
-        """The pipe through which a lane's bytes pass while an encoder keeps in step, all that is thought included.
+    def resumable(self, lane: Lane, events: EventFilter) -> ResumablePassThrough:
+        """The pipe that passes a lane's bytes through so that another target can finish the response.
 
         Raises:
             RequestError: the body is not a request of its protocol.
@@ -224,13 +230,14 @@ class Lanes:
         def make(ids: IdFactory, shown: str) -> StreamEncoder:
             return self._codec.stream_encoder(request, ids, model=shown or lane.target.model)
 
-        return Shadowed(sse.Parser(), lane.codec.stream_decoder(ids), spare, events, make, ids, model=model)
+        decoder, rename = lane.codec.stream_decoder(ids), self._rename(lane)
+        return ResumablePassThrough(sse.Parser(), decoder, spare, events, make, ids, model=model, rename=rename)
 
-    def written(self, lane: Lane, encoder: StreamEncoder, events: Filter) -> ResponsePipe:
+    def written(self, lane: Lane, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
         """The pipe that writes a lane's answer with `encoder`, even where its bytes could pass through."""
         if isinstance(encoder, ResponsesStreamEncoder):
             self._answering = encoder
-        return Translated(self._parser(lane), lane.codec.stream_decoder(_ids()), encoder, events)
+        return Translation(self._parser(lane), lane.codec.stream_decoder(_ids()), encoder, events)
 
     def _parser(self, lane: Lane) -> EventParser:
         return ArraySplitter() if lane.passes_through and self.call.array else sse.Parser()
@@ -259,9 +266,9 @@ class Lanes:
         """The content type of a translated stream."""
         return JSON_TYPE if self.call.array else "text/event-stream"
 
-    def filter(self, names: Mapping[str, str]) -> Filter:
+    def filter(self, names: Mapping[str, str]) -> EventFilter:
         """What happens to the events of a translated answer."""
-        return Filter(names, single_call=self.chat.tool_choice.parallel is False)
+        return EventFilter(names, single_call=self.chat.tool_choice.parallel is False)
 
     def whole(self, lane: Lane, body: bytes) -> Whole:
         """The client's answer from the body of an answer that is not a stream."""
@@ -286,15 +293,16 @@ class Lanes:
 
         What makes no sense may come out better elsewhere; it keeps its body, for the client to read if it does not.
         """
-        passing = Filter({})
+        passing = EventFilter({})
         passing.through(events)
         failure = passing.watch.failure
         if failure is not None and failure.kind == "server" and not answer.get("error"):
             passing.watch.failure = None
         elif failure is not None and failure.kind == "malformed":
             passing.watch.failure = msgspec.structs.replace(failure, upstream_status=200, upstream_body=body)
-        renamed = self._rules.echo_asked and self.call.protocol != "gemini"
-        return Whole(passing.watch, splice_model(body, self.call.model) if renamed else body)
+        if self._rules.echo_asked:
+            body = rename_in_response(self.call.protocol, body, self.call.model)
+        return Whole(passing.watch, body)
 
     def _encoded(self, lane: Lane, request: ChatRequest, events: list[Event], ids: IdFactory) -> tuple[bytes, str]:
         """The client's body and its content type: a stream if it asked for one, although the upstream sent none."""

@@ -28,7 +28,7 @@ from bm.gateway.lane import new_id
 from bm.gateway.settings import Settings
 from bm.ledger.prices import cost_of
 from bm.protocols.codec import IdFactory
-from bm.protocols.pipes import Watch
+from bm.protocols.passthrough import Watch
 from bm.protocols.registry import upstream_codec
 from bm.providers.provider import Provider
 from bm.upstream.authority import fetcher

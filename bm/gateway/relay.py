@@ -13,7 +13,7 @@ from bm.config.schema import Limits, Timeouts
 from bm.errors import Failure
 from bm.gateway.alarm import Alarm
 from bm.gateway.call import Client
-from bm.protocols.pipes import ResponsePipe
+from bm.protocols.passthrough import ResponsePipe
 from bm.sse import EventTooLarge
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.headers import Headers
@@ -68,7 +68,7 @@ class Relay:
             while chunk := await self._next():
                 await self._take(self._pipe.feed(chunk))
                 failure = self._pipe.watch.failure
-                if failure is not None and (self._pipe.over or self._unknown):
+                if failure is not None and (self._pipe.ended or self._unknown):
                     return await self._failed(failure)
             await self._take(self._pipe.close())
         except UpstreamError as error:
@@ -93,13 +93,13 @@ class Relay:
     async def _failed(self, failure: Failure) -> Failure:
         """End an answer whose failure was told where it can be; where not, the missing end tells."""
         if not self._unknown:
-            await (self._client.cut() if self._pipe.over and not self._pipe.tells else self._client.end())
+            await (self._client.cut() if self._pipe.ended and not self._pipe.reports_errors else self._client.end())
         return failure
 
     @property
     def _unknown(self) -> bool:
         """Whether the client knows nothing of a failure: it has received nothing, or another target may go on."""
-        return not self.committed or self._pipe.can_go_on
+        return not self.committed or self._pipe.resumable
 
     async def _take(self, data: bytes) -> None:
         watch = self._pipe.watch

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from bm.accounts.access import Access
-from bm.chat.continuation import Fit, Told
+from bm.chat.continuation import Delivered, Splice
 from bm.chat.estimate import estimate
 from bm.chat.events import Event, Failed, Usage, UsageUpdate
 from bm.chat.nudge import nudged
@@ -28,8 +28,9 @@ from bm.gateway.call import Client
 from bm.gateway.lane import Lane
 from bm.gateway.lanes import Lanes
 from bm.protocols.codec import StreamEncoder
-from bm.protocols.pipes import Filter, ResponsePipe, Watch
-from bm.protocols.shadow import Shadowed
+from bm.protocols.passthrough import ResponsePipe, Watch
+from bm.protocols.resume import ResumablePassThrough
+from bm.protocols.translate import EventFilter
 from bm.providers.provider import Provider
 
 Result = TypeVar("Result")
@@ -38,23 +39,23 @@ DIVERGED = "diverged"
 """The code of an answer that is no continuation of what the client has."""
 
 
-class Telling(Filter):
+class TrackingFilter(EventFilter):
     """A filter that keeps account of what the client has; `fit` lets an answer go on where another was cut."""
 
-    def __init__(self, events: Filter, told: Told, fit: Fit | None = None) -> None:
+    def __init__(self, events: EventFilter, told: Delivered, fit: Splice | None = None) -> None:
         super().__init__({})
         self._inner, self._told, self._fit = events, told, fit
         self.watch = events.watch
 
     @property
-    def can_go_on(self) -> bool:
-        return self._told.can_go_on
+    def resumable(self) -> bool:
+        return self._told.resumable
 
     def through(self, events: Iterable[Event]) -> list[Event]:
         kept: list[Event] = []
         for event in self._inner.through(events):
             for fitted in self._fit.through(event) if self._fit else (event,):
-                if isinstance(fitted, Failed) and self._told.can_go_on:
+                if isinstance(fitted, Failed) and self._told.resumable:
                     continue
                 if isinstance(fitted, UsageUpdate):
                     self.watch.usage = fitted.usage
@@ -74,9 +75,9 @@ class Rescue:
     def __init__(self, lanes: Lanes, *, on: bool) -> None:
         self._lanes = lanes
         self._on = on and lanes.call.stream and lanes.call.operation == "generate"
-        self._told = Told()
+        self._told = Delivered()
         self._encoder: StreamEncoder | None = None
-        self._passing: Shadowed | None = None
+        self._passing: ResumablePassThrough | None = None
         self._prefill: str | None = None
         self._spent = 0
         self._refusing: set[str] = set()
@@ -119,19 +120,19 @@ class Rescue:
 
     def pipe(self, lane: Lane) -> ResponsePipe:
         """The pipe for the stream that answers a lane's request."""
-        events = self._lanes.filter(lane.names) if lane.names is not None else Filter({})
+        events = self._lanes.filter(lane.names) if lane.names is not None else EventFilter({})
         self._spent = self._told.tokens if self._prefill is not None else 0
         if self.cut is not None and self._encoder is not None:
-            fit = Fit(self._told, prefill=self._prefill)
-            return self._lanes.written(lane, self._encoder, Telling(events, self._told, fit))
+            fit = Splice(self._told, prefill=self._prefill)
+            return self._lanes.written(lane, self._encoder, TrackingFilter(events, self._told, fit))
         if not self._on or not self._readable():
             return self._lanes.pipe(lane)
-        self._told, self._encoder, self._passing = Told(), None, None
+        self._told, self._encoder, self._passing = Delivered(), None, None
         if lane.passes_through and not self._lanes.call.array:
-            self._passing = self._lanes.shadowed(lane, Telling(events, self._told))
+            self._passing = self._lanes.resumable(lane, TrackingFilter(events, self._told))
             return self._passing
         self._encoder = self._lanes.encoder(lane)
-        return self._lanes.written(lane, self._encoder, Telling(events, self._told))
+        return self._lanes.written(lane, self._encoder, TrackingFilter(events, self._told))
 
     def share(self, watch: Watch) -> Usage:
         """What one of several targets took for its part of the answer, as far as it has told; else by estimate."""
@@ -149,7 +150,7 @@ class Rescue:
         """The answer was cut, the client does not know it, and another target may go on."""
         self._told.reopen()
         if self._passing is not None:
-            self._encoder, self._passing = self._passing.take_over(), None
+            self._encoder, self._passing = self._passing.continuing_encoder(), None
         self.cut = self.cut or failure
         if failure.code == DIVERGED:
             return Outcome(failure=failure, request="next")

@@ -1,7 +1,7 @@
-"""What nobody misses of a request that goes to another protocol: left out, it changes no answer.
+"""Request fields that may be dropped on the way to another protocol without a loss, because they change no answer.
 
-Everything else that a target cannot take is a `Loss`. One table for all targets, by the protocol of the client; a
-target that has a member of the same meaning writes it before it looks here.
+Every other field that a target cannot take is a `Loss`. There is one table for all targets, by the protocol of the
+client; a target that has a field of the same meaning writes it before it looks here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _LABELS = "labels for the vendor's own console"
 _CACHE = "every vendor finds cached prompts in its own way"
 _TIER = "a price class of one vendor must never become one of another's"
 _STORE = "whether the vendor keeps the answer; bm has its own store"
-_STREAM = "how the client's stream looks is bm's matter"
+_STREAM = "the form of the client's stream, which bm writes"
 _IDENTITY = "carried as the user"
 
-MEMBERS: Mapping[ProtocolName, Mapping[str, str]] = {
+FIELDS: Mapping[ProtocolName, Mapping[str, str]] = {
     "anthropic": {
         "metadata": _LABELS,
-        "betas": "opens features of Anthropic's",
-        "anthropic_beta": "opens features of Anthropic's",
+        "betas": "enables features of Anthropic's",
+        "anthropic_beta": "enables features of Anthropic's",
         "anthropic_version": "the version of Anthropic's API",
         "context_management": "clears earlier thinking and results, which other vendors do by themselves",
         "service_tier": _TIER,
@@ -43,12 +43,12 @@ MEMBERS: Mapping[ProtocolName, Mapping[str, str]] = {
         "prompt_cache_retention": _CACHE,
         "prompt_cache_options": _CACHE,
         "prediction": "only speeds the answer up",
-        "verbosity": "a taste of OpenAI's newer models",
+        "verbosity": "a style setting of OpenAI's newer models",
     },
     "openai-responses": {
         "store": _STORE,
         "include": "adds members to OpenAI's answer",
-        "client_metadata": "Codex's own bookkeeping",
+        "client_metadata": "internal data of Codex",
         "metadata": _LABELS,
         "stream_options": _STREAM,
         "service_tier": _TIER,
@@ -58,8 +58,8 @@ MEMBERS: Mapping[ProtocolName, Mapping[str, str]] = {
         "truncation": "what OpenAI does when the context is full",
         "context_management": "what OpenAI does when the context is full",
         "max_tool_calls": "counts calls of OpenAI's own tools",
-        "text.verbosity": "a taste of OpenAI's newer models",
-        "reasoning.summary": "how OpenAI retells its thinking",
+        "text.verbosity": "a style setting of OpenAI's newer models",
+        "reasoning.summary": "how OpenAI summarizes its thinking",
         "reasoning.context": "which of its earlier thinking OpenAI reads",
     },
     "gemini": {
@@ -71,20 +71,20 @@ MEMBERS: Mapping[ProtocolName, Mapping[str, str]] = {
         "generationConfig.enableAffectiveDialog": "how Gemini's voice sounds",
     },
 }
-"""Members by the client's protocol, and why."""
+"""Ignorable fields by the client's protocol, with the reason."""
 
-TOOL_MEMBERS: Mapping[str, str] = {
-    "defer_loading": "says when a definition travels; here all do at once",
-    "loaded": "says when a definition travels; here all do at once",
-    "eager_input_streaming": "says in which pieces arguments travel",
+TOOL_FIELDS: Mapping[str, str] = {
+    "defer_loading": "when a definition is sent; here all are sent at once",
+    "loaded": "when a definition is sent; here all are sent at once",
+    "eager_input_streaming": "in which pieces arguments are streamed",
     "namespace": "is part of the tool's name",
     "namespace_description": "groups definitions",
-    "native": "is bm's own note",
-    "response": "describes a result that the client makes itself",
-    "responseJsonSchema": "describes a result that the client makes itself",
+    "native": "internal to bm",
+    "response": "describes a result that the client produces",
+    "responseJsonSchema": "describes a result that the client produces",
     "behavior": "says whether Gemini's live voice waits",
 }
-"""Members of a tool's definition, and why."""
+"""Ignorable fields of a tool's definition, with the reason."""
 
 _DEFAULTS: Mapping[str, tuple[float, ...]] = {
     "temperature": (1,),
@@ -96,18 +96,18 @@ _GEMINI_DEFAULTS: Mapping[str, tuple[float, ...]] = {"top_p": (1, 0.95), "top_k"
 """Gemini CLI and the AI SDK's provider write Google's own defaults into each request."""
 
 
-def missed(extra: Extra) -> bool:
-    """Whether somebody misses a member where it cannot go."""
-    return extra.field not in MEMBERS[extra.protocol]
+def is_loss(extra: Extra) -> bool:
+    """Whether dropping a field is a loss."""
+    return extra.field not in FIELDS[extra.protocol]
 
 
-def tool_members(tool: Tool) -> list[str]:
-    """The members of a tool's definition that somebody misses in another protocol."""
-    return [name for name in tool.extra if name not in TOOL_MEMBERS]
+def lost_tool_fields(tool: Tool) -> list[str]:
+    """The fields of a tool's definition that are a loss in another protocol."""
+    return [name for name in tool.extra if name not in TOOL_FIELDS]
 
 
-def sampling_missed(request: ChatRequest, name: str) -> bool:
-    """Whether a sampling parameter says anything: a default that is spelled out does not."""
+def is_sampling_loss(request: ChatRequest, name: str) -> bool:
+    """Whether dropping a sampling parameter is a loss: spelling out a default is not."""
     value = getattr(request.sampling, name)
     known = _DEFAULTS.get(name, ())
     if request.protocol == "gemini":

@@ -142,6 +142,19 @@ def test_names_and_signatures_come_back_the_way_they_went() -> None:
     assert [block["name"] for block in told["content"] if block["type"] == "tool_use"] == ["a b"]
 
 
+def test_the_asked_name_is_shown_to_a_gemini_client_too() -> None:
+    """Its `modelVersion` names the model; an argument that is called `model` does not."""
+    given = lanes("gemini", b'{"contents":[]}', rules=Rules(echo_asked=True))
+    call = {"functionCall": {"name": "f", "args": {"model": "x"}}}
+    candidate = {"content": {"role": "model", "parts": [call]}, "finishReason": "STOP", "index": 0}
+    answer = TOLD | {"candidates": [candidate]}
+    body = given.whole(prepared(given, GEMINI), json.dumps(answer).encode()).body
+    assert json.loads(body) == answer | {"modelVersion": "asked"}
+    streaming = lanes("gemini", b'{"contents":[]}', stream=True, rules=Rules(echo_asked=True))
+    out = streaming.pipe(prepared(streaming, GEMINI)).feed(b"data: " + json.dumps(answer).encode() + b"\r\n\r\n")
+    assert json.loads(out.removeprefix(b"data: ")) == answer | {"modelVersion": "asked"}
+
+
 @pytest.mark.parametrize(("rules", "shown"), [(Rules(), GEMINI.model), (Rules(echo_asked=True), "asked")])
 def test_the_model_an_answer_shows(rules: Rules, shown: str) -> None:
     given = lanes(rules=rules)

@@ -19,7 +19,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.lane import Lane
 from bm.gateway.rescue import DIVERGED, Rescue, begun
-from bm.protocols.pipes import Watch
+from bm.protocols.passthrough import Watch
 from tests.gateway.matrix import providers
 from tests.gateway.test_lanes import CLAUDE, GEMINI, GPT, lanes
 from tests.support.grammar_anthropic import check

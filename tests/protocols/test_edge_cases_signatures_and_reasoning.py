@@ -15,8 +15,8 @@ from bm.chat.signature import Signature, unwrap, wrap
 from bm.gateway.signatures import SignatureStore
 from bm.names import ProtocolName
 from bm.protocols.gemini.thinking import DUMMY
-from bm.protocols.hygiene import cleaned
-from bm.protocols.pipes import Watch
+from bm.protocols.passthrough import Watch
+from bm.protocols.sanitize import sanitize
 from tests.protocols.pair import GROQ, HI, asks, check, continued, hello, sent, streamed, told, whole
 
 GEMINI_3 = "gemini-3.1-pro-preview"
@@ -103,7 +103,7 @@ def test_4_what_gemini_thought_is_taken_out_before_claude_and_no_message_stays_e
     body = {**HI["anthropic"], **FUNCTIONS["anthropic"]}
     following = answered("anthropic", body, told("gemini", [chunk(*parts, finish="STOP")]))
     assert any(block["type"] == "thinking" for block in following["messages"][1]["content"])
-    clean = json.loads(cleaned("anthropic", json.dumps(following).encode(), cache_control="keep"))
+    clean = json.loads(sanitize("anthropic", json.dumps(following).encode(), cache_control="keep"))
     kinds = [block["type"] for block in clean["messages"][1]["content"]]
     assert kinds == (["tool_use"] if "functionCall" in parts[0] else ["text"])
 
@@ -228,7 +228,7 @@ def test_13_a_budget_leaves_room_for_the_answer(model: str) -> None:
 
 def test_13_a_budget_that_passes_through_stays_as_it_is() -> None:
     body = json.dumps({**HI["anthropic"], "thinking": {"type": "enabled", "budget_tokens": 32_000}}).encode()
-    assert cleaned("anthropic", body, cache_control="keep") is body
+    assert sanitize("anthropic", body, cache_control="keep") is body
 
 
 @pytest.mark.parametrize("model", ["gemini-3-pro-preview", GEMINI_3, "gemini-3.8-flash"])

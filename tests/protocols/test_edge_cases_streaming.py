@@ -13,8 +13,8 @@ from bm.chat.parts import Json, ToolCall
 from bm.chat.response import fold
 from bm.errors import Failure
 from bm.names import ProtocolName
-from bm.protocols.pipes import Filter, Translated
 from bm.protocols.registry import CODECS
+from bm.protocols.translate import EventFilter, Translation
 from tests.protocols.pair import CLIENTS, check, hello, ids, streamed, told, whole
 from tests.support import grammar_gemini
 from tests.support.grammar_openai_chat import payloads
@@ -201,7 +201,7 @@ def test_58_an_error_as_the_first_event_comes_before_anything_of_an_answer(upstr
         "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}},
     }
     decoder, encoder = CODECS[upstream].stream_decoder(ids()), CODECS["anthropic"].stream_encoder
-    pipe = Translated(sse.Parser(), decoder, encoder(hello("anthropic"), ids(), model="m"), Filter({}))
+    pipe = Translation(sse.Parser(), decoder, encoder(hello("anthropic"), ids(), model="m"), EventFilter({}))
     pipe.feed(sse.encode(msgspec.json.encode(errors[upstream]), ""))
     assert not pipe.watch.begun and pipe.watch.failure is not None
     assert pipe.watch.failure.kind == "rate_limited"

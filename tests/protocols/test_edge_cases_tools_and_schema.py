@@ -15,10 +15,10 @@ from bm.chat.response import fold
 from bm.gateway.lane import new_id
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
-from bm.protocols.hygiene import cleaned
-from bm.protocols.pipes import Filter
 from bm.protocols.registry import CODECS
+from bm.protocols.sanitize import sanitize
 from bm.protocols.tools import RULES, restore, with_legal_names
+from bm.protocols.translate import EventFilter
 from bm.providers.capabilities import capabilities_of
 from tests.protocols.pair import CLIENTS, GROQ, OPENAI, hello, sent, streamed, told, whole
 
@@ -200,7 +200,7 @@ def test_46_functions_and_a_search_go_together_only_where_gemini_takes_both() ->
 @pytest.mark.parametrize("spelled", ['"allowed_domains":[]', '"blocked_domains" : [ ]'])
 def test_47_an_empty_list_of_domains_does_not_reach_claude(spelled: str) -> None:
     body = b'{"model":"m","tools":[{"type":"web_search_20250305","name":"web_search",%b}],"messages":[]}'
-    clean = json.loads(cleaned("anthropic", body % spelled.encode(), cache_control="keep"))
+    clean = json.loads(sanitize("anthropic", body % spelled.encode(), cache_control="keep"))
     assert clean["tools"] == [SEARCH]
 
 
@@ -209,7 +209,7 @@ def test_48_of_two_calls_a_client_that_wants_one_gets_the_first() -> None:
     request = hello("anthropic", tools=offering("f", "g"), tool_choice=choice)
     calls = [{"functionCall": {"name": name, "args": {}}} for name in "fg"]
     events = told("gemini", [{"candidates": [{"content": {"parts": calls}, "finishReason": "STOP"}]}])
-    kept = Filter({}, single_call=request.tool_choice.parallel is False).through(events)
+    kept = EventFilter({}, single_call=request.tool_choice.parallel is False).through(events)
     shown = whole(request, kept)
     assert [block["name"] for block in shown["content"]] == ["f"] and shown["stop_reason"] == "tool_use"
 

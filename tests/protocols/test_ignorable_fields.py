@@ -1,4 +1,4 @@
-"""What nobody misses is not reported; what somebody does, is."""
+"""Dropping an ignorable field is not reported; dropping any other is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bm.chat.parts import Json
 from bm.chat.request import Extra, Tool
 from bm.errors import RequestError
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.ignorable_fields import MEMBERS, missed, sampling_missed, tool_members
+from bm.protocols.ignorable_fields import FIELDS, is_loss, is_sampling_loss, lost_tool_fields
 from tests.protocols.pair import GROQ, asks, hello, sent
 from tests.support.shared import SHARED
 
@@ -24,18 +24,18 @@ MODELS: dict[ProtocolName, str] = {
 }
 
 
-def test_every_silent_member_has_its_reason() -> None:
-    assert all(reason for members in MEMBERS.values() for reason in members.values())
-    assert MEMBERS.keys() == set(PROTOCOLS)
+def test_every_ignorable_field_has_its_reason() -> None:
+    assert all(reason for members in FIELDS.values() for reason in members.values())
+    assert FIELDS.keys() == set(PROTOCOLS)
 
 
-def test_a_member_is_silent_for_its_own_protocol_alone() -> None:
-    assert not missed(Extra("gemini", "safetySettings", [])) and missed(Extra("anthropic", "safetySettings", []))
-    assert missed(Extra("openai-chat", "logit_bias", {"1": 1}))
+def test_a_field_is_ignorable_for_its_own_protocol_alone() -> None:
+    assert not is_loss(Extra("gemini", "safetySettings", [])) and is_loss(Extra("anthropic", "safetySettings", []))
+    assert is_loss(Extra("openai-chat", "logit_bias", {"1": 1}))
 
 
-def test_of_a_tool_what_changes_no_answer_is_silent() -> None:
-    assert tool_members(Tool("f", extra={"defer_loading": True, "input_examples": []})) == ["input_examples"]
+def test_tool_fields_that_change_no_answer_are_ignorable() -> None:
+    assert lost_tool_fields(Tool("f", extra={"defer_loading": True, "input_examples": []})) == ["input_examples"]
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_of_a_tool_what_changes_no_answer_is_silent() -> None:
 def test_a_default_that_is_spelled_out_says_nothing(
     client: ProtocolName, members: Json, name: str, expected: bool
 ) -> None:
-    assert sampling_missed(hello(client, **members), name) is expected
+    assert is_sampling_loss(hello(client, **members), name) is expected
 
 
-SILENT_BODIES: dict[ProtocolName, Json] = {
+IGNORED_BODIES: dict[ProtocolName, Json] = {
     "anthropic": {
         "metadata": {"user_id": "u", "plan": "x"},
         "context_management": {"edits": []},
@@ -84,10 +84,10 @@ SILENT_BODIES: dict[ProtocolName, Json] = {
 
 
 @pytest.mark.parametrize("target", MODELS)
-@pytest.mark.parametrize("client", SILENT_BODIES)
+@pytest.mark.parametrize("client", IGNORED_BODIES)
 def test_no_target_reports_what_nobody_misses(client: ProtocolName, target: ProtocolName) -> None:
     if client != target:
-        assert sent(hello(client, **SILENT_BODIES[client]), target, MODELS[target]).losses == ()
+        assert sent(hello(client, **IGNORED_BODIES[client]), target, MODELS[target]).losses == ()
 
 
 @pytest.mark.parametrize("target", ["anthropic", "openai-responses", "gemini", "openai-chat"])

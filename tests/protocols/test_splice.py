@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.protocols.splice import splice_model
+from bm.names import PROTOCOLS, ProtocolName
+from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,45 @@ json_values = st.recursive(
 def test_every_other_member_stays(head: dict[str, object], tail: object, model: str) -> None:
     body = {**head, "model": "old", "tail": tail}
     assert json.loads(splice_model(json.dumps(body).encode(), model)) == {**body, "model": model}
+
+
+EVENTS: dict[ProtocolName, bytes] = {
+    "anthropic": b'{"type":"message_start","message":{"model":"theirs","x":1.0}}',
+    "openai-chat": b'{"choices":[],"model":"theirs"}',
+    "openai-responses": b'{"type":"response.created","response":{"model":"theirs"}}',
+    "gemini": b'{"candidates":[],"modelVersion":"theirs"}',
+}
+WHOLE: dict[ProtocolName, bytes] = {
+    "anthropic": b'{"content":[],"model":"theirs"}',
+    "openai-chat": b'{"choices":[],"model":"theirs"}',
+    "openai-responses": b'{"output":[],"model":"theirs"}',
+    "gemini": b'{"candidates":[],"modelVersion":"theirs"}',
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_answer_names_the_model_that_was_asked_for(protocol: ProtocolName) -> None:
+    event, whole = EVENTS[protocol], WHOLE[protocol]
+    assert rename_in_events(protocol, 'a "b"')(event) == event.replace(b"theirs", b'a \\"b\\"')
+    assert rename_in_response(protocol, whole, "asked") == whole.replace(b"theirs", b"asked")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "event"),
+    [
+        (
+            "gemini",
+            b'{"candidates":[{"content":{"parts":[{"functionCall":{"args":{"model":"x","modelVersion":"y"}}}]}}]}',
+        ),
+        ("anthropic", b'{"type":"content_block_start","content_block":{"type":"mcp_tool_use","input":{"model":"x"}}}'),
+        ("anthropic", b'{"model":"x","message":null}'),
+        ("openai-chat", b'{"choices":[{"delta":{"model":"x"}}]}'),
+        ("openai-chat", b'{"model":null}'),
+        ("openai-responses", b'{"type":"response.output_item.done","item":{"arguments":{"model":"x"}},"model":"x"}'),
+        ("gemini", b'{"model":"x"}'),
+        ("gemini", b'[{"modelVersion":"x"}]'),
+        ("openai-chat", b'{"model":"x'),
+    ],
+)
+def test_no_other_member_of_that_name_is_renamed(protocol: ProtocolName, event: bytes) -> None:
+    assert rename_in_events(protocol, "asked")(event) is event

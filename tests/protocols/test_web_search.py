@@ -11,7 +11,7 @@ import pytest
 from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.names import ProtocolName
-from bm.protocols.hygiene import cleaned
+from bm.protocols.sanitize import sanitize
 from bm.protocols.tools import offers_search
 from tests.protocols.pair import CLIENTS, GROQ, check, hello, streamed, told, whole
 from tests.support import grammar_anthropic
@@ -226,13 +226,13 @@ def history(blocks: Sequence[Any]) -> Json:
 @pytest.mark.parametrize("upstream", ["gemini", "groq", "openai-responses"])
 def test_claude_never_reads_what_others_found(upstream: str) -> None:
     content = shown("anthropic", upstream)["content"]
-    body = cleaned("anthropic", json.dumps(history(content)).encode(), cache_control="keep")
+    body = sanitize("anthropic", json.dumps(history(content)).encode(), cache_control="keep")
     assert json.loads(body)["messages"][1]["content"] == [{"type": "text", "text": TEXT}]
 
 
 def test_claudes_own_searches_stay_as_they_are() -> None:
     body = json.dumps(history([*CLAUDE_BLOCKS, {"type": "text", "text": TEXT}])).encode()
-    assert cleaned("anthropic", body, cache_control="keep") is body
+    assert sanitize("anthropic", body, cache_control="keep") is body
 
 
 def test_a_search_in_a_stream_for_claude_code_has_its_query_as_pieces() -> None:

@@ -12,7 +12,7 @@ from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
 from bm.protocols.anthropic.turns import encode_turns
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import Encoded
-from bm.protocols.ignorable_fields import missed
+from bm.protocols.ignorable_fields import is_loss
 from bm.protocols.reading import array_of, refuse
 
 VERSION_WITH_SAMPLING = "2023-06-01"
@@ -123,7 +123,7 @@ def _extras(body: Json, extras: tuple[Extra, ...], betas: set[str]) -> list[Loss
     for extra in extras:
         present = body.get(extra.field)
         if extra.protocol != PROTOCOL:
-            if missed(extra):
+            if is_loss(extra):
                 losses.append(Loss(extra.field, "unknown to Anthropic"))
         elif "." in extra.field or "[" in extra.field:
             losses.append(Loss(extra.field, "has no place in a translated request"))

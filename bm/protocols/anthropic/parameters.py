@@ -7,7 +7,7 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Loss, OutputFormat
-from bm.protocols.ignorable_fields import sampling_missed
+from bm.protocols.ignorable_fields import is_sampling_loss
 from bm.protocols.json_schema.subsets import closed_schema
 
 MIN_TOP_P_WITH_THINKING = 0.95
@@ -26,7 +26,7 @@ def encode_sampling(request: ChatRequest, capabilities: Capabilities, *, thinkin
         reason = _refusal(name, value, body, capabilities, thinking)
         if not reason:
             body[name] = value
-        elif sampling_missed(request, name):
+        elif is_sampling_loss(request, name):
             losses.append(Loss(name, reason))
     if body.get("temperature", 0) > 1:
         body["temperature"] = 1

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
-from bm.protocols.ignorable_fields import tool_members
+from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL, object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
 
@@ -93,7 +93,7 @@ def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     if native:
         body |= tool.extra
     else:
-        losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in tool_members(tool)]
+        losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in lost_tool_fields(tool)]
     if tool.cache is not None:
         body["cache_control"] = cache_control(tool.cache)
     return body

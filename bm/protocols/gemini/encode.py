@@ -12,7 +12,7 @@ from bm.protocols.gemini.refusing import refused
 from bm.protocols.gemini.thinking import encode_thinking, unheard
 from bm.protocols.gemini.tools import encode_tools, schema_member
 from bm.protocols.gemini.turns import ContentWriter, check_parts
-from bm.protocols.ignorable_fields import missed, sampling_missed
+from bm.protocols.ignorable_fields import is_loss, is_sampling_loss
 
 MAX_OUTPUT = 65_536
 """The most that any current model answers; a larger `maxOutputTokens` is a 400, and Claude Code asks for 128000."""
@@ -96,7 +96,7 @@ def _write_sampling(request: ChatRequest, capabilities: Capabilities, config: Js
     for name, value in members.items():
         if value is not None and capabilities.sampling:
             config[name] = value
-        elif sampling_missed(request, names[name]):
+        elif is_sampling_loss(request, names[name]):
             losses.append(Loss(names[name], "this model samples in its own way"))
     for name, field, value in (
         ("presencePenalty", "presence_penalty", asked.presence_penalty),
@@ -142,7 +142,7 @@ def _write_extra(body: Json, extra: Extra, losses: list[Loss]) -> None:
             _put(body, extra.field.split("."), extra.value)
     elif extra.field in _REFUSED and extra.value not in (None, False):
         raise refused(extra.field, f"cannot be served by Gemini: {_REFUSED[extra.field]}")
-    elif missed(extra):
+    elif is_loss(extra):
         losses.append(Loss(extra.field, "Gemini has no such option"))
 
 

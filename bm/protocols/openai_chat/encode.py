@@ -11,7 +11,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.protocols.codec import Encoded
-from bm.protocols.ignorable_fields import missed, sampling_missed
+from bm.protocols.ignorable_fields import is_loss, is_sampling_loss
 from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.openai_chat.thinking import encode_reasoning
 from bm.protocols.openai_chat.tools import encode_tools
@@ -82,7 +82,7 @@ def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Los
         reason = _unsampled(key, request, capabilities, members)
         if not reason:
             members[key] = value
-        elif sampling_missed(request, key):
+        elif is_sampling_loss(request, key):
             losses.append(Loss(key, reason))
     return members
 
@@ -170,7 +170,7 @@ def _write_extras(request: ChatRequest, body: Json, losses: list[Loss]) -> None:
     for extra in request.extras:
         if extra.protocol == PROTOCOL and "[" not in extra.field:
             body.setdefault(extra.field, extra.value)
-        elif missed(extra):
+        elif is_loss(extra):
             losses.append(Loss(extra.field, "Chat Completions has no such member"))
 
 

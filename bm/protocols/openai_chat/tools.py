@@ -7,7 +7,7 @@ from typing import Any
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.ignorable_fields import tool_members
+from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
 from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.reading import (
@@ -167,7 +167,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[Json
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:
     own = tool.extra if tool.protocol == PROTOCOL else {}
     if tool.protocol != PROTOCOL:
-        foreign = tool_members(tool)
+        foreign = lost_tool_fields(tool)
         losses += [Loss(f"tools[{index}].{key}", "Chat Completions has no such member") for key in foreign]
     described: Json = {"name": tool.name}
     if tool.description:

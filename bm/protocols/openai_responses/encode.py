@@ -11,7 +11,7 @@ from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.thinking import fit_level, level_of_budget
 from bm.names import Level, ProtocolName
 from bm.protocols.codec import Encoded
-from bm.protocols.ignorable_fields import missed, sampling_missed
+from bm.protocols.ignorable_fields import is_loss, is_sampling_loss
 from bm.protocols.openai_responses.calls import encode_call, encode_result, result_parts
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.content import encode_content, is_content
@@ -253,14 +253,14 @@ def _sampling(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, l
         value = getattr(sampling, field)
         if value is not None and capabilities.sampling:
             members[field] = value
-        elif sampling_missed(request, field):
+        elif is_sampling_loss(request, field):
             losses.append(Loss(field, "the model takes no sampling parameters"))
     if request.protocol != PROTOCOL and sampling.logprobs:
         losses.append(Loss("logprobs", "the answer's probabilities have no place in the canonical form"))
     elif sampling.top_logprobs is not None:
         members["top_logprobs"] = sampling.top_logprobs
     for field in ("top_k", "seed", "presence_penalty", "frequency_penalty"):
-        if sampling_missed(request, field):
+        if is_sampling_loss(request, field):
             losses.append(Loss(field, "the Responses API has no such parameter"))
     if request.stop:
         losses.append(Loss("stop", "the Responses API has no stop sequences"))
@@ -325,7 +325,7 @@ def _extras(body: Json, extras: tuple[Extra, ...]) -> list[Loss]:
             losses.append(Loss(extra.field, f"OpenAI has no tier {extra.value!r}"))
         elif extra.protocol == "openai-chat" and extra.field in _SAME_IN_CHAT:
             _place(body, _SAME_IN_CHAT[extra.field], extra.value)
-        elif missed(extra):
+        elif is_loss(extra):
             losses.append(Loss(extra.field, "unknown to the Responses API"))
     return losses
 

@@ -22,7 +22,7 @@ class Writer:
     def __init__(self) -> None:
         self._sequence = 0
 
-    def go_on_after(self, number: int) -> None:
+    def continue_after(self, number: int) -> None:
         """The next event follows the one of that number."""
         self._sequence = number + 1
 

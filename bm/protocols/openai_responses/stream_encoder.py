@@ -100,9 +100,9 @@ class ResponsesStreamEncoder:
             case _:
                 return self._begin() + self._content(event)
 
-    def go_on_after(self, number: int) -> None:
+    def continue_after(self, number: int) -> None:
         """Number the events from here after one that another has written."""
-        self._writer.go_on_after(number)
+        self._writer.continue_after(number)
 
     def keepalive(self) -> bytes:
         """A comment, which every SDK skips."""

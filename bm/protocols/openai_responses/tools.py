@@ -7,7 +7,7 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.ignorable_fields import tool_members
+from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.errors import bad_request
 
@@ -177,7 +177,7 @@ def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
 
 
 def _foreign(tool: Tool) -> Iterable[str]:
-    return (field for field in tool_members(tool) if field != "format" or tool.kind != "custom")
+    return (field for field in lost_tool_fields(tool) if field != "format" or tool.kind != "custom")
 
 
 def _encode_tool(tool: Tool, name: str, request: ChatRequest) -> Json:

@@ -1,5 +1,3 @@
-""""""
-
 from __future__ import annotations
 
 import json
@@ -9,22 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.chat.parts import Json
-from bm.chat.signature import Signature, wrap
-from bm.protocols.anthropic.cache_control import MAX_MARKS, Policy, clean
+from bm.protocols.anthropic.cache_control import MAX_MARKS, with_legal_marks
 
 MARK = {"type": "ephemeral"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}
-FOREIGN = {"type": "thinking", "thinking": "hm", "signature": wrap(Signature("gemini", "c2ln"), "next")}
-UNSIGNED = {"type": "thinking", "thinking": "hm", "signature": wrap(Signature("bm", ""), "self")}
 OWN = {"type": "thinking", "thinking": "hm", "signature": "EqRk"}
 TEXT = {"type": "text", "text": "Hi"}
 
 
-def cleaned(body: dict[str, Any], policy: Policy = "repair") -> Any:
+def legal(body: dict[str, Any], *, strip: bool = False) -> Any:
     data = json.dumps(body).encode()
-    result = clean(data, policy)
-    assert clean(result, policy) is result, "not idempotent"
+    result = with_legal_marks(data, strip=strip)
+    assert with_legal_marks(result, strip=strip) is result, "not idempotent"
     return json.loads(result)
 
 
@@ -37,20 +31,17 @@ def marked(block: dict[str, Any], mark: object = MARK) -> dict[str, Any]:
     return {**block, "cache_control": mark}
 
 
-@pytest.mark.parametrize("policy", ["keep", "repair", "strip"])
+@pytest.mark.parametrize("strip", [False, True], ids=["repair", "strip"])
 @pytest.mark.parametrize(
     "body",
     [
         b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}',
-        b'{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"EqRk"}]}]}',
         b'{"messages":[{"role":"user","content":"say \\"cache_control\\""}]}',
-        b'["cache_control"]',
-        b'{"cache_control"',
         b"",
     ],
 )
-def test_a_clean_body_is_the_same_object(body: bytes, policy: Policy) -> None:
-    assert clean(body, policy) is body
+def test_a_body_without_marks_is_the_same_object(body: bytes, strip: bool) -> None:
+    assert with_legal_marks(body, strip=strip) is body
 
 
 def test_legal_marks_leave_the_body_alone() -> None:
@@ -60,33 +51,7 @@ def test_legal_marks_leave_the_body_alone() -> None:
         **messages([marked(TEXT), marked({**TEXT, "text": "b"})]),
     }
     data = json.dumps(body).encode()
-    assert clean(data, "repair") is data
-    assert clean(data, "keep") is data
-
-
-@pytest.mark.parametrize("foreign", [FOREIGN, UNSIGNED], ids=["signed", "unsigned"])
-def test_foreign_thinking_goes_and_claudes_own_stays(foreign: dict[str, Any]) -> None:
-    body = messages("Hi", [foreign, TEXT], "And?", [OWN, foreign, TEXT])
-    assert cleaned(body) == messages("Hi", [TEXT], "And?", [OWN, TEXT])
-
-
-def test_a_message_that_held_nothing_else_goes_too() -> None:
-    assert cleaned(messages("Hi", [FOREIGN], "Hello?")) == {
-        "messages": [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Hello?"}]
-    }
-
-
-def test_text_that_only_looks_like_a_signature_stays() -> None:
-    body = messages([{"type": "text", "text": FOREIGN["signature"]}], FOREIGN["signature"])
-    assert cleaned(body) == body
-
-
-def test_bytes_outside_a_change_stay_as_they_are() -> None:
-    odd = '{ "role" : "user",  "content" : "1.0 \\u00e4 \\/" }'
-    holder = json.dumps({"role": "assistant", "content": [FOREIGN, TEXT]})
-    tail = '"max_tokens":100.0,"model":"a"'
-    result = clean(f'{{"messages":[{odd},{holder}],{tail}}}'.encode(), "keep").decode()
-    assert odd in result and json.dumps(TEXT) in result and result.endswith(tail + "}")
+    assert with_legal_marks(data) is data
 
 
 CALL = {"type": "tool_use", "id": "t", "name": "run", "input": {"cache_control": MARK}}
@@ -114,7 +79,7 @@ def test_stripping_takes_every_mark_and_no_argument() -> None:
             ],
         ),
     }
-    assert cleaned(full, "strip") == plain
+    assert legal(full, strip=True) == plain
 
 
 @pytest.mark.parametrize(
@@ -130,18 +95,18 @@ def test_stripping_takes_every_mark_and_no_argument() -> None:
         (marked(TEXT, None), marked(TEXT, None)),
     ],
 )
-def test_a_mark_that_the_api_refuses_is_mended(block: dict[str, Any], repaired: dict[str, Any]) -> None:
-    assert cleaned(messages("Hi", [block, TEXT])) == messages("Hi", [repaired, TEXT])
+def test_a_mark_that_the_api_refuses_is_repaired(block: dict[str, Any], repaired: dict[str, Any]) -> None:
+    assert legal(messages("Hi", [block, TEXT])) == messages("Hi", [repaired, TEXT])
 
 
 def test_a_deferred_tool_takes_no_mark() -> None:
     tool = {"name": "run", "defer_loading": True}
-    assert cleaned({"tools": [marked(tool)]}) == {"tools": [tool]}
+    assert legal({"tools": [marked(tool)]}) == {"tools": [tool]}
 
 
 def test_an_hour_after_five_minutes_is_lowered() -> None:
     body = {"system": [marked(TEXT)], **messages([marked(TEXT, HOUR)]), "cache_control": HOUR}
-    assert cleaned(body) == {"system": [marked(TEXT)], **messages([marked(TEXT)]), "cache_control": MARK}
+    assert legal(body) == {"system": [marked(TEXT)], **messages([marked(TEXT)]), "cache_control": MARK}
 
 
 def test_of_too_many_the_oldest_of_the_messages_go_first() -> None:
@@ -151,7 +116,7 @@ def test_of_too_many_the_oldest_of_the_messages_go_first() -> None:
         "system": [marked(TEXT), marked(TEXT)],
         **messages([marked(TEXT)], [marked(TEXT)], [marked(TEXT)]),
     }
-    assert cleaned(body) == {
+    assert legal(body) == {
         "cache_control": MARK,
         "tools": [{"name": "a"}, marked({"name": "b"})],
         "system": [TEXT, marked(TEXT)],
@@ -160,59 +125,17 @@ def test_of_too_many_the_oldest_of_the_messages_go_first() -> None:
 
 
 marks = st.sampled_from([MARK, HOUR, {"type": "ephemeral", "ttl": "5m"}, {**MARK, "x": 1}, 7, None])
-blocks = st.one_of(
-    st.just(TEXT), st.just(OWN), st.just(FOREIGN), st.just(CALL), st.builds(marked, st.just(TEXT), marks)
-)
+blocks = st.one_of(st.just(TEXT), st.just(OWN), st.just(CALL), st.builds(marked, st.just(TEXT), marks))
 
 
 @given(
     st.lists(blocks, max_size=4),
     st.lists(st.lists(blocks, min_size=1, max_size=4), max_size=4),
-    st.sampled_from(["keep", "repair", "strip"]),
+    st.booleans(),
 )
-def test_cleaning_again_changes_nothing(system: list[Any], contents: list[Any], policy: Policy) -> None:
-    result = cleaned({"system": system, **messages(*contents)}, policy)
+def test_repairing_again_changes_nothing(system: list[Any], contents: list[Any], strip: bool) -> None:
+    result = legal({"system": system, **messages(*contents)}, strip=strip)
     held = [block for message in result["messages"] for block in message["content"]]
-    assert FOREIGN not in held
     valid = [block for block in [*result["system"], *held] if block.get("cache_control") is not None]
-    assert policy == "keep" or len(valid) <= (MAX_MARKS if policy == "repair" else 0)
+    assert len(valid) <= (0 if strip else MAX_MARKS)
     assert held.count(CALL) == sum(content.count(CALL) for content in contents)
-
-
-def looping(first: Json | None, *, thinking: Json, **members: Any) -> bytes:
-    """A request in the middle of a tool loop, whose last message of the assistant begins with `first`."""
-    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
-    messages = [
-        {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": [*([first] if first else []), use]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
-    ]
-    return json.dumps({"model": "m", "thinking": thinking, "messages": messages, **members}).encode()
-
-
-BUDGET: Json = {"type": "enabled", "budget_tokens": 4096}
-CLAUDES: Json = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
-GEMINIS: Json = {"type": "thinking", "thinking": "", "signature": wrap(Signature("gemini", "c2ln"), "next")}
-
-
-@pytest.mark.parametrize("first", [None, GEMINIS, {"type": "text", "text": "Let me see."}])
-def test_a_loop_that_another_model_began_goes_on_without_thinking(first: Json | None) -> None:
-    edits = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
-    body = json.loads(clean(looping(first, thinking=BUDGET, context_management={"edits": edits}), "keep"))
-    assert "thinking" not in body and body["context_management"] == {"edits": edits[1:]}
-    alone = json.loads(clean(looping(first, thinking=BUDGET, context_management={"edits": edits[:1]}), "keep"))
-    assert not {"thinking", "context_management"} & alone.keys()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        looping(CLAUDES, thinking=BUDGET),
-        looping({"type": "redacted_thinking", "data": "EqQB"}, thinking=BUDGET),
-        looping(None, thinking={"type": "adaptive"}),
-        looping(None, thinking={"type": "disabled"}),
-        looping(None, thinking=BUDGET).replace(b"tool_result", b"text"),
-    ],
-)
-def test_thinking_stays_where_it_may(body: bytes) -> None:
-    assert clean(body, "keep") is body

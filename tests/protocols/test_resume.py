@@ -1,4 +1,4 @@
-"""Bytes pass through untouched, and an encoder goes on where they are cut: one stream under one id."""
+"""Bytes pass through untouched, and an encoder continues where they are cut: one stream under one id."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from bm import sse
-from bm.chat.continuation import Fit, Told
+from bm.chat.continuation import Delivered, Splice
 from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, Start
 from bm.chat.request import ChatRequest, Reasoning
 from bm.errors import Failure
-from bm.gateway.rescue import Telling
+from bm.gateway.rescue import TrackingFilter
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
-from bm.protocols.pipes import Filter
 from bm.protocols.registry import CODECS
-from bm.protocols.shadow import Shadowed
+from bm.protocols.resume import ResumablePassThrough
+from bm.protocols.splice import rename_in_events
+from bm.protocols.translate import EventFilter
 from tests.support import grammar_anthropic
 
 IDS = IdFactory(lambda prefix: f"{prefix}{'0' * 24}", 1)
@@ -33,8 +34,8 @@ REST: tuple[Event, ...] = (
 )
 
 
-def shadowed(protocol: ProtocolName, *, model: str = "") -> tuple[Shadowed, Told]:
-    codec, told = CODECS[protocol], Told()
+def resumable(protocol: ProtocolName, *, model: str = "") -> tuple[ResumablePassThrough, Delivered]:
+    codec, told = CODECS[protocol], Delivered()
     request = ChatRequest(
         protocol=protocol, model="m", turns=(), stream=True, reasoning=Reasoning(visible=True), stream_usage=True
     )
@@ -43,8 +44,10 @@ def shadowed(protocol: ProtocolName, *, model: str = "") -> tuple[Shadowed, Told
         return codec.stream_encoder(request, ids, model=name)
 
     spare = codec.stream_encoder(request, IDS, model="m")
-    events = Telling(Filter({}), told)
-    return Shadowed(sse.Parser(), codec.stream_decoder(IDS), spare, events, make, IDS, model=model), told
+    events = TrackingFilter(EventFilter({}), told)
+    rename = rename_in_events(protocol, model) if model else None
+    decoder = codec.stream_decoder(IDS)
+    return ResumablePassThrough(sse.Parser(), decoder, spare, events, make, IDS, model=model, rename=rename), told
 
 
 def stream(*events: dict[str, Any] | tuple[str, dict[str, Any]]) -> bytes:
@@ -122,17 +125,17 @@ STREAMS: dict[ProtocolName, bytes] = {
 EVERY = pytest.mark.parametrize("protocol", STREAMS)
 
 
-def go_on(pipe: Shadowed, told: Told, events: Sequence[Event] = REST) -> bytes:
+def go_on(pipe: ResumablePassThrough, told: Delivered, events: Sequence[Event] = REST) -> bytes:
     """What another target's events make of the rest."""
     told.reopen()
-    fit, encoder = Fit(told, prefill="one two"), pipe.take_over()
+    fit, encoder = Splice(told, prefill="one two"), pipe.continuing_encoder()
     return b"".join(encoder.feed(out) for event in events for kept in fit.through(event) for out in told.through(kept))
 
 
 @EVERY
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_the_bytes_pass_as_they_came(protocol: ProtocolName, size: int) -> None:
-    pipe, told = shadowed(protocol)
+    pipe, told = resumable(protocol)
     raw = STREAMS[protocol]
     assert b"".join(pipe.feed(raw[at : at + size]) for at in range(0, len(raw), size)) == raw
     assert told.text == "one two " and pipe.watch.begun
@@ -140,9 +143,9 @@ def test_the_bytes_pass_as_they_came(protocol: ProtocolName, size: int) -> None:
 
 @EVERY
 def test_the_encoder_goes_on_under_the_upstreams_ids(protocol: ProtocolName) -> None:
-    pipe, told = shadowed(protocol)
+    pipe, told = resumable(protocol)
     out = pipe.feed(STREAMS[protocol]) + pipe.close()
-    assert out == STREAMS[protocol] and pipe.watch.failure is not None and pipe.can_go_on
+    assert out == STREAMS[protocol] and pipe.watch.failure is not None and pipe.resumable
     rest = go_on(pipe, told)
     decoder, parser = CODECS[protocol].stream_decoder(IDS), sse.Parser()
     events = [event for item in parser.feed(out + rest) for event in decoder.feed(item)]
@@ -154,13 +157,13 @@ def test_the_encoder_goes_on_under_the_upstreams_ids(protocol: ProtocolName) -> 
 
 
 def test_what_follows_the_cut_keeps_the_grammar_with_what_came_before() -> None:
-    pipe, told = shadowed("anthropic")
+    pipe, told = resumable("anthropic")
     known = CLAUDE.replace(stream(typed("unheard_of", what=1)), b"")
     grammar_anthropic.check(pipe.feed(known) + pipe.close() + go_on(pipe, told))
 
 
 def test_events_are_numbered_on_after_those_that_passed() -> None:
-    pipe, told = shadowed("openai-responses")
+    pipe, told = resumable("openai-responses")
     out = pipe.feed(RESPONSES) + pipe.close() + go_on(pipe, told)
     events = [json.loads(line.removeprefix(b"data: ")) for line in out.split(b"\n") if line.startswith(b"data: ")]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
@@ -170,65 +173,65 @@ def test_events_are_numbered_on_after_those_that_passed() -> None:
 
 
 def test_the_end_of_a_text_waits_for_what_follows_and_is_lost_in_a_cut() -> None:
-    pipe, _ = shadowed("anthropic")
+    pipe, _ = resumable("anthropic")
     stop, ping = stream(typed("content_block_stop", index=1)), stream(typed("ping"))
     assert pipe.feed(CLAUDE + stop + ping) == CLAUDE
     pipe.close()
-    assert pipe.can_go_on
-    whole, _ = shadowed("anthropic")
+    assert pipe.resumable
+    whole, _ = resumable("anthropic")
     end = stream(typed("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5}))
     assert whole.feed(CLAUDE + stop + ping + end) == CLAUDE + stop + ping + end
-    assert not whole.can_go_on, "the client has read the end of the text"
+    assert not whole.resumable, "the client has read the end of the text"
 
 
 def test_nothing_follows_a_failure_that_another_target_may_mend() -> None:
-    pipe, told = shadowed("anthropic")
+    pipe, told = resumable("anthropic")
     assert pipe.feed(CLAUDE + b"event: content_block_delta\ndata: {half\n\n" + stream(text("three"))) == CLAUDE
-    assert told.text == "one two " and pipe.can_go_on and pipe.close() == b""
+    assert told.text == "one two " and pipe.resumable and pipe.close() == b""
 
 
 def test_an_encoder_that_is_out_of_step_does_not_go_on() -> None:
     """An upstream whose numbers leave one out: the client is told of the cut."""
-    pipe, _ = shadowed("anthropic")
+    pipe, _ = resumable("anthropic")
     out = pipe.feed(CLAUDE.replace(b'"index": 1', b'"index": 2')) + pipe.close()
-    assert not pipe.can_go_on and b"event: error" in out
+    assert not pipe.resumable and b"event: error" in out
 
 
 def test_a_part_that_the_client_has_begun_and_nothing_of_is_not_begun_twice() -> None:
-    pipe, _ = shadowed("anthropic")
+    pipe, _ = resumable("anthropic")
     begun = stream(
         typed("message_start", message=MESSAGE),
         typed("content_block_start", index=0, content_block={"type": "text", "text": ""}),
     )
     assert pipe.feed(begun) == begun and b"event: error" in pipe.close()
-    fresh, _ = shadowed("anthropic")
-    assert fresh.feed(stream(typed("message_start", message=MESSAGE))) and fresh.close() == b"" and fresh.can_go_on
+    fresh, _ = resumable("anthropic")
+    assert fresh.feed(stream(typed("message_start", message=MESSAGE))) and fresh.close() == b"" and fresh.resumable
 
 
 def test_a_last_word_that_the_upstream_leaves_out_is_said() -> None:
-    pipe, _ = shadowed("openai-chat")
+    pipe, _ = resumable("openai-chat")
     finish = stream(HEAD | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     assert pipe.feed(CHAT + finish) + pipe.close() == CHAT + finish + b"data: [DONE]\n\n"
-    own, _ = shadowed("openai-chat")
+    own, _ = resumable("openai-chat")
     assert own.feed(CHAT + finish + b"data: [DONE]\n\n") + own.close() == CHAT + finish + b"data: [DONE]\n\n"
 
 
 def test_the_model_is_named_as_the_client_insists() -> None:
-    pipe, told = shadowed("openai-chat", model="asked")
-    assert pipe.feed(CHAT).count(b'"model": "asked"') == 3
+    pipe, told = resumable("openai-chat", model="asked")
+    assert pipe.feed(CHAT).count(b'"model":"asked"') == 3
     pipe.close()
     assert b'"model":"asked"' in go_on(pipe, told)
 
 
 def test_an_event_without_an_end_is_refused_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
-    pipe, _ = shadowed("anthropic")
+    pipe, _ = resumable("anthropic")
     with pytest.raises(sse.EventTooLarge):
         pipe.feed(b"x" * 101)
 
 
 def test_a_client_that_nobody_can_help_is_told_once() -> None:
-    pipe, _ = shadowed("anthropic")
+    pipe, _ = resumable("anthropic")
     pipe.feed(CLAUDE)
-    assert b"event: error" in pipe.abort(CUT) and pipe.over
+    assert b"event: error" in pipe.abort(CUT) and pipe.ended
     assert pipe.feed(stream(text("three"))) == b"" and pipe.close() == b""

@@ -1,0 +1,282 @@
+"""Carry an upstream's stream to a client of the same protocol: its bytes, whole events at a time.
+
+A decoder reads along, so usage, the end and an error in mid-stream are known as they are for a translated stream.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+from bm import sse
+from bm.chat.events import (
+    CONTENT,
+    End,
+    Event,
+    Failed,
+    Finish,
+    PartDelta,
+    PartEnd,
+    PartSignature,
+    PartStart,
+    Start,
+    Usage,
+    UsageUpdate,
+)
+from bm.chat.signature import Signature, text_key
+from bm.errors import Failure
+from bm.protocols.codec import StreamDecoder, StreamEncoder
+
+BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LONGEST = max(map(len, _BLANK_LINES))
+
+
+class EventParser(Protocol):
+    """Splits an upstream's bytes into events: `bm.sse.Parser`, or Gemini's JSON array."""
+
+    def feed(self, chunk: bytes) -> list[sse.Event]:
+        """Return the events that `chunk` completes."""
+
+    def close(self) -> list[sse.Event]:
+        """Return what the end of the stream completes."""
+
+
+class ResponsePipe(Protocol):
+    """Bytes of the upstream in, bytes for the client out; they always end at an event boundary.
+
+    `reports_errors` says whether an error can be put between the bytes. After a failure, `ended` says that nothing
+    further is sent, and `resumable` that the client was not informed because another target may finish the response.
+    """
+
+    watch: Watch
+
+    @property
+    def reports_errors(self) -> bool: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    @property
+    def resumable(self) -> bool: ...
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes of the upstream; return what can go to the client."""
+
+    def close(self) -> bytes:
+        """The upstream's stream has ended: return the rest, or an in-stream error if it was cut."""
+
+    def abort(self, failure: Failure) -> bytes:
+        """The stream cannot continue: return the client's in-stream error."""
+
+    def keepalive(self) -> bytes:
+        """Return bytes that keep the connection alive and carry no content."""
+
+
+class Watch:
+    """What the events of a response say so far.
+
+    `begun` is true from the first content on: from then on the response cannot be retried. `signatures` maps ids of
+    tool calls, and the `text_key` of texts, to their vendor's signatures.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.complete = False
+        self.failure: Failure | None = None
+        self.usage: Usage | None = None
+        self.finish: Finish | None = None
+        self.model = ""
+        self.events = 0
+        self.signatures: dict[str, Signature] = {}
+        self._calls: dict[int, str] = {}
+        self._texts: dict[int, list[str]] = {}
+        self._text_signatures: dict[int, Signature] = {}
+
+    def see(self, event: Event) -> None:
+        """Take one event."""
+        self.events += 1
+        if not self.begun and isinstance(event, CONTENT):
+            self.begun = True
+        if type(event) is PartDelta:
+            if (pieces := self._texts.get(event.index)) is not None:
+                pieces.append(event.text)
+            return
+        match event:
+            case PartStart() | PartSignature() | PartEnd():
+                self._see_part(event)
+            case UsageUpdate():
+                self.usage = event.usage
+            case Finish():
+                self.finish = event
+            case Start():
+                self.model = event.model
+            case End():
+                self.complete = True
+            case Failed():
+                self.failure = event.failure
+            case _:
+                pass
+
+    def _see_part(self, event: PartStart | PartSignature | PartEnd) -> None:
+        """Note which part a signature belongs to: a call by its id, a text by its content."""
+        match event:
+            case PartStart(kind="tool_call"):
+                self._calls[event.index] = event.id
+                if event.signature is not None:
+                    self.signatures[event.id] = event.signature
+            case PartStart(kind="text"):
+                self._texts[event.index] = []
+                if event.signature is not None:
+                    self._text_signatures[event.index] = event.signature
+            case PartSignature(index=index) if index in self._calls:
+                self.signatures[self._calls[index]] = event.signature
+            case PartSignature(index=index) if index in self._texts:
+                self._text_signatures[index] = event.signature
+            case PartEnd(index=index) if index in self._texts:
+                pieces, signature = self._texts.pop(index), self._text_signatures.pop(index, None)
+                if signature is not None and pieces:
+                    self.signatures[text_key("".join(pieces))] = signature
+            case _:
+                pass
+
+
+class EventBuffer:
+    """Holds back the bytes of an event that is not complete. The work is linear in the bytes fed."""
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._tail = b""
+        self.size = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the bytes up to the end of the last whole event."""
+        if not self._held and chunk.endswith(b"\n\n"):
+            return chunk
+        seen = self._tail + chunk
+        end = max(at + len(mark) if (at := seen.rfind(mark)) >= 0 else 0 for mark in _BLANK_LINES) - len(self._tail)
+        if end <= 0:
+            self._hold(chunk)
+            self._tail = seen[1 - _LONGEST :]
+            return b""
+        whole = b"".join([*self._held, chunk[:end]])
+        self.take()
+        if rest := chunk[end:]:
+            self._hold(rest)
+            self._tail = rest[1 - _LONGEST :]
+        return whole
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self.size += len(data)
+
+    def take(self) -> bytes:
+        """Return what is held, and hold nothing."""
+        held = b"".join(self._held)
+        self._held, self._tail, self.size = [], b"", 0
+        return held
+
+
+class PassThrough:
+    """Forwards whole events as they came while a decoder reads along.
+
+    `encoder` only writes keep-alives and the error that ends a broken stream. `rename` puts the model's name that the
+    client is to see into one event's JSON. `framed` is false for a JSON array, where nothing can be put between the
+    bytes: the missing end is its error.
+    """
+
+    def __init__(
+        self,
+        parser: EventParser,
+        decoder: StreamDecoder,
+        encoder: StreamEncoder,
+        *,
+        rename: Callable[[bytes], bytes] | None = None,
+        framed: bool = True,
+    ) -> None:
+        self.watch = Watch()
+        self.reports_errors = framed
+        self.ended = False
+        self._parser, self._decoder, self._encoder, self._rename = parser, decoder, encoder, rename
+        self._buffer = EventBuffer()
+        self._separator = b"["
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another target may finish a failed response: not if its bytes were only forwarded."""
+        return False
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self.ended:
+            return b""
+        parsed = self._parser.feed(chunk)
+        failed_before = self.watch.failure is not None
+        self._see(parsed)
+        if not failed_before and self.watch.failure is not None and any(is_garbage(item.data) for item in parsed):
+            return self._error(self.watch.failure)
+        if self.reports_errors:
+            return self._renamed(self._buffer.feed(chunk))
+        return self._renamed_elements(parsed) if self._rename is not None else chunk
+
+    def _see(self, parsed: Iterable[sse.Event]) -> None:
+        for item in parsed:
+            for event in self._decoder.feed(item):
+                self.watch.see(event)
+
+    def _renamed(self, data: bytes) -> bytes:
+        rename = self._rename
+        if rename is None or not data:
+            return data
+        return b"\n".join([_renamed_line(line, rename) for line in data.split(b"\n")])
+
+    def _renamed_elements(self, parsed: Iterable[sse.Event]) -> bytes:
+        """Write the elements of an array anew."""
+        out = []
+        for item in parsed:
+            out += [self._separator, self._rename(item.data) if self._rename is not None else item.data]
+            self._separator = b",\r\n"
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        failed_before = self.watch.failure is not None
+        parsed = self._parser.close()
+        self._see(parsed)
+        for event in self._decoder.close():
+            self.watch.see(event)
+        if self.watch.failure is not None and not failed_before:
+            return self._error(self.watch.failure)
+        if self._rename is not None and not self.reports_errors:
+            return self._renamed_elements(parsed) + (b"]" if self._separator != b"[" else b"[]")
+        return self._renamed(self._buffer.take())
+
+    def abort(self, failure: Failure) -> bytes:
+        self.watch.failure = failure
+        return self._error(failure)
+
+    def _error(self, failure: Failure) -> bytes:
+        self.ended = True
+        self._buffer.take()
+        return self._encoder.feed(Failed(failure)) if self.reports_errors else b""
+
+    def keepalive(self) -> bytes:
+        return self._encoder.keepalive() if self.reports_errors else b""
+
+
+def is_garbage(data: bytes) -> bool:
+    """Whether a failed response's event is not JSON, so that a client could not read it either."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return data.strip() != b"[DONE]"
+    return False
+
+
+def _renamed_line(line: bytes, rename: Callable[[bytes], bytes]) -> bytes:
+    field, _, value = line.partition(b":")
+    if field != b"data":
+        return line
+    data = value.strip()
+    return line if (renamed := rename(data)) is data else b"data: " + renamed + (b"\r" if line.endswith(b"\r") else b"")

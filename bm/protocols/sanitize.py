@@ -1,0 +1,224 @@
+"""Remove from a passed-through request what its upstream would refuse; every other byte stays as it was.
+
+That is signatures and searches that bm wrote for another vendor, when the conversation was answered elsewhere before,
+and cache marks that are not legal. A body without them is returned as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.chat.signature import may_hold_wrapped, unwrap
+from bm.names import ProtocolName
+from bm.protocols.anthropic.cache_control import with_legal_marks
+from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
+from bm.protocols.gemini.thinking import DUMMY
+from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
+
+_EXTRA = "extra_content"
+_MARK = "cache_control"
+_SEARCH = ID_PREFIX.encode()
+_CLEARS = "clear_thinking"
+_DOMAINS = ("allowed_domains", "blocked_domains")
+_DOMAINS_BYTES = b'_domains"'
+_NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
+
+
+def sanitize(
+    protocol: ProtocolName, body: bytes, *, cache_control: Literal["keep", "strip"], extra_content: bool = True
+) -> bytes:
+    """The body for an upstream of its own protocol; the same object when nothing has to change.
+
+    `cache_control` says whether the upstream takes cache marks (illegal ones are repaired), `extra_content` whether it
+    knows the member of that name, in which an OpenAI client carries Gemini's signatures. Bytes that are not a request
+    are returned as they are: the upstream reports what is wrong with them.
+    """
+    if protocol == "anthropic":
+        return _sanitize_anthropic(body, strip=cache_control == "strip")
+    changes: list[Callable[[Json], bool]] = []
+    if protocol == "openai-chat":
+        if not extra_content and b'"extra_content"' in body:
+            changes.append(_without_extra_content)
+        if cache_control == "strip" and b'"cache_control"' in body:
+            changes.append(_without_marks)
+    elif may_hold_wrapped(body):
+        changes.append(_without_foreign_thoughts if protocol == "gemini" else _without_foreign_reasoning)
+    return _changed(body, changes) if changes else body
+
+
+def _sanitize_anthropic(body: bytes, *, strip: bool) -> bytes:
+    """Remove thinking that carries another vendor's signature, other vendors' searches, and illegal cache marks.
+
+    A message that held nothing else is removed too. Thinking is turned off where a tool loop has none of Claude's.
+    """
+    try:
+        changes = _without_foreign_thinking(body) if may_hold_wrapped(body) or _SEARCH in body else {}
+        if _DOMAINS_BYTES in body and _NO_DOMAINS.search(body) is not None:
+            changes |= _without_empty_domains(body)
+        kept = edited(body, changes) if changes else body
+        if b'"budget_tokens"' in body and b'"tool_result"' in body and (thoughtless := _without_thinking(kept)):
+            kept = edited(kept, thoughtless)
+        return with_legal_marks(kept, strip=strip)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body
+
+
+def _without_foreign_thinking(body: bytes) -> Changes:
+    changes: Changes = {}
+    for number, message in enumerate(raw_array(raw_object(body).get("messages"))):
+        if not _may_be_foreign(message):
+            continue
+        blocks = raw_array(raw_object(message).get("content"))
+        place = ("messages", number, "content")
+        inside = {(*place, *path): new for index, raw in enumerate(blocks) for path, new in _foreign(index, raw)}
+        gone = sum(1 for path, new in inside.items() if len(path) == 4 and new is None)
+        changes |= {("messages", number): None} if gone and gone == len(blocks) else inside
+    return changes
+
+
+def _without_thinking(body: bytes) -> Changes:
+    """Turn thinking off where another vendor's model began the tool loop that Claude is to continue.
+
+    With a token budget, Anthropic answers 400 when the assistant's last message of a tool loop does not begin with
+    Claude's own thinking. Without thinking it continues, and thinks again in the next turn. Adaptive thinking has no
+    such rule.
+    """
+    request = raw_object(body)
+    thinking: Any = msgspec.json.decode(request.get("thinking", b"null"))
+    messages = raw_array(request.get("messages"))
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or len(messages) < 2:
+        return {}
+    asked, answered = (_blocks_of(message) for message in messages[-2:])
+    calls = any(block.get("type") == "tool_use" for block in asked)
+    results = any(block.get("type") == "tool_result" for block in answered)
+    if not (calls and results) or asked[0].get("type") in ("thinking", "redacted_thinking"):
+        return {}
+    return {("thinking",): None, **_without_thinking_edits(request.get("context_management"))}
+
+
+def _blocks_of(message: msgspec.Raw) -> list[Json]:
+    content: Any = msgspec.json.decode(message).get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _without_thinking_edits(raw: msgspec.Raw | None) -> Changes:
+    """Clearing earlier thinking is refused where thinking is off."""
+    management: Any = msgspec.json.decode(raw) if raw is not None else None
+    edits = management.get("edits") if isinstance(management, dict) else None
+    if not isinstance(edits, list):
+        return {}
+    kept = [edit for edit in edits if not str(edit.get("type") if isinstance(edit, dict) else "").startswith(_CLEARS)]
+    if len(kept) == len(edits):
+        return {}
+    place = ("context_management", "edits") if kept else ("context_management",)
+    return {place: msgspec.Raw(msgspec.json.encode(kept)) if kept else None}
+
+
+def _without_empty_domains(body: bytes) -> Changes:
+    """An empty list of domains is refused; the clients that send it mean no restriction."""
+    changes: Changes = {}
+    for number, raw in enumerate(raw_array(raw_object(body).get("tools"))):
+        tool: Any = msgspec.json.decode(raw)
+        if isinstance(tool, dict) and "input_schema" not in tool:
+            changes |= {("tools", number, name): None for name in _DOMAINS if tool.get(name) == []}
+    return changes
+
+
+def _may_be_foreign(raw: msgspec.Raw) -> bool:
+    return may_hold_wrapped(bytes(raw)) or _SEARCH in bytes(raw)
+
+
+def _foreign(index: int, raw: msgspec.Raw) -> list[tuple[Path, msgspec.Raw | None]]:
+    """What bm wrote into a block for another vendor: signed thinking, a search, citations of its results."""
+    if not _may_be_foreign(raw):
+        return []
+    block: Any = msgspec.json.decode(raw)
+    match block:
+        case {"type": "thinking", "signature": str(signature)} if unwrap(signature) is not None:
+            return [((index,), None)]
+        case {"type": "server_tool_use" | "web_search_tool_result"} if is_ours(block):
+            return [((index,), None)]
+        case {"type": "text", "citations": list(cited)} if any(is_our_citation(each) for each in cited):
+            kept = [each for each in cited if not is_our_citation(each)]
+            return [((index, "citations"), msgspec.Raw(msgspec.json.encode(kept)) if kept else None)]
+        case _:
+            return []
+
+
+def _changed(body: bytes, changes: list[Callable[[Json], bool]]) -> bytes:
+    try:
+        decoded: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body
+    if not isinstance(decoded, dict):
+        return body
+    hits = [change(decoded) for change in changes]
+    return msgspec.json.encode(decoded) if any(hits) else body
+
+
+def _objects(value: Any) -> Iterator[Json]:
+    """The objects in a list; none for any other value."""
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
+
+
+def _without_extra_content(body: Json) -> bool:
+    hit = False
+    for message in _objects(body.get("messages")):
+        for holder in (message, *_objects(message.get("tool_calls"))):
+            hit |= holder.pop(_EXTRA, None) is not None
+    return hit
+
+
+def _without_marks(body: Json) -> bool:
+    hit = body.pop(_MARK, None) is not None
+    for tool in _objects(body.get("tools")):
+        hit |= tool.pop(_MARK, None) is not None
+    for message in _objects(body.get("messages")):
+        for holder in (message, *_objects(message.get("content"))):
+            hit |= holder.pop(_MARK, None) is not None
+    return hit
+
+
+def _without_foreign_thoughts(body: Json) -> bool:
+    """Gemini 3 requires a signature on a call: its documented dummy replaces another vendor's."""
+    hit = False
+    contents = body.get("contents")
+    for content in _objects([contents] if isinstance(contents, dict) else contents):
+        for part in _objects(content.get("parts")):
+            hit |= _without_foreign_signature(part)
+    return hit
+
+
+def _without_foreign_signature(part: Json) -> bool:
+    foreign = [name for name in ("thoughtSignature", "thought_signature") if _is_wrapped(part.get(name))]
+    for name in foreign:
+        del part[name]
+    if foreign and ("functionCall" in part or "function_call" in part):
+        part["thoughtSignature"] = DUMMY
+    return bool(foreign)
+
+
+def _without_foreign_reasoning(body: Json) -> bool:
+    items = body.get("input")
+    if not isinstance(items, list):
+        return False
+    kept = [item for item in items if not _is_foreign_reasoning(item)]
+    body["input"] = kept
+    return len(kept) < len(items)
+
+
+def _is_foreign_reasoning(item: Any) -> bool:
+    if not isinstance(item, dict) or item.get("type") != "reasoning":
+        return False
+    return _is_wrapped(item.get("encrypted_content"))
+
+
+def _is_wrapped(value: Any) -> bool:
+    """Whether bm wrapped another vendor's signature in this value."""
+    return isinstance(value, str) and unwrap(value) is not None

@@ -1,0 +1,72 @@
+"""Carry an upstream's stream to a client of another protocol: decoded, filtered, encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bm.chat.events import Event, Failed
+from bm.errors import Failure
+from bm.protocols.codec import StreamDecoder, StreamEncoder
+from bm.protocols.passthrough import EventParser, Watch
+from bm.protocols.tools import SingleCall, restore
+
+
+class EventFilter:
+    """Adapts events to the client: restores its tool names and drops surplus calls."""
+
+    def __init__(self, names: Mapping[str, str], *, single_call: bool = False) -> None:
+        self.watch = Watch()
+        self._names = names
+        self._single = SingleCall() if single_call else None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another target may finish a failed response; its failure is then not among the events."""
+        return False
+
+    def through(self, events: Iterable[Event]) -> list[Event]:
+        """Return the events for the client."""
+        kept = []
+        for event in events:
+            self.watch.see(event)
+            if self._single is None or self._single.keeps(event):
+                kept.append(restore(event, self._names) if self._names else event)
+        return kept
+
+
+class Translation:
+    """Decodes, filters and encodes a stream."""
+
+    reports_errors = True
+
+    def __init__(
+        self, parser: EventParser, decoder: StreamDecoder, encoder: StreamEncoder, events: EventFilter
+    ) -> None:
+        self.watch = events.watch
+        self._parser, self._decoder, self._encoder, self._filter = parser, decoder, encoder, events
+
+    @property
+    def ended(self) -> bool:
+        return self.watch.failure is not None and not self.resumable
+
+    @property
+    def resumable(self) -> bool:
+        return self._filter.resumable
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join([self._through(self._decoder.feed(item)) for item in self._parser.feed(chunk)])
+
+    def close(self) -> bytes:
+        rest = [self._through(self._decoder.feed(item)) for item in self._parser.close()]
+        rest.append(self._through(self._decoder.close()))
+        return b"".join(rest)
+
+    def _through(self, events: Iterable[Event]) -> bytes:
+        return b"".join([self._encoder.feed(event) for event in self._filter.through(events)])
+
+    def abort(self, failure: Failure) -> bytes:
+        self.watch.failure = failure
+        return self._encoder.feed(Failed(failure))
+
+    def keepalive(self) -> bytes:
+        return self._encoder.keepalive()
