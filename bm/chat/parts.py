@@ -84,6 +84,11 @@ class Media(msgspec.Struct, frozen=True):
     signature: Signature | None = None
     cache: CacheMark | None = None
 
+    @property
+    def titled_text(self) -> str:
+        """The text of a plain-text document below its name; empty for other media."""
+        return f"{self.name}\n\n{self.text}" if self.name and self.text else self.text
+
 
 class ToolCall(msgspec.Struct, frozen=True):
     """The model calls a tool of the client.

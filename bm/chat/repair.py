@@ -1,16 +1,25 @@
-"""Puts turns into the order that every upstream demands, whatever a client sent or a failover left behind."""
+"""Make a request acceptable to any upstream: the order of turns, a hint after a malformed call, notes for media."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
-from bm.chat.parts import Opaque, Part, Text, ToolCall, ToolResult
-from bm.chat.request import Turn
+from bm.chat.parts import Media, Opaque, Part, Text, ToolCall, ToolResult
+from bm.chat.request import ChatRequest, Loss, Turn
 
 NO_RESULT = "No result: the call was interrupted before it finished."
 """What a model reads where the client recorded no result; without any, every API answers 400."""
+
+RETRY_HINT = (
+    "Your previous attempt to call a tool was malformed and was discarded. Call the tool again: use the name and the "
+    "parameters exactly as they are declared, with arguments that are valid JSON, and no code around the call."
+)
+
+_CAPABILITY = {"image": "images", "document": "documents", "audio": "audio", "video": "video"}
+"""The capability that a kind of media requires."""
 
 
 def inline_system(turns: Iterable[Turn]) -> tuple[Turn, ...]:
@@ -24,7 +33,7 @@ def inline_system(turns: Iterable[Turn]) -> tuple[Turn, ...]:
 
 
 def _as_reminder(turn: Turn) -> Turn | None:
-    """The instructions as a user's turn; None when nothing of them can be said in words."""
+    """The instructions as a user turn; None when none of them can be put into words."""
     known = [part for part in turn.parts if isinstance(part, Text | Opaque)]
     texts = [part.text if isinstance(part, Text) else part.summary for part in known]
     text = "\n\n".join(text for text in texts if text)
@@ -37,10 +46,9 @@ def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     Results come first in their turn, in the order of the calls and with the tools' names. A call without a result gets
     one that says so; a result without a call becomes text.
     """
-    merged = _merged(turns)
     repaired: list[Turn] = []
     calls: tuple[ToolCall, ...] = ()
-    for turn in merged:
+    for turn in _merged(turns):
         if turn.role == "assistant":
             repaired += _unanswered(calls)
             calls = tuple(part for part in turn.parts if isinstance(part, ToolCall))
@@ -82,22 +90,57 @@ def _answering(parts: tuple[Part, ...], calls: tuple[ToolCall, ...]) -> tuple[Pa
         if not isinstance(part, ToolResult):
             rest.append(part)
         elif part.call_id not in answered:
-            rest += _orphan(part)
+            rest += [Text(f"Result of an earlier call of {part.name or 'a tool'}:"), *part.parts]
     return (*answers, *rest)
 
 
-def _orphan(result: ToolResult) -> list[Part]:
-    """The content of a result whose call the history no longer holds."""
-    return [Text(f"Result of an earlier call of {result.name or 'a tool'}:"), *result.parts]
-
-
 def current_turn_start(turns: tuple[Turn, ...]) -> int:
-    """The index of the first turn after the last user turn that is more than tool results; 0 if there is none.
-
-    Gemini 3 validates thought signatures from there on (ai.google.dev, "Thought signatures").
-    """
+    """The index of the first turn after the last user turn that is more than tool results; 0 if there is none."""
     for index in range(len(turns) - 1, -1, -1):
         turn = turns[index]
         if turn.role != "assistant" and not all(isinstance(part, ToolResult) for part in turn.parts):
             return index + 1
     return 0
+
+
+def with_retry_hint(request: ChatRequest) -> ChatRequest:
+    """The request with a hint at its end that the previous tool call was malformed."""
+    turns = request.turns
+    before = turns[-1].parts if turns and turns[-1].role == "user" else ()
+    hinted = Turn("user", (*before, Text(RETRY_HINT)))
+    return msgspec.structs.replace(request, turns=(*(turns[:-1] if before else turns), hinted))
+
+
+def without_media(request: ChatRequest, kinds: Collection[str]) -> tuple[ChatRequest, tuple[Loss, ...]]:
+    """The request with a note in place of each of the `kinds` of media, named as capabilities, and what that loses.
+
+    A plain-text document loses nothing: its text takes its place.
+    """
+    missed = Counter(media.kind for media in media_of(request) if _CAPABILITY[media.kind] in kinds and not media.text)
+
+    def noted(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            return msgspec.structs.replace(part, parts=tuple(noted(inner) for inner in part.parts))
+        return _note(part) if isinstance(part, Media) and _CAPABILITY[part.kind] in kinds else part
+
+    turns = tuple(Turn(turn.role, tuple(noted(part) for part in turn.parts)) for turn in request.turns)
+    losses = tuple(
+        Loss(_CAPABILITY[kind], f"the model takes none; a note replaces {count} in earlier turns or tool results")
+        for kind, count in missed.items()
+    )
+    return msgspec.structs.replace(request, turns=turns), losses
+
+
+def media_of(request: ChatRequest) -> Iterator[Media]:
+    """All media of the conversation, including those in tool results."""
+    for turn in request.turns:
+        for part in turn.parts:
+            yield from (
+                each for each in (part.parts if isinstance(part, ToolResult) else (part,)) if isinstance(each, Media)
+            )
+
+
+def _note(media: Media) -> Text:
+    named = f' "{media.name}"' if media.name else ""
+    note = f"[{media.kind}{named} left out: this model cannot be shown it]"
+    return Text(media.titled_text or note, cache=media.cache)

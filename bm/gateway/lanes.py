@@ -12,8 +12,8 @@ from bm import sse
 from bm.accounts.access import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
-from bm.chat.omission import without_media
 from bm.chat.parts import Json
+from bm.chat.repair import without_media
 from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.omission import media_of
 from bm.chat.parts import Media, Part, ToolResult
+from bm.chat.repair import media_of
 from bm.chat.request import ChatRequest, Turn
 from bm.errors import Failure, RequestError
 from bm.names import ProtocolName

@@ -16,8 +16,8 @@ from bm.accounts.access import Access
 from bm.chat.continuation import Delivered, Splice
 from bm.chat.estimate import estimate
 from bm.chat.events import Event, Failed, Usage, UsageUpdate
-from bm.chat.nudge import nudged
 from bm.chat.parts import Text
+from bm.chat.repair import with_retry_hint
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
@@ -94,7 +94,7 @@ class Rescue:
         target, simple, without = attempt.target, attempt.simplify_schema, attempt.without
         self._prefill = self._beginning(target, provider) if self.cut is not None else None
         if attempt.nudge and self.cut is None and self._readable():
-            chat = nudged(self._lanes.chat)
+            chat = with_retry_hint(self._lanes.chat)
         elif self._prefill is not None:
             chat = begun(self._lanes.chat, self._prefill, self._told.tokens, target)
         else:

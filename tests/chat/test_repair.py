@@ -1,4 +1,4 @@
-"""Turns in the order that every upstream demands."""
+"""Turns in the order that every upstream demands, the retry hint, and notes in place of media."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from itertools import zip_longest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.chat.parts import Part, Text, ToolCall, ToolResult
-from bm.chat.repair import NO_RESULT, current_turn_start, inline_system, paired
-from bm.chat.request import Turn
+from bm.chat.parts import CacheMark, Media, Part, Text, ToolCall, ToolResult
+from bm.chat.repair import (
+    NO_RESULT,
+    RETRY_HINT,
+    current_turn_start,
+    inline_system,
+    media_of,
+    paired,
+    with_retry_hint,
+    without_media,
+)
+from bm.chat.request import ChatRequest, Turn
 
 
 def call(id: str) -> ToolCall:
@@ -85,3 +94,56 @@ def test_whatever_comes_in_every_call_is_answered_in_the_next_turn(turns: list[T
             assert following is not None and following.role == "user"
             answered = [part.call_id for part in following.parts if isinstance(part, ToolResult)]
             assert set(answered) == set(called)
+
+
+def request(*turns: Turn) -> ChatRequest:
+    return ChatRequest(protocol="anthropic", model="m", turns=turns)
+
+
+def test_the_word_stands_behind_what_the_user_or_a_tool_said_last() -> None:
+    said = Turn("user", (ToolResult("c", (Text("ok"),)),))
+    assert with_retry_hint(request(said)).turns == (Turn("user", (*said.parts, Text(RETRY_HINT))),)
+
+
+def test_after_the_model_it_is_a_turn_of_its_own() -> None:
+    called = Turn("assistant", (ToolCall("c", "f", {}),))
+    assert with_retry_hint(request(called)).turns == (called, Turn("user", (Text(RETRY_HINT),)))
+
+
+def test_an_empty_conversation_begins_with_it() -> None:
+    assert with_retry_hint(request()).turns == (Turn("user", (Text(RETRY_HINT),)),)
+
+
+PICTURE = Media("image", mime="image/png", data="AAAA", cache=CacheMark())
+REPORT = Media("document", mime="application/pdf", data="AAAA", name="report.pdf")
+NOTES = Media("document", mime="text/plain", text="first, second", name="notes.txt")
+REQUEST = ChatRequest(
+    protocol="anthropic",
+    model="m",
+    turns=(
+        Turn("user", (Text("look"), PICTURE, REPORT)),
+        Turn("user", (ToolResult("t", (Text("seen"), PICTURE)), NOTES)),
+    ),
+)
+
+
+def test_a_note_stands_where_the_pictures_were_also_in_results_of_tools() -> None:
+    request, losses = without_media(REQUEST, {"images"})
+    first, second = request.turns
+    note = Text("[image left out: this model cannot be shown it]", cache=CacheMark())
+    assert first.parts == (Text("look"), note, REPORT)
+    assert second.parts == (ToolResult("t", (Text("seen"), note)), NOTES)
+    assert [(loss.field, loss.reason.count(" 2 ")) for loss in losses] == [("images", 1)]
+
+
+def test_a_note_names_the_document_and_a_plain_text_is_none_that_is_lost() -> None:
+    request, losses = without_media(REQUEST, {"documents"})
+    assert request.turns[0].parts[2] == Text('[document "report.pdf" left out: this model cannot be shown it]')
+    assert request.turns[1].parts[1] == Text("notes.txt\n\nfirst, second")
+    assert [(loss.field, loss.reason.count(" 1 ")) for loss in losses] == [("documents", 1)]
+
+
+def test_without_anything_to_leave_out_all_is_as_it_was() -> None:
+    assert without_media(REQUEST, ()) == (REQUEST, ())
+    assert without_media(REQUEST, {"audio"}) == (REQUEST, ())
+    assert list(media_of(REQUEST)) == [PICTURE, REPORT, PICTURE, NOTES]

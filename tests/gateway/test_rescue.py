@@ -10,8 +10,8 @@ import pytest
 
 from bm.accounts.access import Access
 from bm.chat.events import Usage
-from bm.chat.nudge import NUDGE
 from bm.chat.parts import Json, Text
+from bm.chat.repair import RETRY_HINT
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
@@ -171,9 +171,9 @@ def test_else_the_bytes_of_an_own_upstream_pass_through(given: Rescue) -> None:
 
 @pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=lambda target: target.provider)
 def test_a_nudge_is_a_word_after_the_question(target: Target) -> None:
-    assert NUDGE in prepared(rescue(on=False), target, nudge=True).request.body.decode()
+    assert RETRY_HINT in prepared(rescue(on=False), target, nudge=True).request.body.decode()
     unread = rescue(HELLO | {"messages": "none"})
-    assert NUDGE not in prepared(unread, CLAUDE, nudge=True).request.body.decode()
+    assert RETRY_HINT not in prepared(unread, CLAUDE, nudge=True).request.body.decode()
 
 
 @pytest.mark.parametrize(

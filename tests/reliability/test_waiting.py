@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bm.chat.nudge import NUDGE
+from bm.chat.repair import RETRY_HINT
 from bm.simulator import Rule
 from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, PROTOCOLS_LINE, Answer, World, path_of
 from tests.simulator.streams import body_of
@@ -68,7 +68,7 @@ def test_a_model_that_calls_a_tool_badly_is_asked_again_with_a_word(world: World
     first, second = world.calls()
     assert answer.complete and answer.bm("attempts") == "2"
     assert first.account == second.account
-    assert NUDGE not in said(first) and NUDGE in said(second)
+    assert RETRY_HINT not in said(first) and RETRY_HINT in said(second)
 
 
 @EVERY_CLIENT
