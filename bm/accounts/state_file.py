@@ -16,8 +16,8 @@ from bm.accounts.cooldowns import CooldownEntry
 from bm.accounts.pool import Pool, has_left
 from bm.accounts.quota import LONGEST, Gauge
 from bm.accounts.runtime import AccountRuntime, Tally, digest, renamed
-from bm.config.files import write_private
-from bm.config.paths import Paths, make_private_folder
+from bm.config.files import make_private_folder, write_private
+from bm.config.paths import Paths
 
 VERSION = 1
 

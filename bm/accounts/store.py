@@ -21,8 +21,7 @@ import msgspec
 import tomli_w
 
 from bm.accounts.account import KINDS, Account, AccountId, check
-from bm.config.files import locked, write_private
-from bm.config.paths import make_private_folder
+from bm.config.files import locked, make_private_folder, write_private
 from bm.errors import AccountError
 
 VERSION = 1

@@ -22,7 +22,7 @@ def here() -> Paths:
 
 def running(paths: Paths) -> Daemon | None:
     """The daemon that answers; None when there is none."""
-    from bm.daemon.status import find
+    from bm.daemon.client import find
 
     found = find(paths)
     return found.daemon if found and found.answers else None

@@ -17,13 +17,13 @@ from bm.cli import admin
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
 from bm.clients.status import status
-from bm.config.address import points_at
+from bm.config.address import points_at, url_of
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
 from bm.config.schema import Config
-from bm.daemon.runtime import Daemon, url_of
+from bm.daemon.client import find
+from bm.daemon.runtime import Daemon
 from bm.daemon.service.install import inspect
-from bm.daemon.status import find
 from bm.errors import AccountError, BmError, ConfigError
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider, effective

@@ -142,8 +142,8 @@ def status(as_json: Json = False) -> None:
     """Tell whether the daemon runs, and how it is."""
     from bm import __version__
     from bm.cli.exits import FAILED, NOT_RUNNING
+    from bm.daemon.client import find
     from bm.daemon.service.install import inspect
-    from bm.daemon.status import find
 
     paths = admin.here()
     found = find(paths)
@@ -174,8 +174,8 @@ def status(as_json: Json = False) -> None:
 
 def _moved(paths: Paths, daemon: Daemon) -> list[str]:
     """That the daemon is not where the configuration wants it: it does not move while it runs."""
+    from bm.config.address import url_of
     from bm.config.load import load
-    from bm.daemon.runtime import url_of
     from bm.errors import ConfigError
     from bm.providers.catalog import KNOWN
 

@@ -50,8 +50,8 @@ def origin(paths: Paths) -> str:
         NotRunning: the port is only known once it runs.
     """
     from bm.cli.exits import NotRunning
+    from bm.config.address import url_of
     from bm.config.load import load
-    from bm.daemon.runtime import url_of
     from bm.providers.catalog import KNOWN
 
     if daemon := admin.running(paths):

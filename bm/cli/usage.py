@@ -8,7 +8,7 @@ import typer
 
 from bm.cli import admin, render
 from bm.cli.why import money
-from bm.ledger.groups import By
+from bm.ledger.entry import By
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths

@@ -11,8 +11,7 @@ from bm.clients.environment import UNSET, values
 from bm.clients.setup import read
 from bm.clients.tool import Overlay, Setting, Tool, filled, shown
 from bm.config.document import CannotEdit
-from bm.config.files import write_private
-from bm.config.paths import make_private_folder
+from bm.config.files import make_private_folder, write_private
 from bm.errors import ConfigError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")

@@ -21,9 +21,8 @@ from bm.clients.change import Put, applied, by_hand, is_blank, reverted
 from bm.clients.journal import Journal, Record
 from bm.clients.tool import SettingsFile, Tool, shown
 from bm.config.document import CannotEdit
-from bm.config.files import locked, write_private
+from bm.config.files import locked, make_private_folder, write_private
 from bm.config.keys import Key, dotted
-from bm.config.paths import make_private_folder
 from bm.errors import ConfigError
 
 KEY_IN_PRINT = "BM-KEY"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from bm.config.schema import Server
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @lru_cache(maxsize=256)
@@ -40,6 +41,18 @@ def points_at(url: str, server: Server) -> bool:
     if not host or port != server.port:
         return False
     return is_loopback(host) or _is_unspecified(host) or host == server.host.lower().strip("[]")
+
+
+def reachable(host: str) -> str:
+    """Where this machine finds what listens on `host`: on loopback, if that is every network."""
+    bare = host.strip("[]")
+    return _ANY.get(bare, bare)
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of a server on this machine, without a slash at the end."""
+    name = reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _is_unspecified(host: str) -> bool:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bm.config.document import CannotEdit, drop, put
-from bm.config.files import locked, write_private
+from bm.config.files import locked, make_private_folder, write_private
 from bm.config.keys import dotted, split
 from bm.config.load import InvalidConfig, parse, read_text
-from bm.config.paths import make_private_folder
 from bm.config.validation import Table, checked, kind_of, read
 from bm.errors import ConfigError
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,30 @@ else:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create `folder` and its missing parents with mode 0700; an existing folder keeps its mode.
+
+    `Path.mkdir(parents=True, mode=…)` would give the mode to the last one only.
+
+    Raises:
+        OSError: it cannot be created, or a file is in its place.
+    """
+    missing = [folder]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for part in reversed(missing):
+        part.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: Path) -> BufferedWriter:
+    """Open a file at its end; a new one is its owner's alone.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 POLL = 0.02

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from bm.config.files import make_private_folder
+
 APP_NAME = "better-manager"
 
 
@@ -64,18 +66,3 @@ def make_folders(paths: Paths) -> None:
     """
     for field in paths.__struct_fields__:
         make_private_folder(getattr(paths, field).parent)
-
-
-def make_private_folder(folder: Path) -> None:
-    """Create `folder` and its missing parents with mode 0700; an existing folder keeps its mode.
-
-    `Path.mkdir(parents=True, mode=…)` would give the mode to the last one only.
-
-    Raises:
-        OSError: it cannot be created, or a file is in its place.
-    """
-    missing = [folder]
-    while not missing[-1].parent.exists():
-        missing.append(missing[-1].parent)
-    for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)

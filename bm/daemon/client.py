@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bm.config.paths import Paths
+from bm.daemon import runtime
 from bm.daemon.runtime import Daemon
 from bm.errors import DaemonError
 
@@ -51,3 +53,33 @@ def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = No
         raise NoAnswer(f"{daemon.url} does not answer as bm does") from None
     finally:
         connection.close()
+
+
+PATIENCE = 2.0
+"""Seconds a health check may take."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A daemon that exists. One that does not answer is starting, ending or stuck."""
+
+    daemon: Daemon
+    answers: bool
+
+
+def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
+    """The daemon of these paths; a daemon.json that a crash or a reboot left behind is not taken for one."""
+    daemon = runtime.read(paths.runtime)
+    if daemon is None:
+        return None
+    if is_answering(daemon, timeout):
+        return Found(daemon, answers=True)
+    return Found(daemon, answers=False) if runtime.same_process(daemon) else None
+
+
+def is_answering(daemon: Daemon, timeout: float = PATIENCE) -> bool:
+    """Whether this very run answers on its port; another server there, even another bm, does not count."""
+    try:
+        answer = ask(daemon, "GET", "/healthz", timeout=timeout)
+    except NoAnswer:
+        return False
+    return isinstance(answer.body, dict) and answer.body.get("instance") == daemon.fingerprint

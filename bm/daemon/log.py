@@ -8,10 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from io import BufferedWriter, TextIOWrapper
+from io import TextIOWrapper
 from pathlib import Path
 
-from bm.config.files import Stamp, stamp
+from bm.config.files import Stamp, open_private, stamp
 from bm.config.schema import Log
 from bm.config.secrets import Mask
 
@@ -78,15 +78,6 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
     def shouldRollover(self, record: logging.LogRecord) -> bool:
         """Whether the file is full. The last line may go beyond: to measure it, the library would format it twice."""
         return self._size >= self.maxBytes
-
-
-def open_private(path: Path) -> BufferedWriter:
-    """Open a file at its end; a new one is its owner's alone.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal: bool) -> None:

@@ -20,9 +20,9 @@ from bm.config.paths import Paths, make_folders
 from bm.config.schema import Log
 from bm.daemon import log, runtime
 from bm.daemon.port import PortError, bind
-from bm.daemon.report import Report
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.supervisor import NOT_STARTED
+from bm.daemon.spawn import Report
 from bm.errors import AccountError, BmError, ConfigError, DaemonError
 from bm.providers.catalog import KNOWN
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bm.config.address import reachable, url_of
 from bm.config.files import write_private
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 CLOCK_SLACK = 2.0
 """Seconds by which two readings of one process' start may differ: the system derives it from an adjusted clock."""
-
-_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,18 +51,6 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Daemon(pid={self.pid!r}, url={self.url!r}, version={self.version!r})"
-
-
-def reachable(host: str) -> str:
-    """Where this machine finds what listens on `host`: on loopback, if that is every network."""
-    bare = host.strip("[]")
-    return _ANY.get(bare, bare)
-
-
-def url_of(host: str, port: int) -> str:
-    """The URL of a server on this machine, without a slash at the end."""
-    name = reachable(host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def read(path: Path) -> Daemon | None:

@@ -12,14 +12,12 @@ import msgspec
 from bm.config.files import LockTimeout, locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
-from bm.daemon.client import ask
+from bm.daemon.client import ask, find
 from bm.daemon.log import tail
-from bm.daemon.report import Line
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.manager import Unavailable
 from bm.daemon.service.supervisor import supervisor
-from bm.daemon.spawn import Silence, spawn
-from bm.daemon.status import find
+from bm.daemon.spawn import Line, Silence, spawn
 from bm.errors import DaemonError
 
 LIMIT = 20.0

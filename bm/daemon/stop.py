@@ -13,10 +13,9 @@ import msgspec
 from bm.config.files import LockTimeout, locked
 from bm.config.paths import Paths
 from bm.daemon import runtime
-from bm.daemon.client import NoAnswer, ask
+from bm.daemon.client import Found, NoAnswer, ask, find
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.supervisor import supervisor
-from bm.daemon.status import Found, find
 from bm.errors import AccountError, DaemonError
 
 MARGIN = 5.0

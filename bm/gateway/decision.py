@@ -15,7 +15,7 @@ from bm.dispatch.plan import Choice, Considered, Plan
 from bm.dispatch.target import Target
 from bm.gateway.record import AttemptRecord, Record
 from bm.ledger.entry import Entry
-from bm.ledger.ledger import Ledger
+from bm.ledger.writer import Ledger
 
 MOST = 40
 """Lines of a kind that are kept of one call."""

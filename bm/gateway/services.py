@@ -17,7 +17,7 @@ from bm.gateway.responses import ResponseStore
 from bm.gateway.router import Router
 from bm.gateway.settings import Settings
 from bm.gateway.signatures import SignatureStore
-from bm.ledger.ledger import Ledger
+from bm.ledger.writer import Ledger
 from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bm.config.paths import make_private_folder
+from bm.config.files import make_private_folder
 
 BUSY = 0.25
 """Seconds to wait for another process that has the file locked."""

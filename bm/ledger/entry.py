@@ -1,8 +1,13 @@
-"""What the ledger keeps of a request: one row, and the decisions that led to its answer."""
+"""What usage can be told by."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+By = Literal["provider", "model", "account", "day"]
+"""`model` is the one that answered, `day` one of local time."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

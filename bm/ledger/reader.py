@@ -13,8 +13,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import BmError, Failure
-from bm.ledger.entry import COLUMNS
-from bm.ledger.groups import By
+from bm.ledger.entry import COLUMNS, By
 
 PATIENCE = 2.0
 """Seconds to wait while another process has the file locked."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from bm.chat.parts import Json
-from bm.config.files import write_private
-from bm.config.paths import Paths, make_private_folder
+from bm.config.files import make_private_folder, write_private
+from bm.config.paths import Paths
 from bm.errors import BmError
 from bm.names import ProtocolName
 

@@ -18,9 +18,9 @@ from bm.config.paths import Paths
 from bm.gateway.recorder import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
-from bm.ledger.ledger import Ledger
 from bm.ledger.prices import load as load_prices
 from bm.ledger.recordings import folder_of
+from bm.ledger.writer import Ledger
 from bm.loop import runner
 from bm.server.admin import Instance, admin_app
 from bm.server.app import App

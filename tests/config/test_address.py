@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.config.address import is_address, is_loopback, points_at
+from bm.config.address import is_address, is_loopback, points_at, url_of
 from bm.config.schema import Server
 
 
@@ -70,3 +70,17 @@ def test_a_name_is_no_address(host: str, address: bool) -> None:
 )
 def test_points_at(url: str, host: str, port: int, loops: bool) -> None:
     assert points_at(url, Server(host=host, port=port)) is loops
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8094"),
+        ("0.0.0.0", "http://127.0.0.1:8094"),
+        ("::", "http://[::1]:8094"),
+        ("[::1]", "http://[::1]:8094"),
+        ("localhost", "http://localhost:8094"),
+    ],
+)
+def test_a_server_on_every_network_is_reached_over_loopback(host: str, url: str) -> None:
+    assert url_of(host, 8094) == url

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bm.config.files import ABSENT, LockTimeout, changed, locked, stamp, write_private
+from bm.config.files import ABSENT, LockTimeout, changed, locked, make_private_folder, stamp, write_private
 from bm.errors import BmError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
@@ -181,3 +181,16 @@ def test_a_symlink_that_is_turned_elsewhere_is_noticed(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("two")
     assert changed(link, before) is not None
+
+
+@posix
+def test_an_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make_private_folder(tmp_path / "file")

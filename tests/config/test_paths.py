@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bm.config.paths import Paths, make_folders, make_private_folder
+from bm.config.paths import Paths, make_folders
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 
@@ -48,16 +48,3 @@ def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     make_folders(paths)
     modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (tmp_path / "a", tmp_path / "a" / "b")]
     assert modes == [0o700, 0o700]
-
-
-@posix
-def test_an_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    make_private_folder(tmp_path)
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
-
-
-def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
-        make_private_folder(tmp_path / "file")

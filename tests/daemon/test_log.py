@@ -36,17 +36,6 @@ def test_secrets_in_tracebacks_are_masked() -> None:
     assert "ValueError: [secret]" in line
 
 
-@pytest.mark.parametrize(
-    "key", ["sk-ant-" + "a1" * 20, "AIza" + "Sy" * 18, "gsk" + "_" + "b2" * 20, "bm-" + "c" * 43, "xai-" + "d" * 40]
-)
-def test_what_looks_like_a_key_is_masked(key: str) -> None:
-    assert Redactor(list)(f"key={key}.") == "key=[secret]."
-
-
-def test_short_secrets_do_not_blot_out_words() -> None:
-    assert Redactor(lambda: ["the"])("the end") == "the end"
-
-
 def test_a_changed_file_is_read_anew_and_old_secrets_stay_masked(tmp_path: Path) -> None:
     file = tmp_path / "accounts.toml"
     file.write_text("first-secret")

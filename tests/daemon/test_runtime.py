@@ -35,20 +35,6 @@ def test_members_of_a_newer_version_do_not_matter(tmp_path: Path) -> None:
     assert runtime.read(path) == daemon()
 
 
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8094"),
-        ("0.0.0.0", "http://127.0.0.1:8094"),
-        ("::", "http://[::1]:8094"),
-        ("[::1]", "http://[::1]:8094"),
-        ("localhost", "http://localhost:8094"),
-    ],
-)
-def test_tools_reach_it_over_loopback(host: str, url: str) -> None:
-    assert daemon(host=host, port=8094).url == url
-
-
 def test_only_the_run_that_wrote_the_file_removes_it(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     runtime.write(path, daemon(token="newer"))

@@ -1,4 +1,4 @@
-"""A spawned daemon is on its own, and what becomes of its start is heard."""
+"""The pipe between a starting daemon and the command that waits for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,26 @@ import pytest
 from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
-from bm.daemon.spawn import Silence, spawn
+from bm.daemon.spawn import Report, Silence, spawn
 from tests.daemon.support import foreign_process
+
+
+def test_the_lines_of_a_start_and_of_a_failure() -> None:
+    reading, writing = os.pipe()
+    report = Report(writing)
+    report.failed("port", "taken")
+    report.ready()
+    with os.fdopen(reading, "rb") as lines:
+        assert lines.readlines() == [
+            b'{"cause":"port","message":"taken"}\n',
+            b'{"ready":true}\n',
+        ]
+
+
+def test_a_command_that_left_does_not_harm_the_daemon() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    Report(writing).ready()
 
 
 def test_it_lives_in_a_session_of_its_own(paths: Paths) -> None:

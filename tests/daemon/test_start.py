@@ -15,9 +15,8 @@ from bm.accounts.store import load
 from bm.config.files import locked
 from bm.config.paths import Paths
 from bm.daemon import runtime
-from bm.daemon.client import ask
+from bm.daemon.client import ask, find
 from bm.daemon.start import StartError, main, start
-from bm.daemon.status import find
 from bm.daemon.stop import stop
 from tests.daemon.support import daemon, foreign_process
 

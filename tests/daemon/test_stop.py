@@ -12,8 +12,8 @@ import pytest
 from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
+from bm.daemon.client import find
 from bm.daemon.start import start
-from bm.daemon.status import find
 from bm.daemon.stop import stop
 from bm.errors import DaemonError
 from tests.daemon.support import answering, daemon, foreign_process
@@ -51,7 +51,7 @@ def test_a_daemon_whose_key_was_changed_ends_by_a_signal(paths: Paths) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
 def test_a_stuck_daemon_is_killed(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bm.daemon.status.PATIENCE", 0.2)
+    monkeypatch.setattr("bm.daemon.client.PATIENCE", 0.2)
     running = start(paths).daemon
     os.kill(running.pid, signal.SIGSTOP)
     waits: list[float] = []

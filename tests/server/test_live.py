@@ -14,7 +14,7 @@ import pytest
 from bm.chat.events import Usage
 from bm.errors import Failure
 from bm.gateway.record import Record
-from bm.ledger.ledger import Ledger
+from bm.ledger.writer import Ledger
 from bm.server.live import LASTS, RECENT, STEP, STEPS, DailyTotals, Traffic
 from bm.simulator import Rule, Simulator
 from bm.simulator.rules import Usage as SimulatedUsage

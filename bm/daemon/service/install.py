@@ -7,14 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from bm.config.files import write_private
-from bm.config.paths import Paths, make_folders, make_private_folder
+from bm.config.files import make_private_folder, write_private
+from bm.config.paths import Paths, make_folders
+from bm.daemon.client import find
 from bm.daemon.runtime import Daemon
-from bm.daemon.service.manager import Manager, State, Unavailable, this_manager
-from bm.daemon.service.unit import Unit, unit_of
-from bm.daemon.service.variables import needed
+from bm.daemon.service.manager import Manager, State, Unavailable, Unit, unit_of
+from bm.daemon.service.supervisor import this_manager
 from bm.daemon.start import start
-from bm.daemon.status import find
 from bm.daemon.stop import Stopped, stop
 from bm.errors import AccountError, ConfigError
 
@@ -175,3 +174,37 @@ def _of_variables(manager: Manager, unit: Unit, paths: Paths, environ: Mapping[s
         return []
     cure = manager.cure.format(variables=unit.variables)
     return [Trouble(f"it lacks variables that bm goes by here: {', '.join(sorted(names))}", cure, serious=False)]
+
+
+_ENV = "env:"
+
+
+def needed(paths: Paths, environ: Mapping[str, str]) -> list[str]:
+    """The names of all that decide something: settings, keys that are named by `env:`, the proxy. Those that hold bm's
+    own key, in a shell of `bm env`, are meant for tools.
+
+    Raises:
+        ConfigError: config.toml cannot be used.
+        AccountError: accounts.toml cannot be used.
+    """
+    from bm.accounts.store import load as load_credentials
+    from bm.config.load import load
+    from bm.providers.catalog import KNOWN
+
+    loaded = load(paths.config, environ, known=KNOWN)
+    stored = load_credentials(paths.accounts)
+    references = [account.key for account in stored.accounts if account.enabled]
+    references += [account.client.secret for account in stored.accounts if account.client]
+    references += [row.api_key for row in loaded.config.providers.values() if row.enabled]
+    keys = {reference.removeprefix(_ENV) for reference in references if reference.startswith(_ENV)}
+    settings = {variable for key, variable in loaded.sources.items() if not key.endswith(".api_key")}
+    found = keys | settings | set(_proxies(environ))
+    if any(account.kind == "adc" for account in stored.accounts):
+        found |= {"GOOGLE_APPLICATION_CREDENTIALS"}.intersection(environ)
+    return sorted(name for name in found if not stored.local_key or environ.get(name) != stored.local_key)
+
+
+def _proxies(environ: Mapping[str, str]) -> list[str]:
+    """The proxy's variables, in either case; exceptions from no proxy do not matter."""
+    named = [name for name in environ if name.lower() in ("https_proxy", "all_proxy", "no_proxy")]
+    return named if any(name.lower() != "no_proxy" for name in named) else []

@@ -11,8 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from bm.daemon.service.manager import State, Unavailable, insist, tool
-from bm.daemon.service.unit import Unit
+from bm.daemon.service.manager import State, Unavailable, Unit, insist, tool
 
 _GONE = 5.0
 """Seconds in which launchd lets go of a job that has been unloaded."""

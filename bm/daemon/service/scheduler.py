@@ -15,8 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from bm.daemon.service.manager import State, insist, tool
-from bm.daemon.service.unit import DESCRIPTION, Unit
+from bm.daemon.service.manager import DESCRIPTION, State, Unit, insist, tool
 
 _SPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 TEMPLATE = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -9,11 +10,9 @@ import msgspec
 
 from bm.config.files import LockTimeout, locked, stamp
 from bm.config.paths import Paths
-from bm.daemon.report import Line
-from bm.daemon.service.manager import Manager, State, Unavailable, this_manager
-from bm.daemon.service.unit import Unit, unit_of
-from bm.daemon.spawn import Silence
-from bm.daemon.status import find
+from bm.daemon.client import find
+from bm.daemon.service.manager import Manager, State, Unavailable, Unit, unit_of
+from bm.daemon.spawn import Line, Silence
 
 NOT_STARTED = "not started: "
 """How the daemon's log begins to say why it did not start."""
@@ -107,3 +106,18 @@ def _failure(paths: Paths, state: State, seen: int) -> Line | None:
     # The log holds on one line what was said on several.
     message = reasons[-1].replace(" | ", "\n")
     return Line(cause="config" if state.exit_code == _SETTINGS else "files", message=message)
+
+
+def this_manager() -> Manager:
+    """The manager of services of this system."""
+    if sys.platform == "win32":
+        from bm.daemon.service.scheduler import Scheduler
+
+        return Scheduler()
+    if sys.platform == "darwin":
+        from bm.daemon.service.launchd import Launchd
+
+        return Launchd()
+    from bm.daemon.service.systemd import Systemd
+
+    return Systemd()

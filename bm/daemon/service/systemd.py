@@ -9,8 +9,7 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
-from bm.daemon.service.manager import State, Unavailable, insist, tool
-from bm.daemon.service.unit import DESCRIPTION, Unit
+from bm.daemon.service.manager import DESCRIPTION, State, Unavailable, Unit, insist, tool
 
 TEMPLATE = """\
 [Unit]

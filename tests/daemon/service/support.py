@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bm.daemon.service.unit import Unit
+from bm.daemon.service.manager import Unit
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -44,9 +44,9 @@ LIFE = """
 import os, signal, time
 from bm.cli import main
 from bm.config.paths import Paths
-from bm.daemon.service.manager import this_manager
-from bm.daemon.service.unit import unit_of
-from bm.daemon.status import find
+from bm.daemon.service.supervisor import this_manager
+from bm.daemon.service.manager import unit_of
+from bm.daemon.client import find
 
 paths = Paths.default()
 unit = unit_of(paths, os.environ, 0)

@@ -10,9 +10,11 @@ import pytest
 from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
-from bm.daemon.service.supervisor import Supervisor, supervisor
+from bm.daemon.service.launchd import Launchd
+from bm.daemon.service.manager import unit_of
+from bm.daemon.service.scheduler import Scheduler
+from bm.daemon.service.supervisor import Supervisor, supervisor, this_manager
 from bm.daemon.service.systemd import Systemd
-from bm.daemon.service.unit import unit_of
 from bm.daemon.start import StartError, start
 from bm.daemon.stop import stop
 from tests.support.managers import Tool
@@ -104,3 +106,9 @@ def test_a_manager_that_cannot_be_asked_is_done_without(service: Supervisor, sys
 def test_a_daemon_that_is_just_starting_without_it_is_waited_for(service: Supervisor, paths: Paths) -> None:
     with locked(paths.lock), pytest.raises(StartError, match="another bm process has not ended yet"):
         start(paths, limit=2)
+
+
+@pytest.mark.parametrize(("platform", "kind"), [("linux", Systemd), ("darwin", Launchd), ("win32", Scheduler)])
+def test_each_system_has_its_manager(monkeypatch: pytest.MonkeyPatch, platform: str, kind: type) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert type(this_manager()) is kind

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from bm.ledger.database import MIGRATIONS
-from bm.ledger.ledger import KEEP_DAYS, Ledger
 from bm.ledger.reader import decision, requests
+from bm.ledger.writer import KEEP_DAYS, Ledger
 from tests.ledger.entries import entry
 
 LONG = 20.0
@@ -185,7 +185,7 @@ def test_a_killed_process_leaves_all_it_had_written(path: Path) -> None:
 import os, signal
 from functools import partial
 from pathlib import Path
-from bm.ledger.ledger import Ledger
+from bm.ledger.writer import Ledger
 from tests.ledger.entries import entry
 ledger = Ledger(Path({str(path)!r}), decisions=10)
 ledger.start()
