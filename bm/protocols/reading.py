@@ -54,6 +54,17 @@ def join(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
+def place_of(protocol: ProtocolName, turn: int, part: int) -> str:
+    """The path of a part of a turn, as a client of that protocol spells it."""
+    match protocol:
+        case "gemini":
+            return f"contents[{turn}].parts[{part}]"
+        case "openai-responses":
+            return f"input[{turn}].content[{part}]"
+        case _:
+            return f"messages[{turn}].content[{part}]"
+
+
 def member(body: Json, key: str) -> Any:
     """The value of a member, in either spelling when `key` is in camelCase; None when it is absent or null."""
     value = body.get(key)

@@ -76,6 +76,19 @@ def test_elements_carry_their_places() -> None:
         reading.strings({"stop": ["a", None]}, "stop")
 
 
+@pytest.mark.parametrize(
+    ("protocol", "at"),
+    [
+        ("gemini", "contents[1].parts[2]"),
+        ("anthropic", "messages[1].content[2]"),
+        ("openai-chat", "messages[1].content[2]"),
+        ("openai-responses", "input[1].content[2]"),
+    ],
+)
+def test_a_place_is_spelled_as_the_client_would(protocol: Any, at: str) -> None:
+    assert reading.place_of(protocol, 1, 2) == at
+
+
 def test_a_fault_of_the_whole_body_names_no_place() -> None:
     assert reading.refuse("", "nothing there").failure.message == "nothing there"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bm.chat.parts import Json, Media, MediaKind, Opaque
 from bm.chat.signature import Signature
-from bm.protocols.gemini.casing import camel, member
+from bm.protocols.reading import camel, member, object_of, string_of
 
 RESULT_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
 """What may stand inside a function response (Gemini 3)."""
@@ -82,10 +82,8 @@ def decode_inline(blob: Any, signature: Signature | None = None) -> Media | None
     mime, data = member(blob, "mimeType") or "", blob.get("data")
     if not isinstance(mime, str) or not isinstance(data, str):
         return None
-    name = member(blob, "displayName")
-    return Media(
-        kind=media_kind(mime), mime=mime, data=data, name=name if isinstance(name, str) else "", signature=signature
-    )
+    name = string_of(member(blob, "displayName"))
+    return Media(kind=media_kind(mime), mime=mime, data=data, name=name, signature=signature)
 
 
 def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
@@ -109,15 +107,13 @@ def opaque_part(part: Json) -> Opaque:
 
 
 def _summary(kind: str, value: Any) -> str:
-    if not isinstance(value, dict):
-        return ""
+    held = object_of(value)
     match kind:
         case "executableCode":
-            code = value.get("code")
-            language = str(value.get("language") or "").lower()
+            code, language = held.get("code"), string_of(held.get("language")).lower()
             return f"```{'' if language == 'language_unspecified' else language}\n{code}\n```" if code else ""
         case "codeExecutionResult":
-            output = value.get("output")
+            output = held.get("output")
             return f"```\n{output}\n```" if output else ""
         case _:
             return ""

@@ -31,12 +31,12 @@ from bm.chat.parts import Json, Opaque, Search
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import IdFactory
-from bm.protocols.gemini.casing import member
 from bm.protocols.gemini.content import decode_file, decode_inline, opaque_part
 from bm.protocols.gemini.errors import failure_of
 from bm.protocols.gemini.grounding import KIND, decode_grounding
 from bm.protocols.gemini.thinking import decode_signature
 from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
+from bm.protocols.reading import member
 
 _METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
 

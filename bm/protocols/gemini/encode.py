@@ -8,11 +8,11 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, Loss
 from bm.protocols.codec import Encoded
-from bm.protocols.gemini.refusing import refused
 from bm.protocols.gemini.thinking import encode_thinking, unheard
 from bm.protocols.gemini.tools import encode_tools, schema_member
 from bm.protocols.gemini.turns import ContentWriter, check_parts
 from bm.protocols.ignorable_fields import is_loss, is_sampling_loss
+from bm.protocols.reading import refuse
 
 MAX_OUTPUT = 65_536
 """The most that any current model answers; a larger `maxOutputTokens` is a 400, and Claude Code asks for 128000."""
@@ -57,7 +57,7 @@ def _generation(request: ChatRequest, capabilities: Capabilities, losses: list[L
     config: Json = {}
     if request.max_tokens is not None:
         if request.max_tokens < 1:
-            raise refused("max_tokens", "Gemini cannot be asked for no tokens at all")
+            raise refuse("max_tokens", "Gemini cannot be asked for no tokens at all")
         config["maxOutputTokens"] = min(request.max_tokens, capabilities.max_output or MAX_OUTPUT)
     stop = [text for text in request.stop if text]
     if stop:
@@ -141,7 +141,7 @@ def _write_extra(body: Json, extra: Extra, losses: list[Loss]) -> None:
         else:
             _put(body, extra.field.split("."), extra.value)
     elif extra.field in _REFUSED and extra.value not in (None, False):
-        raise refused(extra.field, f"cannot be served by Gemini: {_REFUSED[extra.field]}")
+        raise refuse(extra.field, f"cannot be served by Gemini: {_REFUSED[extra.field]}")
     elif is_loss(extra):
         losses.append(Loss(extra.field, "Gemini has no such option"))
 

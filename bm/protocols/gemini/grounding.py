@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json, Search, Source
-from bm.protocols.gemini.casing import member
+from bm.protocols.reading import array_of, member, object_of, objects_of, string_of
 
 KIND = "groundingMetadata"
 
@@ -20,35 +20,29 @@ def decode_grounding(metadata: Any, text: str | None) -> tuple[tuple[Source, ...
     """
     if not isinstance(metadata, dict):
         return (), None
-    pages = [_page(chunk) for chunk in _rows(metadata, "groundingChunks")]
-    queries = tuple(query for query in _rows(metadata, "webSearchQueries") if isinstance(query, str))
+    pages = [_page(chunk) for chunk in array_of(member(metadata, "groundingChunks"))]
+    queries = tuple(query for query in array_of(member(metadata, "webSearchQueries")) if isinstance(query, str))
     cited = tuple(
         source
-        for support in _rows(metadata, "groundingSupports")
-        if isinstance(support, dict)
+        for support in objects_of(member(metadata, "groundingSupports"))
         for source in _supported(support, pages, text)
     )
     found = tuple(page for page in pages if page is not None)
     return cited or found, Search(queries, found) if queries or found else None
 
 
-def _rows(holder: Json, name: str) -> list[Any]:
-    value = member(holder, name)
-    return value if isinstance(value, list) else []
-
-
 def _page(chunk: Any) -> Source | None:
     for kind in ("web", "retrievedContext", "maps"):
-        held = member(chunk, kind) if isinstance(chunk, dict) else None
-        if isinstance(held, dict) and isinstance(held.get("uri"), str) and held["uri"]:
-            return Source(held["uri"], str(held.get("title") or ""))
+        held = object_of(member(object_of(chunk), kind))
+        if url := string_of(held.get("uri")):
+            return Source(url, string_of(held.get("title")))
     return None
 
 
 def _supported(support: Json, pages: list[Source | None], text: str | None) -> list[Source]:
-    segment = support.get("segment")
-    start, end = _place(segment if isinstance(segment, dict) else {}, text)
-    numbers = [n for n in _rows(support, "groundingChunkIndices") if isinstance(n, int) and 0 <= n < len(pages)]
+    start, end = _place(object_of(support.get("segment")), text)
+    indices = array_of(member(support, "groundingChunkIndices"))
+    numbers = [n for n in indices if isinstance(n, int) and 0 <= n < len(pages)]
     named = [page for number in numbers if (page := pages[number]) is not None]
     return [Source(page.url, page.title, start=start, end=end) for page in named]
 

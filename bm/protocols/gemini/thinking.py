@@ -11,7 +11,7 @@ from bm.chat.request import ChatRequest, Reasoning
 from bm.chat.signature import REDACTED, SELF, Signature, unwrap, wrap
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
 from bm.names import Level
-from bm.protocols.gemini.casing import member
+from bm.protocols.reading import boolean, integer, string, string_of
 
 SMALL_ANSWER = 1024
 """Below so many tokens in all, thinking at its default leaves no room for the answer itself."""
@@ -19,16 +19,14 @@ SMALL_ANSWER = 1024
 _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 
-def decode_thinking(config: Json) -> Reasoning:
+def decode_thinking(config: Json, place: str) -> Reasoning:
     """What a `thinkingConfig` asks for. Its -1 leaves the budget to the model, 0 turns thinking off."""
-    named = member(config, "thinkingLevel")
-    level = _LEVELS.get(named.lower()) if isinstance(named, str) else None
-    budget = member(config, "thinkingBudget")
-    visible = member(config, "includeThoughts")
-    exact = budget if isinstance(budget, int) and not isinstance(budget, bool) and budget > 0 else None
-    if level is None and isinstance(budget, int):
+    level = _LEVELS.get(string(config, "thinkingLevel", place).lower())
+    budget = integer(config, "thinkingBudget", place)
+    if level is None and budget is not None:
         level = "auto" if budget < 0 else "off" if budget == 0 else None
-    return Reasoning(level=level, budget=exact, visible=visible if isinstance(visible, bool) else None)
+    exact = budget if budget is not None and budget > 0 else None
+    return Reasoning(level=level, budget=exact, visible=boolean(config, "includeThoughts", place))
 
 
 def encode_thinking(request: ChatRequest, capabilities: Capabilities, limit: int | None) -> Json | None:
@@ -107,9 +105,10 @@ def decode_thought(text: str, value: Any) -> Thinking:
 
 
 def _decoded(value: Any) -> tuple[Signature | None, str]:
-    if not isinstance(value, str) or not value or value.rstrip("=") in (DUMMY_WORD, DUMMY.rstrip("=")):
+    text = string_of(value)
+    if not text or text.rstrip("=") in (DUMMY_WORD, DUMMY.rstrip("=")):
         return None, ""
-    return unwrap(value) or (Signature(VENDOR, value), "")
+    return unwrap(text) or (Signature(VENDOR, text), "")
 
 
 def encode_signature(signature: Signature, *, redacted: bool = False) -> str:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Extra, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.gemini.casing import camel, member
-from bm.protocols.gemini.refusing import expected, refused
+from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL, gemini_schema
+from bm.protocols.reading import (
+    Unread,
+    array_of,
+    camel,
+    elements,
+    mapping,
+    member,
+    object_of,
+    refuse,
+    required_string,
+    string_of,
+)
 
 _SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
 _DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
@@ -23,70 +33,50 @@ _HOSTED_KINDS = {
 }
 
 
-def decode_tools(tools: Any) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
+def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     """The declared functions, and the tools that Google runs."""
-    rows = [] if tools is None else [tools] if isinstance(tools, dict) else tools
-    if not isinstance(rows, list):
-        raise expected("tools", "a list of tools", tools)
     functions: list[Tool] = []
     hosted: list[HostedTool] = []
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise expected(f"tools[{number}]", "a tool object", row)
+    alone = isinstance(body.get("tools"), dict)
+    for row, at in elements({"tools": [body["tools"]]} if alone else body, "tools"):
         for key, value in row.items():
             if camel(key) == "functionDeclarations":
-                functions += _declarations(value, f"tools[{number}].{key}")
+                functions += [_declaration_of(each, place) for each, place in elements(row, key, at)]
             elif value is not None:
                 hosted.append(HostedTool(_HOSTED_KINDS.get(camel(key), camel(key)), "gemini", {key: value}))
     return tuple(functions), tuple(hosted)
 
 
-def _declarations(declarations: Any, at: str) -> Iterator[Tool]:
-    if not isinstance(declarations, list):
-        raise expected(at, "a list of function declarations", declarations)
-    for number, declaration in enumerate(declarations):
-        if not isinstance(declaration, dict) or not isinstance(declaration.get("name"), str):
-            raise refused(f"{at}[{number}].name", "a function declaration needs a name")
-        schema = next((value for f in _SCHEMA_FIELDS if (value := member(declaration, f)) is not None), None)
-        if schema is not None and not isinstance(schema, dict):
-            raise expected(f"{at}[{number}].parameters", "a schema object", schema)
-        described = declaration.get("description")
-        extra = {camel(key): value for key, value in declaration.items() if camel(key) not in _DECLARATION}
-        yield Tool(
-            declaration["name"],
-            described if isinstance(described, str) else "",
-            from_openapi(schema) if schema is not None else None,
-            protocol="gemini" if extra else "",
-            extra=extra,
-        )
+def _declaration_of(declaration: Json, at: str) -> Tool:
+    field = next((name for name in _SCHEMA_FIELDS if member(declaration, name) is not None), "parameters")
+    schema = mapping(declaration, field, at)
+    extra = {camel(key): value for key, value in declaration.items() if camel(key) not in _DECLARATION}
+    return Tool(
+        required_string(declaration, "name", at),
+        string_of(declaration.get("description")),
+        from_openapi(schema) if schema is not None else None,
+        protocol="gemini" if extra else "",
+        extra=extra,
+    )
 
 
-def decode_choice(config: Any) -> tuple[ToolChoice, tuple[Extra, ...]]:
-    """What a `toolConfig` says, and what only Gemini knows of it."""
-    if config is None:
-        return ToolChoice(), ()
-    if not isinstance(config, dict):
-        raise expected("toolConfig", "an object", config)
-    calling = member(config, "functionCallingConfig")
-    calling = calling if isinstance(calling, dict) else {}
-    extras = [
-        Extra("gemini", f"toolConfig.{camel(key)}", value)
-        for key, value in config.items()
-        if camel(key) != "functionCallingConfig"
-    ]
-    allowed = member(calling, "allowedFunctionNames")
-    names = tuple(name for name in allowed if isinstance(name, str)) if isinstance(allowed, list) else ()
+def decode_choice(body: Json, unread: Unread) -> ToolChoice:
+    """What a `toolConfig` says. Members that only Gemini knows are kept in `unread`."""
+    config = mapping(body, "toolConfig") or {}
+    calling = object_of(member(config, "functionCallingConfig"))
+    unread.rest({camel(key): value for key, value in config.items()}, ("functionCallingConfig",), "toolConfig")
+    names = tuple(name for name in array_of(member(calling, "allowedFunctionNames")) if isinstance(name, str))
     mode = calling.get("mode")
     match mode.upper() if isinstance(mode, str) else mode:
         case "ANY" | 2:
-            return ToolChoice("required", names), tuple(extras)
+            return ToolChoice("required", names)
         case "NONE" | 3:
-            return ToolChoice("none"), tuple(extras)
+            return ToolChoice("none")
         case "VALIDATED" | 4:
-            extras.append(Extra("gemini", "toolConfig.functionCallingConfig.mode", "VALIDATED"))
-            return ToolChoice("auto", names), tuple(extras)
+            unread.add("toolConfig.functionCallingConfig.mode", "VALIDATED")
+            return ToolChoice("auto", names)
         case _:
-            return ToolChoice("auto"), tuple(extras)
+            return ToolChoice("auto")
 
 
 _HOSTED = {
@@ -114,7 +104,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
         elif (encoded := _hosted(tool, losses)) is not None and encoded not in hosted:
             hosted.append(encoded)
     if functions and not capabilities.tools:
-        raise refused("tools", "this model does not call tools")
+        raise refuse("tools", "this model does not call tools")
     if functions and hosted and not capabilities.search_with_tools:
         losses += [
             Loss(f"tools ({name})", "this model does not combine it with functions") for row in hosted for name in row
@@ -138,7 +128,7 @@ def _with_known_schema(tool: Tool | HostedTool) -> Tool:
         return tool
     known = with_schema(tool)
     if known is None:
-        raise refused("tools", f"the tool {kind!r} has no schema that another vendor's model could be given")
+        raise refuse("tools", f"the tool {kind!r} has no schema that another vendor's model could be given")
     return known
 
 

@@ -12,10 +12,9 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import inline_system, paired
-from bm.chat.request import ChatRequest, Extra, Loss, Role, Turn
+from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature
 from bm.errors import RequestError
-from bm.protocols.gemini.casing import member
 from bm.protocols.gemini.content import (
     RESULT_TYPES,
     decode_file,
@@ -25,8 +24,21 @@ from bm.protocols.gemini.content import (
     mime_of,
     opaque_part,
 )
-from bm.protocols.gemini.refusing import expected, place, refused
 from bm.protocols.gemini.thinking import DUMMY, decode_signature, decode_thought, is_ours, spelling
+from bm.protocols.reading import (
+    Unread,
+    array,
+    mapping,
+    member,
+    mismatch,
+    object_of,
+    objects_of,
+    place_of,
+    refuse,
+    required_string,
+    string,
+    string_of,
+)
 
 _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "tool": "user"}
 _PART_EXTRAS = ("videoMetadata", "mediaResolution", "partMetadata")
@@ -38,8 +50,8 @@ class ContentReader:
     Ids that the client did not give are made from the position, so that the same conversation has the same ids again.
     """
 
-    def __init__(self) -> None:
-        self.extras: list[Extra] = []
+    def __init__(self, unread: Unread) -> None:
+        self._unread = unread
         self._waiting: list[ToolCall] = []
         self._given: set[str] = set()
         self._minted = 0
@@ -58,41 +70,39 @@ class ContentReader:
         if isinstance(row, str):
             return Turn("user", (Text(row),))
         if not isinstance(row, dict):
-            raise expected(at, "a content object or a string", row)
+            raise mismatch(at, "a content object or a string", row)
         parts = _rows_of(row, at)
         role = self._role(row.get("role"), at, parts, before)
         return Turn(role, _joined(part for i, raw in enumerate(parts) for part in self._part(raw, f"{at}.parts[{i}]")))
 
     def _role(self, role: Any, at: str, parts: list[Any], before: Role) -> Role:
         if role is None or role == "":
-            held = [part for part in parts if isinstance(part, dict)]
+            held = objects_of(parts)
             if any(member(part, "functionCall") is not None for part in held):
                 return "assistant"
             if any(member(part, "functionResponse") is not None for part in held):
                 return "user"
             return "assistant" if before == "user" else "user"
-        known = _ROLES.get(role) if isinstance(role, str) else None
+        known = _ROLES.get(string_of(role))
         if known is None:
-            raise refused(f"{at}.role", "please use a valid role: user, model")
+            raise refuse(f"{at}.role", "please use a valid role: user, model")
         return known
 
     def _part(self, raw: Any, at: str) -> Iterator[Part]:
         if isinstance(raw, str):
             raw = {"text": raw}
         if not isinstance(raw, dict):
-            raise expected(at, "a part object", raw)
+            raise mismatch(at, "a part object", raw)
         signature = decode_signature(member(raw, "thoughtSignature"))
-        call, result = member(raw, "functionCall"), member(raw, "functionResponse")
+        call, result = mapping(raw, "functionCall", at), mapping(raw, "functionResponse", at)
         if call is not None:
-            yield self._call(call, f"{at}.functionCall", raw)
+            yield self._call(call, f"{at}.functionCall", signature)
         elif result is not None:
-            yield self._result(result, f"{at}.functionResponse")
-        elif isinstance(raw.get("text"), str):
-            text = raw["text"]
+            yield self._result(result)
+        elif raw.get("text") is not None:
+            text = string(raw, "text", at)
             thought = raw.get("thought") is True
             yield decode_thought(text, member(raw, "thoughtSignature")) if thought else Text(text, signature)
-        elif raw.get("text") is not None:
-            raise expected(f"{at}.text", "a string", raw["text"])
         elif "thoughtSignature" in raw or "thought_signature" in raw:
             yield Thinking("", signature) if _is_bare(raw) else opaque_part(raw)
         elif not _is_bare(raw):
@@ -105,25 +115,20 @@ class ContentReader:
         media = decode_inline(inline) if inline is not None else decode_file(file)
         if media is None:
             wanted = "inlineData with mimeType and base64 data" if inline is not None else "fileData with fileUri"
-            raise refused(at, f"expected {wanted}")
+            raise refuse(at, f"expected {wanted}")
         for name in _PART_EXTRAS:
             if (value := member(raw, name)) is not None:
-                self.extras.append(Extra("gemini", f"{at}.{name}", value))
+                self._unread.add(f"{at}.{name}", value)
         return media
 
-    def _call(self, call: Any, at: str, raw: Json) -> ToolCall:
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-            raise expected(f"{at}.name", "the function's name", call.get("name") if isinstance(call, dict) else call)
-        arguments = call.get("args")
-        if arguments is not None and not isinstance(arguments, dict):
-            raise expected(f"{at}.args", "an object", arguments)
-        name, given = call["name"], call.get("id")
+    def _call(self, call: Json, at: str, signature: Signature | None) -> ToolCall:
+        name, arguments = required_string(call, "name", at), mapping(call, "args", at) or {}
         decoded = ToolCall(
-            id=given if isinstance(given, str) and given else self._ids(name),
+            id=string_of(call.get("id")) or self._ids(name),
             name=name,
-            arguments=arguments or {},
-            raw=msgspec.json.encode(arguments or {}).decode(),
-            signature=decode_signature(member(raw, "thoughtSignature")),
+            arguments=arguments,
+            raw=msgspec.json.encode(arguments).decode(),
+            signature=signature,
         )
         self._waiting.append(decoded)
         return decoded
@@ -136,20 +141,13 @@ class ContentReader:
             if identity not in self._given:
                 return identity
 
-    def _result(self, result: Any, at: str) -> ToolResult:
-        if not isinstance(result, dict):
-            raise expected(at, "an object", result)
-        name = result.get("name")
-        name = name if isinstance(name, str) else ""
-        given = result.get("id")
-        call = self._answered(given if isinstance(given, str) else "", name)
-        identity = call.id if call is not None else given if isinstance(given, str) and given else self._ids(name)
+    def _result(self, result: Json) -> ToolResult:
+        name, given = string_of(result.get("name")), string_of(result.get("id"))
+        call = self._answered(given, name)
+        identity = call.id if call is not None else given or self._ids(name)
         parts, is_error = _answer(result.get("response"), name)
-        attached = result.get("parts")
-        for raw in attached if isinstance(attached, list) else ():
-            inline = member(raw, "inlineData") if isinstance(raw, dict) else None
-            file = member(raw, "fileData") if isinstance(raw, dict) else None
-            media = decode_inline(inline) or decode_file(file)
+        for raw in objects_of(result.get("parts")):
+            media = decode_inline(member(raw, "inlineData")) or decode_file(member(raw, "fileData"))
             if media is not None:
                 parts.append(media)
         return ToolResult(identity, tuple(parts), is_error=is_error, name=call.name if call is not None else name)
@@ -182,12 +180,10 @@ def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
 
 
 def _given_ids(rows: list[Any]) -> Iterator[str]:
-    for row in rows:
-        parts = row.get("parts") if isinstance(row, dict) else None
-        for part in parts if isinstance(parts, list) else ():
-            held = member(part, "functionCall") if isinstance(part, dict) else None
-            if isinstance(held, dict) and isinstance(held.get("id"), str) and held["id"]:
-                yield held["id"]
+    for row in objects_of(rows):
+        for part in objects_of(row.get("parts")):
+            if given := string_of(object_of(member(part, "functionCall")).get("id")):
+                yield given
 
 
 def _rows_of(row: Json, at: str) -> list[Any]:
@@ -196,11 +192,7 @@ def _rows_of(row: Json, at: str) -> list[Any]:
         return [{"text": row["text"]}]
     if isinstance(parts, dict | str):
         return [parts]
-    if parts is None:
-        return []
-    if not isinstance(parts, list):
-        raise expected(f"{at}.parts", "a list of parts", parts)
-    return parts
+    return array(row, "parts", at)
 
 
 def _is_bare(raw: Json) -> bool:
@@ -237,10 +229,10 @@ def system_texts(instruction: Any) -> tuple[Text, ...]:
     if isinstance(instruction, list):
         return tuple(text for row in instruction for text in system_texts(row))
     if not isinstance(instruction, dict):
-        raise expected("systemInstruction", "a content object or a string", instruction)
+        raise mismatch("systemInstruction", "a content object or a string", instruction)
     rows = _rows_of(instruction, "systemInstruction")
-    texts = [row if isinstance(row, str) else row.get("text") if isinstance(row, dict) else None for row in rows]
-    return tuple(Text(text) for text in texts if isinstance(text, str) and text)
+    texts = [string_of(row) or string_of(object_of(row).get("text")) for row in rows]
+    return tuple(Text(text) for text in texts if text)
 
 
 NO_OUTPUT = "(no output)"
@@ -258,7 +250,7 @@ def check_parts(request: ChatRequest, capabilities: Capabilities) -> Iterator[Lo
     """
     for number, turn in enumerate(request.turns):
         for index, part in enumerate(turn.parts):
-            at = place(request, number, index)
+            at = place_of(request.protocol, number, index)
             yield from _check(part, at, capabilities)
             for inner in part.parts if isinstance(part, ToolResult) else ():
                 yield from _check(inner, f"{at} (tool result)", capabilities)
@@ -279,14 +271,14 @@ def _check(part: Part, at: str, capabilities: Capabilities) -> Iterator[Loss]:
 
 def _unusable(media: Media, at: str, capabilities: Capabilities) -> RequestError | None:
     if media.file_id:
-        return refused(at, "the file was uploaded to another vendor; Gemini cannot read it")
+        return refuse(at, "the file was uploaded to another vendor; Gemini cannot read it")
     if media.url and not fetchable(media.url):
         host = urlsplit(media.url).netloc
         origin = f" from {host[:200]}" if host else ""
-        return refused(at, f"Gemini does not fetch URLs, and bm could not fetch this one{origin}")
+        return refuse(at, f"Gemini does not fetch URLs, and bm could not fetch this one{origin}")
     refuses = {"image": not capabilities.images, "document": not (capabilities.documents or media.text)}
     if refuses.get(media.kind):
-        return refused(at, f"this model does not take {media.kind}s")
+        return refuse(at, f"this model does not take {media.kind}s")
     return None
 
 

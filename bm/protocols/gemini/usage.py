@@ -7,7 +7,7 @@ from typing import Any
 from bm.chat.events import Finish, FinishReason, Usage
 from bm.chat.parts import Json
 from bm.errors import Failure
-from bm.protocols.gemini.casing import member
+from bm.protocols.reading import count_of, member, object_of, string_of
 
 
 def decode_usage(metadata: Json) -> Usage:
@@ -15,12 +15,12 @@ def decode_usage(metadata: Json) -> Usage:
 
     Some models count thinking into `candidatesTokenCount`; the total gives it away.
     """
-    prompt = _count(metadata, "promptTokenCount")
-    cached = _count(metadata, "cachedContentTokenCount")
-    answer = _count(metadata, "candidatesTokenCount")
-    thinking = _count(metadata, "thoughtsTokenCount")
-    tools = _count(metadata, "toolUsePromptTokenCount")
-    total = _count(metadata, "totalTokenCount")
+    prompt = count_of(member(metadata, "promptTokenCount"))
+    cached = count_of(member(metadata, "cachedContentTokenCount"))
+    answer = count_of(member(metadata, "candidatesTokenCount"))
+    thinking = count_of(member(metadata, "thoughtsTokenCount"))
+    tools = count_of(member(metadata, "toolUsePromptTokenCount"))
+    total = count_of(member(metadata, "totalTokenCount"))
     inclusive = thinking <= answer and total == prompt + answer + tools
     return Usage(
         input=max(0, prompt + tools - cached),
@@ -28,11 +28,6 @@ def decode_usage(metadata: Json) -> Usage:
         output=answer if inclusive else answer + thinking,
         thinking=thinking,
     )
-
-
-def _count(metadata: Json, name: str) -> int:
-    value = member(metadata, name)
-    return value if isinstance(value, int) else 0
 
 
 def encode_usage(usage: Usage) -> Json:
@@ -138,14 +133,13 @@ def _fault(kind: Any, native: str, message: str) -> Failure:
 
 def blocked(feedback: Any) -> Finish | None:
     """The refusal in a `promptFeedback`; None when it blocks nothing."""
-    if not isinstance(feedback, dict):
-        return None
-    reason = feedback.get("blockReason", feedback.get("block_reason"))
+    held = object_of(feedback)
+    reason = member(held, "blockReason")
     if isinstance(reason, int) and not isinstance(reason, bool):
         reason = _BLOCK_BY_NUMBER[reason] if 0 <= reason < len(_BLOCK_BY_NUMBER) else f"REASON_{reason}"
     if not isinstance(reason, str) or reason in ("", _BLOCK_BY_NUMBER[0]):
         return None
-    said = feedback.get("blockReasonMessage", feedback.get("block_reason_message"))
+    said = string_of(member(held, "blockReasonMessage"))
     return Finish("refusal", native=reason, explanation=said or f"Gemini blocked the prompt: {reason}")
 
 

@@ -319,7 +319,7 @@ def from_openapi(schema: Any) -> Any:
     nullable_to_type(node)
     order, properties = node.pop("propertyOrdering", None), node.get("properties")
     if isinstance(order, list) and isinstance(properties, dict):
-        names = dict.fromkeys([*(name for name in order if name in properties), *properties])
+        names = dict.fromkeys([*(name for name in order if isinstance(name, str) and name in properties), *properties])
         node["properties"] = {name: properties[name] for name in names}
     return node
 

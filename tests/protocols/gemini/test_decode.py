@@ -14,6 +14,7 @@ from bm.chat.request import (
     Sampling,
     Turn,
 )
+from bm.errors import RequestError
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.kit import CONTENTS, SCHEMA, read
 
@@ -107,3 +108,46 @@ def test_what_only_gemini_knows_is_kept() -> None:
         Extra("gemini", "generationConfig.speechConfig", {"x": 1}),
         Extra("gemini", "contents[0].parts[0].videoMetadata", {"fps": 1}),
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"contents": None}, "contents"),
+        ({"contents": []}, "contents"),
+        ({"contents": 7}, "contents"),
+        ({"contents": [7]}, "contents[0]"),
+        ({"contents": [{"role": "robot", "parts": []}]}, "contents[0].role"),
+        ({"contents": [{"parts": 7}]}, "contents[0].parts"),
+        ({"contents": [{"parts": [7]}]}, "contents[0].parts[0]"),
+        ({"contents": [{"parts": [{"text": 7}]}]}, "contents[0].parts[0].text"),
+        ({"contents": [{"parts": [{"inlineData": {}}]}]}, "contents[0].parts[0]"),
+        ({"contents": [{"parts": [{"functionCall": {}}]}]}, "contents[0].parts[0].functionCall.name"),
+        (
+            {"contents": [{"parts": [{"functionCall": {"name": "f", "args": 7}}]}]},
+            "contents[0].parts[0].functionCall.args",
+        ),
+        ({"contents": [{"parts": [{"functionResponse": 7}]}]}, "contents[0].parts[0].functionResponse"),
+        ({"systemInstruction": 7}, "systemInstruction"),
+        ({"tools": 7}, "tools"),
+        ({"tools": [7]}, "tools[0]"),
+        ({"tools": [{"functionDeclarations": [{}]}]}, "tools[0].functionDeclarations[0].name"),
+        ({"tools": [{"functionDeclarations": 7}]}, "tools[0].functionDeclarations"),
+        (
+            {"tools": [{"functionDeclarations": [{"name": "f", "parameters": 7}]}]},
+            "tools[0].functionDeclarations[0].parameters",
+        ),
+        ({"toolConfig": 7}, "toolConfig"),
+        ({"generationConfig": 7}, "generationConfig"),
+        ({"generationConfig": {"temperature": "hot"}}, "generationConfig.temperature"),
+        ({"generationConfig": {"responseLogprobs": 1}}, "generationConfig.responseLogprobs"),
+        ({"generationConfig": {"stopSequences": [7]}}, "generationConfig.stopSequences[0]"),
+        ({"generationConfig": {"thinkingConfig": 7}}, "generationConfig.thinkingConfig"),
+    ],
+    ids=str,
+)
+def test_a_wrong_type_is_refused_by_its_place(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        CODEC.decode_request({"contents": CONTENTS, **body})
+    assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", param)
+    assert caught.value.failure.message.startswith(param)
