@@ -75,7 +75,7 @@ class Books:
             return msgspec.structs.replace(outcome, elapsed=entry.took)
         if self._sent < disturbed and failure.kind in _BROKEN:
             effect = AccountEffect()
-        words = self._record.words(failure.message, self._body)
+        words = self._record.redact(failure.message, self._body)
         mark = self._book(target, msgspec.structs.replace(effect, reason=words if effect.reason else ""))
         self._marks.setdefault(target, []).append(mark)
         if effect.kind == "none" and failure.code == NO_TOKEN:

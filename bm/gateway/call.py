@@ -1,21 +1,48 @@
-"""A client's call as it came in, before anything of it is decided."""
+"""A client's call: the head of its body, the conversation it belongs to, and what it requires of a target.
+
+A coding agent's body has hundreds of kilobytes, so parsing it costs more than routing it. What is needed here is read
+from the bytes.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from bm.gateway.conversation import Conversation
+from bm.dispatch.snapshot import Requirements
+from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
 from bm.upstream.headers import Headers
 
+_SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
+"""Claude Code; Codex in both spellings; opencode."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+MAX_BYTES_PER_TOKEN = 10
+"""Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
+MIN_TOKENS = 1000
+"""Every model takes this many, so fewer need not be counted."""
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """`key` is the same for all turns, empty when unknown. `continues` is false for what looks like a first turn.
+
+    The target of a first turn is chosen at random, even when an equal first turn was seen before.
+    """
+
+    key: str = ""
+    continues: bool = False
+
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asked for, in its own bytes.
+    """What a client has asked for, in its own bytes.
 
-    `version` is the API version in a Gemini path, empty for none; `array` whether a Gemini client wants its stream as
+    `version` is the API version in a Gemini path, empty for none. `array` says that a Gemini client wants its stream as
     a JSON array. `query` is the query string without a key.
     """
 
@@ -31,22 +58,256 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     array: bool = False
     conversation: Conversation = Conversation()
 
-    def header(self, name: str) -> str:
-        """The first value of a header, empty when absent."""
-        return next((value for key, value in self.headers if key == name), "")
-
 
 class Client(Protocol):
-    """The way back to the caller."""
+    """The connection to the client."""
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the head of the answer."""
+        """Send the head of the response."""
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the body."""
 
     async def end(self, rest: bytes = b"") -> None:
-        """The answer is complete, with its last piece."""
+        """Send the last piece of the body and end the response."""
 
     async def cut(self) -> None:
-        """Break the connection, so that nobody takes what was sent for the whole."""
+        """Break the connection, so that the client does not take what it has for a complete response."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A body's model, whether the answer is to be streamed, and the members that identify the conversation."""
+
+    model: str = ""
+    stream: bool | None = False
+    prompt_cache_key: msgspec.Raw = msgspec.Raw()
+    metadata: msgspec.Raw = msgspec.Raw()
+    system: msgspec.Raw = msgspec.Raw()
+    instructions: msgspec.Raw = msgspec.Raw()
+    systemInstruction: msgspec.Raw = msgspec.Raw()
+    system_instruction: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+    contents: msgspec.Raw = msgspec.Raw()
+
+
+def read_head(body: bytes, *, needs_model: bool) -> Head:
+    """The head of a request.
+
+    Raises:
+        RequestError: the body is not a JSON object or is nested too deeply, a member has the wrong type, or the model
+            is missing.
+    """
+    try:
+        head = msgspec.json.decode(body, type=Head)
+    except msgspec.ValidationError as error:
+        raise RequestError(_invalid(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
+    except RecursionError as error:
+        raise RequestError(Failure(kind="bad_request", message="the body is nested too deeply")) from error
+    if needs_model and not head.model.strip():
+        message = "the request names no model: give `model`, for example a name that `bm models` lists"
+        raise RequestError(Failure(kind="bad_request", message=message, param="model"))
+    return head
+
+
+def _invalid(text: str) -> Failure:
+    """Turn msgspec's `Expected `str`, got `int` - at `$.model`` into a message about the request."""
+    problem, _, place = text.partition(" - at `$")
+    param = place.rstrip("`").lstrip(".")
+    where = f"`{param}`: " if param else "the body: "
+    return Failure(kind="bad_request", message=where + problem[:1].lower() + problem[1:], param=param)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`.
+
+    Raises:
+        RequestError: the body is not a JSON object.
+    """
+    try:
+        value: Any = msgspec.json.decode(body)
+    except _UNREADABLE as error:
+        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
+    if not isinstance(value, dict):
+        raise RequestError(Failure(kind="bad_request", message="the body is not a JSON object"))
+    return value
+
+
+def conversation_of(head: Head, headers: Mapping[str, str]) -> Conversation:
+    """The conversation that a request belongs to; its turns stay on one target for the sake of prompt caches.
+
+    Clients identify it by a session header, `prompt_cache_key` or Anthropic's `metadata.user_id`. Otherwise it is
+    identified by its beginning, the system prompt and the first user message, which every turn repeats.
+    """
+    for name in _SESSION_HEADERS:
+        if value := headers.get(name):
+            return Conversation(f"session:{value}", continues=True)
+    if (key := _decoded(head.prompt_cache_key)) and isinstance(key, str):
+        return Conversation(f"cache:{key}", continues=True)
+    if session := _session_in(_decoded(head.metadata)):
+        return Conversation(f"session:{session}", continues=True)
+    return _by_beginning(head)
+
+
+def _decoded(raw: msgspec.Raw | str) -> Any:
+    """A member's value; None where it is absent or unreadable."""
+    try:
+        return msgspec.json.decode(raw)
+    except _UNREADABLE:
+        return None
+
+
+def _session_in(metadata: Any) -> str:
+    """The session in `metadata.user_id`: Claude Code's JSON text, or its older `…_session_ID`."""
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    if not isinstance(user, str):
+        return ""
+    if user.startswith("{"):
+        inner = _decoded(user)
+        return str(inner.get("session_id") or "") if isinstance(inner, dict) else ""
+    return user.partition("_session_")[2]
+
+
+def _by_beginning(head: Head) -> Conversation:
+    raw = next((bytes(raw) for raw in (head.messages, head.contents, head.input) if bytes(raw)), b"")
+    try:
+        turns = msgspec.json.decode(raw, type=list[msgspec.Raw]) if raw.startswith(b"[") else []
+        digest = hashlib.sha256()
+        for system in (head.system, head.instructions, head.systemInstruction, head.system_instruction):
+            if bytes(system):
+                digest.update(_texts(msgspec.json.decode(system)))
+        for count, turn in enumerate(turns, 1):
+            message = msgspec.json.decode(turn)
+            digest.update(_texts(message))
+            if isinstance(message, dict) and message.get("role", "user") == "user":
+                return Conversation(f"start:{digest.hexdigest()[:24]}", continues=count < len(turns))
+    except _UNREADABLE:
+        return Conversation()
+    return Conversation()
+
+
+def _texts(value: Any) -> bytes:
+    """All texts in a message, without marks such as `cache_control`, which move from turn to turn."""
+    match value:
+        case str():
+            return value.encode("utf-8", "surrogatepass") + b"\x00"
+        case list():
+            return b"".join(_texts(item) for item in value)
+        case dict():
+            return b"".join(_texts(value[name]) for name in ("text", "content", "parts") if name in value)
+        case _:
+            return b""
+
+
+# The names and types of members, quotes included, cannot occur inside a text: there, the quotes are escaped.
+_IMAGE = (b'"image', b'"input_image"')
+_DOCUMENT = (b'"document"', b'"file_data"', b'"input_file"', b'"application/pdf"')
+_AUDIO = (b'"input_audio"', b'"audio/')
+_VIDEO = (b'"video_url"', b'"video/')
+_IMAGE_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:image|image_url|input_image)"|[a-zA-Z_]+"\s*:\s*"image/)')
+_DOCUMENT_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:document|file|input_file)"|[a-zA-Z_]+"\s*:\s*"application/pdf")')
+_MEDIA = re.compile(
+    rb'"(?:image(?:_url"|"|/)|input_(?:image|file|audio)"|document"|file_data"|application/pdf"|audio/'
+    rb'|video(?:_url"|/)|inline(?:Data|_data)")'
+)
+"""Anything that may be media. One search for all takes as long as one for each word, as all begin with a quote."""
+_TOOLS = re.compile(rb'"tools"\s*:\s*\[\s*\{')
+
+
+class _Message(msgspec.Struct):
+    """A message, or an item of the Responses API."""
+
+    role: str | None = None
+    type: str | None = None
+    content: msgspec.Raw = msgspec.Raw()
+    parts: msgspec.Raw = msgspec.Raw()
+
+
+class _Body(msgspec.Struct):
+    """The conversation, under each protocol's name for it."""
+
+    messages: list[_Message] = []
+    input: list[_Message] = []
+    contents: list[_Message] = []
+
+
+class _Piece(msgspec.Struct):
+    """What distinguishes a tool's result from a user's content."""
+
+    type: str | None = None
+    functionResponse: msgspec.Raw = msgspec.Raw()
+    function_response: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def is_result(self) -> bool:
+        return self.type == "tool_result" or bool(bytes(self.functionResponse) or bytes(self.function_response))
+
+
+def requirements_of(body: bytes, protocol: ProtocolName) -> Requirements:
+    """What a target must support. `tokens` is a lower bound; it is 0 where media may make up most of the bytes.
+
+    The list of messages is parsed only where there are media, to see whether the newest message holds them.
+    """
+    tokens = len(body) // MAX_BYTES_PER_TOKEN
+    may_hold_media = _MEDIA.search(body) is not None
+    media = _media(body) if may_hold_media else frozenset[str]()
+    return Requirements(
+        tokens=tokens if tokens > MIN_TOKENS and not may_hold_media and b"base64" not in body else 0,
+        images="images" in media,
+        documents="documents" in media,
+        audio="audio" in media,
+        video="video" in media,
+        tools=_TOOLS.search(body) is not None,
+        past=media - _media(_newest(body, protocol)) if media else media,
+    )
+
+
+def _media(body: bytes) -> frozenset[str]:
+    found = {
+        "images": _holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None,
+        "documents": _holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None,
+        "audio": _holds(body, _AUDIO),
+        "video": _holds(body, _VIDEO),
+    }
+    return frozenset(name for name, held in found.items() if held)
+
+
+def _holds(body: bytes, words: tuple[bytes, ...]) -> bool:
+    return any(word in body for word in words)
+
+
+def _newest(body: bytes, protocol: ProtocolName) -> bytes:
+    """The user's newest content; the whole body where its structure is not understood."""
+    try:
+        found = msgspec.json.decode(body, type=_Body)
+        pieces = list(_newest_pieces(found.messages or found.input or found.contents, protocol))
+    except _UNREADABLE:
+        return body
+    return b",".join(pieces)
+
+
+def _newest_pieces(messages: Sequence[_Message], protocol: ProtocolName) -> Iterator[bytes]:
+    """The pieces of the user's newest message, and of what came along with tool results since.
+
+    With Gemini, media beside a tool's result belong to the tool: its results had no room for them.
+    """
+    for message in reversed(messages):
+        if message.role not in ("user", None) or message.type not in ("message", None):
+            continue
+        pieces = _pieces(bytes(message.content) or bytes(message.parts))
+        content = [piece for piece, is_result in pieces if not is_result]
+        has_results = len(content) < len(pieces)
+        if not has_results or protocol != "gemini":
+            yield from content
+        if not has_results:
+            return
+
+
+def _pieces(content: bytes) -> list[tuple[bytes, bool]]:
+    """The pieces of a message, each with whether it is a tool's result."""
+    if not content.startswith(b"["):
+        return [(content, False)]
+    raw = msgspec.json.decode(content, type=list[msgspec.Raw])
+    return [(bytes(each), msgspec.json.decode(each, type=_Piece).is_result) for each in raw]

@@ -7,8 +7,8 @@ import msgspec
 from bm.accounts.access import Access
 from bm.chat.parts import Json
 from bm.dispatch.target import Target
-from bm.gateway.call import Call
-from bm.gateway.lane import JSON_TYPE, Lane, Whole, failed, json_object
+from bm.gateway.call import Call, json_object
+from bm.gateway.lane import JSON_TYPE, Lane, Whole, failed
 from bm.names import ProtocolName
 from bm.protocols.embeddings import (
     answer_gemini,

@@ -24,15 +24,15 @@ from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.books import Books
-from bm.gateway.call import Call, Client
-from bm.gateway.lane import NO_COUNTER, Lane, Unable, json_object
+from bm.gateway.call import Call, Client, json_object
+from bm.gateway.capture import Capture
+from bm.gateway.lane import NO_COUNTER, Lane, Unable
 from bm.gateway.lanes import Lanes
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.relay import Relay
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
-from bm.gateway.tape import Tape
 from bm.protocols.passthrough import Watch
 from bm.protocols.rate_limits import context_in_text, with_delay
 from bm.upstream.client import UpstreamError, UpstreamResponse
@@ -51,14 +51,14 @@ class Exchange:
 
     def __init__(self, services: Services, call: Call, client: Client) -> None:
         captured = services.recorder is not None and services.config.record.enabled
-        self._tape = Tape(call, client) if captured else None
-        self._services, self._call, self._client = services, call, self._tape or client
+        self._capture = Capture(call, client) if captured else None
+        self._services, self._call, self._client = services, call, self._capture or client
         self._settings = services.settings
         self._lanes = Lanes(
-            services.responses.completed(call),
+            services.responses.complete(call),
             services.signatures,
             services.settings.rules,
-            services.models.longest_answer,
+            services.models.max_output,
             services.refused_schemas,
         )
         self._rescue = Rescue(self._lanes, on=services.config.pool.rescue)
@@ -90,11 +90,11 @@ class Exchange:
             self.record.client_left = True
             raise
         finally:
-            self.record.settle(time.monotonic() - self._began, self._lanes.call.body)
+            self.record.close(time.monotonic() - self._began, self._lanes.call.body)
             _log.info("%s", self.record.line())
             self._services.calls.end(self.record)
-            if self._services.recorder is not None and self._tape is not None:
-                self._services.recorder.keep(self._tape, self.record, self._settings)
+            if self._services.recorder is not None and self._capture is not None:
+                self._services.recorder.keep(self._capture, self.record, self._settings)
 
     def _plan(self) -> Plan:
         self.record.plan = self._services.router.plan(self._settings, self._lanes.call, roll=random.random())
@@ -187,8 +187,8 @@ class Exchange:
             return Outcome(failure=unable.failure, request="next")
         if way := self._rescue.way:
             entry.reason = f"{entry.reason}; {way}"
-        if self._tape is not None:
-            self._tape.asked(lane.request)
+        if self._capture is not None:
+            self._capture.requests.append(lane.request)
         timeouts = settings.patience(target.provider, stream=self._call.stream)
         try:
             response = await self._keep_waiting(self._services.client.open(lane.request, timeouts, proxy))
@@ -210,7 +210,7 @@ class Exchange:
         provider = self._settings.providers[target.provider]
         most = context_in_text(failure.message) if failure.kind == "context_too_long" else None
         if most is not None and not self._lanes.capabilities(target, provider).context:
-            self._services.models.learn_context(provider, target.model, most)
+            self._services.context_limits.learn(provider, target.model, most, wall=time.time())
 
     async def _refused(self, lane: Lane, response: UpstreamResponse, access: Access) -> Outcome:
         body = _without(
@@ -236,7 +236,7 @@ class Exchange:
         whole = self._lanes.whole(lane, await response.read(MAX_ANSWER_BYTES, self._silence(lane)))
         if whole.watch.failure is not None:
             return classify(whole.watch.failure, translated=lane.can_simplify)
-        await self._reply.whole(
+        await self._reply.complete(
             response.status, self._reply.head(lane, response.headers, whole.content_type), whole.body
         )
         self._complete(lane, whole.watch)
@@ -254,8 +254,10 @@ class Exchange:
         headers.append(("cache-control", "no-cache"))
         config, going_on = self._settings.config, rescue.cut is not None
         timeouts = config.timeouts_for(lane.target.provider)
-        relay = Relay(response, pipe, self._client, headers, config.limits, timeouts, committed=going_on)
-        relay.on_content = partial(self._answers, lane.target)
+        on_content = partial(self._answers, lane.target)
+        relay = Relay(
+            response, pipe, self._client, headers, config.limits, timeouts, on_content=on_content, committed=going_on
+        )
         try:
             failure = await relay.run()
         finally:
@@ -298,7 +300,7 @@ class Exchange:
         if watch.usage is not None and not lane.passes_through and lane.target.protocol == "openai-chat":
             # Its tokens are estimated where they are asked for: no service of this protocol counts them.
             model = lane.target.provider, lane.target.model
-            self._services.factors.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
+            self._services.calibration.learn(model, estimate(self._lanes.chat), watch.usage.prompt)
         self._services.router.served(self._settings, self._call, lane.target)
 
     async def _estimate(self) -> None:
@@ -306,19 +308,19 @@ class Exchange:
         chat = self._lanes.chat
         if not countable(chat):
             message = "the request names uploaded files, whose tokens nobody counts for this model"
-            await self._reply.failed(Failure(kind="not_found", message=message))
+            await self._reply.fail(Failure(kind="not_found", message=message))
             return
         tokens = estimate(chat)
         if self.record.attempts:
             target = self.record.attempts[-1].target
-            tokens = self._services.factors.corrected((target.provider, target.model), tokens)
-        await self._reply.estimated(tokens)
+            tokens = self._services.calibration.correct((target.provider, target.model), tokens)
+        await self._reply.estimate(tokens)
 
     async def _tell(self, failure: Failure) -> None:
         """Tell the client why there is no answer, or no rest of the one that it has begun to read."""
         cut = self._rescue.cut
         if cut is None:
-            await self._reply.failed(failure)
+            await self._reply.fail(failure)
             return
         self.record.failure = cut
         await self._client.end(self._rescue.told(cut))

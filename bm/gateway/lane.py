@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import msgspec
 
-from bm.chat.parts import Json
 from bm.chat.request import Loss
 from bm.dispatch.target import Target
-from bm.errors import Failure, RequestError
+from bm.errors import Failure
 from bm.protocols.codec import Codec
 from bm.protocols.embeddings import EmbedRequest
 from bm.protocols.passthrough import Watch
@@ -83,21 +81,6 @@ def failed(message: str) -> Whole:
     watch = Watch()
     watch.failure = Failure(kind="malformed", message=message)
     return Whole(watch)
-
-
-def json_object(body: bytes) -> Json:
-    """The JSON object in `body`.
-
-    Raises:
-        RequestError: it holds none.
-    """
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
-    if not isinstance(value, dict):
-        raise RequestError(Failure(kind="bad_request", message="the body is not a JSON object"))
-    return value
 
 
 def start_of(body: bytes) -> str:

@@ -17,14 +17,14 @@ from bm.chat.repair import without_media
 from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
-from bm.gateway.call import Call
+from bm.gateway.call import Call, json_object
 from bm.gateway.counting import answer as count_answer
 from bm.gateway.counting import counted, flattened, question
 from bm.gateway.embedding import EMBEDDING, embedded, embedding_lane, operation_of
-from bm.gateway.lane import JSON_TYPE, NO_COUNTER, Lane, Rules, Unable, Whole, failed, json_object, new_id, start_of
+from bm.gateway.lane import JSON_TYPE, NO_COUNTER, Lane, Rules, Unable, Whole, failed, new_id, start_of
+from bm.gateway.learned import RefusedSchemas
 from bm.gateway.media import Fetch, inlined, wanted
-from bm.gateway.refused_schemas import RefusedSchemas
-from bm.gateway.signatures import SignatureStore
+from bm.gateway.stores import SignatureStore
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
@@ -76,7 +76,7 @@ class Lanes:
             request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
         else:
             request = self._codec.decode_request(body)
-        return self._signatures.restored(request, self.call.conversation.key)
+        return self._signatures.sign(request, self.call.conversation.key)
 
     async def inline_media(
         self, target: Target, provider: Provider, fetch: Fetch, without: Collection[str] = ()
@@ -159,7 +159,7 @@ class Lanes:
             RequestError: `strict` refuses what would be lost.
         """
         codec = upstream_codec(target.protocol, provider.dialect)
-        simple = simple_schemas or ((target.provider, target.model), chat) in self._refused
+        simple = simple_schemas or self._refused.refuses((target.provider, target.model), chat)
         capabilities = self.capabilities(target, provider)
         if simple and target.protocol == "gemini":
             capabilities = msgspec.structs.replace(capabilities, json_schema=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 
@@ -15,7 +14,7 @@ from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
-from bm.gateway.contexts import Contexts, Told
+from bm.gateway.learned import ContextLimits, fingerprint
 from bm.gateway.settings import Settings
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
@@ -42,10 +41,10 @@ class Models:
     """The lists of all providers in use, each asked for when somebody wants it and it is no longer fresh."""
 
     def __init__(
-        self, settings: Settings, client: UpstreamClient, pool: Pool, tokens: Tokens, contexts: Contexts
+        self, settings: Settings, client: UpstreamClient, pool: Pool, tokens: Tokens, context_limits: ContextLimits
     ) -> None:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
-        self._contexts = contexts
+        self._context_limits = context_limits
         self._lists: dict[str, tuple[ListedModel, ...]] = {}
         self._read_at: dict[str, float] = {}
         self._outputs: dict[tuple[str, str], int] = {}
@@ -71,7 +70,7 @@ class Models:
             if self._settings.config.pool.learn_models:
                 await self._learn()
             await self._pause(RENEWAL)
-            self._contexts.expire(time.time())
+            self._context_limits.expire(time.time())
 
     async def _learn(self) -> None:
         for pause in (*RETRIES, 0.0):
@@ -135,10 +134,10 @@ class Models:
 
     def _learned(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
         current = self._settings.providers.get(provider.name)
-        if current is None or _source(current) != _source(provider):
+        if current is None or fingerprint(current) != fingerprint(provider):
             return  # another service by now
         self._lists[provider.name] = found
-        self._contexts.read(provider.name, {model.id: model.context for model in found})
+        self._context_limits.set_listed(provider.name, {model.id: model.context for model in found})
         for model in found:
             self._outputs[provider.name, model.id] = model.max_output
         self._read_at[provider.name] = time.monotonic()
@@ -153,28 +152,18 @@ class Models:
         credential = self._pool.credential(account_id)
         return credential is not None and bool(credential.account.location)
 
-    def longest_answer(self, provider: str, model: str) -> int:
+    def max_output(self, provider: str, model: str) -> int:
         """The most tokens that a model answers, as its provider's list has it; 0 when it says nothing."""
         return self._outputs.get((provider, model), 0)
-
-    def learn_context(self, provider: Provider, model: str, tokens: int) -> None:
-        """A refusal has told how many tokens the model takes."""
-        self._contexts.learn(Told(provider.name, _fingerprint(provider), model, tokens, time.time()))
-
-    def recall_contexts(self, saved: tuple[Told, ...]) -> None:
-        """Take over what refusals have told an earlier run."""
-        providers = self._settings.providers.values()
-        self._contexts.adopt(saved, {provider.name: _fingerprint(provider) for provider in providers})
-        self._contexts.expire(time.time())
 
     def apply(self, settings: Settings) -> None:
         """Use new settings. Drop what is known of a provider that is another service now."""
         before, self._settings = self._settings, settings
         for name, provider in before.providers.items():
             current = settings.providers.get(name)
-            if current is None or _source(current) != _source(provider):
+            if current is None or fingerprint(current) != fingerprint(provider):
                 self._lists.pop(name, None)
-                self._contexts.forget(name)
+                self._context_limits.forget(name)
                 self._outputs = {key: tokens for key, tokens in self._outputs.items() if key[0] != name}
                 if question := self._asking.pop(name, None):
                     question.cancel()
@@ -213,23 +202,6 @@ class Models:
 
 def _in_use(provider: Provider) -> bool:
     return provider.enabled and (provider.pool or provider.mode != "off")
-
-
-def _source(provider: Provider) -> tuple[object, ...]:
-    """What decides which models a provider's list holds."""
-    return (
-        provider.speaks,
-        provider.base_url,
-        provider.auth,
-        provider.headers,
-        provider.models_path,
-        provider.vertex_base_url,
-    )
-
-
-def _fingerprint(provider: Provider) -> str:
-    """A digest of the source, since its headers may hold a key."""
-    return hashlib.sha256(msgspec.json.encode(_source(provider))).hexdigest()[:16]
 
 
 def _titled(card: ModelCard) -> str:

@@ -1,31 +1,46 @@
-"""What became of one call: what `bm why` tells and the ledger keeps. Holds no prompt text.
+"""What became of a call: its record in memory, its document for `bm why`, its row in the ledger. Holds no prompt text.
 
-An upstream's words are kept without what they quote of the prompt; whoever writes them down masks the keys in them.
+An upstream's messages are recorded without what they quote of the prompt. Keys in them are masked when written.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
 import msgspec
 
 from bm.chat.events import Usage
+from bm.chat.parts import Json
 from bm.chat.request import Loss
-from bm.dispatch.plan import Plan
+from bm.dispatch.plan import Choice, Considered, Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.quotes import Quotes
+from bm.gateway.redaction import PromptRedaction
+from bm.ledger.entry import Entry
 from bm.ledger.prices import cost_of
+from bm.ledger.writer import Ledger
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
 
-_QUOTES = Quotes()
-"""Shared by all calls: what a service says of one it says of the next."""
+MAX_LINES = 40
+"""Lines of a kind that are kept of one call."""
+MAX_TEXT = 300
+"""Characters of a text that are kept."""
+RECENT = 100
+"""Records kept in memory: the ledger may not have them yet, or may not be writable."""
+
+_REDACTION = PromptRedaction()
+"""Shared by all calls: a service words its refusals alike."""
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True):
     """One upstream call. Times are seconds: `wait` before it, `took` from sending to its outcome.
 
-    `at` is when it was sent, since the call came in. `booked` is what it means for the account, which rests for `rests`
-    seconds.
+    `at` is when it was sent, since the call came in. `booked` is the effect on the account, which cools down for
+    `rests` seconds.
     """
 
     target: Target
@@ -43,9 +58,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `cost` is in US dollars at list price, None when no price is known or nobody has asked for it yet. `seams` says how
-    often another target went on with the answer after it was cut; `shares` then says what each of them took, which is
-    paid for at its own price.
+    `cost` is in US dollars at list price, None while no price is known. `seams` counts how often another target has
+    continued the answer after it was cut; `shares` then holds each target's part of the usage, at its own price.
     """
 
     id: str
@@ -70,20 +84,25 @@ class Record(msgspec.Struct, kw_only=True):
     seams: int = 0
     shares: list[tuple[Target, Usage]] = []
 
-    def settle(self, took: float, body: bytes) -> None:
-        """The call with that body is over: note how long it took, and let go of what only its client needed."""
+    @property
+    def last_target(self) -> Target | None:
+        """The target that has answered, or else the one tried last."""
+        return self.target or (self.attempts[-1].target if self.attempts else None)
+
+    def close(self, took: float, body: bytes) -> None:
+        """The call with that body has ended after `took` seconds. Drop what only the client needed."""
         self.took = took
         if self.failure is not None:
-            message = self.words(self.failure.message, body)
+            message = self.redact(self.failure.message, body)
             self.failure = msgspec.structs.replace(self.failure, message=message, upstream_body=b"")
 
-    def words(self, message: str, body: bytes) -> str:
-        """A message as it is kept: without what it quotes of the call's body."""
+    def redact(self, message: str, body: bytes) -> str:
+        """An upstream's message without what it quotes of the call's body."""
         names = {self.model, *(attempt.target.model for attempt in self.attempts)}
-        return _QUOTES.without(message, body, names)
+        return _REDACTION.redact(message, body, names)
 
-    def price(self) -> None:
-        """Note what the call cost, unless it is known already. Not for the event loop."""
+    def set_cost(self) -> None:
+        """Compute what the call has cost, unless it is known. Loads the price data: not for the event loop."""
         if self.cost is None and self.usage is not None and self.target is not None:
             shares = self.shares or [(self.target, self.usage)]
             costs = [cost_of(target.provider, target.model, usage) for target, usage in shares]
@@ -92,7 +111,7 @@ class Record(msgspec.Struct, kw_only=True):
 
     def line(self) -> str:
         """The one line of the log."""
-        target = self.target or (self.attempts[-1].target if self.attempts else None)
+        target = self.last_target
         where = f"{target.provider}/{target.account} {target.model}" if target else "no target"
         parts = [self.id, self.protocol, self.model, "->", where, f"{self.took:.2f}s", f"{len(self.attempts)} tried"]
         if self.first_content is not None:
@@ -110,3 +129,173 @@ class Record(msgspec.Struct, kw_only=True):
         else:
             parts.append(f"{self.status} {self.finish or 'complete'}")
         return " ".join(parts)
+
+
+class CallLog:
+    """The calls under way, the latest that have ended, and how many there were. Writes each to the ledger.
+
+    `observers` are called with the record of each call that has ended, in the event loop: they must be quick and must
+    not raise.
+    """
+
+    def __init__(self, mask: Callable[[str], str], ledger: Ledger | None = None) -> None:
+        self._mask, self._ledger = mask, ledger
+        self.under_way: dict[str, Record] = {}
+        self.recent: deque[Record] = deque(maxlen=RECENT)
+        self.total = self.failed = 0
+        self.observers: list[Callable[[Record], None]] = []
+
+    @property
+    def active(self) -> int:
+        """How many calls are under way."""
+        return len(self.under_way)
+
+    def begin(self, record: Record) -> None:
+        """A call has come in."""
+        self.total += 1
+        self.under_way[record.id] = record
+
+    def end(self, record: Record) -> None:
+        """A call has ended, and its record is complete."""
+        self.under_way.pop(record.id, None)
+        self.recent.append(record)
+        self.failed += record.failure is not None
+        for observe in self.observers:
+            observe(record)
+        if self._ledger is not None:
+            self._ledger.put(partial(entry_of, record, self._mask))
+
+    def find(self, request_id: str) -> Record | None:
+        """One of the latest calls. `last` is the latest of all."""
+        return next((record for record in reversed(self.recent) if request_id in ("last", record.id)), None)
+
+
+def document_of(record: Record, mask: Callable[[str], str]) -> Json:
+    """What `bm why` shows: the targets considered, every attempt, what was dropped, how it ended.
+
+    It is bounded and holds no key. Computes the cost: not for the event loop.
+    """
+    record.set_cost()
+    document: Json = msgspec.json.decode(_encoded(record, mask))
+    return document
+
+
+def entry_of(record: Record, mask: Callable[[str], str]) -> Entry:
+    """The ledger's row together with the document. Not for the event loop."""
+    return msgspec.structs.replace(row_of(record), decision=_encoded(record, mask))
+
+
+def row_of(record: Record) -> Entry:
+    """The ledger's row without the document, also of a call that is under way. Not for the event loop."""
+    record.set_cost()
+    target = record.last_target
+    usage = record.usage or Usage()
+    return Entry(
+        id=record.id,
+        at=record.at,
+        protocol=record.protocol,
+        operation=record.operation,
+        model=_short(record.model),
+        provider=target.provider if target else "",
+        account=target.account if target else "",
+        upstream_model=_short(target.model) if target else "",
+        stream=record.stream,
+        status=record.status,
+        finish=_finish(record),
+        failure=record.failure.kind if record.failure and not record.client_left else "",
+        attempts=len(record.attempts),
+        first_content=record.first_content,
+        took=record.took,
+        input=usage.input,
+        cache_read=usage.cache_read,
+        cache_write=usage.cache_write,
+        output=usage.output,
+        thinking=usage.thinking,
+        cost=record.cost,
+        passed_through=record.passed_through,
+        dropped=_short(", ".join(loss.field for loss in record.losses)),
+    )
+
+
+def _finish(record: Record) -> str:
+    return "client_left" if record.client_left else record.finish
+
+
+def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
+    plan = record.plan or Plan(asked=record.model)
+    choices = (*plan.choices, *plan.cooling)
+    lists: tuple[Sequence[Any], ...] = (plan.considered, choices, record.attempts, record.losses)
+    document: Json = {
+        "id": record.id,
+        "at": record.at,
+        "protocol": record.protocol,
+        "operation": record.operation,
+        "model": _short(record.model),
+        "stream": record.stream,
+        "steps": [_short(step) for step in plan.steps[:MAX_LINES]],
+        "considered": [considered(line) for line in plan.considered[:MAX_LINES]],
+        "targets": [chosen(choice) for choice in choices[:MAX_LINES]],
+        "left_out": sum(max(0, len(lines) - MAX_LINES) for lines in lists),
+        "attempts": [_attempt(entry) for entry in record.attempts[:MAX_LINES]],
+        "answered_by": _names(record.target) if record.target else None,
+        "passed_through": record.passed_through,
+        "seams": record.seams,
+        "dropped": [{"field": _short(loss.field), "reason": _short(loss.reason)} for loss in record.losses[:MAX_LINES]],
+        "status": record.status,
+        "finish": _finish(record),
+        "failure": _failure(record),
+        "client_left": record.client_left,
+        "first_content": record.first_content,
+        "took": record.took,
+        "usage": msgspec.structs.asdict(record.usage) if record.usage else None,
+        "cost": record.cost,
+    }
+    return mask(msgspec.json.encode(document).decode()).encode()
+
+
+def considered(line: Considered) -> Json:
+    """A provider or account, and why it is or is not in the plan."""
+    return {
+        "provider": line.provider,
+        "account": line.account or None,
+        "model": _short(line.model),
+        "verdict": line.verdict,
+        "reason": _short(line.reason),
+        "seconds": line.seconds,
+        "in": line.verdict == "ready",
+    }
+
+
+def chosen(choice: Choice) -> Json:
+    """A target of the plan, and why it has its place in the order."""
+    return {
+        **_names(choice.target),
+        "protocol": choice.target.protocol,
+        "stage": choice.stage,
+        "reason": _short(choice.reason),
+        "mapping": _short(choice.mapping),
+        "seconds": choice.seconds,
+    }
+
+
+def _attempt(entry: AttemptRecord) -> Json:
+    facts = msgspec.structs.asdict(entry)
+    target: Target = facts.pop("target")
+    return _names(target) | facts | {"reason": _short(entry.reason), "message": _short(entry.message)}
+
+
+def _names(target: Target) -> Json:
+    return {"provider": target.provider, "account": target.account, "model": _short(target.model)}
+
+
+def _failure(record: Record) -> Json | None:
+    failure = record.failure
+    if failure is None:
+        return None
+    return {"kind": failure.kind, "message": _short(failure.message), "retry_after": failure.retry_after}
+
+
+def _short(text: str) -> str:
+    """The text, cut to `MAX_TEXT`. Lone surrogates, which JSON may hold and UTF-8 may not, are replaced."""
+    kept = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()

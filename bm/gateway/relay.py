@@ -1,34 +1,93 @@
-"""Carries one stream from an upstream to the client.
+"""Relays one stream from an upstream to the client.
 
-Start-up events are held until the first content, so that an answer that dies at birth can still be had elsewhere.
+Events are held until the first content, so that a stream that fails at its start can still be replaced by another
+target's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
 
 from bm.config.schema import Limits, Timeouts
 from bm.errors import Failure
-from bm.gateway.alarm import Alarm
 from bm.gateway.call import Client
 from bm.protocols.passthrough import ResponsePipe
 from bm.sse import EventTooLarge
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.headers import Headers
 
-_AFTER_THE_END = 2.0
-"""Seconds an upstream may keep its connection open after the last event; then bm ends the answer itself."""
+AFTER_END = 2.0
+"""Seconds an upstream may keep its connection open after the last event; then bm ends the response itself."""
 
-Deadline = Literal["end", "idle", "first_token", "hold", "keep_alive"]
+_NEVER = float("inf")
+Result = TypeVar("Result")
+Due = Literal["end", "idle", "first_token", "hold", "keep_alive"]
+
+
+class Deadline:
+    """A deadline for many waits in a row, with one timer for all of them. Times are the event loop's.
+
+    `asyncio.timeout` makes and cancels a timer for each wait, which for a stream of small pieces costs as much as
+    relaying them. This timer is only moved when it fires too early. `close` it in the end.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._set_for = self._due = _NEVER
+        self._waiting: asyncio.Task[object] | None = None
+        self._expired = False
+
+    async def wait(self, due: float, work: Awaitable[Result]) -> Result:
+        """Await `work` in the current task, until `due` at the latest.
+
+        Raises:
+            TimeoutError: it took longer, and was cancelled.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._due, self._waiting, self._expired = due, task, False
+        if due < self._set_for:
+            self._set(due)
+        cancelled_before = task.cancelling()
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._expired and task.uncancel() <= cancelled_before:
+                raise TimeoutError from None
+            raise
+        finally:
+            self._waiting = None
+
+    def _set(self, due: float) -> None:
+        self.close()
+        if due < _NEVER:
+            self._timer, self._set_for = self._loop.call_at(due, self._fire), due
+
+    def _fire(self) -> None:
+        self._timer, self._set_for = None, _NEVER
+        if self._waiting is None:
+            return
+        if self._loop.time() < self._due:
+            self._set(self._due)
+            return
+        self._expired = True
+        self._waiting.cancel()
+
+    def close(self) -> None:
+        """Cancel the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._set_for = None, _NEVER
 
 
 class Relay:
-    """One stream on its way.
+    """One stream on its way to the client.
 
-    `committed` turns true when the client has received the head of the answer, and is from the start where the stream
-    goes on with another's; `on_content` is called when the first content has arrived.
+    `committed` is true once the client has received the head of the response; from the start where the stream continues
+    one that was cut. `on_content` is called when the first content has arrived.
     """
 
     def __init__(
@@ -40,72 +99,72 @@ class Relay:
         limits: Limits,
         timeouts: Timeouts,
         *,
+        on_content: Callable[[], None],
         committed: bool = False,
     ) -> None:
         self._response, self._pipe, self._client, self._headers = response, pipe, client, headers
-        self._limits, self._timeouts = limits, timeouts
+        self._limits, self._timeouts, self._on_content = limits, timeouts, on_content
         self._now = asyncio.get_running_loop().time
         self._started = self._last_sent = self._now()
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._alarm = Alarm()
+        self._deadline = Deadline()
+        self._begun = False
         self.committed = committed
-        self.first_content: float | None = None
-        self.on_content: Callable[[], None] = _nothing
 
     async def run(self) -> Failure | None:
-        """Carry the stream to its end. None means it is complete.
+        """Relay the stream to its end. None means that it is complete.
 
-        A failure was told to the client if `committed`, unless the pipe `can_go_on`.
+        The client was told of a failure if `committed`, unless the pipe is `resumable`.
         """
         try:
-            return await self._carried()
+            return await self._relay()
         finally:
-            self._alarm.close()
+            self._deadline.close()
 
-    async def _carried(self) -> Failure | None:
+    async def _relay(self) -> Failure | None:
         try:
             while chunk := await self._next():
-                await self._take(self._pipe.feed(chunk))
+                await self._send(self._pipe.feed(chunk))
                 failure = self._pipe.watch.failure
-                if failure is not None and (self._pipe.ended or self._unknown):
-                    return await self._failed(failure)
-            await self._take(self._pipe.close())
+                if failure is not None and (self._pipe.ended or self._unknown_to_client):
+                    return await self._fail(failure)
+            await self._send(self._pipe.close())
         except UpstreamError as error:
-            return await self._broken(error.failure)
+            return await self._abort(error.failure)
         except EventTooLarge as error:
-            return await self._broken(Failure(kind="malformed", message=f"the upstream sent {error}"))
+            return await self._abort(Failure(kind="malformed", message=f"the upstream sent {error}"))
         if self._pipe.watch.failure is not None:
-            return await self._failed(self._pipe.watch.failure)
+            return await self._fail(self._pipe.watch.failure)
         await self._commit()
         await self._client.end()
         return None
 
-    async def _broken(self, failure: Failure) -> Failure:
-        """Tell the client in its own protocol that the answer is not complete, if it has received any of it."""
-        if self._unknown:
+    async def _abort(self, failure: Failure) -> Failure:
+        """The stream has broken off. If the client has received any of it, end it with an error of its protocol."""
+        if self._unknown_to_client:
             self._pipe.watch.failure = failure
             return failure
-        if told := self._pipe.abort(failure):
-            await self._client.send(told)
-        return await self._failed(failure)
+        if error := self._pipe.abort(failure):
+            await self._client.send(error)
+        return await self._fail(failure)
 
-    async def _failed(self, failure: Failure) -> Failure:
-        """End an answer whose failure was told where it can be; where not, the missing end tells."""
-        if not self._unknown:
+    async def _fail(self, failure: Failure) -> Failure:
+        """End a failed response. Where its protocol has no error for it, the connection is cut."""
+        if not self._unknown_to_client:
             await (self._client.cut() if self._pipe.ended and not self._pipe.reports_errors else self._client.end())
         return failure
 
     @property
-    def _unknown(self) -> bool:
-        """Whether the client knows nothing of a failure: it has received nothing, or another target may go on."""
+    def _unknown_to_client(self) -> bool:
+        """Whether a failure stays hidden: the client has received nothing, or another target may go on."""
         return not self.committed or self._pipe.resumable
 
-    async def _take(self, data: bytes) -> None:
+    async def _send(self, data: bytes) -> None:
         watch = self._pipe.watch
-        if watch.begun and self.first_content is None:
-            self.first_content = self._now()
-            self.on_content()
+        if watch.begun and not self._begun:
+            self._begun = True
+            self._on_content()
         if self.committed:
             if data:
                 await self._client.send(data)
@@ -128,14 +187,18 @@ class Relay:
         self._last_sent = self._now()
 
     async def _next(self) -> bytes:
-        """The next bytes; empty at the end. Keeps the client waiting meanwhile."""
+        """The next bytes; empty at the end. Sends keep-alives while the upstream is silent.
+
+        Raises:
+            UpstreamError: the upstream was silent for too long.
+        """
         if arrived := self._response.read_now():
             return arrived
         silent_since = self._now()
         while True:
-            name, due = self._deadline(silent_since)
+            name, due = self._next_due(silent_since)
             try:
-                return await self._alarm.until(due, self._response.read_some())
+                return await self._deadline.wait(due, self._response.read_some())
             except TimeoutError:
                 if name == "end":
                     return b""
@@ -145,14 +208,14 @@ class Relay:
                     await self._client.send(self._pipe.keepalive())
                     self._last_sent = self._now()
                 else:
-                    raise UpstreamError(self._silent(name)) from None
+                    raise UpstreamError(self._silence(name)) from None
 
-    def _deadline(self, silent_since: float) -> tuple[Deadline, float]:
+    def _next_due(self, silent_since: float) -> tuple[Due, float]:
         """What is due first, and when."""
         limits, timeouts, watch = self._limits, self._timeouts, self._pipe.watch
-        name: Deadline = "idle"
-        due = silent_since + timeouts.idle if timeouts.idle else float("inf")
-        if watch.complete and (end := silent_since + _AFTER_THE_END) < due:
+        name: Due = "idle"
+        due = silent_since + timeouts.idle if timeouts.idle else _NEVER
+        if watch.complete and (end := silent_since + AFTER_END) < due:
             name, due = "end", end
         if timeouts.first_token and not watch.begun and (first := self._started + timeouts.first_token) < due:
             name, due = "first_token", first
@@ -163,11 +226,7 @@ class Relay:
             name, due = "keep_alive", keep
         return name, due
 
-    def _silent(self, name: Deadline) -> Failure:
+    def _silence(self, name: Due) -> Failure:
         limit = self._timeouts.idle if name == "idle" else self._timeouts.first_token
         what = "nothing further" if name == "idle" else "no content"
         return Failure(kind="timeout", message=f"the upstream sent {what} within {limit:g} s", code=name)
-
-
-def _nothing() -> None:
-    """Nobody waits for the first content."""

@@ -1,4 +1,4 @@
-"""What a client is told beside the answer itself: its head, and why there is none."""
+"""Sends the client its response: the head of an answer, a complete body, or an error."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ import msgspec
 from bm.errors import Failure
 from bm.gateway.call import Call, Client
 from bm.gateway.counting import answer as count_answer
-from bm.gateway.error_headers import error_headers
 from bm.gateway.lane import JSON_TYPE, Lane
 from bm.gateway.record import Record
 from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers, to_client
 
-_LONGEST_HEADER = 1024
+MAX_HEADER = 1024
 
 
 class Reply:
-    """The reply to one call. What is told goes into its `record` as well."""
+    """The response to one call. Notes in the call's `record` what the client is sent."""
 
     def __init__(self, call: Call, client: Client, record: Record) -> None:
         self._call, self._client, self._record = call, client, record
 
     def head(self, lane: Lane, upstream: Headers, content_type: str) -> Headers:
-        """The head of an answer: the upstream's ids and limits where they are the client's own, and bm's facts."""
-        passed = to_client(upstream) if lane.passes_through else [("content-type", content_type)]
-        if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in passed):
-            passed.append(("request-id", self._call.id))
+        """The headers of an answer: bm's own, and the upstream's where it speaks the client's protocol."""
+        headers = to_client(upstream) if lane.passes_through else [("content-type", content_type)]
+        if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in headers):
+            headers.append(("request-id", self._call.id))
         target = lane.target
-        passed += [
+        headers += [
             ("x-bm-request-id", self._call.id),
             ("x-bm-provider", target.provider),
             ("x-bm-account", target.account),
@@ -37,22 +36,22 @@ class Reply:
         ]
         if lane.losses:
             dropped = ", ".join(loss.field for loss in lane.losses)
-            passed.append(("x-bm-dropped", dropped[:_LONGEST_HEADER]))
-        return passed
+            headers.append(("x-bm-dropped", dropped[:MAX_HEADER]))
+        return headers
 
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send an answer that is no stream."""
+    async def complete(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a response that is not a stream."""
         await self._client.start(status, [*headers, ("content-length", str(len(body)))])
         await self._client.end(body)
 
-    async def estimated(self, tokens: int) -> None:
-        """Tell a count of tokens that nobody has counted, marked as the guess it is."""
+    async def estimate(self, tokens: int) -> None:
+        """Send an estimated token count, marked as such."""
         self._record.status, self._record.finish = 200, "estimated"
         headers = [("content-type", JSON_TYPE), ("x-bm-request-id", self._call.id), ("x-bm-estimate", "true")]
-        await self.whole(200, headers, count_answer(self._call.protocol, tokens))
+        await self.complete(200, headers, count_answer(self._call.protocol, tokens))
 
-    async def failed(self, failure: Failure) -> None:
-        """Tell why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
+    async def fail(self, failure: Failure) -> None:
+        """Send why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
         record = self._record
         record.failure = failure
         headers: Headers = [("content-type", JSON_TYPE), ("x-bm-request-id", self._call.id)]
@@ -69,4 +68,16 @@ class Reply:
             status, document = CODECS[self._call.protocol].encode_error(failure, self._call.id)
             body = msgspec.json.encode(document)
         record.status = status
-        await self.whole(status, headers, body)
+        await self.complete(status, headers, body)
+
+
+def error_headers(failure: Failure) -> Headers:
+    """The headers by which the official SDKs decide whether and when to retry."""
+    headers: Headers = []
+    if failure.retry_after is not None:
+        headers.append(("retry-after", str(max(1, -int(-failure.retry_after // 1)))))
+    if failure.should_retry is not None:
+        headers.append(("x-should-retry", "true" if failure.should_retry else "false"))
+    if failure.kind == "method":
+        headers.append(("allow", failure.code))
+    return headers

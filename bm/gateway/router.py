@@ -11,9 +11,8 @@ from bm.accounts.pool import Pool
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.snapshot import Affinity, Member, Requirements, RouteQuery, Snapshot
 from bm.dispatch.target import Target
-from bm.gateway.call import Call
-from bm.gateway.contexts import Contexts
-from bm.gateway.needs import requirements_of
+from bm.gateway.call import Call, requirements_of
+from bm.gateway.learned import ContextLimits
 from bm.gateway.settings import Settings
 
 
@@ -24,8 +23,8 @@ class Router:
     on the state of the pool; both enter through `snapshot` alone.
     """
 
-    def __init__(self, pool: Pool, affinities: Affinities, contexts: Contexts) -> None:
-        self._pool, self._affinities, self._contexts = pool, affinities, contexts
+    def __init__(self, pool: Pool, affinities: Affinities, context_limits: ContextLimits) -> None:
+        self._pool, self._affinities, self._context_limits = pool, affinities, context_limits
 
     def plan(self, settings: Settings, call: Call, *, roll: float) -> Plan:
         """The plan for a call. `roll` is a random number in [0, 1)."""
@@ -40,7 +39,7 @@ class Router:
         members = settings.members.copy()
         for name in accounts.keys() | settings.keyless:
             if name in members:
-                provider, contexts = members[name].provider, self._contexts.of(name)
+                provider, contexts = members[name].provider, self._context_limits.of(name)
                 members[name] = Member(provider=provider, accounts=accounts.get(name, ()), contexts=contexts)
         return Snapshot(
             members=tuple(members.values()), aliases=settings.config.aliases, affinity=affinity, limits=settings.limits

@@ -7,16 +7,13 @@ from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
 from bm.config.schema import Config
 from bm.config.secrets import Mask
-from bm.gateway.contexts import Contexts
-from bm.gateway.decision import CallLog
-from bm.gateway.factors import Factors
+from bm.gateway.capture import Recorder
+from bm.gateway.learned import ContextLimits, RefusedSchemas, TokenCalibration
 from bm.gateway.models import Models
-from bm.gateway.recorder import Recorder
-from bm.gateway.refused_schemas import RefusedSchemas
-from bm.gateway.responses import ResponseStore
+from bm.gateway.record import CallLog
 from bm.gateway.router import Router
 from bm.gateway.settings import Settings
-from bm.gateway.signatures import SignatureStore
+from bm.gateway.stores import ResponseStore, SignatureStore
 from bm.ledger.writer import Ledger
 from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient
@@ -40,11 +37,11 @@ class Services:
         self.affinities = Affinities(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
         self.signatures = SignatureStore()
         self.responses = ResponseStore()
-        self.factors = Factors()
-        self.contexts = Contexts()
+        self.calibration = TokenCalibration()
+        self.context_limits = ContextLimits()
         self.refused_schemas = RefusedSchemas()
-        self.models = Models(settings, self.client, self.pool, self.tokens, self.contexts)
-        self.router = Router(self.pool, self.affinities, self.contexts)
+        self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits)
+        self.router = Router(self.pool, self.affinities, self.context_limits)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")
 

@@ -31,8 +31,8 @@ from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import ConfigError, Failure, RequestError
-from bm.gateway.decision import document_of
 from bm.gateway.probe import probe_all
+from bm.gateway.record import document_of
 from bm.gateway.services import Services
 from bm.ledger.advice import advice
 from bm.ledger.entry import By

@@ -15,12 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
-from bm.gateway.call import Call
-from bm.gateway.conversation import conversation_of
-from bm.gateway.error_headers import error_headers
+from bm.gateway.call import Call, conversation_of, read_head
 from bm.gateway.exchange import Exchange
-from bm.gateway.head import read_head
 from bm.gateway.lane import new_id
+from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS

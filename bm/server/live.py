@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 
 from bm.chat.parts import Json
-from bm.gateway.decision import row_of
-from bm.gateway.record import Record
+from bm.gateway.record import Record, row_of
 from bm.gateway.services import Services
 from bm.ledger.entry import COLUMNS
 from bm.ledger.reader import LedgerError, midnight, usage

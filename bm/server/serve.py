@@ -15,7 +15,7 @@ from types import FrameType
 import uvicorn
 
 from bm.config.paths import Paths
-from bm.gateway.recorder import Recorder
+from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.ledger.prices import load as load_prices

@@ -13,9 +13,9 @@ import msgspec
 
 from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
-from bm.gateway.contexts import Told
+from bm.gateway.learned import ContextLimit
 from bm.gateway.services import Services
-from bm.gateway.signatures import Kept
+from bm.gateway.stores import Kept
 
 INTERVAL = 5.0
 """Seconds between two writes; a `kill -9` loses no more than that."""
@@ -24,10 +24,10 @@ _log = logging.getLogger("bm")
 
 
 class SavedModels(msgspec.Struct, frozen=True):
-    """What was learnt of models: how far estimates of tokens are off, and which contexts refusals have told."""
+    """Facts learned about models."""
 
-    factors: dict[str, float] = {}
-    contexts: tuple[Told, ...] = ()
+    token_calibration: dict[str, float] = {}
+    context_limits: tuple[ContextLimit, ...] = ()
 
 
 class Memory:
@@ -46,7 +46,7 @@ class Memory:
         if warning:
             _log.warning("%s", warning)
         try:
-            services.signatures.adopt(read_signatures(self._signatures))
+            services.signatures.restore(read_signatures(self._signatures))
         except OSError as error:
             _unwritten(self._signatures, error, "read")
         try:
@@ -54,8 +54,9 @@ class Memory:
         except OSError as error:
             _unwritten(self._models, error, "read")
             return
-        services.factors.adopt(saved.factors)
-        services.models.recall_contexts(saved.contexts)
+        services.calibration.restore(saved.token_calibration)
+        providers = services.settings.providers.values()
+        services.context_limits.restore(saved.context_limits, providers, wall=time.time())
 
     async def keep(self) -> None:
         """Write while and whenever requests are served, for ever."""
@@ -74,7 +75,7 @@ class Memory:
         self._written = self._done()
         await _save(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
         await self._write_signatures()
-        models = SavedModels(services.factors.saved(), services.contexts.saved())
+        models = SavedModels(services.calibration.saved(), services.context_limits.saved())
         if models != SavedModels():
             await _save(msgspec.json.encode(models), self._models)
 

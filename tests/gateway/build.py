@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bm.config.paths import Paths, make_folders
-from bm.gateway.call import Call
-from bm.gateway.conversation import Conversation
+from bm.gateway.call import Call, Conversation
 from bm.gateway.settings import Settings, read_settings
 
 

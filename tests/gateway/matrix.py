@@ -21,7 +21,7 @@ from bm.dispatch.target import Target
 from bm.gateway.call import Call
 from bm.gateway.lane import Lane, Rules
 from bm.gateway.lanes import Lanes
-from bm.gateway.signatures import SignatureStore
+from bm.gateway.stores import SignatureStore
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.codec import Codec, IdFactory
 from bm.protocols.gemini.array import ArraySplitter

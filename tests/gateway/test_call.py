@@ -1,11 +1,285 @@
-"""What a call knows of itself."""
+"""The head of a body, the conversation it belongs to, and what it requires."""
 
 from __future__ import annotations
 
-from bm.gateway.call import Call
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bm.dispatch.snapshot import Requirements
+from bm.errors import RequestError
+from bm.gateway.call import Conversation, Head, conversation_of, json_object, read_head, requirements_of
+from bm.names import ProtocolName
 
 
-def test_the_first_value_of_a_header() -> None:
-    headers = [("accept", "one"), ("accept", "two")]
-    call = Call(id="r", protocol="gemini", operation="generate", headers=headers, body=b"{}", model="m", stream=False)
-    assert (call.header("accept"), call.header("absent")) == ("one", "")
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (b'{"model": "x"}', ("x", False)),
+        (b'{"model": "x", "stream": true}', ("x", True)),
+        (b'{"model": "x", "stream": null}', ("x", False)),
+        (b'{"stream": true, "messages": [{"model": 5}], "model": "x"}', ("x", True)),
+        (b' \n{"model": "groq:a/b", "unknown": {"deep": [1, {"model": "y"}]}}', ("groq:a/b", False)),
+    ],
+)
+def test_the_model_and_whether_to_stream(body: bytes, head: tuple[str, bool]) -> None:
+    read = read_head(body, needs_model=True)
+    assert (read.model, bool(read.stream)) == head
+
+
+def test_gemini_names_its_model_elsewhere() -> None:
+    assert read_head(b"{}", needs_model=False).model == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "param"),
+    [
+        (b"", "the body is not valid JSON", ""),
+        (b"{", "the body is not valid JSON", ""),
+        (b'{"model": "\xff"}', "the body is not valid JSON", ""),
+        (b"[1]", "the body: expected `object`, got `array`", ""),
+        (b'{"model": 5}', "`model`: expected `str`, got `int`", "model"),
+        (b'{"model": "x", "stream": "yes"}', "`stream`: expected `bool | null`, got `str`", "stream"),
+        (b"{}", "the request names no model", "model"),
+        (b'{"model": " "}', "the request names no model", "model"),
+        (b'{"model": "x", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the body is nested too deeply", ""),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_a_fault_names_its_place(body: bytes, message: str, param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_head(body, needs_model=True)
+    failure = caught.value.failure
+    assert failure.kind == "bad_request" and failure.message.startswith(message) and failure.param == param
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": "\xff"}', b"[" * 100_000 + b"]" * 100_000])
+def test_what_is_no_json_object_is_a_bad_request(body: bytes) -> None:
+    with pytest.raises(RequestError) as caught:
+        json_object(body)
+    assert caught.value.failure.kind == "bad_request"
+
+
+SESSION = "0a1b2c3d-0000-4000-8000-000000000001"
+
+
+def of(body: Any, **headers: str) -> Conversation:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return conversation_of(read_head(json.dumps(body).encode(), needs_model=False), named)
+
+
+def user(text: Any) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+@pytest.mark.parametrize("header", ["x-claude-code-session-id", "session-id", "session_id", "x-session-id"])
+def test_a_tool_names_its_session_in_a_header(header: str) -> None:
+    assert conversation_of(Head(), {header: SESSION}) == Conversation(f"session:{SESSION}", continues=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ({"prompt_cache_key": SESSION, "input": "hello"}, f"cache:{SESSION}"),
+        ({"metadata": {"user_id": f"user_f00_account_b4r_session_{SESSION}"}}, f"session:{SESSION}"),
+        (
+            {"metadata": {"user_id": json.dumps({"device_id": "d", "account_uuid": "", "session_id": SESSION})}},
+            f"session:{SESSION}",
+        ),
+    ],
+    ids=["codex", "claude code before 2", "claude code"],
+)
+def test_a_tool_names_its_session_in_the_body(body: dict[str, Any], key: str) -> None:
+    assert of(body) == Conversation(key, continues=True)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, 5, [], {}, {"user_id": None}, {"user_id": "just-a-user"}, {"user_id": "{broken"}, {"user_id": '{"a": 1}'}],
+)
+def test_metadata_without_a_session_tells_nothing(metadata: Any) -> None:
+    body = {"metadata": metadata, "messages": [user("hello")]}
+    assert of(body).key.startswith("start:")
+
+
+ANTHROPIC = {"system": [{"type": "text", "text": "Be good."}], "messages": [user("hello")]}
+CHAT = {"messages": [{"role": "system", "content": "Be good."}, user("hello")]}
+RESPONSES = {"instructions": "Be good.", "input": [user([{"type": "input_text", "text": "hello"}])]}
+GEMINI = {
+    "systemInstruction": {"parts": [{"text": "Be good."}]},
+    "contents": [{"role": "user", "parts": [{"text": "hello"}]}],
+}
+FIRSTS = [ANTHROPIC, CHAT, RESPONSES, GEMINI]
+LATER = [
+    {**ANTHROPIC, "messages": [user("hello"), said("hi"), user("and now?")]},
+    {"messages": [*CHAT["messages"], said("hi"), user("and now?")]},
+    {**RESPONSES, "input": [*RESPONSES["input"], said("hi"), user("and now?")]},
+    {
+        **GEMINI,
+        "contents": [*GEMINI["contents"], {"role": "model", "parts": [{"text": "hi"}]}, {"parts": [{"text": "and?"}]}],
+    },
+]
+NAMES = ["anthropic", "openai-chat", "openai-responses", "gemini"]
+
+
+@pytest.mark.parametrize(("first", "later"), list(zip(FIRSTS, LATER, strict=True)), ids=NAMES)
+def test_turns_begin_alike_and_the_first_is_known_for_one(first: dict[str, Any], later: dict[str, Any]) -> None:
+    begun, continued = of(first), of(later)
+    assert begun.key == continued.key != ""
+    assert (begun.continues, continued.continues) == (False, True)
+
+
+@pytest.mark.parametrize(("first", "later"), list(zip(FIRSTS, LATER, strict=True)), ids=NAMES)
+def test_another_beginning_is_another_conversation(first: dict[str, Any], later: dict[str, Any]) -> None:
+    other = json.loads(json.dumps(later).replace("hello", "good day"))
+    assert of(other).key != of(first).key
+    other = json.loads(json.dumps(later).replace("Be good.", "Be better."))
+    assert of(other).key != of(first).key
+
+
+def test_marks_that_move_from_turn_to_turn_do_not_count() -> None:
+    marked = {"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}
+    plain = {"messages": [user([{"type": "text", "text": "hello"}]), said("hi"), user("and now?")]}
+    assert of({"messages": [user([marked])]}).key == of(plain).key
+
+
+def test_a_header_counts_more_than_the_body() -> None:
+    body = {"prompt_cache_key": "of the body"}
+    assert of(body, x_session_id=SESSION).key == f"session:{SESSION}"
+
+
+TELLS_NOTHING = [
+    {},
+    {"messages": "hello"},
+    {"messages": []},
+    {"messages": None},
+    {"input": "hello"},
+    {"prompt_cache_key": 5},
+    {"prompt_cache_key": ""},
+]
+
+
+@pytest.mark.parametrize("body", TELLS_NOTHING, ids=repr)
+def test_what_tells_nothing_has_no_key(body: dict[str, Any]) -> None:
+    assert of(body) == Conversation()
+
+
+@pytest.mark.parametrize("member", ["messages", "prompt_cache_key", "metadata"])
+def test_what_cannot_be_read_tells_nothing(member: str) -> None:
+    for value in (b'["\xff"]', b"[" * 100_000 + b"]" * 100_000):
+        head = msgspec.structs.replace(Head(), **{member: msgspec.Raw(value)})
+        assert conversation_of(head, {}) == Conversation()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "role", "content"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["messages", "contents", "input", "system", "metadata"]), JSON))
+def test_no_body_is_a_fault_of_ours(body: dict[str, Any]) -> None:
+    assert isinstance(of(body), Conversation)
+
+
+TABLE: list[tuple[Any, Requirements]] = [
+    ({"messages": [{"role": "user", "content": "hello"}]}, Requirements()),
+    (
+        {"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png"}}]},
+        Requirements(images=True),
+    ),
+    ({"content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}, Requirements(images=True)),
+    ({"content": [{"type": "input_image", "image_url": "https://x"}]}, Requirements(images=True)),
+    ({"parts": [{"inlineData": {"mimeType": "image/png", "data": ""}}]}, Requirements(images=True)),
+    ({"parts": [{"inline_data": {"mime_type": "image/webp"}}]}, Requirements(images=True)),
+    ({"content": [{"type": "document", "source": {"media_type": "application/pdf"}}]}, Requirements(documents=True)),
+    ({"content": [{"type": "input_file", "file_data": ""}]}, Requirements(documents=True)),
+    ({"parts": [{"fileData": {"mimeType": "application/pdf"}}]}, Requirements(documents=True)),
+    ({"content": [{"type": "input_audio", "input_audio": {"format": "wav"}}]}, Requirements(audio=True)),
+    ({"parts": [{"inlineData": {"mimeType": "audio/mp3"}}]}, Requirements(audio=True)),
+    ({"parts": [{"fileData": {"mimeType": "video/mp4"}}]}, Requirements(video=True)),
+    ({"content": [{"type": "video_url"}]}, Requirements(video=True)),
+    ({"tools": [{"name": "x"}]}, Requirements(tools=True)),
+    ({"tools": []}, Requirements()),
+    ({"content": 'he wrote "type": "image" and "tools": [{'}, Requirements()),
+    ({"tools": [{"input_schema": {"properties": {"image": {"type": "string"}}}}]}, Requirements(tools=True)),
+    ({"content": 'see "image/png"'}, Requirements()),
+]
+
+
+@pytest.mark.parametrize("indent", [None, 2], ids=["dense", "indented"])
+@pytest.mark.parametrize(("body", "requirements"), TABLE)
+def test_what_a_body_holds(body: Any, requirements: Requirements, indent: int | None) -> None:
+    found = requirements_of(json.dumps(body, indent=indent).encode(), "anthropic")
+    assert msgspec.structs.replace(found, past=frozenset()) == requirements
+
+
+def test_a_long_text_has_at_least_so_many_tokens() -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "word " * 10_000}]}).encode()
+    assert 5_000 <= requirements_of(body, "openai-chat").tokens <= 10_000
+
+
+def test_where_media_stand_for_most_of_the_bytes_nothing_is_said_of_tokens() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    assert (
+        requirements_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode(), "openai-chat").tokens
+        == 0
+    )
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}
+TEXT = {"type": "text", "text": "look"}
+SHOWN = {"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}
+CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "see", "input": {}}]}
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": ""}}
+RESPONSE = {"functionResponse": {"name": "see", "response": {}}}
+SEEN = {"type": "input_image", "image_url": "https://x"}
+
+
+def sent(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(content)}
+
+
+def says(*parts: Any, role: str = "user") -> dict[str, Any]:
+    return {"role": role, "parts": list(parts)}
+
+
+IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
+    ("anthropic", {"messages": [sent(TEXT, IMAGE)]}, False),
+    ("anthropic", {"messages": [sent(IMAGE), CALL, sent({"type": "text", "text": "and now?"})]}, True),
+    ("anthropic", {"messages": [sent(TEXT), CALL, sent(SHOWN)]}, True),
+    ("anthropic", {"messages": [sent(TEXT, IMAGE), CALL, sent(SHOWN)]}, False),
+    ("anthropic", {"messages": [sent(TEXT), CALL, sent(SHOWN, IMAGE)]}, False),
+    ("anthropic", {"messages": [sent(TEXT), CALL, sent(SHOWN, TEXT)]}, True),
+    ("anthropic", {"messages": "no list", "other": IMAGE}, False),
+    ("openai-chat", {"messages": [sent({"type": "image_url", "image_url": {"url": "https://x"}})]}, False),
+    (
+        "openai-chat",
+        {"messages": [sent({"type": "image_url"}), {"role": "assistant", "content": "nice"}, sent(TEXT)]},
+        True,
+    ),
+    ("openai-chat", {"messages": [sent(TEXT), {"role": "tool", "content": [{"type": "image_url"}]}]}, True),
+    ("openai-responses", {"input": [sent(SEEN)]}, False),
+    ("openai-responses", {"input": [sent(SEEN), {"role": "user", "content": "and now?"}]}, True),
+    ("openai-responses", {"input": [sent(TEXT), {"type": "function_call_output", "output": [SEEN]}]}, True),
+    ("gemini", {"contents": [says(PICTURE)]}, False),
+    ("gemini", {"contents": [{"parts": [PICTURE]}]}, False),
+    ("gemini", {"contents": {"parts": [PICTURE]}}, False),
+    ("gemini", {"contents": [says(PICTURE), says({"text": "nice"}, role="model"), says({"text": "and now?"})]}, True),
+    ("gemini", {"contents": [says({"text": "see"}), says(RESPONSE, PICTURE)]}, True),
+]
+
+
+@pytest.mark.parametrize(("protocol", "body", "past"), IN_THE_PAST)
+def test_whether_the_person_has_just_sent_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
+    requirements = requirements_of(json.dumps(body).encode(), protocol)
+    assert requirements.images and requirements.past == (frozenset({"images"}) if past else frozenset())

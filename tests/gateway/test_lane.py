@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bm.dispatch.target import Target
-from bm.errors import RequestError
-from bm.gateway.lane import Lane, failed, json_object, new_id, start_of
+from bm.gateway.lane import Lane, failed, new_id, start_of
 from bm.protocols.embeddings import EmbedRequest, from_openai
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
@@ -30,13 +29,6 @@ def test_bytes_pass_where_nothing_was_written_anew(
     target = Target("gemini", "one", "gemini-3-flash-preview", "gemini")
     lane = Lane(target, request, CODECS["gemini"], (), names, embedding, simple)
     assert (lane.passes_through, lane.can_simplify) == (passes, can_simplify)
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": "\xff"}', b"[" * 100_000 + b"]" * 100_000])
-def test_what_is_no_json_object_is_a_bad_request(body: bytes) -> None:
-    with pytest.raises(RequestError) as caught:
-        json_object(body)
-    assert caught.value.failure.kind == "bad_request"
 
 
 def test_ids_are_unique_and_keep_their_prefix() -> None:

@@ -14,7 +14,7 @@ from bm.errors import RequestError
 from bm.gateway.call import Call
 from bm.gateway.lane import NO_COUNTER, Lane, Rules, Unable
 from bm.gateway.lanes import Lanes
-from bm.gateway.signatures import SignatureStore
+from bm.gateway.stores import SignatureStore
 from bm.names import ProtocolName
 from bm.upstream.endpoint import Operation
 from tests.gateway.matrix import providers

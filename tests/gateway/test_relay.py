@@ -1,10 +1,14 @@
-"""Streams over real sockets, for every client protocol before every kind of upstream."""
+"""Streams over real sockets, for every client protocol before every kind of upstream, and their deadlines."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from bm.gateway.relay import Deadline
 from bm.simulator import Rule
 from bm.simulator.log import Record
 from tests.gateway.sdk import FAILURES, deltas
@@ -149,3 +153,84 @@ def test_the_start_of_an_answer_is_held_within_bounds_and_had_elsewhere_if_nothi
     assert answer.status == 200 and answer.complete is not told
     assert (b"event: error" in answer.body) is told
     assert len(world.calls()) == (1 if told else 2)
+
+
+SOON, LATE = 0.02, 3600.0
+
+
+@pytest.fixture
+async def deadline() -> AsyncIterator[Deadline]:
+    made = Deadline()
+    yield made
+    made.close()
+
+
+def after(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def said(word: str, seconds: float = 0.0) -> str:
+    await asyncio.sleep(seconds)
+    return word
+
+
+async def test_what_comes_in_time_is_handed_on(deadline: Deadline) -> None:
+    assert await deadline.wait(after(LATE), said("one")) == "one"
+    assert await deadline.wait(float("inf"), said("two")) == "two"
+
+
+async def test_what_takes_too_long_is_cancelled(deadline: Deadline) -> None:
+    work = asyncio.ensure_future(said("never", LATE))
+    with pytest.raises(TimeoutError):
+        await deadline.wait(after(SOON), work)
+    assert work.cancelled()
+
+
+async def test_a_moment_that_has_passed_leaves_no_time(deadline: Deadline) -> None:
+    with pytest.raises(TimeoutError):
+        await deadline.wait(after(-1), said("never", LATE))
+
+
+async def test_a_later_moment_moves_the_limit(deadline: Deadline) -> None:
+    for _ in range(5):
+        assert await deadline.wait(after(SOON), said("in time")) == "in time"
+    assert await deadline.wait(after(LATE), said("still in time", 3 * SOON)) == "still in time"
+
+
+async def test_an_earlier_moment_moves_it_as_well(deadline: Deadline) -> None:
+    await deadline.wait(after(LATE), said("one"))
+    with pytest.raises(TimeoutError):
+        await deadline.wait(after(SOON), said("never", LATE))
+
+
+async def test_between_two_waits_nobody_is_disturbed(deadline: Deadline) -> None:
+    await deadline.wait(after(SOON), said("one"))
+    assert await said("at leisure", 3 * SOON) == "at leisure"
+    with pytest.raises(TimeoutError):
+        await deadline.wait(after(SOON), said("never", LATE))
+
+
+async def test_it_can_fire_more_than_once(deadline: Deadline) -> None:
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await deadline.wait(after(SOON), said("never", LATE))
+    assert await deadline.wait(after(LATE), said("one")) == "one"
+
+
+async def test_a_task_that_is_cancelled_by_others_stays_cancelled() -> None:
+    async def waiting() -> None:
+        await Deadline().wait(after(LATE), said("never", LATE))
+
+    task = asyncio.ensure_future(waiting())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_goes_wrong_is_not_hidden(deadline: Deadline) -> None:
+    async def wrong() -> None:
+        raise ValueError("as it is")
+
+    with pytest.raises(ValueError, match="as it is"):
+        await deadline.wait(after(LATE), wrong())

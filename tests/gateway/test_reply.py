@@ -1,4 +1,4 @@
-"""What a client is told beside the answer, to the byte."""
+"""What a client is sent beside the answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bm.errors import Failure
 from bm.gateway.call import Call
 from bm.gateway.lane import Lane
 from bm.gateway.record import AttemptRecord, Record
-from bm.gateway.reply import Reply
+from bm.gateway.reply import Reply, error_headers
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
@@ -55,7 +55,7 @@ class Told:
 
 async def test_an_answer_has_its_length_and_its_bytes() -> None:
     told = Told()
-    await told.reply.whole(200, [("content-type", "application/json")], b'{"a": 1}')
+    await told.reply.complete(200, [("content-type", "application/json")], b'{"a": 1}')
     assert (told.reader.status, told.reader.body) == (200, b'{"a": 1}')
     assert told.reader.headers == {"content-type": "application/json", "content-length": "8"}
 
@@ -64,7 +64,7 @@ async def test_an_answer_has_its_length_and_its_bytes() -> None:
 async def test_a_failure_is_told_in_the_clients_protocol_with_what_was_tried(protocol: ProtocolName) -> None:
     told = Told(protocol, attempts=2)
     failure = Failure(kind="overloaded", message="come back later", retry_after=7.0)
-    await told.reply.failed(failure)
+    await told.reply.fail(failure)
     assert "come back later" in json.dumps(json.loads(told.reader.body)["error"])
     assert told.record.failure is failure and told.record.status == told.reader.status >= 500
     expected = {"x-bm-request-id": "req_1", "x-bm-attempts": "2", "x-bm-account": "main", "retry-after": "7"}
@@ -75,13 +75,13 @@ async def test_a_failure_is_told_in_the_clients_protocol_with_what_was_tried(pro
 async def test_an_upstream_of_the_clients_protocol_is_heard_in_its_own_bytes() -> None:
     told = Told()
     words = b'{"type": "error", "unheard_of": 1}'
-    await told.reply.failed(Failure(kind="bad_request", message="no", upstream_status=422, upstream_body=words))
+    await told.reply.fail(Failure(kind="bad_request", message="no", upstream_status=422, upstream_body=words))
     assert (told.reader.status, told.reader.body) == (422, words)
 
 
 async def test_a_guess_is_marked_as_one() -> None:
     told = Told()
-    await told.reply.estimated(77)
+    await told.reply.estimate(77)
     assert json.loads(told.reader.body) == {"input_tokens": 77}
     assert told.reader.headers["x-bm-estimate"] == "true"
     assert (told.record.status, told.record.finish) == (200, "estimated")
@@ -99,3 +99,19 @@ def test_the_head_of_an_answer(names: dict[str, str] | None, passed: dict[str, s
     head = dict(Told().reply.head(lane, upstream, "text/event-stream"))
     assert passed.items() <= head.items() and head["content-type"] == types and "set-cookie" not in head
     assert (head["x-bm-model"], head["x-bm-dropped"], head["request-id"]) == (TARGET.model, "top_k, user", "req_1")
+
+
+@pytest.mark.parametrize(
+    ("failure", "headers"),
+    [
+        (Failure(kind="server", message=""), {}),
+        (Failure(kind="rate_limited", message="", retry_after=20.0), {"retry-after": "20"}),
+        (Failure(kind="rate_limited", message="", retry_after=20.1), {"retry-after": "21"}),
+        (Failure(kind="rate_limited", message="", retry_after=0.0), {"retry-after": "1"}),
+        (Failure(kind="server", message="", should_retry=True), {"x-should-retry": "true"}),
+        (Failure(kind="server", message="", should_retry=False), {"x-should-retry": "false"}),
+        (Failure(kind="method", message="", code="POST"), {"allow": "POST"}),
+    ],
+)
+def test_headers_by_which_sdks_decide(failure: Failure, headers: dict[str, str]) -> None:
+    assert dict(error_headers(failure)) == headers

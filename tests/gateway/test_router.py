@@ -80,6 +80,6 @@ async def test_a_body_is_searched_for_media_only_where_the_answer_matters(
 
 
 async def test_learned_context_limits_reach_the_plan(services: Services) -> None:
-    services.contexts.read("gemini", {"gemini-3.1-pro-preview": 77})
+    services.context_limits.set_listed("gemini", {"gemini-3.1-pro-preview": 77})
     services.pool.reload([credential("a")])
     assert [choice.context for choice in planned(services, call()).choices] == [77]

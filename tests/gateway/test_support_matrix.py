@@ -11,7 +11,7 @@ from bm.dispatch.target import Target
 from bm.gateway.call import Call
 from bm.gateway.lane import Rules, Unable
 from bm.gateway.lanes import Lanes
-from bm.gateway.signatures import SignatureStore
+from bm.gateway.stores import SignatureStore
 from bm.names import ProtocolName
 from tests.gateway.features import FEATURES
 from tests.gateway.matrix import providers

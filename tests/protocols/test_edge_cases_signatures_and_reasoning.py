@@ -12,7 +12,7 @@ from google.genai import types
 from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.chat.signature import Signature, unwrap, wrap
-from bm.gateway.signatures import SignatureStore
+from bm.gateway.stores import SignatureStore
 from bm.names import ProtocolName
 from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.passthrough import Watch
@@ -121,7 +121,7 @@ def test_5_a_signature_after_the_text_adds_no_block_and_is_kept_by_the_text() ->
     said = [{"role": "assistant", "content": [{"type": "text", "text": "A"}]}, {"role": "user", "content": "go on"}]
     following = hello("anthropic", messages=[{"role": "user", "content": "Hi"}, *said])
     for conversation, expected in (("one conversation", SIGNED), ("another", None), ("", None)):
-        restored = store.restored(following, conversation)
+        restored = store.sign(following, conversation)
         [part] = sent(restored, "gemini", GEMINI_3).body["contents"][1]["parts"]
         assert (part["text"], part.get("thoughtSignature")) == ("A", expected)
 
@@ -181,7 +181,7 @@ def test_10_a_conversation_never_gets_the_signature_of_another() -> None:
     store = SignatureStore()
     store.keep({"toolu_9": Signature("gemini", SIGNED)})
     body = {**HI["anthropic"], **FUNCTIONS["anthropic"], "messages": CLAUDES_LOOP}
-    assert signatures(sent(store.restored(asks("anthropic", body)), "gemini", GEMINI_3).body) == [DUMMY, None]
+    assert signatures(sent(store.sign(asks("anthropic", body)), "gemini", GEMINI_3).body) == [DUMMY, None]
 
 
 def test_11_a_gemini_client_reads_claudes_signature_as_base64() -> None:

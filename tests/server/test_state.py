@@ -15,7 +15,7 @@ from bm.chat.signature import Signature
 from bm.config.paths import Paths, make_folders
 from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
-from bm.gateway.signatures import Kept
+from bm.gateway.stores import Kept
 from bm.server import state
 from bm.server.state import INTERVAL, Memory, append_signatures, read_signatures, rewrite_signatures, signatures_path
 from bm.simulator import Rule, Simulator

@@ -1,4 +1,4 @@
-"""Recordings hold whole exchanges and no secret, and cost no request anything."""
+"""Captures hold whole exchanges and no secret, and never delay or fail a request."""
 
 from __future__ import annotations
 
@@ -11,18 +11,79 @@ from pathlib import Path
 import pytest
 
 from bm.config.paths import Paths
+from bm.gateway import capture as room
 from bm.gateway.call import Call
+from bm.gateway.capture import Capture, Recorder, path_of
 from bm.gateway.record import Record
-from bm.gateway.recorder import Recorder, path_of
 from bm.gateway.settings import read_settings
-from bm.gateway.tape import Tape
 from bm.ledger.recordings import Recording, clear, folder_of, listed, load
 from bm.names import ProtocolName
 from bm.server.asgi import AsgiClient
 from bm.simulator import Rule
+from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import Operation
+from bm.upstream.headers import Headers
 from tests.gateway.world import EVERY_CLIENT, World
 from tests.gateway.world import path_of as sent_to
+
+CALL = Call(
+    id="req_1", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="claude-x", stream=True
+)
+
+
+class Reader:
+    """A client that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.told.append((status, headers))
+
+    async def send(self, data: bytes) -> None:
+        self.told.append(data)
+
+    async def end(self, rest: bytes = b"") -> None:
+        self.told += [rest, "end"] if rest else ["end"]
+
+    async def cut(self) -> None:
+        self.told.append("cut")
+
+
+async def test_the_client_gets_everything_and_so_does_the_capture() -> None:
+    reader = Reader()
+    capture = Capture(CALL, reader)
+    capture.requests.append(UpstreamRequest("gemini", "POST", "https://example.com", []))
+    await capture.start(200, [("a", "b")])
+    await capture.send(b"one")
+    await capture.send(b"two")
+    await capture.end(b"last")
+    assert reader.told == [(200, [("a", "b")]), b"one", b"two", b"last", "end"]
+    assert (capture.status, capture.headers, bytes(capture.answer)) == (200, [("a", "b")], b"onetwolast")
+    assert (
+        capture.ended and capture.complete and [request.url for request in capture.requests] == ["https://example.com"]
+    )
+
+
+async def test_a_broken_answer_is_known_as_one() -> None:
+    reader = Reader()
+    capture = Capture(CALL, reader)
+    await capture.start(200, [])
+    await capture.cut()
+    assert reader.told[-1] == "cut" and not capture.ended
+
+
+async def test_beyond_its_bound_only_the_client_gets_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_ANSWER", 5)
+    reader = Reader()
+    capture = Capture(CALL, reader)
+    await capture.send(b"four")
+    assert capture.complete
+    await capture.send(b"more")
+    await capture.send(b"still more")
+    assert (bytes(capture.answer), capture.complete) == (b"fourm", False)
+    assert reader.told == [b"four", b"more", b"still more"]
+
 
 ON = "[record]\nenabled = true\n"
 PROMPT = "a prompt like no other"
@@ -123,7 +184,7 @@ async def test_after_its_end_nothing_is_kept_and_nothing_fails(tmp_path: Path, b
     recorder.close()
     call = Call(id="x", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="m", stream=False)
     record = Record(id="x", at=0.0, protocol="anthropic", model="m", stream=False)
-    recorder.keep(Tape(call, AsgiClient(_nowhere)), record, read_settings(Paths.under(bm_home)))
+    recorder.keep(Capture(call, AsgiClient(_nowhere)), record, read_settings(Paths.under(bm_home)))
     assert listed(tmp_path) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bm.gateway.quotes import LONGEST, MOST_KNOWN, Quotes, unquoted
+from bm.gateway.redaction import MAX_KNOWN, MAX_MESSAGE, PromptRedaction, redacted
 from bm.simulator import Rule
 from tests.gateway.world import EVERY_CLIENT, MODELS, World, path_of
 from tests.simulator.streams import body_of
@@ -46,7 +46,7 @@ BODY = json.dumps(
     ],
 )
 def test_a_quote_of_the_prompt_leaves_a_gap(message: str, kept: str) -> None:
-    assert unquoted(message, BODY) == kept
+    assert redacted(message, BODY) == kept
 
 
 @pytest.mark.parametrize(
@@ -61,33 +61,31 @@ def test_a_quote_of_the_prompt_leaves_a_gap(message: str, kept: str) -> None:
     ],
 )
 def test_the_upstreams_own_words_stay(message: str) -> None:
-    assert unquoted(message, BODY, {"claude-sonnet-4-5"}) == message
+    assert redacted(message, BODY, {"claude-sonnet-4-5"}) == message
 
 
 def test_a_message_is_looked_at_as_far_as_it_is_kept() -> None:
-    assert unquoted("x" * 1000, BODY) == "x" * LONGEST
+    assert redacted("x" * 1000, BODY) == "x" * MAX_MESSAGE
 
 
 def test_a_quote_within_a_quote_is_one_gap() -> None:
-    assert unquoted("bad: 'password is hunter2AB'!", BODY) == "bad: '…'!"
+    assert redacted("bad: 'password is hunter2AB'!", BODY) == "bad: '…'!"
 
 
 def test_a_wording_that_quoted_nothing_is_known_by_its_words_and_not_by_its_figures() -> None:
-    quotes = Quotes()
+    quotes = PromptRedaction()
     said = "You exceeded your quota of {} calls, retry in {}s"
-    assert quotes.without(said.format(15, 31.5), BODY) == said.format(15, 31.5)
+    assert quotes.redact(said.format(15, 31.5), BODY) == said.format(15, 31.5)
     phrase = json.dumps({"content": said.format(60, 7)}).encode()
-    assert quotes.without(said.format(60, 7), phrase) == said.format(60, 7), "it is the service's own"
-    assert (
-        quotes.without("refused: 'hunter2AB'", BODY) == quotes.without("refused: 'hunter2AB'", BODY) == "refused: '…'"
-    )
+    assert quotes.redact(said.format(60, 7), phrase) == said.format(60, 7), "it is the service's own"
+    assert quotes.redact("refused: 'hunter2AB'", BODY) == quotes.redact("refused: 'hunter2AB'", BODY) == "refused: '…'"
 
 
 def test_what_is_known_is_bounded() -> None:
-    quotes = Quotes()
-    for letter in range(MOST_KNOWN + 10):
-        quotes.without(f"kind {chr(0x4E00 + letter)}", b"{}")
-    assert len(quotes._harmless) == MOST_KNOWN
+    quotes = PromptRedaction()
+    for letter in range(MAX_KNOWN + 10):
+        quotes.redact(f"kind {chr(0x4E00 + letter)}", b"{}")
+    assert len(quotes._harmless) == MAX_KNOWN
 
 
 PLANTED = "Planted7Marker"

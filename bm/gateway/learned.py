@@ -1,0 +1,173 @@
+"""Facts about models that no table knows, learned from their answers and refusals."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from bm.chat.request import ChatRequest
+from bm.providers.provider import Provider
+
+MAX_MODELS = 500
+"""Models of which a fact is kept. Clients may make up model names."""
+
+MIN_FACTOR, MAX_FACTOR = 0.5, 2.0
+"""How far a tokenizer can be off. Anything beyond has another cause, such as a prompt that the service adds."""
+MIN_PROMPT = 200
+"""Prompts of fewer tokens say more about a service's template than about its tokenizer."""
+_WEIGHT = 0.2
+
+KEEP_LIMIT = 7 * 86_400.0
+"""Seconds for which a learned limit is believed. No longer prompt is sent meanwhile, so a raised limit stays unseen."""
+
+MAX_SCHEMA_SETS = 20
+"""Refused sets of schemas that are kept of a model, the latest ones."""
+
+Model = tuple[str, str]
+"""A provider's name and its name for the model."""
+
+
+class TokenCalibration:
+    """How far the local token estimate is off for a model, as a factor for each of the models used last."""
+
+    def __init__(self) -> None:
+        self._factors: OrderedDict[str, float] = OrderedDict()
+
+    def learn(self, model: Model, estimated: int, counted: int) -> None:
+        """Compare an estimated prompt size with the `counted` tokens that the answer's usage gives."""
+        if counted < MIN_PROMPT or estimated < 1:
+            return
+        key = ":".join(model)
+        seen = min(max(counted / estimated, MIN_FACTOR), MAX_FACTOR)
+        known = self._factors.pop(key, None)
+        self._factors[key] = seen if known is None else known + _WEIGHT * (seen - known)
+        while len(self._factors) > MAX_MODELS:
+            self._factors.popitem(last=False)
+
+    def correct(self, model: Model, estimated: int) -> int:
+        """The estimate times the model's factor, at least 1."""
+        return max(1, round(estimated * self._factors.get(":".join(model), 1.0)))
+
+    def saved(self) -> dict[str, float]:
+        """The factors to write to disk, the model used last at the end."""
+        return dict(self._factors)
+
+    def restore(self, saved: Mapping[str, float]) -> None:
+        """Take over what an earlier run has learned."""
+        for key, factor in list(saved.items())[-MAX_MODELS:]:
+            self._factors[key] = min(max(factor, MIN_FACTOR), MAX_FACTOR)
+
+
+class ContextLimit(msgspec.Struct, frozen=True):
+    """A limit in tokens that a refusal named at the Unix time `at`. `source` is the service's `fingerprint`."""
+
+    provider: str
+    source: str
+    model: str
+    tokens: int
+    at: float
+
+
+class ContextLimits:
+    """How many tokens each provider's models take. A limit named by a refusal overrides the one of a model list."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, dict[str, int]] = {}
+        self._refused: OrderedDict[Model, ContextLimit] = OrderedDict()
+        self._merged: dict[str, Mapping[str, int]] = {}
+
+    def of(self, provider: str) -> Mapping[str, int]:
+        """The known limits of a provider's models."""
+        if (merged := self._merged.get(provider)) is None:
+            refused = {each.model: each.tokens for each in self._refused.values() if each.provider == provider}
+            merged = self._merged[provider] = {**self._listed.get(provider, {}), **refused}
+        return merged
+
+    def set_listed(self, provider: str, listed: Mapping[str, int]) -> None:
+        """Take the limits of a provider's model list; 0 stands for none."""
+        self._listed[provider] = {model: tokens for model, tokens in listed.items() if tokens}
+        self._merged.pop(provider, None)
+
+    def learn(self, provider: Provider, model: str, tokens: int, *, wall: float) -> None:
+        """A refusal at the Unix time `wall` has named the model's limit."""
+        self._put(ContextLimit(provider.name, fingerprint(provider), model, tokens, wall))
+
+    def _put(self, limit: ContextLimit) -> None:
+        key = limit.provider, limit.model
+        self._refused.pop(key, None)
+        self._refused[key] = limit
+        while len(self._refused) > MAX_MODELS:
+            self._refused.popitem(last=False)
+        self._merged.clear()
+
+    def expire(self, wall: float) -> None:
+        """Drop what was learned too long before the Unix time `wall`."""
+        for key in [key for key, each in self._refused.items() if each.at < wall - KEEP_LIMIT]:
+            del self._refused[key]
+        self._merged.clear()
+
+    def forget(self, provider: str) -> None:
+        """Drop the limits of a provider that is another service now."""
+        self._listed.pop(provider, None)
+        self._refused = OrderedDict((key, each) for key, each in self._refused.items() if each.provider != provider)
+        self._merged.pop(provider, None)
+
+    def saved(self) -> tuple[ContextLimit, ...]:
+        """The learned limits to write to disk, the latest at the end. Model lists are read again."""
+        return tuple(self._refused.values())
+
+    def restore(self, saved: Iterable[ContextLimit], providers: Iterable[Provider], *, wall: float) -> None:
+        """Take over what an earlier run has learned of providers that are still the same services."""
+        sources = {provider.name: fingerprint(provider) for provider in providers}
+        for limit in saved:
+            if sources.get(limit.provider) == limit.source:
+                self._put(limit)
+        self.expire(wall)
+
+
+class RefusedSchemas:
+    """Sets of tool schemas that a model took only when simplified. It would refuse any request that holds one."""
+
+    def __init__(self) -> None:
+        self._sets: OrderedDict[Model, deque[frozenset[bytes]]] = OrderedDict()
+
+    def refuses(self, model: Model, request: ChatRequest) -> bool:
+        """Whether the model would refuse the request's schemas as they are."""
+        if not (known := self._sets.get(model)):
+            return False
+        schemas = _schemas(request)
+        return any(refused <= schemas for refused in known)
+
+    def learn(self, model: Model, request: ChatRequest) -> None:
+        """The model has refused the request, which was then answered with its schemas simplified."""
+        if not (schemas := _schemas(request)):
+            return
+        known = self._sets.pop(model, deque(maxlen=MAX_SCHEMA_SETS))
+        self._sets[model] = deque((other for other in known if not schemas <= other), maxlen=MAX_SCHEMA_SETS)
+        self._sets[model].append(schemas)
+        while len(self._sets) > MAX_MODELS:
+            self._sets.popitem(last=False)
+
+
+def _schemas(request: ChatRequest) -> frozenset[bytes]:
+    """A digest of each schema in the request, together with its tool's name."""
+    named = [(tool.name, tool.schema) for tool in request.tools if tool.schema is not None]
+    if request.output.schema is not None:
+        named.append(("", request.output.schema))
+    return frozenset(hashlib.blake2b(msgspec.json.encode(each), digest_size=12).digest() for each in named)
+
+
+def fingerprint(provider: Provider) -> str:
+    """A digest of what identifies the service behind a provider's name. Its headers may hold a key."""
+    source = (
+        provider.speaks,
+        provider.base_url,
+        provider.auth,
+        provider.headers,
+        provider.models_path,
+        provider.vertex_base_url,
+    )
+    return hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:16]

@@ -1,0 +1,182 @@
+"""What clients lose between turns: signatures of parts, and earlier responses that are only named."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from bm.chat.parts import Json, Part, Text, ToolCall
+from bm.chat.request import ChatRequest, Turn
+from bm.chat.signature import Signature, text_key
+from bm.gateway.call import Call
+from bm.protocols.openai_responses.state import continued, input_items, output_items
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Memory that each store may use."""
+MAX_DEPTH = 1_000
+"""Earlier responses that are followed back."""
+_TEXT = "text:"
+_PREVIOUS = b'"previous_response_id"'
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """One signature, as it is written to disk."""
+
+    key: str
+    signature: Signature
+
+
+class SignatureStore:
+    """The latest signatures, up to `max_bytes` of them.
+
+    A tool call's signature is stored by the call's id, which is unique; a text's by its conversation and its words.
+    Any wider key, such as "the latest signature", would leak signatures from one conversation into another.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, Signature] = OrderedDict()
+        self._size = 0
+        self._new: list[Kept] = []
+        self._texts = False
+
+    def keep(self, signatures: Mapping[str, Signature], conversation: str = "") -> None:
+        """Store signatures by call id or `text_key`. A text's needs a known conversation."""
+        for name, signature in signatures.items():
+            if key := _key(name, conversation):
+                self._put(key, signature)
+                self._new.append(Kept(key, signature))
+
+    def _put(self, key: str, signature: Signature) -> None:
+        self._drop(key)
+        self._kept[key] = signature
+        self._size += len(signature.value)
+        self._texts = self._texts or _TEXT in key
+        while self._size > self._max_bytes and self._kept:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: str) -> None:
+        if dropped := self._kept.pop(key, None):
+            self._size -= len(dropped.value)
+
+    def restore(self, kept: Iterable[Kept]) -> None:
+        """Take over what an earlier run has stored, the oldest first."""
+        for each in kept:
+            self._put(each.key, each.signature)
+
+    def take_new(self) -> list[Kept]:
+        """What was stored since the last call of this function."""
+        new, self._new = self._new, []
+        return new
+
+    def latest(self, max_bytes: int) -> list[Kept]:
+        """The latest signatures, up to `max_bytes` of them, the oldest first."""
+        found: list[Kept] = []
+        size = 0
+        for key, signature in reversed(self._kept.items()):
+            size += len(signature.value)
+            if size > max_bytes:
+                break
+            found.append(Kept(key, signature))
+        return found[::-1]
+
+    def sign(self, request: ChatRequest, conversation: str = "") -> ChatRequest:
+        """The request with the signatures that its calls and texts have lost."""
+        if not self._kept:
+            return request
+        turns = tuple(self._sign_turn(turn, conversation) for turn in request.turns)
+        return msgspec.structs.replace(request, turns=turns)
+
+    def _sign_turn(self, turn: Turn, conversation: str) -> Turn:
+        if turn.role != "assistant":
+            return turn
+        keys = [self._lost_key(part, conversation) for part in turn.parts]
+        if not any(keys):
+            return turn
+        return Turn(turn.role, tuple(self._sign_part(part, key) for part, key in zip(turn.parts, keys, strict=True)))
+
+    def _lost_key(self, part: Part, conversation: str) -> str:
+        """The key of the signature that a part has lost; empty when it has lost none."""
+        match part:
+            case ToolCall(signature=None, id=call_id):
+                key = call_id
+            case Text(signature=None, text=text) if self._texts and text:
+                key = _key(text_key(text), conversation)
+            case _:
+                return ""
+        return key if key in self._kept else ""
+
+    def _sign_part(self, part: Part, key: str) -> Part:
+        if not key:
+            return part
+        self._kept.move_to_end(key)
+        return msgspec.structs.replace(part, signature=self._kept[key])
+
+
+def _key(name: str, conversation: str) -> str:
+    if not name.startswith(_TEXT):
+        return name
+    return f"{conversation} {name}" if conversation else ""
+
+
+class _Exchange(msgspec.Struct, frozen=True):
+    """The encoded items of a request and its response, and the id of the response before."""
+
+    items: bytes
+    previous: str
+
+
+class ResponseStore:
+    """The latest exchanges of the Responses API, for clients that name one by `previous_response_id`."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, _Exchange] = OrderedDict()
+        self._size = 0
+
+    def keep(self, request: Json, response: Json) -> None:
+        """Store an exchange, unless the client has set `store` to false."""
+        name = response.get("id")
+        if request.get("store") is False or not isinstance(name, str) or name in self._kept:
+            return
+        previous = request.get("previous_response_id")
+        items = msgspec.json.encode([*input_items(request), *output_items(response)])
+        self._kept[name] = _Exchange(items, previous if isinstance(previous, str) else "")
+        self._size += len(items)
+        while self._size > self._max_bytes:
+            _, dropped = self._kept.popitem(last=False)
+            self._size -= len(dropped.items)
+
+    def items(self, name: str) -> list[Json] | None:
+        """All items of the conversation up to a response; None when any of them is no longer stored."""
+        found: list[Json] = []
+        for _ in range(MAX_DEPTH):
+            kept = self._kept.get(name)
+            if kept is None:
+                return None
+            self._kept.move_to_end(name)
+            found = [*msgspec.json.decode(kept.items), *found]
+            if not kept.previous:
+                return found
+            name = kept.previous
+        return None
+
+    def complete(self, call: Call) -> Call:
+        """The call with the conversation that its `previous_response_id` names in its body.
+
+        The call stays as it is when the response is not stored: the upstream may know it.
+        """
+        if call.protocol != "openai-responses" or _PREVIOUS not in call.body:
+            return call
+        try:
+            body: Any = msgspec.json.decode(call.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return call
+        name = body.get("previous_response_id") if isinstance(body, dict) else None
+        earlier = self.items(name) if isinstance(name, str) else None
+        if earlier is None:
+            return call
+        return msgspec.structs.replace(call, body=msgspec.json.encode(continued(body, earlier)))
