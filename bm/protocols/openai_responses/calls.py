@@ -12,8 +12,17 @@ from bm.chat.request import Tool
 from bm.chat.response import parse_arguments
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.content import decode_content, is_content
-from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import native_type, qualified, wire_name
+from bm.protocols.reading import (
+    filled_string,
+    mismatch,
+    object_of,
+    objects_of,
+    required_mapping,
+    required_string,
+    string,
+    string_of,
+)
 
 _PATCHES = {"create_file", "update_file", "delete_file"}
 _SHELL_OPTIONS = {"timeout_ms": int, "max_output_length": int}
@@ -30,21 +39,21 @@ def decode_call(item: Json, path: str) -> ToolCall | None:
         case "function_call":
             return _function_call(item, path)
         case "custom_tool_call":
-            raw = _string(item, "input", path)
-            name = qualified(item.get("namespace"), _string(item, "name", path))
+            raw = required_string(item, "input", path)
+            name = qualified(item.get("namespace"), required_string(item, "name", path))
             return ToolCall(_call_id(item, path), name, {"input": raw}, raw, kind="custom")
         case "apply_patch_call":
             return _native("apply_patch", item, {"operation": item.get("operation")}, path)
-        case "shell_call" if (item.get("environment") or {}).get("type", "local") == "local":
-            return _native("shell", item, item.get("action"), path)
+        case "shell_call" if object_of(item.get("environment")).get("type", "local") == "local":
+            return _native("shell", item, required_mapping(item, "action", path), path)
         case "local_shell_call":
-            return _native("local_shell", item, item.get("action"), path)
+            return _native("local_shell", item, required_mapping(item, "action", path), path)
         case _:
             return None
 
 
 def _function_call(item: Json, path: str) -> ToolCall:
-    name = qualified(item.get("namespace"), _string(item, "name", path))
+    name = qualified(item.get("namespace"), required_string(item, "name", path))
     match item.get("arguments"):
         case str(raw):
             return ToolCall(_call_id(item, path), name, parse_arguments(raw), raw)
@@ -52,13 +61,11 @@ def _function_call(item: Json, path: str) -> ToolCall:
             return ToolCall(_call_id(item, path), name, arguments, msgspec.json.encode(arguments).decode())
         case None:
             return ToolCall(_call_id(item, path), name, {})
-        case _:
-            raise bad_request("expected the arguments as JSON text", f"{path}.arguments")
+        case other:
+            raise mismatch(f"{path}.arguments", "a string of JSON", other)
 
 
-def _native(name: str, item: Json, action: Any, path: str) -> ToolCall:
-    if not isinstance(action, dict):
-        raise bad_request("expected an action", path)
+def _native(name: str, item: Json, action: Json, path: str) -> ToolCall:
     arguments = {field: value for field, value in action.items() if value is not None and field != "type"}
     return ToolCall(_call_id(item, path), name, arguments, msgspec.json.encode(arguments).decode())
 
@@ -74,18 +81,18 @@ def decode_result(item: Json, path: str) -> ToolResult | None:
         case "function_call_output" | "custom_tool_call_output":
             content = decode_content(item.get("output"), f"{path}.output")
             parts = tuple(part if not isinstance(part, Refusal) else Text(part.text) for part in content)
-            name = qualified(item.get("namespace"), item.get("name") or "")
+            name = qualified(item.get("namespace"), string(item, "name", path))
             custom = kind == "custom_tool_call_output"
             return ToolResult(_call_id(item, path), parts, name=name, kind="custom" if custom else "function")
         case "apply_patch_call_output":
             failed = item.get("status") == "failed"
-            text = item.get("output") or ("failed" if failed else "done")
+            text = string(item, "output", path) or ("failed" if failed else "done")
             return ToolResult(_call_id(item, path), (Text(text),), is_error=failed, name="apply_patch")
         case "shell_call_output":
-            chunks = [chunk for chunk in item.get("output") or () if isinstance(chunk, dict)]
+            chunks = objects_of(item.get("output"))
             return ToolResult(_call_id(item, path), tuple(_shell_output(chunk) for chunk in chunks), name="shell")
         case "local_shell_call_output":
-            text = _string(item, "output", path)
+            text = required_string(item, "output", path)
             return ToolResult(_call_id(item, path), (Text(text),), name="local_shell")
         case _:
             return None
@@ -93,24 +100,14 @@ def decode_result(item: Json, path: str) -> ToolResult | None:
 
 def _shell_output(chunk: Json) -> Opaque:
     """What a command printed and how it ended; other protocols see it as text."""
-    outcome = chunk.get("outcome") or {}
+    outcome = object_of(chunk.get("outcome"))
     ended = f"(exit code {outcome['exit_code']})" if "exit_code" in outcome else "(timed out)"
-    texts = [str(chunk.get("stdout") or "").rstrip("\n"), str(chunk.get("stderr") or "").rstrip("\n"), ended]
+    texts = [*(string_of(chunk.get(stream)).rstrip("\n") for stream in ("stdout", "stderr")), ended]
     return Opaque(PROTOCOL, "shell_output", chunk, summary="\n".join(text for text in texts if text))
 
 
 def _call_id(item: Json, path: str) -> str:
-    call_id = item.get("call_id") or item.get("id")
-    if not isinstance(call_id, str) or not call_id:
-        raise bad_request("expected a call_id", f"{path}.call_id")
-    return call_id
-
-
-def _string(item: Json, field: str, path: str) -> str:
-    value = item.get(field)
-    if not isinstance(value, str):
-        raise bad_request("expected a string", f"{path}.{field}")
-    return value
+    return filled_string({"call_id": item.get("call_id") or item.get("id")}, "call_id", path)
 
 
 def encode_call(call: ToolCall, call_id: str, tools: dict[str, Tool]) -> Json:

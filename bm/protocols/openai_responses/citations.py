@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from bm.chat.parts import Citation, Json, Opaque, Search, Source
+from bm.protocols.reading import object_of, objects_of, string_of
 
 PROTOCOL: Final = "openai-responses"
 
@@ -24,7 +25,7 @@ def decode_citation(raw: Json) -> Citation:
         return Citation(PROTOCOL, raw)
     start, end = raw.get("start_index"), raw.get("end_index")
     place = (start, end) if isinstance(start, int) and isinstance(end, int) and 0 <= start < end else (-1, -1)
-    return Citation(PROTOCOL, raw, (Source(url, _word(raw.get("title")), "", *place),))
+    return Citation(PROTOCOL, raw, (Source(url, string_of(raw.get("title")), "", *place),))
 
 
 def encode_citation(cited: Citation, length: int) -> list[Json]:
@@ -43,16 +44,11 @@ def _annotation(source: Source, length: int) -> Json:
 
 def decode_search(item: Json) -> Opaque:
     """A search that OpenAI ran, with its words for models of other vendors."""
-    action = item.get("action")
-    asked: Json = action if isinstance(action, dict) else {}
-    rows = asked.get("queries") if isinstance(asked.get("queries"), list) else [asked.get("query")]
-    queries = tuple(dict.fromkeys(row for row in rows or () if isinstance(row, str) and row))
-    pages = asked.get("sources")
-    found = tuple(
-        Source(page["url"], _word(page.get("title")))
-        for page in (pages if isinstance(pages, list) else ())
-        if isinstance(page, dict) and isinstance(page.get("url"), str)
-    )
+    asked = object_of(item.get("action"))
+    rows = asked["queries"] if isinstance(asked.get("queries"), list) else [asked.get("query")]
+    queries = tuple(dict.fromkeys(query for row in rows if (query := string_of(row))))
+    pages = [page for page in objects_of(asked.get("sources")) if isinstance(page.get("url"), str)]
+    found = tuple(Source(page["url"], string_of(page.get("title"))) for page in pages)
     url = asked.get("url")
     said = f"Searched the web for: {'; '.join(queries)}" if queries else f"Read {url}" if isinstance(url, str) else ""
     return Opaque(PROTOCOL, "web_search_call", item, said, Search(queries, found))
@@ -64,7 +60,3 @@ def encode_search(search: Search, item_id: str) -> Json | None:
         return None
     action = {"type": "search", "query": search.queries[0], "queries": list(search.queries)}
     return {"id": item_id, "type": "web_search_call", "status": "completed", "action": action}
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""

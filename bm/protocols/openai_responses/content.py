@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from bm.chat.parts import CacheMark, Json, Media, Opaque, Refusal, Text
 from bm.protocols.openai_responses.citations import PROTOCOL, decode_citation
-from bm.protocols.openai_responses.errors import bad_request
+from bm.protocols.reading import mismatch, objects_of, refuse, string
 
 _MIME_BY_SUFFIX = {
     "pdf": "application/pdf",
@@ -48,13 +48,13 @@ def decode_content(content: Any, path: str) -> tuple[Content, ...]:
         case list():
             return tuple(_decode_part(part, f"{path}[{i}]") for i, part in enumerate(content))
         case _:
-            raise bad_request("expected a string or a list of content parts", path)
+            raise mismatch(path, "a string or an array of parts", content)
 
 
 def _decode_part(part: Any, path: str) -> Content:
     match part:
         case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
-            citations = [raw for raw in part.get("annotations") or () if isinstance(raw, dict)]
+            citations = objects_of(part.get("annotations"))
             return Text(text, cache=_cache(part), citations=tuple(decode_citation(raw) for raw in citations))
         case {"type": "refusal", "refusal": str(text)}:
             return Refusal(text)
@@ -65,11 +65,11 @@ def _decode_part(part: Any, path: str) -> Content:
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(sound)}}:
             return Media("audio", mime=_AUDIO_MIME.get(sound, f"audio/{sound}"), data=data)
         case {"type": "input_text" | "output_text" | "text" | "refusal" | "input_audio" as kind}:
-            raise bad_request(f"not a valid {kind} part", path)
+            raise refuse(path, f"not a valid {kind} part")
         case {"type": str(kind)}:
             return Opaque(PROTOCOL, kind, part)
         case _:
-            raise bad_request("expected a content part with a type", path)
+            raise refuse(path, "expected a content part with a type")
 
 
 def _cache(part: Json) -> CacheMark | None:
@@ -83,7 +83,7 @@ def _cache(part: Json) -> CacheMark | None:
 
 
 def _decode_image(part: Json, path: str) -> Media:
-    detail = part.get("detail") if part.get("detail") not in (None, "auto") else ""
+    detail = string(part, "detail", path).removeprefix("auto")
     common: dict[str, Any] = {"kind": "image", "detail": detail, "cache": _cache(part)}
     match part:
         case {"image_url": str(url)} | {"image_url": {"url": str(url)}}:
@@ -91,11 +91,11 @@ def _decode_image(part: Json, path: str) -> Media:
         case {"file_id": str(file_id)}:
             return Media(file_id=file_id, **common)
         case _:
-            raise bad_request("an image needs image_url or file_id", path)
+            raise refuse(path, "an image needs image_url or file_id")
 
 
 def _decode_file(part: Json, path: str) -> Media:
-    name = part.get("filename") or ""
+    name = string(part, "filename", path)
     common: dict[str, Any] = {"kind": "document", "name": name, "cache": _cache(part)}
     match part:
         case {"file_data": str(data)} if data.startswith("data:"):
@@ -107,7 +107,7 @@ def _decode_file(part: Json, path: str) -> Media:
         case {"file_id": str(file_id)}:
             return Media(file_id=file_id, **common)
         case _:
-            raise bad_request("a file needs file_data, file_url or file_id", path)
+            raise refuse(path, "a file needs file_data, file_url or file_id")
 
 
 def _from_url(url: str, common: dict[str, Any]) -> Media:
@@ -162,7 +162,7 @@ def _encode_part(part: Text | Media | Opaque, path: str) -> Json:
         case Media(kind="document"):
             return {"type": "input_file", **_file(part)}
         case Media(kind=kind):
-            raise bad_request(f"the Responses API takes no {kind}", path)
+            raise refuse(path, f"the Responses API takes no {kind}")
 
 
 def _file(media: Media) -> Json:

@@ -16,8 +16,8 @@ from bm.protocols.openai_responses.calls import encode_call, encode_result, resu
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.content import encode_content, is_content
 from bm.protocols.openai_responses.decode import LEVELS
-from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
+from bm.protocols.reading import refuse
 from bm.protocols.tools import legal_call_id
 
 _EFFORTS: dict[Level, str] = {level: word for word, level in LEVELS.items()}
@@ -55,7 +55,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         RequestError: more than one answer is wanted, or the request holds what no Responses model takes.
     """
     if request.choices > 1:
-        raise bad_request("the Responses API gives one answer", "n")
+        raise refuse("n", "the Responses API gives one answer")
     history = _History(request, capabilities)
     body: Json = {"model": model, **history.head(), "input": history.items}
     losses = list(history.losses)
@@ -221,9 +221,9 @@ class _History:
             return
         takes = {"image": self._capabilities.images, "document": self._capabilities.documents}.get(part.kind, False)
         if not takes and not (part.kind == "document" and part.text):
-            raise bad_request(f"the model takes no {part.kind}", path)
+            raise refuse(path, f"the model takes no {part.kind}")
         if part.file_id and self._request.protocol not in (PROTOCOL, "openai-chat"):
-            raise bad_request("a file uploaded to another vendor is unknown to OpenAI", path)
+            raise refuse(path, "a file uploaded to another vendor is unknown to OpenAI")
 
     def _lose(self, part: Part, path: str) -> None:
         kind = part.kind if isinstance(part, Opaque | Media) else type(part).__name__.lower()
@@ -272,7 +272,7 @@ def _limits(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, lis
     if asked is None:
         return {}, []
     if asked == 0:
-        raise bad_request("an answer of no tokens only warms Anthropic's cache", "max_tokens")
+        raise refuse("max_tokens", "an answer of no tokens only warms Anthropic's cache")
     given = max(asked, _LEAST_OUTPUT)
     if capabilities.max_output:
         given = min(given, capabilities.max_output)

@@ -10,6 +10,7 @@ from bm.chat.request import ChatRequest
 from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.openai_responses.decode import LEVELS
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
+from bm.protocols.reading import count_of, object_of, string_of
 
 _WORDS = {level: word for word, level in LEVELS.items()}
 _SHORT = {"length", "context_window"}
@@ -76,8 +77,7 @@ def ending(finish: Finish | None, *, refused: bool) -> tuple[str, str | None]:
 
 def finish_of(response: Json, *, called: bool, refused: bool) -> Finish:
     """How an answer of the upstream ended."""
-    details = response.get("incomplete_details")
-    native = str(details.get("reason") or "") if isinstance(details, dict) else ""
+    native = string_of(object_of(response.get("incomplete_details")).get("reason"))
     if response.get("status") == "incomplete" or native:
         return Finish("refusal" if native == "content_filter" else "length", native=native or "incomplete")
     word = str(response.get("status") or "completed")
@@ -99,21 +99,12 @@ def decode_usage(value: Any) -> Usage | None:
     """Read a usage object; None when there is none."""
     if not isinstance(value, dict):
         return None
-    read = _count(value, "input_tokens_details", "cached_tokens")
-    write = _count(value, "input_tokens_details", "cache_write_tokens")
+    details = object_of(value.get("input_tokens_details"))
+    read, write = count_of(details.get("cached_tokens")), count_of(details.get("cache_write_tokens"))
     return Usage(
-        input=max(0, _number(value.get("input_tokens")) - read - write),
+        input=max(0, count_of(value.get("input_tokens")) - read - write),
         cache_read=read,
         cache_write=write,
-        output=_number(value.get("output_tokens")),
-        thinking=_count(value, "output_tokens_details", "reasoning_tokens"),
+        output=count_of(value.get("output_tokens")),
+        thinking=count_of(object_of(value.get("output_tokens_details")).get("reasoning_tokens")),
     )
-
-
-def _count(usage: Json, group: str, field: str) -> int:
-    details = usage.get(group)
-    return _number(details.get(field)) if isinstance(details, dict) else 0
-
-
-def _number(value: object) -> int:
-    return int(value) if isinstance(value, int | float) else 0

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
-from bm.errors import Failure, FailureKind, RequestError
+from bm.errors import Failure, FailureKind
 from bm.protocols import rate_limits
 
 _BY_STATUS: dict[int, FailureKind] = {
@@ -65,11 +65,6 @@ _TYPES: dict[FailureKind, tuple[str, str | None]] = {
     "overloaded": ("server_error", "server_is_overloaded"),
 }
 """OpenAI's `type` and `code` of each kind; all others are its `server_error`."""
-
-
-def bad_request(message: str, param: str = "", code: str = "") -> RequestError:
-    """The client's request cannot be served: what is wrong, and where."""
-    return RequestError(Failure(kind="bad_request", message=message, param=param, code=code))
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:

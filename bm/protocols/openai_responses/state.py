@@ -6,9 +6,8 @@ its own the request stands for itself. Instructions are not carried over (API re
 
 from __future__ import annotations
 
-from typing import Any
-
 from bm.chat.parts import Json
+from bm.protocols.reading import objects_of
 
 
 def input_items(body: Json) -> list[Json]:
@@ -16,16 +15,13 @@ def input_items(body: Json) -> list[Json]:
     match body.get("input"):
         case str(text):
             return [{"type": "message", "role": "user", "content": text}]
-        case list(items):
-            return [item for item in items if isinstance(item, dict)]
-        case _:
-            return []
+        case items:
+            return objects_of(items)
 
 
 def output_items(response: Json) -> list[Json]:
     """The items of an answer, as a later request may send them back."""
-    items: Any = response.get("output")
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return objects_of(response.get("output"))
 
 
 def continued(body: Json, earlier_items: list[Json]) -> Json:

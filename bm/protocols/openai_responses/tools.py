@@ -9,7 +9,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai_responses.citations import PROTOCOL
-from bm.protocols.openai_responses.errors import bad_request
+from bm.protocols.reading import boolean, elements, filled_string, mapping, object_of, refuse, string, string_of
 
 _HOSTED = {
     "web_search": "web_search",
@@ -75,8 +75,7 @@ def wire_name(name: str, tools: dict[str, Tool]) -> Json:
 
 def native_type(tool: Tool | None) -> str:
     """`apply_patch`, `shell` or `local_shell` when the client declared the tool as such."""
-    native = tool.extra.get("native") if tool is not None and tool.protocol == PROTOCOL else None
-    return native if isinstance(native, str) else ""
+    return string_of(tool.extra.get("native")) if tool is not None and tool.protocol == PROTOCOL else ""
 
 
 def by_name(request: ChatRequest) -> dict[str, Tool]:
@@ -84,50 +83,42 @@ def by_name(request: ChatRequest) -> dict[str, Tool]:
     return {tool.name: tool for tool in request.tools}
 
 
-def decode_tools(tools: Any, path: str = "tools", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
-    """Read definitions; functions of a namespace become functions of their own.
+def decode_tools(holder: Json, path: str = "", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
+    """Read the `tools` of a request or an item; functions of a namespace become functions of their own.
 
     Raises:
         RequestError: a definition has no type, or a function no name.
     """
     functions: list[Tool] = []
     hosted: list[HostedTool] = []
-    if not isinstance(tools, list | None):
-        raise bad_request("expected a list of tools", path)
-    for i, tool in enumerate(tools or ()):
+    noted: Json = {"loaded": True} if loaded else {}
+    for tool, at in elements(holder, "tools", path):
         match tool:
             case {"type": "function" | "custom"}:
-                functions.append(_decode_tool(tool, f"{path}[{i}]", {"loaded": True} if loaded else {}))
+                functions.append(_decode_tool(tool, at, noted))
             case {"type": "namespace", "name": str(space)}:
-                place = {"namespace": space, "namespace_description": tool.get("description") or ""}
-                place |= {"loaded": True} if loaded else {}
-                for j, inner in enumerate(tool.get("tools") or ()):
-                    functions.append(_decode_tool(inner, f"{path}[{i}].tools[{j}]", place))
+                place = {"namespace": space, "namespace_description": string(tool, "description", at), **noted}
+                functions += [_decode_tool(inner, where, place) for inner, where in elements(tool, "tools", at)]
             case {"type": "apply_patch" | "local_shell" as native}:
                 functions.append(_decode_native(native, tool))
-            case {"type": "shell"} if (tool.get("environment") or {}).get("type", "local") == "local":
+            case {"type": "shell"} if object_of(tool.get("environment")).get("type", "local") == "local":
                 functions.append(_decode_native("shell", tool))
             case {"type": str(kind)}:
                 hosted.append(HostedTool(_HOSTED.get(kind, kind), PROTOCOL, tool))
             case _:
-                raise bad_request("expected a tool with a type", f"{path}[{i}]")
+                raise refuse(at, "expected a tool with a type")
     return functions, hosted
 
 
-def _decode_tool(tool: Any, path: str, place: Json) -> Tool:
-    match tool:
-        case {"type": "function" | "custom" as kind, "name": str(name)} if name:
-            pass
-        case _:
-            raise bad_request("expected a function or custom tool with a name", path)
-    schema = tool.get("parameters")
-    if not isinstance(schema, dict | None):
-        raise bad_request("expected a JSON Schema", f"{path}.parameters")
+def _decode_tool(tool: Json, path: str, place: Json) -> Tool:
+    kind = tool.get("type")
+    if kind not in ("function", "custom"):
+        raise refuse(path, "expected a function or custom tool")
     return Tool(
-        name=qualified(place.get("namespace"), name),
-        description=tool.get("description") or "",
-        schema=schema,
-        strict=tool.get("strict"),
+        name=qualified(place.get("namespace"), filled_string(tool, "name", path, "the tool's name")),
+        description=string(tool, "description", path),
+        schema=mapping(tool, "parameters", path),
+        strict=boolean(tool, "strict", path),
         kind=kind,
         protocol=PROTOCOL,
         extra={**{field: value for field, value in tool.items() if field not in _OWN}, **place},

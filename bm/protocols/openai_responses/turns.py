@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -11,11 +10,12 @@ from bm.chat import signature as signatures
 from bm.chat.parts import Json, Opaque, Part, Text, Thinking, ToolCall
 from bm.chat.request import Role, Tool, Turn
 from bm.chat.signature import Signature, unwrap
+from bm.errors import Failure, RequestError
 from bm.protocols.openai_responses.calls import decode_call, decode_result
 from bm.protocols.openai_responses.citations import PROTOCOL, decode_search
 from bm.protocols.openai_responses.content import decode_content
-from bm.protocols.openai_responses.errors import bad_request
 from bm.protocols.openai_responses.tools import decode_tools
+from bm.protocols.reading import objects_of, refuse, string_of
 
 _FROM_CLIENT = {
     "computer_call_output",
@@ -25,6 +25,11 @@ _FROM_CLIENT = {
     "shell_call_output",
 }
 """Items of no other protocol that the client, not the model, wrote."""
+
+
+def not_found(message: str, place: str, code: str) -> RequestError:
+    """The error for a reference to what is not kept here, in OpenAI's own words, which clients look for."""
+    return RequestError(Failure(kind="bad_request", message=message, param=place, code=code))
 
 
 class Conversation:
@@ -44,7 +49,7 @@ class Conversation:
         """What was said so far."""
         return tuple(Turn(role, tuple(parts)) for role, parts in self._turns)
 
-    def add(self, item: Any, path: str) -> None:
+    def add(self, item: Json, path: str) -> None:
         """Take one item.
 
         Raises:
@@ -56,15 +61,15 @@ class Conversation:
             case {"type": "reasoning"}:
                 self._reasoning(item)
             case {"type": "item_reference", "id": ref} | {"type": None, "id": ref}:
-                raise bad_request(f"Item with id '{ref}' not found.", path, "item_not_found")
+                raise not_found(f"Item with id '{ref}' not found.", path, "item_not_found")
             case {"type": "additional_tools"}:
-                self.tools += decode_tools(item.get("tools"), f"{path}.tools")[0]
+                self.tools += decode_tools(item, path)[0]
             case {"type": str(kind)}:
                 self._other(kind, item, path)
             case {"id": str(ref)}:
-                raise bad_request(f"Item with id '{ref}' not found.", path, "item_not_found")
+                raise not_found(f"Item with id '{ref}' not found.", path, "item_not_found")
             case _:
-                raise bad_request("expected an item with a type or a role", path)
+                raise refuse(path, "expected an item with a type or a role")
 
     def _message(self, item: Json, path: str) -> None:
         role = item.get("role")
@@ -81,10 +86,10 @@ class Conversation:
                 else:
                     self.system += texts
             case _:
-                raise bad_request("expected the role user, assistant, system or developer", f"{path}.role")
+                raise refuse(f"{path}.role", "expected the role user, assistant, system or developer")
 
     def _reasoning(self, item: Json) -> None:
-        carried = unwrap(item.get("encrypted_content") or "")
+        carried = unwrap(string_of(item.get("encrypted_content")))
         thinking = decode_reasoning(item)
         match carried:
             case (signature, signatures.NEXT):
@@ -108,7 +113,7 @@ class Conversation:
             self._append("user", [result])
         else:
             if kind == "tool_search_output":
-                self.tools += decode_tools(item.get("tools"), f"{path}.tools", loaded=True)[0]
+                self.tools += decode_tools(item, path, loaded=True)[0]
             client = kind in _FROM_CLIENT or (kind == "tool_search_output" and item.get("execution") == "client")
             self._append("user" if client else "assistant", [_of_vendor(kind, item)])
 
@@ -141,8 +146,8 @@ def _signed(part: Part, signature: Signature) -> Part:
 def decode_reasoning(item: Json) -> Thinking | None:
     """The thinking in a reasoning item; None when there is nothing to see and nothing to hand back."""
     text = reasoning_text(item)
-    encrypted = item.get("encrypted_content")
-    if not isinstance(encrypted, str) or not encrypted:
+    encrypted = string_of(item.get("encrypted_content"))
+    if not encrypted:
         return Thinking(text) if text else None
     match unwrap(encrypted):
         case None:
@@ -158,8 +163,7 @@ def decode_reasoning(item: Json) -> Thinking | None:
 def reasoning_text(item: Json) -> str:
     """The summaries of a reasoning item, or its full text where the service shows that instead."""
     for field in ("summary", "content"):
-        texts = [part["text"] for part in item.get(field) or () if isinstance(part, dict) and part.get("text")]
-        if texts:
+        if texts := [text for part in objects_of(item.get(field)) if (text := string_of(part.get("text")))]:
             return "\n\n".join(texts)
     return ""
 
@@ -187,6 +191,5 @@ def _of_vendor(kind: str, item: Json) -> Opaque:
 
 def _code(item: Json) -> str:
     """The code that OpenAI ran, and what it printed, for those who have no such item."""
-    outputs = item.get("outputs")
-    logs = [row.get("logs") for row in (outputs if isinstance(outputs, list) else ()) if isinstance(row, dict)]
-    return "\n".join(f"```\n{text}\n```" for text in (item.get("code"), *logs) if isinstance(text, str) and text)
+    texts = (item.get("code"), *(row.get("logs") for row in objects_of(item.get("outputs"))))
+    return "\n".join(f"```\n{text}\n```" for text in map(string_of, texts) if text)

@@ -98,7 +98,7 @@ def test_arguments_that_are_no_object_are_none(item: dict[str, Any], arguments: 
         ({"type": "function_call", "call_id": "c"}, "at.name"),
         ({"type": "function_call", "call_id": "c", "name": "look", "arguments": 5}, "at.arguments"),
         ({"type": "custom_tool_call", "call_id": "c", "name": "patch"}, "at.input"),
-        ({"type": "shell_call", "call_id": "c"}, "at"),
+        ({"type": "shell_call", "call_id": "c"}, "at.action"),
     ],
 )
 def test_a_fault_in_a_call_is_named_with_its_place(item: dict[str, Any], place: str) -> None:

@@ -114,13 +114,17 @@ def test_state_that_is_not_asked_for_is_no_fault(members: dict[str, Any]) -> Non
         ({"text": "json"}, "text"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
         ({"tools": [5]}, "tools[0]"),
+        ({"reasoning": {"effort": ["medium"]}}, "reasoning.effort"),
+        ({"include": {}}, "include"),
+        ({"text": {"format": {"type": "json_schema", "name": 5, "schema": {}}}}, "text.format.name"),
+        ({"tools": [{"type": "function", "name": {}}]}, "tools[0].name"),
     ],
 )
 def test_a_fault_is_named_with_its_place(members: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestError) as caught:
         request(**members)
     assert caught.value.failure.param == param
-    assert caught.value.failure.message.startswith("expected")
+    assert caught.value.failure.message.startswith(f"{param}: expected")
 
 
 def test_a_prompt_template_needs_no_input() -> None:

@@ -40,19 +40,19 @@ def test_every_kind_of_tool_comes_back_as_it_was() -> None:
 
 
 def test_functions_of_a_namespace_are_functions_of_their_own() -> None:
-    functions, _ = decode_tools([AGENTS])
+    functions, _ = decode_tools({"tools": [AGENTS]})
     assert [(tool.name, tool.kind) for tool in functions] == [("agents__look", "function"), ("agents__patch", "custom")]
 
 
 def test_a_function_keeps_its_schema_and_what_only_openai_knows() -> None:
-    [tool], _ = decode_tools([{**LOOK, "defer_loading": True}])
+    [tool], _ = decode_tools({"tools": [{**LOOK, "defer_loading": True}]})
     assert (tool.schema, tool.strict, tool.description) == (SCHEMA, True, "Looks.")
     assert tool.protocol == "openai-responses" and tool.extra == {"defer_loading": True}
 
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_a_built_in_tool_of_the_client_is_a_function_with_a_known_schema(name: str) -> None:
-    [tool], hosted = decode_tools([{"type": name}])
+    [tool], hosted = decode_tools({"tools": [{"type": name}]})
     assert tool.name == name and tool.schema is not None and tool.schema["properties"] and not hosted
     assert native_type(tool) == name
 
@@ -70,7 +70,7 @@ def test_a_built_in_tool_of_the_client_is_a_function_with_a_known_schema(name: s
     ],
 )
 def test_what_openai_runs_itself_is_a_hosted_tool(wire: dict[str, Any], kind: str) -> None:
-    assert decode_tools([wire]) == ([], [HostedTool(kind, "openai-responses", wire)])
+    assert decode_tools({"tools": [wire]}) == ([], [HostedTool(kind, "openai-responses", wire)])
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_what_openai_runs_itself_is_a_hosted_tool(wire: dict[str, Any], kind: st
     [
         ("x", "tools"),
         ([{}], "tools[0]"),
-        ([LOOK, {"type": "function"}], "tools[1]"),
-        ([{"type": "function", "name": ""}], "tools[0]"),
+        ([LOOK, {"type": "function"}], "tools[1].name"),
+        ([{"type": "function", "name": ""}], "tools[0].name"),
         ([{**LOOK, "parameters": "x"}], "tools[0].parameters"),
         ([{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}], "tools[0].tools[0]"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tools: object, place: str) -> None:
     with pytest.raises(RequestError) as caught:
-        decode_tools(tools)
+        decode_tools({"tools": tools})
     assert caught.value.failure.param == place
 
 
@@ -194,7 +194,7 @@ def test_the_choice_of_a_hosted_tool_has_no_canonical_form() -> None:
 
 def test_a_deferred_function_is_called_with_its_own_name_as_namespace() -> None:
     assert qualified("look", "look") == "look"
-    functions, _ = decode_tools([LOOK], loaded=True)
+    functions, _ = decode_tools({"tools": [LOOK]}, loaded=True)
     assert wire_name("look", {tool.name: tool for tool in functions}) == {"name": "look", "namespace": "look"}
 
 
