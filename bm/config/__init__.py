@@ -1,1 +1,1 @@
-"""The person's settings: where they live, what they may say, how they are read, edited and watched."""
+"""The user's settings: their files, schema, loading, validation and editing."""

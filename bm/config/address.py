@@ -1,4 +1,4 @@
-"""Which addresses are this machine, and which URLs lead back to bm itself."""
+"""Network addresses: which ones are local, which URLs point back at bm, and how to reach a local server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`, a name or an address without port.
+    """Whether `host`, a name or an address without a port, is reachable from this machine only.
 
-    Names are not resolved: only `localhost` and names under it count.
+    Names are not resolved: only `localhost` and its subdomains count.
     """
     address = _address(host)
     if address is None:
@@ -26,12 +26,12 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether `host` is an address rather than a name."""
+    """Whether `host` is an IP address and not a name."""
     return _address(host) is not None
 
 
 def points_at(url: str, server: Server) -> bool:
-    """Whether a request to `url` would arrive at `server`; a port of 0 is not known yet and never matches."""
+    """Whether a request to `url` would reach `server`. Port 0, which is not known yet, never matches."""
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
@@ -44,13 +44,13 @@ def points_at(url: str, server: Server) -> bool:
 
 
 def reachable(host: str) -> str:
-    """Where this machine finds what listens on `host`: on loopback, if that is every network."""
+    """The host to connect to for a server that listens on `host`: loopback if it listens on every interface."""
     bare = host.strip("[]")
     return _ANY.get(bare, bare)
 
 
 def url_of(host: str, port: int) -> str:
-    """The URL of a server on this machine, without a slash at the end."""
+    """The base URL of a server on this machine, without a trailing slash."""
     name = reachable(host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 

@@ -1,6 +1,7 @@
-"""Change single values in the text of a TOML document: comments, order and everything else stay as they are.
+"""Change single values in the text of a TOML document; comments, order and formatting stay as they are.
 
-Each change is tried in the ways that disturb least and believed only when the text then reads as it should.
+Each change is tried in several ways, the least invasive first, and accepted only if the text then parses to the
+expected tables.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ Table: TypeAlias = dict[str, Any]
 
 
 class CannotEdit(Exception):
-    """No way was found to make the change and nothing else. The text, where there is one, says what is in the way."""
+    """The change cannot be made without changing something else. The message, if any, names the obstacle."""
 
 
 def put(text: str, key: Key, value: Any) -> str:
-    """`text` with `key` set to `value`; tables on the way to it are made when absent.
+    """`text` with `key` set to `value`; missing parent tables are added.
 
     Raises:
-        CannotEdit: something that is no table is in the way, or nothing but a rewrite would do.
+        CannotEdit: a parent is not a table, or only rewriting the document would do.
         TOMLDecodeError: `text` is not valid TOML.
     """
     expected = tomllib.loads(text)
@@ -37,7 +38,7 @@ def put(text: str, key: Key, value: Any) -> str:
     for part in key[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise CannotEdit(f"{dotted(key)} cannot be set, because {part} is no table")
+            raise CannotEdit(f"{dotted(key)} cannot be set because {part} is not a table")
     is_new = key[-1] not in table
     table[key[-1]] = value
     ways = (_inserted, _replaced) if is_new else (_replaced,)
@@ -45,9 +46,9 @@ def put(text: str, key: Key, value: Any) -> str:
 
 
 def _inserted(text: str, key: Key, value: Any) -> str:
-    """A line more at the end of the key's table, or at the end of the file with a header of its own.
+    """`text` with a new line at the end of the key's table, or with a new table at the end of the file.
 
-    tomlkit would put it behind the comment that announces the next table.
+    tomlkit would insert the line after the comment above the next table.
     """
     line = f"{dotted(key[-1:])} = {as_item(value).as_string()}"
     end = table_ends(text).get(key[:-1])
@@ -74,10 +75,10 @@ def _replaced(text: str, key: Key, value: Any) -> str:
 
 
 def drop(text: str, key: Key) -> str:
-    """`text` without `key`, which may be a whole table; unchanged when it has no such key.
+    """`text` without `key`, which may be a table; unchanged when the key is absent.
 
     Raises:
-        CannotEdit: nothing but a rewrite would do.
+        CannotEdit: only rewriting the document would do.
         TOMLDecodeError: `text` is not valid TOML.
     """
     expected: Any = tomllib.loads(text)
@@ -92,9 +93,9 @@ def drop(text: str, key: Key) -> str:
 
 
 def _without_emptied(table: Table, key: Key) -> Iterator[Table]:
-    """`table`, then without the parents of the removed `key` that hold nothing any more, the innermost first.
+    """`table`, then `table` without the emptied parents of the removed `key`, innermost first.
 
-    Those that only a dotted key or the header of a table below had made are gone from the file with it.
+    A parent that existed only through a dotted key or the header of a nested table disappears with it.
     """
     yield table
     for depth in range(len(key) - 1, 0, -1):
@@ -111,7 +112,7 @@ def _without_emptied(table: Table, key: Key) -> Iterator[Table]:
 def _cut(text: str, key: Key) -> str:
     """The text without the lines of the table `key` and the tables below it.
 
-    tomlkit would take along the comment that announces the next table.
+    tomlkit would also remove the comment above the next table.
     """
     starts, ends = key_lines(text), table_ends(text)
     gone: set[int] = set()
@@ -134,7 +135,7 @@ def _deleted(text: str, key: Key) -> str:
 
 
 def _first_that_reads_as(wanted: tuple[Table, ...], ways: Iterable[Callable[[], str]], before: str) -> str:
-    """What the first way gives that reads as one of `wanted`, with the line ends of `before`."""
+    """The first result that parses to one of `wanted`, with the line ends of `before`."""
     for way in ways:
         try:
             after = way()
@@ -153,7 +154,7 @@ def _with_line_ends_of(before: str, text: str) -> str:
 
 
 def as_item(value: Any) -> Item:
-    """`value` as it is written on one line."""
+    """`value` as a TOML item on one line."""
     if isinstance(value, dict):
         table = tomlkit.inline_table()
         table.update(value)

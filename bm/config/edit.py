@@ -1,7 +1,7 @@
-"""Change single settings in the person's file: comments, order and everything else stay as they are.
+"""Edit single settings in the user's file; comments, order and formatting stay as they are.
 
-An edit happens under a lock, is checked by the same code that loads the file, and takes effect by one atomic
-replacement. When anything is wrong the file is not touched.
+An edit holds a lock, is validated by the code that loads the file, and replaces the file atomically. If anything is
+wrong, the file is not changed.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from bm.config.validation import Table, checked, kind_of, read
 from bm.errors import ConfigError
 
 LOCK_WAIT = 10.0
-"""Seconds to wait for another edit to end."""
+"""Seconds to wait for another edit to finish."""
 
 Value: TypeAlias = str | int | float | bool | list[str] | dict[str, str]
 
 
 def set_value(path: Path, key: str, value: Value, *, known: Collection[str]) -> None:
-    """Give the setting `key` (dotted) a value; the file and its tables are made when absent.
+    """Set the dotted `key` to `value`. A missing file or table is created.
 
     Raises:
-        InvalidConfig: with this value the file would be invalid.
-        ConfigError: the file is invalid already, or cannot be read or edited.
-        LockTimeout: another process keeps the file locked.
+        InvalidConfig: the value would make the file invalid.
+        ConfigError: the file is already invalid, or cannot be read or edited.
+        LockTimeout: another process holds the lock.
         OSError: it cannot be written.
     """
     set_values(path, {key: value}, known=known)
 
 
 def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:
-    """`set_value` for several settings that are only valid together, such as a new provider's."""
+    """Set several settings that are only valid together, such as those of a new provider."""
 
     for key, value in values.items():
         _refuse_unwritable(key, value)
@@ -52,19 +52,18 @@ def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str
 
 
 def unset(path: Path, key: str, *, known: Collection[str]) -> bool:
-    """Remove a setting or a whole table, so that its default holds again; False when the file does not have it.
+    """Remove a setting or a table, so that its default applies; False when the file does not contain it.
 
-    Raises:
-        As `set_value`.
+    Raises the same errors as `set_value`.
     """
     return _edit(path, lambda text: drop(text, split(key)), known)
 
 
 def from_text(key: str, text: str) -> Value:
-    """The value that `text`, as typed on a command line, means for the setting `key`.
+    """Parse `text` from a command line as a value of the setting `key`.
 
     Raises:
-        InvalidConfig: there is no such setting, or the text does not fit it.
+        InvalidConfig: the setting does not exist, or does not take this value.
     """
     parts = split(key)
     kind = kind_of(parts)
@@ -78,7 +77,7 @@ def from_text(key: str, text: str) -> Value:
 
 
 def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> bool:
-    """Apply `change` to the file's text; whether that made a difference."""
+    """Apply `change` to the text of the file; returns whether the text has changed."""
     target = Path(os.path.realpath(path))
     make_private_folder(target.parent)
     with locked(target.with_name(f".{target.name}.lock"), LOCK_WAIT):
@@ -87,8 +86,8 @@ def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> b
         try:
             after = change(before)
         except CannotEdit:
-            cure = "edit it by hand"
-            raise ConfigError("cannot be changed without disturbing the rest", path=str(path), hint=cure) from None
+            message = "cannot be changed without disturbing the rest"
+            raise ConfigError(message, path=str(path), hint="edit it by hand") from None
         if after == before:
             return False
         _refuse_bad_result(after, path, known)
@@ -97,7 +96,7 @@ def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> b
 
 
 def _refuse_unwritable(key: str, value: Value) -> None:
-    """Bytes of a command line that were no text arrive as lone surrogates, which no file can hold."""
+    """Refuse bytes of the command line that were not valid text: they arrive as lone surrogates."""
     try:
         f"{key}{value}".encode()
     except UnicodeEncodeError:
@@ -108,7 +107,7 @@ def _refuse_if_invalid(text: str, path: Path, known: Collection[str]) -> None:
     try:
         parse(text, {}, known=known, path=str(path))
     except InvalidConfig as error:
-        message = f"was not changed, because it has errors already; mend them first:\n{error}"
+        message = f"was not changed because it has errors; fix them first:\n{error}"
         raise ConfigError(message, path=str(path)) from None
 
 
@@ -116,7 +115,7 @@ def _refuse_bad_result(text: str, path: Path, known: Collection[str]) -> None:
     try:
         parse(text, {}, known=known, path=str(path))
     except InvalidConfig as error:
-        # Lines of a text that never reaches the disk would only mislead.
+        # Line numbers of a text that is never written would mislead.
         raise InvalidConfig(
             ConfigError(each.message, key=each.key, hint=each.hint) for each in error.problems
         ) from None

@@ -1,9 +1,9 @@
-"""Settings from environment variables: `BM_<SECTION>_<KEY>`, and the classic four of each provider.
+"""Settings from environment variables: `BM_<SECTION>_<KEY>` and the four classic ones of each provider.
 
-The classic ones (`<NAME>_ENABLED`, `_DISPATCH_MODE`, `_BASE_URL`, `_API_KEY`) may belong to other tools, which puts
-bounds on them: a base URL that leads back to bm and a key of bm's own are ignored with a warning, since tools are
-pointed at bm in just this way; and a key is only used when neither the file nor a `BM_` variable names one. Keys are
-taken over as references to their variable, so that the configuration itself holds no secret.
+The classic variables (`<NAME>_ENABLED`, `_DISPATCH_MODE`, `_BASE_URL`, `_API_KEY`) may be meant for other tools.
+Therefore a base URL that points at bm and bm's own key are ignored with a warning, since tools are configured to use bm
+by these variables, and a key counts only when neither the file nor a `BM_` variable names one. A key is stored as a
+reference to its variable, so the configuration contains no secret.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from bm.config.secrets import is_reference
 from bm.config.validation import SCHEMA, Kind, Problem, Table, is_table, kind_of, nearest, read, without_none
 
 CLASSIC_PROVIDERS = ("anthropic", "groq", "together")
-"""Providers whose classic variables count even when the file does not name them."""
+"""Providers whose classic variables count even if the file does not name the provider."""
 
 _CLASSIC = {"ENABLED": "enabled", "DISPATCH_MODE": "mode", "BASE_URL": "base_url", "API_KEY": "api_key"}
 _CLASSIC_GEMINI = {"ENABLED": "enabled", "BASE_URL": "base_url"}
 _PREFIX = "BM_"
 _OWN_KEY = re.compile(r"bm-[A-Za-z0-9_-]{43}")
-"""What the key looks like that tools have for bm."""
+"""The shape of bm's own key."""
 
 
 class Override(msgspec.Struct, frozen=True):
-    """One setting that the environment gives."""
+    """A setting from the environment."""
 
     variable: str
     key: Key
@@ -40,7 +40,7 @@ class Override(msgspec.Struct, frozen=True):
 
 
 class Overrides(msgspec.Struct, frozen=True):
-    """What the environment says. `problems` carry the variable as their key."""
+    """All settings from the environment. The key of a problem is the name of the variable."""
 
     values: tuple[Override, ...]
     problems: tuple[Problem, ...] = ()
@@ -48,7 +48,7 @@ class Overrides(msgspec.Struct, frozen=True):
 
 
 def named(environ: Mapping[str, str], raw: Table, known: Collection[str]) -> Overrides:
-    """The overrides that `BM_` variables make; variables that belong to no section are left alone."""
+    """Overrides by `BM_` variables. Variables that match no section are ignored."""
     names = _names(raw, known)
     values: list[Override] = []
     problems: list[Problem] = []
@@ -69,9 +69,9 @@ def named(environ: Mapping[str, str], raw: Table, known: Collection[str]) -> Ove
 
 
 def classic(environ: Mapping[str, str], raw: Table, known: Collection[str], server: Server) -> Overrides:
-    """The overrides of the classic variables; empty ones count as unset.
+    """Overrides by classic variables; an empty variable counts as unset.
 
-    `raw` holds the file and the `BM_` variables already; `server` is where bm itself will listen.
+    `raw` is the file with the `BM_` variables applied; `server` is the address bm will listen on.
     """
     values: list[Override] = []
     loops: list[str] = []
@@ -91,7 +91,7 @@ def classic(environ: Mapping[str, str], raw: Table, known: Collection[str], serv
 
 
 def _ignored(variables: list[str], reason: str) -> Iterator[str]:
-    """One line for all: a shell of `bm env` has several, and nothing is wrong with it."""
+    """One warning for all variables: a shell set up by `bm env` has several, and that is no mistake."""
     if variables:
         yield f"{', '.join(variables)}: ignored, because {'it' if len(variables) == 1 else 'each'} {reason}"
 
@@ -111,7 +111,7 @@ def _override(variable: str, key: Key, text: str) -> Override:
 
 
 def _names(raw: Table, known: Collection[str]) -> list[str]:
-    """The provider names a variable may mean: the file's first, in its order."""
+    """The provider names a variable may contain: those of the file first, in its order."""
     configured = raw.get("providers")
     names = [*(configured if isinstance(configured, dict) else ()), *CLASSIC_PROVIDERS, *sorted(known)]
     return [name for name in dict.fromkeys(names) if name != "gemini"]
@@ -126,7 +126,7 @@ def _sections() -> list[str]:
 
 
 def _key(rest: str, kind: Kind, key: Key, raw: Table, names: list[str]) -> Key | None:
-    """The setting below `key` that the rest of a variable's name means."""
+    """The setting below `key` that the rest of a variable's name stands for."""
     if not is_table(kind):
         return None if rest else key
     if not rest:
@@ -141,7 +141,7 @@ def _key(rest: str, kind: Kind, key: Key, raw: Table, names: list[str]) -> Key |
 
 
 def _is_mapping(kind: Kind) -> bool:
-    """Whether the table as a whole may be given, as a TOML inline table: names to texts."""
+    """Whether a variable may set the whole table, as a TOML inline table of strings."""
     return isinstance(kind, inspect.DictType) and not is_table(kind.value_type)
 
 
@@ -163,7 +163,7 @@ def _provider_key(rest: str, kind: Kind, key: Key, raw: Table, names: list[str])
             found = _key(rest.removeprefix(head), kind, (*key, name), raw, names)
             if found is not None:
                 return found
-    # A provider that only the environment knows: its name is what stands before the first name of a setting.
+    # A provider that only the environment names: its name is everything before the first name of a setting.
     parts = rest.split("_")
     for cut in range(1, len(parts)):
         name = "-".join(parts[:cut]).lower()
@@ -174,7 +174,7 @@ def _provider_key(rest: str, kind: Kind, key: Key, raw: Table, names: list[str])
 
 
 def _variables(names: list[str]) -> Iterator[str]:
-    """Every variable that means something, for the nearest match."""
+    """Every variable with a meaning, to find similar names."""
     for section in _sections():
         kind = kind_of((section,))
         if isinstance(kind, inspect.StructType):
@@ -186,7 +186,7 @@ def _variables(names: list[str]) -> Iterator[str]:
 
 
 def _lookup(raw: Table, key: Key) -> Any:
-    """What the file says at `key`; None when nothing."""
+    """The value at `key`; None when there is none."""
     value: Any = raw
     for part in key:
         value = value.get(part) if isinstance(value, dict) else None
@@ -194,7 +194,7 @@ def _lookup(raw: Table, key: Key) -> Any:
 
 
 def laid_over(raw: Table, overrides: Iterable[Override]) -> Table:
-    """A copy of `raw` with the overrides in it; a parent that is no table stays, for the check to refuse."""
+    """A copy of `raw` with the overrides applied. A parent that is not a table stays, and validation refuses it."""
     merged = _copied(raw)
     for override in overrides:
         table: Any = merged
@@ -210,5 +210,5 @@ def _copied(table: Table) -> Table:
 
 
 def sources(overrides: Iterable[Override]) -> dict[str, str]:
-    """Which variable each overridden setting comes from; the last one wins."""
+    """The variable that each overridden setting comes from; the last one wins."""
     return {dotted(override.key): override.variable for override in overrides}

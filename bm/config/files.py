@@ -1,4 +1,4 @@
-"""Write a file so that a reader, or a crash at any instant, finds either the old one or the new one, whole."""
+"""Files that bm owns: atomic writes, private permissions, locks between processes and change detection."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from bm.errors import BmError
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace the content of `path` by `data` and give the file `mode`; a symlink's target is replaced, not the link.
+    """Replace the content of `path` with `data`, atomically; a crash leaves either the old or the new content.
 
-    The folder must exist. On Windows the folder's own permissions apply instead of `mode`.
+    A symlink's target is replaced, not the link. The folder must exist. On Windows the folder's permissions apply
+    instead of `mode`.
 
     Raises:
-        OSError: it cannot be written; the old file is untouched and nothing is left behind.
+        OSError: it cannot be written. The old file is untouched and no temporary file remains.
     """
     target = Path(os.path.realpath(path))
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
@@ -36,7 +37,7 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
         _replace(temporary, target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        # A full disk is told of without the file's name.
+        # "No space left on device" comes without a file name.
         if isinstance(error, OSError) and not error.filename:
             error.filename = str(target)
         raise
@@ -46,7 +47,7 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
 if sys.platform == "win32":
 
     def _replace(source: Path, target: Path) -> None:
-        # Windows refuses while somebody has the target open; readers of these files are brief.
+        # Windows refuses while another process has the target open; readers close these files quickly.
         for _ in range(25):
             try:
                 source.replace(target)
@@ -57,7 +58,7 @@ if sys.platform == "win32":
         source.replace(target)
 
     def _sync_folder(folder: Path) -> None:
-        """Windows cannot open folders; its rename is journalled."""
+        """Windows cannot open folders; its renames are journalled."""
 else:
 
     def _replace(source: Path, target: Path) -> None:
@@ -72,12 +73,12 @@ else:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create `folder` and its missing parents with mode 0700; an existing folder keeps its mode.
+    """Create `folder` and its missing parents with mode 0700. An existing folder keeps its mode.
 
-    `Path.mkdir(parents=True, mode=…)` would give the mode to the last one only.
+    `Path.mkdir(parents=True, mode=…)` applies the mode to the last folder only.
 
     Raises:
-        OSError: it cannot be created, or a file is in its place.
+        OSError: it cannot be created, or is a file.
     """
     missing = [folder]
     while not missing[-1].parent.exists():
@@ -87,7 +88,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def open_private(path: Path) -> BufferedWriter:
-    """Open a file at its end; a new one is its owner's alone.
+    """Open a file for appending; a new one gets mode 0600.
 
     Raises:
         OSError: it cannot be opened.
@@ -96,11 +97,11 @@ def open_private(path: Path) -> BufferedWriter:
 
 
 POLL = 0.02
-"""Seconds between two tries; blocking calls would have no timeout."""
+"""Seconds between two attempts to lock. A blocking lock call has no timeout."""
 
 
 class LockTimeout(BmError):
-    """Another process, or another part of this one, kept the lock for longer than the caller would wait."""
+    """The lock was held by another process, or another part of this one, for longer than the timeout."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -136,13 +137,13 @@ else:
 
 @contextmanager
 def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
-    """Hold the lock file `path`, made when absent, for the length of the block; 0 seconds = one try.
+    """Hold an exclusive lock on the file `path` within the block. A `timeout` of 0 tries once.
 
-    The file stays when the lock is released: removing it would let two holders lock two different files of one
-    name. The lock is not inherited by child processes.
+    The system releases the lock if the process dies. Child processes do not inherit it. The file is created when
+    missing and never removed: two processes could then lock two different files of that name.
 
     Raises:
-        LockTimeout: it was not free within `timeout` seconds.
+        LockTimeout: the lock was not free within `timeout` seconds.
         OSError: the file cannot be opened.
     """
     deadline = time.monotonic() + timeout
@@ -161,7 +162,7 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
 
 
 class Stamp(NamedTuple):
-    """What tells one state of a file from the next. Editors that write a new file change the inode."""
+    """Identifies one version of a file. Editors that write a new file and rename it change the inode."""
 
     mtime_ns: int
     size: int
@@ -169,22 +170,16 @@ class Stamp(NamedTuple):
 
 
 ABSENT = Stamp(0, -1, 0)
-"""The stamp of a file that does not exist or cannot be looked at."""
+"""The stamp of a file that does not exist or cannot be read."""
 
 
 def stamp(path: Path) -> Stamp:
-    """The file's present state, a symlink's target included."""
+    """The stamp of the file, or of the target of a symlink.
+
+    Take the stamp before reading the file, so that an edit in between shows up in the next comparison.
+    """
     try:
         status = path.stat()
     except OSError:
         return ABSENT
     return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-def changed(path: Path, previous: Stamp) -> Stamp | None:
-    """The new stamp when it differs from `previous`, else None.
-
-    Take the stamp before reading the file: an edit in between is then noticed at the next look.
-    """
-    present = stamp(path)
-    return present if present != previous else None

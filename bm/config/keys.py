@@ -1,4 +1,4 @@
-"""Dotted keys, as TOML writes them and as people type them: `providers.groq.models."llama-3.3-70b"`."""
+"""Dotted keys such as `providers.groq.models."llama-3.3-70b"`, and the lines of a TOML text they are on."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def dotted(key: Key) -> str:
-    """Write `key`, with quotes around the parts that TOML cannot leave bare."""
+    """`key` as TOML writes it, with quotes around the parts that need them."""
     return ".".join(part if _BARE.fullmatch(part) else _quoted(part) for part in key)
 
 
 def _quoted(part: str) -> str:
-    # A JSON string is a TOML string, but for DEL, which only TOML wants escaped.
+    # A JSON string is a TOML string, except that TOML requires DEL to be escaped.
     return msgspec.json.encode(part).decode().replace("\x7f", "\\u007f")
 
 
 def split(text: str) -> Key:
-    """Read a dotted key.
+    """Parse a dotted key.
 
     Raises:
         ConfigError: `text` is not exactly one dotted key.
@@ -82,10 +82,10 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def key_lines(text: str) -> dict[Key, int]:
-    """Map each key and each table of `text`, which must be valid TOML, to the line it is written on, from 1.
+    """Map each key and table of `text`, which must be valid TOML, to its line number, from 1.
 
-    Keys of inline tables are included. A table that only exists as a part of longer names has the line of the
-    first of them.
+    Keys of inline tables are included. A table that exists only as part of longer names gets the line of the first
+    of them. TOML parsers do not report line numbers.
     """
     scan = _Scan(text)
     scan.document()
@@ -93,7 +93,7 @@ def key_lines(text: str) -> dict[Key, int]:
 
 
 def table_ends(text: str) -> dict[Key, int]:
-    """Map each table that has a header in `text` to the line of its last entry, or of the header when it has none."""
+    """Map each table with a header in `text` to the line of its last entry, or of the header if it is empty."""
     scan = _Scan(text)
     scan.document()
     return scan.ends

@@ -1,4 +1,4 @@
-"""Read the configuration: the file, then the environment, then every check; all that is wrong is told at once."""
+"""Load the configuration: read the file, apply the environment, and report every problem at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOML_PLACE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)
 
 
 class InvalidConfig(ConfigError):
-    """Everything that is wrong with the configuration, one line each; the attributes are those of the first."""
+    """Every problem of the configuration, one per line. The attributes are those of the first problem."""
 
     def __init__(self, problems: Iterable[ConfigError]) -> None:
         self.problems = tuple(problems)
@@ -29,10 +29,10 @@ class InvalidConfig(ConfigError):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration that passed every check.
+    """A valid configuration.
 
-    `warnings` are lines to show and log. `sources` tells for each key (dotted) that the environment decided, the
-    variable it came from; everything else is from the file or the default.
+    `warnings` are lines to display and log. `sources` maps each dotted key that the environment sets to the name of
+    its variable; all other values come from the file or are defaults.
     """
 
     config: Config
@@ -41,19 +41,19 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: Path, environ: Mapping[str, str], *, known: Collection[str]) -> Loaded:
-    """Read `path` (a missing file is an empty one) and the environment's overrides.
+    """Load `path` (a missing file counts as empty) with the overrides from `environ`.
 
-    `known` are the names of the catalog's providers, which need neither protocol nor base URL.
+    `known` are the names of the providers in the catalog, which need neither protocol nor base URL.
 
     Raises:
-        InvalidConfig: something is wrong with the content; the text names each place.
+        InvalidConfig: the content is invalid; the message lists every problem with its place.
         ConfigError: the file cannot be read.
     """
     return parse(read_text(path), environ, known=known, path=str(path))
 
 
 def read_text(path: Path) -> str:
-    """The file's text, its line ends as they are; empty when there is no file.
+    """The text of the file with its own line ends; empty when there is no file.
 
     Raises:
         ConfigError: it cannot be read, or is not UTF-8.
@@ -70,10 +70,10 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str, environ: Mapping[str, str], *, known: Collection[str], path: str) -> Loaded:
-    """`load` for a text; `path` is only for messages.
+    """Load a text. `path` is used in messages only.
 
     Raises:
-        InvalidConfig: as `load`.
+        InvalidConfig: the content is invalid.
     """
     raw = parse_toml(text, path)
     own = named(environ, raw, known)
@@ -90,10 +90,10 @@ def parse(text: str, environ: Mapping[str, str], *, known: Collection[str], path
 
 
 def parse_toml(text: str, path: str) -> Table:
-    """The text as plain tables.
+    """The text as plain dicts.
 
     Raises:
-        InvalidConfig: it is not TOML; the line is named.
+        InvalidConfig: it is not valid TOML; the message names the line.
     """
     try:
         return tomllib.loads(text)
@@ -112,12 +112,12 @@ def _build(accepted: Table) -> Config:
 
 
 def _is_below(key: Key, refused: list[Key]) -> bool:
-    """Whether a refused value already explains why the rule at `key` is broken."""
+    """Whether a refused value already explains the problem at `key`."""
     return any(key[: len(each)] == each for each in refused)
 
 
 def _placed(problems: list[Problem], text: str, path: str, overrides: tuple[Override, ...]) -> Iterable[ConfigError]:
-    """The problems with the place each was written at, in the order of the file; the environment's come last."""
+    """The problems with their lines, in file order; those of environment variables come last."""
     lines = key_lines(text)
     variables = [_variable_of(problem.key, overrides, lines) for problem in problems]
     pairs = list(zip(problems, variables, strict=True))
@@ -129,7 +129,7 @@ def _placed(problems: list[Problem], text: str, path: str, overrides: tuple[Over
 
 
 def _variable_of(key: Key, overrides: tuple[Override, ...], lines: Mapping[Key, int]) -> str:
-    """The variable that gave the value at `key`, or that made the provider which misses it; else empty."""
+    """The variable that set the value at `key`, or that introduced the provider it is missing from; else empty."""
     for override in reversed(overrides):
         if key[: len(override.key)] == override.key:
             return override.variable

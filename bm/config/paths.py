@@ -1,4 +1,4 @@
-"""Where bm keeps its files: the platform's own folders, or all of them under `BM_HOME`."""
+"""The locations of bm's files: the platform's folders, or one folder named by `BM_HOME`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ APP_NAME = "better-manager"
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):
-    """Every file bm owns or reads. Nothing exists until something is written; see `make_folders`."""
+    """Every file bm owns or reads. None need exist; `make_folders` creates the folders."""
 
     config: Path
-    """config.toml: the person's settings."""
+    """config.toml: the user's settings."""
     accounts: Path
-    """accounts.toml: credentials, written by bm alone."""
+    """accounts.toml: credentials, written by bm only."""
     ledger: Path
-    """ledger.db: what was used and what it cost."""
+    """ledger.db: usage and cost."""
     clients: Path
-    """clients.json: what `bm setup` has changed in the settings of tools, and what was there before."""
+    """clients.json: the changes `bm setup` made to the settings of tools, and the values before."""
     runtime: Path
-    """daemon.json: the running daemon's pid, start time, port, version and instance token."""
+    """daemon.json: pid, start time, port, version and instance token of the running daemon."""
     lock: Path
-    """daemon.lock: held while a daemon starts and runs."""
+    """daemon.lock: locked while a daemon starts and runs."""
     log: Path
-    """daemon.log: rotating."""
+    """daemon.log, rotated by size."""
 
     @classmethod
     def under(cls, home: Path) -> Paths:
@@ -39,7 +39,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def default(cls, environ: Mapping[str, str] = os.environ) -> Paths:
-        """The folder `BM_HOME` names (`~` expanded), else the platform's config, state and log folders."""
+        """The folder that `BM_HOME` names (`~` is expanded), else the platform's config, state and log folders."""
         if home := environ.get("BM_HOME"):
             return cls.under(Path(home).expanduser().absolute())
         dirs = platformdirs.PlatformDirs(APP_NAME, appauthor=False)
@@ -59,7 +59,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_folders(paths: Paths) -> None:
-    """Create the folders of all files, readable by their owner only.
+    """Create the folders of all files, accessible to their owner only.
 
     Raises:
         OSError: a folder cannot be created.

@@ -1,7 +1,7 @@
-"""What the configuration may say: one frozen struct a section, with its defaults.
+"""The schema of the configuration: one frozen struct per section, with defaults.
 
-A new key is a new field here, a line in `config.example.toml` and a line in `docs/configuration.md` (a test holds
-the three together). Times are seconds. Rules that need more than one key are in `bm.config.validation`.
+A new key needs a field here, a line in `config.example.toml` and a line in `docs/configuration.md`; a test compares the
+three. Times are in seconds. Rules that involve several keys are in `bm.config.validation`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GEMINI_MODELS: Final[dict[str, str]] = {
     "haiku": "gemini-3.5-flash-lite",
     "default": "gemini-3.8-flash",
 }
-"""Which Gemini model answers for a family. Names age: `bm models` lists what the accounts can reach today."""
+"""The Gemini model for each family. `bm models` lists the models the accounts can use."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,30 +32,30 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Server(_Section, frozen=True, kw_only=True):
-    """Where and how the daemon listens."""
+    """The address the daemon listens on, and how it treats clients."""
 
     host: str = "127.0.0.1"
     port: Port = 8094
-    """0 lets the system choose; `daemon.json` then tells which."""
+    """0 lets the system choose; `daemon.json` then contains the port."""
     auth: Literal["key", "none"] = "key"
     """`none` is refused unless `host` is a loopback address."""
     allowed_hosts: tuple[str, ...] = ()
-    """Further names a request's Host header may hold; loopback names and `host` always may."""
+    """Further names accepted in the Host header, besides loopback names and `host`."""
     echo_model: Literal["answered", "asked"] = "answered"
-    """Which model name answers carry: the one that answered or the one asked for."""
+    """The model name in responses: the model that answered, or the name that was requested."""
     max_body_mb: Megabytes = 64
     drain: Seconds = 30.0
-    """How long `bm stop` lets running streams finish."""
+    """How long `bm stop` waits for running streams to finish."""
 
 
 class Timeouts(_Section, frozen=True, kw_only=True):
-    """Patience with an upstream. 0 switches a limit off."""
+    """Time limits for upstream calls. 0 disables a limit."""
 
     connect: Seconds = 10.0
     first_byte: Seconds = 120.0
     """Until the response head."""
     whole: Seconds = 600.0
-    """Until the response head of an answer that is no stream: it comes when the answer is complete."""
+    """Until the response head of a call that does not stream, which arrives when the response is complete."""
     first_token: Seconds = 0.0
     """Until the first content."""
     idle: Seconds = 120.0
@@ -63,7 +63,7 @@ class Timeouts(_Section, frozen=True, kw_only=True):
 
 
 class TimeoutOverrides(_Section, frozen=True, kw_only=True):
-    """The timeouts one provider has of its own; what is absent comes from `[timeouts]`."""
+    """A provider's own timeouts; absent ones come from `[timeouts]`."""
 
     connect: Seconds | None = None
     first_byte: Seconds | None = None
@@ -76,10 +76,10 @@ class UpstreamProxy(_Section, frozen=True, kw_only=True):
     """The proxy between bm and the providers."""
 
     url: str = ""
-    """http, https, socks5 or socks5h; empty = the environment's HTTPS_PROXY; `direct` = none at all."""
+    """http, https, socks5 or socks5h; empty uses HTTPS_PROXY from the environment; `direct` uses no proxy."""
     no_proxy: tuple[str, ...] = ()
     ca_bundle: str = ""
-    """PEM file of further authorities to trust; `~` is expanded."""
+    """A PEM file of additional trusted authorities; `~` is expanded."""
 
     def __repr__(self) -> str:
         # The URL may carry a password.
@@ -87,33 +87,33 @@ class UpstreamProxy(_Section, frozen=True, kw_only=True):
 
 
 class Pool(_Section, frozen=True, kw_only=True):
-    """How targets are chosen and how long a request is fought for."""
+    """How targets are chosen, and how much waiting and how many attempts a request may cost."""
 
     affinity: bool = True
     affinity_ttl: Seconds = 3_600.0
     affinity_size: Count = 10_000
     learn_models: bool = True
-    """Read the providers' model lists unasked, so that `default` holds from the first request on."""
+    """Read the providers' model lists at start, so that `default` applies from the first request on."""
     max_wait: Seconds = 30.0
-    """Longest wait for a cooling target when nothing else is left."""
+    """Longest wait for a target that is cooling down when no other target is left."""
     max_attempts: Count = 20
-    """Upstream calls one request may cost before its client is told."""
+    """Upstream calls per request."""
     rescue: bool = False
-    """Finish a cut text answer on another target."""
+    """Continue a text response that was cut off on another target."""
     strict: bool = False
-    """Refuse (400) what a target cannot express instead of dropping and reporting it."""
+    """Refuse (400) what a target cannot express, instead of dropping and reporting it."""
 
 
 class Gemini(_Section, frozen=True, kw_only=True):
-    """The Gemini API that the pool's accounts belong to."""
+    """The Gemini API, which the accounts of the pool belong to."""
 
     enabled: bool = True
     base_url: str = "https://generativelanguage.googleapis.com"
     api_version: str = "v1beta"
     vertex_base_url: str = ""
-    """Where Vertex AI is for accounts with a location; empty = Google's own address for each location."""
+    """The address of Vertex AI for accounts with a location; empty uses Google's address for each location."""
     models: dict[str, str] = msgspec.field(default_factory=GEMINI_MODELS.copy)
-    """Exact names and opus, sonnet, haiku, default; the file's entries are laid over these."""
+    """Models by exact name and by opus, sonnet, haiku, default; entries of the file override these."""
     headers: dict[str, str] = {}
     proxy: UpstreamProxy | None = None
     timeouts: TimeoutOverrides | None = None
@@ -123,27 +123,27 @@ class Gemini(_Section, frozen=True, kw_only=True):
 
 
 class ProviderConfig(_Section, frozen=True, kw_only=True):
-    """One paid or user-defined provider. What is empty or absent comes from the catalog's row of that name."""
+    """A paid or user-defined provider. Empty and absent values come from the catalog's entry of that name."""
 
     enabled: bool = False
     mode: Mode = "off"
     protocol: ProtocolName | Literal[""] = ""
-    """The wire it speaks."""
+    """The protocol of its API."""
     base_url: str = ""
-    """As its vendor writes it for SDKs: Anthropic and Gemini without a version path, OpenAI-compatible with it."""
+    """As the vendor documents it for SDKs: without a version path for Anthropic and Gemini, with it for OpenAI."""
     api_key: str = ""
     """A secret reference, see `bm.config.secrets`."""
     protocols: tuple[ProtocolName, ...] | None = None
     """Client protocols it matches."""
     match_models: tuple[str, ...] = ()
-    """Glob patterns of the model names it matches; none = all."""
+    """Glob patterns of the model names it matches; empty matches all."""
     models: dict[str, str] = {}
-    """Exact names and opus, sonnet, haiku, default, each to a model of this provider."""
+    """Models of this provider by exact name and by opus, sonnet, haiku, default."""
     cache_control: Literal["auto", "keep", "strip"] = "auto"
     allow_failover: bool = False
-    """Whether a request that named this provider by its prefix may go on to another one."""
+    """Whether a request that names this provider by prefix may fail over to another provider."""
     headers: dict[str, str] = {}
-    """Further request headers."""
+    """Additional request headers."""
     proxy: UpstreamProxy | None = None
     timeouts: TimeoutOverrides | None = None
 
@@ -154,80 +154,80 @@ class ProviderConfig(_Section, frozen=True, kw_only=True):
 
 
 class CapabilityOverrides(_Section, frozen=True, kw_only=True):
-    """What the models of a name take, where bm's own tables are wrong or say nothing. None leaves it to the tables.
+    """Corrections to the capabilities of models. None keeps the value from bm's tables.
 
-    The members mean what those of `bm.chat.capabilities.Capabilities` do.
+    The fields have the meaning of those of `bm.chat.capabilities.Capabilities`.
     """
 
     context: Annotated[int, Meta(ge=0)] | None = None
-    """Tokens of prompt and answer together; 0 = unknown."""
+    """Tokens of prompt and response together; 0 is unknown."""
     max_output: Annotated[int, Meta(ge=0)] | None = None
-    """Tokens of an answer; 0 = unknown."""
+    """Tokens of a response; 0 is unknown."""
     images: bool | None = None
     documents: bool | None = None
     audio: bool | None = None
     video: bool | None = None
     image_urls: bool | None = None
-    """Whether the model's service fetches media by URL itself."""
+    """Whether the service fetches media by URL."""
     tools: bool | None = None
     forced_tools: ForcedTools | None = None
-    """When the model can be made to call a tool."""
+    """When the model can be forced to call a tool."""
     sampling: bool | None = None
     """Whether it takes temperature, top_p and top_k."""
     penalties: bool | None = None
     thinking: ThinkingForm | None = None
-    """How thinking is asked for."""
+    """How thinking is requested."""
     levels: tuple[Level, ...] | None = None
-    """The levels of thinking that it knows, rising."""
+    """The thinking levels it supports, in ascending order."""
     structured_output: StructuredOutput | None = None
     json_schema: bool | None = None
-    """Whether Gemini's fields for JSON Schema are used for its tools."""
+    """Whether tools use Gemini's JSON Schema fields."""
     system_turns: bool | None = None
-    """Whether it takes instructions in mid-conversation."""
+    """Whether it accepts system messages within the conversation."""
 
     def given(self) -> dict[str, Any]:
-        """The members that say something."""
+        """The fields that are set."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
 
 
 class Limits(_Section, frozen=True, kw_only=True):
-    """Bounds on what bm holds on to."""
+    """Bounds on what bm buffers and remembers."""
 
     hold_events: Count = 64
-    """Start-up events held back until the first content, so that an early error can still fail over."""
+    """Events held back before the first content, so that an early error can still fail over."""
     hold_kb: Count = 256
     hold_time: Seconds = 20.0
     keep_alive: Seconds = 15.0
-    """Pause between keep-alives to a client whose answer has not begun; 0 = none."""
+    """Interval of keep-alives to a client whose response has not begun; 0 disables them."""
     decisions: Count = 1_000
     """Requests that `bm why` remembers."""
 
 
 class Recording(_Section, frozen=True, kw_only=True):
-    """Whole exchanges kept for a look and a replay. They hold prompts and answers, so they are off unless asked for."""
+    """Complete exchanges kept for inspection and replay. They contain prompts and responses, hence off by default."""
 
     enabled: bool = False
     max: Count = 100
-    """How many are kept; the oldest go first."""
+    """The number kept; the oldest are removed first."""
     max_mb: Megabytes = 100
-    """Their size taken together."""
+    """Their total size."""
 
 
 class Log(_Section, frozen=True, kw_only=True):
-    """daemon.log."""
+    """The daemon's log file."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     max_mb: Megabytes = 10
     files: Annotated[int, Meta(ge=1, le=100)] = 5
-    """The current file and the rotated ones."""
+    """The number of files, including the current one."""
 
 
 _UNKNOWN = ProviderConfig()
-"""What holds for a provider that the file does not name."""
+"""The settings of a provider that the file does not name."""
 
 
 class Config(_Section, frozen=True, kw_only=True):
-    """The whole file. `providers` keeps the file's order, which is the order of dispatch within a mode."""
+    """The complete configuration. `providers` keeps the order of the file: the order of dispatch within a mode."""
 
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
@@ -237,13 +237,13 @@ class Config(_Section, frozen=True, kw_only=True):
     providers: dict[str, ProviderConfig] = {}
     aliases: dict[str, str] = {}
     capabilities: dict[str, CapabilityOverrides] = {}
-    """By a glob pattern of the model's name, or of `PROVIDER:MODEL`; later entries win."""
+    """By glob pattern of the model name or of `PROVIDER:MODEL`; later entries win."""
     limits: Limits = Limits()
     record: Recording = Recording()
     log: Log = Log()
 
     def timeouts_for(self, provider: str) -> Timeouts:
-        """`[timeouts]` with the provider's own laid over it; `provider` may be unknown or `gemini`."""
+        """`[timeouts]` overridden by those of the provider, which may be unknown or `gemini`."""
         own = self._section(provider).timeouts
         if own is None:
             return self.timeouts
@@ -251,7 +251,7 @@ class Config(_Section, frozen=True, kw_only=True):
         return msgspec.structs.replace(self.timeouts, **given)
 
     def proxy_for(self, provider: str) -> UpstreamProxy:
-        """The provider's own `proxy` table as a whole, else `[upstream_proxy]`."""
+        """The provider's own `proxy` table, else `[upstream_proxy]`."""
         return self._section(provider).proxy or self.upstream_proxy
 
     def _section(self, provider: str) -> Gemini | ProviderConfig:

@@ -1,13 +1,13 @@
-"""Secret references: where a key is, instead of the key itself.
+"""Secrets: references that say where a key is stored, hints that may be shown, and masking in texts.
 
-A reference is the key itself (a literal), or one of
+A reference is the key itself or one of
 
     env:NAME        an environment variable
-    file:PATH       a file's content; `~` is expanded
-    cmd:COMMAND     what a command prints; run without a shell
+    file:PATH       the content of a file; `~` is expanded
+    cmd:COMMAND     the output of a command; run without a shell
     keyring:NAME    the system's keyring, service `better-manager`, user NAME
 
-Surrounding white space is removed from what is found. No error here holds a secret.
+Surrounding white space is removed. No error raised here contains a secret.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from urllib.parse import quote
 from bm.errors import ConfigError
 
 COMMAND_LIMIT = 10.0
-"""Seconds that a `cmd:` may take."""
+"""Seconds a `cmd:` command may take."""
 
 KEYRING_SERVICE = "better-manager"
 
 _MASKABLE = 20
-"""Secrets shorter than this are masked whole: eight characters would give too much away."""
+"""Shorter secrets are hidden completely: showing eight characters would reveal too much."""
 
 
 def resolve(reference: str, environ: Mapping[str, str]) -> str:
-    """The secret that `reference` stands for; may block for up to `COMMAND_LIMIT` seconds.
+    """The secret that `reference` stands for. May block for up to `COMMAND_LIMIT` seconds.
 
     Raises:
-        ConfigError: it cannot be found, is empty, or could not be sent in a header.
+        ConfigError: it cannot be found, is empty, or cannot be sent in a header.
     """
     if not is_reference(reference):
         return reference
@@ -50,13 +50,13 @@ def resolve(reference: str, environ: Mapping[str, str]) -> str:
 
 
 def is_reference(text: str) -> bool:
-    """Whether `text` tells where a secret is; otherwise it is the secret (or empty)."""
+    """Whether `text` says where a secret is stored. Otherwise it is the secret itself, or empty."""
     scheme, colon, _ = text.partition(":")
     return bool(colon) and scheme in _SCHEMES
 
 
 def hint(secret: str) -> str:
-    """A form of `secret` that may be shown, such as `sk-a…9f3c`."""
+    """A shortened form of `secret` that may be displayed, such as `sk-a…9f3c`."""
     if not secret:
         return ""
     return f"{secret[:4]}…{secret[-4:]}" if len(secret) >= _MASKABLE else "…"
@@ -74,7 +74,7 @@ def _from_file(name: str, environ: Mapping[str, str], reference: str) -> str:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", key=reference) from error
     except (UnicodeDecodeError, RuntimeError):
-        # RuntimeError: `~name` of a user that does not exist. Neither text may be shown: one quotes the content.
+        # RuntimeError: `~name` of an unknown user. UnicodeDecodeError must not be shown: it quotes the content.
         raise ConfigError("is not a readable text file", key=reference) from None
 
 
@@ -90,13 +90,13 @@ def _from_command(command: str, environ: Mapping[str, str], reference: str) -> s
             words, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_LIMIT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ConfigError(f"gave no answer in {COMMAND_LIMIT:g} seconds", key=reference) from None
+        raise ConfigError(f"did not finish within {COMMAND_LIMIT:g} seconds", key=reference) from None
     except OSError as error:
         raise ConfigError(f"cannot be run: {error.strerror}", key=reference) from error
     if done.returncode:
-        complaint = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        words_of_it = f": {complaint[0][:200]}" if complaint else ""
-        raise ConfigError(f"ended with exit code {done.returncode}{words_of_it}", key=reference)
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        reason = f": {last[0][:200]}" if last else ""
+        raise ConfigError(f"ended with exit code {done.returncode}{reason}", key=reference)
     return done.stdout.decode(errors="replace")
 
 
@@ -105,15 +105,15 @@ def _from_keyring(name: str, environ: Mapping[str, str], reference: str) -> str:
         import keyring
         import keyring.errors
     except ImportError:
-        cure = "pip install 'better-manager[keyring]'"
-        raise ConfigError("the keyring package is not installed", key=reference, hint=cure) from None
+        install = "pip install 'better-manager[keyring]'"
+        raise ConfigError("the keyring package is not installed", key=reference, hint=install) from None
     try:
         secret = keyring.get_password(KEYRING_SERVICE, name)
     except keyring.errors.KeyringError as error:
         raise ConfigError(f"the keyring cannot be read: {error}", key=reference) from error
     if secret is None:
-        cure = f"keyring set {KEYRING_SERVICE} {name}"
-        raise ConfigError("is not in the keyring", key=reference, hint=cure)
+        command = f"keyring set {KEYRING_SERVICE} {name}"
+        raise ConfigError("is not in the keyring", key=reference, hint=command)
     return str(secret)
 
 
@@ -130,30 +130,29 @@ SHAPES = re.compile(
     r"|tgp_v1_[A-Za-z0-9_-]{16,}|bm-[A-Za-z0-9_-]{43}|ya29\.[0-9A-Za-z_-]{16,}|1//[0-9A-Za-z_-]{24,}"
     r"|GOCSPX-[0-9A-Za-z_-]{16,})"
 )
-"""What the keys of the common providers look like, and Google's tokens and client secrets: for those that nobody has
-told bm about."""
+"""The shapes of common providers' keys and of Google's tokens and client secrets, to mask keys bm does not know."""
 
 _BEGINNINGS = ("sk-", "AIza", "AQ.", "gsk_", "xai-", "tgp_v1_", "bm-", "ya29.", "1//", "GOCSPX-")
-"""How the shapes begin. Most texts hold none of these, and looking for them costs a fifth of the expression."""
+"""The prefixes of `SHAPES`. Most texts contain none, and searching for them costs a fifth of the expression."""
 
 SHORTEST = 8
-"""Shorter secrets are not looked for: they would blot out ordinary words."""
+"""Shorter secrets are not masked: they would match ordinary words."""
 
 MASK = "[secret]"
 
 
 class Mask:
-    """Masks secrets in texts: as they are, and as JSON and URLs write them. What it has learnt it never forgets."""
+    """Masks secrets in texts, plain or as JSON and URLs encode them. It keeps every secret it has learnt."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: tuple[str, ...] = ()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Mask these as well."""
+        """Also mask these secrets."""
         known = [secret for secret in secrets if len(secret) >= SHORTEST]
         forms = {form for secret in known for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
-        # The longest first: a secret may be a part of another one.
+        # The longest first: one secret may be part of another.
         self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
 
     def __call__(self, text: str) -> str:

@@ -1,4 +1,8 @@
-"""One thing that is wrong with the settings, before it is known where it was written."""
+"""Check parsed settings against the schema and against the rules that types cannot express.
+
+The schema check works on msgspec's description of `bm.config.schema`, so those types are the only statement of what is
+allowed, and all problems are reported at once with their keys.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from bm.config.schema import Config, ProviderConfig, Server, UpstreamProxy
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """`key` is the setting, or as much of its name as exists; `hint` is the cure."""
+    """A problem with the setting `key`, or with the part of the key that exists; `hint` says how to fix it."""
 
     key: Key
     message: str
@@ -26,7 +30,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def nearest(word: str, words: list[str], cutoff: float = 0.6) -> str:
-    """The hint that names the word nearest to `word`; empty when none is near."""
+    """A hint with the most similar of `words`; empty when none is similar."""
     found = get_close_matches(word.lower(), words, n=1, cutoff=cutoff)
     return f'did you mean "{found[0]}"?' if found else ""
 
@@ -39,7 +43,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 
 def without_none(kind: Kind) -> Kind:
-    """The kind itself where None means *absent*, since TOML has no null; unions of words become one."""
+    """`kind` without None, which means *absent* since TOML has no null; a union of literals becomes one literal."""
     if not isinstance(kind, inspect.UnionType):
         return kind
     kinds = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
@@ -48,7 +52,7 @@ def without_none(kind: Kind) -> Kind:
 
 
 def fits(value: object, kind: Kind) -> bool:
-    """Whether `value`, as tomllib gives it, is what a leaf of this kind may hold."""
+    """Whether a setting of this kind may hold `value`, as returned by tomllib."""
     match kind:
         case inspect.BoolType():
             return isinstance(value, bool)
@@ -69,7 +73,7 @@ def _within(value: float, low: float | None, high: float | None) -> bool:
 
 
 def wanted(kind: Kind) -> str:
-    """What a person should write, as the end of "expected …"."""
+    """What to write for this kind, to follow "expected"."""
     match kind:
         case inspect.BoolType():
             return "true or false"
@@ -82,15 +86,15 @@ def wanted(kind: Kind) -> str:
         case inspect.VarTupleType(item_type=inspect.LiteralType() as item):
             return wanted(item).replace("one of", "a list of", 1)
         case inspect.VarTupleType():
-            return "a list of texts"
+            return "a list of strings"
         case inspect.StructType() | inspect.DictType():
             return "a table"
         case _:
-            return "a text"
+            return "a string"
 
 
 def choices(kind: Kind) -> list[str]:
-    """The words a leaf may hold, in the order of the schema; empty when it is no matter of words."""
+    """The words a setting of this kind may hold, in schema order; empty when it is not limited to certain words."""
     match kind:
         case inspect.LiteralType(values=values):
             return [str(value) for value in values if value]
@@ -101,15 +105,15 @@ def choices(kind: Kind) -> list[str]:
 
 
 def described(value: object, *, shown: bool = True) -> str:
-    """What a person wrote, as the end of "got …"; without `shown` only its kind, for what may hold a secret.
+    """The value that was written, to follow "got". Without `shown` only its type, for values that may be secret.
 
-    Long texts are not shown either: a key may have been put in the wrong place.
+    Long texts are not shown either: they may be a key in the wrong place.
     """
     match value:
         case bool():
             noun = "the value"
         case str():
-            noun = "the text"
+            noun = "the string"
         case int() | float():
             noun = "the number"
         case list():
@@ -126,10 +130,10 @@ def described(value: object, *, shown: bool = True) -> str:
 
 
 def read(text: str, kind: Kind) -> Any:
-    """The value that `text`, from the environment or a command line, stands for.
+    """Parse `text`, from the environment or a command line, as a value of `kind`.
 
-    A text that does not read as the kind comes back as it is, for `fits` to refuse. Lists are written with commas
-    or as in TOML, tables as in TOML.
+    Lists are comma-separated or TOML, tables are TOML. A text that cannot be parsed is returned unchanged, and `fits`
+    refuses it.
     """
     kind = without_none(kind)
     match kind:
@@ -159,19 +163,19 @@ def _toml_value(text: str, types: tuple[type, ...]) -> Any:
 SCHEMA: Kind = inspect.type_info(Config)
 
 _UNSHOWN = frozenset({"api_key", "url", "headers"})
-"""Keys whose values may hold a secret: an error says what kind they are, not what they are."""
+"""Keys whose values may be secret: an error shows their type only."""
 
 Table = dict[str, Any]
 
 
 def checked(raw: Table) -> tuple[Table, list[Problem]]:
-    """A copy of `raw` without what the schema refuses, and a problem for each refusal."""
+    """A copy of `raw` without the values the schema refuses, and a problem for each of these."""
     problems: list[Problem] = []
     return _table(raw, SCHEMA, (), problems), problems
 
 
 def kind_of(key: Key) -> Kind | None:
-    """What the schema says about `key`: a leaf's kind or a table's; None when there is no such setting."""
+    """The kind of the setting or table `key`; None when there is none of that name."""
     kind: Kind = SCHEMA
     for part in key:
         found = _member(kind, part)
@@ -192,12 +196,12 @@ def _member(kind: Kind, name: str) -> Kind | None:
 
 
 def is_table(kind: Kind) -> bool:
-    """Whether a setting of this kind holds further settings."""
+    """Whether this kind holds further settings."""
     return isinstance(kind, inspect.StructType | inspect.DictType)
 
 
 def members(kind: Kind) -> list[str]:
-    """The names a table may hold, where the schema fixes them."""
+    """The member names of a table, where the schema fixes them."""
     return [each.name for each in kind.fields] if isinstance(kind, inspect.StructType) else []
 
 
@@ -238,7 +242,7 @@ _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
-    """Every rule that `config` breaks; `known` are the provider names the catalog has a row for."""
+    """Problems of `config` that its types allow. `known` are the names of the providers in the catalog."""
     yield from _server(config.server)
     yield from _upstream(("gemini",), config.gemini.base_url, config.gemini.headers, config.server)
     yield from _proxy(("upstream_proxy",), config.upstream_proxy)
@@ -257,23 +261,23 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
 
 def _server(server: Server) -> Iterator[Problem]:
     if not server.host:
-        yield Problem(("server", "host"), "is empty", 'write "127.0.0.1", or "0.0.0.0" for every network')
+        yield Problem(("server", "host"), "is empty", 'write "127.0.0.1", or "0.0.0.0" for every interface')
     elif server.auth == "none" and not is_loopback(server.host):
-        message = f'"none" is refused while host "{server.host}" lets other machines in'
+        message = f'"none" is refused while host "{server.host}" accepts other machines'
         yield Problem(("server", "auth"), message, 'write auth = "key" or host = "127.0.0.1"')
 
 
 def _provider(key: Key, name: str, provider: ProviderConfig, known: Collection[str]) -> Iterator[Problem]:
     if name == "gemini":
-        yield Problem(key, "the Gemini API has a section of its own", "write [gemini]")
+        yield Problem(key, "the Gemini API has its own section", "write [gemini]")
     elif not _PROVIDER_NAME.fullmatch(name):
-        yield Problem(key, "a provider's name is made of a-z, 0-9, - and _")
+        yield Problem(key, "a provider name consists of a-z, 0-9, - and _")
     elif name not in known:
-        cure = nearest(name, sorted(known)) or f'bm has no provider "{name}" of its own'
+        hint = nearest(name, sorted(known)) or f'bm has no built-in provider "{name}"'
         if not provider.protocol:
-            yield Problem((*key, "protocol"), "is missing", cure)
+            yield Problem((*key, "protocol"), "is missing", hint)
         if not provider.base_url:
-            yield Problem((*key, "base_url"), "is missing", cure)
+            yield Problem((*key, "base_url"), "is missing", hint)
 
 
 def _upstream(key: Key, base_url: str, headers: Mapping[str, str], server: Server) -> Iterator[Problem]:
@@ -283,9 +287,9 @@ def _upstream(key: Key, base_url: str, headers: Mapping[str, str], server: Serve
         yield Problem((*key, "base_url"), "points at bm itself", "write the address of the provider")
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            yield Problem((*key, "headers", name), "is not the name of a header")
+            yield Problem((*key, "headers", name), "is not a header name")
         elif not value.isprintable():
-            yield Problem((*key, "headers", name), "a header's value holds no line breaks or control characters")
+            yield Problem((*key, "headers", name), "a header value must not contain line breaks or control characters")
 
 
 def _proxy(key: Key, proxy: UpstreamProxy | None) -> Iterator[Problem]:
@@ -296,7 +300,7 @@ def _proxy(key: Key, proxy: UpstreamProxy | None) -> Iterator[Problem]:
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is none
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         return False
     return parts.scheme in schemes and bool(parts.hostname) and url.isprintable() and " " not in url

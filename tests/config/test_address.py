@@ -1,4 +1,4 @@
-"""Which hosts are this machine, and which URLs come back to bm."""
+"""Local hosts, URLs that point back at bm, and the URL of a local server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_is_loopback(host: str, loopback: bool) -> None:
         ("", False),
     ],
 )
-def test_a_name_is_no_address(host: str, address: bool) -> None:
+def test_is_address(host: str, address: bool) -> None:
     assert is_address(host) is address
 
 
@@ -82,5 +82,5 @@ def test_points_at(url: str, host: str, port: int, loops: bool) -> None:
         ("localhost", "http://localhost:8094"),
     ],
 )
-def test_a_server_on_every_network_is_reached_over_loopback(host: str, url: str) -> None:
+def test_the_url_of_a_server_on_every_interface_is_a_loopback_url(host: str, url: str) -> None:
     assert url_of(host, 8094) == url

@@ -1,4 +1,4 @@
-"""One value of a TOML text changes, and nothing else does."""
+"""Editing one value of a TOML text changes nothing else."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ command = 'run'
         (("servers", "two", "command"), "x", TEXT + '\n[servers.two]\ncommand = "x"\n'),
     ],
 )
-def test_a_value_is_put_where_it_belongs(key: tuple[str, ...], value: object, after: str) -> None:
+def test_a_value_is_put_in_its_table(key: tuple[str, ...], value: object, after: str) -> None:
     assert put(TEXT, key, value) == after
 
 
-def test_a_first_value_of_the_top_goes_above_the_tables() -> None:
+def test_the_first_top_level_value_goes_above_the_tables() -> None:
     text = "# about the table\n[table]\na = 1\n"
     assert put(text, ("top",), True) == f"top = true\n\n{text}"
 
 
-def test_what_was_put_is_dropped_with_its_table() -> None:
+def test_dropping_the_only_value_drops_its_table() -> None:
     text = put(TEXT, ("servers", "two", "command"), "x")
     assert drop(text, ("servers", "two")) == TEXT
     assert drop(TEXT, ("servers", "three")) == TEXT
@@ -51,11 +51,11 @@ def test_line_ends_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("text", ['servers = "none"\n', "[[servers]]\na = 1\n", "servers = 1\n"])
-def test_what_is_no_table_is_not_made_one(text: str) -> None:
+def test_a_parent_that_is_not_a_table_is_refused(text: str) -> None:
     with pytest.raises(CannotEdit, match="servers"):
         put(text, ("servers", "one"), 1)
 
 
-def test_a_text_that_is_no_toml_is_an_error() -> None:
+def test_invalid_toml_is_an_error() -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
         put("a = ", ("b",), 1)

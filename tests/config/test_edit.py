@@ -1,4 +1,4 @@
-"""Edits of the person's file: one setting changes, everything else stays, and nothing is ever lost or broken."""
+"""Edits of the user's file: one setting changes, everything else stays, and an invalid edit changes nothing."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def put(path: Path, key: str, value: Value) -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "old", "new"), GOLDEN, ids=[row[0] for row in GOLDEN])
-def test_one_place_changes(path: Path, key: str, value: Value, old: str, new: str) -> None:
+def test_one_setting_changes(path: Path, key: str, value: Value, old: str, new: str) -> None:
     assert BEFORE.count(old) == 1
     put(path, key, value)
     assert path.read_text() == BEFORE.replace(old, new)
@@ -114,37 +114,37 @@ def test_a_setting_is_removed(path: Path, key: str, gone: str) -> None:
         ("[log]\nfiles = 1", "log", ""),
     ],
 )
-def test_removal_from_every_way_of_writing_tables(tmp_path: Path, text: str, key: str, after: str) -> None:
+def test_removal_from_every_form_of_table(tmp_path: Path, text: str, key: str, after: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     assert unset(path, key, known=KNOWN)
     assert path.read_text().replace("  }", " }") == after
 
 
-def test_an_edit_that_would_disturb_anything_else_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_that_would_change_anything_else_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tomlkit.dumps", lambda document: "[server]\nport = 1\n")
     for edit in (lambda: put(path, "server.port", 1), lambda: unset(path, "server.port", known=KNOWN)):
         with pytest.raises(ConfigError) as caught:
             edit()
-        said = f"{path}: cannot be changed without disturbing the rest (edit it by hand)"
-        assert str(caught.value) == said
+        message = f"{path}: cannot be changed without disturbing the rest (edit it by hand)"
+        assert str(caught.value) == message
     assert path.read_text() == BEFORE
 
 
-def test_what_the_file_does_not_have_cannot_be_removed(path: Path) -> None:
+def test_removing_an_absent_setting_changes_nothing(path: Path) -> None:
     before = stamp(path)
     for key in ("server.host", "log.level", "aliases.fast.deep", "nothing"):
         assert not unset(path, key, known=KNOWN)
     assert stamp(path) == before
 
 
-def test_a_value_that_is_there_already_leaves_the_file_alone(path: Path) -> None:
+def test_setting_the_same_value_leaves_the_file_alone(path: Path) -> None:
     before = stamp(path)
     put(path, "server.port", 9000)
     assert stamp(path) == before
 
 
-def test_settings_that_need_each_other_are_set_together(path: Path) -> None:
+def test_dependent_settings_are_set_together(path: Path) -> None:
     acme: dict[str, Value] = {
         "providers.acme.protocol": "openai-chat",
         "providers.acme.base_url": "https://llm.example/v1",
@@ -172,7 +172,7 @@ def test_settings_that_need_each_other_are_set_together(path: Path) -> None:
         "providers = { groq = { timeouts = { idle = 1 } } }\n",
     ],
 )
-def test_every_way_of_writing_tables_can_be_edited(tmp_path: Path, text: str) -> None:
+def test_every_form_of_table_can_be_edited(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     put(path, "server.port", 9000)
@@ -190,7 +190,7 @@ def test_every_way_of_writing_tables_can_be_edited(tmp_path: Path, text: str) ->
     assert path.read_text().startswith(text.split("\n")[0][:8])
 
 
-def test_line_ends_of_windows_are_kept(path: Path) -> None:
+def test_windows_line_ends_are_kept(path: Path) -> None:
     path.write_bytes(BEFORE.replace("\n", "\r\n").encode())
     put(path, "server.host", "localhost")
     put(path, "log.level", "debug")
@@ -199,10 +199,10 @@ def test_line_ends_of_windows_are_kept(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("server.prot", 1, 'server.prot: unknown key (did you mean "port"?)'),
-        ("server.port", "x", 'server.port: expected a whole number from 0 to 65535, got the text "x"'),
+        ("server.port", "x", 'server.port: expected a whole number from 0 to 65535, got the string "x"'),
         ("server", 1, "server: expected a table, got the number 1"),
         ("providers.grok.base_url", "https://x", 'providers.grok.protocol: is missing (did you mean "groq"?)'),
         (
@@ -212,27 +212,27 @@ def test_line_ends_of_windows_are_kept(path: Path) -> None:
         ),
     ],
 )
-def test_an_edit_that_would_break_the_file_changes_nothing(path: Path, key: str, value: Value, said: str) -> None:
+def test_an_edit_that_would_break_the_file_changes_nothing(path: Path, key: str, value: Value, message: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         put(path, key, value)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
     assert path.read_text() == BEFORE
 
 
 @pytest.mark.parametrize(
     ("bad", "place"), [("[pool]\nx = 1\n", "2: pool.x: unknown key"), ("[pool\n", "1: not valid TOML")]
 )
-def test_a_file_that_is_invalid_already_is_not_touched(tmp_path: Path, bad: str, place: str) -> None:
+def test_an_invalid_file_is_not_edited(tmp_path: Path, bad: str, place: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(bad)
     with pytest.raises(ConfigError) as caught:
         put(path, "server.port", 1)
-    said = f"{path}: was not changed, because it has errors already; mend them first:\n{path}:{place}"
-    assert str(caught.value).startswith(said)
+    message = f"{path}: was not changed because it has errors; fix them first:\n{path}:{place}"
+    assert str(caught.value).startswith(message)
     assert path.read_text() == bad
 
 
-def test_a_text_that_cannot_be_written_is_refused(path: Path) -> None:
+def test_a_value_that_is_not_valid_text_is_refused(path: Path) -> None:
     with pytest.raises(ConfigError, match="is not valid text"):
         put(path, "aliases.fast", "\udcff")
     assert path.read_text() == BEFORE
@@ -268,7 +268,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
-def test_processes_that_edit_at_once_lose_nothing(path: Path) -> None:
+def test_concurrent_edits_lose_nothing(path: Path) -> None:
     names, count = "abc", 8
     command = [sys.executable, "-c", EDITOR, str(path)]
     editors = [subprocess.Popen([*command, name, str(count)]) for name in names]
@@ -278,7 +278,7 @@ def test_processes_that_edit_at_once_lose_nothing(path: Path) -> None:
     assert path.read_text().startswith(BEFORE)
 
 
-def test_a_file_that_stays_locked_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_lock_times_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bm.config.edit.LOCK_WAIT", 0.05)
     with locked(path.with_name(".config.toml.lock")), pytest.raises(LockTimeout):
         put(path, "server.port", 1)
@@ -298,7 +298,7 @@ SETTINGS = st.one_of(
 
 @bounds(max_examples=60)
 @given(st.lists(SETTINGS, min_size=1, max_size=4), st.sampled_from([BEFORE, "", BEFORE.replace("\n", "\r\n")]))
-def test_what_was_set_is_what_is_loaded(edits: list[tuple[str, Value]], text: str) -> None:
+def test_loading_returns_what_was_set(edits: list[tuple[str, Value]], text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.toml")
         path.write_bytes(text.encode())
@@ -322,19 +322,19 @@ def test_what_was_set_is_what_is_loaded(edits: list[tuple[str, Value]], text: st
         ("aliases.x", "3", "3"),
     ],
 )
-def test_a_typed_text_becomes_a_value(key: str, text: str, value: Value) -> None:
+def test_a_command_line_text_becomes_a_value(key: str, text: str, value: Value) -> None:
     assert from_text(key, text) == value
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "said"),
+    ("key", "text", "message"),
     [
         ("server.prot", "1", 'server.prot: unknown key (did you mean "port"?)'),
-        ("server.port", "x", 'server.port: expected a whole number from 0 to 65535, got the text "x"'),
-        ("server", "x", 'server: expected a table, got the text "x"'),
+        ("server.port", "x", 'server.port: expected a whole number from 0 to 65535, got the string "x"'),
+        ("server", "x", 'server: expected a table, got the string "x"'),
     ],
 )
-def test_a_typed_text_that_does_not_fit_is_refused(key: str, text: str, said: str) -> None:
+def test_a_command_line_text_of_a_wrong_type_is_refused(key: str, text: str, message: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         from_text(key, text)
-    assert str(caught.value) == said
+    assert str(caught.value) == message

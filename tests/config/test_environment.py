@@ -1,4 +1,4 @@
-"""Settings from variables: which setting a name means, which wins, and what a tool's own variable may not do."""
+"""Settings from variables: which setting a name stands for, which source wins, and limits on classic variables."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_variable_sets(variable: str, text: str, path: str, value: Any) -> Non
     assert found.warnings == ()
 
 
-def test_a_provider_may_live_in_the_environment_alone() -> None:
+def test_a_provider_can_be_defined_in_the_environment_only() -> None:
     found = loaded(
         {
             "BM_PROVIDERS_HOME_LAB_PROTOCOL": "openai-chat",
@@ -80,7 +80,7 @@ def test_a_provider_may_live_in_the_environment_alone() -> None:
     assert found.config.providers["home-lab"].base_url == "http://10.0.0.2:8000/v1"
 
 
-def test_the_bm_variable_beats_the_classic_one_and_both_beat_the_file() -> None:
+def test_a_bm_variable_overrides_a_classic_one_and_both_override_the_file() -> None:
     classic = {"GROQ_DISPATCH_MODE": "pooled"}
     assert loaded(classic).config.providers["groq"].mode == "pooled"
     both = loaded({**classic, "BM_PROVIDERS_GROQ_MODE": "exclusive"})
@@ -88,7 +88,7 @@ def test_the_bm_variable_beats_the_classic_one_and_both_beat_the_file() -> None:
     assert both.sources == {"providers.groq.mode": "BM_PROVIDERS_GROQ_MODE"}
 
 
-def test_a_literal_key_is_taken_over_as_a_reference_to_its_variable() -> None:
+def test_a_literal_key_becomes_a_reference_to_its_variable() -> None:
     found = loaded({"BM_PROVIDERS_GROQ_API_KEY": "planted", "ANTHROPIC_API_KEY": "planted"})
     assert found.config.providers["groq"].api_key == "env:BM_PROVIDERS_GROQ_API_KEY"
     assert found.config.providers["anthropic"].api_key == "env:ANTHROPIC_API_KEY"
@@ -109,14 +109,14 @@ def test_providers_of_the_file_come_first_and_in_its_order() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8094", "http://localhost:8094/"])
 @pytest.mark.parametrize("variable", ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "GEMINI_BASE_URL"])
-def test_a_tools_own_base_url_is_ignored_with_a_warning(variable: str, url: str) -> None:
+def test_a_base_url_that_points_at_bm_is_ignored_with_a_warning(variable: str, url: str) -> None:
     found = loaded({variable: url})
     assert found.config == loaded({}).config
     assert found.warnings == (f"{variable}: ignored, because it points at bm itself",)
     assert found.sources == {}
 
 
-def test_what_bm_env_sets_is_told_of_in_one_line_each() -> None:
+def test_variables_of_bm_env_cause_one_warning_per_reason() -> None:
     address, key = "http://127.0.0.1:8094", "bm-" + "k" * 43
     environ = {"ANTHROPIC_BASE_URL": address, "GROQ_BASE_URL": address, "TOGETHER_API_KEY": key, "OPENAI_API_KEY": key}
     found = loaded(environ)
@@ -127,11 +127,11 @@ def test_what_bm_env_sets_is_told_of_in_one_line_each() -> None:
     )
 
 
-def test_a_key_that_only_begins_like_bms_own_is_a_key() -> None:
+def test_a_key_with_the_prefix_of_bms_own_key_counts() -> None:
     assert loaded({"TOGETHER_API_KEY": "bm-" + "k" * 42}).sources == {"providers.together.api_key": "TOGETHER_API_KEY"}
 
 
-def test_the_loop_is_judged_by_the_port_that_holds() -> None:
+def test_a_loop_is_detected_by_the_port_in_force() -> None:
     environ = {"BM_SERVER_PORT": "9000", "ANTHROPIC_BASE_URL": "http://localhost:9000"}
     assert loaded(environ).warnings == ("ANTHROPIC_BASE_URL: ignored, because it points at bm itself",)
     elsewhere = {**environ, "ANTHROPIC_BASE_URL": "http://localhost:8094"}
@@ -147,24 +147,24 @@ def test_the_loop_is_judged_by_the_port_that_holds() -> None:
         {"BM_HOME": "/x", "BM_SHARED": "/y", "BM_": "", "BM_SERVER": "x", "BMX_SERVER_PORT": "1"},
     ],
 )
-def test_variables_that_are_not_ours_are_left_alone(environ: dict[str, str]) -> None:
+def test_variables_of_other_programs_are_ignored(environ: dict[str, str]) -> None:
     assert loaded(environ) == loaded({})
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("environ", "message"),
     [
         (
             {"BM_SERVER_PORT": "high"},
-            'BM_SERVER_PORT: expected a whole number from 0 to 65535, got the text "high"',
+            'BM_SERVER_PORT: expected a whole number from 0 to 65535, got the string "high"',
         ),
         ({"BM_SERVER_PROT": "1"}, 'BM_SERVER_PROT: names no setting (did you mean "BM_SERVER_PORT"?)'),
         ({"BM_PROVIDERS_GROQ_NIX": "1"}, "BM_PROVIDERS_GROQ_NIX: names no setting"),
-        ({"BM_POOL_AFFINITY": "x"}, 'BM_POOL_AFFINITY: expected true or false, got the text "x"'),
-        ({"ANTHROPIC_ENABLED": "x"}, 'ANTHROPIC_ENABLED: expected true or false, got the text "x"'),
+        ({"BM_POOL_AFFINITY": "x"}, 'BM_POOL_AFFINITY: expected true or false, got the string "x"'),
+        ({"ANTHROPIC_ENABLED": "x"}, 'ANTHROPIC_ENABLED: expected true or false, got the string "x"'),
         (
             {"GROQ_DISPATCH_MODE": "poled"},
-            'GROQ_DISPATCH_MODE: expected one of "exclusive", "fallback", "off", "pooled", got the text "poled"'
+            'GROQ_DISPATCH_MODE: expected one of "exclusive", "fallback", "off", "pooled", got the string "poled"'
             ' (did you mean "pooled"?)',
         ),
         ({"TOGETHER_BASE_URL": "x"}, "TOGETHER_BASE_URL: is not an http or https URL"),
@@ -174,19 +174,19 @@ def test_variables_that_are_not_ours_are_left_alone(environ: dict[str, str]) -> 
         ),
         (
             {"BM_GEMINI_MODELS": "{ opus = 1 }"},
-            "BM_GEMINI_MODELS: gemini.models.opus expected a text, got the number 1",
+            "BM_GEMINI_MODELS: gemini.models.opus expected a string, got the number 1",
         ),
-        ({"BM_GEMINI_MODELS": "x"}, 'BM_GEMINI_MODELS: expected a table, got the text "x"'),
+        ({"BM_GEMINI_MODELS": "x"}, 'BM_GEMINI_MODELS: expected a table, got the string "x"'),
         (
             {"BM_PROVIDERS_NEW_PROTOCOL": "gemini"},
-            'BM_PROVIDERS_NEW_PROTOCOL: providers.new.base_url is missing (bm has no provider "new" of its own)',
+            'BM_PROVIDERS_NEW_PROTOCOL: providers.new.base_url is missing (bm has no built-in provider "new")',
         ),
     ],
 )
-def test_a_bad_variable_is_named(environ: dict[str, str], said: str) -> None:
+def test_a_bad_variable_is_named(environ: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         loaded(environ)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def test_a_misspelt_section_is_a_warning() -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 WHOLE = re.sub(r"(?m)^#(?=[^ ])", "", EXAMPLE)
-"""The example with its commented settings in force."""
+"""The example with its commented settings enabled."""
 KNOWN = ("anthropic", "groq", "together")
 
 
@@ -37,7 +37,7 @@ def sections(kind: inspect.Type, name: str = "") -> Iterator[tuple[str, str]]:
 
 TABLES = {"providers": "[providers.anthropic]", "capabilities": '[capabilities."acme-*"]'}
 NAMED = {"providers": "[providers.NAME]", "capabilities": '[capabilities."PATTERN"]'}
-"""Sections of which there may be many, as the example and the guide head them."""
+"""Sections that may occur many times, with their headings in the example and the guide."""
 KEYS = sorted(sections(SCHEMA))
 
 
@@ -71,12 +71,12 @@ def test_every_setting_is_in_the_guide(section: str, key: str) -> None:
     assert re.search(rf"(?m)^\| .*`{key}`.* \|", headed(GUIDE, heading))
 
 
-def test_every_section_has_its_place() -> None:
+def test_every_section_is_documented() -> None:
     assert {section for section, _ in KEYS} == set(Config.__struct_fields__) - {"aliases"}
     assert "\n[aliases]" in EXAMPLE
     assert "### `[aliases]`" in GUIDE
 
 
 @pytest.mark.parametrize("line", [line for line in EXAMPLE.splitlines() if " = " in line])
-def test_every_line_of_the_example_fits_the_page(line: str) -> None:
+def test_no_line_of_the_example_is_too_long(line: str) -> None:
     assert len(line) <= 120

@@ -1,4 +1,4 @@
-"""Dotted keys, read and written."""
+"""Dotted keys, parsed and written, and their lines in every form TOML allows."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_a_key_is_split(text: str, key: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ".", "a.", "a b", "a = 1 #", "a\nb", "a = 1\nb", "[a]", "a = {} #", 'a."'])
-def test_anything_else_is_refused_by_its_name(text: str) -> None:
+def test_invalid_keys_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not the name of a setting") as caught:
         split(text)
     assert caught.value.key == text
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=4).map(tuple))
-def test_what_is_written_reads_the_same(key: tuple[str, ...]) -> None:
+def test_a_written_key_parses_to_itself(key: tuple[str, ...]) -> None:
     assert split(dotted(key)) == key
 
 
@@ -98,7 +98,7 @@ def test_every_key_has_its_line() -> None:
     assert key_lines(TEXT) == LINES
 
 
-def test_line_ends_of_windows_count_once() -> None:
+def test_windows_line_ends_count_once() -> None:
     assert key_lines(TEXT.replace("\n", "\r\n")) == LINES
 
 

@@ -1,4 +1,4 @@
-"""Reading a whole file: what it says when it is right, and everything that is wrong with it when it is not."""
+"""Loading a file: its settings, or every problem with its line."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ERRORS = {
     "\n[servr]\nport = 1": '2: servr: unknown key (did you mean "server"?)',
     "port = 1": '1: port: unknown key (did you mean "server.port"?)',
     "[server]\nzzz = 1": "2: server.zzz: unknown key",
-    "[server]\nport = 'x'": ('2: server.port: expected a whole number from 0 to 65535, got the text "x"'),
+    "[server]\nport = 'x'": ('2: server.port: expected a whole number from 0 to 65535, got the string "x"'),
     "[server]\nport = 70000": ("2: server.port: expected a whole number from 0 to 65535, got the number 70000"),
     "[server]\nport = true": "2: server.port: expected a whole number from 0 to 65535, got the value true",
     "[timeouts]\nidle = -1": "2: timeouts.idle: expected a number from 0 to 86400, got the number -1",
     "[timeouts]\nidle = nan": "2: timeouts.idle: expected a number from 0 to 86400, got the number nan",
     "[pool]\naffinity = 1": "2: pool.affinity: expected true or false, got the number 1",
-    "[server]\nhost = 2020-01-01": "2: server.host: expected a text, got a date or time",
-    "[server]\nhost = {}": "2: server.host: expected a text, got a table",
+    "[server]\nhost = 2020-01-01": "2: server.host: expected a string, got a date or time",
+    "[server]\nhost = {}": "2: server.host: expected a string, got a table",
     "server = 1": "1: server: expected a table, got the number 1",
     "[[server]]\nport = 1": '1: server: expected a table, got the list [{"port":1}]',
-    "[providers]\ngroq = 'on'": '2: providers.groq: expected a table, got the text "on"',
+    "[providers]\ngroq = 'on'": '2: providers.groq: expected a table, got the string "on"',
     "[providers.groq]\nmode = 'poold'": (
-        '2: providers.groq.mode: expected one of "exclusive", "fallback", "off", "pooled", got the text "poold"'
+        '2: providers.groq.mode: expected one of "exclusive", "fallback", "off", "pooled", got the string "poold"'
         ' (did you mean "pooled"?)'
     ),
     "[providers.groq]\nprotocols = [\n'gemini',\n'antropic']": (
@@ -38,13 +38,13 @@ ERRORS = {
         ' "openai-responses", got the list ["gemini","antropic"] (did you mean "anthropic"?)'
     ),
     "[providers.groq]\nmatch_models = 'x'": (
-        '2: providers.groq.match_models: expected a list of texts, got the text "x"'
+        '2: providers.groq.match_models: expected a list of strings, got the string "x"'
     ),
-    "[providers.groq]\nmodels = { opus = 1 }": ("2: providers.groq.models.opus: expected a text, got the number 1"),
+    "[providers.groq]\nmodels = { opus = 1 }": ("2: providers.groq.models.opus: expected a string, got the number 1"),
     "providers.groq.timeouts = { idel = 1 }": ('1: providers.groq.timeouts.idel: unknown key (did you mean "idle"?)'),
     "[providers.groq]\nprotocol = 'openai'": (
         '2: providers.groq.protocol: expected one of "anthropic", "gemini", "openai-chat", "openai-responses",'
-        ' got the text "openai" (did you mean "openai-chat"?)'
+        ' got the string "openai" (did you mean "openai-chat"?)'
     ),
 }
 
@@ -54,7 +54,7 @@ SYNTAX = {
     "[server]\nhost = '''x": 2,
     "[server\nport = 1": 1,
 }
-"""The line each is refused with; the words are the library's, and vary between versions of Python."""
+"""The line of each error. The messages are those of tomllib and vary between versions of Python."""
 
 
 def refused(text: str, environ: dict[str, str] | None = None) -> InvalidConfig:
@@ -63,7 +63,7 @@ def refused(text: str, environ: dict[str, str] | None = None) -> InvalidConfig:
     return caught.value
 
 
-def test_a_missing_file_is_the_defaults(tmp_path: Path) -> None:
+def test_a_missing_file_gives_the_defaults(tmp_path: Path) -> None:
     assert load(tmp_path / "none" / "config.toml", {}, known=KNOWN) == Loaded(config=Config())
 
 
@@ -74,7 +74,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert (config.server.port, config.providers["groq"].enabled) == (9000, True)
 
 
-def test_models_of_the_file_are_laid_over_the_defaults() -> None:
+def test_models_of_the_file_override_the_defaults() -> None:
     config = parse('[gemini.models]\nopus = "x"\ny = "z"', {}, known=KNOWN, path="").config
     assert config.gemini.models == {**GEMINI_MODELS, "opus": "x", "y": "z"}
 
@@ -86,19 +86,19 @@ def test_providers_keep_the_order_of_the_file() -> None:
 
 
 @pytest.mark.parametrize("text", ERRORS)
-def test_what_is_wrong_is_named_with_its_line(text: str) -> None:
+def test_a_problem_is_reported_with_its_line(text: str) -> None:
     assert str(refused(text)) == f"config.toml:{ERRORS[text]}"
 
 
 @pytest.mark.parametrize("text", SYNTAX)
-def test_a_text_that_is_no_toml_is_refused_with_its_line(text: str) -> None:
+def test_invalid_toml_is_refused_with_its_line(text: str) -> None:
     error = refused(text)
     assert (error.path, error.line) == ("config.toml", SYNTAX[text])
     assert str(error).startswith(f"config.toml:{SYNTAX[text]}: not valid TOML: ")
     assert "at line" not in str(error)
 
 
-def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_in_file_order() -> None:
     text = (
         '[providers.acme]\nmode = "on"\nprotocol = "http"\n\n[server]\nauth = "none"\nhost = "0.0.0.0"\nprot = 1\n'
         '[gemini]\nbase_url = "http://localhost:8094"\n'
@@ -134,7 +134,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# only words", "[server]", "\n\n"])
-def test_a_text_that_says_nothing_is_the_defaults(text: str) -> None:
+def test_a_text_without_settings_gives_the_defaults(text: str) -> None:
     assert parse(text, {}, known=KNOWN, path="").config == Config()
 
 

@@ -1,4 +1,4 @@
-"""Where files live: under `BM_HOME`, or in the platform's own folders, made only on demand."""
+"""Locations of files: under `BM_HOME`, or in the platform's folders, which are created on demand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_without_bm_home_the_platform_decides(environ: dict[str, str]) -> None:
 
 
 @posix
-def test_folders_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+def test_folders_are_private(tmp_path: Path) -> None:
     paths = Paths.under(tmp_path / "a" / "b")
     make_folders(paths)
     make_folders(paths)

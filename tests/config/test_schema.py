@@ -1,4 +1,4 @@
-"""The structs themselves: what a provider has of its own, and what they do not show."""
+"""Settings of a provider that override common ones, and secrets that do not show."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CONFIG = Config(
 )
 
 
-def test_a_provider_lays_its_timeouts_over_the_common_ones() -> None:
+def test_timeouts_of_a_provider_override_the_common_ones() -> None:
     assert CONFIG.timeouts_for("groq") == Timeouts(connect=2, first_byte=120, first_token=0, idle=90)
     assert CONFIG.timeouts_for("gemini") == Timeouts(first_byte=300, idle=90)
     assert CONFIG.timeouts_for("plain") == CONFIG.timeouts_for("unheard-of") == CONFIG.timeouts
 
 
-def test_a_provider_replaces_the_common_proxy() -> None:
+def test_the_proxy_of_a_provider_replaces_the_common_one() -> None:
     assert CONFIG.proxy_for("groq") == UpstreamProxy(url="direct")
     assert CONFIG.proxy_for("gemini") == CONFIG.proxy_for("plain") == CONFIG.upstream_proxy
 

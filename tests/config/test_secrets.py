@@ -1,4 +1,4 @@
-"""Where a secret may be, what is said when it is not there, and that it is never said itself."""
+"""Resolving secret references, errors that contain no secret, and masking of secrets in texts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def command(code: str) -> str:
 
 
 @pytest.mark.parametrize("literal", ["", PLANTED, "https:x", "ENV:NAME", "a:b"])
-def test_what_is_no_reference_is_the_secret_itself(literal: str) -> None:
+def test_a_literal_is_the_secret_itself(literal: str) -> None:
     assert resolve(literal, {}) == literal
     assert not is_reference(literal)
 
 
-def test_a_reference_is_told_from_a_literal() -> None:
+def test_references_are_recognized() -> None:
     assert all(map(is_reference, ["env:NAME", "file:~/key", "cmd:pass groq", "keyring:groq"]))
 
 
@@ -70,34 +70,34 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("ring")
-def test_the_keyring_is_asked() -> None:
+def test_the_keyring_is_read() -> None:
     assert resolve("keyring:groq", {}) == PLANTED
 
 
 @pytest.mark.usefixtures("ring")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("together", "is not in the keyring (keyring set better-manager together)"),
         ("locked", "the keyring cannot be read: the collection is locked"),
     ],
 )
-def test_what_the_keyring_does_not_give_is_told(name: str, said: str) -> None:
+def test_an_error_of_the_keyring_is_reported(name: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(f"keyring:{name}", {})
-    assert str(caught.value) == f"keyring:{name}: {said}"
+    assert str(caught.value) == f"keyring:{name}: {message}"
 
 
-def test_without_the_keyring_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_keyring_package_the_hint_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(ConfigError) as caught:
         resolve("keyring:groq", {})
-    said = "keyring:groq: the keyring package is not installed (pip install 'better-manager[keyring]')"
-    assert str(caught.value) == said
+    message = "keyring:groq: the keyring package is not installed (pip install 'better-manager[keyring]')"
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"),
+    ("reference", "message"),
     [
         ("env:NONE", "env:NONE: the environment variable is not set (set it where bm is started)"),
         ("env:EMPTY", "env:EMPTY: is empty"),
@@ -110,14 +110,14 @@ def test_without_the_keyring_package_the_cure_is_named(monkeypatch: pytest.Monke
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the system's wording differs")
-def test_what_is_missing_is_named(reference: str, said: str) -> None:
+def test_an_unresolvable_reference_is_named(reference: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(reference, {"EMPTY": " ", "LINES": f"{PLANTED}\n{PLANTED}"})
-    assert str(caught.value) == said
+    assert str(caught.value) == message
     assert PLANTED not in repr(caught.value)
 
 
-def test_a_failing_command_is_quoted_by_its_last_complaint() -> None:
+def test_the_last_error_line_of_a_failing_command_is_quoted() -> None:
     reference = command("import sys; print('x'); sys.exit('first\\nnot signed in')")
     with pytest.raises(ConfigError) as caught:
         resolve(reference, os.environ)
@@ -129,15 +129,15 @@ def test_a_command_that_prints_nothing_is_empty() -> None:
         resolve(command("pass"), os.environ)
 
 
-def test_a_command_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "COMMAND_LIMIT", 0.2)
     with pytest.raises(ConfigError) as caught:
         resolve(command("import time; time.sleep(60)"), os.environ)
-    assert caught.value.message == "gave no answer in 0.2 seconds"
+    assert caught.value.message == "did not finish within 0.2 seconds"
     assert not isinstance(caught.value.__cause__, subprocess.TimeoutExpired)
 
 
-def test_a_file_that_is_no_text_is_not_quoted(tmp_path: Path) -> None:
+def test_a_binary_file_is_not_quoted(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(PLANTED.encode() + b"\xff")
     with pytest.raises(ConfigError, match="is not a readable text file") as caught:
         resolve(f"file:{tmp_path / 'key'}", {})
@@ -156,27 +156,27 @@ AWKWARD = 'pass/"word" + 123'
 
 
 @pytest.mark.parametrize("written", [AWKWARD, json.dumps(AWKWARD), quote(AWKWARD, safe="")])
-def test_a_known_secret_is_masked_however_it_is_written(written: str) -> None:
+def test_a_known_secret_is_masked_in_every_encoding(written: str) -> None:
     assert MASK in Mask([AWKWARD])(f"before {written} after")
     assert "word" not in Mask([AWKWARD])(f"before {written} after")
 
 
-def test_a_secret_within_another_leaves_no_rest() -> None:
+def test_a_secret_within_another_leaves_nothing_unmasked() -> None:
     assert Mask(["key-of-mine", "key-of-mine-and-yours"])("x=key-of-mine-and-yours") == f"x={MASK}"
 
 
 @pytest.mark.parametrize(
     "beginning", ["sk-", "AI" + "za", "AQ.", "gsk" + "_", "xai-", "tgp_v1_", "bm-", "ya29.", "1//0", "GOCSPX-"]
 )
-def test_what_looks_like_a_key_is_masked_unasked(beginning: str) -> None:
+def test_the_shape_of_a_key_is_masked(beginning: str) -> None:
     assert Mask()(f"use {beginning}{'b' * 43}!") == f"use {MASK}!"
 
 
-def test_short_secrets_would_blot_out_words() -> None:
+def test_short_secrets_are_not_masked() -> None:
     assert Mask(["the"])("the end") == "the end"
 
 
-def test_it_learns_and_never_forgets() -> None:
+def test_learnt_secrets_are_kept() -> None:
     mask = Mask(["the-first-one"])
     mask.learn(["the-second-one"])
     assert mask("the-first-one, the-second-one") == f"{MASK}, {MASK}"

@@ -1,4 +1,4 @@
-"""How the text of a variable or a command line becomes a value; what does not fit stays text."""
+"""Parsing of texts by the kind of a setting, the schema check, and the rules beyond types."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from bm.config.validation import SCHEMA, broken_rules, checked, fits, is_table, 
         ("aliases.fast", "groq:x", "groq:x"),
     ],
 )
-def test_a_text_is_read_as_its_setting_wants_it(key: str, text: str, value: Any) -> None:
+def test_a_text_is_parsed_by_the_kind_of_its_setting(key: str, text: str, value: Any) -> None:
     kind = kind_of(split(key))
     assert kind is not None
     found = read(text, kind)
@@ -59,7 +59,7 @@ def test_a_text_is_read_as_its_setting_wants_it(key: str, text: str, value: Any)
         ("server.auth", "None"),
     ],
 )
-def test_what_does_not_read_does_not_fit(key: str, text: str) -> None:
+def test_a_text_that_cannot_be_parsed_does_not_fit(key: str, text: str) -> None:
     kind = kind_of(split(key))
     assert kind is not None
     assert not fits(read(text, kind), kind)
@@ -76,13 +76,13 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(WORDS, VALUES, max_size=4))
-def test_what_is_kept_always_makes_a_configuration(raw: dict[str, Any]) -> None:
+def test_accepted_values_always_form_a_configuration(raw: dict[str, Any]) -> None:
     kept, problems = checked(raw)
     msgspec.convert(kept, Config)
     assert (kept == raw) is (not problems)
 
 
-def test_the_good_keys_beside_a_bad_one_are_kept() -> None:
+def test_valid_keys_beside_an_invalid_one_are_kept() -> None:
     kept, problems = checked({"server": {"port": 1, "prot": 2, "auth": "nome"}})
     assert kept == {"server": {"port": 1}}
     assert [problem.key for problem in problems] == [("server", "prot"), ("server", "auth")]
@@ -94,7 +94,7 @@ def test_a_misplaced_secret_is_not_quoted(key: tuple[str, ...]) -> None:
     for part in reversed(key):
         value = {part: value}
     (problem,) = checked({"providers": {"acme": value}})[1]
-    assert problem.message == "expected a text, got a list"
+    assert problem.message == "expected a string, got a list"
     assert problem.key == ("providers", "acme", *key)
 
 
@@ -122,7 +122,7 @@ def test_kind_of(key: tuple[str, ...], exists: bool) -> None:
     assert (kind_of(key) is not None) is exists
 
 
-def test_the_schema_is_made_of_tables() -> None:
+def test_every_section_is_a_table() -> None:
     assert members(SCHEMA) == list(Config.__struct_fields__)
     for section in members(SCHEMA):
         kind = kind_of((section,))
@@ -135,17 +135,15 @@ ACME = '[providers.acme]\nprotocol = "openai-chat"\nbase_url = "https://llm.exam
 
 BROKEN = {
     '[server]\nauth = "none"\nhost = "0.0.0.0"': (
-        '2: server.auth: "none" is refused while host "0.0.0.0" lets other machines in'
+        '2: server.auth: "none" is refused while host "0.0.0.0" accepts other machines'
         ' (write auth = "key" or host = "127.0.0.1")'
     ),
-    '[server]\nhost = ""': ('2: server.host: is empty (write "127.0.0.1", or "0.0.0.0" for every network)'),
-    '[providers.gemini]\nmode = "off"': (
-        "1: providers.gemini: the Gemini API has a section of its own (write [gemini])"
-    ),
-    "[providers.'a b']": '1: providers."a b": a provider\'s name is made of a-z, 0-9, - and _',
+    '[server]\nhost = ""': ('2: server.host: is empty (write "127.0.0.1", or "0.0.0.0" for every interface)'),
+    '[providers.gemini]\nmode = "off"': ("1: providers.gemini: the Gemini API has its own section (write [gemini])"),
+    "[providers.'a b']": '1: providers."a b": a provider name consists of a-z, 0-9, - and _',
     '[providers.grok]\nprotocol = "openai-chat"': ('1: providers.grok.base_url: is missing (did you mean "groq"?)'),
     '[providers.zzz]\nbase_url = "https://x.example"': (
-        '1: providers.zzz.protocol: is missing (bm has no provider "zzz" of its own)'
+        '1: providers.zzz.protocol: is missing (bm has no built-in provider "zzz")'
     ),
     '[providers.groq]\nbase_url = "api.groq.com"': ("2: providers.groq.base_url: is not an http or https URL"),
     '[providers.groq]\nbase_url = "https://x:port/"': ("2: providers.groq.base_url: is not an http or https URL"),
@@ -156,9 +154,9 @@ BROKEN = {
         "2: gemini.base_url: points at bm itself (write the address of the provider)"
     ),
     '[gemini]\nbase_url = ""': "2: gemini.base_url: is empty (remove the line to get the default)",
-    '[gemini.headers]\n"a b" = "x"': '2: gemini.headers."a b": is not the name of a header',
+    '[gemini.headers]\n"a b" = "x"': '2: gemini.headers."a b": is not a header name',
     '[gemini.headers]\nx = "a\\r\\nb: c"': (
-        "2: gemini.headers.x: a header's value holds no line breaks or control characters"
+        "2: gemini.headers.x: a header value must not contain line breaks or control characters"
     ),
     '[upstream_proxy]\nurl = "proxy:3128"': (
         '2: upstream_proxy.url: is not the URL of an http, https or socks5 proxy (such as "http://proxy:3128")'
@@ -171,7 +169,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_rule_is_told(text: str) -> None:
+def test_a_broken_rule_is_reported(text: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         parse(text, {}, known=KNOWN, path="config.toml")
     assert str(caught.value) == f"config.toml:{BROKEN[text]}"
@@ -191,7 +189,7 @@ def test_a_broken_rule_is_told(text: str) -> None:
         '[aliases]\n"my:fast" = "groq:x"',
     ],
 )
-def test_what_the_rules_allow(text: str) -> None:
+def test_valid_configurations_break_no_rule(text: str) -> None:
     config = parse(text, {}, known=KNOWN, path="config.toml").config
     assert list(broken_rules(config, KNOWN)) == []
 
