@@ -17,8 +17,11 @@ ThinkingForm = Literal["none", "budget", "adaptive", "level", "effort"]
 """How thinking is asked for: Anthropic's or Gemini 2.5's token budget, Claude's adaptive thinking with an effort,
 Gemini 3's level, an OpenAI-compatible `reasoning_effort`."""
 
-ForcedTools = Literal["always", "without_thinking", "without_budget", "never"]
-"""When a model can be made to call a tool."""
+ForcedTools = Literal["always", "unnamed", "without_thinking", "without_budget", "never"]
+"""When a model can be made to call a tool; `unnamed`: some tool, but not a certain one."""
+
+SamplingRule = bool | Literal["without_thinking"]
+"""Whether a model takes temperature, top_p and top_k."""
 
 StructuredOutput = Literal["schema", "json", "none"]
 """What an answer can be held to: a JSON Schema, JSON, nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.request import LEVELS
+from bm.chat.request import LEVELS, ChatRequest, Reasoning
 from bm.names import Level
 
 _LEVEL_UP_TO: tuple[tuple[int, Level], ...] = (
@@ -42,6 +42,43 @@ def level_of_budget(budget: int) -> Level:
         if budget <= most:
             return level
     return "xhigh"
+
+
+def asked_level(reasoning: Reasoning) -> Level | None:
+    """The level that a request asks for, also by a budget; None when it says neither."""
+    if reasoning.level is None and reasoning.budget is not None:
+        return level_of_budget(reasoning.budget)
+    return reasoning.level
+
+
+def thinks(level: Level | None, capabilities: Capabilities) -> bool:
+    """Whether the model thinks in answer to a request for `level`."""
+    if level is None or capabilities.thinking == "none":
+        return capabilities.thinks
+    return level != "off" or capabilities.thinking_off == "never"
+
+
+def takes_sampling(level: Level | None, capabilities: Capabilities) -> bool:
+    """Whether the model takes sampling parameters in a request for `level`."""
+    if capabilities.sampling == "without_thinking":
+        return not thinks(level, capabilities)
+    return capabilities.sampling
+
+
+def yields_to_call(request: ChatRequest, capabilities: Capabilities) -> bool:
+    """Whether thinking must be turned off, and can be, so that the request can force a tool call."""
+    rule = capabilities.forced_tools
+    excluded = rule == "without_thinking" or (rule == "without_budget" and capabilities.thinking == "budget")
+    forces = request.tool_choice.mode == "required" and bool(request.tools or request.hosted_tools)
+    can_stop = capabilities.thinking_off in ("omit", "say")
+    return forces and excluded and can_stop and thinks(asked_level(request.reasoning), capabilities)
+
+
+def may_force(request: ChatRequest, capabilities: Capabilities) -> bool:
+    """Whether the model can be made to call a tool, if need be without thinking."""
+    if capabilities.forced_tools == "without_thinking" and capabilities.thinking_off not in ("omit", "say"):
+        return not thinks(asked_level(request.reasoning), capabilities)
+    return capabilities.forced_tools != "never"
 
 
 def budget_of_level(level: Level, capabilities: Capabilities) -> int:

@@ -13,8 +13,7 @@ from bm.config.schema import GEMINI_MODELS, Config, ProviderConfig
 from bm.config.schema import Gemini as GeminiConfig
 from bm.names import PROTOCOLS, Mode, ProtocolName
 from bm.providers.capabilities import capabilities_of
-from bm.providers.catalog import CATALOG, GEMINI, KNOWN, OPENAI_CLIENTS, Auth, Row
-from bm.providers.dialects import DIALECTS
+from bm.providers.catalog import CATALOG, COMPATIBLE, GEMINI, KNOWN, OPENAI_CLIENTS, Auth, Row
 
 _AUTH: dict[ProtocolName, Auth] = {
     "anthropic": "x-api-key",
@@ -139,7 +138,7 @@ def _provider(name: str, section: ProviderConfig, *, configured: bool = True) ->
         allow_failover=section.allow_failover,
         cache_control=cache if section.cache_control == "auto" else section.cache_control,
         headers=section.headers,
-        dialect=DIALECTS[row.dialect],
+        dialect=row.dialect,
         key_env=row.key_env,
         console=row.console,
         models_path=row.models_path if known_wire else _models_path(speaks[0]),
@@ -156,7 +155,7 @@ def _unknown_row(name: str, section: ProviderConfig) -> Row:
         base_url=section.base_url,
         auth=_AUTH[protocol],
         protocols=OPENAI_CLIENTS if protocol in OPENAI_CLIENTS else (protocol,),
-        dialect="compatible",
+        dialect=COMPATIBLE,
         key_env=f"{name.upper().replace('-', '_')}_API_KEY",
         models_path=_models_path(protocol),
         cache_control=_cache_control(protocol),

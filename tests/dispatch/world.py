@@ -7,7 +7,7 @@ import msgspec
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Requirements, RouteQuery, Snapshot
 from bm.names import PROTOCOLS, Mode, ProtocolName
-from bm.providers.dialects import DIALECTS
+from bm.providers.catalog import COMPATIBLE
 from bm.providers.provider import Provider
 
 USUAL = Limits()
@@ -51,7 +51,7 @@ def paid(name: str, mode: Mode, *accounts: AccountState | str, **fields: object)
         auth="bearer",
         protocols=PROTOCOLS,
         models={"default": f"{name}-model", "sonnet": f"{name}-model"},
-        dialect=DIALECTS["compatible"],
+        dialect=COMPATIBLE,
     )
     return Member(provider=msgspec.structs.replace(provider, **fields), accounts=_accounts(accounts or ("key",)))
 

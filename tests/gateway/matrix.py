@@ -26,7 +26,7 @@ from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.codec import Codec, IdFactory
 from bm.protocols.gemini.array import ArraySplitter
 from bm.protocols.registry import CODECS, upstream_codec
-from bm.providers.dialects import DIALECTS
+from bm.providers.catalog import COMPATIBLE
 from bm.providers.provider import Provider, effective
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.fetch import Fetched
@@ -123,7 +123,7 @@ def _new_id(prefix: str) -> str:
 def upstream_of(case: Case) -> Codec:
     """The codec that reads a recorded answer, in the dialect of the service that gave it."""
     provider = providers().get(case.provider)
-    return upstream_codec(APIS[case.api], provider.dialect if provider else DIALECTS["compatible"])
+    return upstream_codec(APIS[case.api], provider.dialect if provider else COMPATIBLE)
 
 
 def recorded_events(case: Case) -> list[Event]:

@@ -19,10 +19,10 @@ from bm.protocols.codec import Encoded, IdFactory
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.tools import with_legal_names
 from bm.providers.capabilities import capabilities_of
-from bm.providers.dialects import DIALECTS
+from bm.providers.catalog import CATALOG
 from tests.support import grammar_anthropic, grammar_gemini, grammar_openai_chat, grammar_openai_responses
 
-OPENAI, GROQ = DIALECTS["openai"], DIALECTS["groq"]
+OPENAI, GROQ = CATALOG["openai"].dialect, CATALOG["groq"].dialect
 CLIENTS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
 
 

@@ -291,7 +291,7 @@ def test_17_sampling_and_the_version_of_the_api_go_together(
 
 @pytest.mark.parametrize(
     ("model", "forced", "thinks"),
-    [("claude-fable-5", False, True), ("claude-sonnet-4-5", True, False), ("claude-opus-4-8", True, True)],
+    [("claude-fable-5-2", False, True), ("claude-sonnet-4-5", True, False), ("claude-opus-4-8", True, True)],
 )
 def test_18_of_a_forced_call_and_thinking_goes_what_the_model_cannot_have(
     model: str, forced: bool, thinks: bool

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from bm.chat.capabilities import Capabilities, Dialect
-from bm.names import PROTOCOLS, ProtocolName
-from bm.providers.capabilities import capabilities_of, normalised
-from bm.providers.catalog import CATALOG
-from bm.providers.dialects import DIALECTS
+from bm.names import PROTOCOLS, ProtocolName, SamplingRule
+from bm.providers.capabilities import capabilities_of
+from bm.providers.catalog import CATALOG, COMPATIBLE
+
+DIALECTS = {"compatible": COMPATIBLE, **{name: row.dialect for name, row in CATALOG.items()}}
 
 
 def claude(model: str) -> Capabilities:
@@ -18,15 +19,11 @@ def gemini(model: str) -> Capabilities:
 
 
 def openai(model: str) -> Capabilities:
-    return capabilities_of("openai-chat", DIALECTS["openai"], model)
+    return capabilities_of("openai-chat", CATALOG["openai"].dialect, model)
 
 
 def at(service: str, model: str) -> Capabilities:
     return capabilities_of("openai-chat", DIALECTS[service], model)
-
-
-def test_names_are_compared_without_path_and_spelling() -> None:
-    assert normalised("anthropic/Claude-Haiku-4.5") == "claude-haiku-4-5"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +43,8 @@ def test_names_are_compared_without_path_and_spelling() -> None:
         ("claude-opus-4-7", "adaptive", 5, "omit", False, False),
         ("claude-opus-4-8", "adaptive", 5, "omit", False, False),
         ("claude-opus-5", "adaptive", 5, "say", False, False),
-        ("claude-opus-5-5", "adaptive", 5, "say", False, False),
+        ("claude-opus-5-5", "adaptive", 5, "never", False, False),
+        ("claude-sonnet-5-5", "adaptive", 5, "between_tools", False, False),
         ("claude-sonnet-5", "adaptive", 5, "say", False, False),
         ("claude-haiku-5-5", "adaptive", 5, "say", False, False),
         ("claude-fable-5-1", "adaptive", 5, "never", False, False),
@@ -66,7 +64,10 @@ def test_claude_families(model: str, thinking: str, levels: int, off: str, sampl
         ("claude-opus-4-5", "without_budget"),
         ("claude-opus-4-6", "without_budget"),
         ("claude-opus-5", "always"),
-        ("claude-fable-5", "never"),
+        ("claude-fable-5", "always"),
+        ("claude-fable-5-2", "never"),
+        ("claude-opus-5-5", "never"),
+        ("claude-haiku-5-5", "always"),
     ],
 )
 def test_when_claude_may_be_forced_to_call(model: str, forced: str) -> None:
@@ -102,9 +103,10 @@ def test_another_vendors_model_behind_the_anthropic_wire_is_no_claude() -> None:
         ("gemini-3.1-pro-preview", "level", (0, 0), "low medium high", "never"),
         ("gemini-3-flash-preview", "level", (0, 0), "minimal low medium high", "never"),
         ("gemini-3.7-flash", "level", (0, 0), "low medium high", "never"),
-        ("gemini-3.8-flash", "level", (0, 0), "minimal low medium high", "never"),
+        ("gemini-3.8-flash", "level", (0, 0), "low medium high", "never"),
+        ("gemini-4-hydrogen", "level", (0, 0), "low medium high xhigh", "never"),
         ("models/gemini-3.5-flash-lite", "level", (0, 0), "minimal low medium high", "never"),
-        ("gemini-flash-latest", "level", (0, 0), "minimal low medium high", "never"),
+        ("gemini-flash-latest", "level", (0, 0), "low medium high", "never"),
     ],
 )
 def test_gemini_thinking(model: str, thinking: str, budget: tuple[int, int], levels: str, off: str) -> None:
@@ -127,7 +129,7 @@ def test_what_came_with_gemini_3(model: str, third: bool) -> None:
     assert (
         found.call_ids is found.signatures_required is found.structured_with_tools is found.search_with_tools is third
     )
-    assert found.penalties is not third
+    assert found.choices is not third
 
 
 @pytest.mark.parametrize(
@@ -170,14 +172,14 @@ def test_models_that_draw_or_speak_call_no_tools(model: str) -> None:
         ("o3-mini", "effort", True, False),
         ("gpt-5", "effort", True, False),
         ("gpt-5-mini-2025-08-07", "effort", True, False),
-        ("gpt-5.4", "effort", True, False),
+        ("gpt-5.4", "effort", True, "without_thinking"),
         ("gpt-6.1-sol", "effort", True, False),
         ("gpt-99", "effort", True, False),
         ("ft:gpt-4o:acme::id", "none", True, True),
         ("tomorrow", "none", True, True),
     ],
 )
-def test_openai_models(model: str, thinking: str, images: bool, sampling: bool) -> None:
+def test_openai_models(model: str, thinking: str, images: bool, sampling: SamplingRule) -> None:
     found = openai(model)
     assert (found.thinking, found.images, found.sampling) == (thinking, images, sampling)
     assert found.dialect.name == "openai"
@@ -192,9 +194,9 @@ def test_openai_models(model: str, thinking: str, images: bool, sampling: bool) 
         ("groq", "llama-3.3-70b-versatile", "none", "omit", False),
         ("groq", "meta-llama/llama-4-scout-17b-16e-instruct", "none", "omit", True),
         ("together", "deepseek-ai/DeepSeek-R1", "effort", "never", False),
-        ("together", "moonshotai/Kimi-K3", "none", "omit", True),
-        ("openrouter", "anthropic/claude-opus-5.5", "effort", "omit", True),
-        ("xai", "grok-4.7", "effort", "omit", True),
+        ("together", "moonshotai/Kimi-K3", "effort", "never", True),
+        ("openrouter", "anthropic/claude-opus-5.5", "effort", "never", True),
+        ("xai", "grok-4.7", "effort", "never", True),
         ("xai", "grok-4-fast-reasoning", "none", "omit", True),
         ("mistral", "mistral-small-latest", "effort", "say", True),
         ("mistral", "mistral-large-latest", "none", "omit", True),
@@ -227,5 +229,23 @@ def test_a_model_that_nobody_knows_is_a_capable_one(protocol: ProtocolName) -> N
 @pytest.mark.parametrize("name", CATALOG)
 def test_what_the_catalog_maps_to_calls_tools(name: str) -> None:
     row = CATALOG[name]
-    found = [capabilities_of(row.speaks[0], DIALECTS[row.dialect], model) for model in row.models.values()]
+    found = [capabilities_of(row.speaks[0], row.dialect, model) for model in row.models.values()]
     assert all(each.tools for each in found)
+
+
+def test_knowledge_hangs_on_the_model_whoever_serves_it() -> None:
+    kimi = at("compatible", "kimi-k2.6")
+    assert (kimi.replay, kimi.replay_required, kimi.sampling) == ("reasoning_content", True, False)
+    assert at("openrouter", "anthropic/claude-sonnet-5.5").thinking_off == "never"
+    assert at("compatible", "gpt-5").max_tokens_field == "max_completion_tokens"
+    assert at("openrouter", "openai/gpt-5").max_tokens_field == ""
+
+
+def test_chat_completions_lacks_the_highest_effort() -> None:
+    responses = capabilities_of("openai-responses", DIALECTS["openai"], "gpt-6.1-sol")
+    assert (openai("gpt-6.1-sol").levels[-1], responses.levels[-1]) == ("xhigh", "max")
+
+
+def test_a_budget_is_asked_for_as_an_effort_over_the_openai_protocols() -> None:
+    found = at("openrouter", "anthropic/claude-haiku-4.5")
+    assert (found.thinking, found.levels) == ("effort", ("low", "medium", "high"))

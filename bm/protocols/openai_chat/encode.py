@@ -7,13 +7,14 @@ import re
 
 import msgspec
 
-from bm.chat.capabilities import Capabilities
+from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, OutputFormat
+from bm.chat.thinking import takes_sampling
 from bm.protocols.codec import Encoded
 from bm.protocols.ignorable_fields import is_loss, is_sampling_loss
 from bm.protocols.openai_chat.content import PROTOCOL
-from bm.protocols.openai_chat.thinking import encode_reasoning
+from bm.protocols.openai_chat.thinking import encode_reasoning, wanted_level
 from bm.protocols.openai_chat.tools import encode_tools
 from bm.protocols.openai_chat.turns import Writer
 from bm.protocols.reading import refuse
@@ -34,10 +35,12 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     """Write a request for `model`.
 
     Raises:
-        RequestError: the user's media are none that the model takes, several answers of a service that gives one, or an
+        RequestError: the user's media are none that the model takes, several answers of a model that gives one, or an
             answer of no tokens.
     """
     dialect = capabilities.dialect
+    level, _ = wanted_level(request, capabilities)
+    capabilities = msgspec.structs.replace(capabilities, sampling=takes_sampling(level, capabilities))
     body: Json = {"model": model, "messages": []}
     tools, losses = encode_tools(request, capabilities)
     output, instruction = _output(request, capabilities, losses)
@@ -57,7 +60,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
     _write_extras(request, body, losses)
-    _drop_refused(body, dialect.refuses, losses)
+    _fit_members(body, dialect, losses)
     return Encoded(body, tuple(losses))
 
 
@@ -110,15 +113,17 @@ def _limits(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]
     if request.max_tokens is not None:
         # Agents ask for their own model's maximum; what this one can not give is no loss.
         most = capabilities.max_output or request.max_tokens
-        members[dialect.max_tokens_field] = min(request.max_tokens, most)
-    if request.stop:
+        members[capabilities.max_tokens_field or dialect.max_tokens_field] = min(request.max_tokens, most)
+    if request.stop and not capabilities.stop:
+        losses.append(Loss("stop", "the model takes no stop sequences"))
+    elif request.stop:
         most = capabilities.max_stop or dialect.max_stop or len(request.stop)
         members["stop"] = list(request.stop[:most])
         if len(request.stop) > most:
             losses.append(Loss(f"stop[{most}:]", f"the service takes {most} stop sequences"))
     if request.choices > 1:
-        if "n" in dialect.refuses:
-            raise refuse("n", f"{dialect.name} gives one answer a request", code="unsupported_value")
+        if "n" in dialect.refuses or not capabilities.choices:
+            raise refuse("n", "the model gives one answer a request", code="unsupported_value")
         members["n"] = request.choices
     return members
 
@@ -174,9 +179,15 @@ def _write_extras(request: ChatRequest, body: Json, losses: list[Loss]) -> None:
             losses.append(Loss(extra.field, "Chat Completions has no such member"))
 
 
-def _drop_refused(body: Json, refuses: frozenset[str], losses: list[Loss]) -> None:
-    """Take out what the service answers with 400. A refused wish for the default is no loss."""
-    for key in sorted(refuses & body.keys()):
+def _fit_members(body: Json, dialect: Dialect, losses: list[Loss]) -> None:
+    """Rename members the service calls otherwise, and take out those it refuses. A refused default is no loss."""
+    for name, own in dialect.renames:
+        if name in body:
+            body[own] = body.pop(name)
+    refused = dialect.refuses & body.keys()
+    if dialect.only:
+        refused |= body.keys() - dialect.only
+    for key in sorted(refused):
         value = body.pop(key)
         harmless = key in _SPARED or (key == "logprobs" and value is False)
         if not harmless:

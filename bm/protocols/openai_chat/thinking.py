@@ -9,7 +9,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, unwrap
-from bm.chat.thinking import fit_level, level_of_budget
+from bm.chat.thinking import asked_level, fit_level, yields_to_call
 from bm.names import Level
 from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
 
@@ -104,53 +104,73 @@ def _visible(body: Json, nested: Json, google: Json, on: bool | None) -> bool | 
 
 def encode_reasoning(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, list[Loss]]:
     """The members by which this service is told how much to think."""
-    reasoning = request.reasoning
-    wanted = reasoning.level
-    if wanted is None and reasoning.budget is not None:
-        wanted = level_of_budget(reasoning.budget)
+    asked = asked_level(request.reasoning)
     dialect = capabilities.dialect
     if capabilities.thinking == "none" or dialect.thinking == "none":
-        asked = wanted not in (None, "off", "auto")
-        return {}, [Loss("thinking", "the model takes no such setting")] if asked else []
-    levels = capabilities.levels
-    small = request.max_tokens is not None and request.max_tokens < SMALL_ANSWER
-    if wanted is None and small and levels:
-        wanted = levels[0]
+        lost = asked not in (None, "off", "auto")
+        return {}, [Loss("thinking", "the model takes no such setting")] if lost else []
+    wanted, losses = wanted_level(request, capabilities)
     effort = _effort(wanted, capabilities)
     match dialect.thinking:
         case "groq":
-            hidden = reasoning.visible is False
-            return _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed"), []
+            hidden = request.reasoning.visible is False
+            members = _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed")
         case "together":
-            switch = {"enabled": wanted != "off"} if wanted in ("off", "auto") or (wanted and not levels) else None
-            return _present(reasoning=switch, reasoning_effort=None if switch else effort), []
+            members = _together(wanted, effort, capabilities)
         case "openrouter":
-            return _openrouter(request, wanted, effort), []
-        case "deepseek":
-            off = wanted == "off"
-            switch_to = {"type": "disabled" if off else "enabled"} if wanted is not None else None
-            return _present(thinking=switch_to, reasoning_effort=None if off else effort), []
+            members = _openrouter(request, wanted, effort, capabilities)
+        case _ if capabilities.thinking_switch and wanted is not None and (wanted == "off" or effort is None):
+            members = {"thinking": {"type": "disabled" if wanted == "off" else "enabled"}}
         case _:
-            return _present(reasoning_effort=effort), []
+            members = _present(reasoning_effort=effort)
+    return members, losses
+
+
+def wanted_level(request: ChatRequest, capabilities: Capabilities) -> tuple[Level | None, list[Loss]]:
+    """The level after what else the request asks for, None for the model's default."""
+    wanted, levels = asked_level(request.reasoning), capabilities.levels
+    said = wanted not in (None, "off")
+    if yields_to_call(request, capabilities):
+        lost = [Loss("thinking", "the model cannot be made to call a tool while it thinks")] if said else []
+        return "off", lost
+    if request.tools and capabilities.chat_tools:
+        # OpenAI's own endpoint is told to stop thinking; others may serve the pair, so they are told nothing.
+        off = capabilities.chat_tools == "thoughtless" and capabilities.dialect.name == "openai"
+        lost = [Loss("thinking", "Chat Completions takes no functions beside it")] if said else []
+        return "off" if off else None, lost
+    small = request.max_tokens is not None and request.max_tokens < SMALL_ANSWER
+    if wanted is None and small and levels and capabilities.thinks:
+        wanted = levels[0]
+    return wanted, []
 
 
 def _effort(wanted: Level | None, capabilities: Capabilities) -> str | None:
     """The word for a level; None leaves the model's default."""
     if wanted is None or wanted == "auto":
         return None
-    levels = tuple(level for level in capabilities.levels if level != "off")
     if wanted == "off":
         if capabilities.thinking_off == "say":
             return "none"
-        return levels[0] if capabilities.thinking_off == "never" and levels else None
-    fitting = fit_level(wanted, levels)
-    return fitting if fitting is None or fitting != "auto" else None
+        return capabilities.levels[0] if capabilities.thinking_off == "never" and capabilities.levels else None
+    return fit_level(wanted, capabilities.levels)
 
 
-def _openrouter(request: ChatRequest, wanted: Level | None, effort: str | None) -> Json:
-    """OpenRouter takes an effort or a budget, never both (openrouter.ai/docs, "Reasoning Tokens")."""
+def _together(wanted: Level | None, effort: str | None, capabilities: Capabilities) -> Json:
+    """A switch for models that can do both, an effort for those that only know how much."""
+    if capabilities.thinking_off == "say" and (wanted in ("off", "auto") or (wanted and not capabilities.levels)):
+        return {"reasoning": {"enabled": wanted != "off"}}
+    return _present(reasoning_effort=effort)
+
+
+def _openrouter(request: ChatRequest, wanted: Level | None, effort: str | None, capabilities: Capabilities) -> Json:
+    """OpenRouter takes an effort or a budget, never both, and `minimal` where thinking cannot be turned off.
+
+    Source: openrouter.ai/docs, "Reasoning Tokens"; pydantic-ai 2.68.0 providers/openrouter.py.
+    """
     inner: Json = {}
-    if wanted == "off":
+    if wanted == "off" and capabilities.thinking_off == "never":
+        inner["effort"] = "minimal"
+    elif wanted == "off":
         inner["enabled"] = False
     elif request.reasoning.budget is not None and request.reasoning.budget > 0:
         inner["max_tokens"] = request.reasoning.budget

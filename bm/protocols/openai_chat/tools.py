@@ -7,6 +7,7 @@ from typing import Any
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.chat.thinking import may_force
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
 from bm.protocols.openai_chat.content import PROTOCOL
@@ -190,12 +191,14 @@ def _encode_choice(
     choice = request.tool_choice
     if choice.mode != "required":
         return (None if choice.mode == "auto" else choice.mode), tools
-    if _forbids_forcing(request, capabilities):
+    if not may_force(request, capabilities):
         losses.append(Loss("tool_choice", "the model takes no forced tool call"))
         return "auto", tools
     named = [tool for tool in tools if _tool_name(tool) in choice.names]
     if not named:
         return "required", tools
+    if not capabilities.dialect.named_choice or capabilities.forced_tools == "unnamed":
+        return "required", named
     references = [_reference(tool) for tool in named]
     if len(references) == 1:
         return references[0], tools
@@ -203,19 +206,6 @@ def _encode_choice(
         return {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": references}}, tools
     # Elsewhere "one of these" can only be said by offering no others.
     return "required", named
-
-
-def _forbids_forcing(request: ChatRequest, capabilities: Capabilities) -> bool:
-    thinks = capabilities.thinking != "none" and request.reasoning.level != "off"
-    match capabilities.forced_tools:
-        case "never":
-            return True
-        case "without_thinking":
-            return thinks
-        case "without_budget":
-            return thinks and capabilities.thinking == "budget"
-        case _:
-            return False
 
 
 def _tool_name(tool: Json) -> str:

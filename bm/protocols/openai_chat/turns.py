@@ -200,6 +200,8 @@ def _sign(parts: list[Part], signature: Signature) -> None:
 ERROR_PREFIX = "Error: "
 """Chat Completions has no flag for a failed tool."""
 MEDIA_FOLLOW = "(the content is attached to the next message)"
+NO_THINKING = " "
+"""The thinking of a message that has none, where a model demands some: DeepSeek takes an empty text, Kimi does not."""
 ACKNOWLEDGED = "OK"
 """What the assistant says between results and the user, where it must say something."""
 EMPTY_PROMPT = "(begin)"
@@ -262,8 +264,9 @@ class Writer:
         if calls:
             message["tool_calls"] = calls
         thinking = "\n\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
-        if thinking and self._dialect.history_thinking:
-            message[self._dialect.history_thinking] = thinking
+        replay = self._capabilities.replay
+        if replay and (thinking or (calls and self._capabilities.replay_required)):
+            message[replay] = thinking or NO_THINKING
         if len(message) == 1:
             return
         if "content" not in message and not calls:
@@ -307,10 +310,12 @@ class Writer:
 
     def _id(self, call_id: str) -> str:
         """An id that the service takes, the same for a call and its result."""
-        length = self._dialect.call_id_length
-        if not length or (len(call_id) == length and call_id.isalnum() and call_id.isascii()):
-            return legal_call_id(call_id)
-        return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+        length, most = self._capabilities.call_id_length, self._capabilities.call_id_most
+        if not length and len(legal := legal_call_id(call_id)) <= most:
+            return legal
+        if length and len(call_id) == length and call_id.isalnum() and call_id.isascii():
+            return call_id
+        return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[: length or most]
 
     def _user(self, parts: Sequence[Part], where: str) -> None:
         content: list[Json] = []
@@ -332,7 +337,7 @@ class Writer:
                     pass
         if not content:
             return
-        if self.messages and self.messages[-1]["role"] == "tool" and not self._dialect.user_after_tool:
+        if self.messages and self.messages[-1]["role"] == "tool" and not self._capabilities.user_after_tool:
             self.messages.append({"role": "assistant", "content": ACKNOWLEDGED})
         self.messages.append({"role": "user", "content": self._content(content)})
 

@@ -19,13 +19,14 @@ from bm.protocols.codec import Codec
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.kit import answer, chunk, client_request, decode, ids, read, stream
 
-SIGNED = Dialect(history_thinking="reasoning", takes=frozenset({"top_k", "video_url", "extra_content"}))
+SIGNED = Dialect(takes=frozenset({"top_k", "video_url", "extra_content"}))
 FULL = Capabilities(
     thinking="effort",
     levels=("minimal", "low", "medium", "high", "xhigh", "max"),
     thinking_off="say",
     audio=True,
     video=True,
+    replay="reasoning",
     dialect=SIGNED,
 )
 WORDS = st.text(min_size=1, max_size=6)

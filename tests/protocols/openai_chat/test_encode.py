@@ -58,7 +58,7 @@ def test_stop_sequences_beyond_the_services_limit_are_reported() -> None:
 def test_several_answers_of_a_service_that_gives_one_are_refused() -> None:
     assert members(client_request(n=2)) == {"n": 2}
     assert members(client_request(n=1), GROQ) == {}
-    with pytest.raises(RequestError, match="n: groq gives one answer a request"):
+    with pytest.raises(RequestError, match="n: the model gives one answer a request"):
         sent(client_request(n=2), GROQ)
 
 

@@ -89,8 +89,6 @@ def thinking(reasoning: Reasoning, dialect: str, *, max_tokens: int | None = Non
         (Reasoning(budget=5000), "openrouter", {"reasoning": {"max_tokens": 5000}}),
         (Reasoning("off"), "openrouter", {"reasoning": {"enabled": False}}),
         (Reasoning("auto", visible=False), "openrouter", {"reasoning": {"enabled": True, "exclude": True}}),
-        (Reasoning("high"), "deepseek", {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}),
-        (Reasoning("off"), "deepseek", {"thinking": {"type": "disabled"}}),
     ],
 )
 def test_each_service_is_told_in_its_own_way(reasoning: Reasoning, dialect: str, members: Json) -> None:
@@ -99,6 +97,58 @@ def test_each_service_is_told_in_its_own_way(reasoning: Reasoning, dialect: str,
 
 def test_a_hybrid_model_without_levels_is_switched_on() -> None:
     assert thinking(Reasoning("high"), "together", levels=()) == {"reasoning": {"enabled": True}}
+    assert thinking(Reasoning("high"), "effort", levels=(), thinking_switch=True) == {"thinking": {"type": "enabled"}}
+
+
+def test_a_model_with_a_switch_is_turned_off_by_it() -> None:
+    assert thinking(Reasoning("off"), "effort", thinking_switch=True) == {"thinking": {"type": "disabled"}}
+    assert thinking(Reasoning("high"), "effort", thinking_switch=True) == {"reasoning_effort": "high"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "members"),
+    [("together", {"reasoning_effort": "low"}), ("openrouter", {"reasoning": {"effort": "minimal"}})],
+)
+def test_a_service_is_asked_for_the_least_where_a_model_cannot_stop(dialect: str, members: Json) -> None:
+    assert thinking(Reasoning("off"), dialect, thinking_off="never") == members
+
+
+def test_thinking_gives_way_to_a_forced_call() -> None:
+    deepseek = Capabilities(
+        thinking="effort",
+        levels=("high",),
+        thinks=True,
+        thinking_off="say",
+        thinking_switch=True,
+        forced_tools="without_thinking",
+        dialect=Dialect(name="compatible"),
+    )
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    plain = client_request(tools=tools, tool_choice="required")
+    assert sent(plain, deepseek)["thinking"] == {"type": "disabled"}
+    assert sent(plain, deepseek)["tool_choice"] == "required"
+    assert lost(plain, deepseek) == []
+    assert lost(client_request(tools=tools, tool_choice="required", reasoning_effort="high"), deepseek) == ["thinking"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "service", "effort"),
+    [
+        ("", "openai", "high"),
+        ("no_effort", "openai", None),
+        ("thoughtless", "openai", "none"),
+        ("thoughtless", "compatible", None),
+    ],
+)
+def test_functions_over_chat_go_without_what_the_model_refuses_beside_them(
+    rule: Any, service: str, effort: str
+) -> None:
+    target = Capabilities(
+        thinking="effort", levels=LEVELS, thinking_off="say", chat_tools=rule, dialect=Dialect(name=service)
+    )
+    request = client_request(tools=[{"type": "function", "function": {"name": "f"}}], reasoning_effort="high")
+    assert sent(request, target).get("reasoning_effort") == effort
+    assert lost(request, target) == ([] if effort == "high" else ["thinking"])
 
 
 def test_a_model_that_cannot_stop_thinking_thinks_least() -> None:
@@ -107,7 +157,8 @@ def test_a_model_that_cannot_stop_thinking_thinks_least() -> None:
 
 
 def test_a_small_answer_is_not_eaten_up_by_thinking() -> None:
-    assert thinking(Reasoning(), "effort", max_tokens=64) == {"reasoning_effort": "low"}
+    assert thinking(Reasoning(), "effort", max_tokens=64, thinks=True) == {"reasoning_effort": "low"}
+    assert thinking(Reasoning(), "effort", max_tokens=64) == {}
     assert thinking(Reasoning("high"), "effort", max_tokens=64) == {"reasoning_effort": "high"}
     assert thinking(Reasoning(), "effort", max_tokens=4096) == {}
 

@@ -193,9 +193,8 @@ def test_one_of_several_tools_is_demanded_by_offering_no_others() -> None:
     ("forced", "thinking", "level", "choice"),
     [
         ("never", "none", None, "auto"),
-        ("without_thinking", "effort", "high", "auto"),
+        ("without_thinking", "effort", "high", "required"),
         ("without_thinking", "effort", "off", "required"),
-        ("without_budget", "budget", "high", "auto"),
         ("without_budget", "effort", "high", "required"),
         ("always", "effort", "high", "required"),
     ],
@@ -218,3 +217,20 @@ def test_a_refused_ban_on_parallel_calls_is_no_loss_since_bm_itself_keeps_it() -
     request = client_request(tools=[F], parallel_tool_calls=False)
     assert "parallel_tool_calls" not in sent(request, capabilities)
     assert lost(request, capabilities) == []
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [Capabilities(forced_tools="unnamed"), Capabilities(dialect=Dialect(name="lmstudio", named_choice=False))],
+)
+def test_a_tool_that_cannot_be_named_is_offered_alone(capabilities: Capabilities) -> None:
+    choice = {"type": "function", "function": {"name": "f"}}
+    request = client_request(tools=[F, {"type": "function", "function": {"name": "g"}}], tool_choice=choice)
+    body = sent(request, capabilities)
+    assert body["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["f"]
+
+
+def test_thinking_that_cannot_stop_leaves_the_call_to_the_model() -> None:
+    capabilities = Capabilities(forced_tools="without_thinking", thinking="effort", thinks=True, thinking_off="never")
+    assert sent(client_request(tools=[F], tool_choice="required"), capabilities)["tool_choice"] == "auto"

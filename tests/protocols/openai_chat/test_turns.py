@@ -273,9 +273,25 @@ def test_text_and_calls_are_one_message_without_nulls() -> None:
     assert messages(*said)[1] == {"role": "assistant", "content": "let me see", "tool_calls": [F_WIRE]}
 
 
+@pytest.mark.parametrize("thought", [(), (Thinking("hm"),)])
+def test_a_call_carries_thinking_where_the_model_demands_it(thought: tuple[Thinking, ...]) -> None:
+    kimi = Capabilities(replay="reasoning_content", replay_required=True, dialect=Dialect(name="compatible"))
+    turns = (user(Text("Hi")), written_assistant(*thought, F), user(ToolResult("a", (Text("1"),))))
+    assert messages(*turns, capabilities=kimi)[1]["reasoning_content"] == ("hm" if thought else " ")
+
+
+def test_ids_are_no_longer_than_the_model_takes() -> None:
+    long = msgspec.structs.replace(F, id="toolu_" + "a" * 50)
+    written = messages(
+        user(Text("Hi")), written_assistant(long), user(ToolResult(long.id)), capabilities=Capabilities(call_id_most=40)
+    )
+    assert len(written[1]["tool_calls"][0]["id"]) == 40
+    assert written[2]["tool_call_id"] == written[1]["tool_calls"][0]["id"]
+
+
 @pytest.mark.parametrize("member", ["", "reasoning", "reasoning_content"])
 def test_thinking_goes_back_only_to_services_that_have_a_member_for_it(member: str) -> None:
-    capabilities = Capabilities(dialect=Dialect(name="x", history_thinking=member))
+    capabilities = Capabilities(replay=member, dialect=Dialect(name="x"))
     thought = written_assistant(
         Thinking("hm", Signature("anthropic", "s")), Thinking("", Signature("anthropic", "r"), redacted=True)
     )
@@ -321,7 +337,7 @@ def test_a_failed_tool_says_so_in_words(text: str, content: str) -> None:
 
 
 def test_where_the_user_may_not_follow_a_tool_the_assistant_stands_between() -> None:
-    mistral = Capabilities(dialect=Dialect(name="mistral", user_after_tool=False))
+    mistral = Capabilities(user_after_tool=False, dialect=Dialect(name="mistral"))
     written = results(ToolResult("a", (Text("1"),)), Text("and?"), capabilities=mistral)
     assert [message["role"] for message in written] == ["tool", "assistant", "user"]
     assert [message["role"] for message in results(ToolResult("a", (Text("1"),)), capabilities=mistral)] == ["tool"]
@@ -412,14 +428,14 @@ def test_arguments_are_always_the_text_of_an_object(call: ToolCall, text: str) -
 
 def test_ids_are_cleaned_alike_on_call_and_result() -> None:
     call = msgspec.structs.replace(F, id="functions.f:0")
-    for capabilities in (OPENAI, Capabilities(dialect=Dialect(name="mistral", call_id_length=9))):
+    for capabilities in (OPENAI, Capabilities(call_id_length=9, dialect=Dialect(name="mistral"))):
         written = messages(
             user(Text("Hi")), written_assistant(call), user(ToolResult("functions.f:0")), capabilities=capabilities
         )
         given = written[1]["tool_calls"][0]["id"]
         assert given == written[2]["tool_call_id"]
         assert given.replace("_", "").replace("-", "").isalnum()
-        length = capabilities.dialect.call_id_length
+        length = capabilities.call_id_length
         assert not length or (len(given) == length and given.isalnum())
 
 
