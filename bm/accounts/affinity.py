@@ -1,4 +1,4 @@
-"""Which account served a conversation last, so that its next turn finds its prompt cache and its signatures."""
+"""The account that served each conversation last. Its next turn goes there too, to its prompt cache and signatures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bm.accounts.account import AccountId
 
 
 class Affinities:
-    """A map of bounded size and age. Times are seconds of one clock, whichever the caller keeps to."""
+    """A map of bounded size and age. Times are seconds of any one clock."""
 
     def __init__(self, *, size: int, ttl: float) -> None:
         self.size, self.ttl = size, ttl
         self._account_ids: OrderedDict[str, tuple[AccountId, float]] = OrderedDict()
 
     def get(self, key: str, now: float) -> AccountId | None:
-        """(provider, account) of the conversation's last turn, unless that was longer than `ttl` seconds ago."""
+        """The account of the conversation's last turn, unless that was more than `ttl` seconds ago."""
         account_id, at = self._account_ids.get(key, (None, 0.0))
         if account_id is None or now - at < self.ttl:
             return account_id
@@ -24,29 +24,29 @@ class Affinities:
         return None
 
     def set(self, key: str, account_id: AccountId, now: float) -> None:
-        """Note who served the conversation; beyond `size` the longest unserved one is forgotten."""
+        """Record the account of a turn. Beyond `size`, the conversation idle for longest is dropped."""
         self._account_ids[key] = account_id, now
         self._account_ids.move_to_end(key)
         self._shrink()
 
     def rename(self, account_ids: Mapping[AccountId, AccountId]) -> None:
-        """Follow accounts to their new seats; `seats` maps these to the old ones."""
+        """Follow renamed accounts. `account_ids` maps their new ids to the old ones."""
         new = {old: account_id for account_id, old in account_ids.items()}
         for key, (account_id, at) in self._account_ids.items():
             self._account_ids[key] = new.get(account_id, account_id), at
 
     def retain(self, account_ids: Collection[AccountId]) -> None:
-        """Forget the conversations of accounts that are not among these."""
+        """Drop the conversations of all other accounts."""
         for key in [key for key, (account_id, _) in self._account_ids.items() if account_id not in account_ids]:
             del self._account_ids[key]
 
     def resize(self, *, size: int, ttl: float) -> None:
-        """Take over new bounds; conversations stay as far as they fit."""
+        """Set new bounds, and drop the conversations beyond them."""
         self.size, self.ttl = size, ttl
         self._shrink()
 
     def items(self, now: float) -> Iterator[tuple[str, AccountId, float]]:
-        """Every live conversation with its seat and the time of its last turn, the longest unserved first."""
+        """Every current conversation with its account and the time of its last turn, the oldest first."""
         for key, (account_id, at) in self._account_ids.items():
             if now - at < self.ttl:
                 yield key, account_id, at

@@ -1,33 +1,51 @@
-"""What speaks against an account, one entry an event, and how it stands when all entries are taken together.
+"""Cooldowns of accounts, kept as a log of entries from which the status of a model is computed.
 
-The standing is computed from the entries and kept nowhere, so taking an entry out again leaves exactly what would
-be there had it never been made.
+Because only entries are stored, removing one restores exactly the status that would hold without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-Kind = Literal["rest", "limit", "overload", "excluded", "out"]
-"""`rest`: until a known moment. `limit`, `overload`: for a time that grows. `excluded`, `out`: until cleared."""
+from bm.accounts.quota import seconds_to_reset
+from bm.dispatch.outcome import AccountEffect
+from bm.dispatch.snapshot import ANY_MODEL
+from bm.dispatch.target import Target
+from bm.providers.catalog import GEMINI
+
+Kind = Literal["delay", "backoff", "overload", "excluded", "disabled"]
+"""`delay` lasts until a known moment. `backoff` and `overload` last longer each time. `excluded` (one model) and
+`disabled` (the account) last until cleared."""
 
 FORGET = 600.0
-"""Seconds of quiet after a growing rest that let it begin from the smallest again; a success does so at once."""
+"""Seconds without a new entry after which a backoff starts again at its first step. A success resets it at once."""
 
+MAX_ENTRIES = 64
+"""Entries of one kind kept for a model. A burst of hundreds carries no more information."""
 
-MOST = 64
-"""Entries of a kind that are kept for one model: a burst of hundreds tells no more."""
+UNKNOWN_DAY = 3600.0
+"""Cooldown in seconds after a daily quota is used up, if the provider does not say when it resets."""
+
+MIN_DELAY = 1.0
+"""A rate limit with a shorter delay, in seconds, is treated as one without: honoring it would cause a tight loop."""
+
+MAX_DELAY = 31 * 86_400.0
+"""Longest cooldown in seconds. No service has a limit longer than a month, so a longer delay is a mistake."""
+
+MAX_PROACTIVE = 60.0
+"""Longest cooldown in seconds before any refusal. Some services report when the limit is full again, not when the next
+request is allowed."""
 
 
 class CooldownEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry. Times are monotonic seconds.
+    """One event that counts against an account. Times are monotonic seconds.
 
-    `model` is empty for the whole account. `sent` is when the request went out: one that went out before the last
-    step was booked tells of the same burst. `seconds` counts for `rest`. `roll` in [0, 1) is the jitter of a step.
-    `shared` marks what holds for all accounts of the same project; `account` is the name of the one that was told.
+    `model` is empty for the whole account. `sent` is when the request went out: a request sent before the last backoff
+    step belongs to the same burst. `seconds` is for `delay` only. `jitter` in [0, 1) lengthens a backoff step. A
+    `shared` entry applies to all accounts of the project; `account` is the one that received the response.
     """
 
     id: int
@@ -37,34 +55,34 @@ class CooldownEntry(msgspec.Struct, frozen=True, kw_only=True):
     sent: float
     reason: str
     seconds: float = 0.0
-    roll: float = 0.0
+    jitter: float = 0.0
     shared: bool = False
     account: str = ""
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """Rests that grow: `first`, then twice as long each, at most `longest` seconds, each up to a quarter longer.
+    """Exponential backoff: `first` seconds, doubled each step up to `longest`, plus up to a quarter of jitter.
 
-    From step `opens` on the circuit is open: after the rest a single request may try.
+    From step `opens` on, the circuit is open: after the cooldown a single request may probe.
     """
 
     first: float
     longest: float
     opens: int | None = None
 
-    def seconds(self, step: int, roll: float) -> float:
-        """How long the account rests at a step, counted from 1."""
-        return min(self.first * 2.0 ** min(step - 1, 30), self.longest) * (1 + roll / 4)
+    def seconds(self, step: int, jitter: float) -> float:
+        """Length of a step, counted from 1."""
+        return min(self.first * 2.0 ** min(step - 1, 30), self.longest) * (1 + jitter / 4)
 
 
 BACKOFFS: dict[Kind, Backoff] = {
-    "limit": Backoff(first=2.0, longest=240.0),
+    "backoff": Backoff(first=2.0, longest=240.0),
     "overload": Backoff(first=1.0, longest=60.0, opens=3),
 }
 
 
 class BackoffStep(msgspec.Struct, frozen=True):
-    """Where a ladder stands: the step, when it was booked, until when it rests."""
+    """The current step of a backoff: when it was entered and until when it lasts. Step 0 is none."""
 
     step: int = 0
     at: float = float("-inf")
@@ -73,91 +91,95 @@ class BackoffStep(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """All entries of one model taken together.
+    """The combined effect of all entries of one model.
 
-    `until` is when the last rest ends, `overloaded` whether overload is its cause and no limit; `circuit` is when the
-    circuit's rest ends, while the circuit is not closed.
+    `until` is the end of the longest cooldown; `overloaded` tells that overload caused it rather than a limit.
+    `circuit_until` is the end of the current cooldown of a circuit that is not closed.
     """
 
     until: float = float("-inf")
     reason: str = ""
     excluded: str = ""
-    out: str = ""
-    circuit: float = float("-inf")
+    disabled: str = ""
+    circuit_until: float = float("-inf")
     overloaded: bool = False
 
 
-def backoff_step(backoff: Backoff, steps: Iterable[CooldownEntry]) -> BackoffStep:
-    """Walk the entries of one ladder. Those of one burst count once, by the first of them."""
-    steps_taken = [where for _, where in _backoff_steps(backoff, steps)]
-    return steps_taken[-1] if steps_taken else BackoffStep()
-
-
-def _backoff_steps(backoff: Backoff, steps: Iterable[CooldownEntry]) -> Iterator[tuple[CooldownEntry, BackoffStep]]:
-    """The entries that make a step, each with where it leads."""
-    now = BackoffStep()
-    for entry in sorted(steps, key=_order):
-        if now.step and (entry.at < now.until or entry.sent <= now.at):
-            continue
-        step = 1 if entry.at > now.until + FORGET else now.step + 1
-        now = BackoffStep(step, entry.at, entry.at + backoff.seconds(step, entry.roll), entry.reason)
-        yield entry, now
+CLEAR = Status()
+"""The status of a model without entries."""
 
 
 def status(entries: Sequence[CooldownEntry]) -> Status:
-    """How matters stand by the entries of one model, whatever the order they came in."""
+    """Combine the entries of one model. Their order does not matter."""
     overloads = {entry.id for entry in entries if entry.kind == "overload"}
-    rests = [
-        (entry.at + entry.seconds, entry.reason, entry.id in overloads) for entry in entries if entry.kind == "rest"
+    cooldowns = [
+        (entry.at + entry.seconds, entry.reason, entry.id in overloads) for entry in entries if entry.kind == "delay"
     ]
-    circuit = float("-inf")
+    circuit_until = float("-inf")
     for kind, backoff in BACKOFFS.items():
-        now = backoff_step(backoff, (entry for entry in entries if entry.kind == kind))
-        if now.step:
-            rests.append((now.until, now.reason, kind == "overload"))
-            if backoff.opens is not None and now.step >= backoff.opens:
-                circuit = now.until
-    until, reason, overloaded = max(rests, default=(float("-inf"), "", False))
+        current = backoff_step(backoff, (entry for entry in entries if entry.kind == kind))
+        if current.step:
+            cooldowns.append((current.until, current.reason, kind == "overload"))
+            if backoff.opens is not None and current.step >= backoff.opens:
+                circuit_until = current.until
+    until, reason, overloaded = max(cooldowns, default=(float("-inf"), "", False))
     return Status(
         until=until,
         reason=reason,
         excluded=_reason(entries, "excluded"),
-        out=_reason(entries, "out"),
-        circuit=circuit,
+        disabled=_reason(entries, "disabled"),
+        circuit_until=circuit_until,
         overloaded=overloaded,
     )
 
 
-def after_success(entries: Iterable[CooldownEntry], now: float, sent: float) -> list[CooldownEntry]:
-    """The entries that remain once a request sent at `sent` was answered: ladders that do not rest end, verdicts fall.
+def backoff_step(backoff: Backoff, entries: Iterable[CooldownEntry]) -> BackoffStep:
+    """The step that these entries lead to. Entries of one burst count once, by the first of them."""
+    steps = [step for _, step in _backoff_steps(backoff, entries)]
+    return steps[-1] if steps else BackoffStep()
 
-    An answer to a request from before an entry says nothing about it.
+
+def _backoff_steps(backoff: Backoff, entries: Iterable[CooldownEntry]) -> Iterator[tuple[CooldownEntry, BackoffStep]]:
+    """The entries that advance the backoff, each with the resulting step."""
+    current = BackoffStep()
+    for entry in sorted(entries, key=_order):
+        if current.step and (entry.at < current.until or entry.sent <= current.at):
+            continue
+        step = 1 if entry.at > current.until + FORGET else current.step + 1
+        current = BackoffStep(step, entry.at, entry.at + backoff.seconds(step, entry.jitter), entry.reason)
+        yield entry, current
+
+
+def after_success(entries: Iterable[CooldownEntry], now: float, sent: float) -> list[CooldownEntry]:
+    """The entries that remain after a request sent at `sent` succeeded.
+
+    It ends exclusions, and backoffs whose cooldown is over. A request sent before an entry says nothing about it.
     """
-    kept = [entry for entry in entries if entry.kind not in ("excluded", "out") or sent <= entry.at]
+    kept = [entry for entry in entries if entry.kind not in ("excluded", "disabled") or sent <= entry.at]
     for kind, backoff in BACKOFFS.items():
-        at = backoff_step(backoff, (entry for entry in kept if entry.kind == kind))
-        if at.step and now >= at.until and sent > at.at:
+        current = backoff_step(backoff, (entry for entry in kept if entry.kind == kind))
+        if current.step and now >= current.until and sent > current.at:
             kept = [entry for entry in kept if entry.kind != kind]
     return kept
 
 
 def with_entry(entries: Sequence[CooldownEntry], new: CooldownEntry) -> list[CooldownEntry]:
-    """One entry more; beyond `MOST` of a kind only what still makes a difference."""
+    """The entries and the new one. Beyond `MAX_ENTRIES` of its kind, those without effect are dropped."""
     same = [entry for entry in entries if entry.kind == new.kind]
-    if len(same) < MOST:
+    if len(same) < MAX_ENTRIES:
         return [*entries, new]
     if new.kind in BACKOFFS:
         same = [entry for entry, _ in _backoff_steps(BACKOFFS[new.kind], same)]
-    kept = sorted([*same, new], key=lambda entry: (entry.at + entry.seconds, entry.id))[-MOST:]
+    kept = sorted([*same, new], key=lambda entry: (entry.at + entry.seconds, entry.id))[-MAX_ENTRIES:]
     return [*(entry for entry in entries if entry.kind != new.kind), *kept]
 
 
-def still_telling(entries: Iterable[CooldownEntry], now: float) -> list[CooldownEntry]:
-    """Without the entries that make no difference any more."""
-    kept = [entry for entry in entries if entry.kind != "rest" or entry.at + entry.seconds > now]
+def unexpired(entries: Iterable[CooldownEntry], now: float) -> list[CooldownEntry]:
+    """The entries that still have an effect."""
+    kept = [entry for entry in entries if entry.kind != "delay" or entry.at + entry.seconds > now]
     for kind, backoff in BACKOFFS.items():
-        at = backoff_step(backoff, (entry for entry in kept if entry.kind == kind))
-        if now > at.until + FORGET:
+        current = backoff_step(backoff, (entry for entry in kept if entry.kind == kind))
+        if now > current.until + FORGET:
             kept = [entry for entry in kept if entry.kind != kind]
     return kept
 
@@ -168,3 +190,110 @@ def _order(entry: CooldownEntry) -> tuple[float, int]:
 
 def _reason(entries: Iterable[CooldownEntry], kind: Kind) -> str:
     return next((entry.reason for entry in sorted(entries, key=_order, reverse=True) if entry.kind == kind), "")
+
+
+class CooldownLog:
+    """The entries of one account, or of accounts that share a quota, by model. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[CooldownEntry]] = {}
+        self._statuses: dict[str, Status] = {}
+
+    def add(self, entry: CooldownEntry) -> None:
+        """Add an entry and drop expired ones."""
+        self._change(lambda entries: unexpired(entries, entry.at))
+        self._entries[entry.model] = with_entry(self._entries.get(entry.model, []), entry)
+        self._statuses.pop(entry.model, None)
+
+    def remove(self, ids: frozenset[int]) -> None:
+        """Remove entries, as if they had never been added."""
+        self._change(lambda entries: [entry for entry in entries if entry.id not in ids])
+
+    def clear(self, kind: Kind) -> None:
+        """Remove the entries of a kind."""
+        self._change(lambda entries: [entry for entry in entries if entry.kind != kind])
+
+    def record_success(self, model: str, now: float, sent: float) -> None:
+        """A request for `model` sent at `sent` has succeeded."""
+        for name in (model, ANY_MODEL):
+            if name in self._entries:
+                self._set(name, after_success(self._entries[name], now, sent))
+
+    def merge(self, entries: Iterable[CooldownEntry]) -> None:
+        """Add entries of another log that are not in this one."""
+        known = {entry.id for entry in self.entries()}
+        for entry in entries:
+            if entry.id not in known:
+                self._entries.setdefault(entry.model, []).append(entry)
+                self._statuses.pop(entry.model, None)
+
+    def age(self, seconds: float) -> None:
+        """Move every entry into the past."""
+        replace = msgspec.structs.replace
+        self._change(lambda old: [replace(each, at=each.at - seconds, sent=each.sent - seconds) for each in old])
+
+    def entries(self) -> Iterator[CooldownEntry]:
+        """Every entry."""
+        for entries in self._entries.values():
+            yield from entries
+
+    def models(self) -> set[str]:
+        """The models that have entries; `ANY_MODEL` stands for the whole account."""
+        return set(self._entries)
+
+    def status(self, model: str) -> Status:
+        """The status of exactly this model."""
+        if model not in self._entries:
+            return CLEAR
+        found = self._statuses.get(model)
+        if found is None:
+            found = self._statuses[model] = status(self._entries[model])
+        return found
+
+    def until_without(self, model: str, ids: frozenset[int]) -> float:
+        """The end of this model's cooldown if these entries did not exist."""
+        return status([entry for entry in self._entries.get(model, ()) if entry.id not in ids]).until
+
+    def _change(self, change: Callable[[list[CooldownEntry]], list[CooldownEntry]]) -> None:
+        for model, entries in list(self._entries.items()):
+            self._set(model, change(entries))
+
+    def _set(self, model: str, entries: list[CooldownEntry]) -> None:
+        if entries == self._entries.get(model):
+            return
+        self._statuses.pop(model, None)
+        if entries:
+            self._entries[model] = entries
+        else:
+            del self._entries[model]
+
+
+def entries_for(target: Target, effect: AccountEffect, wall: float) -> list[CooldownEntry]:
+    """The entries for an effect, without id, times and jitter. `wall` is Unix time."""
+
+    def entry(kind: Kind, seconds: float = 0.0, model: str = target.model, *, shared: bool = False) -> CooldownEntry:
+        return CooldownEntry(
+            id=0, kind=kind, model=model, at=0.0, sent=0.0, reason=effect.reason, seconds=seconds, shared=shared
+        )
+
+    delay = min(max(0.0, effect.seconds or 0.0), MAX_DELAY)
+    match effect.kind:
+        case "proactive":
+            return [entry("delay", min(delay, MAX_PROACTIVE), shared=True)]
+        case "cooldown" if delay >= MIN_DELAY:
+            return [entry("delay", delay, shared=True)]
+        case "cooldown" | "backoff":
+            return [entry("backoff", shared=True)]
+        case "daily":
+            # With a daily quota Google still sends the delay of the minute's.
+            seconds = seconds_to_reset(wall) if target.provider == GEMINI.name else delay or UNKNOWN_DAY
+            return [entry("delay", seconds, shared=True)]
+        case "excluded":
+            return [entry("excluded", shared=True)]
+        case "disabled":
+            return [entry("disabled", model=ANY_MODEL)]
+        case "overload":
+            step = entry("overload")
+            return [step, entry("delay", delay)] if delay else [step]
+        case _:
+            return []

@@ -1,21 +1,24 @@
-"""Access tokens by google-auth: for a sign-in, a service account, or what the machine provides.
+"""Access tokens by google-auth: for a sign-in, a service account, or the credentials of this machine.
 
-Everything here blocks and runs in a thread. google-auth is imported where it is used: it is slow to load.
+google-auth blocks, so it runs in a thread; its requests go back to the event loop, where the daemon's own client sends
+them through the configured proxy. google-auth is slow to load and therefore imported where it is used.
 """
 
 from __future__ import annotations
 
+import asyncio
+import email.utils
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from bm.accounts.account import Account
-from bm.accounts.cure import cure_of
-from bm.accounts.key_file import read_key_file
-from bm.accounts.transport import Transport
+from bm.accounts.account import Account, remedy_for
+from bm.accounts.google_files import read_key_file
 from bm.config.secrets import Mask, resolve
 from bm.errors import AccountError, ConfigError, Failure
 
@@ -25,25 +28,145 @@ if TYPE_CHECKING:
 
 CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 RETRIEVER = "https://www.googleapis.com/auth/generative-language.retriever"
-"""The Gemini API's documented scopes (ai.google.dev/gemini-api/docs/oauth); Vertex AI needs the first alone."""
+"""The documented scopes of the Gemini API (ai.google.dev/gemini-api/docs/oauth). Vertex AI needs only the first."""
 
 SKEW = 60.0
-"""Seconds that two clocks may differ before it is worth a word; Google itself tolerates a few minutes."""
+"""Difference of two clocks in seconds that is worth a message. Google itself tolerates a few minutes."""
 
 LIFETIME = 3600.0
-"""Seconds a token lives when nobody says."""
+"""Lifetime of a token in seconds if the response does not say."""
 
-NO_TOKEN = "token"  # noqa: S105 - a word, not one
-"""The `code` of a failure to get an access token."""
+REQUEST_LIMIT = 10.0
+"""Seconds that one request to a token endpoint may take."""
+
+MARGIN = 5.0
+"""Further seconds after which an event loop that has not run the request counts as stopped."""
+
+NO_TOKEN = "token"  # noqa: S105 - a failure code
+"""The `code` of a failure to obtain an access token."""
 
 _log = logging.getLogger("bm.accounts")
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """An access token, how many seconds it lives, and what else came with it.
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A response. Header names are in lower case."""
 
-    `billed` is the project that a user's calls are billed to, `project` the one that the machine's own credentials
-    belong to, `refresh_token` a new one that replaces the old.
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, whose body may contain secrets."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"FetchRequest(method={self.method!r}, url={self.url!r})"
+
+
+Fetch = Callable[[FetchRequest], Awaitable[Fetched | Failure]]
+"""Sends a request. The lack of a response is a value."""
+
+
+class Response:
+    """A response in the form of `google.auth.transport.Response`."""
+
+    def __init__(self, fetched: Fetched) -> None:
+        self.status = fetched.status
+        self.headers = fetched.headers
+        self.data = fetched.body
+
+
+class Transport:
+    """Sends requests for google-auth (`google.auth.transport.Request`), from a thread other than the event loop's.
+
+    `failure` is why the last request got no response, `status` that of the last response. `skew` is by how many seconds
+    the server's clock is ahead of this machine's according to its `Date` header, 0 without one.
+    """
+
+    def __init__(self, fetch: Fetch, loop: asyncio.AbstractEventLoop, wall: Callable[[], float] = time.time) -> None:
+        self._fetch, self._loop, self._wall = fetch, loop, wall
+        self._pending: Future[Fetched | Failure] | None = None
+        self._stopped = False
+        self.failure: Failure | None = None
+        self.status = 0
+        self.skew = 0.0
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> Response:
+        """Send a request and wait for the response.
+
+        Raises:
+            google.auth.exceptions.TransportError: there was none.
+        """
+        data = body.encode() if isinstance(body, str) else body or b""
+        found = self._wait(FetchRequest(method=method, url=url, headers=dict(headers or {}), body=data), timeout)
+        if isinstance(found, Failure):
+            from google.auth.exceptions import TransportError
+
+            self.failure = found
+            raise TransportError(found.message)  # type: ignore[no-untyped-call]
+        self.failure, self.status = None, found.status
+        self.skew = _seconds_ahead(found.headers.get("date", ""), self._wall())
+        return Response(found)
+
+    def _wait(self, request: FetchRequest, timeout: float | None) -> Fetched | Failure:
+        # google-auth gives the metadata server a short timeout; where there is none, it must not take the full limit.
+        limit = min(timeout or REQUEST_LIMIT, REQUEST_LIMIT)
+        work = _limited(self._fetch, request, limit)
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            return _stopping()
+        self._pending = future
+        try:
+            return _stopping() if self._stopped and future.cancel() else future.result(limit + MARGIN)
+        except (CancelledError, TimeoutError):
+            return _stopping()
+
+    def stop(self) -> None:
+        """Send no further request, and stop waiting for a response."""
+        self._stopped = True
+        if self._pending is not None:
+            self._pending.cancel()
+
+
+async def _limited(fetch: Fetch, request: FetchRequest, limit: float) -> Fetched | Failure:
+    try:
+        async with asyncio.timeout(limit):
+            return await fetch(request)
+    except TimeoutError:
+        return Failure(kind="timeout", message=f"no answer within {limit:g} s")
+
+
+def _stopping() -> Failure:
+    return Failure(kind="connection", message="bm is stopping")
+
+
+def _seconds_ahead(date: str, wall: float) -> float:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - wall
+    except ValueError:
+        return 0.0
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token with its lifetime in seconds.
+
+    `billed` is the project that a user's calls are billed to, `project` the one that the machine's credentials belong
+    to, `refresh_token` a new one that replaces the old.
     """
 
     token: str
@@ -57,7 +180,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenError(Exception):
-    """There is no access token for an account; carries why as a value. Its text never holds a secret."""
+    """There is no access token for an account; carries the reason as a value. Its text never contains a secret."""
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
@@ -65,47 +188,47 @@ class TokenError(Exception):
 
 
 def scopes_of(location: str) -> tuple[str, ...]:
-    """What a token must be good for: Vertex AI at a location, the Gemini API without one."""
+    """The scopes a token needs: for Vertex AI at a location, for the Gemini API without one."""
     return (CLOUD,) if location else (CLOUD, RETRIEVER)
 
 
 def obtain(account: Account, transport: Transport, environ: Mapping[str, str], refresh_token: str = "") -> Grant:
-    """A new access token. `refresh_token` replaces the account's own, which it has outlived.
+    """A new access token. `refresh_token` replaces the account's own.
 
     Raises:
-        TokenError: there is none; of kind `upstream_auth` when a person must act, with the cure.
+        TokenError: there is none. A failure of kind `upstream_auth` needs a person, and names the remedy.
     """
     from google.auth.exceptions import GoogleAuthError, TransportError
 
     try:
         match account.kind:
             case "google_oauth":
-                return _user(account, transport, environ, refresh_token)
+                return _user_token(account, transport, environ, refresh_token)
             case "service_account":
-                return _service(account, transport, environ)
+                return _service_token(account, transport, environ)
             case _:
-                return _default(account, transport)
+                return _default_token(account, transport)
     except TransportError as error:
         raise TokenError(_unreachable(transport, str(error))) from None
     except GoogleAuthError as error:
         raise TokenError(_masked(_refused(account, transport, error), account, refresh_token)) from None
     except (AccountError, ConfigError) as error:
-        raise TokenError(_must_act(account, str(error))) from None
+        raise TokenError(_needs_person(account, str(error))) from None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        # google-auth trusts an answer to be OAuth's; a captive portal's page is not.
+        # google-auth assumes an OAuth response; the page of a captive portal is none.
         if transport.status:
             raise TokenError(_no_oauth(transport)) from None
-        # What google-auth and cryptography say about a broken key may quote it.
-        raise TokenError(_must_act(account, "its private key cannot be used")) from None
+        # The messages of google-auth and cryptography about a broken key may quote it.
+        raise TokenError(_needs_person(account, "its private key cannot be used")) from None
 
 
 def _masked(failure: Failure, account: Account, refresh_token: str) -> Failure:
-    """The failure without the secrets that were sent, should the endpoint have quoted them."""
+    """The failure without the secrets that were sent, which the endpoint may have quoted."""
     sent = (account.key, refresh_token, account.client.secret if account.client else "")
     return msgspec.structs.replace(failure, message=Mask(sent)(failure.message))
 
 
-def _user(account: Account, transport: Transport, environ: Mapping[str, str], refresh_token: str) -> Grant:
+def _user_token(account: Account, transport: Transport, environ: Mapping[str, str], refresh_token: str) -> Grant:
     from google.oauth2.credentials import Credentials
 
     client = account.client
@@ -122,7 +245,7 @@ def _user(account: Account, transport: Transport, environ: Mapping[str, str], re
     return msgspec.structs.replace(grant, refresh_token=made.refresh_token) if made.refresh_token != used else grant
 
 
-def _service(account: Account, transport: Transport, environ: Mapping[str, str]) -> Grant:
+def _service_token(account: Account, transport: Transport, environ: Mapping[str, str]) -> Grant:
     from google.auth.exceptions import RefreshError
     from google.oauth2.service_account import Credentials
 
@@ -134,15 +257,15 @@ def _service(account: Account, transport: Transport, environ: Mapping[str, str])
     except RefreshError:
         if abs(transport.skew) <= SKEW:
             raise
-    # An assertion is dated; dated by Google's clock it is good on a machine whose clock is wrong.
+    # An assertion carries its date. Dated by Google's clock, it is valid on a machine whose clock is wrong.
     ahead = transport.skew
-    _log.warning("%s", _clock(ahead))
+    _log.warning("%s", _wrong_clock(ahead))
     now = int(datetime.now(UTC).timestamp() + ahead)
     dated = made.with_claims({"iat": now, "exp": now + int(LIFETIME)})
     return _granted(dated, transport)
 
 
-def _default(account: Account, transport: Transport) -> Grant:
+def _default_token(account: Account, transport: Transport) -> Grant:
     import google.auth
 
     request = cast("Request", transport)
@@ -150,7 +273,7 @@ def _default(account: Account, transport: Transport) -> Grant:
     made, project = google.auth.default(scopes=scopes, request=request, quota_project_id=payer)
     if account.location and not (account.project or project):
         raise AccountError("Vertex AI needs a project, and this machine's credentials name none: give the account one")
-    # Only a user's calls name who pays: a service account's own project does.
+    # Only a user's calls name the project to bill; a service account is billed to its own.
     billed = getattr(made, "quota_project_id", None) if hasattr(made, "refresh_token") else None
     return _granted(made, transport, billed=billed or "", project=project or "")
 
@@ -159,18 +282,18 @@ def _granted(made: Credentials, transport: Transport, *, billed: str = "", proje
     made.refresh(transport)  # type: ignore[no-untyped-call]
     if not (isinstance(made.token, str) and made.token and made.token.isascii() and made.token.isprintable()):
         raise ValueError("a token that cannot be sent")
-    # google-auth counts by this machine's clock, which may be wrong, but is so on both sides of the difference.
+    # google-auth computes the expiry from this machine's clock; an error in the clock cancels out in the difference.
     left = LIFETIME
     if made.expiry is not None:
         left = (made.expiry - datetime.now(UTC).replace(tzinfo=None)).total_seconds()
     return Grant(token=made.token, lifetime=left, billed=billed, project=project)
 
 
-def _unreachable(transport: Transport, words: str) -> Failure:
-    """The account is not to blame."""
+def _unreachable(transport: Transport, message: str) -> Failure:
+    """There was no response: not the account's fault."""
     kind = transport.failure.kind if transport.failure else "connection"
-    told = transport.failure.message if transport.failure else words
-    return Failure(kind=kind, message=f"no access token: {told}", code=NO_TOKEN)
+    reason = transport.failure.message if transport.failure else message
+    return Failure(kind=kind, message=f"no access token: {reason}", code=NO_TOKEN)
 
 
 def _refused(account: Account, transport: Transport, error: Any) -> Failure:
@@ -182,26 +305,25 @@ def _refused(account: Account, transport: Transport, error: Any) -> Failure:
     if account.kind != "adc" and not code:
         return _no_oauth(transport)
     if account.kind == "service_account" and abs(transport.skew) > SKEW:
-        said = f"{said}; {_clock(transport.skew)}"
+        said = f"{said}; {_wrong_clock(transport.skew)}"
     elif account.kind == "google_oauth" and code == "invalid_grant":
         said = f"the sign-in is no longer valid: {said}"
     elif account.kind == "adc" and not transport.status:
         said = "no Application Default Credentials were found on this machine"
-    return _must_act(account, said)
+    return _needs_person(account, said)
 
 
 def _no_oauth(transport: Transport) -> Failure:
-    """Something else than Google answered: a proxy, or the page of a network that wants a login."""
-    message = f"no access token: the token endpoint answered {transport.status} and no word of OAuth"
+    """The response is not Google's: it comes from a proxy, or is the login page of a network."""
+    message = f"no access token: the token endpoint answered {transport.status}, and not in terms of OAuth"
     return Failure(kind="connection", message=message, code=NO_TOKEN)
 
 
-def _clock(ahead: float) -> str:
-    """How wrong this machine's clock is."""
+def _wrong_clock(ahead: float) -> str:
     return f"this machine's clock is {abs(ahead):.0f} s {'behind' if ahead > 0 else 'ahead'}; set it right"
 
 
-def _must_act(account: Account, said: str) -> Failure:
-    """A person has to do something, and this is what."""
-    message = f"{said.rstrip('.')} ({cure_of(account, said)})"
+def _needs_person(account: Account, reason: str) -> Failure:
+    """A failure that only a person can resolve, with the remedy."""
+    message = f"{reason.rstrip('.')} ({remedy_for(account, reason)})"
     return Failure(kind="upstream_auth", message=message, code=NO_TOKEN, should_retry=False)

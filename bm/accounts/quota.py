@@ -1,17 +1,18 @@
-"""What accounts of one quota have used of each model in this minute and this day, and how much of it they may.
+"""Usage of each model per minute and per day by accounts of one quota, and the known limits.
 
-Limits are learnt from what services say; where they also say what is left, their word replaces bm's own count, since
-others may be using the key too. Times are monotonic seconds, `wall` is Unix time.
+Limits are learned from responses. Where a service also reports what remains, its figure replaces bm's own count,
+because the key may be in use elsewhere. Times are monotonic seconds, `wall` is Unix time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 from typing import Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-
-from bm.accounts.daily import seconds_to_reset
 
 Window = Literal["minute", "day"]
 Unit = Literal["requests", "tokens"]
@@ -23,18 +24,21 @@ MINUTE = 60.0
 DAY = 86_400.0
 
 NEARLY = 0.8
-"""From this part of a minute's limit on, an account is asked after those that have more left."""
+"""Share of a minute's limit from which on an account is tried after those with more left."""
 
 LONGEST: Mapping[Window, float] = {"minute": 3600.0, "day": 25 * 3600.0}
-"""Seconds after which a window has ended, whatever a service says and however the clock was set meanwhile. Some tell by
-the minute when all is allowed again, and the day on which clocks are set back has 25 hours."""
+"""Longest time in seconds until a window ends, whatever a service says or a clock was set to. Some services report when
+a minute's limit is full again, and the day on which clocks are set back has 25 hours."""
 
-MOST = 200
-"""Gauges that are kept: clients may make up names of models."""
+MAX_GAUGES = 200
+"""Gauges kept. Clients can invent model names."""
+
+QUOTA_ZONE = "America/Los_Angeles"
+"""Daily quotas of the Gemini API reset at midnight Pacific time (ai.google.dev/gemini-api/docs/rate-limits)."""
 
 
 class Gauge(msgspec.Struct, kw_only=True):
-    """One limit of one model: `used` until `ends`, of `limit`, which is None until it is known."""
+    """The usage of one limit of a model until `ends`. `limit` is None until it is known."""
 
     model: str
     window: Window
@@ -45,7 +49,8 @@ class Gauge(msgspec.Struct, kw_only=True):
 
 
 class Meter:
-    """The gauges of one account, or of accounts that share their quota. `pacific`: its days end as Google's do."""
+    """The gauges of one account, or of accounts that share a quota. With `pacific`, days end at midnight Pacific time,
+    else at midnight UTC."""
 
     def __init__(self, *, pacific: bool = True) -> None:
         self._pacific = pacific
@@ -53,19 +58,19 @@ class Meter:
         self._low: dict[str, float] = {}
 
     def count(self, model: str, now: float, wall: float, *, tokens: int = 0) -> None:
-        """A request goes out, or, with `tokens`, so many were read by the model."""
+        """Count a request, or the tokens it used."""
         unit: Unit = "tokens" if tokens else "requests"
         for window in WINDOWS:
             self._gauge(model, window, unit, now, wall).used += tokens or 1
-        self._judge(model)
+        self._update_low(model)
 
-    def take_back(self, model: str, now: float) -> None:
-        """A request that was counted was refused: it used nothing, but what is used up remains so."""
+    def uncount(self, model: str, now: float) -> None:
+        """A counted request was refused and used nothing. A limit that is used up stays so."""
         for window in WINDOWS:
             gauge = self._gauges.get((model, window, "requests"))
             if gauge is not None and now < gauge.ends and gauge.used and gauge.used != gauge.limit:
                 gauge.used -= 1
-        self._judge(model)
+        self._update_low(model)
 
     def learn(
         self,
@@ -77,52 +82,52 @@ class Meter:
         now: float,
         wall: float,
     ) -> None:
-        """Take a service's word for a limit, for what is `left` of it and for the seconds after which it `resets`."""
+        """Apply what a service reports: a limit, how much of it is `left`, and in how many seconds it `resets`."""
         found = self._gauge(*gauge, now, wall)
         found.limit = limit
         if left is not None:
             found.used = max(0, limit - left)
             found.ends = found.ends if resets is None else now + min(resets, LONGEST[found.window])
-        self._judge(found.model)
+        self._update_low(found.model)
 
     def low(self, now: float) -> list[str]:
-        """The models of which little is left for this minute."""
+        """The models whose limit for this minute is nearly used up."""
         return [model for model, ends in self._low.items() if now < ends] if self._low else []
 
     def gauges(self, now: float) -> Iterator[Gauge]:
-        """What there is to be told: the use of windows that last, and limits that are known."""
+        """The gauges to show: those of current windows, and those with a known limit."""
         for gauge in self._gauges.values():
             if now < gauge.ends:
                 yield msgspec.structs.replace(gauge)
             elif gauge.limit is not None:
                 yield msgspec.structs.replace(gauge, used=0, ends=float("-inf"))
 
-    def every(self) -> Iterator[Gauge]:
-        """All gauges, as they stand."""
+    def all(self) -> Iterator[Gauge]:
+        """All gauges as they are."""
         yield from self._gauges.values()
 
-    def adopt(self, gauges: Iterable[Gauge]) -> None:
-        """Take over gauges of an earlier run or of another meter; of two for one limit the fuller counts."""
+    def merge(self, gauges: Iterable[Gauge]) -> None:
+        """Add gauges of an earlier run or of another meter. Of two for the same limit, the one with more use stays."""
         for gauge in gauges:
             key = gauge.model, gauge.window, gauge.unit
             known = self._gauges.get(key)
             if known is None or (gauge.ends, gauge.used) > (known.ends, known.used):
                 limit = gauge.limit if gauge.limit is not None else known.limit if known else None
                 self._gauges[key] = msgspec.structs.replace(gauge, limit=limit)
-                self._judge(gauge.model)
+                self._update_low(gauge.model)
 
-    def grow_older(self, seconds: float) -> None:
+    def age(self, seconds: float) -> None:
         """Move every window into the past."""
         for gauge in self._gauges.values():
             gauge.ends -= seconds
         self._low = {model: ends - seconds for model, ends in self._low.items()}
 
     def _gauge(self, model: str, window: Window, unit: Unit, now: float, wall: float) -> Gauge:
-        """The gauge, begun anew if its window has ended. A minute begins with the first request in it."""
+        """The gauge, reset if its window has ended. A minute starts with its first request."""
         key = model, window, unit
         gauge = self._gauges.get(key)
         if gauge is None:
-            if len(self._gauges) >= MOST:
+            if len(self._gauges) >= MAX_GAUGES:
                 del self._gauges[next(iter(self._gauges))]
             gauge = self._gauges[key] = Gauge(model=model, window=window, unit=unit)
         if now >= gauge.ends:
@@ -132,11 +137,32 @@ class Meter:
     def _day(self, wall: float) -> float:
         return seconds_to_reset(wall) if self._pacific else DAY - wall % DAY
 
-    def _judge(self, model: str) -> None:
-        """Note until when little is left of a minute's limit."""
+    def _update_low(self, model: str) -> None:
         minute = [gauge for unit in UNITS if (gauge := self._gauges.get((model, "minute", unit)))]
         ends = [gauge.ends for gauge in minute if gauge.limit and gauge.used >= NEARLY * gauge.limit]
         if ends:
             self._low[model] = max(ends)
         elif model in self._low:
             del self._low[model]
+
+
+def seconds_to_reset(wall: float) -> float:
+    """Seconds from the Unix time `wall` to the next midnight Pacific time: more than 0, at most 25 hours."""
+    zone = _zone()
+    here = datetime.fromtimestamp(wall, zone)
+    midnight = datetime(here.year, here.month, here.day, tzinfo=zone) + timedelta(days=1)
+    return midnight.astimezone(UTC).timestamp() - wall
+
+
+def local_day(wall: float) -> str:
+    """The local date, such as `2026-01-31`."""
+    return datetime.fromtimestamp(wall).date().isoformat()
+
+
+@cache
+def _zone() -> tzinfo:
+    try:
+        return ZoneInfo(QUOTA_ZONE)
+    except ZoneInfoNotFoundError:
+        # Without a time zone database (Windows, small containers): standard time all year, so summer resets are late.
+        return timezone(timedelta(hours=-8))

@@ -1,4 +1,4 @@
-"""The accounts as people see them: one row each, for the admin interface and `bm accounts`."""
+"""The accounts as `bm accounts` and the dashboard show them, one row each."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from typing import Literal
 
 import msgspec
 
-from bm.accounts.account import Kind
-from bm.accounts.cure import cure_of
-from bm.accounts.daily import local_day
+from bm.accounts.account import Kind, remedy_for
 from bm.accounts.pool import Pool
-from bm.accounts.quota import Unit, Window
+from bm.accounts.quota import Unit, Window, local_day
 from bm.accounts.runtime import AccountRuntime
 
-State = Literal["usable", "cooling", "out", "disabled"]
-"""`cooling`: at least one model rests. `out`: refused, or without a key; a person must act."""
+State = Literal["usable", "cooling down", "disabled", "off"]
+"""`cooling down`: at least one model is. `disabled`: its credential was refused or is missing, and a person must act.
+`off`: a person has switched it off."""
 
 
 class Cooldown(msgspec.Struct, frozen=True):
-    """What rests, for how many seconds more, and why. `model` is empty for all of them."""
+    """A model that is cooling down, the seconds left, and the reason. `model` is empty for all models."""
 
     model: str
     seconds: float
@@ -26,8 +25,8 @@ class Cooldown(msgspec.Struct, frozen=True):
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """What was used of a model in this minute or day, of which limit (None: not known), and when it begins anew: a Unix
-    time, None when nothing was used."""
+    """The usage of a model in this minute or day, its limit (None = unknown) and when it resets: a Unix time, None when
+    nothing was used."""
 
     model: str
     window: Window
@@ -39,8 +38,9 @@ class Quota(msgspec.Struct, frozen=True):
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One account. `key_hint` is what may be shown of the key or its owner, `last_used` a Unix time.
-    `cure` is what to do about one that is `out`. `last_error` is what the upstream said last, empty once the account
-    has answered again."""
+
+    `remedy` is set for a disabled one. `last_error` is the upstream's last error, empty after the next answer.
+    """
 
     name: str
     provider: str
@@ -48,7 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     state: State
     reason: str
-    cure: str = ""
+    remedy: str = ""
     key_hint: str
     project: str
     location: str = ""
@@ -64,13 +64,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows(pool: Pool, *, now: float, wall: float) -> tuple[Row, ...]:
-    """Every account in the pool's order."""
+    """Every account, in the order of the pool."""
     return tuple(_row(runtime, now, wall) for runtime in pool.runtimes.values())
 
 
 def counts(pool: Pool, *, now: float, wall: float) -> dict[State, int]:
     """How many accounts are in each state."""
-    found: dict[State, int] = {"usable": 0, "cooling": 0, "out": 0, "disabled": 0}
+    found: dict[State, int] = {"usable": 0, "cooling down": 0, "disabled": 0, "off": 0}
     for row in rows(pool, now=now, wall=wall):
         found[row.state] += 1
     return found
@@ -78,33 +78,32 @@ def counts(pool: Pool, *, now: float, wall: float) -> dict[State, int]:
 
 def _row(runtime: AccountRuntime, now: float, wall: float) -> Row:
     account = runtime.credential.account
-    facts = runtime.state(now)
-    resting = [
+    current = runtime.state(now)
+    cooldowns = [
         Cooldown(model, round(state.cooldown, 1), state.reason)
-        for model, state in facts.states.items()
+        for model, state in current.states.items()
         if state.cooldown > 0
     ]
-    resting.sort(key=lambda each: each.seconds)
+    cooldowns.sort(key=lambda each: each.seconds)
     today = runtime.today.on(local_day(wall))
-    state: State = "cooling" if resting else "usable"
-    if facts.disabled:
-        state = "out" if account.enabled else "disabled"
-    cure = cure_of(account, facts.disabled) if state == "out" else ""
+    state: State = "cooling down" if cooldowns else "usable"
+    if current.disabled:
+        state = "disabled" if account.enabled else "off"
     return Row(
         name=account.name,
         provider=account.provider,
         kind=account.kind,
         enabled=account.enabled,
         state=state,
-        reason=facts.disabled or (resting[0].reason if resting else ""),
-        cure=cure,
+        reason=current.disabled or (cooldowns[0].reason if cooldowns else ""),
+        remedy=remedy_for(account, current.disabled) if state == "disabled" else "",
         key_hint=runtime.credential.shown,
         project=account.project,
         location=account.location,
-        cooldowns=tuple(resting),
-        excluded={model: each.excluded for model, each in facts.states.items() if each.excluded},
-        health=round(facts.health, 2),
-        inflight=facts.inflight,
+        cooldowns=tuple(cooldowns),
+        excluded={model: each.excluded for model, each in current.states.items() if each.excluded},
+        health=round(current.health, 2),
+        inflight=current.inflight,
         last_used=None if runtime.last_used is None else runtime.last_used + wall - now,
         requests_today=today.requests,
         failures_today=today.failures,
@@ -114,8 +113,8 @@ def _row(runtime: AccountRuntime, now: float, wall: float) -> Row:
 
 
 def _quotas(runtime: AccountRuntime, now: float, wall: float) -> tuple[Quota, ...]:
-    """By model, the minute before the day. Tokens are told of where their limit is known."""
-    told = [
+    """By model, the minute before the day. Tokens are listed only with a known limit."""
+    shown = [
         Quota(
             each.model,
             each.window,
@@ -127,4 +126,4 @@ def _quotas(runtime: AccountRuntime, now: float, wall: float) -> tuple[Quota, ..
         for each in runtime.meter.gauges(now)
         if each.limit is not None or (each.unit == "requests" and each.used)
     ]
-    return tuple(sorted(told, key=lambda each: (each.model, each.unit, each.window == "day")))
+    return tuple(sorted(shown, key=lambda each: (each.model, each.unit, each.window == "day")))

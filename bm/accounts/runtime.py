@@ -1,24 +1,81 @@
-"""One account while the daemon runs: its credential, its books, its health, and what it is busy with."""
+"""The mutable state of one account while the daemon runs: cooldowns, health, quota usage, requests in flight."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from math import inf
 
 import msgspec
 
 from bm.accounts.account import CONFIG_NAME, AccountId
-from bm.accounts.book import CLEAR, CooldownLog
-from bm.accounts.cooldowns import FORGET
-from bm.accounts.credential import LOCAL_NAME, Credential
-from bm.accounts.health import Health
-from bm.accounts.quota import Meter
+from bm.accounts.cooldowns import CLEAR, FORGET, CooldownLog
+from bm.accounts.credentials import LOCAL_NAME, Credential
+from bm.accounts.quota import Meter, local_day
+from bm.config.secrets import hint
 from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
+
+WINDOW = 300.0
+"""Seconds for which an answer or a fault counts towards health."""
+
+MAX_SEEN = 50
+"""Answers and faults that are kept."""
+
+CREDIT = 4
+"""Good answers credited to every account: a single fault leaves 0.8, and it takes several to fall below 0.5."""
+
+RECENT = 300.0
+"""Seconds after an answer for which an account counts as working."""
+
+MAX_REASON = 300
+"""Characters of an upstream's message that are kept."""
+
+
+class Health:
+    """Recent answers and faults of one account. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque(maxlen=MAX_SEEN)
+        self._faulty = False
+
+    def good(self, now: float) -> None:
+        """An answer arrived."""
+        self._seen.append((now, 0))
+
+    def fault(self, now: float, id: int) -> None:
+        """No answer arrived, or a broken one. `id`, which is not 0, identifies the fault for `remove`."""
+        self._seen.append((now, id))
+        self._faulty = True
+
+    def remove(self, ids: frozenset[int]) -> None:
+        """Remove faults that the account did not cause."""
+        self._seen = deque((each for each in self._seen if each[1] not in ids), maxlen=MAX_SEEN)
+
+    def seen(self) -> tuple[tuple[float, int], ...]:
+        """Every answer (0) and fault (its id), with the time."""
+        return tuple(self._seen)
+
+    def merge(self, seen: Iterable[tuple[float, int]]) -> None:
+        """Add what an earlier run has seen."""
+        self._seen = deque(sorted([*seen, *self._seen]), maxlen=MAX_SEEN)
+        self._faulty = any(id for _, id in self._seen)
+
+    def age(self, seconds: float) -> None:
+        """Move everything into the past."""
+        self._seen = deque(((at - seconds, id) for at, id in self._seen), maxlen=MAX_SEEN)
+
+    def score(self, now: float) -> float:
+        """From 1 (healthy) down to 0."""
+        if not self._faulty:
+            return 1.0
+        ids = [id for at, id in self._seen if now - at < WINDOW]
+        self._faulty = any(ids)
+        return (CREDIT + ids.count(0)) / (CREDIT + len(ids))
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What happened on one local day."""
+    """Requests and failures of one local day."""
 
     day: str = ""
     requests: int = 0
@@ -30,9 +87,9 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class AccountRuntime:
-    """The mutable state of one account. Accounts of one project share the book of rate limits and the meter.
+    """The state of one account. Accounts of one project share a cooldown log for rate limits and a meter.
 
-    By model, `answered` is when it last answered, `proven` when the latest request went out that it has answered.
+    By model, `answered` is the time of the last answer, and `proven` when the latest answered request was sent.
     """
 
     def __init__(self, credential: Credential, shared: CooldownLog, meter: Meter) -> None:
@@ -51,25 +108,30 @@ class AccountRuntime:
         self.last_error = ""
 
     @property
+    def id(self) -> AccountId:
+        """The account's id, which a reload may change."""
+        return self.credential.account.id
+
+    @property
     def disabled(self) -> str:
-        """Why it is out of use, whatever the model; empty while it is in use."""
+        """Why the account cannot be used for any model; empty while it can."""
         account = self.credential.account
         if not account.enabled and account.name in (CONFIG_NAME, LOCAL_NAME):
-            return f"disabled (bm providers enable {account.provider})"
+            return f"switched off (bm providers enable {account.provider})"
         if not account.enabled:
-            return f"disabled (bm accounts enable {account.name})"
-        return self.credential.problem or self.own.status(ANY_MODEL).out
+            return f"switched off (bm accounts enable {account.name})"
+        return self.credential.problem or self.own.status(ANY_MODEL).disabled
 
     def model_state(self, model: str, now: float) -> ModelState:
-        """How it stands for exactly this model; for `ANY_MODEL`, what holds for all."""
+        """The state of exactly this model; for `ANY_MODEL`, what applies to all."""
         own, shared = self.own.status(model), self.shared.status(model)
         if own is CLEAR and shared is CLEAR:
-            return _WELL
+            return _USABLE
         longer = max(own, shared, key=lambda each: each.until)
         cooldown = max(0.0, longer.until - now)
         excluded = own.excluded or shared.excluded
         overloaded = longer.overloaded and cooldown > 0
-        if now > own.circuit + FORGET:
+        if now > own.circuit_until + FORGET:
             reason = longer.reason if cooldown else ""
             return ModelState(cooldown=cooldown, reason=reason, overloaded=overloaded, excluded=excluded)
         return ModelState(
@@ -77,23 +139,63 @@ class AccountRuntime:
             reason=longer.reason if cooldown else own.reason,
             overloaded=overloaded or not cooldown,
             excluded=excluded,
-            circuit="open" if now < own.circuit or model in self.probing else "half_open",
+            circuit="open" if now < own.circuit_until or model in self.probing else "half_open",
         )
 
-    def grow_older(self, seconds: float) -> None:
-        """Move what is remembered, but the books, into the past."""
-        self.health.grow_older(seconds)
+    def cooldown_left(self, model: str, now: float) -> float:
+        """Seconds until the account may be asked for the model again."""
+        return max(self.model_state(name, now).cooldown for name in (model, ANY_MODEL))
+
+    def overloaded(self, model: str, now: float) -> bool:
+        """Whether overload rather than a limit is the cause of the cooldown."""
+        return any(self.model_state(name, now).overloaded for name in (model, ANY_MODEL))
+
+    def count(self, wall: float, *, requests: int = 0, failures: int = 0) -> None:
+        """Add to the tally of the day."""
+        today = self.today.on(local_day(wall))
+        self.today = Tally(today.day, today.requests + requests, today.failures + failures)
+
+    def record_success(self, model: str, now: float, sent: float) -> None:
+        """A request for the model sent at `sent` has succeeded."""
+        self.answered[model] = now
+        self.proven[model] = max(sent, self.proven.get(model, sent))
+        self.last_error = ""
+        self.health.good(now)
+        self.own.record_success(model, now, sent)
+        self.shared.record_success(model, now, sent)
+
+    def answered_since(self, model: str, sent: float) -> bool:
+        """Whether the account has answered a request for the model that was sent after `sent`.
+
+        An answer to an earlier request proves nothing: it may have used up the limit.
+        """
+        return self.proven.get(model, sent) > sent
+
+    def worked_lately(self, model: str, now: float) -> bool:
+        """Whether the account has answered a request for the model within `RECENT` seconds."""
+        return now - self.answered.get(model, -inf) < RECENT
+
+    def redacted(self, message: str) -> str:
+        """An upstream's message on one line, without the key, which some upstreams quote."""
+        secret = self.credential.secret
+        clean = message.replace(secret, hint(secret)) if secret else message
+        return " ".join(clean.split())[:MAX_REASON]
+
+    def age(self, seconds: float) -> None:
+        """Move everything but the shared log and the meter into the past."""
+        self.own.age(seconds)
+        self.health.age(seconds)
         self.answered = {model: at - seconds for model, at in self.answered.items()}
         self.proven = {model: at - seconds for model, at in self.proven.items()}
         if self.last_used is not None:
             self.last_used -= seconds
 
     def state(self, now: float) -> AccountState:
-        """What dispatch needs to know."""
+        """The state that dispatch decides by."""
         models = self.own.models() | self.shared.models()
         states = {model: self.model_state(model, now) for model in sorted(models)}
         for model in self.meter.low(now):
-            states[model] = msgspec.structs.replace(states.get(model, _WELL), nearly_spent=True)
+            states[model] = msgspec.structs.replace(states.get(model, _USABLE), nearly_spent=True)
         return AccountState(
             name=self.credential.account.name,
             disabled=self.disabled,
@@ -101,14 +203,14 @@ class AccountRuntime:
             idle=None if self.last_used is None else max(0.0, now - self.last_used),
             inflight=self.inflight.total(),
             models=self.models,
-            states={model: state for model, state in states.items() if state != _WELL},
+            states={model: state for model, state in states.items() if state != _USABLE},
         )
 
 
 def digest(credential: Credential) -> str:
-    """Tells whether an account still has the same key, without telling the key.
+    """A digest that tells whether an account still has the same key, without revealing the key.
 
-    A sign-in is known by its client: its refresh token may be exchanged for another at any time.
+    A sign-in is identified by its client, because its refresh token can be replaced at any time.
     """
     account = credential.account
     proof = credential.secret
@@ -118,16 +220,16 @@ def digest(credential: Credential) -> str:
 
 
 def renamed(before: Mapping[AccountId, str], now: Mapping[AccountId, str]) -> dict[AccountId, AccountId]:
-    """The earlier seat of each account that has another name now, by the digests of both times.
+    """The previous id of each account that has a new name, found by the digests of both times.
 
-    Where two could be meant, as with two sign-ins by one client, none is.
+    Ambiguous matches, such as two sign-ins by one client, are left out.
     """
-    gone = {account_id: (account_id[0], mark) for account_id, mark in before.items() if account_id not in now}
-    new = {account_id: (account_id[0], mark) for account_id, mark in now.items() if account_id not in before}
-    once = {mark for mark, times in Counter(gone.values()).items() if times == 1}
-    once &= {mark for mark, times in Counter(new.values()).items() if times == 1}
-    old = {mark: account_id for account_id, mark in gone.items()}
-    return {account_id: old[mark] for account_id, mark in new.items() if mark in once}
+    gone = {account_id: (account_id[0], proof) for account_id, proof in before.items() if account_id not in now}
+    new = {account_id: (account_id[0], proof) for account_id, proof in now.items() if account_id not in before}
+    unique = {proof for proof, times in Counter(gone.values()).items() if times == 1}
+    unique &= {proof for proof, times in Counter(new.values()).items() if times == 1}
+    old = {proof: account_id for account_id, proof in gone.items()}
+    return {account_id: old[proof] for account_id, proof in new.items() if proof in unique}
 
 
-_WELL = ModelState()
+_USABLE = ModelState()

@@ -1,7 +1,7 @@
-"""What the pool has learnt survives a restart: rests, refusals, health, use, limits, conversations.
+"""state.json, which carries the state of the pool over a restart: cooldowns, health, usage, limits, conversations.
 
-state.json holds Unix times, since the monotonic clock begins anew with every boot, and a digest of each key instead
-of the key. It is a convenience: one that cannot be read costs what was learnt, nothing else.
+It contains Unix times, because the monotonic clock restarts with the machine, and a digest of each key instead of the
+key. A file that cannot be read only costs that state.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bm.accounts.runtime import AccountRuntime, Tally, digest, renamed
 from bm.config.files import make_private_folder, write_private
 from bm.config.paths import Paths
 
-VERSION = 1
+VERSION = 2
 
 
 class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. `entries`, `gauges` and `health` (when, and whether it was a fault) have Unix times."""
+    """One account. All times are Unix times; `health` lists times and whether each was a fault."""
 
     provider: str
     name: str
@@ -37,7 +37,7 @@ class SavedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SavedTurn(msgspec.Struct, frozen=True, array_like=True):
-    """Who served a conversation last, and when."""
+    """The last turn of a conversation."""
 
     key: str
     provider: str
@@ -54,12 +54,12 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_path(paths: Paths) -> Path:
-    """Where the file is: beside the ledger."""
+    """The path of the file, next to the ledger."""
     return paths.ledger.with_name("state.json")
 
 
 def encoded(pool: Pool, affinities: Affinities, *, now: float, wall: float) -> bytes:
-    """What is worth keeping, as the file holds it. `affinities` must keep to the clock of `now`."""
+    """The content of the file. `affinities` must use the clock of `now`."""
     ahead = wall - now
     accounts = tuple(_saved(account_id, runtime, ahead) for account_id, runtime in pool.runtimes.items())
     turns = tuple(SavedTurn(key, *account_id, at + ahead) for key, account_id, at in affinities.items(now))
@@ -67,30 +67,30 @@ def encoded(pool: Pool, affinities: Affinities, *, now: float, wall: float) -> b
 
 
 def save(content: bytes, path: Path) -> None:
-    """Write what `encoded` gave.
+    """Write the file.
 
     Raises:
-        OSError: it cannot be written; the file is as it was.
+        OSError: it cannot be written. The file is unchanged.
     """
     make_private_folder(path.parent)
     write_private(path, content)
 
 
 def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall: float) -> str:
-    """Take over what an earlier run has saved. Gives a warning for the log; empty when all is well or nothing there.
+    """Restore what an earlier run has saved. Returns a warning for the log, empty without one.
 
-    What is about an account that went away, or has another key now, is passed over.
+    Accounts that were removed, or have another key now, are skipped.
     """
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=Saved)
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"{path}: cannot be read ({error.strerror}); cooldowns of the last run are forgotten"
+        return f"{path}: cannot be read ({error.strerror}); the cooldowns of the last run are lost"
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return f"{path}: cannot be understood; cooldowns of the last run are forgotten"
+        return f"{path}: is not valid; the cooldowns of the last run are lost"
     if saved.version != VERSION:
-        return f"{path}: written by another version of bm; cooldowns of the last run are forgotten"
+        return f"{path}: written by another version of bm; the cooldowns of the last run are lost"
     before = {(each.provider, each.name): each for each in saved.accounts}
     moved = renamed(
         {account_id: each.digest for account_id, each in before.items()},
@@ -98,7 +98,7 @@ def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall:
     )
     for account_id in pool.runtimes:
         if each := before.get(moved.get(account_id, account_id)):
-            _take_over(pool, account_id, each, now, wall)
+            _restore_account(pool, account_id, each, now, wall)
     for turn in saved.affinity:
         affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
     affinities.rename(moved)
@@ -116,13 +116,13 @@ def _saved(account_id: AccountId, runtime: AccountRuntime, ahead: float) -> Save
         project=runtime.credential.account.project,
         last_used=None if runtime.last_used is None else runtime.last_used + ahead,
         today=runtime.today,
-        entries=tuple(_moved(entry, ahead) for entry in entries),
-        health=tuple((at + ahead, mark != 0) for at, mark in runtime.health.seen()),
-        gauges=tuple(_of_clock(gauge, ahead) for gauge in runtime.meter.every()),
+        entries=tuple(_shifted(entry, ahead) for entry in entries),
+        health=tuple((at + ahead, id != 0) for at, id in runtime.health.seen()),
+        gauges=tuple(_shifted_gauge(gauge, ahead) for gauge in runtime.meter.all()),
     )
 
 
-def _take_over(pool: Pool, account_id: AccountId, saved: SavedAccount, now: float, wall: float) -> None:
+def _restore_account(pool: Pool, account_id: AccountId, saved: SavedAccount, now: float, wall: float) -> None:
     runtime = pool.runtimes[account_id]
     if digest(runtime.credential) != saved.digest:
         return
@@ -135,23 +135,24 @@ def _take_over(pool: Pool, account_id: AccountId, saved: SavedAccount, now: floa
     kept = (
         entry
         for entry in saved.entries
-        if (entry.kind not in ("out", "excluded") or entry.at >= void)
+        if (entry.kind not in ("disabled", "excluded") or entry.at >= void)
         and not (left and entry.shared and entry.account != saved.name)
     )
-    # The clock may have been set back meanwhile: nothing was booked in the future.
-    pool.adopt(account_id, (_moved(entry, now - wall, latest=now) for entry in kept))
-    # Marks tell the faults of running requests apart; -1 is none of theirs.
-    runtime.health.adopt((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
+    # The clock may have been set back meanwhile: no entry may lie in the future.
+    pool.restore(account_id, (_shifted(entry, now - wall, latest=now) for entry in kept))
+    # Faults of running requests have positive ids.
+    runtime.health.merge((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
     if not left:
-        runtime.meter.adopt(_of_clock(gauge, now - wall, latest=now + LONGEST[gauge.window]) for gauge in saved.gauges)
+        gauges = (_shifted_gauge(each, now - wall, latest=now + LONGEST[each.window]) for each in saved.gauges)
+        runtime.meter.merge(gauges)
 
 
-def _of_clock(gauge: Gauge, seconds: float, latest: float = float("inf")) -> Gauge:
-    """The gauge by another clock, which is `seconds` ahead."""
+def _shifted_gauge(gauge: Gauge, seconds: float, latest: float = float("inf")) -> Gauge:
+    """The gauge by a clock that is `seconds` ahead."""
     return msgspec.structs.replace(gauge, ends=min(gauge.ends + seconds, latest))
 
 
-def _moved(entry: CooldownEntry, seconds: float, latest: float = float("inf")) -> CooldownEntry:
-    """The entry by another clock, which is `seconds` ahead."""
+def _shifted(entry: CooldownEntry, seconds: float, latest: float = float("inf")) -> CooldownEntry:
+    """The entry by a clock that is `seconds` ahead."""
     at, sent = min(entry.at + seconds, latest), min(entry.sent + seconds, latest)
     return msgspec.structs.replace(entry, at=at, sent=sent)

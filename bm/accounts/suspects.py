@@ -1,7 +1,7 @@
-"""One request that several accounts refuse alike is on trial: it may be the cause, and their rests undeserved.
+"""Requests that several accounts refused alike. Such a request may be the cause, and the cooldowns undeserved.
 
-While nobody else asks, only another request can tell. So the accounts rest as they were told to, but one other request
-at a time may try one of them when nothing better is left. An answer clears the accounts; a refusal confirms the rests.
+Only another request can tell. The accounts therefore cool down as told, but one other request at a time may probe one
+of them when nothing better is left. An answer clears the accounts; a refusal confirms the cooldowns.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from bm.accounts.account import AccountId
 Place: TypeAlias = tuple[AccountId, str]
 """An account and a model."""
 
-RECENT = 300.0
-"""Seconds for which an account that has answered counts as one that works."""
-
 ALIKE = 2
-"""So many accounts that worked must refuse a request before it comes under suspicion."""
+"""Accounts known to work that must refuse a request before it is suspect."""
 
-OPEN = 60.0
-"""Seconds a trial lasts at least: an answer within them clears what does not rest, such as health."""
+MIN_OPEN = 60.0
+"""Seconds a request stays suspect at least. An answer within them also clears what is no cooldown, such as health."""
 
 
 class SuspectRequest(msgspec.Struct, kw_only=True):
-    """`request` is what tells the suspect from others, `ids` are the bookings it caused, `at` and `until` monotonic
-    seconds; `probe` is the account that another request tries just now."""
+    """A request under suspicion. `fingerprint` tells it from other requests, `ids` are the cooldown entries it caused.
 
-    request: int
+    `at` and `until` are monotonic seconds; `probe` is the account that another request is probing.
+    """
+
+    fingerprint: int
     places: frozenset[Place]
     ids: frozenset[int]
     at: float
@@ -39,13 +38,13 @@ class SuspectRequest(msgspec.Struct, kw_only=True):
 
     @property
     def provider(self) -> str:
-        """All places are one provider's."""
+        """The provider of all places."""
         (provider, _), _ = next(iter(self.places))
         return provider
 
 
 class Suspects:
-    """The trials that are open."""
+    """The suspect requests at present."""
 
     def __init__(self) -> None:
         self._open: list[SuspectRequest] = []
@@ -53,53 +52,55 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def begin(self, suspect: SuspectRequest) -> None:
-        """Open a trial. One of the same request at the same provider goes on in it: it may have been sent again."""
+    def add(self, suspect: SuspectRequest) -> None:
+        """Add a suspect request, and merge it with an earlier one of the same fingerprint and provider."""
         for each in self._open:
-            if (each.request, each.provider) == (suspect.request, suspect.provider):
+            if (each.fingerprint, each.provider) == (suspect.fingerprint, suspect.provider):
                 suspect.ids, suspect.places = suspect.ids | each.ids, suspect.places | each.places
                 suspect.until = max(suspect.until, each.until)
-        self.acquit(suspect.request, suspect.provider)
+        self.drop(suspect.fingerprint, suspect.provider)
         self._open.append(suspect)
 
-    def acquit(self, request: int, provider: str) -> None:
-        """The provider has answered the request: its trial ends without a verdict."""
-        self._open = [each for each in self._open if (each.request, each.provider) != (request, provider)]
+    def drop(self, fingerprint: int, provider: str) -> None:
+        """The provider has answered the request: it is suspect no longer, and its cooldowns stay."""
+        self._open = [each for each in self._open if (each.fingerprint, each.provider) != (fingerprint, provider)]
 
-    def concerning(self, provider: str, model: str, asking: int, now: float) -> Iterator[SuspectRequest]:
-        """The trials in which a request that is not the suspect may try the provider's accounts for the model."""
+    def matching(self, provider: str, model: str, fingerprint: int, now: float) -> Iterator[SuspectRequest]:
+        """The suspect requests for this provider and model, other than the one with this fingerprint."""
         for suspect in self._open:
             same = suspect.provider == provider and model in {each for _, each in suspect.places}
-            if same and suspect.request != asking and now < suspect.until:
+            if same and suspect.fingerprint != fingerprint and now < suspect.until:
                 yield suspect
 
     def forget(self, ids: frozenset[int]) -> None:
-        """These bookings are taken out of the books."""
+        """These cooldown entries have been removed."""
         self._open = [each for each in self._open if not each.ids <= ids]
 
-    def answered(self, place: Place, asking: int, sent: float) -> frozenset[int]:
-        """A request sent at `sent` was answered. Gives the bookings that are void by it."""
-        self.acquit(asking, place[0][0])
+    def answered(self, place: Place, fingerprint: int, sent: float) -> frozenset[int]:
+        """A request sent at `sent` was answered. Returns the cooldown entries this proves undeserved."""
+        self.drop(fingerprint, place[0][0])
         guilty = [each for each in self._open if place in each.places and sent > each.at]
         self._open = [each for each in self._open if each not in guilty]
         return frozenset[int]().union(*(each.ids for each in guilty))
 
-    def refused(self, place: Place, asking: int, sent: float) -> None:
-        """A request sent at `sent` was refused as well: if it is not the suspect itself, the rests are deserved."""
+    def refused(self, place: Place, fingerprint: int, sent: float) -> None:
+        """A request sent at `sent` was refused. Unless it is the suspect itself, the cooldowns are confirmed."""
         self._open = [
-            each for each in self._open if place not in each.places or sent <= each.at or each.request == asking
+            each
+            for each in self._open
+            if place not in each.places or sent <= each.at or each.fingerprint == fingerprint
         ]
 
-    def done(self, account_id: AccountId) -> None:
-        """Whatever came of a try, the next one may follow."""
+    def probe_ended(self, account_id: AccountId) -> None:
+        """The probe of an account is over; the next one may follow."""
         for suspect in self._open:
             if suspect.probe == account_id:
                 suspect.probe = None
 
-    def tidy(self, now: float) -> None:
-        """Forget trials that are over."""
+    def expire(self, now: float) -> None:
+        """Drop suspect requests whose time is over."""
         self._open = [each for each in self._open if now < each.until]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all."""
         self._open.clear()

@@ -1,7 +1,7 @@
-"""What each account sends to prove who it is: its key, or an access token that is renewed before it expires.
+"""The key or access token of each account. Access tokens are refreshed before they expire.
 
-One refresher at a time works for an account: within the process callers share one task, between processes a lock file
-keeps them apart. A refresh token that was exchanged for another is written down before its access token is used.
+There is one refresh of an account at a time: callers in this process share a task, and a lock file excludes other
+processes. When a refresh token is replaced, the new one is stored before the access token is used.
 """
 
 from __future__ import annotations
@@ -18,60 +18,57 @@ from pathlib import Path
 
 import msgspec
 
-from bm.accounts.access import Access
-from bm.accounts.account import Account, AccountId
-from bm.accounts.credential import Credential
-from bm.accounts.google import NO_TOKEN, Grant, TokenError, obtain
+from bm.accounts.account import Access, Account, AccountId
+from bm.accounts.credentials import Credential, Credentials, load, update
+from bm.accounts.google import NO_TOKEN, Fetch, Grant, TokenError, Transport, obtain
 from bm.accounts.runtime import digest
-from bm.accounts.store import Credentials, load, update
-from bm.accounts.transport import Fetch, Transport
 from bm.config.files import LockTimeout, locked
 from bm.config.secrets import is_reference
 from bm.errors import AccountError, BmError, Failure
 
-AHEAD = 300.0
-"""Seconds before its end from which on a token is renewed while it still serves."""
-LAST = 10.0
-"""A token with fewer seconds left is not sent any more."""
-PAUSE = 30.0
-"""Seconds between two tries to renew a token that still serves."""
-BRIEF = 2.0
-"""Seconds for which a failure answers further requests, lest a burst of them becomes one at the token endpoint. One
-that took long answers for three times as long, at most `PAUSE`: few requests should wait for a silent endpoint."""
-PATIENCE = 30.0
-"""Seconds to wait for another process that renews the same account's token."""
-BUSY = 2.0
-"""Seconds to wait for another process that writes accounts.toml; a request may be waiting for the token."""
-AGAIN = 30.0
-"""Seconds between two tries to write down a refresh token that could not be written."""
+REFRESH_BEFORE = 300.0
+"""Seconds before its expiry from which a token is refreshed while still in use."""
+MIN_LEFT = 10.0
+"""A token with fewer seconds left is no longer sent."""
+RETRY_PAUSE = 30.0
+"""Seconds between two attempts to refresh a token that is still valid."""
+FAILURE_TTL = 2.0
+"""Seconds for which a failure is the answer to further requests, so that a burst of requests does not become a burst at
+the token endpoint. A failure that took long counts three times as long as it took, at most `RETRY_PAUSE`."""
+LOCK_PATIENCE = 30.0
+"""Seconds to wait for another process that refreshes the same account's token."""
+WRITE_PATIENCE = 2.0
+"""Seconds to wait for another process that writes accounts.toml. A request may be waiting for the token."""
+WRITE_PAUSE = 30.0
+"""Seconds between two attempts to store a refresh token that could not be stored."""
 GRACE = 3.0
-"""Seconds that a refresh gets to end when bm does."""
+"""Seconds a refresh may still take when bm stops."""
 THREADS = 8
 
 _log = logging.getLogger("bm.accounts")
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """A token in use. It ends when either clock says so: one stands still in sleep, the other may be set."""
+    """A token in use. It expires by either clock: one stands still during sleep, the other may be set."""
 
     access: Access
-    mark: str
+    version: str
     lifetime: float
     ends: float
     ends_wall: float
 
 
 class _Failed(msgspec.Struct, frozen=True):
-    """A refresh that failed `at` a moment, and for how many seconds it answers those who have no token."""
+    """A refresh that failed `at` a time. Without a valid token, the failure counts for `ttl` seconds."""
 
     failure: Failure
-    mark: str
+    version: str
     at: float
-    answers: float
+    ttl: float
 
 
 class Tokens:
-    """The access tokens of all accounts. Used from one event loop; `close` it in the end."""
+    """The access tokens of all accounts. For use from one event loop; must be closed."""
 
     def __init__(
         self,
@@ -93,24 +90,25 @@ class Tokens:
         self._threads: ThreadPoolExecutor | None = None
 
     async def access(self, credential: Credential, *, refused: str = "") -> Access:
-        """What to send for an account. `refused` is a token that the service did not take: it is not given again.
+        """What to send for an account. `refused` is a token that the service rejected; it is not returned again.
 
         Raises:
-            TokenError: there is no token. Kind `upstream_auth`: a person must act. Any other: not the account's fault.
+            TokenError: there is no token. A failure of kind `upstream_auth` needs a person; any other is not the
+                account's fault.
         """
         if credential.account.kind == "api_key":
             return Access(key=credential.secret)
-        account_id, mark = credential.id, _mark(credential)
+        account_id, version = credential.id, _version(credential)
         held = self._held.get(account_id)
-        if held is not None and held.mark == mark and held.access.key != refused:
+        if held is not None and held.version == version and held.access.key != refused:
             left = min(held.ends - self._clock(), held.ends_wall - self._wall())
-            if left > min(AHEAD, held.lifetime / 2):
+            if left > min(REFRESH_BEFORE, held.lifetime / 2):
                 return held.access
-            if left > LAST:
-                if not self._failed_lately(account_id, mark, serving=True):
+            if left > MIN_LEFT:
+                if not self._failed_lately(account_id, version, valid=True):
                     self._begin(credential)
                 return held.access
-        found: _Held | Failure | None = self._failed_lately(account_id, mark)
+        found: _Held | Failure | None = self._failed_lately(account_id, version)
         if found is None:
             found = await asyncio.shield(self._begin(credential))
         if isinstance(found, Failure):
@@ -118,13 +116,13 @@ class Tokens:
         return found.access
 
     def retain(self, account_ids: Collection[AccountId]) -> None:
-        """Forget accounts that are not among these any more: one that comes back under its name begins anew."""
+        """Forget all other accounts, so that one added again under the same name starts from nothing."""
         for known in (self._held, self._failed, self._unsaved):
             for gone in known.keys() - set(account_ids):
                 del known[gone]
 
     async def close(self) -> None:
-        """End what is under way. It gets a moment: an answer may hold a refresh token that exists nowhere else."""
+        """Stop. Running refreshes get a moment: a response may hold a refresh token that exists nowhere else."""
         if self._writing is not None:
             self._writing.cancel()
         if self._running:
@@ -134,19 +132,19 @@ class Tokens:
         if self._running:
             await asyncio.wait(self._running.values())
         if self._unsaved:
-            await asyncio.to_thread(self._write_down)
+            await asyncio.to_thread(self._store_unsaved)
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _failed_lately(self, account_id: AccountId, mark: str, *, serving: bool = False) -> Failure | None:
-        """Why there was no token a moment ago; `serving` says that the old one still does."""
+    def _failed_lately(self, account_id: AccountId, version: str, *, valid: bool = False) -> Failure | None:
+        """The last failure, if it still counts. `valid` tells that the previous token is still valid."""
         last = self._failed.get(account_id)
-        if last is None or last.mark != mark:
+        if last is None or last.version != version:
             return None
-        return last.failure if self._clock() - last.at < (PAUSE if serving else last.answers) else None
+        return last.failure if self._clock() - last.at < (RETRY_PAUSE if valid else last.ttl) else None
 
     def _begin(self, credential: Credential) -> asyncio.Task[_Held | Failure]:
-        """The refresh under way for the account, begun if there is none. It outlives the caller that began it."""
+        """The running refresh of the account, started if there is none. It outlives the caller."""
         task = self._running.get(credential.id)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._renew(credential))
@@ -155,7 +153,7 @@ class Tokens:
         return task
 
     async def _renew(self, credential: Credential) -> _Held | Failure:
-        account_id, mark, loop = credential.id, _mark(credential), asyncio.get_running_loop()
+        account_id, version, loop = credential.id, _version(credential), asyncio.get_running_loop()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bm-tokens")
         began, began_wall = self._clock(), self._wall()
@@ -165,27 +163,28 @@ class Tokens:
             grant = await loop.run_in_executor(self._threads, self._refresh, credential.account, transport)
         except TokenError as error:
             now = self._clock()
-            self._failed[account_id] = _Failed(error.failure, mark, now, min(max(BRIEF, 3 * (now - began)), PAUSE))
+            ttl = min(max(FAILURE_TTL, 3 * (now - began)), RETRY_PAUSE)
+            self._failed[account_id] = _Failed(error.failure, version, now, ttl)
             _log.warning("account %s of %s: %s", credential.account.name, credential.account.provider, error)
             return error.failure
         finally:
             self._transports.discard(transport)
         access = _access(credential.account, grant)
-        held = _Held(access, mark, grant.lifetime, began + grant.lifetime, began_wall + grant.lifetime)
+        held = _Held(access, version, grant.lifetime, began + grant.lifetime, began_wall + grant.lifetime)
         self._held[account_id] = held
         self._failed.pop(account_id, None)
         if self._unsaved and (self._writing is None or self._writing.done()):
-            self._writing = loop.create_task(self._write_later())
+            self._writing = loop.create_task(self._store_later())
         return held
 
-    async def _write_later(self) -> None:
-        """Write the refresh tokens down that could not be written, as soon as they can be."""
+    async def _store_later(self) -> None:
+        """Retry until every refresh token is stored."""
         while any(not is_reference(account.key) for account, _ in self._unsaved.values()):
-            await asyncio.sleep(AGAIN)
-            await asyncio.to_thread(self._write_down)
+            await asyncio.sleep(WRITE_PAUSE)
+            await asyncio.to_thread(self._store_unsaved)
 
     def _refresh(self, account: Account, transport: Transport) -> Grant:
-        """One refresh, in a thread.
+        """Refresh, in a thread.
 
         Raises:
             TokenError: there is no token.
@@ -193,20 +192,20 @@ class Tokens:
         if account.kind != "google_oauth":
             return obtain(account, transport, self._environ)
         try:
-            with locked(lock_path(self._path, account.id), PATIENCE):
+            with locked(lock_path(self._path, account.id), LOCK_PATIENCE):
                 return self._exchange(account, transport)
         except LockTimeout:
-            message = "no access token: another bm renews it and does not come to an end"
+            message = "no access token: another bm process has been refreshing it for too long"
             raise TokenError(Failure(kind="timeout", message=message, code=NO_TOKEN)) from None
         except OSError as error:
-            # Where no lock can be made, on a full or a read-only disk, nobody else writes either.
+            # On a full or read-only disk no lock can be made, but no other process can write either.
             _log.warning(
-                "%s cannot be written: %s; tokens are renewed without a lock", self._path.parent, error.strerror
+                "%s cannot be written: %s; tokens are refreshed without a lock", self._path.parent, error.strerror
             )
             return self._exchange(account, transport)
 
     def _exchange(self, account: Account, transport: Transport) -> Grant:
-        """Refresh by the token that is in the file now: another process may have exchanged it."""
+        """Refresh with the token that is in the file now: another process may have replaced it."""
         account = _stored(self._path, account)
         old, newer = self._unsaved.get(account.id, (None, ""))
         unsaved = newer if old is not None and account.key == old.key else ""
@@ -216,21 +215,21 @@ class Tokens:
         return grant
 
     def _keep(self, account: Account, token: str) -> None:
-        """Write a new refresh token down; what cannot be written is held, and written after the next refresh."""
+        """Store a new refresh token. One that cannot be stored is kept in memory and tried again later."""
         if is_reference(account.key):
             _log.warning("account %s: its refresh token was replaced, and its key is a reference", account.name)
             self._unsaved[account.id] = (account, token)
             return
         try:
-            update(self._path, lambda stored: exchanged(stored, account, token), patience=BUSY)
+            update(self._path, lambda stored: with_token(stored, account, token), patience=WRITE_PATIENCE)
         except BmError as error:
-            _log.error("account %s: its new refresh token is not written down yet: %s", account.name, error)
+            _log.error("account %s: its new refresh token is not stored yet: %s", account.name, error)
             self._unsaved[account.id] = (account, token)
         else:
             self._unsaved.pop(account.id, None)
 
-    def _write_down(self) -> None:
-        """Try again to write what is held, but for accounts whose token is just being renewed; in a thread."""
+    def _store_unsaved(self) -> None:
+        """Try again to store the tokens kept in memory, except of accounts being refreshed. Runs in a thread."""
         for account_id in list(self._unsaved):
             with suppress(BmError, OSError), locked(lock_path(self._path, account_id), 0):
                 account, token = self._unsaved[account_id]
@@ -243,8 +242,8 @@ def _access(account: Account, grant: Grant) -> Access:
     return Access(key=grant.token, bearer=True, project=project, location=account.location, billed=grant.billed)
 
 
-def exchanged(stored: Credentials, account: Account, token: str) -> Credentials:
-    """With the new refresh token, unless the account has meanwhile gone or been signed in anew."""
+def with_token(stored: Credentials, account: Account, token: str) -> Credentials:
+    """A copy with the new refresh token, unless the account was removed or signed in again meanwhile."""
     for each in stored.accounts:
         if each.id == account.id and each.key == account.key:
             return stored.change(msgspec.structs.replace(each, key=token))
@@ -252,7 +251,7 @@ def exchanged(stored: Credentials, account: Account, token: str) -> Credentials:
 
 
 def lock_path(path: Path, account_id: AccountId) -> Path:
-    """The file by which processes take turns to refresh one account."""
+    """The lock file that serializes refreshes of one account between processes."""
     name = hashlib.sha256("\0".join(account_id).encode()).hexdigest()[:12]
     path = Path(os.path.realpath(path))
     return path.with_name(f"{path.name}.{name}.lock")
@@ -262,12 +261,12 @@ def _stored(path: Path, account: Account) -> Account:
     try:
         accounts = load(path).accounts
     except AccountError:
-        # What is in memory was good when it was read.
+        # The account in memory was valid when it was read.
         return account
     return next((each for each in accounts if each.id == account.id and each.kind == account.kind), account)
 
 
-def _mark(credential: Credential) -> str:
-    """Changes when what was learnt of an account's tokens is void: other credentials, or a person has renewed it."""
+def _version(credential: Credential) -> str:
+    """Changes when the tokens of an account become void: with its credentials, or when a person has renewed it."""
     renewed = credential.account.renewed_at
     return f"{digest(credential)} {renewed.isoformat() if renewed else ''}"

@@ -1,4 +1,4 @@
-"""Accounts from one machine to another: bm's own export, sealed with a passphrase, and plain lists of keys."""
+"""Export and import of accounts: bm's own format, encrypted with a passphrase, and plain lists of keys."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from pathlib import Path
 import msgspec
 
 from bm.accounts.account import Account, check
-from bm.accounts.store import Credentials
+from bm.accounts.credentials import Credentials
 from bm.config.files import write_private
 from bm.errors import AccountError
 
 VERSION = 1
 FORMAT = "better-manager accounts"
-SHORTEST = 8
-"""Characters a passphrase has at least."""
+MIN_PASSPHRASE = 8
 
 _COST, _BLOCK = 2**16, 8
-"""scrypt's work: 64 MB and about 0.2 s, which a guesser pays for each guess."""
-_LARGEST_COST = 2**20
-_MOST_BYTES = 10 * 1024 * 1024
-_HEAD = ("name", "key")
+"""scrypt parameters: 64 MB and about 0.2 s for each guess."""
+_MAX_COST = 2**20
+_MAX_BYTES = 10 * 1024 * 1024
+_HEADER = ("name", "key")
 
 
 class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
-    """How the accounts were sealed: scrypt makes the key, AES-256-GCM seals."""
+    """The accounts encrypted by AES-256-GCM, with a key derived by scrypt."""
 
     cost: int
     salt: bytes
@@ -35,7 +34,7 @@ class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
-    """The file. That of a newer bm may hold something else."""
+    """The file. A newer version may contain something else."""
 
     format: str
     version: int = VERSION
@@ -43,7 +42,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import made of a file: the names of accounts that came in, and why others did not."""
+    """The result of an import: the names that were added, and why others were skipped."""
 
     credentials: Credentials
     added: tuple[str, ...] = ()
@@ -51,13 +50,13 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exported(credentials: Credentials, passphrase: str) -> bytes:
-    """The accounts as a file that only the passphrase opens. bm's local key stays here.
+    """The accounts, encrypted with the passphrase. The local key is not exported.
 
     Raises:
         AccountError: the passphrase is too short.
     """
-    if len(passphrase) < SHORTEST:
-        raise AccountError(f"the passphrase needs at least {SHORTEST} characters")
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise AccountError(f"the passphrase needs at least {MIN_PASSPHRASE} characters")
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     salt, nonce = os.urandom(16), os.urandom(12)
@@ -71,10 +70,10 @@ def write_export(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read.
 
     Raises:
-        AccountError: it cannot be written, or is there already: it may be the only copy of something.
+        AccountError: it cannot be written, or exists: it may be the only copy of something.
     """
     if path.exists():
-        raise AccountError(f"{path}: is there already; choose another name")
+        raise AccountError(f"{path}: exists already; choose another name")
     try:
         write_private(path, content)
     except OSError as error:
@@ -85,29 +84,29 @@ def read_import(path: Path) -> bytes:
     """The content of a file to import.
 
     Raises:
-        AccountError: it cannot be read, or is too large to be one.
+        AccountError: it cannot be read, or is too large.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise AccountError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise AccountError(f"{path}: is too large for a list of accounts")
     return content
 
 
 def is_sealed(content: bytes) -> bool:
-    """Whether a passphrase is needed."""
+    """Whether the content is encrypted."""
     return _document(content) is not None
 
 
 def accounts_in(content: bytes, passphrase: str, provider: str = "gemini") -> tuple[Account, ...]:
-    """The accounts in an export, or in a plain list with a `name,key` on each line, which are of `provider`.
+    """The accounts in an export, or in a plain list of `name,key` lines for `provider`.
 
     Raises:
-        AccountError: the file is neither, the passphrase is not the right one, or an account is not acceptable. The
-            text names lines and accounts, never keys.
+        AccountError: the file is neither, the passphrase is wrong, or an account is invalid. The message names lines
+            and accounts, never keys.
     """
     document = _document(content)
     if document is None:
@@ -123,7 +122,7 @@ def accounts_in(content: bytes, passphrase: str, provider: str = "gemini") -> tu
 
 
 def merged(stored: Credentials, accounts: tuple[Account, ...]) -> Imported:
-    """Add what is not there yet. A name that another key has already gets a number; the same key is left out."""
+    """Add the accounts whose key is not stored yet. A name that is taken gets a number."""
     added, skipped = [], []
     for account in accounts:
         twin = next((each for each in stored.accounts if each.identity == account.identity), None)
@@ -146,19 +145,19 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _document(content: bytes) -> _Document | None:
-    """An export; None for anything that does not even begin like one.
+    """The export; None for anything else.
 
     Raises:
-        AccountError: it is an export that is damaged.
+        AccountError: it starts like an export and is not a valid one.
     """
     if not content.lstrip().startswith(b"{"):
         return None
     try:
         document = msgspec.json.decode(content, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise AccountError("the file is no export of bm, or it is damaged") from None
+        raise AccountError("the file is not an export of bm, or it is damaged") from None
     if document.format != FORMAT:
-        raise AccountError("the file is no export of bm")
+        raise AccountError("the file is not an export of bm")
     return document
 
 
@@ -166,13 +165,13 @@ def _opened(sealed: _Sealed, passphrase: str) -> tuple[Account, ...]:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    if sealed.cost > _LARGEST_COST or sealed.cost < 2 or sealed.cost & (sealed.cost - 1) or len(sealed.nonce) != 12:
+    if sealed.cost > _MAX_COST or sealed.cost < 2 or sealed.cost & (sealed.cost - 1) or len(sealed.nonce) != 12:
         raise AccountError("the export is damaged")
     try:
         plain = AESGCM(_key(passphrase, sealed.salt, sealed.cost)).decrypt(sealed.nonce, sealed.data, FORMAT.encode())
         return msgspec.json.decode(plain, type=tuple[Account, ...])
     except InvalidTag:
-        raise AccountError("the passphrase is not the right one, or the export is damaged") from None
+        raise AccountError("the passphrase is wrong, or the export is damaged") from None
     except msgspec.DecodeError:
         raise AccountError("the export needs a newer bm") from None
 
@@ -193,7 +192,7 @@ def _listed(content: bytes, provider: str) -> tuple[Account, ...]:
         if not text or text.startswith("#"):
             continue
         name, comma, key = (_unquoted(part.strip()) for part in text.partition(","))
-        if (name.lower(), key.lower()) == _HEAD:
+        if (name.lower(), key.lower()) == _HEADER:
             continue
         if not comma:
             raise AccountError(f"line {number}: is not `name,key`")
@@ -207,5 +206,5 @@ def _listed(content: bytes, provider: str) -> tuple[Account, ...]:
 
 
 def _unquoted(cell: str) -> str:
-    """A cell as spreadsheets write it."""
+    """The value of a cell as spreadsheets quote it."""
     return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bm.accounts.account import Account, OAuthClient
-    from bm.accounts.store import Credentials
+    from bm.accounts.credentials import Credentials
     from bm.config.paths import Paths
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -59,10 +59,10 @@ MOST_LINES = 24
 def _trouble(row: dict[str, Any]) -> None:
     """What a person has to know or do about an account, if anything."""
     who = f"{row['name']} of {row['provider']}"
-    if row["state"] == "out":
+    if row["state"] == "disabled":
         render.line()
-        render.paragraph(f"{who} is out: {row['reason'].removesuffix(' (' + row['cure'] + ')')}")
-        for step in row["cure"].split("; "):
+        render.paragraph(f"{who} is disabled: {row['reason'].removesuffix(' (' + row['remedy'] + ')')}")
+        for step in row["remedy"].split("; "):
             # Not broken: a command is copied as it stands.
             render.line(f"    {step}")
     if row["state"] == "usable" and row["last_error"]:
@@ -160,7 +160,7 @@ def add(
     import msgspec
 
     from bm.accounts.account import DEFAULT_LOCATION, Account
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.cli import prompt, verify
     from bm.cli.exits import UsageError
     from bm.cli.providers import known
@@ -194,7 +194,7 @@ def _robot(account: Account, file: Path, *, copy: bool) -> Account:
 
     import msgspec
 
-    from bm.accounts.key_file import FILE, read_key_file
+    from bm.accounts.google_files import FILE, read_key_file
 
     key = f"{FILE}{file.expanduser().absolute()}"
     found = read_key_file(key, os.environ)
@@ -219,8 +219,9 @@ def login(
     from datetime import UTC, datetime
 
     from bm.accounts.account import Account, check
-    from bm.accounts.sign_in import read_client, signed_in
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
+    from bm.accounts.google_files import read_client
+    from bm.accounts.sign_in import signed_in
     from bm.cli.exits import UsageError
     from bm.cli.test import probe, report
 
@@ -282,7 +283,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
     """Write all accounts to a file that a passphrase opens, for another machine."""
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.accounts.transfer import exported, write_export
     from bm.cli import prompt
 
@@ -351,7 +352,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove an account and its key."""
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.cli import prompt
 
     paths = admin.here()

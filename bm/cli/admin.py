@@ -51,7 +51,7 @@ def ask_daemon(paths: Paths, daemon: Daemon, method: str, path: str, body: Any =
         DaemonError: it refuses or stops answering.
         AccountError: accounts.toml, which has its key, cannot be read.
     """
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.daemon.client import ask as ask_there
 
     key = load(paths.accounts).local_key

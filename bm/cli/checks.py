@@ -10,9 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from bm.accounts.credential import Credential, all_accounts
-from bm.accounts.store import Credentials
-from bm.accounts.store import load as load_credentials
+from bm.accounts.credentials import Credential, Credentials, all_accounts
+from bm.accounts.credentials import load as load_credentials
 from bm.cli import admin
 from bm.clients import journal
 from bm.clients.catalog import TOOLS

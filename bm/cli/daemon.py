@@ -43,7 +43,7 @@ def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for runnin
 
 def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running streams.")] = False) -> None:
     """Stop the daemon and start it again. With settings that would not let it start, it goes on as it is."""
-    from bm.accounts.store import load as load_accounts
+    from bm.accounts.credentials import load as load_accounts
     from bm.config.load import load
     from bm.daemon.port import bind
     from bm.daemon.start import start as begin
@@ -105,7 +105,7 @@ def drain_of(paths: Paths) -> float:
 
 def introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
     """Tell where a daemon is that has just been started, and what to do next."""
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.config.secrets import hint
 
     status = admin.ask_daemon(paths, daemon, "GET", "/admin/status")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from bm.accounts.account import Account
-from bm.accounts.store import Credentials, update
+from bm.accounts.credentials import Credentials, update
 from bm.cli import edit, render
 from bm.config.paths import Paths, make_folders
 from bm.daemon.runtime import Daemon
@@ -175,7 +175,7 @@ def _furnish(paths: Paths, url: str) -> None:
 
 
 def _local_key(paths: Paths) -> str:
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
 
     return load(paths.accounts).local_key
 

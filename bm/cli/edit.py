@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bm.cli import admin, render
 
 if TYPE_CHECKING:
-    from bm.accounts.store import Credentials
+    from bm.accounts.credentials import Credentials
     from bm.config.edit import Value
     from bm.config.paths import Paths
 
@@ -36,7 +36,7 @@ def credentials(paths: Paths, change: Callable[[Credentials], Credentials]) -> N
         AccountError: the file cannot be changed so.
         DaemonError: the running daemon does not take it.
     """
-    from bm.accounts.store import update
+    from bm.accounts.credentials import update
 
     update(paths.accounts, change)
     admin.reload(paths)

@@ -20,7 +20,7 @@ def env(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Point this shell's tools at bm: eval "$(bm env)"."""
-    from bm.accounts.store import ensure_local_key
+    from bm.accounts.credentials import ensure_local_key
 
     paths = admin.here()
     chosen = shell or detect(os.environ, windows=sys.platform == "win32")

@@ -129,7 +129,7 @@ def key(
     from datetime import UTC, datetime
 
     from bm.accounts.account import MAIN_NAME, Account
-    from bm.accounts.store import Credentials
+    from bm.accounts.credentials import Credentials
     from bm.cli import prompt, verify
     from bm.cli.exits import UsageError
 
@@ -173,7 +173,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove a provider's settings and its stored keys."""
-    from bm.accounts.store import Credentials
+    from bm.accounts.credentials import Credentials
     from bm.cli import prompt
     from bm.cli.exits import UsageError
     from bm.config.edit import unset
@@ -229,8 +229,8 @@ def known(paths: Paths, name: str) -> Provider:
 
 def _tell_what_is_missing(paths: Paths, name: str) -> None:
     """What keeps the provider from being used, and the cure."""
-    from bm.accounts.credential import all_accounts
-    from bm.accounts.store import load as load_credentials
+    from bm.accounts.credentials import all_accounts
+    from bm.accounts.credentials import load as load_credentials
     from bm.config.load import load
     from bm.providers.catalog import KNOWN
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 _COLOURS = {
     **dict.fromkeys(("ok", "usable", "yes", "pooled", "exclusive", "fallback", "passed", "in"), "green"),
-    **dict.fromkeys(("cooling", "degraded", "warning", "waits"), "yellow"),
-    **dict.fromkeys(("out", "down", "failed", "error"), "red"),
-    **dict.fromkeys(("off", "disabled", "unknown", "no", "-"), "bright_black"),
+    **dict.fromkeys(("cooling down", "degraded", "warning", "waits"), "yellow"),
+    **dict.fromkeys(("disabled", "down", "failed", "error"), "red"),
+    **dict.fromkeys(("off", "unknown", "no", "-"), "bright_black"),
 }
-"""Words that stand for a state: by themselves in a cell, or with how long it lasts (`cooling 3 min`)."""
+"""Words that stand for a state: by themselves in a cell, or with how long it lasts (`cooling down 3 min`)."""
 
 
 def line(text: str = "") -> None:
@@ -146,8 +147,8 @@ def coloured(cell: str) -> Text:
     """A cell in the colour of the state it tells."""
     from rich.text import Text
 
-    word, _, lasts = cell.partition(" ")
-    return Text(cell, style=_COLOURS.get(word, "") if not lasts or lasts[0].isdigit() else "")
+    state = next((word for word in _COLOURS if re.fullmatch(rf"{word}( \d.*)?", cell)), "")
+    return Text(cell, style=_COLOURS.get(state, ""))
 
 
 def _write(stream: TextIO | None, text: str, *, raw: bool = False) -> None:

@@ -88,7 +88,7 @@ def _send(paths: Paths, daemon: Daemon, kept: Recording, path: str, body: bytes)
     """
     import http.client
 
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.errors import DaemonError
     from bm.upstream.headers import to_upstream
 

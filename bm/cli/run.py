@@ -29,7 +29,7 @@ def run(
 
     Its exit code is the tool's own.
     """
-    from bm.accounts.store import ensure_local_key
+    from bm.accounts.credentials import ensure_local_key
     from bm.clients.launch import launch
     from bm.clients.status import warnings
 

@@ -27,7 +27,7 @@ _GIVE_WAY = {"account", "asked for", "answered by", "said last", "limit", "end"}
 _LEAST = {"said last": 124, "client": 120, "first": 110, "last used": 96, "cost": 90, "provider": 84, "asked for": 72}
 _LEAST |= {"limit": 66, "tokens": 58, "failed": 50}
 """How wide a screen must be for a column to be shown."""
-_TROUBLE = {"out": 0, "cooling": 1, "usable": 2, "disabled": 3}
+_TROUBLE = {"disabled": 0, "cooling down": 1, "usable": 2, "off": 3}
 
 
 class Listing(NamedTuple):
@@ -91,7 +91,7 @@ def accounts(live: dict[str, Any]) -> Listing:
 
 def _state(row: dict[str, Any]) -> str:
     rests = [float(each["seconds"]) for each in row["cooldowns"]]
-    return f"{row['state']} {_left(max(rests))}" if rests and row["state"] == "cooling" else str(row["state"])
+    return f"{row['state']} {_left(max(rests))}" if rests and row["state"] == "cooling down" else str(row["state"])
 
 
 def _left(seconds: float) -> str:

@@ -103,7 +103,7 @@ def _undo(paths: Paths, name: str | None, *, dry_run: bool, as_json: bool) -> No
 
 
 def _undo_one(paths: Paths, tool: str, *, dry_run: bool, silent: bool) -> list[Change]:
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
     from bm.clients.setup import carry_out, opened, undone
 
     with opened(paths.clients) as held:
@@ -123,7 +123,7 @@ def _undo_one(paths: Paths, tool: str, *, dry_run: bool, silent: bool) -> list[C
 
 
 def _names(paths: Paths) -> dict[str, str]:
-    from bm.accounts.store import ensure_local_key
+    from bm.accounts.credentials import ensure_local_key
 
     return {"origin": origin(paths), "key": ensure_local_key(paths.accounts)}
 

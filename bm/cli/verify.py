@@ -38,7 +38,7 @@ def insist(paths: Paths, account: Account) -> None:
 async def _probe(paths: Paths, account: Account) -> Probe:
     import msgspec
 
-    from bm.accounts.credential import resolved
+    from bm.accounts.credentials import resolved
     from bm.gateway.probe import probe_all
     from bm.gateway.settings import read_settings
     from bm.upstream.client import UpstreamClient

@@ -18,8 +18,8 @@ WORDS = {"upstream_auth": "key refused", "billing": "out of credit", "permission
 """Outcomes whose name says less than they mean."""
 
 BORNE = {
-    "out_of_use": "out of use until verified",
-    "strike": "counts against its health",
+    "disabled": "disabled until verified",
+    "fault": "counts against its health",
     "excluded": "no more asked for this model",
 }
 """What an account has to bear, where it is no rest."""

@@ -131,7 +131,7 @@ def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
 
 def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
     """Every secret that is known without running a command; none while a file cannot be used."""
-    from bm.accounts.store import load as load_credentials
+    from bm.accounts.credentials import load as load_credentials
     from bm.config.secrets import is_reference, resolve
 
     try:

@@ -94,7 +94,7 @@ def _refused(line: Line) -> StartError:
 
 def _verified(paths: Paths) -> Daemon:
     """The daemon that has just said it is ready, after it has answered to the local key."""
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
 
     daemon = runtime.read(paths.runtime)
     if daemon is None:

@@ -100,7 +100,7 @@ def _clear(paths: Paths) -> None:
 
 def _asked(paths: Paths, daemon: Daemon) -> bool:
     """Whether the daemon agreed to end. Windows has no signal that a process could answer to."""
-    from bm.accounts.store import load
+    from bm.accounts.credentials import load
 
     try:
         key = load(paths.accounts).local_key

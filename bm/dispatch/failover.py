@@ -89,7 +89,7 @@ def attempts(plan: Plan, limits: Limits) -> Generator[Attempt, Outcome, Failure 
     return course.verdict()
 
 
-def still_resting(seconds: float, *, overloaded: bool = False) -> Outcome:
+def still_cooling_down(seconds: float, *, overloaded: bool = False) -> Outcome:
     """The outcome of an attempt that is not made, because another request has made the target rest since the plan."""
     kind: FailureKind = "overloaded" if overloaded else "rate_limited"
     failure = Failure(kind=kind, message="the account rests", retry_after=seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.chat.parts import Json
 from bm.dispatch.target import Target
 from bm.gateway.call import Call, json_object

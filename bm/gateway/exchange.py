@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import msgspec
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.accounts.google import TokenError
 from bm.chat.estimate import countable, estimate
 from bm.config.secrets import hint
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, still_resting
+from bm.dispatch.failover import Attempt, attempts, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.refusal import KEY_TROUBLE
@@ -114,7 +114,7 @@ class Exchange:
                 self._learn_schemas(attempt, outcome)
                 attempt = steps.send(outcome)
         except StopIteration as stop:
-            self._books.acquit(transcript)
+            self._books.roll_back(transcript)
             failure: Failure | None = stop.value
             return failure
 
@@ -131,18 +131,18 @@ class Exchange:
         if attempt.wait:
             await self._keep_waiting(asyncio.sleep(attempt.wait))
         target, books = attempt.target, self._books
-        if attempt.fresh and (rest := books.rest(target)):
-            return still_resting(rest, overloaded=books.overloaded(target))
+        if attempt.fresh and (seconds := books.cooldown_left(target)):
+            return still_cooling_down(seconds, overloaded=books.overloaded(target))
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)
-        sent = books.begin(target)
-        entry.at = sent - self._began
+        lease = books.begin(target)
+        entry.at = lease.sent - self._began
         try:
             outcome = self._rescue.judged(await self._send(attempt, entry), target)
         finally:
-            books.end(target)
-            entry.took = time.monotonic() - sent
-        return books.enter(entry, outcome, disturbed=self._services.disturbed)
+            lease.end()
+            entry.took = time.monotonic() - lease.sent
+        return books.settle(entry, outcome, disturbed=self._services.disturbed)
 
     async def _keep_waiting(self, work: Awaitable[Result]) -> Result:
         return await self._rescue.keep_waiting(work, self._client, self._settings.config.limits.keep_alive)
@@ -197,7 +197,7 @@ class Exchange:
         entry.status = response.status
         try:
             if response.status // 100 == 2:
-                self._books.pace(target, response.headers)
+                self._books.pace(response.headers)
                 return await self._answered(lane, response)
             return await self._refused(lane, response, access)
         except UpstreamError as error:
@@ -224,7 +224,7 @@ class Exchange:
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         self._learn(lane.target, failure)
         failure = with_delay(failure, headers, time.time())
-        self._books.refused(lane.target, failure, headers, body)
+        self._books.refused(failure, headers, body)
         return classify(naming_project(failure, access), translated=lane.can_simplify)
 
     async def _answered(self, lane: Lane, response: UpstreamResponse) -> Outcome:
@@ -254,7 +254,7 @@ class Exchange:
         headers.append(("cache-control", "no-cache"))
         config, going_on = self._settings.config, rescue.cut is not None
         timeouts = config.timeouts_for(lane.target.provider)
-        on_content = partial(self._answers, lane.target)
+        on_content = self._answers
         relay = Relay(
             response, pipe, self._client, headers, config.limits, timeouts, on_content=on_content, committed=going_on
         )
@@ -276,11 +276,11 @@ class Exchange:
         # The client has been told in its stream; there is nothing left to try.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
 
-    def _answers(self, target: Target) -> None:
+    def _answers(self) -> None:
         """The first content is here: the account works, however long the rest takes."""
         if self.record.first_content is None:
             self.record.first_content = time.monotonic() - self._began
-        self._books.answered(target)
+        self._books.answered()
 
     def _complete(self, lane: Lane, watch: Watch) -> None:
         """Note what the client received."""
@@ -289,7 +289,7 @@ class Exchange:
         record.target = lane.target
         record.usage = watch.usage
         if watch.usage is not None:
-            self._books.read(lane.target, watch.usage.prompt)
+            self._books.read(watch.usage.prompt)
         record.finish = watch.finish.reason if watch.finish else ""
         record.failure = watch.failure
         record.losses = lane.losses

@@ -9,7 +9,7 @@ from functools import cached_property
 import msgspec
 
 from bm import sse
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
 from bm.chat.parts import Json

@@ -94,7 +94,7 @@ class Models:
         return [provider for provider in self._settings.providers.values() if _in_use(provider)]
 
     def _is_usable(self, provider: Provider) -> bool:
-        accounts = self._pool.facts(time.monotonic()).get(provider.name, ())
+        accounts = self._pool.states(time.monotonic()).get(provider.name, ())
         return any(not account.disabled for account in accounts)
 
     def _is_fresh(self, provider: Provider) -> bool:
@@ -111,7 +111,7 @@ class Models:
         """Ask with the first account that works. Vertex AI's list tells least, so its accounts come last."""
         config = self._settings.config
         timeouts, proxy = config.timeouts_for(provider.name), config.proxy_for(provider.name)
-        accounts = self._pool.facts(time.monotonic()).get(provider.name, ())
+        accounts = self._pool.states(time.monotonic()).get(provider.name, ())
         account_ids = [(provider.name, account.name) for account in accounts if not account.disabled]
         for account_id in sorted(account_ids, key=self._is_vertex):
             credential = self._pool.credential(account_id)
@@ -143,7 +143,7 @@ class Models:
         self._read_at[provider.name] = time.monotonic()
         # Taken for the list of the other accounts too, but not across the border to Vertex AI.
         names, vertex = frozenset(model.id for model in found), self._is_vertex(account_id)
-        for account in self._pool.facts(time.monotonic()).get(provider.name, ()):
+        for account in self._pool.states(time.monotonic()).get(provider.name, ()):
             other = (provider.name, account.name)
             if self._is_vertex(other) == vertex:
                 self._pool.learn_models(other, names)

@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from bm import sse
-from bm.accounts.access import Access
-from bm.accounts.credential import Credential
-from bm.accounts.cure import cure_of
+from bm.accounts.account import Access, remedy_for
+from bm.accounts.credentials import Credential
 from bm.accounts.google import NO_TOKEN, TokenError
 from bm.accounts.tokens import Tokens
 from bm.chat.events import Usage
@@ -137,7 +136,10 @@ class _Prober:
         """Probe; never raises for what a provider does."""
         if self._credential.problem:
             problem = self._credential.problem
-            self.probe.error, self.probe.cure = problem, self._with_console(cure_of(self._credential.account, problem))
+            self.probe.error, self.probe.cure = (
+                problem,
+                self._with_console(remedy_for(self._credential.account, problem)),
+            )
             return self.probe
         try:
             self._access = await self._tokens.access(self._credential)
@@ -233,7 +235,7 @@ class _Prober:
         effect = classify(failure).account
         if failure.code != NO_TOKEN or failure.kind in KEY_TROUBLE:
             self._ended(self._target, effect)
-        cure = cure_of(self._credential.account, failure.message)
+        cure = remedy_for(self._credential.account, failure.message)
         words = failure.message.removesuffix(f" ({cure})")
         self.probe.error = Mask((self._credential.secret, self._access.key))(words)
         if failure.kind in KEY_TROUBLE:

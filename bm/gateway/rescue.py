@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.chat.continuation import Delivered, Splice
 from bm.chat.estimate import estimate
 from bm.chat.events import Event, Failed, Usage, UsageUpdate

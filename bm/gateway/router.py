@@ -35,7 +35,7 @@ class Router:
 
     def snapshot(self, settings: Settings, affinity: Affinity | None = None, asking: int = 0) -> Snapshot:
         """Everything dispatch decides by, at this moment. `asking` identifies a request that is repeated."""
-        accounts = self._pool.facts(time.monotonic(), asking)
+        accounts = self._pool.states(time.monotonic(), asking)
         members = settings.members.copy()
         for name in accounts.keys() | settings.keyless:
             if name in members:

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bm.accounts.credential import Credential, all_accounts
-from bm.accounts.store import ensure_local_key
-from bm.accounts.store import load as load_credentials
+from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
+from bm.accounts.credentials import load as load_credentials
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
 from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts

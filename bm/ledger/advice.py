@@ -7,7 +7,7 @@ from typing import Any
 
 from bm.duration import duration
 
-_OUT = "out_of_use"
+_DISABLED = "disabled"
 _CURES = {
     "bad_request": "the request itself was refused, and no other account would take it: mend what the message names",
     "too_large": "the request is too large for the service: send less at once",
@@ -25,10 +25,10 @@ _LIMITS = ("rate_limited", "quota_exhausted")
 
 def advice(found: dict[str, Any]) -> Iterator[str]:
     """A line for each thing to do: about accounts whose key was refused, then about the failure."""
-    refused = {(each["provider"], each["account"]) for each in found["attempts"] if each["booked"] == _OUT}
+    refused = {(each["provider"], each["account"]) for each in found["attempts"] if each["booked"] == _DISABLED}
     for provider, account in sorted(refused):
         cure = f"bm accounts verify {account}" if provider == "gemini" else f"bm providers key {provider}"
-        yield f"{cure} (the key of {account} was refused, and it stays out of use until then)"
+        yield f"{cure} (the key of {account} was refused, and it stays disabled until then)"
     failure = found["failure"]
     if failure is None or found["client_left"] or refused:
         return

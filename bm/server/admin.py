@@ -267,7 +267,7 @@ class Admin:
         return {"providers": [self._provider(p) for p in self._services.settings.providers.values() if p.configured]}
 
     def _provider(self, provider: Provider) -> Json:
-        accounts = self._services.pool.facts(time.monotonic()).get(provider.name, ())
+        accounts = self._services.pool.states(time.monotonic()).get(provider.name, ())
         return {
             "name": provider.name,
             "enabled": provider.enabled,
@@ -360,7 +360,7 @@ class Admin:
         services = self._services
 
         def ended(target: Target, effect: AccountEffect) -> None:
-            services.pool.probed(target, effect, now=time.monotonic(), wall=time.time())
+            services.pool.record_probe(target, effect, now=time.monotonic(), wall=time.time())
 
         return {"results": await probe_all(services.client, services.settings, asked.names, services.tokens, ended)}
 

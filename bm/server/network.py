@@ -58,7 +58,7 @@ class Network:
         # What fails of the requests under way is not held against any account.
         self._services.disturbed = time.monotonic()
         if slept:
-            self._services.pool.slept(slept)
+            self._services.pool.age(slept)
         broken = self._services.client.drop_connections(None if slept else gone)
         what = f"the machine slept for {slept:.0f} s" if slept else f"the network changed ({', '.join(sorted(gone))})"
         _log.info("%s: %d connections are dropped", what, broken)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bm.accounts.transport import Fetch, Fetched, FetchRequest
+from bm.accounts.google import Fetch, Fetched, FetchRequest
 from bm.config.schema import Config, UpstreamProxy
 from bm.errors import ConfigError, Failure
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import Failure
 from bm.providers.provider import Provider

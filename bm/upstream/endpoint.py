@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from bm import __version__
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.dispatch.target import Target
 from bm.providers.provider import Provider
 from bm.upstream.headers import Headers, to_upstream

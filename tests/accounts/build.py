@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bm.accounts.account import Account
-from bm.accounts.credential import Credential
+from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.outcome import AccountEffect, EffectKind
 from bm.dispatch.target import Target
@@ -24,11 +24,7 @@ def target(name: str = "a", model: str = "m", provider: str = "gemini") -> Targe
     return Target(provider, name, model, "gemini")
 
 
-def effect(kind: EffectKind, seconds: float | None = None, reason: str = "it said so") -> AccountEffect:
-    return AccountEffect(kind, seconds, reason)
-
-
-def book(
+def apply(
     pool: Pool,
     kind: EffectKind,
     now: float,
@@ -36,23 +32,18 @@ def book(
     to: Target | None = None,
     seconds: float | None = None,
     sent: float | None = None,
-    roll: float = 0.0,
+    jitter: float = 0.0,
     reason: str = "it said so",
+    fingerprint: int = 0,
 ) -> Receipt:
-    said = effect(kind, seconds, reason)
-    return pool.book(to or target(), said, now=now, wall=NOON + now, roll=roll, sent=sent)
+    """Apply an effect to a target's account, of a request sent now or at `sent`."""
+    lease = pool.lease(to or target(), sent=now if sent is None else sent, fingerprint=fingerprint)
+    return lease.apply(AccountEffect(kind, seconds, reason), now=now, wall=NOON + now, jitter=jitter)
 
 
 def usable(pool: Pool, now: float, to: Target | None = None) -> bool:
     """Whether dispatch would find nothing against the target."""
     at = to or target()
-    (account,) = (each for each in pool.facts(now)[at.provider] if each.name == at.account)
+    (account,) = (each for each in pool.states(now)[at.provider] if each.name == at.account)
     state = account.state(at.model)
     return not account.disabled and not state.excluded and state.cooldown == 0 and state.circuit != "open"
-
-
-def rest(pool: Pool, now: float, to: Target | None = None) -> float:
-    """The seconds for which the target rests."""
-    at = to or target()
-    (account,) = (each for each in pool.facts(now)[at.provider] if each.name == at.account)
-    return account.state(at.model).cooldown

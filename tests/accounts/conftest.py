@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from bm.accounts.transport import Fetch
+from bm.accounts.google import Fetch
 from bm.config.schema import Config, Timeouts
 from bm.simulator import Simulator
 from bm.upstream.authority import fetcher

@@ -1,8 +1,14 @@
-"""What was used in this minute and this day, and of how much."""
+"""Usage per minute and day, and when a day begins."""
 
 from __future__ import annotations
 
-from bm.accounts.quota import DAY, MOST, Gauge, Meter, Unit, Window
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfoNotFoundError
+
+import pytest
+
+from bm.accounts import quota
+from bm.accounts.quota import DAY, MAX_GAUGES, Gauge, Meter, Unit, Window
 from tests.accounts.build import NOON
 
 TO_MIDNIGHT = 12 * 3600.0
@@ -55,7 +61,7 @@ def test_what_a_service_says_is_left_replaces_the_count() -> None:
     assert shown(meter, 21)["m", "minute", "requests"] == (0, 15), "the limit stays known"
 
 
-def test_a_reset_in_years_is_a_mistake() -> None:
+def test_a_reset_in_years_is_ignored() -> None:
     meter = Meter()
     learn(meter, 15, left=0, resets=1e300)
     learn(meter, 250, left=0, resets=1e300, window="day")
@@ -65,14 +71,14 @@ def test_a_reset_in_years_is_a_mistake() -> None:
 def test_a_refused_request_has_used_nothing_unless_all_is_used_up() -> None:
     meter = Meter()
     count(meter, 0, 1, 2)
-    meter.take_back("m", 2)
+    meter.uncount("m", 2)
     assert shown(meter, 2)["m", "day", "requests"] == (2, None)
     learn(meter, 250, left=0, window="day", now=3)
-    meter.take_back("m", 3)
+    meter.uncount("m", 3)
     assert shown(meter, 3)["m", "day", "requests"] == (250, 250)
 
 
-def test_little_is_left_from_four_fifths_of_a_minutes_limit_on() -> None:
+def test_a_minutes_limit_is_nearly_used_up_from_four_fifths_on() -> None:
     meter = Meter()
     learn(meter, 5)
     count(meter, 0, 1, 2)
@@ -98,22 +104,65 @@ def test_after_a_sleep_all_windows_have_gone_on() -> None:
     meter = Meter()
     learn(meter, 1)
     count(meter, 0)
-    meter.grow_older(100)
+    meter.age(100)
     assert (meter.low(0), shown(meter, 0)["m", "minute", "requests"]) == ([], (0, 1))
 
 
-def test_of_two_gauges_for_one_limit_the_fuller_counts() -> None:
+def test_of_two_gauges_for_one_limit_the_one_with_more_use_counts() -> None:
     meter = Meter()
     count(meter, 0)
     other = Gauge(model="m", window="day", unit="requests", used=9, ends=TO_MIDNIGHT, limit=10)
-    meter.adopt([other])
+    meter.merge([other])
     count(meter, 1)
     assert shown(meter, 1)["m", "day", "requests"] == (10, 10)
     assert other.used == 9, "it is copied"
 
 
-def test_clients_that_make_up_models_do_not_fill_the_memory() -> None:
+def test_the_number_of_gauges_is_bounded() -> None:
     meter = Meter()
-    for number in range(MOST):
+    for number in range(MAX_GAUGES):
         meter.count(f"m{number}", 0, NOON)
-    assert len(list(meter.every())) == MOST
+    assert len(list(meter.all())) == MAX_GAUGES
+
+
+HOUR = 3600
+
+
+def utc_time(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("utc", "hours"),
+    [
+        ("2026-01-15T20:00", 12),
+        ("2026-01-15T08:00", 24),
+        ("2026-01-15T07:30", 0.5),
+        ("2026-07-15T20:00", 11),
+        ("2026-07-15T07:00", 24),
+        ("2026-12-31T23:00", 9),
+        ("2026-03-08T08:00", 23),
+        ("2026-11-01T07:00", 25),
+    ],
+)
+def test_seconds_until_the_daily_reset(utc: str, hours: float) -> None:
+    assert quota.seconds_to_reset(utc_time(utc)) == hours * HOUR
+
+
+def test_without_a_time_zone_database_the_reset_is_never_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ZoneInfoNotFoundError(name)
+
+    summer, winter = utc_time("2026-07-15T20:00"), utc_time("2026-01-15T20:00")
+    known = quota.seconds_to_reset(summer), quota.seconds_to_reset(winter)
+    quota._zone.cache_clear()
+    monkeypatch.setattr(quota, "ZoneInfo", missing)
+    try:
+        assert (quota.seconds_to_reset(summer), quota.seconds_to_reset(winter)) == (known[0] + HOUR, known[1])
+    finally:
+        quota._zone.cache_clear()
+
+
+def test_the_local_day() -> None:
+    assert quota.local_day(datetime(2026, 2, 3, 0, 0, 1).timestamp()) == "2026-02-03"
+    assert quota.local_day(datetime(2026, 2, 3, 23, 59, 59).timestamp()) == "2026-02-03"

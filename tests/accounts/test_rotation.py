@@ -41,7 +41,7 @@ class Upstream:
 
 
 def choices(pool: Pool, now: float, roll: float) -> tuple[Target, ...]:
-    snapshot = Snapshot(members=(Member(provider=GEMINI, accounts=pool.facts(now)["gemini"]),))
+    snapshot = Snapshot(members=(Member(provider=GEMINI, accounts=pool.states(now)["gemini"]),))
     return plan(snapshot, RouteQuery(model=MODEL, protocol="gemini"), roll=roll).targets
 
 
@@ -51,12 +51,12 @@ def minutes(pool: Pool, upstream: Upstream, *, count: int, rate: float, dice: ra
     for number in range(int(count * 60 * rate)):
         now = number / rate
         for target in choices(pool, now, dice.random()):
-            assert now >= ends[target.account] - 1e-6, f"{target} was asked before its rest was over"
+            assert now >= ends[target.account] - 1e-6, f"{target} was asked during its cooldown"
             failure = upstream.ask(target.account, now)
-            pool.begin(target, now=now, wall=NOON + now)
-            pool.done(target)
-            mark = pool.book(target, classify(failure).account, now=now, wall=NOON + now, roll=dice.random())
-            ends[target.account] = now + mark.seconds
+            lease = pool.begin(target, now=now, wall=NOON + now)
+            lease.end()
+            receipt = lease.apply(classify(failure).account, now=now, wall=NOON + now, jitter=dice.random())
+            ends[target.account] = now + receipt.seconds
             if failure is None:
                 answered += 1
                 break

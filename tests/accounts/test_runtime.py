@@ -1,34 +1,33 @@
-"""One account at runtime: what its two books say together, and how its key is told apart."""
+"""The state of one account: its two cooldown logs, its health, its digest."""
 
 from __future__ import annotations
 
 from bm.accounts.account import Account, OAuthClient
-from bm.accounts.book import CooldownLog
-from bm.accounts.cooldowns import CooldownEntry
-from bm.accounts.credential import Credential
+from bm.accounts.cooldowns import CooldownEntry, CooldownLog
+from bm.accounts.credentials import Credential
 from bm.accounts.quota import Meter
-from bm.accounts.runtime import AccountRuntime, Tally, digest
+from bm.accounts.runtime import MAX_SEEN, WINDOW, AccountRuntime, Health, Tally, digest
 from tests.accounts.build import credential
 
 SECRET = "planted-secret-value"
 
 
-def rest(seconds: float, reason: str) -> CooldownEntry:
-    return CooldownEntry(id=1, kind="rest", model="m", at=0, sent=0, reason=reason, seconds=seconds)
+def delay(seconds: float, reason: str) -> CooldownEntry:
+    return CooldownEntry(id=1, kind="delay", model="m", at=0, sent=0, reason=reason, seconds=seconds)
 
 
 def test_the_longer_rest_of_both_books_counts() -> None:
     runtime = AccountRuntime(credential("a"), CooldownLog(), Meter())
-    runtime.own.add(rest(5, "own"))
-    runtime.shared.add(rest(20, "shared"))
+    runtime.own.add(delay(5, "own"))
+    runtime.shared.add(delay(20, "shared"))
     assert (runtime.model_state("m", 4).cooldown, runtime.model_state("m", 4).reason) == (16, "shared")
-    runtime.own.add(rest(30, "own"))
+    runtime.own.add(delay(30, "own"))
     assert (runtime.model_state("m", 4).cooldown, runtime.model_state("m", 4).reason) == (26, "own")
 
 
 def test_only_what_is_not_in_order_is_told() -> None:
     runtime = AccountRuntime(credential("a"), CooldownLog(), Meter())
-    runtime.own.add(rest(5, "own"))
+    runtime.own.add(delay(5, "own"))
     assert set(runtime.state(4).states) == {"m"}
     assert runtime.state(5).states == {}
 
@@ -52,3 +51,42 @@ def test_a_sign_in_stays_the_same_when_its_token_is_exchanged() -> None:
 
     assert digest(signed_in("one")) == digest(signed_in("two"))
     assert len({digest(each) for each in (signed_in("k"), signed_in("k", "d"), signed_in("k", location="us"))}) == 3
+
+
+def health(*, faults: int = 0, good: int = 0, at: float = 0.0) -> Health:
+    made = Health()
+    for id in range(1, faults + 1):
+        made.fault(at, id)
+    for _ in range(good):
+        made.good(at)
+    return made
+
+
+def test_a_single_fault_is_no_weakness() -> None:
+    assert health().score(0) == health(good=3).score(0) == 1
+    assert health(faults=1).score(0) == 0.8
+
+
+def test_five_faults_in_a_row_are_one() -> None:
+    assert health(faults=4).score(0) == 0.5
+    assert health(faults=5).score(0) < 0.5
+    assert health(faults=5, good=5).score(0) > 0.5
+
+
+def test_what_is_older_than_the_window_does_not_count() -> None:
+    made = health(faults=9)
+    assert made.score(WINDOW - 1) < 0.5
+    assert made.score(WINDOW) == 1
+
+
+def test_only_the_latest_are_remembered() -> None:
+    made = health(faults=MAX_SEEN)
+    for _ in range(MAX_SEEN):
+        made.good(1)
+    assert made.score(1) == 1
+
+
+def test_forgiven_faults_are_as_if_they_had_not_been() -> None:
+    made = health(faults=3, good=2)
+    made.remove(frozenset({1, 3}))
+    assert made.score(0) == health(faults=1, good=2).score(0)

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -15,20 +14,19 @@ import msgspec
 import pytest
 
 from bm.accounts.account import Account
+from bm.accounts.credentials import Credentials
+from bm.accounts.google import Fetch, Fetched, FetchRequest
 from bm.accounts.sign_in import (
     code_of,
     exchange,
     new_sign_in,
-    read_client,
     sign_in_by_paste,
     sign_in_with_browser,
     signed_in,
 )
-from bm.accounts.store import Credentials
-from bm.accounts.transport import Fetch, Fetched, FetchRequest
 from bm.errors import AccountError, Failure
 from bm.simulator import OAuth, Simulator
-from tests.support.google import CLIENT_SECRET, client_file, oauth_client, person, visited
+from tests.support.google import CLIENT_SECRET, oauth_client, person, visited
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -91,7 +89,7 @@ async def test_refused_consent_is_told_in_both_places(sim: Simulator, fetch: Fet
 
 
 async def test_a_person_who_does_not_come_back(sim: Simulator, fetch: Fetch) -> None:
-    with pytest.raises(AccountError, match="nobody signed in within"):
+    with pytest.raises(AccountError, match="no sign-in within"):
         await sign_in_with_browser(
             oauth_client(sim), "", fetch, told(), open_browser=lambda address: False, patience=0.1
         )
@@ -172,41 +170,6 @@ async def test_a_code_or_a_secret_that_the_endpoint_quotes_is_not_told(sim: Simu
 
     with pytest.raises(AccountError, match=r"no code \[secret\] of \[secret\]"):
         await exchange(new_sign_in(oauth_client(sim), "", 1), "the-code-1234", quoting)
-
-
-def test_the_clients_file(tmp_path: Path, sim: Simulator) -> None:
-    file = client_file(tmp_path / "client.json", sim)
-    assert read_client(file) == oauth_client(sim)
-    file.write_text(file.read_text(), encoding="utf-8-sig")
-    assert read_client(file) == oauth_client(sim), "editors on Windows put a mark before the text"
-
-
-NO_CLIENT = {
-    "not there": (None, "cannot be read"),
-    "no JSON": (f"{CLIENT_SECRET}", "is not JSON"),
-    "something else": (json.dumps([CLIENT_SECRET]), "holds no OAuth client"),
-    "nothing in it": ("{}", "holds no OAuth client"),
-    "wrong members": (json.dumps({"installed": {"client_id": 5, "client_secret": CLIENT_SECRET}}), "no OAuth client"),
-    "a service account": (json.dumps({"type": "service_account", "private_key": CLIENT_SECRET}), "--vertex FILE"),
-    "default credentials": (json.dumps({"type": "authorized_user", "client_secret": CLIENT_SECRET}), "--adc"),
-    "a web client": (json.dumps({"web": {"client_id": "c", "client_secret": CLIENT_SECRET}}), "Desktop app"),
-    "an address without protection": (
-        json.dumps(
-            {"installed": {"client_id": "c", "client_secret": CLIENT_SECRET, "token_uri": "http://example.com/t"}}
-        ),
-        "https",
-    ),
-}
-
-
-@pytest.mark.parametrize(("content", "words"), NO_CLIENT.values(), ids=NO_CLIENT)
-def test_what_is_no_client(tmp_path: Path, content: str | None, words: str) -> None:
-    path = tmp_path / "client.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(AccountError, match=words) as caught:
-        read_client(path)
-    assert "client.json" in str(caught.value) and CLIENT_SECRET not in str(caught.value)
 
 
 def test_a_second_sign_in_renews_the_account_in_its_place(sim: Simulator) -> None:

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from bm.accounts.affinity import Affinities
-from bm.accounts.credential import Credential
+from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool
 from bm.accounts.report import rows
 from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
-from tests.accounts.build import NOON, book, credential, effect, target, usable
+from tests.accounts.build import NOON, apply, credential, target, usable
 
 SECRET = "planted-secret-value-0123456789"
 
@@ -36,12 +36,9 @@ def saved(path: Path) -> None:
     """A run that ends 10 s after NOON."""
     pool = Pool(again("a", "b"))
     account_ids = conversations()
-    for at, said in (
-        (target("a", "m"), effect("cooldown", 60)),
-        (target("a", "n"), effect("excluded")),
-        (target("b"), effect("out_of_use")),
-    ):
-        pool.book(at, said, now=BOOT, wall=NOON, roll=0)
+    apply(pool, "cooldown", BOOT, seconds=60)
+    apply(pool, "excluded", BOOT, to=target(model="n"))
+    apply(pool, "disabled", BOOT, to=target("b"))
     pool.begin(target("a"), now=BOOT + 5, wall=NOON + 5)
     account_ids.set("talk", ("gemini", "a"), BOOT + 5)
     account_ids.set("old", ("gemini", "a"), BOOT - 95)
@@ -100,12 +97,12 @@ def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path
         return credential(name, project=project)
 
     pool = Pool([tagged("a", "p"), tagged("b", "p")])
-    pool.book(target("b"), effect("cooldown", 600), now=BOOT, wall=NOON, roll=0)
+    apply(pool, "cooldown", BOOT, to=target("b"), seconds=600)
     pool.begin(target("b"), now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
     pool, _ = run(path, tagged("a", "q"), tagged("b", "p"))
     assert [usable(pool, 70, target(name)) for name in "ab"] == [True, False]
-    assert not list(pool.runtimes["gemini", "a"].meter.every())
+    assert not list(pool.runtimes["gemini", "a"].meter.all())
     pool, _ = run(path, tagged("a", "q"), tagged("b", "q"))
     assert [usable(pool, 70, target(name)) for name in "ab"] == [False, False]
 
@@ -122,12 +119,12 @@ def test_an_account_that_a_person_has_vouched_for_meanwhile_is_in_use(path: Path
 def test_accounts_of_one_project_bring_their_shared_rests_once(path: Path) -> None:
     names = [credential(name, project="p") for name in "ab"]
     pool = Pool(names)
-    book(pool, "backoff", 0)
+    apply(pool, "backoff", 0)
     save(encoded(pool, conversations(), now=1, wall=NOON + 1), path)
     pool, _ = run(path, *names, now=1, wall=NOON + 1)
     assert [usable(pool, 1, target(name)) for name in "ab"] == [False, False]
     assert len(list(pool.runtimes["gemini", "a"].shared.entries())) == 1
-    assert book(pool, "backoff", 2.5).seconds == 4
+    assert apply(pool, "backoff", 2.5).seconds == 4
 
 
 def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
@@ -139,7 +136,8 @@ def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
 
 def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path) -> None:
     pool = Pool(again("a"))
-    pool.learn_limit(target("a"), "day", "requests", 250, left=0, resets=None, now=BOOT, wall=NOON)
+    lease = pool.begin(target("a"), now=BOOT, wall=NOON)
+    lease.learn_limit("day", "requests", 250, left=0, resets=None, now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
     pool, _ = run(path, *again("a"), wall=NOON - 10 * 365 * 86_400)
     assert [each.used for each in pool.runtimes["gemini", "a"].meter.gauges(70 + 26 * 3600)] == [0]
@@ -148,7 +146,7 @@ def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path
 def test_a_restored_booking_and_a_new_one_are_told_apart_by_a_rollback(path: Path) -> None:
     saved(path)
     pool, _ = run(path, *again("a", "b"))
-    pool.roll_back([book(pool, "cooldown", 70, seconds=500)])
+    pool.roll_back([apply(pool, "cooldown", 70, seconds=500)])
     assert [usable(pool, now) for now in (109, 111)] == [False, True]
 
 
@@ -196,16 +194,16 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(path: Path) -> None:
 def test_health_survives(path: Path) -> None:
     pool = Pool(again("a"))
     for at in (BOOT, BOOT + 1):
-        pool.book(target("a"), effect("strike"), now=at, wall=NOON + at - BOOT, roll=0)
+        apply(pool, "fault", at)
     save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
     pool, _ = run(path, *again("a"))
-    assert [round(pool.facts(now)["gemini"][0].health, 2) for now in (70, 70 + 281)] == [0.67, 1]
+    assert [round(pool.states(now)["gemini"][0].health, 2) for now in (70, 70 + 281)] == [0.67, 1]
 
 
 def test_what_was_used_and_learnt_survives(path: Path) -> None:
     pool = Pool(again("a"))
-    pool.begin(target("a"), now=BOOT, wall=NOON)
-    pool.learn_limit(target("a"), "day", "requests", 250, left=240, resets=None, now=BOOT, wall=NOON)
+    lease = pool.begin(target("a"), now=BOOT, wall=NOON)
+    lease.learn_limit("day", "requests", 250, left=240, resets=None, now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
     pool, _ = run(path, *again("a"), wall=NOON + 70, now=120)
     pool.begin(target("a"), now=120, wall=NOON + 70)

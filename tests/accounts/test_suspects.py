@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bm.accounts.pool import Pool, Receipt
-from bm.dispatch.outcome import EffectKind
-from tests.accounts.build import NOON, book, credential, effect, target
+from bm.accounts.pool import Lease, Pool
+from bm.dispatch.outcome import AccountEffect, EffectKind
+from tests.accounts.build import NOON, apply, credential, target
 
 BAD, GOOD, OTHER = 1, 2, 3
 NAMES = "abc"
@@ -15,140 +15,141 @@ NAMES = "abc"
 def pool(*worked: str) -> Pool:
     made = Pool([credential(name) for name in NAMES])
     for name in worked or NAMES:
-        book(made, "answered", 0, to=target(name))
+        apply(made, "answered", 0, to=target(name))
     return made
 
 
 def refused(made: Pool, now: float = 10, kind: EffectKind = "cooldown", asking: int = BAD) -> None:
     """The bad request goes round the pool, each refusal half a second after it was sent."""
-    marks: dict[str, list[Receipt]] = {}
+    leases: list[Lease] = []
     for name in NAMES:
-        marks[name] = [said(made, name, kind, now, asking)]
-        made.suspect({target(each): found for each, found in marks.items()}, now=now, asking=asking)
+        leases.append(said(made, name, kind, now, asking))
+        made.suspect(leases, now=now)
 
 
-def said(made: Pool, name: str, kind: EffectKind, now: float, asking: int) -> Receipt:
+def said(made: Pool, name: str, kind: EffectKind, now: float, asking: int) -> Lease:
     sent = now - 0.5
-    made.begin(target(name), now=sent, wall=NOON + sent, asking=asking)
-    made.done(target(name))
-    return made.book(target(name), effect(kind, 600), now=now, wall=NOON + now, roll=0, sent=sent, asking=asking)
+    lease = made.begin(target(name), now=sent, wall=NOON + sent, fingerprint=asking)
+    lease.end()
+    lease.apply(AccountEffect(kind, 600, "it said so"), now=now, wall=NOON + now)
+    return lease
 
 
 def states(made: Pool, now: float, asking: int) -> list[str]:
-    found = [account.state("m") for account in made.facts(now, asking)["gemini"]]
-    return ["rests" if state.cooldown else state.circuit for state in found]
+    found = [account.state("m") for account in made.states(now, asking)["gemini"]]
+    return ["cooling" if state.cooldown else state.circuit for state in found]
 
 
 def test_another_request_may_try_and_an_answer_clears_all() -> None:
     made = pool()
     refused(made)
     assert states(made, 20, GOOD) == ["half_open"] * 3
-    assert made.rest(target("a"), 20, GOOD) == 0
+    assert made.cooldown_left(target("a"), 20, GOOD) == 0
     said(made, "a", "answered", 20, GOOD)
     assert states(made, 20, BAD) == states(made, 20, GOOD) == ["closed"] * 3
 
 
-def test_the_bad_request_sent_again_finds_the_accounts_resting() -> None:
+def test_the_bad_request_sent_again_finds_the_accounts_cooling_down() -> None:
     made = pool()
     refused(made)
-    assert states(made, 20, BAD) == ["rests"] * 3
-    assert made.rest(target("a"), 20, BAD) == 590
+    assert states(made, 20, BAD) == ["cooling"] * 3
+    assert made.cooldown_left(target("a"), 20, BAD) == 590
 
 
-def test_one_request_tries_and_the_others_wait_for_what_becomes_of_it() -> None:
+def test_one_request_probes_and_the_others_wait_for_its_result() -> None:
     made = pool()
     refused(made)
-    made.begin(target("a"), now=20, wall=NOON + 20, asking=GOOD)
+    lease = made.begin(target("a"), now=20, wall=NOON + 20, fingerprint=GOOD)
     assert states(made, 20, OTHER) == ["open"] * 3
-    assert made.rest(target("b"), 20, OTHER) == 1
-    made.done(target("a"))
+    assert made.cooldown_left(target("b"), 20, OTHER) == 1
+    lease.end()
     assert states(made, 20, OTHER) == ["half_open"] * 3, "it told nothing: its client left, or it was wrong itself"
 
 
 @pytest.mark.parametrize("kind", ["cooldown", "backoff", "overload", "daily"])
-def test_a_refusal_of_the_other_request_confirms_the_rests(kind: EffectKind) -> None:
+def test_a_refusal_of_the_other_request_confirms_the_cooldowns(kind: EffectKind) -> None:
     made = pool()
     refused(made)
     said(made, "a", kind, 20, GOOD)
-    assert states(made, 20, OTHER) == ["rests"] * 3
-    assert made.rest(target("b"), 20, OTHER) == 590
+    assert states(made, 20, OTHER) == ["cooling"] * 3
+    assert made.cooldown_left(target("b"), 20, OTHER) == 590
 
 
-def test_an_answer_to_what_went_out_before_says_nothing() -> None:
+def test_an_answer_to_an_earlier_request_proves_nothing() -> None:
     made = pool()
     refused(made)
-    made.book(target("a"), effect("answered"), now=20, wall=NOON + 20, roll=0, sent=9, asking=GOOD)
-    assert states(made, 20, BAD) == ["rests"] * 3
+    apply(made, "answered", 20, to=target("a"), sent=9, fingerprint=GOOD)
+    assert states(made, 20, BAD) == ["cooling"] * 3
 
 
-def test_the_request_is_acquitted_when_the_provider_answers_it() -> None:
+def test_a_request_that_the_provider_answers_is_no_longer_suspect() -> None:
     made = pool()
     refused(made)
-    book(made, "answered", 15, to=target("c", "another"), sent=14)
-    made.book(target("c"), effect("answered"), now=15, wall=NOON + 15, roll=0, sent=14, asking=BAD)
-    assert states(made, 20, GOOD) == ["rests"] * 3
+    apply(made, "answered", 15, to=target("c", "another"), sent=14)
+    apply(made, "answered", 15, to=target("c"), sent=14, fingerprint=BAD)
+    assert states(made, 20, GOOD) == ["cooling"] * 3
 
 
 @pytest.mark.parametrize("worked", ["a", "b"])
-def test_accounts_that_have_not_worked_lately_rest(worked: str) -> None:
+def test_accounts_that_have_not_worked_lately_are_not_probed(worked: str) -> None:
     made = pool(worked)
     refused(made)
-    assert states(made, 20, GOOD) == ["rests"] * 3
+    assert states(made, 20, GOOD) == ["cooling"] * 3
     late = pool()
     refused(late, now=301)
-    assert states(late, 310, GOOD) == ["rests"] * 3
+    assert states(late, 310, GOOD) == ["cooling"] * 3
 
 
-def test_rests_of_other_causes_stand() -> None:
+def test_cooldowns_of_other_causes_stay() -> None:
     made = pool()
-    book(made, "cooldown", 5, to=target("b"), seconds=100)
+    apply(made, "cooldown", 5, to=target("b"), seconds=100)
     refused(made)
-    assert states(made, 20, GOOD) == ["half_open", "rests", "half_open"]
+    assert states(made, 20, GOOD) == ["half_open", "cooling", "half_open"]
     said(made, "a", "answered", 20, GOOD)
-    assert states(made, 20, GOOD) == ["closed", "rests", "closed"]
+    assert states(made, 20, GOOD) == ["closed", "cooling", "closed"]
 
 
 def test_health_is_cleared_too() -> None:
     made = pool()
-    refused(made, kind="strike")
-    assert min(account.health for account in made.facts(20)["gemini"]) < 1
+    refused(made, kind="fault")
+    assert min(account.health for account in made.states(20)["gemini"]) < 1
     said(made, "a", "answered", 20, GOOD)
-    assert [account.health for account in made.facts(20)["gemini"]] == [1, 1, 1]
+    assert [account.health for account in made.states(20)["gemini"]] == [1, 1, 1]
 
 
 def test_what_the_bad_request_did_when_it_was_sent_again_is_cleared_with_the_rest() -> None:
     made = pool()
-    refused(made, 10, kind="strike")
-    refused(made, 12, kind="strike")
+    refused(made, 10, kind="fault")
+    refused(made, 12, kind="fault")
     said(made, "a", "answered", 20, GOOD)
-    assert [account.health for account in made.facts(20)["gemini"]] == [1, 1, 1]
+    assert [account.health for account in made.states(20)["gemini"]] == [1, 1, 1]
 
 
-def test_another_model_of_the_accounts_is_no_part_of_it() -> None:
+def test_another_model_of_the_accounts_is_not_affected() -> None:
     made = pool()
-    book(made, "cooldown", 5, to=target("a", "another"), seconds=100)
+    apply(made, "cooldown", 5, to=target("a", "another"), seconds=100)
     refused(made)
-    assert made.rest(target("a", "another"), 20, GOOD) == 85
-    book(made, "answered", 20, to=target("b", "another"))
-    assert states(made, 20, BAD) == ["rests"] * 3
+    assert made.cooldown_left(target("a", "another"), 20, GOOD) == 85
+    apply(made, "answered", 20, to=target("b", "another"))
+    assert states(made, 20, BAD) == ["cooling"] * 3
 
 
-def test_after_a_sleep_nobody_is_on_trial() -> None:
+def test_after_a_sleep_no_request_is_suspect() -> None:
     made = pool()
     refused(made)
-    made.slept(100)
-    assert states(made, 20, GOOD) == ["rests"] * 3
+    made.age(100)
+    assert states(made, 20, GOOD) == ["cooling"] * 3
 
 
-def test_a_trial_ends_with_the_rests() -> None:
+def test_a_request_is_suspect_as_long_as_the_cooldowns() -> None:
     made = pool()
     refused(made)
     assert states(made, 611, GOOD) == ["closed"] * 3
-    assert not made.rest(target("a"), 611, BAD)
+    assert not made.cooldown_left(target("a"), 611, BAD)
 
 
-def test_a_trial_hides_no_other_one() -> None:
+def test_one_suspect_request_does_not_hide_another() -> None:
     made = pool()
-    made.suspect({target(name): [Receipt(id=900, seconds=600)] for name in NAMES}, now=9, asking=OTHER)
+    made.suspect([said(made, name, "fault", 9, OTHER) for name in NAMES], now=9)
     refused(made)
     assert states(made, 20, GOOD) == ["half_open"] * 3

@@ -14,13 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bm.accounts.access import Access
-from bm.accounts.account import Account
-from bm.accounts.credential import Credential
-from bm.accounts.google import TokenError
-from bm.accounts.store import Credentials, load, update
-from bm.accounts.tokens import Tokens, exchanged, lock_path
-from bm.accounts.transport import Fetch, Fetched, FetchRequest
+from bm.accounts.account import Access, Account
+from bm.accounts.credentials import Credential, Credentials, load, update
+from bm.accounts.google import Fetch, Fetched, FetchRequest, TokenError
+from bm.accounts.tokens import Tokens, lock_path, with_token
 from bm.config.files import locked
 from bm.errors import Failure
 from bm.simulator import OAuth, Simulator
@@ -262,7 +259,7 @@ async def test_a_token_that_cannot_be_written_down_is_held_and_written_later(
     credential = stored(path, account)
     sim.script(oauth=OAuth(rotate=True))
     with monkeypatch.context() as patch:
-        patch.setattr("bm.accounts.store.write_private", full_disk)
+        patch.setattr("bm.accounts.credentials.write_private", full_disk)
         await tokens.access(credential)
     assert load(path).accounts[0].key == account.key
     clock.run(3600)
@@ -280,7 +277,7 @@ async def test_what_could_not_be_written_down_is_written_as_soon_as_it_can_be(
     credential = stored(path, account)
     sim.script(oauth=OAuth(rotate=True))
     with monkeypatch.context() as patch:
-        patch.setattr("bm.accounts.store.write_private", full_disk)
+        patch.setattr("bm.accounts.credentials.write_private", full_disk)
         await tokens.access(credential)
         await asyncio.sleep(0.1)
         assert load(path).accounts[0].key == account.key
@@ -294,7 +291,7 @@ async def test_what_could_not_be_written_down_is_written_when_bm_stops(
     credential = stored(path, person(sim))
     sim.script(oauth=OAuth(rotate=True))
     with monkeypatch.context() as patch:
-        patch.setattr("bm.accounts.store.write_private", full_disk)
+        patch.setattr("bm.accounts.credentials.write_private", full_disk)
         await tokens.access(credential)
     await tokens.close()
     again = Tokens(path, fetch)
@@ -338,7 +335,7 @@ async def test_garbage_from_the_endpoint_is_not_the_accounts_fault(
     account = person(sim) if kind == "google_oauth" else robot(tmp_path / "key.json", sim)
     failure = await refusal(tokens, stored(path, account))
     await tokens.close()
-    assert failure.kind == "connection" and "no word of OAuth" in failure.message
+    assert failure.kind == "connection" and "not in terms of OAuth" in failure.message
 
 
 async def test_secrets_that_the_endpoint_quotes_are_not_told(path: Path, sim: Simulator) -> None:
@@ -363,8 +360,8 @@ def full_disk(*_: object) -> None:
 def test_a_new_sign_in_is_not_undone_by_a_refresh_of_the_old_one(sim: Simulator) -> None:
     account = person(sim)
     anew = msgspec.structs.replace(account, key="signed-in-anew")
-    assert exchanged(Credentials(accounts=(anew,)), account, "exchanged") == Credentials(accounts=(anew,))
-    assert exchanged(Credentials(), account, "exchanged") == Credentials()
+    assert with_token(Credentials(accounts=(anew,)), account, "with_token") == Credentials(accounts=(anew,))
+    assert with_token(Credentials(), account, "with_token") == Credentials()
 
 
 async def test_a_refresh_in_another_process_is_waited_for(tokens: Tokens, path: Path, sim: Simulator) -> None:
@@ -379,8 +376,8 @@ async def test_a_refresh_in_another_process_is_waited_for(tokens: Tokens, path: 
 REFRESHER = """
 import asyncio, sys
 from pathlib import Path
-from bm.accounts.credential import Credential
-from bm.accounts.store import load
+from bm.accounts.credentials import Credential
+from bm.accounts.credentials import load
 from bm.accounts.tokens import Tokens
 from bm.config.schema import Config
 from bm.upstream.authority import fetcher

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bm.accounts.account import Account, OAuthClient
-from bm.accounts.store import Credentials
+from bm.accounts.credentials import Credentials
 from bm.accounts.transfer import accounts_in, exported, is_sealed, merged, read_import, write_export
 from bm.errors import AccountError
 
@@ -49,7 +49,7 @@ def test_a_sealed_export_tells_nothing(export: bytes) -> None:
 
 @pytest.mark.parametrize("passphrase", ["", "Correct horse", "correct horse "])
 def test_another_passphrase_opens_nothing(export: bytes, passphrase: str) -> None:
-    with pytest.raises(AccountError, match="passphrase is not the right one"):
+    with pytest.raises(AccountError, match="passphrase is wrong"):
         accounts_in(export, passphrase)
 
 
@@ -105,8 +105,8 @@ BROKEN = {
     "no key": (b"one,\n", "line 1: account one: its key is empty"),
     "a bad name": (f"a/b,{SECRET}".encode(), "line 1: .*cannot be the name"),
     "no text": (b"\xff\xfe\x00", "neither an export"),
-    "another JSON": (f'{{"key": "{SECRET}"}}'.encode(), "no export of bm"),
-    "another format": (b'{"format": "other"}', "no export of bm"),
+    "another JSON": (f'{{"key": "{SECRET}"}}'.encode(), "not an export of bm"),
+    "another format": (b'{"format": "other"}', "not an export of bm"),
     "a newer one": (b'{"format": "better-manager accounts", "version": 2}', "newer bm"),
     "nothing in it": (b'{"format": "better-manager accounts"}', "damaged"),
     "accounts in the clear": (

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import load, update
+from bm.accounts.credentials import load, update
 from bm.cli import main
 from bm.config.paths import Paths
 from bm.daemon.runtime import read

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import load, update
+from bm.accounts.credentials import load, update
 from bm.cli.accounts import _proof, _quotas, _rest
 from bm.config.paths import Paths
 from bm.simulator import Rule, Simulator
@@ -126,7 +126,7 @@ def test_use_is_shown_beside_what_is_known_of_the_limits(monkeypatch: pytest.Mon
 def test_an_account_that_is_out_tells_why_and_what_to_type(bm: Bm, paths: Paths) -> None:
     update(paths.accounts, lambda it: it.add(Account(name="r", kind="service_account", key="file:/not/there.json")))
     shown = bm("accounts").out.splitlines()
-    assert shown[1].split()[:3] == ["r", "gemini", "out"]
+    assert shown[1].split()[:3] == ["r", "gemini", "disabled"]
     assert shown[-2:] == [
         "r of gemini is out: /not/there.json: cannot be read: No such file or directory",
         "    put it right, then: bm accounts verify r",

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.cli import prompt
 from bm.config.paths import Paths
 from bm.simulator import OAuth, Simulator
@@ -127,7 +127,7 @@ def test_a_key_file_that_cannot_be_read_is_told_and_cured_by_verify(bm: Bm, vert
     content = file.read_text()
     file.write_text("{")
     (row,) = bm("accounts", "--json").json["accounts"]
-    assert row["state"] == "out" and "key.json: is not JSON" in row["reason"]
+    assert row["state"] == "disabled" and "key.json: is not JSON" in row["reason"]
     file.write_text(content)
     assert bm("accounts", "verify", "robot").code == 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import ensure_local_key, update
+from bm.accounts.credentials import ensure_local_key, update
 from bm.cli.checks import Finding, examine
 from bm.config.paths import Paths
 from bm.daemon.start import start

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bm import __version__
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.config.paths import Paths
 from bm.config.secrets import hint
 from bm.daemon import runtime

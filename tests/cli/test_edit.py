@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.cli import admin, edit
 from bm.config.paths import Paths
 from bm.daemon.start import start

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from tests.cli.conftest import Bm

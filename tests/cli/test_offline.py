@@ -9,10 +9,9 @@ import pytest
 
 from bm.accounts.account import Account
 from bm.accounts.affinity import Affinities
-from bm.accounts.credential import Credential
+from bm.accounts.credentials import Credential, update
 from bm.accounts.pool import Pool
 from bm.accounts.state_file import encoded, save, state_path
-from bm.accounts.store import update
 from bm.cli.offline import ask
 from bm.config.paths import Paths
 from bm.dispatch.outcome import AccountEffect
@@ -32,11 +31,11 @@ def test_accounts_as_the_last_daemon_has_left_them(paths: Paths) -> None:
     update(paths.accounts, lambda stored: stored.add(account))
     pool, now, wall = Pool([Credential(account=account, secret=account.key)]), time.monotonic(), time.time()
     target = Target("gemini", "one", "m", "gemini")
-    pool.book(target, AccountEffect("cooldown", 600, "its quota is spent"), now=now, wall=wall, roll=0)
+    pool.lease(target, sent=now).apply(AccountEffect("cooldown", 600, "its quota is spent"), now=now, wall=wall)
     save(encoded(pool, Affinities(size=1, ttl=1), now=now, wall=wall), state_path(paths))
     _, body = ask(paths, os.environ, "GET", "/admin/accounts")
     (row,) = body["accounts"]
-    assert (row["state"], row["reason"]) == ("cooling", "its quota is spent")
+    assert (row["state"], row["reason"]) == ("cooling down", "its quota is spent")
 
 
 def test_a_question_with_a_body(paths: Paths) -> None:

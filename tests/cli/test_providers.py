@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.config.paths import Paths
 from bm.simulator import Simulator
 from tests.cli.conftest import PLANTED, Bm

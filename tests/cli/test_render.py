@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_plain_table(capsys: pytest.CaptureFixture[str]) -> None:
-    render.table(("name", "state"), [("a", "usable"), ("longer", "out")], empty="none")
+    render.table(("name", "state"), [("a", "usable"), ("longer", "disabled")], empty="none")
     assert capsys.readouterr().out == "NAME    STATE\na       usable\nlonger  out\n"
 
 
@@ -31,7 +31,7 @@ def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
     ("cell", "drawn"),
     [
         ("usable", "\x1b[32musable"),
-        ("out", "\x1b[31mout"),
+        ("disabled", "\x1b[31mout"),
         ("cooling 3 min", "\x1b[33mcooling 3 min"),
         ("in turn among the others", " in turn among the others"),
         ("no usage told", " no usage told"),

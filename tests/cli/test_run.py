@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.clients.catalog import TOOLS
 from bm.config.paths import Paths
 from bm.daemon import runtime

@@ -33,7 +33,7 @@ def live(**fields: Any) -> dict[str, Any]:
     status = {
         "version": "1.2.3",
         "uptime": 70.0,
-        "accounts": {"usable": 1, "cooling": 0, "out": 0, "disabled": 0},
+        "accounts": {"usable": 1, "cooling down": 0, "disabled": 0, "off": 0},
         "requests": {"active": 2, "total": 9, "failed": 1},
         "config": {"error": None, "warnings": []},
     }
@@ -72,8 +72,10 @@ def test_it_fits_into_every_size(watch: Watch, size: tuple[int, int], many: int)
 
 def test_accounts_in_trouble_come_first_where_there_is_no_room_for_all(watch: Watch) -> None:
     rows = [account(f"well-{number}") for number in range(30)]
-    rows.append(account("tired", state="cooling", cooldowns=[{"model": "", "seconds": 95.0, "reason": "slow down"}]))
-    rows.append(account("lost", state="out", reason="the key is not valid"))
+    rows.append(
+        account("tired", state="cooling down", cooldowns=[{"model": "", "seconds": 95.0, "reason": "slow down"}])
+    )
+    rows.append(account("lost", state="disabled", reason="the key is not valid"))
     watch.live = live(accounts=rows)
     text = "\n".join(shown(watch, 150, 24))
     assert text.index("lost") < text.index("tired") < text.index("well-0")
@@ -129,7 +131,7 @@ def test_an_account_shows_the_limit_that_is_nearest_to_its_end() -> None:
 def test_providers() -> None:
     row = {"name": "groq", "enabled": True, "mode": "pooled", "health": "ok", "accounts": 1}
     told = providers(live(providers=[row | {"name": "gemini"}, row, row | {"enabled": False}]))
-    assert [each[1] for each in told.rows] == ["first", "pooled", "disabled"]
+    assert [each[1] for each in told.rows] == ["first", "pooled", "off"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bm.accounts.store import load, update
+from bm.accounts.credentials import load, update
 from bm.config.paths import Paths
 from tests.cli.conftest import PLANTED, Bm
 from tests.clients.conftest import home

@@ -111,8 +111,8 @@ SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "bo
             "429 rate limited after 0.18 s; rolled back: the account is not to blame",
         ),
         (
-            {"status": 400, "outcome": "upstream_auth", "booked": "out_of_use", "rests": 0.0},
-            "400 key refused after 0.18 s; out of use until verified",
+            {"status": 400, "outcome": "upstream_auth", "booked": "disabled", "rests": 0.0},
+            "400 key refused after 0.18 s; disabled until verified",
         ),
         ({"status": 0, "outcome": "timeout", "booked": "", "rests": 0.0}, "timeout after 0.18 s"),
         (

@@ -15,7 +15,7 @@ import pytest
 
 from bm import __version__
 from bm.accounts.account import Account
-from bm.accounts.store import load, update
+from bm.accounts.credentials import load, update
 from bm.config.files import locked
 from bm.config.paths import Paths
 from bm.daemon.client import ask

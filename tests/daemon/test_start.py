@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from bm.accounts.store import load
+from bm.accounts.credentials import load
 from bm.config.files import locked
 from bm.config.paths import Paths
 from bm.daemon import runtime

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, failing_alike, out_of_reach, poisoned, still_resting
+from bm.dispatch.failover import Attempt, attempts, failing_alike, out_of_reach, poisoned, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits, Requirements
@@ -657,7 +657,7 @@ def test_a_target_that_another_request_has_made_rest_is_not_asked_and_is_waited_
     steps = attempts(TWO, Limits(max_wait=30))
     assert next(steps).target.account == "a"
     assert steps.send(outcome("429 20 booked=20")).target.account == "b"
-    waiting = steps.send(still_resting(5.0))
+    waiting = steps.send(still_cooling_down(5.0))
     assert (waiting.target.account, waiting.wait, waiting.number) == ("b", 5.0, 2)
     with pytest.raises(StopIteration) as end:
         steps.send(outcome("ok"))
@@ -667,9 +667,9 @@ def test_a_target_that_another_request_has_made_rest_is_not_asked_and_is_waited_
 def test_an_attempt_that_was_not_made_is_none_of_those_that_are_allowed() -> None:
     steps = attempts(TWO, Limits(max_wait=0, max_attempts=1))
     assert next(steps).target.account == "a"
-    assert steps.send(still_resting(50.0)).target.account == "b"
+    assert steps.send(still_cooling_down(50.0)).target.account == "b"
     with pytest.raises(StopIteration) as end:
-        steps.send(still_resting(70.0))
+        steps.send(still_cooling_down(70.0))
     assert (end.value.value.kind, end.value.value.retry_after) == ("rate_limited", 50.0)
 
 
@@ -677,7 +677,7 @@ def test_an_attempt_that_was_not_made_is_none_of_those_that_are_allowed() -> Non
 def test_targets_that_others_have_found_overloaded_are_not_told_as_limited(overloaded: tuple[bool, bool]) -> None:
     steps = attempts(TWO, Limits(max_wait=0))
     next(steps)
-    steps.send(still_resting(50.0, overloaded=overloaded[0]))
+    steps.send(still_cooling_down(50.0, overloaded=overloaded[0]))
     with pytest.raises(StopIteration) as end:
-        steps.send(still_resting(70.0, overloaded=overloaded[1]))
+        steps.send(still_cooling_down(70.0, overloaded=overloaded[1]))
     assert (end.value.value.kind, end.value.value.http_status) == ("overloaded", 503)

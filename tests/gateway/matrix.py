@@ -13,7 +13,7 @@ from google.genai import errors
 from google.genai.types import HttpOptions
 
 from bm import sse
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.chat.events import Event
 from bm.chat.request import ChatRequest, Reasoning
 from bm.config.schema import Config

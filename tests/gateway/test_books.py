@@ -35,9 +35,8 @@ class Ledger:
         """One attempt from its beginning to its entry."""
         entry = AttemptRecord(target=at, reason="first")
         self.record.attempts.append(entry)
-        self.books.begin(at)
-        self.books.end(at)
-        outcome = self.books.enter(entry, classify(failure), disturbed=disturbed)
+        self.books.begin(at).end()
+        outcome = self.books.settle(entry, classify(failure), disturbed=disturbed)
         self.transcript.append((Attempt(target=at), outcome))
         return entry
 
@@ -46,7 +45,7 @@ def test_an_answer_is_entered_and_rests_nothing() -> None:
     call = Ledger()
     entry = call.attempt(target("a"), None)
     assert (entry.outcome, entry.booked, entry.rests) == ("answered", "", 0.0)
-    assert call.books.rest(target("a")) == 0.0
+    assert call.books.cooldown_left(target("a")) == 0.0
 
 
 def test_a_refusal_is_entered_with_its_words_and_its_rest() -> None:
@@ -54,14 +53,14 @@ def test_a_refusal_is_entered_with_its_words_and_its_rest() -> None:
     entry = call.attempt(target("a"), LIMITED)
     assert (entry.outcome, entry.message, entry.booked) == ("rate_limited", "slow down", "cooldown")
     assert 15 < entry.rests <= 20
-    assert call.books.rest(target("a")) > 15 and call.books.rest(target("b")) == 0.0
+    assert call.books.cooldown_left(target("a")) > 15 and call.books.cooldown_left(target("b")) == 0.0
 
 
 def test_what_broke_off_while_the_machine_slept_is_held_against_nobody() -> None:
     call = Ledger()
     broken = Failure(kind="connection", message="closed", code="reset")
     assert call.attempt(target("a"), broken, disturbed=time.monotonic() + 60).booked == ""
-    assert call.attempt(target("b"), broken).booked == "strike"
+    assert call.attempt(target("b"), broken).booked == "fault"
 
 
 def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -> None:
@@ -71,12 +70,12 @@ def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -
         Ledger(call.pool, body=b'{"other": 1}').attempt(target(name), None)
         entry = AttemptRecord(target=target(name), reason="first")
         call.record.attempts.append(entry)
-        outcome = call.books.enter(entry, classify(LIMITED), disturbed=NEVER)
+        outcome = call.books.settle(entry, classify(LIMITED), disturbed=NEVER)
         call.transcript.append((Attempt(target=target(name)), outcome))
     assert all(outcome.answers_others for _, outcome in call.transcript)
-    call.books.acquit(call.transcript)
+    call.books.roll_back(call.transcript)
     assert [entry.booked for entry in call.record.attempts] == ["cooldown, rolled back"] * 2
-    assert all(call.books.rest(target(name)) == 0.0 for name in ("a", "b"))
+    assert all(call.books.cooldown_left(target(name)) == 0.0 for name in ("a", "b"))
 
 
 def test_a_refusal_that_names_a_limit_as_used_up_is_no_fault_of_the_call() -> None:
@@ -84,9 +83,9 @@ def test_a_refusal_that_names_a_limit_as_used_up_is_no_fault_of_the_call() -> No
     spent = {"x-ratelimit-limit-requests": "30", "x-ratelimit-remaining-requests": "0"}
     call.books.begin(target("a"))
     Ledger(call.pool, body=b'{"other": 1}').attempt(target("a"), None)
-    call.books.refused(target("a"), LIMITED, spent, b"{}")
+    call.books.refused(LIMITED, spent, b"{}")
     entry = AttemptRecord(target=target("a"), reason="first")
-    assert not call.books.enter(entry, classify(LIMITED), disturbed=NEVER).answers_others
+    assert not call.books.settle(entry, classify(LIMITED), disturbed=NEVER).answers_others
 
 
 @pytest.mark.parametrize(("left", "rests"), [("0", True), ("1", False)])
@@ -100,15 +99,15 @@ def test_an_account_rests_once_an_answer_says_that_its_limit_is_used_up(left: st
         ("date", "Wed, 01 Apr 2026 19:00:00 GMT"),
     ]
     call.books.begin(target("a"))
-    call.books.pace(target("a"), headers)
-    assert (call.books.rest(target("a")) > 20) is rests
+    call.books.pace(headers)
+    assert (call.books.cooldown_left(target("a")) > 20) is rests
 
 
 def test_only_what_generates_uses_up_a_limit() -> None:
     def used(operation: str) -> int:
         call = Ledger(operation=operation)
         call.attempt(target("a"), None)
-        call.books.read(target("a"), 500)
+        call.books.read(500)
         gauges = call.pool.runtimes["gemini", "a"].meter.gauges(time.monotonic())
         return sum(gauge.used for gauge in gauges if gauge.unit == "requests" and gauge.window == "minute")
 

@@ -40,7 +40,7 @@ def test_429_with_googles_delay_rests_that_long_for_that_model(world: World, pro
     assert len(world.asked()) == 2
     row = world.account(first)
     (rest,) = row["cooldowns"]
-    assert row["state"] == "cooling" and rest["model"] == world.calls()[0].model
+    assert row["state"] == "cooling down" and rest["model"] == world.calls()[0].model
     assert 20 < rest["seconds"] <= 31.5
     assert world.account(last)["state"] == "usable"
     assert world.ask(protocol, stream=stream).bm("account") == last
@@ -246,7 +246,7 @@ def test_a_refused_key_puts_the_account_out_of_use(world: World, protocol: str, 
     world.sim.script(rule)
     first, last = failed_over(world, protocol, stream)
     row = world.account(first)
-    assert row["state"] == "out" and row["last_error"]
+    assert row["state"] == "disabled" and row["last_error"]
     assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
 
 
@@ -310,7 +310,7 @@ def test_a_compressed_error_is_read(world: World, protocol: str, stream: bool) -
 def test_an_error_as_first_event_fails_over(world: World, protocol: str) -> None:
     world.sim.script(Rule(status=503, error_after=0))
     first, _ = failed_over(world, protocol, stream=True)
-    assert world.account(first)["state"] == "cooling"
+    assert world.account(first)["state"] == "cooling down"
 
 
 @EVERY_CLIENT
@@ -362,7 +362,7 @@ def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(
     assert (poison.status, poison.bm("attempts")) == (429, "3")
     again = world.ask(protocol, model, stream=False)
     assert (again.status, again.bm("attempts")) == (429, "0")
-    assert set(world.states().values()) == {"cooling"}
+    assert set(world.states().values()) == {"cooling down"}
     answer = world.ask(protocol, model, text="another question")
     assert answer.complete and answer.bm("attempts") == "1"
     assert set(world.states().values()) == {"usable"}

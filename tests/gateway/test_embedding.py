@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.dispatch.target import Target
 from bm.gateway.call import Call
 from bm.gateway.embedding import GEMINI_EMBEDDING, embedded, embedding_lane, operation_of

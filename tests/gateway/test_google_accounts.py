@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import load, update
+from bm.accounts.credentials import load, update
 from bm.daemon.main import _secrets
 from bm.simulator import OAuth, Rule
 from bm.simulator.log import Record
@@ -97,7 +97,7 @@ def test_a_revoked_sign_in_is_out_and_the_next_account_answers(google: World) ->
     answers = [google.ask("anthropic") for _ in range(4)]
     assert all(answer.complete and answer.bm("account") == "spare" for answer in answers)
     row = google.account("me")
-    assert row["state"] == "out"
+    assert row["state"] == "disabled"
     assert "no longer valid" in row["reason"] and "bm accounts login me" in row["reason"]
 
 
@@ -143,7 +143,7 @@ def test_a_wrong_project_is_named(google: World) -> None:
     google.sim.script(Rule(error="permission", message="Permission denied."))
     assert google.ask("anthropic").status == 503
     row = google.account("me")
-    assert row["state"] == "out" and "project-two" in row["reason"]
+    assert row["state"] == "disabled" and "project-two" in row["reason"]
 
 
 def test_a_refusal_that_does_not_name_the_project_is_made_to(google: World) -> None:
@@ -158,7 +158,7 @@ def test_a_key_file_that_cannot_be_read_is_that_accounts_trouble_alone(google: W
     with_accounts(google, account, Account(name="spare", key="key-of-spare"))
     assert google.ask("anthropic").bm("account") == "spare"
     row = google.account("robot")
-    assert row["state"] == "out" and "key.json" in row["reason"]
+    assert row["state"] == "disabled" and "key.json" in row["reason"]
 
 
 def test_two_daemons_on_one_sign_in_lose_no_exchanged_token(google: World, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.chat.signature import Signature
 from bm.dispatch.target import Target
 from bm.errors import RequestError

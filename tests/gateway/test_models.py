@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import Credentials, update
+from bm.accounts.credentials import Credentials, update
 from bm.config.paths import Paths, make_folders
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings, read_settings

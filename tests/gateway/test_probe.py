@@ -63,7 +63,7 @@ def test_what_a_probe_shows_against_an_account_counts_at_once(world: World) -> N
         Rule(account=limited, status=429, retry_info="60s"),
     )
     probed(world)
-    assert list(world.states().values()) == ["out", "cooling", "usable"]
+    assert list(world.states().values()) == ["disabled", "cooling down", "usable"]
     row = world.account(refused)
     assert row["cure"].startswith(f"bm accounts verify {refused}")
     assert (row["requests_today"], row["failures_today"]) == (1, 1)
@@ -75,7 +75,7 @@ def test_an_answer_that_works_ends_no_refusal(world: World) -> None:
     world.sim.script(Rule(error="invalid_key"))
     assert world.ask("gemini").status == 503
     assert probed(world)[0]["ok"]
-    assert set(world.states().values()) == {"out"}
+    assert set(world.states().values()) == {"disabled"}
 
 
 def test_an_answer_that_stops_is_told(world: World) -> None:

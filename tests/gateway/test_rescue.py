@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.chat.events import Usage
 from bm.chat.parts import Json, Text
 from bm.chat.repair import RETRY_HINT
@@ -198,7 +198,7 @@ def test_a_model_that_refuses_a_beginning_is_given_none_again_and_its_account_is
     given = rescue()
     cut_after(given, "one two ")
     prepared(given, CLAUDE)
-    effect = AccountEffect(kind="strike")
+    effect = AccountEffect(kind="fault")
     assert given.judged(Outcome(failure=REFUSED, account=effect, request="return"), CLAUDE).account == AccountEffect()
     assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import update
+from bm.accounts.credentials import update
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import PROTOCOLS, World
 from tests.support.daemon import Daemon, daemon

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import update
+from bm.accounts.credentials import update
 from bm.config.paths import Paths, make_folders
 from bm.errors import AccountError, ConfigError
 from bm.gateway.settings import Settings, read_settings

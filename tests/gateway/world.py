@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import Credentials, update
+from bm.accounts.credentials import Credentials, update
 from bm.simulator import Simulator
 from bm.simulator.log import Record
 from tests.simulator.streams import TERMINAL, body_of

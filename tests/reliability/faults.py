@@ -213,10 +213,10 @@ def judge_refusal(outcome: Outcome) -> None:
 def judge_recovery(world: World, outcome: Outcome) -> None:
     """While it is down nobody asks the account and the other target serves; once its rest is over it serves again."""
     first = world.pool[0]
-    if world.account(first)["state"] == "cooling":
+    if world.account(first)["state"] == "cooling down":
         meanwhile = world.ask(outcome.case.protocol, stream=outcome.case.stream)
         outcome.check(meanwhile.complete, f"not served meanwhile: {meanwhile.status}")
-        rests = world.account(first)["state"] == "cooling"
+        rests = world.account(first)["state"] == "cooling down"
         outcome.check(not rests or world.asked().count(first) == 1, "it is asked while it rests")
     limit = time.monotonic() + 10
     while world.account(first)["state"] != "usable" and time.monotonic() < limit:

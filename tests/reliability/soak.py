@@ -28,8 +28,8 @@ import aiohttp
 import psutil
 
 from bm.accounts.account import Account
-from bm.accounts.store import load as load_accounts
-from bm.accounts.store import update
+from bm.accounts.credentials import load as load_accounts
+from bm.accounts.credentials import update
 from bm.config.files import write_private
 from bm.config.paths import Paths, make_folders
 from bm.loop import runner

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bm.accounts.pool import Pool, Receipt
+from bm.accounts.pool import Lease, Pool
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, poisoned, still_resting
+from bm.dispatch.failover import Attempt, attempts, poisoned, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import plan
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
@@ -81,29 +81,30 @@ class World:
 
     def _request(self) -> Generator[float, None, None]:
         """One request; it yields the seconds until it goes on."""
-        snapshot = Snapshot(members=(Member(provider=PROVIDER, accounts=self.pool.facts(self.now)["gemini"]),))
+        snapshot = Snapshot(members=(Member(provider=PROVIDER, accounts=self.pool.states(self.now)["gemini"]),))
         query = RouteQuery(model=MODEL, protocol="gemini")
         steps = attempts(plan(snapshot, query, roll=self.dice.random()), self.limits)
-        marks: dict[Target, list[Receipt]] = {}
+        leases: list[Lease] = []
         transcript: list[tuple[Attempt, Outcome]] = []
         try:
             attempt = next(steps)
             while True:
                 if attempt.wait:
                     yield attempt.wait
-                if attempt.fresh and (rest := self.pool.rest(attempt.target, self.now)):
-                    attempt = steps.send(still_resting(rest))
+                if attempt.fresh and (seconds := self.pool.cooldown_left(attempt.target, self.now)):
+                    attempt = steps.send(still_cooling_down(seconds))
                     continue
-                sent = self.now
-                failure = self._send(attempt.target)
+                lease, failure = self._send(attempt.target)
+                leases.append(lease)
                 yield LATENCY if failure else self.dice.uniform(0.1, ANSWER)
-                outcome, mark = self._booked(attempt.target, failure, sent)
-                marks.setdefault(attempt.target, []).append(mark)
+                outcome = self._settled(lease, failure)
                 transcript.append((attempt, outcome))
                 attempt = steps.send(outcome)
         except StopIteration as end:
             for innocent in poisoned(transcript):
-                self.pool.roll_back(marks[innocent])
+                self.pool.roll_back(
+                    receipt for lease in leases if lease.target == innocent for receipt in lease.receipts
+                )
                 self.upstream.ends.pop(innocent.account, None)
             self.answered += end.value is None
             self.refused += end.value is not None
@@ -112,27 +113,22 @@ class World:
 
     def _can_serve(self, account: str) -> bool:
         """Whether an account has quota left, and no word of its own says that it has none."""
-        rests = self.pool.rest(Target("gemini", account, MODEL, "gemini"), self.now)
-        return not rests and self.upstream.minute[account, int(self.now // 60)] < self.upstream.quotas[account]
+        cooling = self.pool.cooldown_left(Target("gemini", account, MODEL, "gemini"), self.now)
+        return not cooling and self.upstream.minute[account, int(self.now // 60)] < self.upstream.quotas[account]
 
-    def _send(self, target: Target) -> Failure | None:
+    def _send(self, target: Target) -> tuple[Lease, Failure | None]:
         if self.now < self.upstream.ends.get(target.account, 0.0) - 1e-6:
             self.early.append((target.account, self.now))
-        self.pool.begin(target, now=self.now, wall=NOON + self.now)
-        return self.upstream.ask(target.account, self.now)
+        lease = self.pool.begin(target, now=self.now, wall=NOON + self.now)
+        return lease, self.upstream.ask(target.account, self.now)
 
-    def _booked(self, target: Target, failure: Failure | None, sent: float) -> tuple[Outcome, Receipt]:
-        self.pool.done(target)
-        outcome = classify(failure)
-        roll, wall = self.dice.random(), NOON + self.now
-        mark = self.pool.book(target, outcome.account, now=self.now, wall=wall, roll=roll, sent=sent)
-        if failure is not None and mark.seconds:
-            self.upstream.ends[target.account] = self.now + mark.seconds
-        others = self.pool.answered_since(target, sent)
-        told = msgspec.structs.replace(
-            outcome, cooldown=mark.seconds if mark.id else None, answers_others=others, elapsed=self.now - sent
-        )
-        return told, mark
+    def _settled(self, lease: Lease, failure: Failure | None) -> Outcome:
+        lease.end()
+        outcome = msgspec.structs.replace(classify(failure), elapsed=self.now - lease.sent)
+        outcome = lease.settle(outcome, now=self.now, wall=NOON + self.now, jitter=self.dice.random())
+        if outcome.cooldown:
+            self.upstream.ends[lease.target.account] = self.now + outcome.cooldown
+        return outcome
 
 
 def steady(rate: float, minutes: int, dice: random.Random) -> list[float]:

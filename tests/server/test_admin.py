@@ -22,7 +22,7 @@ def test_status(world: World) -> None:
     world.sim.script(Rule(error="invalid_key"))
     assert world.ask("gemini").complete
     told = world.admin("status")
-    assert told["accounts"] == {"usable": 3, "cooling": 0, "out": 1, "disabled": 0}
+    assert told["accounts"] == {"usable": 3, "cooling down": 0, "disabled": 1, "off": 0}
     assert told["providers"] == [{"name": "groq", "mode": "pooled", "enabled": True}]
     assert told["config"]["path"] == str(world.daemon.paths.config) and told["config"]["error"] is None
     assert world.daemon.url.endswith(f":{told['port']}") and told["pid"] == world.daemon.process.pid

@@ -37,7 +37,7 @@ LEFT = record(took=3.0, client_left=True, attempts=[AttemptRecord(target=TARGET,
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(active=lambda: 3, accounts=lambda: {"usable": 2, "cooling": 1})
+    return Metrics(active=lambda: 3, accounts=lambda: {"usable": 2, "cooling down": 1})
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -85,7 +85,7 @@ def test_the_first_content_and_what_is_asked_at_reading(metrics: Metrics) -> Non
     assert value(metrics, f"{name}_bucket", gen_ai_provider_name="gemini", le="0.04") == 0
     assert value(metrics, f"{name}_bucket", gen_ai_provider_name="gemini", le="0.06") == 1
     assert value(metrics, "bm_requests_active") == 3
-    assert value(metrics, "bm_accounts", bm_state="cooling") == 1
+    assert value(metrics, "bm_accounts", bm_state="cooling down") == 1
 
 
 def test_nothing_a_client_makes_up_becomes_a_label(metrics: Metrics) -> None:

@@ -47,11 +47,11 @@ def services() -> Services:
 
 def rest(pool: Pool, seconds: float) -> None:
     moment = time.monotonic()
-    pool.book(TARGET, AccountEffect("cooldown", seconds), now=moment, wall=time.time(), roll=0.0)
+    pool.lease(TARGET, sent=moment).apply(AccountEffect("cooldown", seconds), now=moment, wall=time.time())
 
 
 def cooldown(pool: Pool) -> float:
-    return pool.facts(time.monotonic())["gemini"][0].state("m").cooldown
+    return pool.states(time.monotonic())["gemini"][0].state("m").cooldown
 
 
 def test_rests_go_on_while_the_machine_sleeps() -> None:

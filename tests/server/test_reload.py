@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.store import update
+from bm.accounts.credentials import update
 from bm.config.paths import Paths, make_folders
 from bm.gateway.services import Services
 from bm.gateway.settings import read_settings

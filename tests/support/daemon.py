@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bm.accounts.account import Account
-from bm.accounts.store import load, update
+from bm.accounts.credentials import load, update
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bm.accounts.transport import Fetched, FetchRequest
+from bm.accounts.google import Fetched, FetchRequest
 from bm.config.schema import Config, Timeouts, UpstreamProxy
 from bm.errors import Failure
 from bm.simulator import OAuth, Simulator

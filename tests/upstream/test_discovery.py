@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts, UpstreamProxy
 from bm.providers.provider import Provider, effective
 from bm.upstream.client import UpstreamClient, UpstreamError

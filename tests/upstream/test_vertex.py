@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bm.accounts.access import Access
+from bm.accounts.account import Access
 from bm.config.schema import Config, Gemini, Timeouts, UpstreamProxy
 from bm.dispatch.target import Target
 from bm.providers.provider import Provider, effective

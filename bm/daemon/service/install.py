@@ -62,7 +62,7 @@ def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float],
         ConfigError, AccountError: it would not start; nothing was done.
         OSError: the file cannot be written.
     """
-    from bm.accounts.store import load as load_credentials
+    from bm.accounts.credentials import load as load_credentials
     from bm.config.load import load
     from bm.providers.catalog import KNOWN
 
@@ -187,7 +187,7 @@ def needed(paths: Paths, environ: Mapping[str, str]) -> list[str]:
         ConfigError: config.toml cannot be used.
         AccountError: accounts.toml cannot be used.
     """
-    from bm.accounts.store import load as load_credentials
+    from bm.accounts.credentials import load as load_credentials
     from bm.config.load import load
     from bm.providers.catalog import KNOWN
 

@@ -1,11 +1,10 @@
 "use strict";
 
-/* One card an account: its state, how long it rests, what is used of its limits, what went wrong last. A card keeps its
+/* One card an account: its state, how long it cools down, what is used of its limits, what went wrong last. A card keeps its
    height whatever happens, so that those below it stay where they are. */
 const accounts = {
   rows: [],
   seenAt: 0,
-  WORDS: { usable: "usable", cooling: "rests", out: "out of use", disabled: "disabled" },
 
   show(rows) {
     accounts.rows = rows;
@@ -15,7 +14,7 @@ const accounts = {
     accounts.tick();
   },
 
-  /* Rests count down between answers too. */
+  /* Cooldowns count down between answers too. */
   tick() {
     const passed = (performance.now() - accounts.seenAt) / 1000;
     const key = (row) => row.provider + " " + row.name;
@@ -35,22 +34,22 @@ const accounts = {
 
   update(card, row, passed) {
     const { name, provider, state, quotas, use, error } = card.parts;
-    const resting = row.cooldowns.map((each) => ({ ...each, left: each.seconds - passed })).filter((each) => each.left > 0);
+    const cooling = row.cooldowns.map((each) => ({ ...each, left: each.seconds - passed })).filter((each) => each.left > 0);
     draw.text(name, row.name);
     draw.text(provider, row.provider);
-    draw.text(state, accounts.WORDS[row.state] + accounts.rest(resting));
-    draw.kind(state, "badge " + row.state);
+    draw.text(state, row.state + accounts.cooldown(cooling));
+    draw.kind(state, "badge " + row.state.replace(" ", "-"));
     draw.list(quotas, accounts.quotas(row), (each) => each.name, accounts.makeQuota, accounts.updateQuota);
     draw.text(use, accounts.use(row));
-    const rests = resting.map((each) => (each.model || "all models") + " rests " + format.duration(each.left) + ": " + each.reason);
-    draw.text(error, row.state === "out" ? row.reason : rests.at(-1) ?? row.last_error);
-    draw.title(error, rests.length ? rests.join("\n") : error.textContent);
+    const lines = cooling.map((each) => (each.model || "all models") + " cools down for " + format.duration(each.left) + ": " + each.reason);
+    draw.text(error, row.state === "disabled" ? row.reason : lines.at(-1) ?? row.last_error);
+    draw.title(error, lines.length ? lines.join("\n") : error.textContent);
   },
 
-  /* The longest of the rests, and how many there are besides. */
-  rest(resting) {
-    if (!resting.length) return "";
-    return " " + format.left(Math.max(...resting.map((each) => each.left))) + (resting.length > 1 ? " +" + (resting.length - 1) : "");
+  /* The longest cooldown, and how many there are besides. */
+  cooldown(cooling) {
+    if (!cooling.length) return "";
+    return " " + format.left(Math.max(...cooling.map((each) => each.left))) + (cooling.length > 1 ? " +" + (cooling.length - 1) : "");
   },
 
   use(row) {

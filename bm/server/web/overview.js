@@ -26,8 +26,7 @@ const overview = {
 
   accounts(counts, set) {
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    const words = { cooling: "cooling", out: "out of use", disabled: "disabled" };
-    const rest = Object.keys(words).filter((state) => counts[state]).map((state) => counts[state] + " " + words[state]);
+    const rest = Object.keys(counts).filter((state) => state !== "usable" && counts[state]).map((state) => counts[state] + " " + state);
     set("accounts", counts.usable + " / " + all, rest.join(", ") || (all ? "all are well" : "none yet"));
   },
 

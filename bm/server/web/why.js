@@ -4,7 +4,7 @@
 const why = {
   of: null,
   WORDS: { upstream_auth: "key refused", billing: "out of credit", permission: "not permitted" },
-  BORNE: { out_of_use: "out of use until verified", strike: "counts against its health", excluded: "no more asked for this model" },
+  BORNE: { disabled: "disabled until verified", fault: "counts against its health", excluded: "no more asked for this model" },
 
   async open(row) {
     why.of = row.id;
@@ -87,7 +87,7 @@ const why = {
       const waited = each.wait ? ", " + format.took(each.wait) + " waited for it" : "";
       const status = each.status ? each.status + " " : "";
       const item = draw.make("li", "", {}, draw.make("b", "", {}, each.provider + "/" + each.account + " " + each.model));
-      item.append(draw.make("span", good ? "badge ok" : "badge out", {}, status + (why.word(each.outcome) || "cancelled")));
+      item.append(draw.make("span", good ? "badge ok" : "badge disabled", {}, status + (why.word(each.outcome) || "cancelled")));
       item.append(draw.make("p", "", {}, "after " + format.took(each.took) + waited + why.booked(each)), draw.make("p", "said", {}, each.reason));
       if (each.message) item.append(draw.make("p", "said", {}, "“" + each.message + "”"));
       list.append(item);

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bm.accounts.account import Account, OAuthClient
-from bm.accounts.store import ensure_local_key, update
+from bm.accounts.credentials import ensure_local_key, update
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.daemon.service.install import inspect, install, needed, uninstall

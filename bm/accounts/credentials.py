@@ -1,7 +1,8 @@
-"""accounts.toml: bm's own file of credentials. Readable by its owner only, replaced whole, changed under a lock.
+"""The stored accounts (accounts.toml), and every account with its secret.
 
-A file that cannot be understood is never written to: it holds keys that may exist nowhere else. Members that this
-version does not know, and accounts of a kind it does not know, were written by a newer one and are kept.
+accounts.toml is written by bm only: readable by its owner alone, replaced as a whole, changed under a lock. A file that
+cannot be parsed is never overwritten, because it may hold the only copy of a key. Unknown members, and accounts of an
+unknown kind, come from a newer version and are kept.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import secrets
 import stat
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,13 +21,20 @@ from typing import Any, TypeAlias
 import msgspec
 import tomli_w
 
-from bm.accounts.account import KINDS, Account, AccountId, check
+from bm.accounts.account import CONFIG_NAME, KINDS, Account, AccountId, check
+from bm.accounts.google_files import read_key_file
 from bm.config.files import locked, make_private_folder, write_private
-from bm.errors import AccountError
+from bm.config.schema import Config
+from bm.config.secrets import hint, is_reference, resolve
+from bm.errors import AccountError, ConfigError
+from bm.providers.provider import effective
 
 VERSION = 1
 
 LOCAL_KEY_PREFIX = "bm-"
+
+LOCAL_NAME = "local"
+"""The account of a provider that needs no key."""
 
 _HEADER = "# Written by bm: use `bm accounts` to change it. It holds keys: do not share it, do not commit it.\n\n"
 
@@ -34,7 +42,7 @@ _Table: TypeAlias = dict[str, Any]
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of accounts.toml. `local_key` is what tools show to bm; `warnings` are for the log, not the file."""
+    """The content of accounts.toml. `local_key` is the key clients send to bm; `warnings` are not stored."""
 
     version: int = VERSION
     local_key: str = ""
@@ -42,7 +50,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def find(self, name: str, provider: str = "") -> Account:
-        """The account of that name; without a provider, of any.
+        """The account with that name, of any provider unless one is given.
 
         Raises:
             AccountError: there is none, or several providers have one.
@@ -57,10 +65,10 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return found[0]
 
     def add(self, account: Account) -> Credentials:
-        """With one account more, at the end.
+        """A copy with one more account at the end.
 
         Raises:
-            AccountError: its name is taken, its key is another account's, or `account.check` refuses it.
+            AccountError: its name or key is in use, or `account.check` refuses it.
         """
         check(account)
         for other in self.accounts:
@@ -71,7 +79,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, accounts=(*self.accounts, account))
 
     def change(self, account: Account) -> Credentials:
-        """With `account` in the place of the one of its provider and name.
+        """A copy with `account` in place of the one with its id.
 
         Raises:
             AccountError: there is no such account, or `account.check` refuses it.
@@ -82,7 +90,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, accounts=changed)
 
     def remove(self, account_id: AccountId) -> Credentials:
-        """Without the account of that (provider, name).
+        """A copy without that account.
 
         Raises:
             AccountError: there is no such account.
@@ -96,10 +104,10 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Credentials:
-    """Read accounts.toml; a missing file is an empty one. Loose permissions are tightened, which is a warning.
+    """Read accounts.toml. A missing file counts as empty; loose permissions are tightened, with a warning.
 
     Raises:
-        AccountError: it cannot be read or understood; names the file, the line where there is one, and the cure.
+        AccountError: it cannot be read or parsed. The message names the file, the line if known, and the remedy.
     """
     table, text = _read(path)
     content = _content(table, path, text)
@@ -107,11 +115,11 @@ def load(path: Path) -> Credentials:
 
 
 def update(path: Path, change: Callable[[Credentials], Credentials], *, patience: float = 10.0) -> Credentials:
-    """Replace the content by what `change` makes of it, and give the new content. No change in between is lost.
+    """Replace the content with the result of `change`, under a lock, and return it.
 
     Raises:
-        AccountError: `change` refuses, or the file cannot be read, understood or written; it is as it was.
-        LockTimeout: another process keeps the file locked for longer than `patience` seconds.
+        AccountError: `change` raised it, or the file cannot be read, parsed or written. The file is unchanged.
+        LockTimeout: another process holds the lock for longer than `patience` seconds.
     """
     try:
         make_private_folder(path.parent)
@@ -128,11 +136,11 @@ def update(path: Path, change: Callable[[Credentials], Credentials], *, patience
 
 
 def ensure_local_key(path: Path) -> str:
-    """The key that tools show to bm, made (`bm-` and 43 characters) when the file has none.
+    """The key that clients send to bm (`bm-` and 43 characters), created if the file has none.
 
     Raises:
-        AccountError: the file cannot be read, understood or written.
-        LockTimeout: another process keeps the file locked.
+        AccountError: the file cannot be read, parsed or written.
+        LockTimeout: another process holds the lock.
     """
     table, text = _read(path)
     return _content(table, path, text).local_key or update(path, _with_local_key).local_key
@@ -155,7 +163,7 @@ def _read(path: Path) -> tuple[_Table, str]:
     except UnicodeDecodeError:
         raise _corrupt(path, 0, "it is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        # The parser's own words may quote the line, and with it a key.
+        # The parser's message may quote the line, and with it a key.
         found = re.search(r"at line (\d+)", str(error))
         raise _corrupt(path, int(found[1]) if found else text.count("\n") + 1, "it is not valid TOML") from None
 
@@ -191,7 +199,7 @@ def _content(table: _Table, path: Path, text: str) -> Credentials:
 
 
 def _merged(table: _Table, credentials: Credentials, path: Path) -> _Table:
-    """`table` with its known members replaced; an account that stays keeps what is unknown about it."""
+    """`table` with its known members replaced. An account that stays keeps its unknown members."""
     rows: list[_Table] = table.get("accounts", [])
     foreign = [row for row in rows if _is_foreign(row)]
     old = {(row.get("provider", "gemini"), row.get("name")): row for row in rows if not _is_foreign(row)}
@@ -229,7 +237,7 @@ def _tighten(path: Path) -> tuple[str, ...]:
 
 
 def _line(text: str, pattern: str, count: int = 1) -> int:
-    """The line on which `pattern` begins for the `count`th time; 0 when it does not."""
+    """The line on which `pattern` starts for the `count`th time; 0 if it does not."""
     numbers = [number for number, line in enumerate(text.splitlines(), 1) if re.match(rf"\s*{pattern}", line)]
     return numbers[count - 1] if len(numbers) >= count else 0
 
@@ -237,5 +245,97 @@ def _line(text: str, pattern: str, count: int = 1) -> int:
 def _corrupt(path: Path, line: int, message: str) -> AccountError:
     place = f"{path}:{line}" if line else str(path)
     return AccountError(
-        f"{place}: {message} (correct it in an editor, or move the file away and add the accounts anew)"
+        f"{place}: {message} (correct it in an editor, or move the file away and add the accounts again)"
     )
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """An account with its secret. `problem` says why it cannot be used, even if there is a secret.
+
+    `secret` is the key, or the refresh token of a sign-in; empty for accounts whose secrets are not copied. `owner` is
+    the email address in a service account's key file.
+    """
+
+    account: Account
+    secret: str = ""
+    problem: str = ""
+    owner: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What may be shown of the credential, to tell it from others."""
+        match self.account.kind:
+            case "api_key":
+                return hint(self.secret)
+            case "google_oauth" if self.account.client:
+                return self.account.client.id
+            case _:
+                return self.owner
+
+    @property
+    def id(self) -> AccountId:
+        """The account's id."""
+        return self.account.id
+
+    def __repr__(self) -> str:
+        return f"Credential({self.account!r}, problem={self.problem!r})"
+
+
+def all_accounts(credentials: Credentials, config: Config, environ: Mapping[str, str]) -> tuple[Credential, ...]:
+    """The accounts of all providers: the stored ones in their order, then those of the configuration.
+
+    A key that cannot be resolved is a `problem` of its account, not an error. So is a key that another account of the
+    provider has; if the configuration repeats it, that copy is left out. References of disabled accounts are not
+    resolved. May block while a `cmd:` runs, see `bm.config.secrets`.
+    """
+    found: list[Credential] = []
+    for account in (*credentials.accounts, *_configured(config)):
+        credential = _resolved(account, environ)
+        twin = next((each for each in found if _same_key(each, credential)), None)
+        if twin is None:
+            found.append(credential)
+        elif account.name != CONFIG_NAME:
+            problem = f"it has the same key as the account {twin.account.name}"
+            found.append(msgspec.structs.replace(credential, problem=problem))
+    return tuple(found)
+
+
+def _configured(config: Config) -> Iterator[Account]:
+    for name, section in config.providers.items():
+        if section.api_key:
+            yield Account(name=CONFIG_NAME, provider=name, key=section.api_key, enabled=section.enabled)
+    for provider in effective(config):
+        if provider.auth == "none" and provider.configured and not config.providers[provider.name].api_key:
+            yield Account(name=LOCAL_NAME, provider=provider.name, key="", enabled=provider.enabled)
+
+
+def resolved(account: Account, environ: Mapping[str, str]) -> Credential:
+    """The account with its references resolved.
+
+    Raises:
+        ConfigError: a reference cannot be resolved.
+        AccountError: the key file of a service account cannot be used.
+    """
+    match account.kind:
+        case "adc":
+            return Credential(account=account)
+        case "service_account":
+            return Credential(account=account, owner=read_key_file(account.key, environ).client_email)
+        case _:
+            return Credential(account=account, secret=resolve(account.key, environ))
+
+
+def _resolved(account: Account, environ: Mapping[str, str]) -> Credential:
+    if not account.enabled and is_reference(account.key):
+        return Credential(account=account)
+    try:
+        return resolved(account, environ)
+    except (ConfigError, AccountError) as error:
+        return Credential(account=account, problem=str(error))
+
+
+def _same_key(one: Credential, other: Credential) -> bool:
+    if one.account.identity == other.account.identity:
+        return bool(one.account.key) or one.account.kind == "adc"
+    alike = one.secret == other.secret and one.account.identity[3:] == other.account.identity[3:]
+    return bool(one.secret) and alike and one.account.provider == other.account.provider

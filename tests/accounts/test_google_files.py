@@ -1,16 +1,17 @@
-"""Key files of service accounts: read where they are, refused in words that hold nothing of them."""
+"""Key files and OAuth clients: read in place, refused with messages that quote nothing of them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from bm.accounts.key_file import is_safe, read_key_file
+from bm.accounts.google_files import is_safe, read_client, read_key_file
 from bm.errors import AccountError
 from bm.simulator import Simulator
-from tests.support.google import ROBOT, key_file
+from tests.support.google import CLIENT_SECRET, ROBOT, client_file, key_file, oauth_client
 
 SECRET = "planted-private-key"
 WHOLE = {"type": "service_account", "client_email": "r@p", "private_key": SECRET, "project_id": "p", "more": 1}
@@ -68,3 +69,38 @@ def test_a_file_or_reference_that_leads_nowhere(tmp_path: Path) -> None:
 )
 def test_where_secrets_may_be_sent(address: str, safe: bool) -> None:
     assert is_safe(address) is safe
+
+
+def test_the_clients_file(tmp_path: Path, sim: Simulator) -> None:
+    file = client_file(tmp_path / "client.json", sim)
+    assert read_client(file) == oauth_client(sim)
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert read_client(file) == oauth_client(sim), "editors on Windows put a mark before the text"
+
+
+NO_CLIENT = {
+    "not there": (None, "cannot be read"),
+    "no JSON": (f"{CLIENT_SECRET}", "is not JSON"),
+    "something else": (json.dumps([CLIENT_SECRET]), "holds no OAuth client"),
+    "nothing in it": ("{}", "holds no OAuth client"),
+    "wrong members": (json.dumps({"installed": {"client_id": 5, "client_secret": CLIENT_SECRET}}), "no OAuth client"),
+    "a service account": (json.dumps({"type": "service_account", "private_key": CLIENT_SECRET}), "--vertex FILE"),
+    "default credentials": (json.dumps({"type": "authorized_user", "client_secret": CLIENT_SECRET}), "--adc"),
+    "a web client": (json.dumps({"web": {"client_id": "c", "client_secret": CLIENT_SECRET}}), "Desktop app"),
+    "an address without protection": (
+        json.dumps(
+            {"installed": {"client_id": "c", "client_secret": CLIENT_SECRET, "token_uri": "http://example.com/t"}}
+        ),
+        "https",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), NO_CLIENT.values(), ids=NO_CLIENT)
+def test_what_is_no_client(tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "client.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(AccountError, match=words) as caught:
+        read_client(path)
+    assert "client.json" in str(caught.value) and CLIENT_SECRET not in str(caught.value)
