@@ -200,7 +200,9 @@ def _in_trouble_first(listing: Listing, room: int) -> Listing:
     """As many rows as there is room for: where that is not all, those that need a look."""
     if len(listing.rows) <= room:
         return listing
-    rows = sorted(listing.rows, key=lambda row: _TROUBLE.get(row[2].partition(" ")[0], 0))
+    rows = sorted(
+        listing.rows, key=lambda row: next(place for state, place in _TROUBLE.items() if row[2].startswith(state))
+    )
     more = len(rows) - room + 1
     rest = [f"{more} more", *("" for _ in listing.columns[1:])]
     return listing._replace(rows=[*rows[: room - 1], tuple(rest)])

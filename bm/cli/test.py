@@ -40,8 +40,8 @@ def report(results: list[dict[str, Any]], *, as_json: bool) -> None:
         render.table(columns, [_row(row) for row in results], empty=empty)
         for row in results:
             if not row["ok"]:
-                cure = f" ({row['cure']})" if row["cure"] else ""
-                render.line(f"{_who(row)}: {row['error']}{cure}")
+                remedy = f" ({row['remedy']})" if row["remedy"] else ""
+                render.line(f"{_who(row)}: {row['error']}{remedy}")
     if not results or not all(row["ok"] for row in results):
         raise typer.Exit(1)
 

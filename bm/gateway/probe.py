@@ -55,7 +55,7 @@ class Probe(msgspec.Struct, kw_only=True):
     output_tokens: int | None = None
     cost: float | None = None
     error: str = ""
-    cure: str = ""
+    remedy: str = ""
 
 
 Ended = Callable[[Target, AccountEffect], None]
@@ -107,10 +107,10 @@ def _without_account(settings: Settings, names: Collection[str], seen: set[str])
 
 def _keyless(settings: Settings, name: str) -> Probe:
     if name == "gemini":
-        return Probe(provider=name, account="", error="the pool has no account", cure="bm accounts add NAME")
+        return Probe(provider=name, account="", error="the pool has no account", remedy="bm accounts add NAME")
     if name in settings.providers:
-        return Probe(provider=name, account="", error="it has no key", cure=f"bm providers key {name}")
-    return Probe(provider=name, account="", error="no provider or account has this name", cure="bm providers")
+        return Probe(provider=name, account="", error="it has no key", remedy=f"bm providers key {name}")
+    return Probe(provider=name, account="", error="no provider or account has this name", remedy="bm providers")
 
 
 class _Failed(Exception):
@@ -136,7 +136,7 @@ class _Prober:
         """Probe; never raises for what a provider does."""
         if self._credential.problem:
             problem = self._credential.problem
-            self.probe.error, self.probe.cure = (
+            self.probe.error, self.probe.remedy = (
                 problem,
                 self._with_console(remedy_for(self._credential.account, problem)),
             )
@@ -235,22 +235,22 @@ class _Prober:
         effect = classify(failure).account
         if failure.code != NO_TOKEN or failure.kind in KEY_TROUBLE:
             self._ended(self._target, effect)
-        cure = remedy_for(self._credential.account, failure.message)
-        words = failure.message.removesuffix(f" ({cure})")
+        remedy = remedy_for(self._credential.account, failure.message)
+        words = failure.message.removesuffix(f" ({remedy})")
         self.probe.error = Mask((self._credential.secret, self._access.key))(words)
         if failure.kind in KEY_TROUBLE:
             self.probe.key_accepted = False
-            self.probe.cure = self._with_console(cure)
+            self.probe.remedy = self._with_console(remedy)
         elif failure.kind in ("rate_limited", "quota_exhausted"):
             self.probe.key_accepted = True
             wait = f" in {failure.retry_after:.0f} s" if failure.retry_after else " later"
-            self.probe.cure = f"try again{wait}; `bm accounts` shows what rests"
+            self.probe.remedy = f"try again{wait}; `bm accounts` shows what rests"
         elif failure.kind in ("connection", "timeout"):
-            self.probe.cure = f"check base_url of {self._provider.name}, the network and [upstream_proxy]"
+            self.probe.remedy = f"check base_url of {self._provider.name}, the network and [upstream_proxy]"
 
-    def _with_console(self, cure: str) -> str:
+    def _with_console(self, remedy: str) -> str:
         console = self._provider.console
-        return f"{cure} (a key: {console})" if console and self._credential.account.kind == "api_key" else cure
+        return f"{remedy} (a key: {console})" if console and self._credential.account.kind == "api_key" else remedy
 
 
 def _cheapest(provider: Provider, listed: Sequence[ListedModel]) -> str:

@@ -35,10 +35,12 @@ def apply(
     jitter: float = 0.0,
     reason: str = "it said so",
     fingerprint: int = 0,
+    wall: float | None = None,
 ) -> Receipt:
     """Apply an effect to a target's account, of a request sent now or at `sent`."""
     lease = pool.lease(to or target(), sent=now if sent is None else sent, fingerprint=fingerprint)
-    return lease.apply(AccountEffect(kind, seconds, reason), now=now, wall=NOON + now, jitter=jitter)
+    unix = NOON + now if wall is None else wall
+    return lease.apply(AccountEffect(kind, seconds, reason), now=now, wall=unix, jitter=jitter)
 
 
 def usable(pool: Pool, now: float, to: Target | None = None) -> bool:

@@ -325,7 +325,7 @@ def test_the_second_account_with_a_key_says_so() -> None:
         keyed("a", SECRET), keyed("b", "env:B"), keyed("c", SECRET, "groq"), environ={"B": SECRET}
     )
     assert (first.problem, other.problem) == ("", "")
-    assert second.problem == "it has the same key as the keyed a"
+    assert second.problem == "it has the same key as the account a"
 
 
 def test_two_keys_that_cannot_be_found_are_not_the_same_key() -> None:

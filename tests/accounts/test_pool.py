@@ -281,7 +281,9 @@ def test_a_request_in_flight_follows_its_account_to_a_new_name() -> None:
     for at in (0, 10, 20):
         apply(pool, "overload", at)
     lease = pool.begin(target(), now=24, wall=NOON)
-    pool.reload([credential("work", key=credential("a").secret), credential("a", key="another"), credential("b")])
+    renamed = credential("work", key=credential("a").secret)
+    pool.reload([renamed, credential("b")])
+    pool.reload([renamed, credential("a", key="another"), credential("b")])
     work = pool.states(25)["gemini"][0]
     assert (work.inflight, work.state("m").circuit) == (1, "open")
     lease.end()

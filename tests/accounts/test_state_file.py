@@ -36,9 +36,9 @@ def saved(path: Path) -> None:
     """A run that ends 10 s after NOON."""
     pool = Pool(again("a", "b"))
     account_ids = conversations()
-    apply(pool, "cooldown", BOOT, seconds=60)
-    apply(pool, "excluded", BOOT, to=target(model="n"))
-    apply(pool, "disabled", BOOT, to=target("b"))
+    apply(pool, "cooldown", BOOT, seconds=60, wall=NOON)
+    apply(pool, "excluded", BOOT, to=target(model="n"), wall=NOON)
+    apply(pool, "disabled", BOOT, to=target("b"), wall=NOON)
     pool.begin(target("a"), now=BOOT + 5, wall=NOON + 5)
     account_ids.set("talk", ("gemini", "a"), BOOT + 5)
     account_ids.set("old", ("gemini", "a"), BOOT - 95)
@@ -97,7 +97,7 @@ def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path
         return credential(name, project=project)
 
     pool = Pool([tagged("a", "p"), tagged("b", "p")])
-    apply(pool, "cooldown", BOOT, to=target("b"), seconds=600)
+    apply(pool, "cooldown", BOOT, to=target("b"), seconds=600, wall=NOON)
     pool.begin(target("b"), now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
     pool, _ = run(path, tagged("a", "q"), tagged("b", "p"))
@@ -194,7 +194,7 @@ def test_the_file_holds_no_key_and_is_its_owners_alone(path: Path) -> None:
 def test_health_survives(path: Path) -> None:
     pool = Pool(again("a"))
     for at in (BOOT, BOOT + 1):
-        apply(pool, "fault", at)
+        apply(pool, "fault", at, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
     pool, _ = run(path, *again("a"))
     assert [round(pool.states(now)["gemini"][0].health, 2) for now in (70, 70 + 281)] == [0.67, 1]

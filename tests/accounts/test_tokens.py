@@ -272,7 +272,7 @@ async def test_a_token_that_cannot_be_written_down_is_held_and_written_later(
 async def test_what_could_not_be_written_down_is_written_as_soon_as_it_can_be(
     tokens: Tokens, path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bm.accounts.tokens.AGAIN", 0.02)
+    monkeypatch.setattr("bm.accounts.tokens.WRITE_PAUSE", 0.02)
     account = person(sim)
     credential = stored(path, account)
     sim.script(oauth=OAuth(rotate=True))

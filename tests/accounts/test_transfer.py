@@ -81,7 +81,7 @@ def test_an_export_is_its_owners_alone_and_replaces_nothing(tmp_path: Path) -> N
     assert read_import(path) == b"content"
     if sys.platform != "win32":
         assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(AccountError, match="there already"):
+    with pytest.raises(AccountError, match="exists already"):
         write_export(path, b"other")
     with pytest.raises(AccountError, match="cannot be written"):
         write_export(tmp_path / "no" / "folder", b"")

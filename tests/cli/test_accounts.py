@@ -63,7 +63,7 @@ def test_disable_enable_remove(bm: Bm, paths: Paths) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin="key-one")
     before = load(paths.accounts).accounts[0].renewed_at
     assert bm("accounts", "disable", "one") == (0, "one: disabled\n", "")
-    assert bm("accounts", "--json").json["accounts"][0]["state"] == "disabled"
+    assert bm("accounts", "--json").json["accounts"][0]["state"] == "off"
     assert bm("accounts", "enable", "one") == (0, "one: enabled\n", "")
     after = load(paths.accounts).accounts[0].renewed_at
     assert before is not None
@@ -80,7 +80,7 @@ def test_a_name_that_two_providers_have_must_be_said_whose(bm: Bm) -> None:
     assert bm("accounts", "disable", "one").code == 2
     assert bm("accounts", "disable", "one", "--provider", "groq").code == 0
     states = {row["provider"]: row["state"] for row in bm("accounts", "--json").json["accounts"]}
-    assert states == {"gemini": "usable", "groq": "disabled"}
+    assert states == {"gemini": "usable", "groq": "off"}
 
 
 def test_verify_renews_what_works_and_fails_for_what_does_not(bm: Bm, paths: Paths, simulator: Simulator) -> None:
@@ -128,7 +128,7 @@ def test_an_account_that_is_out_tells_why_and_what_to_type(bm: Bm, paths: Paths)
     shown = bm("accounts").out.splitlines()
     assert shown[1].split()[:3] == ["r", "gemini", "disabled"]
     assert shown[-2:] == [
-        "r of gemini is out: /not/there.json: cannot be read: No such file or directory",
+        "r of gemini is disabled: /not/there.json: cannot be read: No such file or directory",
         "    put it right, then: bm accounts verify r",
     ]
 

@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 def test_a_plain_table(capsys: pytest.CaptureFixture[str]) -> None:
     render.table(("name", "state"), [("a", "usable"), ("longer", "disabled")], empty="none")
-    assert capsys.readouterr().out == "NAME    STATE\na       usable\nlonger  out\n"
+    assert capsys.readouterr().out == "NAME    STATE\na       usable\nlonger  disabled\n"
 
 
 def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,8 +31,8 @@ def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
     ("cell", "drawn"),
     [
         ("usable", "\x1b[32musable"),
-        ("disabled", "\x1b[31mout"),
-        ("cooling 3 min", "\x1b[33mcooling 3 min"),
+        ("disabled", "\x1b[31mdisabled"),
+        ("cooling down 3 min", "\x1b[33mcooling down 3 min"),
         ("in turn among the others", " in turn among the others"),
         ("no usage told", " no usage told"),
     ],

@@ -79,7 +79,7 @@ def test_accounts_in_trouble_come_first_where_there_is_no_room_for_all(watch: Wa
     watch.live = live(accounts=rows)
     text = "\n".join(shown(watch, 150, 24))
     assert text.index("lost") < text.index("tired") < text.index("well-0")
-    assert "cooling 1:35" in text and "the key is not valid" in text and " more" in text
+    assert "cooling down 1:35" in text and "the key is not valid" in text and " more" in text
 
 
 def test_the_newest_requests_are_on_top(watch: Watch) -> None:
@@ -131,7 +131,7 @@ def test_an_account_shows_the_limit_that_is_nearest_to_its_end() -> None:
 def test_providers() -> None:
     row = {"name": "groq", "enabled": True, "mode": "pooled", "health": "ok", "accounts": 1}
     told = providers(live(providers=[row | {"name": "gemini"}, row, row | {"enabled": False}]))
-    assert [each[1] for each in told.rows] == ["first", "pooled", "off"]
+    assert [each[1] for each in told.rows] == ["first", "pooled", "disabled"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_each_account_is_asked_once_with_a_model_of_its_list(world: World) -> No
     assert [row["account"] for row in results] == accounts
     assert sorted(world.asked()) == sorted(accounts)
     for row in results:
-        assert (row["ok"], row["key_accepted"], row["error"], row["cure"]) == (True, True, "", "")
+        assert (row["ok"], row["key_accepted"], row["error"], row["remedy"]) == (True, True, "", "")
         assert 0 < row["first_token"] <= row["total"] and row["input_tokens"] > 0 and row["output_tokens"] > 0
     listed = {model["id"] for model in world.admin("models")["models"]}
     assert {row["model"] for row in results} <= listed
@@ -38,7 +38,7 @@ def test_names_choose_who_is_asked(world: World, by: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "accepted", "cure"),
+    ("rule", "accepted", "remedy"),
     [
         (Rule(error="invalid_key", operation="any"), False, "bm accounts"),
         (Rule(status=403, operation="any"), False, "bm accounts"),
@@ -47,12 +47,12 @@ def test_names_choose_who_is_asked(world: World, by: str) -> None:
     ],
     ids=["key", "permission", "limit", "server"],
 )
-def test_an_upstreams_error_is_told_with_the_cure(world: World, rule: Rule, accepted: bool, cure: str) -> None:
+def test_an_upstreams_error_is_told_with_the_remedy(world: World, rule: Rule, accepted: bool, remedy: str) -> None:
     world.set_up(accounts=1)
     world.sim.script(rule)
     (row,) = probed(world)
     assert (row["ok"], row["key_accepted"]) == (False, accepted)
-    assert row["error"] and cure in row["cure"]
+    assert row["error"] and remedy in row["remedy"]
 
 
 def test_what_a_probe_shows_against_an_account_counts_at_once(world: World) -> None:
@@ -65,7 +65,7 @@ def test_what_a_probe_shows_against_an_account_counts_at_once(world: World) -> N
     probed(world)
     assert list(world.states().values()) == ["disabled", "cooling down", "usable"]
     row = world.account(refused)
-    assert row["cure"].startswith(f"bm accounts verify {refused}")
+    assert row["remedy"].startswith(f"bm accounts verify {refused}")
     assert (row["requests_today"], row["failures_today"]) == (1, 1)
     assert world.ask("gemini").bm("attempts") == "1"
 
@@ -98,7 +98,7 @@ def test_an_answer_that_breaks_off_is_no_success(world: World) -> None:
 def test_a_name_without_an_account(world: World, name: str, word: str) -> None:
     world.set_up(accounts=0, modes={"groq": "pooled"}, keys=0)
     (row,) = probed(world, name)
-    assert not row["ok"] and word in row["cure"]
+    assert not row["ok"] and word in row["remedy"]
 
 
 def test_a_probe_books_nothing(world: World) -> None:
