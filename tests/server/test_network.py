@@ -1,4 +1,4 @@
-"""A sleep and a change of network: rests that ran out are over, dead connections are broken, nobody is blamed."""
+"""Sleep and a change of network: cooldowns go on, dead connections are closed, no account is blamed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,32 @@ TARGET = Target("gemini", "a", "m", "gemini")
 
 
 @pytest.mark.parametrize(
-    ("monotonic", "wall", "slept"),
-    [(2.0, 2.0, 0), (2.0, 3602.0, 3600), (2.0, 4.0, 0), (2.0, -3600.0, 0), (300.0, 300.0, 0)],
-    ids=["awake", "asleep", "a clock set right", "a clock set back", "a busy machine"],
+    ("monotonic", "boot", "wall", "slept"),
+    [
+        (2, 2, 2, 0),
+        (2, 3602, 3602, 3600),
+        (2, 32, 2, 30),
+        (2, 2, 32, 0),
+        (2, 2, -3600, 0),
+        (2, 2, 3602, 3600),
+        (300, 300, 300, 0),
+    ],
+    ids=["awake", "asleep", "asleep, clock set back", "clock corrected", "clock set back", "paused VM", "busy machine"],
 )
-def test_a_sleep_is_where_the_wall_clock_runs_ahead(monotonic: float, wall: float, slept: float) -> None:
-    assert Moment(monotonic, wall).slept_since(Moment(0.0, 0.0)) == slept
+def test_sleep_is_told_from_a_step_of_the_wall_clock(monotonic: float, boot: float, wall: float, slept: float) -> None:
+    assert Moment(monotonic, boot, wall).slept_since(Moment(0, 0, 0)) == slept
+
+
+def test_the_boot_clock_runs_on_beside_the_monotonic_one() -> None:
+    before, after = now(), now()
+    assert after.slept_since(before) == 0
+    assert after.boot >= before.boot and after.boot >= after.monotonic - 1
 
 
 def test_only_an_address_that_is_gone_is_a_change() -> None:
-    before, after = Moment(0, 0, WIFI), Moment(2, 2, frozenset({"192.0.2.7", "198.51.100.1"}))
+    before, after = Moment(0, 0, 0, WIFI), Moment(2, 2, 2, frozenset({"192.0.2.7", "198.51.100.1"}))
     assert after.gone_since(before) == {"fe80::7%wlan0"}
-    assert Moment(2, 2, WIFI | {"198.51.100.1"}).gone_since(before) == frozenset()
+    assert Moment(2, 2, 2, WIFI | {"198.51.100.1"}).gone_since(before) == frozenset()
 
 
 def test_the_addresses_of_this_machine_are_those_of_others_to_reach() -> None:
@@ -54,14 +68,14 @@ def cooldown(pool: Pool) -> float:
     return pool.states(time.monotonic())["gemini"][0].state("m").cooldown
 
 
-def test_rests_go_on_while_the_machine_sleeps() -> None:
+def test_cooldowns_go_on_while_the_machine_sleeps() -> None:
     made = services()
     rest(made.pool, 600)
     network, start = Network(made), now()
     network.look(start)
-    network.look(Moment(start.monotonic + 2, start.wall + 302, start.addresses))
+    network.look(Moment(start.monotonic + 2, start.boot + 302, start.wall + 302, start.addresses))
     assert 290 < cooldown(made.pool) <= 300
-    network.look(Moment(start.monotonic + 4, start.wall + 604, start.addresses))
+    network.look(Moment(start.monotonic + 4, start.boot + 604, start.wall + 604, start.addresses))
     assert cooldown(made.pool) == 0
     assert made.disturbed > 0
 
@@ -70,7 +84,7 @@ def test_nothing_happens_while_nothing_happens() -> None:
     made = services()
     network, start = Network(made), now()
     network.look(start)
-    network.look(Moment(start.monotonic + 2, start.wall + 2, start.addresses))
+    network.look(Moment(start.monotonic + 2, start.boot + 2, start.wall + 2, start.addresses))
     assert made.disturbed == float("-inf")
 
 
