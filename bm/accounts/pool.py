@@ -167,9 +167,9 @@ class Pool:
         return runtime.credential if runtime else None
 
     def learn_models(self, account_id: AccountId, models: frozenset[str]) -> None:
-        """Set the models that the account can reach."""
+        """Set the models that the account can reach. None at all means that they are unknown."""
         if runtime := self.runtimes.get(account_id):
-            runtime.models = models
+            runtime.models = models or None
 
     def forget_models(self, provider: str) -> None:
         """The provider is another service now: the models of its accounts are unknown."""

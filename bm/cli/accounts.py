@@ -255,8 +255,8 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
     from bm.cli import prompt
     from bm.config.load import load
     from bm.providers.catalog import KNOWN
-    from bm.upstream.authority import fetcher
     from bm.upstream.client import UpstreamClient
+    from bm.upstream.fetch import token_fetcher
 
     async def ask(address: str) -> str:
         render.note(f"open this address in any browser and allow the access:\n\n{address}\n")
@@ -268,7 +268,7 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
 
     config = load(paths.config, os.environ, known=KNOWN).config
     upstream = UpstreamClient()
-    fetch = fetcher(upstream, lambda: config)
+    fetch = token_fetcher(upstream, lambda: config)
     try:
         if no_browser:
             key = await sign_in_by_paste(client, account.location, fetch, ask)

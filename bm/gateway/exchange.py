@@ -36,7 +36,7 @@ from bm.gateway.services import Services
 from bm.protocols.passthrough import Watch
 from bm.protocols.rate_limits import context_in_text, with_delay
 from bm.upstream.client import UpstreamError, UpstreamResponse
-from bm.upstream.fetch import fetch
+from bm.upstream.fetch import fetch_media
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -179,7 +179,7 @@ class Exchange:
         target, settings = attempt.target, self._settings
         provider = settings.providers[target.provider]
         proxy = settings.config.proxy_for(target.provider)
-        await self._lanes.inline_media(target, provider, partial(fetch, proxy=proxy), attempt.without)
+        await self._lanes.inline_media(target, provider, partial(fetch_media, proxy=proxy), attempt.without)
         try:
             lane = self._rescue.prepare(attempt, provider, access)
         except Unable as unable:

@@ -15,11 +15,11 @@ from bm.chat.request import ChatRequest, Turn
 from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
 from bm.protocols.gemini.content import fetchable, media_kind
-from bm.upstream.fetch import Fetched, NotFetched
+from bm.upstream.fetch import FetchedMedia, NotFetched
 
 MAX_FETCHES = 20
 
-Fetch = Callable[[str], Awaitable[Fetched]]
+Fetch = Callable[[str], Awaitable[FetchedMedia]]
 
 
 def wanted(request: ChatRequest, protocol: ProtocolName, capabilities: Capabilities) -> list[str]:
@@ -55,7 +55,7 @@ async def inlined(request: ChatRequest, urls: list[str], fetch: Fetch) -> ChatRe
     return msgspec.structs.replace(request, turns=tuple(_turn(turn, found) for turn in request.turns))
 
 
-async def _fetched(url: str, fetch: Fetch) -> Fetched:
+async def _fetched(url: str, fetch: Fetch) -> FetchedMedia:
     try:
         return await fetch(url)
     except NotFetched as error:
@@ -63,18 +63,18 @@ async def _fetched(url: str, fetch: Fetch) -> Fetched:
         raise RequestError(Failure(kind="bad_request", message=message)) from error
 
 
-def _turn(turn: Turn, found: dict[str, Fetched]) -> Turn:
+def _turn(turn: Turn, found: dict[str, FetchedMedia]) -> Turn:
     return Turn(turn.role, tuple(_part(part, found) for part in turn.parts))
 
 
-def _part(part: Part, found: dict[str, Fetched]) -> Part:
+def _part(part: Part, found: dict[str, FetchedMedia]) -> Part:
     if isinstance(part, ToolResult):
         inner = tuple(_filled(each, found) if isinstance(each, Media) else each for each in part.parts)
         return msgspec.structs.replace(part, parts=inner)
     return _filled(part, found) if isinstance(part, Media) else part
 
 
-def _filled(media: Media, found: dict[str, Fetched]) -> Media:
+def _filled(media: Media, found: dict[str, FetchedMedia]) -> Media:
     held = found.get(media.url)
     if held is None:
         return media

@@ -129,8 +129,10 @@ class Models:
             except Refused as error:
                 _log.log(level, "%s does not list its models for %s: status %d", *account_id, error.status)
                 continue
-            self._learned(provider, account_id, found)
-            return
+            if found:
+                self._learned(provider, account_id, found)
+                return
+            _log.log(level, "%s lists no models for %s", *account_id)
 
     def _learned(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
         current = self._settings.providers.get(provider.name)

@@ -30,10 +30,10 @@ from bm.protocols.codec import IdFactory
 from bm.protocols.passthrough import Watch
 from bm.protocols.registry import upstream_codec
 from bm.providers.provider import Provider
-from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse
 from bm.upstream.discovery import ListedModel, Refused, list_models
 from bm.upstream.endpoint import own_headers, url
+from bm.upstream.fetch import token_fetcher
 
 MAX_TOKENS = 64
 AT_ONCE = 8
@@ -74,7 +74,7 @@ async def probe_all(
     `tokens` are the running daemon's; without one, access tokens are had for the occasion.
     """
     gate = asyncio.Semaphore(AT_ONCE)
-    purse = tokens or Tokens(settings.accounts_file, fetcher(client, lambda: settings.config))
+    purse = tokens or Tokens(settings.accounts_file, token_fetcher(client, lambda: settings.config))
 
     async def one(credential: Credential) -> Probe:
         async with gate:

@@ -15,8 +15,8 @@ from bm.gateway.router import Router
 from bm.gateway.settings import Settings
 from bm.gateway.stores import ResponseStore, SignatureStore
 from bm.ledger.writer import Ledger
-from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient
+from bm.upstream.fetch import token_fetcher
 
 
 class Services:
@@ -33,7 +33,7 @@ class Services:
         self.mask = Mask(settings.secrets())
         self.client = UpstreamClient()
         self.pool = Pool(settings.credentials)
-        self.tokens = Tokens(settings.accounts_file, fetcher(self.client, lambda: self.config))
+        self.tokens = Tokens(settings.accounts_file, token_fetcher(self.client, lambda: self.config))
         self.affinities = Affinities(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
         self.signatures = SignatureStore()
         self.responses = ResponseStore()

@@ -1,1 +1,1 @@
-"""The only input and output towards providers."""
+"""Requests to providers: the only I/O towards them."""

@@ -1,8 +1,8 @@
-"""The HTTP client of the data path: aiohttp, behind the little that the rest of bm needs.
+"""The HTTP client for upstream requests, a thin layer over aiohttp.
 
-aiohttp because it costs a third of httpx's CPU per request and keeps its connections apart per proxy. No total time
-limit, since it would cut long streams; no redirects, since they would carry a key elsewhere; no cookies, since those of
-one account must not reach another; no limit on connections, since the default of 100 queues the 101st stream.
+aiohttp takes a third of httpx's CPU per request and keeps connections apart per proxy. There is no total timeout, which
+would cut long streams; no redirects, which would carry a key elsewhere; no cookies, which could carry over from one
+account to another; and no limit on connections, because the default of 100 makes further streams wait.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_HEADER_BYTES = 64 * 1024
 
 
 class UpstreamError(Exception):
-    """The upstream could not be reached, or its answer broke off; carries the failure as a value."""
+    """The upstream could not be reached, or its response broke off; carries the failure as a value."""
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
@@ -37,7 +37,7 @@ class UpstreamError(Exception):
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
-    """What goes on the wire. `provider` names the section of the configuration, for messages."""
+    """A request to send. `provider` is its name in messages."""
 
     provider: str
     method: str
@@ -47,7 +47,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 
 
 class UpstreamResponse:
-    """An answer whose head has arrived. Close it in the end, whatever happened."""
+    """A response whose head has arrived. It must be closed, whatever happens."""
 
     def __init__(self, response: aiohttp.ClientResponse, provider: str) -> None:
         self._response = response
@@ -56,11 +56,11 @@ class UpstreamResponse:
         self.headers: Headers = [(name.lower(), value) for name, value in response.headers.items()]
 
     def header(self, name: str) -> str:
-        """The first value of a header, empty when absent."""
+        """The first value of a header; empty if absent."""
         return self._response.headers.get(name, "")
 
     def read_now(self) -> bytes:
-        """What has arrived already; empty when nothing has.
+        """What has arrived so far, possibly nothing.
 
         Raises:
             UpstreamError: the connection broke.
@@ -71,7 +71,7 @@ class UpstreamResponse:
             raise UpstreamError(_broken(error, self._provider)) from error
 
     async def read_some(self) -> bytes:
-        """The next bytes as they arrive; empty at the end.
+        """The next bytes that arrive; empty at the end.
 
         Raises:
             UpstreamError: the connection broke.
@@ -82,11 +82,11 @@ class UpstreamResponse:
             raise UpstreamError(_broken(error, self._provider)) from error
 
     async def read(self, limit: int, idle: float = 0.0) -> bytes:
-        """The whole rest of the body.
+        """The rest of the body.
 
         Raises:
-            UpstreamError: the connection broke, nothing came for `idle` seconds (0 = for ever), or the body is longer
-                than `limit` bytes.
+            UpstreamError: the connection broke, nothing arrived for `idle` seconds (0 = no limit), or the body is
+                longer than `limit` bytes.
         """
         pieces, size = [], 0
         content = self._response.content
@@ -107,7 +107,7 @@ class UpstreamResponse:
             raise UpstreamError(Failure(kind="timeout", message=message, code="idle")) from None
 
     def close(self) -> None:
-        """Keep the connection for the next request when the answer was read to its end, else cut it at once."""
+        """Keep the connection for reuse if the response was read to its end, else close it."""
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -115,18 +115,18 @@ class UpstreamResponse:
 
 
 class UpstreamClient:
-    """Opens requests. One for the whole daemon; connections are kept per provider address and proxy."""
+    """Sends requests. The daemon has one; it keeps connections per provider address and proxy."""
 
     def __init__(self) -> None:
         self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
         self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
-        """Send a request and return when the head of its answer has arrived.
+        """Send a request and return when the head of the response has arrived.
 
         Raises:
-            UpstreamError: it could not be reached, its head did not come within `timeouts.first_byte`, or the
-                proxy's CA bundle cannot be read.
+            UpstreamError: the upstream could not be reached, the head did not arrive within `timeouts.first_byte`, or
+                the proxy's CA bundle cannot be read.
         """
         through = proxy_url(request.url, proxy)
         try:
@@ -148,7 +148,7 @@ class UpstreamClient:
             message = f"{request.provider} did not accept a connection within {timeouts.connect:g} s"
             raise UpstreamError(Failure(kind="timeout", message=message, code="connect")) from error
         except TimeoutError as error:
-            message = f"{request.provider} sent no answer within {timeouts.first_byte:g} s"
+            message = f"{request.provider} sent no response within {timeouts.first_byte:g} s"
             raise UpstreamError(Failure(kind="timeout", message=message, code="first_byte")) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UpstreamError(_broken(error, request.provider)) from error
@@ -171,10 +171,10 @@ class UpstreamClient:
         return self._sessions[key]
 
     def drop_connections(self, addresses: Collection[str] | None = None) -> int:
-        """Break every connection, idle or not, or those from the given local addresses; how many there were.
+        """Shut down all connections, or those from the given local addresses. Returns how many there were.
 
-        After a sleep or a change of network they are dead, and would keep their readers waiting for a long time.
-        Connections through a SOCKS proxy stay: the proxy is what knows its network.
+        After a sleep or a change of network they are dead, and their readers would wait for a long time. Connections
+        through a SOCKS proxy stay: the proxy is responsible for its own network.
         """
         broken = 0
         for each in list(self._sockets):
@@ -195,7 +195,7 @@ class UpstreamClient:
         return made
 
     async def close(self) -> None:
-        """Close every connection. The client may be used again."""
+        """Close all connections. The client can be used again."""
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
@@ -203,18 +203,19 @@ class UpstreamClient:
 
 @lru_cache(maxsize=1024)
 def _address(url: str) -> URL:
-    """The parsed URL, which also remembers what aiohttp asks of it. A target's is the same for each of its requests."""
+    """The parsed URL, cached because it is the same for every request to a target."""
     return URL(url, encoded=True)
 
 
 @lru_cache(maxsize=32)
 def _connecting(seconds: float) -> aiohttp.ClientTimeout:
-    """aiohttp's limit for a connection to be made, and none for what follows."""
+    """A timeout for connecting, and none for what follows."""
     return aiohttp.ClientTimeout(total=None, sock_connect=seconds or None, sock_read=None)
 
 
+@lru_cache(maxsize=8)
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """The system's trust, and the bundle's beside it.
+    """The system's certificates plus those of the bundle. Loading them takes some 60 ms, so contexts are shared.
 
     Raises:
         ConfigError: the bundle cannot be read.
@@ -232,7 +233,7 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
 def _through_socks(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
     from aiohttp_socks import ProxyConnector
 
-    # python-socks knows no `socks5h`; its socks5 resolves names at the proxy when told so.
+    # python-socks has no `socks5h` scheme; with `rdns` its socks5 resolves names at the proxy.
     remote_dns = socks.startswith("socks5h://")
     url = socks.replace("socks5h://", "socks5://", 1)
     connector: aiohttp.TCPConnector = ProxyConnector.from_url(
@@ -242,7 +243,7 @@ def _through_socks(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
 
 
 def _socks_errors(through: str) -> tuple[type[Exception], ...]:
-    """What the SOCKS connector raises; none of it is an `OSError` or an error of aiohttp's."""
+    """The exceptions of the SOCKS connector, none of which is an `OSError` or an aiohttp error."""
     if not through.startswith("socks"):
         return ()
     from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
@@ -256,7 +257,7 @@ def _refused_by_proxy(error: Exception, provider: str) -> Failure:
 
 
 def _broken(error: Exception, provider: str) -> Failure:
-    """The failure for a connection that could not be made or did not last. aiohttp's texts hold no keys."""
+    """The failure for a connection that failed or broke. aiohttp's messages contain no keys."""
     match error:
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
             return _refused_by_proxy(error, provider)
@@ -267,9 +268,9 @@ def _broken(error: Exception, provider: str) -> Failure:
         case aiohttp.ClientConnectorError():
             return Failure(kind="connection", message=f"{provider} cannot be reached: {error}", code="connect")
         case aiohttp.ClientPayloadError():
-            return Failure(kind="truncated", message=f"{provider} broke off its answer")
+            return Failure(kind="truncated", message=f"{provider} broke off its response")
         case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientOSError():
             return Failure(kind="connection", message=f"{provider} closed the connection", code="reset")
         case _:
             text = str(error) or type(error).__name__
-            return Failure(kind="connection", message=f"the exchange with {provider} failed: {text}")
+            return Failure(kind="connection", message=f"the request to {provider} failed: {text}")

@@ -1,8 +1,8 @@
-"""Which models a provider offers, by its own list."""
+"""Reads a provider's list of models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,13 +18,13 @@ from bm.upstream.endpoint import models_url, own_headers
 MAX_LIST_BYTES = 16 * 1024 * 1024
 _MAX_PAGES = 20
 _NOT_CHAT = frozenset({"image", "audio", "embedding", "rerank", "moderation", "transcribe", "video"})
-"""Together's word for what a model is; anything else answers chats."""
+"""Together's types of models that do not chat; any other type does."""
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as its provider lists it. `context` and `max_output` are in tokens, 0 when the provider does not say.
+    """A model as its provider lists it. `context` and `max_output` are in tokens, 0 if not given.
 
-    `generates` is False for what answers no chats: embeddings, images, speech.
+    `generates` is False for models that do not chat: embeddings, images, speech.
     """
 
     id: str
@@ -38,7 +38,7 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """The provider did not list its models; carries status, headers and body for its codec to read."""
+    """The provider refused to list its models. Carries status, headers and body for its codec to decode."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -48,20 +48,24 @@ class Refused(Exception):
 async def list_models(
     client: UpstreamClient, provider: Provider, access: Access, timeouts: Timeouts, proxy: UpstreamProxy
 ) -> tuple[ListedModel, ...]:
-    """All models the account can reach, in the provider's order.
+    """The models the account can reach, in the provider's order. None at all means that they are not known.
 
     Raises:
-        UpstreamError: the provider cannot be reached, or what it sends is no list of models.
-        Refused: it answered with an error.
+        UpstreamError: the provider cannot be reached, or its response cannot be parsed.
+        Refused: it responded with an error.
     """
     found: list[ListedModel] = []
     page: Mapping[str, str] = _FIRST_PAGE.get(provider.protocol, {})
     for _ in range(_MAX_PAGES):
         address = models_url(provider, access) + (f"?{urlencode(page)}" if page else "")
         request = UpstreamRequest(provider.name, "GET", address, own_headers(provider, access))
-        answer = await _read(client, request, timeouts, proxy)
-        found += (_listed(provider, item) for item in _items(answer))
-        page = _next_page(answer)
+        body = await _read(client, request, timeouts, proxy)
+        rows = _rows(body)
+        if rows is None and body and found:
+            message = f"{provider.name} sent no list of models after the first page"
+            raise UpstreamError(Failure(kind="malformed", message=message))
+        found += (_listed(provider, row) for row in rows or () if isinstance(row, dict))
+        page = _next_page(body)
         if not page:
             break
     return tuple(model for model in found if model.id)
@@ -85,16 +89,15 @@ async def _read(client: UpstreamClient, request: UpstreamRequest, timeouts: Time
         raise UpstreamError(Failure(kind="malformed", message=message)) from error
 
 
-def _items(answer: Any) -> Iterable[Mapping[str, Any]]:
-    """The models in `data`, in Gemini's `models`, in Vertex AI's `publisherModels`, or in Together's bare list."""
-    rows = answer if isinstance(answer, list) else None
-    if isinstance(answer, dict):
-        rows = next((answer[name] for name in ("data", "models", "publisherModels") if name in answer), None)
-    return (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+def _rows(body: Any) -> list[Any] | None:
+    """The models in `data`, Gemini's `models`, Vertex AI's `publisherModels`, or Together's bare list; None without."""
+    if isinstance(body, dict):
+        body = next((body[name] for name in ("data", "models", "publisherModels") if name in body), None)
+    return body if isinstance(body, list) else None
 
 
-def _next_page(answer: Any) -> Mapping[str, str]:
-    match answer:
+def _next_page(body: Any) -> Mapping[str, str]:
+    match body:
         case {"nextPageToken": str(token)} if token:
             return {"pageSize": "1000", "pageToken": token}
         case {"has_more": True, "last_id": str(last)} if last:
@@ -126,7 +129,7 @@ _VERTEX = "publishers/google/models/"
 
 
 def _of_vertex(provider: Provider, name: str) -> ListedModel:
-    """Vertex AI's list gives names alone, of all that Google publishes there."""
+    """Vertex AI lists only names, of everything that Google publishes there."""
     embeds = "embedding" in name
     return ListedModel(
         id=name, provider=provider.name, generates=name.startswith(("gemini", "gemma")) and not embeds, embeds=embeds

@@ -1,4 +1,4 @@
-"""Where a provider takes a request, and with which headers."""
+"""The URL and the headers of a request to a provider."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bm.providers.provider import Provider
 from bm.upstream.headers import Headers, to_upstream
 
 Operation = Literal["generate", "count_tokens", "embed", "batch_embed"]
-"""What is asked of a model; `batch_embed` is Gemini's embedding of several texts."""
+"""`batch_embed` is Gemini's embedding of several texts."""
 
 USER_AGENT = f"better-manager/{__version__}"
 ANTHROPIC_VERSION = "2023-06-01"
-"""For requests whose client or codec asks for no other."""
+"""Sent unless the client or the codec names another version."""
 
 _PATHS: dict[tuple[str, Operation], str] = {
     ("anthropic", "generate"): "/v1/messages",
@@ -36,17 +36,17 @@ _GEMINI_METHODS: dict[Operation, str] = {
 
 
 def offers(protocol: str, operation: Operation, access: Access) -> bool:
-    """Whether that wire has an endpoint for the operation. Vertex AI embeds one text at a time."""
+    """Whether the protocol has an endpoint for the operation. Vertex AI embeds one text at a time."""
     if access.location and operation == "batch_embed":
         return False
     return protocol == "gemini" or (protocol, operation) in _PATHS
 
 
 NO_ACCESS = Access()
-"""For providers that ask for no key."""
+"""For providers that need no key."""
 
 VERTEX_VERSION = "v1beta1"
-"""What the official SDK asks of Vertex AI by default."""
+"""The official SDK's default."""
 
 
 def url(
@@ -59,7 +59,7 @@ def url(
     version: str = "",
     query: str = "",
 ) -> str:
-    """The URL of a request. `version` is a Gemini client's own API version, `query` what its URL carried."""
+    """The URL of a request. `version` is the API version of a Gemini client, `query` that of its URL."""
     if target.protocol != "gemini":
         address = provider.base_url + _PATHS[target.protocol, operation]
         return f"{address}?{query}" if query else address
@@ -74,13 +74,13 @@ def url(
 
 
 def vertex_root(provider: Provider, access: Access, version: str = "") -> str:
-    """Vertex AI's URL down to the place of the project. Of the Gemini API's versions Vertex has only `v1`."""
+    """Vertex AI's URL down to the location of the project. Of the Gemini API's versions it only has `v1`."""
     of = "v1" if version == "v1" else VERTEX_VERSION
     return f"{vertex_host(provider, access.location)}/{of}/projects/{access.project}/locations/{access.location}"
 
 
 def vertex_host(provider: Provider, location: str) -> str:
-    """Where Vertex AI answers for a location: everywhere, in a multi-region, or in one region."""
+    """The host of Vertex AI for a location: global, a multi-region, or a region."""
     if provider.vertex_base_url:
         return provider.vertex_base_url
     if location == "global":
@@ -91,7 +91,7 @@ def vertex_host(provider: Provider, location: str) -> str:
 
 
 def gemini_root(provider: Provider, version: str = "") -> str:
-    """The base URL with its API version: the client's own, else the configuration's."""
+    """The base URL with the client's API version, or else the configured one."""
     return (
         f"{provider.base_url}/{version}"
         if version
@@ -100,14 +100,14 @@ def gemini_root(provider: Provider, version: str = "") -> str:
 
 
 def models_url(provider: Provider, access: Access = NO_ACCESS) -> str:
-    """Where the provider lists its models. Vertex AI lists those of a publisher, whatever the project."""
+    """The URL of the provider's list of models. Vertex AI lists those of a publisher, whatever the project."""
     if access.location:
         return f"{vertex_host(provider, access.location)}/{VERTEX_VERSION}/publishers/google/models"
     return provider.base_url + provider.models_path
 
 
 def own_headers(provider: Provider, access: Access, extra: Iterable[tuple[str, str]] = ()) -> Headers:
-    """The headers of a request that bm writes itself. `extra` are those its codec asks for."""
+    """The headers of a request that bm has built. `extra` are those of its codec."""
     headers: Headers = [("content-type", "application/json"), ("user-agent", USER_AGENT)]
     if provider.protocol == "anthropic":
         headers.append(("anthropic-version", ANTHROPIC_VERSION))
@@ -115,7 +115,7 @@ def own_headers(provider: Provider, access: Access, extra: Iterable[tuple[str, s
 
 
 def forwarded_headers(provider: Provider, access: Access, client: Sequence[tuple[str, str]]) -> Headers:
-    """The client's headers as an upstream of its own protocol gets them, with the provider's key in place of bm's."""
+    """The client's headers for an upstream of the same protocol, with the provider's key in place of bm's."""
     headers = to_upstream(client)
     if provider.protocol == "anthropic" and all(name != "anthropic-version" for name, _ in headers):
         headers.append(("anthropic-version", ANTHROPIC_VERSION))
@@ -129,7 +129,7 @@ def _complete(headers: Headers, provider: Provider, access: Access, extra: Itera
 
 
 def credentials(provider: Provider, access: Access) -> Headers:
-    """The headers that prove whose request it is."""
+    """The headers that authenticate a request."""
     if access.bearer:
         billed = [("x-goog-user-project", access.billed)] if access.billed else []
         return [("authorization", f"Bearer {access.key}"), *billed]

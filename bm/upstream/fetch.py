@@ -1,7 +1,7 @@
-"""Fetches media by URL for models that cannot, without becoming a way into the user's network.
+"""Requests to other servers than the providers: media by URL, and token endpoints.
 
-A URL comes from a client, and with agents often from a web page: only public addresses are reached, whatever names and
-redirects say, and size, time and type are bounded.
+The URL of media comes from a client, and with agents often from a web page. Only public addresses are reached, whatever
+names and redirects say, and size, time and type are bounded.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -17,9 +18,11 @@ import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from bm.accounts.google import Fetch, Fetched, FetchRequest
 from bm.config.address import is_address
-from bm.config.schema import UpstreamProxy
-from bm.upstream.client import tls_context
+from bm.config.schema import Config, UpstreamProxy
+from bm.errors import ConfigError, Failure
+from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, tls_context
 from bm.upstream.endpoint import USER_AGENT
 from bm.upstream.proxy import proxy_url
 
@@ -29,20 +32,25 @@ MAX_REDIRECTS = 3
 _TYPES = ("image/", "audio/", "video/", "application/pdf", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+MAX_TOKEN_BYTES = 256 * 1024
 
-class Fetched(msgspec.Struct, frozen=True):
-    """What a URL held."""
+_METADATA = ("http://169.254.169.254", "http://metadata.google.internal")
+"""The metadata server of a cloud. It can only be reached from its own machine, so never through a proxy."""
+
+
+class FetchedMedia(msgspec.Struct, frozen=True):
+    """The media at a URL."""
 
     mime: str
     data: bytes
 
 
 class NotFetched(Exception):
-    """The URL was refused, or did not give media within the bounds. The text says why."""
+    """The URL was refused, or yielded no media within the bounds. The text says why."""
 
 
 class _PublicOnly(AbstractResolver):
-    """Resolves names to public addresses alone, at the moment of connecting: a name cannot change in between."""
+    """Resolves names to public addresses only. It runs when connecting, so a name cannot change in between."""
 
     def __init__(self) -> None:
         self._resolver = ThreadedResolver()
@@ -62,12 +70,12 @@ class _PublicOnly(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Let go of the resolver."""
+        """Close the resolver."""
         await self._resolver.close()
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the internet at large; mapped and translated forms count as what they hold."""
+    """Whether an IP address is a public one. Mapped and translated forms count as the address they contain."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -81,24 +89,24 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-async def fetch(url: str, proxy: UpstreamProxy, *, public_only: bool = True) -> Fetched:
+async def fetch_media(url: str, proxy: UpstreamProxy, *, public_only: bool = True) -> FetchedMedia:
     """The media at an http(s) URL.
 
-    `public_only` off is for tests, whose servers are on this machine.
+    Tests turn `public_only` off: their servers are on this machine.
 
     Raises:
-        NotFetched: the address is not public, the type no media, or size, time or redirects exceed the bounds.
+        NotFetched: the address is not public, the type is not media, or size, time or redirects exceed the bounds.
     """
     try:
         async with asyncio.timeout(SECONDS):
             return await _fetch(url, proxy, public_only)
     except TimeoutError:
         raise NotFetched(f"it took longer than {SECONDS:g} s") from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
         raise NotFetched(str(error) or type(error).__name__) from error
 
 
-async def _fetch(url: str, proxy: UpstreamProxy, public_only: bool) -> Fetched:
+async def _fetch(url: str, proxy: UpstreamProxy, public_only: bool) -> FetchedMedia:
     resolver = _PublicOnly() if public_only else ThreadedResolver()
     connector = aiohttp.TCPConnector(resolver=resolver, ssl=tls_context(proxy.ca_bundle), use_dns_cache=False)
     headers = {"user-agent": USER_AGENT, "accept": "*/*"}
@@ -127,20 +135,43 @@ def _check(url: str, public_only: bool) -> None:
         raise NotFetched(f"{parts.hostname} is not a public address")
 
 
-async def _read(response: aiohttp.ClientResponse) -> Fetched:
+async def _read(response: aiohttp.ClientResponse) -> FetchedMedia:
     if response.status != 200:
         raise NotFetched(f"its server answered {response.status}")
     mime = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not mime.startswith(_TYPES):
-        raise NotFetched(f"it is of type {mime or 'unknown'}, not an image, a PDF, sound or film")
+        raise NotFetched(f"it is of type {mime or 'unknown'}, not an image, a PDF, audio or video")
     if (response.content_length or 0) > MAX_BYTES:
         raise NotFetched(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    data = await response.content.read(MAX_BYTES + 1)
-    pieces = [data]
-    while data and sum(map(len, pieces)) <= MAX_BYTES:
-        data = await response.content.read(MAX_BYTES + 1)
-        pieces.append(data)
-    whole = b"".join(pieces)
-    if len(whole) > MAX_BYTES:
-        raise NotFetched(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    return Fetched(mime, whole)
+    data = bytearray()
+    while piece := await response.content.readany():
+        data += piece
+        if len(data) > MAX_BYTES:
+            raise NotFetched(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    return FetchedMedia(mime, bytes(data))
+
+
+def token_fetcher(client: UpstreamClient, config: Callable[[], Config]) -> Fetch:
+    """Sends requests for access tokens, with the proxy, trust and timeouts that `config` has for Gemini at the time."""
+
+    async def fetch(request: FetchRequest) -> Fetched | Failure:
+        current = config()
+        proxy, timeouts = current.proxy_for("gemini"), current.timeouts_for("gemini")
+        if request.url.startswith(_METADATA):
+            proxy = UpstreamProxy(url="direct")
+            timeouts = msgspec.structs.replace(timeouts, connect=1.0)
+        headers = [(name.lower(), value) for name, value in request.headers.items()]
+        upstream = UpstreamRequest("Google's sign-in", request.method, request.url, headers, request.body)
+        try:
+            response = await client.open(upstream, timeouts, proxy)
+            try:
+                body = await response.read(MAX_TOKEN_BYTES)
+            finally:
+                response.close()
+        except UpstreamError as error:
+            return error.failure
+        except ConfigError as error:
+            return Failure(kind="connection", message=str(error))
+        return Fetched(status=response.status, headers=dict(response.headers), body=body)
+
+    return fetch

@@ -1,4 +1,4 @@
-"""Which headers cross bm, in either direction. Lists as data."""
+"""The headers that are forwarded, in each direction."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""RFC 9110, section 7.6.1; what `Connection` names joins them."""
+"""RFC 9110, section 7.6.1. Headers named by `Connection` are treated alike."""
 
 CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "set-cookie"})
 
 _BODY = frozenset({"host", "content-length", "content-encoding", "accept-encoding", "expect"})
-"""They describe one connection's bytes; bm asks for unencoded answers, which it can read along."""
+"""They describe one connection's bytes. bm requests uncompressed responses, so that it can read them."""
 
 _ABOUT_THE_CLIENT = frozenset({"origin", "referer", "forwarded", "via", "x-real-ip"})
 _ABOUT_THE_CLIENT_PREFIXES = ("x-bm-", "x-forwarded-", "sec-", "cf-")
@@ -46,23 +46,23 @@ Headers = list[tuple[str, str]]
 
 
 def to_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The client's headers that an upstream of the client's own protocol gets.
+    """The client's headers to forward to an upstream of the same protocol.
 
-    An open list: a beta's header must travel with the beta's body (Claude Code's gateway contract). Credentials,
-    cookies, what belongs to one connection, what tells of the client's network and bm's own stay behind.
+    Unknown headers are forwarded: a beta's header must accompany its body (Claude Code's gateway contract). Removed are
+    credentials, cookies, hop-by-hop headers, headers about the client's network, and bm's own.
     """
     found = list(headers)
     nominated = {word.strip().lower() for name, value in found if name == "connection" for word in value.split(",")}
-    return [(name, value) for name, value in found if _goes_up(name) and name not in nominated]
+    return [(name, value) for name, value in found if _is_forwarded(name) and name not in nominated]
 
 
 @lru_cache(maxsize=512)
-def _goes_up(name: str) -> bool:
+def _is_forwarded(name: str) -> bool:
     if name in HOP_BY_HOP or name in CREDENTIALS or name in _BODY or name in _ABOUT_THE_CLIENT:
         return False
     return not name.startswith(_ABOUT_THE_CLIENT_PREFIXES)
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The upstream's headers that a client gets: ids, delays and rate limits."""
+    """The upstream's headers to return to a client: ids, delays and rate limits."""
     return [(name, value) for name, value in headers if name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)]

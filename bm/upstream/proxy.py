@@ -1,4 +1,4 @@
-"""Whether and through what a URL is reached."""
+"""The proxy to use for a URL."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bm.config.schema import UpstreamProxy
 
 
 def proxy_url(url: str, settings: UpstreamProxy, environment: Mapping[str, str] | None = None) -> str:
-    """The proxy to reach `url` through, empty for none.
+    """The proxy for `url`; empty for none.
 
-    The configuration's proxy comes first, then the environment's `HTTPS_PROXY` family, as `urllib` reads it. Loopback
-    addresses are never proxied.
+    The configured proxy takes precedence over the environment's `HTTPS_PROXY` family, which is read as `urllib` does.
+    Loopback addresses are never proxied.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
@@ -25,15 +25,15 @@ def proxy_url(url: str, settings: UpstreamProxy, environment: Mapping[str, str] 
         return ""
     if settings.url:
         return settings.url
-    proxies = environment if environment is not None else _environments(int(time.monotonic()))
+    proxies = environment if environment is not None else _environment_proxies(int(time.monotonic()))
     if _bypassed(host, [entry.strip() for entry in proxies.get("no", "").split(",")]):
         return ""
     return proxies.get(parts.scheme, "") or proxies.get("all", "")
 
 
 @lru_cache(maxsize=1)
-def _environments(second: int) -> Mapping[str, str]:
-    """The environment's proxies; on some systems a person may change them at any time, so they last a second."""
+def _environment_proxies(second: int) -> Mapping[str, str]:
+    """The proxies of the environment, cached for a second: on some systems they can change at any time."""
     return urllib.request.getproxies()
 
 
@@ -42,7 +42,7 @@ def _bypassed(host: str, patterns: Sequence[str]) -> bool:
 
 
 def _matches(host: str, pattern: str) -> bool:
-    """`*`, a network such as 10.0.0.0/8, a name, or a domain with or without its leading dot."""
+    """Match `*`, a network such as 10.0.0.0/8, a name, or a domain with or without a leading dot."""
     if pattern == "*":
         return True
     try:

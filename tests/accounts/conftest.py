@@ -9,8 +9,8 @@ import pytest
 from bm.accounts.google import Fetch
 from bm.config.schema import Config, Timeouts
 from bm.simulator import Simulator
-from bm.upstream.authority import fetcher
 from bm.upstream.client import UpstreamClient
+from bm.upstream.fetch import token_fetcher
 
 
 @pytest.fixture
@@ -25,5 +25,5 @@ async def fetch() -> AsyncIterator[Fetch]:
     """The daemon's own way to token endpoints."""
     client = UpstreamClient()
     config = Config(timeouts=Timeouts(first_byte=5.0))
-    yield fetcher(client, lambda: config)
+    yield token_fetcher(client, lambda: config)
     await client.close()

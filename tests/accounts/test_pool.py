@@ -327,6 +327,12 @@ def test_an_account_that_has_another_name_now_is_the_same() -> None:
     assert [usable(pool, 1, target(name)) for name in ("work", "b", "new")] == [False, False, True]
 
 
+def test_an_empty_list_of_models_means_unknown() -> None:
+    pool = pool_of("a")
+    pool.learn_models(("gemini", "a"), frozenset())
+    assert pool.states(0)["gemini"][0].models is None
+
+
 def test_an_ambiguous_rename_is_not_guessed() -> None:
     pool = Pool([credential("a", key="same"), credential("b", key="same")])
     assert pool.reload([credential("c", key="same")]) == {}

@@ -380,12 +380,12 @@ from bm.accounts.credentials import Credential
 from bm.accounts.credentials import load
 from bm.accounts.tokens import Tokens
 from bm.config.schema import Config
-from bm.upstream.authority import fetcher
+from bm.upstream.fetch import token_fetcher
 from bm.upstream.client import UpstreamClient
 
 async def main(path):
     client = UpstreamClient()
-    tokens = Tokens(path, fetcher(client, Config))
+    tokens = Tokens(path, token_fetcher(client, Config))
     credential = Credential(account=load(path).accounts[0])
     print("ready", flush=True)
     sys.stdin.readline()

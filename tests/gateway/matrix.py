@@ -29,7 +29,7 @@ from bm.protocols.registry import CODECS, upstream_codec
 from bm.providers.catalog import COMPATIBLE
 from bm.providers.provider import Provider, effective
 from bm.upstream.client import UpstreamRequest
-from bm.upstream.fetch import Fetched
+from bm.upstream.fetch import FetchedMedia
 from tests.support.shared import Case, corpus_cases, validators
 
 APIS: dict[str, ProtocolName] = {
@@ -110,10 +110,12 @@ TAKEN = "legacy field"
 written for the older ones alone."""
 
 
-async def _fetched(url: str) -> Fetched:
+async def _fetched(url: str) -> FetchedMedia:
     """What stands at any URL, as far as this matters here."""
     ending = url.rpartition(".")[2].partition("?")[0].lower()
-    return Fetched({"pdf": "application/pdf", "mp3": "audio/mp3", "mp4": "video/mp4"}.get(ending, "image/png"), b"data")
+    return FetchedMedia(
+        {"pdf": "application/pdf", "mp3": "audio/mp3", "mp4": "video/mp4"}.get(ending, "image/png"), b"data"
+    )
 
 
 def _new_id(prefix: str) -> str:

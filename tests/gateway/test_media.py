@@ -12,7 +12,7 @@ from bm.chat.request import ChatRequest, Turn
 from bm.errors import RequestError
 from bm.gateway.media import MAX_FETCHES, inlined, wanted
 from bm.names import ProtocolName
-from bm.upstream.fetch import Fetched, NotFetched
+from bm.upstream.fetch import FetchedMedia, NotFetched
 from tests.gateway.world import World
 
 PICTURE = Media(kind="image", url="https://pictures.example/cat.png")
@@ -50,12 +50,12 @@ def test_gemini_reads_its_own_files() -> None:
     assert wanted(request(GOOGLES), "gemini", Capabilities()) == []
 
 
-async def fetch(url: str) -> Fetched:
+async def fetch(url: str) -> FetchedMedia:
     """A little internet."""
     found = {
-        PICTURE.url: Fetched("image/png", b"pixels"),
-        PAPER.url: Fetched("application/pdf", b"%PDF"),
-        "https://notes.example/a.txt": Fetched("text/plain", b"plain words"),
+        PICTURE.url: FetchedMedia("image/png", b"pixels"),
+        PAPER.url: FetchedMedia("application/pdf", b"%PDF"),
+        "https://notes.example/a.txt": FetchedMedia("text/plain", b"plain words"),
     }
     if url not in found:
         raise NotFetched("its server answered 404")

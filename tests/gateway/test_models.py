@@ -19,6 +19,7 @@ from bm.gateway.settings import Settings, read_settings
 from bm.providers.resolve import model_for
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import World
+from tests.upstream.wire import Exchange, serving
 
 ALIASES = '[aliases]\nquick = "groq:llama-3.3-70b-versatile"\n'
 
@@ -175,6 +176,22 @@ async def test_lists_are_read_before_anybody_asks(learning: tuple[Services, Simu
     assert {record.path for record in simulator.log()} == {"/groq/openai/v1/models"}, (
         "gemini has no account to ask with"
     )
+
+
+@pytest.mark.parametrize("body", ['{"object": "list", "data": []}', "{}", '{"data": [{"object": "model"}]}', '"ok"'])
+async def test_an_empty_or_unreadable_list_leaves_models_unknown(bm_home: Path, body: str) -> None:
+    bodies = [b'{"data": [{"id": "llama-3.3-70b-versatile"}]}', body.encode(), body.encode()]
+
+    async def lists(exchange: Exchange) -> None:
+        await exchange.answer(200, bodies.pop())
+
+    async with serving(lists) as server:
+        services = Services(settings(bm_home, server.url))
+        assert await services.models.all() == ()
+        assert known(services) == [None, None]
+        assert len(await services.models.all()) == 1, "an empty list does not count as fresh"
+        assert None not in known(services)
+        await services.close()
 
 
 async def test_a_list_of_the_service_that_was_is_not_kept(learning: tuple[Services, Simulator], bm_home: Path) -> None:

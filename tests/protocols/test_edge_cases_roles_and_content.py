@@ -14,7 +14,7 @@ from bm.errors import RequestError
 from bm.gateway.media import inlined, wanted
 from bm.names import ProtocolName
 from bm.providers.capabilities import capabilities_of
-from bm.upstream.fetch import Fetched, NotFetched, fetch
+from bm.upstream.fetch import FetchedMedia, NotFetched, fetch_media
 from tests.protocols.pair import GROQ, HI, OPENAI, asks, hello, sent
 
 GEMINI_3 = "gemini-3.8-flash"
@@ -199,11 +199,11 @@ def test_32_a_message_of_calls_alone_has_no_text_and_no_nulls() -> None:
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest/meta-data", "http://127.0.0.1/a.png", "http://[::1]/a"])
 async def test_33_no_private_address_is_fetched(url: str) -> None:
     with pytest.raises(NotFetched):
-        await fetch(url, proxy=UpstreamProxy())
+        await fetch_media(url, proxy=UpstreamProxy())
     asked = hello("openai-chat", messages=[{"role": "user", "content": [_linked(url)]}])
 
-    async def get(address: str) -> Fetched:
-        return await fetch(address, proxy=UpstreamProxy())
+    async def get(address: str) -> FetchedMedia:
+        return await fetch_media(address, proxy=UpstreamProxy())
 
     with pytest.raises(RequestError) as refusal:
         await inlined(asked, [url], get)

@@ -12,6 +12,7 @@ import pytest
 from bm.accounts.account import Access
 from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts, UpstreamProxy
 from bm.providers.provider import Provider, effective
+from bm.simulator import Simulator
 from bm.upstream.client import UpstreamClient, UpstreamError
 from bm.upstream.discovery import ListedModel, Refused, list_models
 from tests.upstream.wire import Exchange, Server, serving
@@ -176,12 +177,23 @@ async def test_a_list_without_end_is_read_for_twenty_pages(client: UpstreamClien
 
 
 @pytest.mark.parametrize("answer", [b"{}", b"[]", b'{"data": null}', b'{"data": [1, null, {"object": "model"}]}', b"3"])
-async def test_what_is_no_model_is_passed_over(client: UpstreamClient, answer: bytes) -> None:
+async def test_a_response_without_models_is_an_empty_list(client: UpstreamClient, answer: bytes) -> None:
     async def lists(exchange: Exchange) -> None:
         await exchange.answer(200, answer)
 
     async with serving(lists) as server:
         assert await listed(client, "groq", server) == ()
+
+
+async def test_an_unreadable_page_makes_the_whole_list_a_failure(client: UpstreamClient) -> None:
+    pages = iter((b'{"models": [{"name": "models/a"}], "nextPageToken": "p2"}', b'{"error": "try later"}'))
+
+    async def lists(exchange: Exchange) -> None:
+        await exchange.answer(200, next(pages))
+
+    async with serving(lists) as server:
+        with pytest.raises(UpstreamError, match="no list of models"):
+            await listed(client, "gemini", server)
 
 
 async def test_no_json_is_a_failure(client: UpstreamClient) -> None:
@@ -203,3 +215,12 @@ async def test_a_refusal_carries_what_its_codec_reads(client: UpstreamClient) ->
             await listed(client, "groq", server)
     assert (caught.value.status, caught.value.body) == (401, b'{"error": {}}')
     assert caught.value.headers["x-request-id"] == "7"
+
+
+async def test_the_list_of_vertex(client: UpstreamClient) -> None:
+    access = Access(key="token", bearer=True, project="p-1", location="global")
+    with Simulator() as sim:
+        (vertex, *_) = effective(Config(gemini=Gemini(vertex_base_url=sim.url)))
+        found = await list_models(client, vertex, access, Timeouts(), UpstreamProxy())
+    assert "gemini-2.5-pro" in {model.id for model in found}
+    assert all(model.generates for model in found)

@@ -1,4 +1,4 @@
-"""Where each provider takes a request, and with which headers."""
+"""The URL and the headers of each request, on the Gemini API, Vertex AI and elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from bm.config.schema import Config, Gemini, ProviderConfig
 from bm.dispatch.target import Target
 from bm.names import ProtocolName
 from bm.providers.provider import Provider, effective
-from bm.upstream.endpoint import ANTHROPIC_VERSION, USER_AGENT, forwarded_headers, models_url, offers, own_headers, url
+from bm.upstream.endpoint import (
+    ANTHROPIC_VERSION,
+    USER_AGENT,
+    credentials,
+    forwarded_headers,
+    models_url,
+    offers,
+    own_headers,
+    url,
+)
 
 KEY = Access(key="the-key")
 
@@ -137,3 +146,77 @@ def test_headers_of_the_configuration_replace_the_clients() -> None:
     at = provider("groq", headers={"User-Agent": "mine", "X-Team": "blue"})
     headers = forwarded_headers(at, KEY, [("user-agent", "claude-cli/2")])
     assert ("user-agent", "mine") in headers and ("x-team", "blue") in headers and len(dict(headers)) == len(headers)
+
+
+PLACE = "/v1beta1/projects/p-1/locations"
+
+
+def vertex(**settings: Any) -> Provider:
+    return effective(Config(gemini=Gemini(**settings)))[0]
+
+
+def vertex_access(location: str = "global") -> Access:
+    return Access(key="token", bearer=True, project="p-1", location=location)
+
+
+def vertex_address(location: str, model: str = "m", operation: Any = "generate", **options: Any) -> str:
+    target = Target("gemini", "a", model, "gemini")
+    return url(vertex(), target, operation, vertex_access(location), **{"stream": False} | options)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (vertex_address("global"), f"https://aiplatform.googleapis.com{PLACE}/global"),
+        (vertex_address("us"), f"https://aiplatform.us.rep.googleapis.com{PLACE}/us"),
+        (vertex_address("eu"), f"https://aiplatform.eu.rep.googleapis.com{PLACE}/eu"),
+        (vertex_address("europe-west4"), f"https://europe-west4-aiplatform.googleapis.com{PLACE}/europe-west4"),
+    ],
+)
+def test_vertex_has_a_host_for_each_kind_of_location(found: str, expected: str) -> None:
+    assert found == f"{expected}/publishers/google/models/m:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("found", "end"),
+    [
+        (
+            vertex_address("us", stream=True, query="alt=sse"),
+            "/publishers/google/models/m:streamGenerateContent?alt=sse",
+        ),
+        (vertex_address("us", operation="count_tokens", stream=True), "/publishers/google/models/m:countTokens"),
+        (vertex_address("us", "endpoints/123"), "/locations/us/endpoints/123:generateContent"),
+        (
+            vertex_address("us", "publishers/google/models/x"),
+            "/locations/us/publishers/google/models/x:generateContent",
+        ),
+    ],
+)
+def test_the_vertex_url_of_each_operation_and_of_tuned_models(found: str, end: str) -> None:
+    assert found.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("client", "called"), [("", "v1beta1"), ("v1beta", "v1beta1"), ("v1alpha", "v1beta1"), ("v1", "v1")]
+)
+def test_versions_of_the_gemini_api_are_mapped_to_those_of_vertex(client: str, called: str) -> None:
+    assert f".com/{called}/projects/" in vertex_address("global", version=client)
+
+
+def test_a_configured_vertex_host_serves_all_locations() -> None:
+    own = vertex(vertex_base_url="https://vertex.example/")
+    found = url(own, Target("gemini", "a", "m", "gemini"), "generate", vertex_access("us"), stream=False)
+    assert found.startswith(f"https://vertex.example{PLACE}/us/")
+    assert models_url(own, vertex_access("us")) == "https://vertex.example/v1beta1/publishers/google/models"
+
+
+def test_only_a_users_token_names_the_project_to_bill() -> None:
+    assert credentials(vertex(), vertex_access()) == [("authorization", "Bearer token")]
+    billed = Access(key="token", bearer=True, billed="p-2")
+    assert credentials(vertex(), billed) == [("authorization", "Bearer token"), ("x-goog-user-project", "p-2")]
+
+
+def test_vertex_embeds_one_text_at_a_time() -> None:
+    assert offers("gemini", "embed", vertex_access())
+    assert not offers("gemini", "batch_embed", vertex_access())
+    assert offers("gemini", "batch_embed", Access(key="k"))

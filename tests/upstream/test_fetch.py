@@ -1,12 +1,19 @@
-"""Media by URL, without becoming a way into the user's network."""
+"""Media by URL, without reaching the user's own network; token endpoints, through the configured proxy."""
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import AsyncIterator
+
 import pytest
 
-from bm.config.schema import UpstreamProxy
+from bm.accounts.google import Fetched, FetchRequest
+from bm.config.schema import Config, Timeouts, UpstreamProxy
+from bm.errors import Failure
+from bm.simulator import OAuth, Simulator
 from bm.upstream import fetch as fetch_module
-from bm.upstream.fetch import Fetched, NotFetched, fetch, is_public
+from bm.upstream.client import UpstreamClient, UpstreamRequest, UpstreamResponse, tls_context
+from bm.upstream.fetch import FetchedMedia, NotFetched, fetch_media, is_public, token_fetcher
 from tests.upstream.wire import Exchange, serving
 
 DIRECT = UpstreamProxy()
@@ -60,7 +67,7 @@ def test_which_addresses_are_the_internets(address: str, public: bool) -> None:
 )
 async def test_what_is_never_fetched(url: str) -> None:
     with pytest.raises(NotFetched):
-        await fetch(url, DIRECT)
+        await fetch_media(url, DIRECT)
 
 
 async def image(exchange: Exchange) -> None:
@@ -69,8 +76,8 @@ async def image(exchange: Exchange) -> None:
 
 async def test_media_is_fetched_without_cookies_or_keys() -> None:
     async with serving(image) as server:
-        found = await fetch(f"{server.url}/x.png", DIRECT, public_only=False)
-        assert found == Fetched("image/png", b"pixels")
+        found = await fetch_media(f"{server.url}/x.png", DIRECT, public_only=False)
+        assert found == FetchedMedia("image/png", b"pixels")
         (exchange,) = server.exchanges
         assert not {"cookie", "authorization", "x-api-key", "referer"} & exchange.headers.keys()
 
@@ -85,9 +92,30 @@ async def test_a_redirect_is_followed_to_public_addresses_alone() -> None:
             )
 
     async with serving(away) as server:
-        assert (await fetch(f"{server.url}/a", DIRECT, public_only=False)).data == b"pixels"
+        assert (await fetch_media(f"{server.url}/a", DIRECT, public_only=False)).data == b"pixels"
         with pytest.raises(NotFetched, match="only http"):
-            await fetch(f"{server.url}/b", DIRECT, public_only=False)
+            await fetch_media(f"{server.url}/b", DIRECT, public_only=False)
+
+
+async def test_urls_share_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ssl.SSLContext] = []
+
+    def create() -> ssl.SSLContext:
+        made.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+    tls_context.cache_clear()
+    try:
+        async with serving(image) as server:
+            for _ in range(3):
+                await fetch_media(server.url, DIRECT, public_only=False)
+            client = UpstreamClient()
+            (await client.open(UpstreamRequest("x", "GET", server.url, []), Timeouts(), DIRECT)).close()
+            await client.close()
+    finally:
+        tls_context.cache_clear()
+    assert len(made) == 1
 
 
 async def test_redirects_end() -> None:
@@ -96,7 +124,7 @@ async def test_redirects_end() -> None:
 
     async with serving(around) as server:
         with pytest.raises(NotFetched, match="redirects more than"):
-            await fetch(server.url, DIRECT, public_only=False)
+            await fetch_media(server.url, DIRECT, public_only=False)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +137,7 @@ async def test_what_is_no_media(status: int, kind: str, word: str) -> None:
 
     async with serving(answers) as server:
         with pytest.raises(NotFetched, match=word):
-            await fetch(server.url, DIRECT, public_only=False)
+            await fetch_media(server.url, DIRECT, public_only=False)
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -125,7 +153,7 @@ async def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch, declared: bool) 
 
     async with serving(large) as server:
         with pytest.raises(NotFetched, match="larger than"):
-            await fetch(server.url, DIRECT, public_only=False)
+            await fetch_media(server.url, DIRECT, public_only=False)
 
 
 async def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +164,60 @@ async def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with serving(never) as server:
         with pytest.raises(NotFetched, match="longer than"):
-            await fetch(server.url, DIRECT, public_only=False)
+            await fetch_media(server.url, DIRECT, public_only=False)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[UpstreamClient]:
+    made = UpstreamClient()
+    yield made
+    await made.close()
+
+
+def request(url: str) -> FetchRequest:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return FetchRequest(method="POST", url=url, headers=headers, body=b"grant_type=x")
+
+
+async def test_an_answer_of_any_status(client: UpstreamClient) -> None:
+    with Simulator() as sim:
+        found = await token_fetcher(client, Config)(request(f"{sim.url}/oauth/token"))
+    assert isinstance(found, Fetched)
+    assert found.status == 400 and b"unsupported_grant_type" in found.body and found.headers["date"]
+
+
+async def test_what_keeps_it_from_being_answered_is_a_value(client: UpstreamClient) -> None:
+    with Simulator() as sim:
+        sim.script(oauth=OAuth(fault="down"))
+        found = await token_fetcher(client, Config)(request(f"{sim.url}/oauth/token"))
+    assert isinstance(found, Failure) and found.kind == "connection"
+
+
+async def test_a_bundle_that_cannot_be_read_is_no_crash(client: UpstreamClient, tmp_path: object) -> None:
+    config = Config(upstream_proxy=UpstreamProxy(ca_bundle=f"{tmp_path}/none.pem"))
+    found = await token_fetcher(client, lambda: config)(request("https://example.invalid/token"))
+    assert isinstance(found, Failure) and "none.pem" in found.message
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://oauth2.googleapis.com/token", "http://proxy.invalid:1"),
+        ("http://169.254.169.254/computeMetadata/v1/", "direct"),
+        ("http://metadata.google.internal/computeMetadata/v1/", "direct"),
+    ],
+)
+async def test_a_proxy_is_for_all_but_the_own_machines_metadata(
+    client: UpstreamClient, monkeypatch: pytest.MonkeyPatch, url: str, proxy: str
+) -> None:
+    seen: list[str] = []
+
+    async def refuse(sent: UpstreamRequest, timeouts: Timeouts, through: UpstreamProxy) -> UpstreamResponse:
+        seen.append(through.url)
+        raise OSError
+
+    monkeypatch.setattr(client, "open", refuse)
+    config = Config(upstream_proxy=UpstreamProxy(url="http://proxy.invalid:1"))
+    with pytest.raises(OSError):
+        await token_fetcher(client, lambda: config)(request(url))
+    assert seen == [proxy]

@@ -57,6 +57,6 @@ def test_the_way_to_a_url(
 def test_the_environment_is_read_when_the_configuration_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://from-the-environment.example:8")
     monkeypatch.setenv("NO_PROXY", "quiet.example")
-    proxy._environments.cache_clear()
+    proxy._environment_proxies.cache_clear()
     assert proxy_url(FAR, UpstreamProxy()) == "http://from-the-environment.example:8"
     assert proxy_url("https://quiet.example", UpstreamProxy()) == ""
