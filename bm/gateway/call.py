@@ -7,6 +7,7 @@ from the bytes.
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -27,6 +28,11 @@ MAX_BYTES_PER_TOKEN = 10
 """Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
 MIN_TOKENS = 1000
 """Every model takes this many, so fewer need not be counted."""
+
+
+def new_id(prefix: str) -> str:
+    """A unique id: the prefix and 24 random hexadecimal digits."""
+    return f"{prefix}{random.getrandbits(96):024x}"
 
 
 class Conversation(msgspec.Struct, frozen=True):

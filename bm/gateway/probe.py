@@ -22,8 +22,8 @@ from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.refusal import KEY_TROUBLE
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.exchange import UNAUTHENTICATED, naming_project
-from bm.gateway.lane import new_id
+from bm.gateway.attempt import UNAUTHENTICATED, naming_project
+from bm.gateway.call import new_id
 from bm.gateway.settings import Settings
 from bm.ledger.prices import cost_of
 from bm.protocols.codec import IdFactory

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from bm.errors import Failure
+from bm.gateway.adapter import JSON_TYPE, UpstreamCall
 from bm.gateway.call import Call, Client
-from bm.gateway.counting import answer as count_answer
-from bm.gateway.lane import JSON_TYPE, Lane
 from bm.gateway.record import Record
+from bm.protocols.counting import count_response
 from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers, to_client
 
@@ -16,43 +16,43 @@ MAX_HEADER = 1024
 
 
 class Reply:
-    """The response to one call. Notes in the call's `record` what the client is sent."""
+    """The response to one call. Notes in the call's `record` what it sends the `client`."""
 
     def __init__(self, call: Call, client: Client, record: Record) -> None:
-        self._call, self._client, self._record = call, client, record
+        self._call, self.client, self.record = call, client, record
 
-    def head(self, lane: Lane, upstream: Headers, content_type: str) -> Headers:
+    def head(self, upstream: UpstreamCall, received: Headers, content_type: str) -> Headers:
         """The headers of an answer: bm's own, and the upstream's where it speaks the client's protocol."""
-        headers = to_client(upstream) if lane.passes_through else [("content-type", content_type)]
+        headers = to_client(received) if upstream.passes_through else [("content-type", content_type)]
         if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in headers):
             headers.append(("request-id", self._call.id))
-        target = lane.target
+        target = upstream.target
         headers += [
             ("x-bm-request-id", self._call.id),
             ("x-bm-provider", target.provider),
             ("x-bm-account", target.account),
             ("x-bm-model", target.model),
-            ("x-bm-attempts", str(len(self._record.attempts))),
+            ("x-bm-attempts", str(len(self.record.attempts))),
         ]
-        if lane.losses:
-            dropped = ", ".join(loss.field for loss in lane.losses)
+        if upstream.losses:
+            dropped = ", ".join(loss.field for loss in upstream.losses)
             headers.append(("x-bm-dropped", dropped[:MAX_HEADER]))
         return headers
 
     async def complete(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a response that is not a stream."""
-        await self._client.start(status, [*headers, ("content-length", str(len(body)))])
-        await self._client.end(body)
+        await self.client.start(status, [*headers, ("content-length", str(len(body)))])
+        await self.client.end(body)
 
     async def estimate(self, tokens: int) -> None:
         """Send an estimated token count, marked as such."""
-        self._record.status, self._record.finish = 200, "estimated"
+        self.record.status, self.record.finish = 200, "estimated"
         headers = [("content-type", JSON_TYPE), ("x-bm-request-id", self._call.id), ("x-bm-estimate", "true")]
-        await self.complete(200, headers, count_answer(self._call.protocol, tokens))
+        await self.complete(200, headers, count_response(self._call.protocol, tokens))
 
     async def fail(self, failure: Failure) -> None:
         """Send why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
-        record = self._record
+        record = self.record
         record.failure = failure
         headers: Headers = [("content-type", JSON_TYPE), ("x-bm-request-id", self._call.id)]
         headers.append(("x-bm-attempts", str(len(record.attempts))))

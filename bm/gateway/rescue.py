@@ -17,16 +17,15 @@ from bm.chat.continuation import Delivered, Splice
 from bm.chat.estimate import estimate
 from bm.chat.events import Event, Failed, Usage, UsageUpdate
 from bm.chat.parts import Text
-from bm.chat.repair import with_retry_hint
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
-from bm.errors import Failure, RequestError
+from bm.errors import Failure
+from bm.gateway.adapter import Adapter, UpstreamCall
 from bm.gateway.call import Client
-from bm.gateway.lane import Lane
-from bm.gateway.lanes import Lanes
+from bm.gateway.record import Record
 from bm.protocols.codec import StreamEncoder
 from bm.protocols.passthrough import ResponsePipe, Watch
 from bm.protocols.resume import ResumablePassThrough
@@ -72,9 +71,8 @@ class Rescue:
     `cut` is why the client waits for the rest of its answer, None while it does not. `seams` counts the continuations.
     """
 
-    def __init__(self, lanes: Lanes, *, on: bool) -> None:
-        self._lanes = lanes
-        self._on = on and lanes.call.stream and lanes.call.operation == "generate"
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
         self._told = Delivered()
         self._encoder: StreamEncoder | None = None
         self._passing: ResumablePassThrough | None = None
@@ -84,28 +82,27 @@ class Rescue:
         self.cut: Failure | None = None
         self.seams = 0
 
-    def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> Lane:
-        """The request for an attempt: the client's, if need be with a `nudge`, or one for the rest of its answer.
+    def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
+        """The request for an attempt, or for the rest of an answer that was cut.
 
         Raises:
             Unable: the target cannot serve it.
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
-        target, simple, without = attempt.target, attempt.simplify_schema, attempt.without
-        self._prefill = self._beginning(target, provider) if self.cut is not None else None
-        if attempt.nudge and self.cut is None and self._readable():
-            chat = with_retry_hint(self._lanes.chat)
-        elif self._prefill is not None:
-            chat = begun(self._lanes.chat, self._prefill, self._told.tokens, target)
-        else:
-            return self._lanes.prepare(target, provider, access, simple_schemas=simple, without=without)
-        return self._lanes.translated(chat, target, provider, access, simple_schemas=simple, without=without)
+        self._prefill = None
+        if self.cut is None:
+            return self._adapter.prepare(attempt, provider, access)
+        self._prefill = self._beginning(attempt.target, provider)
+        if self._prefill is None:
+            return self._adapter.prepare(msgspec.structs.replace(attempt, nudge=False), provider, access)
+        chat = begun(self._adapter.chat, self._prefill, self._told.tokens, attempt.target)
+        return self._adapter.translate(chat, attempt, provider, access)
 
     def _beginning(self, target: Target, provider: Provider) -> str | None:
         """What the target is given of the answer; None where it must be asked anew. No model takes a blank end."""
-        capabilities = self._lanes.capabilities(target, provider)
+        capabilities = self._adapter.capabilities(target, provider)
         able = capabilities.prefill or "prefix" in capabilities.dialect.takes
-        if not able or target.model in self._refusing or self._lanes.chat.turns[-1].role == "assistant":
+        if not able or target.model in self._refusing or self._adapter.chat.turns[-1].role == "assistant":
             return None
         return self._told.text.rstrip() or None
 
@@ -118,33 +115,41 @@ class Rescue:
             return "begins the answer again, of which the client has nothing"
         return "goes on with the cut answer" if self._prefill else "begins anew, to go on where the answer was cut"
 
-    def pipe(self, lane: Lane) -> ResponsePipe:
-        """The pipe for the stream that answers a lane's request."""
-        events = self._lanes.filter(lane.names) if lane.names is not None else EventFilter({})
+    def pipe(self, upstream: UpstreamCall) -> ResponsePipe:
+        """The pipe for a streamed answer."""
+        adapter = self._adapter
         self._spent = self._told.tokens if self._prefill is not None else 0
         if self.cut is not None and self._encoder is not None:
             fit = Splice(self._told, prefill=self._prefill)
-            return self._lanes.written(lane, self._encoder, TrackingFilter(events, self._told, fit))
-        if not self._on or not self._readable():
-            return self._lanes.pipe(lane)
+            events = TrackingFilter(adapter.event_filter(upstream), self._told, fit)
+            return adapter.translation(upstream, self._encoder, events)
+        if not adapter.readable:
+            return adapter.pipe(upstream)
         self._told, self._encoder, self._passing = Delivered(), None, None
-        if lane.passes_through and not self._lanes.call.array:
-            self._passing = self._lanes.resumable(lane, TrackingFilter(events, self._told))
+        events = TrackingFilter(adapter.event_filter(upstream), self._told)
+        if upstream.passes_through and not adapter.call.array:
+            self._passing = adapter.resumable(upstream, events)
             return self._passing
-        self._encoder = self._lanes.encoder(lane)
-        return self._lanes.written(lane, self._encoder, TrackingFilter(events, self._told))
+        self._encoder = adapter.encoder(upstream)
+        return adapter.translation(upstream, self._encoder, events)
+
+    def ended(
+        self, target: Target, pipe: ResponsePipe, failure: Failure | None, committed: bool, record: Record
+    ) -> Outcome | None:
+        """What the end of a relayed stream means; None where it failed like any other."""
+        broken = failure is not None and committed and pipe.resumable
+        if self.cut is not None or broken:
+            record.shares.append((target, self.share(pipe.watch)))
+        if failure is None:
+            self.done()
+            record.seams = self.seams
+            return Outcome()
+        return self.broken(failure) if broken else None
 
     def share(self, watch: Watch) -> Usage:
         """What one of several targets took for its part of the answer, as far as it has told; else by estimate."""
-        told = watch.usage or Usage(input=estimate(self._lanes.chat))
+        told = watch.usage or Usage(input=estimate(self._adapter.chat))
         return msgspec.structs.replace(told, output=max(0, max(told.output, self._told.tokens) - self._spent))
-
-    def _readable(self) -> bool:
-        """Whether bm understands the request: an upstream of the client's protocol may take what bm does not."""
-        try:
-            return self._lanes.chat.choices == 1
-        except RequestError:
-            return False
 
     def broken(self, failure: Failure) -> Outcome:
         """The answer was cut, the client does not know it, and another target may go on."""
@@ -171,7 +176,7 @@ class Rescue:
         self.seams += self.cut is not None
         self.cut = None
 
-    def told(self, failure: Failure) -> bytes:
+    def error(self, failure: Failure) -> bytes:
         """The client's in-stream error, once nobody can go on."""
         return self._encoder.feed(Failed(failure)) if self._encoder is not None else b""
 

@@ -16,9 +16,15 @@ from bm.config.load import Loaded, load
 from bm.config.paths import Paths
 from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts
 from bm.dispatch.snapshot import Limits, Member
-from bm.gateway.lane import Rules
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """How calls are adapted: `strict` refuses losses, `echo_asked` answers under the model name that was asked for."""
+
+    strict: bool = False
+    echo_asked: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, dict=True):
@@ -59,6 +65,11 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     @property
     def _paid(self) -> list[Provider]:
         return [each for each in self.providers.values() if not each.pool]
+
+    def max_silence(self, provider: str) -> float:
+        """Seconds of silence inside a response that is not a stream: some send its head before they have thought."""
+        timeouts = self.config.timeouts_for(provider)
+        return max(timeouts.idle, timeouts.whole) if timeouts.idle and timeouts.whole else 0.0
 
     def patience(self, provider: str, *, stream: bool) -> Timeouts:
         """The timeouts towards a provider. The head of an answer that is no stream comes with its end."""

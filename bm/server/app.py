@@ -15,9 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
-from bm.gateway.call import Call, conversation_of, read_head
+from bm.gateway.call import Call, conversation_of, new_id, read_head
 from bm.gateway.exchange import Exchange
-from bm.gateway.lane import new_id
 from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
 from bm.names import ProtocolName

@@ -7,6 +7,7 @@ from pathlib import Path
 from bm.config.paths import Paths, make_folders
 from bm.gateway.call import Call, Conversation
 from bm.gateway.settings import Settings, read_settings
+from bm.upstream.headers import Headers
 
 
 def settings(home: Path, text: str = "") -> Settings:
@@ -29,3 +30,26 @@ def call(conversation: str = "", *, continues: bool = False, body: bytes = b"{}"
         stream=True,
         conversation=Conversation(conversation, continues),
     )
+
+
+class Reader:
+    """A client that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[object] = []
+        self.status, self.headers, self.body = 0, dict[str, str](), b""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.sent.append((status, headers))
+        self.status, self.headers = status, dict(headers)
+
+    async def send(self, data: bytes) -> None:
+        self.sent.append(data)
+        self.body += data
+
+    async def end(self, rest: bytes = b"") -> None:
+        self.sent += [rest, "end"] if rest else ["end"]
+        self.body += rest
+
+    async def cut(self) -> None:
+        self.sent.append("cut")

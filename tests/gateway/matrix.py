@@ -1,4 +1,4 @@
-"""Recorded exchanges carried to every other protocol through the gateway's own lanes."""
+"""Recorded exchanges carried to every other protocol through the gateway's own adapter."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from bm.accounts.account import Access
 from bm.chat.events import Event
 from bm.chat.request import ChatRequest, Reasoning
 from bm.config.schema import Config
+from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
+from bm.gateway.adapter import Adapter, UpstreamCall
 from bm.gateway.call import Call
-from bm.gateway.lane import Lane, Rules
-from bm.gateway.lanes import Lanes
+from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.codec import Codec, IdFactory
@@ -88,7 +89,7 @@ def call_of(case: Case) -> Call:
     )
 
 
-async def translated_request(case: Case, protocol: ProtocolName) -> tuple[Lane, list[str]]:
+async def translated_request(case: Case, protocol: ProtocolName) -> tuple[UpstreamCall, list[str]]:
     """A recorded request for a target of another protocol, and what the official types hold against it.
 
     Raises:
@@ -97,12 +98,12 @@ async def translated_request(case: Case, protocol: ProtocolName) -> tuple[Lane, 
     """
     target = target_for(protocol, case.id)
     provider = providers()[target.provider]
-    lanes = Lanes(call_of(case), SignatureStore(), Rules())
-    await lanes.inline_media(target, provider, _fetched)
-    lane = lanes.prepare(target, provider, Access(key="key"))
-    body = json.loads(lane.request.body)
-    found = validators().validate_request(api_of(protocol, stream=lanes.call.stream), body, compat=False)
-    return lane, [*found.errors, *(text for text in found.warnings if not text.startswith(TAKEN))]
+    adapter, attempt = Adapter(call_of(case), SignatureStore(), Rules()), Attempt(target=target)
+    await adapter.inline_media(attempt, provider, _fetched)
+    upstream = adapter.prepare(attempt, provider, Access(key="key"))
+    body = json.loads(upstream.request.body)
+    found = validators().validate_request(api_of(protocol, stream=adapter.call.stream), body, compat=False)
+    return upstream, [*found.errors, *(text for text in found.warnings if not text.startswith(TAKEN))]
 
 
 TAKEN = "legacy field"
@@ -147,25 +148,25 @@ def _streamed(codec: Codec, raw: bytes) -> list[Event]:
 def answer_for(case: Case, client: ProtocolName) -> bytes:
     """A recorded answer as a client of another protocol gets it."""
     body = case.body_text.strip().encode()
-    lanes, lane = _way_back(case, client, stream=not body.startswith(b"{"))
+    adapter, upstream = _way_back(case, client, stream=not body.startswith(b"{"))
     if body.startswith(b"{"):
-        whole = lanes.whole(lane, body)
-        assert whole.watch.failure is None, f"no answer: {whole.watch.failure.message}"
-        return whole.body
+        full = adapter.read(upstream, body)
+        assert full.watch.failure is None, f"no answer: {full.watch.failure.message}"
+        return full.body
     if body.startswith(b"["):
         # Translating, bm asks for a stream: the recorded chunks are what it would have got.
         body = b"".join(b"data: " + msgspec.json.encode(chunk) + b"\r\n\r\n" for chunk in msgspec.json.decode(body))
-    pipe, body = lanes.pipe(lane), body + b"\n\n"
+    pipe, body = adapter.pipe(upstream), body + b"\n\n"
     told = b"".join([pipe.feed(body[at : at + 997]) for at in range(0, len(body), 997)]) + pipe.close()
     assert pipe.watch.failure is None, f"no answer: {pipe.watch.failure.message}"
     return told
 
 
-def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Lanes, Lane]:
+def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Adapter, UpstreamCall]:
     """The way of an answer to a client that wants to see everything."""
     call = Call(id="req_1", protocol=client, operation="generate", headers=[], body=b"{}", model="asked", stream=stream)
-    lanes = Lanes(call, SignatureStore(), Rules())
-    lanes.chat = ChatRequest(
+    adapter = Adapter(call, SignatureStore(), Rules())
+    adapter.chat = ChatRequest(
         protocol=client,
         model="asked",
         turns=(),
@@ -175,7 +176,7 @@ def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Lanes,
     )
     nothing = UpstreamRequest("upstream", "POST", "http://127.0.0.1", [], b"")
     target = Target("upstream", "one", "answering", APIS[case.api])
-    return lanes, Lane(target, nothing, upstream_of(case), names={})
+    return adapter, UpstreamCall(target, nothing, upstream_of(case), names={})
 
 
 def told_events(client: ProtocolName, raw: bytes) -> list[Event]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bm.dispatch.snapshot import Requirements
 from bm.errors import RequestError
-from bm.gateway.call import Conversation, Head, conversation_of, json_object, read_head, requirements_of
+from bm.gateway.call import Conversation, Head, conversation_of, json_object, new_id, read_head, requirements_of
 from bm.names import ProtocolName
 
 
@@ -62,6 +62,11 @@ def test_what_is_no_json_object_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
         json_object(body)
     assert caught.value.failure.kind == "bad_request"
+
+
+def test_ids_are_unique_and_keep_their_prefix() -> None:
+    ids = {new_id("req_") for _ in range(100)}
+    assert len(ids) == 100 and all(each.startswith("req_") and len(each) == 28 for each in ids)
 
 
 SESSION = "0a1b2c3d-0000-4000-8000-000000000001"

@@ -22,32 +22,13 @@ from bm.server.asgi import AsgiClient
 from bm.simulator import Rule
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import Operation
-from bm.upstream.headers import Headers
+from tests.gateway.build import Reader
 from tests.gateway.world import EVERY_CLIENT, World
 from tests.gateway.world import path_of as sent_to
 
 CALL = Call(
     id="req_1", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="claude-x", stream=True
 )
-
-
-class Reader:
-    """A client that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[object] = []
-
-    async def start(self, status: int, headers: Headers) -> None:
-        self.told.append((status, headers))
-
-    async def send(self, data: bytes) -> None:
-        self.told.append(data)
-
-    async def end(self, rest: bytes = b"") -> None:
-        self.told += [rest, "end"] if rest else ["end"]
-
-    async def cut(self) -> None:
-        self.told.append("cut")
 
 
 async def test_the_client_gets_everything_and_so_does_the_capture() -> None:
@@ -58,7 +39,7 @@ async def test_the_client_gets_everything_and_so_does_the_capture() -> None:
     await capture.send(b"one")
     await capture.send(b"two")
     await capture.end(b"last")
-    assert reader.told == [(200, [("a", "b")]), b"one", b"two", b"last", "end"]
+    assert reader.sent == [(200, [("a", "b")]), b"one", b"two", b"last", "end"]
     assert (capture.status, capture.headers, bytes(capture.answer)) == (200, [("a", "b")], b"onetwolast")
     assert (
         capture.ended and capture.complete and [request.url for request in capture.requests] == ["https://example.com"]
@@ -70,7 +51,7 @@ async def test_a_broken_answer_is_known_as_one() -> None:
     capture = Capture(CALL, reader)
     await capture.start(200, [])
     await capture.cut()
-    assert reader.told[-1] == "cut" and not capture.ended
+    assert reader.sent[-1] == "cut" and not capture.ended
 
 
 async def test_beyond_its_bound_only_the_client_gets_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +63,7 @@ async def test_beyond_its_bound_only_the_client_gets_more(monkeypatch: pytest.Mo
     await capture.send(b"more")
     await capture.send(b"still more")
     assert (bytes(capture.answer), capture.complete) == (b"fourm", False)
-    assert reader.told == [b"four", b"more", b"still more"]
+    assert reader.sent == [b"four", b"more", b"still more"]
 
 
 ON = "[record]\nenabled = true\n"

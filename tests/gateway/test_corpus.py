@@ -11,7 +11,7 @@ import pytest
 
 from bm.chat.events import Failed
 from bm.errors import RequestError
-from bm.gateway.lane import Unable
+from bm.gateway.adapter import Unable
 from bm.names import ProtocolName
 from bm.providers.catalog import CATALOG
 from tests.gateway.corpus_exceptions import EXCEPTIONS, NOT_EXPRESSIBLE, Side, known

@@ -1,61 +1,74 @@
-"""What the headers of an exchange say; the tables of dispatch are in test_dispatch_modes and test_dispatch_outcomes."""
+"""Whole exchanges: counts and estimates of tokens, and when a rescue is prepared for."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import msgspec
 import pytest
 
+from bm.gateway import exchange
+from bm.gateway.exchange import Exchange
+from bm.gateway.services import Services
 from bm.simulator import Rule
-from tests.gateway.world import EVERY_PROTOCOL, World
-
-
-@EVERY_PROTOCOL
-@pytest.mark.parametrize("stream", [True, False])
-def test_an_upstream_that_quotes_the_key_is_not_quoted(world: World, protocol: str, stream: bool) -> None:
-    world.set_up(accounts=1)
-    key = f"key-of-the-account-{world.pool[0]}"
-    world.sim.script(Rule(status=400, message=f"the key {key} is not welcome"))
-    answer = world.ask(protocol, stream=stream)
-    assert answer.status == 400 and "is not welcome" in answer.message
-    assert key not in answer.body.decode()
+from tests.gateway.build import Reader, call, settings
+from tests.gateway.world import World
 
 
 @pytest.mark.parametrize(
-    ("protocol", "provider", "back"),
+    ("text", "changes", "rescued"),
     [
-        ("anthropic", "anthropic", "anthropic-ratelimit-requests-remaining"),
-        ("openai-chat", "groq", "x-ratelimit-remaining-tokens"),
+        ("[pool]\nrescue = true\n", {}, True),
+        ("", {}, False),
+        ("[pool]\nrescue = true\n", {"stream": False}, False),
+        ("[pool]\nrescue = true\n", {"operation": "count_tokens"}, False),
     ],
+    ids=["a stream", "switched off", "no stream", "a count"],
 )
-def test_limits_and_ids_of_the_clients_own_protocol_come_back(
-    world: World, protocol: str, provider: str, back: str
+async def test_a_request_that_cannot_be_rescued_passes_no_rescue(
+    bm_home: Path, monkeypatch: pytest.MonkeyPatch, text: str, changes: dict[str, Any], rescued: bool
 ) -> None:
-    world.set_up(modes={provider: "exclusive"})
-    headers = {back: "7", "set-cookie": "a=b", "x-secret": "no", "server": "upstream"}
-    world.sim.script(Rule(text="hello", headers=headers, times=None))
-    for stream in (True, False):
-        answer = world.ask(protocol, stream=stream)
-        assert answer.complete and answer.headers[back] == "7"
-        assert not {"set-cookie", "x-secret", "server"} & set(answer.headers)
+    made: list[object] = []
+    monkeypatch.setattr(exchange, "Rescue", made.append)
+    services = Services(settings(bm_home, text))
+    Exchange(services, msgspec.structs.replace(call(), **changes), Reader())
+    await services.close()
+    assert bool(made) is rescued
 
 
-def test_what_a_client_sends_along_reaches_an_upstream_of_its_protocol_without_its_credentials(world: World) -> None:
-    world.set_up(modes={"anthropic": "exclusive"})
-    sent = {
-        "anthropic-beta": "made-up-2099-01-01",
-        "anthropic-version": "2023-06-01",
-        "user-agent": "claude-cli/2.1",
-        "x-app": "cli",
-        "cookie": "a=b",
-        "x-bm-anything": "1",
-        "x-forwarded-for": "192.0.2.1",
-        "authorization": f"Bearer {world.daemon.key}",
-    }
-    assert world.ask("anthropic", headers=sent).complete
-    (call,) = world.calls()
-    assert {name: call.headers[name] for name in ("anthropic-beta", "user-agent", "x-app")} == {
-        "anthropic-beta": "made-up-2099-01-01",
-        "user-agent": "claude-cli/2.1",
-        "x-app": "cli",
-    }
-    assert not {"cookie", "x-bm-anything", "x-forwarded-for", "authorization"} & call.headers.keys()
-    assert call.account == world.paid["anthropic"][0]
+COUNTS = [
+    ("anthropic", "/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "hello"}]}, "input_tokens"),
+    ("openai-responses", "/v1/responses/input_tokens", {"input": "hello"}, "input_tokens"),
+    (
+        "gemini",
+        "/v1beta/models/gemini-2.5-flash:countTokens",
+        {"contents": [{"parts": [{"text": "hello"}]}]},
+        "totalTokens",
+    ),
+]
+
+
+@pytest.mark.parametrize(("protocol", "path", "body", "name"), COUNTS, ids=[row[0] for row in COUNTS])
+def test_tokens_are_counted_by_the_pool(
+    world: World, protocol: str, path: str, body: dict[str, Any], name: str
+) -> None:
+    counted_here = world.send(protocol, path, {"model": "claude-sonnet-5", **body} if protocol != "gemini" else body)
+    assert counted_here.status == 200 and counted_here.json[name] > 0
+    assert counted_here.bm("provider") == "gemini" and "x-bm-estimate" not in counted_here.headers
+    assert [call.operation for call in world.calls()] == ["count"]
+
+
+def test_an_upstream_that_cannot_count_is_helped_by_an_estimate(world: World) -> None:
+    world.set_up(modes={"groq": "exclusive"})
+    body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hello " * 100}]}
+    found = world.send("anthropic", "/v1/messages/count_tokens", body)
+    assert found.status == 200 and 50 < found.json["input_tokens"] < 300
+    assert found.headers["x-bm-estimate"] == "true" and world.calls() == []
+
+
+def test_a_count_that_fails_goes_to_the_next_account(world: World) -> None:
+    world.sim.script(Rule(operation="count", status=429, retry_info="60s"))
+    body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hello"}]}
+    found = world.send("anthropic", "/v1/messages/count_tokens", body)
+    assert found.status == 200 and found.bm("attempts") == "2"

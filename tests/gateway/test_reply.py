@@ -9,35 +9,16 @@ import pytest
 from bm.chat.request import Loss
 from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.gateway.adapter import UpstreamCall
 from bm.gateway.call import Call
-from bm.gateway.lane import Lane
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.reply import Reply, error_headers
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
-from bm.upstream.headers import Headers
+from tests.gateway.build import Reader
 
 TARGET = Target("gemini", "main", "gemini-3-flash-preview", "gemini")
-
-
-class Reader:
-    """A client that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.status, self.headers, self.body = 0, dict[str, str](), b""
-
-    async def start(self, status: int, headers: Headers) -> None:
-        self.status, self.headers = status, dict(headers)
-
-    async def send(self, data: bytes) -> None:
-        self.body += data
-
-    async def end(self, rest: bytes = b"") -> None:
-        self.body += rest
-
-    async def cut(self) -> None:
-        raise AssertionError("the answer is whole")
 
 
 class Told:
@@ -94,9 +75,11 @@ async def test_a_guess_is_marked_as_one() -> None:
 )
 def test_the_head_of_an_answer(names: dict[str, str] | None, passed: dict[str, str], types: str) -> None:
     request = UpstreamRequest("gemini", "POST", "https://example.com", [])
-    lane = Lane(TARGET, request, CODECS["gemini"], (Loss("top_k", "unknown"), Loss("user", "unknown")), names)
-    upstream = [("content-type", "own"), ("retry-after", "3"), ("set-cookie", "a=b")]
-    head = dict(Told().reply.head(lane, upstream, "text/event-stream"))
+    upstream = UpstreamCall(
+        TARGET, request, CODECS["gemini"], (Loss("top_k", "unknown"), Loss("user", "unknown")), names
+    )
+    received = [("content-type", "own"), ("retry-after", "3"), ("set-cookie", "a=b")]
+    head = dict(Told().reply.head(upstream, received, "text/event-stream"))
     assert passed.items() <= head.items() and head["content-type"] == types and "set-cookie" not in head
     assert (head["x-bm-model"], head["x-bm-dropped"], head["request-id"]) == (TARGET.model, "top_k, user", "req_1")
 

@@ -11,17 +11,16 @@ import pytest
 from bm.accounts.account import Access
 from bm.chat.events import Usage
 from bm.chat.parts import Json, Text
-from bm.chat.repair import RETRY_HINT
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.lane import Lane
+from bm.gateway.adapter import UpstreamCall
 from bm.gateway.rescue import DIVERGED, Rescue, begun
 from bm.protocols.passthrough import Watch
 from tests.gateway.matrix import providers
-from tests.gateway.test_lanes import CLAUDE, GEMINI, GPT, lanes
+from tests.gateway.test_adapter import CLAUDE, GEMINI, GPT, adapter
 from tests.support.grammar_anthropic import check
 
 HELLO: Json = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}
@@ -31,16 +30,16 @@ NEWER = Target("anthropic", "one", "claude-opus-4-8", "anthropic")
 """Takes no beginning of an answer, unlike the older model."""
 
 
-def rescue(body: Json | None = None, *, on: bool = True, **more: Any) -> Rescue:
-    return Rescue(lanes(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more)), on=on)
+def rescue(body: Json | None = None, **more: Any) -> Rescue:
+    return Rescue(adapter(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more)))
 
 
-def prepared(given: Rescue, target: Target, **options: Any) -> Lane:
+def prepared(given: Rescue, target: Target, **options: Any) -> UpstreamCall:
     return given.prepare(Attempt(target=target, **options), providers()[target.provider], Access(key="upstream-key"))
 
 
-def asked(lane: Lane) -> Json:
-    body: Json = json.loads(lane.request.body)
+def asked(upstream: UpstreamCall) -> Json:
+    body: Json = json.loads(upstream.request.body)
     return body
 
 
@@ -76,9 +75,9 @@ def text_in(stream: bytes) -> str:
 def test_a_model_that_can_goes_on_where_the_answer_was_cut() -> None:
     given = rescue()
     cut_after(given, "one two ")
-    lane = prepared(given, CLAUDE)
-    assert asked(lane)["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "one two"}]}
-    assert asked(lane)["max_tokens"] == 98
+    upstream = prepared(given, CLAUDE)
+    assert asked(upstream)["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "one two"}]}
+    assert asked(upstream)["max_tokens"] == 98
     assert given.way == "goes on with the cut answer"
 
 
@@ -135,7 +134,7 @@ def test_a_new_answer_that_differs_is_not_glued_on() -> None:
 
 def test_once_nobody_can_go_on_the_client_is_told_of_the_cut() -> None:
     given = rescue()
-    told = cut_after(given, "one two ") + given.told(CUT)
+    told = cut_after(given, "one two ") + given.error(CUT)
     check(told)
     assert b"event: error" in told and b"message_stop" not in told
 
@@ -154,26 +153,9 @@ def test_an_answer_that_the_client_began_is_not_begun_twice() -> None:
     assert asked(prepared(given, CLAUDE))["messages"][-1]["content"] == "one"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        rescue(on=False),
-        rescue(stream=False),
-        rescue(operation="count_tokens"),
-        rescue(HELLO | {"messages": "none"}),
-    ],
-    ids=["off", "whole", "count", "not-understood"],
-)
-def test_else_the_bytes_of_an_own_upstream_pass_through(given: Rescue) -> None:
-    piece = b'event: ping\ndata: {"type": "ping",  "unheard_of": 1}\n\n'
+def test_a_request_that_bm_does_not_understand_passes_through() -> None:
+    given, piece = rescue(HELLO | {"messages": "none"}), b'event: ping\ndata: {"type": "ping",  "unheard_of": 1}\n\n'
     assert given.pipe(prepared(given, CLAUDE)).feed(piece) == piece
-
-
-@pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=lambda target: target.provider)
-def test_a_nudge_is_a_word_after_the_question(target: Target) -> None:
-    assert RETRY_HINT in prepared(rescue(on=False), target, nudge=True).request.body.decode()
-    unread = rescue(HELLO | {"messages": "none"})
-    assert RETRY_HINT not in prepared(unread, CLAUDE, nudge=True).request.body.decode()
 
 
 @pytest.mark.parametrize(

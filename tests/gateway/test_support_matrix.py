@@ -1,4 +1,4 @@
-"""The support matrix of docs/protocols.md, held against what the lanes do."""
+"""The support matrix of docs/protocols.md, held against what the adapter does."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import pytest
 
 from bm.accounts.account import Access
+from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
+from bm.gateway.adapter import Adapter, Unable
 from bm.gateway.call import Call
-from bm.gateway.lane import Rules, Unable
-from bm.gateway.lanes import Lanes
+from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.names import ProtocolName
 from tests.gateway.features import FEATURES
@@ -47,10 +48,11 @@ def outcome(feature: str, protocol: ProtocolName) -> str:
     )
     target = TARGETS[protocol]
     try:
-        lane = Lanes(call, SignatureStore(), Rules()).prepare(target, providers()[target.provider], Access(key="key"))
+        adapter = Adapter(call, SignatureStore(), Rules())
+        upstream = adapter.prepare(Attempt(target=target), providers()[target.provider], Access(key="key"))
     except Unable:
         return "refused"
-    return "dropped" if lane.losses else "carried"
+    return "dropped" if upstream.losses else "carried"
 
 
 def table() -> dict[str, list[str]]:

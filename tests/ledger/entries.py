@@ -1,4 +1,4 @@
-"""Ledger entries for tests."""
+"""Entries for the tests of this room."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ _PLAIN = Entry(
 
 
 def entry(**fields: Any) -> Entry:
-    """An answered request, changed by `fields`."""
-    advise = {"decision": msgspec.json.encode({"id": fields["id"]})} if "id" in fields else {}
-    return msgspec.structs.replace(_PLAIN, **(advise | fields))
+    """A request that was answered, but for `fields`."""
+    told = {"decision": msgspec.json.encode({"id": fields["id"]})} if "id" in fields else {}
+    return msgspec.structs.replace(_PLAIN, **(told | fields))

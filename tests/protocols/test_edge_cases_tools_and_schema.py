@@ -12,7 +12,7 @@ import pytest
 from bm.chat.events import Event, Finish
 from bm.chat.parts import Json
 from bm.chat.response import fold
-from bm.gateway.lane import new_id
+from bm.gateway.call import new_id
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS

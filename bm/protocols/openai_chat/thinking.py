@@ -11,7 +11,6 @@ from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, unwrap
 from bm.chat.thinking import asked_level, fit_level, yields_to_call
 from bm.names import Level
-from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
 
 _LEVEL: dict[str, Level] = {
@@ -103,29 +102,28 @@ def _visible(body: Json, nested: Json, google: Json, on: bool | None) -> bool | 
     return True if on or (nested and on is None) else None
 
 
-def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
+def encode_reasoning(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, list[Loss]]:
     """The members by which this service is told how much to think."""
     asked = asked_level(request.reasoning)
     dialect = capabilities.dialect
     if capabilities.thinking == "none" or dialect.thinking == "none":
-        if asked not in (None, "off", "auto"):
-            losses.append(Loss(field_name(request, "thinking"), "the model takes no such setting"))
-        return {}
-    wanted, lost = wanted_level(request, capabilities)
-    losses += lost
+        lost = asked not in (None, "off", "auto")
+        return {}, [Loss("thinking", "the model takes no such setting")] if lost else []
+    wanted, losses = wanted_level(request, capabilities)
     effort = _effort(wanted, capabilities)
     match dialect.thinking:
         case "groq":
             hidden = request.reasoning.visible is False
-            return _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed")
+            members = _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed")
         case "together":
-            return _together(wanted, effort, capabilities)
+            members = _together(wanted, effort, capabilities)
         case "openrouter":
-            return _openrouter(request, wanted, effort, capabilities)
+            members = _openrouter(request, wanted, effort, capabilities)
         case _ if capabilities.thinking_switch and wanted is not None and (wanted == "off" or effort is None):
-            return {"thinking": {"type": "disabled" if wanted == "off" else "enabled"}}
+            members = {"thinking": {"type": "disabled" if wanted == "off" else "enabled"}}
         case _:
-            return _present(reasoning_effort=effort)
+            members = _present(reasoning_effort=effort)
+    return members, losses
 
 
 def wanted_level(request: ChatRequest, capabilities: Capabilities) -> tuple[Level | None, list[Loss]]:

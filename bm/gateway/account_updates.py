@@ -1,4 +1,4 @@
-"""Apply a call's outcomes to account state; revert them if the call was at fault."""
+"""Applies a call's outcomes to account state, and reverts them if the call was at fault."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ _BROKEN = ABSENT | {"truncated"}
 _ANSWERED = AccountEffect("answered")
 
 
-class Books:
-    """One call's changes to the pool. `body` is all that goes upstream; a repeated call has the same."""
+class AccountUpdates:
+    """One call's changes to the pool. `body` is what goes upstream: a call that is repeated has the same.
+
+    One attempt is made at a time. What follows `begin` concerns the account of the attempt begun last.
+    """
 
     def __init__(self, pool: Pool, record: Record, body: bytes) -> None:
         self._pool, self._record, self._body = pool, record, body
         self._fingerprint = hash(body)
         self._leases: list[Lease] = []
-        self._spent: set[Target] = set()
-        self._believed: set[Target] = set()
+        self._at_limit: set[Target] = set()
+        self._at_limit_before: set[Target] = set()
 
     def cooldown_left(self, target: Target) -> float:
         """Seconds until the target may be asked."""
@@ -54,6 +57,42 @@ class Books:
         """The first content has arrived: the account works, however long the rest takes."""
         self._leases[-1].apply(_ANSWERED, now=time.monotonic(), wall=time.time())
 
+    def limits_reported(self, headers: Headers) -> None:
+        """Apply the limits in an answer's headers. One that is used up starts a cooldown at once."""
+        named = dict(headers)
+        if not any("ratelimit" in name for name in named):
+            return
+        lease, wall = self._leases[-1], time.time()
+        self._learn(lease, in_headers(named, wall, lease.target.provider))
+        if wait := used_up(named, wall):
+            effect = AccountEffect("proactive", wait, "its limit is used up")
+            lease.apply(effect, now=time.monotonic(), wall=wall)
+
+    def refused(self, failure: Failure, headers: Mapping[str, str], body: bytes) -> None:
+        """Apply the limits that a refusal names. One that is used up was not used up by this request alone."""
+        if failure.kind not in LIMITS:
+            return
+        lease = self._leases[-1]
+        allowances = in_body(body, failure.retry_after) or in_headers(headers, time.time(), lease.target.provider)
+        self._learn(lease, allowances)
+        size = len(self._body)
+        spent = [each for each in allowances if each.is_spent(size)]
+        if spent:
+            self._at_limit.add(lease.target)
+        if any(each.is_hardly_touched(size) for each in spent):
+            self._at_limit_before.add(lease.target)
+
+    def _learn(self, lease: Lease, allowances: Iterable[Allowance]) -> None:
+        now, wall = time.monotonic(), time.time()
+        for each in allowances:
+            lease.learn_limit(
+                each.window, each.unit, each.limit, left=each.left, resets=each.resets, now=now, wall=wall
+            )
+
+    def count_tokens(self, tokens: int) -> None:
+        """The model has read this many tokens."""
+        self._leases[-1].count_tokens(tokens, now=time.monotonic(), wall=time.time())
+
     def settle(self, entry: AttemptRecord, outcome: Outcome, *, disturbed: float) -> Outcome:
         """Apply the outcome of an attempt to its account, and add to it what only the pool knows.
 
@@ -68,26 +107,26 @@ class Books:
             return lease.settle(outcome, now=now, wall=wall)
         if lease.sent < disturbed and failure.kind in _BROKEN:
             effect = AccountEffect()
-        words = self._record.redact(failure.message, self._body)
-        effect = msgspec.structs.replace(effect, reason=words if effect.reason else "")
+        message = self._record.redact(failure.message, self._body)
+        effect = msgspec.structs.replace(effect, reason=message if effect.reason else "")
         outcome = lease.settle(msgspec.structs.replace(outcome, account=effect), now=now, wall=wall, jitter=jitter)
         if effect.kind == "none" and failure.code == NO_TOKEN:
-            lease.note_error(words)
-        entry.outcome, entry.message, entry.rests = failure.kind, words, outcome.cooldown or 0.0
+            lease.note_error(message)
+        entry.outcome, entry.message, entry.rests = failure.kind, message, outcome.cooldown or 0.0
         entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
-        others = outcome.answers_others and entry.target not in self._spent
+        others = outcome.answers_others and entry.target not in self._at_limit
         return msgspec.structs.replace(outcome, answers_others=others)
 
     def suspect(self, transcript: Transcript) -> None:
         """Report accounts that have refused the request alike, since the request itself may be the cause.
 
-        A refusal that names a used-up limit is never the request's fault, unless the request is a large part of it.
+        A refusal that names a used-up limit is not the request's fault, unless the request is a large part of it.
         """
-        for group in refused_alike([step for step in transcript if step[0].target not in self._believed]):
+        for group in refused_alike([step for step in transcript if step[0].target not in self._at_limit_before]):
             self._pool.suspect([lease for lease in self._leases if lease.target in group], now=time.monotonic())
 
     def roll_back(self, transcript: Transcript) -> None:
-        """The call is over: undo the effects that the request or the network has caused."""
+        """The call is over: undo the effects that the request itself or the network has caused."""
         if not (innocent := poisoned(transcript) or out_of_reach(transcript)):
             return
         leases = [lease for lease in self._leases if lease.target in innocent]
@@ -95,40 +134,3 @@ class Books:
         for entry in self._record.attempts:
             if entry.target in innocent and entry.booked:
                 entry.booked, entry.rests = f"{entry.booked}, rolled back", 0.0
-
-    def pace(self, headers: Headers) -> None:
-        """Start a cooldown when the response reports that the limit is used up, before a request is refused."""
-        told = dict(headers)
-        if not any("ratelimit" in name for name in told):
-            return
-        lease, wall = self._leases[-1], time.time()
-        self._learn(lease, in_headers(told, wall, lease.target.provider))
-        if wait := used_up(told, wall):
-            effect = AccountEffect("proactive", wait, "its limit is used up")
-            lease.apply(effect, now=time.monotonic(), wall=wall)
-
-    def refused(self, failure: Failure, headers: Mapping[str, str], body: bytes) -> None:
-        """Learn the limit that a refusal names. One that is used up was not used up by this request alone."""
-        if failure.kind not in LIMITS:
-            return
-        lease = self._leases[-1]
-        target = lease.target
-        told = in_body(body, failure.retry_after) or in_headers(headers, time.time(), target.provider)
-        self._learn(lease, told)
-        size = len(self._body)
-        spent = [each for each in told if each.is_spent(size)]
-        if spent:
-            self._spent.add(target)
-        if any(each.is_hardly_touched(size) for each in spent):
-            self._believed.add(target)
-
-    def _learn(self, lease: Lease, allowances: Iterable[Allowance]) -> None:
-        now, wall = time.monotonic(), time.time()
-        for each in allowances:
-            lease.learn_limit(
-                each.window, each.unit, each.limit, left=each.left, resets=each.resets, now=now, wall=wall
-            )
-
-    def read(self, tokens: int) -> None:
-        """The model has read so many tokens."""
-        self._leases[-1].count_tokens(tokens, now=time.monotonic(), wall=time.time())

@@ -13,7 +13,7 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.books import Books
+from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.record import AttemptRecord, Record
 from tests.accounts.build import credential, target
 
@@ -28,15 +28,15 @@ class Ledger:
         self.pool = pool or Pool([credential("a"), credential("b")])
         given: dict[str, Any] = {"id": "req_1", "at": 0.0, "protocol": "anthropic", "model": "m", "stream": False}
         self.record = Record(**(given | fields))
-        self.books = Books(self.pool, self.record, body)
+        self.updates = AccountUpdates(self.pool, self.record, body)
         self.transcript: list[tuple[Attempt, Outcome]] = []
 
     def attempt(self, at: Target, failure: Failure | None, *, disturbed: float = NEVER) -> AttemptRecord:
         """One attempt from its beginning to its entry."""
         entry = AttemptRecord(target=at, reason="first")
         self.record.attempts.append(entry)
-        self.books.begin(at).end()
-        outcome = self.books.settle(entry, classify(failure), disturbed=disturbed)
+        self.updates.begin(at).end()
+        outcome = self.updates.settle(entry, classify(failure), disturbed=disturbed)
         self.transcript.append((Attempt(target=at), outcome))
         return entry
 
@@ -45,7 +45,7 @@ def test_an_answer_is_entered_and_rests_nothing() -> None:
     call = Ledger()
     entry = call.attempt(target("a"), None)
     assert (entry.outcome, entry.booked, entry.rests) == ("answered", "", 0.0)
-    assert call.books.cooldown_left(target("a")) == 0.0
+    assert call.updates.cooldown_left(target("a")) == 0.0
 
 
 def test_a_refusal_is_entered_with_its_words_and_its_rest() -> None:
@@ -53,7 +53,7 @@ def test_a_refusal_is_entered_with_its_words_and_its_rest() -> None:
     entry = call.attempt(target("a"), LIMITED)
     assert (entry.outcome, entry.message, entry.booked) == ("rate_limited", "slow down", "cooldown")
     assert 15 < entry.rests <= 20
-    assert call.books.cooldown_left(target("a")) > 15 and call.books.cooldown_left(target("b")) == 0.0
+    assert call.updates.cooldown_left(target("a")) > 15 and call.updates.cooldown_left(target("b")) == 0.0
 
 
 def test_what_broke_off_while_the_machine_slept_is_held_against_nobody() -> None:
@@ -66,26 +66,26 @@ def test_what_broke_off_while_the_machine_slept_is_held_against_nobody() -> None
 def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -> None:
     call = Ledger()
     for name in ("a", "b"):
-        call.books.begin(target(name))
+        call.updates.begin(target(name))
         Ledger(call.pool, body=b'{"other": 1}').attempt(target(name), None)
         entry = AttemptRecord(target=target(name), reason="first")
         call.record.attempts.append(entry)
-        outcome = call.books.settle(entry, classify(LIMITED), disturbed=NEVER)
+        outcome = call.updates.settle(entry, classify(LIMITED), disturbed=NEVER)
         call.transcript.append((Attempt(target=target(name)), outcome))
     assert all(outcome.answers_others for _, outcome in call.transcript)
-    call.books.roll_back(call.transcript)
+    call.updates.roll_back(call.transcript)
     assert [entry.booked for entry in call.record.attempts] == ["cooldown, rolled back"] * 2
-    assert all(call.books.cooldown_left(target(name)) == 0.0 for name in ("a", "b"))
+    assert all(call.updates.cooldown_left(target(name)) == 0.0 for name in ("a", "b"))
 
 
 def test_a_refusal_that_names_a_limit_as_used_up_is_no_fault_of_the_call() -> None:
     call = Ledger()
     spent = {"x-ratelimit-limit-requests": "30", "x-ratelimit-remaining-requests": "0"}
-    call.books.begin(target("a"))
+    call.updates.begin(target("a"))
     Ledger(call.pool, body=b'{"other": 1}').attempt(target("a"), None)
-    call.books.refused(LIMITED, spent, b"{}")
+    call.updates.refused(LIMITED, spent, b"{}")
     entry = AttemptRecord(target=target("a"), reason="first")
-    assert not call.books.settle(entry, classify(LIMITED), disturbed=NEVER).answers_others
+    assert not call.updates.settle(entry, classify(LIMITED), disturbed=NEVER).answers_others
 
 
 @pytest.mark.parametrize(("left", "rests"), [("0", True), ("1", False)])
@@ -98,16 +98,16 @@ def test_an_account_rests_once_an_answer_says_that_its_limit_is_used_up(left: st
         ("anthropic-ratelimit-requests-reset", "2026-04-01T19:00:30Z"),
         ("date", "Wed, 01 Apr 2026 19:00:00 GMT"),
     ]
-    call.books.begin(target("a"))
-    call.books.pace(headers)
-    assert (call.books.cooldown_left(target("a")) > 20) is rests
+    call.updates.begin(target("a"))
+    call.updates.limits_reported(headers)
+    assert (call.updates.cooldown_left(target("a")) > 20) is rests
 
 
 def test_only_what_generates_uses_up_a_limit() -> None:
     def used(operation: str) -> int:
         call = Ledger(operation=operation)
         call.attempt(target("a"), None)
-        call.books.read(500)
+        call.updates.count_tokens(500)
         gauges = call.pool.runtimes["gemini", "a"].meter.gauges(time.monotonic())
         return sum(gauge.used for gauge in gauges if gauge.unit == "requests" and gauge.window == "minute")
 

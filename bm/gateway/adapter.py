@@ -1,0 +1,434 @@
+"""Adapts a call to its targets: the request for each of them, and the client's response from what it answers.
+
+Where the upstream speaks the client's protocol, bytes pass through. Otherwise both ways are translated through the
+canonical form.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from bm import sse
+from bm.accounts.account import Access
+from bm.chat.capabilities import Capabilities
+from bm.chat.events import Event
+from bm.chat.parts import Json
+from bm.chat.repair import with_retry_hint, without_media
+from bm.chat.request import ChatRequest, Loss
+from bm.dispatch.failover import Attempt
+from bm.dispatch.target import Target
+from bm.errors import Failure, RequestError
+from bm.gateway.call import Call, json_object, new_id
+from bm.gateway.learned import RefusedSchemas
+from bm.gateway.media import Fetch, inlined, wanted
+from bm.gateway.settings import Rules
+from bm.gateway.stores import SignatureStore
+from bm.protocols import embeddings
+from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
+from bm.protocols.codec import Codec, IdFactory, StreamEncoder
+from bm.protocols.counting import count_request, count_response, read_count, vertex_count_request
+from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
+from bm.protocols.json_schema.subsets import with_basic_schemas
+from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
+from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
+from bm.protocols.registry import CODECS, upstream_codec
+from bm.protocols.resume import ResumablePassThrough
+from bm.protocols.sanitize import sanitize
+from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
+from bm.protocols.tools import with_legal_names
+from bm.protocols.translate import EventFilter, Translation
+from bm.providers.provider import Provider
+from bm.upstream.client import UpstreamRequest
+from bm.upstream.endpoint import Operation, forwarded_headers, offers, own_headers, url
+
+JSON_TYPE = "application/json"
+EVENT_STREAM = "text/event-stream"
+NO_COUNTER = "no_counter"
+"""The code of the failure of a target that cannot count tokens."""
+EMBEDDING: frozenset[Operation] = frozenset({"embed", "batch_embed"})
+GEMINI_EMBEDDING = "gemini-embedding-001"
+"""The model that embeds on Gemini when the client names another vendor's."""
+
+
+class UpstreamCall(msgspec.Struct, frozen=True):
+    """The request for one target, and what its answer is read by.
+
+    `names` maps tool names that were changed for the target back to the client's; None where bytes pass through.
+    `embedding` is set where embeddings are translated, `simple_schemas` where the schemas of tools are simplified.
+    """
+
+    target: Target
+    request: UpstreamRequest
+    codec: Codec
+    losses: tuple[Loss, ...] = ()
+    names: dict[str, str] | None = None
+    embedding: embeddings.EmbedRequest | None = None
+    simple_schemas: bool = False
+
+    @property
+    def can_simplify(self) -> bool:
+        """Whether bm wrote the schemas of tools and could simplify them."""
+        return not self.passes_through and not self.simple_schemas
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the answer's bytes go to the client unchanged."""
+        return self.names is None and self.embedding is None
+
+
+class FullResponse(msgspec.Struct, frozen=True):
+    """A response that is not a stream: the body for the client, or (in `watch.failure`) why there is none.
+
+    `content_type` is empty where the upstream's own applies.
+    """
+
+    watch: Watch
+    body: bytes = b""
+    content_type: str = ""
+
+
+class Unable(Exception):
+    """A target cannot serve a call that another may serve."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+class Adapter:
+    """Adapts one call to all its targets. The body is decoded once, and only when a target needs it.
+
+    `max_output` returns the most tokens that a provider's model list grants a model; 0 when the list does not say.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        signatures: SignatureStore,
+        rules: Rules,
+        max_output: Callable[[str, str], int] = lambda provider, model: 0,
+        refused_schemas: RefusedSchemas | None = None,
+    ) -> None:
+        self.call = call
+        self._signatures, self._rules, self._max_output = signatures, rules, max_output
+        self._refused_schemas = refused_schemas or RefusedSchemas()
+        self._codec = CODECS[call.protocol]
+        self._responses: ResponsesStreamEncoder | None = None
+        self._document: Json | None = None
+
+    @cached_property
+    def chat(self) -> ChatRequest:
+        """The call in canonical form.
+
+        Raises:
+            RequestError: the body is not a request of its protocol.
+        """
+        body = json_object(self.call.body)
+        if self.call.protocol == "gemini":
+            request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
+        else:
+            request = self._codec.decode_request(body)
+        return self._signatures.sign(request, self.call.conversation.key)
+
+    @property
+    def readable(self) -> bool:
+        """Whether bm understands the request: an upstream of the client's protocol may take what bm does not."""
+        try:
+            return self.chat.choices == 1
+        except RequestError:
+            return False
+
+    def capabilities(self, target: Target, provider: Provider) -> Capabilities:
+        """What the target's model takes."""
+        found = provider.capabilities(target.protocol, target.model)
+        most = self._max_output(target.provider, target.model)
+        if most and "max_output" not in provider.said(target.model):
+            found = msgspec.structs.replace(found, max_output=most)
+        return found
+
+    async def inline_media(self, attempt: Attempt, provider: Provider, fetch: Fetch) -> None:
+        """Fetch media that the target cannot fetch itself, once for all targets, and put them into the request.
+
+        Raises:
+            RequestError: a URL cannot be fetched, or the body is not a request of its protocol.
+        """
+        target = attempt.target
+        if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
+            return
+        sent, _ = without_media(self.chat, attempt.without)
+        if urls := wanted(sent, target.protocol, self.capabilities(target, provider)):
+            self.chat = await inlined(self.chat, urls, fetch)
+
+    def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
+        """The request for an attempt.
+
+        Raises:
+            Unable: the target cannot serve the call.
+            RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
+        """
+        target, operation = attempt.target, self._operation(attempt.target)
+        if not offers(target.protocol, operation, access):
+            message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
+            code = NO_COUNTER if operation == "count_tokens" else ""
+            raise Unable(Failure(kind="not_found", message=message, code=code))
+        if attempt.nudge and self.readable:
+            return self.translate(with_retry_hint(self.chat), attempt, provider, access)
+        if target.protocol == self.call.protocol and not attempt.without:
+            return self._pass_through(target, provider, access)
+        if operation in EMBEDDING:
+            return self._embed(target, provider, access)
+        return self.translate(self.chat, attempt, provider, access)
+
+    def _operation(self, target: Target) -> Operation:
+        """The operation under the target's name for it."""
+        if self.call.operation not in EMBEDDING or target.protocol == self.call.protocol:
+            return self.call.operation
+        return "batch_embed" if target.protocol == "gemini" else "embed"
+
+    def _pass_through(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
+        call = self.call
+        extra_content = "extra_content" in provider.dialect.takes
+        body = sanitize(call.protocol, call.body, cache_control=provider.cache_control, extra_content=extra_content)
+        changed = call.protocol == "anthropic" and body is not call.body
+        lost_thinking = changed and asks_to_think(call.body) and not asks_to_think(body)
+        if call.protocol != "gemini" and target.model != call.model:
+            body = splice_model(body, target.model, present=call.model)
+        if access.location and call.operation == "count_tokens":
+            body = vertex_count_request(body)
+        address = url(
+            provider, target, call.operation, access, stream=call.stream, version=call.version, query=call.query
+        )
+        headers = forwarded_headers(provider, access, call.headers)
+        return UpstreamCall(
+            target=target,
+            request=UpstreamRequest(provider.name, "POST", address, headers, body),
+            codec=upstream_codec(target.protocol, provider.dialect),
+            losses=(LOST_THINKING,) if lost_thinking else (),
+        )
+
+    def _embed(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
+        body = json_object(self.call.body)
+        request = embeddings.from_gemini(body) if self.call.protocol == "gemini" else embeddings.from_openai(body)
+        gemini = target.protocol == "gemini"
+        if gemini and "embed" not in target.model:
+            target = msgspec.structs.replace(target, model=GEMINI_EMBEDDING)
+        document = (embeddings.to_gemini if gemini else embeddings.to_openai)(request, target.model)
+        address = url(provider, target, self._operation(target), access, stream=False)
+        return UpstreamCall(
+            target=target,
+            request=_post(provider, address, own_headers(provider, access), document),
+            codec=upstream_codec(target.protocol, provider.dialect),
+            embedding=request,
+        )
+
+    def translate(self, chat: ChatRequest, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
+        """The request for an attempt, written from canonical form.
+
+        Raises:
+            Unable: the target cannot serve it.
+            RequestError: `strict` refuses what would be lost.
+        """
+        target, call = attempt.target, self.call
+        codec = upstream_codec(target.protocol, provider.dialect)
+        capabilities = self.capabilities(target, provider)
+        simple = attempt.simplify_schema or self._refused_schemas.refuses((target.provider, target.model), chat)
+        if simple and target.protocol == "gemini":
+            capabilities = msgspec.structs.replace(capabilities, json_schema=False)
+        elif simple:
+            chat = with_basic_schemas(chat)
+        if access.location:
+            # Vertex AI lacks `includeServerSideToolInvocations`, which the combination needs.
+            capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
+        chat, left_out = without_media(chat, attempt.without)
+        request, names = with_legal_names(chat, target.protocol)
+        try:
+            encoded = codec.encode_request(request, capabilities, model=target.model)
+        except RequestError as error:
+            raise Unable(error.failure) from error
+        losses = (*left_out, *encoded.losses)
+        if losses and self._rules.strict:
+            raise RequestError(_refusal(losses, target))
+        query = "alt=sse" if target.protocol == "gemini" and call.stream else ""
+        address = url(provider, target, call.operation, access, stream=call.stream, query=query)
+        document = encoded.body
+        if call.operation == "count_tokens":
+            document = count_request(target.protocol, document, target.model, vertex=bool(access.location))
+        return UpstreamCall(
+            target=target,
+            request=_post(provider, address, own_headers(provider, access, encoded.headers), document),
+            codec=codec,
+            losses=losses,
+            names=names,
+            simple_schemas=simple,
+        )
+
+    def pipe(self, upstream: UpstreamCall) -> ResponsePipe:
+        """The pipe for a streamed answer."""
+        if not upstream.passes_through:
+            return self.translation(upstream, self.encoder(upstream), self.event_filter(upstream))
+        decoder = upstream.codec.stream_decoder(_ids())
+        encoder = self._error_encoder(upstream)
+        return PassThrough(
+            self._parser(upstream), decoder, encoder, rename=self._rename(upstream), framed=not self.call.array
+        )
+
+    def resumable(self, upstream: UpstreamCall, events: EventFilter) -> ResumablePassThrough:
+        """The pipe for a streamed answer that passes through, such that another target can finish it.
+
+        Raises:
+            RequestError: the body is not a request of its protocol.
+        """
+        ids, model = _ids(), self.call.model if self._renames(upstream) else ""
+        visible = msgspec.structs.replace(self.chat.reasoning, visible=True)
+        request = msgspec.structs.replace(self.chat, reasoning=visible)
+
+        def make(ids: IdFactory, shown: str) -> StreamEncoder:
+            return self._codec.stream_encoder(request, ids, model=shown or upstream.target.model)
+
+        decoder, encoder = upstream.codec.stream_decoder(ids), self._error_encoder(upstream)
+        rename = self._rename(upstream)
+        return ResumablePassThrough(sse.Parser(), decoder, encoder, events, make, ids, model=model, rename=rename)
+
+    def translation(self, upstream: UpstreamCall, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
+        """The pipe that writes an answer with `encoder`, even where its bytes could pass through."""
+        if isinstance(encoder, ResponsesStreamEncoder):
+            self._responses = encoder
+        return Translation(self._parser(upstream), upstream.codec.stream_decoder(_ids()), encoder, events)
+
+    def encoder(self, upstream: UpstreamCall) -> StreamEncoder:
+        """An encoder for the client's stream.
+
+        Raises:
+            RequestError: the body is not a request of its protocol.
+        """
+        encoder = self._codec.stream_encoder(self.chat, _ids(), model=self._shown_model(upstream))
+        if isinstance(encoder, ResponsesStreamEncoder):
+            self._responses = encoder
+        return ArrayFramer(encoder) if self.call.array else encoder
+
+    def event_filter(self, upstream: UpstreamCall) -> EventFilter:
+        """What adapts the events of an answer to the client."""
+        if upstream.names is None:
+            return EventFilter({})
+        return EventFilter(upstream.names, single_call=self.chat.tool_choice.parallel is False)
+
+    def _parser(self, upstream: UpstreamCall) -> EventParser:
+        return ArraySplitter() if upstream.passes_through and self.call.array else sse.Parser()
+
+    def _error_encoder(self, upstream: UpstreamCall) -> StreamEncoder:
+        """An encoder that only writes keep-alives and errors, for which the request need not be decoded."""
+        call = self.call
+        request = ChatRequest(protocol=call.protocol, model=call.model, turns=(), stream=call.stream)
+        return self._codec.stream_encoder(request, _ids(), model=upstream.target.model)
+
+    def _shown_model(self, upstream: UpstreamCall) -> str:
+        return self.call.model if self._rules.echo_asked else upstream.target.model
+
+    def _renames(self, upstream: UpstreamCall) -> bool:
+        """Whether the asked model's name replaces the upstream's in its own bytes."""
+        return self._rules.echo_asked and self.call.model != upstream.target.model
+
+    def _rename(self, upstream: UpstreamCall) -> Callable[[bytes], bytes] | None:
+        return rename_in_events(self.call.protocol, self.call.model) if self._renames(upstream) else None
+
+    @property
+    def response(self) -> Json | None:
+        """The translated response of a Responses client; None while there is none."""
+        return self._responses.response if self._responses is not None else self._document
+
+    @property
+    def stream_type(self) -> str:
+        """The content type of a translated stream."""
+        return JSON_TYPE if self.call.array else EVENT_STREAM
+
+    def read(self, upstream: UpstreamCall, body: bytes) -> FullResponse:
+        """The client's response from an answer that is not a stream."""
+        provider = upstream.target.provider
+        try:
+            answer = json_object(body)
+        except RequestError:
+            return _malformed(f"{provider} sent no JSON object: {_start_of(body)}")
+        if upstream.embedding is not None:
+            return self._read_embedding(upstream, upstream.embedding, answer)
+        if self.call.operation != "generate":
+            if upstream.names is None:
+                return FullResponse(Watch(), body)
+            tokens = read_count(answer)
+            if tokens is None:
+                return _malformed(f"{provider} sent no count: {_start_of(body)}")
+            return FullResponse(Watch(), count_response(self.call.protocol, tokens), JSON_TYPE)
+        ids = _ids()
+        events = upstream.codec.decode_response(answer, ids)
+        if upstream.names is None:
+            return self._read_own(events, answer, body)
+        event_filter = self.event_filter(upstream)
+        kept = event_filter.through(events)
+        if event_filter.watch.failure is not None:
+            return FullResponse(event_filter.watch)
+        return FullResponse(event_filter.watch, *self._encode(upstream, kept, ids))
+
+    def _read_own(self, events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
+        """The upstream's own body, even where bm finds no answer in it, such as a response that is still queued.
+
+        A malformed answer may be better from another target; it keeps its body for the client in case there is none.
+        """
+        event_filter = EventFilter({})
+        event_filter.through(events)
+        watch = event_filter.watch
+        if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):
+            watch.failure = None
+        elif watch.failure is not None and watch.failure.kind == "malformed":
+            watch.failure = msgspec.structs.replace(watch.failure, upstream_status=200, upstream_body=body)
+        if self._rules.echo_asked:
+            body = rename_in_response(self.call.protocol, body, self.call.model)
+        return FullResponse(watch, body)
+
+    def _encode(self, upstream: UpstreamCall, events: list[Event], ids: IdFactory) -> tuple[bytes, str]:
+        """The client's body and its content type: a stream if it has asked for one, although the upstream sent none."""
+        if self.call.stream:
+            encoder = self.encoder(upstream)
+            return b"".join(encoder.feed(event) for event in events), self.stream_type
+        document = self._codec.encode_response(events, self.chat, ids, model=self._shown_model(upstream))
+        self._document = document
+        return msgspec.json.encode(document), JSON_TYPE
+
+    def _read_embedding(self, upstream: UpstreamCall, request: embeddings.EmbedRequest, answer: Json) -> FullResponse:
+        try:
+            vectors, tokens = embeddings.vectors(answer)
+        except ValueError as error:
+            return _malformed(f"{upstream.target.provider}: {error}")
+        if self.call.protocol == "gemini":
+            document = embeddings.answer_gemini(request, vectors)
+        else:
+            document = embeddings.answer_openai(request, vectors, tokens, upstream.target.model)
+        return FullResponse(Watch(), msgspec.json.encode(document), JSON_TYPE)
+
+
+def _post(provider: Provider, address: str, headers: Any, document: Json) -> UpstreamRequest:
+    return UpstreamRequest(provider.name, "POST", address, headers, msgspec.json.encode(document))
+
+
+def _ids() -> IdFactory:
+    return IdFactory(new_id, int(time.time()))
+
+
+def _refusal(losses: tuple[Loss, ...], target: Target) -> Failure:
+    listed = "; ".join(f"{loss.field}: {loss.reason}" for loss in losses)
+    message = f"{target} cannot take all of the request, and [pool] strict is on: {listed}"
+    return Failure(kind="bad_request", message=message, param=losses[0].field)
+
+
+def _malformed(message: str) -> FullResponse:
+    watch = Watch()
+    watch.failure = Failure(kind="malformed", message=message)
+    return FullResponse(watch)
+
+
+def _start_of(body: bytes) -> str:
+    """The beginning of an answer, to be shown in a message."""
+    return body[:200].decode("utf-8", "replace").strip() or "an empty body"

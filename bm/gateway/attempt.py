@@ -1,0 +1,218 @@
+"""One upstream call: its request is prepared and sent, its response judged and passed to the client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from bm.accounts.account import Access
+from bm.accounts.google import TokenError
+from bm.config.secrets import hint
+from bm.dispatch.classify import classify
+from bm.dispatch.failover import Attempt
+from bm.dispatch.outcome import Outcome
+from bm.dispatch.refusal import KEY_TROUBLE
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from bm.gateway.account_updates import AccountUpdates
+from bm.gateway.adapter import Adapter, Unable, UpstreamCall
+from bm.gateway.capture import Capture
+from bm.gateway.record import AttemptRecord
+from bm.gateway.relay import Relay
+from bm.gateway.reply import Reply
+from bm.gateway.rescue import Rescue
+from bm.gateway.services import Services
+from bm.gateway.settings import Settings
+from bm.protocols.passthrough import Watch
+from bm.protocols.rate_limits import with_delay
+from bm.upstream.client import UpstreamError, UpstreamResponse
+from bm.upstream.fetch import fetch_media
+
+MAX_ERROR_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+UNAUTHENTICATED = 401
+Result = TypeVar("Result")
+
+
+class Attempts:
+    """The upstream calls of one exchange.
+
+    With `rescue`, another target may continue a response that was cut. `delivered` are the calls of whose responses the
+    client has received something, each with what its response says.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        settings: Settings,
+        adapter: Adapter,
+        updates: AccountUpdates,
+        reply: Reply,
+        rescue: Rescue | None,
+        capture: Capture | None,
+    ) -> None:
+        self._services, self._settings, self._adapter = services, settings, adapter
+        self._updates, self._reply, self._rescue, self._capture = updates, reply, rescue, capture
+        self._source = rescue or adapter
+        self._began = time.monotonic()
+        self.delivered: list[tuple[UpstreamCall, Watch]] = []
+
+    async def run(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
+        """Make an attempt; twice where the access token has expired before its time."""
+        target = attempt.target
+        try:
+            access = await self._access(target)
+            outcome = await self._send(attempt, access, entry)
+            if entry.status == UNAUTHENTICATED and access.bearer:
+                renewed = await self._access(target, refused=access.key)
+                outcome = await self._send(attempt, renewed, entry)
+        except TokenError as error:
+            if error.failure.kind in KEY_TROUBLE:
+                return classify(error.failure)
+            # The account is not at fault when Google's sign-in cannot be reached.
+            return Outcome(failure=error.failure, request="next")
+        return outcome
+
+    async def _access(self, target: Target, *, refused: str = "") -> Access:
+        """What authenticates the request. `refused` is a token that the service has not accepted.
+
+        Raises:
+            TokenError: there is none.
+        """
+        credential = self._services.pool.credential(target.account_id)
+        if credential is None:
+            message = f"the account {target.account} of {target.provider} is gone"
+            raise TokenError(Failure(kind="unavailable", message=message))
+        return await self._services.tokens.access(credential, refused=refused)
+
+    async def _send(self, attempt: Attempt, access: Access, entry: AttemptRecord) -> Outcome:
+        target, settings = attempt.target, self._settings
+        provider, proxy = settings.providers[target.provider], settings.config.proxy_for(target.provider)
+        await self._adapter.inline_media(attempt, provider, partial(fetch_media, proxy=proxy))
+        try:
+            upstream = self._source.prepare(attempt, provider, access)
+        except Unable as unable:
+            # Another target may serve it. If none does, the client is told this reason.
+            return Outcome(failure=unable.failure, request="next")
+        if self._rescue is not None and (way := self._rescue.way):
+            entry.reason = f"{entry.reason}; {way}"
+        if self._capture is not None:
+            self._capture.requests.append(upstream.request)
+        timeouts = settings.patience(target.provider, stream=self._adapter.call.stream)
+        try:
+            response = await self.keep_alive(self._services.client.open(upstream.request, timeouts, proxy))
+        except UpstreamError as error:
+            return classify(error.failure)
+        entry.status = response.status
+        try:
+            if response.status // 100 != 2:
+                return await self._refused(upstream, response, access)
+            self._updates.limits_reported(response.headers)
+            return await self._answered(upstream, response)
+        except UpstreamError as error:
+            return classify(error.failure)
+        finally:
+            response.close()
+
+    async def keep_alive(self, work: Awaitable[Result]) -> Result:
+        """Await `work`. A client whose response was cut meanwhile receives keep-alives."""
+        if self._rescue is None:
+            return await work
+        return await self._rescue.keep_waiting(work, self._reply.client, self._settings.config.limits.keep_alive)
+
+    async def _refused(self, upstream: UpstreamCall, response: UpstreamResponse, access: Access) -> Outcome:
+        idle = self._settings.config.timeouts_for(upstream.target.provider).idle
+        body = await response.read(MAX_ERROR_BYTES, idle)
+        if access.key:
+            # Some upstreams quote the account's key.
+            body = body.replace(access.key.encode(), hint(access.key).encode())
+        headers = dict(response.headers)
+        failure = upstream.codec.decode_error(response.status, headers, body)
+        if not upstream.passes_through or not body.lstrip().startswith((b"{", b"[")):
+            # The client cannot read another protocol's body or a web page; it can read `message`.
+            failure = msgspec.structs.replace(failure, upstream_body=b"")
+        failure = with_delay(failure, headers, time.time())
+        self._updates.refused(failure, headers, body)
+        return classify(naming_project(failure, access), translated=upstream.can_simplify)
+
+    async def _answered(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
+        call = self._adapter.call
+        if call.stream and (call.array or _is_stream(response)):
+            return await self._relay(upstream, response)
+        if self._rescue is not None and self._rescue.cut is not None:
+            message = f"{upstream.target.provider} sent no stream, so it cannot continue one"
+            return Outcome(failure=Failure(kind="malformed", message=message), request="next")
+        silence = self._settings.max_silence(upstream.target.provider)
+        full = self._adapter.read(upstream, await response.read(MAX_ANSWER_BYTES, silence))
+        if full.watch.failure is not None:
+            return classify(full.watch.failure, translated=upstream.can_simplify)
+        headers = self._reply.head(upstream, response.headers, full.content_type)
+        await self._reply.complete(response.status, headers, full.body)
+        self._note_delivered(upstream, full.watch)
+        return classify(None)
+
+    async def _relay(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
+        rescue, config, record = self._rescue, self._settings.config, self._reply.record
+        pipe = self._source.pipe(upstream)
+        headers = self._reply.head(upstream, response.headers, self._adapter.stream_type)
+        headers.append(("cache-control", "no-cache"))
+        continued = rescue is not None and rescue.cut is not None
+        timeouts = config.timeouts_for(upstream.target.provider)
+        relay = Relay(
+            response,
+            pipe,
+            self._reply.client,
+            headers,
+            config.limits,
+            timeouts,
+            on_content=self._note_content,
+            committed=continued,
+        )
+        try:
+            failure = await relay.run()
+        finally:
+            if pipe.watch.begun or (relay.committed and not continued):
+                self._note_delivered(upstream, pipe.watch)
+        if rescue is not None and (outcome := rescue.ended(upstream.target, pipe, failure, relay.committed, record)):
+            return outcome
+        if failure is None:
+            return Outcome()
+        outcome = classify(failure, streaming_started=relay.committed)
+        # The client has received the error in its stream, so no other target is tried.
+        return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
+
+    def _note_content(self) -> None:
+        """The first content has arrived: the account works, however long the rest takes."""
+        if self._reply.record.first_content is None:
+            self._reply.record.first_content = time.monotonic() - self._began
+        self._updates.answered()
+
+    def _note_delivered(self, upstream: UpstreamCall, watch: Watch) -> None:
+        """Record what the client has received."""
+        record = self._reply.record
+        record.status = 200
+        record.target = upstream.target
+        record.usage = watch.usage
+        record.finish = watch.finish.reason if watch.finish else ""
+        record.failure = watch.failure
+        record.losses = upstream.losses
+        record.passed_through = upstream.passes_through
+        if watch.usage is not None:
+            self._updates.count_tokens(watch.usage.prompt)
+        self.delivered.append((upstream, watch))
+
+
+def naming_project(failure: Failure, access: Access) -> Failure:
+    """Name the project in a refused permission: most often the wrong one is set."""
+    project = access.billed or (access.project if access.bearer else "")
+    if failure.kind not in ("permission", "billing") or not project or project in failure.message:
+        return failure
+    return msgspec.structs.replace(failure, message=f"{failure.message} (project {project})")
+
+
+def _is_stream(response: UpstreamResponse) -> bool:
+    return response.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"

@@ -1,0 +1,302 @@
+"""How a call becomes a request for a target, and the target's answer the client's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bm.accounts.account import Access
+from bm.chat.repair import RETRY_HINT
+from bm.chat.signature import Signature
+from bm.dispatch.failover import Attempt
+from bm.dispatch.target import Target
+from bm.errors import RequestError
+from bm.gateway.adapter import GEMINI_EMBEDDING, NO_COUNTER, Adapter, Unable, UpstreamCall
+from bm.gateway.call import Call
+from bm.gateway.settings import Rules
+from bm.gateway.stores import SignatureStore
+from bm.names import ProtocolName
+from bm.protocols.embeddings import EmbedRequest, from_openai
+from bm.protocols.registry import CODECS
+from bm.upstream.client import UpstreamRequest
+from bm.upstream.endpoint import Operation
+from tests.gateway.matrix import providers
+from tests.support.grammar_anthropic import check as check_anthropic
+
+CLAUDE = Target("anthropic", "one", "claude-sonnet-4-5", "anthropic")
+GPT = Target("openai", "one", "gpt-4.1", "openai-chat")
+GEMINI = Target("gemini", "one", "gemini-3-flash-preview", "gemini")
+ASKED = b'{ "model" : "asked","max_tokens":10, "unheard_of":[1.0],\n"messages":[{"role":"user","content":"hi"}]}'
+TOLD = {
+    "candidates": [{"content": {"role": "model", "parts": [{"text": "hello"}]}, "finishReason": "STOP", "index": 0}],
+    "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
+    "modelVersion": "gemini-3-flash-preview",
+    "responseId": "r",
+}
+
+
+def adapter(
+    protocol: ProtocolName = "anthropic",
+    body: bytes = ASKED,
+    *,
+    operation: Operation = "generate",
+    stream: bool = False,
+    rules: Rules | None = None,
+    store: SignatureStore | None = None,
+    **more: Any,
+) -> Adapter:
+    headers = [("x-api-key", "bm-key"), ("anthropic-beta", "b"), ("user-agent", "tool/1")]
+    call = Call(
+        id="req_1",
+        protocol=protocol,
+        operation=operation,
+        headers=headers,
+        body=body,
+        model=more.pop("model", "asked"),
+        stream=stream,
+        **more,
+    )
+    return Adapter(call, store or SignatureStore(), rules or Rules())
+
+
+def prepared(given: Adapter, target: Target) -> UpstreamCall:
+    return given.prepare(Attempt(target=target), providers()[target.provider], Access(key="upstream-key"))
+
+
+def test_a_body_passes_through_with_nothing_but_the_model_changed() -> None:
+    upstream = prepared(adapter(), CLAUDE)
+    assert upstream.passes_through
+    assert upstream.request.body == ASKED.replace(b'"asked"', b'"claude-sonnet-4-5"')
+    assert upstream.request.url == "https://api.anthropic.com/v1/messages"
+
+
+def test_the_clients_headers_go_along_and_its_key_does_not() -> None:
+    headers = dict(prepared(adapter(), CLAUDE).request.headers)
+    assert (headers["anthropic-beta"], headers["user-agent"]) == ("b", "tool/1")
+    assert headers["x-api-key"] == "upstream-key"
+    assert "bm-key" not in headers.values()
+
+
+def test_a_gemini_client_keeps_its_version_and_query() -> None:
+    given = adapter("gemini", b'{"contents":[]}', stream=True, version="v1alpha", query="alt=sse&x=1")
+    url = prepared(given, GEMINI).request.url
+    assert url.endswith("/v1alpha/models/gemini-3-flash-preview:streamGenerateContent?alt=sse&x=1")
+
+
+def test_a_translated_request_is_bms_own() -> None:
+    upstream = prepared(adapter(stream=True, body=ASKED[:-1] + b',"stream":true}'), GEMINI)
+    assert not upstream.passes_through
+    assert upstream.request.url.endswith(":streamGenerateContent?alt=sse")
+    headers = dict(upstream.request.headers)
+    assert headers["user-agent"].startswith("better-manager/") and "anthropic-beta" not in headers
+    assert [loss.field for loss in upstream.losses] == ["unheard_of"]
+
+
+def test_strict_refuses_what_would_be_lost_and_names_it() -> None:
+    with pytest.raises(RequestError, match="unheard_of") as caught:
+        prepared(adapter(rules=Rules(strict=True)), GEMINI)
+    assert (caught.value.failure.http_status, caught.value.failure.param) == (400, "unheard_of")
+    assert prepared(adapter(rules=Rules(strict=True)), CLAUDE).losses == ()
+
+
+def test_the_body_is_understood_once_for_all_targets() -> None:
+    given = adapter()
+    assert given.chat is given.chat
+    assert prepared(given, GEMINI).request.body != prepared(given, GPT).request.body
+
+
+def test_a_body_that_is_none_of_its_protocol_is_the_clients_fault() -> None:
+    with pytest.raises(RequestError, match="JSON"):
+        prepared(adapter(body=b"[]"), GEMINI)
+
+
+@pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=lambda target: target.provider)
+def test_a_retry_hint_follows_the_question_where_bm_understands_the_request(target: Target) -> None:
+    access, provider = Access(key="upstream-key"), providers()[target.provider]
+    hinted = Attempt(target=target, nudge=True)
+    assert RETRY_HINT in adapter().prepare(hinted, provider, access).request.body.decode()
+    unread = adapter(body=b'{"model": "asked", "messages": "none"}')
+    upstream = unread.prepare(Attempt(target=CLAUDE, nudge=True), providers()["anthropic"], access)
+    assert RETRY_HINT not in upstream.request.body.decode()
+
+
+def test_a_target_without_a_counter_says_so() -> None:
+    with pytest.raises(Unable) as caught:
+        prepared(adapter(operation="count_tokens"), GPT)
+    assert caught.value.failure.code == NO_COUNTER
+
+
+def test_a_count_is_translated_both_ways() -> None:
+    given = adapter(operation="count_tokens")
+    upstream = prepared(given, GEMINI)
+    assert upstream.request.url.endswith(":countTokens")
+    assert json.loads(upstream.request.body)["generateContentRequest"]["contents"]
+    assert json.loads(given.read(upstream, b'{"totalTokens": 7}').body) == {"input_tokens": 7}
+    assert given.read(upstream, b"{}").watch.failure is not None
+
+
+def test_names_and_signatures_come_back_the_way_they_went() -> None:
+    store = SignatureStore()
+    store.keep({"toolu_1": Signature("gemini", "c2ln", "gemini")})
+    call = {"type": "tool_use", "id": "toolu_1", "name": "a b", "input": {}}
+    messages = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+    ]
+    body = {"model": "m", "max_tokens": 9, "messages": messages, "tools": [{"name": "a b", "input_schema": {}}]}
+    given = adapter(body=json.dumps(body).encode(), store=store)
+    upstream = prepared(given, GEMINI)
+    part = json.loads(upstream.request.body)["contents"][1]["parts"][0]
+    assert (part["functionCall"]["name"], part["thoughtSignature"]) == ("a_b", "c2ln")
+    answer = json.loads(json.dumps(TOLD))
+    answer["candidates"][0]["content"]["parts"] = [{"functionCall": {"name": "a_b", "args": {}}}]
+    told = json.loads(given.read(upstream, json.dumps(answer).encode()).body)
+    assert [block["name"] for block in told["content"] if block["type"] == "tool_use"] == ["a b"]
+
+
+def test_the_asked_name_is_shown_to_a_gemini_client_too() -> None:
+    """Its `modelVersion` names the model; an argument that is called `model` does not."""
+    given = adapter("gemini", b'{"contents":[]}', rules=Rules(echo_asked=True))
+    call = {"functionCall": {"name": "f", "args": {"model": "x"}}}
+    candidate = {"content": {"role": "model", "parts": [call]}, "finishReason": "STOP", "index": 0}
+    answer = TOLD | {"candidates": [candidate]}
+    body = given.read(prepared(given, GEMINI), json.dumps(answer).encode()).body
+    assert json.loads(body) == answer | {"modelVersion": "asked"}
+    streaming = adapter("gemini", b'{"contents":[]}', stream=True, rules=Rules(echo_asked=True))
+    out = streaming.pipe(prepared(streaming, GEMINI)).feed(b"data: " + json.dumps(answer).encode() + b"\r\n\r\n")
+    assert json.loads(out.removeprefix(b"data: ")) == answer | {"modelVersion": "asked"}
+
+
+@pytest.mark.parametrize(("rules", "shown"), [(Rules(), GEMINI.model), (Rules(echo_asked=True), "asked")])
+def test_the_model_an_answer_shows(rules: Rules, shown: str) -> None:
+    given = adapter(rules=rules)
+    told = json.loads(given.read(prepared(given, GEMINI), json.dumps(TOLD).encode()).body)
+    assert told["model"] == shown
+
+
+def test_a_client_that_asked_for_a_stream_gets_one_even_from_a_whole_answer() -> None:
+    given = adapter(stream=True)
+    full = given.read(prepared(given, GEMINI), json.dumps(TOLD).encode())
+    assert full.content_type == "text/event-stream"
+    told = check_anthropic(full.body)
+    assert told.message is not None and told.message["content"] == [{"type": "text", "text": "hello"}]
+
+
+@pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=["passing", "translating"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
+def test_an_answer_that_is_no_json_object_is_a_failure(target: Target, body: bytes) -> None:
+    given = adapter()
+    failure = given.read(prepared(given, target), body).watch.failure
+    assert failure is not None and failure.kind == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"), [(b"", "an empty body"), (b" <html>\xff", "<html>\ufffd"), (b"x" * 999, f": {'x' * 200}")]
+)
+def test_the_start_of_a_malformed_answer_is_shown(body: bytes, shown: str) -> None:
+    given = adapter()
+    failure = given.read(prepared(given, GEMINI), body).watch.failure
+    assert failure is not None and failure.message.endswith(shown)
+
+
+def test_thinking_that_claude_must_do_without_is_reported() -> None:
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "ok"}]},
+    ]
+    thinking = {"type": "enabled", "budget_tokens": 2048}
+    body = json.dumps({"model": "asked", "max_tokens": 4096, "thinking": thinking, "messages": messages}).encode()
+    upstream = prepared(adapter(body=body), CLAUDE)
+    assert upstream.passes_through and b'"thinking"' not in upstream.request.body
+    assert [loss.field for loss in upstream.losses] == ["thinking"]
+
+
+def test_an_answer_is_held_to_what_the_providers_list_says() -> None:
+    given = adapter(body=ASKED)
+    limited = Adapter(given.call, SignatureStore(), Rules(), lambda provider, model: 77)
+    target = Target("gemini", "one", "gemini-2.5-flash", "gemini")
+    assert limited.capabilities(target, providers()["gemini"]).max_output == 77
+    assert given.capabilities(target, providers()["gemini"]).max_output == 65_536
+
+
+EMBEDDING = from_openai({"model": "m", "input": "hello"})
+
+
+@pytest.mark.parametrize(
+    ("names", "embedding", "simple", "passes", "can_simplify"),
+    [
+        (None, None, False, True, False),
+        ({}, None, False, False, True),
+        ({}, None, True, False, False),
+        (None, EMBEDDING, False, False, True),
+    ],
+)
+def test_bytes_pass_where_nothing_was_written_anew(
+    names: dict[str, str] | None, embedding: EmbedRequest | None, simple: bool, passes: bool, can_simplify: bool
+) -> None:
+    request = UpstreamRequest("gemini", "POST", "https://example.com", [])
+    target = Target("gemini", "one", "gemini-3-flash-preview", "gemini")
+    upstream = UpstreamCall(target, request, CODECS["gemini"], (), names, embedding, simple)
+    assert (upstream.passes_through, upstream.can_simplify) == (passes, can_simplify)
+
+
+EMBEDDER = Target("openai", "one", "text-embedding-3-small", "openai-chat")
+FROM_OPENAI = {"model": "m", "input": ["one", "two"]}
+FROM_GEMINI = {"requests": [{"content": {"parts": [{"text": "one"}]}}]}
+
+
+def embedding(protocol: ProtocolName, operation: Operation, body: object) -> Adapter:
+    return adapter(protocol, json.dumps(body).encode(), operation=operation)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "operation", "body", "target", "path"),
+    [
+        ("openai-chat", "embed", FROM_OPENAI, GEMINI, f"{GEMINI_EMBEDDING}:batchEmbedContents"),
+        ("openai-chat", "embed", FROM_OPENAI, EMBEDDER, "/embeddings"),
+        ("gemini", "batch_embed", FROM_GEMINI, EMBEDDER, "/embeddings"),
+        ("gemini", "embed", FROM_GEMINI["requests"][0], GEMINI, f"{GEMINI.model}:embedContent"),
+    ],
+)
+def test_embeddings_are_asked_for_at_the_targets_endpoint(
+    protocol: ProtocolName, operation: Operation, body: object, target: Target, path: str
+) -> None:
+    upstream = prepared(embedding(protocol, operation, body), target)
+    assert upstream.request.url.endswith(path)
+
+
+def test_openais_request_reaches_a_model_of_geminis_that_embeds() -> None:
+    given = embedding("openai-chat", "embed", FROM_OPENAI)
+    upstream = prepared(given, GEMINI)
+    assert upstream.target.model == GEMINI_EMBEDDING and upstream.request.url.endswith(
+        f"{GEMINI_EMBEDDING}:batchEmbedContents"
+    )
+    assert len(json.loads(upstream.request.body)["requests"]) == 2
+
+
+def test_geminis_answer_comes_back_as_openais() -> None:
+    given = embedding("openai-chat", "embed", FROM_OPENAI)
+    upstream = prepared(given, GEMINI)
+    told = json.loads(
+        given.read(upstream, json.dumps({"embeddings": [{"values": [0.5]}, {"values": [0.25]}]}).encode()).body
+    )
+    assert [row["embedding"] for row in told["data"]] == [[0.5], [0.25]]
+    assert told["model"] == GEMINI_EMBEDDING
+
+
+def test_openais_answer_comes_back_as_geminis() -> None:
+    given = embedding("gemini", "batch_embed", FROM_GEMINI)
+    upstream = prepared(given, EMBEDDER)
+    told = json.loads(given.read(upstream, json.dumps({"data": [{"index": 0, "embedding": [0.5]}]}).encode()).body)
+    assert told["embeddings"][0]["values"] == [0.5]
+
+
+def test_an_answer_without_vectors_is_a_failure_that_names_who_sent_it() -> None:
+    given = embedding("openai-chat", "embed", FROM_OPENAI)
+    upstream = prepared(given, GEMINI)
+    failure = given.read(upstream, json.dumps({"nothing": True}).encode()).watch.failure
+    assert failure is not None and failure.kind == "malformed" and failure.message.startswith("gemini: ")

@@ -1,0 +1,79 @@
+"""What an upstream call carries, and what of its response reaches the client."""
+
+from __future__ import annotations
+
+import pytest
+
+from bm.accounts.account import Access
+from bm.errors import Failure
+from bm.gateway.attempt import naming_project
+from bm.simulator import Rule
+from tests.gateway.world import EVERY_PROTOCOL, World
+
+
+@EVERY_PROTOCOL
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_upstream_that_quotes_the_key_is_not_quoted(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(accounts=1)
+    key = f"key-of-the-account-{world.pool[0]}"
+    world.sim.script(Rule(status=400, message=f"the key {key} is not welcome"))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.status == 400 and "is not welcome" in answer.message
+    assert key not in answer.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "provider", "back"),
+    [
+        ("anthropic", "anthropic", "anthropic-ratelimit-requests-remaining"),
+        ("openai-chat", "groq", "x-ratelimit-remaining-tokens"),
+    ],
+)
+def test_limits_and_ids_of_the_clients_own_protocol_come_back(
+    world: World, protocol: str, provider: str, back: str
+) -> None:
+    world.set_up(modes={provider: "exclusive"})
+    headers = {back: "7", "set-cookie": "a=b", "x-secret": "no", "server": "upstream"}
+    world.sim.script(Rule(text="hello", headers=headers, times=None))
+    for stream in (True, False):
+        answer = world.ask(protocol, stream=stream)
+        assert answer.complete and answer.headers[back] == "7"
+        assert not {"set-cookie", "x-secret", "server"} & set(answer.headers)
+
+
+def test_what_a_client_sends_along_reaches_an_upstream_of_its_protocol_without_its_credentials(world: World) -> None:
+    world.set_up(modes={"anthropic": "exclusive"})
+    sent = {
+        "anthropic-beta": "made-up-2099-01-01",
+        "anthropic-version": "2023-06-01",
+        "user-agent": "claude-cli/2.1",
+        "x-app": "cli",
+        "cookie": "a=b",
+        "x-bm-anything": "1",
+        "x-forwarded-for": "192.0.2.1",
+        "authorization": f"Bearer {world.daemon.key}",
+    }
+    assert world.ask("anthropic", headers=sent).complete
+    (call,) = world.calls()
+    assert {name: call.headers[name] for name in ("anthropic-beta", "user-agent", "x-app")} == {
+        "anthropic-beta": "made-up-2099-01-01",
+        "user-agent": "claude-cli/2.1",
+        "x-app": "cli",
+    }
+    assert not {"cookie", "x-bm-anything", "x-forwarded-for", "authorization"} & call.headers.keys()
+    assert call.account == world.paid["anthropic"][0]
+
+
+@pytest.mark.parametrize(
+    ("access", "message"),
+    [
+        (Access(key="k", billed="paying"), "denied (project paying)"),
+        (Access(key="t", bearer=True, project="own"), "denied (project own)"),
+        (Access(key="k", project="own"), "denied"),
+        (Access(key="t", bearer=True, project="denied"), "denied"),
+    ],
+    ids=["billed project", "token's project", "key", "named already"],
+)
+def test_a_refused_permission_names_the_project(access: Access, message: str) -> None:
+    assert naming_project(Failure(kind="permission", message="denied"), access).message == message
+    assert naming_project(Failure(kind="server", message="denied"), access).message == "denied"
