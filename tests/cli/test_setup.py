@@ -101,7 +101,7 @@ def test_what_would_win_is_told(bm: Bm, settings: Path, monkeypatch: pytest.Monk
     Path(".claude/settings.local.json").write_text('{"env": {"ANTHROPIC_AUTH_TOKEN": "x"}}')
     said = bm("setup", "claude", "--dry-run").err
     assert "CLAUDE_CODE_USE_VERTEX is set in this shell" in said
-    assert "~/project/.claude/settings.local.json: env.ANTHROPIC_AUTH_TOKEN wins" in said
+    assert "~/project/.claude/settings.local.json: env.ANTHROPIC_AUTH_TOKEN overrides" in said
 
 
 def test_a_file_that_cannot_be_changed_faithfully(bm: Bm, settings: Path) -> None:
