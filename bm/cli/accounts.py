@@ -1,4 +1,4 @@
-"""`bm accounts`: the keys that requests are spent on."""
+"""`bm accounts`: the credentials that requests are sent with."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, edit, render
-from bm.duration import duration
+from bm.cli import admin, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,50 +19,45 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The account.")]
-Place = Annotated[str, typer.Option("--location", help="Use Vertex AI there: global, us, eu, europe-west4, …")]
-Owner = Annotated[str, typer.Option("--provider", help="Its provider, where several have an account of this name.")]
+Place = Annotated[
+    str, typer.Option("--location", help="Use Vertex AI in this location: global, us, eu, europe-west4, …")
+]
+Owner = Annotated[str, typer.Option("--provider", help="Its provider, if several have an account of this name.")]
 
-
-def listed(context: typer.Context, as_json: Json = False) -> None:
-    """Show the accounts: state, rest, last use, requests today."""
-    if context.invoked_subcommand is None:
-        list_(as_json)
+MOST_QUOTAS = 24
+"""Beyond this many lines of quotas, those without a known limit are left out."""
 
 
 def list_(as_json: Json = False) -> None:
-    """Show the accounts: state, rest, last use, requests today."""
+    """List the accounts: state, cooldown, use today and what needs attention."""
+    from bm.cli import tables
+
     answer = admin.ask(admin.here(), "GET", "/admin/accounts")
     if as_json:
         render.json(answer)
         return
     rows = answer["accounts"]
-    columns = ("account", "provider", "state", "resting", "today", "failed", "key", "last used")
-    spare = ("last used", "key", "failed", "provider")
-    render.table(columns, [_row(row) for row in rows], empty="no accounts (bm accounts add NAME)", spare=spare)
-    used = [line for row in rows for line in _quotas(row)]
-    known = [line for line in used if "/" in line[2]] if len(used) > MOST_LINES else used
-    if known:
+    columns, cells, empty = tables.accounts(rows)
+    render.table(columns, cells, empty=empty, spare=("last used", "key", "failed", "provider"))
+    quotas, left_out = tables.quotas(rows, MOST_QUOTAS)
+    if quotas.rows:
         if not render.is_terminal():
             render.line()
-        render.table(("account", "model", "used", "resets"), known, empty="")
-    if len(known) < len(used):
-        render.line(f"({len(used) - len(known)} lines without a known limit are left out: bm accounts --json)")
+        render.table(quotas.columns, quotas.rows, empty="")
+    if left_out:
+        render.line(f"({left_out} lines without a known limit are left out: bm accounts --json)")
     for row in rows:
-        _trouble(row)
+        _explain(row)
 
 
-MOST_LINES = 24
-"""Lines about use beyond which those without a known limit tell too little for their space."""
-
-
-def _trouble(row: dict[str, Any]) -> None:
-    """What a person has to know or do about an account, if anything."""
+def _explain(row: dict[str, Any]) -> None:
+    """Print what the user should know or do about an account."""
     who = f"{row['name']} of {row['provider']}"
     if row["state"] == "disabled":
         render.line()
         render.paragraph(f"{who} is disabled: {row['reason'].removesuffix(' (' + row['remedy'] + ')')}")
         for step in row["remedy"].split("; "):
-            # Not broken: a command is copied as it stands.
+            # Not wrapped, so that commands can be copied.
             render.line(f"    {step}")
     if row["state"] == "usable" and row["last_error"]:
         render.line()
@@ -74,122 +68,62 @@ def _trouble(row: dict[str, Any]) -> None:
         render.line(f"    bm accounts verify {shlex.quote(row['name'])} asks again")
 
 
-def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    import time
-
-    last, (rest, model) = row["last_used"], _rest(row["cooldowns"])
-    return (
-        row["name"],
-        row["provider"],
-        f"{row['state']} {rest}".strip(),
-        model,
-        str(row["requests_today"]),
-        str(row["failures_today"]),
-        _proof(row),
-        f"{duration(max(time.time() - last, 0))} ago" if last else "never",
-    )
-
-
-def _proof(row: dict[str, Any]) -> str:
-    """How the account proves who it is, and where; of a key what may be shown."""
-    owner = row["key_hint"].removesuffix(".iam.gserviceaccount.com")
-    shown = {"google_oauth": "sign-in", "adc": "ADC", "service_account": owner or "key file"}
-    project = "" if owner.endswith(f"@{row['project']}") else row["project"]
-    words = (shown.get(row["kind"], row["key_hint"]), project, row["location"])
-    return ", ".join(word for word in words if word)
-
-
-def _rest(cooldowns: list[dict[str, Any]]) -> tuple[str, str]:
-    """The longest rest, and for which model."""
-    resting = [each for each in cooldowns if each["seconds"] > 0]
-    if not resting:
-        return "", "-"
-    longest = max(resting, key=lambda each: float(each["seconds"]))
-    more = f" (+{len(resting) - 1})" if len(resting) > 1 else ""
-    return duration(longest["seconds"]), f"{longest['model'] or 'all models'}{more}"
-
-
-def _quotas(row: dict[str, Any]) -> list[tuple[str, ...]]:
-    """What was used of each model, of how much, and when the longest of its windows begins anew, in local time."""
-    by_model: dict[str, list[dict[str, Any]]] = {}
-    for quota in row.get("quotas", ()):
-        by_model.setdefault(quota["model"], []).append(quota)
-    return [(row["name"], model, ", ".join(map(_quota, quotas)), _resets(quotas)) for model, quotas in by_model.items()]
-
-
-def _quota(quota: dict[str, Any]) -> str:
-    """`12/15 per minute`, `31k/250k tokens per minute`; without a limit that is known, `12 this minute`, `40 today`."""
-    minute, limit = quota["window"] == "minute", quota["limit"]
-    shown = [quota["used"], *([] if limit is None else [limit])]
-    tokens = quota["unit"] == "tokens"
-    figures = "/".join(_thousands(int(number)) if tokens else str(number) for number in shown)
-    if limit is None:
-        return f"{figures} {'this minute' if minute else 'today'}"
-    return f"{figures}{' tokens' if tokens else ''} per {'minute' if minute else 'day'}"
-
-
-def _thousands(number: int) -> str:
-    return str(number) if number < 10_000 else f"{round(number / 1000)}k"
-
-
-def _resets(quotas: list[dict[str, Any]]) -> str:
-    import time
-
-    ends = [quota["resets"] for quota in quotas if quota["resets"]]
-    return time.strftime("%H:%M", time.localtime(max(ends))) if ends else "-"
-
-
 def add(
     name: Annotated[str, typer.Argument(help="A name of your choice.")],
-    provider: Annotated[str, typer.Option("--provider", help="Whose key it is.")] = "gemini",
-    project: Annotated[str, typer.Option("--project", help="Accounts of one project share their limits.")] = "",
+    provider: Annotated[str, typer.Option("--provider", help="The provider the key belongs to.")] = "gemini",
+    project: Annotated[str, typer.Option("--project", help="Accounts of one project share limits.")] = "",
     location: Place = "",
     vertex: Annotated[
-        Path | None, typer.Option("--vertex", help="Vertex AI by the key file of a service account, which stays there.")
+        Path | None,
+        typer.Option("--vertex", help="Vertex AI with this service account key file, which stays in place."),
     ] = None,
     service_account: Annotated[
-        Path | None, typer.Option("--service-account", help="The Gemini API by such a key file.")
+        Path | None, typer.Option("--service-account", help="The Gemini API with this service account key file.")
     ] = None,
-    adc: Annotated[bool, typer.Option("--adc", help="By this machine's Application Default Credentials.")] = False,
+    adc: Annotated[bool, typer.Option("--adc", help="Use this machine's Application Default Credentials.")] = False,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the key file into accounts.toml.")] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not try the key.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Save the key without testing it.")] = False,
 ) -> None:
-    """Add an account; its key is read from a prompt or standard input: the key, or env:NAME, file:PATH, cmd:COMMAND."""
+    """Add an account. Its key is read from a prompt or standard input.
+
+    Instead of the key you may give a reference: env:NAME, file:PATH, cmd:COMMAND or keyring:NAME.
+    """
     from datetime import UTC, datetime
 
     import msgspec
 
     from bm.accounts.account import DEFAULT_LOCATION, Account
     from bm.accounts.credentials import load
-    from bm.cli import prompt, verify
+    from bm.cli import terminal
     from bm.cli.exits import UsageError
     from bm.cli.providers import known
+    from bm.cli.test import insist
 
     paths = admin.here()
     owner = known(paths, provider)
     if any(each.id == (provider, name) for each in load(paths.accounts).accounts):
         raise UsageError(f"{provider} already has an account named {name!r} (bm accounts remove {name})")
     if sum((vertex is not None, service_account is not None, adc)) > 1:
-        raise UsageError("give one of --vertex, --service-account and --adc")
+        raise UsageError("give only one of --vertex, --service-account and --adc")
     account = Account(name=name, provider=provider, project=project, location=location)
     if file := vertex or service_account:
         place = location or (DEFAULT_LOCATION if vertex else "")
-        account = msgspec.structs.replace(_robot(account, file, copy=copy), location=place)
+        account = msgspec.structs.replace(_service_account(account, file, copy=copy), location=place)
     elif adc:
         account = msgspec.structs.replace(account, kind="adc")
     else:
-        key = prompt.key(f"{provider} account {name}{f' ({owner.console})' if owner.console else ''}")
+        key = terminal.key(f"{provider} account {name}{f' ({owner.console})' if owner.console else ''}")
         account = msgspec.structs.replace(account, key=key)
     now = datetime.now(UTC)
     account = msgspec.structs.replace(account, added_at=now, renewed_at=now)
     if not no_verify:
-        verify.insist(paths, account)
-    edit.credentials(paths, lambda stored: stored.add(account))
+        insist(paths, account)
+    admin.change_accounts(paths, lambda stored: stored.add(account))
     render.line(f"{name}: added to {provider}")
 
 
-def _robot(account: Account, file: Path, *, copy: bool) -> Account:
-    """The account of a service account: by reference to its key file, which is read for the project it names."""
+def _service_account(account: Account, file: Path, *, copy: bool) -> Account:
+    """`account` with a service account: a reference to its key file, or its content, and the project the file names."""
     import os
 
     import msgspec
@@ -205,16 +139,16 @@ def _robot(account: Account, file: Path, *, copy: bool) -> Account:
 
 
 def login(
-    name: Annotated[str, typer.Argument(help="A name of your choice, or the account to sign in again.")],
+    name: Annotated[str, typer.Argument(help="A name of your choice, or an account to sign in again.")],
     client: Annotated[
         Path | None, typer.Option("--client", help="client_secret.json of your own OAuth client (Desktop app).")
     ] = None,
-    project: Annotated[str, typer.Option("--project", help="The Google Cloud project that calls are billed to.")] = "",
+    project: Annotated[str, typer.Option("--project", help="The Google Cloud project to bill.")] = "",
     location: Place = "",
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Show the address; paste the answer.")] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not try the account afterwards.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address; paste the result.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not test the account afterwards.")] = False,
 ) -> None:
-    """Sign in to Google through your own OAuth client; the same name again renews the account."""
+    """Sign in to Google with your own OAuth client. The same name again renews the account."""
     import asyncio
     from datetime import UTC, datetime
 
@@ -229,9 +163,7 @@ def login(
     old = next((each for each in load(paths.accounts).accounts if each.id == ("gemini", name)), None)
     own = read_client(client) if client else old.client if old else None
     if own is None:
-        raise UsageError(
-            "an OAuth client is needed: --client client_secret.json (docs/accounts.md tells how to get it)"
-        )
+        raise UsageError("an OAuth client is needed: --client client_secret.json (docs/accounts.md says how to get it)")
     project = project or (old.project if old else "")
     location = location or (old.location if old else "")
     wanted = Account(name=name, kind="google_oauth", key="-", client=own, project=project, location=location)
@@ -239,7 +171,7 @@ def login(
     if old is not None:
         signed_in(load(paths.accounts), wanted, datetime.now(UTC))
     account = asyncio.run(_sign_in(paths, wanted, own, no_browser=no_browser))
-    edit.credentials(paths, lambda stored: signed_in(stored, account, datetime.now(UTC)))
+    admin.change_accounts(paths, lambda stored: signed_in(stored, account, datetime.now(UTC)))
     render.line(f"{name}: signed in")
     if not no_verify:
         report(probe(paths, [name]), as_json=False)
@@ -247,26 +179,23 @@ def login(
 
 async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_browser: bool) -> Account:
     import asyncio
-    import os
 
     import msgspec
 
     from bm.accounts.sign_in import sign_in_by_paste, sign_in_with_browser
-    from bm.cli import prompt
-    from bm.config.load import load
-    from bm.providers.catalog import KNOWN
+    from bm.cli import terminal
     from bm.upstream.client import UpstreamClient
     from bm.upstream.fetch import token_fetcher
 
     async def ask(address: str) -> str:
         render.note(f"open this address in any browser and allow the access:\n\n{address}\n")
-        render.note("the browser then goes to an address that it cannot open: paste that address")
-        return await asyncio.to_thread(prompt.answer, "Address")
+        render.note("the browser then fails to open an address on this machine: paste that address here")
+        return await asyncio.to_thread(terminal.answer, "Address")
 
     def tell(address: str) -> None:
-        render.note(f"waiting for your consent in the browser; if none comes up, open\n\n{address}\n")
+        render.note(f"waiting for your consent in the browser; if none opens, go to\n\n{address}\n")
 
-    config = load(paths.config, os.environ, known=KNOWN).config
+    config = admin.loaded(paths).config
     upstream = UpstreamClient()
     fetch = token_fetcher(upstream, lambda: config)
     try:
@@ -282,32 +211,32 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
-    """Write all accounts to a file that a passphrase opens, for another machine."""
+    """Write all accounts to a file encrypted with a passphrase, for another machine."""
     from bm.accounts.credentials import load
     from bm.accounts.transfer import exported, write_export
-    from bm.cli import prompt
+    from bm.cli import terminal
 
     stored = load(admin.here().accounts)
-    write_export(file, exported(stored, prompt.passphrase(twice=True)))
+    write_export(file, exported(stored, terminal.passphrase(twice=True)))
     render.line(f"{file}: {len(stored.accounts)} accounts")
     for account in stored.accounts:
         if account.key.startswith("file:"):
-            render.note(f"{account.name}: {account.key} goes with it as a reference; take that file along yourself")
+            render.note(f"{account.name}: {account.key} is exported as a reference; copy that file yourself")
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="An export of bm, or a list with a name,key on each line.")],
-    provider: Annotated[str, typer.Option("--provider", help="Whose keys a plain list holds.")] = "gemini",
+    file: Annotated[Path, typer.Argument(help="An export of bm, or a list with one name,key per line.")],
+    provider: Annotated[str, typer.Option("--provider", help="The provider of the keys in a plain list.")] = "gemini",
 ) -> None:
-    """Add the accounts of a file; none that is there already is touched."""
+    """Add the accounts in a file. Existing accounts are not changed."""
     from bm.accounts.transfer import accounts_in, is_sealed, merged, read_import
-    from bm.cli import prompt
+    from bm.cli import terminal
     from bm.cli.providers import known
 
     paths = admin.here()
     known(paths, provider)
     content = read_import(file)
-    passphrase = prompt.passphrase(twice=False) if is_sealed(content) else ""
+    passphrase = terminal.passphrase(twice=False) if is_sealed(content) else ""
     accounts = accounts_in(content, passphrase, provider)
     skipped: list[str] = []
     added: list[str] = []
@@ -317,14 +246,14 @@ def import_(
         added[:], skipped[:] = found.added, found.skipped
         return found.credentials
 
-    edit.credentials(paths, change)
+    admin.change_accounts(paths, change)
     for reason in skipped:
         render.note(f"left out {reason}")
     render.line(f"{len(added)} accounts added{': ' if added else ''}{', '.join(added)}")
 
 
 def enable(name: Name, provider: Owner = "") -> None:
-    """Let an account be used again, also one that its provider had refused."""
+    """Use an account again, also one that was disabled because its provider refused it."""
     from datetime import UTC, datetime
 
     _change(name, provider, lambda: {"enabled": True, "renewed_at": datetime.now(UTC)})
@@ -332,7 +261,7 @@ def enable(name: Name, provider: Owner = "") -> None:
 
 
 def disable(name: Name, provider: Owner = "") -> None:
-    """Keep an account from being used."""
+    """Stop using an account; its key is kept."""
     _change(name, provider, lambda: {"enabled": False})
     render.line(f"{name}: disabled")
 
@@ -343,39 +272,39 @@ def _change(name: str, provider: str, fields: Callable[[], dict[str, Any]]) -> N
     def change(stored: Credentials) -> Credentials:
         return stored.change(msgspec.structs.replace(stored.find(name, provider), **fields()))
 
-    edit.credentials(admin.here(), change)
+    admin.change_accounts(admin.here(), change)
 
 
 def remove(
     name: Name,
     provider: Owner = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove an account and its key."""
     from bm.accounts.credentials import load
-    from bm.cli import prompt
+    from bm.cli import terminal
 
     paths = admin.here()
     account: Account = load(paths.accounts).find(name, provider)
-    if not prompt.confirmed(f"Remove the account {name} of {account.provider} and its key?", yes=yes):
+    if not terminal.confirmed(f"Remove the account {name} of {account.provider} and its key?", yes=yes):
         raise typer.Exit(1)
-    edit.credentials(paths, lambda stored: stored.remove(account.id))
+    admin.change_accounts(paths, lambda stored: stored.remove(account.id))
     render.line(f"{name}: removed")
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Accounts; none = all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Accounts; default: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Try the accounts' keys; one that works is used again, also if its provider had refused it."""
+    """Test the accounts. One that works is used again, also if it was disabled."""
     from bm.cli.test import probe, report
 
     paths = admin.here()
-    # A key file that could not be read may be there by now.
+    # A key file that could not be read before may exist now.
     admin.reload(paths)
     results = probe(paths, names or [])
     worked = {(row["provider"], row["account"]) for row in results if row["ok"]}
-    edit.credentials(paths, lambda stored: _renewed(stored, worked))
+    admin.change_accounts(paths, lambda stored: _renewed(stored, worked))
     report(results, as_json=as_json)
 
 

@@ -1,55 +1,90 @@
-"""Ask the daemon; while there is none, ask the same code in this process."""
+"""What every command needs: the user's files, the running daemon, and a way to read and change both.
+
+Without a daemon, questions are answered by the daemon's own admin app in this process, from the same files.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bm.accounts.credentials import Credentials
+    from bm.config.edit import Value
+    from bm.config.load import Loaded
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
+    from bm.gateway.settings import Settings
 
 PROBE_LIMIT = 300.0
-"""Seconds that a question to the providers may take."""
+"""Seconds that a request to the providers may take."""
 
 
 def here() -> Paths:
-    """The files of this user, or those below `BM_HOME`."""
+    """The files of this user, or those in `BM_HOME`."""
     from bm.config.paths import Paths
 
     return Paths.default(os.environ)
 
 
+def loaded(paths: Paths) -> Loaded:
+    """The configuration in force.
+
+    Raises:
+        ConfigError: config.toml or the environment is invalid.
+    """
+    from bm.config.load import load
+    from bm.providers.catalog import KNOWN
+
+    return load(paths.config, os.environ, known=KNOWN)
+
+
 def running(paths: Paths) -> Daemon | None:
-    """The daemon that answers; None when there is none."""
+    """The daemon, if one is running and responds."""
     from bm.daemon.client import find
 
     found = find(paths)
     return found.daemon if found and found.answers else None
 
 
-def ask(paths: Paths, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
-    """The answer of the administration, by the daemon or, without one, by this process.
+def daemon_of(paths: Paths) -> Daemon:
+    """The running daemon.
 
     Raises:
-        DaemonError: the daemon refuses or stops answering; the text is its own.
-        ConfigError: without a daemon: the configuration cannot be used.
+        NotRunning: there is none.
+    """
+    from bm.cli.exits import NotRunning
+
+    daemon = running(paths)
+    if daemon is None:
+        raise NotRunning
+    return daemon
+
+
+def ask(paths: Paths, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
+    """The JSON of an `/admin/` path, from the daemon or, without one, from this process.
+
+    Raises:
+        DaemonError: the daemon refuses, in its own words, or does not respond.
+        ConfigError: without a daemon: the configuration is invalid.
         AccountError: accounts.toml cannot be used.
     """
     daemon = running(paths)
     if daemon is None:
-        from bm.cli.offline import ask as ask_here
+        import asyncio
 
-        return _content(*ask_here(paths, os.environ, method, path, body))
+        return _content(*asyncio.run(_ask_here(paths, method, path, body)))
     return ask_daemon(paths, daemon, method, path, body, timeout=timeout)
 
 
 def ask_daemon(paths: Paths, daemon: Daemon, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
-    """The answer of a daemon.
+    """The JSON of an `/admin/` path, from a daemon.
 
     Raises:
-        DaemonError: it refuses or stops answering.
-        AccountError: accounts.toml, which has its key, cannot be read.
+        DaemonError: it refuses or does not respond.
+        AccountError: accounts.toml, which holds its key, cannot be read.
     """
     from bm.accounts.credentials import load
     from bm.daemon.client import ask as ask_there
@@ -63,15 +98,67 @@ def _content(status: int, body: Any) -> Any:
 
     if status >= 400:
         message = body.get("error") if isinstance(body, dict) else None
-        raise DaemonError(str(message or f"the daemon answered with status {status}"))
+        raise DaemonError(str(message or f"the daemon responded with status {status}"))
     return body
 
 
+async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[int, Any]:
+    """Status and JSON from the admin app in this process, with the account state the last daemon saved."""
+    import asyncio
+
+    import msgspec
+
+    from bm import __version__
+    from bm.accounts.state_file import restore, state_path
+    from bm.gateway.services import Services
+    from bm.gateway.settings import read_settings
+    from bm.server.admin import Instance, admin_app
+    from bm.server.reload import Reloader
+
+    settings = read_settings(paths, os.environ)
+    services = Services(settings)
+    # Warnings about a damaged state file belong in the daemon's log.
+    restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
+    instance = Instance(identity="", started_at=time.time(), version=__version__, ready=lambda: None)
+    application = admin_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"" if body is None else msgspec.json.encode(body)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    try:
+        await application(_scope(settings, method, path), receive, send)
+    finally:
+        await services.close()
+    content = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], msgspec.json.decode(content)
+
+
+def _scope(settings: Settings, method: str, path: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {settings.local_key}".encode())],
+        "server": ("127.0.0.1", 80),
+        "client": None,
+    }
+
+
 def reload(paths: Paths) -> None:
-    """Have a running daemon take over changed files at once; tell what it objects to.
+    """Make a running daemon read the changed files now.
 
     Raises:
-        DaemonError: the daemon cannot use the files.
+        DaemonError: it cannot use them; it keeps its old settings.
     """
     from bm.errors import DaemonError
 
@@ -80,4 +167,61 @@ def reload(paths: Paths) -> None:
         return
     answer = ask_daemon(paths, daemon, "POST", "/admin/reload")
     if not answer.get("ok"):
-        raise DaemonError(f"the daemon goes on with its old settings: {answer.get('error')}")
+        raise DaemonError(f"the daemon keeps its old settings: {answer.get('error')}")
+
+
+def change_settings(paths: Paths, values: Mapping[str, Value]) -> None:
+    """Write settings (dotted key to value) to config.toml and reload.
+
+    Raises:
+        ConfigError: the file cannot be changed that way.
+        DaemonError: the running daemon does not accept it.
+    """
+    from bm.config.edit import set_values
+    from bm.providers.catalog import KNOWN
+
+    set_values(paths.config, values, known=KNOWN)
+    _warn_of_variables(paths, tuple(values))
+    reload(paths)
+
+
+def unset_setting(paths: Paths, key: str) -> bool:
+    """Remove a setting or table from config.toml and reload; whether it was there.
+
+    Raises:
+        ConfigError: the file cannot be changed that way.
+        DaemonError: the running daemon does not accept it.
+    """
+    from bm.config.edit import unset
+    from bm.providers.catalog import KNOWN
+
+    removed = unset(paths.config, key, known=KNOWN)
+    reload(paths)
+    return removed
+
+
+def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) -> None:
+    """Change accounts.toml and reload.
+
+    Raises:
+        AccountError: the file cannot be changed that way.
+        DaemonError: the running daemon does not accept it.
+    """
+    from bm.accounts.credentials import update
+
+    update(paths.accounts, change)
+    reload(paths)
+
+
+def _warn_of_variables(paths: Paths, keys: tuple[str, ...]) -> None:
+    """Say which of the settings just written are overridden by an environment variable."""
+    from bm.cli import render
+    from bm.errors import ConfigError
+
+    try:
+        sources = loaded(paths).sources
+    except ConfigError:
+        return
+    for key in keys:
+        if variable := sources.get(key):
+            render.note(f"note: the environment variable {variable} overrides {key} where it is set")

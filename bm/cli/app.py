@@ -1,33 +1,30 @@
-"""`bm`: its commands, and what becomes of an error."""
+"""`bm`: its commands and groups, and what happens on an error."""
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from bm.cli import (
     accounts,
+    admin,
+    clients,
     config,
     daemon,
-    dashboard,
-    demo,
-    doctor,
-    env,
-    models,
+    dispatch,
+    monitoring,
     providers,
     record,
-    replay,
-    route,
-    run,
     service,
-    setup,
     test,
-    top,
     usage,
-    why,
 )
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _typer(help_: str) -> typer.Typer:
@@ -60,45 +57,81 @@ def _root(
         typer.echo(context.get_help())
 
 
-for _group in (daemon, dashboard, top, models, route, why, usage, replay, test, env, run, setup, doctor):
-    for _name, _command in _group.COMMANDS.items():
-        app.command(_name, context_settings=run.AS_GIVEN if _group is run else None)(_command)
-app.command("demo")(demo.demo)
+def doctor(as_json: Json = False) -> None:
+    """Check the installation for common problems. Sends nothing."""
+    from bm.cli.doctor import report
 
-for _name, _room, _listed, _help in (
-    ("providers", providers, providers.listed, "Providers: which are used, how, and with which key."),
-    ("accounts", accounts, accounts.listed, "Accounts: the keys that requests are spent on."),
-    ("config", config, None, "The configuration file."),
-    ("service", service, None, "The daemon as a service: back after a login or a reboot."),
-    ("record", record, None, "Whole exchanges, kept for a look and a replay; off unless asked for."),
+    if not report(admin.here(), os.environ, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Exit after the last request instead of waiting.")] = False,
+) -> None:
+    """Show the dispatch modes on simulated providers."""
+    from bm.cli.demo import walk
+
+    walk(once=once)
+
+
+def _or(list_: Callable[[bool], None]) -> Callable[[typer.Context, bool], None]:
+    """The callback of a group that lists when it is called without a command."""
+
+    def listed(context: typer.Context, as_json: Json = False) -> None:
+        if context.invoked_subcommand is None:
+            list_(as_json)
+
+    return listed
+
+
+_COMMANDS: tuple[dict[str, Any], ...] = (
+    daemon.COMMANDS,
+    clients.COMMANDS,
+    dispatch.COMMANDS,
+    monitoring.COMMANDS,
+    usage.COMMANDS,
+    {"models": providers.models},
+    test.COMMANDS,
+    {"doctor": doctor, "replay": record.replay, "demo": demo},
+)
+for _commands in _COMMANDS:
+    for _name, _command in _commands.items():
+        app.command(_name, context_settings=clients.PASS_THROUGH if _name == "run" else None)(_command)
+
+for _name, _room, _list, _help in (
+    ("accounts", accounts, accounts.list_, "Manage the credentials that requests are sent with."),
+    ("providers", providers, providers.list_, "Manage providers: which are used, when, and with which key."),
+    ("config", config, None, "Show and change the configuration."),
+    ("service", service, None, "Start the daemon at login, as a service of the system."),
+    ("record", record, None, "Record whole exchanges, off by default."),
 ):
     _sub = _typer(_help)
-    if _listed is not None:
-        _sub.callback(invoke_without_command=True)(_listed)
+    if _list is not None:
+        _sub.callback(invoke_without_command=True)(_or(_list))
     for _word, _command in _room.COMMANDS.items():
         _sub.command(_word)(_command)
-    app.add_typer(_sub, name=_name, no_args_is_help=_listed is None)
+    app.add_typer(_sub, name=_name, no_args_is_help=_list is None)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. The exit code: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running."""
+    """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running."""
     try:
         app(arguments, prog_name="bm")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except _told() as error:
+    except _reported() as error:
         from bm.cli import render
-        from bm.cli.exits import exit_code, words
+        from bm.cli.exits import exit_code, message
 
-        render.error(words(error))
+        render.error(message(error))
         return exit_code(error)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def _told() -> tuple[type[Exception], ...]:
-    """The errors that a person is told of in a line; anything else is a fault of bm. Asked for only when one is."""
+def _reported() -> tuple[type[Exception], ...]:
+    """Errors that are reported in one line; any other is a bug in bm. Evaluated only when an error occurs."""
     from bm.errors import BmError
 
     return (BmError, OSError)

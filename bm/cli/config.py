@@ -1,4 +1,4 @@
-"""`bm config`: the configuration file, without ever showing a secret."""
+"""`bm config`: show and change the configuration, with secrets masked."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, edit, render
+from bm.cli import admin, render
 
 if TYPE_CHECKING:
-    from bm.config.load import Loaded
     from bm.config.paths import Paths
+    from bm.config.schema import Config
     from bm.errors import ConfigError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Key = Annotated[str, typer.Argument(help="The setting, such as server.port or providers.groq.mode.")]
+_MASK = "…"
 
 
 def path(as_json: Json = False) -> None:
-    """Print where the file is; with --json, where all files are."""
+    """Print the path of the file; with --json, of all files."""
     paths = admin.here()
     if as_json:
         render.json({name: str(getattr(paths, name)) for name in paths.__struct_fields__})
@@ -29,29 +30,27 @@ def path(as_json: Json = False) -> None:
 
 
 def show(as_json: Json = False) -> None:
-    """Print the settings in force, defaults included; secrets are masked."""
+    """Print the settings in force, including defaults."""
     import tomli_w
 
-    from bm.cli.masked import masked
-
-    loaded = _loaded(admin.here())
+    loaded = admin.loaded(admin.here())
     settings = masked(loaded.config)
     if as_json:
         render.json(settings)
         return
     render.line(tomli_w.dumps(settings).rstrip())
     for key, variable in loaded.sources.items():
-        render.line(f"# {key} is from the environment variable {variable}")
+        render.line(f"# {key} comes from the environment variable {variable}")
 
 
 def check(as_json: Json = False) -> None:
-    """Tell whether the file and the environment make a valid configuration."""
+    """Check the file and the environment variables."""
     from bm.cli.exits import USAGE
     from bm.errors import ConfigError
 
     paths = admin.here()
     try:
-        loaded = _loaded(paths)
+        loaded = admin.loaded(paths)
     except ConfigError as error:
         if not as_json:
             raise
@@ -66,15 +65,14 @@ def check(as_json: Json = False) -> None:
 
 
 def get(key: Key, as_json: Json = False) -> None:
-    """Print one setting as it is in force."""
+    """Print one setting in force."""
     from bm.cli.exits import UsageError
-    from bm.cli.masked import masked
     from bm.config.keys import split
 
-    value: Any = masked(_loaded(admin.here()).config)
+    value: Any = masked(admin.loaded(admin.here()).config)
     for part in split(key):
         if not isinstance(value, dict) or part not in value:
-            raise UsageError(f"{key} is not set, and has no default (bm config show)")
+            raise UsageError(f"{key} is not set and has no default (bm config show)")
         value = value[part]
     if as_json or isinstance(value, dict | list):
         render.json(value)
@@ -83,7 +81,7 @@ def get(key: Key, as_json: Json = False) -> None:
 
 
 def _text(value: object) -> str:
-    """A value as a person would type it."""
+    """A value as it would be typed."""
     match value:
         case bool():
             return str(value).lower()
@@ -94,7 +92,7 @@ def _text(value: object) -> str:
 
 
 def _problems(error: ConfigError) -> list[dict[str, Any]]:
-    """What is wrong, place by place."""
+    """The errors, one by one."""
     from bm.config.load import InvalidConfig
 
     found = error.problems if isinstance(error, InvalidConfig) else (error,)
@@ -104,8 +102,8 @@ def _problems(error: ConfigError) -> list[dict[str, Any]]:
     ]
 
 
-def set_(key: Key, value: Annotated[str, typer.Argument(help="Its new value.")]) -> None:
-    """Change one setting; comments and order of the file stay."""
+def set_(key: Key, value: Annotated[str, typer.Argument(help="The new value.")]) -> None:
+    """Change one setting. Comments and order in the file are kept."""
     from bm.cli.exits import UsageError
     from bm.config.edit import from_text
     from bm.config.keys import split
@@ -113,34 +111,31 @@ def set_(key: Key, value: Annotated[str, typer.Argument(help="Its new value.")])
 
     parts = split(key)
     if parts[-1] == "api_key" and value and not is_reference(value):
-        cure = f"bm providers key {parts[1]}" if len(parts) > 1 else "bm providers key NAME"
-        raise UsageError(f"a key does not belong on a command line, which others can read ({cure}, or env:NAME)")
+        remedy = f"bm providers key {parts[1]}" if len(parts) > 1 else "bm providers key NAME"
+        raise UsageError(f"a key does not belong on the command line, where others can read it ({remedy}, or env:NAME)")
     paths = admin.here()
-    edit.settings(paths, {key: from_text(key, value)})
-    _tell_of_restart(paths, parts)
+    admin.change_settings(paths, {key: from_text(key, value)})
+    _note_restart(paths, parts)
 
 
 def unset(key: Key) -> None:
-    """Remove a setting or a table, so that its default holds again."""
-    from bm.config.edit import unset as take_out
+    """Remove a setting or table, which restores its default."""
     from bm.config.keys import split
-    from bm.providers.catalog import KNOWN
 
     paths = admin.here()
-    if not take_out(paths.config, key, known=KNOWN):
+    if not admin.unset_setting(paths, key):
         render.note(f"{key} is not in {paths.config}")
-    admin.reload(paths)
-    _tell_of_restart(paths, split(key))
+    _note_restart(paths, split(key))
 
 
-def _tell_of_restart(paths: Paths, key: tuple[str, ...]) -> None:
-    """A running daemon does not leave its address."""
+def _note_restart(paths: Paths, key: tuple[str, ...]) -> None:
+    """A running daemon keeps its address."""
     if key in (("server",), ("server", "host"), ("server", "port")) and admin.running(paths):
-        render.note("note: the daemon goes on where it is until bm restart")
+        render.note("note: the daemon keeps its address until bm restart")
 
 
 def edit_() -> None:
-    """Open the file in your editor ($VISUAL, $EDITOR), then check it."""
+    """Open the file in your editor ($VISUAL, $EDITOR) and check it afterwards."""
     import shlex
     import subprocess
 
@@ -151,24 +146,53 @@ def edit_() -> None:
     make_folders(paths)
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("an editor needs a terminal (or name one in EDITOR that does not, or use bm config set)")
+        raise UsageError("an editor needs a terminal (set EDITOR to one that does not, or use bm config set)")
     editor = editor or ("notepad" if os.name == "nt" else "vi")
     try:
         done = subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(paths.config)], check=False)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the editor {editor!r} cannot be run: {error}") from None
+        raise UsageError(f"cannot run the editor {editor!r}: {error}") from None
     if done.returncode:
-        raise UsageError(f"the editor {editor!r} ended with exit code {done.returncode}")
-    _loaded(paths)
+        raise UsageError(f"the editor {editor!r} exited with code {done.returncode}")
+    admin.loaded(paths)
     admin.reload(paths)
     render.line("the configuration is valid")
 
 
-def _loaded(paths: Paths) -> Loaded:
-    from bm.config.load import load
-    from bm.providers.catalog import KNOWN
+def masked(config: Config) -> dict[str, Any]:
+    """`config` as plain tables without unset values; keys, header values and passwords in URLs are masked."""
+    import msgspec
 
-    return load(paths.config, os.environ, known=KNOWN)
+    shown: dict[str, Any] = _masked(msgspec.to_builtins(config), "")
+    return shown
+
+
+def _masked(value: Any, key: str) -> Any:
+    from bm.config.secrets import hint, is_reference
+
+    if isinstance(value, dict):
+        if key == "headers":
+            return dict.fromkeys(value, _MASK)
+        return {name: _masked(each, name) for name, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_masked(each, key) for each in value]
+    if key == "api_key" and value and not is_reference(value):
+        return hint(value)
+    if key in ("url", "base_url"):
+        return _without_password(value)
+    return value
+
+
+def _without_password(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _MASK
+    if "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=f"{_MASK}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 COMMANDS = {"path": path, "show": show, "check": check, "get": get, "set": set_, "unset": unset, "edit": edit_}

@@ -1,33 +1,241 @@
-"""`bm doctor`: look for what commonly goes wrong, and say how to cure it."""
+"""The checks of `bm doctor`. They change nothing and send nothing to a provider."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
-import typer
+import msgspec
 
+from bm.accounts.credentials import Credential, Credentials, all_accounts
+from bm.accounts.credentials import load as load_credentials
 from bm.cli import admin, render
+from bm.clients import journal
+from bm.clients.catalog import TOOLS
+from bm.clients.status import status
+from bm.config.address import points_at, url_of
+from bm.config.load import Loaded, load
+from bm.config.paths import Paths
+from bm.config.schema import Config
+from bm.daemon.client import find
+from bm.daemon.runtime import Daemon
+from bm.daemon.service.install import inspect
+from bm.errors import AccountError, BmError, ConfigError
+from bm.providers.catalog import KNOWN
+from bm.providers.provider import Provider, effective
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Look for what commonly goes wrong; sends nothing."""
-    import os
+class Finding(msgspec.Struct, frozen=True):
+    """The result of one check; `remedy` is what to do about it."""
 
-    import msgspec
+    check: str
+    result: Literal["ok", "warning", "failed"]
+    detail: str
+    remedy: str = ""
 
-    from bm.cli.checks import examine
 
-    findings = examine(admin.here(), os.environ)
+class Case(msgspec.Struct, frozen=True):
+    """What the checks examine."""
+
+    loaded: Loaded
+    stored: Credentials
+    credentials: tuple[Credential, ...]
+    providers: tuple[Provider, ...]
+    daemon: Daemon | None
+    environ: Mapping[str, str]
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.loaded.config
+
+
+def report(paths: Paths, environ: Mapping[str, str], *, as_json: bool) -> bool:
+    """Print all findings; whether none of them is a failure."""
+    findings = examine(paths, environ)
     if as_json:
         render.json({"checks": [msgspec.to_builtins(each) for each in findings]})
     else:
         rows = [(each.result, each.check, each.detail) for each in findings]
         render.table(("result", "check", "detail"), rows, empty="nothing to check")
         for each in findings:
-            if each.cure:
-                render.line(f"{each.check}: {each.cure}")
-    if any(each.result == "failed" for each in findings):
-        raise typer.Exit(1)
+            if each.remedy:
+                render.line(f"{each.check}: {each.remedy}")
+    return all(each.result != "failed" for each in findings)
 
 
-COMMANDS = {"doctor": doctor}
+def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
+    """All findings. After an unusable file, the checks that need it are skipped."""
+    findings: list[Finding] = [*_folders(paths)]
+    try:
+        loaded = load(paths.config, environ, known=KNOWN)
+        findings += [Finding("configuration", "warning", warning) for warning in loaded.warnings]
+        findings.append(Finding("configuration", "ok", str(paths.config)))
+    except ConfigError as error:
+        findings.append(Finding("configuration", "failed", str(error), "bm config edit"))
+        return findings
+    try:
+        stored = load_credentials(paths.accounts)
+        findings += [Finding("accounts file", "warning", warning) for warning in stored.warnings]
+        findings.append(Finding("accounts file", "ok", str(paths.accounts)))
+    except AccountError as error:
+        return [*findings, Finding("accounts file", "failed", str(error))]
+    found = find(paths)
+    credentials = all_accounts(stored, loaded.config, environ)
+    daemon = found.daemon if found else None
+    case = Case(loaded, stored, credentials, effective(loaded.config), daemon, environ)
+    findings += _daemon(paths, answers=bool(found and found.answers), case=case)
+    findings += _service(paths, environ)
+    findings += _tools(paths, case)
+    for check in (_accounts, _providers, _loops, _bundles, _own_key, _proxies):
+        findings += check(case)
+    return findings
+
+
+def _folders(paths: Paths) -> Iterator[Finding]:
+    """Where bm writes. A missing folder is created in its nearest existing parent."""
+    for folder in sorted({getattr(paths, name).parent for name in paths.__struct_fields__}):
+        nearest = next(each for each in (folder, *folder.parents) if each.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            remedy = "make it a writable folder, or set BM_HOME to another one"
+            yield Finding("files", "failed", f"{nearest} is not writable", remedy)
+
+
+def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
+    from bm import __version__
+    from bm.daemon.port import PortError, bind
+
+    if case.daemon is None:
+        server = case.config.server
+        try:
+            bind(server.host, server.port).close()
+        except PortError as error:
+            yield Finding("daemon", "failed", str(error))
+        else:
+            yield Finding("daemon", "warning", "bm is not running", "bm start")
+        return
+    if not answers:
+        yield Finding("daemon", "failed", f"pid {case.daemon.pid} does not respond", "bm stop, then bm start")
+        return
+    yield Finding("daemon", "ok", f"{case.daemon.url}, pid {case.daemon.pid}")
+    if case.daemon.version != __version__:
+        yield Finding("daemon", "warning", f"is version {case.daemon.version}, not {__version__}", "bm restart")
+    try:
+        status = admin.ask_daemon(paths, case.daemon, "GET", "/admin/status")
+    except BmError as error:
+        yield Finding("daemon", "failed", str(error), "bm restart")
+        return
+    if fault := status["config"]["error"]:
+        yield Finding("daemon", "failed", f"keeps its old settings: {fault}", "bm config edit")
+
+
+def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
+    service = inspect(paths, environ)
+    if not service.installed:
+        return
+    for trouble in service.troubles:
+        yield Finding("service", "failed" if trouble.serious else "warning", trouble.detail, trouble.cure)
+    if not service.troubles:
+        yield Finding("service", "ok", f"{service.name} of {service.manager}")
+
+
+def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
+    """Tools whose settings from `bm setup` hold an outdated address or key."""
+    server = case.config.server
+    origin = case.daemon.url if case.daemon else url_of(server.host, server.port) if server.port else ""
+    try:
+        held = journal.load(paths.clients)
+    except ConfigError as error:
+        yield Finding("tools", "failed", str(error))
+        return
+    names = {"origin": origin, "key": case.stored.local_key}
+    for tool in TOOLS if origin else ():
+        state = status(tool, names, case.environ, held).state
+        if state == "stale":
+            detail = f"the settings of {tool.title} do not hold {origin} and bm's key"
+            yield Finding("tools", "warning", detail, f"bm setup {tool.name}")
+        elif state == "yes":
+            yield Finding("tools", "ok", f"{tool.title} is configured to use {origin}")
+
+
+def _accounts(case: Case) -> Iterator[Finding]:
+    in_use = [each for each in case.credentials if each.account.enabled]
+    for each in in_use:
+        who = f"account {each.account.name} of {each.account.provider}"
+        if each.problem:
+            yield Finding("keys", "failed", f"{who}: {each.problem}")
+    if not in_use:
+        yield Finding("keys", "failed", "there are no accounts", "bm accounts add NAME")
+    elif not any(each.problem for each in in_use):
+        yield Finding("keys", "ok", f"{len(in_use)} found")
+
+
+def _providers(case: Case) -> Iterator[Finding]:
+    owners = {each.account.provider for each in case.credentials}
+    for provider in case.providers:
+        name = provider.name
+        if not provider.configured or provider.pool:
+            continue
+        if provider.enabled and provider.mode == "off":
+            detail = f"{name} is enabled, but its mode is off"
+            yield Finding("providers", "warning", detail, f"bm providers mode {name} pooled")
+        if not provider.enabled and provider.mode != "off":
+            detail = f"{name} has mode {provider.mode}, but is not enabled"
+            yield Finding("providers", "warning", detail, f"bm providers enable {name}")
+        if provider.enabled and provider.auth != "none" and name not in owners:
+            yield Finding("providers", "failed", f"{name} has no key", f"bm providers key {name}")
+
+
+def _loops(case: Case) -> Iterator[Finding]:
+    """With port 0, the port is known only at run time, so loading the configuration cannot detect a loop."""
+    if case.daemon is None:
+        return
+    server = msgspec.structs.replace(case.config.server, port=case.daemon.port)
+    for provider in case.providers:
+        if points_at(provider.base_url, server):
+            remedy = f"bm config unset {'gemini' if provider.pool else f'providers.{provider.name}'}.base_url"
+            yield Finding("loops", "failed", f"{provider.name}: its base_url points at bm itself", remedy)
+
+
+def _bundles(case: Case) -> Iterator[Finding]:
+    config = case.config
+    proxies = {"upstream_proxy": config.upstream_proxy, "gemini.proxy": config.gemini.proxy}
+    proxies |= {f"providers.{name}.proxy": section.proxy for name, section in config.providers.items()}
+    for key, proxy in proxies.items():
+        if proxy is None or not proxy.ca_bundle:
+            continue
+        fault = _bundle_fault(Path(proxy.ca_bundle).expanduser())
+        detail = f"{key}.ca_bundle: {fault or 'can be read'}"
+        yield Finding("certificates", "failed" if fault else "ok", detail)
+
+
+def _bundle_fault(path: Path) -> str:
+    try:
+        ssl.create_default_context().load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return f"{path} holds no PEM certificates"
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    return ""
+
+
+def _own_key(case: Case) -> Iterator[Finding]:
+    for each in case.credentials:
+        if each.secret and each.secret == case.stored.local_key:
+            detail = (
+                f"account {each.account.name} of {each.account.provider} holds bm's own key, which no provider accepts"
+            )
+            yield Finding("keys", "failed", detail, "give it a key of the provider")
+
+
+def _proxies(case: Case) -> Iterator[Finding]:
+    """A proxy that tools would send their requests to bm through."""
+    lowered = {name.lower(): value for name, value in case.environ.items()}
+    proxy = lowered.get("http_proxy") or lowered.get("all_proxy")
+    excepted = lowered.get("no_proxy", "")
+    if proxy and not any(name in excepted for name in ("127.0.0.1", "localhost", "*")):
+        detail = "HTTP_PROXY is set and NO_PROXY lacks 127.0.0.1: tools may send their requests to bm through the proxy"
+        yield Finding("environment", "warning", detail, "export NO_PROXY=127.0.0.1,localhost")

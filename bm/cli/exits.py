@@ -1,4 +1,4 @@
-"""What an error means to the shell."""
+"""Exit codes, and the errors that only the command line raises."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class NotRunning(DaemonError):
 
 
 class UsageError(BmError):
-    """The command line asks for what cannot be."""
+    """The command line asks for something impossible."""
 
 
 def exit_code(error: Exception) -> int:
-    """The exit code that docs/cli.md gives to an error."""
+    """The exit code of an error, as documented in docs/cli.md."""
     match error:
         case NotRunning():
             return NOT_RUNNING
@@ -30,8 +30,8 @@ def exit_code(error: Exception) -> int:
             return FAILED
 
 
-def words(error: Exception) -> str:
-    """What a person is told."""
+def message(error: Exception) -> str:
+    """The text for the user."""
     if isinstance(error, OSError) and not isinstance(error, BmError):
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return str(error)

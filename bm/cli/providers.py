@@ -1,4 +1,4 @@
-"""`bm providers`: which providers are used, how, and with which key."""
+"""`bm providers` and `bm models`: who may be called, how, with which key and which models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, edit, render
+from bm.cli import admin, render
 from bm.names import Mode, ProtocolName
 
 if TYPE_CHECKING:
@@ -18,14 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The provider, such as groq.")]
 
 
-def listed(context: typer.Context, as_json: Json = False) -> None:
-    """Show the providers: enabled, mode, protocol, key, health."""
-    if context.invoked_subcommand is None:
-        list_(as_json)
-
-
 def list_(as_json: Json = False) -> None:
-    """Show the providers: enabled, mode, protocol, key, health."""
+    """List the providers: enabled, mode, protocol, key, health."""
     answer = admin.ask(admin.here(), "GET", "/admin/providers")
     if as_json:
         render.json(answer)
@@ -34,7 +28,7 @@ def list_(as_json: Json = False) -> None:
         (
             row["name"],
             render.yes(row["enabled"]),
-            "first" if row["name"] == "gemini" else row["mode"],
+            row["mode"],
             row["protocol"],
             render.yes(row["key_present"]),
             str(row["accounts"]),
@@ -60,7 +54,7 @@ def show(name: Name, as_json: Json = False) -> None:
         {
             "provider": row["name"],
             "enabled": render.yes(row["enabled"]),
-            "mode": "first" if provider.pool else row["mode"],
+            "mode": row["mode"],
             "protocol": row["protocol"],
             "base URL": row["base_url"],
             "serves": ", ".join(row["protocols"]),
@@ -75,7 +69,7 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 def _from_catalog(provider: Provider) -> dict[str, Any]:
-    """A provider that the configuration does not name, as the administration would tell it."""
+    """A provider that the configuration does not name, in the form of the admin app."""
     return {
         "name": provider.name,
         "enabled": provider.enabled,
@@ -91,98 +85,100 @@ def _from_catalog(provider: Provider) -> dict[str, Any]:
     }
 
 
-def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="How it takes part in dispatch.")]) -> None:
-    """Set a provider's dispatch mode: off, exclusive, pooled or fallback. Takes effect on the next request."""
+def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go to it.")]) -> None:
+    """Set the dispatch mode: off, exclusive, pooled or fallback. Applies from the next request on."""
     from bm.cli.exits import UsageError
 
     paths = admin.here()
     if known(paths, name).pool:
-        raise UsageError("gemini is the pool itself and has no mode (bm providers disable gemini)")
-    edit.settings(paths, {_key(name, "mode"): mode})
+        raise UsageError("gemini is the pool itself and has no mode (to switch it off: bm providers disable gemini)")
+    admin.change_settings(paths, {_key(name, "mode"): mode})
     render.line(f"{name}: mode {mode}")
     if mode != "off":
-        _tell_what_is_missing(paths, name)
+        _warn_of_gaps(paths, name)
 
 
 def enable(name: Name) -> None:
-    """Let a provider be used as its mode says."""
+    """Allow a provider to be used, in its mode."""
     paths = admin.here()
     known(paths, name)
-    edit.settings(paths, {_key(name, "enabled"): True})
+    admin.change_settings(paths, {_key(name, "enabled"): True})
     render.line(f"{name}: enabled")
-    _tell_what_is_missing(paths, name)
+    _warn_of_gaps(paths, name)
 
 
 def disable(name: Name) -> None:
-    """Keep a provider from being used; its mode and keys stay."""
+    """Stop using a provider; its mode and keys are kept."""
     paths = admin.here()
     known(paths, name)
-    edit.settings(paths, {_key(name, "enabled"): False})
+    admin.change_settings(paths, {_key(name, "enabled"): False})
     render.line(f"{name}: disabled")
 
 
 def key(
     name: Name,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not try the key.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Save the key without testing it.")] = False,
 ) -> None:
-    """Set a provider's key, read from a prompt or standard input: the key, or env:NAME, file:PATH, cmd:COMMAND."""
+    """Set a provider's key, read from a prompt or standard input.
+
+    Instead of the key you may give a reference: env:NAME, file:PATH, cmd:COMMAND or keyring:NAME.
+    """
     from datetime import UTC, datetime
 
     from bm.accounts.account import MAIN_NAME, Account
     from bm.accounts.credentials import Credentials
-    from bm.cli import prompt, verify
+    from bm.cli import terminal
     from bm.cli.exits import UsageError
+    from bm.cli.test import insist
 
     paths = admin.here()
     if known(paths, name).pool:
-        raise UsageError("the pool has accounts with names: bm accounts add NAME")
+        raise UsageError("gemini has named accounts instead: bm accounts add NAME")
     now = datetime.now(UTC)
-    account = Account(name=MAIN_NAME, provider=name, key=prompt.key(name), added_at=now, renewed_at=now)
+    account = Account(name=MAIN_NAME, provider=name, key=terminal.key(name), added_at=now, renewed_at=now)
     if not no_verify:
-        verify.insist(paths, account)
+        insist(paths, account)
 
     def change(stored: Credentials) -> Credentials:
         known = any(each.id == account.id for each in stored.accounts)
         return stored.change(account) if known else stored.add(account)
 
-    edit.credentials(paths, change)
+    admin.change_accounts(paths, change)
     render.line(f"{name}: key saved")
-    _tell_what_is_missing(paths, name)
+    _warn_of_gaps(paths, name)
 
 
 def add(
     name: Annotated[str, typer.Argument(help="The provider's name: a-z, 0-9, - and _.")],
-    protocol: Annotated[ProtocolName, typer.Option("--protocol", help="The wire it speaks.")],
-    base_url: Annotated[str, typer.Option("--base-url", help="Its address, as its vendor writes it for SDKs.")],
-    mode: Annotated[Mode, typer.Option("--mode", help="How it takes part in dispatch.")] = "off",
+    protocol: Annotated[ProtocolName, typer.Option("--protocol", help="The protocol it speaks.")],
+    base_url: Annotated[str, typer.Option("--base-url", help="Its base URL, as its vendor gives it for SDKs.")],
+    mode: Annotated[Mode, typer.Option("--mode", help="When requests go to it.")] = "off",
 ) -> None:
-    """Add a provider of your own: any service that speaks one of the protocols."""
+    """Add any service that speaks one of the four protocols."""
     from bm.cli.exits import UsageError
 
     paths = admin.here()
     if any(each.name == name and each.configured for each in _providers(paths)):
-        raise UsageError(f"there is a provider {name} already (bm providers show {name})")
+        raise UsageError(f"provider {name} exists already (bm providers show {name})")
     values = {"enabled": True, "mode": mode, "protocol": protocol, "base_url": base_url}
-    edit.settings(paths, {_key(name, field): value for field, value in values.items()})
+    admin.change_settings(paths, {_key(name, field): value for field, value in values.items()})
     render.line(f"{name}: added")
-    _tell_what_is_missing(paths, name)
+    _warn_of_gaps(paths, name)
 
 
 def remove(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove a provider's settings and its stored keys."""
     from bm.accounts.credentials import Credentials
-    from bm.cli import prompt
+    from bm.cli import terminal
     from bm.cli.exits import UsageError
-    from bm.config.edit import unset
-    from bm.providers.catalog import KNOWN
 
     paths = admin.here()
     if known(paths, name).pool:
         raise UsageError("gemini cannot be removed (bm providers disable gemini)")
-    if not prompt.confirmed(f"Remove the settings and keys of {name}?", yes=yes):
+    if not terminal.confirmed(f"Remove the settings and keys of {name}?", yes=yes):
         raise typer.Exit(1)
 
     def change(stored: Credentials) -> Credentials:
@@ -191,9 +187,8 @@ def remove(
                 stored = stored.remove(account.id)
         return stored
 
-    edit.credentials(paths, change)
-    unset(paths.config, _key(name), known=KNOWN)
-    admin.reload(paths)
+    admin.change_accounts(paths, change)
+    admin.unset_setting(paths, _key(name))
     render.line(f"{name}: removed")
 
 
@@ -204,18 +199,16 @@ def _key(*parts: str) -> str:
 
 
 def _providers(paths: Paths) -> tuple[Provider, ...]:
-    from bm.config.load import load
-    from bm.providers.catalog import KNOWN
     from bm.providers.provider import effective
 
-    return effective(load(paths.config, os.environ, known=KNOWN).config)
+    return effective(admin.loaded(paths).config)
 
 
 def known(paths: Paths, name: str) -> Provider:
     """The provider of that name.
 
     Raises:
-        UsageError: there is none; names the nearest.
+        UsageError: there is none; the message names the nearest.
     """
     from bm.cli.exits import UsageError
     from bm.config.validation import nearest
@@ -223,34 +216,46 @@ def known(paths: Paths, name: str) -> Provider:
     found = {provider.name: provider for provider in _providers(paths)}
     if name in found:
         return found[name]
-    cure = nearest(name, list(found)) or f"bm providers add {name} --protocol … --base-url …"
-    raise UsageError(f"no provider is named {name!r} ({cure})")
+    remedy = nearest(name, list(found)) or f"bm providers add {name} --protocol … --base-url …"
+    raise UsageError(f"no provider is named {name!r} ({remedy})")
 
 
-def _tell_what_is_missing(paths: Paths, name: str) -> None:
-    """What keeps the provider from being used, and the cure."""
-    from bm.accounts.credentials import all_accounts
-    from bm.accounts.credentials import load as load_credentials
-    from bm.config.load import load
-    from bm.providers.catalog import KNOWN
+def _warn_of_gaps(paths: Paths, name: str) -> None:
+    """Say what keeps the provider from being used, and the remedy."""
+    from bm.accounts.credentials import all_accounts, load
 
     provider = known(paths, name)
-    config = load(paths.config, os.environ, known=KNOWN).config
     if not provider.enabled:
         render.note(f"note: {name} is not enabled: bm providers enable {name}")
     elif provider.mode == "off":
         render.note(f"note: its mode is off: bm providers mode {name} pooled (or exclusive, fallback)")
-    accounts = [
-        each
-        for each in all_accounts(load_credentials(paths.accounts), config, os.environ)
-        if each.account.provider == name
-    ]
+    credentials = all_accounts(load(paths.accounts), admin.loaded(paths).config, os.environ)
+    accounts = [each for each in credentials if each.account.provider == name]
     if provider.auth != "none" and not accounts:
-        cure = "bm accounts add NAME" if provider.pool else f"bm providers key {name}"
-        render.note(f"note: {name} has no key: {cure}{f' (get one: {provider.console})' if provider.console else ''}")
+        remedy = "bm accounts add NAME" if provider.pool else f"bm providers key {name}"
+        where = f" (get one: {provider.console})" if provider.console else ""
+        render.note(f"note: {name} has no key: {remedy}{where}")
     for each in accounts:
         if each.problem:
             render.note(f"note: account {each.account.name} of {name} cannot be used: {each.problem}")
+
+
+def models(
+    as_json: Json = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include models that do not chat.")] = False,
+) -> None:
+    """List the models of the providers in use."""
+    answer = admin.ask(admin.here(), "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
+    if as_json:
+        render.json(answer)
+        return
+    rows = [
+        (row["id"], row["provider"], render.count(row["context"] or None), render.count(row["max_output"] or None))
+        for row in answer["models"]
+        if everything or row["generates"]
+    ]
+    empty = "no provider in use lists any model (bm test says why)"
+    render.table(("model", "provider", "context", "longest answer"), rows, empty=empty)
 
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Draws all answers: rich on a terminal, plain elsewhere, JSON where it is asked for."""
+"""Output: rich tables on a terminal, plain text elsewhere, JSON on request; numbers and times as words."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _COLOURS = {
-    **dict.fromkeys(("ok", "usable", "yes", "pooled", "exclusive", "fallback", "passed", "in"), "green"),
-    **dict.fromkeys(("cooling down", "degraded", "warning", "waits"), "yellow"),
+    **dict.fromkeys(("ok", "usable", "yes", "pooled", "exclusive", "fallback", "passed", "planned"), "green"),
+    **dict.fromkeys(("cooling down", "degraded", "warning", "waiting"), "yellow"),
     **dict.fromkeys(("disabled", "down", "failed", "error"), "red"),
-    **dict.fromkeys(("off", "unknown", "no", "-"), "bright_black"),
+    **dict.fromkeys(("off", "excluded", "unknown", "no", "-"), "bright_black"),
 }
-"""Words that stand for a state: by themselves in a cell, or with how long it lasts (`cooling down 3 min`)."""
+"""Words that name a state: alone in a cell, or followed by a duration (`cooling down 3 min`)."""
+_STATE = re.compile(r"(\D*?)(?: \d.*)?")
 
 
 def line(text: str = "") -> None:
-    """A line of the answer."""
+    """Print a line of the result."""
     _write(sys.stdout, text)
 
 
 def note(text: str) -> None:
-    """A line about the answer, which is not part of it."""
+    """Print a line to standard error: about the result, not part of it."""
     _write(sys.stderr, text)
 
 
 def error(text: str) -> None:
-    """Why the command failed."""
+    """Print why the command failed."""
     _write(sys.stderr, f"error: {text}")
 
 
 def json(value: Any) -> None:
-    """The answer for programs."""
+    """Print the result for programs."""
     import msgspec
 
     _write(sys.stdout, msgspec.json.format(msgspec.json.encode(value)).decode(), raw=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, spare: Sequence[str] = ()) -> None:
-    """Rows under their headings; `empty` in their place when there are none.
+    """Print rows under their headings, or `empty` when there are none.
 
-    Columns named by `spare` are left out of it, one after the other, where a terminal is too narrow for all.
+    On a narrow terminal, the columns in `spare` are dropped in order until the table fits.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
     if not cells:
@@ -59,7 +60,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, 
 
 
 def paragraph(text: str, *, indent: int = 0) -> None:
-    """A text in one line, however it came; on a terminal it is broken between words."""
+    """Print a text as one line; on a terminal, wrap it between words."""
     import shutil
     import textwrap
 
@@ -75,7 +76,7 @@ def paragraph(text: str, *, indent: int = 0) -> None:
 
 
 def facts(pairs: Mapping[str, str]) -> None:
-    """Names and values, one pair a line; empty values are left out."""
+    """Print names and values, one pair a line, without empty values."""
     shown = {name: value for name, value in pairs.items() if value}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
@@ -83,13 +84,37 @@ def facts(pairs: Mapping[str, str]) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether a person looks at the answer as it is written."""
+    """Whether the output goes to a terminal that can draw."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def yes(value: object) -> str:
     """`yes` or `no`."""
     return "yes" if value else "no"
+
+
+def count(number: int | None) -> str:
+    """`12,345`; `-` for None."""
+    return "-" if number is None else f"{number:,}"
+
+
+def seconds(value: float | None) -> str:
+    """`0.42 s`; `-` for None."""
+    return "-" if value is None else f"{value:.2f} s"
+
+
+def money(cost: float | None) -> str:
+    """US dollars, with as many digits as a small request needs."""
+    if cost is None:
+        return "no known price"
+    return f"${cost:,.2f}" if cost >= 10 else f"${cost:.6f}".rstrip("0").rstrip(".")
+
+
+def moment(at: float) -> str:
+    """A Unix time as local date and time."""
+    import time
+
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -128,7 +153,7 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Each row as a paragraph of its own: on a narrow terminal a table would break its words."""
+    """Print each row as a block: on a narrow terminal a table would break words."""
     from rich.table import Table
 
     for number, row in enumerate(rows):
@@ -144,16 +169,16 @@ def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[s
 
 
 def coloured(cell: str) -> Text:
-    """A cell in the colour of the state it tells."""
+    """A cell in the colour of the state it names."""
     from rich.text import Text
 
-    state = next((word for word in _COLOURS if re.fullmatch(rf"{word}( \d.*)?", cell)), "")
-    return Text(cell, style=_COLOURS.get(state, ""))
+    state = _STATE.fullmatch(cell)
+    return Text(cell, style=_COLOURS.get(state[1], "") if state else "")
 
 
 def _write(stream: TextIO | None, text: str, *, raw: bool = False) -> None:
-    """Write a line; what the stream's encoding cannot hold is escaped rather than an error."""
-    if stream is None:  # closed by the caller, or a Python of Windows that has no console
+    """Write a line; characters that the stream cannot encode are escaped."""
+    if stream is None:  # closed by the caller, or Python on Windows without a console
         return
     shown = text if raw else "\n".join(map(clean, text.split("\n")))
     encoding = stream.encoding or "utf-8"
@@ -162,5 +187,5 @@ def _write(stream: TextIO | None, text: str, *, raw: bool = False) -> None:
 
 
 def clean(text: str) -> str:
-    """`text` without what would move the cursor: an upstream's words are shown too."""
+    """`text` without control characters: upstream messages are printed too."""
     return "".join(letter if letter.isprintable() or letter == "\t" else "�" for letter in text)

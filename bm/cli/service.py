@@ -1,4 +1,4 @@
-"""`bm service`: the daemon comes back by itself after a login or a reboot."""
+"""`bm service`: start the daemon at login, and again after a crash."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def install() -> None:
-    """Start the daemon at each login, now and after a crash as well. It may be repeated, after an upgrade or a move."""
+    """Start the daemon now, at each login and after a crash. Run it again after an upgrade or a move."""
     from bm.cli.daemon import introduce, waits
     from bm.daemon.service import install as service
 
     paths = admin.here()
     done = service.install(paths, os.environ, waits())
-    render.line(f"{done.file}: {'written' if done.written else 'as it should be'}")
+    render.line(f"{done.file}: {'written' if done.written else 'up to date'}")
     if done.written:
         for line in _text(done.content).splitlines():
             render.line(f"  {line}".rstrip())
     if done.replaced:
-        render.line(f"the daemon that ran has stopped (pid {done.replaced.daemon.pid})")
-    introduce(paths, done.daemon, "runs")
+        render.line(f"the previous daemon has stopped (pid {done.replaced.daemon.pid})")
+    introduce(paths, done.daemon, "is running")
     installed = service.inspect(paths, os.environ)
     render.facts({"service": f"{installed.name} of {installed.manager}", "starts": installed.when})
-    _tell(installed)
+    _warn(installed)
 
 
 def uninstall() -> None:
-    """Remove what install has made; the daemon ends if it is the service's."""
+    """Remove what install has created. Stops the daemon if the service started it."""
     from bm.cli.daemon import drain_of, waits
     from bm.daemon.service import install as service
 
     paths = admin.here()
     removed, ended = service.uninstall(paths, drain_of(paths), waits())
     if ended:
-        render.line(f"bm has stopped (pid {ended.daemon.pid}); bm start starts it without a service")
+        render.line(f"bm has stopped (pid {ended.daemon.pid}); bm start starts it without the service")
     for file in removed:
         render.line(f"{file}: removed")
     if not removed:
@@ -50,7 +50,7 @@ def uninstall() -> None:
 
 
 def status(as_json: Json = False) -> None:
-    """Tell whether a service is installed, and how it is."""
+    """Show whether a service is installed, and its state."""
     from bm.cli.exits import FAILED, NOT_RUNNING
     from bm.daemon.service.install import inspect
 
@@ -71,14 +71,14 @@ def status(as_json: Json = False) -> None:
                 "runs": service.interpreter,
             }
         )
-        _tell(service)
+        _warn(service)
     if service.installed and any(trouble.serious for trouble in service.troubles):
         raise typer.Exit(FAILED)
     if not service.installed or service.daemon is None:
         raise typer.Exit(NOT_RUNNING)
 
 
-def _tell(service: Service) -> None:
+def _warn(service: Service) -> None:
     for trouble in service.troubles:
         render.note(f"note: {trouble.detail} ({trouble.cure})")
 
@@ -101,7 +101,7 @@ def _fields(service: Service) -> dict[str, Any]:
 
 
 def _text(content: bytes) -> str:
-    """A definition as it is shown: tasks of Windows are in UTF-16."""
+    """The text of a service definition; Windows tasks are in UTF-16."""
     return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`bm test`: one small real request to each account."""
+"""`bm test`: one small real request to each account, or with a key that is not saved yet."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 from bm.cli import admin, render
 
 if TYPE_CHECKING:
+    from bm.accounts.account import Account
     from bm.config.paths import Paths
+    from bm.gateway.probe import Probe
 
 
 def test(
-    names: Annotated[list[str] | None, typer.Argument(help="Providers or accounts; none = all in use.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Providers or accounts; default: all in use.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Send one small real request to each account."""
@@ -21,17 +23,17 @@ def test(
 
 
 def probe(paths: Paths, names: list[str]) -> list[dict[str, Any]]:
-    """What came of each account.
+    """The result for each account.
 
     Raises:
-        BmError: nobody can be asked.
+        BmError: the daemon or the files cannot be used.
     """
     answer = admin.ask(paths, "POST", "/admin/probe", {"names": names}, timeout=admin.PROBE_LIMIT)
     return list(answer["results"])
 
 
 def report(results: list[dict[str, Any]], *, as_json: bool) -> None:
-    """Show results; exits with 1 when one is a failure, or when there is none."""
+    """Print results; exit with 1 if any failed, or if there are none."""
     if as_json:
         render.json({"results": results})
     else:
@@ -41,26 +43,66 @@ def report(results: list[dict[str, Any]], *, as_json: bool) -> None:
         for row in results:
             if not row["ok"]:
                 remedy = f" ({row['remedy']})" if row["remedy"] else ""
-                render.line(f"{_who(row)}: {row['error']}{remedy}")
+                render.line(f"{row['provider']} {row['account']}".strip() + f": {row['error']}{remedy}")
     if not results or not all(row["ok"] for row in results):
         raise typer.Exit(1)
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    accepted = {True: "accepted", False: "refused", None: "-"}[row["key_accepted"]]
-    tokens = f"{row['input_tokens']} + {row['output_tokens']}" if row["output_tokens"] is not None else "-"
-    cost = f"${row['cost']:.6f}" if row["cost"] is not None else "-"
-    result = "ok" if row["ok"] else "failed"
-    times = (_seconds(row["first_token"]), _seconds(row["total"]))
-    return (row["provider"], row["account"] or "-", result, accepted, row["model"] or "-", *times, tokens, cost)
+    return (
+        row["provider"],
+        row["account"] or "-",
+        "ok" if row["ok"] else "failed",
+        {True: "accepted", False: "refused", None: "-"}[row["key_accepted"]],
+        row["model"] or "-",
+        render.seconds(row["first_token"]),
+        render.seconds(row["total"]),
+        f"{row['input_tokens']} + {row['output_tokens']}" if row["output_tokens"] is not None else "-",
+        f"${row['cost']:.6f}" if row["cost"] is not None else "-",
+    )
 
 
-def _who(row: dict[str, Any]) -> str:
-    return f"{row['provider']} {row['account']}".strip()
+def insist(paths: Paths, account: Account) -> None:
+    """Test the key of an account that is not saved yet. A provider that is merely busy does not make the key bad.
+
+    Raises:
+        AccountError: the key is refused, or the provider cannot be reached.
+        ConfigError: a reference cannot be resolved, or the configuration is invalid.
+    """
+    import asyncio
+
+    from bm.accounts.account import check
+    from bm.errors import AccountError
+
+    check(account)
+    render.note(f"testing the key with {account.provider} …")
+    result = asyncio.run(_probe_unsaved(paths, account))
+    if result.ok:
+        render.note(f"accepted: {result.model} answered")
+    elif result.key_accepted:
+        render.note(f"accepted, but {result.model or account.provider} does not answer now: {result.error}")
+    else:
+        raise AccountError(f"{account.provider}: {result.error} (not saved; --no-verify saves it anyway)")
 
 
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} s"
+async def _probe_unsaved(paths: Paths, account: Account) -> Probe:
+    import os
+
+    import msgspec
+
+    from bm.accounts.credentials import resolved
+    from bm.gateway.probe import probe_all
+    from bm.gateway.settings import read_settings
+    from bm.upstream.client import UpstreamClient
+
+    credential = resolved(account, os.environ)
+    settings = msgspec.structs.replace(read_settings(paths, os.environ), credentials=(credential,))
+    client = UpstreamClient()
+    try:
+        (result,) = await probe_all(client, settings, [account.name])
+        return result
+    finally:
+        await client.close()
 
 
 COMMANDS = {"test": test}

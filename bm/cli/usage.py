@@ -1,4 +1,4 @@
-"""`bm usage`: what was used, and what it cost."""
+"""`bm usage`: requests, tokens and cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
-from bm.cli.why import money
 from bm.ledger.entry import By
 
 if TYPE_CHECKING:
@@ -18,11 +17,11 @@ _COLUMNS = ("requests", "failed", "input", "cached", "cache written", "output", 
 
 
 def usage(
-    days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days back, today included.")] = 30,
-    by: Annotated[By, typer.Option("--by", help="What a line stands for.")] = "provider",
+    days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, including today.")] = 30,
+    by: Annotated[By, typer.Option("--by", help="One line per …")] = "provider",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show requests, tokens and their cost at list price."""
+    """Show requests, tokens and cost at list prices."""
     answer = _answer(admin.here(), days, by)
     if as_json:
         render.json(answer)
@@ -33,11 +32,11 @@ def usage(
     span = "today" if days == 1 else f"in the last {days} days"
     render.table((by, *_COLUMNS), rows, empty=f"no requests {span}")
     if unpriced := answer["total"]["unpriced"]:
-        render.note(f"note: the cost leaves out {unpriced} requests to models without a known price")
+        render.note(f"note: the cost excludes {unpriced} requests to models without a known price")
 
 
 def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
-    """By the daemon, which waits for its latest requests to be written; without one, by the ledger itself."""
+    """From the daemon, which first writes its latest requests; without one, from the ledger."""
     from datetime import datetime
 
     from bm.ledger.reader import midnight
@@ -51,7 +50,7 @@ def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
 
 
 def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
-    cost = "-" if row["cost"] is None else money(row["cost"])
+    cost = "-" if row["cost"] is None else render.money(row["cost"])
     return (name, *(f"{row[column]:,}" for column in _COUNTS), cost)
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 
 from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
-from bm.cli.accounts import _proof, _quotas, _rest
 from bm.config.paths import Paths
 from bm.simulator import Rule, Simulator
 from tests.cli.conftest import PLANTED, Bm
@@ -26,8 +22,8 @@ def test_added_listed_and_never_shown(bm: Bm, paths: Paths, simulator: Simulator
     assert load(paths.accounts).accounts[0].key == PLANTED
     listed = bm("accounts", "list")
     assert listed.out == (
-        "ACCOUNT  PROVIDER  STATE   RESTING  TODAY  FAILED  KEY        LAST USED\n"
-        "one      gemini    usable  -        0      0       plan…cdef  never\n"
+        "ACCOUNT  PROVIDER  STATE   MODEL  TODAY  FAILED  KEY        LAST USED\n"
+        "one      gemini    usable  -      0      0       plan…cdef  never\n"
     )
     for shown in (ran, listed, bm("accounts", "--json"), bm("config", "show"), bm("doctor"), bm("test")):
         assert PLANTED not in shown.out + shown.err
@@ -95,35 +91,7 @@ def test_verify_renews_what_works_and_fails_for_what_does_not(bm: Bm, paths: Pat
     assert bm("accounts", "verify", "good").code == 0
 
 
-def test_a_resting_account_tells_how_long() -> None:
-    assert _rest([]) == ("", "-")
-    rests: list[dict[str, Any]] = [
-        {"model": "m", "seconds": 90.0},
-        {"model": None, "seconds": 200.0},
-        {"model": "x", "seconds": 0.0},
-    ]
-    assert _rest(rests) == ("3 min", "all models (+1)")
-
-
-def test_use_is_shown_beside_what_is_known_of_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    noon = 1_775_044_800
-    quotas = [
-        {"model": "m", "window": "minute", "unit": "requests", "used": 12, "limit": 15, "resets": noon + 30},
-        {"model": "m", "window": "day", "unit": "requests", "used": 230, "limit": 250, "resets": noon + 3600},
-        {"model": "m", "window": "minute", "unit": "tokens", "used": 31_400, "limit": 250_000, "resets": noon},
-        {"model": "n", "window": "minute", "unit": "requests", "used": 2, "limit": None, "resets": noon},
-        {"model": "o", "window": "day", "unit": "requests", "used": 0, "limit": 9, "resets": None},
-    ]
-    assert _quotas({"name": "a", "quotas": quotas}) == [
-        ("a", "m", "12/15 per minute, 230/250 per day, 31k/250k tokens per minute", "13:00"),
-        ("a", "n", "2 this minute", "12:00"),
-        ("a", "o", "0/9 per day", "-"),
-    ]
-
-
-def test_an_account_that_is_out_tells_why_and_what_to_type(bm: Bm, paths: Paths) -> None:
+def test_a_disabled_account_says_why_and_what_to_type(bm: Bm, paths: Paths) -> None:
     update(paths.accounts, lambda it: it.add(Account(name="r", kind="service_account", key="file:/not/there.json")))
     shown = bm("accounts").out.splitlines()
     assert shown[1].split()[:3] == ["r", "gemini", "disabled"]
@@ -131,21 +99,6 @@ def test_an_account_that_is_out_tells_why_and_what_to_type(bm: Bm, paths: Paths)
         "r of gemini is disabled: /not/there.json: cannot be read: No such file or directory",
         "    put it right, then: bm accounts verify r",
     ]
-
-
-@pytest.mark.parametrize(
-    ("members", "shown"),
-    [
-        ({"kind": "api_key", "key_hint": "AIza…1234"}, "AIza…1234"),
-        ({"kind": "api_key", "key_hint": "AIza…1234", "project": "p"}, "AIza…1234, p"),
-        ({"kind": "google_oauth", "key_hint": "x.apps", "project": "p", "location": "eu"}, "sign-in, p, eu"),
-        ({"kind": "service_account", "key_hint": "r@p.iam.gserviceaccount.com", "project": "p"}, "r@p"),
-        ({"kind": "service_account", "key_hint": "", "project": "p", "location": "eu"}, "key file, p, eu"),
-        ({"kind": "adc", "key_hint": ""}, "ADC"),
-    ],
-)
-def test_how_an_account_proves_itself_is_told_in_few_words(members: dict[str, str], shown: str) -> None:
-    assert _proof({"project": "", "location": ""} | members) == shown
 
 
 def test_a_model_that_an_account_does_not_have_and_the_use_of_many(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:

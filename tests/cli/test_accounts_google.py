@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bm.accounts.credentials import load
-from bm.cli import prompt
+from bm.cli import terminal
 from bm.config.paths import Paths
 from bm.simulator import OAuth, Simulator
 from tests.accounts.test_sign_in import Browser
@@ -51,7 +51,7 @@ def pasting(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
         address = next(word for text in reversed(shown) for word in text.split() if "state=" in word)
         return httpx.get(address, trust_env=False).headers["location"]
 
-    monkeypatch.setattr(prompt, "answer", answer)
+    monkeypatch.setattr(terminal, "answer", answer)
 
 
 def test_signed_in_by_pasting_and_again_without_naming_the_client(

@@ -1,4 +1,4 @@
-"""The command line as a whole: its words, its exit codes, its errors in one line."""
+"""The command line as a whole: its commands, exit codes and one-line errors."""
 
 from __future__ import annotations
 
@@ -13,29 +13,16 @@ from bm.config.paths import Paths
 from tests.cli.conftest import Bm
 
 
-def test_it_says_its_version(bm: Bm) -> None:
+def test_it_prints_its_version(bm: Bm) -> None:
     assert bm("--version") == (0, f"bm {__version__}\n", "")
 
 
-def test_without_a_command_it_helps(bm: Bm) -> None:
+def test_without_a_command_it_prints_help(bm: Bm) -> None:
     assert bm().out == bm("--help").out == bm("-h").out
     assert re.findall(r"^  ([a-z]+)  ", bm().out.partition("Commands:")[2], re.MULTILINE) == [
-        *(
-            "start",
-            "stop",
-            "restart",
-            "status",
-            "logs",
-            "dashboard",
-            "top",
-            "models",
-            "route",
-            "why",
-            "usage",
-            "replay",
-        ),
-        *("test", "env", "run", "setup", "doctor", "demo"),
-        *("providers", "accounts", "config", "service", "record"),
+        *("start", "stop", "restart", "status", "logs", "run", "setup", "env", "route", "why", "dashboard", "top"),
+        *("usage", "models", "test", "doctor", "replay", "demo"),
+        *("accounts", "providers", "config", "service", "record"),
     ]
 
 

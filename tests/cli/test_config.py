@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bm.cli.config import masked
 from bm.config.paths import Paths
+from bm.config.schema import Config, Gemini, ProviderConfig, UpstreamProxy
 from tests.cli.conftest import PLANTED, Bm
 
 
@@ -27,7 +29,7 @@ def test_show_is_toml_that_says_where_the_environment_decided(bm: Bm, monkeypatc
     shown = tomllib.loads(ran.out)
     assert shown["pool"]["max_wait"] == 7
     assert shown["server"]["host"] == "127.0.0.1"
-    assert "# pool.max_wait is from the environment variable BM_POOL_MAX_WAIT\n" in ran.out
+    assert "# pool.max_wait comes from the environment variable BM_POOL_MAX_WAIT\n" in ran.out
     assert bm("config", "show", "--json").json == shown
 
 
@@ -100,14 +102,14 @@ def test_check_for_programs(bm: Bm, paths: Paths) -> None:
     assert (second["line"], second["key"]) == (4, "pool.max_wait")
 
 
-def test_a_running_daemon_does_not_leave_its_address(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_daemon_keeps_its_address(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BM_SERVER_PORT")
     assert bm("config", "set", "server.port", "0") == (0, "", "")
     bm("start")
-    note = "note: the daemon goes on where it is until bm restart\n"
+    note = "note: the daemon keeps its address until bm restart\n"
     assert bm("config", "set", "server.host", "127.0.0.2").err == note
     assert bm("config", "set", "pool.strict", "true").err == ""
-    assert "note: the configuration says http://127.0.0.2:0 by now: bm restart" in bm("status").err
+    assert "note: the configured address is now http://127.0.0.2:0: bm restart" in bm("status").err
     assert bm("config", "unset", "server.host").err == note
     assert bm("status").err == ""
 
@@ -137,8 +139,32 @@ def test_an_edit_is_checked(bm: Bm, paths: Paths, tmp_path: Path, monkeypatch: p
     assert f"{paths.config}:2: pool.strikt" in ran.err
 
 
-def test_an_editor_that_is_not_there(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editor_that_does_not_exist(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISUAL", "no-such-editor")
     ran = bm("config", "edit")
     assert ran.code == 2
-    assert "'no-such-editor' cannot be run" in ran.err
+    assert "cannot run the editor 'no-such-editor'" in ran.err
+
+
+def test_keys_headers_and_passwords_are_masked() -> None:
+    shown = masked(
+        Config(
+            upstream_proxy=UpstreamProxy(url=f"http://user:{PLANTED}@proxy:3128"),
+            gemini=Gemini(headers={"x-token": PLANTED}),
+            providers={
+                "groq": ProviderConfig(api_key=PLANTED, base_url=f"https://{PLANTED}@example.com/v1"),
+                "together": ProviderConfig(api_key="env:TOGETHER_API_KEY", base_url="https://example.com/v1"),
+            },
+        )
+    )
+    assert PLANTED not in str(shown)
+    assert shown["upstream_proxy"]["url"] == "http://…@proxy:3128"
+    assert shown["gemini"]["headers"] == {"x-token": "…"}
+    assert shown["providers"]["groq"]["api_key"] == "plan…cdef"
+    assert shown["providers"]["together"]["api_key"] == "env:TOGETHER_API_KEY"
+    assert shown["providers"]["together"]["base_url"] == "https://example.com/v1"
+
+
+def test_what_is_not_set_is_left_out() -> None:
+    assert "proxy" not in masked(Config())["gemini"]
+    assert masked(Config())["server"]["port"] == 8094

@@ -27,16 +27,16 @@ def running(paths: Paths) -> Daemon:
     return found
 
 
-def test_start_tells_address_key_and_next_step(bm: Bm, paths: Paths) -> None:
+def test_start_prints_address_key_and_next_step(bm: Bm, paths: Paths) -> None:
     ran = bm("start")
     daemon = running(paths)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
-        f"bm runs at {daemon.url} (pid {daemon.pid})\n"
+        f"bm is running at {daemon.url} (pid {daemon.pid})\n"
         f"key   {hint(load(paths.accounts).local_key)}\n"
-        "next  bm accounts add NAME   takes a Gemini key from https://aistudio.google.com/apikey\n"
+        "next  bm accounts add NAME   (get a Gemini key: https://aistudio.google.com/apikey)\n"
     )
-    assert bm("start").out.startswith(f"bm runs already at {daemon.url} (pid {daemon.pid})\n")
+    assert bm("start").out.startswith(f"bm is already running at {daemon.url} (pid {daemon.pid})\n")
 
 
 def test_with_an_account_the_next_step_is_to_use_it(bm: Bm) -> None:
@@ -51,7 +51,7 @@ def test_stop_and_stop_again(bm: Bm, paths: Paths) -> None:
     assert bm("stop") == (0, "bm is not running\n", "")
 
 
-def test_restart_leaves_a_daemon_alone_whose_configuration_would_not_start(bm: Bm, paths: Paths) -> None:
+def test_restart_keeps_the_daemon_when_the_new_configuration_would_not_start(bm: Bm, paths: Paths) -> None:
     bm("start")
     before = running(paths)
     paths.config.write_text("[pool]\nmax_wiat = 3\n")
@@ -60,7 +60,7 @@ def test_restart_leaves_a_daemon_alone_whose_configuration_would_not_start(bm: B
     assert running(paths) == before and bm("status").code == 0
 
 
-def test_restart_leaves_a_daemon_alone_whose_accounts_cannot_be_read(bm: Bm, paths: Paths) -> None:
+def test_restart_keeps_the_daemon_when_accounts_cannot_be_read(bm: Bm, paths: Paths) -> None:
     bm("start")
     before = running(paths)
     kept = paths.accounts.read_text()
@@ -70,7 +70,7 @@ def test_restart_leaves_a_daemon_alone_whose_accounts_cannot_be_read(bm: Bm, pat
     assert running(paths) == before and bm("status").code == 0
 
 
-def test_restart_leaves_a_daemon_alone_whose_new_address_is_taken(
+def test_restart_keeps_the_daemon_when_the_new_address_is_taken(
     bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bm("start")
@@ -86,11 +86,11 @@ def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
     bm("start")
     old = running(paths)
     ran = bm("restart")
-    assert ran.out.startswith(f"bm has stopped (pid {old.pid})\nbm runs at ")
+    assert ran.out.startswith(f"bm has stopped (pid {old.pid})\nbm is running at ")
     assert running(paths).token != old.token
 
 
-def test_why_it_does_not_start(bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_says_why_it_fails(bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     with foreign_process() as (pid, port):
         monkeypatch.setenv("BM_SERVER_PORT", str(port))
         ran = bm("start")
@@ -110,7 +110,7 @@ def test_status_without_a_daemon(bm: Bm) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="closes a stream as POSIX shells do")
-def test_nobody_has_to_listen(bm: Bm, paths: Paths) -> None:
+def test_closed_or_full_output_is_no_crash(bm: Bm, paths: Paths) -> None:
     for redirection, code in (">&-", 3), ("2>&-", 3), (">&- 2>&- <&-", 3), (">/dev/full", 1):
         command = f'"{sys.executable}" -m bm status {redirection}'
         ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -129,21 +129,21 @@ def test_status_of_a_daemon(bm: Bm, paths: Paths) -> None:
     assert (answer["running"], answer["version_skew"], answer["url"]) == (True, False, daemon.url)
 
 
-def test_status_tells_of_an_upgrade_that_the_daemon_has_not_seen(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_notes_a_daemon_of_another_version(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     bm("start")
     monkeypatch.setattr("bm.__version__", "9.9.9")
-    assert bm("status").err == f"note: the daemon is version {__version__}, this command 9.9.9: bm restart\n"
+    assert bm("status").err == f"note: the daemon is version {__version__}, this command is 9.9.9: bm restart\n"
     assert bm("status", "--json").json["version_skew"] is True
 
 
-def test_status_tells_of_settings_that_cannot_be_used(bm: Bm, paths: Paths) -> None:
+def test_status_notes_an_invalid_configuration(bm: Bm, paths: Paths) -> None:
     bm("start")
     paths.config.write_text("[server]\nprot = 1\n")
     daemon = running(paths)
     from bm.daemon.client import ask
 
     ask(daemon, "POST", "/admin/reload", key=load(paths.accounts).local_key)
-    assert f"the old one stays in force: {paths.config}:2: server.prot" in bm("status").err
+    assert f"the previous one stays in force: {paths.config}:2: server.prot" in bm("status").err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
@@ -154,7 +154,7 @@ def test_status_of_a_stuck_daemon(bm: Bm, paths: Paths) -> None:
     try:
         assert bm("status") == (
             1,
-            f"bm does not answer (pid {pid}): it is ending or stuck (bm stop, or bm stop --now)\n",
+            f"bm does not respond (pid {pid}): it is stopping or stuck (bm stop, or bm stop --now)\n",
             "",
         )
     finally:
@@ -162,7 +162,7 @@ def test_status_of_a_stuck_daemon(bm: Bm, paths: Paths) -> None:
 
 
 def test_logs(bm: Bm, paths: Paths) -> None:
-    assert bm("logs") == (0, "", f"{paths.log} is not there yet (bm start)\n")
+    assert bm("logs") == (0, "", f"{paths.log} does not exist yet (bm start)\n")
     assert bm("logs", "--json").json == {"path": str(paths.log), "lines": []}
     bm("start")
     bm("stop")
@@ -188,7 +188,7 @@ def test_following_the_log_ends_with_ctrl_c(bm: Bm, paths: Paths) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
-def test_in_the_foreground_it_ends_with_a_signal(bm: Bm, paths: Paths) -> None:
+def test_in_the_foreground_a_signal_stops_it(bm: Bm, paths: Paths) -> None:
     command = [sys.executable, "-m", "bm", "start", "--foreground"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

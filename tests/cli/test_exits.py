@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.cli.exits import NotRunning, UsageError, exit_code, words
+from bm.cli.exits import NotRunning, UsageError, exit_code, message
 from bm.daemon.start import StartError
 from bm.errors import AccountError, ConfigError, DaemonError
 
@@ -27,6 +27,6 @@ def test_the_exit_code_of_an_error(error: Exception, code: int) -> None:
 
 
 def test_an_error_of_the_system_names_its_file() -> None:
-    assert words(PermissionError(13, "Permission denied", "x.toml")) == "x.toml: Permission denied"
-    assert words(OSError(28, "No space left on device")) == "No space left on device"
-    assert words(OSError("odd")) == "odd"
+    assert message(PermissionError(13, "Permission denied", "x.toml")) == "x.toml: Permission denied"
+    assert message(OSError(28, "No space left on device")) == "No space left on device"
+    assert message(OSError("odd")) == "odd"

@@ -1,4 +1,4 @@
-"""`bm providers` and what it changes."""
+"""`bm providers` and `bm models`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_list(bm: Bm) -> None:
     bm("providers", "mode", "groq", "fallback")
     expected = (
         "PROVIDER  ENABLED  MODE      PROTOCOL     KEY  ACCOUNTS  HEALTH\n"
-        "gemini    yes      first     gemini       no   0         unknown\n"
+        "gemini    yes      pooled    gemini       no   0         unknown\n"
         "groq      no       fallback  openai-chat  no   0         unknown\n"
     )
     assert bm("providers") == bm("providers", "list") == (0, expected, "")
@@ -85,7 +85,7 @@ def test_a_refused_key_is_not_kept(bm: Bm, paths: Paths, simulator: Simulator) -
     simulator.script(keys=("another-key",))
     ran = bm("providers", "key", "anthropic", stdin=PLANTED)
     assert (ran.code, ran.out) == (2, "")
-    assert "not saved; --no-verify saves it all the same" in ran.err
+    assert "not saved; --no-verify saves it anyway" in ran.err
     assert load(paths.accounts).accounts == ()
 
 
@@ -95,7 +95,7 @@ def test_a_provider_of_ones_own(bm: Bm, paths: Paths) -> None:
     shown = bm("providers", "show", "acme", "--json").json
     assert (shown["base_url"], shown["protocol"], shown["mode"]) == ("https://llm.example/v1", "openai-chat", "off")
     again = bm("providers", "add", "acme", "--protocol", "openai-chat", "--base-url", "https://llm.example/v1")
-    assert (again.code, again.err) == (2, "error: there is a provider acme already (bm providers show acme)\n")
+    assert (again.code, again.err) == (2, "error: provider acme exists already (bm providers show acme)\n")
     bm("providers", "key", "acme", "--no-verify", stdin=PLANTED)
     assert bm("providers", "remove", "acme") == (0, "acme: removed\n", "")
     assert paths.config.read_text() == ""
@@ -117,3 +117,20 @@ def test_show_knows_those_that_are_not_configured(bm: Bm) -> None:
         bm("providers", "show", "together", "--json").json.keys()
         == bm("providers", "show", "gemini", "--json").json.keys()
     )
+
+
+def test_none(bm: Bm) -> None:
+    assert bm("models") == (0, "no provider in use lists any model (bm test says why)\n", "")
+
+
+def test_the_models_of_the_providers_in_use(bm: Bm, simulator: Simulator) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    down = bm("models")
+    lines = down.out.splitlines()
+    assert lines[0].split() == ["MODEL", "PROVIDER", "CONTEXT", "LONGEST", "ANSWER"]
+    assert lines[1].split()[:2] == ["gemini-2.5-pro", "gemini"]
+    bm("start")
+    assert bm("models") == down
+    row = bm("models", "--json").json["models"][0]
+    assert set(row) >= {"id", "provider", "context", "max_output"}
+    assert len(bm("models", "--all").out.splitlines()) >= len(lines)

@@ -1,4 +1,4 @@
-"""Plain text for programs and pipes, rich on a terminal, nothing that moves the cursor."""
+"""Plain text for programs and pipes, rich on a terminal, never control characters from outside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bm.cli import render
 
 
 class Terminal(io.StringIO):
-    """A standard output that a person looks at."""
+    """A standard output that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -34,10 +34,10 @@ def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
         ("disabled", "\x1b[31mdisabled"),
         ("cooling down 3 min", "\x1b[33mcooling down 3 min"),
         ("in turn among the others", " in turn among the others"),
-        ("no usage told", " no usage told"),
+        ("no usage reported", " no usage reported"),
     ],
 )
-def test_a_state_has_a_colour_on_a_terminal_and_a_sentence_has_none(
+def test_states_are_coloured_on_a_terminal_and_sentences_are_not(
     monkeypatch: pytest.MonkeyPatch, cell: str, drawn: str
 ) -> None:
     screen = Terminal()
@@ -48,7 +48,7 @@ def test_a_state_has_a_colour_on_a_terminal_and_a_sentence_has_none(
     assert drawn in screen.getvalue()
 
 
-def test_a_narrow_terminal_gets_a_paragraph_a_row_and_no_broken_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_gets_one_block_per_row(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -78,20 +78,20 @@ def test_facts_are_aligned_and_empty_ones_left_out(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "a     1\nlong  2\n"
 
 
-def test_what_would_move_the_cursor_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     render.line("a\x1b[2Jb\rc")
     render.table(("n",), [("x\ny",)], empty="")
     assert capsys.readouterr().out == "a�[2Jb�c\nN\nx�y\n"
 
 
-def test_letters_that_the_output_cannot_hold_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_characters_that_the_output_cannot_encode_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
     render.line("bm-a…z")
     assert raw.getvalue() == b"bm-a\\u2026z\n"
 
 
-def test_errors_and_notes_are_no_part_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_and_notes_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     render.error("no")
     render.note("but")
     assert capsys.readouterr() == ("", "error: no\nbut\n")
@@ -106,7 +106,7 @@ def test_yes_and_no() -> None:
     assert (render.yes(1), render.yes("")) == ("yes", "no")
 
 
-def test_a_narrow_terminal_goes_without_the_spare_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_drops_the_spare_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -135,3 +135,15 @@ def test_a_paragraph_is_broken_between_words_on_a_terminal_only(
         "    me, or go to",
         "    https://a-very-long.example/address",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"), [(None, "no known price"), (0.0, "$0"), (0.0021, "$0.0021"), (12.3456, "$12.35")]
+)
+def test_money(cost: float | None, words: str) -> None:
+    assert render.money(cost) == words
+
+
+def test_numbers_and_times_or_a_dash() -> None:
+    assert (render.count(12345), render.count(None)) == ("12,345", "-")
+    assert (render.seconds(0.418), render.seconds(None)) == ("0.42 s", "-")

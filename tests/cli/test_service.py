@@ -29,9 +29,9 @@ def test_install_shows_what_it_writes_and_where(bm: Bm, systemctl: Tool, paths: 
     file, said = ran.out.splitlines()[0].split(": ")
     assert said == "written"
     shown = "".join(f"  {line}".rstrip() + "\n" for line in Path(file).read_text().splitlines())
-    assert ran.out.startswith(f"{file}: written\n{shown}bm runs at {daemon.url} (pid {daemon.pid})\n")
+    assert ran.out.startswith(f"{file}: written\n{shown}bm is running at {daemon.url} (pid {daemon.pid})\n")
     again = bm("service", "install")
-    assert again.out.startswith(f"{file}: as it should be\nbm runs at {daemon.url} (pid {daemon.pid})\n")
+    assert again.out.startswith(f"{file}: up to date\nbm is running at {daemon.url} (pid {daemon.pid})\n")
 
 
 def test_status(bm: Bm, systemctl: Tool, paths: Paths) -> None:
@@ -103,7 +103,7 @@ def test_uninstall(bm: Bm, systemctl: Tool, paths: Paths) -> None:
     assert daemon is not None
     assert bm("service", "uninstall") == (
         0,
-        f"bm has stopped (pid {daemon.pid}); bm start starts it without a service\n{file}: removed\n",
+        f"bm has stopped (pid {daemon.pid}); bm start starts it without the service\n{file}: removed\n",
         "",
     )
     assert bm("service", "uninstall") == (0, "no service is installed\n", "")

@@ -1,17 +1,57 @@
-"""`bm why` tells the same with a daemon and without one."""
+"""`bm route` and `bm why` print the same with and without a daemon."""
 
 from __future__ import annotations
 
 import httpx
 import pytest
 
-from bm.cli.why import attempt_end, ending, money, tokens
+from bm.cli.dispatch import attempt_end, ending, tokens
 from bm.simulator import Rule, Simulator
 from tests.cli.conftest import Bm
 from tests.simulator.streams import ask
 
 
-def test_a_failover_is_told_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http: httpx.Client) -> None:
+def test_route_fails_when_nothing_can_serve(bm: Bm) -> None:
+    ran = bm("route", "opus")
+    assert ran.code == 1
+    assert ran.out.startswith("nothing can serve this request\n")
+    assert "bm accounts add NAME" in ran.out
+
+
+def test_the_targets_in_order(bm: Bm, simulator: Simulator) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
+    ran = bm("route", "opus")
+    assert ran.code == 0
+    assert [line.split()[:3] for line in ran.out.splitlines()[1:3]] == [
+        ["1", "gemini", "one"],
+        ["2", "anthropic", "main"],
+    ]
+    answer = bm("route", "opus", "--json").json
+    assert [(target["provider"], target["account"]) for target in answer["targets"]] == [
+        ("gemini", "one"),
+        ("anthropic", "main"),
+    ]
+    assert answer["failure"] is None
+
+
+def test_route_lists_excluded_accounts_with_the_remedy(bm: Bm, simulator: Simulator) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    bm("accounts", "add", "two", "--no-verify", stdin="key-two")
+    bm("accounts", "disable", "two")
+    plan, left_out = bm("route", "opus").out.split("NOT PLANNED")
+    assert "one" in plan and "two" not in plan
+    assert "one" not in left_out.split() and "bm accounts enable two" in left_out
+
+
+def test_the_tools_protocol_matters(bm: Bm, simulator: Simulator) -> None:
+    bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
+    assert bm("route", "opus").code == 0
+    assert bm("route", "opus", "--protocol", "openai-chat").code == 1
+    assert bm("route", "opus", "--protocol", "telex").code == 2
+
+
+def test_why_explains_a_failover_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http: httpx.Client) -> None:
     simulator.script(Rule(account="-first", status=429, retry_info="600s", message="far too many", times=None))
     ids = [ask(http, "anthropic").headers["x-bm-request-id"] for _ in range(2)]
     told = next(each for each in (bm("why", name, "--json").json for name in ids) if len(each["attempts"]) == 2)
@@ -20,7 +60,7 @@ def test_a_failover_is_told_with_and_without_a_daemon(bm: Bm, simulator: Simulat
     for words in (
         "far too many",
         "429 rate limited",
-        "rests 10 min",
+        "cools down for 10 min",
         "answered by gemini/second",
         "tokens in",
         told["id"],
@@ -62,23 +102,26 @@ PLAIN = {
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "answered by gemini/main flash, passed through: 200 stop; 2.00 s in all"),
+        ({}, "answered by gemini/main flash, passed through: 200 stop; 2.00 s in total"),
         (
             {"passed_through": False, "first_content": 0.5},
-            "answered by gemini/main flash, translated: 200 stop; first content after 0.50 s, 2.00 s in all",
+            "answered by gemini/main flash, translated: 200 stop; first content after 0.50 s, 2.00 s in total",
         ),
-        ({"seams": 1}, "answered by gemini/main flash, passed through, finished after a cut: 200 stop; 2.00 s in all"),
-        ({"client_left": True}, "the client left (gemini/main flash); 2.00 s in all"),
+        (
+            {"seams": 1},
+            "answered by gemini/main flash, passed through, continued after a cut: 200 stop; 2.00 s in total",
+        ),
+        ({"client_left": True}, "the client left (gemini/main flash); 2.00 s in total"),
         (
             {"answered_by": None, "status": 429, "failure": LIMITED},
-            "failed with 429 (rate limited): slow down; told to come back in 45 s; 2.00 s in all",
+            "failed with 429 (rate limited): slow down; retry after 45 s; 2.00 s in total",
         ),
         (
             {
                 "failure": {"kind": "truncated", "message": "gemini broke off", "retry_after": None},
                 "first_content": 1.0,
             },
-            "broke off (truncated): gemini broke off; first content after 1.00 s, 2.00 s in all",
+            "broke off (truncated): gemini broke off; first content after 1.00 s, 2.00 s in total",
         ),
     ],
 )
@@ -86,17 +129,10 @@ def test_the_end(fields: dict[str, object], words: str) -> None:
     assert ending(PLAIN | fields) == words
 
 
-@pytest.mark.parametrize(
-    ("cost", "words"), [(None, "no known price"), (0.0, "$0"), (0.0021, "$0.0021"), (12.3456, "$12.35")]
-)
-def test_money(cost: float | None, words: str) -> None:
-    assert money(cost) == words
-
-
 def test_tokens() -> None:
     usage = {"input": 1_000, "cache_read": 200, "cache_write": 30, "output": 40, "thinking": 5}
     assert tokens(usage) == "1,230 tokens in (200 cached, 30 written to the cache), 40 out (5 thinking)"
-    assert tokens(None) == "no usage told"
+    assert tokens(None) == "no usage reported"
 
 
 SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "booked": "cooldown", "rests": 40.0}
@@ -105,19 +141,19 @@ SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "bo
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "429 rate limited after 0.18 s; rests 40 s"),
+        ({}, "429 rate limited after 0.18 s; account cools down for 40 s"),
         (
             {"booked": "cooldown, rolled back", "rests": 0.0},
-            "429 rate limited after 0.18 s; rolled back: the account is not to blame",
+            "429 rate limited after 0.18 s; rolled back: the account was not at fault",
         ),
         (
             {"status": 400, "outcome": "upstream_auth", "booked": "disabled", "rests": 0.0},
-            "400 key refused after 0.18 s; disabled until verified",
+            "400 key refused after 0.18 s; account disabled until verified",
         ),
         ({"status": 0, "outcome": "timeout", "booked": "", "rests": 0.0}, "timeout after 0.18 s"),
         (
             {"status": 200, "outcome": "answered", "booked": "", "wait": 3.0, "rests": 0.0},
-            "200 answered after 0.18 s, 3.00 s waited for it",
+            "200 answered after 0.18 s, after waiting 3.00 s",
         ),
         ({"status": 0, "outcome": "", "booked": "", "rests": 0.0}, "cancelled after 0.18 s"),
     ],

@@ -1,0 +1,207 @@
+"""`bm route` and `bm why`: where a request would go, and how one was answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bm.cli import admin, render
+from bm.duration import duration
+from bm.ledger.advice import advice
+from bm.names import ProtocolName
+
+if TYPE_CHECKING:
+    from bm.config.paths import Paths
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+OUTCOMES = {"upstream_auth": "key refused", "billing": "out of credit", "permission": "not permitted"}
+"""Outcomes whose names say too little; others are printed as they are."""
+
+EFFECTS = {
+    "disabled": "account disabled until verified",
+    "fault": "counts against its health",
+    "excluded": "not asked for this model again",
+}
+"""What an attempt does to its account, other than a cooldown."""
+
+
+def route(
+    model: Annotated[str, typer.Argument(help="The model, as a tool would name it.")],
+    protocol: Annotated[ProtocolName, typer.Option("--protocol", help="The tool's protocol.")] = "anthropic",
+    as_json: Json = False,
+) -> None:
+    """Show where a request would go and why, without sending it."""
+    answer = admin.ask(admin.here(), "POST", "/admin/route", {"model": model, "protocol": protocol})
+    if as_json:
+        render.json(answer)
+    else:
+        _draw_route(answer)
+    if answer["failure"]:
+        raise typer.Exit(1)
+
+
+def _draw_route(answer: dict[str, Any]) -> None:
+    for step in answer.get("steps", ()):
+        render.paragraph(step)
+    targets = [
+        (str(number), each["provider"], each["account"], each["model"], each["reason"])
+        for number, each in enumerate(answer["targets"], 1)
+    ]
+    render.table(("", "provider", "account", "model", "why"), targets, empty="nothing can serve this request")
+    if answer["failure"]:
+        render.paragraph(answer["failure"]["message"])
+    left_out = [
+        (each["provider"], each["account"] or "", state(each), " ".join(each["reason"].split()))
+        for each in answer["considered"]
+        if not each["in"]
+    ]
+    if left_out:
+        render.line()
+        render.table(("not planned", "account", "state", "why"), left_out, empty="")
+
+
+def why(
+    request: Annotated[str, typer.Argument(help="The request's id (header x-bm-request-id), or `last`.")] = "last",
+    as_json: Json = False,
+) -> None:
+    """Explain how a request was answered: plan, attempts, losses, usage, cost."""
+    found = decision_of(admin.here(), request)
+    if as_json:
+        render.json(found)
+    else:
+        draw(found)
+
+
+def decision_of(paths: Paths, request: str) -> dict[str, Any]:
+    """The record of a request, from the daemon or, without one, from the ledger.
+
+    Raises:
+        DaemonError: the request is unknown, or the daemon does not respond.
+        LedgerError: the ledger cannot be read.
+    """
+    from urllib.parse import quote
+
+    from bm.errors import DaemonError
+    from bm.ledger.reader import decision, unknown
+
+    daemon = admin.running(paths)
+    found: dict[str, Any] | None
+    if daemon is None:
+        found = decision(paths.ledger, request)
+        found = found and found | {"advice": list(advice(found))}
+    else:
+        found = admin.ask_daemon(paths, daemon, "GET", f"/admin/why/{quote(request, safe='')}")
+    if found is None:
+        raise DaemonError(unknown(request).message)
+    return found
+
+
+def draw(found: dict[str, Any]) -> None:
+    """Print a request: how it ended and what to do about it, then its attempts and the plan."""
+    kind = found["protocol"] if found["operation"] == "generate" else f"{found['protocol']} {found['operation']}"
+    stream = ", streamed" if found["stream"] else ""
+    render.paragraph(f"{found['id']}  {render.moment(found['at'])}  {kind} {found['model']}{stream}")
+    render.paragraph(ending(found))
+    for each in advice(found):
+        render.paragraph(f"to do: {each}")
+    if found["usage"] or found["cost"] is not None:
+        render.paragraph(f"{tokens(found['usage'])}, {render.money(found['cost'])}")
+    for each in found["dropped"]:
+        render.paragraph(f"dropped: {each['field']}: {each['reason']}")
+    _draw_attempts(found["attempts"])
+    _draw_plan(found)
+    if found["left_out"]:
+        render.note(f"note: {found['left_out']} more lines were not kept")
+
+
+def _draw_plan(found: dict[str, Any]) -> None:
+    places = {(each["provider"], each["account"]): place for place, each in enumerate(found["targets"], 1)}
+    rows = [
+        (
+            str(places.get((each["provider"], each["account"]), "")),
+            each["provider"],
+            each["account"] or "",
+            each["model"],
+            state(each),
+            " ".join(each["reason"].split()),
+        )
+        for each in found["considered"]
+    ]
+    rows.sort(key=lambda row: int(row[0] or len(rows) + 1))
+    render.line()
+    for step in found["steps"]:
+        render.paragraph(step)
+    render.table(("plan", "provider", "account", "model", "state", "why"), rows, empty="no provider was considered")
+
+
+def state(line: dict[str, Any]) -> str:
+    """The state of a candidate: `planned`, `cooling down 5 min`, `disabled`, `excluded`."""
+    if line["in"]:
+        return "planned"
+    return f"cooling down {duration(line['seconds'])}" if line["verdict"] == "cooling" else "excluded"
+
+
+def _draw_attempts(attempts: list[dict[str, Any]]) -> None:
+    render.line()
+    for number, each in enumerate(attempts, 1):
+        target = f"{each['provider']}/{each['account']} {each['model']}"
+        render.paragraph(f"attempt {number}: {target}: {attempt_end(each)}")
+        render.paragraph(each["reason"], indent=4)
+        if message := each["message"]:
+            render.paragraph(f'"{message}"', indent=4)
+    if not attempts:
+        render.line("nothing was sent")
+
+
+def attempt_end(attempt: dict[str, Any]) -> str:
+    """The result of an attempt: `429 rate limited after 0.18 s; account cools down for 40 s`."""
+    status = f"{attempt['status']} " if attempt["status"] else ""
+    waited = f", after waiting {render.seconds(attempt['wait'])}" if attempt["wait"] else ""
+    outcome = OUTCOMES.get(attempt["outcome"], attempt["outcome"].replace("_", " ")) or "cancelled"
+    return f"{status}{outcome} after {render.seconds(attempt['took'])}{waited}{_effect(attempt)}"
+
+
+def _effect(attempt: dict[str, Any]) -> str:
+    kind, _, undone = attempt["booked"].partition(", ")
+    if not kind:
+        return ""
+    if undone:
+        return f"; {undone}: the account was not at fault"
+    if attempt["rests"]:
+        return f"; account cools down for {duration(attempt['rests'])}"
+    return f"; {EFFECTS.get(kind, kind.replace('_', ' '))}"
+
+
+def ending(found: dict[str, Any]) -> str:
+    """How a request ended, in a sentence."""
+    times = f"{render.seconds(found['took'])} in total"
+    if found["first_content"] is not None:
+        times = f"first content after {render.seconds(found['first_content'])}, {times}"
+    by = found["answered_by"]
+    where = f"{by['provider']}/{by['account']} {by['model']}" if by else "no target"
+    if found["client_left"]:
+        return f"the client left ({where}); {times}"
+    if failure := found["failure"]:
+        kind = OUTCOMES.get(failure["kind"], failure["kind"].replace("_", " "))
+        retry = f"; retry after {duration(failure['retry_after'])}" if failure["retry_after"] else ""
+        how = "broke off" if found["first_content"] is not None else f"failed with {found['status']}"
+        return f"{how} ({kind}): {failure['message'].rstrip('.')}{retry}; {times}"
+    form = "" if by is None else ", passed through" if found["passed_through"] else ", translated"
+    continued = ", continued after a cut" if found["seams"] else ""
+    return f"answered by {where}{form}{continued}: {found['status']} {found['finish'] or 'complete'}; {times}"
+
+
+def tokens(usage: dict[str, int] | None) -> str:
+    """Token counts in a few words."""
+    if usage is None:
+        return "no usage reported"
+    total = usage["input"] + usage["cache_read"] + usage["cache_write"]
+    return (
+        f"{total:,} tokens in ({usage['cache_read']:,} cached, {usage['cache_write']:,} written to the cache), "
+        f"{usage['output']:,} out ({usage['thinking']:,} thinking)"
+    )
+
+
+COMMANDS = {"route": route, "why": why}

@@ -1,0 +1,119 @@
+"""Input from the user: secrets without echo, questions with a safe default, single key presses."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+from bm.cli.exits import UsageError
+
+Wait = Callable[[float], str]
+"""Returns the key pressed within this many seconds, "" when none is."""
+
+
+def key(what: str) -> str:
+    """A key from a hidden prompt, or from standard input when that is not a terminal.
+
+    Never from the command line, which other users of the machine and the shell's history can read.
+
+    Raises:
+        UsageError: nothing was given, or more than one line.
+    """
+    if sys.stdin.isatty():
+        text = str(typer.prompt(f"Key for {what}", hide_input=True, default="", show_default=False, err=True))
+    else:
+        text = sys.stdin.read()
+    lines = text.split()
+    if len(lines) > 1 and not text.strip().startswith("cmd:"):
+        raise UsageError("expected one key, got several words or lines")
+    if not lines:
+        raise UsageError(f"no key given for {what} (type it at the prompt, or pipe it: bm … < key-file)")
+    return text.strip()
+
+
+def passphrase(*, twice: bool) -> str:
+    """A passphrase from a hidden prompt, or the first line of standard input.
+
+    `twice` asks for it again, where a typing error would lock something.
+
+    Raises:
+        UsageError: nothing was given.
+    """
+    if sys.stdin.isatty():
+        text = str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True))
+    else:
+        text = sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        raise UsageError("no passphrase given (type it at the prompt, or pipe it)")
+    return text
+
+
+def answer(question: str) -> str:
+    """A line the user types or pastes, or the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(question, default="", show_default=False, err=True))
+    return sys.stdin.readline()
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Whether to proceed: `yes`, or the user agrees. Without a terminal to ask on, the command itself is consent."""
+    return yes or not sys.stdin.isatty() or typer.confirm(question, err=True)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _POLL = 0.05
+
+    @contextmanager
+    def keys() -> Iterator[Wait]:
+        """Read keys as they are pressed."""
+
+        def wait(seconds: float) -> str:
+            ends = time.monotonic() + seconds
+            while time.monotonic() < ends:
+                if msvcrt.kbhit():
+                    return msvcrt.getwch()
+                time.sleep(_POLL)
+            return ""
+
+        yield wait
+
+else:
+    import os
+    import select
+    import termios
+
+    @contextmanager
+    def keys() -> Iterator[Wait]:
+        """Read keys as they are pressed, without echo; the terminal's settings are restored afterwards.
+
+        Ctrl-C works as usual. Ctrl-Z is ignored: it would leave the shell on another program's screen. When standard
+        input is not a terminal, no key is ever pressed.
+        """
+        if not sys.stdin.isatty():
+            yield _no_key
+            return
+        source = sys.stdin.fileno()
+        before = termios.tcgetattr(source)
+        changed = termios.tcgetattr(source)
+        changed[3] &= ~(termios.ICANON | termios.ECHO)
+        changed[6][termios.VSUSP] = b"\0"
+
+        def wait(seconds: float) -> str:
+            ready, _, _ = select.select([source], [], [], seconds)
+            return os.read(source, 64).decode("utf-8", "replace")[:1] if ready else ""
+
+        try:
+            termios.tcsetattr(source, termios.TCSADRAIN, changed)
+            yield wait
+        finally:
+            termios.tcsetattr(source, termios.TCSADRAIN, before)
+
+    def _no_key(seconds: float) -> str:
+        time.sleep(seconds)
+        return ""
