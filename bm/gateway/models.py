@@ -1,4 +1,4 @@
-"""Which models can be had through bm, from the lists of its providers."""
+"""The models that can be had through bm, from the model lists of its providers."""
 
 from __future__ import annotations
 
@@ -24,65 +24,69 @@ from bm.upstream.client import UpstreamClient, UpstreamError
 from bm.upstream.discovery import ListedModel, Refused, list_models
 
 FRESH = 600.0
-"""Seconds a provider's list is taken for true."""
-PATIENCE = 10.0
-"""Seconds a caller waits for the lists of all providers; what is late is in the next answer."""
+"""Seconds for which a list is used without being read again."""
+MAX_WAIT = 10.0
+"""Seconds a caller waits for the lists of all providers. A later list is in the next response."""
 SETTLE = 0.3
-"""Seconds between a change and the questions it leads to: edits come in bursts."""
+"""Seconds from a change of settings until lists are read: edits come in bursts."""
 RENEWAL = 6 * 3600.0
-"""Seconds after which lists that nobody asked for are read again: vendors add models."""
+"""Seconds after which all lists are read again: vendors add models."""
 RETRIES = (30.0, 120.0, 600.0)
-"""Pauses before a list that could not be had is asked for again, as after a start without a network."""
+"""Pauses before a list that could not be read is tried again, as after a start without a network."""
 
 _log = logging.getLogger("bm.models")
 
 
 class Models:
-    """The lists of all providers in use, each asked for when somebody wants it and it is no longer fresh."""
+    """The model lists of all providers in use. Each is read when it is needed and no longer fresh."""
 
     def __init__(
         self, settings: Settings, client: UpstreamClient, pool: Pool, tokens: Tokens, context_limits: ContextLimits
     ) -> None:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
         self._context_limits = context_limits
-        self._lists: dict[str, tuple[ListedModel, ...]] = {}
+        self._lists: dict[str, dict[str, ListedModel]] = {}
         self._read_at: dict[str, float] = {}
-        self._outputs: dict[tuple[str, str], int] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
     async def all(self) -> tuple[ListedModel, ...]:
         """Every model of every provider in use, in the order of dispatch."""
-        in_use = self._in_use()
-        asked = [self._ask(provider, logging.WARNING) for provider in in_use if not self._is_fresh(provider)]
-        if asked:
-            await asyncio.wait(asked, timeout=PATIENCE)
-        return tuple(model for provider in in_use for model in self._lists.get(provider.name, ()))
+        providers = self._in_use()
+        if tasks := self._read_stale(providers, logging.WARNING):
+            await asyncio.wait(tasks, timeout=MAX_WAIT)
+        return tuple(model for provider in providers for model in self._lists.get(provider.name, {}).values())
 
-    async def keep_learned(self) -> None:
-        """Have the lists before anybody asks for them, now and after each change, for ever.
+    def max_output(self, provider: str, model: str) -> int:
+        """The most tokens that a model generates according to its provider's list; 0 when the list does not say."""
+        listed = self._lists.get(provider, {}).get(model)
+        return listed.max_output if listed else 0
 
-        Dispatch needs them: whether a provider's `default` answers for a name depends on what the provider has.
+    async def keep_fresh(self) -> None:
+        """Read lists before they are needed: now, after each change of settings, and every `RENEWAL` seconds.
+
+        Dispatch needs them: a provider's `default` model stands in for the names that the provider does not list.
         """
         while True:
             self._changed.clear()
             await asyncio.sleep(SETTLE)
             if self._settings.config.pool.learn_models:
-                await self._learn()
-            await self._pause(RENEWAL)
+                await self._read_all()
+            await self._sleep(RENEWAL)
             self._context_limits.expire(time.time())
 
-    async def _learn(self) -> None:
+    async def _read_all(self) -> None:
         for pause in (*RETRIES, 0.0):
-            missing = [provider for provider in self._in_use() if self._is_usable(provider)]
-            asked = [self._ask(provider, logging.DEBUG) for provider in missing if not self._is_fresh(provider)]
-            if asked:
-                await asyncio.wait(asked)
-            if all(map(self._is_fresh, missing)) or await self._pause(pause):
+            states = self._pool.states(time.monotonic())
+            usable = {name for name, accounts in states.items() if any(not account.disabled for account in accounts)}
+            wanted = [provider for provider in self._in_use() if provider.name in usable]
+            if tasks := self._read_stale(wanted, logging.DEBUG):
+                await asyncio.wait(tasks)
+            if all(map(self._is_fresh, wanted)) or await self._sleep(pause):
                 return
 
-    async def _pause(self, seconds: float) -> bool:
-        """Wait, but not beyond the next change; whether there was one."""
+    async def _sleep(self, seconds: float) -> bool:
+        """Sleep until the next change of settings at most. Whether there was one."""
         try:
             async with asyncio.timeout(seconds):  # wait_for of Python 3.11 can swallow a cancellation
                 await self._changed.wait()
@@ -91,24 +95,23 @@ class Models:
         return True
 
     def _in_use(self) -> list[Provider]:
-        return [provider for provider in self._settings.providers.values() if _in_use(provider)]
-
-    def _is_usable(self, provider: Provider) -> bool:
-        accounts = self._pool.states(time.monotonic()).get(provider.name, ())
-        return any(not account.disabled for account in accounts)
+        providers = self._settings.providers.values()
+        return [each for each in providers if each.enabled and (each.pool or each.mode != "off")]
 
     def _is_fresh(self, provider: Provider) -> bool:
         return time.monotonic() - self._read_at.get(provider.name, -FRESH) < FRESH
 
-    def _ask(self, provider: Provider, level: int) -> asyncio.Task[None]:
-        """The question for a provider's list; one at a time, whoever wants to know."""
-        task = self._asking.get(provider.name)
-        if task is None or task.done():
-            task = self._asking[provider.name] = asyncio.ensure_future(self._refresh(provider, level))
-        return task
+    def _read_stale(self, providers: list[Provider], level: int) -> list[asyncio.Task[None]]:
+        """Tasks that read the lists that are not fresh, one for each provider however many callers wait for it."""
+        stale = [provider for provider in providers if not self._is_fresh(provider)]
+        for provider in stale:
+            task = self._reading.get(provider.name)
+            if task is None or task.done():
+                self._reading[provider.name] = asyncio.ensure_future(self._read(provider, level))
+        return [self._reading[provider.name] for provider in stale]
 
-    async def _refresh(self, provider: Provider, level: int) -> None:
-        """Ask with the first account that works. Vertex AI's list tells least, so its accounts come last."""
+    async def _read(self, provider: Provider, level: int) -> None:
+        """Read a list with the first account that can. Vertex AI's accounts come last: their list says least."""
         config = self._settings.config
         timeouts, proxy = config.timeouts_for(provider.name), config.proxy_for(provider.name)
         accounts = self._pool.states(time.monotonic()).get(provider.name, ())
@@ -121,29 +124,25 @@ class Models:
                 access = await self._tokens.access(credential)
                 found = await list_models(self._client, provider, access, timeouts, proxy)
             except TokenError as error:
-                _log.log(level, "%s does not list its models for %s: %s", *account_id, error)
-                continue
+                problem = str(error)
             except UpstreamError as error:
-                _log.log(level, "%s does not list its models: %s", provider.name, error.failure.message)
-                continue
+                problem = error.failure.message
             except Refused as error:
-                _log.log(level, "%s does not list its models for %s: status %d", *account_id, error.status)
-                continue
-            if found:
-                self._learned(provider, account_id, found)
-                return
-            _log.log(level, "%s lists no models for %s", *account_id)
+                problem = f"status {error.status}"
+            else:
+                if found:
+                    self._store(provider, account_id, found)
+                    return
+                problem = "the list is empty"
+            _log.log(level, "%s does not list its models for %s: %s", *account_id, problem)
 
-    def _learned(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
-        current = self._settings.providers.get(provider.name)
-        if current is None or fingerprint(current) != fingerprint(provider):
-            return  # another service by now
-        self._lists[provider.name] = found
+    def _store(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
+        if not self._is_same(provider, self._settings):
+            return
+        self._lists[provider.name] = {model.id: model for model in found}
         self._context_limits.set_listed(provider.name, {model.id: model.context for model in found})
-        for model in found:
-            self._outputs[provider.name, model.id] = model.max_output
         self._read_at[provider.name] = time.monotonic()
-        # Taken for the list of the other accounts too, but not across the border to Vertex AI.
+        # The list holds for the provider's other accounts too, but not for both Vertex AI and the Gemini API.
         names, vertex = frozenset(model.id for model in found), self._is_vertex(account_id)
         for account in self._pool.states(time.monotonic()).get(provider.name, ()):
             other = (provider.name, account.name)
@@ -154,45 +153,47 @@ class Models:
         credential = self._pool.credential(account_id)
         return credential is not None and bool(credential.account.location)
 
-    def max_output(self, provider: str, model: str) -> int:
-        """The most tokens that a model answers, as its provider's list has it; 0 when it says nothing."""
-        return self._outputs.get((provider, model), 0)
-
     def apply(self, settings: Settings) -> None:
         """Use new settings. Drop what is known of a provider that is another service now."""
         before, self._settings = self._settings, settings
         for name, provider in before.providers.items():
-            current = settings.providers.get(name)
-            if current is None or fingerprint(current) != fingerprint(provider):
-                self._lists.pop(name, None)
-                self._context_limits.forget(name)
-                self._outputs = {key: tokens for key, tokens in self._outputs.items() if key[0] != name}
-                if question := self._asking.pop(name, None):
-                    question.cancel()
-                self._pool.forget_models(name)
+            if self._is_same(provider, settings):
+                continue
+            self._lists.pop(name, None)
+            self._context_limits.forget(name)
+            self._pool.forget_models(name)
+            if task := self._reading.pop(name, None):
+                task.cancel()
         self._read_at.clear()
         self._changed.set()
 
+    @staticmethod
+    def _is_same(provider: Provider, settings: Settings) -> bool:
+        """Whether the provider's name still stands for the same service."""
+        current = settings.providers.get(provider.name)
+        return current is not None and fingerprint(current) == fingerprint(provider)
+
     async def cards(self) -> list[ModelCard]:
-        """What clients can ask for: Gemini's names as they are, others with the prefix that leads to them, aliases."""
+        """What clients can ask for: Gemini's and Anthropic's models, others with their provider's prefix, aliases."""
         providers = self._settings.providers
         cards = [_card(model, providers[model.provider]) for model in await self.all() if model.generates]
         aliases = self._settings.config.aliases
-        cards += [ModelCard(id=name, owner="alias", title=f"{name} ({meant})") for name, meant in aliases.items()]
-        return cards
+        return cards + [ModelCard(id=name, owner="alias", title=f"{name} ({meant})") for name, meant in aliases.items()]
 
     async def listing(self, protocol: ProtocolName, model: str = "", query: str = "") -> Json:
-        """The list, or the page of it that `query` asks for, or one model, in the caller's shape.
+        """The list of models, the page of it that `query` asks for, or one model, in the client's protocol.
 
-        To Anthropic's clients every model is listed under a name, too, that Claude Code does not pass over.
+        Anthropic's clients get every model under a second name, since Claude Code ignores those of other vendors.
 
         Raises:
             RequestError: there is no such model.
         """
         cards = await self.cards()
         if protocol == "anthropic":
-            hidden = [card for card in cards if disguised(card.id) != card.id]
-            cards += [msgspec.structs.replace(card, id=disguised(card.id), title=_titled(card)) for card in hidden]
+            ignored = [card for card in cards if disguised(card.id) != card.id]
+            cards += [
+                msgspec.structs.replace(card, id=disguised(card.id), title=card.title or card.id) for card in ignored
+            ]
         if not model:
             return listing(protocol, cards, query)
         for card in cards:
@@ -202,20 +203,12 @@ class Models:
         raise RequestError(Failure(kind="not_found", message=message, param="model"))
 
 
-def _in_use(provider: Provider) -> bool:
-    return provider.enabled and (provider.pool or provider.mode != "off")
-
-
-def _titled(card: ModelCard) -> str:
-    return card.title or card.id
-
-
 def _card(model: ListedModel, provider: Provider) -> ModelCard:
-    """Limits as the provider's list has them, else as the configuration and the tables do."""
-    own = model.provider in ("gemini", "anthropic")
+    """A model with the limits of its provider's list, or else of the configuration and bm's tables."""
+    unprefixed = model.provider in ("gemini", "anthropic")
     known = provider.capabilities(provider.protocol, model.id)
     return ModelCard(
-        id=model.id if own else f"{model.provider}:{model.id}",
+        id=model.id if unprefixed else f"{model.provider}:{model.id}",
         owner=model.provider,
         title=model.title,
         context=model.context or known.context,

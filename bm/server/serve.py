@@ -113,7 +113,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     watchers = [
         spawn(_read_prices(), "the price list"),
         spawn(memory.keep(), "the memory of the pool"),
-        spawn(services.models.keep_learned(), "the reading of model lists"),
+        spawn(services.models.keep_fresh(), "the reading of model lists"),
         spawn(reloader.watch(), "the watch over the configuration"),
         spawn(Network(services).watch(), "the watch over sleep and network"),
         spawn(_stop_when(stopping, server), "the wait for a stop"),

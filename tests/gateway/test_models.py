@@ -139,7 +139,7 @@ async def learning(bm_home: Path) -> AsyncIterator[tuple[Services, Simulator]]:
     """An services that reads the lists unasked, and the providers it reads them from."""
     with Simulator() as simulator:
         services = Services(settings(bm_home, simulator.url))
-        work = asyncio.ensure_future(services.models.keep_learned())
+        work = asyncio.ensure_future(services.models.keep_fresh())
         try:
             yield services, simulator
         finally:
@@ -225,7 +225,7 @@ async def test_a_list_that_comes_too_late_is_not_taken(learning: tuple[Services,
 async def test_lists_are_left_alone_where_the_configuration_says_so(bm_home: Path) -> None:
     with Simulator() as simulator:
         services = Services(settings(bm_home, simulator.url, more="[pool]\nlearn_models = false\n"))
-        work = asyncio.ensure_future(services.models.keep_learned())
+        work = asyncio.ensure_future(services.models.keep_fresh())
         await asyncio.sleep(0.5)
         assert simulator.log() == []
         work.cancel()
