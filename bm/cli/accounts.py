@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The account.")]
 Place = Annotated[
-    str, typer.Option("--location", help="Use Vertex AI in this location: global, us, eu, europe-west4, …")
+    str, typer.Option("--location", help="Vertex AI location: global, us, eu, europe-west4, …")
 ]
 Owner = Annotated[str, typer.Option("--provider", help="Its provider, if several have an account of this name.")]
 
@@ -29,7 +29,7 @@ MOST_QUOTAS = 24
 
 
 def list_(as_json: Json = False) -> None:
-    """List the accounts: state, cooldown, use today and what needs attention."""
+    """List the accounts, their state and their use."""
     from bm.cli import tables
 
     answer = admin.ask(admin.here(), "GET", "/admin/accounts")
@@ -148,7 +148,10 @@ def login(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address; paste the result.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not test the account afterwards.")] = False,
 ) -> None:
-    """Sign in to Google with your own OAuth client. The same name again renews the account."""
+    """Sign in to Google with your own OAuth client.
+
+    The same name again renews the account.
+    """
     import asyncio
     from datetime import UTC, datetime
 
@@ -211,7 +214,7 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
-    """Write all accounts to a file encrypted with a passphrase, for another machine."""
+    """Write all accounts to an encrypted file, for another machine."""
     from bm.accounts.credentials import load
     from bm.accounts.transfer import exported, write_export
     from bm.cli import terminal
@@ -253,7 +256,7 @@ def import_(
 
 
 def enable(name: Name, provider: Owner = "") -> None:
-    """Use an account again, also one that was disabled because its provider refused it."""
+    """Use an account again that was off or disabled."""
     from datetime import UTC, datetime
 
     _change(name, provider, lambda: {"enabled": True, "renewed_at": datetime.now(UTC)})

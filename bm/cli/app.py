@@ -36,7 +36,7 @@ def _typer(help_: str) -> typer.Typer:
     )
 
 
-app = _typer("A local gateway between your coding tools and the models you pay for or get for free.")
+app = _typer("A local gateway between your coding tools and your models.")
 
 
 def _version(wanted: bool) -> None:
@@ -102,7 +102,7 @@ for _name, _room, _list, _help in (
     ("accounts", accounts, accounts.list_, "Manage the credentials that requests are sent with."),
     ("providers", providers, providers.list_, "Manage providers: which are used, when, and with which key."),
     ("config", config, None, "Show and change the configuration."),
-    ("service", service, None, "Start the daemon at login, as a service of the system."),
+    ("service", service, None, "Start the daemon at login and after a crash."),
     ("record", record, None, "Record whole exchanges, off by default."),
 ):
     _sub = _typer(_help)

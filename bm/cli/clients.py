@@ -28,7 +28,10 @@ def env(
     shell: Annotated[Shell | None, typer.Option("--shell", help="The shell to print for; default: yours.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print variables that point a shell's tools at bm: eval "$(bm env)"."""
+    """Print the variables that point a shell's tools at bm.
+
+    Apply them with: eval "$(bm env)"
+    """
     paths = admin.here()
     chosen = shell or detect(os.environ, windows=sys.platform == "win32")
     names = _names(paths)
@@ -53,9 +56,9 @@ def run(
         list[str] | None, typer.Argument(metavar="[-- ARGS]...", help="Arguments for the tool, passed on unchanged.")
     ] = None,
 ) -> None:
-    """Run a tool through bm once, without changing its files. Starts the daemon if needed.
+    """Run a tool through bm once, without changing its files.
 
-    The exit code is the tool's own.
+    Starts the daemon if needed. The exit code is the tool's own.
     """
     import shutil
 
@@ -109,7 +112,10 @@ def setup(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Configure a tool to use bm in its own settings. Shows every change; --undo restores."""
+    """Configure a tool to use bm, in its own settings.
+
+    Shows every change it makes; --undo restores the previous settings.
+    """
     paths = admin.here()
     if undo:
         _undo(paths, tool, dry_run=dry_run, as_json=as_json)

@@ -30,7 +30,7 @@ def path(as_json: Json = False) -> None:
 
 
 def show(as_json: Json = False) -> None:
-    """Print the settings in force, including defaults."""
+    """Print all settings in force, defaults included."""
     import tomli_w
 
     loaded = admin.loaded(admin.here())
@@ -44,7 +44,7 @@ def show(as_json: Json = False) -> None:
 
 
 def check(as_json: Json = False) -> None:
-    """Check the file and the environment variables."""
+    """Check the file and the environment for errors."""
     from bm.cli.exits import USAGE
     from bm.errors import ConfigError
 
@@ -135,7 +135,7 @@ def _note_restart(paths: Paths, key: tuple[str, ...]) -> None:
 
 
 def edit_() -> None:
-    """Open the file in your editor ($VISUAL, $EDITOR) and check it afterwards."""
+    """Edit the file in $VISUAL or $EDITOR, then check it."""
     import shlex
     import subprocess
 

@@ -44,7 +44,10 @@ def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for runnin
 
 
 def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running answers.")] = False) -> None:
-    """Stop the daemon and start it again. If the new settings would not let it start, it keeps running."""
+    """Stop the daemon and start it again.
+
+    If it could not start with the new settings, it keeps running.
+    """
     from bm.accounts.credentials import load
     from bm.daemon.port import bind
     from bm.daemon.start import start as begin
@@ -137,7 +140,7 @@ def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
 
 
 def status(as_json: Json = False) -> None:
-    """Show whether the daemon is running, and its state."""
+    """Show whether the daemon is running, and how it is."""
     from bm import __version__
     from bm.cli.exits import FAILED, NOT_RUNNING
     from bm.daemon.client import find

@@ -32,7 +32,7 @@ def route(
     protocol: Annotated[ProtocolName, typer.Option("--protocol", help="The tool's protocol.")] = "anthropic",
     as_json: Json = False,
 ) -> None:
-    """Show where a request would go and why, without sending it."""
+    """Show where a request would go, without sending it."""
     answer = admin.ask(admin.here(), "POST", "/admin/route", {"model": model, "protocol": protocol})
     if as_json:
         render.json(answer)
@@ -66,7 +66,10 @@ def why(
     request: Annotated[str, typer.Argument(help="The request's id (header x-bm-request-id), or `last`.")] = "last",
     as_json: Json = False,
 ) -> None:
-    """Explain how a request was answered: plan, attempts, losses, usage, cost."""
+    """Explain how a request was answered.
+
+    Shows the plan, the attempts, what was dropped, usage and cost.
+    """
     found = decision_of(admin.here(), request)
     if as_json:
         render.json(found)

@@ -26,7 +26,7 @@ _LEDGER_LIMIT = 2.0
 
 
 def on() -> None:
-    """Keep every exchange from now on: prompts and answers, but no keys."""
+    """Keep every exchange: prompts and answers, but no keys."""
     from bm.ledger.recordings import folder_of
 
     paths = admin.here()
@@ -59,7 +59,7 @@ def list_(as_json: Json = False) -> None:
 
 
 def show(recording: Id = "last", as_json: Json = False) -> None:
-    """Show a recording: what the client sent, what went upstream, what came back."""
+    """Show what was sent and received for a request."""
     import msgspec
 
     from bm.ledger.recordings import folder_of, load
@@ -113,7 +113,10 @@ def replay(
     to: Annotated[str, typer.Option("--to", help="Another target: PROVIDER or PROVIDER:MODEL.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Send a recorded request again and compare the answers: latency, tokens, cost. You pay for it again."""
+    """Send a recorded request again and compare the answers.
+
+    Compares text, latency, tokens and cost. You pay for it again.
+    """
     from bm.ledger.recordings import folder_of, load
 
     paths = admin.here()
