@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The account.")]
-Place = Annotated[
-    str, typer.Option("--location", help="Vertex AI location: global, us, eu, europe-west4, …")
-]
+Place = Annotated[str, typer.Option("--location", help="Vertex AI location: global, us, eu, europe-west4, …")]
 Owner = Annotated[str, typer.Option("--provider", help="Its provider, if several have an account of this name.")]
 
 MOST_QUOTAS = 24
