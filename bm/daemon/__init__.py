@@ -1,1 +1,1 @@
-"""The daemon as a process: its start, its end, and what it leaves on disk meanwhile."""
+"""The daemon as a process: starting, stopping, its log, and the file that describes it while it runs."""

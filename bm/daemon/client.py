@@ -1,4 +1,4 @@
-"""Talk to the daemon over loopback: no proxy, no redirect, and nothing slow to import."""
+"""Find the running daemon and send it requests over loopback, without proxies, redirects or slow imports."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _LARGEST = 64 * 1024 * 1024
 
 
 class Answer(NamedTuple):
-    """What the daemon said; `body` is its JSON."""
+    """A response of the daemon; `body` is the decoded JSON."""
 
     status: int
     body: Any
 
 
 class NoAnswer(DaemonError):
-    """Nobody answers where the daemon should be, or not in its words."""
+    """The daemon does not answer at its address, or something else does."""
 
 
 def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = None, timeout: float = 5.0) -> Answer:
-    """One request. `timeout` is the longest silence, in seconds.
+    """Send one request. `timeout` is the longest silence in seconds.
 
     Raises:
-        NoAnswer: the connection fails or stays silent, or the answer is not JSON.
+        NoAnswer: the connection fails or times out, or the response is not JSON.
     """
     import http.client
 
@@ -60,14 +60,14 @@ PATIENCE = 2.0
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A daemon that exists. One that does not answer is starting, ending or stuck."""
+    """A running daemon. If it does not answer it is starting, stopping or stuck."""
 
     daemon: Daemon
     answers: bool
 
 
 def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
-    """The daemon of these paths; a daemon.json that a crash or a reboot left behind is not taken for one."""
+    """The daemon of these paths; None if there is none, even if a crash or reboot left a daemon.json."""
     daemon = runtime.read(paths.runtime)
     if daemon is None:
         return None
@@ -77,7 +77,7 @@ def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
 
 
 def is_answering(daemon: Daemon, timeout: float = PATIENCE) -> bool:
-    """Whether this very run answers on its port; another server there, even another bm, does not count."""
+    """Whether this process answers on its port, and not another server or another bm."""
     try:
         answer = ask(daemon, "GET", "/healthz", timeout=timeout)
     except NoAnswer:

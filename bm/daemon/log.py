@@ -1,4 +1,4 @@
-"""daemon.log: one line a record, rotated by size, and no secret in it."""
+"""daemon.log: one line per record, rotated by size, without secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp", "h
 
 
 class Redactor:
-    """Masks secrets in texts. `read` gives them anew whenever one of `files` has changed."""
+    """Masks secrets in texts. `read` returns the secrets; it is called again when one of `files` has changed."""
 
     def __init__(self, read: Callable[[], Collection[str]], files: Collection[Path] = ()) -> None:
         self._read, self._files = read, files
@@ -29,7 +29,7 @@ class Redactor:
         self._mask = Mask()
 
     def __call__(self, text: str) -> str:
-        """`text` with every secret masked, also those that were in force before."""
+        """`text` with all present and former secrets masked."""
         stamps = tuple(stamp(file) for file in self._files)
         if stamps != self._stamps:
             self._stamps = stamps
@@ -38,22 +38,22 @@ class Redactor:
 
 
 class LineFormatter(logging.Formatter):
-    """`2026-01-31 12:00:00.123 WARNING bm.requests: words`, with tracebacks on the same line."""
+    """`2026-01-31 12:00:00.123 WARNING bm.requests: message`, with tracebacks on the same line."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
         self._redact = redact
-        self._second, self._told = -1, ""
+        self._second, self._text = -1, ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """The time of the record; those of one second share its text."""
+        """The time of the record, formatted once per second."""
         second = int(record.created)
         if second != self._second:
-            self._second, self._told = second, super().formatTime(record, datefmt)
-        return self._told
+            self._second, self._text = second, super().formatTime(record, datefmt)
+        return self._text
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line without secrets and control characters."""
+        """The record as one line, without secrets and control characters."""
         text = self._redact(super().format(record))
         if text.isprintable():
             return text.rstrip()
@@ -62,7 +62,7 @@ class LineFormatter(logging.Formatter):
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """A rotating file that only its owner can read."""
+    """A private rotating file."""
 
     def _open(self) -> TextIOWrapper:
         file = open_private(Path(self.baseFilename))
@@ -70,18 +70,18 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
         return TextIOWrapper(file, encoding="utf-8", errors="replace")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, which is counted."""
+        """The formatted line; adds its length to the size of the file."""
         line = super().format(record)
         self._size += len(line) + 1
         return line
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:
-        """Whether the file is full. The last line may go beyond: to measure it, the library would format it twice."""
+        """Whether the file is full. The last line may exceed the limit: measuring it first would format it twice."""
         return self._size >= self.maxBytes
 
 
 def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal: bool) -> None:
-    """Send every record to `path`, and to standard error as well for `terminal`.
+    """Log to `path`, and with `terminal` also to standard error.
 
     Raises:
         OSError: the file cannot be written.
@@ -99,13 +99,13 @@ def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal:
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)
-    # The library's advice for those who do not show where a record was made: to find that out costs more than the rest.
+    # Advised by the logging documentation: finding the caller of each record costs more than the rest of logging.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def tail(path: Path, count: int) -> list[str]:
-    """The last `count` lines; none when there is no file.
+    """The last `count` lines; empty if there is no file.
 
     Raises:
         OSError: the file cannot be read.
@@ -114,7 +114,7 @@ def tail(path: Path, count: int) -> list[str]:
 
 
 def _last(path: Path, count: int) -> tuple[list[str], int]:
-    """The last `count` lines, and where in the file they end."""
+    """The last `count` lines, and the position in the file where they end."""
     if not path.exists():
         return [], 0
     with path.open("rb") as file:
@@ -129,9 +129,9 @@ def _last(path: Path, count: int) -> tuple[list[str], int]:
 
 
 def follow(path: Path, count: int = 0, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
-    """The last `count` lines, then every line that is written from then on, across rotations, for ever.
+    """Yield the last `count` lines, then every new line, across rotations, forever.
 
-    The file need not exist yet. `wait` pauses between looks.
+    The file need not exist yet. `wait` is called to pause between polls.
     """
     seen = stamp(path)
     lines, at = _last(path, count)

@@ -1,4 +1,4 @@
-"""The daemon's process: `python -m bm.daemon.main`, or `bm start --foreground` itself."""
+"""The daemon process: `python -m bm.daemon.main`, or `bm start --foreground`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from bm.providers.catalog import KNOWN
 
 _log = logging.getLogger("bm.daemon")
 _LOCK_WAIT = 0.2
-"""Seconds to wait for the lock: another `bm start` may be trying it just now."""
+"""Seconds to wait for the lock, which another `bm start` may hold briefly."""
 
 
 class AlreadyRunning(DaemonError):
-    """Another daemon of these paths is starting, running or ending."""
+    """Another daemon of these paths is starting, running or stopping."""
 
 
 def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, terminal: bool) -> None:
-    """Serve until told to stop. `announce` is called once the server answers; `terminal` logs there as well.
+    """Serve until told to stop. `announce` is called once the server answers; with `terminal`, also log to stderr.
 
     Raises:
-        AlreadyRunning: another daemon has the lock.
-        ConfigError: config.toml cannot be used.
-        AccountError: accounts.toml cannot be used.
-        PortError: the address cannot be listened on.
-        OSError: a folder or file of bm's cannot be written.
+        AlreadyRunning: another daemon holds the lock.
+        ConfigError: config.toml is invalid.
+        AccountError: accounts.toml is invalid.
+        PortError: the address is not available.
+        OSError: a folder or file of bm cannot be written.
     """
     started_at = time.time()
     make_folders(paths)
@@ -55,11 +55,11 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
 
 
 def _other(paths: Paths) -> str:
-    """Who has the lock, as far as it has said so."""
+    """A message about the process that holds the lock."""
     daemon = runtime.read(paths.runtime)
     if daemon and runtime.same_process(daemon):
-        return f"bm runs already at {daemon.url} (pid {daemon.pid}): bm stop ends it"
-    return f"another bm process holds {paths.lock}: it is starting or ending, try again"
+        return f"bm is already running at {daemon.url} (pid {daemon.pid}): stop it with bm stop"
+    return f"another bm process holds {paths.lock}: it is starting or stopping, try again"
 
 
 def _serve(
@@ -68,7 +68,7 @@ def _serve(
     try:
         loaded = load(paths.config, environ, known=KNOWN)
     except ConfigError as error:
-        # A service that starts by itself has nobody else to tell.
+        # A service that starts at login has no other place to report this.
         log.set_up(paths.log, Log(), log.Redactor(list), terminal=False)
         _log.error("%s%s", NOT_STARTED, error)
         raise
@@ -81,7 +81,7 @@ def _serve(
         _log.error("%s%s", NOT_STARTED, error)
         raise
     except Exception:
-        _log.critical("ended by a fault of bm itself", exc_info=True)
+        _log.critical("stopped by an internal error of bm", exc_info=True)
         raise
 
 
@@ -130,7 +130,7 @@ def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
 
 
 def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
-    """Every secret that is known without running a command; none while a file cannot be used."""
+    """Every secret that is known without running a command; none while a file is invalid."""
     from bm.accounts.credentials import load as load_credentials
     from bm.config.secrets import is_reference, resolve
 
@@ -154,7 +154,7 @@ def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
 
 
 def main() -> int:
-    """The detached process: says on standard output how the start went, then nothing any more."""
+    """Run as a detached process. Reports the outcome of the start on standard output, then closes it."""
     detach()
     report = Report.to_stdout()
     try:
@@ -175,8 +175,7 @@ def main() -> int:
 
 
 def leave() -> NoReturn:
-    """End the process at once, all work being done. Python would wait for threads: a name look-up, a `cmd:` that
-    nobody needs any more."""
+    """Exit without waiting for threads, such as a name lookup or a `cmd:` that is no longer needed."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -184,12 +183,12 @@ def leave() -> NoReturn:
 
 
 def detach() -> None:
-    """Leave the terminal and the parent, so that neither ends the daemon nor has to reap it."""
+    """Detach from the terminal and the parent, so that neither can end the daemon."""
     if sys.platform != "win32":
         if os.fork():
             os._exit(0)
         os.umask(0o077)
-        # It has no terminal that could hang up, and reads a changed configuration without being told.
+        # There is no terminal to hang up, and a changed configuration is noticed without a signal.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 

@@ -1,4 +1,4 @@
-"""The address the daemon listens on, and who has it when it cannot be had."""
+"""The socket the daemon listens on, and which process holds the port when it is taken."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ BACKLOG = 2048
 
 
 class PortError(DaemonError):
-    """The configured address cannot be listened on; the text says why and what to do."""
+    """The configured address is not available. The message says why and what to do."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket on `host` and `port`; port 0 is any free one.
+    """A listening socket on `host` and `port`; port 0 takes any free port.
 
-    It listens at once: until then, Linux would let a second process bind the same port.
+    It listens immediately, because until then Linux lets a second process bind the same port.
 
     Raises:
-        PortError: the address is taken, not allowed or not this machine's.
+        PortError: the address is taken, not permitted or not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -48,10 +48,10 @@ def bind(host: str, port: int) -> socket.socket:
 def _explained(error: OSError, host: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            cure = f"stop it, or take another port: bm config set server.port {port + 1 if port < 65535 else 0}"
-            return f"port {port} on {host} is taken by {owner(port)} ({cure})"
+            remedy = f"stop it, or use another port: bm config set server.port {port + 1 if port < 65535 else 0}"
+            return f"port {port} on {host} is taken by {owner(port)} ({remedy})"
         case errno.EACCES:
-            return f"port {port} on {host} is not allowed to you (take one above 1023: bm config set server.port 8094)"
+            return f"port {port} on {host} is not permitted (use one above 1023: bm config set server.port 8094)"
         case errno.EADDRNOTAVAIL:
             return f"{host} is not an address of this machine (bm config set server.host 127.0.0.1)"
         case _:
@@ -59,13 +59,13 @@ def _explained(error: OSError, host: str, port: int) -> str:
 
 
 def owner(port: int) -> str:
-    """Who listens on `port`, in words: name and pid, as far as the system tells them to this user."""
+    """The process that listens on `port`: its name and pid, as far as this user may see them."""
     import psutil
 
     try:
         rows = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
-        # macOS tells only root; Linux hides other users' processes row by row instead.
+        # macOS permits this to root only; Linux hides the processes of other users.
         return _owner_among_own(port)
     found = [row for row in rows if row.status == psutil.CONN_LISTEN and row.laddr and row.laddr.port == port]
     pids = [row.pid for row in found if row.pid]

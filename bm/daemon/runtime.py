@@ -1,7 +1,7 @@
-"""daemon.json: which process serves, where, and how to tell it from any other one.
+"""daemon.json: the running daemon's process, address and identity.
 
-The file outlives a `kill -9` and a reboot, so its word alone counts for nothing: `same_process` and the token that
-`/healthz` answers with are what is believed.
+The file survives a `kill -9` and a reboot, so it proves nothing by itself. `same_process` and the fingerprint returned
+by `/healthz` do.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     import psutil
 
 CLOCK_SLACK = 2.0
-"""Seconds by which two readings of one process' start may differ: the system derives it from an adjusted clock."""
+"""Seconds by which two readings of a process's start time may differ: it is derived from an adjusted clock."""
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the daemon. `created` is the process' start as the system tells it, `started_at` bm's own clock;
-    both are Unix times. `token` is a secret that only this run and readers of daemon.json know."""
+    """One run of the daemon.
+
+    `created` is the start of the process according to the system, `started_at` according to bm; both are Unix times.
+    `token` is a secret known only to this run and to readers of daemon.json.
+    """
 
     pid: int
     created: float
@@ -41,12 +44,12 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        """Where tools reach it, without a slash at the end."""
+        """The base URL for clients, without a trailing slash."""
         return url_of(self.host, self.port)
 
     @property
     def fingerprint(self) -> str:
-        """What `/healthz` shows of the token."""
+        """A hash of the token, which `/healthz` returns."""
         return hashlib.sha256(self.token.encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
@@ -54,7 +57,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> Daemon | None:
-    """What daemon.json says; None when it is absent or not what bm writes."""
+    """The content of daemon.json; None if it is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Daemon)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -62,7 +65,7 @@ def read(path: Path) -> Daemon | None:
 
 
 def write(path: Path, daemon: Daemon) -> None:
-    """Say that `daemon` serves.
+    """Write daemon.json.
 
     Raises:
         OSError: the file cannot be written.
@@ -71,7 +74,7 @@ def write(path: Path, daemon: Daemon) -> None:
 
 
 def remove(path: Path, daemon: Daemon) -> None:
-    """Take the file away, unless another run has written it since.
+    """Remove the file, unless another run has written it since.
 
     Raises:
         OSError: the file cannot be removed.
@@ -82,7 +85,7 @@ def remove(path: Path, daemon: Daemon) -> None:
 
 
 def same_process(daemon: Daemon) -> psutil.Process | None:
-    """The process of `daemon`; None when it has ended, even if its pid belongs to another process by now."""
+    """The process of `daemon`; None if it has ended, even if another process now has its pid."""
     import psutil
 
     try:

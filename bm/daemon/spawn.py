@@ -1,4 +1,4 @@
-"""What a starting daemon tells the `bm start` that waits for it: one JSON line through the daemon's standard output."""
+"""Start a detached daemon, which reports the outcome as one JSON line on its standard output."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bm.config.files import open_private
 from bm.config.paths import Paths
 
 Cause = Literal["running", "config", "accounts", "port", "files"]
-"""Why a daemon did not start; `running`: another one has the lock."""
+"""Why a daemon did not start; `running` means another one holds the lock."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The line: either `ready` or a cause with its words."""
+    """The report: `ready`, or a cause with its message."""
 
     ready: bool = False
     cause: Cause | Literal[""] = ""
@@ -31,14 +31,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Report:
-    """The daemon's end of the pipe. What goes wrong with it is of no matter: then nobody listens."""
+    """The daemon's end of the pipe. Errors are ignored: then `bm start` no longer waits."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
     def to_stdout(cls) -> Report:
-        """Take standard output for the report alone; what others print goes nowhere."""
+        """Reserve standard output for the report; anything else printed is discarded."""
         sys.stdout.flush()
         own = os.dup(1)
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -47,12 +47,12 @@ class Report:
         return cls(own)
 
     def ready(self) -> None:
-        """It serves; nothing follows."""
+        """Report that the daemon serves, and close the pipe."""
         self._say(Line(ready=True))
         os.close(self._descriptor)
 
     def failed(self, cause: Cause, message: str) -> None:
-        """It does not start; nothing follows."""
+        """Report that the daemon does not start."""
         self._say(Line(cause=cause, message=message))
 
     def _say(self, line: Line) -> None:
@@ -66,13 +66,13 @@ _MODULE = "bm.daemon.main"
 
 
 class Silence(Exception):
-    """The daemon neither became ready nor failed in time, and was ended."""
+    """The daemon neither became ready nor failed in time, and was killed."""
 
 
 def spawn(paths: Paths, environ: Mapping[str, str], limit: float) -> Line | None:
-    """Start a daemon and wait until it is ready or has failed; None when it ended without a word.
+    """Start a daemon and wait until it is ready or has failed; None if it ended without a report.
 
-    Whatever keeps it from that (Ctrl-C too) ends the daemon.
+    Any exception meanwhile, including Ctrl-C, kills the daemon.
 
     Raises:
         Silence: it took longer than `limit` seconds.
@@ -100,7 +100,7 @@ def spawn(paths: Paths, environ: Mapping[str, str], limit: float) -> Line | None
 
 
 def _environment(paths: Paths, environ: Mapping[str, str]) -> dict[str, str]:
-    """The daemon works in another folder: a relative `BM_HOME` would mean another place there."""
+    """The environment with an absolute `BM_HOME`, because the daemon runs in another folder."""
     home = {"BM_HOME": str(paths.config.parent)} if environ.get("BM_HOME") else {}
     return {**environ, **home}
 
@@ -112,7 +112,7 @@ def _flags() -> int:
 
 
 def _pump(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
-    """Pass lines on; an empty one is the end."""
+    """Put lines in the queue; an empty one marks the end."""
     with source:
         for line in source:
             lines.put(line)
@@ -131,7 +131,7 @@ def _outcome(process: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes], 
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a daemon that is not wanted any more, with whatever it started: it leads its own session and group."""
+    """Kill a daemon with all processes it started: it leads its own process group."""
     if sys.platform == "win32":
         process.kill()
     else:

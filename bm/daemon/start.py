@@ -1,4 +1,4 @@
-"""Start the daemon: once, however often and by however many it is asked for, and with a reason when it fails."""
+"""Start the daemon, exactly once under concurrent calls, and report why when it fails."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bm.daemon.spawn import Line, Silence, spawn
 from bm.errors import DaemonError
 
 LIMIT = 20.0
-"""Seconds a start may take before it is given up."""
+"""Seconds a start may take."""
 _POLL = 0.05
 _LOG_LINES = 8
 
 
 class StartError(DaemonError):
-    """The daemon did not start. `usage` tells that the settings are the reason."""
+    """The daemon did not start. `usage` is true if the settings are the reason."""
 
     def __init__(self, message: str, *, usage: bool = False) -> None:
         self.usage = usage
@@ -35,7 +35,7 @@ class StartError(DaemonError):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The daemon that serves now; `already` when this call did not start it. `note` is what a person should know."""
+    """The running daemon; `already` if this call did not start it. `note` is a message for the user."""
 
     daemon: Daemon
     already: bool
@@ -43,12 +43,11 @@ class Started(msgspec.Struct, frozen=True):
 
 
 def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = LIMIT) -> Started:
-    """Start the daemon, unless it runs, and wait until it answers with the local key. Where its service is installed,
-    the service starts it.
+    """Start the daemon unless it runs, and wait until it accepts the local key. An installed service starts it.
 
     Raises:
-        StartError: it cannot start, or did not within `limit` seconds; nothing of it is left.
-        ServiceError: the manager of its service refuses.
+        StartError: it did not start within `limit` seconds; no process is left.
+        ServiceError: the service manager refuses.
     """
     deadline = time.monotonic() + limit
     note = ""
@@ -73,7 +72,7 @@ def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = 
 
 
 def _begun(paths: Paths, environ: Mapping[str, str], limit: float) -> tuple[Line | None, str]:
-    """How the start went, and what is to be said of it."""
+    """Start by the service or directly; returns the report and a note for the user."""
     service = supervisor(paths)
     if service is None:
         return spawn(paths, environ, limit), ""
@@ -93,7 +92,7 @@ def _refused(line: Line) -> StartError:
 
 
 def _verified(paths: Paths) -> Daemon:
-    """The daemon that has just said it is ready, after it has answered to the local key."""
+    """The daemon that has just reported ready, after checking that it accepts the local key."""
     from bm.accounts.credentials import load
 
     daemon = runtime.read(paths.runtime)
@@ -101,15 +100,15 @@ def _verified(paths: Paths) -> Daemon:
         raise StartError(_with_log("the daemon ended as soon as it was ready", paths))
     answer = ask(daemon, "GET", "/admin/status", key=load(paths.accounts).local_key)
     if answer.status != 200:
-        raise StartError(f"{daemon.url} runs, but refuses the key in {paths.accounts} (status {answer.status})")
+        raise StartError(f"{daemon.url} is running, but refuses the key in {paths.accounts} (status {answer.status})")
     return daemon
 
 
 def _await_other(paths: Paths, deadline: float) -> None:
-    """Wait until the daemon that has the lock answers or is gone.
+    """Wait until the daemon that holds the lock answers or ends.
 
     Raises:
-        StartError: neither came to pass in time.
+        StartError: neither happened in time.
     """
     while time.monotonic() < deadline:
         found = find(paths)
@@ -131,7 +130,7 @@ def _with_log(message: str, paths: Paths) -> str:
 
 
 def main(home: str = "") -> int:
-    """What a task of Windows runs at login, where nobody sees what it prints. `home` stands for `BM_HOME`."""
+    """Start the daemon from a Windows task at login, whose output is not shown. `home` replaces `BM_HOME`."""
     environ = {**os.environ, **({"BM_HOME": home} if home else {})}
     try:
         start(Paths.default(environ), environ)

@@ -1,4 +1,4 @@
-"""Stop the daemon: ask it to, give its streams time, and only then insist."""
+"""Stop the daemon: ask it to end, wait for its streams, then signal it, then kill it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from bm.daemon.service.supervisor import supervisor
 from bm.errors import AccountError, DaemonError
 
 MARGIN = 5.0
-"""Seconds a daemon gets beyond its drain limit to close its files."""
+"""Seconds beyond the drain limit for the daemon to close its files."""
 
-_LETS_GO = 2.0
-"""Seconds in which the system frees the lock of a process that it has just killed."""
+_RELEASE_WAIT = 2.0
+"""Seconds in which the system releases the lock of a killed process."""
 
-_INSIST = 2.0
+_FORCE_WAIT = 2.0
 _POLL = 0.5
 _STEP = 0.01
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """What became of the daemon: it ended `asked`, ended at a second signal (`hurried`), or was `killed`."""
+    """How the daemon ended: when `asked`, at a second signal (`hurried`), or `killed`."""
 
     daemon: Daemon
     how: Literal["asked", "hurried", "killed"]
@@ -39,34 +39,34 @@ class Stopped(msgspec.Struct, frozen=True):
 def stop(
     paths: Paths, drain: float, *, now: bool = False, waiting: Callable[[float], None] = lambda seconds: None
 ) -> Stopped | None:
-    """Stop the daemon of these paths; None when there is none. Its service, where one is installed, stays stopped too.
+    """Stop the daemon of these paths; None if there is none. An installed service stays stopped too.
 
-    Its streams have `drain` seconds, or none for `now`. `waiting` is called with the seconds waited so far.
+    Streams get `drain` seconds to finish, or none with `now`. `waiting` is called with the seconds waited so far.
 
     Raises:
-        DaemonError: it does not end, or cannot be told from another process.
+        DaemonError: it does not end, or cannot be identified.
     """
     found = find(paths)
     if found is None:
         _hold(paths)
         _clear(paths)
         return None
-    how = _brought_to_end(paths, found, drain, now, waiting)
+    how = _end(paths, found, drain, now, waiting)
     _hold(paths)
     return Stopped(found.daemon, how)
 
 
 def _hold(paths: Paths) -> None:
-    """Leave a service no reason to start the daemon again: it may be between two attempts, or take a kill for a crash.
+    """Stop the service, which may be between two start attempts, or treat a kill as a crash.
 
     Raises:
-        DaemonError: its manager refuses.
+        DaemonError: the service manager refuses.
     """
     if service := supervisor(paths):
         service.hold()
 
 
-def _brought_to_end(
+def _end(
     paths: Paths, found: Found, drain: float, now: bool, waiting: Callable[[float], None]
 ) -> Literal["asked", "hurried", "killed"]:
     daemon = found.daemon
@@ -75,31 +75,31 @@ def _brought_to_end(
     if not now and _ended(paths, daemon, drain + MARGIN, waiting):
         return "asked"
     _signal(daemon, signal.SIGTERM)
-    if _ended(paths, daemon, _INSIST, waiting):
+    if _ended(paths, daemon, _FORCE_WAIT, waiting):
         return "hurried"
     _kill(daemon)
-    if _ended(paths, daemon, _INSIST, waiting):
+    if _ended(paths, daemon, _FORCE_WAIT, waiting):
         return "killed"
     raise DaemonError(f"the daemon with pid {daemon.pid} does not end")
 
 
 def _clear(paths: Paths) -> None:
-    """Remove what a crash left behind.
+    """Remove a daemon.json that a crash left.
 
     Raises:
-        DaemonError: a process that cannot be identified holds the lock.
+        DaemonError: an unidentified process holds the lock.
     """
     if not paths.lock.exists():
         return
     try:
-        with locked(paths.lock, timeout=_LETS_GO):
+        with locked(paths.lock, timeout=_RELEASE_WAIT):
             paths.runtime.unlink(missing_ok=True)
     except LockTimeout:
         raise DaemonError(f"a bm process holds {paths.lock}, but it is still starting: try again") from None
 
 
 def _asked(paths: Paths, daemon: Daemon) -> bool:
-    """Whether the daemon agreed to end. Windows has no signal that a process could answer to."""
+    """Ask the daemon to end; returns whether it agreed. Windows has no signal a process could handle."""
     from bm.accounts.credentials import load
 
     try:
@@ -110,10 +110,10 @@ def _asked(paths: Paths, daemon: Daemon) -> bool:
 
 
 def _signal(daemon: Daemon, number: signal.Signals) -> None:
-    """Signal the daemon's process, and no other: pid, start and, where it answers, token must be its own.
+    """Send a signal to the daemon's process, identified by pid and start time.
 
     Raises:
-        DaemonError: the system does not allow it.
+        DaemonError: not permitted.
     """
     import psutil
 
@@ -133,7 +133,7 @@ def _kill(daemon: Daemon) -> None:
 
 
 def _ended(paths: Paths, daemon: Daemon, seconds: float, waiting: Callable[[float], None]) -> bool:
-    """Whether the daemon is gone within `seconds`: its lock first, then its process. Its file is removed too."""
+    """Wait up to `seconds` for lock and process to be gone, and remove daemon.json; returns whether they are."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) <= seconds:
         with contextlib.suppress(LockTimeout), locked(paths.lock, timeout=min(_POLL, seconds)):

@@ -196,7 +196,8 @@ def test_in_the_foreground_a_signal_stops_it(bm: Bm, paths: Paths) -> None:
         assert bm("status", "--json").json["pid"] == process.pid
         daemon = running(paths)
         second = bm("start", "--foreground")
-        assert second == (1, "", f"error: bm runs already at {daemon.url} (pid {daemon.pid}): bm stop ends it\n")
+        already = f"error: bm is already running at {daemon.url} (pid {daemon.pid}): stop it with bm stop\n"
+        assert second == (1, "", already)
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == 0

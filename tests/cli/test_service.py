@@ -60,7 +60,7 @@ def test_status_of_a_service_that_failed(bm: Bm, systemctl: Tool) -> None:
     (systemctl.folder / "code").write_text("1")
     ran = bm("service", "status")
     assert ran.code == 1
-    assert ran.err == "note: it has failed with exit code 1 (bm logs tells why, bm start tries again)\n"
+    assert ran.err == "note: it has failed with exit code 1 (bm logs shows why, bm start tries again)\n"
     assert bm("status").err == f"note: the service: {ran.err.removeprefix('note: ')}"
     rows = [each for each in bm("doctor", "--json").json["checks"] if each["check"] == "service"]
     assert [row["result"] for row in rows] == ["failed"]

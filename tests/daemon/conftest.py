@@ -1,4 +1,4 @@
-"""A home with settings for tests, where every daemon is ended afterwards."""
+"""A home for tests, where every daemon is stopped afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bm.errors import DaemonError
 
 @pytest.fixture
 def clean_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give the root logger back as it was."""
+    """Restore the root logger."""
     for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
         monkeypatch.setattr(logging, name, getattr(logging, name))
     root = logging.getLogger()
@@ -33,7 +33,7 @@ def clean_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def paths(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
-    """The files of this test's own home; a daemon started there takes any free port."""
+    """The files of the test's own home; a daemon started there uses any free port."""
     monkeypatch.setenv("BM_SERVER_PORT", "0")
     made = Paths.under(bm_home)
     yield made

@@ -1,4 +1,4 @@
-"""Processes that are not bm, and servers that say what a test wants."""
+"""Processes that are not bm, and servers with a fixed response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def foreign_process(code: str = LISTEN) -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def answering(status: int, body: bytes) -> Iterator[int]:
-    """The port of a server with one answer to everything."""
+    """The port of a server that sends the same response to every request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -63,7 +63,7 @@ def answering(status: int, body: bytes) -> Iterator[int]:
 
 
 def daemon(**changes: object) -> Daemon:
-    """A daemon.json's content."""
+    """The content of a daemon.json."""
     facts: dict[str, object] = {
         "pid": 1,
         "created": 1.0,

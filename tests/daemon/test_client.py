@@ -1,4 +1,4 @@
-"""The daemon is asked directly, whatever the environment says about proxies."""
+"""Requests to the daemon, and telling it from any other process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_another_server_does_not_answer_as_bm_does() -> None:
         ask(daemon(port=port), "GET", "/x")
 
 
-def test_nobody_at_the_port_is_no_answer(free_port: int) -> None:
+def test_a_closed_port_is_no_answer(free_port: int) -> None:
     with pytest.raises(NoAnswer, match=f"http://127.0.0.1:{free_port} does not answer"):
         ask(daemon(port=free_port), "GET", "/x")
 
@@ -42,7 +42,7 @@ def test_no_file_is_no_daemon(paths: Paths) -> None:
     assert find(paths) is None
 
 
-def test_the_token_proves_the_daemon(paths: Paths) -> None:
+def test_the_token_identifies_the_daemon(paths: Paths) -> None:
     make_folders(paths)
     body = f'{{"status": "ok", "instance": "{daemon().fingerprint}"}}'
     with answering(200, body.encode()) as port:
@@ -55,13 +55,13 @@ def test_another_bm_on_the_port_is_not_this_one() -> None:
         assert not is_answering(daemon(port=port))
 
 
-def test_a_file_that_a_reboot_left_is_no_daemon_even_if_its_pid_is_taken(paths: Paths, free_port: int) -> None:
+def test_a_file_from_before_a_reboot_is_no_daemon(paths: Paths, free_port: int) -> None:
     with foreign_process() as (pid, _):
         runtime.write(paths.runtime, daemon(pid=pid, port=free_port))
         assert find(paths) is None
 
 
-def test_its_own_process_that_does_not_answer_is_still_a_daemon(paths: Paths, free_port: int) -> None:
+def test_a_daemon_that_does_not_answer_is_found_by_its_process(paths: Paths, free_port: int) -> None:
     with foreign_process() as (pid, _):
         stuck = daemon(pid=pid, created=psutil.Process(pid).create_time(), port=free_port)
         runtime.write(paths.runtime, stuck)

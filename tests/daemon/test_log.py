@@ -1,4 +1,4 @@
-"""The log: one line a record, no secret, read from its end and while it grows."""
+"""The log: one line per record without secrets, and reading its end while it grows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def record(message: str, *args: object) -> logging.LogRecord:
     return logging.LogRecord("bm.test", logging.INFO, __file__, 1, message, args, None)
 
 
-def test_known_secrets_are_masked_wherever_they_come_from() -> None:
+def test_known_secrets_are_masked() -> None:
     formatter = LineFormatter(Redactor(lambda: [PLANTED]))
     assert formatter.format(record("sent %s to you", PLANTED)).endswith("INFO bm.test: sent [secret] to you")
 
@@ -36,7 +36,7 @@ def test_secrets_in_tracebacks_are_masked() -> None:
     assert "ValueError: [secret]" in line
 
 
-def test_a_changed_file_is_read_anew_and_old_secrets_stay_masked(tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again_and_old_secrets_stay_masked(tmp_path: Path) -> None:
     file = tmp_path / "accounts.toml"
     file.write_text("first-secret")
     redact = Redactor(lambda: [file.read_text()], [file])
@@ -45,7 +45,7 @@ def test_a_changed_file_is_read_anew_and_old_secrets_stay_masked(tmp_path: Path)
     assert redact("first-secret second-secret!") == "[secret] [secret]"
 
 
-def test_each_record_tells_its_own_time() -> None:
+def test_each_record_has_its_own_time() -> None:
     formatter, first, second = LineFormatter(Redactor(list)), record("one"), record("two")
     first.created, first.msecs, second.created, second.msecs = 1e9, 5.0, 1e9 + 1, 250.0
     lines = [formatter.format(each) for each in (first, second, first)]
@@ -67,7 +67,7 @@ def test_the_file_is_private_and_rotates(tmp_path: Path, clean_logging: None) ->
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
-def test_the_level_counts_and_libraries_keep_quiet(tmp_path: Path, clean_logging: None) -> None:
+def test_the_level_applies_and_libraries_log_warnings_only(tmp_path: Path, clean_logging: None) -> None:
     path = tmp_path / "daemon.log"
     set_up(path, Log(level="info"), Redactor(list), terminal=False)
     logging.getLogger("bm.test").debug("unseen")
@@ -76,7 +76,7 @@ def test_the_level_counts_and_libraries_keep_quiet(tmp_path: Path, clean_logging
     assert [line.partition(": ")[2] for line in tail(path, 10)] == ["seen"]
 
 
-def test_on_a_terminal_records_are_seen_there_too(
+def test_on_a_terminal_records_are_shown_there_too(
     tmp_path: Path, clean_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up(tmp_path / "daemon.log", Log(), Redactor(list), terminal=True)
@@ -97,11 +97,11 @@ def test_the_tail_of_a_long_file(tmp_path: Path) -> None:
     assert tail(path, 2_000) == [f"{number:099}" for number in range(3_000, 5_000)]
 
 
-def test_no_file_has_no_tail(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_tail(tmp_path: Path) -> None:
     assert tail(tmp_path / "log", 5) == []
 
 
-def test_following_gives_new_lines_once_they_are_whole_and_goes_on_after_a_rotation(tmp_path: Path) -> None:
+def test_following_yields_complete_lines_across_a_rotation(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("old\n")
 
@@ -118,7 +118,7 @@ def test_following_gives_new_lines_once_they_are_whole_and_goes_on_after_a_rotat
     assert [next(lines), next(lines)] == ["new", "after"]
 
 
-def test_nothing_is_lost_between_the_last_lines_and_the_next(tmp_path: Path) -> None:
+def test_no_line_is_lost_between_the_tail_and_the_next(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("one\ntwo\n")
     lines = follow(path, 1)
@@ -128,7 +128,7 @@ def test_nothing_is_lost_between_the_last_lines_and_the_next(tmp_path: Path) -> 
     assert next(lines) == "three"
 
 
-def test_a_file_that_is_not_there_yet_can_be_followed(tmp_path: Path) -> None:
+def test_a_missing_file_can_be_followed(tmp_path: Path) -> None:
     path = tmp_path / "log"
 
     def create(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The daemon's own process."""
+"""The daemon process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bm.errors import ConfigError
 PLANTED = "planted-key-0123456789abcdef"
 
 
-def test_it_says_who_it_is(paths: Paths) -> None:
+def test_it_describes_itself_in_daemon_json(paths: Paths) -> None:
     running = start(paths).daemon
     process = psutil.Process(running.pid)
     assert running.created == pytest.approx(process.create_time(), abs=1)
@@ -39,7 +39,7 @@ def test_it_says_who_it_is(paths: Paths) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
-def test_a_signal_ends_it_cleanly(paths: Paths) -> None:
+def test_a_signal_stops_it_cleanly(paths: Paths) -> None:
     running = start(paths).daemon
     os.kill(running.pid, signal.SIGTERM)
     with locked(paths.lock, timeout=10):
@@ -47,7 +47,7 @@ def test_a_signal_ends_it_cleanly(paths: Paths) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
-def test_a_terminal_that_closes_does_not_end_it(paths: Paths) -> None:
+def test_a_closing_terminal_does_not_stop_it(paths: Paths) -> None:
     running = start(paths).daemon
     os.kill(running.pid, signal.SIGHUP)
     assert ask(running, "GET", "/healthz").status == 200
@@ -56,14 +56,14 @@ def test_a_terminal_that_closes_does_not_end_it(paths: Paths) -> None:
 
 @pytest.fixture
 def hangs_up() -> Iterator[None]:
-    """What is started here minds a hang-up, even if the tests themselves were told not to."""
+    """Processes started here receive SIGHUP, even if the tests ignore it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
-def test_in_the_foreground_it_ends_cleanly_with_its_terminal(paths: Paths, hangs_up: None) -> None:
+def test_in_the_foreground_it_stops_cleanly_with_its_terminal(paths: Paths, hangs_up: None) -> None:
     command = [sys.executable, "-m", "bm", "start", "--foreground"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -74,7 +74,7 @@ def test_in_the_foreground_it_ends_cleanly_with_its_terminal(paths: Paths, hangs
     assert not paths.runtime.exists()
 
 
-def test_it_logs_its_start_and_its_end(paths: Paths) -> None:
+def test_it_logs_start_and_stop(paths: Paths) -> None:
     running = start(paths).daemon
     stop(paths, 5)
     log = paths.log.read_text()
@@ -82,7 +82,7 @@ def test_it_logs_its_start_and_its_end(paths: Paths) -> None:
     assert "bm has stopped" in log
 
 
-def test_no_key_is_in_anything_it_writes_or_shows(paths: Paths) -> None:
+def test_nothing_it_writes_or_shows_contains_a_key(paths: Paths) -> None:
     update(paths.accounts, lambda stored: stored.add(Account(name="one", key=PLANTED)))
     running = start(paths).daemon
     local_key = load(paths.accounts).local_key
@@ -98,7 +98,7 @@ def test_no_key_is_in_anything_it_writes_or_shows(paths: Paths) -> None:
         assert [file.name for file, content in written.items() if secret.encode() in content] == []
 
 
-def test_a_second_one_does_not_serve(paths: Paths) -> None:
+def test_a_second_daemon_does_not_serve(paths: Paths) -> None:
     with locked(paths.lock), pytest.raises(AlreadyRunning, match=r"daemon\.lock"):
         run(paths, os.environ, lambda daemon: None, terminal=False)
 
@@ -112,7 +112,7 @@ def test_a_wrong_setting_is_raised_and_logged(paths: Paths, clean_logging: None)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX signals")
-def test_in_the_foreground_it_logs_to_the_terminal_and_ends_by_ctrl_c(paths: Paths) -> None:
+def test_in_the_foreground_it_logs_to_the_terminal_and_stops_on_ctrl_c(paths: Paths) -> None:
     code = (
         "import os; from bm.config.paths import Paths; from bm.daemon.main import run;"
         "run(Paths.default(), os.environ, lambda daemon: print(daemon.url, flush=True), terminal=True)"

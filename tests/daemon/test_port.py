@@ -1,4 +1,4 @@
-"""An address that cannot be had is explained."""
+"""Listening, and messages for addresses that are not available."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def test_the_owner_of_a_taken_port_is_named() -> None:
             bind("127.0.0.1", port)
     assert str(caught.value) == (
         f"port {port} on 127.0.0.1 is taken by {name} (pid {pid}) "
-        f"(stop it, or take another port: bm config set server.port {port + 1})"
+        f"(stop it, or use another port: bm config set server.port {port + 1})"
     )
 
 
-def test_a_port_that_nobody_listens_on_has_no_owner_to_name(free_port: int) -> None:
+def test_the_owner_of_a_free_port_is_not_named(free_port: int) -> None:
     assert owner(free_port) == "a process of another user"
 
 
@@ -44,7 +44,7 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a matter of POSIX sockets")
-def test_connections_of_the_previous_daemon_do_not_keep_the_port() -> None:
+def test_old_connections_do_not_block_the_port() -> None:
     with bind("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):

@@ -1,4 +1,4 @@
-"""daemon.json is believed only as far as the system confirms it."""
+"""daemon.json, and identifying the process it describes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bm.daemon import runtime
 from tests.daemon.support import daemon, foreign_process
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     runtime.write(path, daemon(port=8094))
     assert runtime.read(path) == daemon(port=8094)
@@ -22,13 +22,13 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": "one"}', b"\xff\xfe"])
-def test_a_damaged_file_says_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_ignored(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "daemon.json"
     path.write_bytes(content)
     assert runtime.read(path) is None
 
 
-def test_members_of_a_newer_version_do_not_matter(tmp_path: Path) -> None:
+def test_unknown_members_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "daemon.json"
     runtime.write(path, daemon())
     path.write_text(path.read_text().replace("{", '{"since": "later",', 1))
@@ -44,7 +44,7 @@ def test_only_the_run_that_wrote_the_file_removes_it(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_running_process_is_known_by_pid_and_start() -> None:
+def test_a_process_is_identified_by_pid_and_start_time() -> None:
     own = psutil.Process()
     assert runtime.same_process(daemon(pid=own.pid, created=own.create_time())) == own
 
@@ -55,7 +55,7 @@ def test_a_recycled_pid_is_another_process() -> None:
 
 
 @pytest.mark.parametrize("pid", [2**22 + 1, 2**40, -1])
-def test_a_pid_that_nobody_has_is_no_process(pid: int) -> None:
+def test_an_unused_pid_is_no_process(pid: int) -> None:
     assert runtime.same_process(daemon(pid=pid)) is None
 
 

@@ -1,4 +1,4 @@
-"""`start`: one daemon, however it is asked for; a reason when there is none; nothing left behind."""
+"""Starting: exactly one daemon, a reason on failure, and no leftovers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ print(start(Paths.default()).daemon.pid)
 """
 
 
-def nothing_is_left(paths: Paths) -> bool:
-    """Whether no daemon has the lock or a file."""
+def nothing_left(paths: Paths) -> bool:
+    """Whether the lock is free and daemon.json is gone."""
     with locked(paths.lock, timeout=0):
         return not paths.runtime.exists()
 
 
-def test_it_answers_with_the_local_key(paths: Paths) -> None:
+def test_it_accepts_the_local_key(paths: Paths) -> None:
     started = start(paths)
     assert not started.already
     answer = ask(started.daemon, "GET", "/admin/status", key=load(paths.accounts).local_key)
@@ -41,13 +41,13 @@ def test_it_answers_with_the_local_key(paths: Paths) -> None:
     assert ask(started.daemon, "GET", "/admin/status", key="wrong").status == 401
 
 
-def test_a_second_start_finds_the_first(paths: Paths) -> None:
+def test_a_second_start_finds_the_running_daemon(paths: Paths) -> None:
     first = start(paths).daemon
     again = start(paths)
     assert (again.daemon, again.already) == (first, True)
 
 
-def test_two_at_the_same_instant_start_one(paths: Paths) -> None:
+def test_two_concurrent_commands_start_one_daemon(paths: Paths) -> None:
     both = [subprocess.Popen([sys.executable, "-c", START], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     pids = {process.communicate()[0].strip() for process in both}
     found = find(paths)
@@ -55,7 +55,7 @@ def test_two_at_the_same_instant_start_one(paths: Paths) -> None:
     assert pids == {str(found.daemon.pid)}
 
 
-def test_two_in_one_process_start_one(paths: Paths) -> None:
+def test_two_concurrent_threads_start_one_daemon(paths: Paths) -> None:
     gate = threading.Barrier(2)
 
     def begin() -> int:
@@ -84,22 +84,16 @@ def test_a_file_from_before_a_reboot_does_not_block(paths: Paths, free_port: int
         assert not start(paths).already
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"pid": 1}'])
-def test_a_damaged_file_does_not_block(paths: Paths, content: str) -> None:
-    paths.runtime.write_text(content)
-    assert not start(paths).already
-
-
 def test_the_owner_of_the_port_is_named(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     with foreign_process() as (pid, port):
         monkeypatch.setenv("BM_SERVER_PORT", str(port))
         with pytest.raises(StartError, match=rf"port {port} on 127.0.0.1 is taken by .+ \(pid {pid}\)") as caught:
             start(paths)
     assert not caught.value.usage
-    assert nothing_is_left(paths)
+    assert nothing_left(paths)
 
 
-def test_a_home_that_is_a_file_is_named_with_its_cure(paths: Paths) -> None:
+def test_a_home_that_is_a_file_is_named_with_a_remedy(paths: Paths) -> None:
     paths.config.parent.joinpath("file").touch()
     elsewhere = Paths.under(paths.config.parent / "file")
     with pytest.raises(StartError, match=r"/file: File exists .*BM_HOME names another folder"):
@@ -112,7 +106,7 @@ def test_a_wrong_setting_is_named_with_its_line(paths: Paths) -> None:
         start(paths)
     assert str(caught.value).startswith(f"{paths.config}:3: server.hots")
     assert caught.value.usage
-    assert nothing_is_left(paths)
+    assert nothing_left(paths)
 
 
 def test_an_unreadable_accounts_file_is_named_and_not_quoted(paths: Paths) -> None:
@@ -121,16 +115,16 @@ def test_an_unreadable_accounts_file_is_named_and_not_quoted(paths: Paths) -> No
         start(paths)
     assert "planted" not in str(caught.value)
     assert caught.value.usage
-    assert nothing_is_left(paths)
+    assert nothing_left(paths)
 
 
-def test_a_daemon_that_dies_silently_is_explained_by_its_log(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_without_a_report_is_explained_by_its_log(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bm.daemon.spawn._MODULE", "bm.daemon.no_such_module")
     with pytest.raises(StartError, match=r"ended while it was starting; the last lines of .*\n.*no_such_module"):
         start(paths)
 
 
-def test_a_daemon_that_does_not_become_ready_is_ended(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_does_not_become_ready_is_killed(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     paths.config.write_text('[providers.groq]\nenabled = true\nmode = "pooled"\napi_key = "cmd:sleep 30"\n')
     with pytest.raises(StartError, match="did not answer within"):
         start(paths, limit=2)
@@ -138,19 +132,19 @@ def test_a_daemon_that_does_not_become_ready_is_ended(paths: Paths, monkeypatch:
         assert not paths.runtime.exists()
 
 
-def test_a_lock_that_nobody_explains_is_reported(paths: Paths) -> None:
+def test_a_lock_of_an_unknown_process_is_reported(paths: Paths) -> None:
     with locked(paths.lock), pytest.raises(StartError, match="another bm process has not ended yet"):
         start(paths, limit=1)
 
 
-def test_a_relative_home_is_this_folders(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_home_is_resolved_in_the_current_folder(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(paths.config.parent.parent)
     monkeypatch.setenv("BM_HOME", paths.config.parent.name)
     start(Paths.default(os.environ))
     assert runtime.read(paths.runtime) is not None
 
 
-def test_a_task_of_windows_starts_it_without_a_word(
+def test_a_windows_task_starts_it_without_output(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("BM_HOME")

@@ -1,4 +1,4 @@
-"""`stop`: the daemon ends, by itself if it can, and no other process is ever signalled."""
+"""Stopping: the daemon ends, and no other process is signalled."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_nothing_to_stop(paths: Paths) -> None:
     assert stop(paths, 5) is None
 
 
-def test_what_a_crash_left_is_cleared(paths: Paths) -> None:
+def test_leftovers_of_a_crash_are_removed(paths: Paths) -> None:
     running = start(paths).daemon
     psutil.Process(running.pid).kill()
     while runtime.same_process(running):
@@ -41,7 +41,7 @@ def test_what_a_crash_left_is_cleared(paths: Paths) -> None:
     assert not paths.runtime.exists()
 
 
-def test_a_daemon_whose_key_was_changed_ends_by_a_signal(paths: Paths) -> None:
+def test_a_daemon_with_a_changed_key_is_stopped_by_a_signal(paths: Paths) -> None:
     start(paths)
     paths.accounts.write_text("not toml")
     stopped = stop(paths, 5)
@@ -79,7 +79,7 @@ def test_another_server_on_the_recorded_port_is_neither_asked_nor_signalled(path
         assert stop(paths, 0, now=True) is None
 
 
-def test_a_daemon_that_is_still_starting_is_told_of(paths: Paths) -> None:
+def test_a_daemon_that_is_still_starting_is_reported(paths: Paths) -> None:
     make_folders(paths)
     with locked(paths.lock), pytest.raises(DaemonError, match="still starting"):
         stop(paths, 0)

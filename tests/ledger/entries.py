@@ -1,4 +1,4 @@
-"""Entries for the tests of this room."""
+"""Ledger entries for tests."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ _PLAIN = Entry(
 
 
 def entry(**fields: Any) -> Entry:
-    """A request that was answered, but for `fields`."""
-    told = {"decision": msgspec.json.encode({"id": fields["id"]})} if "id" in fields else {}
-    return msgspec.structs.replace(_PLAIN, **(told | fields))
+    """An answered request, changed by `fields`."""
+    decision = {"decision": msgspec.json.encode({"id": fields["id"]})} if "id" in fields else {}
+    return msgspec.structs.replace(_PLAIN, **(decision | fields))

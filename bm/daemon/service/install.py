@@ -1,4 +1,4 @@
-"""Install the service, remove it, and tell how it is."""
+"""Install, remove and inspect the service, and find the environment variables it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bm.errors import AccountError, ConfigError
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """What `install` did: `written` is False where the file was there and right."""
+    """The result of `install`. `written` is False if the file already had the right content."""
 
     file: Path
     content: bytes
@@ -29,7 +29,7 @@ class Installed(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """What is wrong with a service, and what to do about it."""
+    """A problem with a service, and its remedy."""
 
     detail: str
     cure: str
@@ -37,7 +37,7 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A service as it is. Without an `interpreter` it is not installed."""
+    """The present state of a service. `interpreter` is empty unless it is installed."""
 
     manager: str
     name: str
@@ -52,14 +52,15 @@ class Service(msgspec.Struct, frozen=True):
 
 
 def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float], None]) -> Installed:
-    """Write the definition, have it started at each login, and let it take over from a daemon that runs: the streams
-    of that one end first. `waiting` is called with the seconds waited for them.
+    """Write the definition, register it to start at login, and replace a running daemon after its streams have ended.
+
+    `waiting` is called with the seconds waited for the streams.
 
     Raises:
-        Unavailable: this login has no manager of services.
+        Unavailable: this login has no service manager.
         ServiceError: the manager refuses.
         StartError: the daemon does not start; the service stays installed.
-        ConfigError, AccountError: it would not start; nothing was done.
+        ConfigError, AccountError: the daemon could not start; nothing was changed.
         OSError: the file cannot be written.
     """
     from bm.accounts.credentials import load as load_credentials
@@ -85,7 +86,7 @@ def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float],
 
 
 def uninstall(paths: Paths, drain: float, waiting: Callable[[float], None]) -> tuple[list[Path], Stopped | None]:
-    """Remove what `install` has made, and end the daemon if it is the service's. Gives the files that were removed.
+    """Remove the service, and stop the daemon if it is the service's process. Returns the removed files.
 
     Raises:
         DaemonError: the daemon does not end, or the manager refuses.
@@ -105,7 +106,7 @@ def uninstall(paths: Paths, drain: float, waiting: Callable[[float], None]) -> t
 
 
 def inspect(paths: Paths, environ: Mapping[str, str]) -> Service:
-    """How the service is. A manager that cannot be asked is one of its troubles."""
+    """The state of the service. A manager that cannot be reached is reported as a problem."""
     manager = this_manager()
     unit = unit_of(paths, environ, 0)
     file = manager.file(unit)
@@ -135,7 +136,7 @@ def inspect(paths: Paths, environ: Mapping[str, str]) -> Service:
 
 
 def _is_its_own(paths: Paths, state: State) -> bool:
-    """Whether the daemon that runs is the service's process."""
+    """Whether the running daemon is the service's process."""
     found = find(paths)
     return bool(found and found.answers and found.daemon.pid == state.pid)
 
@@ -144,9 +145,9 @@ def _of_interpreter(interpreter: str, manager: Manager, unit: Unit) -> list[Trou
     own = manager.interpreter(manager.definition(unit))
     again = "bm service install"
     if not Path(interpreter).exists():
-        return [Trouble(f"it runs {interpreter or 'an unknown Python'}, which is gone", again)]
+        return [Trouble(f"it runs {interpreter or 'an unknown Python'}, which no longer exists", again)]
     if interpreter != own:
-        return [Trouble(f"it runs the bm of {interpreter}, and this is that of {own}", again, serious=False)]
+        return [Trouble(f"it runs the bm of {interpreter}, not that of {own}", again, serious=False)]
     return []
 
 
@@ -154,10 +155,10 @@ def _of_state(manager: Manager, state: State, daemon: Daemon | None) -> list[Tro
     if not state.known:
         return [Trouble(f"{manager.title} does not know it", "bm service install")]
     if not state.enabled:
-        return [Trouble("it is disabled, and does not start by itself", "bm service install")]
+        return [Trouble("it is disabled and does not start by itself", "bm service install")]
     if state.failed:
         code = f" with exit code {state.exit_code}" if state.exit_code is not None else ""
-        return [Trouble(f"it has failed{code}", "bm logs tells why, bm start tries again")]
+        return [Trouble(f"it has failed{code}", "bm logs shows why, bm start tries again")]
     if manager.supervises and daemon and state.pid != daemon.pid:
         detail = f"the daemon with pid {daemon.pid} was started without it"
         return [Trouble(detail, "bm restart hands over to the service", serious=False)]
@@ -166,26 +167,28 @@ def _of_state(manager: Manager, state: State, daemon: Daemon | None) -> list[Tro
 
 def _of_variables(manager: Manager, unit: Unit, paths: Paths, environ: Mapping[str, str]) -> list[Trouble]:
     try:
-        names = set(needed(paths, environ))
+        names = set(needed_variables(paths, environ))
     except (ConfigError, AccountError) as error:
         return [Trouble(str(error), "bm config edit")]
     names -= manager.knows(unit, names)
     if not names:
         return []
     cure = manager.cure.format(variables=unit.variables)
-    return [Trouble(f"it lacks variables that bm goes by here: {', '.join(sorted(names))}", cure, serious=False)]
+    return [Trouble(f"it lacks variables that are set here: {', '.join(sorted(names))}", cure, serious=False)]
 
 
 _ENV = "env:"
 
 
-def needed(paths: Paths, environ: Mapping[str, str]) -> list[str]:
-    """The names of all that decide something: settings, keys that are named by `env:`, the proxy. Those that hold bm's
-    own key, in a shell of `bm env`, are meant for tools.
+def needed_variables(paths: Paths, environ: Mapping[str, str]) -> list[str]:
+    """Names of the environment variables bm depends on: settings, keys given as `env:`, the proxy.
+
+    A service does not inherit them from a shell. Variables that hold bm's own key are excluded: `bm env` sets them for
+    tools.
 
     Raises:
-        ConfigError: config.toml cannot be used.
-        AccountError: accounts.toml cannot be used.
+        ConfigError: config.toml is invalid.
+        AccountError: accounts.toml is invalid.
     """
     from bm.accounts.credentials import load as load_credentials
     from bm.config.load import load
@@ -205,6 +208,6 @@ def needed(paths: Paths, environ: Mapping[str, str]) -> list[str]:
 
 
 def _proxies(environ: Mapping[str, str]) -> list[str]:
-    """The proxy's variables, in either case; exceptions from no proxy do not matter."""
+    """Proxy variables in upper or lower case. NO_PROXY alone does not count."""
     named = [name for name in environ if name.lower() in ("https_proxy", "all_proxy", "no_proxy")]
     return named if any(name.lower() != "no_proxy" for name in named) else []

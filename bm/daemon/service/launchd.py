@@ -1,4 +1,4 @@
-"""launchd's agents of a logged-in person: launchd.plist(5), launchctl(1)."""
+"""User agents of launchd: launchd.plist(5), launchctl(1)."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from collections.abc import Collection
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from bm.daemon.service.manager import State, Unavailable, Unit, insist, tool
+from bm.daemon.service.manager import State, Unavailable, Unit, run_checked, run_tool
 
 _GONE = 5.0
-"""Seconds in which launchd lets go of a job that has been unloaded."""
+"""Seconds in which launchd removes an unloaded job."""
 
 
 class Launchd:
-    """Runs the daemon as a launch agent. It tells nothing of why a job failed but its exit code."""
+    """Runs the daemon as a launch agent. launchd reports only the exit code of a failed job."""
 
     title = "launchd"
     supervises = True
-    cure = "launchctl setenv NAME VALUE after each login, or better file:PATH or keyring:NAME; then bm restart"
+    cure = "launchctl setenv NAME VALUE after each login, or use file:PATH or keyring:NAME; then bm restart"
 
     def file(self, unit: Unit) -> Path:
-        """The agent's property list; launchd loads what is in this folder at each login."""
+        """The agent's property list. launchd loads the files in this folder at login."""
         return Path.home() / "Library" / "LaunchAgents" / f"{unit.name}.plist"
 
     def definition(self, unit: Unit) -> bytes:
-        """The property list. A daemon that ends with 0 was stopped and is left alone; one that fails is tried again,
+        """The property list. A daemon that exits with 0 was stopped and stays stopped; one that fails is restarted,
         at most every ten seconds."""
         return plistlib.dumps(
             {
@@ -48,21 +48,21 @@ class Launchd:
         )
 
     def interpreter(self, content: bytes) -> str:
-        """The first of the program's arguments."""
+        """The first program argument."""
         try:
             return str(plistlib.loads(content)["ProgramArguments"][0])
         except (plistlib.InvalidFileException, ExpatError, LookupError, TypeError):
             return ""
 
     def check(self) -> None:
-        """See whether somebody is logged in at the screen: agents live in that session."""
-        if tool("launchctl", "print", _domain()).code:
+        """Check that the user has a graphical session, in which agents run."""
+        if run_tool("launchctl", "print", _domain()).code:
             instead = "log in at the screen, or run `bm start` after each login"
             raise Unavailable(f"launchd has no session of yours ({_domain()}): {instead}")
 
     def register(self, unit: Unit) -> None:
-        """Allow it; loading is left to `start` and to the next login."""
-        insist("launchctl", "enable", _target(unit))
+        """Enable the job; `start` or the next login loads it."""
+        run_checked("launchctl", "enable", _target(unit))
 
     def forget(self, unit: Unit) -> list[Path]:
         """Unload the job and remove its file."""
@@ -74,22 +74,22 @@ class Launchd:
         return [file]
 
     def start(self, unit: Unit) -> None:
-        """Load the job, as its file has it now, and run it."""
+        """Load the job from its present file and run it."""
         if not self.state(unit).known:
-            insist("launchctl", "bootstrap", _domain(), str(self.file(unit)))
-        insist("launchctl", "kickstart", _target(unit))
+            run_checked("launchctl", "bootstrap", _domain(), str(self.file(unit)))
+        run_checked("launchctl", "kickstart", _target(unit))
 
     def stop(self, unit: Unit) -> None:
-        """Unload the job, which launchd finishes after the call."""
+        """Unload the job and wait until launchd has done so, which happens after the call."""
         if self.state(unit).known:
-            tool("launchctl", "bootout", _target(unit))
+            run_tool("launchctl", "bootout", _target(unit))
         limit = time.monotonic() + _GONE
         while self.state(unit).known and time.monotonic() < limit:
             time.sleep(0.1)
 
     def state(self, unit: Unit) -> State:
-        """What `launchctl print` tells: it is meant for people, and what is not found in it is unknown."""
-        ran = tool("launchctl", "print", _target(unit))
+        """Parse `launchctl print`. Its output is meant for humans; missing facts are unknown."""
+        ran = run_tool("launchctl", "print", _target(unit))
         if ran.code:
             return State(words="not loaded")
         word, pid, code = (_fact(ran.out, name) for name in ("state", "pid", "last exit code"))
@@ -108,12 +108,12 @@ class Launchd:
         return "when you log in, and ends when you log out"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Those of the session."""
-        return {name for name in variables if tool("launchctl", "getenv", name).out.strip()}
+        """Variables of the session."""
+        return {name for name in variables if run_tool("launchctl", "getenv", name).out.strip()}
 
 
 def _fact(text: str, name: str) -> str:
-    """The first fact of that name: those of parts of the job are further down."""
+    """The first fact of that name; facts about parts of the job come later."""
     found = re.search(rf"^\s*{re.escape(name)} = (.*)$", text, re.MULTILINE)
     return found[1].strip() if found else ""
 

@@ -1,4 +1,4 @@
-"""What a service runs, whatever the system calls it: the facts that each manager's file is written from."""
+"""The interface of the service managers (systemd, launchd, Task Scheduler), the unit they run, and their tools."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from bm.errors import DaemonError
 DESCRIPTION = "Better Manager: a gateway between coding tools and models"
 
 MARGIN = 15.0
-"""Seconds that a service gets beyond the drain limit before its manager ends it by force."""
+"""Seconds beyond the drain limit after which the manager kills the service."""
 
 _FOLDERS = ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
-"""Where the platform's own folders are, if somebody has moved them."""
+"""Variables that move the platform's folders."""
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """One service. `environment` is all that it is given, and holds no secret; `grace` is how long it may take to end,
-    in seconds."""
+    """One service. `environment` is all it is given, without secrets; `grace` is its time to end in seconds."""
 
     name: str
     interpreter: str
@@ -36,26 +35,26 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The daemon in the foreground. `-P` keeps modules of its working folder out."""
+        """The command that runs the daemon in the foreground. `-P` excludes modules in its working folder."""
         return (self.interpreter, "-P", "-m", "bm", "start", "--foreground")
 
     @property
     def variables(self) -> Path:
-        """A file of `NAME=value` lines that a person may write, for managers that can read one."""
+        """A file of `NAME=value` lines that the user may create, for managers that support one."""
         return self.folder / "service.env"
 
 
 def name_of(paths: Paths) -> str:
-    """What the service of these paths is called: each `BM_HOME` has its own."""
+    """The name of the service of these paths; each `BM_HOME` has its own."""
     if paths == Paths.default({}):
         return APP_NAME
     return f"{APP_NAME}-{hashlib.sha256(str(paths.config.parent).encode()).hexdigest()[:8]}"
 
 
 def unit_of(paths: Paths, environ: Mapping[str, str], drain: float) -> Unit:
-    """The service of these paths, run by the Python that runs now. `drain` is how long streams may take to end.
+    """The service of these paths, run by the current Python. `drain` is the time for streams to end, in seconds.
 
-    `PATH` goes along for the sake of `cmd:` references: managers have a short one of their own.
+    `PATH` is included for `cmd:` references, because managers use a short one of their own.
     """
     given = {name: environ[name] for name in ("PATH", *_FOLDERS) if environ.get(name)}
     if paths != Paths.default({}):
@@ -70,20 +69,23 @@ def unit_of(paths: Paths, environ: Mapping[str, str], drain: float) -> Unit:
 
 
 _PATIENCE = 120.0
-"""Seconds one call of a manager's tool may take: to stop a service is to wait for its end."""
+"""Seconds a manager's tool may take; stopping a service waits until it has ended."""
 
 
 class ServiceError(DaemonError):
-    """The manager of services did not do what it was asked for."""
+    """The service manager refused or failed."""
 
 
 class Unavailable(ServiceError):
-    """This login has no manager of services; the text says what to do instead."""
+    """This login has no service manager. The message says what to do instead."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """What the manager knows of a service, in its own `words`. `failed`: it has ended by itself, or crashes again and
-    again. `enabled`: it starts by itself, as far as the manager tells. `exit_code` is that of its last process."""
+    """The state of a service according to its manager; `words` is the manager's own description.
+
+    `failed`: it has ended by itself, or keeps crashing. `enabled`: it starts by itself, as far as is known. `exit_code`
+    is that of its last process.
+    """
 
     words: str
     known: bool = False
@@ -95,29 +97,29 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manager(Protocol):
-    """One system's way to keep a program running."""
+    """A system's service manager."""
 
     title: str
-    """What people call it."""
+    """Its display name."""
     supervises: bool
-    """Whether the daemon is its child: then it starts and restarts it. Else it only runs `bm start` at each login."""
+    """Whether it starts and restarts the daemon as its child process. Else it only runs `bm start` at login."""
     cure: str
-    """How a variable is brought to its services."""
+    """How to pass a variable to its services."""
 
     def file(self, unit: Unit) -> Path:
-        """Where the definition is."""
+        """The path of the definition."""
         ...
 
     def definition(self, unit: Unit) -> bytes:
-        """The file's content."""
+        """The content of the definition."""
         ...
 
     def interpreter(self, content: bytes) -> str:
-        """The Python that a definition runs; empty when it cannot be told."""
+        """The Python that a definition runs; empty if unknown."""
         ...
 
     def check(self) -> None:
-        """See whether it can be asked at all.
+        """Check that the manager can be reached.
 
         Raises:
             Unavailable: it cannot.
@@ -125,19 +127,19 @@ class Manager(Protocol):
         ...
 
     def register(self, unit: Unit) -> None:
-        """Take over the definition, which has just been written, and run it at each login from now on.
+        """Read the definition, which has just been written, and run it at each login from now on.
 
         Raises:
-            ServiceError: it does not want to.
+            ServiceError: it refuses.
         """
         ...
 
     def forget(self, unit: Unit) -> list[Path]:
-        """Undo `register` and remove the definition, as far as the manager can be reached; gives what was removed."""
+        """Undo `register` if the manager can be reached, and remove the definition; returns the removed files."""
         ...
 
     def start(self, unit: Unit) -> None:
-        """Begin to run it, however often it has failed before.
+        """Start it, regardless of earlier failures.
 
         Raises:
             ServiceError: it cannot be started.
@@ -145,7 +147,7 @@ class Manager(Protocol):
         ...
 
     def stop(self, unit: Unit) -> None:
-        """End it, and leave it so until it is started or somebody logs in.
+        """Stop it until it is started again or at the next login.
 
         Raises:
             ServiceError: it cannot be stopped.
@@ -153,20 +155,20 @@ class Manager(Protocol):
         ...
 
     def state(self, unit: Unit) -> State:
-        """How it is."""
+        """The state of the service."""
         ...
 
     def when(self) -> str:
-        """When it is started, in words."""
+        """When it starts, as a phrase to display."""
         ...
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Which of the variables the service has, as far as it can be told."""
+        """The variables that the service has, as far as is known."""
         ...
 
 
 class Ran(NamedTuple):
-    """What a tool printed, and how it ended."""
+    """The output and exit code of a tool."""
 
     code: int
     out: str
@@ -174,16 +176,16 @@ class Ran(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What it said, on one line."""
+        """Its message on one line."""
         return " ".join((self.err.strip() or self.out.strip()).split())
 
 
-def tool(*words: str) -> Ran:
-    """Run a manager's tool, which answers in English.
+def run_tool(*words: str) -> Ran:
+    """Run a manager's tool, with output in English.
 
     Raises:
-        Unavailable: there is no such tool.
-        ServiceError: it does not come to an end.
+        Unavailable: the tool is not installed.
+        ServiceError: it does not finish in time.
     """
     try:
         done = subprocess.run(
@@ -203,13 +205,13 @@ def tool(*words: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def insist(*words: str) -> Ran:
+def run_checked(*words: str) -> Ran:
     """Run a tool that must succeed.
 
     Raises:
-        ServiceError: it does not.
+        ServiceError: it fails.
     """
-    ran = tool(*words)
+    ran = run_tool(*words)
     if ran.code:
         raise ServiceError(f"{' '.join(words)}: {ran.words or f'exit code {ran.code}'}")
     return ran

@@ -1,7 +1,7 @@
-"""The Task Scheduler of Windows: its XML schema (MS-TSCH 2.5) and schtasks.exe.
+"""The Windows Task Scheduler: its XML schema (MS-TSCH 2.5) and schtasks.exe.
 
-A task does not count as failed when its program does, so that Windows would not restart a daemon that has crashed.
-The task therefore only runs what `bm start` does, at each login, and the daemon is nobody's child.
+A task does not count as failed when its program fails, so Windows would not restart a crashed daemon. Therefore the
+task only does what `bm start` does at each login, and the daemon is not its child process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from bm.daemon.service.manager import DESCRIPTION, State, Unit, insist, tool
+from bm.daemon.service.manager import DESCRIPTION, State, Unit, run_checked, run_tool
 
 _SPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 TEMPLATE = """\
@@ -54,18 +54,18 @@ TEMPLATE = """\
 
 
 class Scheduler:
-    """Starts the daemon at each login, by a task of the person's own."""
+    """Starts the daemon at each login, by a task of the user."""
 
     title = "Task Scheduler"
     supervises = False
-    cure = "setx NAME VALUE, or better file:PATH or keyring:NAME; then log in anew"
+    cure = "setx NAME VALUE, or use file:PATH or keyring:NAME; then log in again"
 
     def file(self, unit: Unit) -> Path:
-        """The definition that the task was made from; it stands for the task's being there."""
+        """The definition of the task; the file exists while the task is registered."""
         return unit.folder / "service.xml"
 
     def definition(self, unit: Unit) -> bytes:
-        """The task. Tasks have no environment of their own: `BM_HOME` is an argument."""
+        """The XML of the task. `BM_HOME` is an argument, because tasks have no environment of their own."""
         home = unit.environment.get("BM_HOME")
         arguments = ["-P", "-m", "bm.daemon.start", *([home] if home else [])]
         words = {
@@ -78,23 +78,23 @@ class Scheduler:
         return TEMPLATE.format(space=_SPACE, **{name: escape(word) for name, word in words.items()}).encode("utf-16")
 
     def interpreter(self, content: bytes) -> str:
-        """The task's command."""
+        """The command of the task."""
         try:
             return ElementTree.fromstring(content).findtext(f".//{{{_SPACE}}}Command", "")
         except ElementTree.ParseError:
             return ""
 
     def check(self) -> None:
-        """It is always there."""
+        """The Task Scheduler is always available."""
 
     def register(self, unit: Unit) -> None:
-        """Make the task, or make it anew."""
-        insist("schtasks", "/Create", "/TN", unit.name, "/XML", str(self.file(unit)), "/F")
+        """Create or replace the task."""
+        run_checked("schtasks", "/Create", "/TN", unit.name, "/XML", str(self.file(unit)), "/F")
 
     def forget(self, unit: Unit) -> list[Path]:
         """Delete the task and its definition."""
         if self.state(unit).known:
-            insist("schtasks", "/Delete", "/TN", unit.name, "/F")
+            run_checked("schtasks", "/Delete", "/TN", unit.name, "/F")
         file = self.file(unit)
         if not file.exists():
             return []
@@ -102,15 +102,15 @@ class Scheduler:
         return [file]
 
     def start(self, unit: Unit) -> None:
-        """Run it now, as at a login."""
-        insist("schtasks", "/Run", "/TN", unit.name)
+        """Run the task now."""
+        run_checked("schtasks", "/Run", "/TN", unit.name)
 
     def stop(self, unit: Unit) -> None:
-        """There is nothing to end: the daemon is not the task's."""
+        """Nothing to stop: the daemon is not a process of the task."""
 
     def state(self, unit: Unit) -> State:
-        """Whether the task is there."""
-        ran = tool("schtasks", "/Query", "/TN", unit.name)
+        """Whether the task is registered."""
+        ran = run_tool("schtasks", "/Query", "/TN", unit.name)
         return State(words="registered" if ran.code == 0 else "not registered", known=ran.code == 0)
 
     def when(self) -> str:
@@ -118,25 +118,25 @@ class Scheduler:
         return "when you log in; after a crash, bm start"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Those that `setx` keeps for the person."""
-        return _kept().intersection(variables)
+        """Variables that `setx` has stored for the user."""
+        return _user_variables().intersection(variables)
 
 
 if sys.platform == "win32":
 
-    def _kept() -> set[str]:
+    def _user_variables() -> set[str]:
         import winreg
 
         with winreg.OpenKey(winreg.HKEY_CURRENT_USER, "Environment") as key:
             return {winreg.EnumValue(key, number)[0] for number in range(winreg.QueryInfoKey(key)[1])}
 else:
 
-    def _kept() -> set[str]:
+    def _user_variables() -> set[str]:
         return set()
 
 
 def _windowless(interpreter: str) -> str:
-    """The Python that opens no window, which lies beside the other one."""
+    """The pythonw next to the interpreter, which opens no window."""
     path = Path(interpreter)
     other = path.with_name(path.name.replace("python", "pythonw", 1))
     return str(other if other.exists() else path)

@@ -1,4 +1,4 @@
-"""The installed service, where it is the daemon's parent: whoever starts or stops the daemon goes by it."""
+"""The installed service that runs the daemon; starting and stopping the daemon go through it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bm.daemon.service.manager import Manager, State, Unavailable, Unit, unit_of
 from bm.daemon.spawn import Line, Silence
 
 NOT_STARTED = "not started: "
-"""How the daemon's log begins to say why it did not start."""
+"""The prefix of the log line that says why the daemon did not start."""
 
 _POLL = 0.1
 _SETTINGS = 2
-"""The exit code of a daemon whose settings are wrong."""
+"""The exit code of a daemon with invalid settings."""
 
 
 class Supervisor(msgspec.Struct, frozen=True):
-    """A manager with a service that is installed."""
+    """A manager with an installed service."""
 
     manager: Manager
     unit: Unit
@@ -32,17 +32,17 @@ class Supervisor(msgspec.Struct, frozen=True):
 
     @property
     def cure(self) -> str:
-        """What is wrong with the interpreter, and what to do; empty when nothing is."""
+        """The problem with the interpreter and its remedy; empty if there is none."""
         if Path(self.interpreter).exists():
             return ""
-        return f"the service runs {self.interpreter or 'an unknown Python'}, which is gone: bm service install"
+        return f"the service runs {self.interpreter or 'an unknown Python'}, which no longer exists: bm service install"
 
     def begin(self, paths: Paths, limit: float) -> Line | None:
-        """Start the service and wait until it answers or has failed; None when it failed without a word.
+        """Start the service and wait until it answers or has failed; None if it failed without a reason.
 
         Raises:
             Silence: it took longer than `limit` seconds.
-            Unavailable: the manager cannot be asked.
+            Unavailable: the manager cannot be reached.
             ServiceError: the manager does not start it.
         """
         self.manager.check()
@@ -64,7 +64,7 @@ class Supervisor(msgspec.Struct, frozen=True):
         raise Silence
 
     def hold(self) -> None:
-        """See that the manager does not start the daemon again by itself. One that cannot be asked does not.
+        """Keep the manager from starting the daemon again. Does nothing if it cannot be reached.
 
         Raises:
             ServiceError: it refuses.
@@ -77,7 +77,7 @@ class Supervisor(msgspec.Struct, frozen=True):
 
 
 def supervisor(paths: Paths) -> Supervisor | None:
-    """The service that runs the daemon of these paths; None when there is none, or when it only starts it at login."""
+    """The service that runs the daemon of these paths; None if there is none, or if it only starts it at login."""
     manager = this_manager()
     unit = unit_of(paths, {}, 0)
     try:
@@ -88,7 +88,7 @@ def supervisor(paths: Paths) -> Supervisor | None:
 
 
 def _failure(paths: Paths, state: State, seen: int) -> Line | None:
-    """Why it failed, by what it has logged since."""
+    """Why it failed, from the log since position `seen`."""
     try:
         with locked(paths.lock, timeout=0):
             pass
@@ -103,13 +103,13 @@ def _failure(paths: Paths, state: State, seen: int) -> Line | None:
     reasons = [line.partition(NOT_STARTED)[2] for line in lines if NOT_STARTED in line]
     if not reasons:
         return None
-    # The log holds on one line what was said on several.
+    # The log joins the lines of a message by " | ".
     message = reasons[-1].replace(" | ", "\n")
     return Line(cause="config" if state.exit_code == _SETTINGS else "files", message=message)
 
 
 def this_manager() -> Manager:
-    """The manager of services of this system."""
+    """The service manager of this system."""
     if sys.platform == "win32":
         from bm.daemon.service.scheduler import Scheduler
 

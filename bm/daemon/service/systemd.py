@@ -1,4 +1,4 @@
-"""systemd's user instance: systemd.unit(5), systemd.service(5), systemd.exec(5), loginctl(1)."""
+"""User units of systemd: systemd.unit(5), systemd.service(5), systemd.exec(5), loginctl(1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
-from bm.daemon.service.manager import DESCRIPTION, State, Unavailable, Unit, insist, tool
+from bm.daemon.service.manager import DESCRIPTION, State, Unavailable, Unit, run_checked, run_tool
 
 TEMPLATE = """\
 [Unit]
@@ -32,8 +32,8 @@ RestartPreventExitStatus=2
 [Install]
 WantedBy=default.target
 """
-"""A daemon that was stopped ends with 0 and is left alone, and so is one whose settings are wrong, which ends with 2.
-Five failures within a minute end the attempts."""
+"""A daemon that was stopped exits with 0, one with invalid settings with 2; neither is restarted. Five failures within
+a minute end the attempts."""
 
 WANTED_BY = "default.target.wants"
 _ENV = "/usr/bin/env"
@@ -44,18 +44,18 @@ _SHOWN = "LoadState,UnitFileState,ActiveState,SubState,MainPID,ExecMainStatus"
 
 
 class Systemd:
-    """Runs the daemon as a unit of the person's own systemd instance."""
+    """Runs the daemon as a unit of the user's systemd instance."""
 
     title = "systemd"
     supervises = True
-    cure = "a line NAME=value in {variables}, which must be readable by you alone; then bm restart"
+    cure = "a line NAME=value in {variables}, readable only by you; then bm restart"
 
     def file(self, unit: Unit) -> Path:
-        """The unit's file."""
+        """The unit file."""
         return _folder() / _unit(unit)
 
     def definition(self, unit: Unit) -> bytes:
-        """The unit's text. A path is taken as it stands where systemd reads no quotes."""
+        """The text of the unit. Paths are unquoted where systemd does not interpret quotes."""
         folder, variables = (str(path).replace("%", "%%") for path in (unit.folder, unit.variables))
         lines = [f"Environment={_quoted(f'{name}={value}')}\n" for name, value in unit.environment.items()]
         text = TEMPLATE.format(
@@ -63,7 +63,7 @@ class Systemd:
             command=_command(unit.command),
             folder=folder,
             environment="".join(lines),
-            # systemd takes it for a pattern.
+            # systemd interprets it as a glob pattern.
             variables=re.sub(r"([*?\[\\])", r"\\\1", variables),
             grace=unit.grace,
         )
@@ -81,45 +81,45 @@ class Systemd:
         return words[0] if words else ""
 
     def check(self) -> None:
-        """See whether this login has an instance of its own."""
+        """Check that this login has a systemd instance."""
         try:
-            ran = tool("systemctl", "--user", "show-environment")
+            ran = run_tool("systemctl", "--user", "show-environment")
         except Unavailable:
             raise Unavailable(f"this system has no systemd: {_INSTEAD}") from None
         if ran.code == 0:
             return
         if not _BOOTED.is_dir():
-            raise Unavailable(f"systemd does not run here: {_WSL if _is_wsl() else _INSTEAD}")
-        raise Unavailable(f"systemd runs nothing for this login ({ran.words}): {_NO_INSTANCE.format(user=_user())}")
+            raise Unavailable(f"systemd is not running here: {_WSL if _is_wsl() else _INSTEAD}")
+        raise Unavailable(f"systemd has no instance for this login ({ran.words}): {_NO_INSTANCE.format(user=_user())}")
 
     def register(self, unit: Unit) -> None:
-        """Read the unit's file and start it at each login."""
-        insist("systemctl", "--user", "daemon-reload")
-        insist("systemctl", "--user", "enable", _unit(unit))
+        """Read the unit file and enable it at login."""
+        run_checked("systemctl", "--user", "daemon-reload")
+        run_checked("systemctl", "--user", "enable", _unit(unit))
 
     def forget(self, unit: Unit) -> list[Path]:
-        """Remove what `register` has made. Without an instance, nothing but files is there to be removed."""
+        """Remove the unit file and its link; reset the unit's state if there is an instance."""
         removed = []
         for file in (_folder() / WANTED_BY / _unit(unit), self.file(unit)):
             if file.is_symlink() or file.exists():
                 file.unlink()
                 removed.append(file)
-        if tool("systemctl", "--user", "daemon-reload").code == 0:
-            tool("systemctl", "--user", "reset-failed", _unit(unit))
+        if run_tool("systemctl", "--user", "daemon-reload").code == 0:
+            run_tool("systemctl", "--user", "reset-failed", _unit(unit))
         return removed
 
     def start(self, unit: Unit) -> None:
-        """Start the unit. What it has failed before counts against it no more."""
-        tool("systemctl", "--user", "reset-failed", _unit(unit))
-        insist("systemctl", "--user", "start", _unit(unit))
+        """Start the unit and reset its failure count."""
+        run_tool("systemctl", "--user", "reset-failed", _unit(unit))
+        run_checked("systemctl", "--user", "start", _unit(unit))
 
     def stop(self, unit: Unit) -> None:
-        """Stop the unit, also between two of its attempts."""
-        insist("systemctl", "--user", "stop", _unit(unit))
+        """Stop the unit, also between two start attempts."""
+        run_checked("systemctl", "--user", "stop", _unit(unit))
 
     def state(self, unit: Unit) -> State:
-        """What `systemctl show` tells."""
-        ran = tool("systemctl", "--user", "show", _unit(unit), f"--property={_SHOWN}")
+        """Parse `systemctl show`."""
+        ran = run_tool("systemctl", "--user", "show", _unit(unit), f"--property={_SHOWN}")
         if ran.code:
             return State(words=ran.words or "unknown")
         facts = dict(line.split("=", 1) for line in ran.out.splitlines() if "=" in line)
@@ -136,15 +136,15 @@ class Systemd:
         )
 
     def when(self) -> str:
-        """At boot for those who linger, else at login."""
+        """At boot for a lingering user, else at login."""
         if (_LINGER / _user()).exists():
             return "when the machine starts"
         linger = f"loginctl enable-linger {_user()}"
         return f"when you log in, and ends when you have logged out ({linger} lets it run from boot on)"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Those of the instance, and those of the unit's own file."""
-        lines = tool("systemctl", "--user", "show-environment").out.splitlines()
+        """Variables of the instance and of the unit's environment file."""
+        lines = run_tool("systemctl", "--user", "show-environment").out.splitlines()
         with contextlib.suppress(OSError):
             lines += unit.variables.read_text(encoding="utf-8", errors="replace").splitlines()
         return {line.partition("=")[0].strip() for line in lines}.intersection(variables)
@@ -167,14 +167,14 @@ def _unit(unit: Unit) -> str:
 
 
 def _command(words: tuple[str, ...]) -> str:
-    """A command line. systemd takes no program with a quote or a backslash in its path, and replaces variables in all
-    words but that one."""
+    """A command line. systemd refuses quotes and backslashes in the program's path, and expands variables in all other
+    words."""
     program, *arguments = (_ENV, *words) if set(words[0]) & set("\"'\\") else words
     return " ".join([_quoted(program), *(_quoted(word).replace("$", "$$") for word in arguments)])
 
 
 def _quoted(word: str) -> str:
-    """A word of a unit's file: with quotes where it needs them, and never with a specifier in it."""
+    """A word of a unit file, quoted where necessary, with specifiers escaped."""
     escaped = word.replace("%", "%%")
     if _PLAIN.fullmatch(word):
         return escaped

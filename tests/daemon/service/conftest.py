@@ -1,4 +1,4 @@
-"""Stand-ins for the managers' tools."""
+"""Fakes of the managers' tools."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["paths"]
 
 @pytest.fixture
 def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
-    """A `systemctl` that runs the unit it is told to start."""
+    """A `systemctl` that runs the unit when started."""
     return install(tmp_path, monkeypatch, "systemctl", SYSTEMCTL)
 
 
 @pytest.fixture
 def launchctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
-    """A `launchctl` that remembers whether the job is loaded."""
+    """A `launchctl` that keeps track of whether the job is loaded."""
     return install(tmp_path, monkeypatch, "launchctl", LAUNCHCTL)
 
 
 @pytest.fixture
 def schtasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
-    """A `schtasks` that remembers whether the task is there."""
+    """A `schtasks` that keeps track of whether the task is registered."""
     return install(tmp_path, monkeypatch, "schtasks", SCHTASKS)

@@ -1,4 +1,4 @@
-"""Services as tests write them down."""
+"""Units for tests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bm.daemon.service.manager import Unit
 GOLDEN = Path(__file__).parent / "golden"
 
 ODD = '/home/you/it\'s 100% of "my" \\ $files [x]*'
-"""A path of everything that one manager or another takes for more than a letter."""
+"""A path with every character that is special to one of the managers."""
 
 
 def unit(*, odd: bool = False) -> Unit:
-    """The default service, or one in a folder with an odd name."""
+    """The default unit, or one in a folder with special characters."""
     if odd:
         folder, environment = ODD, {"BM_HOME": ODD, "PATH": "/usr/bin:/bin"}
     else:

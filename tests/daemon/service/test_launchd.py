@@ -1,4 +1,4 @@
-"""The agent for launchd, and how `launchctl` is asked."""
+"""The launchd agent and calls of `launchctl`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_agent() -> None:
     assert Launchd().definition(unit()).decode() == (GOLDEN / "plain.plist").read_text()
 
 
-def test_an_odd_path_comes_back_as_it_was() -> None:
+def test_special_characters_in_a_path_survive() -> None:
     written = Launchd().definition(unit(odd=True))
     content = plistlib.loads(written)
     assert (content["WorkingDirectory"], content["EnvironmentVariables"]["BM_HOME"]) == (ODD, ODD)
@@ -32,7 +32,7 @@ def test_a_file_that_names_no_interpreter(content: bytes) -> None:
     assert Launchd().interpreter(content) == ""
 
 
-def test_its_calls(launchctl: Tool) -> None:
+def test_calls(launchctl: Tool) -> None:
     domain, target = f"gui/{os.getuid()}", f"gui/{os.getuid()}/better-manager"
     file = Launchd().file(unit())
     Launchd().register(unit())
@@ -47,13 +47,13 @@ def test_its_calls(launchctl: Tool) -> None:
     ]
 
 
-def test_a_job_that_is_loaded_is_not_loaded_again(launchctl: Tool) -> None:
+def test_a_loaded_job_is_not_loaded_again(launchctl: Tool) -> None:
     Launchd().start(unit())
     Launchd().start(unit())
     assert [call[0] for call in launchctl.calls()].count("bootstrap") == 1
 
 
-def test_it_is_unloaded_before_its_file_goes(launchctl: Tool) -> None:
+def test_the_job_is_unloaded_before_its_file_is_removed(launchctl: Tool) -> None:
     file = Launchd().file(unit())
     file.parent.mkdir(parents=True)
     file.write_bytes(Launchd().definition(unit()))
@@ -63,7 +63,7 @@ def test_it_is_unloaded_before_its_file_goes(launchctl: Tool) -> None:
     assert Launchd().forget(unit()) == []
 
 
-def test_its_state(launchctl: Tool) -> None:
+def test_state(launchctl: Tool) -> None:
     assert Launchd().state(unit()) == State(words="not loaded")
     Launchd().start(unit())
     assert Launchd().state(unit()) == State(words="running", known=True, running=True, pid=4711)
@@ -72,22 +72,22 @@ def test_its_state(launchctl: Tool) -> None:
     assert Launchd().state(unit()) == failed
 
 
-def test_a_start_that_is_refused(launchctl: Tool) -> None:
+def test_a_refused_start_is_an_error(launchctl: Tool) -> None:
     launchctl.refuse("Bootstrap failed: 5: Input/output error")
     with pytest.raises(ServiceError, match="Input/output error"):
         Launchd().start(unit())
 
 
-def test_without_a_session_it_says_what_to_do(launchctl: Tool) -> None:
+def test_without_a_session_the_error_says_what_to_do(launchctl: Tool) -> None:
     Launchd().check()
     launchctl.refuse("Domain does not support specified action")
     with pytest.raises(Unavailable, match="log in at the screen"):
         Launchd().check()
 
 
-def test_the_variables_it_has(launchctl: Tool) -> None:
+def test_variables_of_the_service(launchctl: Tool) -> None:
     assert Launchd().knows(unit(), ("HELD_BY_THE_SESSION", "ELSEWHERE")) == {"HELD_BY_THE_SESSION"}
 
 
-def test_it_says_when_it_starts() -> None:
+def test_when_it_starts() -> None:
     assert Launchd().when().startswith("when you log in")

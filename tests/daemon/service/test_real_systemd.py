@@ -1,4 +1,4 @@
-"""The service under a systemd of its own, where the machine can give one: in a mount namespace, by root."""
+"""The service under a real systemd in a mount namespace, where the machine permits it: by root."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ systemctl --user exit >/dev/null 2>&1 || kill $instance
 wait $instance || true
 exit $code
 """
-"""An instance that sees a booted system; what is mounted is gone with it. 9: there is no instance after all."""
+"""An instance that sees a booted system; its mounts disappear with it. Exit code 9: no instance."""
 
 LIFE = """
 import os, signal, time
@@ -93,14 +93,14 @@ assert find(paths) is None and not this_manager().file(unit).exists()
 
 
 def can_run() -> bool:
-    """Whether a mount namespace and systemd are to be had here."""
+    """Whether a mount namespace and systemd are available here."""
     if sys.platform != "linux" or os.geteuid() or not SYSTEMD or not shutil.which("unshare"):
         return False
     return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not can_run(), reason="needs systemd, and root for a mount namespace")
-def test_a_life(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_crash_stop_and_uninstall(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BM_SERVER_PORT")
     odd = tmp_path / 'it\'s 100% of "my" $files [x]'
     odd.mkdir()

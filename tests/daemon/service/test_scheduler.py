@@ -1,4 +1,4 @@
-"""The task for Windows, and how `schtasks` is asked."""
+"""The Windows task and calls of `schtasks`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a sc
 
 @pytest.fixture(autouse=True)
 def person(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody whose name does not depend on the machine."""
+    """A user whose name does not depend on the machine."""
     monkeypatch.setenv("LOGNAME", "you & co")
     monkeypatch.setenv("USERDOMAIN", "HOST")
 
@@ -37,7 +37,7 @@ def test_it_is_valid_and_names_its_interpreter() -> None:
         assert Scheduler().interpreter(written) == unit(odd=odd).interpreter
 
 
-def test_it_opens_no_window_where_python_has_a_way(tmp_path: Path) -> None:
+def test_it_opens_no_window_if_pythonw_exists(tmp_path: Path) -> None:
     (tmp_path / "pythonw.exe").touch()
     here = msgspec.structs.replace(unit(), interpreter=str(tmp_path / "python.exe"))
     assert Scheduler().interpreter(Scheduler().definition(here)) == str(tmp_path / "pythonw.exe")
@@ -49,7 +49,7 @@ def test_a_file_that_names_no_interpreter(content: bytes) -> None:
 
 
 @posix
-def test_its_calls(schtasks: Tool, tmp_path: Path) -> None:
+def test_calls(schtasks: Tool, tmp_path: Path) -> None:
     here = msgspec.structs.replace(unit(), folder=tmp_path)
     file = Scheduler().file(here)
     file.write_bytes(Scheduler().definition(here))
@@ -69,7 +69,7 @@ def test_its_calls(schtasks: Tool, tmp_path: Path) -> None:
 
 
 @posix
-def test_a_task_that_is_refused(schtasks: Tool) -> None:
+def test_a_refused_task_is_an_error(schtasks: Tool) -> None:
     schtasks.refuse("ERROR: Access is denied.")
     with pytest.raises(ServiceError, match=r"Access is denied\.$"):
         Scheduler().register(unit())

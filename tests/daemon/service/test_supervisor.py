@@ -1,4 +1,4 @@
-"""Starting and stopping go through the service, where there is one."""
+"""Starting and stopping through an installed service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="driven by a sta
 
 @pytest.fixture
 def service(systemctl: Tool, paths: Paths) -> Supervisor:
-    """An installed service that does not run."""
+    """An installed service that is not running."""
     make_folders(paths)
     unit = unit_of(paths, os.environ, 0)
     file = Systemd().file(unit)
@@ -36,7 +36,7 @@ def service(systemctl: Tool, paths: Paths) -> Supervisor:
 
 
 def asked(systemctl: Tool) -> list[str]:
-    """The words that change something."""
+    """The calls that change something."""
     return [call[1] for call in systemctl.calls() if call[1] in ("start", "stop")]
 
 
@@ -47,7 +47,7 @@ def test_without_a_file_there_is_no_service(systemctl: Tool, paths: Paths) -> No
     assert systemctl.calls() == []
 
 
-def test_the_service_starts_the_daemon_and_leaves_it_stopped(
+def test_the_service_starts_the_daemon_and_does_not_restart_it_after_a_stop(
     service: Supervisor, systemctl: Tool, paths: Paths
 ) -> None:
     started = start(paths)
@@ -61,7 +61,7 @@ def test_the_service_starts_the_daemon_and_leaves_it_stopped(
     assert asked(systemctl) == ["start", "stop", "stop"]
 
 
-def test_a_wrong_setting_is_named_and_the_service_held(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+def test_an_invalid_setting_stops_the_service(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
     paths.config.write_text("[server]\nprot = 1\n[pool]\nmax_wiat = 2\n")
     with pytest.raises(StartError) as caught:
         start(paths)
@@ -71,29 +71,29 @@ def test_a_wrong_setting_is_named_and_the_service_held(service: Supervisor, syst
     assert asked(systemctl) == ["start", "stop"]
 
 
-def test_other_reasons_are_named_too(service: Supervisor, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_reasons_are_reported(service: Supervisor, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     paths.config.write_text('[server]\nhost = "192.0.2.1"\n')
     with pytest.raises(StartError, match=r"^192\.0\.2\.1 is not an address of this machine") as caught:
         start(paths)
     assert not caught.value.usage
 
 
-def test_a_daemon_that_dies_without_a_word_is_explained_by_its_log(service: Supervisor, paths: Paths) -> None:
+def test_a_daemon_that_dies_without_a_reason_is_explained_by_its_log(service: Supervisor, paths: Paths) -> None:
     file = service.manager.file(service.unit)
     file.write_text(file.read_text().replace("-m bm start", "-m no_such_module"))
     with pytest.raises(StartError, match="the daemon ended while it was starting"):
         start(paths)
 
 
-def test_an_interpreter_that_is_gone_is_told_of(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+def test_a_missing_interpreter_is_reported(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
     file = service.manager.file(service.unit)
     file.write_text(file.read_text().replace(sys.executable, "/no/such/python"))
-    with pytest.raises(StartError, match=r"runs /no/such/python, which is gone: bm service install"):
+    with pytest.raises(StartError, match=r"runs /no/such/python, which no longer exists: bm service install"):
         start(paths)
     assert asked(systemctl) == []
 
 
-def test_a_manager_that_cannot_be_asked_is_done_without(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+def test_it_starts_without_a_manager_that_cannot_be_reached(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
     systemctl.refuse("Failed to connect to bus")
     started = start(paths)
     assert started.note.startswith("started without its service: systemd ")
@@ -103,7 +103,7 @@ def test_a_manager_that_cannot_be_asked_is_done_without(service: Supervisor, sys
     assert asked(systemctl) == []
 
 
-def test_a_daemon_that_is_just_starting_without_it_is_waited_for(service: Supervisor, paths: Paths) -> None:
+def test_it_waits_for_a_daemon_that_is_starting_without_the_service(service: Supervisor, paths: Paths) -> None:
     with locked(paths.lock), pytest.raises(StartError, match="another bm process has not ended yet"):
         start(paths, limit=2)
 

@@ -1,4 +1,4 @@
-"""The unit for systemd, and how `systemctl` is asked."""
+"""The systemd unit and calls of `systemctl`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_unit_that_names_no_interpreter(content: bytes) -> None:
     assert Systemd().interpreter(content) == ""
 
 
-def test_its_calls(systemctl: Tool) -> None:
+def test_calls(systemctl: Tool) -> None:
     file = Systemd().file(unit())
     file.parent.mkdir(parents=True)
     file.write_bytes(Systemd().definition(unit()))
@@ -65,14 +65,14 @@ def test_its_calls(systemctl: Tool) -> None:
     ]
 
 
-def test_what_it_did_before_does_not_count_against_a_start(systemctl: Tool) -> None:
+def test_a_start_resets_the_failure_count(systemctl: Tool) -> None:
     with pytest.raises(ServiceError, match=r"^systemctl --user start better-manager\.service: no such unit$"):
         systemctl.refuse("no such unit")
         Systemd().start(unit())
     assert [call[1] for call in systemctl.calls()] == ["reset-failed", "start"]
 
 
-def test_the_link_of_an_enabled_unit_goes_with_it(systemctl: Tool) -> None:
+def test_the_link_of_an_enabled_unit_is_removed_with_it(systemctl: Tool) -> None:
     file = Systemd().file(unit())
     link = file.parent / "default.target.wants" / file.name
     link.parent.mkdir(parents=True)
@@ -81,7 +81,7 @@ def test_the_link_of_an_enabled_unit_goes_with_it(systemctl: Tool) -> None:
     assert not link.is_symlink()
 
 
-def test_its_state(systemctl: Tool) -> None:
+def test_state(systemctl: Tool) -> None:
     assert Systemd().state(unit()) == State(words="inactive (dead)", known=True, exit_code=0)
     (systemctl.folder / "code").write_text("2")
     assert Systemd().state(unit()) == State(words="failed", known=True, failed=True, exit_code=2)
@@ -92,12 +92,12 @@ def test_its_state(systemctl: Tool) -> None:
     assert Systemd().state(unit()) == msgspec.structs.replace(running, enabled=False)
 
 
-def test_a_state_that_is_not_told(systemctl: Tool) -> None:
+def test_an_unknown_state(systemctl: Tool) -> None:
     systemctl.refuse("Access denied")
     assert Systemd().state(unit()) == State(words="Access denied")
 
 
-def test_the_variables_it_has(systemctl: Tool, tmp_path: Path) -> None:
+def test_variables_of_the_service(systemctl: Tool, tmp_path: Path) -> None:
     here = msgspec.structs.replace(unit(), folder=tmp_path)
     here.variables.write_text("# A_COMMENT=1\nIN_THE_FILE=planted\n")
     asked = ("HELD_BY_THE_INSTANCE", "IN_THE_FILE", "A_COMMENT", "ELSEWHERE")
@@ -107,12 +107,12 @@ def test_the_variables_it_has(systemctl: Tool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("booted", "wsl", "cure"),
     [
-        (False, False, r"systemd does not run here: .*`bm start --foreground`"),
+        (False, False, r"systemd is not running here: .*`bm start --foreground`"),
         (False, True, r"/etc/wsl\.conf"),
         (True, False, r"No medium found.*not with su or sudo.*loginctl enable-linger"),
     ],
 )
-def test_where_it_cannot_be_asked_it_says_what_to_do(
+def test_when_it_cannot_be_reached_the_error_says_what_to_do(
     systemctl: Tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, booted: bool, wsl: bool, cure: str
 ) -> None:
     systemctl.refuse("Failed to connect to bus: No medium found")
@@ -128,7 +128,7 @@ def test_a_system_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         Systemd().check()
 
 
-def test_it_says_when_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_when_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOGNAME", "you")
     monkeypatch.setattr("bm.daemon.service.systemd._LINGER", tmp_path)
     assert "loginctl enable-linger you" in Systemd().when()
