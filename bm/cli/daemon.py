@@ -189,9 +189,9 @@ def _moved(paths: Paths, daemon: Daemon) -> list[str]:
 
 def _note_service(service: Service, *, as_json: bool) -> None:
     """Print what keeps the service from starting; `bm service status` and `bm doctor` print the rest."""
-    for trouble in service.troubles:
-        if trouble.serious and not as_json:
-            render.note(f"note: the service: {trouble.detail} ({trouble.cure})")
+    for problem in service.problems:
+        if problem.serious and not as_json:
+            render.note(f"note: the service: {problem.detail} ({problem.remedy})")
 
 
 def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:

@@ -136,9 +136,9 @@ def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
     service = inspect(paths, environ)
     if not service.installed:
         return
-    for trouble in service.troubles:
-        yield Finding("service", "failed" if trouble.serious else "warning", trouble.detail, trouble.cure)
-    if not service.troubles:
+    for problem in service.problems:
+        yield Finding("service", "failed" if problem.serious else "warning", problem.detail, problem.remedy)
+    if not service.problems:
         yield Finding("service", "ok", f"{service.name} of {service.manager}")
 
 

@@ -72,15 +72,15 @@ def status(as_json: Json = False) -> None:
             }
         )
         _warn(service)
-    if service.installed and any(trouble.serious for trouble in service.troubles):
+    if service.installed and any(problem.serious for problem in service.problems):
         raise typer.Exit(FAILED)
     if not service.installed or service.daemon is None:
         raise typer.Exit(NOT_RUNNING)
 
 
 def _warn(service: Service) -> None:
-    for trouble in service.troubles:
-        render.note(f"note: {trouble.detail} ({trouble.cure})")
+    for problem in service.problems:
+        render.note(f"note: {problem.detail} ({problem.remedy})")
 
 
 def _fields(service: Service) -> dict[str, Any]:
@@ -96,7 +96,9 @@ def _fields(service: Service) -> dict[str, Any]:
         "running": service.daemon is not None,
         "pid": state.pid if state else None,
         "exit_code": state.exit_code if state else None,
-        "troubles": [{"detail": each.detail, "cure": each.cure, "serious": each.serious} for each in service.troubles],
+        "problems": [
+            {"detail": each.detail, "remedy": each.remedy, "serious": each.serious} for each in service.problems
+        ],
     }
 
 

@@ -28,11 +28,11 @@ class Installed(msgspec.Struct, frozen=True):
     daemon: Daemon
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True):
     """A problem with a service, and its remedy."""
 
     detail: str
-    cure: str
+    remedy: str
     serious: bool = True
 
 
@@ -48,7 +48,7 @@ class Service(msgspec.Struct, frozen=True):
     interpreter: str = ""
     state: State | None = None
     daemon: Daemon | None = None
-    troubles: tuple[Trouble, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float], None]) -> Installed:
@@ -121,17 +121,17 @@ def inspect(paths: Paths, environ: Mapping[str, str]) -> Service:
     try:
         manager.check()
     except Unavailable as error:
-        troubles = [Trouble(str(error), "bm start works without it", serious=False)]
+        problems = [Problem(str(error), "bm start works without it", serious=False)]
     else:
         state = manager.state(unit)
-        troubles = [*_of_state(manager, state, daemon), *_of_variables(manager, unit, paths, environ)]
+        problems = [*_of_state(manager, state, daemon), *_of_variables(manager, unit, paths, environ)]
     return msgspec.structs.replace(
         service,
         installed=True,
         interpreter=interpreter,
         state=state,
         daemon=daemon,
-        troubles=(*_of_interpreter(interpreter, manager, unit), *troubles),
+        problems=(*_of_interpreter(interpreter, manager, unit), *problems),
     )
 
 
@@ -141,40 +141,40 @@ def _is_its_own(paths: Paths, state: State) -> bool:
     return bool(found and found.answers and found.daemon.pid == state.pid)
 
 
-def _of_interpreter(interpreter: str, manager: Manager, unit: Unit) -> list[Trouble]:
+def _of_interpreter(interpreter: str, manager: Manager, unit: Unit) -> list[Problem]:
     own = manager.interpreter(manager.definition(unit))
     again = "bm service install"
     if not Path(interpreter).exists():
-        return [Trouble(f"it runs {interpreter or 'an unknown Python'}, which no longer exists", again)]
+        return [Problem(f"it runs {interpreter or 'an unknown Python'}, which no longer exists", again)]
     if interpreter != own:
-        return [Trouble(f"it runs the bm of {interpreter}, not that of {own}", again, serious=False)]
+        return [Problem(f"it runs the bm of {interpreter}, not that of {own}", again, serious=False)]
     return []
 
 
-def _of_state(manager: Manager, state: State, daemon: Daemon | None) -> list[Trouble]:
+def _of_state(manager: Manager, state: State, daemon: Daemon | None) -> list[Problem]:
     if not state.known:
-        return [Trouble(f"{manager.title} does not know it", "bm service install")]
+        return [Problem(f"{manager.title} does not know it", "bm service install")]
     if not state.enabled:
-        return [Trouble("it is disabled and does not start by itself", "bm service install")]
+        return [Problem("it is disabled and does not start by itself", "bm service install")]
     if state.failed:
         code = f" with exit code {state.exit_code}" if state.exit_code is not None else ""
-        return [Trouble(f"it has failed{code}", "bm logs shows why, bm start tries again")]
+        return [Problem(f"it has failed{code}", "bm logs shows why, bm start tries again")]
     if manager.supervises and daemon and state.pid != daemon.pid:
         detail = f"the daemon with pid {daemon.pid} was started without it"
-        return [Trouble(detail, "bm restart hands over to the service", serious=False)]
+        return [Problem(detail, "bm restart hands over to the service", serious=False)]
     return []
 
 
-def _of_variables(manager: Manager, unit: Unit, paths: Paths, environ: Mapping[str, str]) -> list[Trouble]:
+def _of_variables(manager: Manager, unit: Unit, paths: Paths, environ: Mapping[str, str]) -> list[Problem]:
     try:
         names = set(needed_variables(paths, environ))
     except (ConfigError, AccountError) as error:
-        return [Trouble(str(error), "bm config edit")]
+        return [Problem(str(error), "bm config edit")]
     names -= manager.knows(unit, names)
     if not names:
         return []
-    cure = manager.cure.format(variables=unit.variables)
-    return [Trouble(f"it lacks variables that are set here: {', '.join(sorted(names))}", cure, serious=False)]
+    remedy = manager.remedy.format(variables=unit.variables)
+    return [Problem(f"it lacks variables that are set here: {', '.join(sorted(names))}", remedy, serious=False)]
 
 
 _ENV = "env:"

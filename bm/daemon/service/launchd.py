@@ -22,7 +22,7 @@ class Launchd:
 
     title = "launchd"
     supervises = True
-    cure = "launchctl setenv NAME VALUE after each login, or use file:PATH or keyring:NAME; then bm restart"
+    remedy = "launchctl setenv NAME VALUE after each login, or use file:PATH or keyring:NAME; then bm restart"
 
     def file(self, unit: Unit) -> Path:
         """The agent's property list. launchd loads the files in this folder at login."""

@@ -103,7 +103,7 @@ class Manager(Protocol):
     """Its display name."""
     supervises: bool
     """Whether it starts and restarts the daemon as its child process. Else it only runs `bm start` at login."""
-    cure: str
+    remedy: str
     """How to pass a variable to its services."""
 
     def file(self, unit: Unit) -> Path:

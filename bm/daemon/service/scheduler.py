@@ -58,7 +58,7 @@ class Scheduler:
 
     title = "Task Scheduler"
     supervises = False
-    cure = "setx NAME VALUE, or use file:PATH or keyring:NAME; then log in again"
+    remedy = "setx NAME VALUE, or use file:PATH or keyring:NAME; then log in again"
 
     def file(self, unit: Unit) -> Path:
         """The definition of the task; the file exists while the task is registered."""

@@ -31,7 +31,7 @@ class Supervisor(msgspec.Struct, frozen=True):
     """The Python that the installed definition runs."""
 
     @property
-    def cure(self) -> str:
+    def problem(self) -> str:
         """The problem with the interpreter and its remedy; empty if there is none."""
         if Path(self.interpreter).exists():
             return ""
@@ -46,8 +46,8 @@ class Supervisor(msgspec.Struct, frozen=True):
             ServiceError: the manager does not start it.
         """
         self.manager.check()
-        if self.cure:
-            return Line(cause="files", message=self.cure)
+        if self.problem:
+            return Line(cause="files", message=self.problem)
         seen = max(stamp(paths.log).size, 0)
         deadline = time.monotonic() + limit
         self.manager.start(self.unit)

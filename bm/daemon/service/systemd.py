@@ -48,7 +48,7 @@ class Systemd:
 
     title = "systemd"
     supervises = True
-    cure = "a line NAME=value in {variables}, readable only by you; then bm restart"
+    remedy = "a line NAME=value in {variables}, readable only by you; then bm restart"
 
     def file(self, unit: Unit) -> Path:
         """The unit file."""

@@ -26,8 +26,8 @@ def no_matter(seconds: float) -> None:
     """Wait without output."""
 
 
-def troubles(paths: Paths) -> list[str]:
-    return [each.detail for each in inspect(paths, os.environ).troubles]
+def problems(paths: Paths) -> list[str]:
+    return [each.detail for each in inspect(paths, os.environ).problems]
 
 
 def files(systemctl: Tool) -> list[str]:
@@ -42,7 +42,7 @@ def test_installing_again_changes_nothing(systemctl: Tool, paths: Paths) -> None
     assert files(systemctl) == [f".config/systemd/user/{first.file.name}"]
     service = inspect(paths, os.environ)
     assert service.state is not None and service.state.pid == first.daemon.pid
-    assert (service.installed, service.interpreter, service.troubles) == (True, sys.executable, ())
+    assert (service.installed, service.interpreter, service.problems) == (True, sys.executable, ())
     again = install(paths, os.environ, no_matter)
     assert (again.written, again.replaced, again.daemon) == (False, None, first.daemon)
 
@@ -83,11 +83,11 @@ def test_the_definition_contains_no_key(systemctl: Tool, paths: Paths, monkeypat
     update(paths.accounts, lambda stored: stored.add(Account(name="one", key="env:MY_GEMINI")))
     done = install(paths, os.environ, no_matter)
     assert b"planted" not in done.content
-    (trouble,) = inspect(paths, os.environ).troubles
-    assert trouble.detail == "it lacks variables that are set here: MY_GEMINI"
-    assert str(paths.config.parent / "service.env") in trouble.cure
+    (problem,) = inspect(paths, os.environ).problems
+    assert problem.detail == "it lacks variables that are set here: MY_GEMINI"
+    assert str(paths.config.parent / "service.env") in problem.remedy
     (paths.config.parent / "service.env").write_text("MY_GEMINI=planted-key-0123456789\n")
-    assert troubles(paths) == []
+    assert problems(paths) == []
 
 
 def test_uninstall_removes_all_files_and_stops_the_daemon(systemctl: Tool, paths: Paths) -> None:
@@ -106,7 +106,7 @@ def test_uninstall_does_not_stop_a_daemon_started_without_the_service(systemctl:
     hidden = done.file.rename(systemctl.folder / "unit")
     own = start(paths).daemon
     hidden.rename(done.file)
-    assert troubles(paths) == [f"the daemon with pid {own.pid} was started without it"]
+    assert problems(paths) == [f"the daemon with pid {own.pid} was started without it"]
     removed, ended = uninstall(paths, 5, no_matter)
     assert (removed, ended) == ([done.file], None)
     assert runtime.same_process(own)
@@ -123,25 +123,25 @@ def test_problems_are_reported(systemctl: Tool, paths: Paths, tmp_path: Path) ->
     done = install(paths, os.environ, no_matter)
     stop(paths, 5)
     (systemctl.folder / "code").write_text("1")
-    assert troubles(paths) == ["it has failed with exit code 1"]
+    assert problems(paths) == ["it has failed with exit code 1"]
     (systemctl.folder / "disabled").touch()
-    assert troubles(paths) == ["it is disabled and does not start by itself"]
+    assert problems(paths) == ["it is disabled and does not start by itself"]
     (systemctl.folder / "disabled").unlink()
     other = tmp_path / "python"
     for there in (False, True):
         done.file.write_bytes(done.content.replace(sys.executable.encode(), str(other).encode()))
         moved = f"it runs the bm of {other}, not that of {sys.executable}"
-        assert troubles(paths)[0] == (moved if there else f"it runs {other}, which no longer exists")
+        assert problems(paths)[0] == (moved if there else f"it runs {other}, which no longer exists")
         other.touch()
     systemctl.refuse("Failed to connect to bus")
-    assert inspect(paths, os.environ).troubles[-1].cure == "bm start works without it"
+    assert inspect(paths, os.environ).problems[-1].remedy == "bm start works without it"
 
 
 def test_an_invalid_configuration_is_reported(systemctl: Tool, paths: Paths) -> None:
     install(paths, os.environ, no_matter)
     paths.config.write_text("[[[")
-    (trouble,) = inspect(paths, os.environ).troubles
-    assert trouble.detail.startswith(f"{paths.config}:1")
+    (problem,) = inspect(paths, os.environ).problems
+    assert problem.detail.startswith(f"{paths.config}:1")
 
 
 def keep(paths: Paths, account: Account) -> None:

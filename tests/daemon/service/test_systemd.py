@@ -105,7 +105,7 @@ def test_variables_of_the_service(systemctl: Tool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("booted", "wsl", "cure"),
+    ("booted", "wsl", "remedy"),
     [
         (False, False, r"systemd is not running here: .*`bm start --foreground`"),
         (False, True, r"/etc/wsl\.conf"),
@@ -113,12 +113,12 @@ def test_variables_of_the_service(systemctl: Tool, tmp_path: Path) -> None:
     ],
 )
 def test_when_it_cannot_be_reached_the_error_says_what_to_do(
-    systemctl: Tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, booted: bool, wsl: bool, cure: str
+    systemctl: Tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, booted: bool, wsl: bool, remedy: str
 ) -> None:
     systemctl.refuse("Failed to connect to bus: No medium found")
     monkeypatch.setattr("bm.daemon.service.systemd._BOOTED", tmp_path if booted else tmp_path / "none")
     monkeypatch.setattr("bm.daemon.service.systemd._is_wsl", lambda: wsl)
-    with pytest.raises(Unavailable, match=cure):
+    with pytest.raises(Unavailable, match=remedy):
         Systemd().check()
 
 
