@@ -167,13 +167,13 @@ def attempt_end(attempt: dict[str, Any]) -> str:
 
 
 def _effect(attempt: dict[str, Any]) -> str:
-    kind, _, undone = attempt["booked"].partition(", ")
+    kind, _, undone = attempt["effect"].partition(", ")
     if not kind:
         return ""
     if undone:
         return f"; {undone}: the account was not at fault"
-    if attempt["rests"]:
-        return f"; account cools down for {duration(attempt['rests'])}"
+    if attempt["cooldown"]:
+        return f"; account cools down for {duration(attempt['cooldown'])}"
     return f"; {EFFECTS.get(kind, kind.replace('_', ' '))}"
 
 
@@ -192,7 +192,7 @@ def ending(found: dict[str, Any]) -> str:
         how = "broke off" if found["first_content"] is not None else f"failed with {found['status']}"
         return f"{how} ({kind}): {failure['message'].rstrip('.')}{retry}; {times}"
     form = "" if by is None else ", passed through" if found["passed_through"] else ", translated"
-    continued = ", continued after a cut" if found["seams"] else ""
+    continued = ", continued after a cut" if found["continuations"] else ""
     return f"answered by {where}{form}{continued}: {found['status']} {found['finish'] or 'complete'}; {times}"
 
 

@@ -112,8 +112,8 @@ class AccountUpdates:
         outcome = lease.settle(msgspec.structs.replace(outcome, account=effect), now=now, wall=wall, jitter=jitter)
         if effect.kind == "none" and failure.code == NO_TOKEN:
             lease.note_error(message)
-        entry.outcome, entry.message, entry.rests = failure.kind, message, outcome.cooldown or 0.0
-        entry.booked = "" if effect.kind in ("none", "answered") else effect.kind
+        entry.outcome, entry.message, entry.cooldown = failure.kind, message, outcome.cooldown or 0.0
+        entry.effect = "" if effect.kind in ("none", "answered") else effect.kind
         others = outcome.answers_others and entry.target not in self._at_limit
         return msgspec.structs.replace(outcome, answers_others=others)
 
@@ -132,5 +132,5 @@ class AccountUpdates:
         leases = [lease for lease in self._leases if lease.target in innocent]
         self._pool.roll_back(receipt for lease in leases for receipt in lease.receipts)
         for entry in self._record.attempts:
-            if entry.target in innocent and entry.booked:
-                entry.booked, entry.rests = f"{entry.booked}, rolled back", 0.0
+            if entry.target in innocent and entry.effect:
+                entry.effect, entry.cooldown = f"{entry.effect}, rolled back", 0.0

@@ -102,7 +102,7 @@ class Attempts:
             entry.reason = f"{entry.reason}; {way}"
         if self._capture is not None:
             self._capture.requests.append(upstream.request)
-        timeouts = settings.patience(target.provider, stream=self._adapter.call.stream)
+        timeouts = settings.timeouts_for(target.provider, stream=self._adapter.call.stream)
         try:
             response = await self.keep_alive(self._services.client.open(upstream.request, timeouts, proxy))
         except UpstreamError as error:

@@ -39,8 +39,8 @@ _REDACTION = PromptRedaction()
 class AttemptRecord(msgspec.Struct, kw_only=True):
     """One upstream call. Times are seconds: `wait` before it, `took` from sending to its outcome.
 
-    `at` is when it was sent, since the call came in. `booked` is the effect on the account, which cools down for
-    `rests` seconds.
+    `at` is when it was sent, since the call came in. `effect` is its effect on the account, which cools down for
+    `cooldown` seconds.
     """
 
     target: Target
@@ -51,15 +51,15 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     status: int = 0
     outcome: str = ""
     message: str = ""
-    booked: str = ""
-    rests: float = 0.0
+    effect: str = ""
+    cooldown: float = 0.0
 
 
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `cost` is in US dollars at list price, None while no price is known. `seams` counts how often another target has
-    continued the answer after it was cut; `shares` then holds each target's part of the usage, at its own price.
+    `cost` is in US dollars at list price, None while no price is known. `continuations` counts how often another target
+    has continued the answer after it was cut; `shares` then holds each target's part of the usage, at its own price.
     """
 
     id: str
@@ -81,7 +81,7 @@ class Record(msgspec.Struct, kw_only=True):
     losses: tuple[Loss, ...] = ()
     passed_through: bool = False
     client_left: bool = False
-    seams: int = 0
+    continuations: int = 0
     shares: list[tuple[Target, Usage]] = []
 
     @property
@@ -118,7 +118,7 @@ class Record(msgspec.Struct, kw_only=True):
             parts.append(f"first content {self.first_content:.2f}s")
         if self.usage is not None:
             parts.append(f"{self.usage.prompt}+{self.usage.output} tokens")
-        if self.seams:
+        if self.continuations:
             parts.append("finished after a cut")
         if self.losses:
             parts.append(f"dropped {', '.join(loss.field for loss in self.losses)}")
@@ -239,7 +239,7 @@ def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
         "attempts": [_attempt(entry) for entry in record.attempts[:MAX_LINES]],
         "answered_by": _names(record.target) if record.target else None,
         "passed_through": record.passed_through,
-        "seams": record.seams,
+        "continuations": record.continuations,
         "dropped": [{"field": _short(loss.field), "reason": _short(loss.reason)} for loss in record.losses[:MAX_LINES]],
         "status": record.status,
         "finish": _finish(record),

@@ -68,7 +68,7 @@ class TrackingFilter(EventFilter):
 class Rescue:
     """The stream of one call over all its targets.
 
-    `cut` is why the client waits for the rest of its answer, None while it does not. `seams` counts the continuations.
+    `cut` is why the client waits for the rest of its answer, None while it does not. `continuations` counts them.
     """
 
     def __init__(self, adapter: Adapter) -> None:
@@ -80,7 +80,7 @@ class Rescue:
         self._spent = 0
         self._refusing: set[str] = set()
         self.cut: Failure | None = None
-        self.seams = 0
+        self.continuations = 0
 
     def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
         """The request for an attempt, or for the rest of an answer that was cut.
@@ -142,7 +142,7 @@ class Rescue:
             record.shares.append((target, self.share(pipe.watch)))
         if failure is None:
             self.done()
-            record.seams = self.seams
+            record.continuations = self.continuations
             return Outcome()
         return self.broken(failure) if broken else None
 
@@ -173,7 +173,7 @@ class Rescue:
 
     def done(self) -> None:
         """The answer is complete."""
-        self.seams += self.cut is not None
+        self.continuations += self.cut is not None
         self.cut = None
 
     def error(self, failure: Failure) -> bytes:

@@ -29,7 +29,7 @@ class Router:
     def plan(self, settings: Settings, call: Call, *, roll: float) -> Plan:
         """The plan for a call. `roll` is a random number in [0, 1)."""
         snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body))
-        requirements = _requirements(settings, call) if settings.choosy else Requirements()
+        requirements = _requirements(settings, call) if settings.has_text_models else Requirements()
         query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements)
         return plan(snapshot, query, roll=roll)
 

@@ -1,4 +1,4 @@
-"""What the files say, taken together once and then unchanged: a request keeps the settings it began with."""
+"""What the files say, read together into one frozen value: a request keeps the settings it began with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, dict=True):
-    """The configuration, the providers it makes and the accounts they have, with the file that keeps them."""
+    """The configuration, its providers, and their accounts with the file that stores them."""
 
     config: Config
     providers: Mapping[str, Provider]
@@ -39,12 +39,12 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def limits(self) -> Limits:
-        """How long a request is fought for."""
+        """How long a request may wait and how often it may be tried."""
         return Limits(max_wait=self.config.pool.max_wait, max_attempts=self.config.pool.max_attempts)
 
     @cached_property
     def rules(self) -> Rules:
-        """What holds for every lane."""
+        """How every call is adapted to its targets."""
         return Rules(strict=self.config.pool.strict, echo_asked=self.config.server.echo_model == "asked")
 
     @cached_property
@@ -54,25 +54,24 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def keyless(self) -> frozenset[str]:
-        """The providers that ask for no key, and so can be used without an account."""
+        """The providers that need no key and so can be used without an account."""
         return frozenset(name for name, provider in self.providers.items() if provider.auth == "none")
 
     @cached_property
-    def choosy(self) -> bool:
-        """Whether a provider in use has models that take text alone, so that it matters what a request holds."""
-        return any(each.enabled and each.mode != "off" and each.protocol in OPENAI_CLIENTS for each in self._paid)
-
-    @property
-    def _paid(self) -> list[Provider]:
-        return [each for each in self.providers.values() if not each.pool]
+    def has_text_models(self) -> bool:
+        """Whether a provider in use may have models for text alone, so that a request's requirements matter."""
+        return any(
+            not each.pool and each.enabled and each.mode != "off" and each.protocol in OPENAI_CLIENTS
+            for each in self.providers.values()
+        )
 
     def max_silence(self, provider: str) -> float:
-        """Seconds of silence inside a response that is not a stream: some send its head before they have thought."""
+        """Seconds of silence allowed in a response that is not a stream; 0 = any. Some models think after its head."""
         timeouts = self.config.timeouts_for(provider)
         return max(timeouts.idle, timeouts.whole) if timeouts.idle and timeouts.whole else 0.0
 
-    def patience(self, provider: str, *, stream: bool) -> Timeouts:
-        """The timeouts towards a provider. The head of an answer that is no stream comes with its end."""
+    def timeouts_for(self, provider: str, *, stream: bool) -> Timeouts:
+        """The timeouts towards a provider. Without a stream, the head of a response comes with its end."""
         timeouts = self.config.timeouts_for(provider)
         if stream or not timeouts.first_byte:
             return timeouts
@@ -93,7 +92,7 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
 
 
 def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read config.toml and accounts.toml. Blocks, also while a `cmd:` reference runs its command.
+    """Read config.toml and accounts.toml. Blocks while it reads and while a `cmd:` reference runs its command.
 
     Raises:
         ConfigError: config.toml cannot be used.
@@ -103,22 +102,22 @@ def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Sett
 
 
 def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Add the accounts to a configuration that was read already.
+    """Add the accounts to a configuration.
 
     Raises:
         AccountError: accounts.toml cannot be used.
     """
     local_key = ensure_local_key(paths.accounts)
     stored = load_credentials(paths.accounts)
-    credentials = tuple(_not_own(each, local_key) for each in all_accounts(stored, loaded.config, environ))
+    credentials = tuple(_without_own_key(each, local_key) for each in all_accounts(stored, loaded.config, environ))
     providers = {provider.name: provider for provider in effective(loaded.config)}
     warnings = (*loaded.warnings, *stored.warnings)
     return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts)
 
 
-def _not_own(credential: Credential, local_key: str) -> Credential:
-    """Keep bm's own key from a provider: a shell set up by `bm env` offers it as `OPENAI_API_KEY` and the like."""
+def _without_own_key(credential: Credential, local_key: str) -> Credential:
+    """Never send bm's own key to a provider: a shell set up by `bm env` has it in `OPENAI_API_KEY` and the like."""
     if credential.secret != local_key:
         return credential
-    problem = "its key is the one that tools show to bm, not one of this provider"
+    problem = "its key is the one that tools send to bm, not one of this provider"
     return msgspec.structs.replace(credential, secret="", problem=problem)

@@ -25,7 +25,7 @@ _LIMITS = ("rate_limited", "quota_exhausted")
 
 def advice(found: dict[str, Any]) -> Iterator[str]:
     """A line for each thing to do: about accounts whose key was refused, then about the failure."""
-    refused = {(each["provider"], each["account"]) for each in found["attempts"] if each["booked"] == _DISABLED}
+    refused = {(each["provider"], each["account"]) for each in found["attempts"] if each["effect"] == _DISABLED}
     for provider, account in sorted(refused):
         cure = f"bm accounts verify {account}" if provider == "gemini" else f"bm providers key {provider}"
         yield f"{cure} (the key of {account} was refused, and it stays disabled until then)"

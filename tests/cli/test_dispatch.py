@@ -93,7 +93,7 @@ PLAIN = {
     "client_left": False,
     "failure": None,
     "passed_through": True,
-    "seams": 0,
+    "continuations": 0,
     "status": 200,
     "finish": "stop",
 }
@@ -108,7 +108,7 @@ PLAIN = {
             "answered by gemini/main flash, translated: 200 stop; first content after 0.50 s, 2.00 s in total",
         ),
         (
-            {"seams": 1},
+            {"continuations": 1},
             "answered by gemini/main flash, passed through, continued after a cut: 200 stop; 2.00 s in total",
         ),
         ({"client_left": True}, "the client left (gemini/main flash); 2.00 s in total"),
@@ -135,7 +135,7 @@ def test_tokens() -> None:
     assert tokens(None) == "no usage reported"
 
 
-SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "booked": "cooldown", "rests": 40.0}
+SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "effect": "cooldown", "cooldown": 40.0}
 
 
 @pytest.mark.parametrize(
@@ -143,19 +143,19 @@ SENT = {"status": 429, "outcome": "rate_limited", "took": 0.18, "wait": 0.0, "bo
     [
         ({}, "429 rate limited after 0.18 s; account cools down for 40 s"),
         (
-            {"booked": "cooldown, rolled back", "rests": 0.0},
+            {"effect": "cooldown, rolled back", "cooldown": 0.0},
             "429 rate limited after 0.18 s; rolled back: the account was not at fault",
         ),
         (
-            {"status": 400, "outcome": "upstream_auth", "booked": "disabled", "rests": 0.0},
+            {"status": 400, "outcome": "upstream_auth", "effect": "disabled", "cooldown": 0.0},
             "400 key refused after 0.18 s; account disabled until verified",
         ),
-        ({"status": 0, "outcome": "timeout", "booked": "", "rests": 0.0}, "timeout after 0.18 s"),
+        ({"status": 0, "outcome": "timeout", "effect": "", "cooldown": 0.0}, "timeout after 0.18 s"),
         (
-            {"status": 200, "outcome": "answered", "booked": "", "wait": 3.0, "rests": 0.0},
+            {"status": 200, "outcome": "answered", "effect": "", "wait": 3.0, "cooldown": 0.0},
             "200 answered after 0.18 s, after waiting 3.00 s",
         ),
-        ({"status": 0, "outcome": "", "booked": "", "rests": 0.0}, "cancelled after 0.18 s"),
+        ({"status": 0, "outcome": "", "effect": "", "cooldown": 0.0}, "cancelled after 0.18 s"),
     ],
 )
 def test_an_attempt(fields: dict[str, object], words: str) -> None:

@@ -44,23 +44,23 @@ class Ledger:
 def test_an_answer_is_entered_and_rests_nothing() -> None:
     call = Ledger()
     entry = call.attempt(target("a"), None)
-    assert (entry.outcome, entry.booked, entry.rests) == ("answered", "", 0.0)
+    assert (entry.outcome, entry.effect, entry.cooldown) == ("answered", "", 0.0)
     assert call.updates.cooldown_left(target("a")) == 0.0
 
 
 def test_a_refusal_is_entered_with_its_words_and_its_rest() -> None:
     call = Ledger()
     entry = call.attempt(target("a"), LIMITED)
-    assert (entry.outcome, entry.message, entry.booked) == ("rate_limited", "slow down", "cooldown")
-    assert 15 < entry.rests <= 20
+    assert (entry.outcome, entry.message, entry.effect) == ("rate_limited", "slow down", "cooldown")
+    assert 15 < entry.cooldown <= 20
     assert call.updates.cooldown_left(target("a")) > 15 and call.updates.cooldown_left(target("b")) == 0.0
 
 
 def test_what_broke_off_while_the_machine_slept_is_held_against_nobody() -> None:
     call = Ledger()
     broken = Failure(kind="connection", message="closed", code="reset")
-    assert call.attempt(target("a"), broken, disturbed=time.monotonic() + 60).booked == ""
-    assert call.attempt(target("b"), broken).booked == "fault"
+    assert call.attempt(target("a"), broken, disturbed=time.monotonic() + 60).effect == ""
+    assert call.attempt(target("b"), broken).effect == "fault"
 
 
 def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -> None:
@@ -74,7 +74,7 @@ def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -
         call.transcript.append((Attempt(target=target(name)), outcome))
     assert all(outcome.answers_others for _, outcome in call.transcript)
     call.updates.roll_back(call.transcript)
-    assert [entry.booked for entry in call.record.attempts] == ["cooldown, rolled back"] * 2
+    assert [entry.effect for entry in call.record.attempts] == ["cooldown, rolled back"] * 2
     assert all(call.updates.cooldown_left(target(name)) == 0.0 for name in ("a", "b"))
 
 

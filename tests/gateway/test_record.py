@@ -141,9 +141,9 @@ def test_a_failover_is_told_as_it_was(world: World, protocol: str, stream: bool)
     assert told["answered_by"]["account"] == world.paid["groq"][0] == answer.bm("account")
     by_account = {each["account"]: each for each in told["attempts"]}
     limited, down = by_account[world.pool[0]], by_account[world.pool[1]]
-    assert (limited["status"], limited["outcome"], limited["booked"]) == (429, "rate_limited", "cooldown")
-    assert "far too many" in limited["message"] and 500 < limited["rests"] < 601
-    assert (down["status"], down["outcome"], down["booked"]) == (503, "overloaded", "overload")
+    assert (limited["status"], limited["outcome"], limited["effect"]) == (429, "rate_limited", "cooldown")
+    assert "far too many" in limited["message"] and 500 < limited["cooldown"] < 601
+    assert (down["status"], down["outcome"], down["effect"]) == (503, "overloaded", "overload")
     assert told["attempts"][-1]["outcome"] == "answered"
     assert (told["status"], told["finish"], told["failure"]) == (200, "stop", None)
     assert {(each["provider"], each["account"]) for each in told["targets"]} == {
@@ -230,7 +230,7 @@ def test_a_key_in_an_upstreams_words_is_masked() -> None:
 
 
 def test_a_rescued_answer_is_marked() -> None:
-    assert document_of(record(target=TARGET, seams=1), Mask())["seams"] == 1
+    assert document_of(record(target=TARGET, continuations=1), Mask())["continuations"] == 1
 
 
 def test_half_a_character_is_no_fault() -> None:

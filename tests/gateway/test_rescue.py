@@ -100,7 +100,7 @@ def test_the_client_reads_one_answer(rest: str, anew: bool) -> None:
     given.done()
     assert text_in(told) == "one two three"
     check(told)
-    assert (pipe.watch.failure, given.seams, given.cut) == (None, 1, None)
+    assert (pipe.watch.failure, given.continuations, given.cut) == (None, 1, None)
 
 
 @pytest.mark.parametrize(("anew", "own"), [(False, 5), (True, 5)], ids=["prefilled", "anew"])

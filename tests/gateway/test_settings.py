@@ -51,7 +51,7 @@ def test_our_own_key_is_never_sent_to_a_provider(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "choosy"),
+    ("text", "has_text_models"),
     [
         ("", False),
         ('[providers.groq]\nenabled = true\nmode = "fallback"\n', True),
@@ -60,8 +60,8 @@ def test_our_own_key_is_never_sent_to_a_provider(paths: Paths) -> None:
         ('[providers.anthropic]\nenabled = true\nmode = "fallback"\n', False),
     ],
 )
-def test_when_it_matters_what_a_request_holds(paths: Paths, text: str, choosy: bool) -> None:
-    assert settings(paths, text).choosy is choosy
+def test_when_it_matters_what_a_request_holds(paths: Paths, text: str, has_text_models: bool) -> None:
+    assert settings(paths, text).has_text_models is has_text_models
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_when_it_matters_what_a_request_holds(paths: Paths, text: str, choosy: b
     ],
 )
 def test_a_whole_answer_is_given_more_time(paths: Paths, text: str, stream: bool, seconds: float) -> None:
-    assert settings(paths, text).patience("gemini", stream=stream).first_byte == seconds
+    assert settings(paths, text).timeouts_for("gemini", stream=stream).first_byte == seconds
 
 
 def test_limits_and_rules_are_the_configurations(paths: Paths) -> None:

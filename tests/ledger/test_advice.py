@@ -8,8 +8,8 @@ import pytest
 
 from bm.ledger.advice import advice
 
-GONE = {"provider": "gemini", "account": "main", "booked": "disabled"}
-KEY = {"provider": "groq", "account": "key", "booked": "disabled"}
+GONE = {"provider": "gemini", "account": "main", "effect": "disabled"}
+KEY = {"provider": "groq", "account": "key", "effect": "disabled"}
 
 
 def told(kind: str = "", message: str = "no", *, stages: tuple[str, ...] = ("pool",), **more: Any) -> list[str]:

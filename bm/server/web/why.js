@@ -67,7 +67,7 @@ const why = {
       return broke + " (" + why.word(kind) + "): " + message.replace(/\.$/, "") + again + "; " + times;
     }
     const lane = !by ? "" : found.passed_through ? ", passed through" : ", translated";
-    return "Answered by " + where + lane + (found.seams ? ", finished after a cut" : "") + ": " + found.status + " " + (found.finish || "complete") + "; " + times;
+    return "Answered by " + where + lane + (found.continuations ? ", finished after a cut" : "") + ": " + found.status + " " + (found.finish || "complete") + "; " + times;
   },
 
   tokens(usage) {
@@ -88,7 +88,7 @@ const why = {
       const status = each.status ? each.status + " " : "";
       const item = draw.make("li", "", {}, draw.make("b", "", {}, each.provider + "/" + each.account + " " + each.model));
       item.append(draw.make("span", good ? "badge ok" : "badge disabled", {}, status + (why.word(each.outcome) || "cancelled")));
-      item.append(draw.make("p", "", {}, "after " + format.took(each.took) + waited + why.booked(each)), draw.make("p", "said", {}, each.reason));
+      item.append(draw.make("p", "", {}, "after " + format.took(each.took) + waited + why.effect(each)), draw.make("p", "said", {}, each.reason));
       if (each.message) item.append(draw.make("p", "said", {}, "“" + each.message + "”"));
       list.append(item);
     }
@@ -100,11 +100,11 @@ const why = {
   },
 
   /* What the account has to bear for an attempt. */
-  booked(attempt) {
-    const [kind, undone] = attempt.booked.split(", ");
+  effect(attempt) {
+    const [kind, undone] = attempt.effect.split(", ");
     if (!kind) return "";
     if (undone) return "; " + undone + ": the account is not to blame";
-    if (attempt.rests) return "; rests " + format.duration(attempt.rests);
+    if (attempt.cooldown) return "; rests " + format.duration(attempt.cooldown);
     return "; " + (why.BORNE[kind] ?? kind.replaceAll("_", " "));
   },
 
