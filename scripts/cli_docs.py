@@ -19,7 +19,7 @@ HEAD = """\
 <!-- Written by scripts/cli_docs.py from the commands themselves. -->
 
 Every reading command takes `--json`, which prints what the daemon's administration answers, and works while the
-daemon is down as far as it can. Tables are drawn on a terminal and plain elsewhere. No command shows a provider's
+daemon is down as far as it can. Tables have borders on a terminal and none elsewhere. No command shows a provider's
 key; `bm env` alone prints bm's own, because tools need it.
 
 | exit code | meaning |

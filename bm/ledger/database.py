@@ -1,4 +1,4 @@
-"""The ledger's file: made, brought up to date, and put aside when it is damaged."""
+"""The SQLite file of the ledger: its schema, migrations and what happens when it is damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from bm.config.files import make_private_folder
 
 BUSY = 0.25
-"""Seconds to wait for another process that has the file locked."""
+"""Seconds to wait while another process holds the file's lock."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -45,26 +45,26 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE decisions (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL);
     """,
 )
-"""Each leads from one version of the schema to the next; `PRAGMA user_version` counts those that were applied."""
+"""Scripts from one schema version to the next; `PRAGMA user_version` is the number applied."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF
-"""An extended result code has the primary one in its lowest byte (sqlite.org/rescode.html)."""
+"""The lowest byte of an extended result code is the primary code (sqlite.org/rescode.html)."""
 
 
 def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the file for writing; it is made, or brought to the newest schema, where needed. Transactions are explicit.
+    """Open the file for writing, with explicit transactions. Creates or migrates it when needed.
 
     Raises:
-        sqlite3.Error: it cannot be opened or written now, is damaged (see `is_damage`), or a newer bm has written it.
-        OSError: the file or its folder cannot be made.
+        sqlite3.Error: it cannot be opened or written now, is damaged (see `is_damage`), or is from a newer bm.
+        OSError: the file or its folder cannot be created.
     """
     make_private_folder(path.parent)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        # With WAL this survives the end of the process at any instant; only a power cut may cost the latest rows.
+        # With WAL this survives a crash of the process at any time; only a power failure can lose the latest rows.
         connection.execute("PRAGMA synchronous = NORMAL")
         _migrate(connection, migrations)
     except BaseException:
@@ -76,27 +76,27 @@ def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.C
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(migrations):
-        raise sqlite3.OperationalError("a newer version of bm has written it")
+        raise sqlite3.OperationalError("it was written by a newer version of bm")
     for number, script in enumerate(migrations[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the file is no database, or a broken one."""
+    """Whether an error means that the file is not a database, or is corrupt."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(code, int) and code & _PRIMARY in _DAMAGED
 
 
 def move_aside(path: Path) -> Path:
-    """Give a damaged file, with what SQLite keeps beside it, another name; its new path.
+    """Rename a damaged file together with its `-wal` and `-shm` files; returns the new path.
 
     Raises:
         OSError: it cannot be renamed.
     """
-    kept = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}{path.suffix}")
+    moved = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}{path.suffix}")
     for ending in ("-wal", "-shm"):
         beside = path.with_name(path.name + ending)
         if beside.exists():
-            beside.replace(kept.with_name(kept.name + ending))
-    path.replace(kept)
-    return kept
+            beside.replace(moved.with_name(moved.name + ending))
+    path.replace(moved)
+    return moved

@@ -1,4 +1,4 @@
-"""What usage can be told by."""
+"""An entry of the ledger: one request, and the decisions behind its response."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Literal
 import msgspec
 
 By = Literal["provider", "model", "account", "day"]
-"""`model` is the one that answered, `day` one of local time."""
+"""How usage is grouped. `model` is the one that answered, `day` a day of local time."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One request. Its fields up to `dropped` are the columns of `requests`.
 
-    `at` is Unix time; `first_content` and `took` are seconds since the request came in, the former None when no
-    content came. `provider`, `account` and `upstream_model` are those that answered, or were tried last when none
-    did; empty when none was tried. `failure` is the kind of failure, empty for a request that was answered. `cost`
-    is in US dollars at list price, None when no price is known. `dropped` names the fields of the request that the
-    target could not take, with commas. `decision` is a JSON document.
+    `at` is Unix time. `first_content` and `took` are seconds since the request arrived; `first_content` is None if
+    there was no content. `provider`, `account` and `upstream_model` name the target that answered, else the last one
+    tried; they are empty if none was tried. `failure` is the kind of failure, empty for an answered request. `cost`
+    is in US dollars at list price, None if the price is unknown. `dropped` is a comma-separated list of the request's
+    fields that the target does not support. `decision` is a JSON document.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""What tokens cost, by the price data of `genai-prices`.
+"""The cost of tokens, by the price data of `genai-prices`.
 
-The library works out each price from its rules, which takes longer than serving a request. Between two steps of a price
-its rules are linear, so bm asks it for the price of a million tokens of each kind, and multiplies.
+The library evaluates its rules for each price, which takes longer than serving a request. Within a price tier the rules
+are linear, so bm asks it for the price of a million tokens of each kind and multiplies.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
 
 _PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
-"""Names under which the price data knows a provider, where they differ from bm's."""
+"""Provider names in the price data, where they differ from bm's."""
 
 _FRESH = 60
-"""Seconds for which a price is taken for true: some change with the date, some with the hour."""
+"""Seconds for which a price is cached: some change with the date, some with the hour."""
 
 _MILLION = 1_000_000
 
 
 class _Rates(msgspec.Struct, frozen=True):
-    """US dollars a token of each kind, and a request."""
+    """US dollars per token of each kind, and per request."""
 
     request: float
     input: float
@@ -39,25 +39,25 @@ class _Rates(msgspec.Struct, frozen=True):
 
 
 class _Card(msgspec.Struct, frozen=True):
-    """A model's rates: the first up to `steps[0]` tokens of a prompt, the next beyond them, and so on."""
+    """A model's rates: the first for prompts of up to `steps[0]` tokens, the next for longer ones, and so on."""
 
     steps: tuple[int, ...]
     rates: tuple[_Rates, ...]
 
 
 def load() -> None:
-    """Read the price data, which takes a good part of a second."""
+    """Read the price data. Takes most of a second."""
     cost_of("gemini", "", Usage())
 
 
 def cost_of(provider: str, model: str, usage: Usage) -> float | None:
-    """US dollars for an answer at the provider's list price; None when no price is known.
+    """The cost of a response in US dollars at the provider's list price; None if the price is unknown.
 
-    Accounts of Gemini's free tier pay nothing; this is what the same tokens would cost.
+    Accounts of Gemini's free tier pay nothing; the result is what the same tokens would cost.
     """
     shortly = usage.cache_write - usage.cache_write_1h
     if min(usage.input, usage.cache_read, shortly, usage.cache_write_1h, usage.output) < 0:
-        # An upstream's counts that make no sense.
+        # The upstream reported inconsistent counts.
         return None
     card = _card(provider, model, int(time.time() // _FRESH))
     if card is None:
@@ -75,8 +75,8 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
 
 @lru_cache(maxsize=256)
 def _card(provider: str, model: str, age: int) -> _Card | None:
-    """The model's rates now; None when no price is known. `age` makes them be asked for again."""
-    # The data is large, and most commands never need it.
+    """The model's current rates; None if the price is unknown. `age` is part of the cache key, so that they expire."""
+    # The data is large, and most commands do not need it.
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
     from genai_prices.types import TieredPrices
@@ -91,7 +91,7 @@ def _card(provider: str, model: str, age: int) -> _Card | None:
 
 
 def _beyond(prompt: int, price: ModelPrice) -> ModelPrice:
-    """The price for prompts of more tokens than `prompt`, up to the next step."""
+    """The price for prompts longer than `prompt` tokens, up to the next step."""
     from genai_prices.types import ModelPrice, TieredPrices
 
     flat = {}
@@ -105,7 +105,7 @@ def _beyond(prompt: int, price: ModelPrice) -> ModelPrice:
 
 
 def _rates(price: ModelPrice) -> _Rates:
-    """What a million tokens of each kind cost by themselves, spread over each of them."""
+    """Rates per token, from the price of a million tokens of each kind."""
     from genai_prices import Usage as Tokens
 
     def dollars(*, prompt: int = 0, read: int = 0, written: int = 0, hour: int = 0, output: int = 0) -> float:

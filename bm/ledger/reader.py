@@ -1,4 +1,4 @@
-"""Reads the ledger, whether or not a daemon writes it."""
+"""Reads the ledger, also while a daemon writes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bm.errors import BmError, Failure
 from bm.ledger.entry import COLUMNS, By
 
 PATIENCE = 2.0
-"""Seconds to wait while another process has the file locked."""
+"""Seconds to wait while another process holds the file's lock."""
 
 _KEYS: dict[By, str] = {
     "provider": "provider",
@@ -37,15 +37,15 @@ class LedgerError(BmError):
 
 
 def midnight(days: int, today: datetime) -> float:
-    """When the first of the last `days` days began, today included, in Unix time. `today` is local time."""
+    """The Unix time at which the last `days` days began, including today. `today` is local time."""
     first = today.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=days - 1)
     return first.timestamp()
 
 
 def usage(path: Path, *, since: float, by: By) -> Json:
-    """What was used since a moment, one row a group, and in all.
+    """Usage since a Unix time: one row per group, and the total.
 
-    `cost` is None where no price is known at all; `unpriced` counts requests that used tokens without a known price.
+    `cost` is None if no price is known; `unpriced` counts the requests whose tokens have no known price.
 
     Raises:
         LedgerError: the file cannot be read.
@@ -62,7 +62,7 @@ def usage(path: Path, *, since: float, by: By) -> Json:
 
 
 def requests(path: Path, limit: int) -> list[Json]:
-    """The latest requests, the newest first.
+    """The latest requests, newest first.
 
     Raises:
         LedgerError: the file cannot be read.
@@ -75,7 +75,7 @@ def requests(path: Path, limit: int) -> list[Json]:
 
 
 def decision(path: Path, request_id: str) -> Json | None:
-    """How a request came to its answer; None when it is not known (any more). `last` is the latest one.
+    """The decisions behind a request, by its id; None if it is unknown or no longer kept. `last` is the latest request.
 
     Raises:
         LedgerError: the file cannot be read.
@@ -91,10 +91,10 @@ def decision(path: Path, request_id: str) -> Json | None:
 
 
 def unknown(request_id: str) -> Failure:
-    """The answer to a question about a request that nobody knows."""
+    """The failure for an unknown request id."""
     if request_id == "last":
-        return Failure(kind="not_found", message="no request is on record yet")
-    message = f"nothing is known of {request_id} (any more): [limits] decisions says how many requests are remembered"
+        return Failure(kind="not_found", message="no request has been recorded yet")
+    message = f"{request_id} is unknown or no longer kept: [limits] decisions sets how many requests are kept"
     return Failure(kind="not_found", message=message)
 
 
@@ -104,7 +104,7 @@ def _typed(row: dict[str, Any]) -> Json:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """The file, open for reading; None when there is none, or nothing in it yet."""
+    """The file, open for reading; None if it does not exist or is still empty."""
     if not path.exists():
         yield None
         return
@@ -120,7 +120,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, or, where SQLite can write nothing beside the file, one that locks nothing."""
+    """A read-only connection; where SQLite cannot create files beside the ledger, one that takes no locks."""
     try:
         return _connected(path, "mode=ro")
     except sqlite3.OperationalError as error:

@@ -1,4 +1,4 @@
-"""The folder of recorded exchanges: one JSON file each, its owner's alone, bounded in number and size."""
+"""The folder of recorded exchanges: one private JSON file each, bounded in number and total size."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MEGABYTE = 1024 * 1024
 
 
 class RecordingError(BmError):
-    """A recording is not there, or cannot be read."""
+    """A recording does not exist or cannot be read."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Headers and a body; `binary` tells that `body` is base64 and not the text itself."""
+    """Headers and a body. With `binary`, `body` is base64 instead of text."""
 
     headers: list[tuple[str, str]] = []
     body: str = ""
@@ -37,7 +37,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request upstream."""
+    """An upstream request."""
 
     provider: str
     method: str
@@ -46,10 +46,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange: the client's request, those that went upstream for it, and the answer that the client received.
+    """One exchange: the client's request, its upstream requests, and the response that the client received.
 
-    `complete` is false when the answer was broken off, `whole` when the recording lacks a part of it for its size.
-    `decision` is what `bm why` shows.
+    `complete` is false if the response was cut off, `whole` if part of it was too large to record. `decision` is the
+    document that `bm why` shows.
     """
 
     id: str
@@ -80,12 +80,12 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def folder_of(paths: Paths) -> Path:
-    """Where recordings are: beside the ledger."""
+    """The folder of the recordings, next to the ledger."""
     return paths.ledger.with_name("recordings")
 
 
 def save(folder: Path, recording: Recording, *, most: int, megabytes: int) -> bool:
-    """Write a recording and let the oldest go that exceed the bounds; False when it is larger than all may be.
+    """Write a recording and remove the oldest beyond the bounds; False if it alone exceeds the total size.
 
     Raises:
         OSError: it cannot be written.
@@ -100,10 +100,10 @@ def save(folder: Path, recording: Recording, *, most: int, megabytes: int) -> bo
 
 
 def load(folder: Path, recording_id: str) -> Recording:
-    """Read a recording; `last` is the newest one.
+    """Read a recording by id; `last` is the newest.
 
     Raises:
-        RecordingError: it is not there, or cannot be read.
+        RecordingError: it does not exist or cannot be read.
     """
     newest = next(_newest_first(folder), None) if recording_id == "last" else _file(folder, recording_id)
     if newest is None or not newest.exists():
@@ -115,7 +115,7 @@ def load(folder: Path, recording_id: str) -> Recording:
 
 
 def listed(folder: Path) -> list[Listed]:
-    """All recordings, the newest first; files that are none are passed over."""
+    """All recordings, newest first. Other files are skipped."""
     found = []
     for file in _newest_first(folder):
         try:
@@ -130,7 +130,7 @@ def delete(folder: Path, recording_id: str) -> None:
     """Remove a recording.
 
     Raises:
-        RecordingError: there is none.
+        RecordingError: it does not exist.
     """
     try:
         _file(folder, recording_id).unlink()
@@ -139,7 +139,7 @@ def delete(folder: Path, recording_id: str) -> None:
 
 
 def clear(folder: Path) -> int:
-    """Remove all recordings; how many there were."""
+    """Remove all recordings; returns how many."""
     files = list(_newest_first(folder))
     for file in files:
         file.unlink(missing_ok=True)
@@ -148,12 +148,12 @@ def clear(folder: Path) -> int:
 
 def _file(folder: Path, recording_id: str) -> Path:
     if not _NAME.fullmatch(recording_id):
-        raise RecordingError(f"{recording_id!r} is no id of a recording (bm record list)")
+        raise RecordingError(f"{recording_id!r} is not the id of a recording (bm record list)")
     return folder / f"{recording_id}.json"
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:
-    """The files of recordings; one may vanish meanwhile."""
+    """The files of recordings. A file may disappear meanwhile."""
     times = []
     for file in folder.glob("*.json"):
         try:

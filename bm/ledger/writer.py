@@ -1,4 +1,4 @@
-"""Writes the ledger from a thread of its own: a disk that is full or a file that is locked holds up no request."""
+"""Writes the ledger in its own thread, so that a full disk or a locked file never delays a request."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bm.ledger.database import is_damage, move_aside, open_ledger
 from bm.ledger.entry import COLUMNS, Entry
 
 CAPACITY = 2_000
-"""Requests that wait for a file which cannot be written; those beyond are not entered at all."""
+"""Requests queued while the file cannot be written; further ones are dropped."""
 
 RETRY = 2.0
-"""Seconds between attempts at a file that cannot be written."""
+"""Seconds between attempts to write."""
 
 GATHER = 0.1
-"""Seconds for which requests gather before they are written: a transaction for each would cost more than serving it."""
+"""Seconds for which requests are gathered into one transaction, which costs more than serving a request."""
 
 KEEP_DAYS = 400
 
@@ -38,10 +38,10 @@ _log = logging.getLogger("bm.ledger")
 
 
 class Ledger:
-    """The writer. `decisions` is how many requests `bm why` remembers.
+    """The writer. `decisions` is the number of requests kept for `bm why`.
 
-    `written` and `dropped` count requests since the start; `problem` says why the file cannot be written now, and is
-    empty while it can.
+    `written` and `dropped` count requests since the start. `problem` says why the file cannot be written; it is empty
+    while it can.
     """
 
     def __init__(self, path: Path, *, decisions: int, capacity: int = CAPACITY, retry: float = RETRY) -> None:
@@ -57,16 +57,16 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """Requests that are not written yet."""
+        """The number of requests not written yet."""
         return len(self._waiting)
 
     def put(self, entry: Callable[[], Entry]) -> None:
-        """Enter a request. Never blocks and never fails; `entry` is called in the ledger's thread."""
+        """Queue a request. Never blocks or fails; `entry` is called in the writer's thread."""
         with self._changed:
             if len(self._waiting) >= self._capacity:
                 self.dropped += 1
@@ -76,7 +76,7 @@ class Ledger:
                 self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything is written or cannot be, but not longer than `timeout` seconds; whether it is."""
+        """Wait up to `timeout` seconds, or until writing fails; returns whether everything is written."""
         with self._changed:
             self._hurried += 1
             self._changed.notify_all()
@@ -85,16 +85,16 @@ class Ledger:
             return not self._waiting
 
     def stop(self, timeout: float = 4.0) -> None:
-        """Write what is left and end, within `timeout` seconds; what cannot be written is not waited for."""
+        """Write what is queued and end, within `timeout` seconds. Does not wait for a file that cannot be written."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(timeout)
         if self._waiting:
-            _log.warning("%d requests are missing in the ledger: %s", len(self._waiting), self.problem or "no time")
+            _log.warning("%d requests are missing from the ledger: %s", len(self._waiting), self.problem or "no time")
 
     def _run(self) -> None:
-        """The thread: open the file at once, then write what comes."""
+        """The thread: open the file, then write what is queued."""
         self._attempt(())
         while (batch := self._next()) is not None:
             if self._attempt(batch):
@@ -102,7 +102,7 @@ class Ledger:
         self._close()
 
     def _next(self) -> Sequence[Callable[[], Entry]] | None:
-        """The next requests to write, none of them when the file is to be tried again; None at the end."""
+        """The next requests to write; empty to retry opening the file, None to end."""
         with self._changed:
             if self.problem:
                 self._changed.wait_for(lambda: self._stopping, self._retry)
@@ -114,18 +114,18 @@ class Ledger:
             return list(islice(self._waiting, _BATCH))
 
     def _is_due(self) -> bool:
-        """Whether there is no point in waiting for more requests."""
+        """Whether to write now instead of gathering more requests."""
         return self._stopping or self._hurried > 0 or len(self._waiting) >= _BATCH
 
     def _done(self, count: int) -> None:
-        """Take what is settled from the queue."""
+        """Remove requests from the queue."""
         with self._changed:
             for _ in range(count):
                 self._waiting.popleft()
             self._changed.notify_all()
 
     def _attempt(self, batch: Sequence[Callable[[], Entry]]) -> bool:
-        """Write a batch, if the file can be written now; whether the batch is settled."""
+        """Write a batch if possible; returns whether it is done with, written or not."""
         try:
             written = self._write(batch)
         except (sqlite3.Error, OSError) as error:
@@ -135,17 +135,17 @@ class Ledger:
             if isinstance(error, sqlite3.OperationalError | OSError):
                 self._fail(error)
                 return False
-            _log.exception("%d requests cannot be entered in the ledger", len(batch))
+            _log.exception("%d requests cannot be written to the ledger", len(batch))
             written = 0
         if self.problem:
-            _log.info("%s is written again; %d requests are missing in it", self.path, self.dropped)
+            _log.info("%s is written again; %d requests are missing from it", self.path, self.dropped)
             self.problem = ""
         self.written += written
         self.dropped += len(batch) - written
         return True
 
     def _write(self, batch: Sequence[Callable[[], Entry]]) -> int:
-        """Write what can be put in rows; how many."""
+        """Write the batch in one transaction; returns the number of rows."""
         if self._connection is None:
             self._connection = open_ledger(self.path)
             self._connection.execute("DELETE FROM requests WHERE at < ?", (time.time() - KEEP_DAYS * _DAY,))
@@ -167,20 +167,20 @@ class Ledger:
             connection.close()
 
     def _start_anew(self, error: Exception) -> bool:
-        """Put a damaged file aside; whether that was possible."""
+        """Move a damaged file aside; returns whether that succeeded."""
         try:
-            kept = move_aside(self.path)
-        except OSError as failed:
-            self._fail(failed)
+            moved = move_aside(self.path)
+        except OSError as failure:
+            self._fail(failure)
             return False
-        _log.warning("%s is damaged (%s): it is kept as %s, and a new one is begun", self.path, error, kept.name)
+        _log.warning("%s is damaged (%s): it was renamed to %s and a new one is created", self.path, error, moved.name)
         return True
 
     def _fail(self, error: Exception) -> None:
-        """Say so, once."""
+        """Record the problem, and log it once."""
         problem = str(error)
         if not self.problem:
-            _log.warning("%s cannot be written (%s); requests are served all the same", self.path, problem)
+            _log.warning("%s cannot be written (%s); requests are still served", self.path, problem)
         with self._changed:
             self.problem = problem
             self._changed.notify_all()
@@ -191,13 +191,13 @@ def _made(batch: Sequence[Callable[[], Entry]]) -> list[Entry]:
     for make in batch:
         try:
             entries.append(make())
-        except Exception:  # noqa: BLE001 - the thread's edge: one request that cannot be told must not end the ledger
-            _log.exception("a request cannot be entered in the ledger")
+        except Exception:  # noqa: BLE001 - one request that cannot be rendered must not end the thread
+            _log.exception("a request cannot be written to the ledger")
     return entries
 
 
 def _storable(value: Any) -> Any:
-    """A value that SQLite takes: an upstream may count beyond 64 bits, and a name may hold half a character."""
+    """A value SQLite accepts: counts may exceed 64 bits, and names may contain lone surrogates."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else value

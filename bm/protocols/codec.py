@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -87,3 +87,9 @@ class Codec(Protocol):
 
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
         """The status and body by which this protocol tells a client of `failure`."""
+
+
+def written(encoder: StreamEncoder, events: Iterable[Event]) -> list[Json]:
+    """The JSON documents of the stream that `encoder` writes for `events`; a whole response is their fold."""
+    stream = b"".join(map(encoder.feed, events))
+    return [msgspec.json.decode(item.data) for item in sse.Parser().feed(stream) if item.data != b"[DONE]"]

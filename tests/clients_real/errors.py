@@ -34,16 +34,16 @@ class Trouble:
 TROUBLES = (
     Trouble(
         "short",
-        "every account rests for 2 s",
+        "every account is cooling down for 2 s",
         tuple(Rule(account=account, status=429, retry_info="2s") for account in ("t-account", "d-account")),
     ),
     Trouble(
-        "told",
+        "reported",
         "the same, and bm does not wait",
         tuple(Rule(account=account, status=429, retry_info="2s") for account in ("t-account", "d-account")),
         more="[pool]\nmax_wait = 0\n",
     ),
-    Trouble("long", "every account rests for 5 min", (Rule(status=429, retry_info="300s", times=None),)),
+    Trouble("long", "every account is cooling down for 5 min", (Rule(status=429, retry_info="300s", times=None),)),
     Trouble("cut", "the answer is cut once", (Rule(text=LONG, chunks=12, cut_after=5),)),
     Trouble("cut-always", "every answer is cut", (Rule(text=LONG, chunks=12, cut_after=5, times=None),)),
     Trouble("keys", "every upstream key is refused", (Rule(error="invalid_key", times=None),)),
@@ -80,7 +80,7 @@ class Behaviour:
 
 def provoke(tool: Tool, trouble: Trouble, limit: float = LIMIT) -> Behaviour:
     """Let one thing go wrong for a tool that talks to the Gemini pool through a bm of its own."""
-    command = "stream" if "stream" in tool.trials else next(iter(tool.trials))
+    command = "stream" if "stream" in tool.tasks else next(iter(tool.tasks))
     with tempfile.TemporaryDirectory(prefix="bm-error-") as name:
         folder = Path(name)
         with site(KINDS["gemini"], folder / "bm", trouble.more) as place:

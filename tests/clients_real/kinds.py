@@ -1,4 +1,4 @@
-"""The upstreams a tool is led to: one row a kind, each played by the simulator."""
+"""The kinds of upstream that a tool is tried with, one row each, played by the simulator."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Results = dict[tuple[str, str], dict[str, str]]
 def measure(tool: Tool, place: Site) -> dict[str, str]:
     """What each feature of a tool came to against one upstream: "" or what went wrong."""
     found: dict[str, str] = {}
-    for command in tool.trials:
+    for command in tool.tasks:
         found |= attempt(tool, command, place).features
     return found
 

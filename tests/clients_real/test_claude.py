@@ -34,7 +34,7 @@ def ask(pool: Site, tmp_path: Path) -> Ask:
     (tmp_path / "claude").mkdir()
 
     def asked(prompt: str, *words: str) -> Run:
-        tool = replace(TOOL, trials={"ask": claude(*words, prompt=prompt)})
+        tool = replace(TOOL, tasks={"ask": claude(*words, prompt=prompt)})
         return launch(tool, "ask", pool, tmp_path / "claude", limit=40)
 
     return asked

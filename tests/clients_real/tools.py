@@ -18,7 +18,7 @@ from tests.clients_real.machine import INSTALLED, NODE
 WORD = "BM-PONG-42"
 """What an answer holds when it arrived."""
 RAN = "ran-42"
-"""What the program prints that an agent is told to write and to run; no request says it before it has run."""
+"""What the program that an agent writes and runs prints. No request holds it before the program has run."""
 PROGRAM = "echo ran-$((40 + 2))\n"
 SCHEMA = {
     "type": "object",
@@ -57,7 +57,7 @@ class Command:
 class Tool:
     """One tool with one way to set it up.
 
-    `trials` maps what is asked of it (`loop`, `stream`, `text`, `image`, `structured`, `sdk`) to a command. `features`
+    `tasks` maps what is asked of it (`loop`, `stream`, `text`, `image`, `structured`, `sdk`) to a command. `features`
     are what the table tells about it. `steps` are the rounds of tool calls the upstream makes in `loop` and `sdk`.
     """
 
@@ -65,7 +65,7 @@ class Tool:
     title: str
     needs: tuple[Path, ...]
     features: tuple[str, ...]
-    trials: Mapping[str, Callable[[Place], Command]]
+    tasks: Mapping[str, Callable[[Place], Command]]
     steps: Callable[[Path], Steps] = lambda project: ()
     limit: float = 60.0
 
@@ -266,8 +266,8 @@ def aider(model: str, *words: str) -> Callable[[Place], Command]:
 
 
 def _aider(protocol: str, model: str) -> Tool:
-    trials = {"text": aider(model, "--no-stream"), "stream": aider(model), "image": aider(model, "picture.png")}
-    return Tool(f"aider-{protocol}", f"aider, {model}", (AIDER,), ("text", "stream", "image"), trials, limit=90.0)
+    tasks = {"text": aider(model, "--no-stream"), "stream": aider(model), "image": aider(model, "picture.png")}
+    return Tool(f"aider-{protocol}", f"aider, {model}", (AIDER,), ("text", "stream", "image"), tasks, limit=90.0)
 
 
 LLM = INSTALLED / "venv/llm/bin/llm"

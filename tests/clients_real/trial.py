@@ -55,7 +55,7 @@ def launch(tool: Tool, command: str, site: Site, folder: Path, *, key: str = "",
     (folder / "home").mkdir(exist_ok=True)
     (folder / "project/picture.png").write_bytes(PICTURE)
     place = Place(site.daemon.url, key or site.daemon.key, folder)
-    made: Command = tool.trials[command](place)
+    made: Command = tool.tasks[command](place)
     return run(made.argv, environment(place, made), folder, limit or tool.limit)
 
 
@@ -110,7 +110,7 @@ def _judge(tool: Tool, command: str, ended: Run, log: Sequence[Record]) -> dict[
         },
         "image": {"image": arrived or ("" if SEEN in sent else "no picture went upstream")},
     }.get(command, {command: arrived})
-    elsewhere = tool.trials.keys() - {command}
+    elsewhere = tool.tasks.keys() - {command}
     return {feature: wrong for feature, wrong in found.items() if feature in tool.features and feature not in elsewhere}
 
 

@@ -1,4 +1,4 @@
-"""What to do about a request that went wrong."""
+"""Advice about a failed request."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ GONE = {"provider": "gemini", "account": "main", "effect": "disabled"}
 KEY = {"provider": "groq", "account": "key", "effect": "disabled"}
 
 
-def told(kind: str = "", message: str = "no", *, stages: tuple[str, ...] = ("pool",), **more: Any) -> list[str]:
+def advise(kind: str = "", message: str = "no", *, stages: tuple[str, ...] = ("pool",), **more: Any) -> list[str]:
     failure = {"kind": kind, "message": message, "retry_after": 45.0} if kind else None
     targets = [{"stage": stage, "provider": "groq"} for stage in stages]
     found = {"attempts": [], "client_left": False, "failure": failure, "targets": targets}
     return list(advice(found | more))
 
 
-def test_a_key_that_was_refused_is_to_be_seen_to_even_where_another_has_answered() -> None:
-    first, second = told(attempts=[GONE, KEY, GONE])
+def test_a_refused_key_is_named_even_if_another_account_answered() -> None:
+    first, second = advise(attempts=[GONE, KEY, GONE])
     assert first.startswith("bm accounts verify main (") and second.startswith("bm providers key groq (")
 
 
@@ -32,10 +32,10 @@ def test_a_key_that_was_refused_is_to_be_seen_to_even_where_another_has_answered
         (("exclusive",), "bm providers mode groq pooled"),
     ],
 )
-def test_where_all_are_limited_it_says_when_to_come_back_and_who_could_serve(
+def test_when_all_are_rate_limited_the_advice_names_the_delay_and_an_alternative(
     stages: tuple[str, ...], words: str
 ) -> None:
-    (line,) = told("rate_limited", stages=stages)
+    (line,) = advise("rate_limited", stages=stages)
     assert line.startswith("try again in 45 s, or") and line.endswith(words)
 
 
@@ -49,13 +49,13 @@ def test_where_all_are_limited_it_says_when_to_come_back_and_who_could_serve(
         ("not_found", "bm models"),
     ],
 )
-def test_each_kind_of_failure_has_its_cure(kind: str, words: str) -> None:
-    (line,) = told(kind)
+def test_each_kind_of_failure_has_a_remedy(kind: str, words: str) -> None:
+    (line,) = advise(kind)
     assert words in line
 
 
-def test_nothing_is_said_where_nothing_is_to_be_done_or_the_message_says_it() -> None:
-    assert told() == []
-    assert told("timeout", client_left=True) == []
-    assert told("connection", "the proxy refused (bm config edit)") == []
-    assert told("unavailable") == []
+def test_there_is_no_advice_when_none_is_needed_or_the_message_contains_it() -> None:
+    assert advise() == []
+    assert advise("timeout", client_left=True) == []
+    assert advise("connection", "the proxy refused (bm config edit)") == []
+    assert advise("unavailable") == []

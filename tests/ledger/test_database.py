@@ -1,4 +1,4 @@
-"""The schema's way from version to version."""
+"""Creating, migrating and moving aside the ledger's file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_new_file_has_every_column(tmp_path: Path) -> None:
     assert version == len(MIGRATIONS)
 
 
-def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+def test_an_older_file_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     first = "CREATE TABLE things (name TEXT)"
     with closing(open_ledger(path, [first])) as ledger:
@@ -29,7 +29,7 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) 
         assert ledger.execute("SELECT name, size FROM things").fetchall() == [("kept", 7)]
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_migration_leaves_the_file_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     first = "CREATE TABLE things (name TEXT)"
     open_ledger(path, [first]).close()
@@ -46,7 +46,7 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         open_ledger(path, ["CREATE TABLE a (b)"])
 
 
-def test_damage_is_told_from_other_trouble(tmp_path: Path) -> None:
+def test_damage_is_distinguished_from_other_errors(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(sqlite3.DatabaseError) as broken:
@@ -58,7 +58,7 @@ def test_damage_is_told_from_other_trouble(tmp_path: Path) -> None:
     assert not is_damage(OSError())
 
 
-def test_what_sqlite_keeps_beside_it_goes_along(tmp_path: Path) -> None:
+def test_moving_a_file_aside_moves_its_wal_files(tmp_path: Path) -> None:
     for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
         (tmp_path / name).write_text(name)
     kept = move_aside(tmp_path / "ledger.db")

@@ -1,4 +1,4 @@
-"""List prices for what was used."""
+"""The cost of usage at list prices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_cached_tokens_are_cheaper() -> None:
     assert plain is not None and cached is not None and cached < plain / 5
 
 
-def test_a_cache_for_an_hour_costs_more_to_write_where_the_price_list_says_so() -> None:
+def test_writing_to_a_one_hour_cache_costs_more_where_the_price_list_says_so() -> None:
     def cost(model: str, hour: int) -> float:
         found = cost_of("anthropic", model, Usage(cache_write=100_000, cache_write_1h=hour))
         assert found is not None
@@ -35,11 +35,11 @@ def test_a_cache_for_an_hour_costs_more_to_write_where_the_price_list_says_so() 
 
 
 @pytest.mark.parametrize(("provider", "model"), [("acme", "gemini-2.5-flash"), ("gemini", "no-such-model")])
-def test_unknown_ones_have_none(provider: str, model: str) -> None:
+def test_unknown_models_have_no_price(provider: str, model: str) -> None:
     assert cost_of(provider, model, Usage(input=1)) is None
 
 
-def test_counts_that_make_no_sense_have_none() -> None:
+def test_inconsistent_counts_have_no_price() -> None:
     assert cost_of("gemini", "gemini-2.5-flash", Usage(input=-50, cache_read=10)) is None
 
 
@@ -53,9 +53,7 @@ def test_counts_that_make_no_sense_have_none() -> None:
     ],
 )
 @pytest.mark.parametrize("prompt", [0, 1, 199_999, 200_000, 200_001, 900_000])
-def test_a_price_is_what_the_price_data_makes_of_the_tokens(
-    provider: str, model: str, its_id: str, prompt: int
-) -> None:
+def test_a_cost_equals_that_of_the_price_data(provider: str, model: str, its_id: str, prompt: int) -> None:
     usage = Usage(input=prompt - prompt // 3 - prompt // 5, cache_read=prompt // 3, cache_write=prompt // 5, output=777)
     tokens = genai_prices.Usage(
         input_tokens=prompt, cache_read_tokens=prompt // 3, cache_write_tokens=prompt // 5, output_tokens=777
@@ -64,7 +62,7 @@ def test_a_price_is_what_the_price_data_makes_of_the_tokens(
     assert cost_of(provider, model, usage) == pytest.approx(float(exact))
 
 
-def test_a_long_prompt_costs_more_a_token_where_the_provider_has_steps() -> None:
+def test_a_long_prompt_costs_more_per_token_where_the_price_has_tiers() -> None:
     shorter, longer = Usage(input=200_000), Usage(input=200_001)
     below, beyond = cost_of("gemini", "gemini-2.5-pro", shorter), cost_of("gemini", "gemini-2.5-pro", longer)
     assert below is not None and beyond is not None and beyond > below * 1.5

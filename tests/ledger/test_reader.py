@@ -1,4 +1,4 @@
-"""Sums and documents, while somebody writes and while nobody does."""
+"""Sums and documents, with and without a writer."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def path(tmp_path: Path) -> Path:
         ("day", ["2026-03-02", "2026-03-03"]),
     ],
 )
-def test_usage_is_told_by(path: Path, by: By, names: list[str]) -> None:
-    told = usage(path, since=0, by=by)
-    assert [row["name"] for row in told["rows"]] == names
+def test_usage_is_grouped(path: Path, by: By, names: list[str]) -> None:
+    found = usage(path, since=0, by=by)
+    assert [row["name"] for row in found["rows"]] == names
     for column in ("requests", "failures", "input", "cache_read", "cache_write", "output", "thinking", "unpriced"):
-        assert sum(row[column] for row in told["rows"]) == told["total"][column]
+        assert sum(row[column] for row in found["rows"]) == found["total"][column]
 
 
 def test_the_total(path: Path) -> None:
@@ -76,10 +76,10 @@ def test_the_total(path: Path) -> None:
     }
 
 
-def test_only_what_came_since_counts(path: Path) -> None:
-    told = usage(path, since=NOON + 2, by="day")
-    assert [row["name"] for row in told["rows"]] == ["2026-03-03"]
-    assert told["total"]["requests"] == 2
+def test_only_requests_since_the_given_time_count(path: Path) -> None:
+    found = usage(path, since=NOON + 2, by="day")
+    assert [row["name"] for row in found["rows"]] == ["2026-03-03"]
+    assert found["total"]["requests"] == 2
 
 
 def test_days_begin_at_midnight() -> None:
@@ -100,7 +100,7 @@ def test_a_decision_is_found_by_its_id(path: Path) -> None:
     assert decision(path, "unknown") is None
 
 
-def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_empty_ledger(tmp_path: Path) -> None:
     path = tmp_path / "none.db"
     assert (requests(path, 5), decision(path, "last")) == ([], None)
     assert usage(path, since=0, by="model")["total"]["requests"] == 0
@@ -113,21 +113,21 @@ def test_an_empty_file_is_no_error(tmp_path: Path) -> None:
     assert requests(path, 5) == []
 
 
-def test_reading_goes_on_while_another_process_writes(path: Path) -> None:
+def test_a_writer_does_not_block_readers(path: Path) -> None:
     with closing(open_ledger(path)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM requests")
         assert len(requests(path, 10)) == 4
 
 
-def test_a_file_that_is_no_ledger_is_told_of(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(LedgerError, match="not a database"):
         requests(path, 5)
 
 
-def test_a_file_without_write_ahead_log_is_read_too(tmp_path: Path) -> None:
+def test_a_file_without_write_ahead_log_can_be_read(tmp_path: Path) -> None:
     path = kept(tmp_path, [entry(id="a")])
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA journal_mode = DELETE")

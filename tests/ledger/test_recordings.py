@@ -1,4 +1,4 @@
-"""The folder of recordings keeps to its bounds and to itself."""
+"""The folder of recordings, its bounds and its errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kept(folder: Path, *names: str, most: int = 100, size: int = 0) -> None:
         os.utime(folder / f"{name}.json", (place, place))
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_recording_is_loaded(tmp_path: Path) -> None:
     saved = recording(id="req_7", request=Message(headers=[("a", "b")], body="AP8=", binary=True))
     assert save(tmp_path, saved, most=1, megabytes=1)
     assert load(tmp_path, "req_7") == load(tmp_path, "last") == saved
@@ -54,17 +54,17 @@ def test_the_newest_are_listed_first(tmp_path: Path) -> None:
     assert all(each.size == (tmp_path / f"{each.id}.json").stat().st_size for each in listed(tmp_path))
 
 
-def test_the_oldest_go_beyond_the_number(tmp_path: Path) -> None:
+def test_the_oldest_beyond_the_number_are_removed(tmp_path: Path) -> None:
     kept(tmp_path, "a", "b", "c", most=2)
     assert [each.id for each in listed(tmp_path)] == ["c", "b"]
 
 
-def test_the_oldest_go_beyond_the_size(tmp_path: Path) -> None:
+def test_the_oldest_beyond_the_size_are_removed(tmp_path: Path) -> None:
     kept(tmp_path, "a", "b", "c", size=MEGABYTE * 2 // 5)
     assert [each.id for each in listed(tmp_path)] == ["c", "b"]
 
 
-def test_one_that_is_larger_than_all_may_be_is_refused(tmp_path: Path) -> None:
+def test_a_recording_larger_than_the_total_size_is_refused(tmp_path: Path) -> None:
     kept(tmp_path, "a")
     assert not save(tmp_path, recording(id="b", answer=Message(body="x" * MEGABYTE)), most=5, megabytes=1)
     assert [each.id for each in listed(tmp_path)] == ["a"]
@@ -79,20 +79,20 @@ def test_removal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["unknown", "../ledger", "a/b", "", "x" * 100])
-def test_what_is_not_there_is_told(tmp_path: Path, name: str) -> None:
+def test_a_missing_recording_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path.parent / "ledger.json").write_text("{}")
     for act in (load, delete):
         with pytest.raises(RecordingError):
             act(tmp_path, name)
 
 
-def test_an_empty_folder_has_no_last_one(tmp_path: Path) -> None:
+def test_an_empty_folder_has_no_latest_recording(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="last"):
         load(tmp_path / "none", "last")
     assert listed(tmp_path / "none") == []
 
 
-def test_files_of_others_are_passed_over(tmp_path: Path) -> None:
+def test_other_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "note.json").write_text("no JSON")
     assert listed(tmp_path) == []
     with pytest.raises(RecordingError, match="cannot be read"):

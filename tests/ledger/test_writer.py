@@ -1,4 +1,4 @@
-"""The ledger keeps what it can, says what it cannot, and holds nobody up."""
+"""The writer stores requests, reports what it cannot write, and never blocks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def running(path: Path, *, decisions: int = 100, capacity: int = 100) -> Iterato
 def until(fact: Callable[[], object]) -> None:
     limit = time.monotonic() + LONG
     while not fact():
-        assert time.monotonic() < limit, "it does not come true"
+        assert time.monotonic() < limit, "it did not become true"
         time.sleep(0.005)
 
 
@@ -55,7 +55,7 @@ def put(ledger: Ledger, *names: str) -> None:
         ledger.put(partial(entry, id=name))
 
 
-def test_what_is_put_is_read_back(path: Path) -> None:
+def test_a_queued_request_is_written(path: Path) -> None:
     with running(path) as ledger:
         put(ledger, "req_1", "req_2")
         assert ledger.flush(LONG)
@@ -65,7 +65,7 @@ def test_what_is_put_is_read_back(path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no modes")
-def test_it_is_its_owners_alone(path: Path) -> None:
+def test_the_files_are_private(path: Path) -> None:
     with running(path) as ledger:
         put(ledger, "req_1")
         ledger.flush(LONG)
@@ -73,7 +73,7 @@ def test_it_is_its_owners_alone(path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_what_waits_is_written_before_the_end(path: Path) -> None:
+def test_queued_requests_are_written_before_the_end(path: Path) -> None:
     with running(path, capacity=1_000) as ledger:
         put(ledger, *(f"req_{number}" for number in range(999)))
     assert len(ids(path)) == 999
@@ -86,7 +86,7 @@ def test_decisions_are_bounded_and_requests_are_not(path: Path) -> None:
     assert len(ids(path)) == 10
 
 
-def test_old_requests_go_when_it_starts(path: Path) -> None:
+def test_old_requests_are_removed_at_start(path: Path) -> None:
     now = time.time()
     with running(path) as ledger:
         ledger.put(partial(entry, id="old", at=now - (KEEP_DAYS + 1) * 86_400))
@@ -97,7 +97,7 @@ def test_old_requests_go_when_it_starts(path: Path) -> None:
     assert ids(path) == ["recent"]
 
 
-def test_a_locked_file_is_waited_for_and_nothing_is_lost(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_queue_while_the_file_is_locked(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with running(path) as ledger:
         put(ledger, "req_1")
@@ -114,7 +114,7 @@ def test_a_locked_file_is_waited_for_and_nothing_is_lost(path: Path, caplog: pyt
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
-def test_beyond_its_capacity_requests_are_counted_and_left_out(path: Path) -> None:
+def test_requests_beyond_the_capacity_are_dropped_and_counted(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"")
     with closing(sqlite3.connect(path, isolation_level=None)) as other, running(path, capacity=3) as ledger:
@@ -127,7 +127,7 @@ def test_beyond_its_capacity_requests_are_counted_and_left_out(path: Path) -> No
     assert len(ids(path)) == 5 - ledger.dropped
 
 
-def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_and_retried(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_text("a file in its place")
     with running(path) as ledger:
         until(lambda: ledger.problem)
@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(path: Path, capl
 
 
 @pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be one" * 40, None])
-def test_a_damaged_file_is_kept_aside(path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_moved_aside(path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
     if content is None:
         with running(path) as ledger:
             put(ledger, "lost")
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_kept_aside(path: Path, content: bytes | None, caplog:
     assert "damaged" in caplog.text
 
 
-def test_a_newer_schema_is_left_alone(path: Path) -> None:
+def test_a_file_of_a_newer_version_is_not_written(path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as other:
         other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -163,7 +163,7 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
         until(lambda: "newer version" in ledger.problem)
 
 
-def test_a_request_that_cannot_be_told_costs_only_itself(path: Path) -> None:
+def test_a_request_that_cannot_be_rendered_is_dropped(path: Path) -> None:
     def broken() -> None:
         raise KeyError("no such thing")
 
@@ -173,14 +173,14 @@ def test_a_request_that_cannot_be_told_costs_only_itself(path: Path) -> None:
     assert (ids(path), ledger.dropped) == (["req_1"], 1)
 
 
-def test_absurd_values_are_stored_as_well_as_may_be(path: Path) -> None:
+def test_values_out_of_range_are_stored_as_well_as_possible(path: Path) -> None:
     with running(path) as ledger:
         ledger.put(partial(entry, id="req_1", output=2**70, model="half \ud83d"))
     row = requests(path, 1)[0]
     assert (row["output"], row["model"]) == (2**63 - 1, "half ?")
 
 
-def test_a_killed_process_leaves_all_it_had_written(path: Path) -> None:
+def test_a_killed_process_loses_nothing_written(path: Path) -> None:
     code = f"""
 import os, signal
 from functools import partial

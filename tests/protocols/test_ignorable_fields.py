@@ -118,7 +118,9 @@ def test_another_models_thinking_is_left_out_without_a_word(target: ProtocolName
 
 
 AGENTS = ("claude", "codex", "gemini-cli", "opencode", "aider")
-HONEST = frozenset({"temperature", "tools (web_search)", "tools (googleSearch)", "response_format", "thinking"})
+HONEST = frozenset(
+    {"temperature", "tools (web_search)", "tools (googleSearch)", "text.format", "reasoning", "thinking"}
+)
 """What a session of a real tool may lose, because its user would notice."""
 
 

@@ -21,7 +21,7 @@ from bm.chat.response import ChatResponse, fold
 from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
 from bm.simulator import Rule
-from bm.simulator import Usage as Told
+from bm.simulator import Usage as SimulatedUsage
 from tests.gateway.world import MODELS, PROTOCOLS, PROTOCOLS_LINE, Answer, World
 from tests.support import grammar_anthropic, grammar_gemini, grammar_openai_chat, grammar_openai_responses
 
@@ -34,7 +34,7 @@ TEXT = "".join(f"word{number:02d} " for number in range(60)).strip() + "."
 
 HELPING_MODEL = "acme-large"
 STREAM_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
-USAGE = Told(input=111, output=222)
+USAGE = SimulatedUsage(input=111, output=222)
 """What a good answer of the helping target takes."""
 
 
@@ -43,7 +43,8 @@ class Fault:
     """One fault. `most` calls may go to the account that fails.
 
     `late` faults strike after the client has received a part of the answer: they are mended where rescue is on, and
-    told in the stream where it is not. `refuses` is how the helping target refuses to go on with an answer, if it does.
+    reported in the stream where it is not. `refuses` is how the helping target refuses to continue an answer, if it
+    does.
     """
 
     name: str
@@ -174,8 +175,11 @@ def judge_good(outcome: Outcome, helper: str, *, retried: bool) -> None:
     elif not retried:
         outcome.check(answer.bm("provider") == helper, f"said to be from {answer.bm('provider')}")
         outcome.check(case.setting == "own" or read.model == HELPING_MODEL, f"said to be by {read.model}")
-        told = read.usage
-        outcome.check(told is not None and (told.prompt, told.output) == (USAGE.input, USAGE.output), f"usage {told}")
+        reported = read.usage
+        outcome.check(
+            reported is not None and (reported.prompt, reported.output) == (USAGE.input, USAGE.output),
+            f"usage {reported}",
+        )
     if case.stream:
         outcome.grammar(answer)
 
@@ -202,7 +206,7 @@ def judge_told(outcome: Outcome) -> None:
 
 
 def judge_refusal(outcome: Outcome) -> None:
-    """A refusal is an answer: it is returned in the client's words, and nobody else is asked."""
+    """A refusal is an answer: it is returned in the client's protocol, and no other target is asked."""
     read = reading(outcome.answer)
     finish = read.choices[0].finish if read.choices else None
     outcome.check(outcome.answer.status == 200, f"status {outcome.answer.status}")
@@ -211,13 +215,13 @@ def judge_refusal(outcome: Outcome) -> None:
 
 
 def judge_recovery(world: World, outcome: Outcome) -> None:
-    """While it is down nobody asks the account and the other target serves; once its rest is over it serves again."""
+    """While an account is down the other target serves; once its cooldown is over it serves again."""
     first = world.pool[0]
     if world.account(first)["state"] == "cooling down":
         meanwhile = world.ask(outcome.case.protocol, stream=outcome.case.stream)
         outcome.check(meanwhile.complete, f"not served meanwhile: {meanwhile.status}")
-        rests = world.account(first)["state"] == "cooling down"
-        outcome.check(not rests or world.asked().count(first) == 1, "it is asked while it rests")
+        cooling = world.account(first)["state"] == "cooling down"
+        outcome.check(not cooling or world.asked().count(first) == 1, "it is asked while it is cooling down")
     limit = time.monotonic() + 10
     while world.account(first)["state"] != "usable" and time.monotonic() < limit:
         time.sleep(0.05)

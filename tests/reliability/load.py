@@ -28,12 +28,12 @@ MODEL = "gemini-3-flash-preview"
 WORKERS = 256
 """While upstreams are disturbed an answer takes half a second on average, so that fewer could not keep up the rate."""
 BEHIND = 5.0
-"""Seconds of requests that are made up for where nobody could send them, as while the daemon was down."""
+"""Seconds of requests that are caught up on when they could not be sent, such as while the daemon was down."""
 PATIENCE = 30.0
 """Seconds after which a request counts as hung; bm's own limits are far below."""
 PROTOCOLS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
 HONEST = frozenset({429, 500, 502, 503, 504, 529})
-"""Statuses by which a client is told that no target could help."""
+"""Statuses that report that no target could answer."""
 ABORTED = 0.03
 """Share of the clients that leave in the middle of their answer."""
 
@@ -53,7 +53,7 @@ class Tally:
 class Load:
     """So many requests a second until `stop`; no more than `WORKERS` at once.
 
-    `down` says whether the daemon has been away since a moment; then a broken connection is nobody's fault.
+    `down` says whether the daemon has been away since a moment; then a broken connection is expected.
     """
 
     url: str
@@ -66,7 +66,7 @@ class Load:
     _number: int = 0
 
     async def run(self) -> None:
-        """Send until told to stop, and wait for what is under way."""
+        """Send until stopped, then wait for requests under way."""
         self._next = time.monotonic()
         connector = aiohttp.TCPConnector(limit=0)
         headers = {"x-api-key": self.key, "content-type": "application/json"}

@@ -35,12 +35,12 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for fault in FAULTS:
         found = [outcome for outcome in outcomes if outcome.case.fault is fault]
         mended = [outcome for outcome in found if outcome.case.rescue]
-        told = [outcome for outcome in found if not outcome.case.rescue]
+        reported = [outcome for outcome in found if not outcome.case.rescue]
         cells = [
             _verdict([each for each in mended if each.case.protocol == protocol], fault.name) for protocol in PROTOCOLS
         ]
         calls = f"{max(each.struck for each in found)} of at most {fault.most}"
-        lines.append(_row([fault.name, *cells, calls, _told(told)]))
+        lines.append(_row([fault.name, *cells, calls, _reported(reported)]))
     return "\n".join(lines) + "\n"
 
 
@@ -54,7 +54,7 @@ def _verdict(outcomes: Sequence[Outcome], fault: str) -> str:
     return f"{wrong} of {len(outcomes)} wrong" if wrong else f"{good} ({len(outcomes)})"
 
 
-def _told(outcomes: Sequence[Outcome]) -> str:
+def _reported(outcomes: Sequence[Outcome]) -> str:
     if not outcomes:
         return "the same"
     wrong = sum(bool(outcome.faults) for outcome in outcomes)

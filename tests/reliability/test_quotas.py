@@ -25,7 +25,7 @@ def pool(world: World) -> World:
 
 
 def crowd(world: World, names: list[str], protocol: str, requests: int, **fields: Any) -> Counter[str]:
-    """So many requests of clients that come at once; which account answered, and what each other one was told."""
+    """So many requests of clients that come at once; which account answered each, or the error it received."""
     world.sim.script(Rule(times=None, chunks=4, first_token_delay=0.1, delay=0.05, text="one two three four"))
 
     def one(number: int) -> str:
@@ -33,9 +33,9 @@ def crowd(world: World, names: list[str], protocol: str, requests: int, **fields
         return answer.bm("account") if answer.complete else f"{answer.status} {answer.body.decode()}"
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        told = Counter(clients.map(one, range(requests)))
-    assert not [word for word in told if word not in names], told
-    return told
+        reported = Counter(clients.map(one, range(requests)))
+    assert not [word for word in reported if word not in names], reported
+    return reported
 
 
 def test_limits_of_requests_that_gemini_names(pool: World) -> None:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from bm.simulator import Rule, ToolCall
-from bm.simulator import Usage as Told
+from bm.simulator import Usage as SimulatedUsage
 from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, Answer, World
 from tests.reliability.faults import reading
 
@@ -34,7 +34,7 @@ def cut(world: World, *answers: Rule, after: int = 5, **fields: Any) -> None:
 @EVERY_PROTOCOL
 def test_the_next_target_is_given_what_the_client_has(world: World, protocol: str) -> None:
     set_up(world)
-    cut(world, Rule(text=TEXT, usage=Told(input=50, output=7)))
+    cut(world, Rule(text=TEXT, usage=SimulatedUsage(input=50, output=7)))
     answer = world.ask(protocol)
     assert answer.complete and text_of(answer) == TEXT
     first, second = world.calls()
@@ -112,9 +112,9 @@ def test_each_part_of_a_rescued_answer_has_its_own_price(world: World, protocol:
     names = ", ".join(f'"{name}" = "claude-haiku-4-5"' for name in sorted(set(MODELS.values())))
     table = f"{PROTOCOLS_LINE}\nmodels = {{ {names} }}"
     world.set_up(1, {"anthropic": "fallback"}, pool=ON, tables={"anthropic": table})
-    cut(world, Rule(text=TEXT, usage=Told(input=1_000_000, output=7)))
+    cut(world, Rule(text=TEXT, usage=SimulatedUsage(input=1_000_000, output=7)))
     assert world.ask(protocol).complete
-    told = world.admin("why/last")
+    reported = world.admin("why/last")
     haiku = 1.0 * 1_000_000 / 1e6 + 5.0 * 7 / 1e6
-    assert told["usage"]["input"] == 1_000_000 and told["usage"]["output"] > 7
-    assert haiku < told["cost"] < haiku + 0.01, "with a little for the first part, at Gemini's price"
+    assert reported["usage"]["input"] == 1_000_000 and reported["usage"]["output"] > 7
+    assert haiku < reported["cost"] < haiku + 0.01, "with a little for the first part, at Gemini's price"

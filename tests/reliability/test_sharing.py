@@ -1,4 +1,7 @@
-"""Accounts, pool, plan and attempts together, in simulated time: load is shared, and nobody is asked before time."""
+"""Accounts, pool, plan and attempts together, in simulated time.
+
+Load is shared, and no account is asked before its cooldown ends.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ class World:
     """Requests that come and go in simulated time, each as the daemon would drive it."""
 
     def __init__(self, quotas: dict[str, int], limits: Limits, seed: int) -> None:
-        self.upstream, self.limits, self.dice = Upstream(quotas), limits, random.Random(seed)
+        self.upstream, self.limits, self.rng = Upstream(quotas), limits, random.Random(seed)
         self.pool = Pool(credential(name) for name in quotas)
         self.now = 0.0
         self.answered = self.refused = 0
@@ -83,7 +86,7 @@ class World:
         """One request; it yields the seconds until it goes on."""
         snapshot = Snapshot(members=(Member(provider=PROVIDER, accounts=self.pool.states(self.now)["gemini"]),))
         query = RouteQuery(model=MODEL, protocol="gemini")
-        steps = attempts(plan(snapshot, query, roll=self.dice.random()), self.limits)
+        steps = attempts(plan(snapshot, query, roll=self.rng.random()), self.limits)
         leases: list[Lease] = []
         transcript: list[tuple[Attempt, Outcome]] = []
         try:
@@ -96,7 +99,7 @@ class World:
                     continue
                 lease, failure = self._send(attempt.target)
                 leases.append(lease)
-                yield LATENCY if failure else self.dice.uniform(0.1, ANSWER)
+                yield LATENCY if failure else self.rng.uniform(0.1, ANSWER)
                 outcome = self._settled(lease, failure)
                 transcript.append((attempt, outcome))
                 attempt = steps.send(outcome)
@@ -125,18 +128,18 @@ class World:
     def _settled(self, lease: Lease, failure: Failure | None) -> Outcome:
         lease.end()
         outcome = msgspec.structs.replace(classify(failure), elapsed=self.now - lease.sent)
-        outcome = lease.settle(outcome, now=self.now, wall=NOON + self.now, jitter=self.dice.random())
+        outcome = lease.settle(outcome, now=self.now, wall=NOON + self.now, jitter=self.rng.random())
         if outcome.cooldown:
             self.upstream.ends[lease.target.account] = self.now + outcome.cooldown
         return outcome
 
 
-def steady(rate: float, minutes: int, dice: random.Random) -> list[float]:
+def steady(rate: float, minutes: int, rng: random.Random) -> list[float]:
     """Moments at which requests come."""
     moments, now = [], 0.0
     while now < minutes * 60:
         moments.append(now)
-        now += dice.expovariate(rate)
+        now += rng.expovariate(rate)
     return moments
 
 

@@ -44,8 +44,8 @@ def test_an_account_that_has_used_up_its_limit_is_not_asked_until_there_is_more(
 def test_a_refusal_without_a_delay_has_that_of_the_limit_which_is_used_up(world: World) -> None:
     table = f'{PROTOCOLS_LINE}\nprotocol = "openai-chat"'
     world.set_up(0, {"acme": "exclusive"}, keys=2, tables={"acme": table})
-    told = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "45s"}
-    world.sim.script(Rule(status=429, headers=told))
+    reported = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "45s"}
+    world.sim.script(Rule(status=429, headers=reported))
     assert world.ask("openai-chat").complete
     (rest,) = world.account(world.asked()[0])["cooldowns"]
     assert 40 < rest["seconds"] <= 45

@@ -60,9 +60,9 @@ class Tab:
 
     async def value(self, script: str) -> Any:
         """What a script in the page comes to."""
-        told = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        reported = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in reported, reported
+        return reported["result"].get("value")
 
     async def until(self, script: str) -> Any:
         """What a script comes to as soon as that is something."""

@@ -52,7 +52,7 @@ def daemon(home: Path, config: str, accounts: Mapping[str, str] | None = None) -
     for name, key in (accounts or {}).items():
         account = Account(name=name, provider="gemini", key=key)
         update(paths.accounts, lambda stored, account=account: stored.add(account))  # type: ignore[misc]
-    # Questions that nobody asked would stand in the simulator's log, sometimes.
+    # Requests of the daemon's own would sometimes appear in the simulator's log.
     environ = {"BM_POOL_LEARN_MODELS": "false", **os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
     with (home / "output.txt").open("wb") as output:
         process = subprocess.Popen(_COMMAND, env=environ, stdout=output, stderr=output)

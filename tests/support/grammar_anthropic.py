@@ -117,7 +117,7 @@ class Reader:
 
 
 def check(stream: bytes) -> Reader:
-    """Assert that the bytes are one legal stream, ended by `message_stop` or `error`; return what it told."""
+    """Assert that the bytes are one legal stream, ended by `message_stop` or `error`; return its events."""
     parser = sse.Parser()
     reader = Reader()
     for event in [*parser.feed(stream), *parser.close()]:

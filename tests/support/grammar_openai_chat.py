@@ -57,7 +57,7 @@ def _check_heads(chunks: list[Any]) -> None:
 
 def _check_usage(chunks: list[Any], asked: bool) -> None:
     if not asked:
-        assert not any("usage" in chunk for chunk in chunks), "usage that nobody asked for"
+        assert not any("usage" in chunk for chunk in chunks), "usage that was not requested"
         assert all(chunk["choices"] for chunk in chunks), "a chunk without choices"
         return
     assert all("usage" in chunk for chunk in chunks), "a chunk without the usage member"
@@ -93,9 +93,9 @@ class _Choice:
     def _call(self, call: Any) -> None:
         index = call["index"]
         assert 0 <= index <= self.calls, f"call {index} after {self.calls} calls"
-        holder = call.get("function") or call.get("custom") or {}
+        owner = call.get("function") or call.get("custom") or {}
         if index == self.calls:
-            assert call["id"] and call["type"] in ("function", "custom") and holder["name"], f"no beginning: {call}"
+            assert call["id"] and call["type"] in ("function", "custom") and owner["name"], f"no beginning: {call}"
             self.calls += 1
         else:
-            assert not {"id", "type"} & set(call) and "name" not in holder, f"begun twice: {call}"
+            assert not {"id", "type"} & set(call) and "name" not in owner, f"begun twice: {call}"

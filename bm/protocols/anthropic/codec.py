@@ -12,9 +12,8 @@ from bm.errors import Failure
 from bm.protocols.anthropic.decode import decode_request
 from bm.protocols.anthropic.encode import encode_request
 from bm.protocols.anthropic.errors import decode_error, encode_error
-from bm.protocols.anthropic.response import decode_response, encode_response
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
-from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder
+from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder, encode_response
 from bm.protocols.codec import Codec, Encoded, IdFactory
 
 
@@ -31,7 +30,7 @@ class AnthropicCodec:
 
     def stream_decoder(self, ids: IdFactory) -> AnthropicStreamDecoder:
         """A decoder for Claude's stream, which brings its own ids."""
-        return AnthropicStreamDecoder()
+        return AnthropicStreamDecoder(ids)
 
     def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> AnthropicStreamEncoder:
         """An encoder for a Messages client's stream."""
@@ -39,7 +38,7 @@ class AnthropicCodec:
 
     def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read Claude's whole answer."""
-        return decode_response(body)
+        return tuple(AnthropicStreamDecoder(ids).whole(body))
 
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for a Messages client."""

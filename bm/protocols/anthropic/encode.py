@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Extra, Loss
+from bm.chat.parts import Json, Text
+from bm.chat.request import ChatRequest, Loss
 from bm.protocols.anthropic.content import BlockWriter
-from bm.protocols.anthropic.parameters import encode_output, encode_sampling, encode_stop
-from bm.protocols.anthropic.thinking import ThinkingPlan, plan_thinking
+from bm.protocols.anthropic.thinking import plan_thinking
 from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
 from bm.protocols.anthropic.turns import encode_turns
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import Encoded
-from bm.protocols.ignorable_fields import is_loss
+from bm.protocols.json_schema.subsets import closed_schema
+from bm.protocols.parameters import output_format, own_extras, sampling, stop_sequences
 from bm.protocols.reading import array_of, refuse
+from bm.protocols.tools import takes_forced_call
 
 VERSION_WITH_SAMPLING = "2023-06-01"
 VERSION = "2026-10-21"
@@ -22,6 +23,9 @@ VERSION = "2026-10-21"
 DEFAULT_MAX_TOKENS = 8192
 MAX_TOKENS_WITHOUT_STREAM = 21_333
 """The SDKs refuse to wait ten minutes for an answer that is not streamed; more tokens than this may take as long."""
+
+MAX_USER = 256
+MIN_TOP_P_WITH_THINKING = 0.95
 
 _BETAS = {
     "context_management": "context-management-2025-06-27",
@@ -46,40 +50,43 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if request.choices > 1:
         raise refuse("n", "Claude gives one answer")
     native = request.protocol == PROTOCOL
+    losses: list[Loss] = []
     plan = plan_thinking(request, capabilities, _room(request, capabilities))
-    sampling, losses = encode_sampling(request, capabilities, thinking=plan.on)
+    parameters = _sampling(request, capabilities, losses, thinks=plan.on)
     claude = bool(capabilities.family)
-    version = VERSION if claude and not sampling else VERSION_WITH_SAMPLING
+    version = VERSION if claude and not parameters else VERSION_WITH_SAMPLING
     writer = BlockWriter(capabilities, native=native, citations=version == VERSION_WITH_SAMPLING)
-    output, instruction, lost = encode_output(request.output, capabilities)
-    losses += [*plan.losses, *lost, *_clamped(request, plan)]
-    body: Json = {"model": model, "max_tokens": plan.max_tokens}
-    system = writer.system((*request.system, *instruction))
+    losses += plan.losses
+    form = output_format(request, capabilities, losses, json=False)
+    system = writer.system((*request.system, Text(form.instruction)))
     messages = encode_turns(request, capabilities, writer)
     if not messages:
         messages, system = [{"role": "user", "content": system or [{"type": "text", "text": "…"}]}], []
-    if system:
-        body["system"] = system
-    body["messages"] = messages
-    tools, lost = encode_tools(request)
-    losses += lost
-    if tools:
-        body["tools"] = tools
-    choice, lost = encode_tool_choice(request.tool_choice, tools, forced=_may_force(capabilities, plan))
-    losses += lost
-    if choice is not None:
-        body["tool_choice"] = choice
-    stop, lost = encode_stop(request.stop, capabilities)
-    losses += lost
-    body |= sampling | stop | _thinking(plan) | _identified(request.user)
-    if config := output | ({"effort": plan.effort} if plan.effort else {}):
-        body["output_config"] = config
-    if request.stream:
-        body["stream"] = True
-    losses += _extras(body, request.extras, writer.betas)
+    tools = encode_tools(request, losses)
+    forced = takes_forced_call(capabilities, thinks=plan.on)
+    config: Json = {"effort": plan.effort} if plan.effort else {}
+    if form.kind == "schema":
+        config["format"] = {"type": "json_schema", "schema": closed_schema(request.output.schema or {})}
+    members = {
+        "system": system,
+        "messages": messages,
+        "tools": tools,
+        "tool_choice": encode_tool_choice(request.tool_choice, tools, losses, forced=forced),
+        "stop_sequences": stop_sequences(request, capabilities.max_stop, losses, blank=False),
+        "thinking": plan.thinking,
+        "metadata": {"user_id": request.user} if 0 < len(request.user) <= MAX_USER else None,
+        "output_config": config,
+        "stream": request.stream,
+    }
+    written = {name: value for name, value in members.items() if value}
+    body: Json = {"model": model, "max_tokens": plan.max_tokens, **parameters, **written}
+    _write_extras(body, request, writer.betas, losses)
     if claude and not native and not _marked(request):
         body["cache_control"] = {"type": "ephemeral"}
-    return Encoded(_within_rules(body, losses), _once(writer.losses + losses), _headers(version, writer.betas))
+    _limit_effort(body, losses)
+    head = ("anthropic-version", version)
+    betas = (("anthropic-beta", ",".join(sorted(writer.betas))),) if writer.betas else ()
+    return Encoded(body, tuple(dict.fromkeys(writer.losses + losses)), (head, *betas))
 
 
 def _room(request: ChatRequest, capabilities: Capabilities) -> int:
@@ -91,41 +98,30 @@ def _room(request: ChatRequest, capabilities: Capabilities) -> int:
     return tokens if request.stream else min(tokens, MAX_TOKENS_WITHOUT_STREAM)
 
 
-def _clamped(request: ChatRequest, plan: ThinkingPlan) -> list[Loss]:
-    if request.max_tokens is None or plan.max_tokens >= request.max_tokens:
-        return []
-    return [Loss("max_tokens", f"the model gives at most {plan.max_tokens}")]
+def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Loss], *, thinks: bool) -> Json:
+    """`temperature`, `top_p` and `top_k`, within the model's rules."""
+
+    def objection(name: str, value: float) -> str:
+        if thinks and name == "temperature" and value != 1:
+            return "must be 1 while the model thinks"
+        if thinks and name == "top_k":
+            return "cannot be set while the model thinks"
+        if thinks and name == "top_p" and value < MIN_TOP_P_WITH_THINKING:
+            return f"must be at least {MIN_TOP_P_WITH_THINKING} while the model thinks"
+        return ""
+
+    known = ("temperature", "top_p", "top_k")
+    members = sampling(request, capabilities, losses, protocol=PROTOCOL, known=known, objection=objection)
+    if members.get("temperature", 0) > 1:
+        members["temperature"] = 1
+        losses.append(Loss("temperature", "lowered to 1, the most that Claude takes"))
+    return members
 
 
-def _may_force(capabilities: Capabilities, plan: ThinkingPlan) -> bool:
-    match capabilities.forced_tools:
-        case "never":
-            return False
-        case "without_thinking":
-            return not plan.on
-        case "without_budget":
-            return not (plan.on and capabilities.thinking == "budget")
-        case _:
-            return True
-
-
-def _thinking(plan: ThinkingPlan) -> Json:
-    return {} if plan.thinking is None else {"thinking": plan.thinking}
-
-
-def _identified(user: str) -> Json:
-    return {"metadata": {"user_id": user}} if 0 < len(user) <= 256 else {}
-
-
-def _extras(body: Json, extras: tuple[Extra, ...], betas: set[str]) -> list[Loss]:
-    """Write back what came in this protocol; say what came in another and is worth a word."""
-    losses: list[Loss] = []
-    for extra in extras:
+def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: list[Loss]) -> None:
+    for extra in own_extras(request, PROTOCOL, losses):
         present = body.get(extra.field)
-        if extra.protocol != PROTOCOL:
-            if is_loss(extra):
-                losses.append(Loss(extra.field, "unknown to Anthropic"))
-        elif "." in extra.field or "[" in extra.field:
+        if "." in extra.field:
             losses.append(Loss(extra.field, "has no place in a translated request"))
         elif extra.field == "betas":
             betas.update(name for name in array_of(extra.value) if isinstance(name, str))
@@ -134,29 +130,18 @@ def _extras(body: Json, extras: tuple[Extra, ...], betas: set[str]) -> list[Loss
         else:
             body[extra.field] = extra.value
             betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
-    return losses
 
 
-def _within_rules(body: Json, losses: list[Loss]) -> Json:
+def _limit_effort(body: Json, losses: list[Loss]) -> None:
     """Where thinking is turned off the highest efforts are refused (Claude Opus 5)."""
     config = body.get("output_config")
     off = body.get("thinking") == {"type": "disabled"}
     if off and isinstance(config, dict) and config.get("effort") in ("xhigh", "max"):
         body["output_config"] = {**config, "effort": "high"}
         losses.append(Loss("output_config.effort", "lowered to high, the most without thinking"))
-    return body
 
 
 def _marked(request: ChatRequest) -> bool:
     """Whether the client chose what to cache."""
     parts = (part for turn in request.turns for part in turn.parts)
     return any(getattr(item, "cache", None) is not None for item in (*request.system, *request.tools, *parts))
-
-
-def _once(losses: list[Loss]) -> tuple[Loss, ...]:
-    return tuple(dict.fromkeys(losses))
-
-
-def _headers(version: str, betas: set[str]) -> tuple[tuple[str, str], ...]:
-    head = ("anthropic-version", version)
-    return (head, ("anthropic-beta", ",".join(sorted(betas)))) if betas else (head,)

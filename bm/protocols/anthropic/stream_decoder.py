@@ -1,26 +1,15 @@
-"""An upstream's event stream, read into canonical events."""
+"""Read an Anthropic event stream, or a whole message, into canonical events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from bm import sse
-from bm.chat.events import (
-    End,
-    Event,
-    Failed,
-    PartAnnotation,
-    PartDelta,
-    PartEnd,
-    PartSignature,
-    PartStart,
-    PartWhole,
-    Ping,
-    Start,
-    UsageUpdate,
-)
+from bm.chat.builder import PartBuilder
+from bm.chat.events import Event, Ping
 from bm.chat.parts import Json, Thinking
 from bm.chat.signature import Signature
 from bm.errors import Failure
@@ -29,6 +18,8 @@ from bm.protocols.anthropic.content import opaque
 from bm.protocols.anthropic.errors import read_error
 from bm.protocols.anthropic.usage import UsageMeter, decode_finish
 from bm.protocols.anthropic.wire import PROTOCOL
+from bm.protocols.codec import IdFactory
+from bm.protocols.reading import json_of, objects_of, string_of
 
 _NOTHING: tuple[Event, ...] = ()
 
@@ -57,34 +48,22 @@ class _Wire(msgspec.Struct):
     error: Json | None = None
 
 
-class _Block:
-    """A block in the making. `raw` is set for one that is passed on whole, at its end."""
-
-    def __init__(self, part: int, raw: Json | None = None, prefilled: str = "") -> None:
-        self.part = part
-        self.raw = raw
-        self.prefilled = prefilled
-        self.pieces: list[str] = []
-
-
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
 class AnthropicStreamDecoder:
-    """Reads one stream. Unknown events and deltas are skipped; one that cannot be read ends the answer."""
+    """Reads one stream. Unknown events and deltas are skipped; one that cannot be read ends the response."""
 
-    def __init__(self) -> None:
-        self._blocks: dict[int, _Block] = {}
-        self._parts = 0
+    def __init__(self, ids: IdFactory) -> None:
+        self._parts = PartBuilder(ids.new_id)
+        self._native: dict[int, tuple[Json, list[str]]] = {}
+        self._inputs: dict[int, str] = {}
         self._meter = UsageMeter()
-        self._started = False
-        self._ended = False
-        self._called = False
         self._stop: Json | None = None
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return what one server-sent event tells."""
-        if self._ended:
+        """Return the events of one server-sent event."""
+        if self._parts.ended:
             return _NOTHING
         if event.data == b"[DONE]":
             return self.close()
@@ -92,15 +71,16 @@ class AnthropicStreamDecoder:
             wire = _decode(event.data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             broken = _unreadable(error)
-            # All is said once there is a reason to stop: only `message_stop` can have been cut.
-            return self._complete() if broken.kind == "truncated" and self._stop else self._fail(broken)
+            # Everything was said once there is a stop reason: only `message_stop` can have been cut.
+            return self._complete() if broken.kind == "truncated" and self._stop else self._parts.fail(broken)
         match wire.type or event.name:
             case "content_block_delta":
                 return self._delta(wire.index, wire.delta)
             case "content_block_start":
                 return self._block_start(wire.index, wire.content_block)
             case "content_block_stop":
-                return self._block_stop(wire.index)
+                self._block_stop(wire.index)
+                return self._parts.take()
             case "message_start":
                 return self._message_start(wire.message or {})
             case "message_delta":
@@ -108,92 +88,110 @@ class AnthropicStreamDecoder:
             case "message_stop":
                 return self._complete()
             case "ping":
-                return (Ping(),) if self._started else _NOTHING
+                return (Ping(),) if self._parts.started else _NOTHING
             case "error":
                 failure = read_error({"error": wire.error})
-                return self._fail(failure or Failure(kind="server", message="the upstream reported an error"))
+                return self._parts.fail(failure or Failure(kind="server", message="the upstream reported an error"))
             case _:
                 return _NOTHING
 
+    def whole(self, message: Json) -> Sequence[Event]:
+        """Return the events of a whole message. An error, and anything that is not a message, is a failure."""
+        failure = read_error(message)
+        if failure is None and not isinstance(message.get("content"), list):
+            failure = Failure(kind="malformed", message="the answer holds no content array")
+        if failure is not None:
+            return self._parts.fail(failure)
+        self._parts.start(string_of(message.get("id")), string_of(message.get("model")))
+        for index, block in enumerate(message["content"]):
+            if not self._open_block(index, block):
+                return self._malformed(f"content[{index}] of the answer is not a content block")
+            self._block_stop(index)
+        self._parts.use(self._meter.add(message.get("usage")))
+        self._stop = message
+        return self._complete()
+
     def close(self) -> Sequence[Event]:
         """The stream has ended: complete when a stop reason was seen, cut short otherwise."""
-        if self._ended:
+        if self._parts.ended:
             return _NOTHING
         if self._stop is not None:
             return self._complete()
-        return self._fail(Failure(kind="truncated", message="the stream ended before the answer was complete"))
+        return self._parts.fail(Failure(kind="truncated", message="the stream ended before the answer was complete"))
 
     def _message_start(self, message: Json) -> Sequence[Event]:
-        if self._started:
-            reason = "the upstream began a second answer inside the first"
-            return self._fail(Failure(kind="malformed", message=reason))
-        self._started = True
-        head = Start(id=_word(message.get("id")), model=_word(message.get("model")))
-        usage = self._meter.add(message.get("usage"))
-        return (head,) if usage is None else (head, UsageUpdate(usage))
-
-    def _head(self) -> list[Event]:
-        """The start that a compatible upstream left out."""
-        if self._started:
-            return []
-        self._started = True
-        return [Start()]
+        if self._parts.started:
+            return self._malformed("the upstream began a second answer inside the first")
+        self._parts.start(string_of(message.get("id")), string_of(message.get("model")))
+        self._parts.use(self._meter.add(message.get("usage")))
+        return self._parts.take()
 
     def _block_start(self, index: int, block: Json | None) -> Sequence[Event]:
-        if block is None or index in self._blocks:
-            return self._fail(Failure(kind="malformed", message=f"block {index} of the stream has no proper start"))
-        events = self._head()
-        part = self._parts
-        self._parts += 1
-        self._blocks[index] = entry = _Block(part)
-        match block.get("type"):
-            case "text":
-                events.append(PartStart(part, "text"))
-                events += [_cited(part, raw) for raw in block.get("citations") or ()]
-                events += _first(part, block.get("text"))
-            case "thinking":
-                value = _word(block.get("signature"))
-                events.append(PartStart(part, "thinking", signature=Signature(PROTOCOL, value) if value else None))
-                events += _first(part, block.get("thinking"))
-            case "tool_use":
-                self._called = True
-                given = block.get("input")
-                entry.prefilled = msgspec.json.encode(given).decode() if given else ""
-                identity = (_word(block.get("id")), _word(block.get("name")))
-                events.append(PartStart(part, "tool_call", *identity))
+        if index in self._native or self._parts.is_open(index) or not self._open_block(index, block):
+            return self._malformed(f"block {index} of the stream has no proper start")
+        return self._parts.take()
+
+    def _open_block(self, index: int, block: Any) -> bool:
+        """Open a block with what it holds at its start. False when it is none."""
+        parts = self._parts
+        parts.start()
+        match block:
+            case {"type": "text"}:
+                parts.open(index, "text")
+                for raw in objects_of(block.get("citations")):
+                    parts.cite(index, decode_citation(raw))
+                parts.text(index, "text", string_of(block.get("text")))
+            case {"type": "thinking"}:
+                value = string_of(block.get("signature"))
+                parts.open(index, "thinking", signature=Signature(PROTOCOL, value) if value else None)
+                parts.text(index, "thinking", string_of(block.get("thinking")))
+            case {"type": "tool_use", "input": given} if given is not None and not isinstance(given, dict):
+                return False
+            case {"type": "tool_use"}:
+                parts.call(index, string_of(block.get("id")), string_of(block.get("name")))
+                self._inputs[index] = msgspec.json.encode(given).decode() if (given := block.get("input")) else ""
+            case {"type": str()}:
+                self._native[index] = block, []
             case _:
-                entry.raw = block
-        return events
+                return False
+        return True
 
     def _delta(self, index: int, delta: _Delta | None) -> Sequence[Event]:
-        block = self._blocks.get(index)
-        if block is None or delta is None:
-            message = f"a piece of block {index}, which has not begun"
-            return self._fail(Failure(kind="malformed", message=message))
-        if block.raw is not None:
-            _gather(block, block.raw, delta)
-            return _NOTHING
-        text = delta.text or delta.thinking
-        if text:
-            return (PartDelta(block.part, text),)
-        if delta.partial_json:
-            block.prefilled = ""
-            return (PartDelta(block.part, delta.partial_json),)
+        parts = self._parts
+        text = (delta.text or delta.thinking or delta.partial_json) if delta is not None else ""
+        if text and (piece := parts.delta(index, text)) is not None:
+            return (piece,)
+        if delta is None or not parts.is_open(index):
+            return self._native_delta(index, delta)
         if delta.signature:
-            return (PartSignature(block.part, Signature(PROTOCOL, delta.signature)),)
-        if delta.citation:
-            return (_cited(block.part, delta.citation),)
+            parts.sign(index, Signature(PROTOCOL, delta.signature))
+        elif delta.citation:
+            parts.cite(index, decode_citation(delta.citation))
+        return parts.take()
+
+    def _native_delta(self, index: int, delta: _Delta | None) -> Sequence[Event]:
+        """Put a delta into a block that is passed on whole, at its end."""
+        if delta is None or index not in self._native:
+            return self._malformed(f"a piece of block {index}, which has not begun")
+        raw, pieces = self._native[index]
+        if delta.partial_json:
+            pieces.append(delta.partial_json)
+        elif delta.type == "compaction_delta":
+            found = {"content": delta.content, "encrypted_content": delta.encrypted_content}
+            raw = raw | {name: value for name, value in found.items() if value is not None}
+            self._native[index] = raw, pieces
         return _NOTHING
 
-    def _block_stop(self, index: int) -> Sequence[Event]:
-        block = self._blocks.pop(index, None)
-        if block is None:
-            return _NOTHING
-        if block.raw is not None:
-            return (_whole(block, block.raw),)
-        if block.prefilled:
-            return (PartDelta(block.part, block.prefilled), PartEnd(block.part))
-        return (PartEnd(block.part),)
+    def _block_stop(self, index: int) -> None:
+        raw, pieces = self._native.pop(index, (None, ()))
+        if raw is None:
+            self._parts.close(index, self._inputs.pop(index, ""))
+        elif raw["type"] == "redacted_thinking":
+            signature = Signature(PROTOCOL, string_of(raw.get("data")))
+            self._parts.add(Thinking("", signature=signature, redacted=True))
+        else:
+            given = {"input": json_of("".join(pieces)) or {}} if pieces else {}
+            self._parts.add(opaque(raw | given))
 
     def _message_delta(self, wire: _Wire) -> Sequence[Event]:
         delta = wire.delta
@@ -203,20 +201,16 @@ class AnthropicStreamDecoder:
                 "stop_sequence": delta.stop_sequence,
                 "stop_details": delta.stop_details,
             }
-        usage = self._meter.add(wire.usage)
-        return [*self._head(), UsageUpdate(usage)] if usage is not None else _NOTHING
+        self._parts.use(self._meter.add(wire.usage))
+        return self._parts.take()
 
     def _complete(self) -> Sequence[Event]:
-        events = self._head()
-        for index in sorted(self._blocks):
-            events += self._block_stop(index)
-        self._ended = True
-        return [*events, decode_finish(self._stop or {}, called=self._called), End()]
+        for index in sorted({*self._native, *self._inputs}):
+            self._block_stop(index)
+        return self._parts.end([decode_finish(self._stop or {}, called=bool(self._parts.called))])
 
-    def _fail(self, failure: Failure) -> Sequence[Event]:
-        self._ended = True
-        ends: list[Event] = [PartEnd(block.part) for block in self._blocks.values() if block.raw is None]
-        return [*ends, Failed(failure)]
+    def _malformed(self, message: str) -> Sequence[Event]:
+        return self._parts.fail(Failure(kind="malformed", message=message))
 
 
 def _unreadable(error: Exception) -> Failure:
@@ -224,40 +218,3 @@ def _unreadable(error: Exception) -> Failure:
     if str(error) == "Input data was truncated":
         return Failure(kind="truncated", message="the stream ended in the middle of an event")
     return Failure(kind="malformed", message=f"an event of the stream cannot be read: {error}")
-
-
-def _gather(block: _Block, raw: Json, delta: _Delta) -> None:
-    """Put a delta into a block that is passed on whole."""
-    if delta.partial_json:
-        block.pieces.append(delta.partial_json)
-    elif delta.type == "compaction_delta":
-        found = {"content": delta.content, "encrypted_content": delta.encrypted_content}
-        block.raw = raw | {name: value for name, value in found.items() if value is not None}
-
-
-def _cited(part: int, raw: Json) -> PartAnnotation:
-    return PartAnnotation(part, PROTOCOL, raw, decode_citation(raw).sources)
-
-
-def _first(part: int, text: object) -> tuple[Event, ...]:
-    return (PartDelta(part, text),) if isinstance(text, str) and text else ()
-
-
-def _whole(block: _Block, raw: Json) -> PartWhole:
-    if raw.get("type") == "redacted_thinking":
-        signature = Signature(PROTOCOL, _word(raw.get("data")))
-        return PartWhole(block.part, Thinking("", signature=signature, redacted=True))
-    if block.pieces:
-        raw = raw | {"input": _input("".join(block.pieces))}
-    return PartWhole(block.part, opaque(raw))
-
-
-def _input(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return {}
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""

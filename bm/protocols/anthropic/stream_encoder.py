@@ -1,4 +1,4 @@
-"""The one writer of Anthropic event streams.
+"""Write events as an Anthropic event stream, and fold that stream into a whole message.
 
 Blocks are numbered as they open, each is closed before the next, and the stream ends once: by `message_stop`, or by an
 `error` event after which nothing follows.
@@ -6,118 +6,102 @@ Blocks are numbered as they open, each is closed before the next, and the stream
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from bm import sse
-from bm.chat.events import End, Event, Failed, Finish, PartDelta, Ping, Start, Usage, UsageUpdate
-from bm.chat.parts import Json
+from bm.chat.events import Event, PartStart, PartWhole, Start, Usage
+from bm.chat.parts import Citation, Json, Media, Opaque, Search, Thinking
 from bm.chat.request import ChatRequest
+from bm.chat.response import parse_arguments
+from bm.chat.sequence import PartSequencer, PartWriter
+from bm.chat.signature import NEXT, REDACTED, SELF, Signature, wrap
 from bm.errors import Failure
-from bm.protocols.anthropic.arrange import Arranger, DeltaKind
+from bm.protocols.anthropic.citations import encode_search, encode_source
+from bm.protocols.anthropic.content import FOREIGN
 from bm.protocols.anthropic.errors import encode_error
 from bm.protocols.anthropic.usage import encode_finish, encode_usage
-from bm.protocols.codec import IdFactory
+from bm.protocols.anthropic.wire import PROTOCOL
+from bm.protocols.codec import IdFactory, written
+from bm.protocols.tools import legal_call_id, offers_search
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-_MIDDLE: dict[DeltaKind, bytes] = {
-    "text_delta": b'{"type":"text_delta","text":',
-    "input_json_delta": b'{"type":"input_json_delta","partial_json":',
-    "thinking_delta": b'{"type":"thinking_delta","thinking":',
-    "signature_delta": b'{"type":"signature_delta","signature":',
-}
+_UNSIGNED = wrap(Signature(FOREIGN, ""), SELF)
+_THINKING: Json = {"type": "thinking", "thinking": "", "signature": ""}
+_TEXT: Json = {"type": "text", "text": ""}
 _json = msgspec.json.Encoder().encode
 
 
 class _Blocks:
-    """Blocks as server-sent events. Gathers bytes until they are taken."""
+    """Writes blocks as server-sent events. At most one is open."""
 
     def __init__(self) -> None:
         self._index = -1
-        self._open = False
         self._prefix = b""
-        self._out: list[bytes] = []
 
-    def take(self) -> bytes:
-        """What was written since the last time."""
-        out = b"".join(self._out)
-        self._out.clear()
-        return out
-
-    def open(self, block: Json) -> None:
-        if self._open:
-            raise AssertionError("a block begins inside another")
-        self._open = True
+    def open(self, block: Json) -> bytes:
+        """Begin a block with what it holds at its start."""
         self._index += 1
         number = b"%d" % self._index
         self._prefix = (
             b'event: content_block_delta\ndata: {"type":"content_block_delta","index":' + number + b',"delta":'
         )
         start = b'{"type":"content_block_start","index":' + number + b',"content_block":' + _json(block) + b"}"
-        self._out.append(sse.encode(start, "content_block_start"))
+        return sse.encode(start, "content_block_start")
 
-    def delta(self, kind: DeltaKind, text: str) -> None:
-        self._out.append(self._prefix + _MIDDLE[kind] + _json(text) + b"}}\n\n")
+    def prefix(self, kind: str, member: str) -> bytes:
+        """What stands before the JSON string of each delta of one kind; `}}` and a blank line stand behind it."""
+        return self._prefix + b'{"type":"%b","%b":' % (kind.encode(), member.encode())
 
-    def other(self, delta: Json) -> None:
-        self._out.append(self._prefix + _json(delta) + b"}\n\n")
+    def delta(self, kind: str, member: str, text: str) -> bytes:
+        """Add a string to the open block."""
+        return self.prefix(kind, member) + _json(text) + b"}}\n\n"
 
-    def close(self) -> None:
-        self._open = False
-        stop = b'{"type":"content_block_stop","index":%d}' % self._index
-        self._out.append(sse.encode(stop, "content_block_stop"))
+    def sign(self, signature: str) -> bytes:
+        """Add the signature of the open thinking block, and close it."""
+        return self.delta("signature_delta", "signature", signature) + self.close()
+
+    def other(self, delta: Json) -> bytes:
+        """Add a citation, or another delta that is not a string."""
+        return self._prefix + _json(delta) + b"}\n\n"
+
+    def close(self) -> bytes:
+        """End the open block."""
+        return sse.encode(b'{"type":"content_block_stop","index":%d}' % self._index, "content_block_stop")
 
 
-class AnthropicStreamEncoder:
-    """Writes one stream for the client that sent `request`; `model` is the name it shows."""
+class AnthropicStreamEncoder(PartSequencer):
+    """Writes one stream for the client that sent `request`; `model` is the name it shows.
+
+    Thinking is shown when the client asked for it. Signatures of other vendors travel in the `signature` of a thinking
+    block: of the one before the signed part, or of an empty one put there. Where that is not possible any more, because
+    the part has begun, they are left out.
+    """
 
     def __init__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> None:
-        self._blocks = _Blocks()
-        self._arranger = Arranger(request, ids, self._blocks)
+        super().__init__()
+        self.blocks = _Blocks()
+        self.thinks = request.reasoning.visible is not None
+        self.shows_thinking = request.reasoning.visible is True
+        self.searches = offers_search(request)
+        self._unsigned_open = False
+        self._called = False
         self._ids = ids
         self._model = model
         self._id = ""
-        self._usage = Usage()
-        self._finish: Finish | None = None
         self._started = False
         self._headed = False
-        self._ended = False
 
-    def feed(self, event: Event) -> bytes:
-        """Return the bytes for one event. The head waits for the first event after `Start` that is no usage."""
-        if self._ended:
-            return b""
-        if isinstance(event, PartDelta):
-            self._arranger.feed(event)
-            return self._blocks.take()
-        match event:
-            case Start(id=identity, model=model):
-                self._started = True
-                self._id = identity if identity.startswith("msg_") else ""
-                self._model = self._model or model
-                return b""
-            case UsageUpdate(usage=usage):
-                self._usage = usage
-                return b""
-            case Failed(failure=failure):
-                return self._fail(failure)
-            case End():
-                return self._end()
-            case Ping():
-                return self.keepalive()
-            case Finish():
-                self._finish = event if event.choice == 0 else self._finish
-                return self._head()
-        self._arranger.feed(event)
-        return self._head() + self._blocks.take()
+    def start(self, start: Start) -> bytes:
+        """Nothing is written before the first event after this one, because usage may come first."""
+        self._started = True
+        self._id = start.id if start.id.startswith("msg_") else ""
+        self._model = self._model or start.model
+        return b""
 
-    def keepalive(self) -> bytes:
-        """A ping, after the head if that is known: a stream that passes through has its own."""
-        if self._ended:
-            return b""
-        return self._head() + PING if self._started else PING
-
-    def _head(self) -> bytes:
+    def head(self, choice: int) -> bytes:
         if self._headed:
             return b""
         self._headed = True
@@ -129,22 +113,243 @@ class AnthropicStreamEncoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": encode_usage(self._usage),
+            "usage": encode_usage(self.usage or Usage()),
         }
         return sse.encode(_json({"type": "message_start", "message": message}), "message_start")
 
-    def _fail(self, failure: Failure) -> bytes:
-        self._ended = True
+    def open_part(self, start: PartStart) -> PartWriter:
+        match start.kind:
+            case "thinking":
+                return _ThinkingWriter(self, start.signature)
+            case "tool_call":
+                self._called = True
+                call_id = legal_call_id(start.id) if start.id else self._ids.new_id("toolu_")
+                return _CallWriter(self, start, call_id)
+            case _:
+                return _TextWriter(self, start.signature)
+
+    def whole_part(self, event: PartWhole) -> bytes:
+        match event.part:
+            case Thinking(signature=Signature() as signature, redacted=True) if self.thinks:
+                return self.settle() + self._redacted(signature)
+            case Media() as media:
+                shown = f"[{media.mime or media.kind}: not shown, Anthropic's answers hold no media]"
+                return self.sign_next(media.signature) + self._text(shown)
+            case Opaque(protocol="anthropic", raw=raw):
+                return self.settle() + self._native(raw)
+            case Opaque(search=Search() as search):
+                blocks = encode_search(search, self._ids) if self.searches else ()
+                return self.settle() + b"".join(map(self._native, blocks)) if blocks else b""
+            case Opaque(summary=summary):
+                return self.settle() + (self._text(summary) if summary else b"")
+            case _:
+                return b""
+
+    def _redacted(self, signature: Signature) -> bytes:
+        if signature.vendor == PROTOCOL:
+            return self.blocks.open({"type": "redacted_thinking", "data": signature.value}) + self.blocks.close()
+        return self.blocks.open(_THINKING) + self.blocks.sign(wrap(signature, REDACTED))
+
+    def _native(self, raw: Json) -> bytes:
+        """A block of Anthropic's own: a call's input and a compaction come as deltas, everything else at the start."""
+        blocks = self.blocks
+        match raw:
+            case {"type": "server_tool_use" | "mcp_tool_use", "input": given}:
+                out = blocks.open({**raw, "input": {}})
+                if given:
+                    out += blocks.delta("input_json_delta", "partial_json", _json(given).decode())
+            case {"type": "compaction"}:
+                content: Json = {name: raw[name] for name in raw if name in ("content", "encrypted_content")}
+                out = blocks.open(raw | dict.fromkeys(content)) + blocks.other({"type": "compaction_delta", **content})
+            case _:
+                out = blocks.open(raw)
+        return out + blocks.close()
+
+    def _text(self, text: str) -> bytes:
+        return self.blocks.open(_TEXT) + self.blocks.delta("text_delta", "text", text) + self.blocks.close()
+
+    def sign_next(self, signature: Signature | None) -> bytes:
+        """Before a part begins: put another vendor's signature of it into the thinking before it."""
+        if signature is None or signature.vendor == PROTOCOL or not self.thinks:
+            return self.settle()
+        out = b"" if self._unsigned_open else self.blocks.open(_THINKING)
+        self._unsigned_open = False
+        return out + self.blocks.sign(wrap(signature, NEXT))
+
+    def settle(self) -> bytes:
+        """Close thinking that waited for the signature of the next part, marked as not Claude's."""
+        if not self._unsigned_open:
+            return b""
+        self._unsigned_open = False
+        return self.blocks.sign(_UNSIGNED)
+
+    def leave_unsigned(self) -> None:
+        """Thinking ended without a signature: its block stays open for that of the next part."""
+        self._unsigned_open = True
+
+    def keepalive(self) -> bytes:
+        """A ping, after the head if that is known: a stream that passes through has its own."""
+        if self.ended:
+            return b""
+        return self.head(0) + PING if self._started else PING
+
+    def ping(self) -> bytes:
+        return self.keepalive()
+
+    def fail(self, failure: Failure) -> bytes:
         _, body = encode_error(failure, "")
         return sse.encode(_json(body), "error")
 
-    def _end(self) -> bytes:
-        self._ended = True
-        head = self._head()
-        self._arranger.finish()
+    def end(self) -> bytes:
+        head = self.head(0)
         delta: Json = {
             "type": "message_delta",
-            "delta": encode_finish(self._finish, called=self._arranger.called),
-            "usage": encode_usage(self._usage),
+            "delta": encode_finish(self.finishes.get(0), called=self._called),
+            "usage": encode_usage(self.usage or Usage()),
         }
-        return head + self._blocks.take() + sse.encode(_json(delta), "message_delta") + _STOP
+        return head + self.settle() + sse.encode(_json(delta), "message_delta") + _STOP
+
+
+class _TextWriter(PartWriter):
+    """Text or a refusal. Nothing is written while it is empty."""
+
+    def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
+        self._encoder, self._signature = encoder, signature
+        self._prefix = b""
+        self._citations: list[Json] = []
+
+    def text(self, text: str) -> bytes:
+        if self._prefix:
+            return self._prefix + _json(text) + b"}}\n\n"
+        blocks = self._encoder.blocks
+        out = [self._encoder.sign_next(self._signature), blocks.open(_TEXT), *map(blocks.other, self._citations)]
+        self._prefix = blocks.prefix("text_delta", "text")
+        return b"".join([*out, self.text(text)])
+
+    def sign(self, signature: Signature) -> bytes:
+        self._signature = signature
+        return b""
+
+    def cite(self, citation: Citation) -> bytes:
+        """Claude's own citations are written as they are; other vendors' for a client that asked for a search."""
+        rows = [citation.raw] if citation.protocol == PROTOCOL else []
+        if not rows and self._encoder.searches:
+            rows = [encode_source(source) for source in citation.sources]
+        deltas: list[Json] = [{"type": "citations_delta", "citation": raw} for raw in rows]
+        if self._prefix:
+            return b"".join(map(self._encoder.blocks.other, deltas))
+        self._citations += deltas
+        return b""
+
+    def end(self) -> bytes:
+        return self._encoder.blocks.close() if self._prefix else b""
+
+
+class _ThinkingWriter(PartWriter):
+    """Thinking, whose signature may come at its end, or with the part after it."""
+
+    def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
+        self._encoder, self._signature = encoder, signature
+        self._prefix = b""
+
+    def text(self, text: str) -> bytes:
+        if self._prefix:
+            return self._prefix + _json(text) + b"}}\n\n"
+        return self._open() + self.text(text) if self._encoder.shows_thinking else b""
+
+    def _open(self) -> bytes:
+        out = self._encoder.settle() + self._encoder.blocks.open(_THINKING)
+        self._prefix = self._encoder.blocks.prefix("thinking_delta", "thinking")
+        return out
+
+    def sign(self, signature: Signature) -> bytes:
+        self._signature = signature
+        return b""
+
+    def end(self) -> bytes:
+        signature = self._signature
+        if not self._encoder.thinks:
+            return b""
+        if signature is None:
+            if self._prefix:
+                self._encoder.leave_unsigned()
+            return b""
+        opened = b"" if self._prefix else self._open()
+        value = signature.value if signature.vendor == PROTOCOL else wrap(signature, SELF)
+        return opened + self._encoder.blocks.sign(value)
+
+
+class _CallWriter(PartWriter):
+    """A call. A block's input must be an object: its pieces are passed on, anything else is held to the end."""
+
+    def __init__(self, encoder: AnthropicStreamEncoder, start: PartStart, call_id: str) -> None:
+        self._encoder, self._start, self._id = encoder, start, call_id
+        self._custom = start.tool_kind == "custom"
+        self._begun = False
+        self._held = ""
+
+    def begin(self) -> bytes:
+        block = {"type": "tool_use", "id": self._id, "name": self._start.name, "input": {}}
+        return self._encoder.sign_next(self._start.signature) + self._encoder.blocks.open(block)
+
+    def text(self, text: str) -> bytes:
+        if self._custom:
+            text = _json(text).decode()[1:-1]
+        if not self._begun:
+            text = '{"input":"' + text if self._custom else self._held + text
+            self._begun = text.lstrip().startswith("{")
+            if not self._begun:
+                self._held = text
+                return b""
+        return self._piece(text)
+
+    def _piece(self, text: str) -> bytes:
+        return self._encoder.blocks.delta("input_json_delta", "partial_json", text)
+
+    def end(self) -> bytes:
+        rest = _inner(self._held) if not self._begun else ""
+        if self._custom:
+            rest = '"}' if self._begun else '{"input":""}'
+        return (self._piece(rest) if rest else b"") + self._encoder.blocks.close()
+
+
+def _inner(text: str) -> str:
+    """The object in arguments that were encoded twice, as some compatible servers do; empty if there is none."""
+    try:
+        value: object = msgspec.json.decode(text) if text else None
+    except msgspec.DecodeError:
+        return ""
+    return value if isinstance(value, str) and parse_arguments(value) else ""
+
+
+def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
+    """Write a whole message: the fold of the stream."""
+    message: Json = {}
+    pieces: list[str] = []
+    for item in written(AnthropicStreamEncoder(request, ids, model=model), events):
+        match item:
+            case {"type": "message_start"}:
+                message = item["message"]
+            case {"type": "content_block_start"}:
+                message["content"].append(item["content_block"])
+                pieces = []
+            case {"type": "content_block_delta"}:
+                _add(message["content"][-1], item["delta"], pieces)
+            case {"type": "content_block_stop"} if pieces:
+                message["content"][-1]["input"] = parse_arguments("".join(pieces))
+            case {"type": "message_delta"}:
+                message |= {**item["delta"], "usage": item["usage"]}
+    return message
+
+
+def _add(block: Json, delta: Json, pieces: list[str]) -> None:
+    match delta:
+        case {"type": "input_json_delta"}:
+            pieces.append(delta["partial_json"])
+        case {"type": "citations_delta"}:
+            block.setdefault("citations", []).append(delta["citation"])
+        case {"type": "compaction_delta"}:
+            block |= {name: value for name, value in delta.items() if name != "type"}
+        case _:
+            [(name, text)] = [(name, value) for name, value in delta.items() if name != "type"]
+            block[name] += text

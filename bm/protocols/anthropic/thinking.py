@@ -10,10 +10,11 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking, ToolCall
 from bm.chat.repair import current_turn_start
 from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning
-from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.chat.thinking import asked_level, budget_of_level, clamp_budget, fit_level, level_of_budget
 from bm.names import Level
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.reading import Unread, integer, mapping, mismatch, refuse
+from bm.protocols.tools import takes_forced_call
 
 MIN_BUDGET = 1024
 """The least `budget_tokens` that the API takes."""
@@ -83,7 +84,7 @@ class ThinkingPlan(msgspec.Struct, frozen=True):
 
 def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
     """Fit what the client asked for to what the model takes; a budget raises `max_tokens`, never eats the answer."""
-    wanted = _wanted(request.reasoning)
+    wanted = asked_level(request.reasoning)
     form = capabilities.thinking
     if wanted is None:
         return ThinkingPlan(max_tokens=max_tokens)
@@ -101,20 +102,12 @@ def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: 
     return _budget(request, wanted, capabilities, max_tokens)
 
 
-def _wanted(reasoning: Reasoning) -> Level | None:
-    if reasoning.level is not None:
-        return reasoning.level
-    return None if reasoning.budget is None else level_of_budget(reasoning.budget)
-
-
 def _conflict(request: ChatRequest, capabilities: Capabilities) -> str:
     """Why thinking must give way; empty when it need not."""
-    rule = capabilities.forced_tools
-    budget = capabilities.thinking == "budget"
-    clashes = rule == "without_thinking" or (rule == "without_budget" and budget)
-    if request.tool_choice.mode == "required" and (request.tools or request.hosted_tools) and clashes:
+    forces = request.tool_choice.mode == "required" and (request.tools or request.hosted_tools)
+    if forces and capabilities.forced_tools != "never" and not takes_forced_call(capabilities, thinks=True):
         return "the model cannot be made to call a tool while it thinks"
-    if budget and _tool_loop_without_thinking(request):
+    if capabilities.thinking == "budget" and _tool_loop_without_thinking(request):
         return "the current tool loop began without Claude's thinking, which a budget demands"
     return ""
 

@@ -67,16 +67,15 @@ def decode_tool_choice(body: Json) -> ToolChoice:
             raise refuse("tool_choice.type", "expected auto, any, tool or none")
 
 
-def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
+def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
     """The `tools` of the body. A choice among several names leaves out the others, which is what it means."""
-    losses: list[Loss] = []
     allowed = request.tool_choice.names if len(request.tool_choice.names) > 1 else ()
     tools = [
         _encode_tool(tool, f"tools[{number}]", losses)
         for number, tool in enumerate(request.tools)
         if not allowed or tool.name in allowed
     ]
-    return [*tools, *_encode_hosted(request.hosted_tools, losses)], losses
+    return [*tools, *_encode_hosted(request.hosted_tools, losses)]
 
 
 def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
@@ -120,19 +119,19 @@ def _without_empty_domains(raw: Json) -> Json:
     }
 
 
-def encode_tool_choice(choice: ToolChoice, tools: Sequence[Json], *, forced: bool) -> tuple[Json | None, list[Loss]]:
+def encode_tool_choice(choice: ToolChoice, tools: Sequence[Json], losses: list[Loss], *, forced: bool) -> Json | None:
     """The `tool_choice` of the body; None where it says nothing. `forced` is whether a call may be demanded."""
     if not tools:
-        lost = choice.mode == "required"
-        return None, [Loss("tool_choice", "there is no tool to choose")] if lost else []
-    losses: list[Loss] = []
+        if choice.mode == "required":
+            losses.append(Loss("tool_choice", "there is no tool to choose"))
+        return None
     body: Json = {"type": "auto"}
     if choice.mode == "none":
-        return {"type": "none"}, losses
+        return {"type": "none"}
     if choice.mode == "required" and not forced:
         losses.append(Loss("tool_choice", "the model does not let a call be forced; left to it"))
     elif choice.mode == "required":
         body = {"type": "tool", "name": choice.names[0]} if len(choice.names) == 1 else {"type": "any"}
     if choice.parallel is False:
         body["disable_parallel_tool_use"] = True
-    return (None if body == {"type": "auto"} else body), losses
+    return None if body == {"type": "auto"} else body

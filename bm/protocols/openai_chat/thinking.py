@@ -11,6 +11,7 @@ from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, unwrap
 from bm.chat.thinking import asked_level, fit_level, yields_to_call
 from bm.names import Level
+from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
 
 _LEVEL: dict[str, Level] = {
@@ -102,28 +103,29 @@ def _visible(body: Json, nested: Json, google: Json, on: bool | None) -> bool | 
     return True if on or (nested and on is None) else None
 
 
-def encode_reasoning(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, list[Loss]]:
+def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
     """The members by which this service is told how much to think."""
     asked = asked_level(request.reasoning)
     dialect = capabilities.dialect
     if capabilities.thinking == "none" or dialect.thinking == "none":
-        lost = asked not in (None, "off", "auto")
-        return {}, [Loss("thinking", "the model takes no such setting")] if lost else []
-    wanted, losses = wanted_level(request, capabilities)
+        if asked not in (None, "off", "auto"):
+            losses.append(Loss(field_name(request, "thinking"), "the model takes no such setting"))
+        return {}
+    wanted, lost = wanted_level(request, capabilities)
+    losses += lost
     effort = _effort(wanted, capabilities)
     match dialect.thinking:
         case "groq":
             hidden = request.reasoning.visible is False
-            members = _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed")
+            return _present(reasoning_effort=effort, reasoning_format="hidden" if hidden else "parsed")
         case "together":
-            members = _together(wanted, effort, capabilities)
+            return _together(wanted, effort, capabilities)
         case "openrouter":
-            members = _openrouter(request, wanted, effort, capabilities)
+            return _openrouter(request, wanted, effort, capabilities)
         case _ if capabilities.thinking_switch and wanted is not None and (wanted == "off" or effort is None):
-            members = {"thinking": {"type": "disabled" if wanted == "off" else "enabled"}}
+            return {"thinking": {"type": "disabled" if wanted == "off" else "enabled"}}
         case _:
-            members = _present(reasoning_effort=effort)
-    return members, losses
+            return _present(reasoning_effort=effort)
 
 
 def wanted_level(request: ChatRequest, capabilities: Capabilities) -> tuple[Level | None, list[Loss]]:

@@ -137,10 +137,9 @@ def _allowed_name(tool: Any) -> str:
             return ""
 
 
-def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[Json, list[Loss]]:
+def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
     """The members `tools`, `tool_choice`, `parallel_tool_calls` and `web_search_options`."""
     openai = capabilities.dialect.name == "openai"
-    losses: list[Loss] = []
     body: Json = {}
     tools = [_encode_tool(tool, index, openai, losses) for index, tool in enumerate(request.tools)]
     for hosted in request.hosted_tools:
@@ -155,14 +154,14 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities) -> tuple[Json
         else:
             losses.append(Loss("web_search_options", f"{capabilities.dialect.name} has no such member"))
     if not tools:
-        return body, losses
+        return body
     choice, offered = _encode_choice(request, tools, capabilities, losses)
     body["tools"] = offered
     if choice is not None:
         body["tool_choice"] = choice
     if request.tool_choice.parallel is not None:
         body["parallel_tool_calls"] = request.tool_choice.parallel
-    return body, losses
+    return body
 
 
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:

@@ -117,7 +117,7 @@ def stream(events: Iterable[Event], request: ChatRequest | None = None) -> bytes
 
 def events_of(data: bytes, *, sizes: Sequence[int] = ()) -> list[Event]:
     """The events of an upstream's stream, fed in chunks of these sizes and then the rest."""
-    parser, decoder = sse.Parser(), AnthropicStreamDecoder()
+    parser, decoder = sse.Parser(), AnthropicStreamDecoder(IDS)
     events: list[Event] = []
     at = 0
     for size in (*sizes, len(data)):

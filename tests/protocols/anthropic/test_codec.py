@@ -8,8 +8,8 @@ from bm.chat.events import Failed
 from bm.protocols.anthropic.codec import CODEC
 from bm.sse import Event
 from tests.protocols.anthropic.examples import IDS, OPUS_4_8, body, wire
-from tests.protocols.anthropic.test_response import ASKS, MESSAGE
-from tests.protocols.anthropic.test_stream_decoder import WHOLE
+from tests.protocols.anthropic.test_stream_decoder import MESSAGE, WHOLE
+from tests.protocols.anthropic.test_stream_encoder import ASKS
 from tests.support.grammar_anthropic import check
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from bm.chat.parts import CacheMark, Media, Part, Text, Thinking, ToolCall, Tool
 from bm.chat.request import (
     ChatRequest,
     Extra,
+    OutputFormat,
     Reasoning,
     Sampling,
     Tool,
@@ -56,7 +58,7 @@ def test_the_older_version_is_used_only_for_sampling(request_: ChatRequest, capa
     ("members", "max_tokens", "losses"),
     [
         ({"max_tokens": 0}, 0, []),
-        ({"max_tokens": 200_000}, 128_000, ["max_tokens"]),
+        ({"max_tokens": 200_000}, 128_000, []),
         ({}, 21_333, []),
         ({"stream": True}, 128_000, []),
     ],
@@ -90,6 +92,51 @@ def test_a_system_prompt_alone_becomes_the_users() -> None:
 
 def _members(request: ChatRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in request.__struct_fields__}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "capabilities", "thinking", "sent", "losses"),
+    [
+        (Sampling(temperature=0.2), OPUS_4_8, False, {}, ["temperature"]),
+        (Sampling(temperature=0.2), SONNET_4_5, False, {"temperature": 0.2}, []),
+        (Sampling(temperature=0.2, top_p=0.9), SONNET_4_5, False, {"temperature": 0.2}, ["top_p"]),
+        (Sampling(temperature=0.2, top_p=0.9), HAIKU_3, False, {"temperature": 0.2, "top_p": 0.9}, []),
+        (Sampling(temperature=1.7), HAIKU_3, False, {"temperature": 1}, ["temperature"]),
+        (Sampling(temperature=0.2, top_k=5), HAIKU_3, True, {}, ["temperature", "top_k"]),
+        (Sampling(temperature=1, top_p=0.96), HAIKU_3, True, {"temperature": 1, "top_p": 0.96}, []),
+        (Sampling(top_p=0.5), HAIKU_3, True, {}, ["top_p"]),
+        (
+            Sampling(seed=7, presence_penalty=0.5, logprobs=True),
+            HAIKU_3,
+            False,
+            {},
+            ["seed", "presence_penalty", "logprobs"],
+        ),
+        (Sampling(frequency_penalty=0, logprobs=False), HAIKU_3, False, {}, []),
+    ],
+)
+def test_sampling_goes_as_far_as_the_model_takes_it(
+    sampling: Sampling, capabilities: Capabilities, thinking: bool, sent: dict[str, Any], losses: list[str]
+) -> None:
+    reasoning = Reasoning("auto", budget=1024) if thinking else Reasoning()
+    capabilities = msgspec.structs.replace(capabilities, thinking="budget") if thinking else capabilities
+    result = encoded(chat(sampling=sampling, reasoning=reasoning), capabilities)
+    assert {name: result.body[name] for name in ("temperature", "top_p", "top_k") if name in result.body} == sent
+    assert sorted(lost(result)) == sorted(losses)
+
+
+def test_structured_output_closes_the_schema() -> None:
+    schema = {"type": "object", "properties": {}}
+    result = encoded(chat(output=OutputFormat("schema", schema=schema)))
+    closed = {**schema, "additionalProperties": False}
+    assert result.body["output_config"] == {"format": {"type": "json_schema", "schema": closed}}
+    assert (lost(result), "system" in result.body) == ([], False)
+
+
+def test_a_format_that_cannot_be_enforced_is_asked_for_in_words() -> None:
+    result = encoded(chat(output=OutputFormat("json")))
+    assert "JSON" in result.body["system"][0]["text"] and "output_config" not in result.body
+    assert lost(result) == ["response_format"]
 
 
 def test_several_answers_cannot_be_had() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,11 +23,11 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Opaque, Search, Thinking
+from bm.chat.parts import Json, Opaque, Search, Thinking
 from bm.chat.signature import Signature
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.sse import Event as Raw
-from tests.protocols.anthropic.examples import events_of, wire
+from tests.protocols.anthropic.examples import IDS, events_of, wire
 from tests.support.events import check
 
 HEAD: dict[str, Any] = {
@@ -140,7 +141,7 @@ def test_garbage_is_a_failure() -> None:
 
 
 def test_after_its_end_a_stream_says_nothing() -> None:
-    decoder = AnthropicStreamDecoder()
+    decoder = AnthropicStreamDecoder(IDS)
     decoder.close()
     assert list(decoder.feed(Raw(b'{"type":"message_start"}'))) == []
     assert list(decoder.close()) == []
@@ -211,3 +212,60 @@ def test_a_refusal_keeps_its_reason() -> None:
     details = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "No."}}
     events = events_of(wire(HEAD, {**DONE, "delta": details}, STOP))
     assert Finish("refusal", native="refusal", explanation="No.") in events
+
+
+MESSAGE: Json = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude",
+    "content": [
+        {"type": "thinking", "thinking": "hm", "signature": "EqRk"},
+        {"type": "text", "text": "Hi"},
+        {"type": "tool_use", "id": "t1", "name": "run", "input": {"a": 1}},
+    ],
+    "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "usage": {
+        "input_tokens": 9,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 4,
+        "output_tokens": 25,
+        "output_tokens_details": {"thinking_tokens": 20},
+    },
+}
+
+
+def whole(body: Json) -> Sequence[Event]:
+    events = AnthropicStreamDecoder(IDS).whole(body)
+    check(events)
+    return events
+
+
+def test_a_whole_message_has_the_events_of_a_stream() -> None:
+    events = whole(MESSAGE)
+    assert events[0] == Start("msg_1", "claude")
+    assert events[-3:] == [
+        UsageUpdate(Usage(input=9, cache_read=4, output=25, thinking=20)),
+        Finish("tool_calls", native="tool_use"),
+        End(),
+    ]
+    citation = {"type": "char_location", "cited_text": "x"}
+    cited = whole({"content": [{"type": "text", "text": "Hi", "citations": [citation]}]})
+    assert PartAnnotation(0, "anthropic", citation) in cited and PartDelta(0, "Hi") in cited
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "overloaded"),
+        ({}, "malformed"),
+        ({"content": "Hi"}, "malformed"),
+        ({"content": ["Hi"]}, "malformed"),
+        ({"content": [{"text": "Hi"}]}, "malformed"),
+        ({"content": [{"type": "tool_use", "id": "t", "name": "n", "input": "x"}]}, "malformed"),
+    ],
+)
+def test_what_is_no_message_is_a_failure(body: Json, kind: str) -> None:
+    failed = whole(body)[-1]
+    assert isinstance(failed, Failed) and failed.failure.kind == kind

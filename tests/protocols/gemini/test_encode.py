@@ -22,8 +22,8 @@ def test_the_model_and_the_stream_are_not_in_the_body() -> None:
     assert encoded(stream=True).body == {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
 
-def test_system_blocks_are_parts_and_the_billing_line_is_none() -> None:
-    system = (Text("x-anthropic-billing-header: cc_version=1;"), Text("A", cache=CacheMark()), Text(""), Text("B"))
+def test_system_blocks_are_parts() -> None:
+    system = (Text("A", cache=CacheMark()), Text(""), Text("B"))
     result = encoded(system=system)
     assert result.body["systemInstruction"] == {"parts": [{"text": "A"}, {"text": "B"}]}
     assert result.losses == ()
@@ -52,7 +52,7 @@ def test_sampling() -> None:
 def test_log_probabilities_are_only_asked_for_where_they_can_be_told() -> None:
     result = encoded(sampling=Sampling(logprobs=True, top_logprobs=5), protocol="openai-chat")
     assert "generationConfig" not in result.body
-    assert [loss.field for loss in result.losses] == ["logprobs"]
+    assert [loss.field for loss in result.losses] == ["logprobs", "top_logprobs"]
 
 
 def test_what_the_model_does_not_sample_by_is_told() -> None:
@@ -78,7 +78,7 @@ def test_no_tokens_at_all_are_refused() -> None:
 def test_the_first_five_stop_sequences_are_sent() -> None:
     result = encoded(stop=tuple("abcdef"))
     assert result.body["generationConfig"]["stopSequences"] == list("abcde")
-    assert result.losses == (Loss("stop_sequences", "Gemini takes the first 5 of 6"),)
+    assert result.losses == (Loss("stop_sequences[5:]", "the service takes 5 stop sequences"),)
 
 
 JSON_ONLY = {"responseMimeType": "application/json"}
@@ -95,7 +95,7 @@ JSON_ONLY = {"responseMimeType": "application/json"}
             OutputFormat("schema", SCHEMA),
             Capabilities(structured_output="json"),
             JSON_ONLY,
-            ["output_config.format.schema"],
+            ["output_config.format"],
         ),
         (OutputFormat("json"), Capabilities(structured_output="none"), None, ["output_config.format"]),
     ],

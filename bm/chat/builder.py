@@ -1,0 +1,323 @@
+"""Build the events of a response from what an upstream's stream names.
+
+A decoder says what came, under keys of the vendor's own: a block's number, an item's place, a call's index. The builder
+numbers the parts, opens and closes them, makes ids, and puts calls together from fragments, which may interleave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+
+import msgspec
+
+from bm.chat.events import (
+    End,
+    Event,
+    Failed,
+    Finish,
+    PartAnnotation,
+    PartDelta,
+    PartEnd,
+    PartSignature,
+    PartStart,
+    Start,
+    StreamedKind,
+    Usage,
+    UsageUpdate,
+)
+from bm.chat.parts import Citation, Part, Refusal, Text, Thinking, ToolCall, ToolKind
+from bm.chat.response import part_events
+from bm.chat.signature import Signature
+from bm.errors import Failure
+
+_KINDS: dict[type, StreamedKind] = {Text: "text", Refusal: "refusal", Thinking: "thinking", ToolCall: "tool_call"}
+
+
+class _Part:
+    """A part in the making. A call has no index (-1) until its name and its id or first arguments are known."""
+
+    __slots__ = (
+        "arguments",
+        "choice",
+        "citations",
+        "filled",
+        "id",
+        "index",
+        "is_open",
+        "kind",
+        "name",
+        "signature",
+        "tool_kind",
+    )
+
+    def __init__(self, kind: StreamedKind, choice: int) -> None:
+        self.kind, self.choice = kind, choice
+        self.index = -1
+        self.is_open = True
+        self.id = self.name = ""
+        self.tool_kind: ToolKind = "function"
+        self.signature: Signature | None = None
+        self.arguments: list[str] = []
+        self.filled = False
+        self.citations = 0
+
+    @property
+    def has_all_arguments(self) -> bool:
+        """Whether the arguments so far are a JSON value: what follows then belongs to another call."""
+        try:
+            msgspec.json.decode("".join(self.arguments).encode())
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return False
+        return True
+
+
+class PartBuilder:
+    """Collects the events of one response; `take` returns those since the last time.
+
+    `begun`, `called` and `refused` are the choices that hold a part, a call, a refusal.
+    """
+
+    def __init__(self, new_id: Callable[[str], str]) -> None:
+        self.started = self.ended = False
+        self.begun: set[int] = set()
+        self.called: set[int] = set()
+        self.refused: set[int] = set()
+        self._new_id = new_id
+        self._events: list[Event] = []
+        self._parts: dict[Hashable, _Part] = {}
+        self._unclosed: list[_Part] = []
+        self._calls: dict[int, list[_Part]] = {}
+        self._ids: set[str] = set()
+        self._next = 0
+        self._usage: Usage | None = None
+
+    def take(self) -> list[Event]:
+        """Return the events since the last time."""
+        events, self._events = self._events, []
+        return events
+
+    def start(self, response_id: str = "", model: str = "") -> None:
+        """The response begins, if it has not."""
+        if not self.started:
+            self.started = True
+            self._events.append(Start(response_id, model))
+
+    def is_open(self, key: Hashable) -> bool:
+        """Whether a part is open under the key."""
+        part = self._parts.get(key)
+        return part is not None and part.is_open
+
+    def is_filled(self, key: Hashable) -> bool:
+        """Whether the part under the key has got a piece."""
+        part = self._parts.get(key)
+        return part is not None and part.filled
+
+    def open(self, key: Hashable, kind: StreamedKind, choice: int = 0, signature: Signature | None = None) -> None:
+        """Open a part, unless it is open. A part of another kind under the same key is closed."""
+        part = self._parts.get(key)
+        if part is not None and part.is_open:
+            if part.kind == kind:
+                return
+            self.close(key)
+        part = self._parts[key] = _Part(kind, choice)
+        part.signature = signature
+        self._begin(part)
+
+    def _begin(self, part: _Part) -> None:
+        self.start()
+        part.index = self._next
+        self._next += 1
+        self._note(part.kind, part.choice)
+        self._unclosed.append(part)
+        self._events.append(
+            PartStart(part.index, part.kind, part.id, part.name, part.tool_kind, part.signature, part.choice)
+        )
+
+    def _note(self, kind: StreamedKind | None, choice: int) -> None:
+        self.begun.add(choice)
+        if kind == "tool_call":
+            self.called.add(choice)
+        elif kind == "refusal":
+            self.refused.add(choice)
+
+    def text(self, key: Hashable, kind: StreamedKind, text: str, choice: int = 0) -> None:
+        """A piece of text, thinking or a refusal, which opens its part if need be; nothing if it is empty."""
+        if not text:
+            return
+        part = self._parts.get(key)
+        if part is None or part.kind != kind or not part.is_open:
+            self.open(key, kind, choice)
+            part = self._parts[key]
+        part.filled = True
+        self._events.append(PartDelta(part.index, text))
+
+    def delta(self, key: Hashable, text: str) -> PartDelta | None:
+        """The event of a further piece of an open part, which is not collected; None if no part is open."""
+        part = self._parts.get(key)
+        if part is None or not part.is_open:
+            return None
+        part.filled = True
+        return PartDelta(part.index, text)
+
+    def call(
+        self,
+        key: Hashable = None,
+        call_id: str = "",
+        name: str = "",
+        arguments: str = "",
+        *,
+        kind: ToolKind = "function",
+        signature: Signature | None = None,
+        choice: int = 0,
+    ) -> None:
+        """A fragment of a call. Without a key it belongs to the call with its id, or else to the last one."""
+        call = self._call_of(key, call_id, name, choice)
+        if kind == "custom":
+            call.tool_kind = kind
+        if call.index < 0:
+            call.id, call.name = call.id or call_id, call.name or name
+            call.signature = signature or call.signature
+        elif signature is not None:
+            self._events.append(PartSignature(call.index, signature))
+        if arguments:
+            call.arguments.append(arguments)
+            if call.index >= 0 and call.is_open:
+                call.filled = True
+                self._events.append(PartDelta(call.index, arguments))
+        if call.index < 0 and call.name and (call.id or call.arguments):
+            self._begin_call(call)
+
+    def _call_of(self, key: Hashable, call_id: str, name: str, choice: int) -> _Part:
+        """The call that a fragment belongs to; a new one where it cannot be a known one."""
+        calls = self._calls.setdefault(choice, [])
+        if key is not None:
+            call = self._parts.get(key)
+            # Google's Chat endpoint gave every call the index 0: another id with a name is another call.
+            if call is None or (call_id and name and call.id and call_id != call.id):
+                call = self._parts[key] = self._new_call(calls, choice)
+            return call
+        last = calls[-1] if calls else None
+        if call_id:
+            known = next((call for call in calls if call.id == call_id), None)
+            if known is not None:
+                return known
+            return last if last is not None and not last.id and not name else self._new_call(calls, choice)
+        if last is None or (name and (name != last.name or last.has_all_arguments)):
+            return self._new_call(calls, choice)
+        return last
+
+    def _new_call(self, calls: list[_Part], choice: int) -> _Part:
+        call = _Part("tool_call", choice)
+        calls.append(call)
+        return call
+
+    def _begin_call(self, call: _Part) -> None:
+        call.id = self._unique(call.id)
+        self._begin(call)
+        if call.arguments:
+            call.filled = True
+            self._events.append(PartDelta(call.index, "".join(call.arguments)))
+
+    def _unique(self, call_id: str) -> str:
+        """The id, or a new one if it is missing or taken."""
+        if not call_id or call_id in self._ids:
+            call_id = self._new_id("call_")
+        self._ids.add(call_id)
+        return call_id
+
+    def sign(self, key: Hashable, signature: Signature) -> None:
+        """The signature of an open part."""
+        self._events.append(PartSignature(self._parts[key].index, signature))
+
+    def sign_first_call(self, signature: Signature, choice: int = 0) -> bool:
+        """Give a message's signature to its first call, if that is open and has none. False when there is no call."""
+        calls = self._calls.get(choice)
+        if not calls:
+            return False
+        first = calls[0]
+        if first.signature is None and first.index >= 0 and first.is_open:
+            first.signature = signature
+            self._events.append(PartSignature(first.index, signature))
+        return True
+
+    def cite(self, key: Hashable, citation: Citation) -> None:
+        """A citation on an open text."""
+        part = self._parts[key]
+        part.citations += 1
+        self._events.append(PartAnnotation(part.index, citation.protocol, citation.raw, citation.sources))
+
+    def add(self, part: Part, choice: int = 0) -> None:
+        """A part that came at once."""
+        if isinstance(part, ToolCall):
+            part = msgspec.structs.replace(part, id=self._unique(part.id))
+        self.start()
+        self._note(_KINDS.get(type(part)), choice)
+        self._events += part_events(self._next, part, choice)
+        self._next += 1
+
+    def complete(self, key: Hashable, part: Text | Refusal | Thinking | ToolCall) -> None:
+        """The vendor has sent a part whole: report what of it has not come, and close it."""
+        known = self._parts.get(key)
+        if known is None or known.kind != _KINDS[type(part)]:
+            self.close(key)
+            if not isinstance(part, Text | Refusal) or part.text:
+                self.add(part)
+            return
+        self._fill(known, part.raw if isinstance(part, ToolCall) else part.text)
+        if isinstance(part, Thinking) and part.signature is not None:
+            self.sign(key, part.signature)
+        if isinstance(part, Text):
+            for citation in part.citations[known.citations :]:
+                self.cite(key, citation)
+        self.close(key)
+
+    def _fill(self, part: _Part, text: str) -> None:
+        if text and not part.filled:
+            part.filled = True
+            self._events.append(PartDelta(part.index, text))
+
+    def close(self, key: Hashable, text: str = "") -> None:
+        """Close the part under the key, if it is open. `text` is all of it, reported if no piece has come."""
+        part = self._parts.pop(key, None)
+        if part is not None:
+            self._close(part, text)
+
+    def _close(self, part: _Part, text: str = "") -> None:
+        if part.index < 0 and part.name:
+            self._begin_call(part)
+        if part.index >= 0 and part.is_open:
+            self._fill(part, text)
+            part.is_open = False
+            self._unclosed.remove(part)
+            self._events.append(PartEnd(part.index))
+
+    def close_choice(self, choice: int) -> None:
+        """Close all parts of a choice. A call without an id or arguments is one all the same."""
+        for part in self._unclosed + self._calls.get(choice, []):
+            if part.choice == choice:
+                self._close(part)
+
+    def use(self, usage: Usage | None) -> None:
+        """What has been used so far."""
+        if usage is not None and usage != self._usage:
+            self._usage = usage
+            self.start()
+            self._events.append(UsageUpdate(usage))
+
+    def end(self, finishes: Iterable[Finish]) -> list[Event]:
+        """Close all parts; the response is complete. Returns the events."""
+        self.start()
+        for part in [*self._unclosed, *(call for calls in self._calls.values() for call in calls)]:
+            self._close(part)
+        self._events += finishes
+        self._events.append(End())
+        self.ended = True
+        return self.take()
+
+    def fail(self, failure: Failure) -> list[Event]:
+        """Close the open parts; the response will not be completed. Returns the events."""
+        for part in [*self._unclosed]:
+            self._close(part)
+        self._events.append(Failed(failure))
+        self.ended = True
+        return self.take()

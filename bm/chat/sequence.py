@@ -1,0 +1,213 @@
+"""Write the events of a response to a wire on which the parts of a choice follow one another.
+
+Upstreams may interleave parts. A part that begins while another of its choice is open waits until that one has ended.
+An encoder says only how a part opens, continues and closes on its wire.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import msgspec
+
+from bm.chat.events import (
+    End,
+    Event,
+    Failed,
+    Finish,
+    PartAnnotation,
+    PartDelta,
+    PartEnd,
+    PartSignature,
+    PartStart,
+    PartWhole,
+    Ping,
+    Start,
+    Usage,
+    UsageUpdate,
+)
+from bm.chat.parts import Citation
+from bm.chat.signature import Signature
+from bm.errors import Failure
+
+
+class PartWriter(ABC):
+    """Writes one part from its start to its end. The methods return the bytes to send."""
+
+    def begin(self) -> bytes:
+        """The part begins."""
+        return b""
+
+    @abstractmethod
+    def text(self, text: str) -> bytes:
+        """A further piece of the part."""
+
+    def sign(self, signature: Signature) -> bytes:
+        """The part's signature has come."""
+        return b""
+
+    def cite(self, citation: Citation) -> bytes:
+        """The part cites something."""
+        return b""
+
+    def end(self) -> bytes:
+        """The part is complete."""
+        return b""
+
+
+class _Waiting:
+    """A part that began while another was open: its events, until its turn comes."""
+
+    def __init__(self, start: PartStart | PartWhole) -> None:
+        self.start = start
+        self.events: list[PartDelta | PartAnnotation] = []
+        self.ended = isinstance(start, PartWhole)
+
+
+class PartSequencer(ABC):
+    """The part of a stream encoder that all wires share. One encoder a stream.
+
+    `usage` and `finishes` (by choice) are what the upstream reported last. Nothing is written once `ended`.
+    """
+
+    several_choices = False
+    """Whether the wire has room for more than the first choice."""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.finishes: dict[int, Finish] = {}
+        self.ended = False
+        self._open: dict[int, PartWriter] = {}
+        self._current: dict[int, int] = {}
+        self._waiting: dict[int, _Waiting] = {}
+
+    @abstractmethod
+    def start(self, start: Start) -> bytes:
+        """The response begins."""
+
+    @abstractmethod
+    def head(self, choice: int) -> bytes:
+        """What comes before anything else of a choice; empty when it was written."""
+
+    @abstractmethod
+    def open_part(self, start: PartStart) -> PartWriter:
+        """The writer of a part whose turn has come."""
+
+    @abstractmethod
+    def whole_part(self, event: PartWhole) -> bytes:
+        """Write a part that came at once."""
+
+    @abstractmethod
+    def end(self) -> bytes:
+        """End a complete response whose parts are all written."""
+
+    @abstractmethod
+    def fail(self, failure: Failure) -> bytes:
+        """End a response that will not be completed."""
+
+    @abstractmethod
+    def keepalive(self) -> bytes:
+        """Bytes that keep the connection alive and carry no content."""
+
+    def ping(self) -> bytes:
+        """The upstream is alive."""
+        return b""
+
+    def feed(self, event: Event) -> bytes:
+        """Return the bytes to send for one event."""
+        if type(event) is PartDelta and (writer := self._open.get(event.index)) is not None:
+            return writer.text(event.text)
+        if self.ended:
+            return b""
+        match event:
+            case PartStart() | PartWhole():
+                return self._arrive(event) if self._shows(event.choice) else b""
+            case PartDelta() | PartSignature() | PartAnnotation() | PartEnd():
+                return self._within(event)
+            case Start():
+                return self.start(event)
+            case UsageUpdate():
+                self.usage = event.usage
+                return b""
+            case Finish():
+                return self._finish(event) if self._shows(event.choice) else b""
+            case Ping():
+                return self.ping()
+            case End():
+                return self._end()
+            case Failed():
+                self.ended = True
+                self._open.clear()
+                return self.fail(event.failure)
+
+    def _shows(self, choice: int) -> bool:
+        return choice == 0 or self.several_choices
+
+    def _finish(self, finish: Finish) -> bytes:
+        self.finishes[finish.choice] = finish
+        return self.head(finish.choice)
+
+    def _end(self) -> bytes:
+        """Close what is open, write what waits, and end the response."""
+        out = []
+        while self._current:
+            out += [self._close(index) for index in [*self._current.values()]]
+        self.ended = True
+        return b"".join([*out, self.end()])
+
+    def _arrive(self, start: PartStart | PartWhole) -> bytes:
+        head = self.head(start.choice)
+        if start.choice in self._current:
+            self._waiting[start.index] = _Waiting(start)
+            return head
+        return head + self._enter(start)
+
+    def _enter(self, start: PartStart | PartWhole) -> bytes:
+        if isinstance(start, PartWhole):
+            return self.whole_part(start)
+        writer = self.open_part(start)
+        self._open[start.index] = writer
+        self._current[start.choice] = start.index
+        return writer.begin()
+
+    def _within(self, event: PartDelta | PartSignature | PartAnnotation | PartEnd) -> bytes:
+        writer = self._open.get(event.index)
+        if writer is None:
+            self._hold(event)
+            return b""
+        match event:
+            case PartDelta():
+                return writer.text(event.text)
+            case PartSignature():
+                return writer.sign(event.signature)
+            case PartAnnotation():
+                return writer.cite(Citation(event.protocol, event.raw, event.sources))
+            case PartEnd():
+                return self._close(event.index)
+
+    def _hold(self, event: PartDelta | PartSignature | PartAnnotation | PartEnd) -> None:
+        waiting = self._waiting.get(event.index)
+        match event, waiting:
+            case _, None:
+                pass
+            case PartSignature(), _Waiting(start=PartStart() as start):
+                waiting.start = msgspec.structs.replace(start, signature=event.signature)
+            case PartEnd(), _:
+                waiting.ended = True
+            case PartDelta() | PartAnnotation(), _:
+                waiting.events.append(event)
+
+    def _close(self, index: int) -> bytes:
+        """End an open part, and write what waits for it, up to the first part that is not complete."""
+        out = [self._open.pop(index).end()]
+        choice = next(choice for choice, current in self._current.items() if current == index)
+        del self._current[choice]
+        for waiting in [each for each in self._waiting.values() if each.start.choice == choice]:
+            del self._waiting[waiting.start.index]
+            out += [self._enter(waiting.start), *(self._within(event) for event in waiting.events)]
+            if waiting.ended and waiting.start.index in self._open:
+                out.append(self._open.pop(waiting.start.index).end())
+                del self._current[choice]
+            elif choice in self._current:
+                break
+        return b"".join(out)
