@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 ProtocolName = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
 """A wire format, on either side of bm."""
+
+CHAT: Final[ProtocolName] = "openai-chat"
+RESPONSES: Final[ProtocolName] = "openai-responses"
 
 Mode = Literal["off", "exclusive", "pooled", "fallback"]
 """How a provider takes part in dispatch."""

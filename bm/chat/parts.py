@@ -138,3 +138,10 @@ class Opaque(msgspec.Struct, frozen=True):
 
 
 Part = Text | Thinking | Media | ToolCall | ToolResult | Refusal | Opaque
+
+
+def signed(part: Part, signature: Signature) -> Part:
+    """The part with the signature, if it is one that can carry any."""
+    if not isinstance(part, Text | ToolCall | Media):
+        return part
+    return msgspec.structs.replace(part, signature=signature)

@@ -25,16 +25,24 @@ _MARK_BASE64 = _MARK_BYTES.decode()
 class Signature(msgspec.Struct, frozen=True):
     """A vendor's token. `vendor` is `anthropic`, `gemini` or `openai`; `family` narrows it to the models that take it.
 
-    `value` is the text as the vendor wrote it. Compare Gemini's by `same`, since its SDK changes their alphabet.
+    `value` is the text as the vendor wrote it. Compare Gemini's by `spelling`, since its SDK changes the alphabet.
     """
 
     vendor: str
     value: str
     family: str = ""
 
-    def same(self, other: Signature) -> bool:
-        """Whether both carry the same bytes, in whichever base64 alphabet they are spelled."""
-        return self.vendor == other.vendor and _alphabet(self.value) == _alphabet(other.value)
+    @property
+    def spelling(self) -> tuple[str, str]:
+        """The vendor, and the value in one base64 alphabet without padding."""
+        return self.vendor, _alphabet(self.value)
+
+
+def accepted(signature: Signature | None, vendor: str, family: str) -> Signature | None:
+    """The signature if a model of `family` at `vendor` accepts it, else None. An empty family is any."""
+    if signature is None or signature.vendor != vendor:
+        return None
+    return signature if not (signature.family and family) or signature.family == family else None
 
 
 def _alphabet(value: str) -> str:

@@ -14,7 +14,8 @@ from bm.chat.repair import media_of
 from bm.chat.request import ChatRequest, Turn
 from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
-from bm.protocols.gemini.content import fetchable, media_kind
+from bm.protocols.gemini.content import fetchable
+from bm.protocols.media import kind_of_type
 from bm.upstream.fetch import FetchedMedia, NotFetched
 
 MAX_FETCHES = 20
@@ -82,4 +83,4 @@ def _filled(media: Media, found: dict[str, FetchedMedia]) -> Media:
         text = held.data.decode("utf-8", "replace")
         return msgspec.structs.replace(media, kind="document", mime=held.mime, text=text, url="")
     data = base64.b64encode(held.data).decode()
-    return msgspec.structs.replace(media, kind=media_kind(held.mime), mime=held.mime, data=data, url="")
+    return msgspec.structs.replace(media, kind=kind_of_type(held.mime), mime=held.mime, data=data, url="")

@@ -35,6 +35,6 @@ def test_a_vendors_own_signature_is_left_alone(text: str) -> None:
 
 
 def test_signatures_are_compared_by_their_bytes() -> None:
-    assert Signature("gemini", "+/+/8w==").same(Signature("gemini", "-_-_8w"))
-    assert not Signature("gemini", "AAAA").same(Signature("gemini", "AAAB"))
-    assert not Signature("gemini", "AAAA").same(Signature("anthropic", "AAAA"))
+    assert Signature("gemini", "+/+/8w==").spelling == Signature("gemini", "-_-_8w").spelling
+    assert Signature("gemini", "AAAA").spelling != Signature("gemini", "AAAB").spelling
+    assert Signature("gemini", "AAAA").spelling != Signature("anthropic", "AAAA").spelling

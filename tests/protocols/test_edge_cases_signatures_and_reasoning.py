@@ -162,7 +162,7 @@ def test_8_a_signature_of_200_kb_survives(client: ProtocolName) -> None:
 
 def test_8_both_spellings_of_base64_are_one_signature() -> None:
     plain, safe = "+/+/+/8=", "-_-_-_8="
-    assert Signature("gemini", plain).same(Signature("gemini", safe))
+    assert Signature("gemini", plain).spelling == Signature("gemini", safe).spelling
     wrapped = wrap(Signature("anthropic", plain))
     assert unwrap(wrapped.replace("+", "-").replace("/", "_")) == (Signature("anthropic", plain), "")
     parts = [{"text": "A", "thoughtSignature": plain}, call("f", safe)]

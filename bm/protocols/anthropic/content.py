@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, signed
 from bm.chat.request import Loss
-from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, unwrap
+from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, accepted, unwrap
 from bm.protocols.anthropic.citations import decode_citation, decode_search
 from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
+from bm.protocols.media import lacking, type_of
 from bm.protocols.reading import (
     Unread,
     element,
@@ -57,21 +58,15 @@ def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]
         if isinstance(part, Thinking):
             kept, about, carried = _unwrapped(part)
             if carried is not None and about == PREVIOUS and parts:
-                parts[-1] = _signed(parts[-1], carried)
+                parts[-1] = signed(parts[-1], carried)
                 carried = None
             parts += [kept] if kept is not None else []
             pending = carried or pending
             continue
         if pending is not None and isinstance(part, Text | ToolCall | Media):
-            part, pending = _signed(part, pending), None
+            part, pending = signed(part, pending), None
         parts.append(part)
     return tuple(parts)
-
-
-def _signed(part: Part, signature: Signature) -> Part:
-    if not isinstance(part, Text | ToolCall | Media):
-        return part
-    return msgspec.structs.replace(part, signature=signature)
 
 
 def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:
@@ -249,9 +244,6 @@ def _texts(value: Any) -> str:
     return "\n".join(piece for piece in (*pieces, _texts(value.get("tool_references"))) if piece)
 
 
-_MAGIC = (("/9j/", "image/jpeg"), ("iVBORw", "image/png"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp"))
-"""How the four image types that Claude reads begin in base64."""
-
 _TEXTUAL = frozenset(
     {"application/json", "application/xml", "application/javascript", "application/x-yaml", "application/yaml"}
 )
@@ -301,14 +293,9 @@ class BlockWriter:
         return block
 
     def _thinking(self, part: Thinking) -> list[Json]:
-        signature = part.signature
-        family = self._capabilities.family
-        if (
-            signature is None
-            or signature.vendor != PROTOCOL
-            or (family and signature.family and signature.family != family)
-        ):
-            # Nobody misses it: what another model thought instructs no one.
+        signature = accepted(part.signature, PROTOCOL, self._capabilities.family)
+        if signature is None:
+            # What another model thought instructs no model, so leaving it out is no loss.
             return []
         if part.redacted:
             return [{"type": "redacted_thinking", "data": signature.value}]
@@ -347,10 +334,8 @@ class BlockWriter:
     def _media(self, part: Media, place: str) -> Json:
         if part.kind not in ("image", "document"):
             raise refuse(place, f"Claude takes no {part.kind}")
-        if part.kind == "image" and not self._capabilities.images:
-            raise refuse(place, "the model takes no images")
-        if part.kind == "document" and not self._capabilities.documents:
-            raise refuse(place, "the model takes no documents")
+        if reason := lacking(part, self._capabilities):
+            raise refuse(place, reason)
         block: Json = {"type": part.kind, "source": self._source(part, place)}
         if part.kind == "document" and part.name:
             block["title"] = part.name
@@ -374,16 +359,11 @@ class BlockWriter:
 
 
 def _base64_source(part: Media, place: str) -> Json:
-    mime = part.mime.partition(";")[0].strip().lower()
-    if part.kind == "image":
-        mime = "image/jpeg" if mime == "image/jpg" else mime
-        mime = mime or next((name for magic, name in _MAGIC if part.data.startswith(magic)), "image/png")
-    elif mime.startswith("text/") or mime in _TEXTUAL:
+    mime = type_of(part)
+    if part.kind == "document" and (mime.startswith("text/") or mime in _TEXTUAL):
         return {"type": "text", "media_type": "text/plain", "data": _decoded(part.data, place)}
-    elif mime not in ("", "application/pdf"):
+    if part.kind == "document" and mime != "application/pdf":
         raise refuse(place, f"Claude reads PDF and text, not {mime}")
-    else:
-        mime = "application/pdf"
     return {"type": "base64", "media_type": mime, "data": part.data}
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bm.chat.parts import Json, Media, MediaKind, Opaque
+from bm.chat.parts import Json, Media, Opaque
 from bm.chat.signature import Signature
+from bm.protocols.media import kind_of_type, type_of
 from bm.protocols.reading import camel, member, object_of, string_of
 
 RESULT_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -19,20 +20,6 @@ _FETCHED = re.compile(
     r"|https?://youtu\.be/",
     re.I,
 )
-_DEFAULT_TYPE: dict[MediaKind, str] = {
-    "image": "image/png",
-    "document": "application/pdf",
-    "audio": "audio/wav",
-    "video": "video/mp4",
-}
-# How base64 of a file of that type begins.
-_MAGIC = (
-    ("iVBORw0", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-    ("JVBERi", "application/pdf"),
-)
 
 
 def fetchable(url: str) -> bool:
@@ -40,39 +27,16 @@ def fetchable(url: str) -> bool:
     return _FETCHED.match(url) is not None
 
 
-def media_kind(mime: str) -> MediaKind:
-    """The kind of a MIME type; anything that is no image, sound or film is a document."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
-
-
-def mime_of(media: Media) -> str:
-    """The MIME type, guessed from the data where the client named none."""
-    if media.mime:
-        return media.mime
-    for magic, mime in _MAGIC:
-        if media.data.startswith(magic):
-            return mime
-    return _DEFAULT_TYPE[media.kind]
-
-
 def encode_media(media: Media) -> Json:
     """The part for media whose data, text or fetchable URL is known."""
     if media.text:
-        return {"text": f"{media.name}\n{media.text}" if media.name else media.text}
+        return {"text": media.titled_text}
     if media.url or media.file_id:
         file: Json = {"fileUri": media.url or media.file_id}
         if media.mime:
             file["mimeType"] = media.mime
         return {"fileData": file}
-    return {"inlineData": {"mimeType": mime_of(media), "data": media.data}}
+    return {"inlineData": {"mimeType": type_of(media), "data": media.data}}
 
 
 def decode_inline(blob: Any, signature: Signature | None = None) -> Media | None:
@@ -83,7 +47,7 @@ def decode_inline(blob: Any, signature: Signature | None = None) -> Media | None
     if not isinstance(mime, str) or not isinstance(data, str):
         return None
     name = string_of(member(blob, "displayName"))
-    return Media(kind=media_kind(mime), mime=mime, data=data, name=name, signature=signature)
+    return Media(kind=kind_of_type(mime), mime=mime, data=data, name=name, signature=signature)
 
 
 def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
@@ -93,7 +57,7 @@ def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
     mime, uri = member(file, "mimeType") or "", member(file, "fileUri")
     if not isinstance(mime, str) or not isinstance(uri, str):
         return None
-    kind = media_kind(mime) if mime else "video" if "youtu" in uri else "document"
+    kind = kind_of_type(mime) if mime else "video" if "youtu" in uri else "document"
     return Media(kind=kind, mime=mime, url=uri, signature=signature)
 
 

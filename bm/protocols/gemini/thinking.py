@@ -116,15 +116,3 @@ def encode_signature(signature: Signature, *, redacted: bool = False) -> str:
     if signature.vendor == VENDOR:
         return signature.value
     return wrap(signature, REDACTED if redacted else SELF)
-
-
-def is_ours(signature: Signature | None, capabilities: Capabilities) -> bool:
-    """Whether a signature may go to a model of these capabilities."""
-    if signature is None or signature.vendor != VENDOR:
-        return False
-    return not signature.family or not capabilities.family or signature.family == capabilities.family
-
-
-def spelling(signature: Signature) -> str:
-    """A key that is the same for both base64 alphabets."""
-    return signature.value.replace("-", "+").replace("_", "/").rstrip("=")

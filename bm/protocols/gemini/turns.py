@@ -13,7 +13,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Role, Turn
-from bm.chat.signature import Signature
+from bm.chat.signature import Signature, accepted
 from bm.errors import RequestError
 from bm.protocols.gemini.content import (
     RESULT_TYPES,
@@ -21,10 +21,10 @@ from bm.protocols.gemini.content import (
     decode_inline,
     encode_media,
     fetchable,
-    mime_of,
     opaque_part,
 )
-from bm.protocols.gemini.thinking import DUMMY, decode_signature, decode_thought, is_ours, spelling
+from bm.protocols.gemini.thinking import DUMMY, decode_signature, decode_thought
+from bm.protocols.media import lacking, type_of
 from bm.protocols.reading import (
     Unread,
     array,
@@ -276,10 +276,8 @@ def _unusable(media: Media, at: str, capabilities: Capabilities) -> RequestError
         host = urlsplit(media.url).netloc
         origin = f" from {host[:200]}" if host else ""
         return refuse(at, f"Gemini does not fetch URLs, and bm could not fetch this one{origin}")
-    refuses = {"image": not capabilities.images, "document": not (capabilities.documents or media.text)}
-    if refuses.get(media.kind):
-        return refuse(at, f"this model does not take {media.kind}s")
-    return None
+    reason = lacking(media, capabilities) if media.kind in ("image", "document") else ""
+    return refuse(at, reason) if reason else None
 
 
 class ContentWriter:
@@ -287,7 +285,7 @@ class ContentWriter:
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._capabilities = capabilities
-        self._written: set[str] = set()
+        self._written: set[tuple[str, str]] = set()
 
     def contents(self, turns: tuple[Turn, ...]) -> list[Json]:
         """The contents of all turns, neighbours of one role merged."""
@@ -310,18 +308,18 @@ class ContentWriter:
         return rows
 
     def _model(self, turn: tuple[Part, ...], *, validated: bool) -> list[Json]:
-        on_calls = {spelling(s) for p in turn if isinstance(p, ToolCall) and (s := p.signature) and self._is_ours(s)}
+        on_calls = {s.spelling for p in turn if isinstance(p, ToolCall) and (s := self._accepted(p.signature))}
         parts: list[Json] = []
         carried: Signature | None = None
         first_call = True
         for part in turn:
             own = part.signature if isinstance(part, Text | Thinking | Media | ToolCall) else None
+            signature = self._accepted(own) or carried
             if isinstance(part, Thinking):
-                carried = own if self._is_ours(own) else carried
+                carried = signature
                 continue
-            signature = own if self._is_ours(own) else carried
             carried = None
-            if signature is not None and not isinstance(part, ToolCall) and spelling(signature) in on_calls:
+            if signature is not None and not isinstance(part, ToolCall) and signature.spelling in on_calls:
                 signature = None
             value = self._once(signature)
             if isinstance(part, ToolCall):
@@ -331,14 +329,14 @@ class ContentWriter:
             parts += self._signed(part, value)
         return parts
 
-    def _is_ours(self, signature: Signature | None) -> bool:
-        return is_ours(signature, self._capabilities)
+    def _accepted(self, signature: Signature | None) -> Signature | None:
+        return accepted(signature, "gemini", self._capabilities.family)
 
     def _once(self, signature: Signature | None) -> str | None:
         """The signature's value, unless it has been written: Gemini bills for each copy."""
-        if signature is None or spelling(signature) in self._written:
+        if signature is None or signature.spelling in self._written:
             return None
-        self._written.add(spelling(signature))
+        self._written.add(signature.spelling)
         return signature.value
 
     def _signed(self, part: Part, signature: str | None) -> Iterator[Json]:
@@ -378,7 +376,7 @@ class ContentWriter:
 
     def _response(self, result: ToolResult) -> tuple[Json, list[Json]]:
         media = [part for part in result.parts if isinstance(part, Media) and not part.text]
-        within = [p for p in media if self._capabilities.media_in_results and p.data and mime_of(p) in RESULT_TYPES]
+        within = [p for p in media if self._capabilities.media_in_results and p.data and type_of(p) in RESULT_TYPES]
         text = "\n".join(_texts(result))
         # Always a string: an object holding `$ref` would be read as a pointer into the response's parts.
         said = text or (ATTACHED if media else NO_OUTPUT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
-from bm.protocols.openai_chat.content import PROTOCOL
+from bm.names import CHAT
 from bm.protocols.openai_chat.thinking import MEMBERS as REASONING_MEMBERS
 from bm.protocols.openai_chat.thinking import decode_reasoning
 from bm.protocols.openai_chat.tools import decode_choice, decode_tools
@@ -69,7 +69,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     options = mapping(body, "stream_options") or {}
     output, odd_format = _output(body)
     return ChatRequest(
-        protocol=PROTOCOL,
+        protocol=CHAT,
         model=name,
         turns=conversation.turns,
         system=conversation.system,
@@ -166,12 +166,12 @@ def _output(body: Json) -> tuple[OutputFormat, bool]:
 def _extras(body: Json, odd_format: bool) -> list[Extra]:
     """What is not read above, so that it is written again or reported, never forgotten."""
     extras = [
-        Extra(PROTOCOL, key, value)
+        Extra(CHAT, key, value)
         for key, value in body.items()
         if value is not None and key not in _READ and key not in ("user", "response_format")
     ]
     if odd_format:
-        extras.append(Extra(PROTOCOL, "response_format", body["response_format"]))
+        extras.append(Extra(CHAT, "response_format", body["response_format"]))
     if body.get("safety_identifier") and body.get("user"):
-        extras.append(Extra(PROTOCOL, "user", body["user"]))
+        extras.append(Extra(CHAT, "user", body["user"]))
     return extras

@@ -10,8 +10,8 @@ from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.chat.thinking import takes_sampling
+from bm.names import CHAT
 from bm.protocols.codec import Encoded
-from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.openai_chat.thinking import encode_reasoning, wanted_level
 from bm.protocols.openai_chat.tools import encode_tools
 from bm.protocols.openai_chat.turns import Writer
@@ -64,7 +64,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if form.kind != "text":
         body["response_format"] = _format(request.output) if form.kind == "schema" else {"type": "json_object"}
     known = SAMPLING if "top_k" in dialect.takes else [name for name in SAMPLING if name != "top_k"]
-    body |= sampling(request, capabilities, losses, protocol=PROTOCOL, known=known)
+    body |= sampling(request, capabilities, losses, protocol=CHAT, known=known)
     body |= encode_reasoning(request, capabilities, losses)
     if (tokens := max_tokens(request, capabilities.max_output)) is not None:
         body[capabilities.max_tokens_field or dialect.max_tokens_field] = tokens
@@ -79,7 +79,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         body["stream"] = True
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    for extra in own_extras(request, PROTOCOL, losses):
+    for extra in own_extras(request, CHAT, losses):
         body.setdefault(extra.field, extra.value)
     for name, own in dialect.renames:
         if name in body:

@@ -11,8 +11,9 @@ from bm.chat.parts import Json, Part, Refusal, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import Choice, fold
 from bm.errors import Failure
+from bm.names import CHAT
 from bm.protocols.codec import IdFactory
-from bm.protocols.openai_chat.citations import encode_citation
+from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.stream_decoder import ChoiceDecoder, Numbers
 from bm.protocols.openai_chat.thinking import write_signature
@@ -97,7 +98,7 @@ def _say(parts: Sequence[Part], message: Json, request: ChatRequest) -> None:
             case Text(text=text, citations=citations):
                 content.append(text)
                 annotations += [
-                    note for each in citations for note in encode_citation(each, length, length + len(text))
+                    note for each in citations for note in encode_citation(each, CHAT, length, length + len(text))
                 ]
                 length += len(text)
             case Thinking(text=text) if request.reasoning.visible is True and text:

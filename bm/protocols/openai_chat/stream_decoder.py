@@ -33,10 +33,11 @@ from bm.chat.events import (
 from bm.chat.parts import Json, Opaque
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.names import CHAT
 from bm.protocols.codec import IdFactory
+from bm.protocols.openai.citations import decode_citation, executed_tool
+from bm.protocols.openai.content import media_at, thinking_text
 from bm.protocols.openai_chat.calls import CallAssembler
-from bm.protocols.openai_chat.citations import decode_citation, executed_tool
-from bm.protocols.openai_chat.content import PROTOCOL, from_url, thinking_text
 from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.thinking import TagSplitter, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
@@ -110,8 +111,8 @@ class ChoiceDecoder:
             self._sign(signature, out)
         for annotation in delta.get("annotations") or ():
             if isinstance(annotation, dict):
-                cited = decode_citation(annotation)
-                out.append(PartAnnotation(self._ensure("text", out), PROTOCOL, annotation, cited.sources))
+                cited = decode_citation(annotation, CHAT)
+                out.append(PartAnnotation(self._ensure("text", out), CHAT, annotation, cited.sources))
         for tool in delta.get("executed_tools") or ():
             # Groq tells of each twice: when it begins and with its result.
             if isinstance(tool, dict) and (tool.get("output") is not None or tool.get("search_results")):
@@ -120,7 +121,7 @@ class ChoiceDecoder:
             self._image(image, out)
         audio = delta.get("audio")
         if isinstance(audio, dict) and audio.get("data"):
-            self._whole(Opaque(PROTOCOL, "audio", audio, summary=str(audio.get("transcript") or "")), out)
+            self._whole(Opaque(CHAT, "audio", audio, summary=str(audio.get("transcript") or "")), out)
 
     def _sign(self, signature: Signature, out: list[Event]) -> None:
         if not self._calls.sign(signature, out):
@@ -130,9 +131,9 @@ class ChoiceDecoder:
         """OpenRouter's `images`, of models that draw."""
         match image:
             case {"image_url": {"url": str(url)}} if not url.startswith("data:") or ";base64," in url[:64]:
-                self._whole(from_url("image", url, ""), out)
+                self._whole(media_at("image", url, ""), out)
             case dict():
-                self._whole(Opaque(PROTOCOL, "image", image), out)
+                self._whole(Opaque(CHAT, "image", image), out)
 
     def _whole(self, part: Any, out: list[Event]) -> None:
         self._shut(out)
@@ -160,7 +161,7 @@ class ChoiceDecoder:
             case {"type": "image_url"}:
                 self._image(part, out)
             case {"type": str(kind)}:
-                self._whole(Opaque(PROTOCOL, kind, part), out)
+                self._whole(Opaque(CHAT, kind, part), out)
 
     def _text(self, text: str, out: list[Event]) -> None:
         if self._splitter is None:

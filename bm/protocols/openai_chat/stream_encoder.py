@@ -23,8 +23,9 @@ from bm.chat.events import (
 from bm.chat.parts import Citation, Json, ToolKind
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
+from bm.names import CHAT
 from bm.protocols.codec import IdFactory
-from bm.protocols.openai_chat.citations import encode_citation
+from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai_chat.errors import error_body
 from bm.protocols.openai_chat.thinking import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
@@ -224,7 +225,9 @@ class StreamEncoder:
         elif part.number >= 0 and part.empty and part.kind == "function":
             # An empty string is no JSON, and clients parse it.
             out += part.head + b'"{}"' + part.tail
-        notes = [note for cited in part.citations for note in encode_citation(cited, part.began_at, part.choice.length)]
+        notes = [
+            note for cited in part.citations for note in encode_citation(cited, CHAT, part.began_at, part.choice.length)
+        ]
         return out + (self._chunk(part.start.choice, {"annotations": notes}) if notes else b"")
 
     def _whole(self, event: PartWhole) -> bytes:

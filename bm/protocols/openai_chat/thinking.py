@@ -8,7 +8,7 @@ from typing import Literal
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, Reasoning
-from bm.chat.signature import Signature, unwrap
+from bm.chat.signature import Signature, accepted, unwrap
 from bm.chat.thinking import asked_level, fit_level, yields_to_call
 from bm.names import Level
 from bm.protocols.parameters import field_name
@@ -208,9 +208,8 @@ def write_signature(signature: Signature | None) -> Json:
 
 def accepts(signature: Signature | None, capabilities: Capabilities) -> bool:
     """Whether an upstream is to be sent a signature: Google's endpoint, with the family of models that made it."""
-    if signature is None or signature.vendor != "gemini" or "extra_content" not in capabilities.dialect.takes:
-        return False
-    return not (signature.family and capabilities.family) or signature.family == capabilities.family
+    takes = "extra_content" in capabilities.dialect.takes
+    return takes and accepted(signature, "gemini", capabilities.family) is not None
 
 
 Kind = Literal["thinking", "text"]

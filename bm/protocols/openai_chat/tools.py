@@ -8,9 +8,9 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.chat.thinking import may_force
+from bm.names import CHAT
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
-from bm.protocols.openai_chat.content import PROTOCOL
 from bm.protocols.reading import (
     array,
     boolean,
@@ -47,7 +47,7 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
         tools += [_function(raw, place, None) for raw, place in elements(body, "functions")]
     search = mapping(body, "web_search_options")
     if search is not None:
-        hosted.append(HostedTool("web_search", PROTOCOL, search))
+        hosted.append(HostedTool("web_search", CHAT, search))
     return tuple(tools), tuple(hosted)
 
 
@@ -63,7 +63,7 @@ def _decode_tool(tool: Json, where: str) -> Tool | HostedTool:
             string(custom, "description", place),
             kind="custom",
             cache=mark,
-            protocol=PROTOCOL,
+            protocol=CHAT,
             extra={key: value for key, value in custom.items() if key not in _KNOWN and value is not None},
         )
     if kind in ("function", None):
@@ -73,7 +73,7 @@ def _decode_tool(tool: Json, where: str) -> Tool | HostedTool:
         return _function(holder, join(where, "function") if nested else where, mark)
     if not isinstance(kind, str):
         raise mismatch(join(where, "type"), "a string", kind)
-    return HostedTool(kind, PROTOCOL, tool)
+    return HostedTool(kind, CHAT, tool)
 
 
 def _function(function: Json, where: str, mark: CacheMark | None) -> Tool:
@@ -84,7 +84,7 @@ def _function(function: Json, where: str, mark: CacheMark | None) -> Tool:
         schema=mapping(function, "parameters", where),
         strict=boolean(function, "strict", where),
         cache=mark,
-        protocol=PROTOCOL,
+        protocol=CHAT,
         extra={key: value for key, value in extra.items() if value is not None},
     )
 
@@ -143,9 +143,9 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     body: Json = {}
     tools = [_encode_tool(tool, index, openai, losses) for index, tool in enumerate(request.tools)]
     for hosted in request.hosted_tools:
-        if hosted.protocol != PROTOCOL and hosted.kind.startswith(TOOL_SEARCH):
+        if hosted.protocol != CHAT and hosted.kind.startswith(TOOL_SEARCH):
             continue
-        if hosted.protocol != PROTOCOL:
+        if hosted.protocol != CHAT:
             losses.append(Loss(f"tools ({hosted.kind})", "Chat Completions runs no such tool"))
         elif "type" in hosted.raw:
             tools.append(hosted.raw)
@@ -165,8 +165,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
 
 
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:
-    own = tool.extra if tool.protocol == PROTOCOL else {}
-    if tool.protocol != PROTOCOL:
+    own = tool.extra if tool.protocol == CHAT else {}
+    if tool.protocol != CHAT:
         foreign = lost_tool_fields(tool)
         losses += [Loss(f"tools[{index}].{key}", "Chat Completions has no such member") for key in foreign]
     described: Json = {"name": tool.name}

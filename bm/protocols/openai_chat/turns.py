@@ -14,7 +14,8 @@ from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
-from bm.protocols.openai_chat.content import PROTOCOL, decode_content, encode_media, why_not
+from bm.names import CHAT
+from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media
 from bm.protocols.openai_chat.thinking import accepts, read_signature, write_signature
 from bm.protocols.openai_chat.tools import TOOL_SEARCH
 from bm.protocols.reading import (
@@ -61,7 +62,7 @@ class _Reader:
             case "system" | "developer":
                 self._system(message, where)
             case "user":
-                parts = decode_content(message.get("content"), join(where, "content"))
+                parts = decode_content(message.get("content"), join(where, "content"), CHAT)
                 self._turn(Turn("user", parts))
             case "assistant":
                 self._turn(Turn("assistant", tuple(self._assistant(message, where))))
@@ -74,7 +75,7 @@ class _Reader:
         for key, value in message.items():
             known = key in _READ or key in _ECHOES or (key == "name" and message["role"] in ("tool", "function"))
             if value and not known:
-                self.extras.append(Extra(PROTOCOL, join(where, key), value))
+                self.extras.append(Extra(CHAT, join(where, key), value))
 
     def _turn(self, turn: Turn) -> None:
         if turn.parts:
@@ -82,7 +83,7 @@ class _Reader:
 
     def _system(self, message: Json, where: str) -> None:
         place = join(where, "content")
-        parts = decode_content(message.get("content"), place)
+        parts = decode_content(message.get("content"), place, CHAT)
         texts = [part for part in parts if isinstance(part, Text)]
         if len(texts) != len(parts):
             raise refuse(place, "expected only text in a system message")
@@ -96,7 +97,7 @@ class _Reader:
         thinking = message.get("reasoning_content") or message.get("reasoning")
         if isinstance(thinking, str) and thinking:
             parts.append(Thinking(thinking))
-        content = decode_content(message.get("content"), join(where, "content"))
+        content = decode_content(message.get("content"), join(where, "content"), CHAT)
         parts += _with_audio_transcript(content, message.get("audio"))
         refusal = string(message, "refusal", where)
         if refusal:
@@ -129,7 +130,7 @@ class _Reader:
         content = message.get("content")
         if isinstance(content, dict) and "type" not in content:
             content = msgspec.json.encode(content).decode()
-        parts = tuple(part for part in decode_content(content, place) if isinstance(part, Text | Media | Opaque))
+        parts = tuple(part for part in decode_content(content, place, CHAT) if isinstance(part, Text | Media | Opaque))
         result = ToolResult(call_id, parts, name=name)
         last = self.turns[-1] if self.turns else None
         if last is not None and last.role == "user" and all(isinstance(part, ToolResult) for part in last.parts):
@@ -155,7 +156,7 @@ def _with_audio_transcript(parts: tuple[Part, ...], audio: Any) -> tuple[Part, .
     """An earlier spoken answer is named by an id that only OpenAI knows."""
     if not isinstance(audio, dict) or not audio.get("id"):
         return parts
-    return (*parts, Opaque(PROTOCOL, "audio", {"id": audio["id"]}, summary=string_of(audio.get("transcript"))))
+    return (*parts, Opaque(CHAT, "audio", {"id": audio["id"]}, summary=string_of(audio.get("transcript"))))
 
 
 def _decode_call(call: Json, where: str) -> ToolCall:
@@ -327,10 +328,10 @@ class Writer:
                 case Text(text=text) if text:
                     content.append({"type": "text", "text": text})
                 case Media():
-                    reason = why_not(part, self._capabilities)
+                    reason = chat_objection(part, self._capabilities)
                     if reason:
                         raise refuse(f"{place} ({part.kind})", reason, code="unsupported_content")
-                    content.append(encode_media(part))
+                    content.append(encode_chat_media(part))
                 case Opaque():
                     content += self._opaque(part, place)
                 case _:
@@ -349,7 +350,7 @@ class Writer:
         return content
 
     def _opaque(self, part: Opaque, place: str) -> list[Json]:
-        if part.protocol == PROTOCOL and "type" in part.raw:
+        if part.protocol == CHAT and "type" in part.raw:
             return [part.raw]
         return [{"type": "text", "text": summary} for summary in self._summary(part, place)]
 
@@ -371,12 +372,12 @@ class Writer:
                 case Opaque():
                     texts += self._summary(part, place)
                 case Media(kind=kind):
-                    reason = why_not(part, self._capabilities)
+                    reason = chat_objection(part, self._capabilities)
                     if reason:
                         self.losses.append(Loss(f"{place} ({kind})", reason))
                         texts.append(f"[{kind} left out: {reason}]")
                     else:
-                        media.append(encode_media(part))
+                        media.append(encode_chat_media(part))
         text = "\n\n".join(piece for piece in texts if piece) or (MEDIA_FOLLOW if media else "")
         if result.is_error and not text.startswith(ERROR_PREFIX):
             text = ERROR_PREFIX + text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bm.chat.parts import Json, Media, Opaque, Part
-from bm.protocols.openai_chat.content import data_url
+from bm.protocols.media import data_url
 
 
 def whole_delta(part: Part) -> Json | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bm.chat.parts import Json, Text
-from bm.chat.request import ChatRequest, OutputFormat, Reasoning, Sampling, ToolChoice
-from bm.names import Level
-from bm.protocols.openai_responses.citations import PROTOCOL
+from bm.chat.request import ChatRequest, OutputFormat, Sampling, ToolChoice
+from bm.names import RESPONSES
+from bm.protocols.openai_responses.thinking import decode_reasoning
 from bm.protocols.openai_responses.tools import decode_choice, decode_tools
 from bm.protocols.openai_responses.turns import Conversation, not_found
 from bm.protocols.reading import (
@@ -21,17 +21,6 @@ from bm.protocols.reading import (
     refuse,
     string,
 )
-
-LEVELS: dict[str, Level] = {
-    "none": "off",
-    "minimal": "minimal",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
-"""OpenAI's words for the levels of thinking."""
 
 _MAPPED = {
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "temperature", "top_p",
@@ -55,7 +44,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         RequestError: the body is not a request, or needs state that only OpenAI has.
     """
     _refuse_state(body)
-    unread = Unread(PROTOCOL)
+    unread = Unread(RESPONSES)
     unread.rest(body, _MAPPED)
     conversation = _conversation(body)
     functions, hosted = decode_tools(body)
@@ -66,7 +55,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         choice = ToolChoice("auto", parallel=parallel)
     known = {tool.name for tool in functions}
     return ChatRequest(
-        protocol=PROTOCOL,
+        protocol=RESPONSES,
         model=model or filled_string(body, "model", what="the name of a model"),
         turns=conversation.turns,
         system=tuple(conversation.system),
@@ -74,7 +63,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         hosted_tools=tuple(hosted),
         tool_choice=choice,
         sampling=_sampling(body),
-        reasoning=_reasoning(body, unread),
+        reasoning=decode_reasoning(body, unread),
         output=_output(body, unread),
         max_tokens=integer(body, "max_output_tokens"),
         stream=bool(boolean(body, "stream")) if stream is None else stream,
@@ -130,17 +119,6 @@ def _output(body: Json, unread: Unread) -> OutputFormat:
             return OutputFormat("schema", schema, name, description, boolean(wire, "strict", place))
         case _:
             raise refuse("text.format", "expected the format text, json_object or json_schema")
-
-
-def _reasoning(body: Json, unread: Unread) -> Reasoning:
-    reasoning = mapping(body, "reasoning") or {}
-    effort = string(reasoning, "effort", "reasoning")
-    if effort and effort not in LEVELS:
-        raise refuse("reasoning.effort", f"expected one of {', '.join(LEVELS)}")
-    summary = string(reasoning, "summary", "reasoning") or string(reasoning, "generate_summary", "reasoning")
-    unread.rest(reasoning, ("effort", "summary") if summary in ("", "auto") else ("effort",), "reasoning")
-    visible = True if summary not in ("", "none") else None
-    return Reasoning(level=LEVELS[effort] if effort else None, visible=visible)
 
 
 def _sampling(body: Json) -> Sampling:

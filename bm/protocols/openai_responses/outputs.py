@@ -1,4 +1,4 @@
-"""The items of an answer while they are written: each knows its events, from `output_item.added` to `.done`."""
+"""The response object and the items of an answer while they are written, each with its events."""
 
 from __future__ import annotations
 
@@ -8,12 +8,63 @@ import msgspec
 
 from bm import sse
 from bm.chat.parts import Json, ToolCall, ToolKind
-from bm.chat.request import Tool
+from bm.chat.request import ChatRequest, Tool
 from bm.chat.response import parse_arguments
-from bm.protocols.openai_responses.calls import native_item
-from bm.protocols.openai_responses.tools import native_type, wire_name
+from bm.names import RESPONSES
+from bm.protocols.openai_responses.items import native_item
+from bm.protocols.openai_responses.thinking import EFFORTS
+from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools, native_type, wire_name
 
 _encode = msgspec.json.Encoder().encode
+
+
+def head(request: ChatRequest, response_id: str, model: str, created: int) -> Json:
+    """All of a response that is known before its first item, in the state `in_progress`.
+
+    `instructions` is not echoed: it is the largest part of a coding tool's request, and would be sent three times.
+    """
+    extras = {extra.field: extra.value for extra in request.extras if extra.protocol == RESPONSES}
+    effort = request.reasoning.level
+    return {
+        "id": response_id,
+        "object": "response",
+        "created_at": created,
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": request.max_tokens,
+        "max_tool_calls": extras.get("max_tool_calls"),
+        "model": model,
+        "output": [],
+        "parallel_tool_calls": request.tool_choice.parallel is not False,
+        "previous_response_id": None,
+        "prompt_cache_key": request.cache_key or None,
+        "reasoning": {
+            "effort": EFFORTS.get(effort) if effort is not None else None,
+            "summary": extras.get("reasoning.summary", "auto" if request.reasoning.visible else None),
+        },
+        "safety_identifier": request.user or None,
+        "temperature": request.sampling.temperature,
+        "text": _text(request, extras),
+        "tool_choice": extras.get("tool_choice") or encode_choice(request.tool_choice, by_name(request)),
+        "tools": encode_tools(request, []),
+        "top_logprobs": request.sampling.top_logprobs,
+        "top_p": request.sampling.top_p,
+        "truncation": extras.get("truncation") or "disabled",
+        "usage": None,
+        "metadata": extras.get("metadata") or {},
+    }
+
+
+def _text(request: ChatRequest, extras: Json) -> Json:
+    output = request.output
+    form: Json = {"type": {"text": "text", "json": "json_object", "schema": "json_schema"}[output.kind]}
+    if output.kind == "schema":
+        form |= {"name": output.name or "answer", "schema": output.schema or {}, "strict": output.strict}
+        form["description"] = output.description or None
+    return {"format": form, "verbosity": extras.get("text.verbosity") or "medium"}
 
 
 class Writer:

@@ -30,11 +30,12 @@ from bm.chat.events import (
 from bm.chat.parts import Citation, Json, Refusal, Text, Thinking, ToolCall, ToolKind
 from bm.chat.response import part_events
 from bm.errors import Failure, RequestError
-from bm.protocols.openai_responses.citations import PROTOCOL, decode_citation
-from bm.protocols.openai_responses.envelope import decode_usage, finish_of
+from bm.names import RESPONSES
+from bm.protocols.openai.citations import decode_citation
 from bm.protocols.openai_responses.errors import failure_of
+from bm.protocols.openai_responses.items import decode_output
 from bm.protocols.openai_responses.tools import qualified
-from bm.protocols.openai_responses.turns import decode_output
+from bm.protocols.openai_responses.usage import decode_usage, finish_of
 
 
 class _Delta(msgspec.Struct):
@@ -202,7 +203,7 @@ class ResponsesStreamDecoder:
             part, opened = self._open(key, "text")
             events += opened
         part.annotations += 1
-        return [*events, PartAnnotation(part.index, PROTOCOL, raw, decode_citation(raw).sources)]
+        return [*events, PartAnnotation(part.index, RESPONSES, raw, decode_citation(raw, RESPONSES).sources)]
 
     def _item_done(self, body: Json) -> list[Event]:
         item = body.get("item")

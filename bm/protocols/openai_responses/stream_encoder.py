@@ -29,10 +29,10 @@ from bm.chat.request import ChatRequest
 from bm.chat.response import part_events
 from bm.chat.signature import NEXT, PREVIOUS, REDACTED, SELF, Signature, wrap
 from bm.errors import Failure
+from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
-from bm.protocols.openai_responses.citations import PROTOCOL, encode_citation, encode_search
+from bm.protocols.openai.citations import encode_citation, encode_search
 from bm.protocols.openai_responses.encode import ENCRYPTED
-from bm.protocols.openai_responses.envelope import encode_usage, ending, head
 from bm.protocols.openai_responses.errors import error_object, stream_error
 from bm.protocols.openai_responses.outputs import (
     Call,
@@ -42,9 +42,11 @@ from bm.protocols.openai_responses.outputs import (
     Reasoning,
     Writer,
     call_item,
+    head,
     whole,
 )
 from bm.protocols.openai_responses.tools import by_name, native_type, wire_name
+from bm.protocols.openai_responses.usage import encode_usage, ending
 from bm.protocols.tools import offers_search
 
 
@@ -74,7 +76,7 @@ class ResponsesStreamEncoder:
         self._usage: Usage | None = None
         self._finish: Finish | None = None
         self._refused = False
-        include = [extra.value for extra in request.extras if (extra.protocol, extra.field) == (PROTOCOL, "include")]
+        include = [extra.value for extra in request.extras if (extra.protocol, extra.field) == (RESPONSES, "include")]
         self._carries = any(isinstance(value, list) and ENCRYPTED in value for value in include)
         self._searches = offers_search(request)
         self._citations: list[Citation] = []
@@ -216,7 +218,7 @@ class ResponsesStreamEncoder:
         citations, self._citations = self._citations, []
         if not isinstance(item, Message):
             return b""
-        notes = [note for cited in citations for note in encode_citation(cited, item.length)]
+        notes = [note for cited in citations for note in encode_citation(cited, RESPONSES, 0, item.length)]
         return b"".join([item.annotate(note) for note in notes])
 
     def _drain(self) -> bytes:
@@ -242,7 +244,7 @@ class ResponsesStreamEncoder:
         written again: Gemini bills it twice.
         """
         last, self._last_signature = self._last_signature, signature
-        if not self._carries or (last is not None and last.same(signature)):
+        if not self._carries or (last is not None and last.spelling == signature.spelling):
             return b""
         carrier = Reasoning(self._writer, len(self._output), self._ids.new_id("rs_"))
         out = carrier.end(wrap(signature, about))

@@ -7,8 +7,8 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.names import RESPONSES
 from bm.protocols.ignorable_fields import lost_tool_fields
-from bm.protocols.openai_responses.citations import PROTOCOL
 from bm.protocols.reading import boolean, elements, filled_string, mapping, object_of, refuse, string, string_of
 
 _HOSTED = {
@@ -65,7 +65,7 @@ def qualified(namespace: object, name: str) -> str:
 def wire_name(name: str, tools: dict[str, Tool]) -> Json:
     """The `name` and `namespace` that a call of this tool carries on the wire."""
     tool = tools.get(name)
-    if tool is None or tool.protocol != PROTOCOL:
+    if tool is None or tool.protocol != RESPONSES:
         return {"name": name}
     namespace = tool.extra.get("namespace")
     if namespace and name.startswith(f"{namespace}__"):
@@ -75,7 +75,7 @@ def wire_name(name: str, tools: dict[str, Tool]) -> Json:
 
 def native_type(tool: Tool | None) -> str:
     """`apply_patch`, `shell` or `local_shell` when the client declared the tool as such."""
-    return string_of(tool.extra.get("native")) if tool is not None and tool.protocol == PROTOCOL else ""
+    return string_of(tool.extra.get("native")) if tool is not None and tool.protocol == RESPONSES else ""
 
 
 def by_name(request: ChatRequest) -> dict[str, Tool]:
@@ -104,7 +104,7 @@ def decode_tools(holder: Json, path: str = "", *, loaded: bool = False) -> tuple
             case {"type": "shell"} if object_of(tool.get("environment")).get("type", "local") == "local":
                 functions.append(_decode_native("shell", tool))
             case {"type": str(kind)}:
-                hosted.append(HostedTool(_HOSTED.get(kind, kind), PROTOCOL, tool))
+                hosted.append(HostedTool(_HOSTED.get(kind, kind), RESPONSES, tool))
             case _:
                 raise refuse(at, "expected a tool with a type")
     return functions, hosted
@@ -120,7 +120,7 @@ def _decode_tool(tool: Json, path: str, place: Json) -> Tool:
         schema=mapping(tool, "parameters", path),
         strict=boolean(tool, "strict", path),
         kind=kind,
-        protocol=PROTOCOL,
+        protocol=RESPONSES,
         extra={**{field: value for field, value in tool.items() if field not in _OWN}, **place},
     )
 
@@ -135,17 +135,16 @@ def _decode_native(native: str, tool: Json) -> Tool:
     }
     rest = {field: value for field, value in tool.items() if field not in _OWN}
     return Tool(
-        name=native, description=description, schema=schema, protocol=PROTOCOL, extra={**rest, "native": native}
+        name=native, description=description, schema=schema, protocol=RESPONSES, extra={**rest, "native": native}
     )
 
 
-def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
+def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
     """Write definitions; those of one namespace stand together again, where its first one stood."""
     wire: list[Json] = []
-    losses: list[Loss] = []
     spaces: dict[str, Json] = {}
     for i, tool in enumerate(request.tools):
-        own = tool.protocol == PROTOCOL
+        own = tool.protocol == RESPONSES
         extra = tool.extra if own else {}
         space = extra.get("namespace")
         if extra.get("loaded"):
@@ -161,10 +160,8 @@ def encode_tools(request: ChatRequest) -> tuple[list[Json], list[Loss]]:
         if not own:
             losses += [Loss(f"tools[{i}].{field}", "unknown to the Responses API") for field in _foreign(tool)]
     for hosted in request.hosted_tools:
-        tool_wire, lost = _encode_hosted(hosted)
-        wire += tool_wire
-        losses += lost
-    return wire, losses
+        wire += _encode_hosted(hosted, losses)
+    return wire
 
 
 def _foreign(tool: Tool) -> Iterable[str]:
@@ -172,7 +169,7 @@ def _foreign(tool: Tool) -> Iterable[str]:
 
 
 def _encode_tool(tool: Tool, name: str, request: ChatRequest) -> Json:
-    own = tool.protocol == PROTOCOL
+    own = tool.protocol == RESPONSES
     extra = {field: value for field, value in tool.extra.items() if field not in _PLACE} if own else {}
     if native := native_type(tool):
         return {"type": native, **extra}
@@ -180,7 +177,7 @@ def _encode_tool(tool: Tool, name: str, request: ChatRequest) -> Json:
     if tool.kind == "custom":
         grammar = {} if own else _grammar(tool)
         return {"type": "custom", "name": name, **described, **grammar, **extra}
-    same = request.protocol == PROTOCOL
+    same = request.protocol == RESPONSES
     schema = tool.schema if tool.schema is not None or same else {"type": "object", "properties": {}}
     # Unsaid, OpenAI rewrites the schema to its strict subset, which a schema written for another vendor may not stand.
     strict = tool.strict if tool.strict is not None or same else False
@@ -198,25 +195,27 @@ def _grammar(tool: Tool) -> Json:
             return {}
 
 
-def _encode_hosted(hosted: HostedTool) -> tuple[list[Json], list[Loss]]:
-    if hosted.protocol == PROTOCOL:
-        return [hosted.raw], []
+def _encode_hosted(hosted: HostedTool, losses: list[Loss]) -> list[Json]:
     raw = hosted.raw
+    if hosted.protocol == RESPONSES:
+        return [raw]
     match hosted.kind:
         case "web_search":
             wire: Json = {"type": "web_search"}
             if raw.get("allowed_domains"):
                 wire["filters"] = {"allowed_domains": raw["allowed_domains"]}
+            if raw.get("blocked_domains"):
+                losses.append(Loss("tools (web_search).blocked_domains", "OpenAI's search has no such limit"))
             if isinstance(location := raw.get("user_location"), dict):
                 # Chat Completions puts the place into a member `approximate` of its own.
                 place = location.get("approximate")
                 wire["user_location"] = {"type": "approximate", **place} if isinstance(place, dict) else location
-            lost = [field for field in ("blocked_domains",) if raw.get(field)]
-            return [wire], [Loss(f"tools (web_search).{field}", "OpenAI's search has no such limit") for field in lost]
+            return [wire]
         case "code_execution":
-            return [{"type": "code_interpreter", "container": {"type": "auto"}}], []
+            return [{"type": "code_interpreter", "container": {"type": "auto"}}]
         case kind:
-            return [], [Loss(f"tools ({kind})", "OpenAI has no such tool")]
+            losses.append(Loss(f"tools ({kind})", "OpenAI has no such tool"))
+            return []
 
 
 def decode_choice(choice: Any, parallel: Any) -> ToolChoice | None:

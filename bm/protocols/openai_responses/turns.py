@@ -1,22 +1,37 @@
-"""Items of a conversation read as turns. The items of an answer are read alike."""
+"""Turns, read from a client's items and written as an upstream's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from typing import Any
 
 from bm.chat import signature as signatures
-from bm.chat.parts import Json, Opaque, Part, Text, Thinking, ToolCall
-from bm.chat.request import Role, Tool, Turn
-from bm.chat.signature import Signature, unwrap
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, signed
+from bm.chat.repair import paired
+from bm.chat.request import ChatRequest, Loss, Role, Tool, Turn
+from bm.chat.signature import Signature, accepted, unwrap
 from bm.errors import Failure, RequestError
-from bm.protocols.openai_responses.calls import decode_call, decode_result
-from bm.protocols.openai_responses.citations import PROTOCOL, decode_search
-from bm.protocols.openai_responses.content import decode_content
-from bm.protocols.openai_responses.tools import decode_tools
-from bm.protocols.reading import objects_of, refuse, string_of
+from bm.names import CHAT, RESPONSES, ProtocolName
+from bm.protocols.media import lacking
+from bm.protocols.openai.content import decode_content
+from bm.protocols.openai_responses.items import (
+    decode_call,
+    decode_result,
+    encode_call,
+    encode_content,
+    encode_result,
+    is_content,
+    of_vendor,
+    result_parts,
+)
+from bm.protocols.openai_responses.thinking import decode_thinking
+from bm.protocols.openai_responses.tools import by_name, decode_tools
+from bm.protocols.reading import refuse, string_of
+from bm.protocols.tools import legal_call_id
 
+_PLACES: dict[ProtocolName, str] = {RESPONSES: "input", "gemini": "contents"}
+_SAID = {"type": "message", "role": "assistant", "status": "completed"}
 _FROM_CLIENT = {
     "computer_call_output",
     "mcp_approval_response",
@@ -73,12 +88,12 @@ class Conversation:
 
     def _message(self, item: Json, path: str) -> None:
         role = item.get("role")
-        parts = decode_content(item.get("content"), f"{path}.content")
+        parts = decode_content(item.get("content"), f"{path}.content", RESPONSES)
         match role:
             case "user":
                 self._append("user", parts)
             case "assistant":
-                self._append("assistant", [part for part in parts if part != Text("")])
+                self._append("assistant", parts)
             case "system" | "developer":
                 texts = [part for part in parts if isinstance(part, Text)]
                 if self._turns or len(texts) < len(parts):
@@ -90,7 +105,7 @@ class Conversation:
 
     def _reasoning(self, item: Json) -> None:
         carried = unwrap(string_of(item.get("encrypted_content")))
-        thinking = decode_reasoning(item)
+        thinking = decode_thinking(item)
         match carried:
             case (signature, signatures.NEXT):
                 self._next_signature = signature
@@ -104,7 +119,7 @@ class Conversation:
     def _sign_previous(self, signature: Signature) -> None:
         if self._turns and self._turns[-1][0] == "assistant":
             parts = self._turns[-1][1]
-            parts[-1] = _signed(parts[-1], signature)
+            parts[-1] = signed(parts[-1], signature)
 
     def _other(self, kind: str, item: Json, path: str) -> None:
         if (call := decode_call(item, path)) is not None:
@@ -115,7 +130,7 @@ class Conversation:
             if kind == "tool_search_output":
                 self.tools += decode_tools(item, path, loaded=True)[0]
             client = kind in _FROM_CLIENT or (kind == "tool_search_output" and item.get("execution") == "client")
-            self._append("user" if client else "assistant", [_of_vendor(kind, item)])
+            self._append("user" if client else "assistant", [of_vendor(kind, item)])
 
     def _hosted_shell(self, item: Json) -> bool:
         """Whether this is the output of a shell that OpenAI ran, whose call is no call of the client's."""
@@ -129,7 +144,7 @@ class Conversation:
             return
         new = list(parts)
         if role == "assistant" and self._next_signature is not None and not isinstance(new[0], Thinking):
-            new[0] = _signed(new[0], self._next_signature)
+            new[0] = signed(new[0], self._next_signature)
             self._next_signature = None
         elif role != "assistant":
             self._next_signature = None
@@ -139,57 +154,140 @@ class Conversation:
             self._turns.append((role, new))
 
 
-def _signed(part: Part, signature: Signature) -> Part:
-    return msgspec.structs.replace(part, signature=signature) if isinstance(part, Text | ToolCall) else part
+class History:
+    """Writes turns as items. `encrypted` says whether any of OpenAI's own thinking is among them."""
 
+    def __init__(self, request: ChatRequest, capabilities: Capabilities, instruction: str = "") -> None:
+        self.items: list[Json] = []
+        self.losses: list[Loss] = []
+        self.encrypted = False
+        self._request, self._capabilities = request, capabilities
+        self._tools = by_name(request)
+        self._calls: dict[str, Json] = {}
+        self._developer = "developer" if capabilities.dialect.name == "openai" else "system"
+        place = _PLACES.get(request.protocol, "messages")
+        self._system = (*request.system, *([Text(instruction)] if instruction else ()))
+        if self._system[1:] or not request.turns:
+            self._message(self._developer, self._system[1 if request.turns else 0 :], "system")
+        for i, turn in enumerate(paired(request.turns)):
+            self._turn(turn, f"{place}[{i}]")
 
-def decode_reasoning(item: Json) -> Thinking | None:
-    """The thinking in a reasoning item; None when there is nothing to see and nothing to hand back."""
-    text = reasoning_text(item)
-    encrypted = string_of(item.get("encrypted_content"))
-    if not encrypted:
-        return Thinking(text) if text else None
-    match unwrap(encrypted):
-        case None:
-            return Thinking(text, Signature("openai", encrypted))
-        case (signature, signatures.SELF):
-            return Thinking(text, signature)
-        case (signature, signatures.REDACTED):
-            return Thinking("", signature, redacted=True)
-        case _:
-            return Thinking(text) if text else None
+    def head(self) -> Json:
+        """The system prompt's first text; further ones stand as a developer's message before the conversation."""
+        return {"instructions": self._system[0].text} if self._system and self._request.turns else {}
 
+    def _turn(self, turn: Turn, path: str) -> None:
+        if turn.role == "assistant":
+            for j, part in enumerate(turn.parts):
+                self._assistant(part, f"{path}.content[{j}]")
+            return
+        shown: list[Media] = []
+        for j, part in enumerate(turn.parts):
+            if isinstance(part, ToolResult):
+                shown += self._result(part, f"{path}.content[{j}]")
+        said = [part for part in turn.parts if not isinstance(part, ToolResult)]
+        self._message("user" if turn.role == "user" else self._developer, [*shown, *said], path)
 
-def reasoning_text(item: Json) -> str:
-    """The summaries of a reasoning item, or its full text where the service shows that instead."""
-    for field in ("summary", "content"):
-        if texts := [text for part in objects_of(item.get(field)) if (text := string_of(part.get("text")))]:
-            return "\n\n".join(texts)
-    return ""
+    def _message(self, role: str, parts: Any, path: str) -> None:
+        content: list[Json] = []
+        for j, part in enumerate(parts):
+            match part:
+                case Text() | Media():
+                    self._allowed(part, f"{path}.content[{j}]")
+                    content.append(encode_content(part, f"{path}.content[{j}]"))
+                case Opaque(protocol="openai-responses") if is_content(part):
+                    content.append(part.raw)
+                case Opaque(protocol="openai-responses"):
+                    self._flush(role, content)
+                    content = []
+                    self.items.append(part.raw)
+                case Opaque(summary=summary) if summary:
+                    content.append({"type": "input_text", "text": summary})
+                case Refusal(text=text):
+                    content.append({"type": "input_text", "text": text})
+                case _:
+                    self._lose(part, f"{path}.content[{j}]")
+        self._flush(role, content)
 
+    def _flush(self, role: str, content: list[Json]) -> None:
+        if content:
+            self.items.append({"type": "message", "role": role, "content": content})
 
-def decode_output(item: Json, path: str) -> tuple[Part, ...]:
-    """The parts of one item of an answer; what OpenAI itself ran stays as it is."""
-    if item.get("type") == "message":
-        return decode_content(item.get("content") or [], f"{path}.content")
-    if item.get("type") == "reasoning":
-        thinking = decode_reasoning(item)
-        return () if thinking is None else (thinking,)
-    call = decode_call(item, path)
-    return (_of_vendor(str(item.get("type")), item) if call is None else call,)
+    def _assistant(self, part: Part, path: str) -> None:
+        match part:
+            case Text(text=""):
+                pass
+            case Text(citations=citations) if citations and self._request.protocol == RESPONSES:
+                self._said(
+                    {"type": "output_text", "text": part.text, "annotations": [cited.raw for cited in citations]}
+                )
+            case Text(text=text):
+                self.items.append({"type": "message", "role": "assistant", "content": text})
+            case Refusal(text=text):
+                self._said({"type": "refusal", "refusal": text})
+            case Thinking():
+                self._thinking(part)
+            case ToolCall():
+                item = encode_call(part, legal_call_id(part.id), self._tools)
+                self._calls[part.id] = item
+                self.items.append({"id": item["call_id"], **item} if item["type"] == "local_shell_call" else item)
+            case Opaque():
+                self._opaque_of_model(part, path)
+            case _:
+                self._lose(part, path)
 
+    def _said(self, content: Json) -> None:
+        self.items.append({**_SAID, "content": [content]})
 
-def _of_vendor(kind: str, item: Json) -> Opaque:
-    match kind:
-        case "web_search_call":
-            return decode_search(item)
-        case "code_interpreter_call":
-            return Opaque(PROTOCOL, kind, item, _code(item))
-        case _:
-            return Opaque(PROTOCOL, kind, item)
+    def _thinking(self, part: Thinking) -> None:
+        signature = accepted(part.signature, "openai", self._capabilities.family)
+        if signature is None:
+            # What another model thought instructs no model, so leaving it out is no loss.
+            return
+        self.encrypted = True
+        summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+        # An id that is not the one the content was encrypted under makes OpenAI refuse it; none at all is accepted.
+        self.items.append({"type": "reasoning", "summary": summary, "encrypted_content": signature.value})
 
+    def _opaque_of_model(self, part: Opaque, path: str) -> None:
+        if part.protocol == RESPONSES:
+            self.items.append({**_SAID, "content": [part.raw]} if is_content(part) else part.raw)
+        elif part.summary:
+            self.items.append({"type": "message", "role": "assistant", "content": part.summary})
+        else:
+            self._lose(part, path)
 
-def _code(item: Json) -> str:
-    """The code that OpenAI ran, and what it printed, for those who have no such item."""
-    texts = (item.get("code"), *(row.get("logs") for row in objects_of(item.get("outputs"))))
-    return "\n".join(f"```\n{text}\n```" for text in map(string_of, texts) if text)
+    def _result(self, result: ToolResult, path: str) -> list[Media]:
+        """Write an answer; return the media in it that a user's message must show instead."""
+        parts = result_parts(result)
+        for part in result.parts:
+            if isinstance(part, Opaque) and not part.summary and not is_content(part):
+                self._lose(part, path)
+        answered = self._calls.get(result.call_id)
+        shown: list[Media] = []
+        if not self._capabilities.media_in_results:
+            shown = [part for part in parts if isinstance(part, Media)]
+            parts = [part for part in parts if not isinstance(part, Media)]
+        for part in parts:
+            self._allowed(part, path)
+        if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
+            output: str | list[Json] = parts[0].text if parts and isinstance(parts[0], Text) else ""
+        else:
+            output = [encode_content(part, path) for part in parts]
+        item = encode_result(result, output, answered)
+        item["call_id" if "call_id" in item else "id"] = legal_call_id(result.call_id)
+        self.items.append(item)
+        return shown
+
+    def _allowed(self, part: Text | Media | Opaque, path: str) -> None:
+        """Refuse media that the model cannot see: an answer without them would be one to another question."""
+        if not isinstance(part, Media):
+            return
+        if reason := lacking(part, self._capabilities):
+            raise refuse(path, reason)
+        if part.file_id and self._request.protocol not in (RESPONSES, CHAT):
+            raise refuse(path, "a file uploaded to another vendor is unknown to OpenAI")
+
+    def _lose(self, part: Part, path: str) -> None:
+        kind = part.kind if isinstance(part, Opaque | Media) else type(part).__name__.lower()
+        self.losses.append(Loss(f"{path} ({kind})", "the Responses API has no place for it"))

@@ -1,4 +1,4 @@
-""""""
+"""Content blocks, read into parts and written from them."""
 
 from __future__ import annotations
 

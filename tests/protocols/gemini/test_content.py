@@ -18,7 +18,7 @@ MEDIA: list[tuple[Media, dict[str, Any]]] = [
     (Media("image", data="/9j/4AA"), {"inlineData": {"mimeType": "image/jpeg", "data": "/9j/4AA"}}),
     (Media("audio", data="x"), {"inlineData": {"mimeType": "audio/wav", "data": "x"}}),
     (Media("document", text="T"), {"text": "T"}),
-    (Media("document", text="T", name="Title"), {"text": "Title\nT"}),
+    (Media("document", text="T", name="Title"), {"text": "Title\n\nT"}),
     (
         Media("video", url="https://www.youtube.com/watch?v=x"),
         {"fileData": {"fileUri": "https://www.youtube.com/watch?v=x"}},

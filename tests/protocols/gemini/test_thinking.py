@@ -12,7 +12,7 @@ from bm.chat.parts import Text, Thinking
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.chat.signature import Signature, wrap
 from bm.protocols.gemini.codec import CODEC
-from bm.protocols.gemini.thinking import DUMMY, decode_signature, encode_signature, spelling
+from bm.protocols.gemini.thinking import DUMMY, decode_signature, encode_signature
 from tests.protocols.gemini.kit import S1, read
 
 PRO_3 = Capabilities(thinking="level", levels=("low", "high"), thinking_off="never")
@@ -99,7 +99,3 @@ def test_a_client_gets_base64_whoever_signed() -> None:
     wrapped = encode_signature(Signature("anthropic", "not base64!"))
     base64.b64decode(wrapped, validate=True)
     assert decode_signature(wrapped) == Signature("anthropic", "not base64!")
-
-
-def test_both_alphabets_spell_the_same_bytes() -> None:
-    assert spelling(Signature("gemini", "-_-_")) == spelling(Signature("gemini", "+/+/=="))

@@ -217,7 +217,7 @@ def test_a_call_without_a_result_gets_one() -> None:
         (ToolResult("i", ()), {"output": "(no output)"}),
         (ToolResult("i", (Text(""),)), {"output": "(no output)"}),
         (ToolResult("i", (Opaque("anthropic", "tool_reference", {}, "loaded Read"),)), {"output": "loaded Read"}),
-        (ToolResult("i", (Media("document", text="T", name="N"),)), {"output": "N\nT"}),
+        (ToolResult("i", (Media("document", text="T", name="N"),)), {"output": "N\n\nT"}),
     ],
 )
 def test_a_result_is_a_string(result: ToolResult, response: dict[str, str]) -> None:
@@ -278,7 +278,7 @@ def test_media_that_nobody_fetched_is_refused_by_its_place(protocol: Any, turns:
 
 
 def test_media_that_the_model_does_not_take_is_refused() -> None:
-    with pytest.raises(RequestError, match="does not take images"):
+    with pytest.raises(RequestError, match="takes no image"):
         encoded(user(PNG), capabilities=Capabilities(images=False))
 
 

@@ -1,4 +1,4 @@
-""""""
+"""How much to think, in every service's spelling, and signatures and tags of thinking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-""""""
+"""Messages as turns, and turns as messages."""
 
 from __future__ import annotations
 

@@ -12,10 +12,13 @@ import msgspec
 from bm import sse
 from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, Start
 from bm.chat.request import ChatRequest
+from bm.chat.signature import Signature
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai_responses.codec import CODEC
 
 Json = dict[str, Any]
+GEMINI = Signature("gemini", "c2ln", "gemini-3")
+CLAUDE = Signature("anthropic", "EqQB", "claude")
 STOP = (Finish("stop"), End())
 
 
@@ -68,3 +71,9 @@ def decoded(raw: bytes, size: int = 0) -> list[Event]:
 def stream(*bodies: Json) -> bytes:
     """An upstream's stream of these events."""
     return b"".join(sse.encode(msgspec.json.encode(body), body["type"]) for body in bodies)
+
+
+def reasoning(encrypted: str = "", text: str = "") -> Json:
+    """A reasoning item."""
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    return {"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": encrypted or None}

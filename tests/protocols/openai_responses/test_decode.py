@@ -10,7 +10,7 @@ from bm.chat.parts import Text, ToolResult
 from bm.chat.request import Extra, OutputFormat, Reasoning, Sampling, ToolChoice, Turn
 from bm.errors import RequestError
 from bm.protocols.openai_responses.codec import CODEC
-from bm.protocols.openai_responses.decode import LEVELS
+from bm.protocols.openai_responses.thinking import LEVELS
 from tests.protocols.openai_responses.samples import request
 from tests.support.shared import SHARED, needs_corpus
 

@@ -233,19 +233,21 @@ def test_what_has_no_place_is_a_loss_in_the_clients_words() -> None:
     ]
 
 
+IN_WORDS = "Answer with a single JSON value and nothing else: no explanation, no code fence."
+
+
 @pytest.mark.parametrize(
     ("members", "capabilities", "body", "lost"),
     [
         ({"sampling": Sampling(temperature=0.2, top_p=0.9)}, {}, {"temperature": 0.2, "top_p": 0.9}, []),
         ({"sampling": Sampling(temperature=0.2)}, {"sampling": False}, {}, ["temperature"]),
-        ({"sampling": Sampling(top_k=3, seed=1, presence_penalty=1.0)}, {}, {}, ["top_k", "seed", "presence_penalty"]),
-        ({"sampling": Sampling(logprobs=True, top_logprobs=2)}, {}, {}, ["logprobs"]),
-        ({"stop": ("x",)}, {}, {}, ["stop"]),
+        ({"sampling": Sampling(top_k=3, seed=1, presence_penalty=1.0)}, {}, {}, ["top_k", "presence_penalty", "seed"]),
+        ({"sampling": Sampling(logprobs=True, top_logprobs=2)}, {}, {}, ["logprobs", "top_logprobs"]),
+        ({"stop": ("x",)}, {}, {}, ["stop_sequences"]),
         ({"max_tokens": 500}, {}, {"max_output_tokens": 500}, []),
-        ({"max_tokens": 5}, {}, {"max_output_tokens": 16}, ["max_tokens"]),
-        ({"max_tokens": 500}, {"max_output": 100}, {"max_output_tokens": 100}, ["max_tokens"]),
+        ({"max_tokens": 5}, {}, {"max_output_tokens": 16}, []),
+        ({"max_tokens": 500}, {"max_output": 100}, {"max_output_tokens": 100}, []),
         ({"user": "u", "cache_key": "k"}, {}, {"safety_identifier": "u", "prompt_cache_key": "k"}, []),
-        ({"user": "u" * 129, "cache_key": "k" * 65}, {}, {}, []),
         ({"output": OutputFormat("json")}, {}, {"text": {"format": {"type": "json_object"}}}, []),
         (
             {"output": OutputFormat("schema", {"type": "object"}, strict=True, description="d")},
@@ -266,10 +268,15 @@ def test_what_has_no_place_is_a_loss_in_the_clients_words() -> None:
         (
             {"output": OutputFormat("schema", {})},
             {"structured_output": "json"},
-            {"text": {"format": {"type": "json_object"}}},
-            ["response format"],
+            {"text": {"format": {"type": "json_object"}}, "instructions": IN_WORDS},
+            ["output_config.format"],
         ),
-        ({"output": OutputFormat("json")}, {"structured_output": "none"}, {}, ["response format"]),
+        (
+            {"output": OutputFormat("json")},
+            {"structured_output": "none"},
+            {"instructions": IN_WORDS},
+            ["output_config.format"],
+        ),
     ],
 )
 def test_a_member_is_written_or_lost(

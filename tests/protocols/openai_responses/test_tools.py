@@ -32,8 +32,14 @@ def foreign(**members: Any) -> ChatRequest:
     return ChatRequest(protocol="anthropic", model="m", turns=(), **members)
 
 
+def written(asked: ChatRequest) -> tuple[list[Any], list[Loss]]:
+    """The tools of a request, and what is lost."""
+    losses: list[Loss] = []
+    return encode_tools(asked, losses), losses
+
+
 def test_every_kind_of_tool_comes_back_as_it_was() -> None:
-    wire, losses = encode_tools(request(tools=ALL))
+    wire, losses = written(request(tools=ALL))
     key = str
     assert sorted(wire, key=key) == sorted(ALL, key=key)
     assert losses == []
@@ -91,7 +97,7 @@ def test_a_fault_is_named_with_its_place(tools: object, place: str) -> None:
 
 
 def test_a_tool_of_another_protocol_is_not_held_to_openais_strict_subset() -> None:
-    wire, losses = encode_tools(foreign(tools=(Tool("look"),)))
+    wire, losses = written(foreign(tools=(Tool("look"),)))
     empty = {"type": "object", "properties": {}}
     assert wire == [{"type": "function", "name": "look", "parameters": empty, "strict": False}]
     assert losses == []
@@ -99,20 +105,20 @@ def test_a_tool_of_another_protocol_is_not_held_to_openais_strict_subset() -> No
 
 def test_what_only_another_vendor_knows_of_a_tool_is_a_loss() -> None:
     tool = Tool("look", schema=SCHEMA, protocol="anthropic", extra={"input_examples": []})
-    assert encode_tools(foreign(tools=(tool,)))[1] == [Loss("tools[0].input_examples", "unknown to the Responses API")]
+    assert written(foreign(tools=(tool,)))[1] == [Loss("tools[0].input_examples", "unknown to the Responses API")]
 
 
 def test_tools_that_an_item_brought_are_not_defined_twice() -> None:
     found = {"type": "tool_search_output", "call_id": "t", "execution": "client", "tools": [LOOK]}
     asked = request(input=[found], tools=[{"type": "tool_search"}])
     assert [tool.name for tool in asked.tools] == ["look"]
-    assert encode_tools(asked) == ([{"type": "tool_search"}], [])
+    assert written(asked) == ([{"type": "tool_search"}], [])
 
 
 @pytest.mark.parametrize(("extra", "wire"), [({"format": {"type": "text"}}, {"format": {"type": "text"}}), ({}, {})])
 def test_a_custom_tool_without_a_grammar(extra: dict[str, Any], wire: dict[str, Any]) -> None:
     tool = Tool("p", kind="custom", protocol="openai-chat", extra=extra)
-    assert encode_tools(foreign(tools=(tool,)))[0] == [{"type": "custom", "name": "p", **wire}]
+    assert written(foreign(tools=(tool,)))[0] == [{"type": "custom", "name": "p", **wire}]
 
 
 def test_allowed_tools_that_are_built_in_or_hosted() -> None:
@@ -124,7 +130,7 @@ def test_allowed_tools_that_are_built_in_or_hosted() -> None:
 def test_a_custom_tool_of_the_chat_api_keeps_its_grammar() -> None:
     grammar = {"definition": "start: x", "syntax": "lark"}
     tool = Tool("p", kind="custom", protocol="openai-chat", extra={"format": {"type": "grammar", "grammar": grammar}})
-    wire, losses = encode_tools(foreign(tools=(tool,)))
+    wire, losses = written(foreign(tools=(tool,)))
     assert wire == [{"type": "custom", "name": "p", "format": {"type": "grammar", **grammar}}]
     assert losses == []
 
@@ -152,8 +158,8 @@ def test_a_custom_tool_of_the_chat_api_keeps_its_grammar() -> None:
     ],
 )
 def test_hosted_tools_of_other_vendors(hosted: HostedTool, wire: list[object], lost: list[str]) -> None:
-    written, losses = encode_tools(foreign(hosted_tools=(hosted,)))
-    assert written == wire and [loss.field for loss in losses] == lost
+    tools, losses = written(foreign(hosted_tools=(hosted,)))
+    assert tools == wire and [loss.field for loss in losses] == lost
 
 
 CHOICES = [

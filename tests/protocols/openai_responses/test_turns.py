@@ -1,4 +1,4 @@
-""""""
+"""Items of a conversation as turns."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 
 from bm.chat.parts import Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import Turn
-from bm.chat.signature import Signature, wrap
+from bm.chat.signature import wrap
 from bm.errors import RequestError
-from bm.protocols.openai_responses.turns import Conversation, decode_output, decode_reasoning, reasoning_text
+from bm.protocols.openai_responses.turns import Conversation
+from tests.protocols.openai_responses.samples import GEMINI, reasoning
 
-GEMINI = Signature("gemini", "c2ln", "gemini-3")
-CLAUDE = Signature("anthropic", "EqQB", "claude")
 CALL = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "c", "output": "seen"}
 
@@ -27,11 +26,6 @@ def read(*items: dict[str, Any]) -> Conversation:
 
 def said(role: str, content: Any = "x") -> dict[str, Any]:
     return {"type": "message", "role": role, "content": content}
-
-
-def reasoning(encrypted: str = "", text: str = "") -> dict[str, Any]:
-    summary = [{"type": "summary_text", "text": text}] if text else []
-    return {"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": encrypted or None}
 
 
 def test_neighbours_of_one_role_are_one_turn() -> None:
@@ -56,31 +50,6 @@ def test_a_message_needs_no_type_and_may_have_an_id_and_a_status() -> None:
 
 def test_an_empty_text_of_the_assistant_is_left_out() -> None:
     assert read(said("assistant", ""), said("assistant", [{"type": "output_text", "text": ""}])).turns == ()
-
-
-@pytest.mark.parametrize(
-    ("item", "thinking"),
-    [
-        (reasoning("gAAAA", "Hm"), Thinking("Hm", Signature("openai", "gAAAA"))),
-        (reasoning("gAAAA"), Thinking("", Signature("openai", "gAAAA"))),
-        (reasoning("", "Hm"), Thinking("Hm")),
-        (reasoning(), None),
-        (reasoning(wrap(CLAUDE, "self"), "Hm"), Thinking("Hm", CLAUDE)),
-        (reasoning(wrap(CLAUDE, "redacted")), Thinking("", CLAUDE, redacted=True)),
-        (reasoning(wrap(GEMINI, "next"), "Hm"), Thinking("Hm")),
-        (reasoning(wrap(GEMINI, "next")), None),
-    ],
-)
-def test_reasoning_carries_openais_signature_or_anothers(item: dict[str, Any], thinking: Thinking | None) -> None:
-    assert decode_reasoning(item) == thinking
-
-
-def test_the_text_of_reasoning_is_its_summaries_or_what_the_service_shows_instead() -> None:
-    summary = [{"type": "summary_text", "text": "a"}, {"type": "summary_text", "text": "b"}]
-    content = [{"type": "reasoning_text", "text": "all"}]
-    assert reasoning_text({"summary": summary, "content": content}) == "a\n\nb"
-    assert reasoning_text({"summary": [], "content": content}) == "all"
-    assert reasoning_text({"summary": None}) == ""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +87,7 @@ def test_a_reference_to_what_openai_keeps_is_refused(item: dict[str, Any]) -> No
         ({}, "input[0]"),
         (5, "input[0]"),
         (said("tool"), "input[0].role"),
-        (said("user", None), "input[0].content"),
+        (said("user", 5), "input[0].content"),
         ({"type": "additional_tools", "tools": [{}]}, "input[0].tools[0]"),
     ],
 )
@@ -150,12 +119,3 @@ def test_the_output_of_a_shell_that_openai_ran_stays_with_its_call() -> None:
     output = {"type": "shell_call_output", "call_id": "c", "output": []}
     kinds = [type(part) for turn in read(call, output).turns for part in turn.parts]
     assert kinds == [Opaque, Opaque]
-
-
-def test_an_item_of_an_answer_is_its_parts() -> None:
-    content = [{"type": "output_text", "text": "a", "annotations": []}, {"type": "refusal", "refusal": "no"}]
-    assert [type(part).__name__ for part in decode_output(said("assistant", content), "x")] == ["Text", "Refusal"]
-    assert decode_output(reasoning(), "x") == ()
-    assert decode_output({"type": "mcp_call", "id": "m"}, "x") == (
-        Opaque("openai-responses", "mcp_call", {"type": "mcp_call", "id": "m"}),
-    )

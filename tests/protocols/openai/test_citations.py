@@ -1,4 +1,4 @@
-"""Searches and citations in the Responses API."""
+"""Searches of the web and citations in OpenAI's two APIs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,72 @@ from typing import Any
 import pytest
 
 from bm.chat.parts import Citation, Json, Search, Source
-from bm.protocols.openai_responses.citations import (
+from bm.names import CHAT, RESPONSES
+from bm.protocols.openai.citations import (
     decode_citation,
     decode_search,
     encode_citation,
     encode_search,
+    executed_tool,
 )
+
+OWN: Json = {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 1}}
+
+
+def chat_note(title: str, start: int, end: int) -> Json:
+    inner = {"url": "u", "title": title, "start_index": start, "end_index": end}
+    return {"type": "url_citation", "url_citation": inner}
+
+
+@pytest.mark.parametrize(
+    ("cited", "expected"),
+    [
+        (Citation("openai-chat", OWN), [OWN]),
+        (Citation("anthropic", {}, (Source("u", "t", "c"),)), [chat_note("t", 3, 9)]),
+        (
+            Citation("gemini", {}, (Source("u", start=1, end=4), Source("u", start=2, end=90))),
+            [chat_note("u", 4, 7), chat_note("u", 5, 9)],
+        ),
+        (Citation("anthropic", {"type": "page_location"}), []),
+    ],
+)
+def test_citations_of_pages_become_annotations(cited: Citation, expected: list[Json]) -> None:
+    assert encode_citation(cited, CHAT, 3, 9) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "sources"),
+    [
+        (OWN, (Source("u", "t", start=0, end=1),)),
+        (chat_note("t", 0, 0), (Source("u", "t"),)),
+        ({"type": "file_citation"}, ()),
+        ({"type": "url_citation", "url_citation": {"title": "t"}}, ()),
+    ],
+)
+def test_annotations_name_their_page(raw: Json, sources: tuple[Source, ...]) -> None:
+    assert decode_citation(raw, CHAT) == Citation("openai-chat", raw, sources)
+
+
+@pytest.mark.parametrize(
+    ("tool", "search", "summary"),
+    [
+        (
+            {
+                "type": "search",
+                "arguments": '{"query": "kiwi"}',
+                "search_results": {"results": [{"url": "u", "title": "t", "content": "c"}, {"title": "none"}]},
+            },
+            Search(("kiwi",), (Source("u", "t", "c"),)),
+            "",
+        ),
+        ({"type": "python", "arguments": {"code": "1+1"}, "output": "2"}, None, "```\n1+1\n```\n```\n2\n```"),
+        ({"type": "search", "arguments": "{cut", "output": "x"}, Search(), ""),
+    ],
+)
+def test_what_groq_ran_itself_is_a_search_or_code(tool: Json, search: Search | None, summary: str) -> None:
+    part = executed_tool(tool)
+    assert (part.search, part.summary) == (search, summary)
+
 
 PAGE = "https://kiwi.example/"
 
@@ -35,7 +95,7 @@ def note(start: int, end: int, title: str = "Kiwi") -> Json:
     ],
 )
 def test_an_annotation_names_its_page_and_its_words(raw: Json, sources: tuple[Source, ...]) -> None:
-    assert decode_citation(raw) == Citation("openai-responses", raw, sources)
+    assert decode_citation(raw, RESPONSES) == Citation("openai-responses", raw, sources)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +116,10 @@ def test_an_annotation_names_its_page_and_its_words(raw: Json, sources: tuple[So
     ids=lambda raw: raw["type"],
 )
 def test_an_annotation_of_openais_own_is_written_as_it_came_if_nothing_is_missing(raw: Json) -> None:
-    assert encode_citation(decode_citation(raw), 9) == [raw]
+    assert encode_citation(decode_citation(raw, RESPONSES), RESPONSES, 0, 9) == [raw]
     for missing in raw:
         cut = {name: value for name, value in raw.items() if name != missing}
-        assert encode_citation(Citation("openai-responses", cut), 9) == []
+        assert encode_citation(Citation("openai-responses", cut), RESPONSES, 0, 9) == []
 
 
 @pytest.mark.parametrize(
@@ -74,7 +134,7 @@ def test_an_annotation_of_openais_own_is_written_as_it_came_if_nothing_is_missin
 def test_a_citation_of_another_vendor_bounds_words_of_the_text(
     sources: tuple[Source, ...], written: list[Json]
 ) -> None:
-    assert encode_citation(Citation("anthropic", {"type": "other"}, sources), 9) == written
+    assert encode_citation(Citation("anthropic", {"type": "other"}, sources), RESPONSES, 0, 9) == written
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Content parts, as clients of OpenAI's two APIs send them and as they are sent on."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,9 +8,10 @@ import msgspec
 import pytest
 
 from bm.chat.capabilities import Capabilities, Dialect
-from bm.chat.parts import CacheMark, Json, Media, Opaque, Refusal, Text, Thinking
+from bm.chat.parts import CacheMark, Citation, Json, Media, Opaque, Refusal, Text, Thinking
 from bm.errors import RequestError
-from bm.protocols.openai_chat.content import decode_content, encode_media, why_not
+from bm.names import CHAT, RESPONSES
+from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media, encode_responses_media
 
 FULL = Capabilities(audio=True, video=True, dialect=Dialect(takes=frozenset({"video_url", "document_url"})))
 
@@ -49,9 +52,9 @@ BOTH_WAYS: list[tuple[Json, Media]] = [
     ("wire", "media"), BOTH_WAYS, ids=lambda case: case.get("type") if isinstance(case, dict) else ""
 )
 def test_media_are_read_and_written_alike(wire: Json, media: Media) -> None:
-    assert decode_content([wire], "content") == (media,)
-    assert why_not(media, FULL) == ""
-    assert encode_media(media) == wire
+    assert decode_content([wire], "content", CHAT) == (media,)
+    assert chat_objection(media, FULL) == ""
+    assert encode_chat_media(media) == wire
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_media_are_read_and_written_alike(wire: Json, media: Media) -> None:
     ],
 )
 def test_what_clients_send_is_read(content: Any, parts: tuple[Any, ...]) -> None:
-    assert decode_content(content, "content") == parts
+    assert decode_content(content, "content", CHAT) == parts
 
 
 @pytest.mark.parametrize(
@@ -113,17 +116,17 @@ def test_what_clients_send_is_read(content: Any, parts: tuple[Any, ...]) -> None
         ([{"type": "image_url"}], "c[0].image_url", "expected an object, got null"),
         ([{"type": "image_url", "image_url": {"url": ""}}], "c[0].image_url.url", "expected a URL, got nothing"),
         (
-            [{"type": "image_url", "image_url": {"url": "data:image/png,raw"}}],
+            [{"type": "image_url", "image_url": {"url": "data:image/png"}}],
             "c[0].image_url.url",
             "expected a data URL of the form data:<type>;base64,<data>",
         ),
         ([{"type": "input_audio", "input_audio": {}}], "c[0].input_audio.data", "expected base64 data, got nothing"),
-        ([{"type": "file", "file": {}}], "c[0].file", "expected file_data or file_id, got neither"),
+        ([{"type": "file", "file": {}}], "c[0].file", "expected file_data, file_url or file_id, got none of them"),
     ],
 )
 def test_a_fault_names_the_place_and_what_was_expected(content: Any, place: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        decode_content(content, "c")
+        decode_content(content, "c", CHAT)
     assert caught.value.failure.message == f"{place}: {message}"
     assert caught.value.failure.param == place
 
@@ -147,8 +150,101 @@ def test_a_fault_names_the_place_and_what_was_expected(content: Any, place: str,
     ],
 )
 def test_why_a_model_cannot_be_given_media(media: Media, change: Json, reason: str) -> None:
-    assert why_not(media, msgspec.structs.replace(FULL, **change)) == reason
+    assert chat_objection(media, msgspec.structs.replace(FULL, **change)) == reason
 
 
 def test_a_plain_text_document_is_text_under_its_name() -> None:
-    assert encode_media(Media("document", text="body", name="notes")) == {"type": "text", "text": "notes\n\nbody"}
+    assert encode_chat_media(Media("document", text="body", name="notes")) == {"type": "text", "text": "notes\n\nbody"}
+
+
+PDF = "data:application/pdf;base64,JVBERg=="
+RESPONSES_BOTH_WAYS: list[tuple[dict[str, Any], Media]] = [
+    (
+        {"type": "input_image", "detail": "high", "image_url": "data:image/png;base64,iVBO"},
+        Media("image", mime="image/png", data="iVBO", detail="high"),
+    ),
+    (
+        {"type": "input_image", "detail": "auto", "image_url": "https://example.com/a.png"},
+        Media("image", url="https://example.com/a.png"),
+    ),
+    ({"type": "input_image", "detail": "auto", "file_id": "file_1"}, Media("image", file_id="file_1")),
+    (
+        {"type": "input_file", "filename": "a.pdf", "file_data": PDF},
+        Media("document", mime="application/pdf", data="JVBERg==", name="a.pdf"),
+    ),
+    (
+        {"type": "input_file", "file_url": "https://example.com/a.pdf"},
+        Media("document", url="https://example.com/a.pdf"),
+    ),
+    ({"type": "input_file", "file_id": "file_1"}, Media("document", file_id="file_1")),
+]
+
+
+@pytest.mark.parametrize(("wire", "part"), RESPONSES_BOTH_WAYS)
+def test_a_part_is_the_same_in_both_directions(wire: dict[str, Any], part: Media) -> None:
+    assert decode_content([wire], "x", RESPONSES) == (part,)
+    assert encode_responses_media(part, "x") == wire
+
+
+@pytest.mark.parametrize(
+    ("wire", "part"),
+    [
+        (
+            {"type": "output_text", "text": "a", "annotations": [{"type": "x"}]},
+            Text("a", citations=(Citation("openai-responses", {"type": "x"}),)),
+        ),
+        ({"type": "text", "text": "a"}, Text("a")),
+        ({"type": "refusal", "refusal": "no"}, Refusal("no")),
+        (
+            {"type": "input_image", "image_url": {"url": "https://e.example/a"}},
+            Media("image", url="https://e.example/a"),
+        ),
+        (
+            {"type": "input_file", "filename": "n.csv", "file_data": "YQ=="},
+            Media("document", mime="text/csv", data="YQ==", name="n.csv"),
+        ),
+        (
+            {"type": "input_audio", "input_audio": {"data": "AA==", "format": "mp3"}},
+            Media("audio", mime="audio/mpeg", data="AA=="),
+        ),
+        (
+            {"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}},
+            Text("a", cache=CacheMark("1h")),
+        ),
+        (
+            {"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}},
+            Text("a", cache=CacheMark()),
+        ),
+        ({"type": "hologram", "x": 1}, Opaque("openai-responses", "hologram", {"type": "hologram", "x": 1})),
+    ],
+)
+def test_what_clients_also_send_is_read(wire: dict[str, Any], part: object) -> None:
+    assert decode_content([wire], "x", RESPONSES) == (part,)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (5, "at"),
+        ([{"type": "input_text", "text": 5}], "at[0].text"),
+        ([{"type": "input_image"}], "at[0].image_url"),
+        ([{"type": "input_file", "filename": "a"}], "at[0]"),
+        ([{"type": "input_audio", "input_audio": "x"}], "at[0].input_audio"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(content: object, place: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_content(content, "at", RESPONSES)
+    assert caught.value.failure.param == place
+    assert caught.value.failure.kind == "bad_request"
+
+
+def test_responses_get_a_plain_text_document_as_text() -> None:
+    document = Media("document", mime="text/plain", text="body", name="Title")
+    assert encode_responses_media(document, "x") == {"type": "input_text", "text": "Title\n\nbody"}
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_sound_and_film_are_refused(kind: Any) -> None:
+    with pytest.raises(RequestError, match=kind):
+        encode_responses_media(Media(kind, mime="x/y", data="AA=="), "x")

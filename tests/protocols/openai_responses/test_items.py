@@ -7,8 +7,9 @@ import pytest
 
 from bm.chat.parts import Media, Opaque, Text, ToolCall, ToolResult
 from bm.errors import RequestError
-from bm.protocols.openai_responses.calls import (
+from bm.protocols.openai_responses.items import (
     decode_call,
+    decode_output,
     decode_result,
     encode_call,
     encode_result,
@@ -260,3 +261,14 @@ def test_the_output_of_a_shell_goes_back_as_it_came() -> None:
     item = {"type": "shell_call_output", "call_id": "c", "output": [SHELL_OUTPUT]}
     result = decode_result(item, "x")
     assert result is not None and encode_result(result, "", answered("shell_call")) == item
+
+
+def test_an_item_of_an_answer_is_its_parts() -> None:
+    content = [{"type": "output_text", "text": "a", "annotations": []}, {"type": "refusal", "refusal": "no"}]
+    assert [
+        type(part).__name__ for part in decode_output({"type": "message", "role": "assistant", "content": content}, "x")
+    ] == ["Text", "Refusal"]
+    assert decode_output({"type": "reasoning", "summary": []}, "x") == ()
+    assert decode_output({"type": "mcp_call", "id": "m"}, "x") == (
+        Opaque("openai-responses", "mcp_call", {"type": "mcp_call", "id": "m"}),
+    )

@@ -1,4 +1,4 @@
-"""Items that call a tool of the client and items that answer, in both directions."""
+"""Items of a conversation other than messages: calls, their results, and what OpenAI itself ran."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall, ToolResult
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, ToolCall, ToolResult
 from bm.chat.request import Tool
 from bm.chat.response import parse_arguments
-from bm.protocols.openai_responses.citations import PROTOCOL
-from bm.protocols.openai_responses.content import decode_content, is_content
+from bm.names import RESPONSES
+from bm.protocols.openai.citations import decode_search
+from bm.protocols.openai.content import decode_content, encode_responses_media
+from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.tools import native_type, qualified, wire_name
 from bm.protocols.reading import (
     filled_string,
@@ -79,8 +81,9 @@ def decode_result(item: Json, path: str) -> ToolResult | None:
     kind = item.get("type")
     match kind:
         case "function_call_output" | "custom_tool_call_output":
-            content = decode_content(item.get("output"), f"{path}.output")
-            parts = tuple(part if not isinstance(part, Refusal) else Text(part.text) for part in content)
+            content = decode_content(item.get("output"), f"{path}.output", RESPONSES)
+            read = (Text(part.text) if isinstance(part, Refusal) else part for part in content)
+            parts = tuple(part for part in read if isinstance(part, Text | Media | Opaque))
             name = qualified(item.get("namespace"), string(item, "name", path))
             custom = kind == "custom_tool_call_output"
             return ToolResult(_call_id(item, path), parts, name=name, kind="custom" if custom else "function")
@@ -103,11 +106,39 @@ def _shell_output(chunk: Json) -> Opaque:
     outcome = object_of(chunk.get("outcome"))
     ended = f"(exit code {outcome['exit_code']})" if "exit_code" in outcome else "(timed out)"
     texts = [*(string_of(chunk.get(stream)).rstrip("\n") for stream in ("stdout", "stderr")), ended]
-    return Opaque(PROTOCOL, "shell_output", chunk, summary="\n".join(text for text in texts if text))
+    return Opaque(RESPONSES, "shell_output", chunk, summary="\n".join(text for text in texts if text))
 
 
 def _call_id(item: Json, path: str) -> str:
     return filled_string({"call_id": item.get("call_id") or item.get("id")}, "call_id", path)
+
+
+def decode_output(item: Json, path: str) -> tuple[Part, ...]:
+    """The parts of one item of an answer; what OpenAI itself ran stays as it is."""
+    if item.get("type") == "message":
+        return decode_content(item.get("content"), f"{path}.content", RESPONSES)
+    if item.get("type") == "reasoning":
+        thinking = decode_thinking(item)
+        return () if thinking is None else (thinking,)
+    call = decode_call(item, path)
+    return (of_vendor(str(item.get("type")), item) if call is None else call,)
+
+
+def of_vendor(kind: str, item: Json) -> Opaque:
+    """An item that only OpenAI knows, with what it says in words for models of other vendors."""
+    match kind:
+        case "web_search_call":
+            return decode_search(item)
+        case "code_interpreter_call":
+            return Opaque(RESPONSES, kind, item, _code(item))
+        case _:
+            return Opaque(RESPONSES, kind, item)
+
+
+def _code(item: Json) -> str:
+    """The code that OpenAI ran, and what it printed, for those who have no such item."""
+    texts = (item.get("code"), *(row.get("logs") for row in objects_of(item.get("outputs"))))
+    return "\n".join(f"```\n{text}\n```" for text in map(string_of, texts) if text)
 
 
 def encode_call(call: ToolCall, call_id: str, tools: dict[str, Tool]) -> Json:
@@ -187,6 +218,27 @@ def _plain(result: ToolResult, output: str | list[Json]) -> str:
     if isinstance(output, str):
         return output
     return "\n".join(part.text for part in result.parts if isinstance(part, Text))
+
+
+def is_content(part: Opaque) -> bool:
+    """Whether an unknown part of this protocol stood inside a message, not as an item of its own."""
+    named = part.kind.startswith(("input_", "output_")) or part.kind == "computer_screenshot"
+    return part.protocol == RESPONSES and named
+
+
+def encode_content(part: Text | Media | Opaque, path: str) -> Json:
+    """Write a part of what a user said, or of what a tool returned.
+
+    Raises:
+        RequestError: audio or video, which the Responses API does not take.
+    """
+    match part:
+        case Opaque(raw=raw):
+            return raw
+        case Text(text=text):
+            return {"type": "input_text", "text": text}
+        case Media():
+            return encode_responses_media(part, path)
 
 
 def result_parts(result: ToolResult) -> list[Text | Media | Opaque]:

@@ -5,45 +5,7 @@ from typing import Any
 import pytest
 
 from bm.chat.events import Finish, Usage
-from bm.protocols.openai_responses.envelope import decode_usage, encode_usage, ending, finish_of, head
-from tests.protocols.openai_responses.samples import request
-
-TOOL = {"type": "function", "name": "look", "description": "d", "parameters": {"type": "object"}, "strict": True}
-
-
-def test_the_head_of_a_plain_answer() -> None:
-    told = head(request(), "resp_1", "m", 5)
-    assert (told["id"], told["object"], told["model"], told["created_at"]) == ("resp_1", "response", "m", 5)
-    assert (told["status"], told["output"], told["error"], told["usage"]) == ("in_progress", [], None, None)
-    assert told["parallel_tool_calls"] is True and told["tool_choice"] == "auto" and told["tools"] == []
-
-
-@pytest.mark.parametrize(
-    ("members", "field", "value"),
-    [
-        ({"tools": [TOOL]}, "tools", [TOOL]),
-        ({"tool_choice": {"type": "file_search"}}, "tool_choice", {"type": "file_search"}),
-        ({"parallel_tool_calls": False}, "parallel_tool_calls", False),
-        ({"temperature": 0.5}, "temperature", 0.5),
-        ({"max_output_tokens": 9}, "max_output_tokens", 9),
-        ({"metadata": {"a": "b"}}, "metadata", {"a": "b"}),
-        ({"truncation": "auto"}, "truncation", "auto"),
-        ({"prompt_cache_key": "k"}, "prompt_cache_key", "k"),
-        ({"reasoning": {"effort": "none", "summary": "auto"}}, "reasoning", {"effort": "none", "summary": "auto"}),
-        ({"reasoning": {"summary": "concise"}}, "reasoning", {"effort": None, "summary": "concise"}),
-        ({"text": {"verbosity": "low"}}, "text", {"format": {"type": "text"}, "verbosity": "low"}),
-        (
-            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}, "strict": True}}},
-            "text",
-            {
-                "format": {"type": "json_schema", "name": "n", "schema": {}, "strict": True, "description": None},
-                "verbosity": "medium",
-            },
-        ),
-    ],
-)
-def test_the_answer_repeats_what_was_asked(members: dict[str, Any], field: str, value: object) -> None:
-    assert head(request(**members), "resp_1", "m", 5)[field] == value
+from bm.protocols.openai_responses.usage import decode_usage, encode_usage, ending, finish_of
 
 
 @pytest.mark.parametrize(

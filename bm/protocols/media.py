@@ -1,0 +1,121 @@
+"""Media of any protocol: their kinds and types, data URLs, and whether a model takes them."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import unquote_to_bytes
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Media, MediaKind
+
+TYPE_OF_SUFFIX = {
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "json": "application/json",
+    "html": "text/html",
+    "xml": "text/xml",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "mpeg": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "opus": "audio/ogg",
+    "flac": "audio/flac",
+    "aac": "audio/aac",
+    "m4a": "audio/mp4",
+    "webm": "audio/webm",
+    "pcm16": "audio/pcm",
+    "mp4": "video/mp4",
+}
+"""MIME types by the suffix of a file's name, which is also OpenAI's name of an audio format."""
+
+_SUFFIX_OF_TYPE = {
+    **{mime: suffix for suffix, mime in reversed(TYPE_OF_SUFFIX.items())},
+    "audio/mp3": "mp3",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+}
+_DEFAULT_TYPE: dict[MediaKind, str] = {
+    "image": "image/png",
+    "document": "application/pdf",
+    "audio": "audio/wav",
+    "video": "video/mp4",
+}
+_FIRST_BYTES = (
+    ("iVBORw", "image/png"),
+    ("/9j/", "image/jpeg"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+    ("JVBERi", "application/pdf"),
+)
+"""How files begin, in base64."""
+
+
+def kind_of_type(mime: str, otherwise: MediaKind = "document") -> MediaKind:
+    """What media of a MIME type are to a model; `otherwise` for types that say nothing."""
+    match mime.partition("/")[0]:
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+        case "video":
+            return "video"
+        case "application" | "text":
+            return "document"
+        case _:
+            return otherwise
+
+
+def type_of(media: Media) -> str:
+    """The MIME type; where the client named none, the one that the data begins like, or the usual one of the kind."""
+    mime = media.mime.partition(";")[0].strip().lower()
+    if mime:
+        return "image/jpeg" if mime == "image/jpg" else mime
+    found = (mime for start, mime in _FIRST_BYTES if media.data.startswith(start))
+    return next(found, _DEFAULT_TYPE[media.kind])
+
+
+def suffix_of(media: Media) -> str:
+    """The suffix of a file with the media, or the name of their audio format; empty when it has none."""
+    return _SUFFIX_OF_TYPE.get(type_of(media), "")
+
+
+def file_name(media: Media) -> str:
+    """The name of a file with the media."""
+    return media.name or f"{media.kind}.{suffix_of(media) or 'bin'}"
+
+
+def data_url(media: Media) -> str:
+    """Inline media as a data URL."""
+    return f"data:{type_of(media)};base64,{media.data}"
+
+
+def data_of_url(url: str) -> tuple[str, str] | None:
+    """The MIME type and the base64 data of a data URL (RFC 2397); None for any other."""
+    head, comma, data = url.partition(",")
+    if not comma or not head.startswith("data:"):
+        return None
+    mime, _, parameters = head.removeprefix("data:").partition(";")
+    if "base64" in parameters.split(";"):
+        return mime, data
+    return mime or "text/plain", base64.b64encode(unquote_to_bytes(data)).decode()
+
+
+def lacking(media: Media, capabilities: Capabilities) -> str:
+    """Why the model cannot be given the media by any protocol; empty when it can. Plain text is always taken."""
+    takes = {
+        "image": capabilities.images,
+        "document": capabilities.documents or bool(media.text),
+        "audio": capabilities.audio,
+        "video": capabilities.video,
+    }
+    return "" if takes[media.kind] else f"the model takes no {media.kind} input"

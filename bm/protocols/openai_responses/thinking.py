@@ -1,0 +1,77 @@
+"""How much to think, and the reasoning items that carry what a model thought."""
+
+from __future__ import annotations
+
+from bm.chat import signature as signatures
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Json, Thinking
+from bm.chat.request import ChatRequest, Loss, Reasoning
+from bm.chat.signature import Signature, unwrap
+from bm.chat.thinking import asked_level, fit_level
+from bm.names import RESPONSES, Level
+from bm.protocols.parameters import field_name
+from bm.protocols.reading import Unread, mapping, objects_of, refuse, string, string_of
+
+LEVELS: dict[str, Level] = {
+    "none": "off",
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
+"""OpenAI's words for the levels of thinking."""
+EFFORTS: dict[Level, str] = {level: word for word, level in LEVELS.items()}
+
+
+def decode_reasoning(body: Json, unread: Unread) -> Reasoning:
+    """Read `reasoning`. Clients that ask for a summary want to see the thinking."""
+    reasoning = mapping(body, "reasoning") or {}
+    effort = string(reasoning, "effort", "reasoning")
+    if effort and effort not in LEVELS:
+        raise refuse("reasoning.effort", f"expected one of {', '.join(LEVELS)}")
+    summary = string(reasoning, "summary", "reasoning") or string(reasoning, "generate_summary", "reasoning")
+    unread.rest(reasoning, ("effort", "summary") if summary in ("", "auto") else ("effort",), "reasoning")
+    visible = True if summary not in ("", "none") else None
+    return Reasoning(level=LEVELS[effort] if effort else None, visible=visible)
+
+
+def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
+    """The member `reasoning`, if there is anything to say."""
+    level, visible = asked_level(request.reasoning), request.reasoning.visible
+    members: Json = {}
+    if level not in (None, "auto"):
+        members["effort"] = EFFORTS[fit_level(level, capabilities.levels) or level]
+    if visible:
+        members["summary"] = "auto"
+    if members and capabilities.thinking == "none" and request.protocol != RESPONSES:
+        if level != "off" and (level is not None or visible):
+            losses.append(Loss(field_name(request, "thinking"), "the model does not think"))
+        return {}
+    return {"reasoning": members} if members else {}
+
+
+def decode_thinking(item: Json) -> Thinking | None:
+    """The thinking in a reasoning item; None when there is nothing to see and nothing to hand back."""
+    text = reasoning_text(item)
+    encrypted = string_of(item.get("encrypted_content"))
+    if not encrypted:
+        return Thinking(text) if text else None
+    match unwrap(encrypted):
+        case None:
+            return Thinking(text, Signature("openai", encrypted))
+        case (signature, signatures.SELF):
+            return Thinking(text, signature)
+        case (signature, signatures.REDACTED):
+            return Thinking("", signature, redacted=True)
+        case _:
+            return Thinking(text) if text else None
+
+
+def reasoning_text(item: Json) -> str:
+    """The summaries of a reasoning item, or its full text where the service shows that instead."""
+    for field in ("summary", "content"):
+        if texts := [text for part in objects_of(item.get(field)) if (text := string_of(part.get("text")))]:
+            return "\n\n".join(texts)
+    return ""

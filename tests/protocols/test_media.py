@@ -1,0 +1,70 @@
+"""Kinds and types of media, data URLs, and what a model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.capabilities import Capabilities
+from bm.chat.parts import Media
+from bm.protocols.media import data_of_url, data_url, file_name, kind_of_type, lacking, suffix_of, type_of
+
+
+@pytest.mark.parametrize(
+    ("mime", "kind"),
+    [("image/png", "image"), ("audio/wav", "audio"), ("video/mp4", "video"), ("text/csv", "document"), ("", "audio")],
+)
+def test_the_kind_of_a_type(mime: str, kind: str) -> None:
+    assert kind_of_type(mime, "audio") == kind
+
+
+@pytest.mark.parametrize(
+    ("media", "mime"),
+    [
+        (Media("image", data="/9j/4AAQ"), "image/jpeg"),
+        (Media("document", data="JVBERi0x"), "application/pdf"),
+        (Media("image", data="AAAA"), "image/png"),
+        (Media("audio", data="AAAA"), "audio/wav"),
+        (Media("image", mime="image/jpg", data="AAAA"), "image/jpeg"),
+        (Media("document", mime="Text/Plain; charset=utf-8", data="AAAA"), "text/plain"),
+    ],
+)
+def test_a_type_that_was_not_named_is_known_by_the_first_bytes_or_the_kind(media: Media, mime: str) -> None:
+    assert type_of(media) == mime
+    assert data_url(media) == f"data:{mime};base64,{media.data}"
+
+
+def test_a_file_has_a_name_with_the_suffix_of_its_type() -> None:
+    assert file_name(Media("document", data="JVBERi0x")) == "document.pdf"
+    assert file_name(Media("document", mime="text/markdown", data="AAAA")) == "document.md"
+    assert file_name(Media("document", data="AAAA", name="a.txt")) == "a.txt"
+    assert (suffix_of(Media("audio", mime="audio/mpeg")), suffix_of(Media("audio", mime="audio/midi"))) == ("mp3", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "inline"),
+    [
+        ("data:image/png;base64,QQ==", ("image/png", "QQ==")),
+        ("data:image/svg+xml;charset=utf-8;base64,QQ==", ("image/svg+xml", "QQ==")),
+        ("data:,a%20b", ("text/plain", "YSBi")),
+        ("https://example.com/a,b", None),
+        ("data:image/png;base64", None),
+    ],
+)
+def test_data_urls(url: str, inline: tuple[str, str] | None) -> None:
+    assert data_of_url(url) == inline
+
+
+@pytest.mark.parametrize(
+    ("media", "capabilities", "reason"),
+    [
+        (Media("image", data="A"), {}, ""),
+        (Media("image", data="A"), {"images": False}, "the model takes no image input"),
+        (Media("document", text="plain"), {"documents": False}, ""),
+        (Media("document", data="A"), {"documents": False}, "the model takes no document input"),
+        (Media("audio", data="A"), {}, "the model takes no audio input"),
+    ],
+)
+def test_what_a_model_does_not_take(media: Media, capabilities: dict[str, Any], reason: str) -> None:
+    assert lacking(media, Capabilities(**capabilities)) == reason
