@@ -12,11 +12,11 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.codec import Encoded, IdFactory
-from bm.protocols.openai_chat import errors, response
+from bm.protocols.openai_chat import errors
 from bm.protocols.openai_chat.decode import decode_request
 from bm.protocols.openai_chat.encode import encode_request
 from bm.protocols.openai_chat.stream_decoder import StreamDecoder
-from bm.protocols.openai_chat.stream_encoder import StreamEncoder
+from bm.protocols.openai_chat.stream_encoder import StreamEncoder, encode_response
 
 
 class OpenAIChatCodec(msgspec.Struct, frozen=True):
@@ -58,11 +58,11 @@ class OpenAIChatCodec(msgspec.Struct, frozen=True):
 
     def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read an upstream's whole answer as events, ending in End or Failed."""
-        return response.decode_response(body, ids, self.dialect)
+        return tuple(StreamDecoder(ids, self.dialect).whole(body))
 
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for the client. The events end in End."""
-        return response.encode_response(events, request, ids, model=model)
+        return encode_response(events, request, ids, model=model)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an upstream's error answer."""

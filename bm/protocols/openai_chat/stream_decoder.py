@@ -1,4 +1,4 @@
-"""An upstream's stream of chunks, turned into events.
+"""Read an upstream's stream of chunks, or a whole completion, into canonical events.
 
 Written for what compatible services really send: calls without an index or an id, names repeated or ids late, whole
 calls in one chunk, content as an array or an object, usage in every chunk, errors among the chunks, and streams that
@@ -13,221 +13,172 @@ from typing import Any
 import msgspec
 
 from bm import sse
+from bm.chat.builder import PartBuilder
 from bm.chat.capabilities import Dialect
-from bm.chat.events import (
-    End,
-    Event,
-    Failed,
-    Finish,
-    PartAnnotation,
-    PartDelta,
-    PartEnd,
-    PartSignature,
-    PartStart,
-    PartWhole,
-    Start,
-    StreamedKind,
-    Usage,
-    UsageUpdate,
-)
-from bm.chat.parts import Json, Opaque
-from bm.chat.signature import Signature
+from bm.chat.events import Event, Finish, StreamedKind
+from bm.chat.parts import Json, Opaque, Part
 from bm.errors import Failure
 from bm.names import CHAT
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai.citations import decode_citation, executed_tool
 from bm.protocols.openai.content import media_at, thinking_text
-from bm.protocols.openai_chat.calls import CallAssembler
 from bm.protocols.openai_chat.errors import failed_choice, in_band
 from bm.protocols.openai_chat.thinking import TagSplitter, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
+from bm.protocols.reading import object_of, objects_of, string_of
 
 _decode = msgspec.json.Decoder().decode
 _USUAL = frozenset({"role", "content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content"})
 
 
-class Numbers:
-    """Hands out the indices of the parts of one answer."""
+class _Choice:
+    """Names the parts in the deltas of one choice. A whole message is a single delta to it.
 
-    def __init__(self) -> None:
-        self._next = 0
+    Text, thinking and refusals follow one another under the choice's number; calls are open beside each other.
+    """
 
-    def take(self) -> int:
-        """The next free index."""
-        index = self._next
-        self._next += 1
-        return index
-
-
-class ChoiceDecoder:
-    """Turns the deltas of one choice into events. A whole message is a single delta to it."""
-
-    def __init__(self, number: int, numbers: Numbers, ids: IdFactory, dialect: Dialect) -> None:
+    def __init__(self, number: int, parts: PartBuilder, dialect: Dialect) -> None:
         self.number = number
         self.finish = ""
-        self.began = False
-        self._numbers = numbers
-        self._open: StreamedKind | None = None
-        self._index = -1
-        self._calls = CallAssembler(number, numbers.take, ids)
+        self._parts = parts
         self._splitter = TagSplitter(dialect.thinking_tag) if dialect.thinking_tag else None
 
-    @property
-    def calls(self) -> bool:
-        """Whether the model has called a tool."""
-        return self._calls.any
-
-    def delta(self, delta: Json, out: list[Event]) -> None:
+    def delta(self, delta: Json) -> None:
         """Take one delta."""
         thinking = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(thinking, str) and thinking:
-            self._say("thinking", thinking, out)
+            self._say("thinking", thinking)
         elif not thinking and delta.get("reasoning_details"):
-            self._details(delta["reasoning_details"], out)
+            # OpenRouter's structured reasoning, where the plain member is missing.
+            for detail in objects_of(delta["reasoning_details"]):
+                self._say("thinking", string_of(detail.get("text") or detail.get("summary")))
         content = delta.get("content")
-        if content:
-            self._content(content, out)
+        if type(content) is str and self._splitter is None:
+            self._parts.text(self.number, "text", content, self.number)
+        elif content:
+            self._content(content)
         refusal = delta.get("refusal")
-        if isinstance(refusal, str) and refusal:
-            self._say("refusal", refusal, out)
-        calls = delta.get("tool_calls")
-        if isinstance(calls, list) and calls:
-            self._flush(out)
-            self._shut(out)
-            for call in calls:
-                if isinstance(call, dict):
-                    self._calls.add(call, out)
+        if refusal:
+            self._say("refusal", string_of(refusal))
+        if calls := delta.get("tool_calls"):
+            self.pause()
+            for call in objects_of(calls):
+                self._call(call.get("index"), call)
         legacy = delta.get("function_call")
         if isinstance(legacy, dict) and (legacy.get("name") or legacy.get("arguments")):
-            self._flush(out)
-            self._shut(out)
-            self._calls.add({"index": "legacy", "function": legacy}, out)
+            self.pause()
+            self._call("legacy", {"function": legacy})
         if not delta.keys() <= _USUAL:
-            self._rarities(delta, out)
+            self._rarities(delta)
 
-    def _rarities(self, delta: Json, out: list[Event]) -> None:
+    def _say(self, kind: StreamedKind, text: str) -> None:
+        self._parts.text(self.number, kind, text, self.number)
+
+    def _whole(self, part: Part) -> None:
+        self._parts.close(self.number)
+        self._parts.add(part, self.number)
+
+    def _call(self, index: Any, fragment: Json) -> None:
+        custom = fragment.get("type") == "custom" or ("custom" in fragment and "function" not in fragment)
+        holder = object_of(fragment.get("custom" if custom else "function"))
+        given = holder.get("input" if custom else "arguments")
+        self._parts.call(
+            None if index is None else (self.number, index),
+            str(fragment.get("id") or ""),
+            str(holder.get("name") or ""),
+            # Ollama and others send the object itself.
+            given if isinstance(given, str) else "" if given is None else msgspec.json.encode(given).decode(),
+            kind="custom" if custom else "function",
+            signature=read_signature(fragment),
+            choice=self.number,
+        )
+
+    def _rarities(self, delta: Json) -> None:
         signature = read_signature(delta)
-        if signature is not None:
-            self._sign(signature, out)
-        for annotation in delta.get("annotations") or ():
-            if isinstance(annotation, dict):
-                cited = decode_citation(annotation, CHAT)
-                out.append(PartAnnotation(self._ensure("text", out), CHAT, annotation, cited.sources))
-        for tool in delta.get("executed_tools") or ():
-            # Groq tells of each twice: when it begins and with its result.
-            if isinstance(tool, dict) and (tool.get("output") is not None or tool.get("search_results")):
-                self._whole(executed_tool(tool), out)
-        for image in delta.get("images") or ():
-            self._image(image, out)
-        audio = delta.get("audio")
-        if isinstance(audio, dict) and audio.get("data"):
-            self._whole(Opaque(CHAT, "audio", audio, summary=str(audio.get("transcript") or "")), out)
+        if signature is not None and not self._parts.sign_first_call(signature, self.number):
+            self._parts.open(self.number, "text", self.number)
+            self._parts.sign(self.number, signature)
+        for annotation in objects_of(delta.get("annotations")):
+            self._parts.open(self.number, "text", self.number)
+            self._parts.cite(self.number, decode_citation(annotation, CHAT))
+        for tool in objects_of(delta.get("executed_tools")):
+            # Groq reports each twice: when it begins and with its result.
+            if tool.get("output") is not None or tool.get("search_results"):
+                self._whole(executed_tool(tool))
+        for image in objects_of(delta.get("images")):
+            self._image(image)
+        audio = object_of(delta.get("audio"))
+        if audio.get("data"):
+            self._whole(Opaque(CHAT, "audio", audio, summary=str(audio.get("transcript") or "")))
 
-    def _sign(self, signature: Signature, out: list[Event]) -> None:
-        if not self._calls.sign(signature, out):
-            out.append(PartSignature(self._ensure("text", out), signature))
-
-    def _image(self, image: Any, out: list[Event]) -> None:
+    def _image(self, image: Json) -> None:
         """OpenRouter's `images`, of models that draw."""
         match image:
             case {"image_url": {"url": str(url)}} if not url.startswith("data:") or ";base64," in url[:64]:
-                self._whole(media_at("image", url, ""), out)
-            case dict():
-                self._whole(Opaque(CHAT, "image", image), out)
+                self._whole(media_at("image", url, ""))
+            case _:
+                self._whole(Opaque(CHAT, "image", image))
 
-    def _whole(self, part: Any, out: list[Event]) -> None:
-        self._shut(out)
-        self.began = True
-        out.append(PartWhole(self._numbers.take(), part, choice=self.number))
-
-    def _content(self, content: Any, out: list[Event]) -> None:
+    def _content(self, content: Any) -> None:
         if isinstance(content, str):
-            self._text(content, out)
+            self._text(content)
         elif isinstance(content, list):
             for part in content:
-                self._part(part, out)
+                self._part(part)
         else:
             # Cloudflare answers with the object itself where JSON was asked for.
-            self._text(msgspec.json.encode(content).decode(), out)
+            self._text(msgspec.json.encode(content).decode())
 
-    def _part(self, part: Any, out: list[Event]) -> None:
+    def _part(self, part: Any) -> None:
         match part:
             case str():
-                self._text(part, out)
+                self._text(part)
             case {"type": "thinking", "thinking": thinking}:
-                self._say("thinking", thinking_text(thinking), out)
+                self._say("thinking", thinking_text(thinking))
             case {"type": "text" | "output_text", "text": str(text)}:
-                self._text(text, out)
+                self._text(text)
             case {"type": "image_url"}:
-                self._image(part, out)
+                self._image(part)
             case {"type": str(kind)}:
-                self._whole(Opaque(CHAT, kind, part), out)
+                self._whole(Opaque(CHAT, kind, part))
 
-    def _text(self, text: str, out: list[Event]) -> None:
+    def _text(self, text: str) -> None:
         if self._splitter is None:
-            self._say("text", text, out)
+            self._say("text", text)
             return
         for kind, piece in self._splitter.feed(text):
-            self._say(kind, piece, out)
+            self._say(kind, piece)
 
-    def _details(self, details: Any, out: list[Event]) -> None:
-        """OpenRouter's structured reasoning, where the plain member is missing."""
-        for detail in details if isinstance(details, list) else ():
-            text = (detail.get("text") or detail.get("summary")) if isinstance(detail, dict) else None
-            if isinstance(text, str):
-                self._say("thinking", text, out)
-
-    def _say(self, kind: StreamedKind, text: str, out: list[Event]) -> None:
-        if text:
-            out.append(PartDelta(self._index if self._open == kind else self._ensure(kind, out), text))
-
-    def _ensure(self, kind: StreamedKind, out: list[Event]) -> int:
-        """The index of the open part of this kind, which is opened if need be."""
-        if self._open != kind:
-            self._shut(out)
-            self._index = self._numbers.take()
-            self._open = kind
-            self.began = True
-            out.append(PartStart(self._index, kind, choice=self.number))
-        return self._index
-
-    def _shut(self, out: list[Event]) -> None:
-        if self._open is not None:
-            out.append(PartEnd(self._index))
-            self._open = None
-
-    def _flush(self, out: list[Event]) -> None:
+    def pause(self) -> None:
+        """Something other than text follows, or nothing."""
         if self._splitter is not None:
             for kind, piece in self._splitter.close():
-                self._say(kind, piece, out)
+                self._say(kind, piece)
+        self._parts.close(self.number)
 
-    def close(self, out: list[Event], *, complete: bool) -> None:
-        """No more deltas will come: end the open parts. A call that never got its name is dropped."""
-        self._flush(out)
-        self._shut(out)
-        self._calls.close(out, complete=complete)
+    def close(self) -> None:
+        """No more deltas will come."""
+        self.pause()
+        self._parts.close_choice(self.number)
 
     def end(self) -> Finish:
         """How the choice finished; a service that did not say so is judged by what it sent."""
-        return Finish(finish_reason(self.finish, calls=self.calls), native=self.finish, choice=self.number)
+        reason = finish_reason(self.finish, calls=self.number in self._parts.called)
+        return Finish(reason, native=self.finish, choice=self.number)
 
 
 class StreamDecoder:
-    """Turns server-sent events into canonical events. One decoder a stream."""
+    """Reads one stream."""
 
     def __init__(self, ids: IdFactory, dialect: Dialect) -> None:
-        self._ids = ids
         self._dialect = dialect
-        self._numbers = Numbers()
-        self._choices: dict[int, ChoiceDecoder] = {}
-        self._usage: Usage | None = None
-        self._started = False
-        self._over = False
+        self._parts = PartBuilder(ids.new_id)
+        self._choices: dict[int, _Choice] = {}
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return what one server-sent event tells."""
+        """Return the events of one server-sent event."""
         data = event.data
-        if self._over or not data:
+        if self._parts.ended or not data:
             return ()
         if data.strip() == b"[DONE]":
             return self._done()
@@ -241,80 +192,77 @@ class StreamDecoder:
             return self._error(chunk)
         return self._chunk(chunk)
 
-    def _chunk(self, chunk: Json) -> list[Event]:
-        out: list[Event] = []
-        choices = chunk.get("choices")
-        if not self._started and (choices or chunk.get("id")):
-            self._started = True
-            out.append(Start(str(chunk.get("id") or ""), str(chunk.get("model") or "")))
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict):
-                self._choice(choice, out)
-            if self._over:
-                return out
-        usage = chunk.get("usage") or _groq_usage(chunk)
-        if usage and self._started:
-            counted = decode_usage(usage)
-            if counted is not None and counted != self._usage:
-                self._usage = counted
-                out.append(UsageUpdate(counted))
-        return out
+    def whole(self, body: Json) -> Sequence[Event]:
+        """Return the events of a whole completion. An error under status 200 is a failure like any other."""
+        choices = body.get("choices")
+        if body.get("error") or body.get("object") == "error":
+            return self._error(body)
+        if not choices or not isinstance(choices, list):
+            return self._fail(Failure(kind="malformed", message="the upstream's answer holds no choices"))
+        if len(objects_of(choices)) < len(choices):
+            return self._fail(Failure(kind="malformed", message="the upstream's answer holds a choice that is none"))
+        numbered = [choice | {"index": number} for number, choice in enumerate(choices)]
+        events = self._chunk(body | {"choices": numbered})
+        return events if self._parts.ended else [*events, *self._complete()]
 
-    def _choice(self, choice: Json, out: list[Event]) -> None:
+    def _chunk(self, chunk: Json) -> list[Event]:
+        choices = chunk.get("choices")
+        if not self._parts.started and (choices or chunk.get("id")):
+            self._parts.start(str(chunk.get("id") or ""), str(chunk.get("model") or ""))
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and (failure := self._choice(choice)) is not None:
+                return self._fail(failure)
+        usage = chunk.get("usage")
+        if not usage and "x_groq" in chunk:
+            usage = object_of(chunk["x_groq"]).get("usage")
+        if usage and self._parts.started:
+            self._parts.use(decode_usage(usage))
+        return self._parts.take()
+
+    def _choice(self, choice: Json) -> Failure | None:
         number = choice.get("index")
         number = number if isinstance(number, int) else 0
         decoder = self._choices.get(number)
         if decoder is None:
-            decoder = ChoiceDecoder(number, self._numbers, self._ids, self._dialect)
-            self._choices[number] = decoder
+            decoder = self._choices[number] = _Choice(number, self._parts, self._dialect)
         # Some services end their stream with a whole `message` in place of a delta.
-        delta = choice.get("delta") or (None if decoder.began else choice.get("message"))
+        delta = choice.get("delta") or (None if number in self._parts.begun else choice.get("message"))
         if isinstance(delta, dict):
-            decoder.delta(delta, out)
+            decoder.delta(delta)
         finish = choice.get("finish_reason")
         if finish == "error" or choice.get("error"):
-            out += self._fail(failed_choice(choice))
-        elif isinstance(finish, str) and finish:
+            return failed_choice(choice)
+        if isinstance(finish, str) and finish:
             decoder.finish = decoder.finish or finish
-            decoder.close(out, complete=True)
+            decoder.close()
+        return None
 
     def _error(self, chunk: Json) -> list[Event]:
         """Usage may come with the error (OpenRouter), and was paid for."""
-        out: list[Event] = []
-        counted = decode_usage(chunk.get("usage"))
-        if counted is not None and self._started:
-            out.append(UsageUpdate(counted))
-        return out + self._fail(in_band(chunk))
+        if self._parts.started:
+            self._parts.use(decode_usage(chunk.get("usage")))
+        return self._fail(in_band(chunk))
 
     def _fail(self, failure: Failure) -> list[Event]:
-        out: list[Event] = []
         for choice in self._choices.values():
-            choice.close(out, complete=False)
-        self._over = True
-        out.append(Failed(failure))
-        return out
+            choice.pause()
+        return self._parts.fail(failure)
 
     def _done(self) -> list[Event]:
-        """`[DONE]`: some services never give a finish reason, but whoever sends this has sent all."""
-        if not any(choice.finish or choice.began or choice.calls for choice in self._choices.values()):
+        """`[DONE]`: some services never give a finish reason, but who sends this has sent everything."""
+        if not self._parts.begun and not any(choice.finish for choice in self._choices.values()):
             return self._fail(Failure(kind="truncated", message="the upstream ended its answer before any content"))
-        out: list[Event] = []
+        return self._complete()
+
+    def _complete(self) -> list[Event]:
         for choice in self._choices.values():
-            choice.close(out, complete=True)
-        out += [choice.end() for choice in self._choices.values()]
-        self._over = True
-        out.append(End())
-        return out
+            choice.close()
+        return self._parts.end([choice.end() for choice in self._choices.values()])
 
     def close(self) -> Sequence[Event]:
         """The connection has ended. Without a finish reason for every choice the answer was cut."""
-        if self._over:
+        if self._parts.ended:
             return ()
         if self._choices and all(choice.finish for choice in self._choices.values()):
             return self._done()
         return self._fail(Failure(kind="truncated", message="the upstream's answer ended before its end"))
-
-
-def _groq_usage(chunk: Json) -> Any:
-    groq = chunk.get("x_groq")
-    return groq.get("usage") if isinstance(groq, dict) else None

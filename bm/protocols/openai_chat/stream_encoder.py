@@ -1,130 +1,60 @@
-"""Events, turned into the stream of chunks that a client reads."""
+"""Write events as a stream of chunks, and fold that stream into a whole completion."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from bm.chat.events import (
-    End,
-    Event,
-    Failed,
-    Finish,
-    PartAnnotation,
-    PartDelta,
-    PartEnd,
-    PartSignature,
-    PartStart,
-    PartWhole,
-    Ping,
-    Start,
-    Usage,
-    UsageUpdate,
-)
-from bm.chat.parts import Citation, Json, ToolKind
+from bm.chat.events import Event, Finish, PartStart, PartWhole, Start
+from bm.chat.parts import Citation, Json, Media, Opaque, Part
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
+from bm.chat.sequence import PartSequencer, PartWriter
+from bm.chat.signature import Signature
+from bm.errors import Failure
 from bm.names import CHAT
-from bm.protocols.codec import IdFactory
+from bm.protocols.codec import IdFactory, written
+from bm.protocols.media import data_url
 from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai_chat.errors import error_body
 from bm.protocols.openai_chat.thinking import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
-from bm.protocols.openai_chat.whole import whole_delta
 
 KEEPALIVE = b": keep-alive\n\n"
 """A comment: the SDKs skip it."""
+_CALLS = {"tool_calls", "function_call"}
 _encode = msgspec.json.Encoder().encode
 
 
-class Choice:
-    """What a choice has shown so far."""
+class _Choice:
+    """What a choice has shown so far. `length` is that of its content, in characters."""
 
     def __init__(self) -> None:
         self.calls = 0
         self.length = 0
         self.refused = False
-        self.finish: Finish | None = None
 
 
-class _Part:
-    """An open part. `number` is the call's index among the choice's calls."""
-
-    def __init__(self, start: PartStart, choice: Choice) -> None:
-        self.start = start
-        self.choice = choice
-        self.number = -1
-        self.kind: ToolKind = "function"
-        self.pieces: list[str] | None = None
-        self.empty = True
-        self.began_at = choice.length
-        self.citations: list[Citation] = []
-        self.head, self.tail = b"", b""
-
-
-class StreamEncoder:
+class StreamEncoder(PartSequencer):
     """Writes one client's stream."""
 
+    several_choices = True
+
     def __init__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> None:
+        super().__init__()
         self._request = request
         self._ids = ids
         self._model = model
         self._visible = request.reasoning.visible is True
         self._custom = frozenset(tool.name for tool in request.tools if tool.kind == "custom")
-        self._choices: dict[int, Choice] = {}
-        self._parts: dict[int, _Part] = {}
-        self._usage: Usage | None = None
+        self._choices: dict[int, _Choice] = {}
         self._head = b""
         self._tail = b',"usage":null}\n\n' if request.stream_usage else b"}\n\n"
-        self._over = False
 
-    def feed(self, event: Event) -> bytes:
-        """Return the bytes to send for one event."""
-        if self._over:
-            return b""
-        if type(event) is PartDelta:
-            return self._delta(event)
-        match event:
-            case PartStart() | PartEnd() | PartSignature() | PartAnnotation() | PartWhole():
-                return self._of_part(event)
-            case Start():
-                self._begin(event.model)
-                return self._opening(0)
-            case UsageUpdate():
-                self._usage = event.usage
-                return b""
-            case Finish():
-                opening = self._opening(event.choice)
-                self._choices[event.choice].finish = event
-                return opening
-            case Ping():
-                return KEEPALIVE
-            case End():
-                return self._end()
-            case Failed():
-                self._over = True
-                return b"data: " + _encode(error_body(event.failure)) + b"\n\n"
-            case _:
-                return b""
-
-    def _of_part(self, event: PartStart | PartEnd | PartSignature | PartAnnotation | PartWhole) -> bytes:
-        match event:
-            case PartStart():
-                return self._part_start(event)
-            case PartEnd():
-                return self._part_end(event)
-            case PartSignature():
-                return self._signature(event)
-            case PartWhole():
-                return self._whole(event)
-            case PartAnnotation():
-                part = self._parts.get(event.index)
-                if part is not None:
-                    part.citations.append(Citation(event.protocol, event.raw, event.sources))
-                return b""
-
-    def keepalive(self) -> bytes:
-        """A comment, which means nothing."""
-        return KEEPALIVE
+    def start(self, start: Start) -> bytes:
+        self._begin(start.model)
+        return self.head(0)
 
     def _begin(self, model: str) -> None:
         head = {
@@ -135,118 +65,240 @@ class StreamEncoder:
         }
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
 
-    def _opening(self, number: int) -> bytes:
-        """The chunk with the role, which comes before anything else of a choice."""
-        if number in self._choices:
+    def head(self, choice: int) -> bytes:
+        """The chunk with the role."""
+        if choice in self._choices:
             return b""
         if not self._head:
             self._begin("")
-        self._choices[number] = Choice()
-        return self._chunk(number, {"role": "assistant", "content": "", "refusal": None})
+        self._choices[choice] = _Choice()
+        return self.chunk(choice, {"role": "assistant", "content": "", "refusal": None})
 
-    def _chunk(self, choice: int, delta: Json, finish: str | None = None) -> bytes:
+    def chunk(self, choice: int, delta: Json, finish: str | None = None) -> bytes:
+        """One chunk of a choice."""
         body = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._head + _encode(body) + b"]" + self._tail
 
-    def _part_start(self, start: PartStart) -> bytes:
-        out = self._opening(start.choice)
+    def around(self, choice: int, before: bytes, after: bytes) -> tuple[bytes, bytes]:
+        """What stands around the JSON string in a chunk whose delta is `before`, the string, `after`."""
+        head = self._head + b'{"index":%d,"delta":' % choice + before
+        return head, after + b',"logprobs":null,"finish_reason":null}]' + self._tail
+
+    def open_part(self, start: PartStart) -> PartWriter:
         choice = self._choices[start.choice]
-        part = _Part(start, choice)
         match start.kind:
             case "text":
-                self._frame(part, b'{"content":', b"}")
+                return _TextWriter(self, start.choice, choice)
             case "refusal":
                 choice.refused = True
-                self._frame(part, b'{"refusal":', b"}")
-            case "thinking":
-                if self._visible:
-                    self._frame(part, b'{"reasoning_content":', b"}")
-            case "tool_call":
-                out += self._call_start(part)
-        self._parts[start.index] = part
-        return out
+                return _PieceWriter(*self.around(start.choice, b'{"refusal":', b"}"))
+            case "thinking" if self._visible:
+                return _PieceWriter(*self.around(start.choice, b'{"reasoning_content":', b"}"))
+            case "tool_call" if not choice.calls or not self._request.legacy_functions:
+                choice.calls += 1
+                return self._call_writer(start, choice.calls - 1)
+            case _:
+                # Thinking that is not shown, or a second call where `function_call` has room for one.
+                return _HiddenWriter()
 
-    def _frame(self, part: _Part, before: bytes, after: bytes) -> None:
-        """Prepare what stands around each piece of a part's text."""
-        part.head = self._head + b'{"index":' + str(part.start.choice).encode() + b',"delta":' + before
-        part.tail = after + b',"logprobs":null,"finish_reason":null}]' + self._tail
-
-    def _call_start(self, part: _Part) -> bytes:
-        start, choice = part.start, part.choice
-        if choice.calls and self._request.legacy_functions:
-            # `function_call` has room for one.
-            return b""
-        part.number = choice.calls
-        choice.calls += 1
-        number = str(part.number).encode()
+    def _call_writer(self, start: PartStart, number: int) -> PartWriter:
         if self._request.legacy_functions:
-            self._frame(part, b'{"function_call":{"arguments":', b"}}")
-            return self._chunk(start.choice, {"function_call": {"name": start.name, "arguments": ""}})
-        call: Json = {"index": part.number, "id": start.id or self._ids.new_id("call_")}
-        if start.tool_kind == "custom" or start.name in self._custom:
-            part.kind = "custom"
-            self._frame(part, b'{"tool_calls":[{"index":' + number + b',"custom":{"input":', b"}}]}")
-            if start.tool_kind != "custom":
-                # The upstream knows only functions: its arguments are taken apart at the end.
-                part.pieces = []
-            call |= {"type": "custom", "custom": {"name": start.name, "input": ""}}
-        else:
-            self._frame(part, b'{"tool_calls":[{"index":' + number + b',"function":{"arguments":', b"}}]}")
-            call |= {"type": "function", "function": {"name": start.name, "arguments": ""}}
-        return self._chunk(start.choice, {"tool_calls": [call | write_signature(start.signature)]})
+            opening: Json = {"function_call": {"name": start.name, "arguments": ""}}
+            around = self.around(start.choice, b'{"function_call":{"arguments":', b"}}")
+            return _CallWriter(self, start.choice, None, opening, around)
+        call: Json = {"index": number, "id": start.id or self._ids.new_id("call_")}
+        custom = start.tool_kind == "custom" or start.name in self._custom
+        kind, member = ("custom", "input") if custom else ("function", "arguments")
+        call |= {"type": kind, kind: {"name": start.name, member: ""}, **write_signature(start.signature)}
+        before = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, kind.encode(), member.encode())
+        around = self.around(start.choice, before, b"}}]}")
+        opening = {"tool_calls": [call]}
+        if not custom:
+            return _CallWriter(self, start.choice, number, opening, around)
+        return _CustomWriter(self, start.choice, number, opening, around, wrapped=start.tool_kind != "custom")
 
-    def _delta(self, event: PartDelta) -> bytes:
-        part = self._parts.get(event.index)
-        if part is None or not part.head:
-            return b""
-        if part.pieces is not None:
-            part.pieces.append(event.text)
-            return b""
-        part.empty = False
-        if part.start.kind == "text":
-            part.choice.length += len(event.text)
-        return part.head + _encode(event.text) + part.tail
-
-    def _signature(self, event: PartSignature) -> bytes:
-        part = self._parts.get(event.index)
-        if part is None or part.number < 0 or self._request.legacy_functions:
-            return b""
-        members = write_signature(event.signature)
-        return self._chunk(part.start.choice, {"tool_calls": [{"index": part.number, **members}]}) if members else b""
-
-    def _part_end(self, event: PartEnd) -> bytes:
-        part = self._parts.pop(event.index, None)
-        if part is None:
-            return b""
-        out = b""
-        if part.pieces is not None:
-            text = parse_arguments("".join(part.pieces)).get("input")
-            out += part.head + _encode(text if isinstance(text, str) else "".join(part.pieces)) + part.tail
-        elif part.number >= 0 and part.empty and part.kind == "function":
-            # An empty string is no JSON, and clients parse it.
-            out += part.head + b'"{}"' + part.tail
-        notes = [
-            note for cited in part.citations for note in encode_citation(cited, CHAT, part.began_at, part.choice.length)
-        ]
-        return out + (self._chunk(part.start.choice, {"annotations": notes}) if notes else b"")
-
-    def _whole(self, event: PartWhole) -> bytes:
-        out = self._opening(event.choice)
-        delta = whole_delta(event.part)
+    def whole_part(self, event: PartWhole) -> bytes:
+        delta = _whole_delta(event.part)
         if delta is None:
-            return out
+            return b""
         self._choices[event.choice].length += len(delta.get("content") or "")
-        return out + self._chunk(event.choice, delta)
+        return self.chunk(event.choice, delta)
 
-    def _end(self) -> bytes:
-        self._over = True
-        out = b"" if self._choices else self._opening(0)
+    def keepalive(self) -> bytes:
+        return KEEPALIVE
+
+    def ping(self) -> bytes:
+        return KEEPALIVE
+
+    def fail(self, failure: Failure) -> bytes:
+        return b"data: " + _encode(error_body(failure)) + b"\n\n"
+
+    def end(self) -> bytes:
+        out = [] if self._choices else [self.head(0)]
         for number, choice in sorted(self._choices.items()):
-            finish = choice.finish or Finish("stop", choice=number)
+            finish = self.finishes.get(number, Finish("stop"))
             if finish.reason == "refusal" and finish.explanation and not choice.refused:
-                out += self._chunk(number, {"refusal": finish.explanation})
+                out.append(self.chunk(number, {"refusal": finish.explanation}))
             word = finish_word(finish.reason, calls=choice.calls > 0, legacy=self._request.legacy_functions)
-            out += self._chunk(number, {}, word)
-        if self._request.stream_usage and self._usage is not None:
-            out += self._head + b'],"usage":' + _encode(encode_usage(self._usage)) + b"}\n\n"
-        return out + b"data: [DONE]\n\n"
+            out.append(self.chunk(number, {}, word))
+        if self._request.stream_usage and self.usage is not None:
+            out.append(self._head + b'],"usage":' + _encode(encode_usage(self.usage)) + b"}\n\n")
+        return b"".join([*out, b"data: [DONE]\n\n"])
+
+
+def _whole_delta(part: Part) -> Json | None:
+    """The members that show a part to a client; None where the protocol has nothing for it.
+
+    Images go where OpenRouter and LiteLLM put them, in `images`: OpenAI's own models draw none in a chat.
+    """
+    match part:
+        case Media(kind="image") if part.url or part.data:
+            return {"images": [{"type": "image_url", "image_url": {"url": part.url or data_url(part)}}]}
+        case Media(text=text) if text:
+            return {"content": text}
+        case Opaque(search=None, summary=summary) if summary:
+            return {"content": summary}
+        case _:
+            return None
+
+
+class _HiddenWriter(PartWriter):
+    """A part that this client is not shown."""
+
+    def text(self, text: str) -> bytes:
+        return b""
+
+
+class _PieceWriter(PartWriter):
+    """A part whose pieces are written as they come, between bytes that are prepared once."""
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self._head, self._tail = head, tail
+
+    def text(self, text: str) -> bytes:
+        return self._head + _encode(text) + self._tail
+
+
+class _TextWriter(_PieceWriter):
+    """Text. Citations wait for its end, since they may be about all of it."""
+
+    def __init__(self, encoder: StreamEncoder, number: int, choice: _Choice) -> None:
+        super().__init__(*encoder.around(number, b'{"content":', b"}"))
+        self._encoder, self._number, self._choice = encoder, number, choice
+        self._length = 0
+        self._citations: list[Citation] = []
+
+    def text(self, text: str) -> bytes:
+        self._length += len(text)
+        return self._head + _encode(text) + self._tail
+
+    def cite(self, citation: Citation) -> bytes:
+        self._citations.append(citation)
+        return b""
+
+    def end(self) -> bytes:
+        begun = self._choice.length
+        self._choice.length += self._length
+        notes = [note for cited in self._citations for note in encode_citation(cited, CHAT, begun, self._choice.length)]
+        return self._encoder.chunk(self._number, {"annotations": notes}) if notes else b""
+
+
+class _CallWriter(_PieceWriter):
+    """A call of a function; `number` is its place among the choice's calls, None in the first form of the API."""
+
+    def __init__(
+        self, encoder: StreamEncoder, choice: int, number: int | None, opening: Json, around: tuple[bytes, bytes]
+    ) -> None:
+        super().__init__(*around)
+        self._encoder, self._choice, self._number, self._opening = encoder, choice, number, opening
+        self._empty = True
+
+    def begin(self) -> bytes:
+        return self._encoder.chunk(self._choice, self._opening)
+
+    def text(self, text: str) -> bytes:
+        self._empty = False
+        return self._head + _encode(text) + self._tail
+
+    def sign(self, signature: Signature) -> bytes:
+        members = write_signature(signature)
+        if self._number is None or not members:
+            return b""
+        return self._encoder.chunk(self._choice, {"tool_calls": [{"index": self._number, **members}]})
+
+    def end(self) -> bytes:
+        # An empty string is no JSON, and clients parse it.
+        return self._head + b'"{}"' + self._tail if self._empty else b""
+
+
+class _CustomWriter(_CallWriter):
+    """A call of a custom tool, whose input is free text. An upstream that knows only functions has `wrapped` it."""
+
+    def __init__(
+        self,
+        encoder: StreamEncoder,
+        choice: int,
+        number: int,
+        opening: Json,
+        around: tuple[bytes, bytes],
+        *,
+        wrapped: bool,
+    ) -> None:
+        super().__init__(encoder, choice, number, opening, around)
+        self._wrapped = wrapped
+        self._held: list[str] = []
+
+    def text(self, text: str) -> bytes:
+        if not self._wrapped:
+            return super().text(text)
+        self._held.append(text)
+        return b""
+
+    def end(self) -> bytes:
+        if not self._wrapped:
+            return b""
+        raw = "".join(self._held)
+        text = parse_arguments(raw).get("input")
+        return super().text(text if isinstance(text, str) else raw)
+
+
+def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
+    """Write a whole completion: the fold of the stream."""
+    request = msgspec.structs.replace(request, stream_usage=True)
+    chunks = written(StreamEncoder(request, ids, model=model), events)
+    choices: dict[int, Json] = {}
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        whole = choices.setdefault(choice["index"], {"message": {}})
+        _merge(whole["message"], choice["delta"])
+        whole["finish_reason"] = choice["finish_reason"]
+    body = {name: chunks[0][name] for name in ("id", "created", "model")}
+    body |= {"object": "chat.completion", "choices": [_closed(number, choices[number]) for number in sorted(choices)]}
+    return body | ({"usage": usage} if (usage := chunks[-1]["usage"]) else {})
+
+
+def _merge(message: Json, delta: Json) -> None:
+    """Add a delta: strings and arrays grow, and an element of an array that has an index is that element's delta."""
+    for name, value in delta.items():
+        known = message.get(name)
+        if isinstance(known, dict):
+            _merge(known, value)
+        elif isinstance(known, list):
+            for row in value:
+                if row.get("index", len(known)) < len(known):
+                    _merge(known[row["index"]], row)
+                else:
+                    known.append(row)
+        elif isinstance(known, str):
+            message[name] = known + value
+        elif known is None or value is not None:
+            message[name] = value
+
+
+def _closed(number: int, choice: Json) -> Json:
+    """A choice without what only its stream says."""
+    message, finish = choice["message"], choice["finish_reason"]
+    for call in message.get("tool_calls", ()):
+        del call["index"]
+    if not message["content"] and (finish == "content_filter" or message["refusal"] or message.keys() & _CALLS):
+        message["content"] = None
+    return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}

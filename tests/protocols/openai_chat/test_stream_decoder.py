@@ -20,10 +20,10 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Refusal, Source, Text, Thinking, ToolCall
-from bm.chat.response import fold
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
+from bm.chat.response import ChatResponse, fold
 from bm.chat.signature import Signature
-from tests.protocols.openai_chat.kit import chunk, decode, failure_kind, stream
+from tests.protocols.openai_chat.kit import answer, chunk, decode, failure_kind, read, stream
 from tests.support.events import check
 
 CALL = {"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": ""}}
@@ -333,3 +333,107 @@ def test_no_event_follows_the_end() -> None:
     events: list[Event] = decode(stream(chunk({"content": "x"}, "stop")) + stream(chunk({"content": "y"}, "stop")))
     check(events)
     assert sum(isinstance(event, PartStart | PartEnd) for event in events) == 2
+
+
+SPOKEN: Json = {"data": "QUJD", "transcript": "t"}
+WHOLE_CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+
+
+def whole(body: Json, dialect: Dialect | None = None) -> ChatResponse:
+    events = read(body, dialect)
+    check(events)
+    return fold(events)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"content": "a"}, (Text("a"),)),
+        ({"content": "a", "reasoning_content": "hm"}, (Thinking("hm"), Text("a"))),
+        ({"content": "a", "reasoning": "hm", "channel": "x"}, (Thinking("hm"), Text("a"))),
+        (
+            {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]},
+            (Thinking("hm"), Text("a")),
+        ),
+        ({"content": {"a": 1}}, (Text('{"a":1}'),)),
+        ({"content": None, "refusal": "no"}, (Refusal("no"),)),
+        ({"content": None, "tool_calls": [WHOLE_CALL]}, (ToolCall("a", "f", {"x": 1}, raw='{"x":1}'),)),
+        (
+            {"tool_calls": [WHOLE_CALL, {**WHOLE_CALL, "id": "b"}]},
+            tuple(ToolCall(i, "f", {"x": 1}, raw='{"x":1}') for i in "ab"),
+        ),
+        ({"function_call": {"name": "f", "arguments": "{}"}}, (ToolCall("call_0000000000000001", "f", {}, raw="{}"),)),
+        ({"content": "a", "function_call": {"name": "", "arguments": ""}, "audio": {"data": ""}}, (Text("a"),)),
+        (
+            {"content": "a", "audio": SPOKEN},
+            (Text("a"), Opaque("openai-chat", "audio", SPOKEN, "t")),
+        ),
+        ({"content": None}, ()),
+    ],
+)
+def test_a_whole_message_is_read(message: Json, expected: tuple[Part, ...]) -> None:
+    assert whole(answer(message)).choices[0].parts == expected
+
+
+def test_thinking_in_a_tag_of_a_whole_message() -> None:
+    body = answer({"content": "<think>\nhm</think>\n\na"})
+    assert whole(body, Dialect(thinking_tag="think")).choices[0].parts == (Thinking("hm"), Text("a"))
+
+
+def test_head_usage_and_choices_of_a_whole_completion() -> None:
+    rows = [{"message": {"content": text}, "finish_reason": "stop"} for text in "ab"]
+    read_back = whole(answer({}, choices=rows, usage={"prompt_tokens": 3, "completion_tokens": 1}))
+    assert (read_back.id, read_back.model, read_back.usage) == ("c1", "up", Usage(input=3, output=1))
+    assert [choice.parts for choice in read_back.choices] == [(Text("a"),), (Text("b"),)]
+
+
+@pytest.mark.parametrize(
+    ("message", "word", "expected"),
+    [
+        ({"content": "a"}, "stop", "stop"),
+        ({"content": "a"}, "", "stop"),
+        ({"content": "a"}, None, "stop"),
+        ({"content": "a"}, "tool_calls", "stop"),
+        ({"tool_calls": [WHOLE_CALL]}, "stop", "tool_calls"),
+        ({"tool_calls": [WHOLE_CALL]}, "", "tool_calls"),
+        ({"content": "a"}, "content_filter", "refusal"),
+    ],
+)
+def test_finish_reasons_of_a_whole_message(message: Json, word: str | None, expected: str) -> None:
+    (choice,) = whole(answer(message, word)).choices
+    assert choice.finish is not None and choice.finish.reason == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error": {"message": "slow", "code": 429}}, "rate_limited"),
+        ({"error": "boom"}, "server"),
+        ({"object": "error", "message": "no", "code": 400}, "bad_request"),
+        ({"choices": []}, "malformed"),
+        ({"choices": [5]}, "malformed"),
+        ({}, "malformed"),
+        (answer({}, "error"), "server"),
+        ({"choices": [{"error": {"message": "slow", "code": 429}, "message": {}}]}, "rate_limited"),
+    ],
+)
+def test_what_is_no_answer_is_a_failure_under_status_200(body: Json, kind: str) -> None:
+    found = whole(body).failure
+    assert found is not None and found.kind == kind
+
+
+def test_fragments_of_calls_are_read_in_each_form() -> None:
+    extra = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    fragments: list[Json] = [
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": 1}}},
+        {"index": 1, "id": "b", "type": "custom", "custom": {"name": "py", "input": "1"}},
+        {"index": 1, "custom": {"input": "+1"}},
+        {"index": 2, "id": "c", "function": {"name": "f", "arguments": None}, **extra},
+        {"index": 0, **extra},
+    ]
+    signature = Signature("gemini", "c2ln")
+    assert parts(stream(*[chunk({"tool_calls": [fragment]}) for fragment in fragments])) == (
+        ToolCall("a", "f", {"x": 1}, raw='{"x":1}', signature=signature),
+        ToolCall("b", "py", {"input": "1+1"}, raw="1+1", kind="custom"),
+        ToolCall("c", "f", {}, signature=signature),
+    )

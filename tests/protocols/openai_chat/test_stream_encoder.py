@@ -22,12 +22,15 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Source
+from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
+from bm.chat.request import ChatRequest
+from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.generate import answers
-from tests.protocols.openai_chat.kit import client_request, deltas, encode, shown
-from tests.support.events import check
+from tests.protocols.openai_chat.kit import client_request, decode, deltas, encode, ids, read, shown
+from tests.support.events import check, unfold
 from tests.support.grammar_openai_chat import check_stream
 
 HELLO: tuple[Event, ...] = (Start("up", "up"), PartStart(0, "text"), PartDelta(0, "Hi"), PartEnd(0))
@@ -93,7 +96,7 @@ def test_calls_are_counted_from_zero_whatever_their_place_among_the_parts() -> N
     ]
 
 
-def test_interleaved_calls_stay_apart() -> None:
+def test_interleaved_calls_are_written_one_after_the_other() -> None:
     events: list[Event] = [
         Start(),
         PartStart(0, "tool_call", id="a", name="f"),
@@ -108,9 +111,9 @@ def test_interleaved_calls_stay_apart() -> None:
     fragments = [delta["tool_calls"][0] for delta in deltas(events)]
     assert [(part["index"], part["function"]["arguments"]) for part in fragments] == [
         (0, ""),
+        (0, '{"x":1}'),
         (1, ""),
         (1, "{}"),
-        (0, '{"x":1}'),
     ]
 
 
@@ -277,3 +280,160 @@ REQUESTS = [
 def test_any_answer_is_a_legal_stream(events: list[Event], request: Any) -> None:
     check(events)
     check_stream(encode(events, request), usage=request.stream_usage)
+
+
+@pytest.mark.parametrize(
+    ("part", "delta"),
+    [
+        (Media("image", url="https://a"), {"images": [{"type": "image_url", "image_url": {"url": "https://a"}}]}),
+        (Media("document", text="words"), {"content": "words"}),
+        (Media("audio", mime="audio/wav", data="QUJD"), None),
+        (Opaque("gemini", "k", {}), None),
+        (Thinking("", redacted=True), None),
+    ],
+)
+def test_what_a_client_sees_of_a_part_that_came_at_once(part: Part, delta: Json | None) -> None:
+    assert deltas([Start(), PartWhole(0, part), *DONE]) == ([delta] if delta else [])
+
+
+CALLED = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+VISIBLE = client_request(reasoning={"enabled": True})
+
+
+def completion(*given: Part, finish: Finish | None = None, request: ChatRequest | None = None) -> Json:
+    """The choice a client gets."""
+    response = ChatResponse(id="up", model="up", choices=(Choice(given, finish or Finish("stop")),))
+    body = CODEC.encode_response(unfold(response), request or client_request(), ids(), model="shown")
+    (choice,) = body["choices"]
+    assert isinstance(choice, dict)
+    return choice
+
+
+def test_a_plain_completion() -> None:
+    response = ChatResponse(
+        id="up", model="up", choices=(Choice((Text("Hi"),), Finish("stop")),), usage=Usage(200, 800, 0, 250, 200)
+    )
+    body = CODEC.encode_response(unfold(response), client_request(), ids(), model="shown")
+    assert body == {
+        "id": "chatcmpl-0000000000000001",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "shown",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hi", "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 1000,
+            "completion_tokens": 250,
+            "total_tokens": 1250,
+            "prompt_tokens_details": {"cached_tokens": 800, "cache_write_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 200,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+    }
+
+
+def test_calls_of_a_completion_have_their_signatures() -> None:
+    call = ToolCall("a", "f", {"x": 1}, raw='{"x":1}', signature=Signature("gemini", "c2ln"))
+    choice = completion(call, finish=Finish("tool_calls"))
+    assert choice["message"]["content"] is None
+    assert choice["message"]["tool_calls"] == [{**CALLED, "extra_content": {"google": {"thought_signature": "c2ln"}}}]
+    assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_call_without_arguments_holds_an_empty_object_and_one_cut_off_stays_cut_off() -> None:
+    choice = completion(ToolCall("a", "f", {}), ToolCall("b", "f", {}, raw='{"x":'), finish=Finish("length"))
+    assert [call["function"]["arguments"] for call in choice["message"]["tool_calls"]] == ["{}", '{"x":']
+    assert choice["finish_reason"] == "length"
+
+
+def test_thoughts_of_a_completion_are_shown_to_clients_that_know_them() -> None:
+    thought = (Thinking("hm"), Text("a"))
+    assert "reasoning_content" not in completion(*thought)["message"]
+    assert completion(*thought, request=VISIBLE)["message"]["reasoning_content"] == "hm"
+
+
+def test_the_first_form_has_room_for_one_call() -> None:
+    request = client_request(functions=[{"name": "f"}])
+    choice = completion(ToolCall("a", "f", {"x": 1}), ToolCall("b", "f", {}), request=request)
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": '{"x":1}'}
+    assert "tool_calls" not in choice["message"]
+    assert choice["finish_reason"] == "function_call"
+
+
+def test_a_custom_tools_input_is_free_text_in_a_completion() -> None:
+    request = client_request(tools=[{"type": "custom", "custom": {"name": "py"}}])
+    own = ToolCall("a", "py", {"input": "1+1"}, raw="1+1", kind="custom")
+    as_function = ToolCall("a", "py", {"input": "1+1"}, raw='{"input":"1+1"}')
+    for call in (own, as_function):
+        assert completion(call, request=request)["message"]["tool_calls"] == [
+            {"id": "a", "type": "custom", "custom": {"name": "py", "input": "1+1"}}
+        ]
+
+
+@pytest.mark.parametrize(
+    ("given", "finish", "content", "refusal"),
+    [
+        ((), Finish("stop"), "", None),
+        ((), Finish("refusal", explanation="unsafe"), None, "unsafe"),
+        ((), Finish("refusal"), None, None),
+        ((Refusal("no"),), Finish("stop"), None, "no"),
+        ((Text("half"),), Finish("refusal", explanation="unsafe"), "half", "unsafe"),
+        ((Text("a"), Text("b")), Finish("stop"), "ab", None),
+    ],
+)
+def test_content_and_refusal(given: tuple[Part, ...], finish: Finish, content: str | None, refusal: str | None) -> None:
+    message = completion(*given, finish=finish)["message"]
+    assert (message["content"], message["refusal"]) == (content, refusal)
+
+
+def test_citations_and_images_are_shown() -> None:
+    cited = Text("there", citations=(Citation("anthropic", {}, (Source("https://a", "A"),)),))
+    image = Media("image", mime="image/png", data="QUJD")
+    message = completion(Text("See "), cited, image)["message"]
+    assert message["content"] == "See there"
+    assert message["annotations"][0]["url_citation"] == {
+        "url": "https://a",
+        "title": "A",
+        "start_index": 4,
+        "end_index": 9,
+    }
+    assert message["images"][0]["image_url"]["url"] == "data:image/png;base64,QUJD"
+
+
+@given(answers())
+def test_an_answer_is_the_same_streamed_or_whole(events: list[Event]) -> None:
+    if isinstance(events[-1], Failed):
+        return
+    whole = read(CODEC.encode_response(events, VISIBLE, ids(), model="shown"))
+    streamed = decode(encode(events, VISIBLE))
+    check(whole)
+    check(streamed)
+    assert summary(whole) == summary(streamed)
+    assert isinstance(whole[-1], End)
+
+
+def summary(events: Any) -> Any:
+    """What a client makes of an answer, whatever its order."""
+
+    def text(choice: Choice, kind: type[Text] | type[Thinking] | type[Refusal]) -> str:
+        return "".join(part.text for part in choice.parts if isinstance(part, kind))
+
+    return [
+        (
+            *(text(choice, kind) for kind in (Text, Thinking, Refusal)),
+            [(part.id, part.name, part.raw) for part in choice.parts if isinstance(part, ToolCall)],
+            [part for part in choice.parts if isinstance(part, Media)],
+            choice.finish and choice.finish.reason,
+        )
+        for choice in fold(events).choices
+    ]
