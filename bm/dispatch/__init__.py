@@ -1,1 +1,1 @@
-"""Decisions without clock, dice or I/O: in which order targets are tried, what an outcome means, what comes next."""
+"""Pure decisions: the order in which targets are tried, what an outcome means, what to do next."""

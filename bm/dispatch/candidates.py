@@ -1,4 +1,4 @@
-"""Which accounts of a provider can serve a request now, which later, which not, and why."""
+"""Which accounts of a provider can serve a request now, which later, which not at all, and why."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from bm.providers.provider import Provider
 from bm.providers.resolve import Mapped, model_for
 
 PROBE_PAUSE = 1.0
-"""Seconds after which an account whose half-open circuit is being tried by another request is worth a look."""
+"""Seconds until an account is tried again whose half-open circuit another request is probing."""
 
 _WEAK = 0.5
-"""Below this health an account comes after the healthy ones."""
+"""Accounts with a lower health are tried after the healthy ones."""
 
 _FEATURES = ("tools", "images", "documents", "audio", "video")
 _NOTHING = Requirements()
 
-Verdict = Literal["ready", "cooling", "out"]
-Bar = Literal["", "disabled", "excluded", "needs", "context"]
+Verdict = Literal["ready", "cooling down", "disabled", "excluded", "unsuitable", "too long"]
+"""`disabled`: the account or the provider. `excluded`: the account does not have the model, or the provider is not asked.
+`unsuitable`: the model does not take what the request contains. `too long`: nor its length."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One account as the request sees it. `bar` says what kind of obstacle puts it out; `context` is in tokens.
+    """One account as a possible target of the request. `context` is in tokens, 0 if unknown.
 
-    `without` names the media that would have to be left out for its model; `overloaded` says that no limit has it rest.
+    `seconds` is the time left while it is cooling down, `overloaded` tells that no limit is the cause. `without` names
+    the media that its model does not take and that a note replaces.
     """
 
     target: Target
@@ -38,15 +40,14 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     mapping: str
     seconds: float = 0.0
     overloaded: bool = False
-    bar: Bar = ""
     context: int = 0
     without: frozenset[str] = frozenset()
-    turn: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
-    """Sorts ready candidates: probes, weak and nearly spent accounts last, then the idlest first."""
+    rank: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
+    """Orders ready candidates: probes, weak and nearly spent accounts last, then the longest idle first."""
 
 
-def absence(provider: Provider, query: RouteQuery) -> str:
-    """Why a provider does not match the request at all, with the cure; empty when it matches."""
+def mismatch(provider: Provider, query: RouteQuery) -> str:
+    """Why a provider does not match the request, with the remedy; empty if it matches."""
     if off := switched_off(provider):
         return off
     if query.protocol not in provider.protocols:
@@ -57,7 +58,7 @@ def absence(provider: Provider, query: RouteQuery) -> str:
 
 
 def switched_off(provider: Provider) -> str:
-    """Why a provider is not to be used even when asked for by name, with the command that turns it on."""
+    """Why a provider is not used even when it is named, with the command that enables it; empty if it is used."""
     if not provider.enabled and (provider.pool or provider.mode != "off"):
         return f"{provider.name} is disabled: bm providers enable {provider.name}"
     if provider.mode == "off" and not provider.pool:
@@ -65,7 +66,7 @@ def switched_off(provider: Provider) -> str:
     return "" if provider.enabled else f"{provider.name} is disabled: bm providers enable {provider.name}"
 
 
-def lacks_key(provider: Provider) -> str:
+def missing_key(provider: Provider) -> str:
     """What to do about a provider without any account."""
     where = f" (get a key at {provider.console})" if provider.console else ""
     command = "bm accounts add NAME" if provider.pool else f"bm providers key {provider.name}"
@@ -73,7 +74,7 @@ def lacks_key(provider: Provider) -> str:
 
 
 def candidates_of(member: Member, query: RouteQuery, model: str) -> Iterator[Candidate]:
-    """Judge every account of a member. `model` is the name after prefix and aliases; each account maps it anew."""
+    """Every account of a member. `model` is the name after prefix and aliases, which each account maps for itself."""
     provider = member.provider
     protocol = provider.speaks_with(query.protocol)
     found: dict[frozenset[str] | None, tuple[Mapped, Capabilities]] = {}
@@ -96,44 +97,40 @@ def _judged(
     model = candidate.target.model
     state = account.state(model)
     if account.disabled:
-        return _out(candidate, "disabled", f"out of use: {account.disabled}")
+        return _with(candidate, "disabled", f"disabled: {account.disabled}")
     if state.excluded:
-        return _out(candidate, "excluded", f"{model} is not to be had with this account: {state.excluded}")
+        return _with(candidate, "excluded", f"this account does not have {model}: {state.excluded}")
     missing = _missing(requirements, capabilities)
-    if barred := [name for name in missing if name not in requirements.past]:
-        return _out(candidate, "needs", f"{model} takes no {barred[0]}")
+    if required := [name for name in missing if name not in requirements.replaceable]:
+        return _with(candidate, "unsuitable", f"{model} takes no {required[0]}")
     if missing:
         reason = f"{model} takes no {' and no '.join(missing)}: a last resort, with a note in place of the earlier ones"
         candidate = msgspec.structs.replace(candidate, without=frozenset(missing), reason=reason)
     if candidate.context and requirements.tokens > candidate.context:
-        return _out(
-            candidate,
-            "context",
-            f"{model} takes {candidate.context} tokens, the request has {requirements.tokens} or more",
-        )
+        reason = f"{model} takes {candidate.context} tokens, the request has {requirements.tokens} or more"
+        return _with(candidate, "too long", reason)
     if state.cooldown > 0:
-        return _cooling(candidate, state.cooldown, state.reason or "rests", state)
+        return _cooling_down(candidate, state.cooldown, state.reason or "cooling down", state)
     if state.circuit == "open":
-        return _cooling(candidate, PROBE_PAUSE, state.reason or "was overloaded repeatedly", state)
+        return _cooling_down(candidate, PROBE_PAUSE, state.reason or "overloaded repeatedly", state)
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
+    rank = (probing, account.health < _WEAK, state.nearly_spent, account.inflight, -idle)
+    return msgspec.structs.replace(candidate, rank=rank)
+
+
+def _with(candidate: Candidate, verdict: Verdict, reason: str) -> Candidate:
+    return msgspec.structs.replace(candidate, verdict=verdict, reason=reason)
+
+
+def _cooling_down(candidate: Candidate, seconds: float, reason: str, state: ModelState) -> Candidate:
     return msgspec.structs.replace(
-        candidate, turn=(probing, account.health < _WEAK, state.nearly_spent, account.inflight, -idle)
-    )
-
-
-def _out(candidate: Candidate, bar: Bar, reason: str) -> Candidate:
-    return msgspec.structs.replace(candidate, verdict="out", bar=bar, reason=reason)
-
-
-def _cooling(candidate: Candidate, seconds: float, reason: str, state: ModelState) -> Candidate:
-    return msgspec.structs.replace(
-        candidate, verdict="cooling", seconds=seconds, reason=reason, overloaded=state.overloaded
+        candidate, verdict="cooling down", seconds=seconds, reason=reason, overloaded=state.overloaded
     )
 
 
 def _missing(requirements: Requirements, capabilities: Capabilities) -> list[str]:
-    """What the request holds and the model does not take."""
+    """The features that the request needs and the model does not have."""
     if requirements == _NOTHING:
         return []
     return [name for name in _FEATURES if getattr(requirements, name) and not getattr(capabilities, name)]

@@ -34,27 +34,26 @@ _SCHEMA: Final = re.compile(
     r"schema|function_?declarations?|functionDeclarations|tools?\[|tools\.\d+|\bparameters\b|too many states",
     re.IGNORECASE,
 )
-"""How upstreams speak of a tool's schema in a 400: Gemini by its path in `function_declarations`, others say schema."""
+"""A 400 about a tool's schema: Gemini names its path in `function_declarations`, others say schema."""
 
-
-_UNSEEN: Final = re.compile(
+_NO_MEDIA: Final = re.compile(
     r"(?=.*(?:image|vision|multi-?modal|audio|video|document|pdf))"
     r"(?=.*(?:support|not an? multi|at most 0|unknown variant|not enabled|mmproj|missing data))",
     re.IGNORECASE | re.DOTALL,
 )
-"""How services say that a model cannot be shown media: each in its own words, and some with 404 or 500."""
+"""A refusal of media. Each service has its own wording, some with status 404 or 500."""
 
 
 def takes_no_media(failure: Failure) -> bool:
-    """Whether an upstream has refused a request for the media in it."""
-    return failure.kind in ("bad_request", "not_found", "server") and _UNSEEN.search(failure.message) is not None
+    """Whether an upstream has refused a request because of media in it."""
+    return failure.kind in ("bad_request", "not_found", "server") and _NO_MEDIA.search(failure.message) is not None
 
 
 def classify(failure: Failure | None, streaming_started: bool = False, translated: bool = False) -> Outcome:
-    """Say what an attempt's end means; None is an answer.
+    """The outcome of an attempt; no failure means success.
 
-    Once the client has received a byte (`streaming_started`) it can only be told. `translated` says that bm wrote the
-    request, so a refused tool schema may be bm's to simplify.
+    Once the client has received a byte (`streaming_started`), the failure can only be returned. `translated` tells that
+    bm has written the request, so that it may simplify a refused tool schema.
     """
     if failure is None:
         return Outcome(account=AccountEffect("answered"))
@@ -64,19 +63,19 @@ def classify(failure: Failure | None, streaming_started: bool = False, translate
     elif translated and failure.kind == "bad_request" and _SCHEMA.search(f"{failure.param} {failure.message}"):
         request = "simplify"
     elif failure.kind == "malformed" and failure.should_retry:
-        # The model wrote a broken tool call; the account is well, and asked again the model mostly does better.
+        # The model wrote a broken tool call. The account is fine, and on a second try most models do better.
         effect, request = "none", "retry"
-    return Outcome(failure=failure, account=_booked(failure, effect), request=request)
+    return Outcome(failure=failure, account=_effect(failure, effect), request=request)
 
 
-def _booked(failure: Failure, effect: EffectKind) -> AccountEffect:
-    """The table's effect, made exact by what else the failure tells."""
+def _effect(failure: Failure, effect: EffectKind) -> AccountEffect:
+    """The effect from the table, refined by the details of the failure."""
     if failure.kind == "rate_limited" and failure.retry_after is not None:
         effect = "cooldown"
     elif failure.kind == "quota_exhausted" and failure.code == "not_in_tier":
         effect = "excluded"
     elif failure.kind == "permission" and "model" in f"{failure.param} {failure.code}".lower():
-        # The account is well, this one model is closed to it.
+        # The account works; only this model is closed to it.
         effect = "excluded"
-    told = failure.retry_after if effect in ("cooldown", "daily", "overload") else None
-    return AccountEffect(effect, told, "" if effect == "none" else failure.message)
+    seconds = failure.retry_after if effect in ("cooldown", "daily", "overload") else None
+    return AccountEffect(effect, seconds, "" if effect == "none" else failure.message)

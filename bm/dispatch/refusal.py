@@ -1,4 +1,4 @@
-"""What a client is told when no target is left: an honest delay, whether to try again, and the cure."""
+"""The failure returned to the client when no target is left: with an honest delay, and the remedy."""
 
 from __future__ import annotations
 
@@ -12,78 +12,78 @@ from bm.dispatch.snapshot import Limits
 from bm.errors import Failure, FailureKind
 from bm.providers.catalog import GEMINI
 
-LONGEST_CLIENT_WAIT = 45.0
-"""Claude Code waits when told up to 45 s and gives up at once when told more than 60 s (measured, version 2.1)."""
+MAX_CLIENT_WAIT = 45.0
+"""Claude Code waits if told to wait up to 45 s, and gives up at once if told more than 60 s (measured, version 2.1)."""
 
-KEY_TROUBLE: frozenset[FailureKind] = frozenset({"upstream_auth", "billing", "permission"})
-"""Kinds that are about bm's own account: the client's key is fine, so it never sees 401 or 403 for them."""
+KEY_FAILURES: frozenset[FailureKind] = frozenset({"upstream_auth", "billing", "permission"})
+"""Failures of bm's own account. The client's key is fine, so the client never gets 401 or 403 for them."""
 
-LIMITS: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted"})
+LIMIT_FAILURES: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted"})
 
 
 def unavailable(message: str) -> Failure:
-    """Nothing can serve the request until a person does something; trying again is of no use."""
+    """No request can be served until a person acts; retrying does not help."""
     return Failure(kind="unavailable", message=message, should_retry=False)
 
 
-def resting(message: str, seconds: float, limits: Limits, *, limited: bool = True) -> Failure:
-    """Everything rests, the first target for `seconds` more; `limited` when rate limits are the reason.
+def cooling_down(message: str, seconds: float, limits: Limits, *, limited: bool = True) -> Failure:
+    """All targets are cooling down, the first for `seconds` more. `limited` tells that rate limits are the reason.
 
-    A client that comes back after 45 s is held for the rest of a delay within `max_wait`, so it is told to.
+    A client that returns after 45 s is held for the rest of a delay up to `max_wait`, so it is told to do so.
     """
-    helps = seconds <= LONGEST_CLIENT_WAIT + limits.max_wait
-    told = min(seconds, LONGEST_CLIENT_WAIT) if helps else seconds
+    helps = seconds <= MAX_CLIENT_WAIT + limits.max_wait
+    delay = min(seconds, MAX_CLIENT_WAIT) if helps else seconds
     kind: FailureKind = "rate_limited" if limited else "overloaded"
-    return Failure(kind=kind, message=message, retry_after=float(max(1, _whole(told))), should_retry=helps)
+    return Failure(kind=kind, message=message, retry_after=float(max(1, _whole(delay))), should_retry=helps)
 
 
 def _whole(seconds: float) -> int:
-    """Whole seconds, none too few; what adding up times leaves behind the comma does not make one more."""
+    """Seconds rounded up, but for the rounding error of added times."""
     return math.ceil(round(seconds, 3))
 
 
 def presentable(failure: Failure, provider: str, account: str) -> Failure:
-    """An upstream's failure as the client may see it: trouble with bm's key becomes 503 and names the cure."""
-    if failure.kind not in KEY_TROUBLE:
+    """An upstream's failure as the client may see it. One of bm's key becomes 503 and names the remedy."""
+    if failure.kind not in KEY_FAILURES:
         return failure
-    told = "" if "(bm " in failure.message else f" ({_cure(provider, account)})"
-    message = f"{provider} refused the key of account {account}: {failure.message}{told}"
+    remedy = "" if "(bm " in failure.message else f" ({_remedy(provider, account)})"
+    message = f"{provider} refused the key of account {account}: {failure.message}{remedy}"
     return msgspec.structs.replace(
         failure, message=message, status=0, upstream_status=0, upstream_body=b"", should_retry=False
     )
 
 
-def _cure(provider: str, account: str) -> str:
-    """The command that gives an account a key that works."""
+def _remedy(provider: str, account: str) -> str:
     return f"bm accounts verify {account}" if provider == GEMINI.name else f"bm providers key {provider}"
 
 
-def nothing(model: str, candidates: Sequence[Candidate], hints: Sequence[str], limits: Limits) -> Failure:
-    """Why no candidate can serve `model` now. `hints` say why providers are out, each with its cure."""
-    cooling = [candidate for candidate in candidates if candidate.verdict == "cooling"]
+def no_candidate(model: str, candidates: Sequence[Candidate], hints: Sequence[str], limits: Limits) -> Failure:
+    """Why no candidate can serve `model` now. `hints` say why providers are left out, each with the remedy."""
+    cooling = [candidate for candidate in candidates if candidate.verdict == "cooling down"]
     if cooling:
         first = min(cooling, key=lambda candidate: candidate.seconds)
         message = (
-            f"every account that can serve {model} rests; the first, {first.target.account} of "
+            f"every account that can serve {model} is cooling down; the first, {first.target.account} of "
             f"{first.target.provider}, recovers in {_whole(first.seconds)} s ({first.reason})"
         )
-        return resting(message, first.seconds, limits, limited=not any(candidate.overloaded for candidate in cooling))
-    if found := [candidate for candidate in candidates if candidate.bar in ("needs", "context")]:
-        return _unable(found)
-    told = dict.fromkeys([*map(_trouble, candidates), *hints])
-    return unavailable(f"no account can serve {model}: {'; '.join(told) or 'bm accounts add NAME'}")
+        limited = not any(candidate.overloaded for candidate in cooling)
+        return cooling_down(message, first.seconds, limits, limited=limited)
+    if found := [candidate for candidate in candidates if candidate.verdict in ("unsuitable", "too long")]:
+        return _unsuitable(found)
+    reasons = dict.fromkeys([*map(_reason, candidates), *hints])
+    return unavailable(f"no account can serve {model}: {'; '.join(reasons) or 'bm accounts add NAME'}")
 
 
-def _trouble(candidate: Candidate) -> str:
-    told = candidate.bar != "disabled" or "(bm " in candidate.reason
-    cure = "" if told else f" ({_cure(*candidate.target.account_id)})"
-    return f"{candidate.target.account} of {candidate.target.provider}: {candidate.reason}{cure}"
+def _reason(candidate: Candidate) -> str:
+    named = candidate.verdict != "disabled" or "(bm " in candidate.reason
+    remedy = "" if named else f" ({_remedy(*candidate.target.account_id)})"
+    return f"{candidate.target.account} of {candidate.target.provider}: {candidate.reason}{remedy}"
 
 
-def _unable(candidates: Sequence[Candidate]) -> Failure:
-    """No model at hand takes what the request holds. The wording about length is the one clients look for."""
-    if all(candidate.bar == "context" for candidate in candidates):
+def _unsuitable(candidates: Sequence[Candidate]) -> Failure:
+    """No model takes what the request contains. Clients look for the wording about the length."""
+    if all(candidate.verdict == "too long" for candidate in candidates):
         largest = max(candidates, key=lambda candidate: candidate.context)
         return Failure(kind="context_too_long", message=f"prompt is too long: {largest.reason}")
     reasons = dict.fromkeys(f"{candidate.target.provider}: {candidate.reason}" for candidate in candidates)
-    return Failure(kind="bad_request", message=f"no model at hand can serve the request ({'; '.join(reasons)})")
+    return Failure(kind="bad_request", message=f"no available model can serve the request ({'; '.join(reasons)})")

@@ -1,4 +1,4 @@
-"""Everything a decision needs to know, at one moment. All times are seconds that remain, so there is no clock in it."""
+"""Everything that a decision depends on, at one moment. All times are seconds left, so no clock is needed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bm.names import ProtocolName
 from bm.providers.provider import Provider
 
 ANY_MODEL = ""
-"""The key of what holds for every model of an account."""
+"""The key of what applies to every model of an account."""
 
 
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
-    """How an account stands for one model.
+    """The state of one model of an account.
 
-    `cooldown` are the seconds until it may be asked again and `reason` says why it rests; `overloaded` that no limit is
-    the cause. `excluded` names the reason why the model is not to be had with this account at all. `circuit` is open
-    after repeated overload (for `cooldown` seconds, or while one request tries), then half open: one request may try.
-    `nearly_spent`: little is left of what it may use in this minute.
+    `cooldown` is the seconds until it may be asked again, `reason` why, and `overloaded` tells that no limit is the
+    cause. `excluded` is why the account does not have the model. `circuit` is open after repeated overload (for
+    `cooldown` seconds, or while one request probes), then half open: one request may probe. `nearly_spent` means that
+    little is left of the limit for this minute.
     """
 
     cooldown: float = 0.0
@@ -32,11 +32,11 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):
-    """One account.
+    """The state of one account.
 
-    `disabled` is the reason it is out of use, empty while it is in use. `health` goes from 1 (well) to 0. `idle` are
-    the seconds since it was last used, None = never. `models` is its known model list. `states` holds what is not in
-    order, by model name; `ANY_MODEL` counts for all of them.
+    `disabled` is why it cannot be used, empty while it can. `health` goes from 1 (healthy) to 0. `idle` is the seconds
+    since its last use, None = never used. `models` is its list of models if known. `states` holds the models that are
+    not fully usable; `ANY_MODEL` applies to all of them.
     """
 
     name: str
@@ -48,15 +48,15 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     states: Mapping[str, ModelState] = {}
 
     def state(self, model: str) -> ModelState:
-        """How it stands for `model`: what rests longer of the model's own state and that of the whole account."""
+        """The state for `model`: the worse of the model's own and the one that applies to all."""
         if not self.states:
-            return _WELL
-        own, whole = self.states.get(model, _WELL), self.states.get(ANY_MODEL, _WELL)
-        return max((own, whole), key=lambda state: (bool(state.excluded), state.cooldown, state.circuit != "closed"))
+            return _USABLE
+        own, every = self.states.get(model, _USABLE), self.states.get(ANY_MODEL, _USABLE)
+        return max((own, every), key=lambda state: (bool(state.excluded), state.cooldown, state.circuit != "closed"))
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider with its accounts in their order. `contexts` are learnt limits of its models, in tokens."""
+    """A provider with its accounts in their order. `contexts` are learned context limits of models, in tokens."""
 
     provider: Provider
     accounts: tuple[AccountState, ...] = ()
@@ -64,29 +64,29 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def account_states(self) -> tuple[AccountState, ...]:
-        """Its accounts; a provider that asks for no key needs none and has one all the same."""
+        """Its accounts. A provider that needs no key always has one."""
         return self.accounts or ((AccountState(name="local"),) if self.provider.auth == "none" else ())
 
 
 class Affinity(msgspec.Struct, frozen=True):
-    """Where the conversation was served last."""
+    """The account that served the conversation last."""
 
     provider: str
     account: str
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a request is fought for: seconds of waiting in all, and upstream calls in all."""
+    """Limits of one request: seconds of waiting in total, and upstream calls in total."""
 
     max_wait: float = 30.0
     max_attempts: int = 20
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request holds that not every model takes. `tokens` is a lower bound of its prompt; 0 = unknown.
+    """What a request contains that not every model accepts. `tokens` is a lower bound of the prompt, 0 if unknown.
 
-    `past` names the media of which there are none in the person's newest message, only in earlier ones and in results
-    of tools: a model that cannot be shown them can still go on with the conversation.
+    `replaceable` names the kinds of media that occur only in earlier turns and in tool results: a model that does not
+    take them can still continue the conversation with a note in their place.
     """
 
     images: bool = False
@@ -95,11 +95,11 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     video: bool = False
     tools: bool = False
     tokens: int = 0
-    past: frozenset[str] = frozenset()
+    replaceable: frozenset[str] = frozenset()
 
 
 class RouteQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as far as dispatch cares: the model as the client wrote it and the client's protocol."""
+    """A request as dispatch sees it: the model as the client named it, and the client's protocol."""
 
     model: str
     protocol: ProtocolName
@@ -107,7 +107,7 @@ class RouteQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The providers in the order of `bm.providers.provider.effective`, with their accounts, and the rules."""
+    """The providers in the order of `bm.providers.provider.effective`, with their accounts, aliases and limits."""
 
     members: tuple[Member, ...] = ()
     aliases: Mapping[str, str] = {}
@@ -115,4 +115,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
 
-_WELL = ModelState()
+_USABLE = ModelState()

@@ -8,7 +8,7 @@ from bm.names import ProtocolName
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One account of one provider, asked for one model over one wire. `account` is its name, never the key."""
+    """A model of one account of one provider, asked in one protocol. `account` is the account's name."""
 
     provider: str
     account: str
@@ -17,7 +17,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def account_id(self) -> tuple[str, str]:
-        """The provider and the account: what a key belongs to."""
+        """(provider, account)."""
         return self.provider, self.account
 
     def __str__(self) -> str:
