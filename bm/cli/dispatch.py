@@ -143,7 +143,8 @@ def state(line: dict[str, Any]) -> str:
     """The state of a candidate: `planned`, `cooling down 5 min`, `disabled`, `excluded`."""
     if line["in"]:
         return "planned"
-    return f"cooling down {duration(line['seconds'])}" if line["verdict"] == "cooling" else "excluded"
+    verdict = str(line["verdict"])
+    return f"{verdict} {duration(line['seconds'])}" if verdict == "cooling down" else verdict
 
 
 def _draw_attempts(attempts: list[dict[str, Any]]) -> None:

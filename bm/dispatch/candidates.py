@@ -23,8 +23,8 @@ _FEATURES = ("tools", "images", "documents", "audio", "video")
 _NOTHING = Requirements()
 
 Verdict = Literal["ready", "cooling down", "disabled", "excluded", "unsuitable", "too long"]
-"""`disabled`: the account or the provider. `excluded`: the account does not have the model, or the provider is not asked.
-`unsuitable`: the model does not take what the request contains. `too long`: nor its length."""
+"""`disabled` is an account or provider; `excluded` an account without the model, or a provider not asked. A model is
+`unsuitable` if it does not take what the request contains; `too long` is a request for its context."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

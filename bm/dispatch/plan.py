@@ -48,9 +48,9 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The targets to try for a request.
 
-    `choices` are ready, in order. `cooling_down` recover later, the soonest first. `considered` lists every provider and
-    account. `failure` is set if no choice is ready and waiting within the limit would not help. `steps` tell how prefix
-    and aliases were resolved. `replaceable` names the media that a note may replace.
+    `choices` are ready, in order. Those in `cooling_down` recover later, the soonest first. `considered` lists every
+    provider and account. `failure` is set if no choice is ready and waiting within the limit would not help. `steps`
+    tell how prefix and aliases were resolved. `replaceable` names the media that a note may replace.
     """
 
     asked: str
@@ -259,7 +259,9 @@ def _failure(
     return no_candidate(name.model, candidates, [*keyless, *(each.reason for each in absent)], limits)
 
 
-def _considered(groups: Sequence[_Group], absent: Iterable[Considered], choices: Sequence[Choice]) -> Iterable[Considered]:
+def _considered(
+    groups: Sequence[_Group], absent: Iterable[Considered], choices: Sequence[Choice]
+) -> Iterable[Considered]:
     """A line for each account that takes part, and for each configured provider that does not."""
     reasons = {choice.target: choice.reason for choice in choices}
     for group in groups:

@@ -10,9 +10,9 @@ import msgspec
 
 from bm.accounts.google import NO_TOKEN
 from bm.accounts.pool import Lease, Pool
-from bm.dispatch.failover import ABSENT, Transcript, out_of_reach, poisoned, refused_alike
+from bm.dispatch.failover import NO_ANSWER, Transcript, network_at_fault, refused_alike, request_at_fault
 from bm.dispatch.outcome import AccountEffect, Outcome
-from bm.dispatch.refusal import LIMITS
+from bm.dispatch.refusal import LIMIT_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.record import AttemptRecord, Record
@@ -20,7 +20,7 @@ from bm.protocols.allowances import Allowance, in_body, in_headers
 from bm.protocols.rate_limits import used_up
 from bm.upstream.headers import Headers
 
-_BROKEN = ABSENT | {"truncated"}
+_BROKEN = NO_ANSWER | {"truncated"}
 _ANSWERED = AccountEffect("answered")
 
 
@@ -70,7 +70,7 @@ class AccountUpdates:
 
     def refused(self, failure: Failure, headers: Mapping[str, str], body: bytes) -> None:
         """Apply the limits that a refusal names. One that is used up was not used up by this request alone."""
-        if failure.kind not in LIMITS:
+        if failure.kind not in LIMIT_FAILURES:
             return
         lease = self._leases[-1]
         allowances = in_body(body, failure.retry_after) or in_headers(headers, time.time(), lease.target.provider)
@@ -127,7 +127,7 @@ class AccountUpdates:
 
     def roll_back(self, transcript: Transcript) -> None:
         """The call is over: undo the effects that the request itself or the network has caused."""
-        if not (innocent := poisoned(transcript) or out_of_reach(transcript)):
+        if not (innocent := request_at_fault(transcript) or network_at_fault(transcript)):
             return
         leases = [lease for lease in self._leases if lease.target in innocent]
         self._pool.roll_back(receipt for lease in leases for receipt in lease.receipts)

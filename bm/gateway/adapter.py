@@ -176,7 +176,7 @@ class Adapter:
             message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
             code = NO_COUNTER if operation == "count_tokens" else ""
             raise Unable(Failure(kind="not_found", message=message, code=code))
-        if attempt.nudge and self.readable:
+        if attempt.retry_hint and self.readable:
             return self.translate(with_retry_hint(self.chat), attempt, provider, access)
         if target.protocol == self.call.protocol and not attempt.without:
             return self._pass_through(target, provider, access)

@@ -15,7 +15,7 @@ from bm.config.secrets import hint
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import Outcome
-from bm.dispatch.refusal import KEY_TROUBLE
+from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.account_updates import AccountUpdates
@@ -71,7 +71,7 @@ class Attempts:
                 renewed = await self._access(target, refused=access.key)
                 outcome = await self._send(attempt, renewed, entry)
         except TokenError as error:
-            if error.failure.kind in KEY_TROUBLE:
+            if error.failure.kind in KEY_FAILURES:
                 return classify(error.failure)
             # The account is not at fault when Google's sign-in cannot be reached.
             return Outcome(failure=error.failure, request="next")

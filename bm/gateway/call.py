@@ -266,7 +266,7 @@ def requirements_of(body: bytes, protocol: ProtocolName) -> Requirements:
         audio="audio" in media,
         video="video" in media,
         tools=_TOOLS.search(body) is not None,
-        past=media - _media(_newest(body, protocol)) if media else media,
+        replaceable=media - _media(_newest(body, protocol)) if media else media,
     )
 
 

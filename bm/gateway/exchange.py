@@ -83,7 +83,7 @@ class Exchange:
 
     async def _try_targets(self) -> Failure | None:
         """Try one target after another. None means that the client has received all of a response that it will get."""
-        plan = self._services.router.plan(self._settings, self._adapter.call, roll=random.random())
+        plan = self._services.router.plan(self._settings, self._adapter.call, random_number=random.random())
         self.record.plan = plan
         steps = attempts(plan, self._settings.limits)
         try:
@@ -104,7 +104,7 @@ class Exchange:
         if attempt.wait:
             await self._attempts.keep_alive(asyncio.sleep(attempt.wait))
         target, updates = attempt.target, self._updates
-        if attempt.fresh and (seconds := updates.cooldown_left(target)):
+        if not attempt.repeat and (seconds := updates.cooldown_left(target)):
             return still_cooling_down(seconds, overloaded=updates.overloaded(target))
         entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
         self.record.attempts.append(entry)

@@ -18,7 +18,7 @@ from bm.config.secrets import Mask
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect
-from bm.dispatch.refusal import KEY_TROUBLE
+from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.adapter import Adapter, UpstreamCall
@@ -215,12 +215,12 @@ class _Prober:
     def _fail(self, failure: Failure) -> None:
         """Report a failure and its remedy. The upstream's message may quote the key."""
         failure = naming_project(failure, self._access)
-        if failure.code != NO_TOKEN or failure.kind in KEY_TROUBLE:
+        if failure.code != NO_TOKEN or failure.kind in KEY_FAILURES:
             self._on_result(self._target, classify(failure).account)
         remedy = remedy_for(self._credential.account, failure.message)
         message = failure.message.removesuffix(f" ({remedy})")
         self.probe.error = Mask((self._credential.secret, self._access.key))(message)
-        if failure.kind in KEY_TROUBLE:
+        if failure.kind in KEY_FAILURES:
             self.probe.key_accepted = False
             self.probe.remedy = self._with_console(failure.message)
         elif failure.kind in ("rate_limited", "quota_exhausted"):

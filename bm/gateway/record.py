@@ -223,7 +223,7 @@ def _finish(record: Record) -> str:
 
 def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
     plan = record.plan or Plan(asked=record.model)
-    choices = (*plan.choices, *plan.cooling)
+    choices = (*plan.choices, *plan.cooling_down)
     lists: tuple[Sequence[Any], ...] = (plan.considered, choices, record.attempts, record.losses)
     document: Json = {
         "id": record.id,

@@ -94,7 +94,7 @@ class Rescue:
             return self._adapter.prepare(attempt, provider, access)
         self._prefill = self._beginning(attempt.target, provider)
         if self._prefill is None:
-            return self._adapter.prepare(msgspec.structs.replace(attempt, nudge=False), provider, access)
+            return self._adapter.prepare(msgspec.structs.replace(attempt, retry_hint=False), provider, access)
         chat = begun(self._adapter.chat, self._prefill, self._told.tokens, attempt.target)
         return self._adapter.translate(chat, attempt, provider, access)
 

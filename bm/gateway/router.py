@@ -26,16 +26,16 @@ class Router:
     def __init__(self, pool: Pool, affinities: Affinities, context_limits: ContextLimits) -> None:
         self._pool, self._affinities, self._context_limits = pool, affinities, context_limits
 
-    def plan(self, settings: Settings, call: Call, *, roll: float) -> Plan:
-        """The plan for a call. `roll` is a random number in [0, 1)."""
+    def plan(self, settings: Settings, call: Call, *, random_number: float) -> Plan:
+        """The plan for a call. `random_number` is in [0, 1)."""
         snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body))
         requirements = _requirements(settings, call) if settings.has_text_models else Requirements()
         query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements)
-        return plan(snapshot, query, roll=roll)
+        return plan(snapshot, query, random_number=random_number)
 
-    def snapshot(self, settings: Settings, affinity: Affinity | None = None, asking: int = 0) -> Snapshot:
-        """Everything dispatch decides by, at this moment. `asking` identifies a request that is repeated."""
-        accounts = self._pool.states(time.monotonic(), asking)
+    def snapshot(self, settings: Settings, affinity: Affinity | None = None, fingerprint: int = 0) -> Snapshot:
+        """Everything dispatch decides by, at this moment. `fingerprint` tells requests apart."""
+        accounts = self._pool.states(time.monotonic(), fingerprint)
         members = settings.members.copy()
         for name in accounts.keys() | settings.keyless:
             if name in members:
@@ -61,4 +61,6 @@ class Router:
 def _requirements(settings: Settings, call: Call) -> Requirements:
     """What the target must support. In strict mode no note may replace media from earlier turns."""
     requirements = requirements_of(call.body, call.protocol)
-    return msgspec.structs.replace(requirements, past=frozenset()) if settings.config.pool.strict else requirements
+    return (
+        msgspec.structs.replace(requirements, replaceable=frozenset()) if settings.config.pool.strict else requirements
+    )

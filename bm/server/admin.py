@@ -71,7 +71,7 @@ class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     protocol: ProtocolName = "anthropic"
     needs: list[str] = []
-    roll: float = 0.0
+    random_number: float = 0.0
 
 
 class _ProbeQuestion(msgspec.Struct, forbid_unknown_fields=True):
@@ -340,7 +340,7 @@ class Admin:
         asked = msgspec.json.decode(await request.body(), type=_RouteQuestion)
         requirements = msgspec.convert(dict.fromkeys(asked.needs, True), Requirements)
         query = RouteQuery(model=asked.model, protocol=asked.protocol, requirements=requirements)
-        made = plan(self._services.router.snapshot(self._services.settings), query, roll=asked.roll)
+        made = plan(self._services.router.snapshot(self._services.settings), query, random_number=asked.random_number)
         return {
             "model": made.asked,
             "protocol": asked.protocol,

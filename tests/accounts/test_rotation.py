@@ -40,9 +40,9 @@ class Upstream:
         return Failure(kind="rate_limited", message="quota", retry_after=60 - now % 60 if self.tells else None)
 
 
-def choices(pool: Pool, now: float, roll: float) -> tuple[Target, ...]:
+def choices(pool: Pool, now: float, random_number: float) -> tuple[Target, ...]:
     snapshot = Snapshot(members=(Member(provider=GEMINI, accounts=pool.states(now)["gemini"]),))
-    return plan(snapshot, RouteQuery(model=MODEL, protocol="gemini"), roll=roll).targets
+    return plan(snapshot, RouteQuery(model=MODEL, protocol="gemini"), random_number=random_number).targets
 
 
 def minutes(pool: Pool, upstream: Upstream, *, count: int, rate: float, dice: random.Random) -> int:

@@ -9,7 +9,7 @@ from bm.errors import Failure, FailureKind
 from tests.dispatch.transcript import outcome
 
 
-def test_an_answer_makes_the_account_well() -> None:
+def test_a_success_is_an_answer() -> None:
     assert (classify(None).account.kind, classify(None).request) == ("answered", "done")
 
 
@@ -20,15 +20,15 @@ def test_an_answer_makes_the_account_well() -> None:
         ("429", "backoff", "next"),
         ("day", "daily", "next"),
         ("tier", "excluded", "next"),
-        ("500", "strike", "retry"),
-        ("reset", "strike", "retry"),
-        ("empty", "strike", "retry"),
+        ("500", "fault", "retry"),
+        ("reset", "fault", "retry"),
+        ("empty", "fault", "retry"),
         ("503", "overload", "next"),
         ("529", "overload", "next"),
-        ("silent", "strike", "silent"),
-        ("401", "out_of_use", "next"),
-        ("402", "out_of_use", "next"),
-        ("403", "out_of_use", "next"),
+        ("silent", "fault", "silent"),
+        ("401", "disabled", "next"),
+        ("402", "disabled", "next"),
+        ("403", "disabled", "next"),
         ("400", "none", "return"),
         ("404", "none", "return"),
         ("413", "none", "return"),
@@ -37,7 +37,7 @@ def test_an_answer_makes_the_account_well() -> None:
         ("schema", "none", "simplify"),
         ("schema as-is", "none", "return"),
         ("garbled", "none", "retry"),
-        ("garbage", "strike", "next"),
+        ("garbage", "fault", "next"),
     ],
 )
 def test_the_table_of_outcomes(words: str, account: str, request_: str) -> None:
@@ -46,7 +46,7 @@ def test_the_table_of_outcomes(words: str, account: str, request_: str) -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(FailureKind))
-def test_every_kind_has_its_place_and_after_the_first_byte_the_client_is_told(kind: FailureKind) -> None:
+def test_every_kind_has_an_outcome_and_is_returned_after_the_first_byte(kind: FailureKind) -> None:
     failure = Failure(kind=kind, message="x")
     assert classify(failure).failure == failure
     assert classify(failure, streaming_started=True).request == "return"
@@ -54,7 +54,7 @@ def test_every_kind_has_its_place_and_after_the_first_byte_the_client_is_told(ki
 
 
 @pytest.mark.parametrize("kind", ["bad_request", "not_found", "too_large", "context_too_long"])
-def test_what_the_client_did_wrong_books_nothing(kind: FailureKind) -> None:
+def test_the_clients_own_errors_have_no_effect_on_the_account(kind: FailureKind) -> None:
     effect = classify(Failure(kind=kind, message="x", retry_after=60.0)).account
     assert (effect.kind, effect.seconds) == ("none", None)
 
@@ -64,7 +64,7 @@ def test_a_delay_that_the_upstream_named_is_passed_on(kind: FailureKind) -> None
     assert classify(Failure(kind=kind, message="x", retry_after=7.5)).account.seconds == 7.5
 
 
-def test_one_model_closed_to_an_account_leaves_the_account_in_use() -> None:
+def test_a_model_closed_to_an_account_leaves_the_account_usable() -> None:
     blocked = Failure(kind="permission", message="blocked", code="model_permission_blocked_project")
     assert classify(blocked).account.kind == "excluded"
 

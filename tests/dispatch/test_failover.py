@@ -6,12 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, failing_alike, out_of_reach, poisoned, still_cooling_down
+from bm.dispatch.failover import (
+    Attempt,
+    attempts,
+    failing_alike,
+    network_at_fault,
+    request_at_fault,
+    still_cooling_down,
+)
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits, Requirements
 from bm.errors import Failure
-from tests.dispatch.transcript import FAILURES, check, outcome, way
+from tests.dispatch.transcript import FAILURES, check, course, outcome
 from tests.dispatch.world import MODEL, account, gemini, paid, planned
 
 TWO = planned(gemini("a", "b"))
@@ -59,7 +66,7 @@ def test_a_short_delay_is_waited_for_when_nothing_else_is_left() -> None:
     )
 
 
-def test_what_the_attempts_took_is_taken_off_the_wait() -> None:
+def test_the_duration_of_attempts_is_subtracted_from_the_wait() -> None:
     check(
         TWO,
         """
@@ -74,7 +81,7 @@ def test_what_the_attempts_took_is_taken_off_the_wait() -> None:
     )
 
 
-def test_a_delay_beyond_the_limit_is_told_and_not_waited_for() -> None:
+def test_a_delay_beyond_the_limit_is_returned_and_not_waited_for() -> None:
     check(
         TWO,
         """
@@ -111,8 +118,8 @@ def test_all_waits_together_stay_within_the_limit() -> None:
         ("7200", "after 7200 give-up"),
     ],
 )
-def test_the_client_is_told_a_delay_that_helps_or_to_give_up(delay: str, line: str) -> None:
-    assert way(ONE, f">> 429 {delay}")[-1] == f"<< 429 rate_limited {line}"
+def test_the_client_gets_a_delay_that_helps_or_is_told_to_give_up(delay: str, line: str) -> None:
+    assert course(ONE, f">> 429 {delay}")[-1] == f"<< 429 rate_limited {line}"
 
 
 def test_429_without_a_delay_is_never_a_tight_loop() -> None:
@@ -133,17 +140,17 @@ def test_429_without_a_delay_is_never_a_tight_loop() -> None:
 
 
 def test_a_delay_of_nothing_is_still_a_pause() -> None:
-    assert way(ONE, ">> 429 0")[-1] == "<< gemini/a wait 1"
+    assert course(ONE, ">> 429 0")[-1] == "<< gemini/a wait 1"
 
 
-def test_the_cooldown_that_the_pool_has_booked_counts() -> None:
-    assert way(ONE, ">> 429 booked=7")[-1] == "<< gemini/a wait 7"
-    assert way(ONE, ">> day booked=40000")[-1] == "<< 429 quota_exhausted after 40000 give-up"
+def test_the_cooldown_of_the_pool_counts() -> None:
+    assert course(ONE, ">> 429 cooldown=7")[-1] == "<< gemini/a wait 7"
+    assert course(ONE, ">> day cooldown=40000")[-1] == "<< 429 quota_exhausted after 40000 give-up"
 
 
 @pytest.mark.parametrize("fault", ["401", "402", "403", "tier", "garbage"])
-def test_what_does_not_end_by_itself_is_not_waited_for(fault: str) -> None:
-    lines = way(TWO, f">> {fault} booked=0\n>> {fault} booked=0")
+def test_what_does_not_recover_by_itself_is_not_waited_for(fault: str) -> None:
+    lines = course(TWO, f">> {fault} cooldown=0\n>> {fault} cooldown=0")
     assert [line for line in lines if line.startswith("<< gemini")] == ["<< gemini/a", "<< gemini/b"]
 
 
@@ -176,14 +183,14 @@ def test_a_single_fault_is_tried_once_more_on_the_same_target(fault: str) -> Non
     )
 
 
-@pytest.mark.parametrize(("roll", "wait"), [(0.0, 0.2), (0.5, 0.35), (0.999, 0.4997)])
-def test_the_lot_spreads_the_pause_before_a_retry(roll: float, wait: float) -> None:
-    steps = attempts(planned(gemini("a"), roll=roll), Limits())
+@pytest.mark.parametrize(("number", "wait"), [(0.0, 0.2), (0.5, 0.35), (0.999, 0.4997)])
+def test_the_random_number_spreads_the_pause_before_a_retry(number: float, wait: float) -> None:
+    steps = attempts(planned(gemini("a"), number=number), Limits())
     next(steps)
     assert steps.send(outcome("500")).wait == pytest.approx(wait)
 
 
-def test_a_fault_everywhere_is_the_upstreams_to_tell() -> None:
+def test_a_fault_everywhere_is_returned() -> None:
     check(
         ONE,
         """
@@ -255,7 +262,7 @@ def test_when_two_accounts_get_no_answer_other_providers_are_tried_before_the_re
         << 404 not_found
         """,
     )
-    assert way(planned(gemini("a", "b", "c"), paid("groq", "fallback")), ">> silent\n" * 3)[-1] == "<< gemini/c"
+    assert course(planned(gemini("a", "b", "c"), paid("groq", "fallback")), ">> silent\n" * 3)[-1] == "<< gemini/c"
 
 
 @pytest.mark.parametrize("fault", ["401", "402", "403"])
@@ -274,7 +281,7 @@ def test_a_refused_key_goes_to_the_next_target(fault: str) -> None:
 
 @pytest.mark.parametrize(("fault", "kind"), [("401", "upstream_auth"), ("402", "billing"), ("403", "permission")])
 def test_the_client_never_sees_401_for_an_upstream_key(fault: str, kind: str) -> None:
-    assert way(ONE, f">> {fault}")[-1] == f"<< 503 {kind} give-up"
+    assert course(ONE, f">> {fault}")[-1] == f"<< 503 {kind} give-up"
     steps = attempts(ONE, Limits())
     next(steps)
     with pytest.raises(StopIteration) as end:
@@ -284,13 +291,13 @@ def test_the_client_never_sees_401_for_an_upstream_key(fault: str, kind: str) ->
     assert "bm accounts verify a" in failure.message
 
 
-def test_trouble_with_a_key_does_not_hide_what_the_others_said() -> None:
-    assert way(TWO, ">> silent\n>> 401")[-1] == "<< 504 timeout"
+def test_a_failure_of_a_key_does_not_hide_other_failures() -> None:
+    assert course(TWO, ">> silent\n>> 401")[-1] == "<< 504 timeout"
 
 
 @pytest.mark.parametrize("fault", ["400", "404", "413", "422"])
 def test_the_clients_own_error_is_returned_at_once(fault: str) -> None:
-    lines = way(WITH_FALLBACK, f">> {fault}")
+    lines = course(WITH_FALLBACK, f">> {fault}")
     assert lines[-1].split()[1] == fault
     assert len(lines) == 3
 
@@ -318,7 +325,7 @@ def test_a_context_too_long_goes_to_another_model_with_a_larger_or_unknown_conte
     )
 
 
-def test_a_context_too_long_everywhere_keeps_the_words_that_clients_look_for() -> None:
+def test_a_context_too_long_everywhere_keeps_its_kind() -> None:
     check(
         TWO,
         """
@@ -372,12 +379,12 @@ def test_a_simplified_schema_stays_simplified_on_the_same_wire() -> None:
     )
 
 
-def test_a_schema_that_bm_did_not_write_is_not_its_to_simplify() -> None:
-    assert way(TWO, ">> schema as-is")[-1] == "<< 400 bad_request"
+def test_a_schema_that_bm_did_not_write_is_not_simplified() -> None:
+    assert course(TWO, ">> schema as-is")[-1] == "<< 400 bad_request"
 
 
 def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_earlier_ones() -> None:
-    made = planned(gemini("a", "b"), requirements=Requirements(images=True, past=frozenset({"images"})))
+    made = planned(gemini("a", "b"), requirements=Requirements(images=True, replaceable=frozenset({"images"})))
     steps = attempts(made, Limits())
     blind = Outcome(
         failure=Failure(kind="bad_request", message="This model does not support image input"), request="return"
@@ -392,15 +399,15 @@ def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_
     assert end.value.value == blind.failure
 
 
-def test_a_target_that_sees_the_pictures_is_waited_for_before_one_that_does_not() -> None:
+def test_a_target_that_takes_the_images_is_waited_for_before_one_that_does_not() -> None:
     blind = paid("groq", "pooled", account("key", cooldown=2), models={"default": "llama-3.3-70b"}, serves=("x",))
-    seeing = paid("acme", "fallback", account("key", cooldown=5), models={"default": "acme-1"}, serves=("x",))
-    made = planned(blind, seeing, requirements=Requirements(images=True, past=frozenset({"images"})))
+    able = paid("acme", "fallback", account("key", cooldown=5), models={"default": "acme-1"}, serves=("x",))
+    made = planned(blind, able, requirements=Requirements(images=True, replaceable=frozenset({"images"})))
     attempt = next(attempts(made, Limits()))
     assert (attempt.target.provider, attempt.wait, attempt.without) == ("acme", 5.0, frozenset())
 
 
-def test_media_that_the_person_has_just_sent_are_never_left_out() -> None:
+def test_media_in_the_newest_message_are_never_left_out() -> None:
     steps = attempts(planned(gemini("a", "b"), requirements=Requirements(images=True)), Limits())
     next(steps)
     refusal = Failure(kind="bad_request", message="This model does not support image input")
@@ -423,7 +430,7 @@ def test_a_malformed_tool_call_is_tried_once_more() -> None:
 
 
 def test_garbage_goes_to_the_next_target() -> None:
-    assert way(TWO, ">> garbage")[-1] == "<< gemini/b"
+    assert course(TWO, ">> garbage")[-1] == "<< gemini/b"
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503"])
@@ -437,10 +444,10 @@ def test_a_request_refused_alike_by_accounts_that_serve_others_is_the_cause(faul
         attempt = steps.send(tried[-1][1])
     assert {each.target.account for each, _ in tried} == {"a", "b"}
     assert attempt.target.provider == "groq"
-    assert {target.account for target in poisoned(tried)} == {"a", "b"}
+    assert {target.account for target in request_at_fault(tried)} == {"a", "b"}
 
 
-def test_a_request_that_is_the_cause_is_returned_where_there_is_no_fallback() -> None:
+def test_a_request_that_is_the_cause_is_returned_without_a_fallback() -> None:
     check(
         planned(gemini("a", "b", "c")),
         """
@@ -454,24 +461,24 @@ def test_a_request_that_is_the_cause_is_returned_where_there_is_no_fallback() ->
 
 
 @pytest.mark.parametrize(("fault", "calls"), [("500", 4), ("503", 2)])
-def test_a_fault_of_two_accounts_that_worked_lately_goes_to_another_provider_first(fault: str, calls: int) -> None:
+def test_a_fault_of_two_accounts_that_worked_lately_tries_another_provider_first(fault: str, calls: int) -> None:
     made = planned(gemini("a", "b", "c"), paid("groq", "fallback"))
     faults = f">> {fault} lately\n" * calls
-    assert way(made, faults)[-1] == "<< groq/key"
-    assert way(made, faults + ">> 503")[-1] == "<< gemini/c"
+    assert course(made, faults)[-1] == "<< groq/key"
+    assert course(made, faults + ">> 503")[-1] == "<< gemini/c"
 
 
 @pytest.mark.parametrize("words", ["500", "503", "429 lately", "429 50 lately"])
-def test_accounts_of_which_nothing_is_known_and_limits_are_all_asked_before_another_provider(words: str) -> None:
+def test_limits_and_faults_of_unproven_accounts_are_all_tried_before_another_provider(words: str) -> None:
     made = planned(gemini("a", "b", "c"), paid("groq", "fallback"))
-    lines = way(made, f">> {words}\n" * (4 if words == "500" else 2))
+    lines = course(made, f">> {words}\n" * (4 if words == "500" else 2))
     assert lines[-1] == "<< gemini/c"
 
 
-def test_a_fault_of_four_accounts_that_worked_lately_is_told_and_an_overload_is_not() -> None:
+def test_a_fault_of_four_accounts_that_worked_lately_is_returned_and_an_overload_is_not() -> None:
     made = planned(gemini("a", "b", "c", "d", "e"))
-    assert way(made, ">> 500 lately\n" * 8)[-1] == "<< 502 server"
-    assert way(made, ">> 503 lately\n" * 4)[-1] == "<< gemini/e"
+    assert course(made, ">> 500 lately\n" * 8)[-1] == "<< 502 server"
+    assert course(made, ">> 503 lately\n" * 4)[-1] == "<< gemini/e"
 
 
 @pytest.mark.parametrize(
@@ -482,7 +489,7 @@ def test_a_fault_of_four_accounts_that_worked_lately_is_told_and_an_overload_is_
         ("internal error", "deadline exceeded", 1),
     ],
 )
-def test_alike_is_what_is_said_in_the_same_words(one: str, other: str, alike: int) -> None:
+def test_failures_are_alike_if_their_messages_are(one: str, other: str, alike: int) -> None:
     told = [
         (Attempt(target=target), Outcome(failure=Failure(kind="server", message=message), worked_lately=True))
         for target, message in zip(TWO.targets, (one, other), strict=True)
@@ -492,10 +499,10 @@ def test_alike_is_what_is_said_in_the_same_words(one: str, other: str, alike: in
     assert failing_alike(told, frozenset({"server"}), "groq") == 0
 
 
-def test_accounts_that_answer_nobody_are_simply_limited() -> None:
-    lines = way(planned(gemini("a", "b", "c")), ">> 429 5\n>> 429 5\n>> 429 5 answers-others")
+def test_accounts_that_answer_no_other_requests_are_simply_limited() -> None:
+    lines = course(planned(gemini("a", "b", "c")), ">> 429 5\n>> 429 5\n>> 429 5 answers-others")
     assert lines[-1] == "<< gemini/a wait 5"
-    assert poisoned([]) == ()
+    assert request_at_fault([]) == ()
 
 
 def test_the_fallback_comes_when_the_pool_has_failed_and_then_the_account_that_recovers_soonest() -> None:
@@ -543,12 +550,12 @@ def test_an_exclusive_providers_error_is_the_answer() -> None:
 
 def test_all_cooling_is_waited_for_within_the_limit() -> None:
     made = planned(gemini(account("a", cooldown=20), account("b", cooldown=8)))
-    assert way(made, ">> ok") == ["<< gemini/b wait 8", ">> ok", "<< answered"]
+    assert course(made, ">> ok") == ["<< gemini/b wait 8", ">> ok", "<< answered"]
 
 
-def test_all_cooling_for_long_is_told_at_once() -> None:
+def test_all_cooling_for_long_is_returned_at_once() -> None:
     made = planned(gemini(account("a", cooldown=300), account("b", cooldown=200)))
-    assert way(made, "") == ["<< 429 rate_limited after 200 give-up"]
+    assert course(made, "") == ["<< 429 rate_limited after 200 give-up"]
 
 
 def test_an_upstream_that_says_do_not_retry_is_not_asked_again() -> None:
@@ -560,14 +567,14 @@ def test_an_upstream_that_says_do_not_retry_is_not_asked_again() -> None:
 
 def test_the_number_of_calls_is_bounded() -> None:
     made = planned(gemini(*(f"account{number}" for number in range(9))))
-    assert way(made, ">> 500\n" * 9, Limits(max_attempts=5))[-1] == "<< 502 server"
+    assert course(made, ">> 500\n" * 9, Limits(max_attempts=5))[-1] == "<< 502 server"
 
 
 WORLDS = st.builds(
-    lambda usable, cooling, fallback, roll: planned(
+    lambda usable, cooling, fallback, number: planned(
         gemini(*(f"a{n}" for n in range(usable)), *(account(f"c{n}", cooldown=n + 1) for n in range(cooling))),
         paid("groq", "fallback" if fallback else "pooled", "x", "y"),
-        roll=roll,
+        number=number,
     ),
     st.integers(0, 4),
     st.integers(0, 3),
@@ -581,7 +588,7 @@ WORDS = st.tuples(
 
 
 @given(WORLDS, st.lists(WORDS, min_size=40, max_size=40), st.integers(1, 25), st.floats(0, 60))
-def test_every_way_ends_within_its_bounds(made: Plan, script: list[str], most: int, max_wait: float) -> None:
+def test_every_course_ends_within_its_bounds(made: Plan, script: list[str], most: int, max_wait: float) -> None:
     limits = Limits(max_attempts=most, max_wait=max_wait)
     steps = attempts(made, limits)
     seen: list[tuple[Attempt, Outcome]] = []
@@ -618,16 +625,16 @@ SILENT = Failure(kind="timeout", message="no answer", code="first_byte")
         ([REFUSED, None], []),
         ([], []),
     ],
-    ids=["nobody is reached", "somebody closes", "somebody is silent", "somebody answers", "nobody is asked"],
+    ids=["none reached", "one closes", "one is silent", "one answers", "none tried"],
 )
-def test_where_nobody_can_be_reached_no_account_is_to_blame(failures: list[Failure | None], found: list[str]) -> None:
+def test_if_no_target_can_be_reached_the_network_is_at_fault(failures: list[Failure | None], found: list[str]) -> None:
     first, second = TWO.targets
     targets = [first, first, second]
     told = [(Attempt(target=at), classify(failure)) for at, failure in zip(targets, failures, strict=False)]
-    assert ["/".join(target.account_id) for target in out_of_reach(told)] == found
+    assert ["/".join(target.account_id) for target in network_at_fault(told)] == found
 
 
-def test_a_cut_answer_goes_on_elsewhere_and_with_the_same_target_only_if_there_is_no_other() -> None:
+def test_a_cut_response_is_continued_on_another_target_or_else_on_the_same() -> None:
     cut = msgspec.structs.replace(classify(Failure(kind="truncated", message="cut")), request="resume")
     steps = attempts(TWO, Limits())
     assert next(steps).target.account == "a"
@@ -639,24 +646,24 @@ def test_a_cut_answer_goes_on_elsewhere_and_with_the_same_target_only_if_there_i
     assert end.value.value.kind == "truncated"
 
 
-def test_a_model_that_cannot_call_a_tool_is_nudged_once_and_then_left_in_peace() -> None:
+def test_a_model_that_cannot_call_a_tool_gets_one_retry_hint() -> None:
     garbled = outcome("garbled")
     steps = attempts(planned(gemini("a", "b"), paid("groq", "fallback", models={MODEL: "other"})), Limits())
     first = next(steps)
     second = steps.send(garbled)
-    assert (second.target, first.nudge, second.nudge) == (first.target, False, True)
+    assert (second.target, first.retry_hint, second.retry_hint) == (first.target, False, True)
     third = steps.send(garbled)
-    assert third.target.provider == "groq" and not third.nudge
-    assert steps.send(garbled).nudge
+    assert third.target.provider == "groq" and not third.retry_hint
+    assert steps.send(garbled).retry_hint
     with pytest.raises(StopIteration) as end:
         steps.send(garbled)
     assert end.value.value.kind == "malformed"
 
 
-def test_a_target_that_another_request_has_made_rest_is_not_asked_and_is_waited_for() -> None:
+def test_a_target_that_has_started_to_cool_down_is_not_asked_but_waited_for() -> None:
     steps = attempts(TWO, Limits(max_wait=30))
     assert next(steps).target.account == "a"
-    assert steps.send(outcome("429 20 booked=20")).target.account == "b"
+    assert steps.send(outcome("429 20 cooldown=20")).target.account == "b"
     waiting = steps.send(still_cooling_down(5.0))
     assert (waiting.target.account, waiting.wait, waiting.number) == ("b", 5.0, 2)
     with pytest.raises(StopIteration) as end:
@@ -664,7 +671,7 @@ def test_a_target_that_another_request_has_made_rest_is_not_asked_and_is_waited_
     assert end.value.value is None
 
 
-def test_an_attempt_that_was_not_made_is_none_of_those_that_are_allowed() -> None:
+def test_an_attempt_that_was_not_made_does_not_count() -> None:
     steps = attempts(TWO, Limits(max_wait=0, max_attempts=1))
     assert next(steps).target.account == "a"
     assert steps.send(still_cooling_down(50.0)).target.account == "b"
@@ -674,7 +681,7 @@ def test_an_attempt_that_was_not_made_is_none_of_those_that_are_allowed() -> Non
 
 
 @pytest.mark.parametrize("overloaded", [(True, True), (True, False), (False, True)])
-def test_targets_that_others_have_found_overloaded_are_not_told_as_limited(overloaded: tuple[bool, bool]) -> None:
+def test_targets_found_overloaded_by_others_are_not_reported_as_limited(overloaded: tuple[bool, bool]) -> None:
     steps = attempts(TWO, Limits(max_wait=0))
     next(steps)
     steps.send(still_cooling_down(50.0, overloaded=overloaded[0]))

@@ -51,11 +51,11 @@ def test_exclusive_is_exclusive_for_matching_requests_only() -> None:
 def test_exclusive_without_a_usable_key_fails_rather_than_going_elsewhere() -> None:
     made = planned(gemini("a"), paid("groq", "exclusive", account("key", disabled="401")))
     assert made.targets == ()
-    assert made.failure and "key of groq: out of use: 401" in made.failure.message
+    assert made.failure and "key of groq: disabled: 401" in made.failure.message
 
 
 @pytest.mark.parametrize(
-    ("roll", "expected"),
+    ("number", "expected"),
     [
         (0.0, ["gemini/a", "gemini/b", "gemini/c", "groq/key"]),
         (0.3, ["gemini/b", "gemini/c", "gemini/a", "groq/key"]),
@@ -64,12 +64,14 @@ def test_exclusive_without_a_usable_key_fails_rather_than_going_elsewhere() -> N
         (0.9999, ["groq/key", "gemini/c", "gemini/a", "gemini/b"]),
     ],
 )
-def test_pooled_is_one_slot_beside_the_accounts_and_the_rest_follows(roll: float, expected: list[str]) -> None:
-    assert order(planned(gemini("a", "b", "c"), paid("groq", "pooled"), roll=roll)) == expected
+def test_pooled_is_one_slot_beside_the_accounts_and_the_rest_of_the_pool_follows(
+    number: float, expected: list[str]
+) -> None:
+    assert order(planned(gemini("a", "b", "c"), paid("groq", "pooled"), number=number)) == expected
 
 
 def test_a_pooled_provider_has_one_slot_however_many_keys_it_has() -> None:
-    made = planned(gemini("a"), paid("groq", "pooled", "one", "two", "three"), roll=0.5)
+    made = planned(gemini("a"), paid("groq", "pooled", "one", "two", "three"), number=0.5)
     assert order(made) == ["groq/one", "groq/two", "groq/three", "gemini/a"]
 
 
@@ -79,26 +81,26 @@ def test_every_slot_has_its_share(accounts: int, providers: int) -> None:
     members = [gemini(*(f"a{n}" for n in range(accounts))), *(paid(f"p{n}", "pooled") for n in range(providers))]
     slots, each = accounts + providers, 8
     evenly = [(n + 0.5) / (slots * each) for n in range(slots * each)]
-    counts = Counter(order(planned(*members, roll=roll))[0] for roll in evenly)
+    counts = Counter(order(planned(*members, number=number))[0] for number in evenly)
     assert len(counts) == slots and set(counts.values()) == {each}
 
 
 def test_only_usable_accounts_are_slots() -> None:
     members = (gemini("a", account("b", cooldown=9), account("c", disabled="401")), paid("groq", "pooled"))
-    assert order(planned(*members, roll=0.49)) == ["gemini/a", "groq/key"]
-    assert order(planned(*members, roll=0.51)) == ["groq/key", "gemini/a"]
+    assert order(planned(*members, number=0.49)) == ["gemini/a", "groq/key"]
+    assert order(planned(*members, number=0.51)) == ["groq/key", "gemini/a"]
 
 
-def test_a_pooled_provider_that_rests_is_no_slot() -> None:
-    assert order(planned(gemini("a"), paid("groq", "pooled", account("key", cooldown=9)), roll=0.99)) == ["gemini/a"]
+def test_a_pooled_provider_that_is_cooling_down_is_no_slot() -> None:
+    assert order(planned(gemini("a"), paid("groq", "pooled", account("key", cooldown=9)), number=0.99)) == ["gemini/a"]
 
 
 def test_without_accounts_the_pooled_providers_share_all() -> None:
-    assert order(planned(gemini(), paid("x", "pooled"), paid("y", "pooled"), roll=0.6)) == ["y/key", "x/key"]
+    assert order(planned(gemini(), paid("x", "pooled"), paid("y", "pooled"), number=0.6)) == ["y/key", "x/key"]
 
 
 def test_the_longest_unused_account_is_first() -> None:
-    made = planned(gemini(account("a", idle=1), account("b", idle=30), account("c", idle=5)), roll=0.99)
+    made = planned(gemini(account("a", idle=1), account("b", idle=30), account("c", idle=5)), number=0.99)
     assert order(made) == ["gemini/b", "gemini/c", "gemini/a"]
 
 
@@ -108,15 +110,15 @@ def test_fallback_comes_after_the_accounts() -> None:
 
 
 def test_fallback_comes_first_when_no_account_is_usable_for_this_model() -> None:
-    resting = account("a", states={MODEL: ModelState(cooldown=600, reason="429")})
-    members = (gemini(resting), paid("groq", "fallback"))
+    cooling = account("a", states={MODEL: ModelState(cooldown=600, reason="429")})
+    members = (gemini(cooling), paid("groq", "fallback"))
     assert order(planned(*members)) == ["groq/key"]
     assert order(planned(*members, model="gemini-3.1-pro-preview")) == ["gemini/a", "groq/key"]
 
 
 def test_fallbacks_come_in_the_order_of_the_file() -> None:
     members = (gemini("a"), paid("z", "fallback"), paid("b", "fallback"), paid("m", "fallback"))
-    assert order(planned(*members, roll=0.9)) == ["gemini/a", "z/key", "b/key", "m/key"]
+    assert order(planned(*members, number=0.9)) == ["gemini/a", "z/key", "b/key", "m/key"]
 
 
 def test_pooled_comes_before_fallback() -> None:
@@ -124,9 +126,9 @@ def test_pooled_comes_before_fallback() -> None:
     assert order(made) == ["b/key", "z/key"]
 
 
-def test_what_rests_is_listed_with_the_soonest_first() -> None:
+def test_targets_that_are_cooling_down_are_listed_with_the_soonest_first() -> None:
     made = planned(gemini(account("a", cooldown=20), account("b", cooldown=5)), paid("groq", "fallback"))
-    assert [(choice.target.account, choice.seconds) for choice in made.cooling] == [("b", 5), ("a", 20)]
+    assert [(choice.target.account, choice.seconds) for choice in made.cooling_down] == [("b", 5), ("a", 20)]
     assert made.failure is None
 
 
@@ -180,21 +182,21 @@ def test_match_models_are_compared_with_what_the_alias_stands_for() -> None:
     assert order(planned(gemini("a"), groq, model="gemini-2.5-pro")) == ["gemini/a"]
 
 
-PICTURE_ONCE = Requirements(images=True, past=frozenset({"images"}))
+PICTURE_ONCE = Requirements(images=True, replaceable=frozenset({"images"}))
 PLAIN: dict[str, Any] = {"models": {"default": "llama-3.3-70b"}, "serves": ("x",)}
 
 
 @pytest.mark.parametrize("mode", ["pooled", "fallback"])
-def test_a_model_without_eyes_is_the_last_resort_for_a_conversation_with_pictures(mode: Mode) -> None:
-    """It has no slot of its own, and what sees comes first even if it is a fallback."""
-    for roll in (0.0, 0.5, 0.99):
-        seeing = paid("acme", "fallback", models={"default": "acme-1"}, serves=("x",))
-        made = planned(gemini("a", "b"), paid("groq", mode, **PLAIN), seeing, roll=roll, requirements=PICTURE_ONCE)
+def test_a_model_that_takes_no_images_is_the_last_resort_for_a_conversation_with_pictures(mode: Mode) -> None:
+    """It has no slot, and comes even after a fallback that takes them."""
+    for number in (0.0, 0.5, 0.99):
+        able = paid("acme", "fallback", models={"default": "acme-1"}, serves=("x",))
+        made = planned(gemini("a", "b"), paid("groq", mode, **PLAIN), able, number=number, requirements=PICTURE_ONCE)
         assert set(order(made)[:2]) == {"gemini/a", "gemini/b"} and order(made)[2:] == ["acme/key", "groq/key"]
         assert [choice.without for choice in made.choices] == [frozenset()] * 3 + [{"images"}]
 
 
-def test_an_exclusive_model_without_eyes_goes_on_with_a_conversation_that_once_had_a_picture() -> None:
+def test_an_exclusive_model_that_takes_no_images_continues_a_conversation_that_once_had_a_picture() -> None:
     made = planned(gemini("a"), paid("groq", "exclusive", **PLAIN), requirements=PICTURE_ONCE)
     assert order(made) == ["groq/key"] and made.failure is None
     assert next(attempts(made, Limits())).without == {"images"}
@@ -202,7 +204,7 @@ def test_an_exclusive_model_without_eyes_goes_on_with_a_conversation_that_once_h
     assert refused is not None and refused.http_status == 400
 
 
-def test_affinity_keeps_no_conversation_with_pictures_at_a_model_without_eyes() -> None:
+def test_affinity_keeps_no_conversation_with_pictures_at_a_model_that_takes_no_images() -> None:
     stuck = Affinity("groq", "key")
     made = planned(gemini("a"), paid("groq", "pooled", **PLAIN), requirements=PICTURE_ONCE, affinity=stuck)
     assert order(made) == ["gemini/a", "groq/key"]
@@ -219,7 +221,7 @@ def test_a_conversation_stays_with_a_pooled_provider_too() -> None:
     assert order(made) == ["groq/key", "gemini/a", "gemini/b"]
 
 
-def test_a_conversation_moves_when_its_target_rests() -> None:
+def test_a_conversation_moves_when_its_target_is_cooling_down() -> None:
     made = planned(gemini("a", account("b", cooldown=3)), affinity=Affinity("gemini", "b"))
     assert order(made) == ["gemini/a"]
 
@@ -236,14 +238,14 @@ def test_a_target_that_cannot_serve_the_request_is_skipped_with_the_reason() -> 
     assert reasons(made)["groq/key"] == "llama-3.3-70b takes no images"
 
 
-def test_when_no_model_takes_it_the_client_is_told_what() -> None:
+def test_when_no_model_is_suitable_the_client_gets_the_reason() -> None:
     plain = paid("groq", "exclusive", models={"default": "llama-3.3-70b"}, serves=("x",))
     made = planned(plain, requirements=Requirements(images=True))
     assert made.failure and made.failure.http_status == 400
     assert "groq: llama-3.3-70b takes no images" in made.failure.message
 
 
-def test_nothing_to_serve_with_names_the_cure() -> None:
+def test_without_any_account_the_remedies_are_named() -> None:
     made = planned(gemini(), paid("groq", "off"), paid("acme", "off", configured=False))
     assert made.failure and made.failure.http_status == 503
     assert made.failure.should_retry is False
@@ -252,12 +254,12 @@ def test_nothing_to_serve_with_names_the_cure() -> None:
     assert "acme" not in made.failure.message
 
 
-def test_providers_that_nobody_has_configured_are_not_mentioned() -> None:
+def test_unconfigured_providers_are_not_mentioned() -> None:
     made = planned(gemini("a"), paid("acme", "off", configured=False))
     assert [row.provider for row in made.considered] == ["gemini"]
 
 
-def test_everything_resting_beyond_the_limit_says_for_how_long() -> None:
+def test_a_cooldown_beyond_the_limit_is_returned_as_a_delay() -> None:
     made = planned(gemini(account("a", cooldown=90), account("b", cooldown=80)), limits=Limits(max_wait=5))
     assert made.failure and made.failure.http_status == 429
     assert (made.failure.retry_after, made.failure.should_retry) == (80, False)
@@ -291,8 +293,8 @@ def usable(state: AccountState) -> bool:
 
 
 @given(worlds(), st.floats(0, 1, exclude_max=True), st.sampled_from([MODEL, "groq:x", "claude-opus-5-5"]))
-def test_every_plan_keeps_the_rules(members: tuple[Member, ...], roll: float, model: str) -> None:
-    made = planned(*members, roll=roll, model=model)
+def test_every_plan_keeps_the_rules(members: tuple[Member, ...], number: float, model: str) -> None:
+    made = planned(*members, number=number, model=model)
     candidates = {(m.provider.name, a.name): (m.provider, a) for m in members for a in m.accounts}
     chosen = [candidates[target.account_id] for target in made.targets]
     assert all(usable(state) for _, state in chosen)
@@ -300,12 +302,12 @@ def test_every_plan_keeps_the_rules(members: tuple[Member, ...], roll: float, mo
     assert len(set(made.targets)) == len(made.targets)
     exclusive = [p.name for p, _ in chosen if p.mode == "exclusive" and not p.pool]
     assert not exclusive or len({provider.name for provider, _ in chosen}) == 1
-    assert all(choice.reason and choice.mapping for choice in (*made.choices, *made.cooling))
+    assert all(choice.reason and choice.mapping for choice in (*made.choices, *made.cooling_down))
     assert all(row.reason for row in made.considered)
-    assert made.choices or made.cooling or made.failure
+    assert made.choices or made.cooling_down or made.failure
     assert not (made.choices and made.failure)
 
 
 @given(worlds(), st.floats(0, 1, exclude_max=True))
-def test_equal_rolls_make_equal_plans(members: tuple[Member, ...], roll: float) -> None:
-    assert planned(*members, roll=roll) == planned(*members, roll=roll)
+def test_equal_random_numbers_make_equal_plans(members: tuple[Member, ...], number: float) -> None:
+    assert planned(*members, number=number) == planned(*members, number=number)

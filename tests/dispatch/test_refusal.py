@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from bm.dispatch.candidates import Bar, Candidate
-from bm.dispatch.refusal import nothing, presentable, resting, unavailable
+from bm.dispatch.candidates import Candidate, Verdict
+from bm.dispatch.refusal import cooling_down, no_candidate, presentable, unavailable
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
 from bm.errors import Failure
 
 
-def candidate(bar: Bar, reason: str, provider: str = "gemini", context: int = 0) -> Candidate:
+def candidate(verdict: Verdict, reason: str, provider: str = "gemini", context: int = 0) -> Candidate:
     target = Target(provider, "work", "m", "gemini")
-    return Candidate(target=target, verdict="out", bar=bar, reason=reason, mapping="", context=context)
+    return Candidate(target=target, verdict=verdict, reason=reason, mapping="", context=context)
 
 
 @pytest.mark.parametrize(
@@ -28,24 +28,24 @@ def candidate(bar: Bar, reason: str, provider: str = "gemini", context: int = 0)
     ],
 )
 def test_the_delay_is_whole_seconds_and_honest(seconds: float, max_wait: float, told: int, retry: bool) -> None:
-    failure = resting("rests", seconds, Limits(max_wait=max_wait))
+    failure = cooling_down("all are", seconds, Limits(max_wait=max_wait))
     assert (failure.retry_after, failure.should_retry, failure.http_status) == (told, retry, 429)
 
 
 def test_overload_is_no_rate_limit() -> None:
-    assert resting("rests", 3, Limits(), limited=False).http_status == 503
+    assert cooling_down("all are", 3, Limits(), limited=False).http_status == 503
 
 
 @pytest.mark.parametrize(
     ("overloaded", "status"), [([False], 429), ([False, False], 429), ([True], 503), ([True, False], 503)]
 )
-def test_only_limits_are_told_as_a_limit(overloaded: list[bool], status: int) -> None:
+def test_only_limits_are_reported_as_a_limit(overloaded: list[bool], status: int) -> None:
     target = Target("gemini", "work", "m", "gemini")
     candidates = [
-        Candidate(target=target, verdict="cooling", reason="rests", mapping="", seconds=9.5, overloaded=each)
+        Candidate(target=target, verdict="cooling down", reason="429", mapping="", seconds=9.5, overloaded=each)
         for each in overloaded
     ]
-    failure = nothing("m", candidates, [], Limits())
+    failure = no_candidate("m", candidates, [], Limits())
     assert (failure.http_status, failure.retry_after, failure.should_retry) == (status, 10, True)
 
 
@@ -58,7 +58,7 @@ def test_other_failures_are_shown_as_they_are() -> None:
     assert presentable(failure, "groq", "key") == failure
 
 
-def test_trouble_with_a_key_names_whose_it_is_and_the_cure() -> None:
+def test_a_failure_of_a_key_names_the_account_and_the_remedy() -> None:
     failure = presentable(Failure(kind="upstream_auth", message="bad key", status=401), "gemini", "work")
     assert failure.http_status == 503
     assert failure.message == "gemini refused the key of account work: bad key (bm accounts verify work)"
@@ -66,38 +66,40 @@ def test_trouble_with_a_key_names_whose_it_is_and_the_cure() -> None:
     assert paid.message.endswith("broke (bm providers key groq)")
 
 
-def test_accounts_out_of_use_are_named_with_the_cure() -> None:
-    failure = nothing("m", [candidate("disabled", "out of use: 401")], ["groq is off"], Limits())
+def test_disabled_accounts_are_named_with_the_remedy() -> None:
+    failure = no_candidate("m", [candidate("disabled", "disabled: 401")], ["groq is off"], Limits())
     assert failure.message == (
-        "no account can serve m: work of gemini: out of use: 401 (bm accounts verify work); groq is off"
+        "no account can serve m: work of gemini: disabled: 401 (bm accounts verify work); groq is off"
     )
 
 
-def test_a_reason_that_names_its_cure_needs_no_other() -> None:
-    failure = nothing("m", [candidate("disabled", "out of use: disabled (bm accounts enable work)")], [], Limits())
-    assert failure.message.endswith("work of gemini: out of use: disabled (bm accounts enable work)")
+def test_a_reason_that_names_its_remedy_needs_no_other() -> None:
+    failure = no_candidate(
+        "m", [candidate("disabled", "disabled: switched off (bm accounts enable work)")], [], Limits()
+    )
+    assert failure.message.endswith("work of gemini: disabled: switched off (bm accounts enable work)")
 
 
-def test_a_prompt_too_long_for_every_model_is_said_in_the_words_clients_look_for() -> None:
+def test_a_prompt_too_long_for_every_model_has_the_wording_clients_look_for() -> None:
     candidates = [
-        candidate("context", "m takes 8 tokens", context=8),
-        candidate("context", "n takes 9 tokens", context=9),
+        candidate("too long", "m takes 8 tokens", context=8),
+        candidate("too long", "n takes 9 tokens", context=9),
     ]
-    failure = nothing("m", candidates, [], Limits())
+    failure = no_candidate("m", candidates, [], Limits())
     assert (failure.kind, failure.message) == ("context_too_long", "prompt is too long: n takes 9 tokens")
 
 
-def test_equal_reasons_are_said_once() -> None:
-    failure = nothing(
-        "m", [candidate("needs", "m takes no audio"), candidate("needs", "m takes no audio")], [], Limits()
+def test_equal_reasons_are_named_once() -> None:
+    failure = no_candidate(
+        "m", [candidate("unsuitable", "m takes no audio"), candidate("unsuitable", "m takes no audio")], [], Limits()
     )
-    assert failure.message == "no model at hand can serve the request (gemini: m takes no audio)"
+    assert failure.message == "no available model can serve the request (gemini: m takes no audio)"
 
 
-def test_equal_hints_are_said_once() -> None:
+def test_equal_hints_are_named_once() -> None:
     hints = ["the request asks for acme alone"] * 3
-    assert nothing("m", [], hints, Limits()).message == "no account can serve m: the request asks for acme alone"
+    assert no_candidate("m", [], hints, Limits()).message == "no account can serve m: the request asks for acme alone"
 
 
-def test_without_anything_to_say_the_first_step_is_named() -> None:
-    assert nothing("m", [], [], Limits()).message == "no account can serve m: bm accounts add NAME"
+def test_without_any_reason_the_first_step_is_named() -> None:
+    assert no_candidate("m", [], [], Limits()).message == "no account can serve m: bm accounts add NAME"

@@ -1,4 +1,4 @@
-"""A request's way as a transcript.
+"""The course of a request as a transcript.
 
     << gemini/a             bm tries account a
     >> 429 12               the upstream answers 429 with a delay of 12 s
@@ -6,7 +6,7 @@
     >> ok
     << answered
 
-The last line is what the client gets: `answered`, or the status, the kind and the delay it is told.
+The last line is what the client gets: `answered`, or the status, the kind and the delay.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def outcome(words: str) -> Outcome:
         answers_others="answers-others" in rest,
         worked_lately="lately" in rest,
         elapsed=float(facts.get("took", 0)),
-        cooldown=float(facts["booked"]) if "booked" in facts else None,
+        cooldown=float(facts["cooldown"]) if "cooldown" in facts else None,
     )
 
 
-def shown(attempt: Attempt) -> str:
+def line_of(attempt: Attempt) -> str:
     """An attempt as a line of the transcript."""
     words = ["/".join(attempt.target.account_id)]
     if attempt.wait:
@@ -77,7 +77,7 @@ def shown(attempt: Attempt) -> str:
     return " ".join(words)
 
 
-def told(failure: Failure | None) -> str:
+def result(failure: Failure | None) -> str:
     """What the client gets as a line of the transcript."""
     if failure is None:
         return "answered"
@@ -89,7 +89,7 @@ def told(failure: Failure | None) -> str:
     return " ".join(words)
 
 
-def way(plan: Plan, script: str, limits: Limits = USUAL) -> list[str]:
+def course(plan: Plan, script: str, limits: Limits = USUAL) -> list[str]:
     """Feed the script's outcomes to a plan and return the whole transcript as it came out."""
     outcomes = [line.strip().removeprefix(">> ") for line in script.splitlines() if line.strip().startswith(">>")]
     steps = attempts(plan, limits)
@@ -97,14 +97,14 @@ def way(plan: Plan, script: str, limits: Limits = USUAL) -> list[str]:
     try:
         attempt = next(steps)
         for words in outcomes:
-            lines += [f"<< {shown(attempt)}", f">> {words}"]
+            lines += [f"<< {line_of(attempt)}", f">> {words}"]
             attempt = steps.send(outcome(words))
-        lines.append(f"<< {shown(attempt)}")
+        lines.append(f"<< {line_of(attempt)}")
     except StopIteration as end:
-        lines.append(f"<< {told(end.value)}")
+        lines.append(f"<< {result(end.value)}")
     return lines
 
 
 def check(plan: Plan, script: str, limits: Limits = USUAL) -> None:
-    """Assert that the plan goes the way the script tells."""
-    assert way(plan, script, limits) == [line.strip() for line in script.splitlines() if line.strip()]
+    """Assert that the course of the plan is the script."""
+    assert course(plan, script, limits) == [line.strip() for line in script.splitlines() if line.strip()]

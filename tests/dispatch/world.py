@@ -17,14 +17,14 @@ FAMILIES = {"opus": "gemini-3.1-pro-preview", "sonnet": MODEL, "haiku": "gemini-
 
 
 def account(name: str, *, cooldown: float = 0.0, disabled: str = "", **state: object) -> AccountState:
-    """An account; `cooldown` rests it for every model, `state` are further fields of its state."""
+    """An account; `cooldown` applies to every model, `state` are further fields of its state."""
     states = {"": ModelState(cooldown=cooldown, reason="429" if cooldown else "")} if cooldown else {}
     made = AccountState(name=name, disabled=disabled, states=states)
     return msgspec.structs.replace(made, **state)
 
 
 def gemini(*accounts: AccountState | str, contexts: dict[str, int] | None = None) -> Member:
-    """The pool's provider; a string is an account in good order."""
+    """The pool's provider; a string is a usable account."""
     provider = Provider(
         name="gemini",
         enabled=True,
@@ -64,7 +64,7 @@ def planned(
     *members: Member,
     model: str = MODEL,
     protocol: ProtocolName = "anthropic",
-    roll: float = 0.0,
+    number: float = 0.0,
     affinity: Affinity | None = None,
     aliases: dict[str, str] | None = None,
     limits: Limits = USUAL,
@@ -72,7 +72,8 @@ def planned(
 ) -> Plan:
     """The plan for one request in a world of these members."""
     snapshot = Snapshot(members=members, affinity=affinity, aliases=aliases or {}, limits=limits)
-    return plan(snapshot, RouteQuery(model=model, protocol=protocol, requirements=requirements), roll=roll)
+    query = RouteQuery(model=model, protocol=protocol, requirements=requirements)
+    return plan(snapshot, query, random_number=number)
 
 
 def order(made: Plan) -> list[str]:

@@ -88,8 +88,8 @@ def test_a_refusal_that_names_a_limit_as_used_up_is_no_fault_of_the_call() -> No
     assert not call.updates.settle(entry, classify(LIMITED), disturbed=NEVER).answers_others
 
 
-@pytest.mark.parametrize(("left", "rests"), [("0", True), ("1", False)])
-def test_an_account_rests_once_an_answer_says_that_its_limit_is_used_up(left: str, rests: bool) -> None:
+@pytest.mark.parametrize(("left", "cooling"), [("0", True), ("1", False)])
+def test_an_account_cools_down_once_an_answer_reports_a_used_up_limit(left: str, cooling: bool) -> None:
     call = Ledger()
     headers = [
         ("content-type", "text/event-stream"),
@@ -100,7 +100,7 @@ def test_an_account_rests_once_an_answer_says_that_its_limit_is_used_up(left: st
     ]
     call.updates.begin(target("a"))
     call.updates.limits_reported(headers)
-    assert (call.updates.cooldown_left(target("a")) > 20) is rests
+    assert (call.updates.cooldown_left(target("a")) > 20) is cooling
 
 
 def test_only_what_generates_uses_up_a_limit() -> None:

@@ -115,10 +115,10 @@ def test_a_body_that_is_none_of_its_protocol_is_the_clients_fault() -> None:
 @pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=lambda target: target.provider)
 def test_a_retry_hint_follows_the_question_where_bm_understands_the_request(target: Target) -> None:
     access, provider = Access(key="upstream-key"), providers()[target.provider]
-    hinted = Attempt(target=target, nudge=True)
+    hinted = Attempt(target=target, retry_hint=True)
     assert RETRY_HINT in adapter().prepare(hinted, provider, access).request.body.decode()
     unread = adapter(body=b'{"model": "asked", "messages": "none"}')
-    upstream = unread.prepare(Attempt(target=CLAUDE, nudge=True), providers()["anthropic"], access)
+    upstream = unread.prepare(Attempt(target=CLAUDE, retry_hint=True), providers()["anthropic"], access)
     assert RETRY_HINT not in upstream.request.body.decode()
 
 

@@ -225,7 +225,7 @@ TABLE: list[tuple[Any, Requirements]] = [
 @pytest.mark.parametrize(("body", "requirements"), TABLE)
 def test_what_a_body_holds(body: Any, requirements: Requirements, indent: int | None) -> None:
     found = requirements_of(json.dumps(body, indent=indent).encode(), "anthropic")
-    assert msgspec.structs.replace(found, past=frozenset()) == requirements
+    assert msgspec.structs.replace(found, replaceable=frozenset()) == requirements
 
 
 def test_a_long_text_has_at_least_so_many_tokens() -> None:
@@ -287,4 +287,4 @@ IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
 @pytest.mark.parametrize(("protocol", "body", "past"), IN_THE_PAST)
 def test_whether_the_person_has_just_sent_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
     requirements = requirements_of(json.dumps(body).encode(), protocol)
-    assert requirements.images and requirements.past == (frozenset({"images"}) if past else frozenset())
+    assert requirements.images and requirements.replaceable == (frozenset({"images"}) if past else frozenset())

@@ -167,7 +167,7 @@ def test_a_failure_is_told_with_the_plan(world: World, protocol: str) -> None:
     assert not off["in"] and "bm providers mode groq" in off["reason"]
     second = why(world, world.ask(protocol).bm("request-id"))
     assert second["attempts"] == []
-    assert {each["verdict"] for each in second["considered"] if each["provider"] == "gemini"} == {"cooling"}
+    assert {each["verdict"] for each in second["considered"] if each["provider"] == "gemini"} == {"cooling down"}
 
 
 def test_what_was_dropped_is_told(world: World) -> None:
@@ -207,7 +207,7 @@ def test_a_document_is_bounded() -> None:
     plan = Plan(
         asked=long,
         steps=(long,) * 1_000,
-        considered=(Considered(provider="gemini", model=long, verdict="out", reason=long),) * 1_000,
+        considered=(Considered(provider="gemini", model=long, verdict="disabled", reason=long),) * 1_000,
     )
     full = record(
         model=long,

@@ -26,13 +26,13 @@ async def services(bm_home: Path) -> AsyncIterator[Services]:
     await services.close()
 
 
-def planned(services: Services, asked: Call, roll: float = 0.0) -> Plan:
-    return services.router.plan(services.settings, asked, roll=roll)
+def planned(services: Services, asked: Call, random_number: float = 0.0) -> Plan:
+    return services.router.plan(services.settings, asked, random_number=random_number)
 
 
 def first(services: Services, asked: Call) -> set[str]:
     """The accounts that come first, over all random numbers."""
-    return {planned(services, asked, roll / 8).choices[0].target.account for roll in range(8)}
+    return {planned(services, asked, step / 8).choices[0].target.account for step in range(8)}
 
 
 def serve(services: Services, asked: Call, account: str) -> None:
@@ -56,8 +56,8 @@ async def test_affinity_can_be_switched_off(services: Services, bm_home: Path) -
     serve(services, call("session", continues=True), "c")
     off = settings(bm_home, "[pool]\naffinity = false\n")
     firsts = {
-        services.router.plan(off, call("session", continues=True), roll=roll / 8).choices[0].target.account
-        for roll in range(8)
+        services.router.plan(off, call("session", continues=True), random_number=step / 8).choices[0].target.account
+        for step in range(8)
     }
     assert firsts == {"a", "b", "c", "d"}
 
@@ -76,7 +76,7 @@ async def test_a_body_is_searched_for_media_only_where_the_answer_matters(
     services: Services, bm_home: Path, text: str, past: frozenset[str]
 ) -> None:
     services.apply(settings(bm_home, text))
-    assert planned(services, call(body=PICTURE)).past == past
+    assert planned(services, call(body=PICTURE)).replaceable == past
 
 
 async def test_learned_context_limits_reach_the_plan(services: Services) -> None:

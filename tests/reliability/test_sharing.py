@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bm.accounts.pool import Lease, Pool
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, poisoned, still_cooling_down
+from bm.dispatch.failover import Attempt, attempts, request_at_fault, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import plan
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
@@ -86,7 +86,7 @@ class World:
         """One request; it yields the seconds until it goes on."""
         snapshot = Snapshot(members=(Member(provider=PROVIDER, accounts=self.pool.states(self.now)["gemini"]),))
         query = RouteQuery(model=MODEL, protocol="gemini")
-        steps = attempts(plan(snapshot, query, roll=self.rng.random()), self.limits)
+        steps = attempts(plan(snapshot, query, random_number=self.rng.random()), self.limits)
         leases: list[Lease] = []
         transcript: list[tuple[Attempt, Outcome]] = []
         try:
@@ -94,7 +94,7 @@ class World:
             while True:
                 if attempt.wait:
                     yield attempt.wait
-                if attempt.fresh and (seconds := self.pool.cooldown_left(attempt.target, self.now)):
+                if not attempt.repeat and (seconds := self.pool.cooldown_left(attempt.target, self.now)):
                     attempt = steps.send(still_cooling_down(seconds))
                     continue
                 lease, failure = self._send(attempt.target)
@@ -104,7 +104,7 @@ class World:
                 transcript.append((attempt, outcome))
                 attempt = steps.send(outcome)
         except StopIteration as end:
-            for innocent in poisoned(transcript):
+            for innocent in request_at_fault(transcript):
                 self.pool.roll_back(
                     receipt for lease in leases if lease.target == innocent for receipt in lease.receipts
                 )

@@ -131,9 +131,11 @@ async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, worl
     await tab.value("document.querySelector('#rows tr button').click()")
     await tab.until(holds("#why", "429 rate limited"))
     told = await tab.value(text_of("#why"))
-    assert first.bm("request-id") in told and nasty in told and "rests 1 min" in told
+    assert first.bm("request-id") in told and nasty in told and "account cools down for 1 min" in told
     await tab.value("document.getElementById('why-close').click()")
-    await tab.until("[...document.querySelectorAll('.card')].some((card) => card.innerText.includes('rests 1:'))")
+    await tab.until(
+        "[...document.querySelectorAll('.card')].some((card) => card.innerText.includes('cooling down 1:'))"
+    )
     world.ask("gemini")
     await tab.until(holds("#rows tr.failed", "400 bad_request"))
     await tab.value("document.querySelector('#rows tr.failed button').click()")

@@ -4,7 +4,7 @@
 const why = {
   of: null,
   WORDS: { upstream_auth: "key refused", billing: "out of credit", permission: "not permitted" },
-  BORNE: { disabled: "disabled until verified", fault: "counts against its health", excluded: "no more asked for this model" },
+  EFFECTS: { disabled: "account disabled until verified", fault: "counts against its health", excluded: "not asked for this model again" },
 
   async open(row) {
     why.of = row.id;
@@ -99,13 +99,13 @@ const why = {
     return why.WORDS[kind] ?? kind.replaceAll("_", " ");
   },
 
-  /* What the account has to bear for an attempt. */
+  /* The effect of an attempt on its account. */
   effect(attempt) {
     const [kind, undone] = attempt.effect.split(", ");
     if (!kind) return "";
-    if (undone) return "; " + undone + ": the account is not to blame";
-    if (attempt.cooldown) return "; rests " + format.duration(attempt.cooldown);
-    return "; " + (why.BORNE[kind] ?? kind.replaceAll("_", " "));
+    if (undone) return "; " + undone + ": the account was not at fault";
+    if (attempt.cooldown) return "; account cools down for " + format.duration(attempt.cooldown);
+    return "; " + (why.EFFECTS[kind] ?? kind.replaceAll("_", " "));
   },
 
   plan(found) {
@@ -115,7 +115,7 @@ const why = {
     if (!rows.length) return draw.make("p", "empty", {}, "Nothing was considered.");
     const body = draw.make("tbody");
     for (const each of rows) {
-      const verdict = each.in ? "in" : each.verdict === "cooling" ? "rests " + format.duration(each.seconds) : each.verdict;
+      const verdict = each.in ? "planned" : each.verdict + (each.verdict === "cooling down" ? " " + format.duration(each.seconds) : "");
       body.append(draw.row([["num", String(each.place ?? "")], each.provider + (each.account ? "/" + each.account : ""), each.model, ["", verdict], each.reason]));
     }
     const head = draw.make("thead", "", {}, draw.row([["num", ""], "target", "model", "", "why"], "th"));
