@@ -9,8 +9,21 @@ import httpx
 import pytest
 
 from bm.simulator import Simulator
+from tests.conftest import CLIENTS
 from tests.gateway.world import World
 from tests.support.daemon import Daemon, daemon
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each row of a test's table with the next client in turn, or with every client."""
+    for mark in metafunc.definition.iter_markers("each_row"):
+        rows, thorough = mark.args[0].items(), metafunc.config.getoption("--thorough")
+        values = [
+            pytest.param(row, protocol, stream, id=f"{name}-{protocol}-{'stream' if stream else 'full'}")
+            for number, (name, row) in enumerate(rows)
+            for protocol, stream in (CLIENTS if thorough else CLIENTS[number * 5 % 8 :][:1])
+        ]
+        metafunc.parametrize(("row", "protocol", "stream"), values)
 
 
 @pytest.fixture(scope="session")

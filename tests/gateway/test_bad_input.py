@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import anthropic
 import httpx
@@ -244,9 +244,6 @@ def test_noise_instead_of_http_does_no_harm(world: World) -> None:
     assert world.ask("gemini").complete
 
 
-# The official SDKs raise the exception their users expect.
-
-
 def anthropic_client(world: World, key: str) -> anthropic.Anthropic:
     return anthropic.Anthropic(api_key=key, base_url=world.daemon.url, max_retries=0, timeout=10)
 
@@ -279,50 +276,54 @@ def raised(world: World, sdk: str, model: str, key: str = "") -> tuple[str, int,
     return type(told.value).__name__, int(told.value.code), str(told.value.message)
 
 
-@pytest.mark.parametrize(
-    ("sdk", "expected"),
-    [("anthropic", "AuthenticationError"), ("openai", "AuthenticationError"), ("genai", "ClientError")],
-)
-def test_sdks_on_a_wrong_key(world: World, sdk: str, expected: str) -> None:
-    name, status, words = raised(world, sdk, "gemini-3-flash-preview", "wrong")
-    assert (name, status) == (expected, 401) and "bm env" in words
+class Trouble(NamedTuple):
+    """How a request goes wrong, and what it raises in the SDKs of Anthropic, OpenAI and Google."""
+
+    status: int
+    words: str
+    raises: tuple[str, str, str]
+    model: str = "gemini-3-flash-preview"
+    key: str = ""
+    accounts: int = 2
+    rule: Rule | None = None
 
 
-@pytest.mark.parametrize(
-    ("sdk", "expected"),
-    [("anthropic", "ServiceUnavailableError"), ("openai", "InternalServerError"), ("genai", "ServerError")],
-)
-def test_sdks_on_no_account(world: World, sdk: str, expected: str) -> None:
-    world.set_up(accounts=0)
-    name, status, words = raised(world, sdk, "gemini-3-flash-preview")
-    assert (name, status) == (expected, 503) and "bm accounts add" in words
+SPENT = "the quota of this minute is spent"
+TROUBLES = {
+    "wrong key": Trouble(401, "bm env", ("AuthenticationError", "AuthenticationError", "ClientError"), key="wrong"),
+    "no account": Trouble(
+        503, "bm accounts add", ("ServiceUnavailableError", "InternalServerError", "ServerError"), accounts=0
+    ),
+    "rate limit": Trouble(
+        429,
+        SPENT,
+        ("RateLimitError", "RateLimitError", "ClientError"),
+        rule=Rule(status=429, retry_info="900s", message=SPENT, times=None),
+    ),
+    "provider off": Trouble(
+        400,
+        "bm providers mode groq",
+        ("BadRequestError", "BadRequestError", "ClientError"),
+        model="groq:anything",
+    ),
+    "unknown model": Trouble(
+        404,
+        "gemini-0",
+        ("NotFoundError", "NotFoundError", "ClientError"),
+        model="gemini-0",
+        rule=Rule(error="not_found", message="models/gemini-0 is not found"),
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("sdk", "expected"), [("anthropic", "RateLimitError"), ("openai", "RateLimitError"), ("genai", "ClientError")]
-)
-def test_sdks_on_a_rate_limit(world: World, sdk: str, expected: str) -> None:
-    world.sim.script(Rule(status=429, retry_info="900s", message="the quota of this minute is spent", times=None))
-    name, status, words = raised(world, sdk, "gemini-3-flash-preview")
-    assert (name, status) == (expected, 429) and "the quota of this minute is spent" in words
-
-
-@pytest.mark.parametrize(
-    ("sdk", "expected"), [("anthropic", "BadRequestError"), ("openai", "BadRequestError"), ("genai", "ClientError")]
-)
-def test_sdks_on_a_provider_that_is_off(world: World, sdk: str, expected: str) -> None:
-    world.set_up(modes={"groq": "off"})
-    name, status, words = raised(world, sdk, "groq:anything")
-    assert (name, status) == (expected, 400) and "bm providers mode groq" in words
-
-
-@pytest.mark.parametrize(
-    ("sdk", "expected"), [("anthropic", "NotFoundError"), ("openai", "NotFoundError"), ("genai", "ClientError")]
-)
-def test_sdks_on_an_unknown_model(world: World, sdk: str, expected: str) -> None:
-    world.sim.script(Rule(error="not_found", message="models/gemini-0 is not found"))
-    name, status, words = raised(world, sdk, "gemini-0")
-    assert (name, status) == (expected, 404) and "gemini-0" in words
+@pytest.mark.parametrize(("at", "sdk"), enumerate(["anthropic", "openai", "genai"]))
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_sdks_raise_what_their_users_expect(world: World, trouble: Trouble, at: int, sdk: str) -> None:
+    world.set_up(accounts=trouble.accounts, modes={"groq": "off"})
+    if trouble.rule is not None:
+        world.sim.script(trouble.rule)
+    name, status, words = raised(world, sdk, trouble.model, trouble.key)
+    assert (name, status) == (trouble.raises[at], trouble.status) and trouble.words in words
 
 
 def test_the_admin_interface_asks_for_the_key(world: World) -> None:

@@ -1,4 +1,7 @@
-"""The table of modes over real sockets: which accounts a request reaches, by what the simulator received."""
+"""The table of modes over real sockets: which accounts a request reaches, by what the simulator received.
+
+tests/dispatch/test_plan.py has every case; here each mode is seen once from end to end.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,6 @@ def test_off_is_never_used(world: World, protocol: str, stream: bool) -> None:
     for _ in range(4):
         answer = world.ask(protocol, stream=stream)
         assert answer.complete and answer.bm("provider") == "gemini"
-    assert set(world.asked()) == set(world.pool)
-
-
-@EVERY_PROTOCOL
-def test_off_is_not_used_when_the_pool_is_down_either(world: World, protocol: str) -> None:
-    provider = provider_of(protocol)
-    world.set_up(modes={provider: "off"})
-    world.sim.script(*ALL_DOWN)
-    assert world.ask(protocol).status == 429
     assert set(world.asked()) == set(world.pool)
 
 
@@ -66,12 +60,6 @@ def test_exclusive_returns_its_error_and_nothing_else_is_tried(world: World, pro
 
 
 @EVERY_PROTOCOL
-def test_the_first_of_several_exclusive_providers_is_the_one(world: World, protocol: str) -> None:
-    world.set_up(modes={"together": "exclusive", "groq": "exclusive"})
-    assert world.ask(protocol).bm("provider") == "together"
-
-
-@EVERY_PROTOCOL
 def test_pooled_has_a_slot_beside_the_accounts(world: World, protocol: str) -> None:
     world.set_up(accounts=1, modes={"groq": "pooled"})
     seen = {world.ask(protocol).bm("provider") for _ in range(40)}
@@ -87,14 +75,6 @@ def test_the_rest_of_the_pool_follows_a_pooled_provider_that_fails(world: World,
     assert world.paid["groq"][0] in world.asked()
 
 
-@EVERY_PROTOCOL
-def test_a_pooled_provider_follows_accounts_that_fail(world: World, protocol: str) -> None:
-    world.set_up(modes={"groq": "pooled"})
-    world.sim.script(Rule(api="gemini", status=429, retry_info="600s", times=None))
-    answer = world.ask(protocol)
-    assert answer.complete and answer.bm("provider") == "groq"
-
-
 @EVERY_CLIENT
 def test_fallback_waits_for_the_pool_to_be_spent(world: World, protocol: str, stream: bool) -> None:
     provider = provider_of(protocol)
@@ -106,22 +86,6 @@ def test_fallback_waits_for_the_pool_to_be_spent(world: World, protocol: str, st
     assert answer.complete and (answer.bm("provider"), answer.bm("attempts")) == (provider, "3")
     answer = world.ask(protocol, stream=stream)
     assert answer.complete and (answer.bm("provider"), answer.bm("attempts")) == (provider, "1")
-
-
-@EVERY_PROTOCOL
-def test_fallback_serves_when_the_pool_has_no_account(world: World, protocol: str) -> None:
-    world.set_up(accounts=0, modes={"groq": "fallback"})
-    answer = world.ask(protocol)
-    assert answer.complete and answer.bm("provider") == "groq"
-
-
-@EVERY_PROTOCOL
-def test_fallbacks_follow_each_other_in_the_order_of_the_file(world: World, protocol: str) -> None:
-    world.set_up(accounts=0, modes={"together": "fallback", "groq": "fallback"})
-    world.sim.script(Rule(path="/together", status=503, times=None))
-    answer = world.ask(protocol)
-    assert answer.complete and answer.bm("provider") == "groq"
-    assert world.asked() == [*world.paid["together"], *world.paid["groq"]]
 
 
 @EVERY_PROTOCOL
@@ -156,15 +120,6 @@ def test_a_prefix_has_no_failover(world: World, protocol: str) -> None:
 
 
 @EVERY_PROTOCOL
-def test_a_prefix_has_failover_when_the_user_allows_it(world: World, protocol: str) -> None:
-    world.set_up(modes={"groq": "pooled"}, tables={"groq": "allow_failover = true"})
-    world.sim.script(Rule(api="openai-chat", status=503, times=None))
-    answer = world.ask(protocol, "groq:llama-3.3-70b-versatile")
-    assert answer.complete and answer.bm("provider") == "gemini"
-    assert world.asked()[0] == world.paid["groq"][0]
-
-
-@EVERY_PROTOCOL
 def test_an_alias_is_followed(world: World, protocol: str) -> None:
     world.set_up(modes={"groq": "fallback"}, more='[aliases]\nquick = "groq:llama-3.3-70b-versatile"\n')
     answer = world.ask(protocol, "quick")
@@ -176,14 +131,8 @@ def test_an_alias_is_followed(world: World, protocol: str) -> None:
     ("protocol", "provider", "matches"),
     [
         ("anthropic", "anthropic", True),
-        ("openai-chat", "anthropic", False),
-        ("openai-responses", "anthropic", False),
-        ("gemini", "anthropic", False),
         ("anthropic", "groq", False),
-        ("openai-chat", "groq", True),
         ("openai-responses", "groq", True),
-        ("gemini", "groq", False),
-        ("openai-chat", "together", True),
     ],
 )
 def test_which_clients_a_provider_matches_by_default(world: World, protocol: str, provider: str, matches: bool) -> None:
@@ -191,19 +140,10 @@ def test_which_clients_a_provider_matches_by_default(world: World, protocol: str
     assert world.ask(protocol).bm("provider") == (provider if matches else "gemini")
 
 
-def test_match_models_narrows_a_mode(world: World) -> None:
-    world.set_up(modes={"anthropic": "exclusive"}, tables={"anthropic": 'match_models = ["*opus*"]'})
-    assert world.ask("anthropic", "claude-opus-5").bm("provider") == "anthropic"
-    assert world.ask("anthropic", "claude-haiku-4-5").bm("provider") == "gemini"
-
-
 @pytest.mark.parametrize(
     ("asked", "sent"),
     [
         ("claude-opus-5", "gemini-3.1-pro-preview"),
-        ("claude-sonnet-5", "gemini-3.8-flash"),
-        ("claude-haiku-4-5-20251001", "gemini-3.5-flash-lite"),
-        ("gpt-5", "gemini-3.8-flash"),
         ("gemini-2.5-pro", "gemini-2.5-pro"),
     ],
 )
@@ -222,14 +162,6 @@ def test_a_name_that_a_provider_is_known_not_to_have_becomes_its_default(world: 
     assert world.ask(protocol, "qwen/qwen3-32b").bm("model") == "qwen/qwen3-32b"
 
 
-def test_each_target_maps_anew(world: World) -> None:
-    world.set_up(accounts=1, modes={"groq": "fallback", "together": "fallback"})
-    world.sim.script(Rule(api="gemini", status=503), Rule(path="/groq", status=503))
-    world.ask("openai-chat", "opus")
-    sent = [call.model for call in world.calls()]
-    assert sent == ["gemini-3.1-pro-preview", "openai/gpt-oss-120b", "moonshotai/Kimi-K3"]
-
-
 @EVERY_CLIENT
 def test_the_asked_name_is_echoed_for_tools_that_insist(world: World, protocol: str, stream: bool) -> None:
     world.set_up(more='[server]\necho_model = "asked"\n[aliases]\nthe-best = "gemini:gemini-3-flash-preview"\n')
@@ -245,12 +177,3 @@ def test_turns_of_a_conversation_stay_with_one_account(world: World, protocol: s
     session = {"x-session-id": f"a session of {protocol}"}
     assert len({world.ask(protocol, headers=session).bm("account") for _ in range(6)}) == 1
     assert len({world.ask(protocol).bm("account") for _ in range(6)}) > 1
-
-
-@EVERY_PROTOCOL
-def test_a_conversation_moves_on_when_its_account_rests(world: World, protocol: str) -> None:
-    session = {"x-session-id": f"another session of {protocol}"}
-    first = world.ask(protocol, headers=session).bm("account")
-    world.sim.script(Rule(account=first, status=429, retry_info="600s"))
-    accounts = [world.ask(protocol, headers=session).bm("account") for _ in range(3)]
-    assert len(set(accounts)) == 1 and first not in accounts

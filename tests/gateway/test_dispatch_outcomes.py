@@ -1,12 +1,16 @@
-"""The table of outcomes over real sockets: what the client gets, who was asked, what is booked."""
+"""The table of outcomes over real sockets: what the client gets, which accounts were asked, what it means for them.
+
+The transcripts in tests/dispatch/test_failover.py go through every case; here each row is seen once from end to end.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,34 +20,109 @@ from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World, soon
 GEMINI = "gemini"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
 MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
+SHORT = "[timeouts]\nfirst_byte = 0.6\nwhole = 0.6\nidle = 30\n"
 
 
-def other(world: World, name: str) -> str:
-    """The other of the two accounts."""
-    return next(account for account in world.pool if account != name)
+class Row(NamedTuple):
+    """What the first account does, and what that means: `calls` in all, its state, the seconds it cools down."""
+
+    rules: Sequence[Rule]
+    calls: int = 2
+    state: str = "usable"
+    cooldown: tuple[float, float] | None = None
+    stream: bool | None = None
+    config: str = ""
 
 
-def failed_over(world: World, protocol: str, stream: bool) -> tuple[str, str]:
-    """Ask; the first account fails and the second answers. Gives both."""
-    answer = world.ask(protocol, stream=stream)
+def cooling(low: float, high: float, **rule: Any) -> Row:
+    return Row([Rule(**rule)], state="cooling down", cooldown=(low, high))
+
+
+FAILS_OVER = {
+    "429 with Google's delay": cooling(20, 31.5, status=429, retry_info="31.5s"),
+    "429 without a delay": cooling(0, 3, status=429),
+    "quota of a day": cooling(21, 90_000, status=429, retry_info="20.5s", quota_ids=(MINUTE, DAY), limit=250),
+    "502": cooling(0, 2, status=502),
+    "503": cooling(0, 2, status=503),
+    "529": cooling(0, 2, status=529),
+    "error as first event": cooling(0, 2, status=503, error_after=0)._replace(stream=True),
+    "500 twice": Row([Rule(status=500)] * 2, calls=3),
+    "reset twice": Row([Rule(cut_after=0)] * 2, calls=3),
+    "empty stream twice": Row([Rule(end_after=0)] * 2, calls=3, stream=True),
+    "empty body": Row([Rule(end_after=0)], stream=False),
+    "silence": Row([Rule(silent=True)], config=SHORT),
+    "no first token": Row([Rule(first_token_delay=20.0)], stream=True, config="[timeouts]\nfirst_token = 0.6\n"),
+    "API_KEY_INVALID": Row([Rule(error="invalid_key")], state="disabled"),
+    "401": Row([Rule(status=401)], state="disabled"),
+    "403": Row([Rule(status=403)], state="disabled"),
+}
+
+
+@pytest.mark.each_row(FAILS_OVER)
+def test_the_next_account_answers(world: World, row: Row, protocol: str, stream: bool) -> None:
+    world.set_up(more=row.config)
+    world.sim.script(*row.rules)
+    answer = world.ask(protocol, stream=stream if row.stream is None else row.stream)
     assert answer.complete, answer
-    first, *_, last = world.asked()
-    assert last == other(world, first) == answer.bm("account")
-    assert answer.bm("attempts") == str(len(world.asked()))
-    return first, last
+    first, *_, last = asked = world.asked()
+    assert {first, last} == set(world.pool) and set(asked[:-1]) == {first}
+    assert (answer.bm("account"), answer.bm("attempts"), len(asked)) == (last, str(row.calls), row.calls)
+    account = world.account(first)
+    assert account["state"] == row.state and world.account(last)["state"] == "usable"
+    assert [each["model"] for each in account["cooldowns"]] == [world.calls()[0].model] * (row.cooldown is not None)
+    if row.cooldown is not None:
+        assert row.cooldown[0] < account["cooldowns"][0]["seconds"] <= row.cooldown[1]
+    if row.state == "disabled":
+        assert account["last_error"]
+        assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
 
 
 @EVERY_CLIENT
-def test_429_with_googles_delay_rests_that_long_for_that_model(world: World, protocol: str, stream: bool) -> None:
-    world.sim.script(Rule(status=429, retry_info="31.5s"))
-    first, last = failed_over(world, protocol, stream)
-    assert len(world.asked()) == 2
+def test_a_model_outside_the_tier_is_excluded_for_the_account(world: World, protocol: str, stream: bool) -> None:
+    world.sim.script(Rule(status=429, retry_info="20.5s", quota_ids=(DAY,), limit=0))
+    answer = world.ask(protocol, stream=stream)
+    first, last = world.asked()
     row = world.account(first)
-    (rest,) = row["cooldowns"]
-    assert row["state"] == "cooling down" and rest["model"] == world.calls()[0].model
-    assert 20 < rest["seconds"] <= 31.5
-    assert world.account(last)["state"] == "usable"
-    assert world.ask(protocol, stream=stream).bm("account") == last
+    assert answer.complete and (list(row["excluded"]), row["state"]) == ([world.calls()[0].model], "usable")
+    assert {world.ask(protocol, stream=stream).bm("account") for _ in range(3)} == {last}
+
+
+REFUSED_KEYS = {"API_KEY_INVALID": Rule(error="invalid_key", times=None), "401": Rule(status=401, times=None)}
+
+
+@pytest.mark.each_row(REFUSED_KEYS)
+def test_the_client_never_sees_401_for_an_upstreams_key(world: World, row: Rule, protocol: str, stream: bool) -> None:
+    world.sim.script(row)
+    for _ in range(2):
+        answer = world.ask(protocol, stream=stream)
+        assert answer.status == 503 and "bm accounts verify" in answer.message
+        assert answer.headers["x-should-retry"] == "false"
+    assert sorted(world.asked()) == world.pool, "a refused key is not used again"
+
+
+@EVERY_CLIENT
+def test_silence_everywhere_is_reported_as_504(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(more=SHORT, max_wait=5)
+    world.sim.script(Rule(silent=True, times=None))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.status == 504 and "0.6 s" in answer.message
+    assert sorted(world.asked()) == world.pool
+
+
+@pytest.mark.each_row({"400": 400, "404": 404, "413": 413, "422": 422})
+def test_a_faulty_request_is_returned_with_the_upstreams_message_and_no_effect(
+    world: World, row: int, protocol: str, stream: bool
+) -> None:
+    world.sim.script(Rule(status=row, message="the upstream minds this very much"))
+    answer = world.ask(protocol, stream=stream)
+    # Between protocols only the statuses that both know have a counterpart.
+    assert answer.status == (400 if row == 422 and protocol != GEMINI else row)
+    assert "the upstream minds this very much" in answer.message
+    assert len(world.asked()) == 1
+    account = world.account(world.asked()[0])
+    effects = (account["state"], account["cooldowns"], account["excluded"], account["failures_today"])
+    assert effects == ("usable", [], {}, 0)
+    assert world.ask(protocol, stream=stream).complete
 
 
 def in_a_minute(seconds: int) -> str:
@@ -73,14 +152,6 @@ def test_429_with_each_kind_of_delay(
     assert answer.complete and answer.bm("attempts") == "2"
     (rest,) = world.account(world.asked()[0])["cooldowns"]
     assert low < rest["seconds"] <= high
-
-
-@EVERY_CLIENT
-def test_429_without_a_delay_rests_briefly(world: World, protocol: str, stream: bool) -> None:
-    world.sim.script(Rule(status=429))
-    first, _ = failed_over(world, protocol, stream)
-    (rest,) = world.account(first)["cooldowns"]
-    assert 0 < rest["seconds"] <= 3
 
 
 @EVERY_CLIENT
@@ -119,24 +190,6 @@ def test_a_long_delay_is_told_in_full_and_is_not_to_be_tried_again(world: World,
 
 
 @EVERY_CLIENT
-def test_a_quota_of_the_day_rests_until_the_reset(world: World, protocol: str, stream: bool) -> None:
-    world.sim.script(Rule(status=429, retry_info="20.5s", quota_ids=(MINUTE, DAY), limit=250))
-    first, _ = failed_over(world, protocol, stream)
-    (rest,) = world.account(first)["cooldowns"]
-    assert rest["seconds"] > 60 or datetime.now(UTC).minute >= 58, "an hour's end may be the day's"
-    assert len(world.asked()) == 2
-
-
-@EVERY_CLIENT
-def test_a_model_outside_the_tier_is_excluded_for_the_account(world: World, protocol: str, stream: bool) -> None:
-    world.sim.script(Rule(status=429, retry_info="20.5s", quota_ids=(DAY,), limit=0))
-    first, last = failed_over(world, protocol, stream)
-    row = world.account(first)
-    assert list(row["excluded"]) == [world.calls()[0].model] and row["state"] == "usable"
-    assert {world.ask(protocol, stream=stream).bm("account") for _ in range(3)} == {last}
-
-
-@EVERY_CLIENT
 def test_500_is_tried_once_more_on_the_same_target(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=500))
     answer = world.ask(protocol, stream=stream)
@@ -144,40 +197,6 @@ def test_500_is_tried_once_more_on_the_same_target(world: World, protocol: str, 
     first, second = world.calls()
     assert first.account == second.account and second.t - first.t >= 0.2
     assert world.account(first.account)["state"] == "usable"
-
-
-@EVERY_CLIENT
-def test_500_twice_goes_on_to_the_next(world: World, protocol: str, stream: bool) -> None:
-    world.sim.script(Rule(status=500), Rule(status=500))
-    failed_over(world, protocol, stream)
-    first, second, third = world.asked()
-    assert first == second != third
-
-
-@EVERY_CLIENT
-def test_a_reset_is_tried_once_more_on_the_same_target(world: World, protocol: str, stream: bool) -> None:
-    world.sim.script(Rule(cut_after=0))
-    answer = world.ask(protocol, stream=stream)
-    assert answer.complete and answer.bm("attempts") == "2"
-    assert len(set(world.asked())) == 1
-
-
-@EVERY_CLIENT
-def test_a_reset_in_the_whole_answer_or_before_content_is_had_elsewhere(
-    world: World, protocol: str, stream: bool
-) -> None:
-    world.sim.script(Rule(cut_after=0), Rule(cut_after=0))
-    failed_over(world, protocol, stream)
-
-
-@pytest.mark.parametrize("status", [502, 503, 529])
-@EVERY_CLIENT
-def test_an_overloaded_account_rests_briefly(world: World, protocol: str, stream: bool, status: int) -> None:
-    world.sim.script(Rule(status=status))
-    first, _ = failed_over(world, protocol, stream)
-    assert len(world.asked()) == 2
-    (rest,) = world.account(first)["cooldowns"]
-    assert 0 < rest["seconds"] <= 2
 
 
 @EVERY_PROTOCOL
@@ -209,75 +228,6 @@ def test_all_overloaded_is_told_as_503_with_a_delay(world: World, protocol: str,
     assert answer.headers["retry-after"] in ("1", "2") and answer.headers["x-should-retry"] == "true"
 
 
-SHORT = "[timeouts]\nfirst_byte = 0.6\nwhole = 0.6\nidle = 30\n"
-
-
-@EVERY_CLIENT
-def test_a_silent_target_is_not_asked_again(world: World, protocol: str, stream: bool) -> None:
-    world.set_up(more=SHORT)
-    world.sim.script(Rule(silent=True))
-    failed_over(world, protocol, stream)
-    assert len(world.asked()) == 2
-
-
-@EVERY_CLIENT
-def test_silence_everywhere_is_told_as_504(world: World, protocol: str, stream: bool) -> None:
-    world.set_up(more=SHORT, max_wait=5)
-    world.sim.script(Rule(silent=True, times=None))
-    answer = world.ask(protocol, stream=stream)
-    assert answer.status == 504 and "0.6 s" in answer.message
-    assert sorted(world.asked()) == world.pool
-
-
-@EVERY_PROTOCOL
-def test_no_first_token_in_time_is_silence_too(world: World, protocol: str) -> None:
-    world.set_up(more="[timeouts]\nfirst_token = 0.6\n")
-    world.sim.script(Rule(first_token_delay=20.0))
-    failed_over(world, protocol, stream=True)
-    assert len(world.asked()) == 2
-
-
-REFUSED_KEYS = [Rule(error="invalid_key"), Rule(status=401), Rule(status=403)]
-
-
-@pytest.mark.parametrize("rule", REFUSED_KEYS, ids=["API_KEY_INVALID", "401", "403"])
-@EVERY_CLIENT
-def test_a_refused_key_puts_the_account_out_of_use(world: World, protocol: str, stream: bool, rule: Rule) -> None:
-    world.sim.script(rule)
-    first, last = failed_over(world, protocol, stream)
-    row = world.account(first)
-    assert row["state"] == "disabled" and row["last_error"]
-    assert {world.ask(protocol).bm("account") for _ in range(3)} == {last}
-
-
-@pytest.mark.parametrize("rule", REFUSED_KEYS, ids=["API_KEY_INVALID", "401", "403"])
-@EVERY_CLIENT
-def test_the_client_never_sees_401_for_an_upstreams_key(world: World, protocol: str, stream: bool, rule: Rule) -> None:
-    rules = [Rule(error=rule.error, status=rule.status, times=None)]
-    world.sim.script(*rules)
-    for _ in range(2):
-        answer = world.ask(protocol, stream=stream)
-        assert answer.status == 503 and "bm accounts verify" in answer.message
-        assert answer.headers["x-should-retry"] == "false"
-    assert sorted(world.asked()) == world.pool, "nobody asks with a key that was refused"
-
-
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
-@EVERY_CLIENT
-def test_a_faulty_request_is_returned_in_the_upstreams_words_and_books_nothing(
-    world: World, protocol: str, stream: bool, status: int
-) -> None:
-    world.sim.script(Rule(status=status, message="the upstream minds this very much"))
-    answer = world.ask(protocol, stream=stream)
-    # Between protocols only the statuses that both know have a counterpart.
-    assert answer.status == (400 if status == 422 and protocol != GEMINI else status)
-    assert "the upstream minds this very much" in answer.message
-    assert len(world.asked()) == 1
-    row = world.account(world.asked()[0])
-    assert (row["state"], row["cooldowns"], row["excluded"], row["failures_today"]) == ("usable", [], {}, 0)
-    assert world.ask(protocol, stream=stream).complete
-
-
 @pytest.mark.parametrize(
     ("protocol", "provider"), [("gemini", None), ("anthropic", "anthropic"), ("openai-chat", "groq")]
 )
@@ -304,20 +254,6 @@ def test_a_web_page_for_an_error_is_told_in_the_clients_protocol(world: World, p
 def test_a_compressed_error_is_read(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=400, gzip=True, message="said under pressure"))
     assert "said under pressure" in world.ask(protocol, stream=stream).message
-
-
-@EVERY_PROTOCOL
-def test_an_error_as_first_event_fails_over(world: World, protocol: str) -> None:
-    world.sim.script(Rule(status=503, error_after=0))
-    first, _ = failed_over(world, protocol, stream=True)
-    assert world.account(first)["state"] == "cooling down"
-
-
-@EVERY_CLIENT
-def test_an_empty_200_fails_over(world: World, protocol: str, stream: bool) -> None:
-    # A stream that dies at birth is tried once more on the same target.
-    world.sim.script(*[Rule(end_after=0)] * (2 if stream else 1))
-    failed_over(world, protocol, stream)
 
 
 @EVERY_PROTOCOL
