@@ -30,7 +30,7 @@ def accounts(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _account(row: dict[str, Any]) -> tuple[str, ...]:
-    seconds, model = longest_cooldown(row["cooldowns"])
+    seconds, model = longest_cooldown(row["cooldowns"]) if row["state"] == "cooling down" else (0.0, "")
     return (
         row["name"],
         row["provider"],
@@ -124,7 +124,7 @@ def live_accounts(live: dict[str, Any]) -> Table:
 def _live_state(row: dict[str, Any]) -> str:
     """The state, with a cooldown as it counts down: `cooling down 1:35`."""
     left = round(longest_cooldown(row["cooldowns"])[0])
-    if not left:
+    if row["state"] != "cooling down" or not left:
         return str(row["state"])
     return f"{row['state']} {f'{left // 60}:{left % 60:02}' if left < 3600 else duration(left)}"
 
