@@ -28,24 +28,24 @@ def known(side: Side, api: str, other: str) -> dict[str, str]:
 
 NOT_EXPRESSIBLE = frozenset(
     {
-        "the target's models hear nothing",
-        "the target's models see no video",
-        "more than one answer is asked for, and the target gives one",
-        "a file uploaded to one vendor is unknown at the other",
-        "the code execution container lives at Anthropic",
-        "the conversation is kept at OpenAI",
-        "the earlier response is kept at OpenAI; those bm gave itself it knows",
-        "an answer in the background is only to be had where it is kept",
-        "a stored prompt names the model, and it is kept at OpenAI",
-        "Claude reads no office documents",
-        "the document is in Google Cloud Storage, which only Google reads",
-        "data stands where a URL should",
-        "two answers, and the client's protocol has room for one; such a client cannot ask for two",
-        "not an answer yet: queued in the background",
-        "hand-made: a second answer begins inside the first, which is told as an error",
-        "hand-made: an answer without choices, which is told as an error",
-        "the recorded stream ends in an error, which is told as one",
-        "the model called a tool nobody declared, which is told as an error",
+        "the target's models do not accept audio",
+        "the target's models do not accept video",
+        "several answers are requested, and the target gives only one",
+        "the file was uploaded to one vendor and does not exist at the other",
+        "the code execution container exists only at Anthropic",
+        "the conversation is stored at OpenAI",
+        "the earlier response is stored at OpenAI; bm remembers only those it produced itself",
+        "a background response is available only where it is stored",
+        "the model is named by a prompt stored at OpenAI",
+        "Claude does not accept office documents",
+        "the document is in Google Cloud Storage, which only Google can read",
+        "the URL field contains data",
+        "two answers, while the client's protocol has room for one; such a client cannot ask for two",
+        "no answer yet: queued in the background",
+        "constructed: a second answer starts inside the first, which is reported as an error",
+        "constructed: an answer without choices, which is reported as an error",
+        "the recorded stream ends with an error, which is reported as one",
+        "the model called an undeclared tool, which is reported as an error",
     }
 )
 """What one of the two protocols has no words for, or keeps to itself, and what is no answer."""
@@ -53,7 +53,7 @@ NOT_EXPRESSIBLE = frozenset(
 EXCEPTIONS = (
     Known(
         "request",
-        "a file uploaded to one vendor is unknown at the other",
+        "the file was uploaded to one vendor and does not exist at the other",
         ("openai-responses", "gemini"),
         (
             "anthropic-messages--anthropic--test-anthropic-file-lifecycle-async-1-c076db",
@@ -62,7 +62,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "a file uploaded to one vendor is unknown at the other",
+        "the file was uploaded to one vendor and does not exist at the other",
         ("anthropic", "gemini"),
         (
             "openai-chat--openai--test-multimodal-tool-return-matrix-tool-return-c-1-d0f767",
@@ -72,13 +72,13 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "a file uploaded to one vendor is unknown at the other",
+        "the file was uploaded to one vendor and does not exist at the other",
         ("anthropic", "openai-chat", "gemini"),
         ("openai-responses--openai--test-multimodal-tool-return-matrix-tool-return-c-1-39526b",),
     ),
     Known(
         "request",
-        "the code execution container lives at Anthropic",
+        "the code execution container exists only at Anthropic",
         ("gemini",),
         (
             "anthropic-messages--anthropic--test-anthropic-code-execution-files-cache-prefix-2-188aa9",
@@ -89,7 +89,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "the target's models hear nothing",
+        "the target's models do not accept audio",
         ("anthropic", "openai-responses"),
         (
             "openai-chat--mistral--chat-audio-models-mistral-voxtral-small-latest-c-0-f813ef",
@@ -101,7 +101,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "the target's models hear nothing",
+        "the target's models do not accept audio",
         ("anthropic", "openai-chat", "openai-responses"),
         (
             "gemini-generateContent--gemini--google-gemini-2-5-flash-0-256626",
@@ -122,7 +122,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "more than one answer is asked for, and the target gives one",
+        "several answers are requested, and the target gives only one",
         ("anthropic", "openai-responses"),
         (
             "openai-chat--openai--completion-multiple-choices-0-8741d1",
@@ -134,13 +134,13 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "the target's models see no video",
+        "the target's models do not accept video",
         ("anthropic", "openai-responses"),
         ("openai-chat--openrouter--test-openrouter-video-url-public-api-0-b848d4",),
     ),
     Known(
         "request",
-        "the target's models see no video",
+        "the target's models do not accept video",
         ("anthropic", "openai-chat", "openai-responses"),
         (
             "gemini-generateContent--gemini--test-google-model-youtube-video-url-input-0-e73995",
@@ -155,13 +155,13 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "data stands where a URL should",
+        "the URL field contains data",
         ("gemini",),
         ("openai-chat--perplexity--chat-document-models-perplexity-sonar-pro-unders-0-b6e64b",),
     ),
     Known(
         "request",
-        "Claude reads no office documents",
+        "Claude does not accept office documents",
         ("anthropic",),
         (
             "openai-responses--openai--chat-spreadsheet-models-openai-gpt-5-nano-unders-0-3a3f94",
@@ -170,13 +170,13 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "a stored prompt names the model, and it is kept at OpenAI",
+        "the model is named by a prompt stored at OpenAI",
         ("anthropic", "openai-chat", "gemini"),
         ("openai-responses--openai--response-with-mixed-prompt-url-preserved-0-659d85",),
     ),
     Known(
         "request",
-        "the earlier response is kept at OpenAI; those bm gave itself it knows",
+        "the earlier response is stored at OpenAI; bm remembers only those it produced itself",
         ("anthropic", "openai-chat", "gemini"),
         (
             "openai-responses--openai--test-agent-with-tool-calls-1-7806f8",
@@ -190,7 +190,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "an answer in the background is only to be had where it is kept",
+        "a background response is available only where it is stored",
         ("anthropic", "openai-chat", "gemini"),
         (
             "openai-responses--openai--test-background-mode-with-tool-vcr-0-1488d8",
@@ -199,7 +199,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "the conversation is kept at OpenAI",
+        "the conversation is stored at OpenAI",
         ("anthropic", "openai-chat", "gemini"),
         (
             "openai-responses--openai--test-openai-conversation-id-explicit-and-auto-1-88e93e",
@@ -210,7 +210,7 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "the document is in Google Cloud Storage, which only Google reads",
+        "the document is in Google Cloud Storage, which only Google can read",
         ("openai-chat",),
         (
             "gemini-generateContent--vertex--test-google-url-input-documenturl-gs-0-b064ce",
@@ -219,13 +219,13 @@ EXCEPTIONS = (
     ),
     Known(
         "answer",
-        "code run by Anthropic called tools in its midst; the calls are shown, so the reason is that of calls",
+        "code run by Anthropic called tools; the calls are shown, so the finish reason is that of tool calls",
         ("openai-chat", "openai-responses", "gemini"),
         ("anthropic-messages--anthropic--fx-anthropic-programmatic-tool-calling-1-427689",),
     ),
     Known(
         "answer",
-        "hand-made: a second answer begins inside the first, which is told as an error",
+        "constructed: a second answer starts inside the first, which is reported as an error",
         ("openai-chat", "openai-responses", "gemini"),
         (
             "anthropic-messages--anthropic--fx-duplicate-message-start-stream-e823a3",
@@ -234,7 +234,7 @@ EXCEPTIONS = (
     ),
     Known(
         "answer",
-        "the recorded stream ends in an error, which is told as one",
+        "the recorded stream ends with an error, which is reported as one",
         ("anthropic", "openai-responses", "gemini"),
         (
             "openai-chat--groq--test-tool-use-failed-error-streaming-0-8e947b",
@@ -244,7 +244,7 @@ EXCEPTIONS = (
     ),
     Known(
         "answer",
-        "two answers, and the client's protocol has room for one; such a client cannot ask for two",
+        "two answers, while the client's protocol has room for one; such a client cannot ask for two",
         ("anthropic", "openai-responses"),
         (
             "openai-chat--openai--completion-multiple-choices-0-8741d1",
@@ -256,19 +256,19 @@ EXCEPTIONS = (
     ),
     Known(
         "answer",
-        "hand-made: an answer without choices, which is told as an error",
+        "constructed: an answer without choices, which is reported as an error",
         ("anthropic", "openai-responses", "gemini"),
         ("openai-chat--other--test-invalid-response-0-829e19",),
     ),
     Known(
         "answer",
-        "max_tokens cut the arguments of a call; they arrive as far as they came",
+        "max_tokens cut off the arguments of a call; the part that was written arrives",
         ("anthropic", "openai-chat"),
         ("openai-responses--openai--handles-refusal-for-stream-0-fe0d10",),
     ),
     Known(
         "answer",
-        "not an answer yet: queued in the background",
+        "no answer yet: queued in the background",
         ("anthropic", "openai-chat", "gemini"),
         (
             "openai-responses--openai--test-background-mode-with-tool-vcr-0-1488d8",
@@ -277,37 +277,37 @@ EXCEPTIONS = (
     ),
     Known(
         "answer",
-        "a call of a custom tool; OpenAI's types have no such call in a stream, though its service sends them",
+        "a call of a custom tool; OpenAI's types do not include such a call in a stream, although its service sends them",
         ("openai-chat",),
         ("openai-responses--openai--fx-openai-custom-tool-1-stream-1ba877",),
     ),
     Known(
         "answer",
-        "the model called a tool nobody declared, which is told as an error",
+        "the model called an undeclared tool, which is reported as an error",
         ("anthropic", "openai-chat", "openai-responses"),
         ("gemini-generateContent--vertex--test-multimodal-tool-return-matrix-direct-binary-0-69f1b2",),
     ),
     Known(
         "pass-through",
-        "hand-made: a second answer begins inside the first, which is told as an error",
+        "constructed: a second answer starts inside the first, which is reported as an error",
         ("anthropic",),
         ("anthropic-messages--anthropic--fx-duplicate-message-start-stream-e823a3",),
     ),
     Known(
         "pass-through",
-        "the model hears nothing, and bm says so before the service does",
+        "the model does not accept audio, and bm says so before the service does",
         ("openai-chat",),
         ("openai-chat--openai--test-multimodal-tool-return-matrix-tool-return-c-2-30b962",),
     ),
     Known(
         "pass-through",
-        "the service refuses the file in a tool's result, and bm asks once more with a note in its place",
+        "the service refuses the file in a tool result, and bm asks again with a note in its place",
         ("openai-responses",),
         ("openai-responses--openai--test-multimodal-tool-return-matrix-direct-url-au-1-ddab34",),
     ),
     Known(
         "pass-through",
-        "the model called a tool nobody declared, which is told as an error",
+        "the model called an undeclared tool, which is reported as an error",
         ("gemini",),
         ("gemini-generateContent--vertex--test-multimodal-tool-return-matrix-direct-binary-0-69f1b2",),
     ),

@@ -28,15 +28,15 @@ TARGETS = {
 
 
 COLUMNS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
-WORDS = {"exact": "carried", "approximated": "carried", "silent": "carried"}
+WORDS = {"exact": "carried", "approximated": "carried", "ignored": "carried"}
 """The table tells apart what the program does alike: it reports no loss."""
 
 
 def outcome(feature: str, protocol: ProtocolName) -> str:
-    """What becomes of a feature on the way to an upstream: `own` passes through; else carried, dropped or refused."""
+    """What becomes of a feature on the way to an upstream: `native` passes through; else carried, dropped or refused."""
     client, body = FEATURES[feature]
     if client == protocol:
-        return "own"
+        return "native"
     call = Call(
         id="req_1",
         protocol=client,
