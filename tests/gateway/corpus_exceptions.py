@@ -277,7 +277,7 @@ EXCEPTIONS = (
     ),
     Known(
         "answer",
-        "a call of a custom tool; OpenAI's types do not include such a call in a stream, although its service sends them",
+        "a call of a custom tool; OpenAI's types lack such a call in a stream, although its service sends them",
         ("openai-chat",),
         ("openai-responses--openai--fx-openai-custom-tool-1-stream-1ba877",),
     ),

@@ -33,7 +33,7 @@ WORDS = {"exact": "carried", "approximated": "carried", "ignored": "carried"}
 
 
 def outcome(feature: str, protocol: ProtocolName) -> str:
-    """What becomes of a feature on the way to an upstream: `native` passes through; else carried, dropped or refused."""
+    """What happens to a feature on the way to an upstream: native (passes through), carried, dropped or refused."""
     client, body = FEATURES[feature]
     if client == protocol:
         return "native"
