@@ -23,6 +23,7 @@ FailureKind = Literal[
     "upstream_auth",  # bm's key was refused upstream; the client never sees 401 for it
     "billing",  # the account is out of credit
     "permission",  # the account may not do this
+    "blocked",  # a web page or a proxy refused, and not the API: nobody's key is at fault
     "forbidden",  # 403 by bm itself: foreign Host or Origin
     "not_found",  # 404: unknown model or path
     "method",  # 405
@@ -45,6 +46,7 @@ STATUS: dict[FailureKind, int] = {
     "upstream_auth": 503,
     "billing": 503,
     "permission": 503,
+    "blocked": 502,
     "forbidden": 403,
     "not_found": 404,
     "method": 405,

@@ -26,6 +26,7 @@ _TABLE: Final[dict[FailureKind, tuple[EffectKind, RequestEffect]]] = {
     "truncated": ("fault", "retry"),
     "malformed": ("fault", "next"),
     "overloaded": ("overload", "next"),
+    "blocked": ("overload", "next"),
     "timeout": ("fault", "silent"),
     "unavailable": ("none", "next"),
 }

@@ -16,8 +16,7 @@ from bm.dispatch.refusal import LIMIT_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.record import AttemptRecord, Record
-from bm.protocols.allowances import Allowance, in_body, in_headers
-from bm.protocols.rate_limits import used_up
+from bm.protocols.limits import Allowance, allowances_in_body, allowances_in_headers, used_up
 from bm.upstream.headers import Headers
 
 _BROKEN = NO_ANSWER | {"truncated"}
@@ -63,7 +62,7 @@ class AccountUpdates:
         if not any("ratelimit" in name for name in named):
             return
         lease, wall = self._leases[-1], time.time()
-        self._learn(lease, in_headers(named, wall, lease.target.provider))
+        self._learn(lease, allowances_in_headers(named, wall, lease.target.provider))
         if wait := used_up(named, wall):
             effect = AccountEffect("proactive", wait, "its limit is used up")
             lease.apply(effect, now=time.monotonic(), wall=wall)
@@ -73,7 +72,8 @@ class AccountUpdates:
         if failure.kind not in LIMIT_FAILURES:
             return
         lease = self._leases[-1]
-        allowances = in_body(body, failure.retry_after) or in_headers(headers, time.time(), lease.target.provider)
+        allowances = allowances_in_body(body, failure.retry_after)
+        allowances = allowances or allowances_in_headers(headers, time.time(), lease.target.provider)
         self._learn(lease, allowances)
         size = len(self._body)
         spent = [each for each in allowances if each.is_spent(size)]

@@ -27,8 +27,9 @@ from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
+from bm.protocols.errors import decode_error
+from bm.protocols.limits import with_delay
 from bm.protocols.passthrough import Watch
-from bm.protocols.rate_limits import with_delay
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch_media
 
@@ -131,9 +132,9 @@ class Attempts:
             # Some upstreams quote the account's key.
             body = body.replace(access.key.encode(), hint(access.key).encode())
         headers = dict(response.headers)
-        failure = upstream.codec.decode_error(response.status, headers, body)
-        if not upstream.passes_through or not body.lstrip().startswith((b"{", b"[")):
-            # The client cannot read another protocol's body or a web page; it can read `message`.
+        failure = decode_error(response.status, headers, body)
+        if not upstream.passes_through:
+            # The client cannot read another protocol's body; it can read `message`.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         failure = with_delay(failure, headers, time.time())
         self._updates.refused(failure, headers, body)

@@ -20,8 +20,8 @@ from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
+from bm.protocols.errors import context_in_text
 from bm.protocols.passthrough import Watch
-from bm.protocols.rate_limits import context_in_text
 
 _log = logging.getLogger("bm.requests")
 

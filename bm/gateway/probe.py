@@ -27,8 +27,8 @@ from bm.gateway.call import Call
 from bm.gateway.settings import Rules, Settings
 from bm.gateway.stores import SignatureStore
 from bm.ledger.prices import cost_of
+from bm.protocols.errors import decode_error
 from bm.protocols.passthrough import ResponsePipe
-from bm.protocols.registry import upstream_codec
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamClient, UpstreamError
 from bm.upstream.discovery import ListedModel, Refused, list_models
@@ -139,8 +139,7 @@ class _Prober:
             await self._send(upstream, pipe)
             self._on_result(self._target, classify(None).account)
         except Refused as error:
-            codec = upstream_codec(self._provider.protocol, self._provider.dialect)
-            self._fail(codec.decode_error(error.status, error.headers, error.body))
+            self._fail(decode_error(error.status, error.headers, error.body))
         except (UpstreamError, TokenError) as error:
             self._fail(error.failure)
         except TimeoutError:
@@ -193,7 +192,7 @@ class _Prober:
         try:
             if response.status != 200:
                 body = await response.read(MAX_ERROR_BYTES)
-                raise UpstreamError(upstream.codec.decode_error(response.status, dict(response.headers), body))
+                raise UpstreamError(decode_error(response.status, dict(response.headers), body))
             more = True
             while more:
                 async with asyncio.timeout(self._timeouts.idle or None):
@@ -227,7 +226,7 @@ class _Prober:
             self.probe.key_accepted = True
             wait = f" in {failure.retry_after:.0f} s" if failure.retry_after else " later"
             self.probe.remedy = f"try again{wait}; `bm accounts` shows which accounts are cooling down"
-        elif failure.kind in ("connection", "timeout"):
+        elif failure.kind in ("connection", "timeout", "blocked"):
             self.probe.remedy = f"check base_url of {self._provider.name}, the network and [upstream_proxy]"
 
     def _with_console(self, problem: str) -> str:

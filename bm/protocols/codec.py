@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -81,9 +81,6 @@ class Codec(Protocol):
 
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for the client. The events end in End."""
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Read an upstream's error answer. `headers` have lower-case names. Never raises: garbage is a failure too."""
 
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
         """The status and body by which this protocol tells a client of `failure`."""

@@ -29,6 +29,7 @@ def test_a_success_is_an_answer() -> None:
         ("401", "disabled", "next"),
         ("402", "disabled", "next"),
         ("403", "disabled", "next"),
+        ("page", "overload", "next"),
         ("400", "none", "return"),
         ("404", "none", "return"),
         ("413", "none", "return"),

@@ -34,6 +34,7 @@ FAILURES: dict[str, Failure] = {
     "401": Failure(kind="upstream_auth", message="bad key", status=401, upstream_status=401, upstream_body=b"{}"),
     "402": Failure(kind="billing", message="no credit", status=402, upstream_status=402),
     "403": Failure(kind="permission", message="not allowed", status=403, upstream_status=403),
+    "page": Failure(kind="blocked", message="Just a moment...", upstream_status=403),
     "400": Failure(kind="bad_request", message="messages: empty", upstream_status=400),
     "404": Failure(kind="not_found", message="no such model", upstream_status=404),
     "413": Failure(kind="too_large", message="too large", upstream_status=413),

@@ -92,7 +92,7 @@ WRONG_TYPES = [
     ("openai-chat", {"model": "x", "messages": {"role": "user"}}, "messages"),
     ("openai-chat", {"model": "x", "messages": [5]}, "messages"),
     ("openai-responses", {"model": None, "input": "hello"}, "`model`"),
-    ("openai-responses", {"model": "x", "input": 5}, "input"),
+    ("openai-responses", {"model": "x", "input": 5}, "an array of items"),
 ]
 
 
@@ -316,8 +316,8 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize(("at", "sdk"), [(0, "anthropic"), (1, "openai"), (2, "genai")])
-@pytest.mark.parametrize("trouble", list(TROUBLES.values()), ids=list(TROUBLES))
+@pytest.mark.parametrize(("at", "sdk"), enumerate(["anthropic", "openai", "genai"]))
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_sdks_raise_what_their_users_expect(world: World, trouble: Trouble, at: int, sdk: str) -> None:
     world.set_up(accounts=trouble.accounts, modes={"groq": "off"})
     if trouble.rule is not None:

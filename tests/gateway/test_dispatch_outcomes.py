@@ -5,6 +5,7 @@ The transcripts in tests/dispatch/test_failover.py go through every case; here e
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World, soon
 GEMINI = "gemini"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
 MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
+PAGE = "<html><head><title>Just a moment...</title></head></html>"
 SHORT = "[timeouts]\nfirst_byte = 0.6\nwhole = 0.6\nidle = 30\n"
 
 
@@ -55,6 +57,9 @@ FAILS_OVER = {
     "API_KEY_INVALID": Row([Rule(error="invalid_key")], state="disabled"),
     "401": Row([Rule(status=401)], state="disabled"),
     "403": Row([Rule(status=403)], state="disabled"),
+    "401 with a page": cooling(0, 2, status=401, raw_body=PAGE, content_type="text/html"),
+    "403 with a page": cooling(0, 2, status=403, raw_body=PAGE, content_type="text/html"),
+    "407": cooling(0, 2, status=407, raw_body=PAGE, content_type="text/html"),
 }
 
 
@@ -123,6 +128,26 @@ def test_a_faulty_request_is_returned_with_the_upstreams_message_and_no_effect(
     effects = (account["state"], account["cooldowns"], account["excluded"], account["failures_today"])
     assert effects == ("usable", [], {}, 0)
     assert world.ask(protocol, stream=stream).complete
+
+
+OPENAIS_ERRORS = {
+    "xAI's wrong key": (400, {"code": "x", "error": "Incorrect API key provided: xa***yz."}, 503, "disabled"),
+    "OpenRouter's moderation": (403, {"error": {"code": 403, "metadata": {"reasons": ["x"]}}}, 403, "usable"),
+    "Groq's flex tier": (498, {"error": {"message": "flex tier at capacity"}}, 498, "cooling down"),
+    "Cloudflare": (520, {}, 503, "cooling down"),
+    "Groq's context": (400, {"error": {"message": "Please reduce the length of the messages"}}, 400, "usable"),
+}
+
+
+@pytest.mark.parametrize("name", OPENAIS_ERRORS)
+@pytest.mark.parametrize("protocol", ["openai-chat", "openai-responses"])
+def test_an_error_means_the_same_on_both_of_openais_apis(world: World, protocol: str, name: str) -> None:
+    status, body, answered, state = OPENAIS_ERRORS[name]
+    world.set_up(modes={"openai": "exclusive"})
+    world.sim.script(Rule(status=status, raw_body=json.dumps(body), times=None))
+    assert world.ask(protocol).status == answered
+    (account,) = world.paid["openai"]
+    assert world.account(account)["state"] == state
 
 
 def in_a_minute(seconds: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 from bm.chat.parts import Json
 from bm.errors import RequestError
 from bm.names import ProtocolName
+from bm.protocols.errors import decode_error
 from bm.protocols.registry import CODECS
 from tests.protocols.pair import CLIENTS, HI, asks, hello, sent, told, whole
 
@@ -66,14 +67,14 @@ def quota(*violations: str, message: str = "Quota exceeded", delay: str = "20s")
     ],
 )
 def test_60_a_days_quota_weighs_more_than_a_minutes(body: bytes, kind: str, code: str | None) -> None:
-    failure = CODECS["gemini"].decode_error(429, {}, body)
+    failure = decode_error(429, {}, body)
     assert failure.kind == kind
     assert code is None or failure.code == code
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_60_every_client_is_told_429(client: ProtocolName) -> None:
-    failure = CODECS["gemini"].decode_error(429, {}, quota("PerMinute", "PerDay"))
+    failure = decode_error(429, {}, quota("PerMinute", "PerDay"))
     status, body = CODECS[client].encode_error(failure, "req_1")
     assert status == 429 and "Quota exceeded" in json.dumps(body)
 
@@ -95,7 +96,7 @@ TOO_LONG: dict[ProtocolName, bytes] = {
 def test_a_context_that_is_too_long_is_said_in_the_words_that_clients_know(
     client: ProtocolName, upstream: ProtocolName
 ) -> None:
-    failure = CODECS[upstream].decode_error(400, {}, TOO_LONG[upstream])
+    failure = decode_error(400, {}, TOO_LONG[upstream])
     assert failure.kind == "context_too_long"
     status, body = CODECS[client].encode_error(failure, "req_1")
     assert status == 400
@@ -111,14 +112,14 @@ def test_a_context_that_is_too_long_is_said_in_the_words_that_clients_know(
 @pytest.mark.parametrize("upstream", CLIENTS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_providers_wrong_key_is_never_the_clients(client: ProtocolName, upstream: ProtocolName) -> None:
-    failure = CODECS[upstream].decode_error(401, {}, b'{"error":{"message":"bad key"}}')
+    failure = decode_error(401, {}, b'{"error":{"message":"bad key"}}')
     assert failure.kind == "upstream_auth"
     assert CODECS[client].encode_error(failure, "req_1")[0] in (502, 503)
 
 
 @pytest.mark.parametrize("upstream", CLIENTS)
 def test_a_body_that_is_too_large_is_told_as_such(upstream: ProtocolName) -> None:
-    failure = CODECS[upstream].decode_error(413, {}, b"<html>413 Request Entity Too Large</html>")
+    failure = decode_error(413, {}, b"<html>413 Request Entity Too Large</html>")
     assert failure.kind == "too_large" and "<html>" not in failure.message
     assert {CODECS[client].encode_error(failure, "req_1")[0] for client in CLIENTS} == {413}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
@@ -11,7 +11,7 @@ from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.anthropic.decode import decode_request
 from bm.protocols.anthropic.encode import encode_request
-from bm.protocols.anthropic.errors import decode_error, encode_error
+from bm.protocols.anthropic.errors import encode_error
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.protocols.anthropic.stream_encoder import AnthropicStreamEncoder, encode_response
 from bm.protocols.codec import Codec, Encoded, IdFactory
@@ -43,10 +43,6 @@ class AnthropicCodec:
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for a Messages client."""
         return encode_response(events, request, ids, model=model)
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Read Claude's error answer."""
-        return decode_error(status, headers, body)
 
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
         """Tell a Messages client of a failure."""

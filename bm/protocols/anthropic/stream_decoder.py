@@ -15,10 +15,10 @@ from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import opaque
-from bm.protocols.anthropic.errors import read_error
 from bm.protocols.anthropic.usage import UsageMeter, decode_finish
 from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import IdFactory
+from bm.protocols.errors import in_band
 from bm.protocols.reading import json_of, objects_of, string_of
 
 _NOTHING: tuple[Event, ...] = ()
@@ -90,18 +90,16 @@ class AnthropicStreamDecoder:
             case "ping":
                 return (Ping(),) if self._parts.started else _NOTHING
             case "error":
-                failure = read_error({"error": wire.error})
-                return self._parts.fail(failure or Failure(kind="server", message="the upstream reported an error"))
+                return self._parts.fail(in_band({"error": wire.error}))
             case _:
                 return _NOTHING
 
     def whole(self, message: Json) -> Sequence[Event]:
         """Return the events of a whole message. An error, and anything that is not a message, is a failure."""
-        failure = read_error(message)
-        if failure is None and not isinstance(message.get("content"), list):
-            failure = Failure(kind="malformed", message="the answer holds no content array")
-        if failure is not None:
-            return self._parts.fail(failure)
+        if isinstance(message.get("error"), dict):
+            return self._parts.fail(in_band(message))
+        if not isinstance(message.get("content"), list):
+            return self._parts.fail(Failure(kind="malformed", message="the answer holds no content array"))
         self._parts.start(string_of(message.get("id")), string_of(message.get("model")))
         for index, block in enumerate(message["content"]):
             if not self._open_block(index, block):

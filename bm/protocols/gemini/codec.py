@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
@@ -14,7 +14,7 @@ from bm.protocols.gemini.decode import decode_request
 from bm.protocols.gemini.decoder import GeminiStreamDecoder
 from bm.protocols.gemini.encode import encode_request
 from bm.protocols.gemini.encoder import GeminiStreamEncoder
-from bm.protocols.gemini.errors import decode_error, encode_error
+from bm.protocols.gemini.errors import encode_error
 from bm.protocols.gemini.response import decode_response, encode_response
 
 
@@ -44,10 +44,6 @@ class GeminiCodec:
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for a client."""
         return encode_response(events, request, ids, model=model)
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Read an upstream's error answer."""
-        return decode_error(status, headers, body)
 
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
         """Write an error for a client."""

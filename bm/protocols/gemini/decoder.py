@@ -31,8 +31,8 @@ from bm.chat.parts import Json, Opaque, Search
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import IdFactory
+from bm.protocols.errors import in_band
 from bm.protocols.gemini.content import decode_file, decode_inline, opaque_part
-from bm.protocols.gemini.errors import failure_of
 from bm.protocols.gemini.grounding import KIND, decode_grounding
 from bm.protocols.gemini.thinking import decode_signature
 from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
@@ -86,9 +86,8 @@ class GeminiStreamDecoder:
             chunk = chunk[0]
         if not isinstance(chunk, dict):
             return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is not an object"))
-        error = chunk.get("error")
-        if error is not None:
-            return self._fail(failure_of(error))
+        if chunk.get("error") is not None:
+            return self._fail(in_band(chunk))
         events: list[Event] = []
         if not self._started:
             self._started = True

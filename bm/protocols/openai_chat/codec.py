@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.codec import Encoded, IdFactory
-from bm.protocols.openai_chat import errors
+from bm.protocols.openai.errors import encode_error
 from bm.protocols.openai_chat.decode import decode_request
 from bm.protocols.openai_chat.encode import encode_request
 from bm.protocols.openai_chat.stream_decoder import StreamDecoder
@@ -64,13 +64,9 @@ class OpenAIChatCodec(msgspec.Struct, frozen=True):
         """Write a whole answer for the client. The events end in End."""
         return encode_response(events, request, ids, model=model)
 
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Read an upstream's error answer."""
-        return errors.decode_error(status, headers, body)
-
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
         """The status and body by which a client is told of `failure`."""
-        return errors.encode_error(failure, request_id)
+        return encode_error(failure, request_id)
 
 
 CODEC = OpenAIChatCodec()

@@ -20,9 +20,10 @@ from bm.chat.parts import Json, Opaque, Part
 from bm.errors import Failure
 from bm.names import CHAT
 from bm.protocols.codec import IdFactory
+from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation, executed_tool
 from bm.protocols.openai.content import media_at, thinking_text
-from bm.protocols.openai_chat.errors import failed_choice, in_band
+from bm.protocols.openai_chat.errors import failed_choice
 from bm.protocols.openai_chat.thinking import TagSplitter, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
 from bm.protocols.reading import object_of, objects_of, string_of

@@ -17,7 +17,7 @@ from bm.names import CHAT
 from bm.protocols.codec import IdFactory, written
 from bm.protocols.media import data_url
 from bm.protocols.openai.citations import encode_citation
-from bm.protocols.openai_chat.errors import error_body
+from bm.protocols.openai.errors import error_object
 from bm.protocols.openai_chat.thinking import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
 
@@ -131,7 +131,7 @@ class StreamEncoder(PartSequencer):
         return KEEPALIVE
 
     def fail(self, failure: Failure) -> bytes:
-        return b"data: " + _encode(error_body(failure)) + b"\n\n"
+        return b"data: " + _encode({"error": error_object(failure)}) + b"\n\n"
 
     def end(self) -> bytes:
         out = [] if self._choices else [self.head(0)]

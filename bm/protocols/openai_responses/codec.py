@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
@@ -10,7 +10,8 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.codec import Codec, Encoded, IdFactory, StreamDecoder, StreamEncoder
-from bm.protocols.openai_responses import decode, encode, errors, response
+from bm.protocols.openai.errors import encode_error
+from bm.protocols.openai_responses import decode, encode, response
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 
@@ -36,11 +37,8 @@ class ResponsesCodec:
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         return response.encode_response(events, request, ids, model=model)
 
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return errors.decode_error(status, headers, body)
-
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
-        return errors.encode_error(failure, request_id)
+        return encode_error(failure, request_id)
 
 
 CODEC: Codec = ResponsesCodec()

@@ -97,11 +97,13 @@ def _conversation(body: Json) -> Conversation:
     match body.get("input"):
         case str(text):
             conversation.add({"role": "user", "content": text}, "input")
-        case None if not body.get("prompt"):
-            raise mismatch("input", "a string or an array of items", None)
-        case _:
+        case list():
             for item, place in elements(body, "input"):
                 conversation.add(item, place)
+        case None if body.get("prompt"):
+            pass
+        case other:
+            raise mismatch("input", "a string or an array of items", other)
     return conversation
 
 

@@ -31,8 +31,8 @@ from bm.chat.parts import Citation, Json, Refusal, Text, Thinking, ToolCall, Too
 from bm.chat.response import part_events
 from bm.errors import Failure, RequestError
 from bm.names import RESPONSES
+from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation
-from bm.protocols.openai_responses.errors import failure_of
 from bm.protocols.openai_responses.items import decode_output
 from bm.protocols.openai_responses.tools import qualified
 from bm.protocols.openai_responses.usage import decode_usage, finish_of
@@ -261,9 +261,8 @@ class ResponsesStreamDecoder:
         events = self._start(body)
         status, error = response.get("status"), response.get("error")
         if isinstance(error, dict) or status in ("failed", "cancelled", "queued", "in_progress"):
-            told = failure_of(error) if isinstance(error, dict) else Failure(kind="server", message="")
-            message = told.message or f"the upstream's answer is {status}"
-            return [*events, *self._fail(msgspec.structs.replace(told, message=message))]
+            said = Failure(kind="server", message=f"the upstream's answer is {status}")
+            return [*events, *self._fail(in_band(response) if isinstance(error, dict) else said)]
         items = response.get("output")
         if isinstance(items, list) and not self._items_done:
             for at, item in enumerate(items):
@@ -278,9 +277,7 @@ class ResponsesStreamDecoder:
         return [*events, finish_of(response, called=self._called, refused=self._refused), End()]
 
     def _error(self, body: Json) -> list[Event]:
-        error = body.get("error")
-        told = failure_of(error if isinstance(error, dict) else body)
-        return self._fail(told if told.message else msgspec.structs.replace(told, message="the upstream failed"))
+        return self._fail(in_band(body))
 
     def _fail(self, failure: Failure) -> list[Event]:
         events = self._close_parts()

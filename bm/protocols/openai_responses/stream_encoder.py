@@ -32,8 +32,9 @@ from bm.errors import Failure
 from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai.citations import encode_citation, encode_search
+from bm.protocols.openai.errors import error_object
 from bm.protocols.openai_responses.encode import ENCRYPTED
-from bm.protocols.openai_responses.errors import error_object, stream_error
+from bm.protocols.openai_responses.errors import stream_error
 from bm.protocols.openai_responses.outputs import (
     Call,
     ConvertedCall,

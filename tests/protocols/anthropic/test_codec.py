@@ -6,6 +6,7 @@ import json
 
 from bm.chat.events import Failed
 from bm.protocols.anthropic.codec import CODEC
+from bm.protocols.errors import decode_error
 from bm.sse import Event
 from tests.protocols.anthropic.examples import IDS, OPUS_4_8, body, wire
 from tests.protocols.anthropic.test_stream_decoder import MESSAGE, WHOLE
@@ -50,7 +51,7 @@ def test_a_whole_answer_goes_through() -> None:
 
 def test_an_error_goes_through() -> None:
     wanted = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    failure = CODEC.decode_error(529, {}, json.dumps(wanted).encode())
+    failure = decode_error(529, {}, json.dumps(wanted).encode())
     assert CODEC.encode_error(failure, "req_1") == (503, {**wanted, "request_id": "req_1"})
     encoder = CODEC.stream_encoder(ASKS, IDS, model="m")
     assert check(encoder.feed(Failed(failure))).error == wanted["error"]

@@ -16,6 +16,7 @@ from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.chat.response import ChatResponse, fold
 from bm.protocols.anthropic.codec import CODEC
 from bm.protocols.codec import IdFactory
+from bm.protocols.errors import decode_error
 from tests.support.events import check
 from tests.support.grammar_anthropic import check as check_stream
 from tests.support.shared import SHARED, Case, corpus_cases, each_case, needs_corpus, validators
@@ -140,7 +141,7 @@ def test_a_recorded_answer_is_read_and_written_again(case: Case) -> None:
 
 @each_case([case for case in CASES if case.status >= 400])
 def test_a_recorded_error_is_read(case: Case) -> None:
-    failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
+    failure = decode_error(case.status, {}, case.body_text.encode())
     said = json.loads(case.body_text)["error"]
     assert failure.message == said["message"]
     assert failure.upstream_status == case.status

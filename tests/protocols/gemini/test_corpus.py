@@ -13,6 +13,7 @@ from bm.chat.events import Event, Failed
 from bm.chat.parts import Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest, Reasoning
 from bm.chat.response import ChatResponse, fold
+from bm.protocols.errors import decode_error
 from bm.protocols.gemini.array import ArraySplitter
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.ids import ids
@@ -104,7 +105,7 @@ def essence(answer: ChatResponse) -> Any:
 
 @each_case(ERRORS)
 def test_a_recorded_error_keeps_the_upstreams_words(case: Case) -> None:
-    failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
+    failure = decode_error(case.status, {}, case.body_text.encode())
     assert failure.message in case.body_text.replace("\\n", "\n")
     assert failure.upstream_status == case.status
     status, body = CODEC.encode_error(failure, "req_1")

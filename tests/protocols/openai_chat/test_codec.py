@@ -16,6 +16,7 @@ from bm.chat.request import ChatRequest, OutputFormat, Reasoning, Sampling, Tool
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import Codec
+from bm.protocols.errors import decode_error
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.kit import answer, chunk, client_request, decode, ids, read, stream
 
@@ -123,7 +124,7 @@ def test_streams_and_whole_answers_are_told_alike() -> None:
 
 
 def test_every_part_of_the_codec_answers() -> None:
-    failure = CODEC.decode_error(429, {"retry-after": "3"}, b'{"error":{"message":"slow"}}')
+    failure = decode_error(429, {"retry-after": "3"}, b'{"error":{"message":"slow"}}')
     assert (failure.kind, failure.retry_after) == ("rate_limited", 3.0)
     assert CODEC.encode_error(Failure(kind="not_found", message="m"), "req_1")[0] == 404
     encoder = CODEC.stream_encoder(client_request(), ids(), model="m")

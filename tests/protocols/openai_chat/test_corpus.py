@@ -17,6 +17,7 @@ from bm.chat.parts import Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import fold
 from bm.errors import RequestError
+from bm.protocols.errors import decode_error
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.kit import client_request, ids
 from tests.support.events import check
@@ -116,7 +117,7 @@ def gist(events: Iterable[Event]) -> Any:
 
 @each_case(ERRORS)
 def test_an_error_is_understood(case: Case) -> None:
-    failure = CODEC.decode_error(case.status, {}, case.body_text.encode())
+    failure = decode_error(case.status, {}, case.body_text.encode())
     expected = {401: {"upstream_auth"}, 404: {"not_found"}, 400: {"bad_request", "context_too_long", "malformed"}}
     assert failure.kind in expected[case.status]
     assert "no explanation" not in failure.message

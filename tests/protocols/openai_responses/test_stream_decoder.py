@@ -279,7 +279,7 @@ def test_how_an_answer_ended(status: str, members: Json, output: list[Json], rea
         (completed("cancelled"), "server", "the upstream's answer is cancelled"),
         ({"type": "error", "code": "context_length_exceeded", "message": "long"}, "context_too_long", "long"),
         ({"type": "error", "error": {"code": "insufficient_quota", "message": "paid?"}}, "billing", "paid?"),
-        ({"type": "error"}, "server", "the upstream failed"),
+        ({"type": "error"}, "server", "the upstream reported an error"),
         ({"type": "response.completed", "response": None}, "malformed", "holds no response"),
     ],
 )

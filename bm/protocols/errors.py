@@ -1,0 +1,312 @@
+"""What an upstream's error means, for all services and protocols: in answers, and inside streams, which have no status.
+
+One table says what statuses and words mean. A body that is no error of an API (a web page, a proxy's block page, a
+captive portal) is judged by its status, but is never taken for the service's word about a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.errors import Failure, FailureKind
+from bm.protocols.limits import delay_in_details, delay_in_headers, delay_in_text, quota_violations, should_retry
+from bm.protocols.reading import json_of, object_of, objects_of, string_of
+
+NOT_IN_TIER = "not_in_tier"
+"""The `code` of a failure that says the model is outside the account's tier, for good."""
+
+_STATUSES: dict[int, FailureKind] = {
+    401: "upstream_auth",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    405: "method",
+    407: "blocked",
+    408: "timeout",
+    413: "too_large",
+    414: "too_large",
+    429: "rate_limited",
+    498: "overloaded",  # Groq: flex tier at capacity
+    499: "timeout",  # Google: cancelled
+    502: "overloaded",
+    503: "overloaded",
+    504: "timeout",
+    522: "timeout",  # Cloudflare
+    524: "timeout",  # Cloudflare
+    **dict.fromkeys((520, 521, 523, 525, 526, 527, 528, 529, 530), "overloaded"),
+}
+"""What is not here is `bad_request` below 500 and `server` from there on."""
+
+_PAGES: dict[int, FailureKind] = {401: "blocked", 402: "blocked", 403: "blocked"}
+"""Statuses that mean something else where the body is not the API's."""
+
+_STATUS_OF_WORD: dict[str, int] = {
+    word: status
+    for status, words in {
+        400: ("invalid_request_error", "badrequesterror", "invalid_argument", "failed_precondition", "out_of_range"),
+        401: ("authentication_error", "unauthenticated"),
+        403: ("permission_error", "permission_denied"),
+        404: ("not_found_error", "notfounderror", "not_found", "model_not_found"),
+        409: ("aborted",),
+        429: ("rate_limit_error", "rate_limit_exceeded", "rate_limit", "tokens", "requests", "resource_exhausted"),
+        499: ("cancelled",),
+        500: ("server_error", "internal_server_error", "internal_error", "api_error", "internal", "unknown"),
+        503: ("overloaded_error", "service_unavailable", "unavailable"),
+        504: ("timeout_error", "deadline_exceeded"),
+    }.items()
+    for word in words
+}
+"""The status that an error inside a stream would have had; also what a 400 means that says no more than that."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One way in which `services` say something: a word (code, type or reason, in lower case) or a wording.
+
+    `statuses` are those under which it means that; empty stands for any. `code` replaces the service's own.
+    """
+
+    kind: FailureKind
+    services: str
+    words: frozenset[str] = frozenset()
+    wording: re.Pattern[str] | None = None
+    statuses: frozenset[int] = frozenset()
+    code: str = ""
+
+    def fits(self, status: int, words: Collection[str], text: str) -> bool:
+        """Whether an error says this."""
+        if self.statuses and status not in self.statuses:
+            return False
+        return not self.words.isdisjoint(words) or (self.wording is not None and bool(self.wording.search(text)))
+
+
+def _row(
+    kind: FailureKind, services: str, words: str = "", wording: str = "", at: Collection[int] = (), code: str = ""
+) -> Row:
+    pattern = re.compile(wording, re.I) if wording else None
+    return Row(kind, services, frozenset(words.split()), pattern, frozenset(at), code)
+
+
+_TOO_LONG = (
+    r"context[ _-]?(?:length|window|size|limit)|maximum context|too many (?:prompt_)?tokens"
+    r"|exceeds? the (?:model'?s )?(?:maximum |max )?(?:context|input|prompt)"
+    r"|(?:prompt|input) (?:is )?too long|total length of all messages is too long"
+    r"|reduce the length of the (?:messages|input)|token count.{0,40}exceeds the maximum"
+)
+"""How Anthropic, OpenAI, OpenRouter, DeepSeek, Groq, Mistral, Perplexity, Ollama, vLLM and Google say it."""
+_NO_BILLING = r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account"
+_BAD_KEY = r"api[ _]key (?:not valid|expired|not found)|reported as leaked|(?:invalid|incorrect) api key"
+_DAILY = r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|\bdaily\b"
+
+_ROWS: tuple[Row, ...] = (
+    # Groq refuses its own model's malformed call; the request was sound.
+    _row("malformed", "Groq", "tool_use_failed"),
+    _row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
+    _row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
+    _row("billing", "DeepSeek", "insufficient_balance payment_required"),
+    _row("billing", "Anthropic", "billing_error", wording=r"credit balance is too low|purchase credits"),
+    _row("billing", "Google", "billing_disabled billing_not_enabled"),
+    _row("billing", "Google", wording=_NO_BILLING, at=(400, 403)),
+    _row("upstream_auth", "OpenAI", "invalid_api_key account_deactivated invalid_authentication token_expired"),
+    _row("upstream_auth", "Anthropic", "authentication_error"),
+    _row("upstream_auth", "Google", "api_key_invalid api_key_expired access_token_expired credentials_missing"),
+    _row("upstream_auth", "Google, xAI", wording=_BAD_KEY, at=(400, 403)),
+    _row("permission", "OpenAI", "unsupported_country_region_territory"),
+    _row("permission", "Google", wording=r"location is not supported", at=(400, 403)),
+    _row("context_too_long", "OpenAI", "context_length_exceeded too_many_prompt_tokens"),
+    _row("context_too_long", "all", wording=_TOO_LONG, at=(400, 413, 422)),
+    _row("too_large", "Google", wording=r"request payload size exceeds", at=(400, 403)),
+    _row("too_large", "Anthropic", "request_too_large"),
+    _row("not_found", "OpenAI", "model_not_found", at=(400, 403, 404)),
+    # The metadata of a moderation: it is about the content of one request, and the account is sound.
+    _row("bad_request", "OpenRouter", "flagged_input reasons", at=(403,)),
+    _row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
+    _row("quota_exhausted", "Google", wording=r"limit:\s*0(?![\d.])", at=(429,), code=NOT_IN_TIER),
+    _row("quota_exhausted", "Google, OpenAI, Groq", wording=_DAILY, at=(429,)),
+    _row("overloaded", "Anthropic, OpenAI", "overloaded_error slow_down server_is_overloaded"),
+    _row("timeout", "OpenAI", "vector_store_timeout"),
+)
+"""What errors say beyond their status. The first row that fits holds."""
+
+_PASSING: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted", "overloaded"})
+_PLACE = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_]+)*): ")
+_TITLE = re.compile(r"<title>([^<]+)</title>", re.I)
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
+_MAX_TEXT = 300
+
+
+def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """Read an upstream's error answer. `headers` have lower-case names. Never raises.
+
+    A body that is not the API's is not kept: no client could read it.
+    """
+    document = json_of(body)
+    error = error_in(document)
+    if error is None:
+        kind = _PAGES.get(status) or _kind_of(status)
+        failure = Failure(kind=kind, message=f"the upstream answered {_of_page(kind, status, body)}")
+    else:
+        failure = _failure(error, status, f"the upstream answered {status} and gave no reason")
+    wait = None if _is_googles_day(failure, error) else delay_in_headers(headers)
+    return msgspec.structs.replace(
+        failure,
+        retry_after=failure.retry_after if wait is None else wait,
+        should_retry=should_retry(headers),
+        param=failure.param or _place(failure, document),
+        upstream_status=status,
+        upstream_body=b"" if error is None else body,
+    )
+
+
+def in_band(document: Any) -> Failure:
+    """Read an error that came inside a stream, or as an answer with status 200."""
+    error = error_in(document) or {}
+    values = (error.get(name) for name in ("status_code", "code", "status"))
+    status = next((found for value in values if (found := _number(value))), 0) or _status_of(_words(error))
+    failure = _failure(error, status or 500, "the upstream reported an error and gave no reason")
+    return msgspec.structs.replace(failure, upstream_status=status)
+
+
+def error_in(document: Any) -> Json | None:
+    """The error object of a document in whichever shape; None when it holds no error.
+
+    That is OpenAI's, Anthropic's and Google's `error`, alone or in a list; a bare string (Ollama, xAI); flat members
+    (Mistral, vLLM); or FastAPI's `detail`.
+    """
+    if isinstance(document, list):
+        document = document[0] if document else None
+    if not isinstance(document, dict):
+        return None
+    match document.get("error"):
+        case dict(error):
+            return error
+        case str(text):
+            return {**document, "message": document.get("message") or text}
+    if "message" not in document and "detail" in document:
+        return {**document, "message": document["detail"]}
+    return document if document.keys() & {"message", "code", "type"} else None
+
+
+def _failure(error: Json, status: int, unexplained: str) -> Failure:
+    words, details = _words(error), error.get("details")
+    if status == 400 and 400 < (named := _status_of(words)) < 500:
+        status = named
+    message = _message(error.get("message"))
+    text = "\n".join((message, *_quotas(details)))
+    lower = [word.lower() for word in (*words, *_reasons(error))]
+    row = next((row for row in _ROWS if row.fits(status, lower, text)), None)
+    kind = row.kind if row is not None else _kind_of(status)
+    code = next(iter(words), "")
+    failure = Failure(
+        kind=kind,
+        message=message or code or unexplained,
+        code=row.code if row is not None and row.code else code,
+        param=string_of(error.get("param")),
+    )
+    if kind not in _PASSING or _is_googles_day(failure, error):
+        return failure
+    wait = delay_in_details(details)
+    return msgspec.structs.replace(failure, retry_after=delay_in_text(message) if wait is None else wait)
+
+
+def _kind_of(status: int) -> FailureKind:
+    return _STATUSES.get(status) or ("bad_request" if 400 <= status < 500 else "server")
+
+
+def _is_googles_day(failure: Failure, error: Json | None) -> bool:
+    """Whether this is a day's quota at Google, which returns at the daily reset whatever delay stands beside it."""
+    return failure.kind == "quota_exhausted" and bool(error and string_of(error.get("status")))
+
+
+def _number(value: Any) -> int:
+    """The HTTP status in a member, which is a number or a string of digits at some services; 0 for anything else."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value[:9])
+    return value if isinstance(value, int) and 400 <= value <= 599 else 0
+
+
+def _words(error: Json) -> list[str]:
+    """The code of an error, its type and its status word, the most exact first."""
+    named = (
+        object_of(error.get("details")).get("error_code"),
+        error.get("code"),
+        error.get("type"),
+        error.get("status"),
+    )
+    return [word for word in map(string_of, named) if word not in ("", "error") and not word.isdecimal()]
+
+
+def _status_of(words: Collection[str]) -> int:
+    return next((_STATUS_OF_WORD[word.lower()] for word in words if word.lower() in _STATUS_OF_WORD), 0)
+
+
+def _reasons(error: Json) -> list[str]:
+    """The reasons in Google's details, and what OpenRouter's metadata hold."""
+    return [
+        *(string_of(row.get("reason")) for row in objects_of(error.get("details"))),
+        *object_of(error.get("metadata")),
+    ]
+
+
+def _quotas(details: Any) -> list[str]:
+    """The names of the quotas that Google says are used up."""
+    limits = [string_of(object_of(row.get("metadata")).get("quota_limit")) for row in objects_of(details)]
+    return [*limits, *(str(each.get("quotaId") or each.get("quotaMetric") or "") for each in quota_violations(details))]
+
+
+def _message(value: Any) -> str:
+    """An error's text. Mistral and FastAPI send a list of faults with their places."""
+    match value:
+        case str():
+            return value
+        case {"detail": detail}:
+            return _message(detail)
+        case list():
+            return "; ".join(filter(None, (_message(fault) for fault in value)))
+        case {"msg": str(text), "loc": list(steps)}:
+            return f"{'.'.join(str(step) for step in steps)}: {text}"
+        case None:
+            return ""
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def _place(failure: Failure, document: Any) -> str:
+    """The place at fault, which Anthropic names at the beginning of the message: `tools.0.name: …`."""
+    if failure.kind != "bad_request" or object_of(document).get("type") != "error":
+        return ""
+    found = _PLACE.match(failure.message)
+    return found.group(1) if found else ""
+
+
+def _of_page(kind: FailureKind, status: int, body: bytes) -> str:
+    """The status and the words of a body that is not the API's: the title of a page, or its text."""
+    text = body[:4096].decode("utf-8", "replace").strip()
+    if text.startswith("<") or "<html" in text.lower():
+        title = _TITLE.search(text)
+        text = title.group(1) if title is not None else _MARKUP.sub(" ", text)
+    text = " ".join(text.split())[:_MAX_TEXT]
+    said = f"{status} with a page that is not the API's" if kind == "blocked" else str(status)
+    return f"{said}: {text}" if text else said
+
+
+_CONTEXT = re.compile(
+    r"> (\d[\d,]*) maximum|tokens allowed \(?(\d[\d,]*)|maximum context length (?:is|of) (\d[\d,]*)"
+    r"|context (?:window|length|size)[^\d]{0,30}(\d[\d,]*)",
+    re.I,
+)
+_LEAST_CONTEXT = 512
+"""No model takes fewer tokens; a smaller number means something else."""
+
+
+def context_in_text(message: str) -> int | None:
+    """The most tokens a model takes, by the words in which it refused more."""
+    found = _CONTEXT.search(message)
+    if found is None:
+        return None
+    tokens = int(next(group for group in found.groups() if group).replace(",", "")[:18])
+    return tokens if tokens >= _LEAST_CONTEXT else None

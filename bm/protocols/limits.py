@@ -1,0 +1,240 @@
+"""How long to wait and how much is allowed, from wherever a service says it: headers, error details, words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.errors import Failure
+from bm.protocols.reading import json_of, object_of, objects_of, string_of
+
+Window = Literal["minute", "day"]
+Unit = Literal["requests", "tokens"]
+
+_HEADERS: tuple[tuple[Unit | None, Window | None, str], ...] = (
+    # Anthropic
+    ("requests", "minute", "anthropic-ratelimit-requests-{}"),
+    ("tokens", "minute", "anthropic-ratelimit-tokens-{}"),
+    ("tokens", "minute", "anthropic-ratelimit-input-tokens-{}"),
+    (None, "minute", "anthropic-ratelimit-output-tokens-{}"),
+    # OpenAI and Groq
+    ("requests", None, "x-ratelimit-{}-requests"),
+    ("tokens", "minute", "x-ratelimit-{}-tokens"),
+    # Mistral
+    ("requests", "minute", "x-ratelimit-{}-req-minute"),
+    (None, None, "ratelimitbysize-{}"),
+    # Cerebras
+    ("requests", "minute", "x-ratelimit-{}-requests-minute"),
+    ("tokens", "minute", "x-ratelimit-{}-tokens-minute"),
+    (None, None, "x-ratelimit-{}-requests-hour"),
+    (None, None, "x-ratelimit-{}-tokens-hour"),
+    ("requests", "day", "x-ratelimit-{}-requests-day"),
+    ("tokens", "day", "x-ratelimit-{}-tokens-day"),
+    # Together and OpenRouter
+    (None, None, "x-ratelimit-{}"),
+    (None, None, "x-tokenlimit-{}"),
+)
+"""Unit (None: not counted by bm), window (None: the provider's own) and the headers that hold the `limit`, what is
+`remaining` and the `reset`. Of two rows for one limit the latter is the more exact."""
+
+_DAILY_REQUESTS = frozenset({"groq"})
+"""Providers whose `x-ratelimit-*-requests` count a day (console.groq.com/docs/rate-limits); others' count a minute."""
+
+FIRST_MOMENT = 1e9
+"""A number from here on is no delay but a moment, in Unix seconds; from a thousand times that on, in milliseconds."""
+MINUTE = 60.0
+LEAST_BYTES_PER_TOKEN = 2
+"""Of a request in text, whatever its language."""
+
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_AMOUNT = (
+    r"(?:\d+(?:\.\d+)?\s?(?:ms|sec(?:ond)?s?|min(?:ute)?s?|h(?:ou)?rs?|days?|[dhms])(?![a-z])[\s,]{0,2}(?:and\s)?)+"
+)
+_IN_TEXT = re.compile(rf"(?:retry|try again|reset|wait)[^.\d]{{0,40}}?({_AMOUNT})", re.I)
+_WORDS = (
+    (r"and|,", ""),
+    (r"\s?sec(?:ond)?s?", "s"),
+    (r"\s?min(?:ute)?s?", "m"),
+    (r"\s?h(?:ou)?rs?", "h"),
+    (r"\s?days?", "d"),
+    (r"\s+", ""),
+)
+_COUNT = re.compile(r"\d{1,15}")
+_LIMIT_IN_TEXT = re.compile(r"\blimit: (\d{1,15})\b")
+
+
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit. `left` is what remains of it, `resets` the seconds until all of it is there again; None = unsaid."""
+
+    window: Window
+    unit: Unit
+    limit: int
+    left: int | None = None
+    resets: float | None = None
+
+    def is_spent(self, size: int) -> bool:
+        """Whether it is used up, and would have allowed a request of `size` bytes before: so that is not the cause."""
+        return self.left == 0 and (self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit)
+
+    def is_hardly_touched(self, size: int) -> bool:
+        """Whether a request of `size` bytes is so small a part of the limit that others cannot be much smaller."""
+        return self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit / 10
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds in `20.04s`, `1h2m3s`, `250ms` or a bare number of seconds; None for anything else."""
+    text = text.strip()
+    if _DURATION.fullmatch(text):
+        return sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(text))
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def until(text: str, headers: Mapping[str, str], now: float) -> float | None:
+    """A delay (`6m0s`, seconds) or a moment (RFC 3339, an HTTP date, Unix time) as a delay.
+
+    `now` is in Unix seconds; it counts where the answer has no `date`.
+    """
+    seconds = parse_duration(text)
+    if not text or (seconds is not None and seconds < FIRST_MOMENT):
+        return seconds
+    moment = _moment(text) if seconds is None else seconds / (1000 if seconds >= FIRST_MOMENT * 1000 else 1)
+    if moment is None:
+        return None
+    with suppress(ValueError, TypeError, OverflowError):
+        now = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    return max(0.0, moment - now)
+
+
+def _moment(text: str) -> float | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError, TypeError, OverflowError):
+            return read(text).timestamp()
+    return None
+
+
+def delay_in_headers(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by `retry-after-ms` or `retry-after`, which may be a date (counted from the `date` header).
+
+    A moment in Unix time, which some services write there, needs a clock: see `with_delay`.
+    """
+    milliseconds = parse_duration(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after", "")
+    seconds = parse_duration(text)
+    if seconds is not None or not text:
+        return None if seconds is None or seconds >= FIRST_MOMENT else seconds
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(0.0, (moment - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def delay_in_text(message: str) -> float | None:
+    """Seconds to wait by a sentence such as `Please retry in 20.04466179s.` or `try again in 2m59.56s`."""
+    found = _IN_TEXT.search(message)
+    if found is None:
+        return None
+    text = found.group(1).lower()
+    for pattern, unit in _WORDS:
+        text = re.sub(pattern, unit, text)
+    return parse_duration(text)
+
+
+def delay_in_details(details: Any) -> float | None:
+    """Seconds to wait by the details of an error of Google's: `RetryInfo`, or the metadata of `ErrorInfo`."""
+    for row in objects_of(details):
+        for value in (row.get("retryDelay"), object_of(row.get("metadata")).get("quotaResetDelay")):
+            if (seconds := parse_duration(string_of(value))) is not None:
+                return seconds
+    return None
+
+
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """What `x-should-retry` says; the official SDKs obey it before they look at the status."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+
+
+def used_up(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until more is allowed, by the headers of an answer that used up a limit; None while something is left."""
+    waits = [
+        until(headers.get(name.format("reset"), ""), headers, now)
+        for _, _, name in _HEADERS
+        if parse_duration(headers.get(name.format("remaining"), "")) == 0
+    ]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def with_delay(failure: Failure, headers: Mapping[str, str], now: float) -> Failure:
+    """The failure with the delay that the headers tell, where it names none itself.
+
+    A limit of the minute is asked again after a minute at most: some services say when all is allowed again, not some.
+    """
+    if failure.kind not in ("rate_limited", "quota_exhausted") or failure.retry_after is not None:
+        return failure
+    wait = until(headers.get("retry-after", ""), headers, now)
+    if wait is None and (wait := used_up(headers, now)) is not None and failure.kind == "rate_limited":
+        wait = min(wait, MINUTE)
+    return msgspec.structs.replace(failure, retry_after=wait)
+
+
+def allowances_in_headers(headers: Mapping[str, str], now: float, provider: str) -> tuple[Allowance, ...]:
+    """The limits that an answer tells. `now` is in Unix seconds; it counts where the answer has no `date`."""
+    found: list[Allowance] = []
+    for unit, window, name in _HEADERS:
+        if unit is None or (most := _count(headers.get(name.format("limit")))) is None:
+            continue
+        span: Window = window or ("day" if provider in _DAILY_REQUESTS else "minute")
+        left = _count(headers.get(name.format("remaining")))
+        resets = until(headers.get(name.format("reset"), ""), headers, now)
+        found.append(Allowance(window=span, unit=unit, limit=most, left=left, resets=resets))
+    return tuple(found)
+
+
+def allowances_in_body(body: bytes, wait: float | None = None) -> tuple[Allowance, ...]:
+    """The limits that a 429 of the Gemini API names as used up: `quotaId` tells which they are, `quotaValue` how much.
+
+    Where the value is absent the words have it: `limit: 15`. `wait` are the seconds after which the service wants to be
+    asked again; that of a minute's limit is when it resets.
+    """
+    document = json_of(body)
+    error = object_of(object_of(document[0] if isinstance(document, list) and document else document).get("error"))
+    words = _LIMIT_IN_TEXT.findall(string_of(error.get("message")))
+    violations = list(quota_violations(error.get("details")))
+    found = (_violated(each, words[0] if words and len(violations) == 1 else None) for each in violations)
+    return tuple(
+        msgspec.structs.replace(each, resets=wait) if each.window == "minute" else each for each in found if each
+    )
+
+
+def quota_violations(details: Any) -> Iterator[Json]:
+    """The quotas that the details of an error of Google's name as used up."""
+    for row in objects_of(details):
+        yield from objects_of(row.get("violations"))
+
+
+def _violated(violation: Json, said: str | None) -> Allowance | None:
+    quota = str(violation.get("quotaId") or violation.get("quotaMetric") or "").replace("_", "").lower()
+    window: Window | None = "day" if "perday" in quota else "minute" if "perminute" in quota else None
+    limit = _count(str(violation.get("quotaValue", ""))) or _count(said)
+    if window is None or not limit:
+        return None
+    return Allowance(window=window, unit="tokens" if "token" in quota else "requests", limit=limit, left=0)
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and _COUNT.fullmatch(text) else None
