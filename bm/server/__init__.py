@@ -1,1 +1,1 @@
-"""The thin HTTP side: routes, keys, bodies, and the administration of a running daemon."""
+"""The HTTP server: routes, keys, bodies, the admin app and the dashboard."""

@@ -286,7 +286,7 @@ class Admin:
         """Write a provider's dispatch mode to config.toml and reload; the next request uses it.
 
         In the answer, `mode` is the mode in force. When it differs from the requested one, `error` says why the file
-        cannot be used, or `outweighed_by` names the environment variable that overrides the file.
+        cannot be used, or `overridden_by` names the environment variable that overrides the file.
 
         Raises:
             RequestError: the provider is unknown or has no mode.
@@ -309,7 +309,7 @@ class Admin:
             "mode": provider.mode,
             "enabled": provider.enabled,
             "error": problem,
-            "outweighed_by": await asyncio.to_thread(self._variable_for, key) if overridden else None,
+            "overridden_by": await asyncio.to_thread(self._variable_for, key) if overridden else None,
         }
 
     def _require_mode(self, name: str) -> None:

@@ -1,7 +1,7 @@
-"""The daemon's front door: an ASGI application that serves the hot paths itself and leaves the rest to Starlette.
+"""The ASGI application: serves the model APIs itself, and passes the other paths to the admin app.
 
-A bare ASGI callable costs a third of a Starlette endpoint with a StreamingResponse, but must watch for a client that
-hangs up itself: an answer nobody reads would go on burning quota.
+A plain ASGI callable costs a third of a Starlette endpoint with a StreamingResponse, but must itself watch for clients
+that disconnect: a response that is not read would continue to use quota.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from bm.server.tasks import spawn
 from bm.upstream.headers import Headers
 
 _log = logging.getLogger("bm.requests")
-_OWN = ("/admin/", "/healthz", "/readyz", "/metrics")
-"""Paths of the daemon's own: no model protocol answers there."""
+_ADMIN = ("/admin/", "/healthz", "/readyz", "/metrics")
+"""Path prefixes of the admin app."""
 
 
 class App:
-    """One daemon's application. `own` serves the paths that are no model API."""
+    """The application of one daemon. `admin` serves the paths that belong to no model API."""
 
-    def __init__(self, services: Services, own: ASGIApp) -> None:
-        self._services, self._own = services, own
+    def __init__(self, services: Services, admin: ASGIApp) -> None:
+        self._services, self._admin = services, admin
         self._settings = services.settings
         self._guard = Guard(services.settings.config.server, services.settings.local_key)
 
@@ -49,12 +49,9 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        if scope["type"] != "http":
-            await self._own(scope, receive, send)
-            return
-        path: str = scope["path"]
-        if path.startswith(_OWN) or (path == "/" and scope["method"] == "GET"):
-            await self._own(scope, receive, send)
+        path: str = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith(_ADMIN) or (path == "/" and scope["method"] == "GET"):
+            await self._admin(scope, receive, send)
             return
         headers: Headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         await _Request(self._services, self._current_guard(), scope, headers, AsgiClient(send)).serve(receive)
@@ -77,7 +74,7 @@ class _Request:
         )
 
     async def serve(self, receive: Receive) -> None:
-        """Answer, whatever happens; an error in the caller's protocol, one line in the log."""
+        """Answer the request. Errors are sent in the caller's protocol and logged on one line."""
         try:
             await self._answer(receive)
         except RequestError as error:
@@ -85,16 +82,14 @@ class _Request:
         except ClientGone:
             _log.info("%s %s %s: the client left before its request was complete", self._id, self._method, self._path)
         except Cut:
-            _log.debug("%s the connection is broken on purpose", self._id)
+            _log.debug("%s the connection is closed before the end of the response", self._id)
             raise
         except Exception:
-            _log.exception("%s %s %s: a fault of bm itself", self._id, self._method, self._path)
+            _log.exception("%s %s %s: an internal error of bm", self._id, self._method, self._path)
             if self._client.status:
                 raise
             await self._refuse(
-                Failure(
-                    kind="server", message="bm failed at this; `bm logs` tells more", status=500, should_retry=False
-                )
+                Failure(kind="server", message="internal error of bm; see `bm logs`", status=500, should_retry=False)
             )
 
     async def _answer(self, receive: Receive) -> None:
@@ -104,7 +99,7 @@ class _Request:
             case Failure():
                 raise RequestError(found)
             case Probe():
-                await self._client.whole(200, [("content-type", "application/json")], b"{}")
+                await self._client.respond(200, [("content-type", "application/json")], b"{}")
             case ModelsRoute():
                 body = await self._services.models.listing(found.protocol, found.model, self._query)
                 await self._json(200, body)
@@ -117,7 +112,7 @@ class _Request:
         if foreign is not None:
             raise RequestError(foreign)
         if not isinstance(found, Probe) and not guard.admits(self._by_name, self._query):
-            message = "the key is not this daemon's; `bm env` prints the right settings for each tool"
+            message = "the key is not the daemon's; `bm env` prints the right settings for each tool"
             raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
 
     async def _call(self, route: Route, receive: Receive) -> None:
@@ -137,10 +132,10 @@ class _Request:
             array=route.protocol == "gemini" and streams and wants_array(self._query),
             conversation=conversation_of(head, self._by_name),
         )
-        await self._until_done_or_gone(call, receive)
+        await self._run(call, receive)
 
-    async def _until_done_or_gone(self, call: Call, receive: Receive) -> None:
-        """Run the call; the client leaving cancels it, and with it the request upstream."""
+    async def _run(self, call: Call, receive: Receive) -> None:
+        """Run the call. If the client disconnects, cancel it together with its upstream request."""
         work = asyncio.current_task()
         gone = False
 
@@ -152,7 +147,7 @@ class _Request:
             if work is not None:
                 work.cancel()
 
-        watcher = spawn(watch(), "the watch for a hang-up")
+        watcher = spawn(watch(), "watching for a disconnect")
         try:
             await Exchange(self._services, call, self._client).run()
         except asyncio.CancelledError:
@@ -172,4 +167,4 @@ class _Request:
         head = [("content-type", "application/json"), ("x-bm-request-id", self._id), *(headers or [])]
         if self._protocol == "anthropic":
             head.append(("request-id", self._id))
-        await self._client.whole(status, head, b"" if self._method == "HEAD" else msgspec.json.encode(body))
+        await self._client.respond(status, head, b"" if self._method == "HEAD" else msgspec.json.encode(body))

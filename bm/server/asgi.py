@@ -1,4 +1,4 @@
-"""A request's body, whole and within its limit."""
+"""Requests and responses over ASGI: bodies within their limit, the client's connection, JSON responses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ClientGone(Exception):
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limit_mb: int) -> bytes:
-    """The body, decompressed if it came compressed.
+    """The body of a request, decompressed if necessary.
 
     Raises:
-        RequestError: it is larger than `limit_mb` MiB, or its encoding is unknown or broken.
-        ClientGone: the client left before it was complete.
+        RequestError: it is larger than `limit_mb` MiB, or its encoding is unknown or invalid.
+        ClientGone: the client disconnected before it was complete.
     """
     limit = limit_mb * 1024 * 1024
     declared = headers.get("content-length", "")
@@ -69,7 +69,7 @@ def _too_large(limit_mb: int) -> Failure:
 
 
 class AsgiClient:
-    """Writes one answer. `status` is 0 until it has begun."""
+    """Sends one response. `status` is 0 until it has begun."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -77,37 +77,37 @@ class AsgiClient:
         self.sent = 0
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the head."""
+        """Send the status and headers."""
         self.status = status
         encoded = [(name.encode("latin-1"), _latin(value)) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def send(self, data: bytes) -> None:
-        """Send a piece of the body."""
+        """Send a chunk of the body."""
         self.sent += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, rest: bytes = b"") -> None:
-        """The answer is complete, with its last piece."""
+        """Send the last chunk and complete the response."""
         self.sent += len(rest)
         await self._send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def cut(self) -> None:
-        """Break the connection: uvicorn closes it when an answer that has begun is left without its end."""
+        """Close the connection: uvicorn does so when a response is left without its end."""
         raise Cut
 
-    async def whole(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        """Send a short answer at once."""
+    async def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Send a complete response."""
         await self.start(status, [*headers, ("content-length", str(len(body)))])
         await self.end(body)
 
 
 class Cut(Exception):
-    """Leaves an answer without its end on purpose."""
+    """Ends a response without its end."""
 
 
 def _latin(value: str) -> bytes:
-    """A header's value as bytes. Model and account names may hold any character; header fields may not."""
+    """A header value as bytes. Names of models and accounts may contain characters that headers may not."""
     return value.encode("latin-1", "backslashreplace")
 
 
@@ -117,7 +117,7 @@ _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosni
 
 
 class JsonResponse(Response):
-    """A JSON answer."""
+    """A JSON response that is not cached, and that browsers do not interpret as anything else."""
 
     media_type = "application/json"
 
@@ -130,7 +130,7 @@ class JsonResponse(Response):
 
 
 def json_handler(answer: Callable[[Request], Awaitable[Any]]) -> Handler:
-    """A handler that answers with what `answer` returns."""
+    """A handler that responds with the JSON of what `answer` returns."""
 
     async def handler(request: Request) -> Response:
         return JsonResponse(await answer(request))

@@ -1,7 +1,7 @@
-"""The dashboard: one page without secrets, which asks the administration for all that it shows.
+"""The dashboard: one page without secrets, which reads everything it shows from the admin app.
 
-Its style and scripts are files beside it for those who read them; a browser gets them in one piece, and a policy that
-names each by its hash and lets nothing else be loaded, run or framed.
+Its style and scripts are separate files in `web/`. Browsers get them as one document with a content security policy
+that allows only these parts, by their hashes.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _PART: Final = re.compile(
 
 
 class Page(NamedTuple):
-    """What a browser gets: the document, and the policy that belongs to it."""
+    """The document and its content security policy."""
 
     body: bytes
     policy: str
 
     @property
     def tag(self) -> str:
-        """Tells one version of the page from another."""
+        """The entity tag of this version of the page."""
         return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
 
 
 @cache
 def page() -> Page:
-    """The page with its parts in it."""
+    """The page with its style and scripts inlined."""
     hashes: dict[str, list[str]] = {"style": [], "script": []}
 
     def part(found: re.Match[str]) -> str:
@@ -67,7 +67,7 @@ def page() -> Page:
 
 
 def front(services: Services) -> Handler:
-    """The handler of `/`. The page needs no key; under a foreign name it is not given all the same."""
+    """The handler of `/`. The page needs no key, but requests with a foreign host or origin are refused."""
 
     async def handler(request: Request) -> Response:
         settings = services.settings

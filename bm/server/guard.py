@@ -1,4 +1,4 @@
-"""Who may talk to the daemon: the local key, and no web page by way of a browser."""
+"""Which requests are accepted: those with the local key, from this machine's names, and not from foreign web pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bm.errors import Failure
 
 
 class Guard:
-    """The checks that every request passes before anything else is done with it."""
+    """The checks on every request before it is processed."""
 
     def __init__(self, server: Server, local_key: str) -> None:
         self._open = server.auth == "none"
@@ -24,14 +24,14 @@ class Guard:
 
     @property
     def open(self) -> bool:
-        """Whether no key is asked for."""
+        """Whether no key is required."""
         return self._open
 
     def foreign(self, headers: Mapping[str, str]) -> Failure | None:
-        """Why a request comes from a place that has no business here; None when it may go on.
+        """The failure for a request with a foreign `Host` or `Origin`; None if both are accepted.
 
-        A browser can be led to send requests to a loopback address under a foreign name (DNS rebinding) or from a
-        foreign page; both show in `Host` and `Origin`.
+        A browser can be made to send requests to a loopback address under a foreign name (DNS rebinding) or from a
+        foreign page.
         """
         host = headers.get("host", "")
         if not self._known(_name_in(f"//{host}")):
@@ -48,7 +48,7 @@ class Guard:
         return self._any_address and is_address(name)
 
     def admits(self, headers: Mapping[str, str], query: str = "") -> bool:
-        """Whether a request carries the local key, in any of the places where a tool may put it."""
+        """Whether a request contains the local key in one of the places that tools use."""
         return self._open or any(self._matches(key) for key in keys_in(headers, query))
 
     def _matches(self, key: str) -> bool:
@@ -56,7 +56,7 @@ class Guard:
 
 
 def keys_in(headers: Mapping[str, str], query: str) -> Collection[str]:
-    """The keys a request carries: `x-api-key`, a bearer token, `x-goog-api-key`, and `key` in the query."""
+    """The keys in a request: `x-api-key`, a bearer token, `x-goog-api-key`, and `key` in the query."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     found = [headers.get("x-api-key", ""), headers.get("x-goog-api-key", "")]
     if scheme.lower() == "bearer":
@@ -68,7 +68,7 @@ def keys_in(headers: Mapping[str, str], query: str) -> Collection[str]:
 
 @lru_cache(maxsize=256)
 def _name_in(url: str) -> str:
-    """The host's name in a URL, without the port and an IPv6 address' brackets; empty when it has none."""
+    """The host of a URL, without port and IPv6 brackets; empty if it has none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""What passes through, in steps of a few seconds: the curve of the dashboard and the rates of `bm top`."""
+"""The live view of the dashboard and `bm top`: requests, traffic over time and the totals of the day."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from bm.ledger.entry import COLUMNS
 from bm.ledger.reader import LedgerError, midnight, usage
 
 STEP: Final = 10.0
-"""Seconds of a step."""
+"""The length of a step in seconds."""
 
 STEPS: Final = 90
-"""How many are remembered."""
+"""The number of steps kept."""
 
 RECENT: Final = 6
-"""Whole steps that rates are taken from, besides the one that has begun."""
+"""Complete steps that rates are computed from, besides the current one."""
+
+TOTALS_LAST: Final = 5.0
+"""Seconds for which the totals of the day are reused: computing them reads every request of the day."""
 
 
 class Step(msgspec.Struct):
-    """What ended within one step. Tokens count where the answer ends: `input` with what was cached."""
+    """Requests that ended within one step. `input` includes cached tokens."""
 
     requests: int = 0
     failures: int = 0
@@ -38,7 +41,7 @@ class Step(msgspec.Struct):
 
 
 class Traffic:
-    """Counts calls as they end. A step that nothing happens in costs nothing until somebody asks."""
+    """Counts requests as they end. Steps without requests are added only when the counts are read."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -47,8 +50,8 @@ class Traffic:
         self._steps: deque[Step] = deque([Step()], maxlen=STEPS)
 
     def observe(self, record: Record) -> None:
-        """Count a call that is over. A client that hangs up is no failure."""
-        step = self._now()
+        """Count a request that has ended. A client that disconnects is not a failure."""
+        step = self._advance()
         step.requests += 1
         step.failures += record.failure is not None and not record.client_left
         if record.usage is not None:
@@ -56,8 +59,8 @@ class Traffic:
             step.output += record.usage.output
 
     def to_json(self) -> Json:
-        """The steps, the newest last, and the sums of the latest minute with the seconds they were counted in."""
-        self._now()
+        """The steps, newest last, and the sums of the latest minute with the seconds they cover."""
+        self._advance()
         steps = [*([Step()] * (STEPS - len(self._steps))), *self._steps]
         recent = list(self._steps)[-RECENT - 1 :]
         since_start = self._clock() - self._began
@@ -70,38 +73,34 @@ class Traffic:
             },
         }
 
-    def _now(self) -> Step:
-        """The step that time has come to."""
+    def _advance(self) -> Step:
+        """Add the steps up to the present one and return it."""
         current = int((self._clock() - self._began) // STEP)
         self._steps.extend(Step() for _ in range(min(current - self._current, STEPS)))
         self._current = current
         return self._steps[-1]
 
 
-LASTS: Final = 5.0
-"""Seconds for which a sum counts: adding it up reads every request of the day."""
-
-
 class DailyTotals:
-    """The last line of `bm usage --days 1`."""
+    """The totals of today, as in the last line of `bm usage --days 1`."""
 
     def __init__(self, ledger: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger, self._clock = ledger, clock
-        self._sum: Json | None = None
-        self._of: tuple[int, float] | None = None
-        self._again = float("-inf")
+        self._totals: Json | None = None
+        self._version: tuple[int, float] | None = None
+        self._expires = float("-inf")
 
     async def to_json(self, written: int) -> Json | None:
-        """The sum, a few seconds old at most; None while the ledger cannot be read.
+        """The totals, a few seconds old at most; None while the ledger cannot be read.
 
-        `written` counts what this run has entered in the ledger. What waits to be entered is no reason to add up: it
-        would be missing, and then nothing would tell that it is.
+        `written` is the number of requests this run has written to the ledger; the totals are computed again only when
+        it or the day has changed.
         """
-        of = written, midnight(1, datetime.now())
-        if of != self._of and self._clock() >= self._again:
-            self._of, self._again = of, self._clock() + LASTS
-            self._sum = await asyncio.to_thread(self._read, of[1])
-        return self._sum
+        version = written, midnight(1, datetime.now())
+        if version != self._version and self._clock() >= self._expires:
+            self._version, self._expires = version, self._clock() + TOTALS_LAST
+            self._totals = await asyncio.to_thread(self._read, version[1])
+        return self._totals
 
     def _read(self, since: float) -> Json | None:
         try:
@@ -143,7 +142,7 @@ class Live:
 
 
 def _rows(records: Sequence[Record], now: float | None = None) -> list[Json]:
-    """As `/admin/requests` tells them. `now`: they are under way, and have taken until then. Blocks."""
+    """Rows as in `/admin/requests`. `now` is given for requests in progress, to compute how long they take. Blocks."""
     rows = []
     for record in records:
         entry = row_of(record)

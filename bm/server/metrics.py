@@ -1,7 +1,7 @@
-"""What monitoring reads: counters that a request adds to once, when it is over, written out on demand.
+"""Metrics for Prometheus, updated once per request when it ends.
 
-Names and labels follow OpenTelemetry's semantic conventions for generative AI where these have one, with `_` for `.`;
-what is bm's own begins with `bm_`. No label holds what a client made up: the models are those that answered.
+Names and labels follow OpenTelemetry's semantic conventions for generative AI where they exist, with `_` for `.`;
+others begin with `bm_`. No label contains a value chosen by clients: model labels name the model that answered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DURATION: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 FIRST_CONTENT: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""The buckets that the conventions advise, in seconds."""
+"""The buckets recommended by the conventions, in seconds."""
 
 _REQUEST = ("bm_protocol", "gen_ai_operation_name", "gen_ai_provider_name", "http_response_status_code", "error_type")
 _TOKENS = ("gen_ai_provider_name", "gen_ai_response_model", "gen_ai_token_type")
@@ -30,7 +30,7 @@ Labels = tuple[str, ...]
 
 
 class Histogram:
-    """How many values fell into each bucket; the last one has no upper bound."""
+    """Counts of values per bucket; the last bucket has no upper bound."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
@@ -38,12 +38,12 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one value. A value on a bound belongs to the bucket below it."""
+        """Count one value. A value equal to a bound belongs to the bucket below it."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
-    def told(self) -> tuple[list[tuple[str, float]], float]:
-        """The buckets as Prometheus wants them, each with all before it, and the sum."""
+    def cumulative(self) -> tuple[list[tuple[str, float]], float]:
+        """The cumulative buckets, as Prometheus expects them, and the sum."""
         names = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
         total, rows = 0, []
         for name, count in zip(names, self._counts, strict=True):
@@ -53,7 +53,7 @@ class Histogram:
 
 
 class Metrics:
-    """The counters of one daemon. `active` and `accounts` are asked when somebody reads."""
+    """The metrics of one daemon. `active` and `accounts` are called when metrics are read."""
 
     def __init__(self, active: Callable[[], int], accounts: Callable[[], Mapping[State, int]]) -> None:
         self._active, self._accounts = active, accounts
@@ -63,7 +63,7 @@ class Metrics:
         self._attempts: Counter[Labels] = Counter()
 
     def observe(self, record: Record) -> None:
-        """Count a call that is over."""
+        """Count a request that has ended."""
         provider = record.target.provider if record.target else ""
         error = "client_left" if record.client_left else record.failure.kind if record.failure else ""
         labels = (record.protocol, record.operation, provider, str(record.status or 499), error)
@@ -85,8 +85,8 @@ class Metrics:
             self._tokens[provider, model, kind] += tokens
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
-        # Only a reader of metrics needs the library.
+        """All metrics in Prometheus' text format."""
+        # The library is needed only when metrics are read.
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry()
@@ -94,33 +94,33 @@ class Metrics:
         return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
-        """What `prometheus_client` asks of a collector."""
+        """The collector interface of `prometheus_client`."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         requests = HistogramMetricFamily(
-            "gen_ai_server_request_duration_seconds", "From a request to the end of its answer.", labels=_REQUEST
+            "gen_ai_server_request_duration_seconds", "Time from a request to the end of its response.", labels=_REQUEST
         )
         for labels, histogram in self._durations.items():
-            requests.add_metric(labels, *histogram.told())
+            requests.add_metric(labels, *histogram.cumulative())
         yield requests
         first = HistogramMetricFamily(
-            "gen_ai_server_time_to_first_token_seconds", "From a request to its first content.", labels=_PROVIDER
+            "gen_ai_server_time_to_first_token_seconds", "Time from a request to its first content.", labels=_PROVIDER
         )
         for labels, histogram in self._first.items():
-            first.add_metric(labels, *histogram.told())
+            first.add_metric(labels, *histogram.cumulative())
         yield first
         tokens = CounterMetricFamily(
-            "gen_ai_client_token_usage", "Tokens of answers; the kinds do not overlap.", labels=_TOKENS
+            "gen_ai_client_token_usage", "Tokens used; the types do not overlap.", labels=_TOKENS
         )
         for labels, count in self._tokens.items():
             tokens.add_metric(labels, count)
         yield tokens
-        attempts = CounterMetricFamily("bm_attempts", "Upstream calls by what came of them.", labels=_ATTEMPT)
+        attempts = CounterMetricFamily("bm_attempts", "Upstream calls by outcome.", labels=_ATTEMPT)
         for labels, count in self._attempts.items():
             attempts.add_metric(labels, count)
         yield attempts
-        yield GaugeMetricFamily("bm_requests_active", "Requests under way.", value=self._active())
-        accounts = GaugeMetricFamily("bm_accounts", "Accounts by their state.", labels=("bm_state",))
+        yield GaugeMetricFamily("bm_requests_active", "Requests in progress.", value=self._active())
+        accounts = GaugeMetricFamily("bm_accounts", "Accounts by state.", labels=("bm_state",))
         for state, count in self._accounts().items():
             accounts.add_metric((state,), count)
         yield accounts

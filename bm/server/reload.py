@@ -1,4 +1,4 @@
-"""Takes over edits of the files while the daemon runs."""
+"""Reloads the configuration and the accounts when their files change."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from bm.gateway.services import Services
 from bm.gateway.settings import Settings, read_settings
 
 INTERVAL = 0.5
-"""Seconds between looks at the files."""
+"""Seconds between checks of the files."""
 
 SETTLE = 0.2
-"""Seconds for which a changed file must stay as it is before it is read: some editors empty it before they write."""
+"""Seconds for which a changed file must stay unchanged before it is read: some editors empty it before writing."""
 
 MOST_READS = 10
-"""Times a file is read again that was written to meanwhile."""
+"""Attempts to read files that change meanwhile."""
 
 _log = logging.getLogger("bm")
 
 
 class Reloader:
-    """Watches config.toml and accounts.toml. An edit that cannot be used changes nothing and is told in `error`."""
+    """Watches config.toml and accounts.toml. Invalid files are not used; `error` is the reason."""
 
     def __init__(self, paths: Paths, services: Services) -> None:
         self._paths, self._services = paths, services
@@ -38,7 +38,7 @@ class Reloader:
         return stamp(self._paths.config), stamp(self._paths.accounts)
 
     async def watch(self) -> None:
-        """Reload whenever a file has changed, for ever."""
+        """Reload whenever a file has changed, until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL)
             if (seen := self._look()) != self._stamps:
@@ -47,13 +47,13 @@ class Reloader:
                     await self.reload()
 
     async def reload(self) -> str | None:
-        """Read the files again; the reason when they cannot be used and the old settings stay in force."""
+        """Read the files again. Returns the reason if they are invalid and the old settings stay in force."""
         async with self._lock:
             try:
                 settings = await self._read()
             except BmError as error:
                 self.error = str(error)
-                _log.error("the changed files are not used, the old settings stay in force: %s", error)
+                _log.error("the changed files are invalid, the old settings stay in force: %s", error)
                 return self.error
             self.error = None
             self.loaded_at = time.time()
@@ -64,17 +64,17 @@ class Reloader:
             return None
 
     async def _read(self) -> Settings:
-        """The settings of files that nobody wrote to while they were read.
+        """Read the files until they did not change meanwhile.
 
         Raises:
-            BmError: they cannot be used.
+            BmError: they are invalid.
         """
         reads = 0
         while True:
             self._stamps = self._look()
             reads += 1
             try:
-                # A key may come from a command, which must not hold up the requests.
+                # A key may come from a command, which must not block requests.
                 settings = await asyncio.to_thread(read_settings, self._paths)
             except BmError:
                 if self._settled(reads):
@@ -85,5 +85,5 @@ class Reloader:
             await asyncio.sleep(SETTLE)
 
     def _settled(self, reads: int) -> bool:
-        """Whether what was read last is to be taken for the files' content."""
+        """Whether to accept what was read last."""
         return reads >= MOST_READS or self._look() == self._stamps

@@ -1,4 +1,4 @@
-"""What a path means, and whose protocol an unknown one is answered in."""
+"""Routes of the model APIs, and the protocol in which to answer a request without a route."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bm.upstream.endpoint import Operation
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A generating call. `model` and `version` are those of a Gemini path; `streams` is None where the body says it."""
+    """A call. `model` and `version` come from a Gemini path; `streams` is None if the body decides."""
 
     protocol: ProtocolName
     operation: Operation
@@ -25,14 +25,14 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class ModelsRoute(msgspec.Struct, frozen=True):
-    """A look at the models: all, or the one named."""
+    """A request for the list of models, or for one model."""
 
     protocol: ProtocolName
     model: str = ""
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """A sign of life that needs no key: Claude Code's `HEAD /api/hello`, other tools' `HEAD /`."""
+    """A health check that needs no key: `HEAD /api/hello` of Claude Code, `HEAD /` of other tools."""
 
 
 _CALLS: dict[str, Route] = {
@@ -57,16 +57,16 @@ Found = Route | ModelsRoute | Probe
 
 
 def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
-    """The route of a request, or why there is none: 404 for an unknown path, 405 for a wrong method.
+    """The route of a request, or the failure: 404 for an unknown path, 405 for a wrong method.
 
-    `path` is decoded already.
+    `path` is already decoded.
     """
     path = path.removeprefix("/openai") if path.startswith("/openai/v1/") else path
     path = path.rstrip("/") or "/"
     if (route := _CALLS.get(path)) is not None:
         return route if method == "POST" else _wrong_method(method, path, "POST")
     found = _GEMINI.fullmatch(path)
-    # A look at the model `groq:compound` is no call of a method.
+    # A request for the model `groq:compound` is not a call of the method `compound`.
     if found is not None and (method == "POST" or found[3] in _GEMINI_METHODS):
         return _gemini_call(method, path, found)
     if (found := _MODELS.fullmatch(path)) is not None:
@@ -94,7 +94,7 @@ def _wrong_method(method: str, path: str, right: Literal["GET", "POST"]) -> Fail
 
 
 def _hint(path: str) -> str:
-    """The likely cause of a 404: a base URL with one `/v1` too few or too many."""
+    """The likely cause of a 404: a base URL with a `/v1` missing or too many."""
     for known in _CALLS:
         if path == known.removeprefix("/v1"):
             return f"; end the base URL in /v1, for {known}"
@@ -108,7 +108,7 @@ _SIGNS = tuple((path.removeprefix("/v1"), route.protocol) for path, route in _CA
 
 
 def caller(headers: Mapping[str, str], path: str = "") -> ProtocolName:
-    """Whose protocol a request speaks that may have no route: by its path, else by what only one API's tools send."""
+    """The protocol of a request that may have no route, by its path or by headers that only one API uses."""
     if _GEMINI_SIGN.search(path):
         return "gemini"
     for sign, protocol in _SIGNS:
@@ -122,10 +122,10 @@ def caller(headers: Mapping[str, str], path: str = "") -> ProtocolName:
 
 
 def wants_array(query: str) -> bool:
-    """Whether a Gemini client wants its stream as one JSON array: without `alt=sse`, the API answers so."""
+    """Whether a Gemini client expects a stream as one JSON array, as the API sends without `alt=sse`."""
     return parse_qs(query).get("alt", ["json"])[-1] != "sse"
 
 
 def without_key(query: str) -> str:
-    """The query string without a key, in its own order and spelling."""
+    """The query string without `key`, otherwise unchanged."""
     return "&".join(pair for pair in query.split("&") if pair and pair.partition("=")[0] != "key")

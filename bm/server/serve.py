@@ -1,4 +1,4 @@
-"""Runs the application on a socket until it is told to stop."""
+"""Run the application on a socket until it is told to stop."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ from bm.server.admin import Instance, admin_app
 from bm.server.app import App
 from bm.server.network import Network
 from bm.server.reload import Reloader
-from bm.server.state import Memory
+from bm.server.state import SavedState
 from bm.server.tasks import spawn
 
 _log = logging.getLogger("bm")
 _PRICES_AFTER = 2.0
-"""Seconds from the start until the price data is read: that takes most of a core for a good part of a second."""
-_YOUNG = 10_000
-"""Objects made and not yet gone before Python looks for circles among them. Its default of 700 is what a few requests
-hold while they are served, so that it would look again and again and find nothing."""
+"""Seconds after the start until the price data is read, which uses most of a core for most of a second."""
+_GC_THRESHOLD = 10_000
+"""Allocations between garbage collections of the youngest generation. A few concurrent requests hold more objects than
+the default of 700, so collections would be frequent and find nothing."""
 
 
 def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
-    """Answer requests on `sock` until a signal or `/admin/stop`; returns when running streams have ended.
+    """Serve requests on `sock` until a signal or `/admin/stop`; returns when running streams have ended.
 
-    A first signal lets running answers finish within `[server] drain` seconds, a second one ends them.
+    A first signal lets running responses finish within `[server] drain` seconds, a second one ends them.
     """
     runner().run(_serve(paths, settings, sock, instance))
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling, which would raise the signal again after a clean end."""
+    """uvicorn without its signal handling, which raises the signal again after a clean shutdown."""
 
     def __init__(self, config: uvicorn.Config, instance: Instance, drain: Callable[[], float]) -> None:
         super().__init__(config)
         self._instance, self._drain = instance, drain
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end; a second signal of either kind hastens it."""
+        """Begin the shutdown; a second signal forces it."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let a first signal begin the end, and a second one hasten it."""
-        previous = {name: signal.signal(name, self.handle_exit) for name in _ending()}
+        """Handle signals while serving."""
+        previous = {name: signal.signal(name, self.handle_exit) for name in _stop_signals()}
         try:
             yield
         finally:
@@ -68,19 +68,19 @@ class _Server(uvicorn.Server):
                 signal.signal(name, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
+        """Start to listen, and report it."""
         await super().startup(sockets)
         if self.started:
             self._instance.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let running answers finish, within the time that is set by now."""
+        """Let running responses finish within the configured time."""
         self.config.timeout_graceful_shutdown = int(self._drain()) or 1
         await super().shutdown(sockets)
 
 
-def _ending() -> list[signal.Signals]:
-    """The signals that ask for the end. A terminal that closes does too, unless the process was told not to care."""
+def _stop_signals() -> list[signal.Signals]:
+    """The signals that stop the daemon. SIGHUP, sent by a closing terminal, is one of them unless it is ignored."""
     if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return [signal.SIGINT, signal.SIGTERM]
     return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -107,37 +107,37 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     server = _Server(config, instance, lambda: services.config.server.drain)
     for warning in settings.warnings:
         _log.warning("%s", warning)
-    memory = Memory(paths, services)
-    memory.recall()
+    state = SavedState(paths, services)
+    state.restore()
     ledger.start()
     watchers = [
-        spawn(_read_prices(), "the price list"),
-        spawn(memory.keep(), "the memory of the pool"),
-        spawn(services.models.keep_fresh(), "the reading of model lists"),
-        spawn(reloader.watch(), "the watch over the configuration"),
-        spawn(Network(services).watch(), "the watch over sleep and network"),
-        spawn(_stop_when(stopping, server), "the wait for a stop"),
+        spawn(_read_prices(), "reading prices"),
+        spawn(state.keep_saving(), "saving the state"),
+        spawn(services.models.keep_fresh(), "reading model lists"),
+        spawn(reloader.watch(), "watching the configuration"),
+        spawn(Network(services).watch(), "watching the network"),
+        spawn(_stop_when(stopping, server), "waiting for a stop"),
     ]
     try:
         await server.serve(sockets=[sock])
     finally:
         for watcher in watchers:
             watcher.cancel()
-        await memory.write()
+        await state.save()
         await services.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)
 
 
 async def _read_prices() -> None:
-    """Have the price data at hand before it is needed, but not while the daemon starts.
+    """Read the price data before it is needed, but not during the start.
 
-    What is there by then stays as long as the daemon, so the search for garbage need not go through it.
+    Objects that exist by then live as long as the daemon, so they are excluded from garbage collection.
     """
     await asyncio.sleep(_PRICES_AFTER)
     await asyncio.to_thread(load_prices)
     gc.freeze()
-    gc.set_threshold(_YOUNG)
+    gc.set_threshold(_GC_THRESHOLD)
 
 
 async def _stop_when(stopping: asyncio.Event, server: uvicorn.Server) -> None:

@@ -1,4 +1,4 @@
-"""Keeps on disk what a restart should not forget: cooldowns, conversations' accounts, signatures, facts of models."""
+"""Saves state over a restart: cooldowns, affinity, thinking signatures, and facts learned about models."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ from bm.gateway.services import Services
 from bm.gateway.stores import Kept
 
 INTERVAL = 5.0
-"""Seconds between two writes; a `kill -9` loses no more than that."""
+"""Seconds between two writes: the most a `kill -9` loses."""
 
+SIGNATURES_BYTES = 16 * 1024 * 1024
+"""The size of signatures.jsonl above which it is rewritten. A signed call of Gemini takes one or two kilobytes."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Kept).decode
 _log = logging.getLogger("bm")
 
 
@@ -30,8 +35,8 @@ class SavedModels(msgspec.Struct, frozen=True):
     context_limits: tuple[ContextLimit, ...] = ()
 
 
-class Memory:
-    """The files of one daemon beside its ledger. A disk that is full costs the memory, never a request."""
+class SavedState:
+    """The state files of one daemon, next to its ledger. A file that cannot be written fails no request."""
 
     def __init__(self, paths: Paths, services: Services) -> None:
         self._path, self._services = state_path(paths), services
@@ -39,8 +44,8 @@ class Memory:
         self._models = paths.ledger.with_name("models.json")
         self._written = (0, 0)
 
-    def recall(self) -> None:
-        """Take over what the last run knew."""
+    def restore(self) -> None:
+        """Restore what the last run saved."""
         services = self._services
         warning = restore(services.pool, services.affinities, self._path, now=time.monotonic(), wall=time.time())
         if warning:
@@ -48,60 +53,63 @@ class Memory:
         try:
             services.signatures.restore(read_signatures(self._signatures))
         except OSError as error:
-            _unwritten(self._signatures, error, "read")
+            _warn(self._signatures, "read", error)
         try:
             saved = _read_models(self._models)
         except OSError as error:
-            _unwritten(self._models, error, "read")
+            _warn(self._models, "read", error)
             return
         services.calibration.restore(saved.token_calibration)
         providers = services.settings.providers.values()
         services.context_limits.restore(saved.context_limits, providers, wall=time.time())
 
-    async def keep(self) -> None:
-        """Write while and whenever requests are served, for ever."""
+    async def keep_saving(self) -> None:
+        """Save regularly while requests are served, until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL)
-            # Requests under way have outcomes too: they may be as long as a day is.
-            if self._services.calls.active or self._written != self._done():
-                await self.write()
+            # A request in progress has outcomes too, and may take very long.
+            if self._services.calls.active or self._written != self._counts():
+                await self.save()
 
-    def _done(self) -> tuple[int, int]:
+    def _counts(self) -> tuple[int, int]:
         return self._services.calls.total, self._services.calls.active
 
-    async def write(self) -> None:
-        """Write now; the disk is waited for in another thread."""
+    async def save(self) -> None:
+        """Save now, writing in another thread."""
         services = self._services
-        self._written = self._done()
-        await _save(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
-        await self._write_signatures()
+        self._written = self._counts()
+        await _replace(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
+        await self._save_signatures()
         models = SavedModels(services.calibration.saved(), services.context_limits.saved())
         if models != SavedModels():
-            await _save(msgspec.json.encode(models), self._models)
+            await _replace(msgspec.json.encode(models), self._models)
 
-    async def _write_signatures(self) -> None:
+    async def _save_signatures(self) -> None:
         store, path = self._services.signatures, self._signatures
         new = store.take_new()
         if not new:
             return
         try:
             size = await asyncio.to_thread(append_signatures, path, new)
-            if size > MAX_BYTES:
-                await asyncio.to_thread(rewrite_signatures, path, store.latest(MAX_BYTES // 2))
+            if size > SIGNATURES_BYTES:
+                await asyncio.to_thread(rewrite_signatures, path, store.latest(SIGNATURES_BYTES // 2))
         except OSError as error:
-            _unwritten(path, error, "written")
+            _warn(path, "written", error)
 
 
-async def _save(content: bytes, path: Path) -> None:
-    """Replace a file; what cannot be written is told in the log."""
+async def _replace(content: bytes, path: Path) -> None:
     try:
         await asyncio.to_thread(save, content, path)
     except OSError as error:
-        _unwritten(path, error, "written")
+        _warn(path, "written", error)
+
+
+def _warn(path: Path, what: str, error: OSError) -> None:
+    _log.warning("%s cannot be %s: %s", path, what, error.strerror)
 
 
 def _read_models(path: Path) -> SavedModels:
-    """What the file holds; nothing where it was never written or is damaged.
+    """The content of models.json; empty if it is missing or damaged.
 
     Raises:
         OSError: it cannot be read.
@@ -112,27 +120,16 @@ def _read_models(path: Path) -> SavedModels:
         return SavedModels()
 
 
-def _unwritten(path: Path, error: OSError, what: str) -> None:
-    _log.warning("%s cannot be %s: %s", path, what, error.strerror)
-
-
-MAX_BYTES = 16 * 1024 * 1024
-"""A call of Gemini's signs a kilobyte or two: this is some thousand calls."""
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Kept).decode
-
-
 def signatures_path(paths: Paths) -> Path:
-    """Where the file is: beside the ledger."""
+    """The path of signatures.jsonl, next to the ledger."""
     return paths.ledger.with_name("signatures.jsonl")
 
 
 def read_signatures(path: Path) -> Iterator[Kept]:
-    """What the file holds, the oldest first; a line that a crash cut short is passed over.
+    """The saved signatures, oldest first. A line that a crash cut off is skipped.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     if not path.exists():
         return
@@ -144,12 +141,12 @@ def read_signatures(path: Path) -> Iterator[Kept]:
 
 
 def append_signatures(path: Path, kept: Iterable[Kept]) -> int:
-    """Add signatures; gives the size of the file in bytes.
+    """Append signatures; returns the size of the file in bytes.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    lines = b"".join(_encode(each) + b"\n" for each in kept)
+    lines = _lines(kept)
     if not path.exists():
         save(lines, path)
         return len(lines)
@@ -160,9 +157,13 @@ def append_signatures(path: Path, kept: Iterable[Kept]) -> int:
 
 
 def rewrite_signatures(path: Path, kept: Iterable[Kept]) -> None:
-    """Hold these and no others.
+    """Replace the saved signatures.
 
     Raises:
-        OSError: it cannot be written; the file is as it was.
+        OSError: the file cannot be written; it is unchanged.
     """
-    save(b"".join(_encode(each) + b"\n" for each in kept), path)
+    save(_lines(kept), path)
+
+
+def _lines(kept: Iterable[Kept]) -> bytes:
+    return b"".join(_encode(each) + b"\n" for each in kept)

@@ -1,4 +1,4 @@
-"""Background tasks that cannot vanish: the event loop itself keeps only weak references to them."""
+"""Background tasks. The event loop keeps only weak references to tasks, so they are referenced here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _log = logging.getLogger("bm")
 
 
 def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """Run `work` beside its caller. What it raises is logged under `name`."""
+    """Run `work` as a task. An exception is logged under `name`."""
     task = asyncio.get_running_loop().create_task(work, name=name)
     _running.add(task)
     task.add_done_callback(_done)

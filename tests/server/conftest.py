@@ -1,4 +1,4 @@
-"""The daemon and the simulator of the gateway's tests, for this room as well."""
+"""The daemon and the simulator of the gateway's tests."""
 
 from tests.gateway.conftest import running, world
 

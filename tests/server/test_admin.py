@@ -1,4 +1,4 @@
-"""What the administration answers; the command line shows it as it is."""
+"""The admin app: its answers, and which paths require the key."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def test_status(world: World) -> None:
     world.set_up(accounts=3, modes={"groq": "pooled"})
     world.sim.script(Rule(error="invalid_key"))
     assert world.ask("gemini").complete
-    told = world.admin("status")
-    assert told["accounts"] == {"usable": 3, "cooling down": 0, "disabled": 1, "off": 0}
-    assert told["providers"] == [{"name": "groq", "mode": "pooled", "enabled": True}]
-    assert told["config"]["path"] == str(world.daemon.paths.config) and told["config"]["error"] is None
-    assert world.daemon.url.endswith(f":{told['port']}") and told["pid"] == world.daemon.process.pid
-    assert told["uptime"] > 0 and told["requests"]["active"] == 0
+    found = world.admin("status")
+    assert found["accounts"] == {"usable": 3, "cooling down": 0, "disabled": 1, "off": 0}
+    assert found["providers"] == [{"name": "groq", "mode": "pooled", "enabled": True}]
+    assert found["config"]["path"] == str(world.daemon.paths.config) and found["config"]["error"] is None
+    assert world.daemon.url.endswith(f":{found['port']}") and found["pid"] == world.daemon.process.pid
+    assert found["uptime"] > 0 and found["requests"]["active"] == 0
 
 
 def test_requests_are_counted(world: World) -> None:
@@ -73,56 +73,56 @@ def test_the_health_of_a_provider(world: World) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "gemini"])
-def test_a_route_is_told_without_asking_anybody(world: World, protocol: str) -> None:
+def test_a_route_is_planned_without_an_upstream_call(world: World, protocol: str) -> None:
     world.set_up(modes={"groq": "fallback", "together": "off"})
-    told = world.admin("route", {"model": "opus", "protocol": protocol})
-    assert told["failure"] is None and told["protocol"] == protocol
-    assert [(each["provider"], each["stage"]) for each in told["targets"]] == [
+    found = world.admin("route", {"model": "opus", "protocol": protocol})
+    assert found["failure"] is None and found["protocol"] == protocol
+    assert [(each["provider"], each["stage"]) for each in found["targets"]] == [
         ("gemini", "pool"),
         ("gemini", "pool"),
         ("groq", "fallback"),
     ]
-    assert all(each["reason"] and each["mapping"] for each in told["targets"])
-    out = [each for each in told["considered"] if not each["in"]]
+    assert all(each["reason"] and each["mapping"] for each in found["targets"])
+    out = [each for each in found["considered"] if not each["in"]]
     assert [each["provider"] for each in out] == ["together"] and "off" in out[0]["reason"]
     assert world.sim.log() == []
 
 
-def test_a_route_that_leads_nowhere_says_why(world: World) -> None:
+def test_a_route_without_targets_says_why(world: World) -> None:
     world.set_up(accounts=0)
-    told = world.admin("route", {"model": "opus"})
-    assert told["targets"] == [] and "bm accounts add" in told["failure"]["message"]
+    found = world.admin("route", {"model": "opus"})
+    assert found["targets"] == [] and "bm accounts add" in found["failure"]["message"]
 
 
-def test_a_route_for_what_a_request_needs(world: World) -> None:
+def test_a_route_for_the_requirements_of_a_request(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
-    told = world.admin("route", {"model": "openai/gpt-oss-120b", "protocol": "openai-chat", "needs": ["images"]})
-    assert told["targets"] == [] and "image" in told["failure"]["message"]
+    found = world.admin("route", {"model": "openai/gpt-oss-120b", "protocol": "openai-chat", "needs": ["images"]})
+    assert found["targets"] == [] and "image" in found["failure"]["message"]
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"model": 5}, {"model": "x", "mood": 1}, {"model": "x", "protocol": "ftp"}, {"model": "x", "needs": 1}]
 )
-def test_a_question_that_is_wrong_is_told_so(world: World, body: dict[str, Any]) -> None:
+def test_an_invalid_query_is_refused(world: World, body: dict[str, Any]) -> None:
     answer = world.http.post("/admin/route", json=body)
     assert answer.status_code == 400 and answer.json()["error"]
 
 
-def test_why_tells_of_a_request(world: World) -> None:
+def test_why_explains_a_request(world: World) -> None:
     world.sim.script(Rule(status=429, retry_info="60s"))
     answer = world.ask("anthropic")
-    told = world.admin(f"why/{answer.bm('request-id')}")
-    assert told["id"] == answer.bm("request-id")
-    assert [each["account"] for each in told["attempts"]] == world.asked()
-    assert told["advice"] == []
-    assert world.http.get("/admin/why/req_nobody").status_code == 404
+    found = world.admin(f"why/{answer.bm('request-id')}")
+    assert found["id"] == answer.bm("request-id")
+    assert [each["account"] for each in found["attempts"]] == world.asked()
+    assert found["advice"] == []
+    assert world.http.get("/admin/why/req_unknown").status_code == 404
 
 
-def test_why_says_what_to_do(world: World) -> None:
+def test_why_contains_advice(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(error="invalid_key"))
-    told = world.admin(f"why/{world.ask('gemini').bm('request-id')}")
-    assert len(told["advice"]) == 1 and f"bm accounts verify {world.pool[0]}" in told["advice"][0]
+    found = world.admin(f"why/{world.ask('gemini').bm('request-id')}")
+    assert len(found["advice"]) == 1 and f"bm accounts verify {world.pool[0]}" in found["advice"][0]
 
 
 CONFIG = """\
@@ -141,24 +141,24 @@ def change(world: World, name: str, body: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("mode", ["exclusive", "pooled", "fallback", "off"])
-def test_the_next_request_knows(world: World, mode: str) -> None:
+def test_a_changed_mode_applies_to_the_next_request(world: World, mode: str) -> None:
     world.set_up(modes={"groq": "fallback" if mode == "off" else "off"})
-    told = change(world, "groq", {"mode": mode}).json()
-    assert told == {"name": "groq", "mode": mode, "enabled": True, "error": None, "outweighed_by": None}
+    found = change(world, "groq", {"mode": mode}).json()
+    assert found == {"name": "groq", "mode": mode, "enabled": True, "error": None, "overridden_by": None}
     plan = world.admin("route", {"model": "opus", "protocol": "openai-chat"})
     assert ("groq" in [each["provider"] for each in plan["targets"]]) is (mode != "off")
 
 
-def test_the_rest_of_the_file_stays_as_it_is(world: World) -> None:
+def test_the_rest_of_the_file_is_unchanged(world: World) -> None:
     world.daemon.paths.config.write_text(CONFIG)
     world.admin("reload", {})
     assert change(world, "groq", {"mode": "fallback"}).status_code == 200
     assert world.daemon.paths.config.read_text() == CONFIG.replace('mode = "off" ', 'mode = "fallback" ')
 
 
-def test_a_provider_of_the_catalog_needs_no_section_before(world: World) -> None:
-    told = change(world, "together", {"mode": "pooled"}).json()
-    assert (told["mode"], told["enabled"]) == ("pooled", False)
+def test_a_provider_of_the_catalog_needs_no_section(world: World) -> None:
+    found = change(world, "together", {"mode": "pooled"}).json()
+    assert (found["mode"], found["enabled"]) == ("pooled", False)
     assert '[providers.together]\nmode = "pooled"' in world.daemon.paths.config.read_text()
 
 
@@ -166,7 +166,7 @@ def test_a_provider_of_the_catalog_needs_no_section_before(world: World) -> None
     ("name", "body", "status", "words"),
     [
         ("grok", {"mode": "off"}, 404, "groq"),
-        ("nobody-like-this", {"mode": "off"}, 404, "no provider"),
+        ("unknown-name", {"mode": "off"}, 404, "no provider"),
         ("gemini", {"mode": "off"}, 400, "the pool itself"),
         ("groq", {"mode": "sometimes"}, 400, "mode"),
         ("groq", {}, 400, "mode"),
@@ -174,7 +174,7 @@ def test_a_provider_of_the_catalog_needs_no_section_before(world: World) -> None
         ("groq", [], 400, "object"),
     ],
 )
-def test_what_is_wrong_is_told_and_changes_nothing(world: World, name: str, body: Any, status: int, words: str) -> None:
+def test_an_invalid_change_of_mode_changes_nothing(world: World, name: str, body: Any, status: int, words: str) -> None:
     world.set_up(modes={"groq": "pooled"})
     before = world.daemon.paths.config.read_text()
     answer = change(world, name, body)
@@ -182,7 +182,7 @@ def test_what_is_wrong_is_told_and_changes_nothing(world: World, name: str, body
     assert world.daemon.paths.config.read_text() == before
 
 
-def test_a_file_with_errors_is_not_touched(world: World) -> None:
+def test_a_file_with_errors_is_not_changed(world: World) -> None:
     world.set_up(modes={"groq": "pooled"})
     broken = f"{world.daemon.paths.config.read_text()}\n[pool]\nnonsense = 1\n"
     world.daemon.paths.config.write_text(broken)
@@ -191,8 +191,8 @@ def test_a_file_with_errors_is_not_touched(world: World) -> None:
     assert world.daemon.paths.config.read_text() == broken
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="permissions are another matter there")
-def test_a_folder_that_cannot_be_written_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions differ there")
+def test_a_file_that_cannot_be_written_is_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.set_up(modes={"groq": "pooled"})
     config = world.daemon.paths.config
     lock = config.with_name(".config.toml.lock")
@@ -205,12 +205,12 @@ def test_a_folder_that_cannot_be_written_is_named(world: World, monkeypatch: pyt
     assert answer.status_code == 400 and "cannot be written" in answer.json()["error"]
 
 
-def test_a_variable_that_outweighs_the_file_is_named(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_overrides_the_file_is_named(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BM_PROVIDERS_GROQ_MODE", "pooled")
     with daemon(bm_home, CONFIG) as running:
         with httpx.Client(base_url=running.url, headers=running.headers, trust_env=False) as http:
-            told = http.post("/admin/providers/groq/mode", json={"mode": "exclusive"}).json()
-        assert (told["mode"], told["outweighed_by"]) == ("pooled", "BM_PROVIDERS_GROQ_MODE")
+            found = http.post("/admin/providers/groq/mode", json={"mode": "exclusive"}).json()
+        assert (found["mode"], found["overridden_by"]) == ("pooled", "BM_PROVIDERS_GROQ_MODE")
         assert 'mode = "exclusive"' in running.paths.config.read_text()
 
 
@@ -234,7 +234,7 @@ GUARDED = [
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-def test_what_asks_for_the_key(world: World, method: str, path: str) -> None:
+def test_paths_that_require_the_key(world: World, method: str, path: str) -> None:
     with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
         assert http.request(method, path).status_code == 401
         assert http.request(method, path, headers={"x-api-key": "wrong"}).status_code == 401
@@ -244,17 +244,17 @@ def test_what_asks_for_the_key(world: World, method: str, path: str) -> None:
         assert http.request(method, path, headers=page).status_code == 403
 
 
-def test_health_needs_no_key_and_proves_which_daemon_it_is(world: World) -> None:
+def test_health_needs_no_key_and_identifies_the_daemon(world: World) -> None:
     with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
-        told = http.get("/healthz").json()
+        found = http.get("/healthz").json()
     written = runtime.read(world.daemon.paths.runtime)
     assert written is not None
-    assert told["instance"] == hashlib.sha256(written.token.encode()).hexdigest()[:16]
-    assert (told["status"], told["pid"]) == ("ok", world.daemon.process.pid)
-    assert written.token not in str(told)
+    assert found["instance"] == hashlib.sha256(written.token.encode()).hexdigest()[:16]
+    assert (found["status"], found["pid"]) == ("ok", world.daemon.process.pid)
+    assert written.token not in str(found)
 
 
-def test_ready_says_why_it_is_not(world: World) -> None:
+def test_ready_gives_the_reason_when_it_is_not(world: World) -> None:
     with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
         assert http.get("/readyz").json() == {"ready": True, "reason": None}
         world.set_up(accounts=0)

@@ -1,4 +1,4 @@
-"""The front door over real sockets: what needs no key, what a hang-up does, what answers carry."""
+"""The application over real sockets: health checks, keys, response headers and disconnects."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.simulator.streams import body_of
 
 
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "/"), ("HEAD", "/api/hello"), ("GET", "/api/hello")])
-def test_signs_of_life_need_no_key_and_ask_no_upstream(world: World, method: str, path: str) -> None:
-    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as nobody:
-        assert nobody.request(method, path).status_code == 200
-        assert nobody.request(method, path, headers={"host": "evil.example"}).status_code == 403
+def test_health_checks_need_no_key_and_call_no_upstream(world: World, method: str, path: str) -> None:
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as http:
+        assert http.request(method, path).status_code == 200
+        assert http.request(method, path, headers={"host": "evil.example"}).status_code == 403
     assert world.sim.log() == []
 
 
 @EVERY_CLIENT
-def test_an_answer_tells_who_gave_it(world: World, protocol: str, stream: bool) -> None:
+def test_a_response_names_its_target(world: World, protocol: str, stream: bool) -> None:
     answer = world.ask(protocol, stream=stream)
     assert answer.complete
     assert answer.bm("request-id").startswith("req_")
@@ -34,21 +34,21 @@ def test_an_answer_tells_who_gave_it(world: World, protocol: str, stream: bool) 
 
 
 @EVERY_PROTOCOL
-def test_a_refusal_tells_who_was_asked_last(world: World, protocol: str) -> None:
+def test_an_error_names_the_last_target(world: World, protocol: str) -> None:
     world.sim.script(Rule(status=400))
     answer = world.ask(protocol)
     assert answer.bm("provider") == "gemini" and answer.bm("account") == world.asked()[0]
     assert answer.bm("attempts") == "1"
 
 
-def test_what_was_dropped_is_told(world: World) -> None:
+def test_dropped_fields_are_named(world: World) -> None:
     answer = world.ask("openai-chat", stream=False, logit_bias={"50256": -100})
     assert answer.complete and answer.bm("dropped") == "logit_bias"
 
 
 @EVERY_PROTOCOL
 @pytest.mark.parametrize("place", ["x-api-key", "authorization", "x-goog-api-key", "query"])
-def test_the_key_is_taken_from_every_place(world: World, protocol: str, place: str) -> None:
+def test_the_key_is_accepted_in_every_place(world: World, protocol: str, place: str) -> None:
     key = world.daemon.key
     path = path_of(protocol, MODELS[protocol], stream=False)
     headers = {"x-api-key": key, "authorization": f"Bearer {key}", "x-goog-api-key": key}
@@ -62,12 +62,12 @@ def test_the_key_is_taken_from_every_place(world: World, protocol: str, place: s
 
 @pytest.mark.parametrize("before_content", [True, False], ids=["before the first content", "in the stream"])
 @EVERY_PROTOCOL
-def test_a_client_that_leaves_takes_the_upstream_along(world: World, protocol: str, before_content: bool) -> None:
+def test_a_disconnect_cancels_the_upstream_request(world: World, protocol: str, before_content: bool) -> None:
     slow = Rule(first_token_delay=30.0) if before_content else Rule(chunks=40, delay=0.2, text="word " * 40)
     world.sim.script(slow)
-    hang_up(world, protocol, wait_for_bytes=not before_content)
+    disconnect(world, protocol, wait_for_bytes=not before_content)
     log = world.sim.wait(lambda log: bool(log) and log[0].aborted, seconds=5)
-    assert len(log) == 1, "nobody else is asked for a client that has gone"
+    assert len(log) == 1, "no other target is tried for a client that has disconnected"
     limit = time.monotonic() + 3
     while (row := world.account(log[0].account))["inflight"] and time.monotonic() < limit:
         time.sleep(0.02)
@@ -75,8 +75,8 @@ def test_a_client_that_leaves_takes_the_upstream_along(world: World, protocol: s
     assert world.ask(protocol).complete
 
 
-def hang_up(world: World, protocol: str, *, wait_for_bytes: bool) -> None:
-    """Send a request, perhaps read the first bytes of its answer, and leave."""
+def disconnect(world: World, protocol: str, *, wait_for_bytes: bool) -> None:
+    """Send a request, optionally read the first bytes of its response, and disconnect."""
     parts = urlsplit(world.daemon.url)
     assert parts.hostname is not None and parts.port is not None
     path = path_of(protocol, MODELS[protocol], stream=True)
@@ -89,7 +89,7 @@ def hang_up(world: World, protocol: str, *, wait_for_bytes: bool) -> None:
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_that_leaves_before_its_request_is_complete_does_no_harm(world: World) -> None:
+def test_a_disconnect_before_the_request_is_complete(world: World) -> None:
     parts = urlsplit(world.daemon.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as sock:
         key = f"x-api-key: {world.daemon.key}\r\n"

@@ -1,4 +1,4 @@
-"""A request's body, whole and within its limit."""
+"""Request bodies within their limit, responses over ASGI, and the headers of JSON responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 
 async def read(pieces: Sequence[bytes], **headers: str) -> bytes:
-    """Read a body that arrives in these pieces."""
+    """Read a body that arrives in these chunks."""
     left = [
         {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
         for number, piece in enumerate(pieces, 1)
@@ -33,32 +33,32 @@ async def read(pieces: Sequence[bytes], **headers: str) -> bytes:
 async def failure(pieces: Sequence[bytes], **headers: str) -> tuple[str, int, str]:
     with pytest.raises(RequestError) as caught:
         await read(pieces, **headers)
-    told = caught.value.failure
-    return told.kind, told.http_status, told.message
+    found = caught.value.failure
+    return found.kind, found.http_status, found.message
 
 
 @pytest.mark.parametrize("pieces", [[b""], [b"one"], [b"one", b" two", b" three"]])
-async def test_pieces_are_put_together(pieces: list[bytes]) -> None:
+async def test_chunks_are_joined(pieces: list[bytes]) -> None:
     assert await read(pieces) == b"".join(pieces)
 
 
-async def test_the_limit_itself_is_within_it() -> None:
+async def test_a_body_of_the_limit_is_accepted() -> None:
     assert len(await read([b"x" * MIB])) == MIB
 
 
 @pytest.mark.parametrize("pieces", [[b"x" * (MIB + 1)], [b"x" * MIB, b"x"]])
-async def test_more_than_the_limit(pieces: list[bytes]) -> None:
+async def test_a_larger_body_is_refused(pieces: list[bytes]) -> None:
     kind, status, message = await failure(pieces)
     assert (kind, status) == ("too_large", 413) and "1 MiB" in message and "server.max_body_mb" in message
 
 
-async def test_a_declared_length_beyond_the_limit_is_refused_unread() -> None:
+async def test_a_larger_declared_length_is_refused_without_reading() -> None:
     with pytest.raises(RequestError):
         await read([], content_length=str(MIB + 1))
 
 
 @pytest.mark.parametrize("length", ["", "x", "-5", "3"])
-async def test_a_declared_length_that_tells_nothing(length: str) -> None:
+async def test_other_declared_lengths_are_ignored(length: str) -> None:
     assert await read([b"abc"], content_length=length) == b"abc"
 
 
@@ -68,7 +68,7 @@ async def test_encodings(encoding: str) -> None:
     assert await read([body], content_encoding=encoding) == b"plain"
 
 
-async def test_what_unpacks_to_the_limit_and_no_more() -> None:
+async def test_the_limit_applies_to_the_decompressed_body() -> None:
     assert len(await read([gzip.compress(b"x" * MIB)], content_encoding="gzip")) == MIB
     kind, status, _ = await failure([gzip.compress(b"x" * (MIB + 1))], content_encoding="gzip")
     assert (kind, status) == ("too_large", 413)
@@ -83,12 +83,12 @@ async def test_what_unpacks_to_the_limit_and_no_more() -> None:
         pytest.param(b"x", "zstd", 415, id="unknown-encoding"),
     ],
 )
-async def test_what_cannot_be_unpacked(body: bytes, encoding: str, status: int) -> None:
-    kind, told, message = await failure([body], content_encoding=encoding)
-    assert (kind, told) == ("bad_request", status) and encoding in message
+async def test_a_body_that_cannot_be_decompressed(body: bytes, encoding: str, status: int) -> None:
+    kind, found, message = await failure([body], content_encoding=encoding)
+    assert (kind, found) == ("bad_request", status) and encoding in message
 
 
-async def test_a_client_that_leaves() -> None:
+async def test_a_disconnect() -> None:
     left: list[Message] = [{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}]
 
     async def receive() -> Message:
@@ -99,7 +99,7 @@ async def test_a_client_that_leaves() -> None:
 
 
 class Wire:
-    """Keeps what is sent."""
+    """Collects sent messages."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -125,21 +125,21 @@ async def test_a_stream() -> None:
     ]
 
 
-async def test_a_whole_answer_tells_its_length() -> None:
+async def test_a_complete_response_has_its_length() -> None:
     wire = Wire()
-    await AsgiClient(wire).whole(404, [("a", "b")], b"gone")
+    await AsgiClient(wire).respond(404, [("a", "b")], b"gone")
     assert wire.messages[0]["headers"] == [(b"a", b"b"), (b"content-length", b"4")]
     assert wire.messages[1] == {"type": "http.response.body", "body": b"gone", "more_body": False}
 
 
 @pytest.mark.parametrize(("value", "sent"), [("naïve", b"na\xefve"), ("模型", b"\\u6a21\\u578b")])
-async def test_any_name_can_be_a_headers_value(value: str, sent: bytes) -> None:
+async def test_any_name_can_be_a_header_value(value: str, sent: bytes) -> None:
     wire = Wire()
     await AsgiClient(wire).start(200, [("x-bm-model", value)])
     assert wire.messages[0]["headers"] == [(b"x-bm-model", sent)]
 
 
-async def test_an_answer_is_cut_by_leaving_its_end_out() -> None:
+async def test_a_response_is_cut_by_omitting_its_end() -> None:
     wire = Wire()
     client = AsgiClient(wire)
     await client.start(200, [])
@@ -149,7 +149,7 @@ async def test_an_answer_is_cut_by_leaving_its_end_out() -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/admin/status", "/admin/nothing", "/admin/requests?limit=0"])
-def test_no_cache_keeps_an_answer_and_no_browser_guesses_what_it_is(world: World, path: str) -> None:
+def test_json_responses_are_not_cached_or_sniffed(world: World, path: str) -> None:
     headers = world.http.get(path).headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""The page: what it is made of, and what a real browser makes of it."""
+"""The dashboard: its document, and its behavior in a real browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPTS = sorted(file.name for file in FOLDER.glob("*.js"))
 MEANT_FOR_HTML = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|srcdoc|\beval\(|new Function"
 
 
-def test_it_asks_for_no_key_and_holds_nothing_of_the_daemon(world: World) -> None:
+def test_it_needs_no_key_and_contains_no_data(world: World) -> None:
     with stranger(world.daemon) as http:
         answer = http.get("/")
     assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/html")
@@ -30,7 +30,7 @@ def test_it_asks_for_no_key_and_holds_nothing_of_the_daemon(world: World) -> Non
         assert secret not in answer.text + str(answer.headers)
 
 
-def test_its_policy_allows_what_is_in_it_and_nothing_else(world: World) -> None:
+def test_its_policy_allows_only_its_parts(world: World) -> None:
     with stranger(world.daemon) as http:
         answer = http.get("/")
     rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
@@ -44,7 +44,7 @@ def test_its_policy_allows_what_is_in_it_and_nothing_else(world: World) -> None:
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_a_browser_that_has_it_is_not_sent_it_again(world: World) -> None:
+def test_an_unchanged_page_is_not_sent_again(world: World) -> None:
     with stranger(world.daemon) as http:
         tag = http.get("/").headers["etag"]
         again = http.get("/", headers={"if-none-match": tag})
@@ -53,7 +53,7 @@ def test_a_browser_that_has_it_is_not_sent_it_again(world: World) -> None:
         assert http.get("/", headers={"if-none-match": '"other"'}).status_code == 200
 
 
-def test_every_part_is_in_it_and_nothing_is_loaded_from_elsewhere() -> None:
+def test_all_parts_are_inlined_and_nothing_is_loaded() -> None:
     body = page().body.decode()
     assert not re.search(r"<script [^>]*src|<link rel=\"stylesheet|@import|url\(", body)
     assert not re.search(r"<[^>]+ (on\w+|style)=", body)
@@ -63,7 +63,7 @@ def test_every_part_is_in_it_and_nothing_is_loaded_from_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_no_text_is_ever_read_as_html(name: str) -> None:
+def test_no_text_is_parsed_as_html(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     assert not re.search(MEANT_FOR_HTML, text)
     assert text.count("\n") < 200
@@ -71,7 +71,7 @@ def test_no_text_is_ever_read_as_html(name: str) -> None:
 
 @pytest.fixture
 async def tab(tmp_path: Path, world: World) -> AsyncIterator[Tab]:
-    """A browser; what it complains of fails the test, but for being told that it is not signed in."""
+    """A browser. Errors in its console fail the test, except that it is not signed in."""
     async with browser(tmp_path / "profile") as found:
         await found.size(1600, 1000)
         yield found
@@ -92,7 +92,7 @@ def holds(selector: str, words: str) -> str:
 
 
 @needs_browser
-async def test_the_address_of_the_command_line_signs_in_and_leaves_no_code_behind(tab: Tab, world: World) -> None:
+async def test_the_address_of_bm_dashboard_signs_in_and_the_code_is_removed(tab: Tab, world: World) -> None:
     await sign_in(tab, world)
     assert await tab.value("location.href") == f"{world.daemon.url}/"
     assert await tab.value("history.length") <= 2
@@ -104,7 +104,7 @@ async def test_the_address_of_the_command_line_signs_in_and_leaves_no_code_behin
 
 
 @needs_browser
-async def test_the_key_is_entered_in_a_form(tab: Tab, world: World) -> None:
+async def test_the_key_can_be_entered_in_a_form(tab: Tab, world: World) -> None:
     await tab.open(f"{world.daemon.url}/")
     await tab.until("!document.getElementById('sign-in').hidden")
     enter = "document.getElementById('key').value = {}; document.querySelector('#key-form button').click()"
@@ -117,7 +117,7 @@ async def test_the_key_is_entered_in_a_form(tab: Tab, world: World) -> None:
 
 
 @needs_browser
-async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, world: World) -> None:
+async def test_requests_appear_and_a_click_shows_why(tab: Tab, world: World) -> None:
     world.set_up(accounts=2)
     await sign_in(tab, world)
     nasty = "<img src=x onerror=alert(1)>&amp;"
@@ -130,8 +130,8 @@ async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, worl
     assert "claude-sonnet-5" in row and f"gemini/{first.bm('account')}" in row and "2 tries" in row
     await tab.value("document.querySelector('#rows tr button').click()")
     await tab.until(holds("#why", "429 rate limited"))
-    told = await tab.value(text_of("#why"))
-    assert first.bm("request-id") in told and nasty in told and "account cools down for 1 min" in told
+    found = await tab.value(text_of("#why"))
+    assert first.bm("request-id") in found and nasty in found and "account cools down for 1 min" in found
     await tab.value("document.getElementById('why-close').click()")
     await tab.until(
         "[...document.querySelectorAll('.card')].some((card) => card.innerText.includes('cooling down 1:'))"
@@ -148,7 +148,7 @@ async def test_requests_appear_as_they_come_and_a_click_tells_why(tab: Tab, worl
 
 
 @needs_browser
-async def test_a_row_under_the_pointer_stays_where_it_is(tab: Tab, world: World) -> None:
+async def test_a_row_under_the_pointer_does_not_move(tab: Tab, world: World) -> None:
     world.set_up()
     await sign_in(tab, world)
     for _ in range(30):
@@ -182,7 +182,7 @@ async def test_a_button_changes_a_mode(tab: Tab, world: World) -> None:
 
 
 @needs_browser
-async def test_an_empty_daemon_says_what_to_do_next(tab: Tab, world: World) -> None:
+async def test_without_accounts_the_page_says_what_to_do(tab: Tab, world: World) -> None:
     world.set_up(accounts=0)
     await sign_in(tab, world)
     await tab.until(holds("#accounts-empty", "bm accounts add NAME"))
@@ -191,7 +191,7 @@ async def test_an_empty_daemon_says_what_to_do_next(tab: Tab, world: World) -> N
 
 
 @needs_browser
-async def test_what_the_configuration_refuses_is_shown(tab: Tab, world: World) -> None:
+async def test_an_invalid_configuration_is_shown(tab: Tab, world: World) -> None:
     await sign_in(tab, world)
     world.daemon.paths.config.write_text("[pool]\nmax_wiat = 1\n")
     await tab.until(holds("#notices", "max_wiat"))

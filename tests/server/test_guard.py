@@ -1,4 +1,4 @@
-"""Who is let in: by the names in Host and Origin, and by the key."""
+"""Accepted requests, by Host, Origin and key."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def test_a_request_without_a_host_is_foreign() -> None:
         ("chrome-extension://abcdef", False),
     ],
 )
-def test_a_web_page_must_be_of_this_machine(origin: str, known: bool) -> None:
+def test_the_origin_must_be_a_name_of_this_machine(origin: str, known: bool) -> None:
     assert (LOCAL.foreign({"host": "127.0.0.1:8094", "origin": origin}) is None) is known
 
 
 @given(host=st.text(max_size=30), origin=st.text(max_size=30))
-def test_no_host_or_origin_is_a_fault_of_ours(host: str, origin: str) -> None:
+def test_no_host_or_origin_causes_an_exception(host: str, origin: str) -> None:
     LOCAL.foreign({"host": host, "origin": origin})
 
 
@@ -99,7 +99,7 @@ def test_no_host_or_origin_is_a_fault_of_ours(host: str, origin: str) -> None:
         ({"x-api-key": "the key of something else", "authorization": f"Bearer {KEY}"}, ""),
     ],
 )
-def test_the_key_is_taken_wherever_a_tool_puts_it(headers: dict[str, str], query: str) -> None:
+def test_the_key_is_accepted_wherever_tools_put_it(headers: dict[str, str], query: str) -> None:
     assert LOCAL.admits(headers, query)
 
 
@@ -118,15 +118,15 @@ def test_the_key_is_taken_wherever_a_tool_puts_it(headers: dict[str, str], query
         ({}, f"monkey={KEY}"),
     ],
 )
-def test_nothing_else_is_the_key(headers: dict[str, str], query: str) -> None:
+def test_anything_else_is_refused(headers: dict[str, str], query: str) -> None:
     assert not LOCAL.admits(headers, query)
 
 
-def test_an_empty_local_key_lets_nobody_in() -> None:
+def test_an_empty_local_key_admits_no_request() -> None:
     assert not Guard(Server(), "").admits({"x-api-key": ""})
 
 
-def test_auth_none_asks_for_no_key() -> None:
+def test_auth_none_requires_no_key() -> None:
     assert Guard(Server(auth="none"), KEY).admits({})
     assert Guard(Server(auth="none"), KEY).foreign({"host": "evil.example"}) is not None
 

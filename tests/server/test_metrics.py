@@ -1,4 +1,4 @@
-"""What monitoring reads, parsed as Prometheus parses it."""
+"""Metrics, parsed by the Prometheus library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER = Target("groq", "two", "gpt-oss", "openai-chat")
 
 
 def record(**changes: object) -> Record:
-    facts: dict[str, object] = {"id": "req_1", "at": 0.0, "protocol": "anthropic", "model": "made-up", "stream": True}
+    facts: dict[str, object] = {"id": "req_1", "at": 0.0, "protocol": "anthropic", "model": "unknown", "stream": True}
     return Record(**{**facts, **changes})  # type: ignore[arg-type]
 
 
@@ -66,7 +66,7 @@ def test_requests_are_counted_by_protocol_provider_and_status(metrics: Metrics) 
 @pytest.mark.parametrize(
     ("kind", "tokens"), [("input", 10), ("cache_read", 20), ("cache_write", None), ("output", 4), ("thinking", 3)]
 )
-def test_kinds_of_tokens_do_not_overlap(metrics: Metrics, kind: str, tokens: float | None) -> None:
+def test_token_types_do_not_overlap(metrics: Metrics, kind: str, tokens: float | None) -> None:
     metrics.observe(ANSWERED)
     labels = {"gen_ai_provider_name": "gemini", "gen_ai_response_model": "gemini-3-flash"}
     assert value(metrics, "gen_ai_client_token_usage_total", **labels, gen_ai_token_type=kind) == tokens
@@ -79,7 +79,7 @@ def test_attempts_are_counted_by_outcome(metrics: Metrics) -> None:
         assert value(metrics, "bm_attempts_total", gen_ai_provider_name=provider, bm_outcome=outcome) == 1
 
 
-def test_the_first_content_and_what_is_asked_at_reading(metrics: Metrics) -> None:
+def test_time_to_first_token_and_gauges(metrics: Metrics) -> None:
     metrics.observe(ANSWERED)
     name = "gen_ai_server_time_to_first_token_seconds"
     assert value(metrics, f"{name}_bucket", gen_ai_provider_name="gemini", le="0.04") == 0
@@ -88,19 +88,19 @@ def test_the_first_content_and_what_is_asked_at_reading(metrics: Metrics) -> Non
     assert value(metrics, "bm_accounts", bm_state="cooling down") == 1
 
 
-def test_nothing_a_client_makes_up_becomes_a_label(metrics: Metrics) -> None:
+def test_no_label_contains_a_value_chosen_by_the_client(metrics: Metrics) -> None:
     for number in range(50):
-        metrics.observe(record(model=f"made-up-{number}", status=404))
-    assert b"made-up" not in metrics.text()
+        metrics.observe(record(model=f"unknown-{number}", status=404))
+    assert b"unknown" not in metrics.text()
 
 
-def test_a_daemon_that_has_served_nothing_has_metrics(metrics: Metrics) -> None:
+def test_metrics_before_the_first_request(metrics: Metrics) -> None:
     assert value(metrics, "bm_requests_active") == 3
 
 
-def test_a_value_on_a_bound_belongs_below_it() -> None:
+def test_a_value_equal_to_a_bound_belongs_below_it() -> None:
     histogram = Histogram((1.0, 2.0))
     for each in (0.5, 1.0, 1.5, 2.0, 9.0):
         histogram.observe(each)
-    assert histogram.told() == ([("1", 2.0), ("2", 4.0), ("+Inf", 5.0)], 14.0)
+    assert histogram.cumulative() == ([("1", 2.0), ("2", 4.0), ("+Inf", 5.0)], 14.0)
     assert list(DURATION) == sorted(DURATION)

@@ -1,4 +1,4 @@
-"""Edits of the files while the daemon serves."""
+"""Edits of the files while the daemon serves requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def edit(world: World, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_a_flip_of_modes_under_load_loses_no_request(world: World) -> None:
+def test_changing_modes_under_load_fails_no_request(world: World) -> None:
     world.set_up(modes={"groq": "off"})
     world.sim.script(Rule(text="a quite long answer of some words " * 4, chunks=12, delay=0.05, times=None))
     with ThreadPoolExecutor(STREAMS) as users:
@@ -93,14 +93,14 @@ def test_an_invalid_edit_is_refused_and_the_old_settings_stay(world: World, old:
     error = world.admin("status")["config"]["error"]
     assert word in error and f"{world.daemon.paths.config}:" in error
     assert world.ask("openai-chat").complete
-    told = world.admin("reload", {})
-    assert told["ok"] is False and told["error"] == error
+    found = world.admin("reload", {})
+    assert found["ok"] is False and found["error"] == error
     assert "the old settings stay in force" in world.daemon.log()
     edit(world, new, old)
     assert soon(lambda: world.admin("status")["config"]["error"] is None)
 
 
-def test_accounts_that_cannot_be_read_leave_the_old_ones_in_force(world: World) -> None:
+def test_an_unreadable_accounts_file_leaves_the_old_accounts_in_force(world: World) -> None:
     path = world.daemon.paths.accounts
     content = path.read_bytes()
     path.write_text("this is not TOML [")
@@ -111,7 +111,7 @@ def test_accounts_that_cannot_be_read_leave_the_old_ones_in_force(world: World) 
     assert soon(lambda: world.admin("status")["config"]["error"] is None)
 
 
-def test_a_request_under_way_finishes_on_the_old_settings(world: World) -> None:
+def test_a_request_in_progress_finishes_with_the_old_settings(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
     world.sim.script(Rule(text="one two three four five six", chunks=6, delay=0.15))
     with ThreadPoolExecutor(1) as user:
@@ -122,7 +122,7 @@ def test_a_request_under_way_finishes_on_the_old_settings(world: World) -> None:
         assert answer.result().complete and answer.result().bm("provider") == "groq"
 
 
-def test_a_request_under_way_survives_the_removal_of_its_account(world: World) -> None:
+def test_a_request_in_progress_survives_the_removal_of_its_account(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(text="one two three four five six", chunks=6, delay=0.15))
     with ThreadPoolExecutor(1) as user:
@@ -134,7 +134,7 @@ def test_a_request_under_way_survives_the_removal_of_its_account(world: World) -
     assert world.ask("anthropic").status == 503
 
 
-async def test_reload_tells_why_it_could_not(bm_home: Path) -> None:
+async def test_reload_returns_the_reason_when_the_files_are_invalid(bm_home: Path) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
     paths.config.write_text("[server]\nport = 0\n")
@@ -153,7 +153,7 @@ async def test_reload_tells_why_it_could_not(bm_home: Path) -> None:
         await services.close()
 
 
-async def test_a_file_that_is_written_to_while_it_is_read_is_read_again(bm_home: Path) -> None:
+async def test_a_file_that_changes_while_it_is_read_is_read_again(bm_home: Path) -> None:
     """The key's command is slow enough for an editor: here, it is the editor."""
     paths = Paths.under(bm_home)
     make_folders(paths)
@@ -173,7 +173,7 @@ async def test_a_file_that_is_written_to_while_it_is_read_is_read_again(bm_home:
         await services.close()
 
 
-def test_an_editor_that_empties_the_file_before_it_writes_takes_nothing_away(world: World) -> None:
+def test_a_file_that_an_editor_has_emptied_is_not_read(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
     path = world.daemon.paths.config
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which path and method mean what, and whose protocol answers where none does."""
+"""Routes by path and method, and the protocol of a request without a route."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ GEMINI_METHODS = [
 @pytest.mark.parametrize(("path", "route"), CALLS)
 @pytest.mark.parametrize("before", ["", "/openai"])
 @pytest.mark.parametrize("after", ["", "/"])
-def test_a_call_with_and_without_openai_before_and_a_slash_after(
-    path: str, route: Route, before: str, after: str
-) -> None:
+def test_a_call_with_openai_prefix_and_trailing_slash(path: str, route: Route, before: str, after: str) -> None:
     assert find("POST", before + path + after, {}) == route
 
 
@@ -81,14 +79,14 @@ def test_the_model_of_a_gemini_call(name: str, model: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_list_of_models_in_three_shapes(
+def test_the_list_of_models_in_three_protocols(
     method: str, path: str, headers: dict[str, str], protocol: str, model: str
 ) -> None:
     assert find(method, path, headers) == ModelsRoute(protocol, model)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "/"), ("HEAD", "/api/hello"), ("GET", "/api/hello")])
-def test_a_sign_of_life(method: str, path: str) -> None:
+def test_a_health_check(method: str, path: str) -> None:
     assert find(method, path, {}) == Probe()
 
 
@@ -141,7 +139,7 @@ def test_an_unknown_path_names_the_likely_cause(path: str, hint: str) -> None:
         ("/nowhere", {}, "openai-chat"),
     ],
 )
-def test_whose_protocol_an_error_is_told_in(path: str, headers: dict[str, str], protocol: str) -> None:
+def test_the_protocol_of_an_error(path: str, headers: dict[str, str], protocol: str) -> None:
     assert caller(headers, path) == protocol
 
 
@@ -151,7 +149,7 @@ def test_whose_protocol_an_error_is_told_in(path: str, headers: dict[str, str], 
         lambda parts: "/" + "/".join(parts)
     ),
 )
-def test_every_path_has_a_route_or_a_reason(method: str, path: str) -> None:
+def test_every_path_has_a_route_or_a_failure(method: str, path: str) -> None:
     found = find(method, path, {})
     assert isinstance(found, Route | ModelsRoute | Probe) or found.kind in ("not_found", "method")
 
@@ -159,7 +157,7 @@ def test_every_path_has_a_route_or_a_reason(method: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("query", "array"), [("", True), ("alt=sse", False), ("key=x&alt=sse", False), ("alt=json", True), ("alt=", True)]
 )
-def test_a_stream_is_an_array_unless_events_are_asked_for(query: str, array: bool) -> None:
+def test_a_stream_is_an_array_without_alt_sse(query: str, array: bool) -> None:
     assert wants_array(query) is array
 
 
@@ -174,5 +172,5 @@ def test_a_stream_is_an_array_unless_events_are_asked_for(query: str, array: boo
         ("q=a%20b&x", "q=a%20b&x"),
     ],
 )
-def test_the_query_goes_on_without_a_key(query: str, kept: str) -> None:
+def test_the_key_is_removed_from_the_query(query: str, kept: str) -> None:
     assert without_key(query) == kept

@@ -1,4 +1,4 @@
-"""The server's end: running answers finish, a second signal ends them, and the port is free again."""
+"""Shutdown: running responses finish, a second signal ends them, and the port is released."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def started(simulator: Simulator, home: Path) -> tuple[str, dict[str, str]]:
 
 
 def gone(running: Daemon) -> bool:
-    """Whether nobody listens any more."""
+    """Whether the port is closed."""
     parts = urlsplit(running.url)
     with socket.socket() as sock:
         return sock.connect_ex((str(parts.hostname), parts.port or 0)) != 0
@@ -41,7 +41,7 @@ def end(running: Daemon, http: httpx.Client, how: str) -> None:
 
 @contextmanager
 def running_answer(simulator: Simulator, running: Daemon) -> Iterator[tuple[httpx.Client, Future[Answer]]]:
-    """A client, and its answer that has begun."""
+    """A client, and a response that has begun."""
     client = httpx.Client(base_url=running.url, headers=running.headers, timeout=90, trust_env=False, verify=False)
     with client as http, ThreadPoolExecutor(1) as user:
         answer = user.submit(World(simulator, running, http).ask, "gemini")
@@ -50,7 +50,7 @@ def running_answer(simulator: Simulator, running: Daemon) -> Iterator[tuple[http
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "admin"])
-def test_running_answers_finish_and_new_ones_are_not_taken(bm_home: Path, how: str) -> None:
+def test_running_responses_finish_and_new_requests_are_refused(bm_home: Path, how: str) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
         simulator.script(SLOW)
         with running_answer(simulator, running) as (_, answer):
@@ -61,7 +61,7 @@ def test_running_answers_finish_and_new_ones_are_not_taken(bm_home: Path, how: s
         assert gone(running) and not running.paths.runtime.exists()
 
 
-def test_a_second_signal_ends_running_answers(bm_home: Path) -> None:
+def test_a_second_signal_ends_running_responses(bm_home: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
         simulator.script(Rule(text="word " * 100, chunks=100, delay=0.3))
         with running_answer(simulator, running) as (_, answer):
@@ -73,12 +73,12 @@ def test_a_second_signal_ends_running_answers(bm_home: Path) -> None:
         simulator.wait(lambda log: log[0].aborted)
 
 
-def test_the_time_to_finish_is_the_one_that_is_set_by_now(bm_home: Path) -> None:
+def test_the_drain_limit_is_the_present_setting(bm_home: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
         simulator.script(Rule(text="word " * 200, chunks=200, delay=0.3))
         with running_answer(simulator, running) as (http, answer):
             set_value(running.paths.config, "server.drain", 1, known=())
             assert http.post("/admin/reload").json()["ok"] is True
             running.process.send_signal(signal.SIGTERM)
-            assert running.process.wait(timeout=20) == 0, "it waits for as long as was set at its start"
+            assert running.process.wait(timeout=20) == 0, "it waits as long as configured at its start"
             assert not answer.result().complete

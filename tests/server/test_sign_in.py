@@ -1,4 +1,4 @@
-"""Codes and sessions of the dashboard."""
+"""Sign-in to the dashboard: codes, sessions, and what a session, a key or a foreign page may do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from bm.config.paths import Paths
 from bm.errors import RequestError
-from bm.server.sign_in import CODE_LASTS, LASTS, MOST, Session, Sessions, is_own_page, sessions_path
+from bm.server.sign_in import CODE_LASTS, MOST, SESSION_LASTS, Session, Sessions, is_own_page, sessions_path
 from bm.simulator import Rule
 from tests.gateway.world import World
 from tests.server.signed_in import cookie_of, new_code, signed_in, stranger
@@ -21,7 +21,7 @@ from tests.support.daemon import daemon
 
 
 class Clock:
-    """A time of the test's own."""
+    """A clock controlled by the test."""
 
     now = 1000.0
 
@@ -36,18 +36,18 @@ def clock() -> Clock:
 
 @pytest.fixture
 def make(tmp_path: Path, clock: Clock) -> Callable[..., Sessions]:
-    """The sessions of one run of a daemon with that key."""
+    """The sessions of one run of a daemon with the given key."""
     return lambda key="local-key": Sessions(tmp_path / "sessions.json", lambda: key, clock)
 
 
 Make = Callable[..., Sessions]
 
 
-def test_a_code_opens_a_session_that_lasts(make: Make, clock: Clock) -> None:
+def test_a_code_opens_a_session(make: Make, clock: Clock) -> None:
     sessions = make()
     session = sessions.redeem(sessions.new_code())
     assert sessions.admits(session)
-    clock.now += LASTS - 1
+    clock.now += SESSION_LASTS - 1
     assert sessions.admits(session)
     clock.now += 1
     assert not sessions.admits(session)
@@ -68,7 +68,7 @@ def test_both_halves_are_needed(make: Make) -> None:
         assert not sessions.admits(wrong)
 
 
-def test_a_code_ends(make: Make, clock: Clock) -> None:
+def test_a_code_expires(make: Make, clock: Clock) -> None:
     sessions = make()
     code = sessions.new_code()
     clock.now += CODE_LASTS
@@ -76,7 +76,7 @@ def test_a_code_ends(make: Make, clock: Clock) -> None:
         sessions.redeem(code)
 
 
-def test_a_code_that_comes_twice_ends_the_session_it_opened(make: Make) -> None:
+def test_the_second_use_of_a_code_ends_its_session(make: Make) -> None:
     sessions = make()
     code = sessions.new_code()
     first, untouched = sessions.redeem(code), sessions.open()
@@ -86,15 +86,15 @@ def test_a_code_that_comes_twice_ends_the_session_it_opened(make: Make) -> None:
     assert sessions.admits(untouched)
 
 
-@pytest.mark.parametrize("code", ["", "made-up", "ü\udcff"[:1]])
-def test_a_made_up_code_opens_nothing(make: Make, code: str) -> None:
+@pytest.mark.parametrize("code", ["", "unknown", "ü\udcff"[:1]])
+def test_an_unknown_code_opens_no_session(make: Make, code: str) -> None:
     sessions = make()
     sessions.new_code()
     with pytest.raises(RequestError):
         sessions.redeem(code)
 
 
-def test_an_ended_session_counts_no_more(make: Make) -> None:
+def test_an_ended_session_is_refused(make: Make) -> None:
     sessions = make()
     session = sessions.open()
     sessions.end(session)
@@ -102,7 +102,7 @@ def test_an_ended_session_counts_no_more(make: Make) -> None:
     assert not sessions.admits(session)
 
 
-def test_the_next_run_knows_the_sessions_but_its_file_does_not(make: Make, tmp_path: Path) -> None:
+def test_sessions_survive_a_restart_and_their_file_contains_no_secret(make: Make, tmp_path: Path) -> None:
     sessions = make()
     session, code = sessions.open(), sessions.new_code()
     sessions.write()
@@ -116,7 +116,7 @@ def test_the_next_run_knows_the_sessions_but_its_file_does_not(make: Make, tmp_p
         make().redeem(code)
 
 
-def test_a_new_key_ends_all(make: Make) -> None:
+def test_a_new_key_ends_all_sessions(make: Make) -> None:
     sessions = make()
     session = sessions.open()
     sessions.write()
@@ -124,13 +124,13 @@ def test_a_new_key_ends_all(make: Make) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"a": "b"}', b"\xff"])
-def test_a_damaged_file_is_as_none(make: Make, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_ignored(make: Make, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sessions.json").write_bytes(content)
     sessions = make()
     assert sessions.admits(sessions.open())
 
 
-def test_the_oldest_go_first(make: Make) -> None:
+def test_the_oldest_are_removed_first(make: Make) -> None:
     sessions = make()
     opened = [sessions.open() for _ in range(MOST + 1)]
     assert [sessions.admits(each) for each in opened] == [False, *[True] * MOST]
@@ -140,7 +140,7 @@ def test_the_oldest_go_first(make: Make) -> None:
     assert sessions.admits(sessions.redeem(codes[1]))
 
 
-def test_the_file_is_beside_the_ledger(tmp_path: Path) -> None:
+def test_the_file_is_next_to_the_ledger(tmp_path: Path) -> None:
     assert sessions_path(Paths.under(tmp_path)) == tmp_path / "sessions.json"
 
 
@@ -156,24 +156,24 @@ KEYED = [
     ("GET", "/v1/models"),
     ("POST", "/v1/messages"),
 ]
-"""What a session is not good for: it costs money, stops the daemon, or gives what lasts longer than the session."""
+"""Paths a session may not use: they cost money, stop the daemon, or grant more than the session."""
 
 
 @pytest.mark.parametrize("path", SHOWN)
-def test_a_session_sees_what_the_page_shows(world: World, path: str) -> None:
+def test_a_session_may_read_what_the_page_shows(world: World, path: str) -> None:
     with signed_in(world.daemon) as http:
         assert http.get(f"/admin/{path}").status_code == 200
 
 
-def test_nothing_that_is_shown_holds_a_key(world: World) -> None:
+def test_nothing_shown_contains_a_key(world: World) -> None:
     world.set_up(modes={"groq": "fallback"})
     world.sim.script(Rule(status=429, message="the key key-of-the-account-x is used up"), Rule(error="invalid_key"))
     world.ask("anthropic")
     with signed_in(world.daemon) as http:
-        told = "".join(http.get(f"/admin/{path}").text for path in (*SHOWN, "why/last", "usage?by=account"))
+        found = "".join(http.get(f"/admin/{path}").text for path in (*SHOWN, "why/last", "usage?by=account"))
         secrets = [world.daemon.key, *http.cookies.values(), http.headers["x-bm-session"]]
     secrets += [f"key-of-the-account-{name}" for name in (*world.pool, *world.paid["groq"])]
-    assert [secret for secret in secrets if secret in told] == []
+    assert [secret for secret in secrets if secret in found] == []
 
 
 def test_a_session_may_change_a_mode_and_nothing_else(world: World) -> None:
@@ -185,16 +185,16 @@ def test_a_session_may_change_a_mode_and_nothing_else(world: World) -> None:
 
 
 def changes(http: httpx.Client, headers: Mapping[str, str]) -> list[int]:
-    """The statuses of everything that a page of another server might have a browser send."""
+    """The statuses of requests that a page of another server could make a browser send."""
     plain = {"content-type": "text/plain"} | dict(headers)
-    told = [http.post("/admin/providers/groq/mode", content=b'{"mode": "exclusive"}', headers=plain)]
-    told += [http.post(f"/admin/{path}", headers=plain) for path in ("stop", "reload", "session", "session/code")]
-    told.append(http.delete("/admin/session", headers=plain))
-    return [answer.status_code for answer in told]
+    found = [http.post("/admin/providers/groq/mode", content=b'{"mode": "exclusive"}', headers=plain)]
+    found += [http.post(f"/admin/{path}", headers=plain) for path in ("stop", "reload", "session", "session/code")]
+    found.append(http.delete("/admin/session", headers=plain))
+    return [answer.status_code for answer in found]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "x:y"])
-def test_another_page_changes_nothing_even_with_session_and_key(world: World, origin: str) -> None:
+def test_a_foreign_page_changes_nothing_even_with_session_and_key(world: World, origin: str) -> None:
     world.set_up(modes={"groq": "off"})
     with signed_in(world.daemon) as http:
         http.headers["x-api-key"] = world.daemon.key
@@ -203,7 +203,7 @@ def test_another_page_changes_nothing_even_with_session_and_key(world: World, or
     assert world.admin("providers")["providers"][-1]["mode"] == "off"
 
 
-def test_another_page_of_this_machine_changes_nothing_where_no_key_is_asked_for(bm_home: Path) -> None:
+def test_another_page_of_this_machine_changes_nothing_without_auth(bm_home: Path) -> None:
     config = '[server]\nauth = "none"\n[providers.groq]\nenabled = true\n'
     with daemon(bm_home, config) as running, stranger(running) as http:
         assert set(changes(http, {"origin": "http://127.0.0.1:3000"})) == {403}
@@ -213,7 +213,7 @@ def test_another_page_of_this_machine_changes_nothing_where_no_key_is_asked_for(
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/live", "/admin/session"])
-def test_a_foreign_name_is_shown_nothing(world: World, path: str) -> None:
+def test_a_foreign_host_is_refused(world: World, path: str) -> None:
     with signed_in(world.daemon) as http:
         method = "POST" if path.endswith("session") else "GET"
         answer = http.request(method, path, headers={"host": "rebound.example"})
@@ -221,7 +221,7 @@ def test_a_foreign_name_is_shown_nothing(world: World, path: str) -> None:
 
 
 @pytest.mark.parametrize("port", ["", ":", ":x", ":99999999", ":-1"])
-def test_a_port_that_is_none_is_no_fault_of_bm(world: World, port: str) -> None:
+def test_an_invalid_port_in_host_causes_no_error(world: World, port: str) -> None:
     with stranger(world.daemon) as http:
         assert http.get("/admin/live", headers={"host": f"127.0.0.1{port}"}).status_code == 401
 
@@ -238,16 +238,16 @@ def test_a_port_that_is_none_is_no_fault_of_bm(world: World, port: str) -> None:
         ({"origin": "http://127.0.0.1:8094"}, False),
     ],
 )
-def test_a_page_is_the_daemons_own_by_name_and_port(headers: dict[str, str], own: bool) -> None:
+def test_is_own_page(headers: dict[str, str], own: bool) -> None:
     assert is_own_page(headers) is own
 
 
-def test_the_code_of_the_command_line_signs_one_browser_in(world: World) -> None:
+def test_a_code_signs_in_one_browser(world: World) -> None:
     with signed_in(world.daemon, code=new_code(world.daemon)) as http:
         assert http.get("/admin/live").status_code == 200
 
 
-def test_a_second_browser_with_the_same_code_ends_the_first_ones_session(world: World) -> None:
+def test_a_second_browser_with_the_same_code_ends_the_first_session(world: World) -> None:
     code = new_code(world.daemon)
     with signed_in(world.daemon, code=code) as http, stranger(world.daemon) as other:
         answer = other.post("/admin/session", json={"code": code})
@@ -255,13 +255,13 @@ def test_a_second_browser_with_the_same_code_ends_the_first_ones_session(world: 
         assert http.get("/admin/live").status_code == 401
 
 
-def test_the_key_signs_in_too(world: World) -> None:
+def test_the_key_signs_in(world: World) -> None:
     with signed_in(world.daemon, key=world.daemon.key) as http:
         assert http.get("/admin/live").status_code == 200
 
 
-@pytest.mark.parametrize("shown", [{}, {"key": ""}, {"key": "wrong"}, {"code": "made up"}, {"key": "ü", "code": ""}])
-def test_what_is_wrong_opens_nothing(world: World, shown: dict[str, str]) -> None:
+@pytest.mark.parametrize("shown", [{}, {"key": ""}, {"key": "wrong"}, {"code": "unknown"}, {"key": "ü", "code": ""}])
+def test_wrong_credentials_open_no_session(world: World, shown: dict[str, str]) -> None:
     with stranger(world.daemon) as http:
         answer = http.post("/admin/session", json=shown)
         assert answer.status_code == 401 and "set-cookie" not in answer.headers
@@ -269,27 +269,27 @@ def test_what_is_wrong_opens_nothing(world: World, shown: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"key": 5}', b'{"password": "x"}', b"\xff"])
-def test_a_question_that_is_wrong_is_told_so(world: World, body: bytes) -> None:
+def test_an_invalid_query_is_refused(world: World, body: bytes) -> None:
     with stranger(world.daemon) as http:
         assert http.post("/admin/session", content=body).status_code == 400
 
 
-def test_a_stranger_is_not_listened_to_for_long(world: World) -> None:
+def test_a_large_body_is_refused(world: World) -> None:
     with stranger(world.daemon) as http:
         assert http.post("/admin/session", json={"key": "x" * 5000}).status_code == 413
 
 
-def test_the_log_tells_of_browsers_and_holds_nothing_that_lets_one_in(world: World) -> None:
+def test_sign_ins_are_logged_without_secrets(world: World) -> None:
     code = new_code(world.daemon)
     with signed_in(world.daemon, code=code) as http, stranger(world.daemon) as other:
         halves = [*http.cookies.values(), http.headers["x-bm-session"]]
         other.post("/admin/session", json={"code": code})
     log = world.daemon.log()
-    assert "signed in to the dashboard by a code" in log and "was not let in to the dashboard" in log
+    assert "signed in to the dashboard with a code" in log and "was refused at the dashboard" in log
     assert not any(secret in log for secret in (code, world.daemon.key, *halves))
 
 
-def test_the_cookie_is_for_the_administration_alone_and_no_script_reads_it(world: World) -> None:
+def test_the_cookie_is_limited_to_the_admin_app_and_hidden_from_scripts(world: World) -> None:
     with stranger(world.daemon) as http:
         answer = http.post("/admin/session", json={"key": world.daemon.key})
     ((name, cookie),) = SimpleCookie(answer.headers["set-cookie"]).items()
@@ -299,7 +299,7 @@ def test_the_cookie_is_for_the_administration_alone_and_no_script_reads_it(world
     assert cookie.value not in answer.text and world.daemon.key not in str(answer.headers) + answer.text
 
 
-def test_neither_half_is_enough(world: World) -> None:
+def test_one_half_is_not_enough(world: World) -> None:
     with signed_in(world.daemon) as http:
         half = http.headers.pop("x-bm-session")
         assert http.get("/admin/live").status_code == 401
@@ -307,7 +307,7 @@ def test_neither_half_is_enough(world: World) -> None:
         assert http.get("/admin/live", headers={"x-bm-session": half}).status_code == 401
 
 
-def test_a_session_is_given_up(world: World) -> None:
+def test_signing_out_ends_the_session(world: World) -> None:
     with signed_in(world.daemon) as http:
         cookie = cookie_of(http)
         answer = http.delete("/admin/session")
@@ -315,7 +315,7 @@ def test_a_session_is_given_up(world: World) -> None:
         assert http.get("/admin/live", headers=cookie).status_code == 401
 
 
-def test_signing_in_again_ends_the_session_before(world: World) -> None:
+def test_signing_in_again_ends_the_previous_session(world: World) -> None:
     with signed_in(world.daemon) as http:
         before = cookie_of(http)
         assert http.post("/admin/session", json={"code": new_code(world.daemon)}).status_code == 200
@@ -324,14 +324,14 @@ def test_signing_in_again_ends_the_session_before(world: World) -> None:
         assert http.get("/admin/live", headers=before).status_code == 401
 
 
-def test_only_the_key_gives_a_code(world: World) -> None:
+def test_only_the_key_permits_a_new_code(world: World) -> None:
     with stranger(world.daemon) as http:
         assert http.post("/admin/session/code").status_code == 401
     with signed_in(world.daemon) as http:
         assert http.post("/admin/session/code").status_code == 401
 
 
-def test_a_session_outlives_a_restart_and_without_a_key_to_ask_for_none_is_needed(bm_home: Path) -> None:
+def test_a_session_survives_a_restart_and_auth_none_needs_none(bm_home: Path) -> None:
     with daemon(bm_home, "") as first, signed_in(first) as http:
         (browsers,), pages = http.cookies.values(), http.headers["x-bm-session"]
     with daemon(bm_home, "") as second, stranger(second) as http:

@@ -1,4 +1,4 @@
-"""What the pool has learnt outlives the daemon."""
+"""State that survives a restart."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
 from bm.gateway.stores import Kept
 from bm.server import state
-from bm.server.state import INTERVAL, Memory, append_signatures, read_signatures, rewrite_signatures, signatures_path
+from bm.server.state import (
+    INTERVAL,
+    SavedState,
+    append_signatures,
+    read_signatures,
+    rewrite_signatures,
+    signatures_path,
+)
 from bm.simulator import Rule, Simulator
 from tests.support.daemon import Daemon, daemon
 
 
 def ask(running: Daemon) -> httpx.Response:
-    """A request of a conversation."""
+    """Send a request of one conversation."""
     headers = {**running.headers, "x-session-id": "the session"}
     body = {"contents": [{"parts": [{"text": "hello"}]}]}
     with httpx.Client(base_url=running.url, timeout=60, trust_env=False, verify=False) as http:
@@ -45,8 +52,8 @@ def test_cooldowns_and_conversations_survive_a_restart(bm_home: Path) -> None:
     assert not [key for key in accounts.values() if key in file.read_text()]
 
 
-def test_a_context_that_a_refusal_has_told_survives_a_restart(bm_home: Path) -> None:
-    """What the model cannot take is not sent to it again, and the client reads why."""
+def test_a_context_limit_learned_from_an_error_survives_a_restart(bm_home: Path) -> None:
+    """A request beyond the limit is not sent again, and the client gets the reason."""
     headers = {"content-type": "application/json"}
     body = {"model": "acme:small", "messages": [{"role": "user", "content": "word " * 20_000}]}
     words = "This model's maximum context length is 8192 tokens. However, your messages resulted in 20013 tokens."
@@ -68,7 +75,7 @@ def test_a_context_that_a_refusal_has_told_survives_a_restart(bm_home: Path) -> 
     assert len(sent) == 1
 
 
-def test_what_a_request_has_told_survives_a_kill_while_it_is_still_answered(bm_home: Path) -> None:
+def test_outcomes_of_a_request_in_progress_survive_a_kill(bm_home: Path) -> None:
     accounts = {"one": "key-of-the-account-one", "two": "key-of-the-account-two"}
     with Simulator() as simulator:
         config = f'[gemini]\nbase_url = "{simulator.url}"\n'
@@ -89,15 +96,15 @@ def test_what_a_request_has_told_survives_a_kill_while_it_is_still_answered(bm_h
         assert [record.account for record in simulator.log()].count(refused) == 1
 
 
-async def test_a_disk_that_cannot_be_written_costs_no_request(bm_home: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_state_that_cannot_be_written_is_logged(bm_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
     services = Services(read_settings(paths))
-    memory = Memory(paths, services)
+    saved = SavedState(paths, services)
     state_path(paths).mkdir()
     try:
-        await memory.write()
-        memory.recall()
+        await saved.save()
+        saved.restore()
     finally:
         await services.close()
     assert "cannot be written" in caplog.text
@@ -107,7 +114,7 @@ ONE = Kept("one", Signature("gemini", "c2ln", "gemini"))
 TWO = Kept("two", Signature("anthropic", "EqQB"))
 
 
-def test_what_was_added_is_read_in_order(tmp_path: Path) -> None:
+def test_signatures_are_read_in_order(tmp_path: Path) -> None:
     path = tmp_path / "new" / "signatures.jsonl"
     assert list(read_signatures(path)) == []
     append_signatures(path, [ONE])
@@ -116,7 +123,7 @@ def test_what_was_added_is_read_in_order(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_line_that_a_crash_cut_short_costs_no_other(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "signatures.jsonl"
     append_signatures(path, [ONE, TWO])
     whole = path.read_bytes()
@@ -124,7 +131,7 @@ def test_a_line_that_a_crash_cut_short_costs_no_other(tmp_path: Path) -> None:
     assert list(read_signatures(path)) == [ONE, ONE, TWO]
 
 
-def test_rewriting_leaves_what_is_given(tmp_path: Path) -> None:
+def test_rewriting_replaces_all_signatures(tmp_path: Path) -> None:
     path = tmp_path / "signatures.jsonl"
     append_signatures(path, [ONE, ONE, ONE])
     rewrite_signatures(path, [TWO])
@@ -138,13 +145,13 @@ async def test_signatures_survive_a_restart_within_bounds(bm_home: Path, monkeyp
     first, second = Services(settings), Services(settings)
     try:
         first.signatures.keep({"one": ONE.signature})
-        memory = Memory(paths, first)
-        await memory.write()
-        monkeypatch.setattr(state, "MAX_BYTES", 10)
+        saved = SavedState(paths, first)
+        await saved.save()
+        monkeypatch.setattr(state, "SIGNATURES_BYTES", 10)
         first.signatures.keep({"two": TWO.signature})
-        await memory.write()
+        await saved.save()
         assert list(read_signatures(signatures_path(paths))) == [TWO], "the younger half of what fits"
-        Memory(paths, second).recall()
+        SavedState(paths, second).restore()
         assert second.signatures.latest(100) == [TWO]
     finally:
         await first.close()

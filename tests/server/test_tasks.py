@@ -1,4 +1,4 @@
-"""Background tasks: kept until they end, and never silent about their end."""
+"""Background tasks are kept until they end, and their exceptions are logged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from bm.server.tasks import spawn
 
 
-async def test_a_task_runs_to_its_end_although_nobody_holds_it() -> None:
+async def test_a_task_without_references_runs_to_its_end() -> None:
     done = asyncio.Event()
 
     async def work() -> None:
@@ -23,7 +23,7 @@ async def test_a_task_runs_to_its_end_although_nobody_holds_it() -> None:
     await asyncio.wait_for(done.wait(), 2)
 
 
-async def test_what_a_task_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_of_a_task_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         raise ValueError("broken")
 
@@ -35,7 +35,7 @@ async def test_what_a_task_raises_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert record.getMessage() == "the work failed" and record.exc_info is not None
 
 
-async def test_a_task_that_is_cancelled_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_cancelled_task_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     task = spawn(asyncio.Event().wait(), "the wait")  # type: ignore[arg-type]
     await asyncio.sleep(0)
     task.cancel()
