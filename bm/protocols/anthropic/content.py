@@ -10,8 +10,20 @@ from typing import Any
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, signed
-from bm.chat.request import Loss
+from bm.chat.parts import (
+    CacheMark,
+    Json,
+    Media,
+    MediaKind,
+    Opaque,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    signed,
+)
 from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, accepted, unwrap
 from bm.protocols.anthropic.citations import decode_citation, decode_search
 from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
@@ -250,13 +262,12 @@ _TEXTUAL = frozenset(
 
 
 class BlockWriter:
-    """Writes parts for one request and gathers what could not be written.
+    """Writes parts for one request. `betas` are the features of the API that it uses.
 
     `citations` is False where the target refuses them on user text.
     """
 
     def __init__(self, capabilities: Capabilities, *, native: bool, citations: bool) -> None:
-        self.losses: list[Loss] = []
         self.betas: set[str] = set()
         self._capabilities = capabilities
         self._native = native
@@ -266,50 +277,58 @@ class BlockWriter:
         """The `system` of the body."""
         return [self._text(text, citations=self._native) for text in texts if text.text.strip()]
 
-    def part(self, part: Part, role: str, place: str) -> list[Json]:
-        """The blocks of one part; none when there is nothing to say or it cannot be said."""
+    def accepts(self, part: Thinking) -> bool:
+        """Whether the thinking is the model's own."""
+        return accepted(part.signature, PROTOCOL, self._capabilities.family) is not None
+
+    def objection(self, media: Media) -> str:
+        """Why media cannot be sent; empty when they can."""
+        if media.kind not in ("image", "document"):
+            return f"Claude takes no {media.kind}"
+        if media.url and not self._capabilities.image_urls:
+            return "the model takes no media by URL"
+        if media.file_id and not self._native:
+            return "the file was uploaded to another vendor"
+        if media.data and media.kind == "document" and type_of(media) != "application/pdf":
+            return "" if _text_of(media) is not None else f"Claude reads PDF and UTF-8 text, not this {type_of(media)}"
+        return lacking(media, self._capabilities)
+
+    def part(self, part: Part, role: str) -> list[Json]:
+        """The blocks of one part; several where a result's media stand beside it."""
         match part:
             case Text():
                 return [self._text(part, citations=role == "assistant" or self._citations)] if part.text.strip() else []
             case Refusal(text=text):
-                return [{"type": "text", "text": text}] if text.strip() else []
-            case Thinking():
-                return self._thinking(part)
+                return [{"type": "text", "text": text}]
+            case Thinking(signature=signature, redacted=redacted):
+                value = signature.value if signature is not None else ""
+                if redacted:
+                    return [{"type": "redacted_thinking", "data": value}]
+                return [{"type": "thinking", "thinking": part.text, "signature": value}]
             case ToolCall():
-                return [_encode_call(part)]
+                call = {"type": "tool_use", "id": legal_call_id(part.id), "name": part.name, "input": part.arguments}
+                return [_marked(call, part.cache)]
             case ToolResult():
-                return self._tool_result(part, place)
+                return self._tool_result(part)
             case Media():
-                return [self._media(part, place)]
-            case Opaque():
-                return self._opaque(part, place)
+                return [self._media(part)]
+            case Opaque(raw=raw):
+                return [raw]
 
     def _text(self, part: Text, *, citations: bool) -> Json:
         block: Json = {"type": "text", "text": part.text}
         if part.citations and citations and self._native:
             block["citations"] = [cited.raw for cited in part.citations]
-        if part.cache is not None:
-            block["cache_control"] = cache_control(part.cache)
-        return block
+        return _marked(block, part.cache)
 
-    def _thinking(self, part: Thinking) -> list[Json]:
-        signature = accepted(part.signature, PROTOCOL, self._capabilities.family)
-        if signature is None:
-            # What another model thought instructs no model, so leaving it out is no loss.
-            return []
-        if part.redacted:
-            return [{"type": "redacted_thinking", "data": signature.value}]
-        return [{"type": "thinking", "thinking": part.text, "signature": signature.value}]
-
-    def _tool_result(self, part: ToolResult, place: str) -> list[Json]:
+    def _tool_result(self, part: ToolResult) -> list[Json]:
         """The result, and after it the media that the target does not take inside."""
         block: Json = {"type": "tool_result", "tool_use_id": legal_call_id(part.call_id)}
         beside: list[Json] = []
         inside: list[Json] = []
-        for number, inner in enumerate(part.parts):
-            written = self.part(inner, "user", f"{place}.content[{number}]")
+        for inner in part.parts:
             hoisted = isinstance(inner, Media) and not self._capabilities.media_in_results
-            (beside if hoisted else inside).extend(written)
+            (beside if hoisted else inside).extend(self.part(inner, "user"))
         match inside:
             case []:
                 block["content"] = ""
@@ -319,68 +338,35 @@ class BlockWriter:
                 block["content"] = inside
         if part.is_error:
             block["is_error"] = True
-        if part.cache is not None:
-            block["cache_control"] = cache_control(part.cache)
-        return [block, *beside]
+        return [_marked(block, part.cache), *beside]
 
-    def _opaque(self, part: Opaque, place: str) -> list[Json]:
-        if part.protocol == PROTOCOL:
-            return [part.raw]
-        if part.summary.strip():
-            return [{"type": "text", "text": part.summary}]
-        self.losses.append(Loss(f"{place} ({part.kind})", "unknown to Anthropic"))
-        return []
-
-    def _media(self, part: Media, place: str) -> Json:
-        if part.kind not in ("image", "document"):
-            raise refuse(place, f"Claude takes no {part.kind}")
-        if reason := lacking(part, self._capabilities):
-            raise refuse(place, reason)
-        block: Json = {"type": part.kind, "source": self._source(part, place)}
+    def _media(self, part: Media) -> Json:
+        block: Json = {"type": part.kind, "source": self._source(part)}
         if part.kind == "document" and part.name:
             block["title"] = part.name
-        if part.cache is not None:
-            block["cache_control"] = cache_control(part.cache)
-        return block
+        return _marked(block, part.cache)
 
-    def _source(self, part: Media, place: str) -> Json:
+    def _source(self, part: Media) -> Json:
         if part.url:
-            if not self._capabilities.image_urls:
-                raise refuse(place, "the model takes no media by URL")
             return {"type": "url", "url": part.url}
         if part.file_id:
-            if not self._native:
-                raise refuse(place, "the file was uploaded to another vendor")
             self.betas.add("files-api-2025-04-14")
             return {"type": "file", "file_id": part.file_id}
-        if part.text:
-            return {"type": "text", "media_type": "text/plain", "data": part.text}
-        return _base64_source(part, place)
+        if part.kind == "document" and (text := _text_of(part)) is not None:
+            return {"type": "text", "media_type": "text/plain", "data": text}
+        return {"type": "base64", "media_type": type_of(part), "data": part.data}
 
 
-def _base64_source(part: Media, place: str) -> Json:
+def _text_of(part: Media) -> str | None:
+    """The text of a document; None when it is none, or is not UTF-8."""
     mime = type_of(part)
-    if part.kind == "document" and (mime.startswith("text/") or mime in _TEXTUAL):
-        return {"type": "text", "media_type": "text/plain", "data": _decoded(part.data, place)}
-    if part.kind == "document" and mime != "application/pdf":
-        raise refuse(place, f"Claude reads PDF and text, not {mime}")
-    return {"type": "base64", "media_type": mime, "data": part.data}
-
-
-def _decoded(data: str, place: str) -> str:
+    if part.text or not (mime.startswith("text/") or mime in _TEXTUAL):
+        return part.text or None
     try:
-        return base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise refuse(place, f"the document is not UTF-8 text in base64 ({error})") from error
+        return base64.b64decode(part.data, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
-def _encode_call(part: ToolCall) -> Json:
-    block: Json = {
-        "type": "tool_use",
-        "id": legal_call_id(part.id),
-        "name": part.name,
-        "input": part.arguments,
-    }
-    if part.cache is not None:
-        block["cache_control"] = cache_control(part.cache)
-    return block
+def _marked(block: Json, cache: CacheMark | None) -> Json:
+    return block if cache is None else {**block, "cache_control": cache_control(cache)}

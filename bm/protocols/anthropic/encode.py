@@ -59,7 +59,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     losses += plan.losses
     form = output_format(request, capabilities, losses, json=False)
     system = writer.system((*request.system, Text(form.instruction)))
-    messages = encode_turns(request, capabilities, writer)
+    messages = encode_turns(request, capabilities, writer, losses)
     if not messages:
         messages, system = [{"role": "user", "content": system or [{"type": "text", "text": "…"}]}], []
     tools = encode_tools(request, losses)
@@ -86,7 +86,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     _limit_effort(body, losses)
     head = ("anthropic-version", version)
     betas = (("anthropic-beta", ",".join(sorted(writer.betas))),) if writer.betas else ()
-    return Encoded(body, tuple(dict.fromkeys(writer.losses + losses)), (head, *betas))
+    return Encoded(body, tuple(losses), (head, *betas))
 
 
 def _room(request: ChatRequest, capabilities: Capabilities) -> int:

@@ -2,58 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.protocols.anthropic.content import BlockWriter
+from bm.protocols.anthropic.wire import PROTOCOL
+from bm.protocols.turns import Expressible
 
 _FIRST = "(The conversation begins with the assistant.)"
 _GO_ON = "Continue."
 
 
-def encode_turns(request: ChatRequest, capabilities: Capabilities, writer: BlockWriter) -> list[Json]:
+def encode_turns(
+    request: ChatRequest, capabilities: Capabilities, writer: BlockWriter, losses: list[Loss]
+) -> list[Json]:
     """The `messages` of the body.
 
     Roles alternate, results answer their calls, no text is empty, instructions in mid-conversation stay where the
     model takes them there and become user text elsewhere, media the assistant made move to the user.
     """
-    spoken = _spoken(request.turns, writer)
-    reported = len(writer.losses)
+    known = Expressible(
+        PROTOCOL,
+        writer.objection,
+        writer.accepts,
+        assistant_media=True,
+        text_documents=capabilities.documents,
+        blank_texts=False,
+    )
+    spoken = known.turns(request, losses)
     turns = paired(_without_assistant_media(_placed(spoken, system_turns=capabilities.system_turns)))
     if turns and turns[0].role == "assistant":
         turns = (Turn("user", (Text(_FIRST),)), *turns)
-    messages = [
-        {"role": turn.role, "content": content}
-        for number, turn in enumerate(turns)
-        if (content := _content(turn, writer, f"messages[{number}]"))
-    ]
-    del writer.losses[reported:]
+    messages = [{"role": turn.role, "content": content} for turn in turns if (content := _content(turn, writer))]
     if messages and messages[-1]["role"] == "assistant":
-        _end_of_prefill(messages, capabilities, writer)
+        _end_of_prefill(messages, capabilities, losses)
     return messages
 
 
-def _spoken(turns: Iterable[Turn], writer: BlockWriter) -> list[Turn]:
-    """The turns without parts that would be written as nothing, so that no turn ends up empty.
-
-    What cannot be written is reported here, where the places are still those of the client's messages.
-    """
-    kept: list[Turn] = []
-    for number, turn in enumerate(turns):
-        parts = tuple(
-            part
-            for index, part in enumerate(turn.parts)
-            if writer.part(part, turn.role, f"messages[{number}].content[{index}]")
-        )
-        if parts:
-            kept.append(Turn(turn.role, parts))
-    return kept
-
-
-def _placed(turns: list[Turn], *, system_turns: bool) -> tuple[Turn, ...]:
+def _placed(turns: Sequence[Turn], *, system_turns: bool) -> tuple[Turn, ...]:
     """System turns are legal between a user turn and an assistant turn, and at the end after a user turn."""
     placed: list[Turn] = []
     for number, turn in enumerate(turns):
@@ -89,20 +78,16 @@ def _without_assistant_media(turns: Iterable[Turn]) -> list[Turn]:
     return [*moved, Turn("user", waiting)] if waiting else moved
 
 
-def _content(turn: Turn, writer: BlockWriter, place: str) -> list[Json]:
-    blocks = [
-        block
-        for index, part in enumerate(turn.parts)
-        for block in writer.part(part, turn.role, f"{place}.content[{index}]")
-    ]
+def _content(turn: Turn, writer: BlockWriter) -> list[Json]:
+    blocks = [block for part in turn.parts for block in writer.part(part, turn.role)]
     return sorted(blocks, key=lambda block: block["type"] != "tool_result") if turn.role == "user" else blocks
 
 
-def _end_of_prefill(messages: list[Json], capabilities: Capabilities, writer: BlockWriter) -> None:
+def _end_of_prefill(messages: list[Json], capabilities: Capabilities, losses: list[Loss]) -> None:
     """A last assistant message is to be continued: its text must not end in white space, and the model must do it."""
     if not capabilities.prefill:
         messages.append({"role": "user", "content": [{"type": "text", "text": _GO_ON}]})
-        writer.losses.append(Loss("messages", "the model does not continue a given answer; it is asked to go on"))
+        losses.append(Loss("messages", "the model does not continue a given answer; it is asked to go on"))
         return
     last = messages[-1]["content"][-1]
     if last["type"] == "text":

@@ -28,9 +28,7 @@ def fetchable(url: str) -> bool:
 
 
 def encode_media(media: Media) -> Json:
-    """The part for media whose data, text or fetchable URL is known."""
-    if media.text:
-        return {"text": media.titled_text}
+    """The part for media whose data or fetchable URL is known."""
     if media.url or media.file_id:
         file: Json = {"fileUri": media.url or media.file_id}
         if media.mime:

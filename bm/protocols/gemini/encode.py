@@ -8,7 +8,7 @@ from bm.chat.request import ChatRequest, Loss
 from bm.protocols.codec import Encoded
 from bm.protocols.gemini.thinking import encode_thinking, unheard
 from bm.protocols.gemini.tools import encode_tools, schema_member
-from bm.protocols.gemini.turns import ContentWriter, check_parts
+from bm.protocols.gemini.turns import ContentWriter
 from bm.protocols.parameters import (
     field_name,
     max_tokens,
@@ -46,8 +46,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities) -> Encoded:
     for extra in request.extras:
         if extra.protocol != "gemini" and extra.field in _REFUSED and extra.value not in (None, False):
             raise refuse(extra.field, f"cannot be served by Gemini: {_REFUSED[extra.field]}")
-    losses = list(check_parts(request, capabilities))
-    body: Json = {"contents": ContentWriter(capabilities).contents(request.turns)}
+    losses: list[Loss] = []
+    body: Json = {"contents": ContentWriter(capabilities).contents(request, losses)}
     config, instruction = _generation(request, capabilities, losses)
     if system := [{"text": each.text} for each in (*request.system, Text(instruction)) if each.text]:
         body["systemInstruction"] = {"parts": system}

@@ -14,7 +14,6 @@ from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, To
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted
-from bm.errors import RequestError
 from bm.protocols.gemini.content import (
     RESULT_TYPES,
     decode_file,
@@ -33,12 +32,12 @@ from bm.protocols.reading import (
     mismatch,
     object_of,
     objects_of,
-    place_of,
     refuse,
     required_string,
     string,
     string_of,
 )
+from bm.protocols.turns import Expressible
 
 _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "tool": "user"}
 _PART_EXTRAS = ("videoMetadata", "mediaResolution", "partMetadata")
@@ -242,42 +241,14 @@ BLANK = " "
 """A text that says nothing, where Gemini demands a user content."""
 
 
-def check_parts(request: ChatRequest, capabilities: Capabilities) -> Iterator[Loss]:
-    """What of the request's parts cannot be carried.
-
-    Raises:
-        RequestError: a part cannot be left out without changing the meaning.
-    """
-    for number, turn in enumerate(request.turns):
-        for index, part in enumerate(turn.parts):
-            at = place_of(request.protocol, number, index)
-            yield from _check(part, at, capabilities)
-            for inner in part.parts if isinstance(part, ToolResult) else ():
-                yield from _check(inner, f"{at} (tool result)", capabilities)
-
-
-def _check(part: Part, at: str, capabilities: Capabilities) -> Iterator[Loss]:
-    match part:
-        case Opaque(protocol=protocol, kind=kind, summary=summary):
-            if protocol != "gemini" and not summary:
-                yield Loss(f"{at} ({kind})", "Gemini has no such part")
-        case Media():
-            error = _unusable(part, at, capabilities)
-            if error is not None:
-                raise error
-        case _:
-            pass
-
-
-def _unusable(media: Media, at: str, capabilities: Capabilities) -> RequestError | None:
+def objection(media: Media, capabilities: Capabilities) -> str:
+    """Why media cannot be sent to Gemini; empty when they can."""
     if media.file_id:
-        return refuse(at, "the file was uploaded to another vendor; Gemini cannot read it")
+        return "the file was uploaded to another vendor; Gemini cannot read it"
     if media.url and not fetchable(media.url):
         host = urlsplit(media.url).netloc
-        origin = f" from {host[:200]}" if host else ""
-        return refuse(at, f"Gemini does not fetch URLs, and bm could not fetch this one{origin}")
-    reason = lacking(media, capabilities) if media.kind in ("image", "document") else ""
-    return refuse(at, reason) if reason else None
+        return f"Gemini does not fetch URLs, and bm could not fetch this one{f' from {host[:200]}' if host else ''}"
+    return lacking(media, capabilities) if media.kind in ("image", "document") else ""
 
 
 class ContentWriter:
@@ -287,9 +258,14 @@ class ContentWriter:
         self._capabilities = capabilities
         self._written: set[tuple[str, str]] = set()
 
-    def contents(self, turns: tuple[Turn, ...]) -> list[Json]:
-        """The contents of all turns, neighbours of one role merged."""
-        repaired = paired(inline_system(turns))
+    def contents(self, request: ChatRequest, losses: list[Loss]) -> list[Json]:
+        """The contents of all turns, neighbours of one role merged.
+
+        Raises:
+            RequestError: the user's media cannot be sent to the model.
+        """
+        known = Expressible("gemini", lambda media: objection(media, self._capabilities), assistant_media=True)
+        repaired = paired(inline_system(known.turns(request, losses)))
         current = _validated_from(repaired)
         rows: list[Json] = []
         for number, turn in enumerate(repaired):
@@ -353,10 +329,8 @@ class ContentWriter:
             case ToolCall():
                 call: Json = {"name": part.name, "args": part.arguments}
                 yield {"functionCall": self._with_id(call, part.id)}
-            case Opaque(protocol="gemini", raw=raw):
+            case Opaque(raw=raw):
                 yield raw
-            case Opaque(summary=summary) if summary:
-                yield {"text": summary}
             case _:
                 pass
 
@@ -375,9 +349,14 @@ class ContentWriter:
         return responses + rest
 
     def _response(self, result: ToolResult) -> tuple[Json, list[Json]]:
-        media = [part for part in result.parts if isinstance(part, Media) and not part.text]
+        media = [part for part in result.parts if isinstance(part, Media)]
         within = [p for p in media if self._capabilities.media_in_results and p.data and type_of(p) in RESULT_TYPES]
-        text = "\n".join(_texts(result))
+        texts = (
+            part.text if isinstance(part, Text) else part.summary
+            for part in result.parts
+            if not isinstance(part, Media)
+        )
+        text = "\n".join(text for text in texts if text)
         # Always a string: an object holding `$ref` would be read as a pointer into the response's parts.
         said = text or (ATTACHED if media else NO_OUTPUT)
         response: Json = {"name": result.name, "response": {"error" if result.is_error else "output": said}}
@@ -388,19 +367,6 @@ class ContentWriter:
 
     def _with_id(self, obj: Json, call_id: str) -> Json:
         return {"id": call_id, **obj} if self._capabilities.call_ids and call_id else obj
-
-
-def _texts(result: ToolResult) -> Iterator[str]:
-    for part in result.parts:
-        match part:
-            case Text(text=text) if text:
-                yield text
-            case Media(text=text) if text:
-                yield encode_media(part)["text"]
-            case Opaque(summary=summary) if summary:
-                yield summary
-            case _:
-                pass
 
 
 def _validated_from(turns: tuple[Turn, ...]) -> int:

@@ -169,8 +169,6 @@ def chat_objection(media: Media, capabilities: Capabilities) -> str:
 def encode_chat_media(media: Media) -> Json:
     """Write media to which there is no `chat_objection`."""
     match media:
-        case Media(text=text) if text:
-            return {"type": "text", "text": media.titled_text}
         case Media(kind="image"):
             image: Json = {"url": media.url or data_url(media)}
             return {"type": "image_url", "image_url": image | ({"detail": media.detail} if media.detail else {})}
@@ -186,23 +184,19 @@ def encode_chat_media(media: Media) -> Json:
             return {"type": "file", "file": {"filename": file_name(media), "file_data": data_url(media)}}
 
 
-def encode_responses_media(media: Media, place: str) -> Json:
-    """Write media for the Responses API.
+def responses_objection(media: Media, capabilities: Capabilities) -> str:
+    """Why a model cannot be given media over the Responses API; empty when it can."""
+    takes = media.kind in ("image", "document")
+    return lacking(media, capabilities) if takes else f"the Responses API takes no {media.kind}"
 
-    Raises:
-        RequestError: audio or video, which it does not take.
-    """
-    match media:
-        case Media(text=text) if text:
-            return {"type": "input_text", "text": media.titled_text}
-        case Media(kind="image"):
-            where = {"file_id": media.file_id} if media.file_id else {"image_url": media.url or data_url(media)}
-            return {"type": "input_image", "detail": media.detail or "auto", **where}
-        case Media(kind="document", file_id=file_id) if file_id:
-            return {"type": "input_file", "file_id": file_id}
-        case Media(kind="document", url=url) if url:
-            return {"type": "input_file", "file_url": url}
-        case Media(kind="document"):
-            return {"type": "input_file", "filename": file_name(media), "file_data": data_url(media)}
-        case Media(kind=kind):
-            raise refuse(place, f"the Responses API takes no {kind}")
+
+def encode_responses_media(media: Media) -> Json:
+    """Write media to which there is no `responses_objection`."""
+    if media.kind == "image":
+        where = {"file_id": media.file_id} if media.file_id else {"image_url": media.url or data_url(media)}
+        return {"type": "input_image", "detail": media.detail or "auto", **where}
+    if media.file_id:
+        return {"type": "input_file", "file_id": media.file_id}
+    if media.url:
+        return {"type": "input_file", "file_url": media.url}
+    return {"type": "input_file", "filename": file_name(media), "file_data": data_url(media)}

@@ -56,10 +56,9 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     body: Json = {"model": model, "messages": []}
     tools = encode_tools(request, capabilities, losses)
     form = output_format(request, capabilities, losses)
-    writer = Writer(capabilities)
+    writer = Writer(capabilities, losses)
     writer.write(request, form.instruction)
     body["messages"] = writer.messages
-    losses += writer.losses
     body |= tools
     if form.kind != "text":
         body["response_format"] = _format(request.output) if form.kind == "schema" else {"type": "json_object"}

@@ -17,7 +17,6 @@ from bm.chat.signature import Signature
 from bm.names import CHAT
 from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media
 from bm.protocols.openai_chat.thinking import accepts, read_signature, write_signature
-from bm.protocols.openai_chat.tools import TOOL_SEARCH
 from bm.protocols.reading import (
     elements,
     filled_string,
@@ -31,6 +30,7 @@ from bm.protocols.reading import (
     string_of,
 )
 from bm.protocols.tools import legal_call_id
+from bm.protocols.turns import Expressible
 
 _READ = frozenset(
     {"role", "content", "tool_calls", "function_call", "tool_call_id", "refusal", "reasoning", "reasoning_content"}
@@ -212,9 +212,9 @@ EMPTY_PROMPT = "(begin)"
 class Writer:
     """Writes the messages of one request. `losses` grows as it goes."""
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, losses: list[Loss]) -> None:
         self.messages: list[Json] = []
-        self.losses: list[Loss] = []
+        self._losses = losses
         self._capabilities = capabilities
         self._dialect = capabilities.dialect
         self._openai = capabilities.dialect.name == "openai"
@@ -225,35 +225,33 @@ class Writer:
         Raises:
             RequestError: the user sends media that the model does not take.
         """
-        texts = [part.text for part in request.system if part.text]
-        if instruction:
-            texts.append(instruction)
-        if texts:
+        if texts := [text for text in (*(part.text for part in request.system), instruction) if text]:
             self.messages.append({"role": "system", "content": "\n\n".join(texts)})
-        turns = request.turns
+        known = Expressible(CHAT, lambda media: chat_objection(media, self._capabilities))
+        turns = known.turns(request, self._losses)
         if not (self._openai or self._capabilities.system_turns):
             turns = inline_system(turns)
-        for number, turn in enumerate(paired(turns)):
-            self._turn(turn, f"messages[{number}]")
+        for turn in paired(turns):
+            self._turn(turn)
         last = self.messages[-1] if self.messages else {}
         if last.get("role") == "assistant" and "tool_calls" not in last and "prefix" in self._dialect.takes:
             last["prefix"] = True
         if not self._openai and all(message["role"] == "system" for message in self.messages):
             self.messages.append({"role": "user", "content": EMPTY_PROMPT})
 
-    def _turn(self, turn: Turn, where: str) -> None:
+    def _turn(self, turn: Turn) -> None:
         match turn.role:
             case "assistant":
-                self._assistant(turn.parts, where)
+                self._assistant(turn.parts)
             case "user":
-                self._user(turn.parts, where)
+                self._user(turn.parts)
             case "system":
                 text = "\n\n".join(part.text for part in turn.parts if isinstance(part, Text))
                 self.messages.append({"role": "system", "content": text})
 
-    def _assistant(self, parts: Sequence[Part], where: str) -> None:
+    def _assistant(self, parts: Sequence[Part]) -> None:
         message: Json = {"role": "assistant"}
-        texts = self._said(parts, where)
+        texts = [text for part in parts if (text := self._said(part)) is not None]
         if texts:
             # A cited answer comes in pieces that belong together, other texts are separate.
             gap = "" if any(text.citations for text in texts) else "\n\n"
@@ -276,23 +274,16 @@ class Writer:
             message |= self._signature(texts)
         self.messages.append(message)
 
-    def _said(self, parts: Sequence[Part], where: str) -> list[Text]:
-        """The assistant's words. Thinking that the service has no place for is left out: it instructs nobody."""
-        texts: list[Text] = []
-        for number, part in enumerate(parts):
-            place = f"{where}.content[{number}]"
-            match part:
-                case Text(text=text) if text:
-                    texts.append(part)
-                case Refusal(text=text) if not self._openai:
-                    texts.append(Text(text))
-                case Media(kind=kind):
-                    self.losses.append(Loss(f"{place} ({kind})", "Chat Completions takes no media of the assistant's"))
-                case Opaque():
-                    texts += [Text(summary) for summary in self._summary(part, place)]
-                case _:
-                    pass
-        return texts
+    def _said(self, part: Part) -> Text | None:
+        match part:
+            case Text(text=text) if text:
+                return part
+            case Refusal(text=text) if not self._openai:
+                return Text(text)
+            case Opaque(summary=summary) if summary:
+                return Text(summary)
+            case _:
+                return None
 
     def _signature(self, texts: list[Text]) -> Json:
         for text in reversed(texts):
@@ -318,22 +309,18 @@ class Writer:
             return call_id
         return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[: length or most]
 
-    def _user(self, parts: Sequence[Part], where: str) -> None:
+    def _user(self, parts: Sequence[Part]) -> None:
         content: list[Json] = []
-        for number, part in enumerate(parts):
-            place = f"{where}.content[{number}]"
+        for part in parts:
             match part:
                 case ToolResult():
-                    content += self._result(part, place)
+                    content += self._result(part)
                 case Text(text=text) if text:
                     content.append({"type": "text", "text": text})
                 case Media():
-                    reason = chat_objection(part, self._capabilities)
-                    if reason:
-                        raise refuse(f"{place} ({part.kind})", reason, code="unsupported_content")
                     content.append(encode_chat_media(part))
-                case Opaque():
-                    content += self._opaque(part, place)
+                case Opaque(raw=raw) if "type" in raw:
+                    content.append(raw)
                 case _:
                     pass
         if not content:
@@ -349,36 +336,15 @@ class Writer:
             return "\n\n".join(part["text"] for part in content)
         return content
 
-    def _opaque(self, part: Opaque, place: str) -> list[Json]:
-        if part.protocol == CHAT and "type" in part.raw:
-            return [part.raw]
-        return [{"type": "text", "text": summary} for summary in self._summary(part, place)]
-
-    def _summary(self, part: Opaque, place: str) -> list[str]:
-        """What can be said of another vendor's block. How a tool was looked up need not be said."""
-        if not part.summary and not part.kind.startswith(TOOL_SEARCH):
-            self.losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
-        return [part.summary] if part.summary else []
-
-    def _result(self, result: ToolResult, where: str) -> list[Json]:
+    def _result(self, result: ToolResult) -> list[Json]:
         """Write a result as a tool message; return its media, which go into the user message after all results."""
-        texts: list[str] = []
-        media: list[Json] = []
-        for number, part in enumerate(result.parts):
-            place = f"{where}.content[{number}]"
-            match part:
-                case Text(text=text):
-                    texts.append(text)
-                case Opaque():
-                    texts += self._summary(part, place)
-                case Media(kind=kind):
-                    reason = chat_objection(part, self._capabilities)
-                    if reason:
-                        self.losses.append(Loss(f"{place} ({kind})", reason))
-                        texts.append(f"[{kind} left out: {reason}]")
-                    else:
-                        media.append(encode_chat_media(part))
-        text = "\n\n".join(piece for piece in texts if piece) or (MEDIA_FOLLOW if media else "")
+        texts = [
+            part.text if isinstance(part, Text) else part.summary
+            for part in result.parts
+            if not isinstance(part, Media)
+        ]
+        media = [encode_chat_media(part) for part in result.parts if isinstance(part, Media)]
+        text = "\n\n".join(text for text in texts if text) or (MEDIA_FOLLOW if media else "")
         if result.is_error and not text.startswith(ERROR_PREFIX):
             text = ERROR_PREFIX + text
         self.messages.append({"role": "tool", "tool_call_id": self._id(result.call_id), "content": text})

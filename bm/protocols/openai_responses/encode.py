@@ -57,8 +57,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         raise refuse("n", "the Responses API gives one answer")
     losses: list[Loss] = []
     form = output_format(request, capabilities, losses)
-    history = History(request, capabilities, form.instruction)
-    losses += history.losses
+    history = History(request, capabilities, losses, form.instruction)
     body: Json = {"model": model, **history.head(), "input": history.items}
     body |= _tools(request, capabilities, losses)
     known = ("temperature", "top_p", "logprobs", "top_logprobs")

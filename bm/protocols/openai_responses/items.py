@@ -226,19 +226,15 @@ def is_content(part: Opaque) -> bool:
     return part.protocol == RESPONSES and named
 
 
-def encode_content(part: Text | Media | Opaque, path: str) -> Json:
-    """Write a part of what a user said, or of what a tool returned.
-
-    Raises:
-        RequestError: audio or video, which the Responses API does not take.
-    """
+def encode_content(part: Text | Media | Opaque) -> Json:
+    """Write a part of what a user said, or of what a tool returned."""
     match part:
         case Opaque(raw=raw):
             return raw
         case Text(text=text):
             return {"type": "input_text", "text": text}
         case Media():
-            return encode_responses_media(part, path)
+            return encode_responses_media(part)
 
 
 def result_parts(result: ToolResult) -> list[Text | Media | Opaque]:

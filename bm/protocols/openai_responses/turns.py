@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from bm.chat import signature as signatures
 from bm.chat.capabilities import Capabilities
@@ -12,9 +11,8 @@ from bm.chat.repair import paired
 from bm.chat.request import ChatRequest, Loss, Role, Tool, Turn
 from bm.chat.signature import Signature, accepted, unwrap
 from bm.errors import Failure, RequestError
-from bm.names import CHAT, RESPONSES, ProtocolName
-from bm.protocols.media import lacking
-from bm.protocols.openai.content import decode_content
+from bm.names import CHAT, RESPONSES
+from bm.protocols.openai.content import decode_content, responses_objection
 from bm.protocols.openai_responses.items import (
     decode_call,
     decode_result,
@@ -29,8 +27,8 @@ from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.tools import by_name, decode_tools
 from bm.protocols.reading import refuse, string_of
 from bm.protocols.tools import legal_call_id
+from bm.protocols.turns import Expressible
 
-_PLACES: dict[ProtocolName, str] = {RESPONSES: "input", "gemini": "contents"}
 _SAID = {"type": "message", "role": "assistant", "status": "completed"}
 _FROM_CLIENT = {
     "computer_call_output",
@@ -157,70 +155,74 @@ class Conversation:
 class History:
     """Writes turns as items. `encrypted` says whether any of OpenAI's own thinking is among them."""
 
-    def __init__(self, request: ChatRequest, capabilities: Capabilities, instruction: str = "") -> None:
+    def __init__(
+        self, request: ChatRequest, capabilities: Capabilities, losses: list[Loss], instruction: str = ""
+    ) -> None:
         self.items: list[Json] = []
-        self.losses: list[Loss] = []
         self.encrypted = False
         self._request, self._capabilities = request, capabilities
         self._tools = by_name(request)
         self._calls: dict[str, Json] = {}
         self._developer = "developer" if capabilities.dialect.name == "openai" else "system"
-        place = _PLACES.get(request.protocol, "messages")
         self._system = (*request.system, *([Text(instruction)] if instruction else ()))
         if self._system[1:] or not request.turns:
-            self._message(self._developer, self._system[1 if request.turns else 0 :], "system")
-        for i, turn in enumerate(paired(request.turns)):
-            self._turn(turn, f"{place}[{i}]")
+            self._message(self._developer, self._system[1 if request.turns else 0 :])
+        known = Expressible(RESPONSES, self._objection, lambda part: self._accepted(part) is not None)
+        for turn in paired(known.turns(request, losses)):
+            self._turn(turn)
 
     def head(self) -> Json:
         """The system prompt's first text; further ones stand as a developer's message before the conversation."""
         return {"instructions": self._system[0].text} if self._system and self._request.turns else {}
 
-    def _turn(self, turn: Turn, path: str) -> None:
-        if turn.role == "assistant":
-            for j, part in enumerate(turn.parts):
-                self._assistant(part, f"{path}.content[{j}]")
-            return
-        shown: list[Media] = []
-        for j, part in enumerate(turn.parts):
-            if isinstance(part, ToolResult):
-                shown += self._result(part, f"{path}.content[{j}]")
-        said = [part for part in turn.parts if not isinstance(part, ToolResult)]
-        self._message("user" if turn.role == "user" else self._developer, [*shown, *said], path)
+    def _objection(self, media: Media) -> str:
+        if media.file_id and self._request.protocol not in (RESPONSES, CHAT):
+            return "a file uploaded to another vendor is unknown to OpenAI"
+        return responses_objection(media, self._capabilities)
 
-    def _message(self, role: str, parts: Any, path: str) -> None:
+    def _accepted(self, part: Thinking) -> Signature | None:
+        return accepted(part.signature, "openai", self._capabilities.family)
+
+    def _turn(self, turn: Turn) -> None:
+        if turn.role == "assistant":
+            for part in turn.parts:
+                self._assistant(part)
+            return
+        shown: list[Part] = []
+        for part in turn.parts:
+            if isinstance(part, ToolResult):
+                shown += self._result(part)
+        said = [part for part in turn.parts if not isinstance(part, ToolResult)]
+        self._message("user" if turn.role == "user" else self._developer, [*shown, *said])
+
+    def _message(self, role: str, parts: Sequence[Part]) -> None:
         content: list[Json] = []
-        for j, part in enumerate(parts):
+        for part in parts:
             match part:
                 case Text() | Media():
-                    self._allowed(part, f"{path}.content[{j}]")
-                    content.append(encode_content(part, f"{path}.content[{j}]"))
-                case Opaque(protocol="openai-responses") if is_content(part):
+                    content.append(encode_content(part))
+                case Refusal(text=text):
+                    content.append({"type": "input_text", "text": text})
+                case Opaque() if is_content(part):
                     content.append(part.raw)
-                case Opaque(protocol="openai-responses"):
+                case Opaque():
                     self._flush(role, content)
                     content = []
                     self.items.append(part.raw)
-                case Opaque(summary=summary) if summary:
-                    content.append({"type": "input_text", "text": summary})
-                case Refusal(text=text):
-                    content.append({"type": "input_text", "text": text})
                 case _:
-                    self._lose(part, f"{path}.content[{j}]")
+                    pass
         self._flush(role, content)
 
     def _flush(self, role: str, content: list[Json]) -> None:
         if content:
             self.items.append({"type": "message", "role": role, "content": content})
 
-    def _assistant(self, part: Part, path: str) -> None:
+    def _assistant(self, part: Part) -> None:
         match part:
             case Text(text=""):
                 pass
-            case Text(citations=citations) if citations and self._request.protocol == RESPONSES:
-                self._said(
-                    {"type": "output_text", "text": part.text, "annotations": [cited.raw for cited in citations]}
-                )
+            case Text(text=text, citations=citations) if citations and self._request.protocol == RESPONSES:
+                self._said({"type": "output_text", "text": text, "annotations": [cited.raw for cited in citations]})
             case Text(text=text):
                 self.items.append({"type": "message", "role": "assistant", "content": text})
             case Refusal(text=text):
@@ -231,63 +233,39 @@ class History:
                 item = encode_call(part, legal_call_id(part.id), self._tools)
                 self._calls[part.id] = item
                 self.items.append({"id": item["call_id"], **item} if item["type"] == "local_shell_call" else item)
+            case Opaque() if is_content(part):
+                self._said(part.raw)
             case Opaque():
-                self._opaque_of_model(part, path)
+                self.items.append(part.raw)
             case _:
-                self._lose(part, path)
+                pass
 
     def _said(self, content: Json) -> None:
         self.items.append({**_SAID, "content": [content]})
 
     def _thinking(self, part: Thinking) -> None:
-        signature = accepted(part.signature, "openai", self._capabilities.family)
-        if signature is None:
-            # What another model thought instructs no model, so leaving it out is no loss.
+        if (signature := self._accepted(part)) is None:
             return
         self.encrypted = True
         summary = [{"type": "summary_text", "text": part.text}] if part.text else []
         # An id that is not the one the content was encrypted under makes OpenAI refuse it; none at all is accepted.
         self.items.append({"type": "reasoning", "summary": summary, "encrypted_content": signature.value})
 
-    def _opaque_of_model(self, part: Opaque, path: str) -> None:
-        if part.protocol == RESPONSES:
-            self.items.append({**_SAID, "content": [part.raw]} if is_content(part) else part.raw)
-        elif part.summary:
-            self.items.append({"type": "message", "role": "assistant", "content": part.summary})
-        else:
-            self._lose(part, path)
-
-    def _result(self, result: ToolResult, path: str) -> list[Media]:
+    def _result(self, result: ToolResult) -> list[Media]:
         """Write an answer; return the media in it that a user's message must show instead."""
         parts = result_parts(result)
-        for part in result.parts:
-            if isinstance(part, Opaque) and not part.summary and not is_content(part):
-                self._lose(part, path)
-        answered = self._calls.get(result.call_id)
         shown: list[Media] = []
         if not self._capabilities.media_in_results:
             shown = [part for part in parts if isinstance(part, Media)]
             parts = [part for part in parts if not isinstance(part, Media)]
-        for part in parts:
-            self._allowed(part, path)
-        if all(isinstance(part, Text) for part in parts) and len(parts) <= 1:
-            output: str | list[Json] = parts[0].text if parts and isinstance(parts[0], Text) else ""
-        else:
-            output = [encode_content(part, path) for part in parts]
-        item = encode_result(result, output, answered)
+        match parts:
+            case []:
+                output: str | list[Json] = ""
+            case [Text(text=text)]:
+                output = text
+            case _:
+                output = [encode_content(part) for part in parts]
+        item = encode_result(result, output, self._calls.get(result.call_id))
         item["call_id" if "call_id" in item else "id"] = legal_call_id(result.call_id)
         self.items.append(item)
         return shown
-
-    def _allowed(self, part: Text | Media | Opaque, path: str) -> None:
-        """Refuse media that the model cannot see: an answer without them would be one to another question."""
-        if not isinstance(part, Media):
-            return
-        if reason := lacking(part, self._capabilities):
-            raise refuse(path, reason)
-        if part.file_id and self._request.protocol not in (RESPONSES, CHAT):
-            raise refuse(path, "a file uploaded to another vendor is unknown to OpenAI")
-
-    def _lose(self, part: Part, path: str) -> None:
-        kind = part.kind if isinstance(part, Opaque | Media) else type(part).__name__.lower()
-        self.losses.append(Loss(f"{path} ({kind})", "the Responses API has no place for it"))

@@ -328,8 +328,8 @@ def test_a_foreign_block_is_written_in_words_or_reported() -> None:
     [
         (Media("audio", mime="audio/wav", data="UklG"), "takes no audio"),
         (Media("video", url="https://x"), "takes no video"),
-        (Media("document", mime="application/zip", data="UEs"), "reads PDF and text"),
-        (Media("document", mime="text/plain", data="/w=="), "not UTF-8"),
+        (Media("document", mime="application/zip", data="UEs"), "not this application/zip"),
+        (Media("document", mime="text/plain", data="/w=="), "not this text/plain"),
         (Media("image", file_id="file-1"), "another vendor"),
     ],
 )

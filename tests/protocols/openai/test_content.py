@@ -11,7 +11,13 @@ from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import CacheMark, Citation, Json, Media, Opaque, Refusal, Text, Thinking
 from bm.errors import RequestError
 from bm.names import CHAT, RESPONSES
-from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media, encode_responses_media
+from bm.protocols.openai.content import (
+    chat_objection,
+    decode_content,
+    encode_chat_media,
+    encode_responses_media,
+    responses_objection,
+)
 
 FULL = Capabilities(audio=True, video=True, dialect=Dialect(takes=frozenset({"video_url", "document_url"})))
 
@@ -153,10 +159,6 @@ def test_why_a_model_cannot_be_given_media(media: Media, change: Json, reason: s
     assert chat_objection(media, msgspec.structs.replace(FULL, **change)) == reason
 
 
-def test_a_plain_text_document_is_text_under_its_name() -> None:
-    assert encode_chat_media(Media("document", text="body", name="notes")) == {"type": "text", "text": "notes\n\nbody"}
-
-
 PDF = "data:application/pdf;base64,JVBERg=="
 RESPONSES_BOTH_WAYS: list[tuple[dict[str, Any], Media]] = [
     (
@@ -183,7 +185,7 @@ RESPONSES_BOTH_WAYS: list[tuple[dict[str, Any], Media]] = [
 @pytest.mark.parametrize(("wire", "part"), RESPONSES_BOTH_WAYS)
 def test_a_part_is_the_same_in_both_directions(wire: dict[str, Any], part: Media) -> None:
     assert decode_content([wire], "x", RESPONSES) == (part,)
-    assert encode_responses_media(part, "x") == wire
+    assert encode_responses_media(part) == wire
 
 
 @pytest.mark.parametrize(
@@ -239,12 +241,12 @@ def test_a_fault_is_named_with_its_place(content: object, place: str) -> None:
     assert caught.value.failure.kind == "bad_request"
 
 
-def test_responses_get_a_plain_text_document_as_text() -> None:
-    document = Media("document", mime="text/plain", text="body", name="Title")
-    assert encode_responses_media(document, "x") == {"type": "input_text", "text": "Title\n\nbody"}
-
-
 @pytest.mark.parametrize("kind", ["audio", "video"])
-def test_sound_and_film_are_refused(kind: Any) -> None:
-    with pytest.raises(RequestError, match=kind):
-        encode_responses_media(Media(kind, mime="x/y", data="AA=="), "x")
+def test_responses_take_no_audio_and_no_video(kind: Any) -> None:
+    assert kind in responses_objection(Media(kind, mime="x/y", data="AA=="), FULL)
+
+
+def test_responses_take_the_media_that_the_model_takes() -> None:
+    blind = msgspec.structs.replace(FULL, images=False)
+    assert responses_objection(Media("image", data="A"), blind) == "the model takes no image input"
+    assert responses_objection(Media("image", data="A"), FULL) == ""

@@ -370,7 +370,7 @@ def test_a_result_the_model_cannot_see_is_named_in_its_place() -> None:
 def test_what_the_user_shows_a_blind_model_is_refused() -> None:
     with pytest.raises(RequestError) as caught:
         messages(user(Text("see"), IMAGE), capabilities=msgspec.structs.replace(COMPATIBLE, images=False))
-    assert caught.value.failure.message == "messages[0].content[1] (image): the model takes no image input"
+    assert caught.value.failure.message == "messages[0].content[1]: the model takes no image input"
 
 
 def test_foreign_blocks_are_their_summary_or_a_loss() -> None:

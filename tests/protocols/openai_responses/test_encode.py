@@ -173,7 +173,7 @@ def test_what_another_vendors_tool_returned_is_told_as_text_or_lost() -> None:
     turns = (HI, Turn("assistant", (LOOK,)), Turn("user", (ToolResult("c", parts),)))
     encoded = written(asked(*turns))
     assert encoded.body["input"][-1]["output"] == "the tool X"
-    assert [loss.field for loss in encoded.losses] == ["messages[2].content[0] (browser_state)"]
+    assert [loss.field for loss in encoded.losses] == ["messages[2].content[0].content[1] (browser_state)"]
 
 
 def test_parts_of_the_user_that_only_answers_have_are_told_as_text() -> None:

@@ -1,0 +1,96 @@
+"""Turns as far as a protocol can express them; every codec begins with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolResult
+from bm.chat.request import ChatRequest, Loss, Role, Turn
+from bm.names import ProtocolName
+from bm.protocols.reading import place_of, refuse
+
+_LOOKUP = "tool_search"
+"""Vendors' tools that look up deferred tools: of no use where every tool is in the request."""
+
+
+class Expressible(msgspec.Struct, frozen=True):
+    """What a protocol, for one model, can express of a turn.
+
+    `objection` says why media cannot be sent, empty when they can; `assistant_media` and `text_documents` whether there
+    are such parts at all; `thinking` whether earlier thinking is sent back. Thinking that is not, is no loss: what
+    another model thought instructs no model. Without `blank_texts` a text of white space alone is refused.
+    """
+
+    protocol: ProtocolName
+    objection: Callable[[Media], str]
+    thinking: Callable[[Thinking], bool] = lambda part: True
+    assistant_media: bool = False
+    text_documents: bool = False
+    blank_texts: bool = True
+
+    def turns(self, request: ChatRequest, losses: list[Loss]) -> tuple[Turn, ...]:
+        """The turns of a request without what cannot be expressed, and without turns that this leaves empty.
+
+        Another vendor's own parts become their summary in words. Media that cannot be sent become a note in tool
+        results and are left out of the assistant's turns.
+
+        Raises:
+            RequestError: the user's media cannot be sent, and an answer without them would answer another question.
+        """
+        turns: list[Turn] = []
+        for number, turn in enumerate(request.turns):
+            parts: list[Part] = []
+            for index, part in enumerate(turn.parts):
+                parts += self._part(part, turn.role, place_of(request.protocol, number, index), losses)
+            if parts:
+                turns.append(Turn(turn.role, tuple(parts)))
+        return tuple(turns)
+
+    def _part(self, part: Part, role: Role, place: str, losses: list[Loss]) -> Iterator[Part]:
+        match part:
+            case Text(text=text, signature=None) | Refusal(text=text) if not (
+                text if self.blank_texts else text.strip()
+            ):
+                return
+            case Thinking() if not self.thinking(part):
+                return
+            case ToolResult():
+                yield msgspec.structs.replace(part, parts=tuple(self._within(part, place, losses)))
+            case Opaque() if part.protocol != self.protocol:
+                yield from self._foreign(part, place, losses)
+            case Media(text=text) if text and not self.text_documents:
+                yield Text(part.titled_text, cache=part.cache)
+            case Media():
+                yield from self._media(part, role, place, losses)
+            case _:
+                yield part
+
+    def _within(self, result: ToolResult, place: str, losses: list[Loss]) -> Iterator[Text | Media | Opaque]:
+        for number, inner in enumerate(result.parts):
+            at = f"{place}.content[{number}]"
+            if isinstance(inner, Media) and not inner.text and (reason := self.objection(inner)):
+                losses.append(Loss(f"{at} ({inner.kind})", reason))
+                yield Text(f"[{inner.kind} left out: {reason}]")
+                continue
+            for part in self._part(inner, "user", at, losses):
+                if isinstance(part, Text | Media | Opaque):
+                    yield part
+
+    def _foreign(self, part: Opaque, place: str, losses: list[Loss]) -> Iterator[Part]:
+        if part.summary.strip():
+            yield Text(part.summary)
+        elif not part.kind.startswith(_LOOKUP):
+            losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
+
+    def _media(self, part: Media, role: Role, place: str, losses: list[Loss]) -> Iterator[Part]:
+        reason = self.objection(part)
+        if role == "assistant" and not self.assistant_media:
+            reason = "the protocol takes no media of the assistant"
+        if not reason:
+            yield part
+        elif role == "assistant":
+            losses.append(Loss(f"{place} ({part.kind})", reason))
+        else:
+            raise refuse(place, reason, "unsupported_content")

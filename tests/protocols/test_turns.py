@@ -1,0 +1,79 @@
+"""What of a conversation a protocol can express."""
+
+from __future__ import annotations
+
+import pytest
+
+from bm.chat.parts import CacheMark, Media, Opaque, Part, Refusal, Text, Thinking, ToolResult
+from bm.chat.request import ChatRequest, Loss, Turn
+from bm.chat.signature import Signature
+from bm.errors import RequestError
+from bm.protocols.turns import Expressible
+
+PICTURE = Media("image", data="iVBOR")
+NOTES = Media("document", text="first", name="notes.txt", cache=CacheMark())
+
+
+def objection(media: Media) -> str:
+    return "no images here" if media.kind == "image" else ""
+
+
+GEMINI = Expressible("gemini", objection)
+
+
+def written(*turns: Turn, known: Expressible = GEMINI) -> tuple[tuple[Turn, ...], list[Loss]]:
+    losses: list[Loss] = []
+    return known.turns(ChatRequest(protocol="anthropic", model="m", turns=turns), losses), losses
+
+
+def parts(*parts: Part, known: Expressible = GEMINI) -> tuple[Part, ...]:
+    turns, _ = written(Turn("user", parts), known=known)
+    return turns[0].parts if turns else ()
+
+
+def test_another_vendors_parts_are_their_summary_or_a_loss() -> None:
+    own = Opaque("gemini", "executableCode", {})
+    said, unknown, lookup = Opaque("x", "k", {}, "found 3"), Opaque("x", "k", {}), Opaque("x", "tool_search_call", {})
+    turns, losses = written(Turn("assistant", (own, said, unknown, lookup)), Turn("user", (unknown,)))
+    assert turns == (Turn("assistant", (own, Text("found 3"))),)
+    assert [loss.field for loss in losses] == ["messages[0].content[2] (k)", "messages[1].content[0] (k)"]
+
+
+def test_empty_texts_and_turns_are_left_out_unless_they_are_signed() -> None:
+    signed = Text("", Signature("gemini", "c2ln"))
+    assert parts(Text(""), Refusal(""), signed, Text(" ")) == (signed, Text(" "))
+    assert parts(Text(" "), known=Expressible("anthropic", objection, blank_texts=False)) == ()
+
+
+def test_thinking_is_sent_back_where_it_is_the_models_own() -> None:
+    own, foreign = Thinking("a", Signature("anthropic", "s")), Thinking("b")
+    known = Expressible("anthropic", objection, lambda part: part.signature is not None)
+    assert parts(own, foreign, known=known) == (own,)
+    assert parts(own, foreign) == (own, foreign)
+
+
+def test_a_plain_text_document_becomes_text_where_there_are_no_documents() -> None:
+    assert parts(NOTES) == (Text("notes.txt\n\nfirst", cache=CacheMark()),)
+    assert parts(NOTES, known=Expressible("anthropic", objection, text_documents=True)) == (NOTES,)
+
+
+def test_media_of_the_user_that_cannot_be_sent_are_refused_by_their_place() -> None:
+    with pytest.raises(RequestError, match="no images here") as caught:
+        written(Turn("user", (Text("look"), PICTURE)))
+    assert caught.value.failure.param == "messages[0].content[1]"
+
+
+def test_media_of_a_tool_that_cannot_be_sent_are_noted() -> None:
+    turns, losses = written(Turn("user", (ToolResult("c", (Text("seen"), PICTURE, NOTES)),)))
+    note = Text("[image left out: no images here]")
+    assert turns[0].parts == (ToolResult("c", (Text("seen"), note, Text("notes.txt\n\nfirst", cache=CacheMark()))),)
+    assert [loss.field for loss in losses] == ["messages[0].content[0].content[1] (image)"]
+
+
+def test_media_of_the_assistant_are_left_out_where_they_cannot_be_sent() -> None:
+    report = Media("document", data="JVBERi0x")
+    turns, losses = written(Turn("assistant", (Text("here"), report)))
+    assert (turns, len(losses)) == ((Turn("assistant", (Text("here"),)),), 1)
+    known = Expressible("gemini", objection, assistant_media=True)
+    turns, losses = written(Turn("assistant", (report, PICTURE)), known=known)
+    assert (turns, len(losses)) == ((Turn("assistant", (report,)),), 1)
