@@ -48,8 +48,8 @@ class Conversation(msgspec.Struct, frozen=True):
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a client has asked for, in its own bytes.
 
-    `version` is the API version in a Gemini path, empty for none. `array` says that a Gemini client wants its stream as
-    a JSON array. `query` is the query string without a key.
+    `path` is where it was sent, `query` the query string without a key. `version` is the API version in a Gemini path,
+    empty for none. `array` says that a Gemini client wants its stream as a JSON array.
     """
 
     id: str
@@ -59,6 +59,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     model: str
     stream: bool
+    path: str = ""
     query: str = ""
     version: str = ""
     array: bool = False

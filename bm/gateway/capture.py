@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 from bm.config.secrets import MASK, Mask
 from bm.gateway.call import Call, Client
@@ -27,16 +26,6 @@ MAX_EXCHANGE = 32 * 1024 * 1024
 """Bytes of one exchange. Masking a larger one would take the processor from the requests."""
 MAX_WAITING = 16
 """Captures that may wait to be written."""
-
-_PATHS = {
-    ("anthropic", "generate"): "/v1/messages",
-    ("anthropic", "count_tokens"): "/v1/messages/count_tokens",
-    ("openai-chat", "generate"): "/v1/chat/completions",
-    ("openai-chat", "embed"): "/v1/embeddings",
-    ("openai-responses", "generate"): "/v1/responses",
-    ("openai-responses", "count_tokens"): "/v1/responses/input_tokens",
-}
-_GEMINI_METHODS = {"count_tokens": "countTokens", "embed": "embedContent", "batch_embed": "batchEmbedContents"}
 
 _log = logging.getLogger("bm.recorder")
 
@@ -57,17 +46,14 @@ class Capture:
         self.complete = True
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the head of the response."""
         self.status, self.headers = status, headers
         await self._client.start(status, headers)
 
     async def send(self, data: bytes) -> None:
-        """Send a piece of the body."""
         self._copy(data)
         await self._client.send(data)
 
     async def end(self, rest: bytes = b"") -> None:
-        """Send the last piece of the body and end the response."""
         self._copy(rest)
         self.ended = True
         await self._client.end(rest)
@@ -78,7 +64,6 @@ class Capture:
         self.complete = self.complete and len(data) <= room
 
     async def cut(self) -> None:
-        """Break the connection."""
         await self._client.cut()
 
 
@@ -156,7 +141,7 @@ def recording_of(capture: Capture, record: Record, settings: Settings) -> Record
         operation=call.operation,
         model=mask(call.model),
         stream=call.stream,
-        path=mask(path_of(call)),
+        path=mask(f"{call.path}?{call.query}" if call.query else call.path),
         request=_message(call.headers, call.body, mask),
         upstream=upstream,
         status=capture.status,
@@ -165,16 +150,6 @@ def recording_of(capture: Capture, record: Record, settings: Settings) -> Record
         whole=capture.complete,
         decision=document_of(record, mask),
     )
-
-
-def path_of(call: Call) -> str:
-    """The path that the client has sent the call to, without a key."""
-    if call.protocol == "gemini":
-        method = _GEMINI_METHODS.get(call.operation) or ("streamGenerateContent" if call.stream else "generateContent")
-        path = f"/{call.version or 'v1beta'}/models/{quote(call.model, safe='/:')}:{method}"
-    else:
-        path = _PATHS[call.protocol, call.operation]
-    return f"{path}?{call.query}" if call.query else path
 
 
 def _credentials(sets: Iterable[Headers]) -> Iterator[str]:

@@ -191,91 +191,71 @@ def row_of(record: Record) -> Entry:
     target = record.last_target
     usage = record.usage or Usage()
     return Entry(
-        id=record.id,
-        at=record.at,
-        protocol=record.protocol,
-        operation=record.operation,
+        **_facts(record),
         model=_short(record.model),
         provider=target.provider if target else "",
         account=target.account if target else "",
         upstream_model=_short(target.model) if target else "",
-        stream=record.stream,
-        status=record.status,
-        finish=_finish(record),
         failure=record.failure.kind if record.failure and not record.client_left else "",
         attempts=len(record.attempts),
-        first_content=record.first_content,
-        took=record.took,
         input=usage.input,
         cache_read=usage.cache_read,
         cache_write=usage.cache_write,
         output=usage.output,
         thinking=usage.thinking,
-        cost=record.cost,
-        passed_through=record.passed_through,
         dropped=_short(", ".join(loss.field for loss in record.losses)),
     )
 
 
-def _finish(record: Record) -> str:
-    return "client_left" if record.client_left else record.finish
+def _facts(record: Record) -> Json:
+    """What the row and the document have in common."""
+    return {
+        "id": record.id,
+        "at": record.at,
+        "protocol": record.protocol,
+        "operation": record.operation,
+        "stream": record.stream,
+        "status": record.status,
+        "finish": "client_left" if record.client_left else record.finish,
+        "first_content": record.first_content,
+        "took": record.took,
+        "cost": record.cost,
+        "passed_through": record.passed_through,
+    }
 
 
 def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
     plan = record.plan or Plan(asked=record.model)
     choices = (*plan.choices, *plan.cooling_down)
     lists: tuple[Sequence[Any], ...] = (plan.considered, choices, record.attempts, record.losses)
-    document: Json = {
-        "id": record.id,
-        "at": record.at,
-        "protocol": record.protocol,
-        "operation": record.operation,
+    document = _facts(record) | {
         "model": _short(record.model),
-        "stream": record.stream,
         "steps": [_short(step) for step in plan.steps[:MAX_LINES]],
-        "considered": [considered(line) for line in plan.considered[:MAX_LINES]],
-        "targets": [chosen(choice) for choice in choices[:MAX_LINES]],
+        "considered": [_considered(line) for line in plan.considered[:MAX_LINES]],
+        "targets": [_chosen(choice) for choice in choices[:MAX_LINES]],
         "left_out": sum(max(0, len(lines) - MAX_LINES) for lines in lists),
         "attempts": [_attempt(entry) for entry in record.attempts[:MAX_LINES]],
         "answered_by": _names(record.target) if record.target else None,
-        "passed_through": record.passed_through,
         "continuations": record.continuations,
         "dropped": [{"field": _short(loss.field), "reason": _short(loss.reason)} for loss in record.losses[:MAX_LINES]],
-        "status": record.status,
-        "finish": _finish(record),
         "failure": _failure(record),
         "client_left": record.client_left,
-        "first_content": record.first_content,
-        "took": record.took,
         "usage": msgspec.structs.asdict(record.usage) if record.usage else None,
-        "cost": record.cost,
     }
     return mask(msgspec.json.encode(document).decode()).encode()
 
 
-def considered(line: Considered) -> Json:
+def _considered(line: Considered) -> Json:
     """A provider or account, and why it is or is not in the plan."""
-    return {
-        "provider": line.provider,
-        "account": line.account or None,
-        "model": _short(line.model),
-        "verdict": line.verdict,
-        "reason": _short(line.reason),
-        "seconds": line.seconds,
-        "in": line.verdict == "ready",
-    }
+    texts = {"account": line.account or None, "model": _short(line.model), "reason": _short(line.reason)}
+    return msgspec.structs.asdict(line) | texts | {"in": line.verdict == "ready"}
 
 
-def chosen(choice: Choice) -> Json:
+def _chosen(choice: Choice) -> Json:
     """A target of the plan, and why it has its place in the order."""
-    return {
-        **_names(choice.target),
-        "protocol": choice.target.protocol,
-        "stage": choice.stage,
-        "reason": _short(choice.reason),
-        "mapping": _short(choice.mapping),
-        "seconds": choice.seconds,
-    }
+    texts = {"reason": _short(choice.reason), "mapping": _short(choice.mapping)}
+    place = {"protocol": choice.target.protocol, "stage": choice.stage, "seconds": choice.seconds}
+    return _names(choice.target) | place | texts
 
 
 def _attempt(entry: AttemptRecord) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.adapter import JSON_TYPE, UpstreamCall
 from bm.gateway.call import Call, Client
@@ -24,19 +25,21 @@ class Reply:
     def head(self, upstream: UpstreamCall, received: Headers, content_type: str) -> Headers:
         """The headers of an answer: bm's own, and the upstream's where it speaks the client's protocol."""
         headers = to_client(received) if upstream.passes_through else [("content-type", content_type)]
-        if self._call.protocol == "anthropic" and not any(name == "request-id" for name, _ in headers):
-            headers.append(("request-id", self._call.id))
-        target = upstream.target
-        headers += [
-            ("x-bm-request-id", self._call.id),
-            ("x-bm-provider", target.provider),
-            ("x-bm-account", target.account),
-            ("x-bm-model", target.model),
-            ("x-bm-attempts", str(len(self.record.attempts))),
-        ]
+        own_id = any(name == "request-id" for name, _ in headers)
+        headers += [each for each in self._headers(upstream.target) if each[0] != "request-id" or not own_id]
         if upstream.losses:
             dropped = ", ".join(loss.field for loss in upstream.losses)
             headers.append(("x-bm-dropped", dropped[:MAX_HEADER]))
+        return headers
+
+    def _headers(self, target: Target | None) -> Headers:
+        """The headers that bm adds to every response."""
+        headers = [("x-bm-request-id", self._call.id), ("x-bm-attempts", str(len(self.record.attempts)))]
+        if self._call.protocol == "anthropic":
+            headers.append(("request-id", self._call.id))
+        if target is not None:
+            headers += [("x-bm-provider", target.provider), ("x-bm-account", target.account)]
+            headers.append(("x-bm-model", target.model))
         return headers
 
     async def complete(self, status: int, headers: Headers, body: bytes) -> None:
@@ -54,14 +57,8 @@ class Reply:
         """Send why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
         record = self.record
         record.failure = failure
-        headers: Headers = [("content-type", JSON_TYPE), ("x-bm-request-id", self._call.id)]
-        headers.append(("x-bm-attempts", str(len(record.attempts))))
-        if record.attempts:
-            last = record.attempts[-1].target
-            headers += [("x-bm-provider", last.provider), ("x-bm-account", last.account), ("x-bm-model", last.model)]
-        if self._call.protocol == "anthropic":
-            headers.append(("request-id", self._call.id))
-        headers += error_headers(failure)
+        last = record.attempts[-1].target if record.attempts else None
+        headers = [("content-type", JSON_TYPE), *self._headers(last), *error_headers(failure)]
         if failure.upstream_body and failure.status in (0, failure.upstream_status):
             status, body = failure.upstream_status, failure.upstream_body
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -127,6 +128,7 @@ class _Request:
             body=body,
             model=route.model or head.model,
             stream=streams,
+            path=quote(self._path, safe="/:"),
             query=without_key(self._query),
             version=route.version,
             array=route.protocol == "gemini" and streams and wants_array(self._query),

@@ -13,15 +13,13 @@ import pytest
 from bm.config.paths import Paths
 from bm.gateway import capture as room
 from bm.gateway.call import Call
-from bm.gateway.capture import Capture, Recorder, path_of
+from bm.gateway.capture import Capture, Recorder
 from bm.gateway.record import Record
 from bm.gateway.settings import read_settings
 from bm.ledger.recordings import Recording, clear, folder_of, listed, load
-from bm.names import ProtocolName
 from bm.server.asgi import AsgiClient
 from bm.simulator import Rule
 from bm.upstream.client import UpstreamRequest
-from bm.upstream.endpoint import Operation
 from tests.gateway.build import Reader
 from tests.gateway.world import EVERY_CLIENT, World
 from tests.gateway.world import path_of as sent_to
@@ -171,28 +169,3 @@ async def test_after_its_end_nothing_is_kept_and_nothing_fails(tmp_path: Path, b
 
 async def _nowhere(message: object) -> None:
     """Where nobody listens."""
-
-
-@pytest.mark.parametrize(
-    ("protocol", "operation", "stream", "path"),
-    [
-        ("anthropic", "count_tokens", False, "/v1/messages/count_tokens"),
-        ("openai-chat", "embed", False, "/v1/embeddings"),
-        ("openai-responses", "generate", True, "/v1/responses"),
-        ("gemini", "generate", True, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse"),
-        ("gemini", "count_tokens", False, "/v1beta/models/gemini-3-flash:countTokens?alt=sse"),
-    ],
-)
-def test_the_path_is_the_one_it_came_by(protocol: ProtocolName, operation: Operation, stream: bool, path: str) -> None:
-    query = "alt=sse" if protocol == "gemini" else ""
-    call = Call(
-        id="x",
-        protocol=protocol,
-        operation=operation,
-        headers=[],
-        body=b"",
-        model="gemini-3-flash",
-        stream=stream,
-        query=query,
-    )
-    assert path_of(call) == path
