@@ -193,7 +193,7 @@ def ending(found: dict[str, Any]) -> str:
         how = "broke off" if found["first_content"] is not None else f"failed with {found['status']}"
         return f"{how} ({kind}): {failure['message'].rstrip('.')}{retry}; {times}"
     form = "" if by is None else ", passed through" if found["passed_through"] else ", translated"
-    continued = ", continued after a cut" if found["continuations"] else ""
+    continued = ", finished after a cut" if found["continuations"] else ""
     return f"answered by {where}{form}{continued}: {found['status']} {found['finish'] or 'complete'}; {times}"
 
 

@@ -109,7 +109,7 @@ PLAIN = {
         ),
         (
             {"continuations": 1},
-            "answered by gemini/main flash, passed through, continued after a cut: 200 stop; 2.00 s in total",
+            "answered by gemini/main flash, passed through, finished after a cut: 200 stop; 2.00 s in total",
         ),
         ({"client_left": True}, "the client left (gemini/main flash); 2.00 s in total"),
         (
