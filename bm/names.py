@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 ProtocolName = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
 """A wire format, on either side of bm."""
 
+ANTHROPIC: Final[ProtocolName] = "anthropic"
 CHAT: Final[ProtocolName] = "openai-chat"
 RESPONSES: Final[ProtocolName] = "openai-responses"
 

@@ -93,19 +93,15 @@ def _renamed(part: Part, forward: Mapping[str, str]) -> Part:
     return part
 
 
-_LEGAL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
-
-
 def legal_call_id(call_id: str) -> str:
     """The id itself when it is legal everywhere, else one that is, the same for the same id.
 
     Anthropic takes `[a-zA-Z0-9_-]+`, some OpenAI-compatible servers no more than 64 characters.
     """
-    if _LEGAL.fullmatch(call_id):
+    if _WORD.legal.fullmatch(call_id):
         return call_id
     digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{_ILLEGAL.sub('_', call_id)[:40]}_{digest}"
+    return f"{_WORD.illegal.sub('_', call_id)[:40]}_{digest}"
 
 
 class SingleCall:

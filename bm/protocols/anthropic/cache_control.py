@@ -1,4 +1,4 @@
-"""Repair or remove the `cache_control` marks of a request that goes from an Anthropic client to an Anthropic upstream.
+"""`cache_control` marks: read, written, and repaired or removed in a request between two that speak Anthropic.
 
 Only members that change are written anew, because the upstream's prompt cache is keyed by bytes.
 """
@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from bm.chat.parts import Json
+from bm.chat.parts import CacheMark, Json
+from bm.protocols.reading import mapping, string
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
 MAX_MARKS = 4
@@ -19,6 +20,17 @@ _MARK_BYTES = b'"cache_control"'
 _UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 _DOCUMENTED = frozenset({"type", "ttl"})
 _TTLS = ("5m", "1h")
+
+
+def decode_mark(block: Json, place: str) -> CacheMark | None:
+    """The `cache_control` of a block, tool or system text."""
+    value = mapping(block, _MARK, place)
+    return None if value is None else CacheMark(string(value, "ttl", f"{place}.{_MARK}"))
+
+
+def encode_mark(mark: CacheMark) -> Json:
+    """The mark as the API takes it."""
+    return {"type": "ephemeral", "ttl": mark.ttl} if mark.ttl else {"type": "ephemeral"}
 
 
 class _Prompt(msgspec.Struct):

@@ -10,7 +10,7 @@ from typing import Any
 
 from bm.chat.parts import Citation, Json, Search, Source
 from bm.chat.signature import Signature, unwrap, wrap
-from bm.protocols.anthropic.wire import PROTOCOL
+from bm.names import ANTHROPIC
 from bm.protocols.codec import IdFactory
 from bm.protocols.reading import object_of, objects_of, string_of
 
@@ -24,8 +24,8 @@ def decode_citation(raw: Json) -> Citation:
     """A citation of Claude's; of a page of the web, or of a search result that the client gave, with its source."""
     url = string_of(raw.get("url") or raw.get("source"))
     if not url:
-        return Citation(PROTOCOL, raw)
-    return Citation(PROTOCOL, raw, (Source(url, string_of(raw.get("title")), string_of(raw.get("cited_text"))),))
+        return Citation(ANTHROPIC, raw)
+    return Citation(ANTHROPIC, raw, (Source(url, string_of(raw.get("title")), string_of(raw.get("cited_text"))),))
 
 
 def decode_search(block: Json) -> Search | None:

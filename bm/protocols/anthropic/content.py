@@ -25,8 +25,9 @@ from bm.chat.parts import (
     signed,
 )
 from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, accepted, unwrap
+from bm.names import ANTHROPIC
+from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.anthropic.citations import decode_citation, decode_search
-from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
 from bm.protocols.media import lacking, type_of
 from bm.protocols.reading import (
     Unread,
@@ -105,14 +106,14 @@ def decode_block(block: Any, place: str, unread: Unread) -> Part:
 
 def opaque(raw: Json) -> Opaque:
     """A block that only this protocol knows, with what it says in plain words."""
-    return Opaque(PROTOCOL, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
+    return Opaque(ANTHROPIC, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
 
 
 def _text(raw: Json, place: str, unread: Unread) -> Text:
     unread.rest(raw, _TEXT, place)
     return Text(
         required_string(raw, "text", place),
-        cache=cache_mark(raw, place),
+        cache=decode_mark(raw, place),
         citations=tuple(decode_citation(each) for each, _ in elements(raw, "citations", place)),
     )
 
@@ -149,19 +150,19 @@ def _media(kind: MediaKind, raw: Json, place: str, unread: Unread) -> Media | Op
         url=url,
         file_id=file_id,
         name=string(raw, "title", place),
-        cache=cache_mark(raw, place),
+        cache=decode_mark(raw, place),
     )
 
 
 def _thinking(raw: Json, place: str, unread: Unread) -> Thinking:
     unread.rest(raw, _THINKING, place)
     signature = string(raw, "signature", place)
-    return Thinking(string(raw, "thinking", place), signature=Signature(PROTOCOL, signature) if signature else None)
+    return Thinking(string(raw, "thinking", place), signature=Signature(ANTHROPIC, signature) if signature else None)
 
 
 def _redacted(raw: Json, place: str, unread: Unread) -> Thinking:
     unread.rest(raw, _REDACTED, place)
-    return Thinking("", signature=Signature(PROTOCOL, required_string(raw, "data", place)), redacted=True)
+    return Thinking("", signature=Signature(ANTHROPIC, required_string(raw, "data", place)), redacted=True)
 
 
 def _tool_use(raw: Json, place: str, unread: Unread) -> ToolCall:
@@ -172,7 +173,7 @@ def _tool_use(raw: Json, place: str, unread: Unread) -> ToolCall:
         name=required_string(raw, "name", place),
         arguments=arguments,
         raw=msgspec.json.encode(arguments).decode(),
-        cache=cache_mark(raw, place),
+        cache=decode_mark(raw, place),
     )
 
 
@@ -187,7 +188,7 @@ def _tool_result(raw: Json, place: str, unread: Unread) -> ToolResult:
         required_string(raw, "tool_use_id", place),
         tuple(parts),
         is_error=raw.get("is_error") is True,
-        cache=cache_mark(raw, place),
+        cache=decode_mark(raw, place),
     )
 
 
@@ -279,7 +280,7 @@ class BlockWriter:
 
     def accepts(self, part: Thinking) -> bool:
         """Whether the thinking is the model's own."""
-        return accepted(part.signature, PROTOCOL, self._capabilities.family) is not None
+        return accepted(part.signature, ANTHROPIC, self._capabilities.family) is not None
 
     def objection(self, media: Media) -> str:
         """Why media cannot be sent; empty when they can."""
@@ -369,4 +370,4 @@ def _text_of(part: Media) -> str | None:
 
 
 def _marked(block: Json, cache: CacheMark | None) -> Json:
-    return block if cache is None else {**block, "cache_control": cache_control(cache)}
+    return block if cache is None else {**block, "cache_control": encode_mark(cache)}

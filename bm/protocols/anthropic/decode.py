@@ -6,11 +6,12 @@ import re
 
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, Turn
+from bm.names import ANTHROPIC
+from bm.protocols.anthropic.cache_control import decode_mark
 from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import decode_content
 from bm.protocols.anthropic.thinking import decode_reasoning
 from bm.protocols.anthropic.tools import decode_tool_choice, decode_tools
-from bm.protocols.anthropic.wire import PROTOCOL, cache_mark
 from bm.protocols.reading import (
     Unread,
     boolean,
@@ -45,7 +46,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     Raises:
         RequestError: the body is not a Messages request; the failure's `param` names the place.
     """
-    unread = Unread(PROTOCOL)
+    unread = Unread(ANTHROPIC)
     unread.rest(body, _KNOWN)
     turns, effort = _turns(body, unread)
     config = mapping(body, "output_config") or {}
@@ -58,7 +59,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     user, cache_key = _identity(body, unread)
     wanted = boolean(body, "stream") or False
     return ChatRequest(
-        protocol=PROTOCOL,
+        protocol=ANTHROPIC,
         model=model or required_string(body, "model"),
         turns=turns,
         system=_system(body, unread),
@@ -112,7 +113,7 @@ def _system(body: Json, unread: Unread) -> tuple[Text, ...]:
             continue
         unread.rest(raw, frozenset({"type", "text", "cache_control", "citations"}), place)
         citations = tuple(decode_citation(each) for each, _ in elements(raw, "citations", place))
-        texts.append(Text(text, cache=cache_mark(raw, place), citations=citations))
+        texts.append(Text(text, cache=decode_mark(raw, place), citations=citations))
     return tuple(texts)
 
 

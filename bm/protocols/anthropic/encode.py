@@ -5,11 +5,11 @@ from __future__ import annotations
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, Loss
+from bm.names import ANTHROPIC
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.anthropic.thinking import plan_thinking
 from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
 from bm.protocols.anthropic.turns import encode_turns
-from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import Encoded
 from bm.protocols.json_schema.subsets import closed_schema
 from bm.protocols.parameters import output_format, own_extras, sampling, stop_sequences
@@ -49,7 +49,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     """
     if request.choices > 1:
         raise refuse("n", "Claude gives one answer")
-    native = request.protocol == PROTOCOL
+    native = request.protocol == ANTHROPIC
     losses: list[Loss] = []
     plan = plan_thinking(request, capabilities, _room(request, capabilities))
     parameters = _sampling(request, capabilities, losses, thinks=plan.on)
@@ -111,7 +111,7 @@ def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Los
         return ""
 
     known = ("temperature", "top_p", "top_k")
-    members = sampling(request, capabilities, losses, protocol=PROTOCOL, known=known, objection=objection)
+    members = sampling(request, capabilities, losses, protocol=ANTHROPIC, known=known, objection=objection)
     if members.get("temperature", 0) > 1:
         members["temperature"] = 1
         losses.append(Loss("temperature", "lowered to 1, the most that Claude takes"))
@@ -119,7 +119,7 @@ def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Los
 
 
 def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: list[Loss]) -> None:
-    for extra in own_extras(request, PROTOCOL, losses):
+    for extra in own_extras(request, ANTHROPIC, losses):
         present = body.get(extra.field)
         if "." in extra.field:
             losses.append(Loss(extra.field, "has no place in a translated request"))

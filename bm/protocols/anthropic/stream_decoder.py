@@ -13,10 +13,10 @@ from bm.chat.events import Event, Ping
 from bm.chat.parts import Json, Thinking
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.names import ANTHROPIC
 from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import opaque
 from bm.protocols.anthropic.usage import UsageMeter, decode_finish
-from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
 from bm.protocols.reading import json_of, objects_of, string_of
@@ -141,7 +141,7 @@ class AnthropicStreamDecoder:
                 parts.text(index, "text", string_of(block.get("text")))
             case {"type": "thinking"}:
                 value = string_of(block.get("signature"))
-                parts.open(index, "thinking", signature=Signature(PROTOCOL, value) if value else None)
+                parts.open(index, "thinking", signature=Signature(ANTHROPIC, value) if value else None)
                 parts.text(index, "thinking", string_of(block.get("thinking")))
             case {"type": "tool_use", "input": given} if given is not None and not isinstance(given, dict):
                 return False
@@ -162,7 +162,7 @@ class AnthropicStreamDecoder:
         if delta is None or not parts.is_open(index):
             return self._native_delta(index, delta)
         if delta.signature:
-            parts.sign(index, Signature(PROTOCOL, delta.signature))
+            parts.sign(index, Signature(ANTHROPIC, delta.signature))
         elif delta.citation:
             parts.cite(index, decode_citation(delta.citation))
         return parts.take()
@@ -185,7 +185,7 @@ class AnthropicStreamDecoder:
         if raw is None:
             self._parts.close(index, self._inputs.pop(index, ""))
         elif raw["type"] == "redacted_thinking":
-            signature = Signature(PROTOCOL, string_of(raw.get("data")))
+            signature = Signature(ANTHROPIC, string_of(raw.get("data")))
             self._parts.add(Thinking("", signature=signature, redacted=True))
         else:
             given = {"input": json_of("".join(pieces)) or {}} if pieces else {}

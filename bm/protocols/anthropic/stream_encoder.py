@@ -18,11 +18,11 @@ from bm.chat.response import parse_arguments
 from bm.chat.sequence import PartSequencer, PartWriter
 from bm.chat.signature import NEXT, REDACTED, SELF, Signature, wrap
 from bm.errors import Failure
+from bm.names import ANTHROPIC
 from bm.protocols.anthropic.citations import encode_search, encode_source
 from bm.protocols.anthropic.content import FOREIGN
 from bm.protocols.anthropic.errors import encode_error
 from bm.protocols.anthropic.usage import encode_finish, encode_usage
-from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.codec import IdFactory, written
 from bm.protocols.tools import legal_call_id, offers_search
 
@@ -146,7 +146,7 @@ class AnthropicStreamEncoder(PartSequencer):
                 return b""
 
     def _redacted(self, signature: Signature) -> bytes:
-        if signature.vendor == PROTOCOL:
+        if signature.vendor == ANTHROPIC:
             return self.blocks.open({"type": "redacted_thinking", "data": signature.value}) + self.blocks.close()
         return self.blocks.open(_THINKING) + self.blocks.sign(wrap(signature, REDACTED))
 
@@ -170,7 +170,7 @@ class AnthropicStreamEncoder(PartSequencer):
 
     def sign_next(self, signature: Signature | None) -> bytes:
         """Before a part begins: put another vendor's signature of it into the thinking before it."""
-        if signature is None or signature.vendor == PROTOCOL or not self.thinks:
+        if signature is None or signature.vendor == ANTHROPIC or not self.thinks:
             return self.settle()
         out = b"" if self._unsigned_open else self.blocks.open(_THINKING)
         self._unsigned_open = False
@@ -232,7 +232,7 @@ class _TextWriter(PartWriter):
 
     def cite(self, citation: Citation) -> bytes:
         """Claude's own citations are written as they are; other vendors' for a client that asked for a search."""
-        rows = [citation.raw] if citation.protocol == PROTOCOL else []
+        rows = [citation.raw] if citation.protocol == ANTHROPIC else []
         if not rows and self._encoder.searches:
             rows = [encode_source(source) for source in citation.sources]
         deltas: list[Json] = [{"type": "citations_delta", "citation": raw} for raw in rows]
@@ -275,7 +275,7 @@ class _ThinkingWriter(PartWriter):
                 self._encoder.leave_unsigned()
             return b""
         opened = b"" if self._prefix else self._open()
-        value = signature.value if signature.vendor == PROTOCOL else wrap(signature, SELF)
+        value = signature.value if signature.vendor == ANTHROPIC else wrap(signature, SELF)
         return opened + self._encoder.blocks.sign(value)
 
 

@@ -11,8 +11,7 @@ from bm.chat.parts import Json, Thinking, ToolCall
 from bm.chat.repair import current_turn_start
 from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning
 from bm.chat.thinking import asked_level, budget_of_level, clamp_budget, fit_level, level_of_budget
-from bm.names import Level
-from bm.protocols.anthropic.wire import PROTOCOL
+from bm.names import ANTHROPIC, Level
 from bm.protocols.reading import Unread, integer, mapping, mismatch, refuse
 from bm.protocols.tools import takes_forced_call
 
@@ -118,7 +117,7 @@ def _tool_loop_without_thinking(request: ChatRequest) -> bool:
         if turn.role != "assistant" or not any(isinstance(part, ToolCall) for part in turn.parts):
             continue
         first = turn.parts[0]
-        if not isinstance(first, Thinking) or first.signature is None or first.signature.vendor != PROTOCOL:
+        if not isinstance(first, Thinking) or first.signature is None or first.signature.vendor != ANTHROPIC:
             return True
     return False
 
@@ -129,7 +128,7 @@ def _adaptive(request: ChatRequest, wanted: Level, capabilities: Capabilities, m
         effort = fit_level("low", capabilities.levels) or ""
         return ThinkingPlan(None, effort, max_tokens, (Loss("thinking", "the model cannot stop thinking"),))
     effort = fit_level(wanted, tuple(level for level in capabilities.levels if level not in ("off", "minimal"))) or ""
-    if request.protocol == PROTOCOL and reasoning.visible is None:
+    if request.protocol == ANTHROPIC and reasoning.visible is None:
         return ThinkingPlan(None, effort, max_tokens)
     return ThinkingPlan({"type": "adaptive", **_display(reasoning)}, effort, max_tokens)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.protocols.anthropic.wire import PROTOCOL, cache_control, cache_mark
+from bm.names import ANTHROPIC
+from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL, object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
@@ -31,7 +32,7 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
         if kind in ("", "custom"):
             tools.append(_tool(raw, place))
         else:
-            hosted.append(HostedTool(_VERSION.sub("", kind), PROTOCOL, raw))
+            hosted.append(HostedTool(_VERSION.sub("", kind), ANTHROPIC, raw))
     return tuple(tools), tuple(hosted)
 
 
@@ -41,8 +42,8 @@ def _tool(raw: Json, place: str) -> Tool:
         description=string(raw, "description", place),
         schema=mapping(raw, "input_schema", place),
         strict=boolean(raw, "strict", place),
-        cache=cache_mark(raw, place),
-        protocol=PROTOCOL,
+        cache=decode_mark(raw, place),
+        protocol=ANTHROPIC,
         extra={name: member for name, member in raw.items() if name not in _TOOL and member is not None},
     )
 
@@ -79,7 +80,7 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
 
 
 def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
-    native = tool.protocol == PROTOCOL
+    native = tool.protocol == ANTHROPIC
     schema = tool.schema if tool.kind == "function" else CUSTOM_TOOL
     body: Json = {"name": tool.name}
     if tool.description:
@@ -94,14 +95,14 @@ def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     else:
         losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in lost_tool_fields(tool)]
     if tool.cache is not None:
-        body["cache_control"] = cache_control(tool.cache)
+        body["cache_control"] = encode_mark(tool.cache)
     return body
 
 
 def _encode_hosted(tools: Iterable[HostedTool], losses: list[Loss]) -> list[Json]:
     encoded: list[Json] = []
     for tool in tools:
-        if tool.protocol == PROTOCOL:
+        if tool.protocol == ANTHROPIC:
             encoded.append(_without_empty_domains(tool.raw))
         elif tool.kind in _HOSTED:
             encoded.append(_HOSTED[tool.kind])

@@ -8,8 +8,8 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
+from bm.names import ANTHROPIC
 from bm.protocols.anthropic.content import BlockWriter
-from bm.protocols.anthropic.wire import PROTOCOL
 from bm.protocols.turns import Expressible
 
 _FIRST = "(The conversation begins with the assistant.)"
@@ -25,7 +25,7 @@ def encode_turns(
     model takes them there and become user text elsewhere, media the assistant made move to the user.
     """
     known = Expressible(
-        PROTOCOL,
+        ANTHROPIC,
         writer.objection,
         writer.accepts,
         assistant_media=True,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.protocols.anthropic.cache_control import MAX_MARKS, with_legal_marks
+from bm.chat.parts import CacheMark
+from bm.protocols.anthropic.cache_control import MAX_MARKS, decode_mark, encode_mark, with_legal_marks
 
 MARK = {"type": "ephemeral"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}
@@ -139,3 +140,12 @@ def test_repairing_again_changes_nothing(system: list[Any], contents: list[Any],
     valid = [block for block in [*result["system"], *held] if block.get("cache_control") is not None]
     assert len(valid) <= (0 if strip else MAX_MARKS)
     assert held.count(CALL) == sum(content.count(CALL) for content in contents)
+
+
+@pytest.mark.parametrize(
+    ("value", "mark"),
+    [({"type": "ephemeral"}, CacheMark()), ({"type": "ephemeral", "ttl": "1h"}, CacheMark("1h"))],
+)
+def test_a_cache_mark_is_read_and_written(value: dict[str, Any], mark: CacheMark) -> None:
+    assert decode_mark({"cache_control": value}, "tools[0]") == mark
+    assert encode_mark(mark) == value
