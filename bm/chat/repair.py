@@ -10,6 +10,11 @@ import msgspec
 from bm.chat.parts import Media, Opaque, Part, Text, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Loss, Turn
 
+GO_ON = "Continue."
+"""What the user says after an answer that was begun for a model which takes no such beginning."""
+
+NOT_CONTINUED = Loss("messages", "the model does not continue a given answer; it is asked to go on")
+
 NO_RESULT = "No result: the call was interrupted before it finished."
 """What a model reads where the client recorded no result; without any, every API answers 400."""
 

@@ -10,6 +10,7 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.dispatch.snapshot import AccountState, Member, ModelState, Requirements, RouteQuery
 from bm.dispatch.target import Target
+from bm.names import ProtocolName
 from bm.providers.provider import Provider
 from bm.providers.resolve import Mapped, model_for
 
@@ -76,13 +77,14 @@ def missing_key(provider: Provider) -> str:
 def candidates_of(member: Member, query: RouteQuery, model: str) -> Iterator[Candidate]:
     """Every account of a member. `model` is the name after prefix and aliases, which each account maps for itself."""
     provider = member.provider
-    protocol = provider.speaks_with(query.protocol)
-    found: dict[frozenset[str] | None, tuple[Mapped, Capabilities]] = {}
+    needs = query.requirements
+    found: dict[frozenset[str] | None, tuple[Mapped, ProtocolName, Capabilities]] = {}
     for account in member.account_states:
         if account.models not in found:
             mapped = model_for(provider, model, account.models)
-            found[account.models] = mapped, provider.capabilities(protocol, mapped.model)
-        mapped, capabilities = found[account.models]
+            protocol = provider.speaks_with(query.protocol, mapped.model, tools=needs.tools, effort=needs.effort)
+            found[account.models] = mapped, protocol, provider.capabilities(protocol, mapped.model)
+        mapped, protocol, capabilities = found[account.models]
         target = Target(provider.name, account.name, mapped.model, protocol)
         context = capabilities.context
         if "context" not in provider.said(mapped.model):

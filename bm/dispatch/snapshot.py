@@ -84,6 +84,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     """What a request contains that not every model accepts. `tokens` is a lower bound of the prompt, 0 if unknown.
+    `effort` is the `reasoning_effort` of a Chat client.
 
     `replaceable` names the kinds of media that occur only in earlier turns and in tool results: a model that does not
     take them can still continue the conversation with a note in their place.
@@ -94,6 +95,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     audio: bool = False
     video: bool = False
     tools: bool = False
+    effort: str = ""
     tokens: int = 0
     replaceable: frozenset[str] = frozenset()
 

@@ -171,7 +171,8 @@ class Adapter:
             Unable: the target cannot serve the call.
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
-        target, operation = attempt.target, self._operation(attempt.target)
+        target = self._target(attempt.target)
+        operation = self._operation(target)
         if not offers(target.protocol, operation, access):
             message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
             code = NO_COUNTER if operation == "count_tokens" else ""
@@ -183,6 +184,12 @@ class Adapter:
         if operation in EMBEDDING:
             return self._embed(target, provider, access)
         return self.translate(self.chat, attempt, provider, access)
+
+    def _target(self, target: Target) -> Target:
+        """The target on a protocol that has the operation: OpenAI's embeddings count as Chat Completions."""
+        if self.call.operation in EMBEDDING and target.protocol == "openai-responses":
+            return msgspec.structs.replace(target, protocol="openai-chat")
+        return target
 
     def _operation(self, target: Target) -> Operation:
         """The operation under the target's name for it."""

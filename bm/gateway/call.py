@@ -220,6 +220,7 @@ _MEDIA = re.compile(
     rb'|video(?:_url"|/)|inline(?:Data|_data)")'
 )
 """Anything that may be media. One search for all takes as long as one for each word, as all begin with a quote."""
+_EFFORT = re.compile(rb'"reasoning_effort"\s*:\s*"([a-z]+)"')
 _TOOLS = re.compile(rb'"tools"\s*:\s*\[\s*\{')
 
 
@@ -267,8 +268,14 @@ def requirements_of(body: bytes, protocol: ProtocolName) -> Requirements:
         audio="audio" in media,
         video="video" in media,
         tools=_TOOLS.search(body) is not None,
+        effort=_effort(body) if protocol == "openai-chat" else "",
         replaceable=media - _media(_newest(body, protocol)) if media else media,
     )
+
+
+def _effort(body: bytes) -> str:
+    found = _EFFORT.search(body) if b'"reasoning_effort"' in body else None
+    return found[1].decode() if found is not None else ""
 
 
 def _media(body: bytes) -> frozenset[str]:

@@ -71,6 +71,8 @@ def capabilities_of(protocol: ProtocolName, dialect: Dialect, model: str) -> Cap
         takes.pop("max_tokens_field", None)
     elif family is None:
         takes |= _ANYTHING
+    if family is None and dialect.name == "openai":
+        takes["documents"] = True
     _as_efforts(takes, protocol, family)
     takes |= {"dialect": dialect, "max_stop": dialect.max_stop, **CHANGES.get(dialect.name, {})}
     return _made(takes)
@@ -83,6 +85,8 @@ def _as_efforts(takes: dict[str, Any], protocol: ProtocolName, family: Family | 
     levels = takes.get("levels") or (["low", "medium", "high"] if takes["thinking"] == "budget" else [])
     if protocol == "openai-chat":
         levels = [level for level in levels if level not in takes.get("levels_beyond_chat", ())]
+    if takes["thinking"] == "budget" and takes.get("forced_tools") == "without_budget":
+        takes["forced_tools"] = "without_thinking"
     takes |= {"thinking": "effort", "levels": levels}
     if takes.get("thinking_off") == "between_tools":
         takes["thinking_off"] = "never"

@@ -139,8 +139,8 @@ _PAID: Final[tuple[Row, ...]] = (
     ),
     Row(
         name="openai",
-        # Chat first: what is translated goes there. A Responses client meets Responses.
-        speaks=("openai-chat", "openai-responses"),
+        # Responses first: over Chat Completions its newer models call no functions while they think.
+        speaks=("openai-responses", "openai-chat"),
         base_url="https://api.openai.com/v1",
         auth="bearer",
         key_env="OPENAI_API_KEY",

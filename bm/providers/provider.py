@@ -59,9 +59,20 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """The wire it speaks by preference."""
         return self.speaks[0]
 
-    def speaks_with(self, client: ProtocolName) -> ProtocolName:
-        """The wire for a client of that protocol: the client's own where it can be, so that bytes pass through."""
-        return client if client in self.speaks else self.protocol
+    def speaks_with(self, client: ProtocolName, model: str, *, tools: bool = False, effort: str = "") -> ProtocolName:
+        """The wire for a client's request: the client's own where it can be, so that bytes pass through.
+
+        `tools` says whether the request has some and `effort` is its `reasoning_effort`: its newer models take them
+        together only over Responses. Translated requests go to Chat Completions for models that do not think, since
+        these take stop sequences.
+        """
+        wire = client if client in self.speaks else self.protocol
+        if wire == "openai-responses" != client and "openai-chat" in self.speaks:
+            plain = self.capabilities("openai-chat", model)
+            return "openai-chat" if plain.stop and not plain.thinks else wire
+        if wire == "openai-chat" and "openai-responses" in self.speaks:
+            return wire if _chat_serves(self.capabilities(wire, model), tools, effort) else "openai-responses"
+        return wire
 
     def fits(self, model: str) -> bool:
         """Whether one of the `match_models` patterns, if there are any, fits the name the client asked for."""
@@ -85,6 +96,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Headers may hold a secret.
         return f"Provider(name={self.name!r}, enabled={self.enabled!r}, mode={self.mode!r}, speaks={self.speaks!r})"
+
+
+def _chat_serves(takes: Capabilities, tools: bool, effort: str) -> bool:
+    """Whether Chat Completions serves the model with these tools and this effort."""
+    if not takes.chat or not tools:
+        return takes.chat
+    return {"": True, "no_effort": effort in ("", "none"), "thoughtless": effort == "none"}.get(takes.chat_tools, False)
 
 
 def effective(config: Config) -> tuple[Provider, ...]:

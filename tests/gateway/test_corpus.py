@@ -46,13 +46,17 @@ def refusals() -> list[Case]:
     return [case for api in APIS for case in corpus_cases(api) if of_account(case)]
 
 
+ELSEWHERE = "elsewhere"
+"""A service of the user's that speaks Chat Completions."""
+
+
 def provider_of(case: Case) -> str:
-    """The provider that a case was recorded at; the protocol's own where bm has no row for it."""
+    """The provider that a case was recorded at; where bm has no row for it the protocol's own, or a user's service."""
     row = CATALOG.get(case.provider)
     return case.provider if row is not None and APIS[case.api] in row.speaks else _OWN[APIS[case.api]]
 
 
-_OWN = {"anthropic": "anthropic", "openai-chat": "openai", "openai-responses": "openai", "gemini": "gemini"}
+_OWN = {"anthropic": "anthropic", "openai-chat": ELSEWHERE, "openai-responses": "openai", "gemini": "gemini"}
 
 
 def configuration(url: str) -> str:
@@ -60,7 +64,8 @@ def configuration(url: str) -> str:
     base = {"gemini": url, "anthropic": url}
     sections = [f'[pool]\nmax_wait = 0\n[gemini]\nbase_url = "{url}"\n']
     for name in sorted({provider_of(case) for api in APIS for case in corpus_cases(api)} - {"gemini"}):
-        sections.append(_table(name, base.get(name, f"{url}/v1")))
+        protocol = 'protocol = "openai-chat"\n' if name == ELSEWHERE else ""
+        sections.append(_table(name, base.get(name, f"{url}/v1")) + protocol)
     for number, case in enumerate(refusals()):
         protocol = APIS[case.api]
         sections.append(_table(f"case{number}", base.get(protocol, f"{url}/v1")) + f'protocol = "{protocol}"\n')

@@ -81,9 +81,30 @@ def test_another_wire_than_the_rows_brings_its_own_manners() -> None:
 
 def test_the_clients_own_wire_is_chosen_where_the_provider_speaks_it() -> None:
     openai = of("openai")
-    assert openai.speaks_with("openai-responses") == "openai-responses"
-    assert openai.speaks_with("openai-chat") == "openai-chat"
-    assert openai.speaks_with("anthropic") == openai.speaks_with("gemini") == "openai-chat"
+    assert openai.speaks_with("openai-responses", "gpt-4o") == "openai-responses"
+    assert openai.speaks_with("openai-chat", "gpt-4o") == "openai-chat"
+    assert openai.speaks_with("anthropic", "gpt-4o") == openai.speaks_with("gemini", "gpt-4o") == "openai-chat"
+    assert openai.speaks_with("anthropic", "gpt-6-luna") == "openai-responses"
+
+
+@pytest.mark.parametrize(
+    ("model", "tools", "effort", "wire"),
+    [
+        ("gpt-4o", True, "", "openai-chat"),
+        ("gpt-5.4", True, "", "openai-chat"),
+        ("gpt-5.4", True, "high", "openai-responses"),
+        ("gpt-6-luna", True, "", "openai-responses"),
+        ("gpt-6-luna", True, "none", "openai-chat"),
+        ("gpt-6.1-sol", False, "", "openai-chat"),
+        ("gpt-6.1-sol", True, "none", "openai-responses"),
+        ("gpt-5.5-pro", False, "", "openai-responses"),
+    ],
+)
+def test_a_chat_client_meets_responses_where_chat_does_not_serve_it(
+    model: str, tools: bool, effort: str, wire: str
+) -> None:
+    assert of("openai").speaks_with("openai-chat", model, tools=tools, effort=effort) == wire
+    assert of("groq").speaks_with("openai-chat", model, tools=tools, effort=effort) == "openai-chat"
 
 
 @pytest.mark.parametrize(

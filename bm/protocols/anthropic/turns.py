@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
-from bm.chat.repair import inline_system, paired
+from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.names import ANTHROPIC
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.turns import Expressible
 
 _FIRST = "(The conversation begins with the assistant.)"
-_GO_ON = "Continue."
 
 
 def encode_turns(
@@ -86,8 +85,8 @@ def _content(turn: Turn, writer: BlockWriter) -> list[Json]:
 def _end_of_prefill(messages: list[Json], capabilities: Capabilities, losses: list[Loss]) -> None:
     """A last assistant message is to be continued: its text must not end in white space, and the model must do it."""
     if not capabilities.prefill:
-        messages.append({"role": "user", "content": [{"type": "text", "text": _GO_ON}]})
-        losses.append(Loss("messages", "the model does not continue a given answer; it is asked to go on"))
+        messages.append({"role": "user", "content": [{"type": "text", "text": GO_ON}]})
+        losses.append(NOT_CONTINUED)
         return
     last = messages[-1]["content"][-1]
     if last["type"] == "text":

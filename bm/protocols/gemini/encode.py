@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
+from bm.chat.repair import GO_ON, NOT_CONTINUED
 from bm.chat.request import ChatRequest, Loss
 from bm.protocols.codec import Encoded
 from bm.protocols.gemini.thinking import encode_thinking, unheard
@@ -46,8 +47,14 @@ def encode_request(request: ChatRequest, capabilities: Capabilities) -> Encoded:
     for extra in request.extras:
         if extra.protocol != "gemini" and extra.field in _REFUSED and extra.value not in (None, False):
             raise refuse(extra.field, f"cannot be served by Gemini: {_REFUSED[extra.field]}")
+    if request.choices > 1 and not capabilities.choices:
+        raise refuse("n", "the model gives one answer a request")
     losses: list[Loss] = []
-    body: Json = {"contents": ContentWriter(capabilities).contents(request, losses)}
+    contents = ContentWriter(capabilities).contents(request, losses)
+    if contents[-1]["role"] == "model" and not capabilities.prefill:
+        contents.append({"role": "user", "parts": [{"text": GO_ON}]})
+        losses.append(NOT_CONTINUED)
+    body: Json = {"contents": contents}
     config, instruction = _generation(request, capabilities, losses)
     if system := [{"text": each.text} for each in (*request.system, Text(instruction)) if each.text]:
         body["systemInstruction"] = {"parts": system}

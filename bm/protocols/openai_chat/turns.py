@@ -10,7 +10,7 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
-from bm.chat.repair import inline_system, paired
+from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
@@ -234,8 +234,12 @@ class Writer:
         for turn in paired(turns):
             self._turn(turn)
         last = self.messages[-1] if self.messages else {}
-        if last.get("role") == "assistant" and "tool_calls" not in last and "prefix" in self._dialect.takes:
+        begun = last.get("role") == "assistant" and "tool_calls" not in last
+        if begun and "prefix" in self._dialect.takes:
             last["prefix"] = True
+        elif begun and not (self._openai or self._capabilities.prefill):
+            self.messages.append({"role": "user", "content": GO_ON})
+            self._losses.append(NOT_CONTINUED)
         if not self._openai and all(message["role"] == "system" for message in self.messages):
             self.messages.append({"role": "user", "content": EMPTY_PROMPT})
 

@@ -13,6 +13,7 @@ from bm.chat.request import (
     Loss,
     OutputFormat,
     Sampling,
+    Turn,
 )
 from bm.errors import RequestError
 from tests.protocols.gemini.kit import CAPABLE, OLD, SCHEMA, F, encoded
@@ -144,3 +145,16 @@ def test_what_lives_elsewhere_is_refused(extra: Extra) -> None:
     with pytest.raises(RequestError) as caught:
         encoded(extras=(extra,))
     assert caught.value.failure.param == extra.field
+
+
+def test_a_request_ends_in_a_turn_of_the_user_where_the_model_continues_no_answer() -> None:
+    turns = (Turn("user", (Text("Hi"),)), Turn("assistant", (Text("The"),)))
+    written = encoded(*turns, capabilities=Capabilities(family="gemini", prefill=False))
+    assert [row["role"] for row in written.body["contents"]] == ["user", "model", "user"]
+    assert [loss.field for loss in written.losses] == ["messages"]
+    assert [row["role"] for row in encoded(*turns).body["contents"]] == ["user", "model"]
+
+
+def test_several_answers_of_a_model_that_gives_one_are_refused() -> None:
+    with pytest.raises(RequestError, match="n: the model gives one answer"):
+        encoded(capabilities=Capabilities(family="gemini", choices=False), choices=2)

@@ -351,6 +351,13 @@ def test_an_answer_begun_for_the_model_is_marked_where_the_service_wants_it() ->
     assert "prefix" not in messages(*turns, user(Text("go on")), capabilities=takes)[1]
 
 
+def test_a_model_that_continues_no_answer_is_asked_to_go_on() -> None:
+    turns = (user(Text("Hi")), written_assistant(Text("The")))
+    qwen = Capabilities(prefill=False, dialect=Dialect(name="compatible"))
+    assert messages(*turns, capabilities=qwen)[-1] == {"role": "user", "content": "Continue."}
+    assert losses(*turns, capabilities=qwen) == ["messages"]
+
+
 def test_images_of_results_follow_in_a_user_message_after_all_results() -> None:
     written = results(ToolResult("a", (Text("shot"), IMAGE)), ToolResult("b", (IMAGE,)), Text("look"))
     assert written == [
