@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from datetime import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
 import msgspec
 
+from bm.dispatch.target import AccountId
 from bm.errors import AccountError
 from bm.providers.catalog import GEMINI
 
@@ -17,9 +18,6 @@ Kind = Literal["api_key", "google_oauth", "adc", "service_account"]
 Application Default Credentials of this machine, or as a service account."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-AccountId: TypeAlias = tuple[str, str]
-"""(provider, name)."""
 
 CONFIG_NAME = "config"
 """The account that stands for the `api_key` of a provider in config.toml."""

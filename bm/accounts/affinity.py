@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
 
-from bm.accounts.account import AccountId
+from bm.dispatch.target import AccountId
 
 
 class Affinities:

@@ -21,11 +21,12 @@ from typing import Any, TypeAlias
 import msgspec
 import tomli_w
 
-from bm.accounts.account import CONFIG_NAME, KINDS, Account, AccountId, check
+from bm.accounts.account import CONFIG_NAME, KINDS, Account, check
 from bm.accounts.google_files import read_key_file
 from bm.config.files import locked, make_private_folder, write_private
 from bm.config.schema import Config
 from bm.config.secrets import hint, is_reference, resolve
+from bm.dispatch.target import AccountId
 from bm.errors import AccountError, ConfigError
 from bm.providers.provider import effective
 

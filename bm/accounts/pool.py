@@ -12,16 +12,16 @@ from typing import Literal
 
 import msgspec
 
-from bm.accounts.account import Account, AccountId
+from bm.accounts.account import Account
 from bm.accounts.cooldowns import CooldownEntry, CooldownLog, entries_for
 from bm.accounts.credentials import Credential
-from bm.accounts.quota import Meter, Unit, Window
+from bm.accounts.quota import Meter
 from bm.accounts.runtime import AccountRuntime, digest, renamed
 from bm.accounts.suspects import ALIKE, MIN_OPEN, SuspectRequest, Suspects
 from bm.dispatch.candidates import PROBE_PAUSE
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.snapshot import AccountState, ModelState
-from bm.dispatch.target import Target
+from bm.dispatch.target import AccountId, Target
 from bm.providers.catalog import GEMINI
 
 
@@ -82,30 +82,6 @@ class Lease:
         receipt = Receipt(id, runtime.cooldown_left(model, now))
         self.receipts.append(receipt)
         return receipt
-
-    def note_error(self, message: str) -> None:
-        """Remember what kept the account from answering, where that has no effect on it."""
-        self.runtime.last_error = self.runtime.redacted(message)
-
-    def learn_limit(
-        self,
-        window: Window,
-        unit: Unit,
-        limit: int,
-        *,
-        left: int | None,
-        resets: float | None,
-        now: float,
-        wall: float,
-    ) -> None:
-        """Apply what the service reports about a limit; see `Meter.learn`."""
-        gauge = self.target.model, window, unit
-        self.runtime.meter.learn(gauge, limit, left=left, resets=resets, now=now, wall=wall)
-
-    def count_tokens(self, tokens: int, *, now: float, wall: float) -> None:
-        """Count the tokens that the model has read."""
-        if tokens:
-            self.runtime.meter.count(self.target.model, now, wall, tokens=tokens)
 
     def end(self) -> None:
         """The request is over: answered, failed, or its client gone."""
@@ -191,7 +167,7 @@ class Pool:
         runtime.last_used = now
         runtime.inflight[model] += 1
         if metered:
-            runtime.meter.count(model, now, wall)
+            runtime.meter.count(model, 1, "requests", now=now, wall=wall)
         runtime.count(wall, requests=1)
         return lease
 

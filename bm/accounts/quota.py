@@ -57,12 +57,12 @@ class Meter:
         self._gauges: dict[tuple[str, Window, Unit], Gauge] = {}
         self._low: dict[str, float] = {}
 
-    def count(self, model: str, now: float, wall: float, *, tokens: int = 0) -> None:
-        """Count a request, or the tokens it used."""
-        unit: Unit = "tokens" if tokens else "requests"
-        for window in WINDOWS:
-            self._gauge(model, window, unit, now, wall).used += tokens or 1
-        self._update_low(model)
+    def count(self, model: str, amount: int, unit: Unit, *, now: float, wall: float) -> None:
+        """Count requests, or the tokens they used."""
+        if amount:
+            for window in WINDOWS:
+                self._gauge(model, window, unit, now, wall).used += amount
+            self._update_low(model)
 
     def uncount(self, model: str, now: float) -> None:
         """A counted request was refused and used nothing. A limit that is used up stays so."""

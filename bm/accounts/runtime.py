@@ -9,12 +9,13 @@ from math import inf
 
 import msgspec
 
-from bm.accounts.account import CONFIG_NAME, AccountId
+from bm.accounts.account import CONFIG_NAME
 from bm.accounts.cooldowns import CLEAR, FORGET, CooldownLog
 from bm.accounts.credentials import LOCAL_NAME, Credential
 from bm.accounts.quota import Meter, local_day
 from bm.config.secrets import hint
 from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
+from bm.dispatch.target import AccountId
 
 WINDOW = 300.0
 """Seconds for which an answer or a fault counts towards health."""
@@ -174,6 +175,10 @@ class AccountRuntime:
     def worked_lately(self, model: str, now: float) -> bool:
         """Whether the account has answered a request for the model within `RECENT` seconds."""
         return now - self.answered.get(model, -inf) < RECENT
+
+    def note_error(self, message: str) -> None:
+        """Remember what kept the account from answering."""
+        self.last_error = self.redacted(message)
 
     def redacted(self, message: str) -> str:
         """An upstream's message on one line, without the key, which some upstreams quote."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from bm.accounts.account import AccountId
 from bm.accounts.affinity import Affinities
 from bm.accounts.cooldowns import CooldownEntry
 from bm.accounts.pool import Pool, has_left
@@ -18,6 +17,7 @@ from bm.accounts.quota import LONGEST, Gauge
 from bm.accounts.runtime import AccountRuntime, Tally, digest, renamed
 from bm.config.files import make_private_folder, write_private
 from bm.config.paths import Paths
+from bm.dispatch.target import AccountId
 
 VERSION = 2
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from bm.accounts.account import AccountId
+from bm.dispatch.target import AccountId
 
 Place: TypeAlias = tuple[AccountId, str]
 """An account and a model."""

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import msgspec
 
-from bm.accounts.account import Access, Account, AccountId
+from bm.accounts.account import Access, Account
 from bm.accounts.credentials import Credential, Credentials, load, update
 from bm.accounts.google import NO_TOKEN, Fetch, Grant, TokenError, Transport, obtain
 from bm.accounts.runtime import digest
 from bm.config.files import LockTimeout, locked
 from bm.config.secrets import is_reference
+from bm.dispatch.target import AccountId
 from bm.errors import AccountError, BmError, Failure
 
 REFRESH_BEFORE = 300.0

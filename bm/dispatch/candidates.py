@@ -23,21 +23,25 @@ _WEAK = 0.5
 _FEATURES = ("tools", "images", "documents", "audio", "video")
 _NOTHING = Requirements()
 
+Stage = Literal["named", "exclusive", "pool", "fallback"]
+"""The part of a plan that a provider belongs to."""
+
 Verdict = Literal["ready", "cooling down", "disabled", "excluded", "unsuitable", "too long"]
 """`disabled` is an account or provider; `excluded` an account without the model, or a provider not asked. A model is
 `unsuitable` if it does not take what the request contains; `too long` is a request for its context."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One account as a possible target of the request. `context` is in tokens, 0 if unknown.
+    """One account as a possible target of the request, the reason for its verdict, and how its model was found.
 
-    `seconds` is the time left while it is cooling down, `overloaded` tells that no limit is the cause. `without` names
-    the media that its model does not take and that a note replaces.
+    `seconds` is the time left while it is cooling down, `overloaded` tells that no limit is the cause. `context` is in
+    tokens, 0 if unknown. `without` names the media that its model does not take and that a note replaces.
     """
 
     target: Target
-    verdict: Verdict
-    reason: str
+    stage: Stage
+    verdict: Verdict = "ready"
+    reason: str = ""
     mapping: str
     seconds: float = 0.0
     overloaded: bool = False
@@ -74,7 +78,7 @@ def missing_key(provider: Provider) -> str:
     return f"{provider.name} has no key: {command}{where}"
 
 
-def candidates_of(member: Member, query: RouteQuery, model: str) -> Iterator[Candidate]:
+def candidates_of(member: Member, stage: Stage, query: RouteQuery, model: str) -> Iterator[Candidate]:
     """Every account of a member. `model` is the name after prefix and aliases, which each account maps for itself."""
     provider = member.provider
     needs = query.requirements
@@ -89,7 +93,7 @@ def candidates_of(member: Member, query: RouteQuery, model: str) -> Iterator[Can
         context = capabilities.context
         if "context" not in provider.said(mapped.model):
             context = member.contexts.get(mapped.model, 0) or context
-        candidate = Candidate(target=target, verdict="ready", reason="", mapping=mapped.reason, context=context)
+        candidate = Candidate(target=target, stage=stage, mapping=mapped.reason, context=context)
         yield _judged(candidate, account, query.requirements, capabilities)
 
 

@@ -15,9 +15,10 @@ from collections.abc import Generator, Iterable, Sequence
 
 import msgspec
 
+from bm.dispatch.candidates import Candidate
 from bm.dispatch.classify import takes_no_media
 from bm.dispatch.outcome import AccountEffect, EffectKind, Outcome
-from bm.dispatch.plan import Choice, Plan
+from bm.dispatch.plan import Plan
 from bm.dispatch.refusal import KEY_FAILURES, LIMIT_FAILURES, cooling_down, presentable
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
@@ -148,7 +149,7 @@ class _Course:
         self.replaceable = plan.replaceable
         self.no_media: set[tuple[str, str]] = set()
         self.no_tools: set[str] = set()
-        self.too_long: list[Choice] = []
+        self.too_long: list[Candidate] = []
         self.now = 0.0
         self.waited = 0.0
         self.limited = True
@@ -174,7 +175,7 @@ class _Course:
         number = len(self.transcript) + 1
         return msgspec.structs.replace(attempt, number=number, simplify_schema=simplify, without=without)
 
-    def _can_serve(self, choice: Choice) -> bool:
+    def _can_serve(self, choice: Candidate) -> bool:
         """Whether a target may serve the request, considering how the others have failed."""
         target = choice.target
         if target.provider in {target.provider for target in request_at_fault(self.transcript)}:
@@ -207,7 +208,7 @@ class _Course:
         remainder = self.random_number * len(near) % 1  # again evenly distributed in [0, 1)
         return self._numbered(Attempt(target=target, wait=wait + remainder * (SPREAD + wait / 10), reason=reason))
 
-    def _rank(self, choice: Choice) -> tuple[bool, bool]:
+    def _rank(self, choice: Candidate) -> tuple[bool, bool]:
         """Which recovering targets to wait for first: those that take all media, then the pool's."""
         return bool(choice.without), choice.stage == "fallback"
 

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
-from bm.dispatch.candidates import Candidate, Verdict, candidates_of, mismatch, missing_key, switched_off
+from bm.dispatch.candidates import Candidate, Stage, Verdict, candidates_of, mismatch, missing_key, switched_off
 from bm.dispatch.refusal import no_candidate
-from bm.dispatch.snapshot import Affinity, Limits, Member, RouteQuery, Snapshot
-from bm.dispatch.target import Target
+from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
+from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
 from bm.names import Mode
 from bm.providers.resolve import Name, name_of
-
-Stage = Literal["named", "exclusive", "pool", "fallback"]
-
-
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """A target of the plan, the reason for its place, and how its model was found. `context` is in tokens, 0 unknown.
-
-    `seconds` is how long it is still cooling down; such a target can only be waited for. `without` names the media to
-    be replaced by a note.
-    """
-
-    target: Target
-    stage: Stage
-    reason: str
-    mapping: str
-    context: int = 0
-    seconds: float = 0.0
-    without: frozenset[str] = frozenset()
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +36,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     asked: str
     steps: tuple[str, ...] = ()
-    choices: tuple[Choice, ...] = ()
-    cooling_down: tuple[Choice, ...] = ()
+    choices: tuple[Candidate, ...] = ()
+    cooling_down: tuple[Candidate, ...] = ()
     considered: tuple[Considered, ...] = ()
     failure: Failure | None = None
     random_number: float = 0.0
@@ -94,7 +75,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
         return Plan(asked=query.model, failure=failure, random_number=random_number)
     members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
     staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
-    groups = [_Group(member, stage, tuple(candidates_of(member, query, name.model))) for member, stage in staged]
+    groups = [_Group(member, stage, tuple(candidates_of(member, stage, query, name.model))) for member, stage in staged]
     choices = _ordered(groups, snapshot.affinity, random_number)
     cooling_down = _cooling_down(groups)
     return Plan(
@@ -153,7 +134,7 @@ def _excluded(members: Iterable[Member], reason: str) -> list[Considered]:
     return [Considered(provider=member.provider.name, verdict="excluded", reason=reason) for member in members]
 
 
-def _ordered(groups: Sequence[_Group], affinity: Affinity | None, random_number: float) -> list[Choice]:
+def _ordered(groups: Sequence[_Group], affinity: AccountId | None, random_number: float) -> list[Candidate]:
     """The ready candidates in order: a named or exclusive provider, the pool, then the fallbacks."""
     first = [group for group in groups if group.stage in ("named", "exclusive")]
     pool = [group for group in groups if group.stage == "pool"]
@@ -161,24 +142,20 @@ def _ordered(groups: Sequence[_Group], affinity: Affinity | None, random_number:
     choices = [choice for group in first for choice in _affine_first(_alone(group, random_number), affinity)]
     choices += _affine_first(_pooled(pool, random_number), affinity)
     reason = "fallback: when no account of the pool is usable or all have failed"
-    fallback = [
-        choice for group in fallbacks for choice in _choices(group.stage, _by_rank(group.ready, random_number), reason)
-    ]
-    last = [
-        choice for group in groups for choice in _choices(group.stage, _by_rank(group.last_resort, random_number), "")
-    ]
-    return choices + _affine_first(fallback, affinity) + last
+    ready = [candidate for group in fallbacks for candidate in _by_rank(group.ready, random_number)]
+    last = [candidate for group in groups for candidate in _by_rank(group.last_resort, random_number)]
+    return choices + _affine_first(_because(ready, reason), affinity) + last
 
 
-def _alone(group: _Group, random_number: float) -> list[Choice]:
+def _alone(group: _Group, random_number: float) -> list[Candidate]:
     if group.stage == "exclusive":
         reason = f"{group.member.provider.name} is exclusive: nothing else is tried"
     else:
         reason = f"the request asks for {group.member.provider.name}"
-    return _choices(group.stage, _by_rank(group.ready, random_number), reason)
+    return _because(_by_rank(group.ready, random_number), reason)
 
 
-def _pooled(pool: Sequence[_Group], random_number: float) -> list[Choice]:
+def _pooled(pool: Sequence[_Group], random_number: float) -> list[Candidate]:
     """Choose a slot at random: each usable Gemini account is one, and each usable pooled provider is one."""
     free = [candidate for group in pool if group.member.provider.pool for candidate in group.ready]
     paid = [group.ready for group in pool if not group.member.provider.pool and group.ready]
@@ -197,7 +174,7 @@ def _pooled(pool: Sequence[_Group], random_number: float) -> list[Choice]:
         first, rest = _by_rank(paid.pop(slot - len(free)), remainder), accounts
         reason = f"chosen at random: a pooled provider has {share} of the requests"
     rest = rest + [candidate for candidates in paid for candidate in _by_rank(candidates, remainder)]
-    return _choices("pool", first, reason) + _choices("pool", rest, "rest of the pool, when those before have failed")
+    return _because(first, reason) + _because(rest, "rest of the pool, when those before have failed")
 
 
 def _by_rank(candidates: Sequence[Candidate], random_number: float) -> list[Candidate]:
@@ -206,47 +183,28 @@ def _by_rank(candidates: Sequence[Candidate], random_number: float) -> list[Cand
     return sorted([*candidates[start:], *candidates[:start]], key=lambda candidate: candidate.rank)
 
 
-def _choices(stage: Stage, candidates: Iterable[Candidate], reason: str) -> list[Choice]:
-    """Candidates as choices, for the given reason or their own."""
-    return [
-        Choice(
-            target=candidate.target,
-            stage=stage,
-            reason=reason or candidate.reason,
-            mapping=candidate.mapping,
-            context=candidate.context,
-            seconds=candidate.seconds,
-            without=candidate.without,
-        )
-        for candidate in candidates
-    ]
+def _because(candidates: Iterable[Candidate], reason: str) -> list[Candidate]:
+    return [msgspec.structs.replace(candidate, reason=reason) for candidate in candidates]
 
 
-def _affine_first(choices: list[Choice], affinity: Affinity | None) -> list[Choice]:
+def _affine_first(choices: list[Candidate], affinity: AccountId | None) -> list[Candidate]:
     """Move the account that served the conversation last to the front."""
-    account_id = (affinity.provider, affinity.account) if affinity else None
-    same = [choice for choice in choices if choice.target.account_id == account_id]
-    first = [msgspec.structs.replace(choice, reason="this conversation was served here before") for choice in same]
-    return first + [choice for choice in choices if choice.target.account_id != account_id]
+    same = [choice for choice in choices if choice.target.account_id == affinity]
+    others = [choice for choice in choices if choice.target.account_id != affinity]
+    return _because(same, "this conversation was served here before") + others
 
 
-def _cooling_down(groups: Sequence[_Group]) -> list[Choice]:
-    found = [
-        choice
-        for group in groups
-        for candidate in group.candidates
-        if candidate.verdict == "cooling down"
-        for choice in _choices(group.stage, [candidate], candidate.reason)
-    ]
-    return sorted(found, key=lambda choice: choice.seconds)
+def _cooling_down(groups: Sequence[_Group]) -> list[Candidate]:
+    found = [each for group in groups for each in group.candidates if each.verdict == "cooling down"]
+    return sorted(found, key=lambda candidate: candidate.seconds)
 
 
 def _failure(
     name: Name,
     groups: Sequence[_Group],
     absent: Sequence[Considered],
-    choices: Sequence[Choice],
-    cooling_down: Sequence[Choice],
+    choices: Sequence[Candidate],
+    cooling_down: Sequence[Candidate],
     limits: Limits,
 ) -> Failure | None:
     if choices or (cooling_down and cooling_down[0].seconds <= limits.max_wait):
@@ -260,7 +218,7 @@ def _failure(
 
 
 def _considered(
-    groups: Sequence[_Group], absent: Iterable[Considered], choices: Sequence[Choice]
+    groups: Sequence[_Group], absent: Iterable[Considered], choices: Sequence[Candidate]
 ) -> Iterable[Considered]:
     """A line for each account that takes part, and for each configured provider that does not."""
     reasons = {choice.target: choice.reason for choice in choices}

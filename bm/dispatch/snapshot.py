@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from bm.dispatch.target import AccountId
 from bm.names import ProtocolName
 from bm.providers.provider import Provider
 
@@ -68,13 +69,6 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return self.accounts or ((AccountState(name="local"),) if self.provider.auth == "none" else ())
 
 
-class Affinity(msgspec.Struct, frozen=True):
-    """The account that served the conversation last."""
-
-    provider: str
-    account: str
-
-
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one request: seconds of waiting in total, and upstream calls in total."""
 
@@ -109,11 +103,14 @@ class RouteQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The providers in the order of `bm.providers.provider.effective`, with their accounts, aliases and limits."""
+    """The providers in the order of `bm.providers.provider.effective`, with their accounts, aliases and limits.
+
+    `affinity` is the account that served the conversation last.
+    """
 
     members: tuple[Member, ...] = ()
     aliases: Mapping[str, str] = {}
-    affinity: Affinity | None = None
+    affinity: AccountId | None = None
     limits: Limits = Limits()
 
 

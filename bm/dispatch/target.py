@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 from bm.names import ProtocolName
+
+AccountId: TypeAlias = tuple[str, str]
+"""(provider, name)."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -16,8 +21,7 @@ class Target(msgspec.Struct, frozen=True):
     protocol: ProtocolName
 
     @property
-    def account_id(self) -> tuple[str, str]:
-        """(provider, account)."""
+    def account_id(self) -> AccountId:
         return self.provider, self.account
 
     def __str__(self) -> str:

@@ -85,13 +85,13 @@ class AccountUpdates:
     def _learn(self, lease: Lease, allowances: Iterable[Allowance]) -> None:
         now, wall = time.monotonic(), time.time()
         for each in allowances:
-            lease.learn_limit(
-                each.window, each.unit, each.limit, left=each.left, resets=each.resets, now=now, wall=wall
-            )
+            gauge = lease.target.model, each.window, each.unit
+            lease.runtime.meter.learn(gauge, each.limit, left=each.left, resets=each.resets, now=now, wall=wall)
 
     def count_tokens(self, tokens: int) -> None:
         """The model has read this many tokens."""
-        self._leases[-1].count_tokens(tokens, now=time.monotonic(), wall=time.time())
+        lease = self._leases[-1]
+        lease.runtime.meter.count(lease.target.model, tokens, "tokens", now=time.monotonic(), wall=time.time())
 
     def settle(self, entry: AttemptRecord, outcome: Outcome, *, disturbed: float) -> Outcome:
         """Apply the outcome of an attempt to its account, and add to it what only the pool knows.
@@ -111,7 +111,7 @@ class AccountUpdates:
         effect = msgspec.structs.replace(effect, reason=message if effect.reason else "")
         outcome = lease.settle(msgspec.structs.replace(outcome, account=effect), now=now, wall=wall, jitter=jitter)
         if effect.kind == "none" and failure.code == NO_TOKEN:
-            lease.note_error(message)
+            lease.runtime.note_error(message)
         entry.outcome, entry.message, entry.cooldown = failure.kind, message, outcome.cooldown or 0.0
         entry.effect = "" if effect.kind in ("none", "answered") else effect.kind
         others = outcome.answers_others and entry.target not in self._at_limit

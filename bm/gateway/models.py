@@ -8,11 +8,11 @@ import time
 
 import msgspec
 
-from bm.accounts.account import AccountId
 from bm.accounts.google import TokenError
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
 from bm.chat.parts import Json
+from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
 from bm.gateway.learned import ContextLimits, fingerprint
 from bm.gateway.settings import Settings

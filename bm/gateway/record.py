@@ -15,7 +15,8 @@ import msgspec
 from bm.chat.events import Usage
 from bm.chat.parts import Json
 from bm.chat.request import Loss
-from bm.dispatch.plan import Choice, Considered, Plan
+from bm.dispatch.candidates import Candidate
+from bm.dispatch.plan import Considered, Plan
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.redaction import PromptRedaction
@@ -251,7 +252,7 @@ def _considered(line: Considered) -> Json:
     return msgspec.structs.asdict(line) | texts | {"in": line.verdict == "ready"}
 
 
-def _chosen(choice: Choice) -> Json:
+def _chosen(choice: Candidate) -> Json:
     """A target of the plan, and why it has its place in the order."""
     texts = {"reason": _short(choice.reason), "mapping": _short(choice.mapping)}
     place = {"protocol": choice.target.protocol, "stage": choice.stage, "seconds": choice.seconds}

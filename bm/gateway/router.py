@@ -9,8 +9,8 @@ import msgspec
 from bm.accounts.affinity import Affinities
 from bm.accounts.pool import Pool
 from bm.dispatch.plan import Plan, plan
-from bm.dispatch.snapshot import Affinity, Member, Requirements, RouteQuery, Snapshot
-from bm.dispatch.target import Target
+from bm.dispatch.snapshot import Member, Requirements, RouteQuery, Snapshot
+from bm.dispatch.target import AccountId, Target
 from bm.gateway.call import Call, requirements_of
 from bm.gateway.learned import ContextLimits
 from bm.gateway.settings import Settings
@@ -33,7 +33,7 @@ class Router:
         query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements)
         return plan(snapshot, query, random_number=random_number)
 
-    def snapshot(self, settings: Settings, affinity: Affinity | None = None, fingerprint: int = 0) -> Snapshot:
+    def snapshot(self, settings: Settings, affinity: AccountId | None = None, fingerprint: int = 0) -> Snapshot:
         """Everything dispatch decides by, at this moment. `fingerprint` tells requests apart."""
         accounts = self._pool.states(time.monotonic(), fingerprint)
         members = settings.members.copy()
@@ -45,12 +45,11 @@ class Router:
             members=tuple(members.values()), aliases=settings.config.aliases, affinity=affinity, limits=settings.limits
         )
 
-    def _affinity(self, settings: Settings, call: Call) -> Affinity | None:
+    def _affinity(self, settings: Settings, call: Call) -> AccountId | None:
         conversation = call.conversation
         if not (settings.config.pool.affinity and conversation.continues):
             return None
-        account_id = self._affinities.get(conversation.key, time.monotonic())
-        return Affinity(*account_id) if account_id else None
+        return self._affinities.get(conversation.key, time.monotonic())
 
     def served(self, settings: Settings, call: Call, target: Target) -> None:
         """Send the next turn of the call's conversation to the same target."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 from bm.accounts.account import Account
 from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool, Receipt
+from bm.accounts.quota import Unit, Window
 from bm.dispatch.outcome import AccountEffect, EffectKind
 from bm.dispatch.target import Target
 
 NOON = 1_775_070_000.0
 """2026-04-01 12:00 in Los Angeles: the Unix time at which the tests' monotonic clock shows 0."""
+
+
+DAY: tuple[str, Window, Unit] = ("m", "day", "requests")
+"""The gauge of the requests of a day."""
 
 
 def credential(

@@ -15,7 +15,7 @@ from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool, Receipt
 from bm.dispatch.outcome import AccountEffect, EffectKind, Outcome
 from bm.dispatch.target import Target
-from tests.accounts.build import NOON, apply, credential, target, usable
+from tests.accounts.build import DAY, NOON, apply, credential, target, usable
 
 HOUR = 3600.0
 
@@ -309,7 +309,7 @@ def test_an_account_that_moves_to_another_project_takes_only_its_own_cooldowns()
 
     pool = Pool([tagged("a", "p"), tagged("b", "p"), tagged("c", "q")])
     apply(pool, "cooldown", 0, to=target("b"), seconds=20)
-    pool.lease(target("b"), sent=0).learn_limit("day", "requests", 250, left=0, resets=None, now=0, wall=NOON)
+    pool.runtimes["gemini", "b"].meter.learn(DAY, 250, left=0, resets=None, now=0, wall=NOON)
     pool.reload([tagged("a", "q"), tagged("b", "p"), tagged("c", "q")])
     assert [usable(pool, 1, target(name)) for name in "abc"] == [True, False, True]
     assert not list(pool.runtimes["gemini", "a"].meter.all())

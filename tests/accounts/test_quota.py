@@ -20,7 +20,7 @@ def shown(meter: Meter, now: float) -> dict[tuple[str, str, str], tuple[int, int
 
 def count(meter: Meter, *times: float, tokens: int = 0) -> None:
     for now in times:
-        meter.count("m", now, NOON + now, tokens=tokens)
+        meter.count("m", tokens or 1, "tokens" if tokens else "requests", now=now, wall=NOON + now)
 
 
 def learn(
@@ -121,7 +121,7 @@ def test_of_two_gauges_for_one_limit_the_one_with_more_use_counts() -> None:
 def test_the_number_of_gauges_is_bounded() -> None:
     meter = Meter()
     for number in range(MAX_GAUGES):
-        meter.count(f"m{number}", 0, NOON)
+        meter.count(f"m{number}", 1, "requests", now=0, wall=NOON)
     assert len(list(meter.all())) == MAX_GAUGES
 
 

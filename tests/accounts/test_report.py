@@ -7,7 +7,7 @@ import msgspec
 from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool
 from bm.accounts.report import Quota, counts, rows
-from tests.accounts.build import NOON, apply, credential, target
+from tests.accounts.build import DAY, NOON, apply, credential, target
 
 SECRET = "planted-secret-value-0123456789"
 
@@ -77,8 +77,8 @@ def test_usage_of_quotas_is_shown_in_wall_time() -> None:
     lease = made.begin(target("a"), now=0, wall=NOON)
     made.begin(target("b"), now=1, wall=NOON + 1)
     made.begin(target("b"), now=1, wall=NOON + 1, metered=False)
-    lease.learn_limit("day", "requests", 250, left=None, resets=None, now=1, wall=NOON + 1)
-    lease.count_tokens(50, now=1, wall=NOON + 1)
+    lease.runtime.meter.learn(DAY, 250, left=None, resets=None, now=1, wall=NOON + 1)
+    lease.runtime.meter.count("m", 50, "tokens", now=1, wall=NOON + 1)
     for row in rows(made, now=2, wall=NOON + 2):
         assert row.quotas == (
             Quota("m", "minute", "requests", 2, None, int(NOON) + 60),

@@ -15,7 +15,7 @@ from bm.accounts.pool import Pool
 from bm.accounts.report import rows
 from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
-from tests.accounts.build import NOON, apply, credential, target, usable
+from tests.accounts.build import DAY, NOON, apply, credential, target, usable
 
 SECRET = "planted-secret-value-0123456789"
 
@@ -137,7 +137,7 @@ def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
 def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path) -> None:
     pool = Pool(again("a"))
     lease = pool.begin(target("a"), now=BOOT, wall=NOON)
-    lease.learn_limit("day", "requests", 250, left=0, resets=None, now=BOOT, wall=NOON)
+    lease.runtime.meter.learn(DAY, 250, left=0, resets=None, now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT, wall=NOON), path)
     pool, _ = run(path, *again("a"), wall=NOON - 10 * 365 * 86_400)
     assert [each.used for each in pool.runtimes["gemini", "a"].meter.gauges(70 + 26 * 3600)] == [0]
@@ -203,7 +203,7 @@ def test_health_survives(path: Path) -> None:
 def test_what_was_used_and_learnt_survives(path: Path) -> None:
     pool = Pool(again("a"))
     lease = pool.begin(target("a"), now=BOOT, wall=NOON)
-    lease.learn_limit("day", "requests", 250, left=240, resets=None, now=BOOT, wall=NOON)
+    lease.runtime.meter.learn(DAY, 250, left=240, resets=None, now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
     pool, _ = run(path, *again("a"), wall=NOON + 70, now=120)
     pool.begin(target("a"), now=120, wall=NOON + 70)

@@ -14,7 +14,7 @@ def candidate(
     state: AccountState, requirements: Requirements | None = None, contexts: dict[str, int] | None = None
 ) -> Candidate:
     query = RouteQuery(model=MODEL, protocol="anthropic", requirements=requirements or Requirements())
-    return next(candidates_of(gemini(state, contexts=contexts), query, MODEL))
+    return next(candidates_of(gemini(state, contexts=contexts), "pool", query, MODEL))
 
 
 def test_a_usable_account_is_ready() -> None:
@@ -52,7 +52,7 @@ def test_a_model_that_cannot_serve_the_request_is_unsuitable(need: str) -> None:
     query = RouteQuery(
         model=MODEL, protocol="anthropic", requirements=msgspec.structs.replace(Requirements(), **{need: True})
     )
-    (found,) = candidates_of(member, query, MODEL)
+    (found,) = candidates_of(member, "pool", query, MODEL)
     assert (found.verdict, found.reason) == ("unsuitable", f"whisper-large-v3 takes no {need}")
 
 
@@ -62,19 +62,20 @@ PICTURE_ONCE = Requirements(images=True, replaceable=frozenset({"images"}))
 def test_a_model_that_takes_no_images_can_continue_without_those_of_earlier_turns() -> None:
     member = paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
     query = RouteQuery(model=MODEL, protocol="anthropic", requirements=PICTURE_ONCE)
-    (found,) = candidates_of(member, query, MODEL)
+    (found,) = candidates_of(member, "pool", query, MODEL)
     assert (found.verdict, found.without) == ("ready", frozenset({"images"}))
     assert found.reason.startswith("llama-3.3-70b takes no images: a last resort")
     assert candidate(account("a"), PICTURE_ONCE).without == frozenset()
     cooling = paid("groq", "fallback", account("key", cooldown=7), models={"default": "llama-3.3-70b"}, serves=("x",))
-    (waits,) = candidates_of(cooling, query, MODEL)
+    (waits,) = candidates_of(cooling, "pool", query, MODEL)
     assert (waits.verdict, waits.without, waits.reason) == ("cooling down", frozenset({"images"}), "429")
 
 
 def test_a_model_that_lacks_more_than_a_note_can_replace_is_unsuitable() -> None:
     member = paid("groq", "fallback", models={"default": "whisper-large-v3"}, serves=("x",))
     requirements = msgspec.structs.replace(PICTURE_ONCE, tools=True)
-    (found,) = candidates_of(member, RouteQuery(model=MODEL, protocol="anthropic", requirements=requirements), MODEL)
+    query = msgspec.structs.replace(QUERY, requirements=requirements)
+    (found,) = candidates_of(member, "pool", query, MODEL)
     assert (found.verdict, found.reason) == ("unsuitable", "whisper-large-v3 takes no tools")
 
 
@@ -91,18 +92,18 @@ def test_a_learned_context_limit_overrides_the_familys() -> None:
 
 def test_every_account_maps_the_model_by_its_own_list() -> None:
     lists = [account("old", models=frozenset({"gemini-2.5-pro"})), account("new", models=frozenset({"gemini-9"}))]
-    found = [each.target.model for each in candidates_of(gemini(*lists), QUERY, "gemini-9")]
+    found = [each.target.model for each in candidates_of(gemini(*lists), "pool", QUERY, "gemini-9")]
     assert found == [MODEL, "gemini-9"]
 
 
 def test_the_clients_protocol_is_used_where_the_provider_speaks_it() -> None:
     both = paid("acme", "fallback", speaks=("openai-chat", "anthropic"))
-    assert [each.target.protocol for each in candidates_of(both, QUERY, MODEL)] == ["anthropic"]
-    assert [each.target.protocol for each in candidates_of(gemini("a"), QUERY, MODEL)] == ["gemini"]
+    assert [each.target.protocol for each in candidates_of(both, "pool", QUERY, MODEL)] == ["anthropic"]
+    assert [each.target.protocol for each in candidates_of(gemini("a"), "pool", QUERY, MODEL)] == ["gemini"]
 
 
 def ranked(*states: AccountState) -> list[str]:
-    found = sorted(candidates_of(gemini(*states), QUERY, MODEL), key=lambda each: each.rank)
+    found = sorted(candidates_of(gemini(*states), "pool", QUERY, MODEL), key=lambda each: each.rank)
     return [each.target.account for each in found]
 
 

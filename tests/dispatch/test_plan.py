@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bm.dispatch.failover import attempts
 from bm.dispatch.plan import Plan
-from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Requirements
+from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements
 from bm.names import Mode
 from tests.dispatch.world import MODEL, account, gemini, order, paid, planned
 
@@ -205,29 +205,29 @@ def test_an_exclusive_model_that_takes_no_images_continues_a_conversation_that_o
 
 
 def test_affinity_keeps_no_conversation_with_pictures_at_a_model_that_takes_no_images() -> None:
-    stuck = Affinity("groq", "key")
+    stuck = ("groq", "key")
     made = planned(gemini("a"), paid("groq", "pooled", **PLAIN), requirements=PICTURE_ONCE, affinity=stuck)
     assert order(made) == ["gemini/a", "groq/key"]
 
 
 def test_a_conversation_stays_where_it_was_served() -> None:
-    made = planned(gemini("a", "b", "c"), paid("groq", "pooled"), affinity=Affinity("gemini", "c"))
+    made = planned(gemini("a", "b", "c"), paid("groq", "pooled"), affinity=("gemini", "c"))
     assert order(made) == ["gemini/c", "gemini/a", "gemini/b", "groq/key"]
     assert reasons(made)["gemini/c"] == "this conversation was served here before"
 
 
 def test_a_conversation_stays_with_a_pooled_provider_too() -> None:
-    made = planned(gemini("a", "b"), paid("groq", "pooled"), affinity=Affinity("groq", "key"))
+    made = planned(gemini("a", "b"), paid("groq", "pooled"), affinity=("groq", "key"))
     assert order(made) == ["groq/key", "gemini/a", "gemini/b"]
 
 
 def test_a_conversation_moves_when_its_target_is_cooling_down() -> None:
-    made = planned(gemini("a", account("b", cooldown=3)), affinity=Affinity("gemini", "b"))
+    made = planned(gemini("a", account("b", cooldown=3)), affinity=("gemini", "b"))
     assert order(made) == ["gemini/a"]
 
 
 def test_a_conversation_served_by_a_fallback_comes_back_to_the_accounts() -> None:
-    made = planned(gemini("a"), paid("x", "fallback"), paid("y", "fallback"), affinity=Affinity("y", "key"))
+    made = planned(gemini("a"), paid("x", "fallback"), paid("y", "fallback"), affinity=("y", "key"))
     assert order(made) == ["gemini/a", "y/key", "x/key"]
 
 

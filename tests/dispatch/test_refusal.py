@@ -11,7 +11,7 @@ from bm.errors import Failure
 
 def candidate(verdict: Verdict, reason: str, provider: str = "gemini", context: int = 0) -> Candidate:
     target = Target(provider, "work", "m", "gemini")
-    return Candidate(target=target, verdict=verdict, reason=reason, mapping="", context=context)
+    return Candidate(target=target, stage="pool", verdict=verdict, reason=reason, mapping="", context=context)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,9 @@ def test_overload_is_no_rate_limit() -> None:
 def test_only_limits_are_reported_as_a_limit(overloaded: list[bool], status: int) -> None:
     target = Target("gemini", "work", "m", "gemini")
     candidates = [
-        Candidate(target=target, verdict="cooling down", reason="429", mapping="", seconds=9.5, overloaded=each)
+        Candidate(
+            target=target, stage="pool", verdict="cooling down", reason="429", mapping="", seconds=9.5, overloaded=each
+        )
         for each in overloaded
     ]
     failure = no_candidate("m", candidates, [], Limits())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bm.dispatch.plan import Plan, plan
-from bm.dispatch.snapshot import AccountState, Affinity, Limits, Member, ModelState, Requirements, RouteQuery, Snapshot
+from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements, RouteQuery, Snapshot
 from bm.names import PROTOCOLS, Mode, ProtocolName
 from bm.providers.catalog import COMPATIBLE
 from bm.providers.provider import Provider
@@ -65,7 +65,7 @@ def planned(
     model: str = MODEL,
     protocol: ProtocolName = "anthropic",
     number: float = 0.0,
-    affinity: Affinity | None = None,
+    affinity: tuple[str, str] | None = None,
     aliases: dict[str, str] | None = None,
     limits: Limits = USUAL,
     requirements: Requirements = NO_REQUIREMENTS,
