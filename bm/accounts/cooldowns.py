@@ -200,7 +200,6 @@ class CooldownLog:
         self._statuses: dict[str, Status] = {}
 
     def add(self, entry: CooldownEntry) -> None:
-        """Add an entry and drop expired ones."""
         self._change(lambda entries: unexpired(entries, entry.at))
         self._entries[entry.model] = with_entry(self._entries.get(entry.model, []), entry)
         self._statuses.pop(entry.model, None)
@@ -210,7 +209,6 @@ class CooldownLog:
         self._change(lambda entries: [entry for entry in entries if entry.id not in ids])
 
     def clear(self, kind: Kind) -> None:
-        """Remove the entries of a kind."""
         self._change(lambda entries: [entry for entry in entries if entry.kind != kind])
 
     def record_success(self, model: str, now: float, sent: float) -> None:
@@ -228,12 +226,10 @@ class CooldownLog:
                 self._statuses.pop(entry.model, None)
 
     def age(self, seconds: float) -> None:
-        """Move every entry into the past."""
         replace = msgspec.structs.replace
         self._change(lambda old: [replace(each, at=each.at - seconds, sent=each.sent - seconds) for each in old])
 
     def entries(self) -> Iterator[CooldownEntry]:
-        """Every entry."""
         for entries in self._entries.values():
             yield from entries
 

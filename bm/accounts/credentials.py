@@ -275,7 +275,6 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> AccountId:
-        """The account's id."""
         return self.account.id
 
     def __repr__(self) -> str:

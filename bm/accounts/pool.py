@@ -56,7 +56,6 @@ class Lease:
         )
 
     def apply(self, effect: AccountEffect, *, now: float, wall: float, jitter: float = 0.0) -> Receipt:
-        """Apply an effect to the account."""
         if effect.kind == "none":
             return Receipt()
         runtime, model, suspects = self.runtime, self.target.model, self._pool.suspects

@@ -103,7 +103,6 @@ class Meter:
                 yield msgspec.structs.replace(gauge, used=0, ends=float("-inf"))
 
     def all(self) -> Iterator[Gauge]:
-        """All gauges as they are."""
         yield from self._gauges.values()
 
     def merge(self, gauges: Iterable[Gauge]) -> None:
@@ -117,7 +116,6 @@ class Meter:
                 self._update_low(gauge.model)
 
     def age(self, seconds: float) -> None:
-        """Move every window into the past."""
         for gauge in self._gauges.values():
             gauge.ends -= seconds
         self._low = {model: ends - seconds for model, ends in self._low.items()}

@@ -41,7 +41,6 @@ class Health:
         self._faulty = False
 
     def good(self, now: float) -> None:
-        """An answer arrived."""
         self._seen.append((now, 0))
 
     def fault(self, now: float, id: int) -> None:
@@ -63,7 +62,6 @@ class Health:
         self._faulty = any(id for _, id in self._seen)
 
     def age(self, seconds: float) -> None:
-        """Move everything into the past."""
         self._seen = deque(((at - seconds, id) for at, id in self._seen), maxlen=MAX_SEEN)
 
     def score(self, now: float) -> float:

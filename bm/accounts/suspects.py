@@ -38,7 +38,6 @@ class SuspectRequest(msgspec.Struct, kw_only=True):
 
     @property
     def provider(self) -> str:
-        """The provider of all places."""
         (provider, _), _ = next(iter(self.places))
         return provider
 
@@ -102,5 +101,4 @@ class Suspects:
         self._open = [each for each in self._open if now < each.until]
 
     def clear(self) -> None:
-        """Drop all."""
         self._open.clear()

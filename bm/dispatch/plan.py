@@ -45,7 +45,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """The ready targets, in order."""
         return tuple(choice.target for choice in self.choices)
 
 

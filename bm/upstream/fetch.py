@@ -70,7 +70,6 @@ class _PublicOnly(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Close the resolver."""
         await self._resolver.close()
 
 

@@ -1,4 +1,4 @@
-"""A simulated Google, and the way to it."""
+"""A simulated Google, and a client for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an account may be called, what its key may be, how it is repaired; its key is never shown."""
+"""Valid names and keys of accounts, and the remedy for a disabled one. Keys are never shown."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_accounts_of_google_pass(account: Account) -> None:
         (ROBOT, {"kind": "api_key"}, "takes no key"),
     ],
 )
-def test_what_cannot_be_a_place_of_google_is_refused(account: Account, changes: dict[str, Any], error: str) -> None:
+def test_invalid_google_members_are_refused(account: Account, changes: dict[str, Any], error: str) -> None:
     with pytest.raises(AccountError, match=error) as caught:
         check(msgspec.structs.replace(account, **changes))
     assert SECRET not in str(caught.value)
@@ -142,7 +142,7 @@ def test_a_clients_secret_is_not_shown() -> None:
         (Account(name="d", kind="adc"), "gcloud auth application-default login, then: bm accounts verify d"),
     ],
 )
-def test_each_kind_has_its_cure(account: Account, remedy: str) -> None:
+def test_each_kind_has_its_remedy(account: Account, remedy: str) -> None:
     assert remedy_for(account) == remedy
 
 

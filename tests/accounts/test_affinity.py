@@ -1,4 +1,4 @@
-"""Conversations and their accounts: remembered for a time, and only so many."""
+"""Conversations and their accounts: bounded in number and age."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_each_turn_renews_it_and_silence_ends_it() -> None:
     assert len(made) == 0
 
 
-def test_the_longest_unserved_goes_first() -> None:
+def test_the_oldest_conversation_is_dropped_first() -> None:
     made = Affinities(size=2, ttl=100)
     for key, now in (("x", 0), ("y", 1), ("x", 2), ("z", 3)):
         made.set(key, A, now)
@@ -55,7 +55,7 @@ def test_it_never_grows_beyond_its_size(size: int, turns: list[tuple[str, float]
         assert made.get(key, now) == (A if size else None)
 
 
-def test_conversations_follow_an_account_to_its_new_name_and_leave_one_that_is_gone() -> None:
+def test_conversations_follow_a_renamed_account_and_leave_a_removed_one() -> None:
     account_ids = Affinities(size=9, ttl=100)
     for key, name in (("one", "a"), ("two", "b"), ("three", "c")):
         account_ids.set(key, ("gemini", name), 0)

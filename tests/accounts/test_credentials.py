@@ -54,7 +54,7 @@ def test_a_missing_file_is_an_empty_one(path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_is_written_is_read_again(path: Path) -> None:
+def test_written_content_is_read_back(path: Path) -> None:
     full = Account(
         name="a",
         key="env:A",
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_again(path: Path) -> None:
 
 
 @posix
-def test_the_file_is_its_owners_alone(path: Path) -> None:
+def test_the_file_is_private(path: Path) -> None:
     update(path, adding(account("a")))
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -104,7 +104,7 @@ def test_a_change_that_refuses_leaves_the_file_as_it_was(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_what_a_newer_version_wrote_is_kept(path: Path) -> None:
+def test_content_of_a_newer_version_is_kept(path: Path) -> None:
     written(
         path,
         """
@@ -157,7 +157,7 @@ CORRUPT = {
 
 
 @pytest.mark.parametrize(("text", "line"), CORRUPT.values(), ids=CORRUPT)
-def test_a_corrupt_file_is_named_with_its_line_and_the_cure_and_not_touched(path: Path, text: str, line: int) -> None:
+def test_a_corrupt_file_is_an_error_with_line_and_remedy_and_is_not_changed(path: Path, text: str, line: int) -> None:
     written(path, text)
     for act in (load, ensure_local_key, lambda it: update(it, adding(account("new")))):
         with pytest.raises(AccountError, match=f"^{re.escape(str(path))}:{line}: .*correct it") as caught:
@@ -181,7 +181,7 @@ def test_a_folder_in_the_place_of_the_file_is_an_error_for_people(path: Path) ->
         update(path, adding(account("a")))
 
 
-def test_a_byte_order_mark_is_no_fault(path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(path: Path) -> None:
     written(path, "\ufeff" + 'local_key = "k"\n')
     assert load(path).local_key == "k"
 
@@ -348,7 +348,7 @@ def test_no_text_form_and_no_problem_shows_a_secret() -> None:
     assert SECRET not in f"{merged} {merged[0]} {merged[1].problem}"
 
 
-def test_accounts_of_google_keep_their_secrets_where_they_are(tmp_path: Path) -> None:
+def test_secrets_of_google_accounts_are_not_copied(tmp_path: Path) -> None:
     document = {"type": "service_account", "client_email": "robot@p", "private_key": "planted-private-key"}
     (tmp_path / "key.json").write_bytes(msgspec.json.encode(document))
     robot = Account(name="r", kind="service_account", key=f"file:{tmp_path / 'key.json'}", project="p")

@@ -56,7 +56,9 @@ async def test_a_replaced_refresh_token_is_part_of_it(sim: Simulator, fetch: Fet
     assert grant.refresh_token not in ("", account.key)
 
 
-async def test_the_kinds_of_trouble_are_told_apart(sim: Simulator, fetch: Fetch, tmp_path: Path) -> None:
+async def test_failures_of_the_endpoint_and_of_the_account_are_distinguished(
+    sim: Simulator, fetch: Fetch, tmp_path: Path
+) -> None:
     account = person(sim)
     sim.script(oauth=OAuth(fault="down"))
     assert (await failure_of(account, fetch)).kind == "connection"
@@ -65,7 +67,7 @@ async def test_the_kinds_of_trouble_are_told_apart(sim: Simulator, fetch: Fetch,
     assert "bm accounts verify robot" in (await failure_of(robot(tmp_path / "k", sim), fetch)).message
 
 
-async def test_a_client_secret_that_is_not_there_is_the_accounts_trouble(sim: Simulator, fetch: Fetch) -> None:
+async def test_an_unresolved_client_secret_is_the_accounts_fault(sim: Simulator, fetch: Fetch) -> None:
     account = person(sim)
     assert account.client is not None
     gone = Account(
@@ -75,9 +77,29 @@ async def test_a_client_secret_that_is_not_there_is_the_accounts_trouble(sim: Si
     assert failure.kind == "upstream_auth" and "NOT_SET" in failure.message
 
 
-@pytest.mark.parametrize("status", [200, 302, 403, 511])
-@pytest.mark.parametrize("body", [b"<html>log in to this network</html>", b"\xff\xfe", b"[]", b'"text"', b"{}"])
-async def test_a_page_of_somebody_else_is_not_the_accounts_trouble(
+PAGE = b"<html>Log in to this network</html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((status, PAGE) for status in (200, 302, 403, 511)),
+        (200, b""),
+        (200, b"\xff\xfe"),
+        (200, b"[]"),
+        (200, b'"token"'),
+        (200, b"{}"),
+        (200, b'{"access_token": null}'),
+        (200, b'{"access_token": ""}'),
+        (200, b'{"access_token": 5}'),
+        (200, b'{"access_token": "a\\r\\nx-evil: 1"}'),
+        (200, b'{"access_token": "a", "expires_in": "soon"}'),
+        (200, b'{"access_token": "a", "expires_in": 1e30}'),
+        (200, b'{"access_token": "a", "expires_in": 1e400}'),
+        (200, b'{"access_token": "a", "expires_in": {}}'),
+    ],
+)
+async def test_a_response_that_is_not_oauth_is_not_the_accounts_fault(
     sim: Simulator, tmp_path: Path, status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def page(request: FetchRequest) -> Fetched:
@@ -87,12 +109,13 @@ async def test_a_page_of_somebody_else_is_not_the_accounts_trouble(
     for account in (person(sim), robot(tmp_path / "key.json", sim)):
         failure = await failure_of(account, page)
         assert failure.kind == "connection", failure
+        assert status >= 500 or "not in terms of OAuth" in failure.message
 
 
 URL = "https://example.invalid/token"
 
 
-async def test_an_answer_and_what_it_tells_of_clocks() -> None:
+async def test_a_response_and_the_skew_of_its_clock() -> None:
     seen: list[FetchRequest] = []
 
     async def fetch(request: FetchRequest) -> Fetched:
@@ -107,7 +130,7 @@ async def test_an_answer_and_what_it_tells_of_clocks() -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
-async def test_without_a_date_clocks_agree(date: str) -> None:
+async def test_without_a_date_there_is_no_skew(date: str) -> None:
     async def fetch(request: FetchRequest) -> Fetched:
         return Fetched(status=200, headers={"date": date}, body=b"")
 
@@ -116,7 +139,7 @@ async def test_without_a_date_clocks_agree(date: str) -> None:
     assert transport.skew == 0.0
 
 
-async def test_no_answer_is_google_auths_own_error() -> None:
+async def test_no_response_is_a_transport_error_of_google_auth() -> None:
     async def fetch(request: FetchRequest) -> Failure:
         return Failure(kind="connection", message="no way")
 
@@ -128,7 +151,7 @@ async def test_no_answer_is_google_auths_own_error() -> None:
 
 async def silent(request: FetchRequest) -> Fetched:
     await asyncio.sleep(60)
-    raise AssertionError("nobody waits that long")
+    raise AssertionError("it is cancelled before")
 
 
 async def test_silence_has_a_limit() -> None:

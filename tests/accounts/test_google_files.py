@@ -43,14 +43,14 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD)
-def test_what_is_no_key_file(tmp_path: Path, content: bytes, words: str) -> None:
+def test_invalid_key_files(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "key.json").write_bytes(content)
     with pytest.raises(AccountError, match=words) as caught:
         read_key_file(f"file:{tmp_path / 'key.json'}", {})
     assert "key.json" in str(caught.value) and SECRET not in str(caught.value)
 
 
-def test_a_file_or_reference_that_leads_nowhere(tmp_path: Path) -> None:
+def test_an_unresolved_file_or_reference(tmp_path: Path) -> None:
     for key in (f"file:{tmp_path / 'none.json'}", f"file:{tmp_path}", "env:NONE"):
         with pytest.raises(AccountError):
             read_key_file(key, {})
@@ -67,7 +67,7 @@ def test_a_file_or_reference_that_leads_nowhere(tmp_path: Path) -> None:
         ("", False),
     ],
 )
-def test_where_secrets_may_be_sent(address: str, safe: bool) -> None:
+def test_addresses_that_secrets_may_be_sent_to(address: str, safe: bool) -> None:
     assert is_safe(address) is safe
 
 
@@ -97,7 +97,7 @@ NO_CLIENT = {
 
 
 @pytest.mark.parametrize(("content", "words"), NO_CLIENT.values(), ids=NO_CLIENT)
-def test_what_is_no_client(tmp_path: Path, content: str | None, words: str) -> None:
+def test_invalid_client_files(tmp_path: Path, content: str | None, words: str) -> None:
     path = tmp_path / "client.json"
     if content is not None:
         path.write_text(content)

@@ -53,7 +53,7 @@ def test_days_of_other_providers_end_at_midnight_utc() -> None:
     assert max(each.ends for each in meter.gauges(0)) == DAY - NOON % DAY
 
 
-def test_what_a_service_says_is_left_replaces_the_count() -> None:
+def test_a_reported_remainder_replaces_the_count() -> None:
     meter = Meter()
     count(meter, 0)
     learn(meter, 15, left=3, resets=20)
@@ -100,7 +100,7 @@ def test_tokens_have_gauges_of_their_own() -> None:
     assert meter.low(1) == ["m"]
 
 
-def test_after_a_sleep_all_windows_have_gone_on() -> None:
+def test_sleep_counts_towards_all_windows() -> None:
     meter = Meter()
     learn(meter, 1)
     count(meter, 0)

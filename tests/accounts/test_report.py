@@ -60,7 +60,7 @@ def test_use_is_shown_in_wall_time_and_counted_by_day() -> None:
     assert (later.last_used, later.requests_today, later.failures_today) == (NOON + 6, 0, 0)
 
 
-def test_the_last_error_goes_with_the_next_answer() -> None:
+def test_the_next_answer_clears_the_last_error() -> None:
     made = pool()
     apply(made, "answered", 8, to=target("a"))
     assert rows(made, now=10, wall=NOON + 10)[0].last_error == ""

@@ -16,7 +16,7 @@ def delay(seconds: float, reason: str) -> CooldownEntry:
     return CooldownEntry(id=1, kind="delay", model="m", at=0, sent=0, reason=reason, seconds=seconds)
 
 
-def test_the_longer_rest_of_both_books_counts() -> None:
+def test_the_longer_cooldown_of_both_logs_counts() -> None:
     runtime = AccountRuntime(credential("a"), CooldownLog(), Meter())
     runtime.own.add(delay(5, "own"))
     runtime.shared.add(delay(20, "shared"))
@@ -25,7 +25,7 @@ def test_the_longer_rest_of_both_books_counts() -> None:
     assert (runtime.model_state("m", 4).cooldown, runtime.model_state("m", 4).reason) == (26, "own")
 
 
-def test_only_what_is_not_in_order_is_told() -> None:
+def test_only_impaired_models_are_in_the_state() -> None:
     runtime = AccountRuntime(credential("a"), CooldownLog(), Meter())
     runtime.own.add(delay(5, "own"))
     assert set(runtime.state(4).states) == {"m"}
@@ -38,7 +38,7 @@ def test_a_tally_is_of_one_day() -> None:
     assert tally.on("2026-01-02") == Tally("2026-01-02")
 
 
-def test_a_digest_tells_keys_apart_and_tells_no_key() -> None:
+def test_a_digest_distinguishes_keys_without_revealing_them() -> None:
     assert digest(credential("a", key=SECRET)) == digest(credential("b", key=SECRET))
     assert digest(credential("a", key=SECRET)) != digest(credential("a", key=f"{SECRET}2"))
     assert SECRET not in digest(credential("a", key=SECRET))
@@ -73,7 +73,7 @@ def test_five_faults_in_a_row_are_one() -> None:
     assert health(faults=5, good=5).score(0) > 0.5
 
 
-def test_what_is_older_than_the_window_does_not_count() -> None:
+def test_older_faults_do_not_count() -> None:
     made = health(faults=9)
     assert made.score(WINDOW - 1) < 0.5
     assert made.score(WINDOW) == 1
@@ -86,7 +86,7 @@ def test_only_the_latest_are_remembered() -> None:
     assert made.score(1) == 1
 
 
-def test_forgiven_faults_are_as_if_they_had_not_been() -> None:
+def test_removed_faults_leave_no_trace() -> None:
     made = health(faults=3, good=2)
     made.remove(frozenset({1, 3}))
     assert made.score(0) == health(faults=1, good=2).score(0)

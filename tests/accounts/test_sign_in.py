@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -50,11 +49,11 @@ class Browser:
             self.pages.append(client.get(address).text)
 
 
-def told() -> Callable[[str], None]:
-    return lambda address: None
+def ignore(address: str) -> None:
+    """Show no address."""
 
 
-async def test_the_browser_comes_back_with_consent(sim: Simulator, fetch: Fetch) -> None:
+async def test_a_sign_in_with_the_browser(sim: Simulator, fetch: Fetch) -> None:
     browser, shown = Browser(), list[str]()
     token = await sign_in_with_browser(oauth_client(sim), "", fetch, shown.append, open_browser=browser)
     assert token.startswith("sim-refresh-")
@@ -71,34 +70,34 @@ async def test_the_browser_comes_back_with_consent(sim: Simulator, fetch: Fetch)
     assert "close this page" in browser.pages[0]
 
 
-async def test_strangers_and_icons_do_not_end_a_sign_in(sim: Simulator, fetch: Fetch) -> None:
+async def test_unrelated_requests_do_not_end_a_sign_in(sim: Simulator, fetch: Fetch) -> None:
     browser = Browser("/favicon.ico", "/?code=stolen&state=guessed", "/?error=access_denied&state=guessed", "/")
-    token = await sign_in_with_browser(oauth_client(sim), "", fetch, told(), open_browser=browser)
+    token = await sign_in_with_browser(oauth_client(sim), "", fetch, ignore, open_browser=browser)
     assert token.startswith("sim-refresh-")
 
 
-async def test_refused_consent_is_told_in_both_places(sim: Simulator, fetch: Fetch) -> None:
+async def test_refused_consent_is_reported_in_the_browser_and_the_terminal(sim: Simulator, fetch: Fetch) -> None:
     sim.script(oauth=OAuth(deny=True))
     browser = Browser()
     with pytest.raises(AccountError, match=r"access was not granted.*test user"):
-        await sign_in_with_browser(oauth_client(sim), "", fetch, told(), open_browser=browser)
+        await sign_in_with_browser(oauth_client(sim), "", fetch, ignore, open_browser=browser)
     async with asyncio.timeout(5):
         while not browser.pages:  # noqa: ASYNC110 - it looks at another thread
             await asyncio.sleep(0.01)
     assert "not signed in" in browser.pages[0]
 
 
-async def test_a_person_who_does_not_come_back(sim: Simulator, fetch: Fetch) -> None:
+async def test_a_sign_in_that_is_not_completed(sim: Simulator, fetch: Fetch) -> None:
     with pytest.raises(AccountError, match="no sign-in within"):
         await sign_in_with_browser(
-            oauth_client(sim), "", fetch, told(), open_browser=lambda address: False, patience=0.1
+            oauth_client(sim), "", fetch, ignore, open_browser=lambda address: False, patience=0.1
         )
 
 
-async def test_half_of_the_access_is_not_enough(sim: Simulator, fetch: Fetch) -> None:
+async def test_partial_consent_is_not_enough(sim: Simulator, fetch: Fetch) -> None:
     sim.script(oauth=OAuth(scopes="openid"))
     with pytest.raises(AccountError, match="not ticked"):
-        await sign_in_with_browser(oauth_client(sim), "", fetch, told(), open_browser=Browser())
+        await sign_in_with_browser(oauth_client(sim), "", fetch, ignore, open_browser=Browser())
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["the whole address", "the code alone"])
@@ -122,24 +121,24 @@ async def test_pasting(sim: Simulator, fetch: Fetch, whole: bool) -> None:
         ("http://127.0.0.1:1/?state=STATE&error=org_internal", "org_internal"),
     ],
 )
-def test_what_is_no_answer(sim: Simulator, answer: str, words: str) -> None:
+def test_invalid_redirects(sim: Simulator, answer: str, words: str) -> None:
     sign_in = new_sign_in(oauth_client(sim), "", 1)
     with pytest.raises(AccountError, match=words):
         code_of(sign_in, answer.replace("STATE", sign_in.state))
 
 
-def test_a_code_alone_may_be_as_an_address_writes_it(sim: Simulator) -> None:
+def test_a_pasted_code_may_be_percent_encoded(sim: Simulator) -> None:
     sign_in = new_sign_in(oauth_client(sim), "", 1)
     assert code_of(sign_in, "4%2F0AbC-d") == code_of(sign_in, "4/0AbC-d") == "4/0AbC-d"
 
 
-def test_no_two_attempts_are_alike(sim: Simulator) -> None:
+def test_every_sign_in_is_unique(sim: Simulator) -> None:
     one, other = (new_sign_in(oauth_client(sim), "", 1) for _ in range(2))
     assert len({one.state, other.state, one.verifier, other.verifier}) == 4
     assert one.verifier not in one.address and one.verifier not in repr(one)
 
 
-async def test_a_code_serves_only_who_asked_for_it(sim: Simulator, fetch: Fetch) -> None:
+async def test_a_code_is_valid_only_for_its_own_sign_in(sim: Simulator, fetch: Fetch) -> None:
     mine, stranger = (new_sign_in(oauth_client(sim), "", 1) for _ in range(2))
     code = visited(mine)["code"]
     with pytest.raises(AccountError, match="Invalid code verifier") as caught:
@@ -163,7 +162,7 @@ async def test_no_token_for_the_code(sim: Simulator, fetch: Fetch, oauth: OAuth,
         await exchange(sign_in, code, fetch)
 
 
-async def test_a_code_or_a_secret_that_the_endpoint_quotes_is_not_told(sim: Simulator) -> None:
+async def test_quoted_codes_and_secrets_are_masked(sim: Simulator) -> None:
     async def quoting(_: FetchRequest) -> Fetched | Failure:
         said = f"no code the-code-1234 of {CLIENT_SECRET}"
         return Fetched(status=400, headers={}, body=json.dumps({"error": "e", "error_description": said}).encode())

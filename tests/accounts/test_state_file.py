@@ -1,4 +1,4 @@
-"""A restart costs nothing: what was learnt is there again, by the wall clock."""
+"""The state of the pool survives a restart, by the wall clock."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def again(*names: str) -> list[Credential]:
     return [credential(name, key=SECRET + name) for name in names]
 
 
-def test_rests_refusals_exclusions_and_counts_survive(path: Path) -> None:
+def test_cooldowns_refusals_exclusions_and_counts_survive(path: Path) -> None:
     saved(path)
     pool, _ = run(path, *again("a", "b"))
     assert [usable(pool, now) for now in (70, 109.9, 110.1)] == [False, False, True]
@@ -65,34 +65,34 @@ def test_rests_refusals_exclusions_and_counts_survive(path: Path) -> None:
     assert (row.requests_today, row.failures_today, row.last_used, row.inflight) == (1, 2, NOON + 5, 0)
 
 
-def test_conversations_survive_as_long_as_they_live(path: Path) -> None:
+def test_conversations_survive_within_their_lifetime(path: Path) -> None:
     saved(path)
     _, account_ids = run(path, *again("a", "b"))
     assert (account_ids.get("talk", 154), account_ids.get("old", 70)) == (("gemini", "a"), None)
     assert account_ids.get("talk", 156) is None
 
 
-def test_a_cooldown_goes_on_while_bm_is_down(path: Path) -> None:
+def test_a_cooldown_continues_while_bm_is_down(path: Path) -> None:
     saved(path)
     pool, _ = run(path, *again("a", "b"), wall=NOON + 61)
     assert usable(pool, 70)
 
 
-def test_another_key_begins_anew_and_a_lost_account_is_passed_over(path: Path) -> None:
+def test_state_of_another_key_or_a_removed_account_is_skipped(path: Path) -> None:
     saved(path)
     pool, account_ids = run(path, credential("b", key="another"))
     assert usable(pool, 70, target("b"))
     assert len(account_ids) == 0
 
 
-def test_an_account_that_has_another_name_now_is_known_by_its_key(path: Path) -> None:
+def test_a_renamed_account_is_found_by_its_key(path: Path) -> None:
     saved(path)
     pool, account_ids = run(path, credential("work", key=f"{SECRET}a"), *again("b"))
     assert [usable(pool, now, target("work")) for now in (70, 109.9, 110.1)] == [False, False, True]
     assert account_ids.get("talk", 154) == ("gemini", "work")
 
 
-def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path: Path) -> None:
+def test_an_account_that_changed_project_keeps_only_its_own_cooldowns(path: Path) -> None:
     def tagged(name: str, project: str) -> Credential:
         return credential(name, project=project)
 
@@ -107,7 +107,7 @@ def test_an_account_of_another_project_now_rests_only_as_it_was_told_itself(path
     assert [usable(pool, 70, target(name)) for name in "ab"] == [False, False]
 
 
-def test_an_account_that_a_person_has_vouched_for_meanwhile_is_in_use(path: Path) -> None:
+def test_an_account_renewed_meanwhile_is_usable(path: Path) -> None:
     saved(path)
     for at, in_use in ((NOON - 1, False), (NOON + 1, True)):
         old = again("b")[0]
@@ -116,7 +116,7 @@ def test_an_account_that_a_person_has_vouched_for_meanwhile_is_in_use(path: Path
         assert usable(pool, 70, target("b")) is in_use
 
 
-def test_accounts_of_one_project_bring_their_shared_rests_once(path: Path) -> None:
+def test_shared_cooldowns_of_a_project_are_restored_once(path: Path) -> None:
     names = [credential(name, project="p") for name in "ab"]
     pool = Pool(names)
     apply(pool, "backoff", 0)
@@ -127,7 +127,7 @@ def test_accounts_of_one_project_bring_their_shared_rests_once(path: Path) -> No
     assert apply(pool, "backoff", 2.5).seconds == 4
 
 
-def test_a_clock_that_was_set_back_lengthens_no_rest(path: Path) -> None:
+def test_a_clock_that_was_set_back_lengthens_no_cooldown(path: Path) -> None:
     saved(path)
     pool, account_ids = run(path, *again("a", "b"), wall=NOON - 500)
     assert [usable(pool, now) for now in (129, 131)] == [False, True]
@@ -143,7 +143,7 @@ def test_a_clock_that_was_set_back_by_years_leaves_no_count_for_years(path: Path
     assert [each.used for each in pool.runtimes["gemini", "a"].meter.gauges(70 + 26 * 3600)] == [0]
 
 
-def test_a_restored_booking_and_a_new_one_are_told_apart_by_a_rollback(path: Path) -> None:
+def test_a_rollback_leaves_restored_entries(path: Path) -> None:
     saved(path)
     pool, _ = run(path, *again("a", "b"))
     pool.roll_back([apply(pool, "cooldown", 70, seconds=500)])
@@ -183,7 +183,7 @@ def test_a_folder_in_its_place_is_a_warning(path: Path) -> None:
     assert "cannot be read" in restore(Pool(), conversations(), path, now=0, wall=NOON)
 
 
-def test_the_file_holds_no_key_and_is_its_owners_alone(path: Path) -> None:
+def test_the_file_contains_no_key_and_is_private(path: Path) -> None:
     saved(path)
     assert SECRET.encode() not in path.read_bytes()
     if sys.platform != "win32":
@@ -200,12 +200,13 @@ def test_health_survives(path: Path) -> None:
     assert [round(pool.states(now)["gemini"][0].health, 2) for now in (70, 70 + 281)] == [0.67, 1]
 
 
-def test_what_was_used_and_learnt_survives(path: Path) -> None:
+def test_usage_and_learned_limits_survive(path: Path) -> None:
     pool = Pool(again("a"))
     lease = pool.begin(target("a"), now=BOOT, wall=NOON)
     lease.runtime.meter.learn(DAY, 250, left=240, resets=None, now=BOOT, wall=NOON)
     save(encoded(pool, conversations(), now=BOOT + 10, wall=NOON + 10), path)
     pool, _ = run(path, *again("a"), wall=NOON + 70, now=120)
     pool.begin(target("a"), now=120, wall=NOON + 70)
-    told = {each.window: (each.used, each.limit, each.resets) for each in rows(pool, now=120, wall=NOON + 70)[0].quotas}
-    assert told == {"minute": (1, None, NOON + 130), "day": (11, 250, NOON + 12 * 3600)}
+    quotas = rows(pool, now=120, wall=NOON + 70)[0].quotas
+    shown = {each.window: (each.used, each.limit, each.resets) for each in quotas}
+    assert shown == {"minute": (1, None, NOON + 130), "day": (11, 250, NOON + 12 * 3600)}

@@ -1,4 +1,4 @@
-"""One bad request in quiet use: three accounts, nobody else asking."""
+"""One bad request and three accounts that serve no other request meanwhile."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_one_request_probes_and_the_others_wait_for_its_result() -> None:
     assert states(made, 20, OTHER) == ["open"] * 3
     assert made.cooldown_left(target("b"), 20, OTHER) == 1
     lease.end()
-    assert states(made, 20, OTHER) == ["half_open"] * 3, "it told nothing: its client left, or it was wrong itself"
+    assert states(made, 20, OTHER) == ["half_open"] * 3, "the probe had no result"
 
 
 @pytest.mark.parametrize("kind", ["cooldown", "backoff", "overload", "daily"])
@@ -117,7 +117,7 @@ def test_health_is_cleared_too() -> None:
     assert [account.health for account in made.states(20)["gemini"]] == [1, 1, 1]
 
 
-def test_what_the_bad_request_did_when_it_was_sent_again_is_cleared_with_the_rest() -> None:
+def test_effects_of_the_bad_request_sent_again_are_cleared_too() -> None:
     made = pool()
     refused(made, 10, kind="fault")
     refused(made, 12, kind="fault")

@@ -1,4 +1,4 @@
-"""Exports open with their passphrase alone; imports lose nothing that is there."""
+"""Exports need their passphrase; imports replace nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_sealed_export_opens_with_its_passphrase(export: bytes) -> None:
     assert accounts_in(export, PASSPHRASE) == ACCOUNTS
 
 
-def test_a_sealed_export_tells_nothing(export: bytes) -> None:
+def test_an_encrypted_export_reveals_nothing(export: bytes) -> None:
     for secret in (SECRET, "planted", "bm-local", "p-1", '"a"'):
         assert secret.encode() not in export
     assert exported(STORED, PASSPHRASE) != export
@@ -75,7 +75,7 @@ def test_a_short_passphrase_is_refused() -> None:
         exported(STORED, "short")
 
 
-def test_an_export_is_its_owners_alone_and_replaces_nothing(tmp_path: Path) -> None:
+def test_an_export_is_private_and_replaces_nothing(tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     write_export(path, b"content")
     assert read_import(path) == b"content"
@@ -116,20 +116,20 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("content", "told"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_list_is_told_without_its_content(content: bytes, told: str) -> None:
-    with pytest.raises(AccountError, match=told) as caught:
+@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN)
+def test_invalid_lists_are_refused_without_quoting_them(content: bytes, message: str) -> None:
+    with pytest.raises(AccountError, match=message) as caught:
         accounts_in(content, "")
     assert SECRET not in str(caught.value)
 
 
-def test_an_account_that_cannot_be_is_not_taken_from_an_export() -> None:
+def test_an_invalid_account_in_an_export_is_refused() -> None:
     stored = Credentials(local_key="bm-local", accounts=(Account(name="a/b", key=SECRET),))
     with pytest.raises(AccountError, match="cannot be the name"):
         accounts_in(exported(stored, PASSPHRASE), PASSPHRASE)
 
 
-def test_an_import_adds_what_is_new_and_keeps_what_is_there() -> None:
+def test_an_import_adds_new_accounts_and_keeps_existing_ones() -> None:
     there = Credentials(local_key="mine", accounts=(Account(name="a", key="another"), Account(name="x", key=SECRET)))
     found = merged(there, (*ACCOUNTS, Account(name="a", key="third")))
     assert found.added == ("me", "g", "a-2")

@@ -1,4 +1,4 @@
-"""The client against real sockets: what it sends, what it makes of every way to fail, which connections it keeps."""
+"""The client against real sockets: what it sends, how it reports failures, which connections it keeps."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_an_answer_beyond_the_limit_is_refused(client: UpstreamClient) -> 
         response.close()
 
 
-async def test_nobody_listens(client: UpstreamClient, free_port: int) -> None:
+async def test_nothing_listens_on_the_port(client: UpstreamClient, free_port: int) -> None:
     failure = await failure_of(client, f"http://127.0.0.1:{free_port}")
     assert (failure.kind, failure.code) == ("connection", "connect") and "acme" in failure.message
 
@@ -135,7 +135,7 @@ async def test_a_name_that_does_not_exist(client: UpstreamClient) -> None:
     assert (failure.kind, failure.code) == ("connection", "dns")
 
 
-async def test_a_server_that_speaks_no_tls(client: UpstreamClient) -> None:
+async def test_a_server_without_tls(client: UpstreamClient) -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 X\r\n\r\n")
@@ -163,7 +163,7 @@ async def test_a_close_before_the_head(client: UpstreamClient) -> None:
     assert (failure.kind, failure.code) == ("connection", "reset")
 
 
-async def test_no_http_at_all(client: UpstreamClient) -> None:
+async def test_a_response_that_is_not_http(client: UpstreamClient) -> None:
     async def noise(exchange: Exchange) -> None:
         await exchange.raw("SSH-2.0-OpenSSH_9.9\r\n\r\n")
 
@@ -181,7 +181,7 @@ async def test_silence_before_the_head(client: UpstreamClient) -> None:
     assert (failure.kind, failure.code) == ("timeout", "first_byte") and "0.2 s" in failure.message
 
 
-async def test_first_byte_bounds_the_head_alone(client: UpstreamClient) -> None:
+async def test_first_byte_bounds_only_the_head(client: UpstreamClient) -> None:
     async def late_body(exchange: Exchange) -> None:
         await exchange.raw("HTTP/1.1 200 X\r\ncontent-length: 4\r\n\r\n")
         await asyncio.sleep(0.4)
@@ -259,7 +259,7 @@ async def watch_close(exchange: Exchange) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_more_than_a_hundred_streams_at_once(client: UpstreamClient) -> None:
+async def test_many_streams_at_once(client: UpstreamClient) -> None:
     go_on = asyncio.Event()
 
     async def held(exchange: Exchange) -> None:

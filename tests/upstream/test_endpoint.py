@@ -78,7 +78,7 @@ def test_the_url(found: str, expected: str) -> None:
         ("groq", "https://api.groq.com/openai/v1/models"),
     ],
 )
-def test_where_models_are_listed(name: str, expected: str) -> None:
+def test_the_url_of_the_list_of_models(name: str, expected: str) -> None:
     assert models_url(provider(name)) == expected
 
 
@@ -98,7 +98,7 @@ def test_a_base_url_may_end_in_a_slash_and_hold_a_path() -> None:
         ("gemini", "embed", True),
     ],
 )
-def test_what_a_wire_offers(protocol: str, operation: Any, has: bool) -> None:
+def test_the_operations_of_each_protocol(protocol: str, operation: Any, has: bool) -> None:
     assert offers(protocol, operation, KEY) is has
 
 
@@ -111,7 +111,7 @@ def test_what_a_wire_offers(protocol: str, operation: Any, has: bool) -> None:
         ("ollama", ("authorization", "Bearer the-key")),
     ],
 )
-def test_headers_of_our_own(name: str, key: tuple[str, str]) -> None:
+def test_headers_that_bm_builds(name: str, key: tuple[str, str]) -> None:
     headers = own_headers(provider(name), KEY)
     assert key in headers and ("user-agent", USER_AGENT) in headers and ("content-type", "application/json") in headers
     assert (("anthropic-version", ANTHROPIC_VERSION) in headers) is (name == "anthropic")
@@ -121,13 +121,13 @@ def test_a_service_without_keys_is_sent_none() -> None:
     assert not {"authorization", "x-api-key"} & dict(own_headers(provider("ollama"), Access())).keys()
 
 
-def test_what_a_codec_asks_for_replaces_the_default() -> None:
+def test_headers_of_the_codec_replace_the_defaults() -> None:
     headers = own_headers(provider("anthropic"), KEY, [("anthropic-version", "2099-01-01"), ("anthropic-beta", "x")])
     assert [value for name, value in headers if name == "anthropic-version"] == ["2099-01-01"]
     assert ("anthropic-beta", "x") in headers
 
 
-def test_a_clients_headers_go_on_with_the_providers_key_in_place_of_ours() -> None:
+def test_forwarded_headers_carry_the_providers_key() -> None:
     client = [("x-api-key", "local"), ("authorization", "Bearer local"), ("user-agent", "claude-cli/2"), ("host", "h")]
     headers = forwarded_headers(provider("anthropic"), KEY, [*client, ("anthropic-version", "2024-01-01")])
     assert sorted(headers) == [

@@ -44,7 +44,7 @@ DIRECT = UpstreamProxy()
         ("localhost", False),
     ],
 )
-def test_which_addresses_are_the_internets(address: str, public: bool) -> None:
+def test_public_addresses(address: str, public: bool) -> None:
     assert is_public(address) is public
 
 
@@ -65,7 +65,7 @@ def test_which_addresses_are_the_internets(address: str, public: bool) -> None:
         "not a url",
     ],
 )
-async def test_what_is_never_fetched(url: str) -> None:
+async def test_refused_urls(url: str) -> None:
     with pytest.raises(NotFetched):
         await fetch_media(url, DIRECT)
 
@@ -82,7 +82,7 @@ async def test_media_is_fetched_without_cookies_or_keys() -> None:
         assert not {"cookie", "authorization", "x-api-key", "referer"} & exchange.headers.keys()
 
 
-async def test_a_redirect_is_followed_to_public_addresses_alone() -> None:
+async def test_a_redirect_is_followed_only_to_public_addresses() -> None:
     async def away(exchange: Exchange) -> None:
         if exchange.target == "/x.png":
             await exchange.answer(200, b"pixels", "content-type: image/png")
@@ -131,7 +131,7 @@ async def test_redirects_end() -> None:
     ("status", "kind", "word"),
     [(404, "image/png", "404"), (200, "text/html", "text/html"), (200, "application/json", "application/json")],
 )
-async def test_what_is_no_media(status: int, kind: str, word: str) -> None:
+async def test_responses_that_are_not_media(status: int, kind: str, word: str) -> None:
     async def answers(exchange: Exchange) -> None:
         await exchange.answer(status, b"x", f"content-type: {kind}")
 
@@ -186,7 +186,7 @@ async def test_an_answer_of_any_status(client: UpstreamClient) -> None:
     assert found.status == 400 and b"unsupported_grant_type" in found.body and found.headers["date"]
 
 
-async def test_what_keeps_it_from_being_answered_is_a_value(client: UpstreamClient) -> None:
+async def test_a_missing_response_is_a_value(client: UpstreamClient) -> None:
     with Simulator() as sim:
         sim.script(oauth=OAuth(fault="down"))
         found = await token_fetcher(client, Config)(request(f"{sim.url}/oauth/token"))
@@ -207,7 +207,7 @@ async def test_a_bundle_that_cannot_be_read_is_no_crash(client: UpstreamClient, 
         ("http://metadata.google.internal/computeMetadata/v1/", "direct"),
     ],
 )
-async def test_a_proxy_is_for_all_but_the_own_machines_metadata(
+async def test_the_metadata_server_is_never_proxied(
     client: UpstreamClient, monkeypatch: pytest.MonkeyPatch, url: str, proxy: str
 ) -> None:
     seen: list[str] = []

@@ -1,4 +1,4 @@
-"""Which headers cross bm."""
+"""The headers that are forwarded in each direction."""
 
 from __future__ import annotations
 
@@ -70,22 +70,22 @@ DO_NOT_COME_BACK = [
 
 
 @pytest.mark.parametrize("name", GO_UP)
-def test_what_an_upstream_of_the_clients_protocol_gets(name: str) -> None:
+def test_forwarded_headers(name: str) -> None:
     assert to_upstream([(name, "value")]) == [(name, "value")]
 
 
 @pytest.mark.parametrize("name", STAY)
-def test_what_stays_behind(name: str) -> None:
+def test_removed_headers(name: str) -> None:
     assert to_upstream([(name, "value")]) == []
 
 
 @pytest.mark.parametrize("name", COME_BACK)
-def test_what_the_client_gets(name: str) -> None:
+def test_returned_headers(name: str) -> None:
     assert to_client([(name, "value")]) == [(name, "value")]
 
 
 @pytest.mark.parametrize("name", DO_NOT_COME_BACK)
-def test_what_the_client_does_not_get(name: str) -> None:
+def test_withheld_headers(name: str) -> None:
     assert to_client([(name, "value")]) == []
 
 
@@ -94,7 +94,7 @@ def test_order_and_repetition_are_kept() -> None:
     assert to_upstream(headers) == headers
 
 
-def test_what_connection_names_belongs_to_the_connection() -> None:
+def test_headers_named_by_connection_are_removed() -> None:
     headers = [("connection", "close, X-Trace"), ("x-trace", "1"), ("x-app", "cli")]
     assert to_upstream(headers) == [("x-app", "cli")]
 
@@ -103,7 +103,7 @@ NAMES = st.sampled_from(GO_UP + STAY + COME_BACK + DO_NOT_COME_BACK) | st.from_r
 
 
 @given(st.lists(st.tuples(NAMES, st.text(max_size=8)), max_size=12))
-def test_no_credential_hop_or_header_of_ours_goes_up(headers: list[tuple[str, str]]) -> None:
+def test_no_credential_hop_by_hop_or_bm_header_is_forwarded(headers: list[tuple[str, str]]) -> None:
     up = {name for name, _ in to_upstream(headers)}
     nominated = {word.strip().lower() for name, value in headers if name == "connection" for word in value.split(",")}
     assert not up & (HOP_BY_HOP | CREDENTIALS | nominated)
@@ -111,6 +111,6 @@ def test_no_credential_hop_or_header_of_ours_goes_up(headers: list[tuple[str, st
 
 
 @given(st.lists(st.tuples(NAMES, st.text(max_size=8)), max_size=12))
-def test_no_credential_hop_or_length_comes_back(headers: list[tuple[str, str]]) -> None:
+def test_no_credential_hop_by_hop_or_length_header_is_returned(headers: list[tuple[str, str]]) -> None:
     back = {name for name, _ in to_client(headers)}
     assert not back & (HOP_BY_HOP | CREDENTIALS | {"content-length", "content-encoding"})

@@ -1,4 +1,4 @@
-"""Whether and through what a URL is reached."""
+"""The proxy of a URL."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("url", "configured", "no_proxy", "environment", "through"), TABLE)
-def test_the_way_to_a_url(
+def test_the_proxy_of_a_url(
     url: str, configured: str, no_proxy: tuple[str, ...], environment: dict[str, str], through: str
 ) -> None:
     settings = UpstreamProxy(url=configured, no_proxy=no_proxy)

@@ -1,4 +1,4 @@
-"""Servers on loopback that send what a test wants, byte for byte, and proxies small enough to read."""
+"""Servers on loopback that send exact bytes, and minimal proxies."""
 
 from __future__ import annotations
 
