@@ -180,7 +180,7 @@ class Ledger:
         """Record the problem, and log it once."""
         problem = str(error)
         if not self.problem:
-            _log.warning("%s cannot be written (%s); requests are still served", self.path, problem)
+            _log.warning("%s cannot be written (%s); requests are served anyway", self.path, problem)
         with self._changed:
             self.problem = problem
             self._changed.notify_all()

@@ -42,7 +42,7 @@ def test_when_all_are_rate_limited_the_advice_names_the_delay_and_an_alternative
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("bad_request", "no other account would take it"),
+        ("bad_request", "every account would refuse it"),
         ("context_too_long", "/compact"),
         ("truncated", "pool.rescue true"),
         ("connection", "bm doctor"),

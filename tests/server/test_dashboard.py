@@ -127,7 +127,7 @@ async def test_requests_appear_and_a_click_shows_why(tab: Tab, world: World) -> 
     first = world.ask("anthropic")
     await tab.until(holds("#rows tr", "12.3k → 678"))
     row = await tab.value(text_of("#rows tr"))
-    assert "claude-sonnet-5" in row and f"gemini/{first.bm('account')}" in row and "2 tries" in row
+    assert "claude-sonnet-5" in row and f"gemini/{first.bm('account')}" in row and "2 attempts" in row
     await tab.value("document.querySelector('#rows tr button').click()")
     await tab.until(holds("#why", "429 rate limited"))
     found = await tab.value(text_of("#why"))

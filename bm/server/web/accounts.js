@@ -1,7 +1,7 @@
 "use strict";
 
-/* One card an account: its state, how long it cools down, what is used of its limits, what went wrong last. A card keeps its
-   height whatever happens, so that those below it stay where they are. */
+/* One card per account: state, cooldown, usage of its limits, last error. A card keeps its height, so that the cards below
+   it do not move. */
 const accounts = {
   rows: [],
   seenAt: 0,
@@ -14,7 +14,7 @@ const accounts = {
     accounts.tick();
   },
 
-  /* Cooldowns count down between answers too. */
+  /* Cooldowns also count down between polls. */
   tick() {
     const passed = (performance.now() - accounts.seenAt) / 1000;
     const key = (row) => row.provider + " " + row.name;
@@ -41,12 +41,12 @@ const accounts = {
     draw.kind(state, "badge " + row.state.replace(" ", "-"));
     draw.list(quotas, accounts.quotas(row), (each) => each.name, accounts.makeQuota, accounts.updateQuota);
     draw.text(use, accounts.use(row));
-    const lines = cooling.map((each) => (each.model || "all models") + " cools down for " + format.duration(each.left) + ": " + each.reason);
+    const lines = cooling.map((each) => (each.model || "all models") + " cooling down " + format.duration(each.left) + ": " + each.reason);
     draw.text(error, row.state === "disabled" ? row.reason : lines.at(-1) ?? row.last_error);
     draw.title(error, lines.length ? lines.join("\n") : error.textContent);
   },
 
-  /* The longest cooldown, and how many there are besides. */
+  /* The longest cooldown, and the number of others. */
   cooldown(cooling) {
     if (!cooling.length) return "";
     return " " + format.left(Math.max(...cooling.map((each) => each.left))) + (cooling.length > 1 ? " +" + (cooling.length - 1) : "");
@@ -55,21 +55,21 @@ const accounts = {
   use(row) {
     const last = row.last_used ? format.duration(Date.now() / 1000 - row.last_used) + " ago" : "never used";
     const failed = row.failures_today ? ", " + format.count(row.failures_today) + " failed" : "";
-    const busy = row.inflight ? ", " + row.inflight + " under way" : "";
+    const busy = row.inflight ? ", " + row.inflight + " running" : "";
     return format.count(row.requests_today) + " today" + failed + busy + ", " + last;
   },
 
-  /* The limits that are nearest to being used up. Without a limit, only what was used in a day is worth a line. */
+  /* The limits that are closest to being used up. Usage without a limit is shown per day only. */
   quotas(row) {
     const worth = row.quotas.filter((quota) => quota.limit !== null || quota.window === "day");
-    const told = worth.map((quota) => ({
+    const rows = worth.map((quota) => ({
       name: quota.model + " " + quota.unit + " " + quota.window,
       model: quota.model,
       part: quota.limit ? Math.min(quota.used / quota.limit, 1) : null,
       words: accounts.used(quota),
       resets: quota.resets ? "until " + format.reset(quota.resets) : "",
     }));
-    const nearest = told.sort((one, other) => (other.part ?? -1) - (one.part ?? -1)).slice(0, 4);
+    const nearest = rows.sort((one, other) => (other.part ?? -1) - (one.part ?? -1)).slice(0, 4);
     return nearest.sort((one, other) => one.name.localeCompare(other.name));
   },
 

@@ -1,6 +1,6 @@
 "use strict";
 
-/* Makes and changes elements. Text only ever goes in as text: what an upstream says is shown, never parsed. */
+/* Creates and changes elements. Text is always set as text and never parsed as HTML. */
 const draw = {
   byId(id) {
     return document.getElementById(id);
@@ -15,7 +15,7 @@ const draw = {
     return element;
   },
 
-  /* Sets what differs, so that nothing is laid out anew, selected text stays selected and readers hear only changes. */
+  /* These set only what differs: no new layout, selected text stays selected, screen readers announce only changes. */
   text(element, text) {
     if (element.textContent !== text) element.textContent = text;
   },
@@ -32,13 +32,13 @@ const draw = {
     if (element.title !== text) element.title = text;
   },
 
-  /* Words with `commands` in backquotes, as an element. */
+  /* An element with a text in which `commands` are in backquotes. */
   words(tag, kind, text) {
     const parts = text.split("`").map((part, place) => (place % 2 ? draw.make("code", "", {}, part) : part));
     return draw.make(tag, kind, {}, ...parts);
   },
 
-  /* Keeps one child for each item, in order. `make` gives a child, `update(child, item)` brings it up to date. */
+  /* Keeps one child per item, in order. `make(item)` creates a child, `update(child, item)` updates it. */
   list(parent, items, key, make, update) {
     const known = (parent.childrenByKey ??= new Map());
     const wanted = new Set();
@@ -59,7 +59,7 @@ const draw = {
     }
   },
 
-  /* A row of a table from its cells: strings, elements or [class, content]. */
+  /* A table row from cells: strings, elements or [class, content]. */
   row(cells, tag = "td") {
     const row = document.createElement("tr");
     for (const cell of cells) {
@@ -69,7 +69,7 @@ const draw = {
     return row;
   },
 
-  /* A line at the bottom that goes away by itself. */
+  /* A message at the bottom that disappears by itself. */
   toast(text, bad = false) {
     const toast = draw.byId("toast");
     toast.textContent = text;

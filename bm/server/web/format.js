@@ -1,7 +1,7 @@
 "use strict";
 
-/* Numbers and times as people read them. All times are seconds. The locale's own formatting takes far longer than all
-   the rest of an update, so it is left to where there are few of them. */
+/* Numbers and times for display. Times are in seconds. Locale formatting takes far longer than the rest of an update, so it
+   is used only for a few numbers. */
 const format = {
   DAYS: ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"],
 
@@ -32,7 +32,7 @@ const format = {
     return "$" + cost.toFixed(cost >= 0.1 || cost === 0 ? 2 : cost >= 0.001 ? 4 : 6);
   },
 
-  /* How long something took: "0.42 s", "12.3 s", "2 min 5 s". */
+  /* A measured time: "0.42 s", "12.3 s", "2 min 5 s". */
   took(seconds) {
     if (seconds === null || seconds === undefined) return "";
     if (seconds < 9.995) return seconds.toFixed(2) + " s";
@@ -51,7 +51,7 @@ const format = {
     return Math.floor(minutes / 1440) + " d " + (Math.floor(minutes / 60) % 24) + " h";
   },
 
-  /* What is left of a rest, counting down: "0:45", "3:12", "2:03:12". */
+  /* The rest of a cooldown: "0:45", "3:12", "2:03:12". */
   left(seconds) {
     const whole = Math.max(0, Math.ceil(seconds));
     const hours = Math.floor(whole / 3600);
@@ -59,14 +59,14 @@ const format = {
     return (hours ? hours + ":" + format.two(minutes) : String(minutes)) + ":" + format.two(whole % 60);
   },
 
-  /* Local time of a Unix time: "14:03:07", with the date when it is not today's. */
+  /* The local time of a Unix time: "14:03:07", with the date if it is not today. */
   time(at) {
     const moment = new Date(at * 1000);
     const clock = format.clock(moment) + ":" + format.two(moment.getSeconds());
     return moment.toDateString() === new Date().toDateString() ? clock : format.day(moment) + " " + clock;
   },
 
-  /* "14:03", with the weekday when it is not today. */
+  /* "14:03", with the weekday if it is not today. */
   reset(at) {
     const moment = new Date(at * 1000);
     const today = moment.toDateString() === new Date().toDateString();

@@ -1,6 +1,6 @@
 "use strict";
 
-/* Asks once a second while somebody can see the page, and shows what has changed. */
+/* Polls once a second while the page is visible, and updates it. */
 const main = {
   EVERY: 1000,
   live: null,
@@ -53,7 +53,7 @@ const main = {
     await usage.follow(live.run + " " + live.ended);
   },
 
-  /* Whether there is a point in asking again. */
+  /* Shows an error; returns whether to continue polling. */
   failed(error) {
     if (error.status === 401) {
       main.live = null;
@@ -65,7 +65,7 @@ const main = {
     return true;
   },
 
-  /* Shows the board, or the form that asks for the key. */
+  /* Shows the board, or the sign-in form. */
   shown(board) {
     draw.shown(draw.byId("board"), board);
     draw.shown(draw.byId("sign-in"), !board);

@@ -1,6 +1,6 @@
 "use strict";
 
-/* The head of the page: is it alive, what needs a person, figures at a glance. */
+/* The top of the page: the state of the daemon, notices and figures. */
 const overview = {
   SVG: "http://www.w3.org/2000/svg",
 
@@ -15,8 +15,8 @@ const overview = {
     };
     const rate = recent.seconds > 0 ? (recent.requests * 60) / Math.max(recent.seconds, 60) : 0;
     const output = recent.seconds > 0 ? recent.output / Math.max(recent.seconds, 60) : 0;
-    set("active", format.count(status.requests.active), format.count(status.requests.total) + " since the start");
-    set("rate", format.rate(rate), recent.failures ? format.count(recent.failures) + " failed of them" : "none failed");
+    set("active", format.count(status.requests.active), format.count(status.requests.total) + " since start");
+    set("rate", format.rate(rate), recent.failures ? format.count(recent.failures) + " failed" : "none failed");
     set("output", format.rate(output), format.short(recent.input) + " in, " + format.short(recent.output) + " out/min");
     if (today) set("cost", format.money(today.requests ? today.cost : 0), format.plural(today.requests, "request") + ", " + format.short(today.input + today.cache_read + today.cache_write + today.output) + " tokens");
     else set("cost", "–", "the ledger cannot be read");
@@ -27,17 +27,17 @@ const overview = {
   accounts(counts, set) {
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
     const rest = Object.keys(counts).filter((state) => state !== "usable" && counts[state]).map((state) => counts[state] + " " + state);
-    set("accounts", counts.usable + " / " + all, rest.join(", ") || (all ? "all are well" : "none yet"));
+    set("accounts", counts.usable + " / " + all, rest.join(", ") || (all ? "all usable" : "none yet"));
   },
 
   alive({ status }) {
     draw.kind(draw.byId("dot"), status.requests.active ? "dot busy" : "dot ok");
-    draw.text(draw.byId("state"), "runs at " + location.host);
+    draw.text(draw.byId("state"), "running at " + location.host);
     draw.text(draw.byId("about"), "version " + status.version + ", up " + format.duration(status.uptime));
     document.title = (status.requests.active ? "(" + status.requests.active + ") " : "") + "Better Manager";
   },
 
-  /* Nobody has answered for so many seconds: what is shown is old. */
+  /* The daemon has not answered for `seconds`, so the data is stale. */
   silent(seconds) {
     draw.kind(draw.byId("dot"), "dot bad");
     draw.text(draw.byId("state"), seconds === null ? "no answer (bm start)" : "no answer for " + format.duration(seconds) + " (bm start)");
@@ -47,16 +47,16 @@ const overview = {
   notices(live) {
     const { status } = live;
     const found = [];
-    if (status.config.error) found.push(["bad", "The configuration cannot be used, the old one stays in force:\n" + status.config.error]);
+    if (status.config.error) found.push(["bad", "The configuration is invalid, the previous one stays in force:\n" + status.config.error]);
     if (live.not_ready) found.push(["bad", live.not_ready.replace(/: (bm .*)$/, ": `$1`")]);
     for (const warning of status.config.warnings) found.push(["warn", warning]);
-    if (status.ledger.problem) found.push(["warn", "The ledger cannot be written (" + status.ledger.problem + "); requests are served all the same."]);
-    if (status.ledger.dropped) found.push(["warn", format.plural(status.ledger.dropped, "request") + " since the start are missing in the ledger."]);
-    if (status.recording) found.push(["warn", "Recording is on: prompts and answers are kept. `bm record off` ends it."]);
+    if (status.ledger.problem) found.push(["warn", "The ledger cannot be written (" + status.ledger.problem + "); requests are served anyway."]);
+    if (status.ledger.dropped) found.push(["warn", format.plural(status.ledger.dropped, "request") + " since the start are missing from the ledger."]);
+    if (status.recording) found.push(["warn", "Recording is on; prompts and answers are kept. `bm record off` turns it off."]);
     draw.list(draw.byId("notices"), found, (each) => each.join(), ([kind, text]) => draw.words("p", "notice " + kind, text), () => {});
   },
 
-  /* Requests by steps of time, what failed of them in the colour of failures. */
+  /* Requests over time, with failures in a different color. */
   curve(traffic) {
     const svg = draw.byId("curve");
     const count = traffic.requests.length;

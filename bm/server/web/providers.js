@@ -1,12 +1,12 @@
 "use strict";
 
-/* One line a provider, with a button for each dispatch mode. */
+/* One row per provider, with a button for each dispatch mode. */
 const providers = {
   MODES: {
     off: "never used",
-    exclusive: "serves the requests of its protocols alone",
+    exclusive: "serves all requests of its protocols",
     pooled: "one slot beside the Gemini accounts",
-    fallback: "serves when no Gemini account can",
+    fallback: "serves when no Gemini account is usable",
   },
 
   show(rows) {
@@ -35,16 +35,16 @@ const providers = {
     draw.text(health, row.health);
     draw.kind(health, "badge " + row.health);
     const keys = row.accounts ? format.plural(row.accounts, "account") : row.key_present ? "no key needed" : "no key";
-    draw.text(about, row.protocol + ", " + keys + (pool ? ", asked first" : ""));
+    draw.text(about, row.protocol + ", " + keys + (pool ? ", used first" : ""));
     draw.title(about, row.base_url);
     for (const button of modes) button.setAttribute("aria-pressed", String(button.dataset.mode === row.mode));
     providers.hint(hint, row, pool);
   },
 
-  /* What keeps the provider from being used, and the cure. */
+  /* Why the provider cannot be used, and the remedy. */
   hint(hint, row, pool) {
     let words = "";
-    if (!row.enabled) words = "not enabled: `bm providers enable " + row.name + "`";
+    if (!row.enabled) words = "disabled: `bm providers enable " + row.name + "`";
     else if (!row.key_present) words = "no usable key: `" + (pool ? "bm accounts add NAME" : "bm providers key " + row.name) + "`";
     else if (row.health === "down" && row.last_error) words = row.last_error;
     if (hint.words === words) return;
@@ -57,11 +57,11 @@ const providers = {
     try {
       const answer = await session.ask("/admin/providers/" + encodeURIComponent(name) + "/mode", { method: "POST", body: { mode } });
       for (const button of line.parts.modes) button.setAttribute("aria-pressed", String(button.dataset.mode === answer.mode));
-      if (answer.error) draw.toast("The file was changed, but cannot be used: " + answer.error, true);
-      else if (answer.mode !== mode) draw.toast((answer.outweighed_by ?? "The environment") + " outweighs the file: " + name + " stays " + answer.mode, true);
-      else draw.toast(name + ": " + mode + (answer.enabled ? ", from the next request on" : ", but it is not enabled (bm providers enable " + name + ")"));
+      if (answer.error) draw.toast("The file was changed, but is invalid: " + answer.error, true);
+      else if (answer.mode !== mode) draw.toast((answer.overridden_by ?? "The environment") + " overrides the file: " + name + " stays " + answer.mode, true);
+      else draw.toast(name + ": " + mode + (answer.enabled ? ", from the next request on" : ", but it is disabled (bm providers enable " + name + ")"));
     } catch (error) {
-      draw.toast(name + " stays as it is: " + error.message, true);
+      draw.toast(name + " is unchanged: " + error.message, true);
     } finally {
       for (const button of line.parts.modes) button.disabled = false;
       line.parts.modes.find((button) => button.dataset.mode === mode).focus();

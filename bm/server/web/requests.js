@@ -1,12 +1,12 @@
 "use strict";
 
-/* The requests, the newest first: those under way with a clock that runs, the others as they ended. */
+/* The requests, newest first: running ones with their time so far, the others as they ended. */
 const requests = {
   MOST: 1000,
   rows: new Map(),
   heldAt: null,
 
-  /* What is on record, when the page opens and when the daemon was started anew. */
+  /* Loads the recorded requests, when the page opens and when the daemon was restarted. */
   async load() {
     const found = await session.ask("/admin/requests?limit=" + requests.MOST);
     for (const [id, row] of requests.rows) if (row.data.running) requests.remove(id);
@@ -14,7 +14,7 @@ const requests = {
     requests.count();
   },
 
-  /* Takes over an answer; whether requests were missed that only the record has. */
+  /* Updates the list; returns whether requests were missed and must be loaded. */
   show(live, missed) {
     const still = requests.hold();
     for (const data of live.requests.toReversed()) requests.put(data);
@@ -29,8 +29,8 @@ const requests = {
     return missed;
   },
 
-  /* New rows push the others down, but not from under a pointer or a key that is about to choose one, nor while somebody
-     reads further down. `heldAt` is how far down that has led from the top, null while it has not. */
+  /* New rows push the others down, except while the pointer or focus is on a row or the list is scrolled down: then the
+     scroll position is adjusted. `heldAt` is the position reached that way from the top, else null. */
   hold() {
     const scroll = draw.byId("requests-scroll");
     const first = scroll.querySelector("tbody tr:not([hidden])");
@@ -60,7 +60,7 @@ const requests = {
     if (requests.rows.size > requests.MOST + 50) requests.trim();
   },
 
-  /* By the time they came in: a long one ends after others that came later. */
+  /* Sorted by arrival: a long request ends after others that arrived later. */
   place(row, data) {
     const rows = draw.byId("rows");
     let before = rows.firstElementChild;
@@ -85,7 +85,7 @@ const requests = {
       cells[name] = draw.make("td", "c-" + name + (["first", "took", "tokens", "cost"].includes(name) ? " num" : ""), { role: "cell" });
       line.append(cells[name]);
     }
-    const button = draw.make("button", "open", { type: "button", title: "How it came to its answer" });
+    const button = draw.make("button", "open", { type: "button", title: "How it was answered" });
     cells.time.append(button);
     cells.time = button;
     const row = { id, line, cells, data: null };
@@ -115,15 +115,14 @@ const requests = {
     line.hidden = !requests.wanted(data);
   },
 
-  /* How it stands or ended: a class, a word or two, and what else is to be said. */
+  /* The state or end of a request: a class, a short text, and a title. */
   end(data) {
-    const tried = data.attempts > 1 ? ", try " + data.attempts : "";
-    if (data.running) return ["running", (data.first_content === null ? "waits" : "answers") + tried, ""];
+    const attempts = data.attempts > 1 ? ", " + data.attempts + " attempts" : "";
+    if (data.running) return ["running", (data.first_content === null ? "waiting" : "answering") + attempts, ""];
     const more = data.dropped ? "dropped: " + data.dropped : "";
-    const tries = data.attempts > 1 ? ", " + data.attempts + " tries" : "";
     if (data.finish === "client_left") return ["left", "client left", more];
-    if (data.failure) return ["failed", data.status + " " + data.failure + tries, more];
-    return [data.attempts > 1 ? "ok retried" : "ok", (data.finish || "complete") + tries + (more ? ", dropped" : ""), more];
+    if (data.failure) return ["failed", data.status + " " + data.failure + attempts, more];
+    return [data.attempts > 1 ? "ok retried" : "ok", (data.finish || "complete") + attempts + (more ? ", dropped" : ""), more];
   },
 
   wanted(data) {
@@ -144,7 +143,7 @@ const requests = {
     draw.byId("requests").classList.toggle("none", all === 0);
     if (shown === 0 && empty.of !== Boolean(all)) {
       empty.of = Boolean(all);
-      const words = all ? "No request fits the filter." : 'No request yet. `eval "$(bm env)"` points the tools of a shell at bm.';
+      const words = all ? "No request matches the filter." : 'No requests yet. `eval "$(bm env)"` configures the tools of a shell to use bm.';
       empty.replaceChildren(...draw.words("span", "", words).childNodes);
     }
   },

@@ -1,10 +1,10 @@
 "use strict";
 
-/* Asks the daemon. The browser holds one half of the session in a cookie, this page the other in its storage. */
+/* Requests to the daemon. The browser keeps one half of the session in a cookie, this page the other in its storage. */
 const session = {
   HALF: "bm-session",
 
-  /* What the daemon answers. Throws an Error with its words; `status` is 0 when nobody answered. */
+  /* The JSON of a response. Throws an Error with the message; `status` is 0 if there was no response. */
   async ask(path, { method = "GET", body } = {}) {
     const headers = { accept: "application/json" };
     const half = localStorage.getItem(session.HALF);
@@ -32,7 +32,7 @@ const session = {
     localStorage.removeItem(session.HALF);
   },
 
-  /* The code that `bm dashboard` put behind the address; it is taken out of the address and the history at once. */
+  /* The code that `bm dashboard` appended to the address; removes it from the address and the history. */
   takeCode() {
     const code = new URLSearchParams(location.hash.slice(1)).get("code");
     if (code) history.replaceState(null, "", location.pathname);

@@ -1,12 +1,12 @@
 "use strict";
 
-/* What was used and what it cost, by provider, model, account or day. */
+/* Usage and cost by provider, model, account or day. */
 const usage = {
   EVERY: 15,
   mark: "",
   at: -Infinity,
 
-  /* Adds up anew when something has ended since, but not all the time: it reads the whole ledger. `mark` tells. */
+  /* Reloads when `mark` has changed, at most every `EVERY` seconds, because it reads the whole ledger. */
   async follow(mark) {
     if (mark === usage.mark || performance.now() / 1000 - usage.at < usage.EVERY) return;
     usage.mark = mark;
@@ -35,7 +35,7 @@ const usage = {
     draw.byId("usage-total").replaceChildren(...(rows.length > 1 ? [usage.row("total", found.total, 0)] : []));
     draw.shown(draw.byId("usage-empty"), rows.length === 0);
     const unpriced = found.total.unpriced;
-    draw.text(draw.byId("usage-note"), unpriced ? "The cost leaves out " + format.plural(unpriced, "request") + " to models without a known price." : "");
+    draw.text(draw.byId("usage-note"), unpriced ? "The cost excludes " + format.plural(unpriced, "request") + " to models without a known price." : "");
   },
 
   row(name, row, part) {

@@ -1,6 +1,6 @@
 "use strict";
 
-/* How one request came to its answer, as `bm why` tells it. */
+/* How one request was answered, as in `bm why`. */
 const why = {
   of: null,
   WORDS: { upstream_auth: "key refused", billing: "out of credit", permission: "not permitted" },
@@ -10,12 +10,12 @@ const why = {
     why.of = row.id;
     const dialog = draw.byId("why");
     draw.text(draw.byId("why-title"), row.id);
-    why.fill(draw.make("p", "empty", {}, row.running ? "Still under way. This is told when it is over." : "…"));
+    why.fill(draw.make("p", "empty", {}, row.running ? "Still running. The details are shown when it has ended." : "…"));
     if (!dialog.open) dialog.showModal();
     if (!row.running) await why.load();
   },
 
-  /* A request that is looked at is over. */
+  /* The request in the dialog has ended. */
   ended(id) {
     if (why.of === id && draw.byId("why").open) why.load();
   },
@@ -24,7 +24,7 @@ const why = {
     const id = why.of;
     try {
       const found = await session.ask("/admin/why/" + encodeURIComponent(id));
-      if (why.of === id) why.fill(...why.told(found));
+      if (why.of === id) why.fill(...why.parts(found));
     } catch (error) {
       if (why.of === id) why.fill(draw.make("p", "empty", {}, error.message));
     }
@@ -34,7 +34,7 @@ const why = {
     draw.byId("why-body").replaceChildren(...parts);
   },
 
-  told(found) {
+  parts(found) {
     const kind = found.operation === "generate" ? found.protocol : found.protocol + " " + found.operation;
     const parts = [
       draw.make("p", "", {}, format.time(found.at) + ", " + kind + " " + found.model + (found.stream ? ", streamed" : "")),
@@ -46,7 +46,7 @@ const why = {
     parts.push(draw.make("h3", "", {}, "Attempts"), why.attempts(found.attempts), draw.make("h3", "", {}, "Plan"));
     if (found.steps.length) parts.push(why.lines(found.steps));
     parts.push(why.plan(found));
-    if (found.left_out) parts.push(draw.make("p", "note", {}, format.count(found.left_out) + " further lines were too many to keep."));
+    if (found.left_out) parts.push(draw.make("p", "note", {}, format.count(found.left_out) + " more lines were not kept."));
     return parts;
   },
 
@@ -58,20 +58,20 @@ const why = {
     const by = found.answered_by;
     const where = by ? by.provider + "/" + by.account + " " + by.model : "no target";
     const first = found.first_content === null ? "" : "first content after " + format.took(found.first_content) + ", ";
-    const times = first + format.took(found.took) + " in all";
+    const times = first + format.took(found.took) + " in total";
     if (found.client_left) return "The client left (" + where + "); " + times;
     if (found.failure) {
       const { kind, message, retry_after } = found.failure;
-      const again = retry_after ? "; told to come back in " + format.duration(retry_after) : "";
+      const again = retry_after ? "; retry after " + format.duration(retry_after) : "";
       const broke = found.first_content === null ? "Failed with " + found.status : "Broke off";
       return broke + " (" + why.word(kind) + "): " + message.replace(/\.$/, "") + again + "; " + times;
     }
-    const lane = !by ? "" : found.passed_through ? ", passed through" : ", translated";
-    return "Answered by " + where + lane + (found.continuations ? ", finished after a cut" : "") + ": " + found.status + " " + (found.finish || "complete") + "; " + times;
+    const form = !by ? "" : found.passed_through ? ", passed through" : ", translated";
+    return "Answered by " + where + form + (found.continuations ? ", continued after a cut" : "") + ": " + found.status + " " + (found.finish || "complete") + "; " + times;
   },
 
   tokens(usage) {
-    if (!usage) return "no usage told";
+    if (!usage) return "no usage reported";
     const all = usage.input + usage.cache_read + usage.cache_write;
     return (
       format.count(all) + " tokens in (" + format.count(usage.cache_read) + " cached, " + format.count(usage.cache_write) +
@@ -84,7 +84,7 @@ const why = {
     const list = draw.make("ol", "attempts");
     for (const each of attempts) {
       const good = each.outcome === "answered";
-      const waited = each.wait ? ", " + format.took(each.wait) + " waited for it" : "";
+      const waited = each.wait ? ", after waiting " + format.took(each.wait) : "";
       const status = each.status ? each.status + " " : "";
       const item = draw.make("li", "", {}, draw.make("b", "", {}, each.provider + "/" + each.account + " " + each.model));
       item.append(draw.make("span", good ? "badge ok" : "badge disabled", {}, status + (why.word(each.outcome) || "cancelled")));
@@ -112,7 +112,7 @@ const why = {
     const places = new Map(found.targets.map((each, place) => [each.provider + " " + each.account, place + 1]));
     const rows = found.considered.map((each) => ({ ...each, place: places.get(each.provider + " " + each.account) }));
     rows.sort((one, other) => (one.place ?? 1e9) - (other.place ?? 1e9));
-    if (!rows.length) return draw.make("p", "empty", {}, "Nothing was considered.");
+    if (!rows.length) return draw.make("p", "empty", {}, "No provider was considered.");
     const body = draw.make("tbody");
     for (const each of rows) {
       const verdict = each.in ? "planned" : each.verdict + (each.verdict === "cooling down" ? " " + format.duration(each.seconds) : "");
@@ -126,7 +126,7 @@ const why = {
     const dialog = draw.byId("why");
     draw.byId("why-close").addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => (why.of = null));
-    /* A click beside the dialog closes it: its own padding belongs to the elements in it. */
+    /* A click outside closes the dialog; it has no padding, so clicks inside hit its children. */
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   },
 };
