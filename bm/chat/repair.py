@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 
@@ -123,17 +123,24 @@ def without_media(request: ChatRequest, kinds: Collection[str]) -> tuple[ChatReq
     """
     missed = Counter(media.kind for media in media_of(request) if _CAPABILITY[media.kind] in kinds and not media.text)
 
-    def noted(part: Part) -> Part:
-        if isinstance(part, ToolResult):
-            return msgspec.structs.replace(part, parts=tuple(noted(inner) for inner in part.parts))
-        return _note(part) if isinstance(part, Media) and _CAPABILITY[part.kind] in kinds else part
-
-    turns = tuple(Turn(turn.role, tuple(noted(part) for part in turn.parts)) for turn in request.turns)
+    noted = replace_media(request, lambda media: _note(media) if _CAPABILITY[media.kind] in kinds else media)
     losses = tuple(
         Loss(_CAPABILITY[kind], f"the model takes none; a note replaces {count} in earlier turns or tool results")
         for kind, count in missed.items()
     )
-    return msgspec.structs.replace(request, turns=turns), losses
+    return noted, losses
+
+
+def replace_media(request: ChatRequest, replacement: Callable[[Media], Part]) -> ChatRequest:
+    """The request with each of its media replaced, including those in tool results."""
+
+    def replaced(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            return msgspec.structs.replace(part, parts=tuple(replaced(inner) for inner in part.parts))
+        return replacement(part) if isinstance(part, Media) else part
+
+    turns = tuple(Turn(turn.role, tuple(replaced(part) for part in turn.parts)) for turn in request.turns)
+    return msgspec.structs.replace(request, turns=turns)
 
 
 def media_of(request: ChatRequest) -> Iterator[Media]:

@@ -25,7 +25,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, json_object, new_id
 from bm.gateway.learned import RefusedSchemas
-from bm.gateway.media import Fetch, inlined, wanted
+from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.protocols import embeddings
@@ -161,7 +161,7 @@ class Adapter:
         if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
             return
         sent, _ = without_media(self.chat, attempt.without)
-        if urls := wanted(sent, target.protocol, self.capabilities(target, provider)):
+        if urls := urls_to_fetch(sent, target.protocol, self.capabilities(target, provider)):
             self.chat = await inlined(self.chat, urls, fetch)
 
     def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:

@@ -10,7 +10,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Media, Part, Text, ToolResult
 from bm.chat.request import ChatRequest, Turn
 from bm.errors import RequestError
-from bm.gateway.media import MAX_FETCHES, inlined, wanted
+from bm.gateway.media import MAX_FETCHES, inlined, urls_to_fetch
 from bm.names import ProtocolName
 from bm.upstream.fetch import FetchedMedia, NotFetched
 from tests.gateway.world import World
@@ -38,16 +38,16 @@ def request(*parts: Part) -> ChatRequest:
 )
 def test_what_a_target_cannot_read_by_url(protocol: ProtocolName, reads_urls: bool, urls: list[str]) -> None:
     asked = request(Text("look"), PICTURE, PAPER, INLINE, FILE, DATA, PICTURE)
-    assert wanted(asked, protocol, Capabilities(image_urls=reads_urls)) == urls
+    assert urls_to_fetch(asked, protocol, Capabilities(image_urls=reads_urls)) == urls
 
 
 def test_media_in_tool_results_counts() -> None:
     asked = request(ToolResult(call_id="1", parts=(Text("here"), PICTURE)))
-    assert wanted(asked, "openai-chat", Capabilities(image_urls=False)) == [PICTURE.url]
+    assert urls_to_fetch(asked, "openai-chat", Capabilities(image_urls=False)) == [PICTURE.url]
 
 
 def test_gemini_reads_its_own_files() -> None:
-    assert wanted(request(GOOGLES), "gemini", Capabilities()) == []
+    assert urls_to_fetch(request(GOOGLES), "gemini", Capabilities()) == []
 
 
 async def fetch(url: str) -> FetchedMedia:

@@ -11,7 +11,7 @@ from bm.chat.parts import Json
 from bm.chat.repair import NO_RESULT
 from bm.config.schema import UpstreamProxy
 from bm.errors import RequestError
-from bm.gateway.media import inlined, wanted
+from bm.gateway.media import inlined, urls_to_fetch
 from bm.names import ProtocolName
 from bm.providers.capabilities import capabilities_of
 from bm.upstream.fetch import FetchedMedia, NotFetched, fetch_media
@@ -233,6 +233,6 @@ def test_35_an_image_by_url_is_fetched_or_refused_and_never_forgotten(client: Pr
         "openai-responses": {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]},
     }
     request = hello(client, **linked[client])
-    assert wanted(request, "gemini", capabilities_of("gemini", OPENAI, GEMINI_3)) == [url]
+    assert urls_to_fetch(request, "gemini", capabilities_of("gemini", OPENAI, GEMINI_3)) == [url]
     with pytest.raises(RequestError):
         sent(request, "gemini", GEMINI_3)
