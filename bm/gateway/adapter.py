@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
@@ -45,6 +44,7 @@ from bm.protocols.translate import EventFilter, Translation
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import Operation, forwarded_headers, offers, own_headers, url
+from bm.upstream.headers import Headers
 
 JSON_TYPE = "application/json"
 EVENT_STREAM = "text/event-stream"
@@ -219,12 +219,10 @@ class Adapter:
         )
 
     def _embed(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
-        body = json_object(self.call.body)
-        request = embeddings.from_gemini(body) if self.call.protocol == "gemini" else embeddings.from_openai(body)
-        gemini = target.protocol == "gemini"
-        if gemini and "embed" not in target.model:
+        request = embeddings.decode_request(self.call.protocol, json_object(self.call.body))
+        if target.protocol == "gemini" and "embed" not in target.model:
             target = msgspec.structs.replace(target, model=GEMINI_EMBEDDING)
-        document = (embeddings.to_gemini if gemini else embeddings.to_openai)(request, target.model)
+        document = embeddings.encode_request(target.protocol, request, target.model)
         address = url(provider, target, self._operation(target), access, stream=False)
         return UpstreamCall(
             target=target,
@@ -361,7 +359,13 @@ class Adapter:
         except RequestError:
             return _malformed(f"{provider} sent no JSON object: {_start_of(body)}")
         if upstream.embedding is not None:
-            return self._read_embedding(upstream, upstream.embedding, answer)
+            try:
+                vectors = embeddings.encode_response(
+                    self.call.protocol, upstream.embedding, answer, upstream.target.model
+                )
+            except ValueError as error:
+                return _malformed(f"{provider}: {error}")
+            return FullResponse(Watch(), msgspec.json.encode(vectors), JSON_TYPE)
         if self.call.operation != "generate":
             if upstream.names is None:
                 return FullResponse(Watch(), body)
@@ -404,19 +408,8 @@ class Adapter:
         self._document = document
         return msgspec.json.encode(document), JSON_TYPE
 
-    def _read_embedding(self, upstream: UpstreamCall, request: embeddings.EmbedRequest, answer: Json) -> FullResponse:
-        try:
-            vectors, tokens = embeddings.vectors(answer)
-        except ValueError as error:
-            return _malformed(f"{upstream.target.provider}: {error}")
-        if self.call.protocol == "gemini":
-            document = embeddings.answer_gemini(request, vectors)
-        else:
-            document = embeddings.answer_openai(request, vectors, tokens, upstream.target.model)
-        return FullResponse(Watch(), msgspec.json.encode(document), JSON_TYPE)
 
-
-def _post(provider: Provider, address: str, headers: Any, document: Json) -> UpstreamRequest:
+def _post(provider: Provider, address: str, headers: Headers, document: Json) -> UpstreamRequest:
     return UpstreamRequest(provider.name, "POST", address, headers, msgspec.json.encode(document))
 
 

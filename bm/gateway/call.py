@@ -17,6 +17,7 @@ import msgspec
 from bm.dispatch.snapshot import Requirements
 from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
+from bm.protocols.reading import json_of, object_of, string_of
 from bm.upstream.endpoint import Operation
 from bm.upstream.headers import Headers
 
@@ -151,29 +152,18 @@ def conversation_of(head: Head, headers: Mapping[str, str]) -> Conversation:
     for name in _SESSION_HEADERS:
         if value := headers.get(name):
             return Conversation(f"session:{value}", continues=True)
-    if (key := _decoded(head.prompt_cache_key)) and isinstance(key, str):
+    if (key := json_of(head.prompt_cache_key)) and isinstance(key, str):
         return Conversation(f"cache:{key}", continues=True)
-    if session := _session_in(_decoded(head.metadata)):
+    if session := _session_in(json_of(head.metadata)):
         return Conversation(f"session:{session}", continues=True)
     return _by_beginning(head)
 
 
-def _decoded(raw: msgspec.Raw | str) -> Any:
-    """A member's value; None where it is absent or unreadable."""
-    try:
-        return msgspec.json.decode(raw)
-    except _UNREADABLE:
-        return None
-
-
 def _session_in(metadata: Any) -> str:
     """The session in `metadata.user_id`: Claude Code's JSON text, or its older `…_session_ID`."""
-    user = metadata.get("user_id") if isinstance(metadata, dict) else None
-    if not isinstance(user, str):
-        return ""
+    user = string_of(object_of(metadata).get("user_id"))
     if user.startswith("{"):
-        inner = _decoded(user)
-        return str(inner.get("session_id") or "") if isinstance(inner, dict) else ""
+        return str(object_of(json_of(user)).get("session_id") or "")
     return user.partition("_session_")[2]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -13,6 +12,7 @@ from bm.chat.request import ChatRequest, Turn
 from bm.chat.signature import Signature, text_key
 from bm.gateway.call import Call
 from bm.protocols.openai_responses.state import continued, input_items, output_items
+from bm.protocols.reading import json_of, object_of, string_of
 
 MAX_BYTES = 64 * 1024 * 1024
 """Memory that each store may use."""
@@ -142,9 +142,8 @@ class ResponseStore:
         name = response.get("id")
         if request.get("store") is False or not isinstance(name, str) or name in self._kept:
             return
-        previous = request.get("previous_response_id")
         items = msgspec.json.encode([*input_items(request), *output_items(response)])
-        self._kept[name] = _Exchange(items, previous if isinstance(previous, str) else "")
+        self._kept[name] = _Exchange(items, string_of(request.get("previous_response_id")))
         self._size += len(items)
         while self._size > self._max_bytes:
             _, dropped = self._kept.popitem(last=False)
@@ -171,12 +170,8 @@ class ResponseStore:
         """
         if call.protocol != "openai-responses" or _PREVIOUS not in call.body:
             return call
-        try:
-            body: Any = msgspec.json.decode(call.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return call
-        name = body.get("previous_response_id") if isinstance(body, dict) else None
-        earlier = self.items(name) if isinstance(name, str) else None
+        body = object_of(json_of(call.body))
+        earlier = self.items(string_of(body.get("previous_response_id")))
         if earlier is None:
             return call
         return msgspec.structs.replace(call, body=msgspec.json.encode(continued(body, earlier)))

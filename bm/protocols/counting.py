@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from bm.chat.parts import Json
 from bm.names import ProtocolName
+from bm.protocols.reading import json_of, object_of
 
 _VERTEX_MEMBERS = frozenset({"contents", "systemInstruction", "tools", "generationConfig"})
 """Members that Vertex AI's CountTokensRequest has in common with a request to generate."""
@@ -31,20 +30,12 @@ def count_request(upstream: ProtocolName, body: Json, model: str, *, vertex: boo
 
 def vertex_count_request(body: bytes) -> bytes:
     """A Gemini client's count request in the form that Vertex AI takes."""
-    try:
-        asked = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return body
-    inner = asked.get("generateContentRequest") if isinstance(asked, dict) else None
-    if not isinstance(inner, dict):
-        return body
-    return msgspec.json.encode(count_request("gemini", inner, "", vertex=True))
+    inner = object_of(object_of(json_of(body)).get("generateContentRequest"))
+    return msgspec.json.encode(count_request("gemini", inner, "", vertex=True)) if inner else body
 
 
-def read_count(body: Any) -> int | None:
+def read_count(body: Json) -> int | None:
     """The number in a counter's response."""
-    if not isinstance(body, dict):
-        return None
     found = body.get("totalTokens", body.get("input_tokens"))
     return found if isinstance(found, int) else None
 

@@ -18,7 +18,7 @@ from bm.gateway.call import Call
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.names import ProtocolName
-from bm.protocols.embeddings import EmbedRequest, from_openai
+from bm.protocols.embeddings import EmbedRequest, decode_request
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import Operation
@@ -223,7 +223,7 @@ def test_an_answer_is_held_to_what_the_providers_list_says() -> None:
     assert given.capabilities(target, providers()["gemini"]).max_output == 65_536
 
 
-EMBEDDING = from_openai({"model": "m", "input": "hello"})
+EMBEDDING = decode_request("openai-chat", {"model": "m", "input": "hello"})
 
 
 @pytest.mark.parametrize(

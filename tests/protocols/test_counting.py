@@ -46,9 +46,9 @@ def test_a_whole_request_is_flattened_for_vertex() -> None:
 
 @pytest.mark.parametrize(
     ("body", "tokens"),
-    [({"totalTokens": 7}, 7), ({"input_tokens": 8}, 8), ({}, None), ({"totalTokens": "7"}, None), ([], None)],
+    [({"totalTokens": 7}, 7), ({"input_tokens": 8}, 8), ({}, None), ({"totalTokens": "7"}, None)],
 )
-def test_the_number_in_an_answer(body: Any, tokens: int | None) -> None:
+def test_the_number_in_an_answer(body: dict[str, Any], tokens: int | None) -> None:
     assert read_count(body) == tokens
 
 

@@ -9,18 +9,11 @@ import pytest
 
 from bm.chat.parts import Json
 from bm.errors import RequestError
-from bm.protocols.embeddings import (
-    EmbedRequest,
-    answer_gemini,
-    answer_openai,
-    from_gemini,
-    from_openai,
-    to_gemini,
-    to_openai,
-    vectors,
-)
+from bm.protocols.embeddings import EmbedRequest, decode_request, encode_request, encode_response
 
-VECTORS = [[0.5, -1.0], [0.0, 2.0]]
+ANSWER = {"embeddings": [{"values": [0.5, -1.0]}, {"values": [0.0, 2.0]}]}
+ONE = {"embedding": {"values": [0.5, -1.0]}}
+COUNTED = ANSWER | {"usage": {"prompt_tokens": 7}}
 
 
 def content(*texts: str) -> Json:
@@ -39,13 +32,13 @@ def content(*texts: str) -> Json:
     ],
 )
 def test_what_an_openai_client_asks(body: Json, request_: EmbedRequest) -> None:
-    assert from_openai(body) == request_
+    assert decode_request("openai-chat", body) == request_
 
 
 @pytest.mark.parametrize("given", [None, [], 3, [3, 4], [[3, 4]], ["one", 2], {"text": "one"}])
 def test_tokens_are_no_texts(given: object) -> None:
     with pytest.raises(RequestError) as caught:
-        from_openai({"input": given})
+        decode_request("openai-chat", {"input": given})
     assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", "input")
 
 
@@ -66,7 +59,7 @@ def test_tokens_are_no_texts(given: object) -> None:
     ],
 )
 def test_what_a_gemini_client_asks(body: Json, request_: EmbedRequest) -> None:
-    assert from_gemini(body) == request_
+    assert decode_request("gemini", body) == request_
 
 
 @pytest.mark.parametrize(
@@ -74,7 +67,7 @@ def test_what_a_gemini_client_asks(body: Json, request_: EmbedRequest) -> None:
 )
 def test_what_holds_no_text_has_no_vector(body: Json) -> None:
     with pytest.raises(RequestError) as caught:
-        from_gemini(body)
+        decode_request("gemini", body)
     assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", "content")
 
 
@@ -82,20 +75,23 @@ def test_what_holds_no_text_has_no_vector(body: Json) -> None:
 def test_an_openai_service_is_asked_for_numbers(dimensions: int) -> None:
     sized = {"dimensions": 64} if dimensions else {}
     asked = EmbedRequest(("one", "two"), dimensions=dimensions, packed=True)
-    assert to_openai(asked, "m") == {"model": "m", "input": ["one", "two"], "encoding_format": "float"} | sized
+    assert (
+        encode_request("openai-chat", asked, "m")
+        == {"model": "m", "input": ["one", "two"], "encoding_format": "float"} | sized
+    )
 
 
 @pytest.mark.parametrize("dimensions", [0, 64])
 def test_gemini_is_asked_for_all_texts_at_once(dimensions: int) -> None:
     sized = {"outputDimensionality": 64} if dimensions else {}
     rows = [{"model": "models/m"} | content(text) | sized for text in ("one", "two")]
-    assert to_gemini(EmbedRequest(("one", "two"), dimensions=dimensions), "m") == {"requests": rows}
+    assert encode_request("gemini", EmbedRequest(("one", "two"), dimensions=dimensions), "m") == {"requests": rows}
 
 
 @pytest.mark.parametrize("request_", [EmbedRequest(("one", "two")), EmbedRequest(("one",), dimensions=8)])
 def test_what_is_asked_survives_both_wires(request_: EmbedRequest) -> None:
-    assert from_openai(to_openai(request_, "m")) == request_
-    assert from_gemini(to_gemini(request_, "m")) == request_
+    assert decode_request("openai-chat", encode_request("openai-chat", request_, "m")) == request_
+    assert decode_request("gemini", encode_request("gemini", request_, "m")) == request_
 
 
 @pytest.mark.parametrize(
@@ -109,17 +105,18 @@ def test_what_is_asked_survives_both_wires(request_: EmbedRequest) -> None:
     ],
 )
 def test_the_vectors_of_an_answer(answer: Json, found: tuple[list[list[float]], int]) -> None:
-    assert vectors(answer) == found
+    document = encode_response("openai-chat", EmbedRequest(("one",)), answer, "m")
+    assert ([row["embedding"] for row in document["data"]], document["usage"]["total_tokens"]) == found
 
 
 @pytest.mark.parametrize("answer", [{}, {"data": []}, {"data": [None, {"embedding": "AAAA"}]}, {"embeddings": [{}]}])
 def test_an_answer_without_vectors_is_none(answer: Json) -> None:
     with pytest.raises(ValueError, match="no embeddings"):
-        vectors(answer)
+        encode_response("openai-chat", EmbedRequest(("one",)), answer, "m")
 
 
 def test_an_openai_client_reads_rows_in_the_order_of_its_texts() -> None:
-    assert answer_openai(EmbedRequest(("one", "two")), VECTORS, 7, "m") == {
+    assert encode_response("openai-chat", EmbedRequest(("one", "two")), COUNTED, "m") == {
         "object": "list",
         "data": [
             {"object": "embedding", "index": 0, "embedding": [0.5, -1.0]},
@@ -131,13 +128,13 @@ def test_an_openai_client_reads_rows_in_the_order_of_its_texts() -> None:
 
 
 def test_packed_vectors_are_little_endian_floats() -> None:
-    row = answer_openai(EmbedRequest(("one",), packed=True), VECTORS[:1], 0, "m")["data"][0]
+    row = encode_response("openai-chat", EmbedRequest(("one",), packed=True), ONE, "m")["data"][0]
     assert struct.unpack("<2f", base64.b64decode(row["embedding"])) == (0.5, -1.0)
 
 
 def test_a_gemini_client_reads_one_vector_or_a_list_as_it_asked() -> None:
-    assert answer_gemini(EmbedRequest(("one",), single=True), VECTORS[:1]) == {"embedding": {"values": [0.5, -1.0]}}
-    assert answer_gemini(EmbedRequest(("one", "two")), VECTORS) == {
-        "embeddings": [{"values": [0.5, -1.0]}, {"values": [0.0, 2.0]}]
+    assert encode_response("gemini", EmbedRequest(("one",), single=True), ONE, "m") == {
+        "embedding": {"values": [0.5, -1.0]}
     }
-    assert answer_gemini(EmbedRequest(("one",)), VECTORS[:1]) == {"embeddings": [{"values": [0.5, -1.0]}]}
+    assert encode_response("gemini", EmbedRequest(("one", "two")), ANSWER, "m") == ANSWER
+    assert encode_response("gemini", EmbedRequest(("one",)), ONE, "m") == {"embeddings": [{"values": [0.5, -1.0]}]}
