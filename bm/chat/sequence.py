@@ -32,11 +32,7 @@ from bm.errors import Failure
 
 
 class PartWriter(ABC):
-    """Writes one part from its start to its end. The methods return the bytes to send."""
-
-    def begin(self) -> bytes:
-        """The part begins."""
-        return b""
+    """Writes one part that has begun. The methods return the bytes to send."""
 
     @abstractmethod
     def text(self, text: str) -> bytes:
@@ -90,8 +86,8 @@ class PartSequencer(ABC):
         """What comes before anything else of a choice; empty when it was written."""
 
     @abstractmethod
-    def open_part(self, start: PartStart) -> PartWriter:
-        """The writer of a part whose turn has come."""
+    def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
+        """Begin a part whose turn has come: the bytes to send, and the writer of the rest."""
 
     @abstractmethod
     def whole_part(self, event: PartWhole) -> bytes:
@@ -165,10 +161,9 @@ class PartSequencer(ABC):
     def _enter(self, start: PartStart | PartWhole) -> bytes:
         if isinstance(start, PartWhole):
             return self.whole_part(start)
-        writer = self.open_part(start)
-        self._open[start.index] = writer
+        out, self._open[start.index] = self.open_part(start)
         self._current[start.choice] = start.index
-        return writer.begin()
+        return out
 
     def _within(self, event: PartDelta | PartSignature | PartAnnotation | PartEnd) -> bytes:
         writer = self._open.get(event.index)

@@ -29,14 +29,7 @@ SIGNATURE = Signature("gemini", "s")
 
 
 class Writer(PartWriter):
-    """Writes `[kind signature: pieces, ~late signature, *citation]`."""
-
-    def __init__(self, start: PartStart) -> None:
-        signature = f" {start.signature.value}" if start.signature is not None else ""
-        self._head = f"[{start.kind}{signature}:"
-
-    def begin(self) -> bytes:
-        return self._head.encode()
+    """Writes pieces, `~` a late signature, `*` a citation, and `]` at the end."""
 
     def text(self, text: str) -> bytes:
         return text.encode()
@@ -68,8 +61,9 @@ class Wire(PartSequencer):
         self._heads.add(choice)
         return b"#%d" % choice
 
-    def open_part(self, start: PartStart) -> PartWriter:
-        return Writer(start)
+    def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
+        signature = f" {start.signature.value}" if start.signature is not None else ""
+        return f"[{start.kind}{signature}:".encode(), Writer()
 
     def whole_part(self, event: PartWhole) -> bytes:
         return b"(whole)"

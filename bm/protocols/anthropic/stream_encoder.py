@@ -117,16 +117,18 @@ class AnthropicStreamEncoder(PartSequencer):
         }
         return sse.encode(_json({"type": "message_start", "message": message}), "message_start")
 
-    def open_part(self, start: PartStart) -> PartWriter:
+    def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
         match start.kind:
             case "thinking":
-                return _ThinkingWriter(self, start.signature)
+                return b"", _ThinkingWriter(self, start.signature)
             case "tool_call":
                 self._called = True
                 call_id = legal_call_id(start.id) if start.id else self._ids.new_id("toolu_")
-                return _CallWriter(self, start, call_id)
+                block = {"type": "tool_use", "id": call_id, "name": start.name, "input": {}}
+                out = self.sign_next(start.signature) + self.blocks.open(block)
+                return out, _CallWriter(self.blocks, custom=start.tool_kind == "custom")
             case _:
-                return _TextWriter(self, start.signature)
+                return b"", _TextWriter(self, start.signature)
 
     def whole_part(self, event: PartWhole) -> bytes:
         match event.part:
@@ -282,15 +284,10 @@ class _ThinkingWriter(PartWriter):
 class _CallWriter(PartWriter):
     """A call. A block's input must be an object: its pieces are passed on, anything else is held to the end."""
 
-    def __init__(self, encoder: AnthropicStreamEncoder, start: PartStart, call_id: str) -> None:
-        self._encoder, self._start, self._id = encoder, start, call_id
-        self._custom = start.tool_kind == "custom"
+    def __init__(self, blocks: _Blocks, *, custom: bool) -> None:
+        self._blocks, self._custom = blocks, custom
         self._begun = False
         self._held = ""
-
-    def begin(self) -> bytes:
-        block = {"type": "tool_use", "id": self._id, "name": self._start.name, "input": {}}
-        return self._encoder.sign_next(self._start.signature) + self._encoder.blocks.open(block)
 
     def text(self, text: str) -> bytes:
         if self._custom:
@@ -304,13 +301,13 @@ class _CallWriter(PartWriter):
         return self._piece(text)
 
     def _piece(self, text: str) -> bytes:
-        return self._encoder.blocks.delta("input_json_delta", "partial_json", text)
+        return self._blocks.delta("input_json_delta", "partial_json", text)
 
     def end(self) -> bytes:
         rest = _inner(self._held) if not self._begun else ""
         if self._custom:
             rest = '"}' if self._begun else '{"input":""}'
-        return (self._piece(rest) if rest else b"") + self._encoder.blocks.close()
+        return (self._piece(rest) if rest else b"") + self._blocks.close()
 
 
 def _inner(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -84,38 +85,37 @@ class StreamEncoder(PartSequencer):
         head = self._head + b'{"index":%d,"delta":' % choice + before
         return head, after + b',"logprobs":null,"finish_reason":null}]' + self._tail
 
-    def open_part(self, start: PartStart) -> PartWriter:
+    def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
         choice = self._choices[start.choice]
         match start.kind:
             case "text":
-                return _TextWriter(self, start.choice, choice)
+                return b"", _TextWriter(self, start.choice, choice)
             case "refusal":
                 choice.refused = True
-                return _PieceWriter(*self.around(start.choice, b'{"refusal":', b"}"))
+                return b"", _PieceWriter(*self.around(start.choice, b'{"refusal":', b"}"))
             case "thinking" if self._visible:
-                return _PieceWriter(*self.around(start.choice, b'{"reasoning_content":', b"}"))
+                return b"", _PieceWriter(*self.around(start.choice, b'{"reasoning_content":', b"}"))
             case "tool_call" if not choice.calls or not self._request.legacy_functions:
                 choice.calls += 1
-                return self._call_writer(start, choice.calls - 1)
+                return self._open_call(start, choice.calls - 1)
             case _:
                 # Thinking that is not shown, or a second call where `function_call` has room for one.
-                return _HiddenWriter()
+                return b"", _HiddenWriter()
 
-    def _call_writer(self, start: PartStart, number: int) -> PartWriter:
+    def _open_call(self, start: PartStart, number: int) -> tuple[bytes, PartWriter]:
         if self._request.legacy_functions:
-            opening: Json = {"function_call": {"name": start.name, "arguments": ""}}
+            begun = self.chunk(start.choice, {"function_call": {"name": start.name, "arguments": ""}})
             around = self.around(start.choice, b'{"function_call":{"arguments":', b"}}")
-            return _CallWriter(self, start.choice, None, opening, around)
+            return begun, _CallWriter(self, start.choice, None, around)
         call: Json = {"index": number, "id": start.id or self._ids.new_id("call_")}
         custom = start.tool_kind == "custom" or start.name in self._custom
         kind, member = ("custom", "input") if custom else ("function", "arguments")
         call |= {"type": kind, kind: {"name": start.name, member: ""}, **write_signature(start.signature)}
+        begun = self.chunk(start.choice, {"tool_calls": [call]})
         before = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, kind.encode(), member.encode())
         around = self.around(start.choice, before, b"}}]}")
-        opening = {"tool_calls": [call]}
-        if not custom:
-            return _CallWriter(self, start.choice, number, opening, around)
-        return _CustomWriter(self, start.choice, number, opening, around, wrapped=start.tool_kind != "custom")
+        writer = _UnwrappingWriter if custom and start.tool_kind != "custom" else _CallWriter
+        return begun, writer(self, start.choice, number, around, empty_text="" if custom else "{}")
 
     def whole_part(self, event: PartWhole) -> bytes:
         delta = _whole_delta(event.part)
@@ -204,20 +204,25 @@ class _TextWriter(_PieceWriter):
 
 
 class _CallWriter(_PieceWriter):
-    """A call of a function; `number` is its place among the choice's calls, None in the first form of the API."""
+    """A call; `number` is its place among the choice's calls, None in the first form of the API.
+
+    `empty_text` is written where no piece comes: an empty string is no JSON, and clients parse it.
+    """
 
     def __init__(
-        self, encoder: StreamEncoder, choice: int, number: int | None, opening: Json, around: tuple[bytes, bytes]
+        self,
+        encoder: StreamEncoder,
+        choice: int,
+        number: int | None,
+        around: tuple[bytes, bytes],
+        *,
+        empty_text: str = "{}",
     ) -> None:
         super().__init__(*around)
-        self._encoder, self._choice, self._number, self._opening = encoder, choice, number, opening
-        self._empty = True
-
-    def begin(self) -> bytes:
-        return self._encoder.chunk(self._choice, self._opening)
+        self._encoder, self._choice, self._number, self._missing = encoder, choice, number, empty_text
 
     def text(self, text: str) -> bytes:
-        self._empty = False
+        self._missing = ""
         return self._head + _encode(text) + self._tail
 
     def sign(self, signature: Signature) -> bytes:
@@ -227,36 +232,21 @@ class _CallWriter(_PieceWriter):
         return self._encoder.chunk(self._choice, {"tool_calls": [{"index": self._number, **members}]})
 
     def end(self) -> bytes:
-        # An empty string is no JSON, and clients parse it.
-        return self._head + b'"{}"' + self._tail if self._empty else b""
+        return self.text(self._missing) if self._missing else b""
 
 
-class _CustomWriter(_CallWriter):
-    """A call of a custom tool, whose input is free text. An upstream that knows only functions has `wrapped` it."""
+class _UnwrappingWriter(_CallWriter):
+    """A call of a custom tool whose free text an upstream that knows only functions has wrapped in an object."""
 
-    def __init__(
-        self,
-        encoder: StreamEncoder,
-        choice: int,
-        number: int,
-        opening: Json,
-        around: tuple[bytes, bytes],
-        *,
-        wrapped: bool,
-    ) -> None:
-        super().__init__(encoder, choice, number, opening, around)
-        self._wrapped = wrapped
+    def __init__(self, *members: Any, **more: Any) -> None:
+        super().__init__(*members, **more)
         self._held: list[str] = []
 
     def text(self, text: str) -> bytes:
-        if not self._wrapped:
-            return super().text(text)
         self._held.append(text)
         return b""
 
     def end(self) -> bytes:
-        if not self._wrapped:
-            return b""
         raw = "".join(self._held)
         text = parse_arguments(raw).get("input")
         return super().text(text if isinstance(text, str) else raw)
