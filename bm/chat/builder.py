@@ -102,15 +102,14 @@ class PartBuilder:
             self.started = True
             self._events.append(Start(response_id, model))
 
-    def is_open(self, key: Hashable) -> bool:
-        """Whether a part is open under the key."""
+    def is_open(self, key: Hashable, kind: StreamedKind | None = None) -> bool:
+        """Whether a part, of this kind if one is given, is open under the key."""
         part = self._parts.get(key)
-        return part is not None and part.is_open
+        return part is not None and part.is_open and kind in (None, part.kind)
 
-    def is_filled(self, key: Hashable) -> bool:
-        """Whether the part under the key has got a piece."""
-        part = self._parts.get(key)
-        return part is not None and part.filled
+    def open_keys(self) -> list[Hashable]:
+        """The keys of the open parts."""
+        return [key for key, part in self._parts.items() if part.is_open]
 
     def open(self, key: Hashable, kind: StreamedKind, choice: int = 0, signature: Signature | None = None) -> None:
         """Open a part, unless it is open. A part of another kind under the same key is closed."""
@@ -151,10 +150,10 @@ class PartBuilder:
         part.filled = True
         self._events.append(PartDelta(part.index, text))
 
-    def delta(self, key: Hashable, text: str) -> PartDelta | None:
-        """The event of a further piece of an open part, which is not collected; None if no part is open."""
+    def delta(self, key: Hashable, text: str, kind: StreamedKind | None = None) -> PartDelta | None:
+        """The event of a further piece of an open part, which is not collected; None if no such part is open."""
         part = self._parts.get(key)
-        if part is None or not part.is_open:
+        if part is None or not part.is_open or (kind is not None and kind != part.kind):
             return None
         part.filled = True
         return PartDelta(part.index, text)
@@ -192,6 +191,9 @@ class PartBuilder:
         calls = self._calls.setdefault(choice, [])
         if key is not None:
             call = self._parts.get(key)
+            if call is not None and call.kind != "tool_call":
+                self.close(key)
+                call = None
             # Google's Chat endpoint gave every call the index 0: another id with a name is another call.
             if call is None or (call_id and name and call.id and call_id != call.id):
                 call = self._parts[key] = self._new_call(calls, choice)

@@ -11,9 +11,9 @@ from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.codec import Codec, Encoded, IdFactory, StreamDecoder, StreamEncoder
 from bm.protocols.openai.errors import encode_error
-from bm.protocols.openai_responses import decode, encode, response
+from bm.protocols.openai_responses import decode, encode
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
-from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
+from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder, encode_response
 
 
 class ResponsesCodec:
@@ -26,16 +26,16 @@ class ResponsesCodec:
         return encode.encode_request(request, capabilities, model=model)
 
     def stream_decoder(self, ids: IdFactory) -> StreamDecoder:
-        return ResponsesStreamDecoder()
+        return ResponsesStreamDecoder(ids)
 
     def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> StreamEncoder:
         return ResponsesStreamEncoder(request, ids, model=model)
 
     def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
-        return response.decode_response(body)
+        return tuple(ResponsesStreamDecoder(ids).whole(body))
 
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
-        return response.encode_response(events, request, ids, model=model)
+        return encode_response(events, request, ids, model=model)
 
     def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
         return encode_error(failure, request_id)

@@ -1,16 +1,21 @@
-"""The response object and the items of an answer while they are written, each with its events."""
+"""The response object and the items of its output while they are written, each with its events."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import abstractmethod
+from typing import Any
 
 import msgspec
 
 from bm import sse
-from bm.chat.parts import Json, ToolCall, ToolKind
+from bm.chat.parts import Citation, Json, ToolKind
 from bm.chat.request import ChatRequest, Tool
 from bm.chat.response import parse_arguments
+from bm.chat.sequence import PartWriter
+from bm.chat.signature import PREVIOUS, SELF, Signature, wrap
 from bm.names import RESPONSES
+from bm.protocols.codec import IdFactory
+from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai_responses.items import native_item
 from bm.protocols.openai_responses.thinking import EFFORTS
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools, native_type, wire_name
@@ -18,7 +23,7 @@ from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_t
 _encode = msgspec.json.Encoder().encode
 
 
-def head(request: ChatRequest, response_id: str, model: str, created: int) -> Json:
+def response_head(request: ChatRequest, response_id: str, model: str, created: int) -> Json:
     """All of a response that is known before its first item, in the state `in_progress`.
 
     `instructions` is not echoed: it is the largest part of a coding tool's request, and would be sent three times.
@@ -67,11 +72,17 @@ def _text(request: ChatRequest, extras: Json) -> Json:
     return {"format": form, "verbosity": extras.get("text.verbosity") or "medium"}
 
 
-class Writer:
-    """Frames events and numbers them."""
+class Output:
+    """Frames and numbers events, and gathers the items of the output; one item is open at a time.
 
-    def __init__(self) -> None:
+    A client that `carries` encrypted reasoning hands other vendors' signatures through in reasoning items.
+    """
+
+    def __init__(self, ids: IdFactory, *, carries: bool = False) -> None:
+        self.items: list[Json] = []
+        self._ids, self._carries = ids, carries
         self._sequence = 0
+        self._carried: Signature | None = None
 
     def continue_after(self, number: int) -> None:
         """The next event follows the one of that number."""
@@ -89,196 +100,197 @@ class Writer:
         self._sequence += 1
         return b'%b%b,"sequence_number":%d}\n\n' % (template, _encode(text), number)
 
+    def added(self, item: Json) -> bytes:
+        """The next item begins."""
+        return self.event("response.output_item.added", output_index=len(self.items), item=item)
+
+    def done(self, item: Json) -> bytes:
+        """The open item is complete."""
+        self.items.append(item)
+        return self.event("response.output_item.done", output_index=len(self.items) - 1, item=item)
+
+    def whole(self, item: Json) -> bytes:
+        """An item that comes at once."""
+        return self.added({**item, "status": "in_progress"} if "status" in item else item) + self.done(item)
+
+    def carry(self, signature: Signature, about: str) -> bytes:
+        """A reasoning item that hands another vendor's signature through a client which knows only OpenAI's.
+
+        A signature that was carried already is not repeated: Gemini bills it twice.
+        """
+        last, self._carried = self._carried, signature
+        if not self._carries or (last is not None and last.spelling == signature.spelling):
+            return b""
+        item = {"id": self._ids.new_id("rs_"), "type": "reasoning", "summary": []}
+        return self.added(item) + self.done({**item, "encrypted_content": wrap(signature, about)})
+
 
 def template(name: str, **fields: Any) -> bytes:
-    """An event up to its `delta`, for `Writer.delta`."""
+    """An event up to its `delta`, for `Output.delta`."""
     body = _encode({"type": name, **fields})
     return b"event: " + name.encode() + b"\ndata: " + body[:-1] + b',"delta":'
 
 
-class Item(Protocol):
-    """One item of the output. `final` is its finished form, None when nothing of it was written."""
+class ItemWriter(PartWriter):
+    """Writes one item. A signature that comes after its begin is carried behind it."""
 
-    final: Json | None
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._pieces: list[str] = []
+        self._signature: Signature | None = None
 
-    def delta(self, text: str) -> bytes:
-        """A further piece."""
+    def sign(self, signature: Signature) -> bytes:
+        self._signature = signature
+        return b""
 
-    def annotate(self, raw: Json) -> bytes:
-        """A citation, in OpenAI's shape."""
+    @abstractmethod
+    def finish(self, text: str) -> bytes:
+        """The item is complete, with this text in all."""
 
-    def end(self, encrypted: str = "") -> bytes:
-        """The item is complete; `encrypted` is what a reasoning item carries."""
+    def end(self) -> bytes:
+        out = self.finish("".join(self._pieces))
+        return out if self._signature is None else out + self._output.carry(self._signature, PREVIOUS)
 
 
-class Message:
-    """Text or a refusal: a message with one content part."""
+class Message(ItemWriter):
+    """Text or a refusal: a message with one content part. Citations wait for the end: they may be about all of it."""
 
-    def __init__(self, writer: Writer, at: int, item_id: str, *, refusal: bool) -> None:
-        self._writer, self._place = writer, {"item_id": item_id, "output_index": at, "content_index": 0}
+    def __init__(self, output: Output, item_id: str, *, refusal: bool = False) -> None:
+        super().__init__(output)
+        self._place = {"item_id": item_id, "output_index": len(output.items), "content_index": 0}
         self._field = "refusal" if refusal else "text"
         self._name = "response.refusal" if refusal else "response.output_text"
         self._probabilities: Json = {} if refusal else {"logprobs": []}
         self._template = template(f"{self._name}.delta", **self._place, **self._probabilities)
-        self._pieces: list[str] = []
-        self._annotations: list[Json] = []
+        self._citations: list[Citation] = []
         self._item: Json = {"id": item_id, "type": "message", "role": "assistant", "content": []}
-        self.final: Json | None = None
 
-    def start(self) -> bytes:
+    def begin(self) -> bytes:
         """The item and its content part begin."""
-        item = {**self._item, "status": "in_progress"}
-        added = self._writer.event("response.output_item.added", output_index=self._place["output_index"], item=item)
-        return added + self._writer.event("response.content_part.added", **self._place, part=self._part(""))
+        added = self._output.added({**self._item, "status": "in_progress"})
+        return added + self._output.event("response.content_part.added", **self._place, part=self._part("", []))
 
-    def _part(self, text: str) -> Json:
+    def _part(self, text: str, annotations: list[Json]) -> Json:
         if self._field == "refusal":
             return {"type": "refusal", "refusal": text}
-        return {"type": "output_text", "text": text, "annotations": [*self._annotations], "logprobs": []}
+        return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
 
-    @property
-    def length(self) -> int:
-        """How long the text is so far, in characters."""
-        return sum(map(len, self._pieces))
-
-    def delta(self, text: str) -> bytes:
+    def text(self, text: str) -> bytes:
         self._pieces.append(text)
-        return self._writer.delta(self._template, text)
+        return self._output.delta(self._template, text)
 
-    def annotate(self, raw: Json) -> bytes:
-        if self._field == "refusal":
-            return b""
-        self._annotations.append(raw)
-        number = len(self._annotations) - 1
-        name = "response.output_text.annotation.added"
-        return self._writer.event(name, **self._place, annotation=raw, annotation_index=number)
+    def cite(self, citation: Citation) -> bytes:
+        self._citations += [citation] if self._field == "text" else []
+        return b""
 
-    def end(self, encrypted: str = "") -> bytes:
-        text = "".join(self._pieces)
-        part = self._part(text)
-        self.final = {**self._item, "status": "completed", "content": [part]}
-        done = {self._field: text, **self._probabilities}
-        at = self._place["output_index"]
-        return (
-            self._writer.event(f"{self._name}.done", **self._place, **done)
-            + self._writer.event("response.content_part.done", **self._place, part=part)
-            + self._writer.event("response.output_item.done", output_index=at, item=self.final)
-        )
+    def finish(self, text: str) -> bytes:
+        notes = [note for cited in self._citations for note in encode_citation(cited, RESPONSES, 0, len(text))]
+        name, out = "response.output_text.annotation.added", []
+        for number, note in enumerate(notes):
+            out.append(self._output.event(name, **self._place, annotation=note, annotation_index=number))
+        part = self._part(text, notes)
+        out += [
+            self._output.event(f"{self._name}.done", **self._place, **{self._field: text}, **self._probabilities),
+            self._output.event("response.content_part.done", **self._place, part=part),
+            self._output.done({**self._item, "status": "completed", "content": [part]}),
+        ]
+        return b"".join(out)
 
 
-class Reasoning:
+class Reasoning(ItemWriter):
     """Thinking, shown as the one summary of a reasoning item. Nothing is written for thinking that stays empty."""
 
-    def __init__(self, writer: Writer, at: int, item_id: str) -> None:
-        self._writer, self._at = writer, at
-        self._place = {"item_id": item_id, "output_index": at, "summary_index": 0}
+    def __init__(self, output: Output, item_id: str, signature: Signature | None = None) -> None:
+        super().__init__(output)
+        self._signature = signature
+        self._place = {"item_id": item_id, "output_index": len(output.items), "summary_index": 0}
         self._template = template("response.reasoning_summary_text.delta", **self._place)
-        self._pieces: list[str] = []
         self._item: Json = {"id": item_id, "type": "reasoning", "summary": []}
-        self.final: Json | None = None
 
-    def _start(self) -> bytes:
-        return self._writer.event("response.output_item.added", output_index=self._at, item=self._item)
-
-    def delta(self, text: str) -> bytes:
+    def text(self, text: str) -> bytes:
         begun = bool(self._pieces)
         self._pieces.append(text)
         if begun:
-            return self._writer.delta(self._template, text)
+            return self._output.delta(self._template, text)
         part = {"type": "summary_text", "text": ""}
-        opened = self._start() + self._writer.event("response.reasoning_summary_part.added", **self._place, part=part)
-        return opened + self._writer.delta(self._template, text)
+        opened = self._output.added(self._item)
+        opened += self._output.event("response.reasoning_summary_part.added", **self._place, part=part)
+        return opened + self._output.delta(self._template, text)
 
-    def annotate(self, raw: Json) -> bytes:
-        return b""
+    def finish(self, text: str) -> bytes:
+        if not text:
+            return self._output.added(self._item)
+        part = {"type": "summary_text", "text": text}
+        self._item = self._item | {"summary": [part]}
+        done = self._output.event("response.reasoning_summary_text.done", **self._place, text=text)
+        return done + self._output.event("response.reasoning_summary_part.done", **self._place, part=part)
 
-    def end(self, encrypted: str = "") -> bytes:
-        if not self._pieces and not encrypted:
+    def end(self) -> bytes:
+        signature = self._signature
+        if not self._pieces and signature is None:
             return b""
-        out = b"" if self._pieces else self._start()
-        self.final = {**self._item, "encrypted_content": encrypted} if encrypted else {**self._item}
-        if self._pieces:
-            text = "".join(self._pieces)
-            part = {"type": "summary_text", "text": text}
-            self.final["summary"] = [part]
-            out += self._writer.event("response.reasoning_summary_text.done", **self._place, text=text)
-            out += self._writer.event("response.reasoning_summary_part.done", **self._place, part=part)
-        return out + self._writer.event("response.output_item.done", output_index=self._at, item=self.final)
+        out = self.finish("".join(self._pieces))
+        if signature is not None:
+            spelled = signature.value if signature.vendor == "openai" else wrap(signature, SELF)
+            self._item = self._item | {"encrypted_content": spelled}
+        return out + self._output.done(self._item)
 
 
-class Call:
+class Call(ItemWriter):
     """A call of a function or a custom tool, whose arguments come as they are."""
 
-    def __init__(self, writer: Writer, at: int, item_id: str, call: Json, field: str) -> None:
-        self._writer, self._at, self._field = writer, at, field
+    def __init__(self, output: Output, item_id: str, call: Json, field: str) -> None:
+        super().__init__(output)
+        self._field = field
         self._name = f"response.{'function_call_arguments' if field == 'arguments' else 'custom_tool_call_input'}"
-        self._place = {"item_id": item_id, "output_index": at}
+        self._place = {"item_id": item_id, "output_index": len(output.items)}
         self._template = template(f"{self._name}.delta", **self._place)
-        self._pieces: list[str] = []
         self._item: Json = {"id": item_id, **call}
-        self.final: Json | None = None
 
-    def start(self) -> bytes:
+    def begin(self) -> bytes:
         """The item begins."""
-        item = {**self._item, "status": "in_progress", self._field: ""}
-        return self._writer.event("response.output_item.added", output_index=self._at, item=item)
+        return self._output.added({**self._item, "status": "in_progress", self._field: ""})
 
-    def delta(self, text: str) -> bytes:
+    def text(self, text: str) -> bytes:
         self._pieces.append(text)
-        return self._writer.delta(self._template, text)
+        return self._output.delta(self._template, text)
 
-    def annotate(self, raw: Json) -> bytes:
-        return b""
-
-    def end(self, encrypted: str = "") -> bytes:
+    def finish(self, text: str) -> bytes:
         out = b""
-        if not self._pieces and self._field == "arguments":
-            out = self.delta("{}")
-        text = "".join(self._pieces)
-        self.final = {**self._item, "status": "completed", self._field: text}
-        out += self._writer.event(f"{self._name}.done", **self._place, **{self._field: text})
-        return out + self._writer.event("response.output_item.done", output_index=self._at, item=self.final)
+        if not text and self._field == "arguments":
+            text = "{}"
+            out = self.text(text)
+        out += self._output.event(f"{self._name}.done", **self._place, **{self._field: text})
+        return out + self._output.done({**self._item, "status": "completed", self._field: text})
 
 
-class ConvertedCall:
+class ConvertedCall(ItemWriter):
     """A call whose arguments take another form here, and so must be known whole before the item can begin.
 
     That is a built-in tool of OpenAI's, and a custom tool whose free text an upstream that knows only functions wrapped
-    in an object, or the reverse.
+    in an object, or the reverse. `kind` is that of the call, `tool` the client's definition.
     """
 
-    def __init__(self, writer: Writer, at: int, ids: tuple[str, str], call: ToolCall, tool: Tool) -> None:
-        self._writer, self._at, self._call, self._tool = writer, at, call, tool
-        self._item_id, self._call_id = ids
-        self._pieces: list[str] = []
-        self.final: Json | None = None
+    def __init__(self, output: Output, item_id: str, call_id: str, kind: ToolKind, tool: Tool) -> None:
+        super().__init__(output)
+        self._item_id, self._call_id, self._kind, self._tool = item_id, call_id, kind, tool
 
-    def delta(self, text: str) -> bytes:
+    def text(self, text: str) -> bytes:
         self._pieces.append(text)
         return b""
 
-    def annotate(self, raw: Json) -> bytes:
-        return b""
-
-    def end(self, encrypted: str = "") -> bytes:
-        raw = "".join(self._pieces)
-        arguments = parse_arguments(raw)
+    def finish(self, text: str) -> bytes:
+        arguments = parse_arguments(text)
         native = native_item(native_type(self._tool), arguments)
         if native is not None:
-            self.final = {"id": self._item_id, **native, "call_id": self._call_id}
-            return whole(self._writer, self._at, self.final)
-        named = wire_name(self._call.name, {self._tool.name: self._tool})
-        item, field = call_item(self._tool.kind, self._call_id, named)
-        inner = Call(self._writer, self._at, self._item_id, item, field)
-        out = inner.start()
-        if text := self._converted(raw, arguments):
-            out += inner.delta(text)
-        out += inner.end()
-        self.final = inner.final
-        return out
+            return self._output.whole({"id": self._item_id, **native, "call_id": self._call_id})
+        named = wire_name(self._tool.name, {self._tool.name: self._tool})
+        call = Call(self._output, self._item_id, *call_item(self._tool.kind, self._call_id, named))
+        converted = self._converted(text, arguments)
+        return call.begin() + (call.text(converted) if converted else b"") + call.end()
 
     def _converted(self, raw: str, arguments: Json) -> str:
-        if self._tool.kind == self._call.kind:
+        if self._tool.kind == self._kind:
             return raw
         if self._tool.kind == "function":
             return _encode({"input": raw}).decode()
@@ -291,10 +303,3 @@ def call_item(kind: ToolKind, call_id: str, named: Json) -> tuple[Json, str]:
     if kind == "custom":
         return {"type": "custom_tool_call", "call_id": call_id, **named}, "input"
     return {"type": "function_call", "call_id": call_id, **named}, "arguments"
-
-
-def whole(writer: Writer, at: int, item: Json) -> bytes:
-    """An item that comes at once."""
-    begun = {**item, "status": "in_progress"} if "status" in item else item
-    added = writer.event("response.output_item.added", output_index=at, item=begun)
-    return added + writer.event("response.output_item.done", output_index=at, item=item)

@@ -336,3 +336,14 @@ def test_a_shell_that_openai_runs_is_its_own_affair() -> None:
         "action": {},
     }
     assert [type(event) for event in items(item)] == [Start, PartWhole, Finish, End]
+
+
+def test_an_answer_that_is_not_finished_is_a_failure() -> None:
+    events = CODEC.decode_response({"id": "resp_1", "status": "queued", "output": []}, ids())
+    check(events)
+    assert isinstance(events[-1], Failed) and "queued" in events[-1].failure.message
+
+
+def test_an_answer_without_items_is_still_an_answer() -> None:
+    events = CODEC.decode_response({"id": "resp_1", "model": "m", "status": "completed", "output": None}, ids())
+    assert [type(event) for event in events] == [Start, Finish, End]

@@ -30,7 +30,17 @@ from bm.chat.response import fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure, FailureKind
 from bm.protocols.openai_responses.codec import CODEC
-from tests.protocols.openai_responses.samples import STOP, answer, call_part, decoded, encoded, ids, request, text_part
+from tests.protocols.openai_responses.samples import (
+    STOP,
+    answer,
+    call_part,
+    decoded,
+    encoded,
+    ids,
+    request,
+    text_part,
+    wire,
+)
 from tests.support.grammar_openai_responses import check, events
 
 GEMINI = Signature("gemini", "c2ln", "gemini-3")
@@ -289,7 +299,6 @@ def test_a_part_that_comes_whole_is_an_item(part: Part, item: dict[str, str]) ->
         (Opaque("gemini", "executableCode", {}, summary="print(1)"), "print(1)"),
         (Media("image", url="https://a.example/b.png"), "![](https://a.example/b.png)"),
         (Media("audio", mime="audio/wav", data="QQ=="), "[audio/wav]"),
-        (Text("whole"), "whole"),
     ],
 )
 def test_what_has_no_item_is_told_as_text(part: Part, text: str) -> None:
@@ -450,7 +459,6 @@ def wholes(index: int) -> st.SearchStrategy[list[Event]]:
         Opaque("openai-responses", "mcp_call", {**MCP, "id": f"m_{index}"}),
         Opaque("gemini", "x", {}, summary="s"),
         Media("image", mime="image/png", data="QQ=="),
-        ToolCall(f"w{index}", "f", {"x": 1}),
     ]
     return st.sampled_from(parts).map(lambda part: [PartWhole(index, part)])
 
@@ -505,3 +513,24 @@ def test_a_whole_answer_is_the_one_that_ends_the_stream() -> None:
     told = answer(text_part(0, "a"), call_part(1, "f", "{}"))
     whole = CODEC.encode_response(told, request(), ids(), model="shown")
     assert json.loads(json.dumps(whole)) == check(encoded(told))["response"]
+
+
+def test_an_answer_is_written_and_read_again() -> None:
+    told = answer(text_part(0, "a", "b"), call_part(1, "look", '{"x"', ":1}"))
+    told.insert(-2, UsageUpdate(Usage(5, 4, 3, 2, 1)))
+    body = wire(CODEC.encode_response(told, request(), ids(), model="shown"))
+    assert (body["status"], body["model"]) == ("completed", "shown")
+    again = CODEC.decode_response(body, ids())
+    response = fold(again)
+    assert response.choices[0].parts == (Text("ab"), ToolCall("call_1", "look", {"x": 1}, '{"x":1}'))
+    assert response.usage == Usage(5, 4, 3, 2, 1)
+    assert response.choices[0].finish == Finish("tool_calls", native="completed")
+
+
+def test_thinking_keeps_its_signature() -> None:
+    item = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm"}]}
+    body = {"id": "resp_1", "status": "completed", "output": [{**item, "encrypted_content": "gAAAA"}]}
+    events = CODEC.decode_response(body, ids())
+    assert fold(events).choices[0].parts == (Thinking("Hm", Signature("openai", "gAAAA")),)
+    again = CODEC.encode_response(events, request(), ids(), model="m")
+    assert again["output"][0]["encrypted_content"] == "gAAAA"
