@@ -41,7 +41,7 @@ WHOLES: st.SearchStrategy[Part] = st.sampled_from(
         Thinking("", Signature("anthropic", "x"), redacted=True),
     ]
 )
-LOOSE: list[Event] = [Ping(), UsageUpdate(Usage(1, 2, 3, 4, 1)), UsageUpdate(Usage())]
+LOOSE: list[Event] = [Ping(), UsageUpdate(Usage(1, 2, 3, 4, 1)), UsageUpdate(Usage(1, 2, 3, 9, 2))]
 
 
 @st.composite
