@@ -93,7 +93,7 @@ class BackoffStep(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The combined effect of all entries of one model.
 
-    `until` is the end of the longest cooldown; `overloaded` tells that overload caused it rather than a limit.
+    `until` is the end of the longest cooldown; `overloaded` means that overload caused it rather than a limit.
     `circuit_until` is the end of the current cooldown of a circuit that is not closed.
     """
 
@@ -117,7 +117,7 @@ def status(entries: Sequence[CooldownEntry]) -> Status:
     ]
     circuit_until = float("-inf")
     for kind, backoff in BACKOFFS.items():
-        current = backoff_step(backoff, (entry for entry in entries if entry.kind == kind))
+        current = backoff_step(kind, entries)
         if current.step:
             cooldowns.append((current.until, current.reason, kind == "overload"))
             if backoff.opens is not None and current.step >= backoff.opens:
@@ -133,20 +133,21 @@ def status(entries: Sequence[CooldownEntry]) -> Status:
     )
 
 
-def backoff_step(backoff: Backoff, entries: Iterable[CooldownEntry]) -> BackoffStep:
-    """The step that these entries lead to. Entries of one burst count once, by the first of them."""
-    steps = [step for _, step in _backoff_steps(backoff, entries)]
+def backoff_step(kind: Kind, entries: Iterable[CooldownEntry]) -> BackoffStep:
+    """The step that entries of a kind lead to. Entries of one burst count once, by the first of them."""
+    steps = [step for _, step in _backoff_steps(kind, entries)]
     return steps[-1] if steps else BackoffStep()
 
 
-def _backoff_steps(backoff: Backoff, entries: Iterable[CooldownEntry]) -> Iterator[tuple[CooldownEntry, BackoffStep]]:
+def _backoff_steps(kind: Kind, entries: Iterable[CooldownEntry]) -> Iterator[tuple[CooldownEntry, BackoffStep]]:
     """The entries that advance the backoff, each with the resulting step."""
     current = BackoffStep()
-    for entry in sorted(entries, key=_order):
+    for entry in sorted((entry for entry in entries if entry.kind == kind), key=_order):
         if current.step and (entry.at < current.until or entry.sent <= current.at):
             continue
         step = 1 if entry.at > current.until + FORGET else current.step + 1
-        current = BackoffStep(step, entry.at, entry.at + backoff.seconds(step, entry.jitter), entry.reason)
+        until = entry.at + BACKOFFS[kind].seconds(step, entry.jitter)
+        current = BackoffStep(step, entry.at, until, entry.reason)
         yield entry, current
 
 
@@ -156,11 +157,7 @@ def after_success(entries: Iterable[CooldownEntry], now: float, sent: float) -> 
     It ends exclusions, and backoffs whose cooldown is over. A request sent before an entry says nothing about it.
     """
     kept = [entry for entry in entries if entry.kind not in ("excluded", "disabled") or sent <= entry.at]
-    for kind, backoff in BACKOFFS.items():
-        current = backoff_step(backoff, (entry for entry in kept if entry.kind == kind))
-        if current.step and now >= current.until and sent > current.at:
-            kept = [entry for entry in kept if entry.kind != kind]
-    return kept
+    return _without_backoffs(kept, lambda current: now >= current.until and sent > current.at)
 
 
 def with_entry(entries: Sequence[CooldownEntry], new: CooldownEntry) -> list[CooldownEntry]:
@@ -169,7 +166,7 @@ def with_entry(entries: Sequence[CooldownEntry], new: CooldownEntry) -> list[Coo
     if len(same) < MAX_ENTRIES:
         return [*entries, new]
     if new.kind in BACKOFFS:
-        same = [entry for entry, _ in _backoff_steps(BACKOFFS[new.kind], same)]
+        same = [entry for entry, _ in _backoff_steps(new.kind, same)]
     kept = sorted([*same, new], key=lambda entry: (entry.at + entry.seconds, entry.id))[-MAX_ENTRIES:]
     return [*(entry for entry in entries if entry.kind != new.kind), *kept]
 
@@ -177,11 +174,12 @@ def with_entry(entries: Sequence[CooldownEntry], new: CooldownEntry) -> list[Coo
 def unexpired(entries: Iterable[CooldownEntry], now: float) -> list[CooldownEntry]:
     """The entries that still have an effect."""
     kept = [entry for entry in entries if entry.kind != "delay" or entry.at + entry.seconds > now]
-    for kind, backoff in BACKOFFS.items():
-        current = backoff_step(backoff, (entry for entry in kept if entry.kind == kind))
-        if now > current.until + FORGET:
-            kept = [entry for entry in kept if entry.kind != kind]
-    return kept
+    return _without_backoffs(kept, lambda current: now > current.until + FORGET)
+
+
+def _without_backoffs(entries: Sequence[CooldownEntry], is_over: Callable[[BackoffStep], bool]) -> list[CooldownEntry]:
+    over = {kind for kind in BACKOFFS if is_over(backoff_step(kind, entries))}
+    return [entry for entry in entries if entry.kind not in over]
 
 
 def _order(entry: CooldownEntry) -> tuple[float, int]:

@@ -1,6 +1,6 @@
 """Requests that several accounts refused alike. Such a request may be the cause, and the cooldowns undeserved.
 
-Only another request can tell. The accounts therefore cool down as told, but one other request at a time may probe one
+Only another request can tell. The accounts therefore cool down anyway, but one other request at a time may probe one
 of them when nothing better is left. An answer clears the accounts; a refusal confirms the cooldowns.
 """
 

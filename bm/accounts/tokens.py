@@ -138,7 +138,7 @@ class Tokens:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _failed_lately(self, account_id: AccountId, version: str, *, valid: bool = False) -> Failure | None:
-        """The last failure, if it still counts. `valid` tells that the previous token is still valid."""
+        """The last failure, if it still counts. `valid` means that the previous token is still valid."""
         last = self._failed.get(account_id)
         if last is None or last.version != version:
             return None

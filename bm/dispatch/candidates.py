@@ -34,7 +34,7 @@ Verdict = Literal["ready", "cooling down", "disabled", "excluded", "unsuitable",
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One account as a possible target of the request, the reason for its verdict, and how its model was found.
 
-    `seconds` is the time left while it is cooling down, `overloaded` tells that no limit is the cause. `context` is in
+    `seconds` is the time left while it is cooling down, `overloaded` means that no limit is the cause. `context` is in
     tokens, 0 if unknown. `without` names the media that its model does not take and that a note replaces.
     """
 

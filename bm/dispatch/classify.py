@@ -53,7 +53,7 @@ def takes_no_media(failure: Failure) -> bool:
 def classify(failure: Failure | None, streaming_started: bool = False, translated: bool = False) -> Outcome:
     """The outcome of an attempt; no failure means success.
 
-    Once the client has received a byte (`streaming_started`), the failure can only be returned. `translated` tells that
+    Once the client has received a byte (`streaming_started`), the failure can only be returned. `translated` means that
     bm has written the request, so that it may simplify a refused tool schema.
     """
     if failure is None:

@@ -27,7 +27,7 @@ def unavailable(message: str) -> Failure:
 
 
 def cooling_down(message: str, seconds: float, limits: Limits, *, limited: bool = True) -> Failure:
-    """All targets are cooling down, the first for `seconds` more. `limited` tells that rate limits are the reason.
+    """All targets are cooling down, the first for `seconds` more. `limited` means that rate limits are the reason.
 
     A client that returns after 45 s is held for the rest of a delay up to `max_wait`, so it is told to do so.
     """

@@ -18,7 +18,7 @@ ANY_MODEL = ""
 class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one model of an account.
 
-    `cooldown` is the seconds until it may be asked again, `reason` why, and `overloaded` tells that no limit is the
+    `cooldown` is the seconds until it may be asked again, `reason` why, and `overloaded` means that no limit is the
     cause. `excluded` is why the account does not have the model. `circuit` is open after repeated overload (for
     `cooldown` seconds, or while one request probes), then half open: one request may probe. `nearly_spent` means that
     little is left of the limit for this minute.

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.accounts.cooldowns import (
-    BACKOFFS,
     FORGET,
     MAX_ENTRIES,
     CooldownEntry,
@@ -76,11 +75,10 @@ def test_the_order_in_which_entries_came_does_not_matter(
 
 
 def test_a_burst_is_one_backoff_step() -> None:
-    backoff = BACKOFFS["backoff"]
-    assert backoff_step(backoff, [entry("backoff", at) for at in (0, 0.5, 1.9)]).step == 1
-    assert backoff_step(backoff, [entry("backoff", 0), entry("backoff", 2)]).step == 2
-    assert backoff_step(backoff, [entry("backoff", 0), entry("backoff", 9, sent=0)]).step == 1
-    assert backoff_step(backoff, [entry("backoff", 0), entry("backoff", 3 + FORGET)]).step == 1
+    assert backoff_step("backoff", [entry("backoff", at) for at in (0, 0.5, 1.9)]).step == 1
+    assert backoff_step("backoff", [entry("backoff", 0), entry("backoff", 2)]).step == 2
+    assert backoff_step("backoff", [entry("backoff", 0), entry("backoff", 9, sent=0)]).step == 1
+    assert backoff_step("backoff", [entry("backoff", 0), entry("backoff", 3 + FORGET)]).step == 1
 
 
 def test_a_success_ends_what_it_disproves() -> None:
