@@ -11,7 +11,7 @@ from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.names import ProtocolName
 from bm.protocols.reading import place_of, refuse
 
-_LOOKUP = "tool_search"
+LOOKUP = "tool_search"
 """Vendors' tools that look up deferred tools: of no use where every tool is in the request."""
 
 
@@ -81,7 +81,7 @@ class Expressible(msgspec.Struct, frozen=True):
     def _foreign(self, part: Opaque, place: str, losses: list[Loss]) -> Iterator[Part]:
         if part.summary.strip():
             yield Text(part.summary)
-        elif not part.kind.startswith(_LOOKUP):
+        elif not part.kind.startswith(LOOKUP):
             losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
 
     def _media(self, part: Media, role: Role, place: str, losses: list[Loss]) -> Iterator[Part]:

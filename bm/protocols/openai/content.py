@@ -57,15 +57,15 @@ def _decode_part(value: Any, place: str, protocol: ProtocolName) -> Part | None:
     match part.get("type") or ("text" if isinstance(part.get("text"), str) else None):
         case "text" | "input_text" | "output_text":
             text = string(part, "text", place)
-            return Text(text, cache=_cache_mark(part), citations=_citations(part, protocol)) if text else None
+            return Text(text, cache=decode_mark(part), citations=_citations(part, protocol)) if text else None
         case "image_url" | "input_image" | "video_url" | "document_url" | "file_url" as kind:
             return _at_url(_KIND_AT_URL[kind], part, "image_url" if kind == "input_image" else kind, place)
         case "input_audio":
-            return _audio(required_mapping(part, "input_audio", place), join(place, "input_audio"), _cache_mark(part))
+            return _audio(required_mapping(part, "input_audio", place), join(place, "input_audio"), decode_mark(part))
         case "file":
-            return _file(required_mapping(part, "file", place), join(place, "file"), _cache_mark(part))
+            return _file(required_mapping(part, "file", place), join(place, "file"), decode_mark(part))
         case "input_file":
-            return _file(part, place, _cache_mark(part))
+            return _file(part, place, decode_mark(part))
         case "refusal":
             return Refusal(string(part, "refusal", place))
         case "thinking":
@@ -85,7 +85,7 @@ def _citations(part: Json, protocol: ProtocolName) -> tuple[Citation, ...]:
     return tuple(decode_citation(raw, protocol) for raw in objects_of(part.get("annotations")))
 
 
-def _cache_mark(part: Json) -> CacheMark | None:
+def decode_mark(part: Json) -> CacheMark | None:
     """OpenRouter's mark in Anthropic's spelling, or OpenAI's own, whose 12 hours are Anthropic's hour."""
     if isinstance(mark := part.get("cache_control"), dict):
         return CacheMark(str(mark.get("ttl") or ""))
@@ -95,7 +95,7 @@ def _cache_mark(part: Json) -> CacheMark | None:
 
 
 def _at_url(kind: MediaKind, part: Json, key: str, place: str) -> Media:
-    cache, detail = _cache_mark(part), string_of(part.get("detail")).removeprefix("auto")
+    cache, detail = decode_mark(part), string_of(part.get("detail")).removeprefix("auto")
     if kind == "image" and part.get(key) is None and (file_id := string(part, "file_id", place)):
         return Media(kind, file_id=file_id, detail=detail, cache=cache)
     where = join(place, key)

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import CacheMark, Json
+from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.chat.thinking import may_force
 from bm.names import CHAT
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
+from bm.protocols.openai.content import decode_mark
+from bm.protocols.openai.tools import decode_choice as openai_choice
+from bm.protocols.openai.tools import decode_tool
 from bm.protocols.reading import (
-    array,
     boolean,
     elements,
-    filled_string,
     join,
     mapping,
-    mismatch,
     refuse,
     required_mapping,
     string,
 )
-
-_KNOWN = {"name", "description", "parameters", "strict"}
-TOOL_SEARCH = "tool_search"
-"""Other vendors' tools that look up deferred tools: without use where every tool is in the request."""
+from bm.protocols.turns import LOOKUP
 
 
 def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -38,55 +37,20 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
     for raw, place in elements(body, "tools"):
-        tool = _decode_tool(raw, place)
-        if isinstance(tool, Tool):
-            tools.append(tool)
-        else:
-            hosted.append(tool)
+        kind: Any = raw.get("type") or ("custom" if "custom" in raw else "function")
+        if kind not in ("function", "custom"):
+            hosted.append(HostedTool(string(raw, "type", place), CHAT, raw))
+            continue
+        # Some clients write the Responses form here, without the inner object.
+        nested = kind == "custom" or "function" in raw
+        holder, where = (required_mapping(raw, kind, place), join(place, kind)) if nested else (raw, place)
+        tool = decode_tool(holder, where, kind, CHAT)
+        tools.append(msgspec.structs.replace(tool, cache=decode_mark(raw)) if nested else tool)
     if body.get("tools") is None:
-        tools += [_function(raw, place, None) for raw, place in elements(body, "functions")]
-    search = mapping(body, "web_search_options")
-    if search is not None:
+        tools += [decode_tool(raw, place, "function", CHAT) for raw, place in elements(body, "functions")]
+    if (search := mapping(body, "web_search_options")) is not None:
         hosted.append(HostedTool("web_search", CHAT, search))
     return tuple(tools), tuple(hosted)
-
-
-def _decode_tool(tool: Json, where: str) -> Tool | HostedTool:
-    cache = tool.get("cache_control")
-    mark = CacheMark(str(cache.get("ttl") or "")) if isinstance(cache, dict) else None
-    kind = tool.get("type")
-    if kind == "custom" or (kind is None and "custom" in tool):
-        place = join(where, "custom")
-        custom = required_mapping(tool, "custom", where)
-        return Tool(
-            filled_string(custom, "name", place, "the tool's name"),
-            string(custom, "description", place),
-            kind="custom",
-            cache=mark,
-            protocol=CHAT,
-            extra={key: value for key, value in custom.items() if key not in _KNOWN and value is not None},
-        )
-    if kind in ("function", None):
-        # Some clients write the Responses form here, without the inner object.
-        nested = "function" in tool
-        holder = required_mapping(tool, "function", where) if nested else tool
-        return _function(holder, join(where, "function") if nested else where, mark)
-    if not isinstance(kind, str):
-        raise mismatch(join(where, "type"), "a string", kind)
-    return HostedTool(kind, CHAT, tool)
-
-
-def _function(function: Json, where: str, mark: CacheMark | None) -> Tool:
-    extra = {key: value for key, value in function.items() if key not in _KNOWN | {"type", "cache_control"}}
-    return Tool(
-        filled_string(function, "name", where, "the tool's name"),
-        string(function, "description", where),
-        schema=mapping(function, "parameters", where),
-        strict=boolean(function, "strict", where),
-        cache=mark,
-        protocol=CHAT,
-        extra={key: value for key, value in extra.items() if value is not None},
-    )
 
 
 def decode_choice(body: Json) -> tuple[ToolChoice, frozenset[str] | None]:
@@ -98,43 +62,14 @@ def decode_choice(body: Json) -> tuple[ToolChoice, frozenset[str] | None]:
     Raises:
         RequestError: the choice has a form that no client is known to send.
     """
-    parallel = boolean(body, "parallel_tool_calls")
-    key = "tool_choice"
-    if body.get(key) is None and body.get("tools") is None:
-        key = "function_call"
-    choice = body.get(key)
-    match choice:
-        case None | "auto" | {"type": "auto"}:
-            return ToolChoice("auto", parallel=parallel), None
-        case "required" | "any" | {"type": "any"} | {"type": "required"}:
-            return ToolChoice("required", parallel=parallel), None
-        case "none" | {"type": "none"}:
-            return ToolChoice("none", parallel=parallel), None
-        case {"type": "allowed_tools"}:
-            return _allowed(choice, parallel)
-        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
-            return ToolChoice("required", (name,), parallel), None
-        case _:
-            raise refuse(
-                key, 'expected "auto", "none", "required" or an object that names a tool', code="invalid_value"
-            )
-
-
-def _allowed(choice: Json, parallel: bool | None) -> tuple[ToolChoice, frozenset[str] | None]:
-    allowed = mapping(choice, "allowed_tools", "tool_choice") or choice
-    names = [_allowed_name(tool) for tool in array(allowed, "tools", "tool_choice.allowed_tools")]
-    known = tuple(name for name in names if name)
-    if allowed.get("mode") == "required":
-        return ToolChoice("required", known, parallel), None
-    return ToolChoice("auto", parallel=parallel), frozenset(known)
-
-
-def _allowed_name(tool: Any) -> str:
-    match tool:
-        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
-            return name
-        case _:
-            return ""
+    first_form = body.get("tool_choice") is None and body.get("tools") is None
+    key = "function_call" if first_form else "tool_choice"
+    choice = openai_choice(body.get(key), boolean(body, "parallel_tool_calls"))
+    if choice is None:
+        raise refuse(key, 'expected "auto", "none", "required" or an object that names a tool', code="invalid_value")
+    if choice.mode == "auto" and choice.names:
+        return ToolChoice("auto", parallel=choice.parallel), frozenset(choice.names)
+    return choice, None
 
 
 def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -143,7 +78,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     body: Json = {}
     tools = [_encode_tool(tool, index, openai, losses) for index, tool in enumerate(request.tools)]
     for hosted in request.hosted_tools:
-        if hosted.protocol != CHAT and hosted.kind.startswith(TOOL_SEARCH):
+        if hosted.protocol != CHAT and hosted.kind.startswith(LOOKUP):
             continue
         if hosted.protocol != CHAT:
             losses.append(Loss(f"tools ({hosted.kind})", "Chat Completions runs no such tool"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, ToolChoice
 from bm.names import RESPONSES
+from bm.protocols.openai.tools import decode_choice
 from bm.protocols.openai_responses.thinking import decode_reasoning
-from bm.protocols.openai_responses.tools import decode_choice, decode_tools
+from bm.protocols.openai_responses.tools import decode_tools
 from bm.protocols.openai_responses.turns import Conversation, not_found
 from bm.protocols.reading import (
     Unread,

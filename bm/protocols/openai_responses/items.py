@@ -13,8 +13,9 @@ from bm.chat.response import parse_arguments
 from bm.names import RESPONSES
 from bm.protocols.openai.citations import decode_search
 from bm.protocols.openai.content import decode_content, encode_responses_media
+from bm.protocols.openai.tools import qualified
 from bm.protocols.openai_responses.thinking import decode_thinking
-from bm.protocols.openai_responses.tools import native_type, qualified, wire_name
+from bm.protocols.openai_responses.tools import native_type, wire_name
 from bm.protocols.reading import (
     filled_string,
     mismatch,

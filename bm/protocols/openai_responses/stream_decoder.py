@@ -20,8 +20,8 @@ from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation
+from bm.protocols.openai.tools import qualified
 from bm.protocols.openai_responses.items import decode_output
-from bm.protocols.openai_responses.tools import qualified
 from bm.protocols.openai_responses.usage import decode_usage, finish_of
 from bm.protocols.reading import object_of, string_of
 

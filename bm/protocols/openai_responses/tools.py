@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import RESPONSES
 from bm.protocols.ignorable_fields import lost_tool_fields
-from bm.protocols.reading import boolean, elements, filled_string, mapping, object_of, refuse, string, string_of
+from bm.protocols.openai.tools import decode_tool
+from bm.protocols.reading import elements, object_of, refuse, string, string_of
 
 _HOSTED = {
     "web_search": "web_search",
@@ -52,14 +52,6 @@ _OWN = {"type", "name", "description", "parameters", "strict"}
 _PLACE = {"namespace", "namespace_description", "native", "loaded"}
 """Members of `Tool.extra` that say where the definition stood: in which namespace, as which built-in tool, or in an
 item of the conversation (`loaded`)."""
-
-
-def qualified(namespace: object, name: str) -> str:
-    """The name by which every other protocol knows a function of a namespace.
-
-    A deferred function outside any namespace is called back with its own name as the namespace.
-    """
-    return f"{namespace}__{name}" if isinstance(namespace, str) and namespace not in ("", name) else name
 
 
 def wire_name(name: str, tools: dict[str, Tool]) -> Json:
@@ -114,15 +106,7 @@ def _decode_tool(tool: Json, path: str, place: Json) -> Tool:
     kind = tool.get("type")
     if kind not in ("function", "custom"):
         raise refuse(path, "expected a function or custom tool")
-    return Tool(
-        name=qualified(place.get("namespace"), filled_string(tool, "name", path, "the tool's name")),
-        description=string(tool, "description", path),
-        schema=mapping(tool, "parameters", path),
-        strict=boolean(tool, "strict", path),
-        kind=kind,
-        protocol=RESPONSES,
-        extra={**{field: value for field, value in tool.items() if field not in _OWN}, **place},
-    )
+    return decode_tool(tool, path, kind, RESPONSES, **place)
 
 
 def _decode_native(native: str, tool: Json) -> Tool:
@@ -216,37 +200,6 @@ def _encode_hosted(hosted: HostedTool, losses: list[Loss]) -> list[Json]:
         case kind:
             losses.append(Loss(f"tools ({kind})", "OpenAI has no such tool"))
             return []
-
-
-def decode_choice(choice: Any, parallel: Any) -> ToolChoice | None:
-    """Read `tool_choice` and `parallel_tool_calls`; None when the choice names a hosted tool."""
-    several = parallel if isinstance(parallel, bool) else None
-    match choice:
-        case None | "auto":
-            return ToolChoice(parallel=several)
-        case "none":
-            return ToolChoice("none", parallel=several)
-        case "required":
-            return ToolChoice("required", parallel=several)
-        case {"type": "function" | "custom", "name": str(name)}:
-            return ToolChoice("required", (qualified(choice.get("namespace"), name),), several)
-        case {"type": "apply_patch" | "shell" as native}:
-            return ToolChoice("required", (native,), several)
-        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(allowed)}:
-            names = [_allowed(tool) for tool in allowed]
-            return ToolChoice(mode, tuple(name for name in names if name), several)
-        case _:
-            return None
-
-
-def _allowed(tool: Any) -> str:
-    match tool:
-        case {"name": str(name)}:
-            return qualified(tool.get("namespace"), name)
-        case {"type": "apply_patch" | "shell" as native}:
-            return str(native)
-        case _:
-            return ""
 
 
 def encode_choice(choice: ToolChoice, tools: dict[str, Tool]) -> str | Json:

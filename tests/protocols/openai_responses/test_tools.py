@@ -6,15 +6,14 @@ import pytest
 
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.errors import RequestError
+from bm.protocols.openai.tools import decode_choice, qualified
 from bm.protocols.openai_responses.tools import (
     NATIVE,
     by_name,
-    decode_choice,
     decode_tools,
     encode_choice,
     encode_tools,
     native_type,
-    qualified,
     wire_name,
 )
 from tests.protocols.openai_responses.samples import request
@@ -187,15 +186,6 @@ CHOICES = [
 def test_the_choice_in_both_directions(wire: Any, choice: ToolChoice) -> None:
     assert decode_choice(wire, None) == choice
     assert encode_choice(choice, by_name(request(tools=ALL))) == wire
-
-
-def test_one_call_at_most() -> None:
-    assert decode_choice("auto", False) == ToolChoice(parallel=False)
-    assert decode_choice(None, True) == ToolChoice(parallel=True)
-
-
-def test_the_choice_of_a_hosted_tool_has_no_canonical_form() -> None:
-    assert decode_choice({"type": "file_search"}, None) is None
 
 
 def test_a_deferred_function_is_called_with_its_own_name_as_namespace() -> None:

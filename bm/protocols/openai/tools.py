@@ -1,0 +1,72 @@
+"""Tool definitions and the choice among them, as OpenAI's two APIs spell them; both spellings are read alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.parts import Json, ToolKind
+from bm.chat.request import Tool, ToolChoice
+from bm.names import ProtocolName
+from bm.protocols.openai.content import decode_mark
+from bm.protocols.reading import array_of, boolean, filled_string, mapping, object_of, string
+
+_KNOWN = {"type", "name", "description", "parameters", "strict", "cache_control"}
+BUILT_IN = ("apply_patch", "shell")
+"""Tools that OpenAI's models know and the client runs, which a choice names by their type."""
+
+
+def qualified(namespace: object, name: str) -> str:
+    """The name by which every other protocol knows a function of a namespace.
+
+    A deferred function outside any namespace is called back with its own name as the namespace.
+    """
+    return f"{namespace}__{name}" if isinstance(namespace, str) and namespace not in ("", name) else name
+
+
+def decode_tool(definition: Json, place: str, kind: ToolKind, protocol: ProtocolName, **extra: Any) -> Tool:
+    """Read the definition of a function or custom tool. `extra` is kept beside its unknown members.
+
+    Raises:
+        RequestError: it has no name, or a member of the wrong type.
+    """
+    unknown = {name: value for name, value in definition.items() if name not in _KNOWN and value is not None}
+    return Tool(
+        qualified(extra.get("namespace"), filled_string(definition, "name", place, "the tool's name")),
+        string(definition, "description", place),
+        schema=mapping(definition, "parameters", place),
+        strict=boolean(definition, "strict", place),
+        kind=kind,
+        cache=decode_mark(definition),
+        protocol=protocol,
+        extra={**unknown, **extra},
+    )
+
+
+def decode_choice(choice: Any, parallel: bool | None) -> ToolChoice | None:
+    """Read a `tool_choice`; None when it names a hosted tool or has an unknown form."""
+    match choice:
+        case None | "auto" | {"type": "auto"}:
+            return ToolChoice(parallel=parallel)
+        case "required" | "any" | {"type": "any" | "required"}:
+            return ToolChoice("required", parallel=parallel)
+        case "none" | {"type": "none"}:
+            return ToolChoice("none", parallel=parallel)
+        case {"type": "allowed_tools"}:
+            allowed = object_of(choice.get("allowed_tools")) or choice
+            names = tuple(name for tool in array_of(allowed.get("tools")) if (name := _tool_name(tool)))
+            return ToolChoice("required" if allowed.get("mode") == "required" else "auto", names, parallel)
+        case _:
+            name = _tool_name(choice)
+            return ToolChoice("required", (name,), parallel) if name else None
+
+
+def _tool_name(reference: Any) -> str:
+    match reference:
+        case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}}:
+            return name
+        case {"name": str(name)}:
+            return qualified(reference.get("namespace"), name)
+        case {"type": str(kind)} if kind in BUILT_IN:
+            return kind
+        case _:
+            return ""
