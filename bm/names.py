@@ -30,4 +30,7 @@ SamplingRule = bool | Literal["without_thinking"]
 StructuredOutput = Literal["schema", "json", "none"]
 """What an answer can be held to: a JSON Schema, JSON, nothing."""
 
+By = Literal["provider", "model", "account", "day"]
+"""How usage is grouped. `model` is the one that answered, `day` a day of local time."""
+
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)

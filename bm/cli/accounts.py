@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bm.accounts.credentials import Credentials
     from bm.config.paths import Paths
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The account.")]
 Place = Annotated[str, typer.Option("--location", help="Vertex AI location: global, us, eu, europe-west4, …")]
 Owner = Annotated[str, typer.Option("--provider", help="Its provider, if several have an account of this name.")]

@@ -23,8 +23,7 @@ from bm.cli import (
     test,
     usage,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from bm.cli.render import Json
 
 
 def _typer(help_: str) -> typer.Typer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 from bm.clients.environment import HOW, UNSET, VARIABLES, Shell, detect, script, values
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bm.clients.tool import Tool
     from bm.config.paths import Paths
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PASS_THROUGH: Final[dict[str, Any]] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Context settings of `bm run`: everything after the tool's name belongs to the tool, `--help` included."""
 

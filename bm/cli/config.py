@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
     from bm.config.schema import Config
     from bm.errors import ConfigError
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Key = Annotated[str, typer.Argument(help="The setting, such as server.port or providers.groq.mode.")]
 _MASK = "…"
 

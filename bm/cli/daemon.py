@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 from bm.duration import duration
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from bm.daemon.runtime import Daemon
     from bm.daemon.service.install import Service
     from bm.daemon.start import Started
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def start(

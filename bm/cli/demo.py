@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from bm.accounts.account import Account
-from bm.accounts.credentials import Credentials, update
+from bm.accounts.credentials import Credentials, load, update
 from bm.cli import admin, render
 from bm.config.paths import Paths, make_folders
 from bm.daemon.runtime import Daemon
@@ -100,7 +100,6 @@ base_url = "{url}/together/v1"
 class Served(NamedTuple):
     """Which target answered a request, from the response headers."""
 
-    status: int
     provider: str
     account: str
     model: str
@@ -139,7 +138,7 @@ def walk(*, once: bool) -> None:
         _furnish(paths, simulator.url)
         try:
             daemon = start(paths, environ).daemon
-            key = _local_key(paths)
+            key = load(paths.accounts).local_key
             render.line(f"bm is running at {daemon.url} on simulated providers ({simulator.url}); home: {folder}")
             for step in STEPS:
                 if not ended.is_set():
@@ -174,12 +173,6 @@ def _furnish(paths: Paths, url: str) -> None:
     update(paths.accounts, fill)
 
 
-def _local_key(paths: Paths) -> str:
-    from bm.accounts.credentials import load
-
-    return load(paths.accounts).local_key
-
-
 def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, paths: Paths) -> None:
     """Set the mode as the printed command would, then send the requests and print each answer."""
     render.line()
@@ -192,40 +185,28 @@ def _show(step: Step, daemon: Daemon, key: str, simulator: Simulator, paths: Pat
     count: Counter[str] = Counter()
     render.line(f"  {'request':<9}{'provider':<11}{'account':<9}{'attempts':<10}model")
     for number in range(1, step.requests + 1):
-        served = request(daemon, key, f"request {number}")
+        messages = [{"role": "user", "content": f"request {number}"}]
+        body = {"model": MODEL, "max_tokens": 64, "stream": True, "messages": messages}
+        served, _ = _post(daemon, key, "/v1/messages", body)
         count[served.provider] += 1
         row = f"  {number:<9}{served.provider:<11}{served.account:<9}{served.attempts:<10}{served.model}"
         render.line(row)
-        if served.status != 200:
-            raise DaemonError(f"request {number} got status {served.status} (home: {paths.config.parent})")
     render.line("  " + ", ".join(f"{name} {times} of {step.requests}" for name, times in sorted(count.items())))
     if step.spent:
         simulator.reset()
 
 
-def request(daemon: Daemon, key: str, text: str) -> Served:
-    """One streamed Anthropic request through bm, read to its end.
+def _post(daemon: Daemon, key: str, path: str, body: dict[str, Any]) -> tuple[Served, bytes]:
+    """Send a request as a tool would.
 
     Raises:
-        OSError: the daemon cannot be reached.
+        DaemonError: it does not succeed.
     """
-    body = {"model": MODEL, "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": text}]}
-    return _post(daemon, key, "/v1/messages", body)[0]
-
-
-def _post(daemon: Daemon, key: str, path: str, body: dict[str, Any]) -> tuple[Served, bytes]:
-    import http.client
-
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "anthropic-version": "2023-06-01"}
-    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=60)
-    try:
-        connection.request("POST", path, msgspec.json.encode(body), headers)
-        response = connection.getresponse()
-        answer = response.read()
-        names = ("x-bm-provider", "x-bm-account", "x-bm-model", "x-bm-attempts")
-        return Served(response.status, *(response.headers.get(name, "-") for name in names)), answer
-    finally:
-        connection.close()
+    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
+    status, found, answer = admin.post(daemon, path, msgspec.json.encode(body), headers, key=key, timeout=60.0)
+    if status != 200:
+        raise DaemonError(f"a request to {path} got status {status}")
+    return Served(*(found.get(f"x-bm-{name}", "-") for name in Served._fields)), answer
 
 
 def _show_protocols(daemon: Daemon, key: str) -> None:
@@ -239,8 +220,6 @@ def _show_protocols(daemon: Daemon, key: str) -> None:
     render.line(f"  {'protocol':<20}{'provider':<11}{'account':<9}answer")
     for question in QUESTIONS:
         served, answer = _post(daemon, key, question.path, question.body)
-        if served.status != 200:
-            raise DaemonError(f"{question.protocol} got status {served.status}")
         text = msgspec.json.decode(answer)
         for step in question.text:
             text = text[step]

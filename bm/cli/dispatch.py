@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 from bm.duration import duration
 from bm.ledger.advice import advice
 from bm.names import ProtocolName
@@ -14,7 +15,6 @@ from bm.names import ProtocolName
 if TYPE_CHECKING:
     from bm.config.paths import Paths
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 OUTCOMES = {"upstream_auth": "key refused", "billing": "out of credit", "permission": "not permitted"}
 """Outcomes whose names say too little; others are printed as they are."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 from bm.duration import duration
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SHOWN = 20
 """Requests that `bm top` prints without a terminal."""
 
 
-def top(as_json: Annotated[bool, typer.Option("--json", help="Print JSON once.")] = False) -> None:
+def top(as_json: Json = False) -> None:
     """Watch accounts, providers and requests; q or Ctrl-C quits."""
     paths = admin.here()
     daemon = admin.daemon_of(paths)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 from bm.names import Mode, ProtocolName
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
     from bm.providers.provider import Provider
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="The provider, such as groq.")]
 
 

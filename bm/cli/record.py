@@ -8,6 +8,7 @@ import typer
 
 from bm.cli import admin, render
 from bm.cli.dispatch import draw
+from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from bm.daemon.runtime import Daemon
     from bm.ledger.recordings import Message, Recording
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[str, typer.Argument(help="The request's id, or `last`.")]
 
 REPLAY_LIMIT = 600.0
@@ -117,14 +117,17 @@ def replay(
 
     Compares text, latency, tokens and cost. You pay for it again.
     """
+    from bm.accounts.credentials import load as load_credentials
     from bm.ledger.recordings import folder_of, load
+    from bm.upstream.headers import to_upstream
 
     paths = admin.here()
     kept = load(folder_of(paths), recording)
     daemon = admin.daemon_of(paths)
     path, body = addressed(kept, to, _providers(paths, daemon) if to else ())
-    status, request_id, answer = _send(paths, daemon, kept, path, body)
-    decision = _decision(paths, daemon, request_id)
+    headers, key = dict(to_upstream(kept.request.headers)), load_credentials(paths.accounts).local_key
+    status, received, answer = admin.post(daemon, path, body, headers, key=key, timeout=REPLAY_LIMIT)
+    decision = _decision(paths, daemon, received.get("x-bm-request-id", ""))
     before = _summary(kept.decision, kept.status, text_of(kept, kept.path, kept.status, kept.answer.content))
     after = _summary(decision, status, text_of(kept, path, status, answer))
     if as_json:
@@ -163,34 +166,6 @@ def addressed(kept: Recording, to: str, providers: Collection[str]) -> tuple[str
 
 def _providers(paths: Paths, daemon: Daemon) -> set[str]:
     return {row["name"] for row in admin.ask_daemon(paths, daemon, "GET", "/admin/providers")["providers"]}
-
-
-def _send(paths: Paths, daemon: Daemon, kept: Recording, path: str, body: bytes) -> tuple[int, str, bytes]:
-    """Status, the new request's id, and the bytes of the answer that arrived.
-
-    Raises:
-        DaemonError: the daemon does not respond.
-    """
-    import http.client
-
-    from bm.accounts.credentials import load
-    from bm.errors import DaemonError
-    from bm.upstream.headers import to_upstream
-
-    headers = dict(to_upstream(kept.request.headers)) | {"authorization": f"Bearer {load(paths.accounts).local_key}"}
-    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=REPLAY_LIMIT)
-    try:
-        connection.request("POST", path, body, headers)
-        response = connection.getresponse()
-        try:
-            content = response.read()
-        except http.client.IncompleteRead as cut:
-            content = cut.partial
-        return response.status, response.getheader("x-bm-request-id", ""), content
-    except (OSError, http.client.HTTPException) as error:
-        raise DaemonError(f"{daemon.url} does not respond: {str(error) or type(error).__name__}") from None
-    finally:
-        connection.close()
 
 
 def _decision(paths: Paths, daemon: Daemon, request_id: str) -> dict[str, Any]:

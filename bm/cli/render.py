@@ -6,12 +6,17 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+"""The option of every reading command."""
 
 _COLOURS = {
     **dict.fromkeys(("ok", "usable", "yes", "pooled", "exclusive", "fallback", "passed", "planned"), "green"),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from bm.daemon.service.install import Service
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def install() -> None:

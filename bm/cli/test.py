@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
+from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from bm.accounts.account import Account
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def test(
     names: Annotated[list[str] | None, typer.Argument(help="Providers or accounts; default: all in use.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Send one small real request to each account."""
     report(probe(admin.here(), names or []), as_json=as_json)

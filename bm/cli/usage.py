@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bm.cli import admin, render
-from bm.ledger.entry import By
+from bm.cli.render import Json
+from bm.names import By
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -19,7 +20,7 @@ _COLUMNS = ("requests", "failed", "input", "cached", "cache written", "output", 
 def usage(
     days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, including today.")] = 30,
     by: Annotated[By, typer.Option("--by", help="One line per …")] = "provider",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show requests, tokens and cost at list prices."""
     answer = _answer(admin.here(), days, by)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
-
-By = Literal["provider", "model", "account", "day"]
-"""How usage is grouped. `model` is the one that answered, `day` a day of local time."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import BmError, Failure
-from bm.ledger.entry import COLUMNS, By
+from bm.ledger.entry import COLUMNS
+from bm.names import By
 
 PATIENCE = 2.0
 """Seconds to wait while another process holds the file's lock."""

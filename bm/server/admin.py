@@ -35,10 +35,9 @@ from bm.gateway.probe import probe_all
 from bm.gateway.record import document_of
 from bm.gateway.services import Services
 from bm.ledger.advice import advice
-from bm.ledger.entry import By
 from bm.ledger.reader import decision, midnight, requests, unknown, usage
 from bm.ledger.writer import KEEP_DAYS
-from bm.names import Mode, ProtocolName
+from bm.names import By, Mode, ProtocolName
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider
 from bm.server.asgi import JsonResponse, json_handler

@@ -76,11 +76,11 @@ def test_why_explains_a_failover_with_and_without_a_daemon(bm: Bm, simulator: Si
 def test_an_unknown_request(bm: Bm) -> None:
     ran = bm("why", "req_unknown")
     assert (ran.code, ran.out) == (1, "")
-    assert "nothing is known of req_unknown" in ran.err
+    assert "req_unknown is unknown" in ran.err
 
 
 def test_before_the_first_request(bm: Bm) -> None:
-    assert "no request is on record yet" in bm("why").err
+    assert "no request has been recorded yet" in bm("why").err
 
 
 BY = {"provider": "gemini", "account": "main", "model": "flash"}

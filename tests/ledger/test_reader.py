@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from bm.ledger.database import open_ledger
-from bm.ledger.entry import By, Entry
+from bm.ledger.entry import Entry
 from bm.ledger.reader import LedgerError, decision, midnight, requests, usage
 from bm.ledger.writer import Ledger
+from bm.names import By
 from tests.ledger.entries import entry
 
 NOON = datetime(2026, 3, 2, 12).timestamp()
