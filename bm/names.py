@@ -1,4 +1,4 @@
-"""The words that several rooms share: protocols, dispatch modes, and what models take."""
+"""The words that several rooms share: protocols and their paths, dispatch modes, and what models take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,28 @@ ProtocolName = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
 ANTHROPIC: Final[ProtocolName] = "anthropic"
 CHAT: Final[ProtocolName] = "openai-chat"
 RESPONSES: Final[ProtocolName] = "openai-responses"
+
+Operation = Literal["generate", "count_tokens", "embed", "batch_embed"]
+"""What is asked of a model; `batch_embed` is Gemini's embedding of several texts."""
+
+PATHS: dict[tuple[ProtocolName, Operation], str] = {
+    ("anthropic", "generate"): "/v1/messages",
+    ("anthropic", "count_tokens"): "/v1/messages/count_tokens",
+    ("openai-chat", "generate"): "/v1/chat/completions",
+    ("openai-responses", "generate"): "/v1/responses",
+    ("openai-responses", "count_tokens"): "/v1/responses/input_tokens",
+    ("openai-chat", "embed"): "/v1/embeddings",
+}
+"""Where each API takes an operation. OpenAI's base URLs hold the `/v1`."""
+
+GEMINI_METHODS: dict[tuple[Operation, bool], str] = {
+    ("generate", False): "generateContent",
+    ("generate", True): "streamGenerateContent",
+    ("count_tokens", False): "countTokens",
+    ("embed", False): "embedContent",
+    ("batch_embed", False): "batchEmbedContents",
+}
+"""The method of Gemini's models for an operation that streams or does not."""
 
 Mode = Literal["off", "exclusive", "pooled", "fallback"]
 """How a provider takes part in dispatch."""

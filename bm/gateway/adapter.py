@@ -27,6 +27,7 @@ from bm.gateway.learned import RefusedSchemas
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
+from bm.names import Operation
 from bm.protocols import embeddings
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.codec import Codec, IdFactory, StreamEncoder
@@ -43,7 +44,7 @@ from bm.protocols.tools import with_legal_names
 from bm.protocols.translate import EventFilter, Translation
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamRequest
-from bm.upstream.endpoint import Operation, forwarded_headers, offers, own_headers, url
+from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
 from bm.upstream.headers import Headers
 
 JSON_TYPE = "application/json"

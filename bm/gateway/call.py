@@ -16,9 +16,8 @@ import msgspec
 
 from bm.dispatch.snapshot import Requirements
 from bm.errors import Failure, RequestError
-from bm.names import ProtocolName
+from bm.names import Operation, ProtocolName
 from bm.protocols.reading import json_of, object_of, string_of
-from bm.upstream.endpoint import Operation
 from bm.upstream.headers import Headers
 
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")

@@ -23,8 +23,7 @@ from bm.gateway.redaction import PromptRedaction
 from bm.ledger.entry import Entry
 from bm.ledger.prices import cost_of
 from bm.ledger.writer import Ledger
-from bm.names import ProtocolName
-from bm.upstream.endpoint import Operation
+from bm.names import Operation, ProtocolName
 
 MAX_LINES = 40
 """Lines of a kind that are kept of one call."""

@@ -9,9 +9,19 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
-from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
-from bm.protocols.reading import array_of, count_of, member, object_of, objects_of
+from bm.protocols.reading import (
+    array_of,
+    count_of,
+    elements,
+    integer,
+    join,
+    object_of,
+    objects_of,
+    refuse,
+    string,
+    string_of,
+)
 
 
 class EmbedRequest(msgspec.Struct, frozen=True):
@@ -33,31 +43,26 @@ def decode_request(client: ProtocolName, body: Json) -> EmbedRequest:
         RequestError: there is no text to embed.
     """
     if client == "gemini":
-        rows = body.get("requests")
-        single = not isinstance(rows, list)
-        asked = [body] if single else objects_of(rows)
-        dimensions = next((count for row in asked if (count := count_of(member(row, "outputDimensionality")))), 0)
-        return EmbedRequest(tuple(_text(row) for row in asked), dimensions=dimensions, single=single)
+        single = "requests" not in body
+        asked = [(body, "")] if single else list(elements(body, "requests"))
+        dimensions = next((found for row, at in asked if (found := integer(row, "outputDimensionality", at))), 0)
+        return EmbedRequest(tuple(_text(row, at) for row, at in asked), dimensions=dimensions, single=single)
     given = body.get("input")
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        message = "`input` must be a text or a list of texts; token ids mean something to their own model only"
-        raise RequestError(Failure(kind="bad_request", message=message, param="input"))
-    packed = body.get("encoding_format") == "base64"
-    return EmbedRequest(tuple(texts), dimensions=count_of(body.get("dimensions")), packed=packed)
+    texts = [given] if isinstance(given, str) else array_of(given)
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise refuse("input", "expected a text or a list of texts; token ids mean something to their own model only")
+    packed = string(body, "encoding_format") == "base64"
+    return EmbedRequest(tuple(texts), dimensions=integer(body, "dimensions") or 0, packed=packed)
 
 
-def _text(row: Json) -> str:
+def _text(row: Json, place: str) -> str:
     content = row.get("content")
     parts = object_of(content).get("parts")
-    rows = [parts] if isinstance(parts, dict) else objects_of(parts)
-    texts = (
-        [content] if isinstance(content, str) else [part["text"] for part in rows if isinstance(part.get("text"), str)]
-    )
-    if not texts:
-        message = "`content` must hold a part with text"
-        raise RequestError(Failure(kind="bad_request", message=message, param="content"))
-    return "\n".join(texts)
+    texts = [string_of(part.get("text")) for part in objects_of([parts] if isinstance(parts, dict) else parts)]
+    text = string_of(content) or "\n".join(filter(None, texts))
+    if not text:
+        raise refuse(join(place, "content"), "expected a part with text")
+    return text
 
 
 def encode_request(upstream: ProtocolName, request: EmbedRequest, model: str) -> Json:

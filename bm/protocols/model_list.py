@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from bm.chat.parts import Json
-from bm.errors import Failure, RequestError
 from bm.names import ProtocolName
+from bm.protocols.reading import refuse
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def _number(asked: Mapping[str, str], name: str) -> int:
     """A number in the query, 0 when absent."""
     value = asked.get(name, "")
     if value and not value.isdecimal():
-        raise RequestError(Failure(kind="bad_request", message=f"{name}: expected a whole number", param=name))
+        raise refuse(name, "expected a whole number")
     return int(value or 0)
 
 

@@ -7,7 +7,7 @@ and cache marks that are not legal. A body without them is returned as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from bm.names import ProtocolName
 from bm.protocols.anthropic.cache_control import with_legal_marks
 from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
 from bm.protocols.gemini.thinking import DUMMY
+from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
 _EXTRA = "extra_content"
@@ -102,17 +103,13 @@ def _without_thinking(body: bytes) -> Changes:
 
 
 def _blocks_of(message: msgspec.Raw) -> list[Json]:
-    content: Any = msgspec.json.decode(message).get("content")
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return objects_of(msgspec.json.decode(message).get("content"))
 
 
 def _without_thinking_edits(raw: msgspec.Raw | None) -> Changes:
     """Clearing earlier thinking is refused where thinking is off."""
-    management: Any = msgspec.json.decode(raw) if raw is not None else None
-    edits = management.get("edits") if isinstance(management, dict) else None
-    if not isinstance(edits, list):
-        return {}
-    kept = [edit for edit in edits if not str(edit.get("type") if isinstance(edit, dict) else "").startswith(_CLEARS)]
+    edits = array_of(object_of(msgspec.json.decode(raw) if raw is not None else None).get("edits"))
+    kept = [edit for edit in edits if not string_of(object_of(edit).get("type")).startswith(_CLEARS)]
     if len(kept) == len(edits):
         return {}
     place = ("context_management", "edits") if kept else ("context_management",)
@@ -151,36 +148,27 @@ def _foreign(index: int, raw: msgspec.Raw) -> list[tuple[Path, msgspec.Raw | Non
 
 
 def _changed(body: bytes, changes: list[Callable[[Json], bool]]) -> bytes:
-    try:
-        decoded: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return body
+    decoded = json_of(body)
     if not isinstance(decoded, dict):
         return body
     hits = [change(decoded) for change in changes]
     return msgspec.json.encode(decoded) if any(hits) else body
 
 
-def _objects(value: Any) -> Iterator[Json]:
-    """The objects in a list; none for any other value."""
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict))
-
-
 def _without_extra_content(body: Json) -> bool:
     hit = False
-    for message in _objects(body.get("messages")):
-        for holder in (message, *_objects(message.get("tool_calls"))):
+    for message in objects_of(body.get("messages")):
+        for holder in (message, *objects_of(message.get("tool_calls"))):
             hit |= holder.pop(_EXTRA, None) is not None
     return hit
 
 
 def _without_marks(body: Json) -> bool:
     hit = body.pop(_MARK, None) is not None
-    for tool in _objects(body.get("tools")):
+    for tool in objects_of(body.get("tools")):
         hit |= tool.pop(_MARK, None) is not None
-    for message in _objects(body.get("messages")):
-        for holder in (message, *_objects(message.get("content"))):
+    for message in objects_of(body.get("messages")):
+        for holder in (message, *objects_of(message.get("content"))):
             hit |= holder.pop(_MARK, None) is not None
     return hit
 
@@ -189,8 +177,8 @@ def _without_foreign_thoughts(body: Json) -> bool:
     """Gemini 3 requires a signature on a call: its documented dummy replaces another vendor's."""
     hit = False
     contents = body.get("contents")
-    for content in _objects([contents] if isinstance(contents, dict) else contents):
-        for part in _objects(content.get("parts")):
+    for content in objects_of([contents] if isinstance(contents, dict) else contents):
+        for part in objects_of(content.get("parts")):
             hit |= _without_foreign_signature(part)
     return hit
 
@@ -214,11 +202,9 @@ def _without_foreign_reasoning(body: Json) -> bool:
 
 
 def _is_foreign_reasoning(item: Any) -> bool:
-    if not isinstance(item, dict) or item.get("type") != "reasoning":
-        return False
-    return _is_wrapped(item.get("encrypted_content"))
+    return object_of(item).get("type") == "reasoning" and _is_wrapped(item.get("encrypted_content"))
 
 
 def _is_wrapped(value: Any) -> bool:
     """Whether bm wrapped another vendor's signature in this value."""
-    return isinstance(value, str) and unwrap(value) is not None
+    return unwrap(string_of(value)) is not None

@@ -10,8 +10,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from bm.errors import Failure
-from bm.names import ProtocolName
-from bm.upstream.endpoint import Operation
+from bm.names import GEMINI_METHODS, PATHS, Operation, ProtocolName
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -35,22 +34,9 @@ class Probe(msgspec.Struct, frozen=True):
     """A health check that needs no key: `HEAD /api/hello` of Claude Code, `HEAD /` of other tools."""
 
 
-_CALLS: dict[str, Route] = {
-    "/v1/messages": Route("anthropic", "generate"),
-    "/v1/messages/count_tokens": Route("anthropic", "count_tokens"),
-    "/v1/chat/completions": Route("openai-chat", "generate"),
-    "/v1/responses": Route("openai-responses", "generate"),
-    "/v1/responses/input_tokens": Route("openai-responses", "count_tokens"),
-    "/v1/embeddings": Route("openai-chat", "embed"),
-}
+_CALLS = {path: Route(protocol, operation) for (protocol, operation), path in PATHS.items()}
+_METHODS = {name: meaning for meaning, name in GEMINI_METHODS.items()}
 _GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
-_GEMINI_METHODS: dict[str, tuple[Operation, bool]] = {
-    "generateContent": ("generate", False),
-    "streamGenerateContent": ("generate", True),
-    "countTokens": ("count_tokens", False),
-    "embedContent": ("embed", False),
-    "batchEmbedContents": ("batch_embed", False),
-}
 _MODELS = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?models(?:/(.+))?")
 
 Found = Route | ModelsRoute | Probe
@@ -67,7 +53,7 @@ def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
         return route if method == "POST" else _wrong_method(method, path, "POST")
     found = _GEMINI.fullmatch(path)
     # A request for the model `groq:compound` is not a call of the method `compound`.
-    if found is not None and (method == "POST" or found[3] in _GEMINI_METHODS):
+    if found is not None and (method == "POST" or found[3] in _METHODS):
         return _gemini_call(method, path, found)
     if (found := _MODELS.fullmatch(path)) is not None:
         if method not in ("GET", "HEAD"):
@@ -80,12 +66,12 @@ def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
 
 def _gemini_call(method: str, path: str, found: re.Match[str]) -> Found | Failure:
     version, model, name = found.groups()
-    if name not in _GEMINI_METHODS:
-        message = f"{name} is not offered; {', '.join(_GEMINI_METHODS)} are"
+    if name not in _METHODS:
+        message = f"{name} is not offered; {', '.join(_METHODS)} are"
         return Failure(kind="not_found", message=message, param="path")
     if method != "POST":
         return _wrong_method(method, path, "POST")
-    operation, streams = _GEMINI_METHODS[name]
+    operation, streams = _METHODS[name]
     return Route("gemini", operation, model.removeprefix("models/"), version or "", streams)
 
 
@@ -103,7 +89,7 @@ def _hint(path: str) -> str:
     return "; `bm env` prints the base URL for each tool"
 
 
-_GEMINI_SIGN = re.compile(rf"/v1(?:beta|alpha)\d*(?:/|$)|/models/.+:(?:{'|'.join(_GEMINI_METHODS)})$")
+_GEMINI_SIGN = re.compile(rf"/v1(?:beta|alpha)\d*(?:/|$)|/models/.+:(?:{'|'.join(_METHODS)})$")
 _SIGNS = tuple((path.removeprefix("/v1"), route.protocol) for path, route in _CALLS.items())
 
 

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 from urllib.parse import quote
 
 from bm import __version__
 from bm.accounts.account import Access
 from bm.dispatch.target import Target
+from bm.names import GEMINI_METHODS, PATHS, Operation, ProtocolName
 from bm.providers.provider import Provider
 from bm.upstream.headers import Headers, to_upstream
-
-Operation = Literal["generate", "count_tokens", "embed", "batch_embed"]
-"""`batch_embed` is Gemini's embedding of several texts."""
 
 USER_AGENT = f"better-manager/{__version__}"
 ANTHROPIC_VERSION = "2023-06-01"
 """Sent unless the client or the codec names another version."""
 
-_PATHS: dict[tuple[str, Operation], str] = {
-    ("anthropic", "generate"): "/v1/messages",
-    ("anthropic", "count_tokens"): "/v1/messages/count_tokens",
-    ("openai-chat", "generate"): "/chat/completions",
-    ("openai-chat", "embed"): "/embeddings",
-    ("openai-responses", "generate"): "/responses",
-    ("openai-responses", "count_tokens"): "/responses/input_tokens",
-}
-_GEMINI_METHODS: dict[Operation, str] = {
-    "generate": "generateContent",
-    "count_tokens": "countTokens",
-    "embed": "embedContent",
-    "batch_embed": "batchEmbedContents",
-}
 
-
-def offers(protocol: str, operation: Operation, access: Access) -> bool:
+def offers(protocol: ProtocolName, operation: Operation, access: Access) -> bool:
     """Whether the protocol has an endpoint for the operation. Vertex AI embeds one text at a time."""
     if access.location and operation == "batch_embed":
         return False
-    return protocol == "gemini" or (protocol, operation) in _PATHS
+    return protocol == "gemini" or (protocol, operation) in PATHS
 
 
 NO_ACCESS = Access()
@@ -61,10 +43,10 @@ def url(
 ) -> str:
     """The URL of a request. `version` is the API version of a Gemini client, `query` that of its URL."""
     if target.protocol != "gemini":
-        address = provider.base_url + _PATHS[target.protocol, operation]
+        path = PATHS[target.protocol, operation]
+        address = provider.base_url + (path if target.protocol == "anthropic" else path.removeprefix("/v1"))
         return f"{address}?{query}" if query else address
-    streamed = stream and operation == "generate"
-    method = "streamGenerateContent" if streamed else _GEMINI_METHODS[operation]
+    method = GEMINI_METHODS[operation, stream and operation == "generate"]
     if access.location:
         root, folder = vertex_root(provider, access, version), "publishers/google/models/"
     else:

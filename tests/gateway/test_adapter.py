@@ -17,11 +17,10 @@ from bm.gateway.adapter import GEMINI_EMBEDDING, NO_COUNTER, Adapter, Unable, Up
 from bm.gateway.call import Call
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
-from bm.names import ProtocolName
+from bm.names import Operation, ProtocolName
 from bm.protocols.embeddings import EmbedRequest, decode_request
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
-from bm.upstream.endpoint import Operation
 from tests.gateway.matrix import providers
 from tests.support.grammar_anthropic import check as check_anthropic
 

@@ -9,6 +9,7 @@ import pytest
 
 from bm.chat.parts import Json
 from bm.errors import RequestError
+from bm.names import ProtocolName
 from bm.protocols.embeddings import EmbedRequest, decode_request, encode_request, encode_response
 
 ANSWER = {"embeddings": [{"values": [0.5, -1.0]}, {"values": [0.0, 2.0]}]}
@@ -26,7 +27,6 @@ def content(*texts: str) -> Json:
         ({"input": "one"}, EmbedRequest(("one",))),
         ({"input": ["one", "two"]}, EmbedRequest(("one", "two"))),
         ({"input": "one", "dimensions": 64}, EmbedRequest(("one",), dimensions=64)),
-        ({"input": "one", "dimensions": "64"}, EmbedRequest(("one",))),
         ({"input": "one", "encoding_format": "base64"}, EmbedRequest(("one",), packed=True)),
         ({"input": "one", "encoding_format": "float"}, EmbedRequest(("one",))),
     ],
@@ -63,12 +63,21 @@ def test_what_a_gemini_client_asks(body: Json, request_: EmbedRequest) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"content": {}}, {"content": {"parts": [{"inlineData": {}}]}}, {"requests": [content("one"), {}]}]
+    ("client", "body", "param"),
+    [
+        ("openai-chat", {"input": "one", "dimensions": "64"}, "dimensions"),
+        ("gemini", {}, "content"),
+        ("gemini", {"content": {}}, "content"),
+        ("gemini", {"content": {"parts": [{"inlineData": {}}]}}, "content"),
+        ("gemini", {"requests": [content("one"), {}]}, "requests[1].content"),
+        ("gemini", {"requests": [5]}, "requests[0]"),
+        ("gemini", {"requests": 5}, "requests"),
+    ],
 )
-def test_what_holds_no_text_has_no_vector(body: Json) -> None:
+def test_a_request_that_cannot_be_read_names_the_place(client: ProtocolName, body: Json, param: str) -> None:
     with pytest.raises(RequestError) as caught:
-        decode_request("gemini", body)
-    assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", "content")
+        decode_request(client, body)
+    assert (caught.value.failure.kind, caught.value.failure.param) == ("bad_request", param)
 
 
 @pytest.mark.parametrize("dimensions", [0, 64])

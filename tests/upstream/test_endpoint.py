@@ -98,7 +98,7 @@ def test_a_base_url_may_end_in_a_slash_and_hold_a_path() -> None:
         ("gemini", "embed", True),
     ],
 )
-def test_the_operations_of_each_protocol(protocol: str, operation: Any, has: bool) -> None:
+def test_the_operations_of_each_protocol(protocol: Any, operation: Any, has: bool) -> None:
     assert offers(protocol, operation, KEY) is has
 
 
