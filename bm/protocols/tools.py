@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
 from bm.chat.parts import Part, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Turn
@@ -124,19 +123,6 @@ class SingleCall:
                 return event.index not in self._dropped
             case _:
                 return True
-
-
-def takes_forced_call(capabilities: Capabilities, *, thinks: bool) -> bool:
-    """Whether the model can be made to call a tool. `thinks` says whether it thinks in the same request."""
-    match capabilities.forced_tools:
-        case "never":
-            return False
-        case "without_thinking":
-            return not thinks
-        case "without_budget":
-            return not (thinks and capabilities.thinking == "budget")
-        case _:
-            return True
 
 
 def offers_search(request: ChatRequest) -> bool:

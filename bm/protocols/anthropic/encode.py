@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
-from bm.chat.request import ChatRequest, Loss
+from bm.chat.request import LEVELS, ChatRequest, Loss
+from bm.chat.thinking import may_force
 from bm.names import ANTHROPIC
 from bm.protocols.anthropic.content import BlockWriter
-from bm.protocols.anthropic.thinking import plan_thinking
+from bm.protocols.anthropic.thinking import OFF, ThinkingPlan, plan_thinking
 from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
 from bm.protocols.anthropic.turns import encode_turns
 from bm.protocols.codec import Encoded
-from bm.protocols.json_schema.subsets import closed_schema
+from bm.protocols.json_schema.subsets import closed_schema, is_closable
 from bm.protocols.parameters import output_format, own_extras, sampling, stop_sequences
 from bm.protocols.reading import array_of, refuse
-from bm.protocols.tools import takes_forced_call
 
 VERSION_WITH_SAMPLING = "2023-06-01"
 VERSION = "2026-10-21"
@@ -36,6 +38,7 @@ _BETAS = {
     "thread": "message-threads-2026-08-12",
 }
 """Members that are refused without their `anthropic-beta` header."""
+_BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
 
 def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
@@ -57,23 +60,27 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     version = VERSION if claude and not parameters else VERSION_WITH_SAMPLING
     writer = BlockWriter(capabilities, native=native, citations=version == VERSION_WITH_SAMPLING)
     losses += plan.losses
+    if not is_closable(request.output.schema):
+        capabilities = msgspec.structs.replace(capabilities, structured_output="none")
     form = output_format(request, capabilities, losses, json=False)
     system = writer.system((*request.system, Text(form.instruction)))
     messages = encode_turns(request, capabilities, writer, losses)
     if not messages:
         messages, system = [{"role": "user", "content": system or [{"type": "text", "text": "…"}]}], []
     tools = encode_tools(request, losses)
-    forced = takes_forced_call(capabilities, thinks=plan.on)
+    forced = may_force(request, capabilities)
+    if tools and not forced:
+        _ask_for_call(messages, request)
     config: Json = {"effort": plan.effort} if plan.effort else {}
     if form.kind == "schema":
-        config["format"] = {"type": "json_schema", "schema": closed_schema(request.output.schema or {})}
+        config["format"] = {"type": "json_schema", "schema": _schema(request, capabilities)}
     members = {
         "system": system,
         "messages": messages,
         "tools": tools,
         "tool_choice": encode_tool_choice(request.tool_choice, tools, losses, forced=forced),
         "stop_sequences": stop_sequences(request, capabilities.max_stop, losses, blank=False),
-        "thinking": plan.thinking,
+        "thinking": _bound(plan, messages, capabilities, writer.betas),
         "metadata": {"user_id": request.user} if 0 < len(request.user) <= MAX_USER else None,
         "output_config": config,
         "stream": request.stream,
@@ -83,7 +90,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     _write_extras(body, request, writer.betas, losses)
     if claude and not native and not _marked(request):
         body["cache_control"] = {"type": "ephemeral"}
-    _limit_effort(body, losses)
+    _limit_effort(body, capabilities, losses)
     head = ("anthropic-version", version)
     betas = (("anthropic-beta", ",".join(sorted(writer.betas))),) if writer.betas else ()
     return Encoded(body, tuple(losses), (head, *betas))
@@ -132,13 +139,50 @@ def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: lis
             betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
 
 
-def _limit_effort(body: Json, losses: list[Loss]) -> None:
-    """Where thinking is turned off the highest efforts are refused (Claude Opus 5)."""
-    config = body.get("output_config")
-    off = body.get("thinking") == {"type": "disabled"}
-    if off and isinstance(config, dict) and config.get("effort") in ("xhigh", "max"):
-        body["output_config"] = {**config, "effort": "high"}
-        losses.append(Loss("output_config.effort", "lowered to high, the most without thinking"))
+def _schema(request: ChatRequest, capabilities: Capabilities) -> Json:
+    schema: Json = closed_schema(request.output.schema or {}, capabilities.output_keywords)
+    return schema
+
+
+def _ask_for_call(messages: list[Json], request: ChatRequest) -> None:
+    """Ask in words for the call that the model does not let be forced (Anthropic, "Error codes")."""
+    choice = request.tool_choice
+    if choice.mode == "required" and messages[-1]["role"] == "user":
+        which = " or ".join(choice.names) or "one of the tools"
+        text = f"<system-reminder>\nAnswer with a call of {which}.\n</system-reminder>"
+        messages[-1]["content"].append({"type": "text", "text": text})
+
+
+def _bound(plan: ThinkingPlan, messages: list[Json], capabilities: Capabilities, betas: set[str]) -> Json | None:
+    """The `thinking` member. Earlier thinking that no longer fits the conversation is dropped instead of refused.
+
+    Its signature covers the system prompt, the tools and all messages before it, which a client may have changed since.
+    """
+    thinking = plan.thinking
+    adaptive = thinking is None or thinking["type"] == "adaptive"
+    if not (capabilities.thinking_bound and adaptive and _holds_thinking(messages)):
+        return thinking
+    betas.add(_BINDING_BETA)
+    return {"type": "adaptive", **(thinking or {}), "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+
+
+def _holds_thinking(messages: list[Json]) -> bool:
+    return any(
+        block["type"] in ("thinking", "redacted_thinking")
+        for message in messages
+        if message["role"] == "assistant"
+        for block in message["content"]
+    )
+
+
+def _limit_effort(body: Json, capabilities: Capabilities, losses: list[Loss]) -> None:
+    """Lower the effort where the model takes none so high without thinking."""
+    config, most = body.get("output_config"), capabilities.effort_off
+    effort = config.get("effort") if isinstance(config, dict) else None
+    off = body.get("thinking", {}).get("type") in OFF
+    if off and most and effort in LEVELS and LEVELS.index(effort) > LEVELS.index(most):
+        body["output_config"] = {**body["output_config"], "effort": most}
+        losses.append(Loss("output_config.effort", f"lowered to {most}, the most without thinking"))
 
 
 def _marked(request: ChatRequest) -> bool:

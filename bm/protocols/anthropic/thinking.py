@@ -10,13 +10,15 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking, ToolCall
 from bm.chat.repair import current_turn_start
 from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning
-from bm.chat.thinking import asked_level, budget_of_level, clamp_budget, fit_level, level_of_budget
+from bm.chat.thinking import asked_level, budget_of_level, clamp_budget, fit_level, level_of_budget, yields_to_call
 from bm.names import ANTHROPIC, Level
 from bm.protocols.reading import Unread, integer, mapping, mismatch, refuse
-from bm.protocols.tools import takes_forced_call
 
 MIN_BUDGET = 1024
 """The least `budget_tokens` that the API takes."""
+
+OFF = ("disabled", "between_tools")
+"""The types of `thinking` that turn it off; with the second, progress reports come back as thinking."""
 
 LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
 
@@ -43,7 +45,7 @@ def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
     visible = raw.get("display") != "omitted"
     unread.rest(raw, _THINKING, "thinking")
     match raw.get("type"):
-        case "disabled":
+        case "disabled" | "between_tools":
             if effort:
                 unread.add("output_config", {"effort": effort})
             return Reasoning(level="off")
@@ -53,9 +55,6 @@ def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
                 raise mismatch("thinking.budget_tokens", "an integer", None)
             return Reasoning(level=level or level_of_budget(budget), budget=budget, visible=visible)
         case "adaptive":
-            return Reasoning(level=level or "auto", visible=visible)
-        case "between_tools":
-            unread.add("thinking", raw)
             return Reasoning(level=level or "auto", visible=visible)
         case _:
             raise refuse("thinking.type", "expected adaptive, enabled, disabled or between_tools")
@@ -78,7 +77,7 @@ class ThinkingPlan(msgspec.Struct, frozen=True):
     @property
     def on(self) -> bool:
         """Whether the model will think because of this request."""
-        return self.thinking is not None and self.thinking["type"] != "disabled"
+        return self.thinking is not None and self.thinking["type"] not in OFF
 
 
 def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
@@ -91,8 +90,8 @@ def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: 
         lost = () if wanted == "off" else (Loss("thinking", "the model does not think"),)
         return ThinkingPlan(max_tokens=max_tokens, losses=lost)
     if wanted == "off" and capabilities.thinking_off != "never":
-        said: Json | None = {"type": "disabled"} if capabilities.thinking_off == "say" else None
-        return ThinkingPlan(said, max_tokens=max_tokens)
+        said = _SAID_OFF.get(capabilities.thinking_off)
+        return ThinkingPlan({"type": said} if said else None, max_tokens=max_tokens)
     conflict = _conflict(request, capabilities)
     if conflict and capabilities.thinking_off != "never":
         return ThinkingPlan(max_tokens=max_tokens, losses=(Loss("thinking", conflict),))
@@ -101,10 +100,12 @@ def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: 
     return _budget(request, wanted, capabilities, max_tokens)
 
 
+_SAID_OFF: dict[str, str] = {"say": "disabled", "between_tools": "between_tools"}
+
+
 def _conflict(request: ChatRequest, capabilities: Capabilities) -> str:
     """Why thinking must give way; empty when it need not."""
-    forces = request.tool_choice.mode == "required" and (request.tools or request.hosted_tools)
-    if forces and capabilities.forced_tools != "never" and not takes_forced_call(capabilities, thinks=True):
+    if yields_to_call(request, capabilities):
         return "the model cannot be made to call a tool while it thinks"
     if capabilities.thinking == "budget" and _tool_loop_without_thinking(request):
         return "the current tool loop began without Claude's thinking, which a budget demands"

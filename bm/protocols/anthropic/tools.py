@@ -130,7 +130,7 @@ def encode_tool_choice(choice: ToolChoice, tools: Sequence[Json], losses: list[L
     if choice.mode == "none":
         return {"type": "none"}
     if choice.mode == "required" and not forced:
-        losses.append(Loss("tool_choice", "the model does not let a call be forced; left to it"))
+        losses.append(Loss("tool_choice", "the model does not let a call be forced; it is asked for one"))
     elif choice.mode == "required":
         body = {"type": "tool", "name": choice.names[0]} if len(choice.names) == 1 else {"type": "any"}
     if choice.parallel is False:

@@ -6,7 +6,7 @@ No function changes its argument.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,6 +34,17 @@ LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _NO_BOOLEAN = (*SINGLE, "additionalItems", "unevaluatedItems", "unevaluatedProperties")
 STRUCTURAL = frozenset({*NAMED, *LISTED, *_NO_BOOLEAN, "$ref"})
+
+
+def inner_schemas(schema: Json) -> Iterator[Any]:
+    """Each schema directly inside."""
+    for key, value in schema.items():
+        if key in NAMED and isinstance(value, dict):
+            yield from value.values()
+        elif key in LISTED and isinstance(value, list):
+            yield from value
+        elif key in SINGLE:
+            yield value
 
 
 def map_schemas(schema: Json, change: Callable[[Any], Any]) -> Json:

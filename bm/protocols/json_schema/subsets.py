@@ -7,7 +7,7 @@ accepts: google-genai's docstrings of `FunctionDeclaration` and `Schema`, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from bm.protocols.json_schema.repair import (
     SINGLE,
     STRUCTURAL,
     all_of_merged,
+    inner_schemas,
     keep_known_required,
     map_schemas,
     nullable_to_type,
@@ -145,14 +146,70 @@ def object_schema(schema: Json | None) -> Json:
     return schema if schema.get("type") == "object" else {"type": "object", **without(schema, "type")}
 
 
-def closed_schema(schema: Any) -> Any:
-    """A copy whose objects say `additionalProperties: false`, as Anthropic's structured output demands of each."""
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
+"""Of the words of `format` those that Anthropic's structured output takes (anthropic SDK, lib/_parse/_transform.py)."""
+_MUTE = frozenset({"$schema", "$id", "$comment", "additionalProperties", "examples", "readOnly", "writeOnly"})
+"""Keywords that say nothing about an answer, or that closing an object replaces."""
+
+
+def closed_schema(schema: Any, keywords: Collection[str] = ()) -> Any:
+    """A copy whose objects say `additionalProperties: false`, as Anthropic's structured output demands of each.
+
+    Where `keywords` names those that are taken, all others move into the description, as in Anthropic's own SDKs.
+    """
     if not isinstance(schema, dict):
         return schema
-    copy = map_schemas(schema, closed_schema)
-    if (copy.get("type") == "object" or "properties" in copy) and copy.get("additionalProperties") in (None, True):
-        copy["additionalProperties"] = False
-    return copy
+    node = map_schemas(schema, lambda inner: closed_schema(inner, keywords))
+    if keywords:
+        node = _described(node, keywords)
+    if node.get("type") == "object" or "properties" in node:
+        node["additionalProperties"] = False
+    return node
+
+
+def _described(node: Json, keywords: Collection[str]) -> Json:
+    if "oneOf" in node and "anyOf" not in node:
+        node["anyOf"] = node.pop("oneOf")
+    refused = {
+        name: value
+        for name, value in node.items()
+        if name not in keywords
+        or (name == "minItems" and value not in (0, 1))
+        or (name == "format" and value not in _FORMATS)
+    }
+    kept = {name: value for name, value in node.items() if name not in refused}
+    if said := ", ".join(f"{name}: {_spelled(value)}" for name, value in refused.items() if name not in _MUTE):
+        described = str(node.get("description") or "")
+        kept["description"] = f"{described}\n\n{{{said}}}" if described else f"{{{said}}}"
+    return kept
+
+
+def _spelled(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def is_closable(schema: Any) -> bool:
+    """Whether closing every object leaves the schema's meaning: it holds no map and does not hold itself."""
+    return not (_holds_map(schema) or _is_recursive(schema, schema, frozenset()))
+
+
+def _holds_map(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    further = schema.get("additionalProperties")
+    if isinstance(further, dict) and further:
+        return True
+    return any(_holds_map(inner) for inner in inner_schemas(schema))
+
+
+def _is_recursive(schema: Any, root: Json, seen: frozenset[str]) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    pointer = schema.get("$ref")
+    if isinstance(pointer, str):
+        return pointer in seen or _is_recursive(resolve(root, pointer), root, seen | {pointer})
+    rest = without(schema, "$defs", "definitions") if schema is root else schema
+    return any(_is_recursive(inner, root, seen) for inner in inner_schemas(rest))
 
 
 def basic_schema(schema: Json) -> Json:

@@ -42,6 +42,7 @@ OPUS_5 = Capabilities(
     thinking="adaptive",
     levels=LEVELS[2:],
     thinking_off="say",
+    effort_off="high",
     sampling=False,
     system_turns=True,
     prefill=False,
@@ -54,6 +55,16 @@ FABLE_5 = Capabilities(
     sampling=False,
     forced_tools="never",
     prefill=False,
+)
+SONNET_5_5 = Capabilities(
+    family="claude",
+    thinking="adaptive",
+    levels=LEVELS[2:],
+    thinks=True,
+    thinking_off="between_tools",
+    effort_off="high",
+    thinking_bound=True,
+    forced_tools="never",
 )
 HAIKU_3 = Capabilities(family="claude", max_output=4096)
 

@@ -133,6 +133,13 @@ def test_structured_output_closes_the_schema() -> None:
     assert (lost(result), "system" in result.body) == ([], False)
 
 
+def test_a_schema_that_loses_its_meaning_when_closed_is_asked_for_in_words() -> None:
+    schema = {"type": "object", "additionalProperties": {"type": "number"}}
+    result = encoded(chat(output=OutputFormat("schema", schema=schema)))
+    assert "additionalProperties" in result.body["system"][0]["text"] and "output_config" not in result.body
+    assert lost(result) == ["response_format"]
+
+
 def test_a_format_that_cannot_be_enforced_is_asked_for_in_words() -> None:
     result = encoded(chat(output=OutputFormat("json")))
     assert "JSON" in result.body["system"][0]["text"] and "output_config" not in result.body

@@ -18,6 +18,7 @@ from tests.protocols.anthropic.examples import (
     OPUS_4_8,
     OPUS_5,
     SONNET_4_5,
+    SONNET_5_5,
     assistant,
     chat,
     decoded,
@@ -50,7 +51,7 @@ OWN = Thinking("hm", signature=Signature("anthropic", "EqRk"))
         ),
         ({"output_config": {"effort": "medium"}}, Reasoning(level="medium")),
         ({"thinking": {"type": "disabled"}}, Reasoning(level="off")),
-        ({"thinking": {"type": "between_tools"}}, Reasoning(level="auto", visible=True)),
+        ({"thinking": {"type": "between_tools"}}, Reasoning(level="off")),
     ],
 )
 def test_what_a_client_asks_for(members: dict[str, Any], reasoning: Reasoning) -> None:
@@ -164,6 +165,29 @@ def test_the_effort_is_lowered_where_thinking_is_off() -> None:
     assert result.body["output_config"] == {"effort": "high"}
     assert result.body["thinking"] == {"type": "disabled"}
     assert lost(result) == ["output_config.effort"]
+
+
+def test_thinking_between_tools_is_how_sonnet_turns_it_off() -> None:
+    request = decoded(thinking={"type": "between_tools"}, output_config={"effort": "max"})
+    result = encoded(request, SONNET_5_5)
+    assert result.body["thinking"] == {"type": "between_tools"}
+    assert result.body["output_config"] == {"effort": "high"}
+    assert encoded(request, OPUS_5).body["thinking"] == {"type": "disabled"}
+
+
+@pytest.mark.parametrize(("capabilities", "bound"), [(SONNET_5_5, True), (OPUS_5, False)])
+def test_thinking_that_fits_the_conversation_no_more_is_to_be_dropped(capabilities: Capabilities, bound: bool) -> None:
+    loop = (user("Hi"), assistant(OWN, ToolCall("t1", "run", {})), user(ToolResult("t1")))
+    result = encoded(chat(*loop, reasoning=HIGH, tools=(RUN,)), capabilities)
+    assert ("block_binding" in result.body["thinking"]) is bound
+    assert any(name == "anthropic-beta" and "binding" in value for name, value in result.headers) is bound
+    assert "block_binding" not in encoded(chat(reasoning=HIGH), capabilities).body["thinking"]
+
+
+@pytest.mark.parametrize(("names", "words"), [((), "one of the tools"), (("run",), "run")])
+def test_a_call_that_cannot_be_forced_is_asked_for_in_words(names: tuple[str, ...], words: str) -> None:
+    result = encoded(chat(tools=(RUN,), tool_choice=ToolChoice("required", names)), FABLE_5)
+    assert f"Answer with a call of {words}." in result.body["messages"][-1]["content"][-1]["text"]
 
 
 @pytest.mark.parametrize(("first", "thinks"), [((), False), ((OWN,), True)], ids=["unsigned", "signed"])

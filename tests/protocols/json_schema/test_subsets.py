@@ -15,9 +15,11 @@ from bm.protocols.json_schema.subsets import (
     basic_schema,
     closed_schema,
     gemini_schema,
+    is_closable,
     object_schema,
     with_basic_schemas,
 )
+from bm.providers.families import families
 from tests.protocols.json_schema.schemas import SCHEMAS
 
 A = {"type": "string"}
@@ -245,6 +247,55 @@ def test_the_tools_of_a_request_are_cut_down_alike() -> None:
 def test_closing_leaves_properties_that_are_called_like_keywords() -> None:
     schema = {"type": "object", "properties": {"anyOf": {"type": "string"}, "properties": {"type": "string"}}}
     assert closed_schema(schema)["properties"] == schema["properties"]
+
+
+KEYWORDS = frozenset(families()["claude-opus-5-5"].takes["output_keywords"])
+
+
+@pytest.mark.parametrize(
+    ("schema", "closed"),
+    [
+        (
+            {"type": "integer", "description": "A number", "minimum": 1, "maximum": 10},
+            {"type": "integer", "description": "A number\n\n{minimum: 1, maximum: 10}"},
+        ),
+        (
+            {"type": "string", "minLength": 2, "format": "email"},
+            {"type": "string", "format": "email", "description": "{minLength: 2}"},
+        ),
+        ({"type": "string", "format": "iban"}, {"type": "string", "description": "{format: iban}"}),
+        (
+            {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        ),
+        ({"type": "array", "minItems": 3}, {"type": "array", "description": "{minItems: 3}"}),
+        ({"$schema": "x", "oneOf": [{"type": "null"}]}, {"anyOf": [{"type": "null"}]}),
+        (
+            {"type": "object", "properties": {"minimum": {"type": "number", "minimum": 0}}},
+            {
+                "type": "object",
+                "properties": {"minimum": {"type": "number", "description": "{minimum: 0}"}},
+                "additionalProperties": False,
+            },
+        ),
+    ],
+)
+def test_keywords_that_claude_does_not_take_move_into_the_description(schema: Any, closed: Any) -> None:
+    assert closed_schema(schema, KEYWORDS) == closed
+
+
+@pytest.mark.parametrize(
+    ("schema", "closable"),
+    [
+        ({"type": "object", "properties": {"a": {"$ref": "#/$defs/d"}}, "$defs": {"d": {"type": "string"}}}, True),
+        ({"type": "object", "additionalProperties": {"type": "number"}}, False),
+        ({"$ref": "#/$defs/d", "$defs": {"d": {"properties": {"next": {"$ref": "#/$defs/d"}}}}}, False),
+        ({"type": "object", "properties": {"next": {"$ref": "#"}}}, False),
+        (None, True),
+    ],
+)
+def test_what_can_be_closed(schema: Any, closable: bool) -> None:
+    assert is_closable(schema) is closable
 
 
 def test_structured_output_closes_every_object() -> None:
