@@ -93,12 +93,8 @@ class FullResponse(msgspec.Struct, frozen=True):
     content_type: str = ""
 
 
-class Unable(Exception):
+class Unable(RequestError):
     """A target cannot serve a call that another may serve."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(failure.message)
 
 
 class Adapter:
@@ -208,9 +204,8 @@ class Adapter:
             body = splice_model(body, target.model, present=call.model)
         if access.location and call.operation == "count_tokens":
             body = vertex_count_request(body)
-        address = url(
-            provider, target, call.operation, access, stream=call.stream, version=call.version, query=call.query
-        )
+        place = {"version": call.version, "query": call.query}
+        address = url(provider, target, call.operation, access, stream=call.stream, **place)
         headers = forwarded_headers(provider, access, call.headers)
         return UpstreamCall(
             target=target,
@@ -289,7 +284,7 @@ class Adapter:
         Raises:
             RequestError: the body is not a request of its protocol.
         """
-        ids, model = _ids(), self.call.model if self._renames(upstream) else ""
+        ids, rename = _ids(), self._rename(upstream)
         visible = msgspec.structs.replace(self.chat.reasoning, visible=True)
         request = msgspec.structs.replace(self.chat, reasoning=visible)
 
@@ -297,7 +292,7 @@ class Adapter:
             return self._codec.stream_encoder(request, ids, model=shown or upstream.target.model)
 
         decoder, encoder = upstream.codec.stream_decoder(ids), self._error_encoder(upstream)
-        rename = self._rename(upstream)
+        model = self.call.model if rename else ""
         return ResumablePassThrough(sse.Parser(), decoder, encoder, events, make, ids, model=model, rename=rename)
 
     def translation(self, upstream: UpstreamCall, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
@@ -335,12 +330,10 @@ class Adapter:
     def _shown_model(self, upstream: UpstreamCall) -> str:
         return self.call.model if self._rules.echo_asked else upstream.target.model
 
-    def _renames(self, upstream: UpstreamCall) -> bool:
-        """Whether the asked model's name replaces the upstream's in its own bytes."""
-        return self._rules.echo_asked and self.call.model != upstream.target.model
-
     def _rename(self, upstream: UpstreamCall) -> Callable[[bytes], bytes] | None:
-        return rename_in_events(self.call.protocol, self.call.model) if self._renames(upstream) else None
+        """What puts the model name that was asked for into the upstream's own bytes; None where theirs stays."""
+        renamed = self._rules.echo_asked and self.call.model != upstream.target.model
+        return rename_in_events(self.call.protocol, self.call.model) if renamed else None
 
     @property
     def response(self) -> Json | None:
