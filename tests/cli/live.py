@@ -28,5 +28,5 @@ def live(**fields: Any) -> dict[str, Any]:
         "config": {"error": None, "warnings": []},
     }
     recent = {"seconds": 60.0, "requests": 6, "failures": 1, "input": 6000, "output": 600}
-    told = {"at": AT, "status": status, "not_ready": None, "accounts": [account()], "providers": [], "under_way": []}
-    return told | {"traffic": {"recent": recent}, "today": {"cost": 1.5, "requests": 9}} | fields
+    found = {"at": AT, "status": status, "not_ready": None, "accounts": [account()], "providers": [], "under_way": []}
+    return found | {"traffic": {"recent": recent}, "today": {"cost": 1.5, "requests": 9}} | fields

@@ -16,7 +16,7 @@ def test_none_yet(bm: Bm) -> None:
     assert bm("accounts", "--json").json == {"accounts": []}
 
 
-def test_added_listed_and_never_shown(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+def test_an_account_is_added_and_its_key_never_shown(bm: Bm, paths: Paths, simulator: Simulator) -> None:
     ran = bm("accounts", "add", "one", stdin=f"{PLANTED}\n")
     assert (ran.code, ran.out) == (0, "one: added to gemini\n")
     assert load(paths.accounts).accounts[0].key == PLANTED
@@ -29,11 +29,11 @@ def test_added_listed_and_never_shown(bm: Bm, paths: Paths, simulator: Simulator
         assert PLANTED not in shown.out + shown.err
 
 
-def test_the_key_is_no_argument(bm: Bm) -> None:
+def test_a_key_is_not_accepted_as_an_argument(bm: Bm) -> None:
     assert bm("accounts", "add", "one", PLANTED).code == 2
 
 
-def test_a_taken_name_is_told_before_the_key_is_asked_for(bm: Bm) -> None:
+def test_a_taken_name_is_refused_before_asking_for_the_key(bm: Bm) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin="key-one")
     ran = bm("accounts", "add", "one")
     assert (ran.code, ran.err) == (
@@ -48,7 +48,7 @@ def test_the_same_key_twice_is_refused(bm: Bm) -> None:
     assert (ran.code, ran.err) == (2, "error: the account 'one' of gemini has this key already\n")
 
 
-def test_further_accounts_of_a_paid_provider(bm: Bm) -> None:
+def test_a_paid_provider_can_have_several_accounts(bm: Bm) -> None:
     bm("accounts", "add", "one", "--provider", "groq", "--project", "p", "--no-verify", stdin="key-one")
     (row,) = bm("accounts", "--json").json["accounts"]
     assert (row["provider"], row["project"]) == ("groq", "p")
@@ -70,7 +70,7 @@ def test_disable_enable_remove(bm: Bm, paths: Paths) -> None:
     assert bm("accounts", "remove", "one").code == 2
 
 
-def test_a_name_that_two_providers_have_must_be_said_whose(bm: Bm) -> None:
+def test_a_name_at_two_providers_needs_the_provider(bm: Bm) -> None:
     for provider in ("gemini", "groq"):
         bm("accounts", "add", "one", "--provider", provider, "--no-verify", stdin=f"key-of-{provider}")
     assert bm("accounts", "disable", "one").code == 2
@@ -79,7 +79,7 @@ def test_a_name_that_two_providers_have_must_be_said_whose(bm: Bm) -> None:
     assert states == {"gemini": "usable", "groq": "off"}
 
 
-def test_verify_renews_what_works_and_fails_for_what_does_not(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+def test_verify_renews_working_accounts_and_fails_for_others(bm: Bm, paths: Paths, simulator: Simulator) -> None:
     for name in ("good", "bad"):
         bm("accounts", "add", name, "--no-verify", stdin=f"key-of-{name}")
     simulator.script(Rule(account="of-bad", operation="any", error="invalid_key", times=None))
@@ -101,7 +101,7 @@ def test_a_disabled_account_says_why_and_what_to_type(bm: Bm, paths: Paths) -> N
     ]
 
 
-def test_a_model_that_an_account_does_not_have_and_the_use_of_many(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_models_are_reported_and_unlimited_ones_left_out(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many lines only those with a known limit are shown."""
     quota = {"window": "day", "unit": "requests", "used": 3, "resets": None}
     quotas = [quota | {"model": f"m{number}", "limit": 9 if number == 7 else None} for number in range(30)]
@@ -110,7 +110,7 @@ def test_a_model_that_an_account_does_not_have_and_the_use_of_many(bm: Bm, monke
         "provider": "gemini",
         "state": "usable",
         "reason": "",
-        "cure": "",
+        "remedy": "",
         "key_hint": "k",
         "kind": "api_key",
         "project": "",

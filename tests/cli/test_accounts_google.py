@@ -27,7 +27,7 @@ def vertex(simulator: Simulator, paths: Paths) -> Simulator:
     return simulator
 
 
-def test_signed_in_through_the_browser_and_tried(
+def test_sign_in_through_the_browser_is_tested(
     bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webbrowser.open", Browser())
@@ -44,7 +44,7 @@ def test_signed_in_through_the_browser_and_tried(
 
 
 def pasting(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
-    """A person who opens what is shown and pastes where it led."""
+    """A user who opens the printed address and pastes where it led."""
     monkeypatch.setattr("bm.cli.render.note", shown.append)
 
     def answer(_: str) -> str:
@@ -54,7 +54,7 @@ def pasting(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
     monkeypatch.setattr(terminal, "answer", answer)
 
 
-def test_signed_in_by_pasting_and_again_without_naming_the_client(
+def test_sign_in_by_pasting_and_renewal_with_the_same_client(
     bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pasting(monkeypatch, [])
@@ -70,7 +70,7 @@ def test_signed_in_by_pasting_and_again_without_naming_the_client(
     assert (second.key != first.key, second.client, second.project) == (True, first.client, "project-one")
 
 
-def test_refused_consent_leaves_everything_as_it_was(
+def test_denied_consent_changes_nothing(
     bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pasting(monkeypatch, [])
@@ -81,12 +81,12 @@ def test_refused_consent_leaves_everything_as_it_was(
     assert load(paths.accounts).accounts == ()
 
 
-def test_signing_in_needs_a_client(bm: Bm) -> None:
+def test_sign_in_needs_a_client(bm: Bm) -> None:
     ran = bm("accounts", "login", "me")
     assert ran.code == 2 and "--client client_secret.json" in ran.err
 
 
-def test_vertex_by_a_key_file_that_stays_where_it_is(bm: Bm, paths: Paths, vertex: Simulator, tmp_path: Path) -> None:
+def test_vertex_with_a_reference_to_a_key_file(bm: Bm, paths: Paths, vertex: Simulator, tmp_path: Path) -> None:
     file = key_file(tmp_path / "key.json", vertex)
     ran = bm("accounts", "add", "robot", "--vertex", str(file), "--location", "europe-west4")
     assert ran.code == 0, ran.err
@@ -99,7 +99,7 @@ def test_vertex_by_a_key_file_that_stays_where_it_is(bm: Bm, paths: Paths, verte
     assert row["key_hint"] == "robot@project-one.iam.gserviceaccount.com"
 
 
-def test_a_key_file_is_copied_when_asked_for(bm: Bm, paths: Paths, vertex: Simulator, tmp_path: Path) -> None:
+def test_a_key_file_is_copied_on_request(bm: Bm, paths: Paths, vertex: Simulator, tmp_path: Path) -> None:
     file = key_file(tmp_path / "key.json", vertex)
     assert bm("accounts", "add", "robot", "--vertex", str(file), "--copy", "--no-verify").code == 0
     file.unlink()
@@ -108,7 +108,7 @@ def test_a_key_file_is_copied_when_asked_for(bm: Bm, paths: Paths, vertex: Simul
     assert key_pair()[0].splitlines()[1] not in bm("accounts", "--json").out
 
 
-def test_the_gemini_api_by_a_key_file(bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path) -> None:
+def test_the_gemini_api_with_a_key_file(bm: Bm, paths: Paths, simulator: Simulator, tmp_path: Path) -> None:
     file = key_file(tmp_path / "key.json", simulator)
     assert bm("accounts", "add", "robot", "--service-account", str(file)).code == 0
     assert load(paths.accounts).accounts[0].location == ""
@@ -120,7 +120,7 @@ def test_default_credentials(bm: Bm, vertex: Simulator, tmp_path: Path, monkeypa
     assert bm("test", "here").code == 0
 
 
-def test_a_key_file_that_cannot_be_read_is_told_and_cured_by_verify(bm: Bm, vertex: Simulator, tmp_path: Path) -> None:
+def test_an_unreadable_key_file_is_reported_until_verify_succeeds(bm: Bm, vertex: Simulator, tmp_path: Path) -> None:
     file = key_file(tmp_path / "key.json", vertex)
     assert bm("accounts", "add", "none", "--vertex", str(tmp_path / "no.json")).code == 2
     bm("accounts", "add", "robot", "--vertex", str(file), "--no-verify")
@@ -140,12 +140,12 @@ def test_a_wrong_project_is_named(bm: Bm, vertex: Simulator, tmp_path: Path) -> 
     assert "project-two" in ran.err
 
 
-def test_one_kind_at_a_time(bm: Bm, tmp_path: Path) -> None:
+def test_conflicting_options_are_refused(bm: Bm, tmp_path: Path) -> None:
     assert bm("accounts", "add", "a", "--adc", "--vertex", str(tmp_path / "k")).code == 2
     assert bm("accounts", "add", "a", "--location", "global", "--no-verify", stdin="k").code == 2
 
 
-def test_exported_with_a_passphrase_and_imported(bm: Bm, paths: Paths, tmp_path: Path) -> None:
+def test_an_export_with_a_passphrase_is_imported(bm: Bm, paths: Paths, tmp_path: Path) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
     file = tmp_path / "export.json"
     ran = bm("accounts", "export", str(file), stdin=f"{SEALING}\n")
@@ -160,7 +160,7 @@ def test_exported_with_a_passphrase_and_imported(bm: Bm, paths: Paths, tmp_path:
     assert again.err == "left out one: one of gemini has this key already\n"
 
 
-def test_nothing_is_exported_in_the_clear(bm: Bm, tmp_path: Path) -> None:
+def test_an_export_needs_a_passphrase(bm: Bm, tmp_path: Path) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
     file = tmp_path / "export.json"
     for passphrase in ("", "\n", "short\n"):
@@ -177,7 +177,7 @@ def test_a_list_of_keys_is_imported(bm: Bm, paths: Paths, tmp_path: Path) -> Non
     assert ran.code == 2 and "line 1" in ran.err and PLANTED not in ran.err
 
 
-def test_the_pasted_address_leads_back_to_this_machine(simulator: Simulator) -> None:
+def test_the_sign_in_redirects_to_this_machine(simulator: Simulator) -> None:
     from bm.accounts.sign_in import new_sign_in
     from tests.support.google import oauth_client
 

@@ -40,7 +40,7 @@ def test_an_error_is_one_line_without_a_traceback(bm: Bm, paths: Paths) -> None:
     assert ran.err == f'error: {paths.config}:2: server.prot: unknown key (did you mean "port"?)\n'
 
 
-def test_a_file_that_cannot_be_written_is_1(bm: Bm, paths: Paths) -> None:
+def test_a_file_that_cannot_be_written_exits_with_1(bm: Bm, paths: Paths) -> None:
     paths.config.mkdir()
     assert bm("config", "set", "server.port", "1").code in (1, 2)
 

@@ -116,14 +116,14 @@ def test_run_starts_the_daemon_and_the_tool_uses_it(tools: Path, paths: Paths, h
 
 
 @posix
-def test_the_key_is_in_no_argument(tools: Path, paths: Paths) -> None:
+def test_run_passes_no_key_as_an_argument(tools: Path, paths: Paths) -> None:
     for name in ("claude", "codex"):
         given = json.loads(ran(name, "x").stdout)
         assert not any(load(paths.accounts).local_key in word for word in given["argv"])
 
 
 @posix
-def test_signals_reach_the_tool_and_its_exit_code_comes_back(tools: Path) -> None:
+def test_run_passes_signals_and_returns_the_exit_code(tools: Path) -> None:
     process = subprocess.Popen(command("claude", "wait"), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     given = json.loads(process.stdout.readline())
@@ -163,7 +163,7 @@ def test_run_fails_when_the_daemon_does_not_start(bm: Bm, tools: Path, paths: Pa
 
 @pytest.fixture
 def settings(home: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings of Claude Code, with a key of the person's own in them; bm has a fixed port."""
+    """The settings of Claude Code, with the user's own key in them; bm has a fixed port."""
     monkeypatch.setenv("BM_SERVER_PORT", "8094")
     file = home / ".claude" / "settings.json"
     file.parent.mkdir()

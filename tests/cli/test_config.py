@@ -18,12 +18,12 @@ def test_path(bm: Bm, paths: Paths) -> None:
     assert bm("config", "path") == (0, f"{paths.config}\n", "")
 
 
-def test_where_all_files_are(bm: Bm, paths: Paths) -> None:
+def test_path_with_json_lists_all_files(bm: Bm, paths: Paths) -> None:
     shown = bm("config", "path", "--json").json
     assert (shown["config"], shown["log"]) == (str(paths.config), str(paths.log))
 
 
-def test_show_is_toml_that_says_where_the_environment_decided(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_prints_toml_and_the_variables_in_force(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BM_POOL_MAX_WAIT", "7")
     ran = bm("config", "show")
     shown = tomllib.loads(ran.out)
@@ -61,16 +61,14 @@ def test_set_get_unset(bm: Bm, paths: Paths) -> None:
         (("get", "server.prot"), "server.prot is not set"),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_is_written(
-    bm: Bm, paths: Paths, words: tuple[str, ...], error: str
-) -> None:
+def test_errors_are_named_and_nothing_is_written(bm: Bm, paths: Paths, words: tuple[str, ...], error: str) -> None:
     ran = bm("config", *words)
     assert (ran.code, ran.out) == (2, "")
     assert error in ran.err
     assert not paths.config.exists()
 
 
-def test_a_key_does_not_go_over_the_command_line(bm: Bm, paths: Paths) -> None:
+def test_a_key_is_refused_on_the_command_line(bm: Bm, paths: Paths) -> None:
     ran = bm("config", "set", "providers.groq.api_key", PLANTED)
     assert ran.code == 2
     assert "bm providers key groq" in ran.err
@@ -165,6 +163,6 @@ def test_keys_headers_and_passwords_are_masked() -> None:
     assert shown["providers"]["together"]["base_url"] == "https://example.com/v1"
 
 
-def test_what_is_not_set_is_left_out() -> None:
+def test_unset_values_are_left_out() -> None:
     assert "proxy" not in masked(Config())["gemini"]
     assert masked(Config())["server"]["port"] == 8094

@@ -204,7 +204,7 @@ def test_in_the_foreground_a_signal_stops_it(bm: Bm, paths: Paths) -> None:
     assert bm("status").code == 3
 
 
-def test_nothing_printed_or_written_holds_the_local_key(bm: Bm, paths: Paths) -> None:
+def test_the_local_key_is_never_printed_or_written(bm: Bm, paths: Paths) -> None:
     shown = [bm("start"), bm("status"), bm("status", "--json"), bm("accounts"), bm("doctor"), bm("stop"), bm("logs")]
     key = load(paths.accounts).local_key
     assert key not in msgspec.json.encode(shown).decode()

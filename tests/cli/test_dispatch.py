@@ -18,7 +18,7 @@ def test_route_fails_when_nothing_can_serve(bm: Bm) -> None:
     assert "bm accounts add NAME" in ran.out
 
 
-def test_the_targets_in_order(bm: Bm, simulator: Simulator) -> None:
+def test_route_lists_the_targets_in_order(bm: Bm, simulator: Simulator) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin="key-one")
     bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
     ran = bm("route", "opus")
@@ -44,7 +44,7 @@ def test_route_lists_excluded_accounts_with_the_remedy(bm: Bm, simulator: Simula
     assert "one" not in left_out.split() and "bm accounts enable two" in left_out
 
 
-def test_the_tools_protocol_matters(bm: Bm, simulator: Simulator) -> None:
+def test_route_depends_on_the_protocol(bm: Bm, simulator: Simulator) -> None:
     bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
     assert bm("route", "opus").code == 0
     assert bm("route", "opus", "--protocol", "openai-chat").code == 1
@@ -54,8 +54,8 @@ def test_the_tools_protocol_matters(bm: Bm, simulator: Simulator) -> None:
 def test_why_explains_a_failover_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http: httpx.Client) -> None:
     simulator.script(Rule(account="-first", status=429, retry_info="600s", message="far too many", times=None))
     ids = [ask(http, "anthropic").headers["x-bm-request-id"] for _ in range(2)]
-    told = next(each for each in (bm("why", name, "--json").json for name in ids) if len(each["attempts"]) == 2)
-    shown = bm("why", told["id"])
+    found = next(each for each in (bm("why", name, "--json").json for name in ids) if len(each["attempts"]) == 2)
+    shown = bm("why", found["id"])
     assert shown.code == 0
     for words in (
         "far too many",
@@ -63,13 +63,13 @@ def test_why_explains_a_failover_with_and_without_a_daemon(bm: Bm, simulator: Si
         "cools down for 10 min",
         "answered by gemini/second",
         "tokens in",
-        told["id"],
+        found["id"],
     ):
         assert words in shown.out
     assert bm("why", "last", "--json").json["id"] == bm("why", "--json").json["id"] == ids[1]
     assert bm("stop").code == 0
-    assert bm("why", told["id"]) == shown
-    assert bm("why", told["id"], "--json").json == told
+    assert bm("why", found["id"]) == shown
+    assert bm("why", found["id"], "--json").json == found
     assert bm("why", "last", "--json").json["id"] == ids[1]
 
 
@@ -125,7 +125,7 @@ PLAIN = {
         ),
     ],
 )
-def test_the_end(fields: dict[str, object], words: str) -> None:
+def test_how_a_request_ended(fields: dict[str, object], words: str) -> None:
     assert ending(PLAIN | fields) == words
 
 

@@ -24,11 +24,11 @@ def with_account(paths: Paths, key: str = "a-key-of-some-kind") -> None:
     update(paths.accounts, lambda stored: stored.add(Account(name="one", key=key)))
 
 
-def test_nothing_runs(paths: Paths) -> None:
+def test_no_daemon_is_running(paths: Paths) -> None:
     assert found(paths, "daemon") == [Finding("daemon", "warning", "bm is not running", "bm start")]
 
 
-def test_somebody_else_has_the_port(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_has_the_port(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     with foreign_process() as (pid, port):
         monkeypatch.setenv("BM_SERVER_PORT", str(port))
         (finding,) = found(paths, "daemon")
@@ -43,7 +43,7 @@ def test_a_daemon_with_old_settings(paths: Paths, monkeypatch: pytest.MonkeyPatc
     assert found(paths, "daemon")[1].remedy == "bm restart"
 
 
-def test_files_that_cannot_be_used_end_the_examination(paths: Paths) -> None:
+def test_unusable_files_end_the_checks(paths: Paths) -> None:
     paths.accounts.write_text("[[[")
     assert [each.result for each in examine(paths, os.environ)] == ["ok", "failed"]
     paths.config.write_text("[[[")
@@ -58,7 +58,7 @@ def test_an_accounts_file_that_others_could_read(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize("reference", ["env:NO_SUCH_NAME", "file:no-such-file", "cmd:false"])
-def test_a_reference_that_leads_nowhere(paths: Paths, reference: str) -> None:
+def test_a_reference_that_cannot_be_resolved(paths: Paths, reference: str) -> None:
     with_account(paths, reference)
     (finding,) = found(paths, "keys")
     assert finding.result == "failed"

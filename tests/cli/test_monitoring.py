@@ -107,20 +107,20 @@ class Terminal:
 def terminal() -> Iterator[Terminal]:
     """A terminal of 30 lines with 120 columns; its settings must be restored at the end."""
     assert sys.platform != "win32"
-    person, program = pty.openpty()
+    user, program = pty.openpty()
     before = termios.tcgetattr(program)
     environ = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS")}
     command = [sys.executable, "-m", "bm", "top"]
     environ["TERM"] = "xterm"
     with subprocess.Popen(command, env=environ, stdin=program, stdout=program, stderr=program) as process:
-        found = Terminal(process, person)
+        found = Terminal(process, user)
         found.resize(30, 120)
         try:
             yield found
             assert termios.tcgetattr(program) == before
         finally:
             process.kill()
-    os.close(person)
+    os.close(user)
     os.close(program)
 
 

@@ -31,7 +31,7 @@ def test_the_list_for_programs(bm: Bm) -> None:
     assert bm("providers", "list", "--json").json == bm("providers", "--json").json
 
 
-def test_a_mode_is_written_and_what_is_missing_is_told(bm: Bm, paths: Paths) -> None:
+def test_a_mode_is_written_and_gaps_are_reported(bm: Bm, paths: Paths) -> None:
     paths.config.write_text("# mine\n[providers.groq]\n")
     ran = bm("providers", "mode", "groq", "fallback")
     assert (ran.code, ran.out) == (0, "groq: mode fallback\n")
@@ -39,7 +39,7 @@ def test_a_mode_is_written_and_what_is_missing_is_told(bm: Bm, paths: Paths) -> 
     assert paths.config.read_text() == '# mine\n[providers.groq]\nmode = "fallback"\n'
 
 
-def test_switching_off_needs_nothing(bm: Bm) -> None:
+def test_switching_off_reports_no_gaps(bm: Bm) -> None:
     assert bm("providers", "mode", "groq", "off") == (0, "groq: mode off\n", "")
 
 
@@ -64,7 +64,7 @@ def test_the_pool_has_no_mode_and_no_single_key(bm: Bm) -> None:
     assert bm("providers", "remove", "gemini").code == 2
 
 
-def test_a_key_is_tried_kept_and_never_shown(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+def test_a_key_is_tested_saved_and_never_shown(bm: Bm, paths: Paths, simulator: Simulator) -> None:
     ran = bm("providers", "key", "anthropic", stdin=PLANTED)
     assert (ran.code, ran.out) == (0, "anthropic: key saved\n")
     assert "accepted" in ran.err
@@ -81,7 +81,7 @@ def test_a_second_key_replaces_the_first(bm: Bm, paths: Paths) -> None:
     assert [account.key for account in load(paths.accounts).accounts] == ["second-key"]
 
 
-def test_a_refused_key_is_not_kept(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+def test_a_refused_key_is_not_saved(bm: Bm, paths: Paths, simulator: Simulator) -> None:
     simulator.script(keys=("another-key",))
     ran = bm("providers", "key", "anthropic", stdin=PLANTED)
     assert (ran.code, ran.out) == (2, "")
@@ -89,7 +89,7 @@ def test_a_refused_key_is_not_kept(bm: Bm, paths: Paths, simulator: Simulator) -
     assert load(paths.accounts).accounts == ()
 
 
-def test_a_provider_of_ones_own(bm: Bm, paths: Paths) -> None:
+def test_a_provider_is_added_and_removed(bm: Bm, paths: Paths) -> None:
     ran = bm("providers", "add", "acme", "--protocol", "openai-chat", "--base-url", "https://llm.example/v1")
     assert (ran.code, ran.out) == (0, "acme: added\n")
     shown = bm("providers", "show", "acme", "--json").json
@@ -109,7 +109,7 @@ def test_a_provider_without_a_usable_address_is_refused(bm: Bm, paths: Paths, ur
     assert not paths.config.exists()
 
 
-def test_show_knows_those_that_are_not_configured(bm: Bm) -> None:
+def test_show_works_for_unconfigured_providers(bm: Bm) -> None:
     ran = bm("providers", "show", "together")
     assert ran.code == 0
     assert ran.out.startswith("provider   together\nenabled    no\nmode       off\nprotocol   openai-chat\n")

@@ -28,7 +28,7 @@ def kept(paths: Paths, count: int) -> list[str]:
     return [each.id for each in found]
 
 
-def test_it_is_off_until_it_is_turned_on_and_again_after(
+def test_only_exchanges_while_recording_is_on_are_kept(
     bm: Bm, paths: Paths, simulator: Simulator, http: httpx.Client
 ) -> None:
     ask(http, "anthropic")
@@ -49,7 +49,7 @@ def test_it_is_off_until_it_is_turned_on_and_again_after(
     assert bm("record", "list").out == "no recordings (bm record on)\n"
 
 
-def test_all_can_be_removed(bm: Bm, paths: Paths, simulator: Simulator, http: httpx.Client) -> None:
+def test_all_recordings_can_be_deleted(bm: Bm, paths: Paths, simulator: Simulator, http: httpx.Client) -> None:
     bm("record", "on")
     for _ in range(3):
         ask(http, "gemini")
@@ -57,7 +57,7 @@ def test_all_can_be_removed(bm: Bm, paths: Paths, simulator: Simulator, http: ht
     assert bm("record", "delete", "--all") == (0, "3 recordings deleted\n", "")
 
 
-def test_what_is_not_there(bm: Bm) -> None:
+def test_missing_recordings_are_errors(bm: Bm) -> None:
     assert bm("record", "list").code == 0
     assert bm("record", "show").code == 1
     assert bm("record", "show", "../accounts").code == 1
@@ -99,7 +99,7 @@ def test_the_same_target_and_the_same_words(bm: Bm, paths: Paths, simulator: Sim
     assert len({record.model for record in simulator.log() if record.operation != "models"}) == 1
 
 
-def test_a_failure_is_shown_and_is_1(bm: Bm, paths: Paths, simulator: Simulator, http: httpx.Client) -> None:
+def test_a_failed_replay_exits_with_1(bm: Bm, paths: Paths, simulator: Simulator, http: httpx.Client) -> None:
     bm("record", "on")
     ask(http, "anthropic")
     first = kept(paths, 1)[0]
@@ -162,7 +162,7 @@ def test_the_model_is_named_in_the_body(protocol: ProtocolName, model: str, to: 
         ("groq:openai/gpt-oss-120b", "/v1beta/models/groq:openai/gpt-oss-120b:streamGenerateContent?alt=sse"),
     ],
 )
-def test_or_in_geminis_path(to: str, path: str) -> None:
+def test_for_gemini_the_model_is_named_in_the_path(to: str, path: str) -> None:
     kept = recording("gemini", "gemini-3-flash", GEMINI, "{}")
     assert addressed(kept, to, {"groq"}) == (path, b"{}")
 
@@ -172,6 +172,6 @@ def test_a_provider_must_be_known() -> None:
         addressed(recording("anthropic", "claude-x", "/path"), "acme:model", {"groq"})
 
 
-def test_what_is_no_answer_is_shown_as_it_is() -> None:
+def test_a_body_that_is_not_an_answer_is_shown_as_it_is() -> None:
     kept = recording("anthropic", "claude-x", "/v1/messages")
     assert text_of(kept, kept.path, 500, b"a web page") == "a web page"

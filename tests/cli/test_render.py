@@ -119,7 +119,7 @@ def test_a_narrow_terminal_drops_the_spare_columns(monkeypatch: pytest.MonkeyPat
     assert shown[0] == ["account", "state"] and shown[2] == ["a", "usable", "3", "min"]
 
 
-def test_a_paragraph_is_broken_between_words_on_a_terminal_only(
+def test_a_paragraph_is_wrapped_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "bm accounts verify me, or go to https://a-very-long.example/address"

@@ -76,7 +76,7 @@ def test_status_and_doctor_name_it(bm: Bm, systemctl: Tool) -> None:
     assert [(row["result"], row["detail"]) for row in rows] == [("ok", f"{name} of systemd")]
 
 
-def test_start_stop_and_restart_go_through_it(bm: Bm, systemctl: Tool, paths: Paths) -> None:
+def test_start_stop_and_restart_use_the_service(bm: Bm, systemctl: Tool, paths: Paths) -> None:
     bm("service", "install")
     first = runtime.read(paths.runtime)
     assert bm("restart").code == 0
@@ -88,7 +88,7 @@ def test_start_stop_and_restart_go_through_it(bm: Bm, systemctl: Tool, paths: Pa
     assert bm("service", "status", "--json").json["running"] is True
 
 
-def test_start_says_when_it_does_without(bm: Bm, systemctl: Tool) -> None:
+def test_start_says_when_the_service_is_unreachable(bm: Bm, systemctl: Tool) -> None:
     bm("service", "install")
     bm("stop")
     systemctl.refuse("Failed to connect to bus")

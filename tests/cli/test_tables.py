@@ -87,7 +87,7 @@ def test_providers() -> None:
         ({"status": 429, "failure": "rate_limited", "attempts": 2}, "429 rate_limited, 2 attempts"),
     ],
 )
-def test_the_end_of_a_request(fields: dict[str, Any], words: str) -> None:
+def test_how_a_request_ended(fields: dict[str, Any], words: str) -> None:
     assert tables.requests([request(**fields)]).rows[0][-1] == words
 
 

@@ -20,11 +20,11 @@ def test_it_adds_up_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http
         assert ran.code == 0
         cells = ran.out.splitlines()[-1].split()
         assert cells[:8] == ["total", "4", "0", "2,400", "1,600", "0", "100", "20"]
-    told = bm("usage", "--days", "1", "--json").json
-    assert told["total"]["requests"] == 4
+    found = bm("usage", "--days", "1", "--json").json
+    assert found["total"]["requests"] == 4
     assert bm("stop").code == 0
     assert [bm("usage", "--by", by) for by in ("provider", "model", "account", "day")] == shown
-    assert bm("usage", "--days", "1", "--json").json == told
+    assert bm("usage", "--days", "1", "--json").json == found
 
 
 def test_before_the_first_request(bm: Bm) -> None:

@@ -1,7 +1,7 @@
 """Golden files: the settings of a tool before and after bm's went in, several files in one.
 
 The first line is the name of the tool; then each file begins with `=== before PATH` or `=== after PATH`. A file that
-stands under one of them only is made or would be gone.
+is listed under only one of them is created or deleted.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def files(home: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", golden.names())
-def test_what_goes_in_comes_out_again(name: str, home: Path, tmp_path: Path) -> None:
+def test_settings_are_added_and_removed(name: str, home: Path, tmp_path: Path) -> None:
     case = golden.read(name)
     for path, text in case.before.items():
         (home / path).parent.mkdir(parents=True, exist_ok=True)
@@ -39,5 +39,5 @@ def test_every_tool_has_a_golden_file() -> None:
     assert {golden.read(name).tool for name in golden.names()} == {tool.name for tool in TOOLS}
 
 
-def test_no_key_stands_on_a_command_line() -> None:
+def test_no_key_is_on_a_command_line() -> None:
     assert [tool.name for tool in TOOLS if any("{key}" in word for word in tool.arguments)] == []

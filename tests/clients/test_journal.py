@@ -27,7 +27,7 @@ def record(path: Path, tool: str = "claude") -> Record:
     )
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_a_saved_journal_is_read_back(tmp_path: Path) -> None:
     file = tmp_path / "clients.json"
     assert load(file) == Journal()
     held = Journal().replaced(tmp_path / "a", record(tmp_path / "a"))

@@ -61,7 +61,7 @@ def test_a_member_is_put_in_the_style_of_its_neighbours(before: str, key: tuple[
         ("", ("b",), ""),
     ],
 )
-def test_a_member_goes_with_its_comma_and_its_line(before: str, key: tuple[str, ...], after: str) -> None:
+def test_a_member_is_dropped_with_its_comma_and_line(before: str, key: tuple[str, ...], after: str) -> None:
     assert drop(before, key) == after
 
 
@@ -81,12 +81,12 @@ def test_a_member_goes_with_its_comma_and_its_line(before: str, key: tuple[str, 
         ('{"env": {"A": 1}, "env": {}}', "twice"),
     ],
 )
-def test_what_cannot_be_edited_faithfully_is_refused(text: str, why: str) -> None:
+def test_an_uneditable_text_is_refused(text: str, why: str) -> None:
     with pytest.raises(CannotEdit, match=why):
         put(text, ("env", "A"), "9")
 
 
-def test_values_are_told_as_they_are_written() -> None:
+def test_values_are_returned_as_written() -> None:
     assert get('{"a": {"b": 1.50}}', ("a", "b")) == "1.50"
     assert get('{"a": {"b": 1.50}}', ("a", "c")) is None
     assert same("1.50", "1.5") and same('"\\u00e9"', '"é"') and not same("1", '"1"')

@@ -26,14 +26,14 @@ def launched(tool: str, folder: Path, *words: str, environ: Mapping[str, str] | 
     return launch(BY_NAME[tool], f"/bin/{tool}", words, NAMES, environ or {}, folder)
 
 
-def test_variables_that_lead_elsewhere_are_not_there(folder: Path) -> None:
+def test_variables_that_point_elsewhere_are_removed(folder: Path) -> None:
     environ = {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_API_KEY": "mine", "PATH": "/bin", "OPENAI_API_KEY": "mine"}
     found = launched("claude", folder, environ=environ).environ
     assert found.keys().isdisjoint({"CLAUDE_CODE_USE_BEDROCK", "ANTHROPIC_API_KEY"})
     assert found["PATH"] == "/bin" and found["OPENAI_API_KEY"] == KEY
 
 
-def test_claude_code_gets_settings_that_win_over_its_own(folder: Path) -> None:
+def test_claude_code_gets_settings_that_override_its_own(folder: Path) -> None:
     argv = launched("claude", folder, "-p", "hi").argv
     assert argv == ["/bin/claude", "--settings", str(folder / "claude.json"), "-p", "hi"]
     text = (folder / "claude.json").read_text()
@@ -41,12 +41,12 @@ def test_claude_code_gets_settings_that_win_over_its_own(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--settings", "mine.json"), ("--settings={}",)])
-def test_settings_of_the_person_stay_the_only_ones(folder: Path, words: tuple[str, ...]) -> None:
+def test_settings_given_by_the_user_are_the_only_ones(folder: Path, words: tuple[str, ...]) -> None:
     assert launched("claude", folder, *words).argv == ["/bin/claude", *words]
     assert not folder.exists()
 
 
-def test_codex_is_told_on_its_command_line_and_the_key_is_not(folder: Path) -> None:
+def test_codex_is_configured_by_arguments_without_the_key(folder: Path) -> None:
     found = launched("codex", folder, "exec", "hi")
     provider = f'model_providers.bm={{name="bm",base_url="{ORIGIN}/v1",env_key="OPENAI_API_KEY",wire_api="responses"}}'
     assert found.argv == ["/bin/codex", "-c", 'model_provider="bm"', "-c", provider, "exec", "hi"]
@@ -69,14 +69,14 @@ def test_gemini_cli_needs_settings_only_when_its_own_choose_no_key(folder: Path,
     assert "GEMINI_CLI_HOME" not in found.environ and found.notes == ()
 
 
-def test_settings_that_cannot_be_read_are_an_error(folder: Path, home: Path) -> None:
+def test_unreadable_settings_are_an_error(folder: Path, home: Path) -> None:
     (home / ".gemini").mkdir()
     (home / ".gemini/settings.json").write_text("{")
     with pytest.raises(ConfigError, match=r"~/\.gemini/settings\.json"):
         launched("gemini", folder)
 
 
-def test_opencode_gets_its_settings_beside_those_of_the_person(folder: Path) -> None:
+def test_opencode_keeps_the_users_settings(folder: Path) -> None:
     mine = '{"model": "mine/x", "permission": "allow"}'
     held = json.loads(
         launched("opencode", folder, environ={"OPENCODE_CONFIG_CONTENT": mine}).environ["OPENCODE_CONFIG_CONTENT"]
@@ -87,7 +87,7 @@ def test_opencode_gets_its_settings_beside_those_of_the_person(folder: Path) -> 
         launched("opencode", folder, environ={"OPENCODE_CONFIG_CONTENT": "{"})
 
 
-def test_aider_gets_variables_that_win_over_its_settings(folder: Path) -> None:
+def test_aider_gets_variables_that_override_its_settings(folder: Path) -> None:
     found = launched("aider", folder, environ={"ANTHROPIC_API_KEY": "mine"}).environ
     assert found["ANTHROPIC_API_KEY"] == found["AIDER_OPENAI_API_KEY"] == KEY
     assert found["AIDER_OPENAI_API_BASE"] == f"{ORIGIN}/v1"
@@ -101,6 +101,6 @@ def test_aider_gets_variables_that_win_over_its_settings(folder: Path) -> None:
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "corp, localhost"}, "corp,localhost,127.0.0.1,[::1]"),
     ],
 )
-def test_a_proxy_is_not_asked_for_this_machine(folder: Path, environ: dict[str, str], hosts: str | None) -> None:
+def test_this_machine_is_excluded_from_the_proxy(folder: Path, environ: dict[str, str], hosts: str | None) -> None:
     found = launched("codex", folder, environ=environ).environ
     assert found.get("NO_PROXY") == found.get("no_proxy") == hosts

@@ -21,11 +21,11 @@ def state(names: dict[str, str], held: Journal) -> State:
 
 
 def test_whether_a_tool_is_configured_for_this_bm(home: Path, tmp_path: Path) -> None:
-    books = tmp_path / "clients.json"
+    journal_path = tmp_path / "clients.json"
     assert state(NAMES, Journal()) == "no"
-    with opened(books) as held:
-        carry_out(planned(BY_NAME["gemini"], NAMES, os.environ, held), held, books)
-    with opened(books) as held:
+    with opened(journal_path) as held:
+        carry_out(planned(BY_NAME["gemini"], NAMES, os.environ, held), held, journal_path)
+    with opened(journal_path) as held:
         assert state(NAMES, held) == "yes"
         assert state(MOVED, held) == "stale"
         assert state(NAMES, Journal()) == "by hand"

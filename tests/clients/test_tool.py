@@ -10,7 +10,7 @@ import pytest
 from bm.clients.tool import Place, Setting, filled, shown
 
 
-def test_the_file_that_is_there_or_the_one_to_make(home: Path) -> None:
+def test_an_existing_file_or_the_one_to_create(home: Path) -> None:
     place = Place("~/.config/tool", ("tool.jsonc", "tool.json"))
     assert place.find({}) == home / ".config/tool/tool.json"
     (home / ".config/tool").mkdir(parents=True)
