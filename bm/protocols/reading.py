@@ -204,7 +204,7 @@ def string_of(value: Any) -> str:
 
 
 def count_of(value: Any) -> int:
-    """A count of something, such as tokens; 0 for anything that is no positive number."""
+    """A count, such as of tokens, or an index; 0 for anything that is no positive number."""
     return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 

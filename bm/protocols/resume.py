@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-import msgspec
-
 from bm import sse
 from bm.chat.events import Event, PartDelta, PartStart, Ping, Start
 from bm.chat.parts import Json
@@ -19,6 +17,7 @@ from bm.errors import Failure
 from bm.protocols.codec import IdFactory, StreamDecoder, StreamEncoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import BLANK_LINE, PassThrough, is_garbage
+from bm.protocols.reading import json_of, object_of
 from bm.protocols.translate import EventFilter
 
 MakeEncoder: TypeAlias = Callable[[IdFactory, str], StreamEncoder]
@@ -68,7 +67,7 @@ class Replay:
         encoder = self._make(IdFactory(self._adopted, self._created()), self._model or self._head.model)
         written = b""
         for data, events in self._kept:
-            self._raw = _json(data) if data else self._raw
+            self._raw = object_of(json_of(data)) if data else self._raw
             out = b"".join([encoder.feed(event) for event in events])
             written = out if isinstance(events[-1], PartDelta) else written
         if self._kept:
@@ -82,7 +81,7 @@ class Replay:
         return bool(self._piece)
 
     def _created(self) -> int:
-        raw = _json(self._kept[0][0]) if self._kept else {}
+        raw = object_of(json_of(self._kept[0][0])) if self._kept else {}
         created = raw.get("created") or _within(raw, "response", "created_at")
         return created if isinstance(created, int) else self._ids.now
 
@@ -137,7 +136,7 @@ class ResumablePassThrough(PassThrough):
     def continuing_encoder(self) -> StreamEncoder:
         """The encoder that continues the response."""
         encoder, _ = self._continuing()
-        number = _json(self._last).get("sequence_number")
+        number = object_of(json_of(self._last)).get("sequence_number")
         if isinstance(encoder, ResponsesStreamEncoder) and isinstance(number, int):
             encoder.continue_after(number)
         return encoder
@@ -218,18 +217,10 @@ def _frames(data: bytes) -> Iterator[bytes]:
         yield data[at:]
 
 
-def _json(data: bytes) -> Json:
-    try:
-        value: Any = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _within(raw: Json, *names: str) -> Any:
     value: Any = raw
     for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
+        value = object_of(value).get(name)
     return value
 
 
@@ -237,5 +228,5 @@ def _place(piece: bytes) -> dict[str, Any]:
     """Where a piece of text belongs. It is one event's data, or the last of a stream of events."""
     parser = sse.Parser()
     events = [*parser.feed(piece), *parser.close()]
-    raw = _json(events[-1].data if events else piece)
+    raw = object_of(json_of(events[-1].data if events else piece))
     return {name: raw[name] for name in _PLACE if name in raw}

@@ -26,7 +26,7 @@ from bm.protocols.openai.content import media_at, thinking_text
 from bm.protocols.openai_chat.errors import failed_choice
 from bm.protocols.openai_chat.thinking import TagSplitter, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
-from bm.protocols.reading import object_of, objects_of, string_of
+from bm.protocols.reading import count_of, object_of, objects_of, string_of
 
 _decode = msgspec.json.Decoder().decode
 _USUAL = frozenset({"role", "content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content"})
@@ -210,8 +210,8 @@ class StreamDecoder:
         choices = chunk.get("choices")
         if not self._parts.started and (choices or chunk.get("id")):
             self._parts.start(str(chunk.get("id") or ""), str(chunk.get("model") or ""))
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and (failure := self._choice(choice)) is not None:
+        for choice in objects_of(choices):
+            if (failure := self._choice(choice)) is not None:
                 return self._fail(failure)
         usage = chunk.get("usage")
         if not usage and "x_groq" in chunk:
@@ -221,8 +221,7 @@ class StreamDecoder:
         return self._parts.take()
 
     def _choice(self, choice: Json) -> Failure | None:
-        number = choice.get("index")
-        number = number if isinstance(number, int) else 0
+        number = count_of(choice.get("index"))
         decoder = self._choices.get(number)
         if decoder is None:
             decoder = self._choices[number] = _Choice(number, self._parts, self._dialect)

@@ -23,7 +23,7 @@ from bm.protocols.openai.citations import decode_citation
 from bm.protocols.openai.tools import qualified
 from bm.protocols.openai_responses.items import decode_output
 from bm.protocols.openai_responses.usage import decode_usage, finish_of
-from bm.protocols.reading import object_of, string_of
+from bm.protocols.reading import count_of, object_of, string_of
 
 _CALLS: dict[str, ToolKind] = {"function_call": "function", "custom_tool_call": "custom"}
 
@@ -145,12 +145,12 @@ class ResponsesStreamDecoder:
         match body.get("item"):
             case {"type": str(kind), "name": str(name), "call_id": str(call_id), **item} if kind in _CALLS:
                 named = qualified(item.get("namespace"), name)
-                self._parts.call((_index(body), 0), call_id, named, kind=_CALLS[kind])
+                self._parts.call((count_of(body.get("output_index")), 0), call_id, named, kind=_CALLS[kind])
         return self._parts.take()
 
     def _annotation(self, body: Json) -> Sequence[Event]:
         if raw := object_of(body.get("annotation")):
-            key = (_index(body), _index(body, "content_index"))
+            key = (count_of(body.get("output_index")), count_of(body.get("content_index")))
             self._parts.open(key, "text")
             self._parts.cite(key, decode_citation(raw, RESPONSES))
         return self._parts.take()
@@ -158,7 +158,7 @@ class ResponsesStreamDecoder:
     def _item_done(self, body: Json) -> Sequence[Event]:
         item = body.get("item")
         self._items_done = True
-        failure = self._finish_item(_index(body), item) if isinstance(item, dict) else None
+        failure = self._finish_item(count_of(body.get("output_index")), item) if isinstance(item, dict) else None
         return self._parts.take() if failure is None else self._parts.fail(failure)
 
     def _finish_item(self, at: int, item: Json) -> Failure | None:
@@ -197,8 +197,3 @@ class ResponsesStreamDecoder:
 
     def _error(self, body: Json) -> Sequence[Event]:
         return self._parts.fail(in_band(body))
-
-
-def _index(body: Json, field: str = "output_index") -> int:
-    value = body.get(field)
-    return value if isinstance(value, int) else 0
