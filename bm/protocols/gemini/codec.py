@@ -11,11 +11,10 @@ from bm.chat.request import ChatRequest
 from bm.errors import Failure
 from bm.protocols.codec import Codec, Encoded, IdFactory
 from bm.protocols.gemini.decode import decode_request
-from bm.protocols.gemini.decoder import GeminiStreamDecoder
 from bm.protocols.gemini.encode import encode_request
-from bm.protocols.gemini.encoder import GeminiStreamEncoder
 from bm.protocols.gemini.errors import encode_error
-from bm.protocols.gemini.response import decode_response, encode_response
+from bm.protocols.gemini.stream_decoder import GeminiStreamDecoder
+from bm.protocols.gemini.stream_encoder import GeminiStreamEncoder, encode_response
 
 
 class GeminiCodec:
@@ -39,7 +38,7 @@ class GeminiCodec:
 
     def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read an upstream's whole answer."""
-        return decode_response(body, ids)
+        return tuple(GeminiStreamDecoder(ids).whole(body))
 
     def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
         """Write a whole answer for a client."""

@@ -21,7 +21,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Source, Thinking, ToolCall
+from bm.chat.parts import Media, Opaque, Source, Text, Thinking, ToolCall
 from bm.chat.response import ChatResponse, Choice
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
@@ -52,7 +52,7 @@ def test_a_stream_byte_for_byte() -> None:
     )
 
 
-def test_calls_are_sent_whole_though_their_fragments_interleave() -> None:
+def test_interleaved_calls_are_sent_whole_in_their_order() -> None:
     events: list[Event] = [
         PartStart(0, "tool_call", id="a", name="f"),
         PartStart(1, "tool_call", id="b", name="g"),
@@ -63,8 +63,8 @@ def test_calls_are_sent_whole_though_their_fragments_interleave() -> None:
         PartEnd(0),
     ]
     assert parts(events) == [
-        {"functionCall": {"name": "g", "args": {}, "id": "b"}},
         {"functionCall": {"name": "f", "args": {"x": 1}, "id": "a"}},
+        {"functionCall": {"name": "g", "args": {}, "id": "b"}},
     ]
 
 
@@ -194,3 +194,40 @@ def streams(draw: st.DrawFn) -> list[Event]:
 @given(streams(), st.booleans())
 def test_any_events_give_a_legal_stream(events: list[Event], visible: bool) -> None:
     grammar_gemini.check(sent(events, visible=visible), complete=isinstance(events[-1], End))
+
+
+def test_a_whole_answer_joins_its_pieces() -> None:
+    events: list[Event] = [
+        PartStart(0, "thinking"),
+        PartDelta(0, "h"),
+        PartDelta(0, "m"),
+        PartEnd(0),
+        PartStart(1, "text"),
+        PartDelta(1, "a"),
+        PartDelta(1, "b"),
+        PartSignature(1, GEMINI),
+        PartEnd(1),
+        Finish("stop"),
+        End(),
+    ]
+    body = CODEC.encode_response(events, client(), ids(), model="m")
+    assert body["candidates"] == [
+        {
+            "content": {
+                "role": "model",
+                "parts": [{"text": "hm", "thought": True}, {"text": "ab", "thoughtSignature": "c2ln"}],
+            },
+            "finishReason": "STOP",
+            "index": 0,
+        }
+    ]
+
+
+def test_several_choices_are_candidates() -> None:
+    answer = ChatResponse(
+        choices=(Choice((Text("a"),), Finish("stop")), Choice((Text("b"),), Finish("length", choice=1)))
+    )
+    body = CODEC.encode_response(unfold(answer), client(), ids(), model="m")
+    assert [(c["index"], c["finishReason"]) for c in body["candidates"]] == [(0, "STOP"), (1, "MAX_TOKENS")]
+    chunks = grammar_gemini.check(sent(list(unfold(answer))), complete=True)
+    assert {c["candidates"][0]["index"] for c in chunks} == {0, 1}

@@ -198,3 +198,8 @@ def test_events_are_the_same_however_the_bytes_are_cut(chunks: list[Any], cuts: 
     pieces = [stream[a:b] for a, b in pairwise(places)]
     events = [e for piece in pieces for event in parser.feed(piece) for e in decoder.feed(event)]
     assert [*events, *decoder.close()] == told(*chunks)
+
+
+def test_a_whole_answer_has_the_same_events() -> None:
+    body = chunk({"text": "hm", "thought": True}, {"text": "a"}, call_part("f", S, id="i"), finish="STOP")
+    assert list(CODEC.decode_response(body, ids())) == told(body)

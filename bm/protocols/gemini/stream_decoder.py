@@ -1,0 +1,200 @@
+"""Read an upstream's stream of chunks, or a whole answer, into canonical events.
+
+Text stays open until another kind of part begins, since its signature may come later on an empty part. Finish and End
+are reported when the stream has ended, since a finish reason may stand on every chunk and usage behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from bm import sse
+from bm.chat.builder import PartBuilder
+from bm.chat.events import Event, Finish
+from bm.chat.parts import Citation, Json, Opaque, Part, ToolCall
+from bm.chat.signature import Signature
+from bm.errors import Failure
+from bm.protocols.codec import IdFactory
+from bm.protocols.errors import in_band
+from bm.protocols.gemini.content import decode_file, decode_inline, opaque_part
+from bm.protocols.gemini.grounding import KIND, decode_grounding
+from bm.protocols.gemini.thinking import decode_signature
+from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
+from bm.protocols.reading import array_of, member, object_of, objects_of, string_of
+
+_METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
+_IN_MIDST = frozenset({"content", "index"})
+"""What a candidate holds while its answer goes on."""
+_SIGNED = frozenset({"thought", "thoughtSignature", "thought_signature"})
+_TEXT = frozenset({"text"})
+
+
+class _Choice:
+    """A candidate in the making. Text and thinking follow one another under its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.signed = False
+        self.content = False
+        self.native = ""
+        self.message = ""
+        self.metadata: Json = {}
+        self.texts: list[list[str]] = []
+
+
+class GeminiStreamDecoder:
+    """Reads one stream of `generateContent` chunks."""
+
+    def __init__(self, ids: IdFactory) -> None:
+        self._parts = PartBuilder(ids.new_id)
+        self._choices: dict[int, _Choice] = {}
+        self._blocked: Finish | None = None
+
+    def feed(self, event: sse.Event) -> Sequence[Event]:
+        """Return the events of one chunk."""
+        if self._parts.ended or event.data == b"[DONE]":
+            return ()
+        try:
+            chunk = msgspec.json.decode(event.data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is not JSON"))
+        return self._chunk(chunk)
+
+    def whole(self, body: Any) -> Sequence[Event]:
+        """Return the events of a whole answer. A list of chunks counts as a stream."""
+        chunks = body if isinstance(body, list) else [body]
+        return [*(event for chunk in chunks for event in self._chunk(chunk)), *self.close()]
+
+    def _chunk(self, chunk: Any) -> Sequence[Event]:
+        if isinstance(chunk, list) and len(chunk) == 1:
+            chunk = chunk[0]
+        if not isinstance(chunk, dict):
+            return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is not an object"))
+        if chunk.get("error") is not None:
+            return self._fail(in_band(chunk))
+        if not self._parts.started:
+            self._parts.start(string_of(member(chunk, "responseId")), string_of(member(chunk, "modelVersion")))
+        ends = False
+        if candidates := array_of(chunk.get("candidates")):
+            for position, candidate in enumerate(candidates):
+                ends |= isinstance(candidate, dict) and self._candidate(candidate, position)
+        else:
+            self._blocked = blocked(member(chunk, "promptFeedback")) or self._blocked
+        metadata = member(chunk, "usageMetadata")
+        if isinstance(metadata, dict):
+            self._parts.use(decode_usage(metadata))
+        if ends:
+            # A finish reason may be a failure, which can be retried before the first byte.
+            for outcome in map(self._outcome, self._choices.values()):
+                if isinstance(outcome, Failure):
+                    return self._fail(outcome)
+        return self._parts.take()
+
+    def _candidate(self, candidate: Json, position: int) -> bool:
+        """Take one candidate. Returns whether it has a finish reason."""
+        number = candidate.get("index", position)
+        number = number if isinstance(number, int) else position
+        choice = self._choices.get(number)
+        if choice is None:
+            choice = self._choices[number] = _Choice(number)
+        for part in objects_of(object_of(candidate.get("content")).get("parts")):
+            self._part(choice, part)
+        if candidate.keys() <= _IN_MIDST:
+            return False
+        for name in _METADATA:
+            if value := object_of(member(candidate, name)):
+                choice.metadata[name] = value
+        choice.native = native_reason(member(candidate, "finishReason")) or choice.native
+        choice.message = string_of(member(candidate, "finishMessage")) or choice.message
+        return bool(choice.native)
+
+    def _part(self, choice: _Choice, part: Json) -> None:
+        text = part.get("text")
+        if isinstance(text, str) and part.keys() == _TEXT:
+            self._text(choice, "text", text)
+            return
+        signature = decode_signature(member(part, "thoughtSignature"))
+        call = member(part, "functionCall")
+        if isinstance(call, dict):
+            self._call(choice, call, signature)
+        elif isinstance(text, str):
+            self._text(choice, "thinking" if part.get("thought") is True else "text", text)
+            self._sign(choice, signature)
+        elif part.keys() <= _SIGNED:
+            self._sign(choice, signature)
+        else:
+            whole = decode_inline(member(part, "inlineData"), signature) or decode_file(member(part, "fileData"))
+            self._whole(choice, whole or opaque_part(part))
+
+    def _text(self, choice: _Choice, kind: Literal["text", "thinking"], text: str) -> None:
+        if not text:
+            return
+        if choice.signed or not self._parts.is_open(choice.number, kind):
+            self._close(choice)
+            choice.texts += [[]] if kind == "text" else []
+        if kind == "text":
+            choice.content = True
+            choice.texts[-1].append(text)
+        self._parts.text(choice.number, kind, text, choice.number)
+
+    def _sign(self, choice: _Choice, signature: Signature | None) -> None:
+        if signature is not None and self._parts.is_open(choice.number):
+            choice.signed = True
+            self._parts.sign(choice.number, signature)
+
+    def _call(self, choice: _Choice, call: Json, signature: Signature | None) -> None:
+        if name := string_of(call.get("name")):
+            arguments = object_of(call.get("args"))
+            self._whole(choice, ToolCall(string_of(call.get("id")), name, arguments, signature=signature))
+
+    def _whole(self, choice: _Choice, part: Part) -> None:
+        self._close(choice)
+        choice.content = choice.content or not isinstance(part, Opaque) or bool(part.summary)
+        self._parts.add(part, choice.number)
+
+    def _close(self, choice: _Choice) -> None:
+        """Close the open part; a text with what it rests on."""
+        choice.signed = False
+        if not choice.metadata or not self._parts.is_open(choice.number, "text"):
+            self._parts.close(choice.number)
+            return
+        text = "".join(choice.texts[0]) if len(choice.texts) == 1 else None
+        sources, search = decode_grounding(choice.metadata.get(KIND), text)
+        self._parts.cite(choice.number, Citation("gemini", choice.metadata, sources))
+        choice.metadata = {}
+        self._parts.close(choice.number)
+        if search is not None:
+            self._parts.add(Opaque("gemini", KIND, {}, search=search), choice.number)
+
+    def _outcome(self, choice: _Choice) -> Finish | Failure:
+        calls = choice.number in self._parts.called
+        return decode_finish(choice.native, choice.message, calls=calls, content=choice.content, choice=choice.number)
+
+    def _fail(self, failure: Failure) -> Sequence[Event]:
+        self._close_all()
+        return self._parts.fail(failure)
+
+    def _close_all(self) -> None:
+        for choice in self._choices.values():
+            self._close(choice)
+
+    def close(self) -> Sequence[Event]:
+        """The stream has ended: return the finish and the end, or why there is none."""
+        if self._parts.ended:
+            return ()
+        unfinished = [choice for choice in self._choices.values() if not choice.native]
+        if unfinished or not (self._choices or self._blocked):
+            return self._fail(_cut(started=self._parts.started, candidates=bool(self._choices)))
+        self._close_all()
+        outcomes = [self._outcome(choice) for _, choice in sorted(self._choices.items())]
+        finishes = [outcome for outcome in outcomes if isinstance(outcome, Finish)]
+        return self._parts.end(finishes or [self._blocked or Finish("stop")])
+
+
+def _cut(*, started: bool, candidates: bool) -> Failure:
+    if candidates or not started:
+        return Failure(kind="truncated", message="the upstream ended the stream without a finish reason")
+    return Failure(kind="malformed", message="the upstream's answer holds no candidates", should_retry=True)
