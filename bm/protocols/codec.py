@@ -42,6 +42,9 @@ class StreamDecoder(Protocol):
     def close(self) -> Sequence[Event]:
         """The stream has ended: close what is open. Without a proper end this yields a `Failed` of kind `truncated`."""
 
+    def whole(self, body: Json) -> Sequence[Event]:
+        """Read a whole answer as the events of its stream, ending in End or Failed."""
+
 
 class StreamEncoder(Protocol):
     """Turns events into a client's stream. One encoder a stream."""
@@ -53,37 +56,54 @@ class StreamEncoder(Protocol):
         """Bytes that keep an idle client waiting and mean nothing."""
 
 
-class Codec(Protocol):
-    """Between one wire protocol and the canonical form. Codecs hold no state and never change their arguments."""
+class DecodeRequest(Protocol):
+    """Read a client's request. `model` and `stream` are given where the protocol has them in the path.
 
-    def decode_request(self, body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
-        """Read a client's request. `model` and `stream` are given where the protocol has them in the path.
+    Raises:
+        RequestError: the body is not a request of this protocol; the failure's `param` names the place.
+    """
 
-        Raises:
-            RequestError: the body is not a request of this protocol; the failure's `param` names the place.
-        """
+    def __call__(self, body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest: ...
 
-    def encode_request(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
-        """Write the request for `model` upstream.
 
-        Raises:
-            RequestError: the target can not serve the request without changing its meaning.
-        """
+class EncodeRequest(Protocol):
+    """Write the request for `model` upstream.
 
-    def stream_decoder(self, ids: IdFactory) -> StreamDecoder:
-        """A decoder for an upstream's stream."""
+    Raises:
+        RequestError: the target cannot serve the request without changing its meaning.
+    """
 
-    def stream_encoder(self, request: ChatRequest, ids: IdFactory, *, model: str) -> StreamEncoder:
-        """An encoder for the stream of the client that sent `request`; `model` is the name the answer shows."""
+    def __call__(self, request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded: ...
+
+
+class NewEncoder(Protocol):
+    """An encoder for the stream of the client that sent `request`; `model` is the name the answer shows."""
+
+    def __call__(self, request: ChatRequest, ids: IdFactory, *, model: str) -> StreamEncoder: ...
+
+
+class EncodeResponse(Protocol):
+    """Write a whole answer for the client. The events end in End."""
+
+    def __call__(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json: ...
+
+
+class Codec(msgspec.Struct, frozen=True):
+    """Between one wire protocol and the canonical form. Its functions hold no state and never change their arguments.
+
+    `encode_error` returns the status and body for a client, given the failure and the request's id.
+    """
+
+    decode_request: DecodeRequest
+    encode_request: EncodeRequest
+    stream_decoder: Callable[[IdFactory], StreamDecoder]
+    stream_encoder: NewEncoder
+    encode_response: EncodeResponse
+    encode_error: Callable[[Failure, str], tuple[int, Json]]
 
     def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
         """Read an upstream's whole answer as events, ending in End or Failed."""
-
-    def encode_response(self, events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
-        """Write a whole answer for the client. The events end in End."""
-
-    def encode_error(self, failure: Failure, request_id: str) -> tuple[int, Json]:
-        """The status and body by which this protocol tells a client of `failure`."""
+        return tuple(self.stream_decoder(ids).whole(body))
 
 
 def written(encoder: StreamEncoder, events: Iterable[Event]) -> list[Json]:

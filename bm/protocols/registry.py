@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import msgspec
+
 from bm.chat.capabilities import Dialect
 from bm.names import ProtocolName
 from bm.protocols.anthropic.codec import CODEC as ANTHROPIC
 from bm.protocols.codec import Codec
 from bm.protocols.gemini.codec import CODEC as GEMINI
 from bm.protocols.openai_chat.codec import CODEC as OPENAI_CHAT
+from bm.protocols.openai_chat.stream_decoder import StreamDecoder
 from bm.protocols.openai_responses.codec import CODEC as OPENAI_RESPONSES
 
 CODECS: dict[ProtocolName, Codec] = {
@@ -20,4 +25,6 @@ CODECS: dict[ProtocolName, Codec] = {
 
 def upstream_codec(protocol: ProtocolName, dialect: Dialect) -> Codec:
     """The codec for a service's answers. OpenAI-compatible services differ in how they write them."""
-    return OPENAI_CHAT.speaking(dialect) if protocol == "openai-chat" else CODECS[protocol]
+    if protocol != "openai-chat":
+        return CODECS[protocol]
+    return msgspec.structs.replace(OPENAI_CHAT, stream_decoder=partial(StreamDecoder, dialect=dialect))

@@ -38,8 +38,8 @@ _REFUSED: dict[str, str] = {
 }
 
 
-def encode_request(request: ChatRequest, capabilities: Capabilities) -> Encoded:
-    """Write the request for Gemini. The model stands in the path, not in the body.
+def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
+    """Write the request for Gemini. `model` stands in the path, not in the body.
 
     Raises:
         RequestError: the request would mean something else without what Gemini cannot take.

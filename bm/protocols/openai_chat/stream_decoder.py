@@ -31,6 +31,8 @@ from bm.protocols.reading import count_of, object_of, objects_of, string_of
 _decode = msgspec.json.Decoder().decode
 _USUAL = frozenset({"role", "content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content"})
 
+_OPENAI = Dialect()
+
 
 class _Choice:
     """Names the parts in the deltas of one choice. A whole message is a single delta to it.
@@ -171,7 +173,7 @@ class _Choice:
 class StreamDecoder:
     """Reads one stream."""
 
-    def __init__(self, ids: IdFactory, dialect: Dialect) -> None:
+    def __init__(self, ids: IdFactory, dialect: Dialect = _OPENAI) -> None:
         self._dialect = dialect
         self._parts = PartBuilder(ids.new_id)
         self._choices: dict[int, _Choice] = {}

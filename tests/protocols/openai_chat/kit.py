@@ -15,7 +15,8 @@ from bm.chat.events import End, Event, Failed
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
 from bm.protocols.codec import Encoded, IdFactory
-from bm.protocols.openai_chat.codec import OpenAIChatCodec
+from bm.protocols.openai_chat.codec import CODEC
+from bm.protocols.registry import upstream_codec
 from tests.support.grammar_openai_chat import payloads
 
 OPENAI = Capabilities(
@@ -35,7 +36,7 @@ def ids() -> IdFactory:
 
 def client_request(**members: Any) -> ChatRequest:
     """What a client asked for: `Hi`, but for the members given."""
-    return OpenAIChatCodec().decode_request({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **members})
+    return CODEC.decode_request({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **members})
 
 
 def conversation(*messages: Json) -> ChatRequest:
@@ -45,7 +46,7 @@ def conversation(*messages: Json) -> ChatRequest:
 
 def upstream(request: ChatRequest, capabilities: Capabilities = OPENAI) -> Encoded:
     """The request as it goes upstream."""
-    return OpenAIChatCodec().encode_request(request, capabilities, model="up")
+    return CODEC.encode_request(request, capabilities, model="up")
 
 
 def sent(request: ChatRequest, capabilities: Capabilities = OPENAI) -> Json:
@@ -75,7 +76,7 @@ def stream(*chunks: str, done: bool = True) -> bytes:
 def decode(raw: bytes, dialect: Dialect | None = None, *, sizes: Iterable[int] = ()) -> list[Event]:
     """The events of a stream that arrives in pieces of these sizes, the rest at once."""
     parser = sse.Parser()
-    decoder = OpenAIChatCodec(dialect or Dialect()).stream_decoder(ids())
+    decoder = upstream_codec("openai-chat", dialect or Dialect()).stream_decoder(ids())
     events: list[Event] = []
     position = 0
     for size in (*sizes, len(raw)):
@@ -89,7 +90,7 @@ def decode(raw: bytes, dialect: Dialect | None = None, *, sizes: Iterable[int] =
 
 def read(body: Json, dialect: Dialect | None = None) -> tuple[Event, ...]:
     """The events of a whole answer."""
-    return OpenAIChatCodec(dialect or Dialect()).decode_response(body, ids())
+    return upstream_codec("openai-chat", dialect or Dialect()).decode_response(body, ids())
 
 
 def answer(message: Json, finish: str | None = "stop", **members: Any) -> Json:
@@ -100,7 +101,7 @@ def answer(message: Json, finish: str | None = "stop", **members: Any) -> Json:
 
 def encode(events: Iterable[Event], request: ChatRequest | None = None) -> bytes:
     """The stream a client gets."""
-    encoder = OpenAIChatCodec().stream_encoder(request or client_request(), ids(), model="shown")
+    encoder = CODEC.stream_encoder(request or client_request(), ids(), model="shown")
     return b"".join(encoder.feed(event) for event in events)
 
 

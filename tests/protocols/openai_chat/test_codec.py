@@ -15,7 +15,6 @@ from bm.chat.repair import paired
 from bm.chat.request import ChatRequest, OutputFormat, Reasoning, Sampling, Tool, ToolChoice, Turn
 from bm.chat.signature import Signature
 from bm.errors import Failure
-from bm.protocols.codec import Codec
 from bm.protocols.errors import decode_error
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.kit import answer, chunk, client_request, decode, ids, read, stream
@@ -104,18 +103,6 @@ def test_what_the_protocol_can_express_comes_back_as_it_was(request: ChatRequest
     decoded = CODEC.decode_request(msgspec.json.decode(msgspec.json.encode(encoded.body)))
     back = msgspec.structs.replace(decoded, turns=paired(decoded.turns), stream_usage=False)
     assert back == request
-
-
-def test_it_is_a_codec() -> None:
-    codec: Codec = CODEC
-    assert codec is CODEC
-
-
-def test_a_codec_can_be_told_whose_answers_it_reads() -> None:
-    raw = CODEC.speaking(Dialect(thinking_tag="think"))
-    body = answer({"content": "<think>hm</think>a"})
-    assert raw.decode_response(body, ids()) != CODEC.decode_response(body, ids())
-    assert CODEC.dialect == Dialect()
 
 
 def test_streams_and_whole_answers_are_told_alike() -> None:
