@@ -26,7 +26,6 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether `host` is an IP address and not a name."""
     return _address(host) is not None
 
 

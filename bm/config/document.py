@@ -154,7 +154,6 @@ def _with_line_ends_of(before: str, text: str) -> str:
 
 
 def as_item(value: Any) -> Item:
-    """`value` as a TOML item on one line."""
     if isinstance(value, dict):
         table = tomlkit.inline_table()
         table.update(value)

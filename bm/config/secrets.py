@@ -149,14 +149,12 @@ class Mask:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Also mask these secrets."""
         known = [secret for secret in secrets if len(secret) >= SHORTEST]
         forms = {form for secret in known for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
         # The longest first: one secret may be part of another.
         self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
 
     def __call__(self, text: str) -> str:
-        """`text` with every secret masked."""
         for form in self._forms:
             text = text.replace(form, MASK)
         return SHAPES.sub(MASK, text) if any(beginning in text for beginning in _BEGINNINGS) else text

@@ -201,7 +201,6 @@ def is_table(kind: Kind) -> bool:
 
 
 def members(kind: Kind) -> list[str]:
-    """The member names of a table, where the schema fixes them."""
     return [each.name for each in kind.fields] if isinstance(kind, inspect.StructType) else []
 
 

@@ -55,7 +55,6 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
 
 
 def _other(paths: Paths) -> str:
-    """A message about the process that holds the lock."""
     daemon = runtime.read(paths.runtime)
     if daemon and runtime.same_process(daemon):
         return f"bm is already running at {daemon.url} (pid {daemon.pid}): stop it with bm stop"

@@ -52,7 +52,6 @@ class Report:
         os.close(self._descriptor)
 
     def failed(self, cause: Cause, message: str) -> None:
-        """Report that the daemon does not start."""
         self._say(Line(cause=cause, message=message))
 
     def _say(self, line: Line) -> None:

@@ -92,7 +92,6 @@ def decision(path: Path, request_id: str) -> Json | None:
 
 
 def unknown(request_id: str) -> Failure:
-    """The failure for an unknown request id."""
     if request_id == "last":
         return Failure(kind="not_found", message="no request has been recorded yet")
     message = f"{request_id} is unknown or no longer kept: [limits] decisions sets how many requests are kept"

@@ -32,7 +32,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> bytes:
-        """The body as bytes."""
         return base64.b64decode(self.body) if self.binary else self.body.encode()
 
 

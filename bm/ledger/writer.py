@@ -57,12 +57,10 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """The number of requests not written yet."""
         return len(self._waiting)
 
     def put(self, entry: Callable[[], Entry]) -> None:
@@ -118,7 +116,6 @@ class Ledger:
         return self._stopping or self._hurried > 0 or len(self._waiting) >= _BATCH
 
     def _done(self, count: int) -> None:
-        """Remove requests from the queue."""
         with self._changed:
             for _ in range(count):
                 self._waiting.popleft()

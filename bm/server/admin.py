@@ -168,7 +168,6 @@ class Admin:
         return "no account is usable: bm accounts add NAME"
 
     def account_states(self) -> dict[State, int]:
-        """The number of accounts in each state."""
         return counts(self._services.pool, now=time.monotonic(), wall=time.time())
 
     async def status(self, request: Request) -> Json:
@@ -247,7 +246,6 @@ class Admin:
         return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=asked.by)
 
     async def requests(self, request: Request) -> Json:
-        """The latest requests, newest first."""
         asked = msgspec.convert(dict(request.query_params), _RequestsQuestion, strict=False)
         await self._flush()
         return {"requests": await asyncio.to_thread(requests, self._paths.ledger, asked.limit)}
@@ -258,7 +256,6 @@ class Admin:
             await asyncio.to_thread(self._services.ledger.flush, _FLUSH_WAIT)
 
     async def accounts(self, request: Request) -> Json:
-        """Every account of every provider."""
         return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
 
     async def providers(self, request: Request) -> Json:
@@ -326,7 +323,6 @@ class Admin:
         return load(self._paths.config, os.environ, known=KNOWN).sources.get(key)
 
     async def models(self, request: Request) -> Json:
-        """Every model of every provider in use."""
         return {"models": list(await self._services.models.all())}
 
     async def reload(self, request: Request) -> Json:

@@ -23,7 +23,7 @@ from bm.gateway.services import Services
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
-from bm.server.guard import Guard
+from bm.server.guard import guard_of
 from bm.server.routes import ModelsRoute, Probe, Route, caller, find, wants_array, without_key
 from bm.server.tasks import spawn
 from bm.upstream.headers import Headers
@@ -38,31 +38,21 @@ class App:
 
     def __init__(self, services: Services, admin: ASGIApp) -> None:
         self._services, self._admin = services, admin
-        self._settings = services.settings
-        self._guard = Guard(services.settings.config.server, services.settings.local_key)
-
-    def _current_guard(self) -> Guard:
-        """The guard for the settings in force."""
-        if self._services.settings is not self._settings:
-            self._settings = self._services.settings
-            self._guard = Guard(self._settings.config.server, self._settings.local_key)
-        return self._guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
         path: str = scope.get("path", "")
         if scope["type"] != "http" or path.startswith(_ADMIN) or (path == "/" and scope["method"] == "GET"):
             await self._admin(scope, receive, send)
             return
         headers: Headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        await _Request(self._services, self._current_guard(), scope, headers, AsgiClient(send)).serve(receive)
+        await _Request(self._services, scope, headers, AsgiClient(send)).serve(receive)
 
 
 class _Request:
     """One request to a model API."""
 
-    def __init__(self, services: Services, guard: Guard, scope: Scope, headers: Headers, client: AsgiClient) -> None:
-        self._services, self._guard, self._client = services, guard, client
+    def __init__(self, services: Services, scope: Scope, headers: Headers, client: AsgiClient) -> None:
+        self._services, self._client = services, client
         self._method: str = scope["method"]
         self._path: str = scope["path"]
         self._query: str = scope["query_string"].decode("latin-1")
@@ -108,9 +98,8 @@ class _Request:
                 await self._call(found, receive)
 
     def _admit(self, found: Route | ModelsRoute | Probe | Failure) -> None:
-        guard = self._guard
-        foreign = guard.foreign(self._by_name)
-        if foreign is not None:
+        guard = guard_of(self._services.settings)
+        if (foreign := guard.foreign(self._by_name)) is not None:
             raise RequestError(foreign)
         if not isinstance(found, Probe) and not guard.admits(self._by_name, self._query):
             message = "the key is not the daemon's; `bm env` prints the right settings for each tool"

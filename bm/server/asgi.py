@@ -77,13 +77,11 @@ class AsgiClient:
         self.sent = 0
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the status and headers."""
         self.status = status
         encoded = [(name.encode("latin-1"), _latin(value)) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def send(self, data: bytes) -> None:
-        """Send a chunk of the body."""
         self.sent += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -125,7 +123,6 @@ class JsonResponse(Response):
         super().__init__(content, status_code, _HEADERS)
 
     def render(self, content: Any) -> bytes:
-        """Encode the content."""
         return msgspec.json.encode(content)
 
 

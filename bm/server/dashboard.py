@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from bm.gateway.services import Services
 from bm.server.asgi import Handler
-from bm.server.guard import Guard
+from bm.server.guard import guard_of
 
 FOLDER: Final = Path(__file__).with_name("web")
 _PART: Final = re.compile(
@@ -70,8 +70,7 @@ def front(services: Services) -> Handler:
     """The handler of `/`. The page needs no key, but requests with a foreign host or origin are refused."""
 
     async def handler(request: Request) -> Response:
-        settings = services.settings
-        if (foreign := Guard(settings.config.server, settings.local_key).foreign(request.headers)) is not None:
+        if (foreign := guard_of(services.settings).foreign(request.headers)) is not None:
             return PlainTextResponse(f"{foreign.message}\n", 403)
         found = page()
         headers = {

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from bm.config.address import is_address, is_loopback
 from bm.config.schema import Server
 from bm.errors import Failure
+from bm.gateway.settings import Settings
 
 
 class Guard:
@@ -53,6 +54,14 @@ class Guard:
 
     def _matches(self, key: str) -> bool:
         return hmac.compare_digest(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest(), self._digest)
+
+
+_cached = lru_cache(maxsize=1)(Guard)
+
+
+def guard_of(settings: Settings) -> Guard:
+    """The guard for the settings in force."""
+    return _cached(settings.config.server, settings.local_key)
 
 
 def keys_in(headers: Mapping[str, str], query: str) -> Collection[str]:

@@ -120,7 +120,6 @@ class Live:
         self._totals = DailyTotals(ledger)
 
     def observe(self, record: Record) -> None:
-        """Count a request that has ended."""
         self._ended += 1
         self._traffic.observe(record)
 

@@ -63,7 +63,6 @@ class Metrics:
         self._attempts: Counter[Labels] = Counter()
 
     def observe(self, record: Record) -> None:
-        """Count a request that has ended."""
         provider = record.target.provider if record.target else ""
         error = "client_left" if record.client_left else record.failure.kind if record.failure else ""
         labels = (record.protocol, record.operation, provider, str(record.status or 499), error)

@@ -59,7 +59,6 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals while serving."""
         previous = {name: signal.signal(name, self.handle_exit) for name in _stop_signals()}
         try:
             yield

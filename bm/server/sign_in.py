@@ -28,7 +28,7 @@ from bm.config.paths import Paths
 from bm.errors import BmError, Failure, RequestError
 from bm.gateway.services import Services
 from bm.server.asgi import Handler, JsonResponse
-from bm.server.guard import Guard
+from bm.server.guard import Guard, guard_of
 
 CODE_LASTS: Final = 300.0
 """Seconds for which a code is valid."""
@@ -96,7 +96,6 @@ class Sessions:
         return session
 
     def open(self) -> Session:
-        """Open a session."""
         session = Session(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
         now = self._clock()
         self._ends = {digest: ends for digest, ends in self._ends.items() if now < ends}
@@ -110,7 +109,6 @@ class Sessions:
         return self._clock() < self._ends.get(self._digest(*session), 0.0)
 
     def end(self, session: Session) -> None:
-        """End a session."""
         self._ends.pop(self._digest(*session), None)
 
     def write(self) -> None:
@@ -174,8 +172,7 @@ class Admission:
         return self._guard().admits({"x-api-key": key})
 
     def _guard(self) -> Guard:
-        settings = self._services.settings
-        return Guard(settings.config.server, settings.local_key)
+        return guard_of(self._services.settings)
 
     def _guarded(self, handler: Handler, admits: Callable[[Request, Guard], bool]) -> Handler:
         async def checked(request: Request) -> Response:

@@ -45,7 +45,6 @@ class SavedState:
         self._written = (0, 0)
 
     def restore(self) -> None:
-        """Restore what the last run saved."""
         services = self._services
         warning = restore(services.pool, services.affinities, self._path, now=time.monotonic(), wall=time.time())
         if warning:

@@ -11,13 +11,13 @@ from collections.abc import Collection
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from bm.daemon.service.manager import State, Unavailable, Unit, run_checked, run_tool
+from bm.daemon.service.manager import Manager, State, Unavailable, Unit, run_checked, run_tool
 
 _GONE = 5.0
 """Seconds in which launchd removes an unloaded job."""
 
 
-class Launchd:
+class Launchd(Manager):
     """Runs the daemon as a launch agent. launchd reports only the exit code of a failed job."""
 
     title = "launchd"
@@ -48,7 +48,6 @@ class Launchd:
         )
 
     def interpreter(self, content: bytes) -> str:
-        """The first program argument."""
         try:
             return str(plistlib.loads(content)["ProgramArguments"][0])
         except (plistlib.InvalidFileException, ExpatError, LookupError, TypeError):
@@ -63,15 +62,6 @@ class Launchd:
     def register(self, unit: Unit) -> None:
         """Enable the job; `start` or the next login loads it."""
         run_checked("launchctl", "enable", _target(unit))
-
-    def forget(self, unit: Unit) -> list[Path]:
-        """Unload the job and remove its file."""
-        self.stop(unit)
-        file = self.file(unit)
-        if not file.exists():
-            return []
-        file.unlink()
-        return [file]
 
     def start(self, unit: Unit) -> None:
         """Load the job from its present file and run it."""
@@ -104,11 +94,9 @@ class Launchd:
         )
 
     def when(self) -> str:
-        """At login."""
         return "when you log in, and ends when you log out"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Variables of the session."""
         return {name for name in variables if run_tool("launchctl", "getenv", name).out.strip()}
 
 

@@ -6,9 +6,10 @@ import hashlib
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -96,75 +97,80 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
 
 
-class Manager(Protocol):
+class Manager(ABC):
     """A system's service manager."""
 
-    title: str
+    title: ClassVar[str]
     """Its display name."""
-    supervises: bool
+    supervises: ClassVar[bool]
     """Whether it starts and restarts the daemon as its child process. Else it only runs `bm start` at login."""
-    remedy: str
+    remedy: ClassVar[str]
     """How to pass a variable to its services."""
 
+    @abstractmethod
     def file(self, unit: Unit) -> Path:
         """The path of the definition."""
-        ...
 
+    @abstractmethod
     def definition(self, unit: Unit) -> bytes:
         """The content of the definition."""
-        ...
 
+    @abstractmethod
     def interpreter(self, content: bytes) -> str:
         """The Python that a definition runs; empty if unknown."""
-        ...
 
+    @abstractmethod
     def check(self) -> None:
         """Check that the manager can be reached.
 
         Raises:
             Unavailable: it cannot.
         """
-        ...
 
+    @abstractmethod
     def register(self, unit: Unit) -> None:
         """Read the definition, which has just been written, and run it at each login from now on.
 
         Raises:
             ServiceError: it refuses.
         """
-        ...
 
     def forget(self, unit: Unit) -> list[Path]:
         """Undo `register` if the manager can be reached, and remove the definition; returns the removed files."""
-        ...
+        self.stop(unit)
+        file = self.file(unit)
+        if not file.exists():
+            return []
+        file.unlink()
+        return [file]
 
+    @abstractmethod
     def start(self, unit: Unit) -> None:
         """Start it, regardless of earlier failures.
 
         Raises:
             ServiceError: it cannot be started.
         """
-        ...
 
+    @abstractmethod
     def stop(self, unit: Unit) -> None:
         """Stop it until it is started again or at the next login.
 
         Raises:
             ServiceError: it cannot be stopped.
         """
-        ...
 
+    @abstractmethod
     def state(self, unit: Unit) -> State:
         """The state of the service."""
-        ...
 
+    @abstractmethod
     def when(self) -> str:
         """When it starts, as a phrase to display."""
-        ...
 
+    @abstractmethod
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
         """The variables that the service has, as far as is known."""
-        ...
 
 
 class Ran(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from bm.daemon.service.manager import DESCRIPTION, State, Unit, run_checked, run_tool
+from bm.daemon.service.manager import DESCRIPTION, Manager, State, Unit, run_checked, run_tool
 
 _SPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 TEMPLATE = """\
@@ -53,7 +53,7 @@ TEMPLATE = """\
 """
 
 
-class Scheduler:
+class Scheduler(Manager):
     """Starts the daemon at each login, by a task of the user."""
 
     title = "Task Scheduler"
@@ -78,7 +78,6 @@ class Scheduler:
         return TEMPLATE.format(space=_SPACE, **{name: escape(word) for name, word in words.items()}).encode("utf-16")
 
     def interpreter(self, content: bytes) -> str:
-        """The command of the task."""
         try:
             return ElementTree.fromstring(content).findtext(f".//{{{_SPACE}}}Command", "")
         except ElementTree.ParseError:
@@ -88,37 +87,27 @@ class Scheduler:
         """The Task Scheduler is always available."""
 
     def register(self, unit: Unit) -> None:
-        """Create or replace the task."""
         run_checked("schtasks", "/Create", "/TN", unit.name, "/XML", str(self.file(unit)), "/F")
 
     def forget(self, unit: Unit) -> list[Path]:
-        """Delete the task and its definition."""
         if self.state(unit).known:
             run_checked("schtasks", "/Delete", "/TN", unit.name, "/F")
-        file = self.file(unit)
-        if not file.exists():
-            return []
-        file.unlink()
-        return [file]
+        return super().forget(unit)
 
     def start(self, unit: Unit) -> None:
-        """Run the task now."""
         run_checked("schtasks", "/Run", "/TN", unit.name)
 
     def stop(self, unit: Unit) -> None:
         """Nothing to stop: the daemon is not a process of the task."""
 
     def state(self, unit: Unit) -> State:
-        """Whether the task is registered."""
         ran = run_tool("schtasks", "/Query", "/TN", unit.name)
         return State(words="registered" if ran.code == 0 else "not registered", known=ran.code == 0)
 
     def when(self) -> str:
-        """At login."""
         return "when you log in; after a crash, bm start"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Variables that `setx` has stored for the user."""
         return _user_variables().intersection(variables)
 
 

@@ -109,7 +109,6 @@ def _failure(paths: Paths, state: State, seen: int) -> Line | None:
 
 
 def this_manager() -> Manager:
-    """The service manager of this system."""
     if sys.platform == "win32":
         from bm.daemon.service.scheduler import Scheduler
 

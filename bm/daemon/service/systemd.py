@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
-from bm.daemon.service.manager import DESCRIPTION, State, Unavailable, Unit, run_checked, run_tool
+from bm.daemon.service.manager import DESCRIPTION, Manager, State, Unavailable, Unit, run_checked, run_tool
 
 TEMPLATE = """\
 [Unit]
@@ -43,7 +43,7 @@ _PLAIN = re.compile(r"[\w@./+:=,-]+", re.ASCII)
 _SHOWN = "LoadState,UnitFileState,ActiveState,SubState,MainPID,ExecMainStatus"
 
 
-class Systemd:
+class Systemd(Manager):
     """Runs the daemon as a unit of the user's systemd instance."""
 
     title = "systemd"
@@ -51,7 +51,6 @@ class Systemd:
     remedy = "a line NAME=value in {variables}, readable only by you; then bm restart"
 
     def file(self, unit: Unit) -> Path:
-        """The unit file."""
         return _folder() / _unit(unit)
 
     def definition(self, unit: Unit) -> bytes:
@@ -70,7 +69,6 @@ class Systemd:
         return text.encode()
 
     def interpreter(self, content: bytes) -> str:
-        """The program of `ExecStart`."""
         found = re.search(r"^ExecStart=(.*)$", content.decode(errors="replace"), re.MULTILINE)
         try:
             words = shlex.split(found[1].replace("%%", "%")) if found else []
@@ -118,7 +116,6 @@ class Systemd:
         run_checked("systemctl", "--user", "stop", _unit(unit))
 
     def state(self, unit: Unit) -> State:
-        """Parse `systemctl show`."""
         ran = run_tool("systemctl", "--user", "show", _unit(unit), f"--property={_SHOWN}")
         if ran.code:
             return State(words=ran.words or "unknown")
@@ -143,7 +140,6 @@ class Systemd:
         return f"when you log in, and ends when you have logged out ({linger} lets it run from boot on)"
 
     def knows(self, unit: Unit, variables: Collection[str]) -> set[str]:
-        """Variables of the instance and of the unit's environment file."""
         lines = run_tool("systemctl", "--user", "show-environment").out.splitlines()
         with contextlib.suppress(OSError):
             lines += unit.variables.read_text(encoding="utf-8", errors="replace").splitlines()
