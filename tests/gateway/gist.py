@@ -78,7 +78,7 @@ def _finish(choice: Choice, client: ProtocolName) -> FinishReason | None:
 
 
 def _usage(answer: ChatResponse, client: ProtocolName) -> Usage | None:
-    """The usage a client can be told: Gemini has no word for what was written to a cache, only Anthropic for how long
+    """The usage that reaches a client: Gemini has no word for what was written to a cache, only Anthropic for how long
     that is kept; two demand some number."""
     usage = answer.usage
     if usage is None:

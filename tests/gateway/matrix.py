@@ -60,7 +60,7 @@ def providers() -> dict[str, Provider]:
 
 
 def target_for(protocol: ProtocolName, id: str) -> Target:
-    """Where a case goes."""
+    """The target of a case."""
     provider, models = MODELS[protocol]
     return Target(provider, "one", models[zlib.crc32(id.encode()) % len(models)], protocol)
 
@@ -90,7 +90,7 @@ def call_of(case: Case) -> Call:
 
 
 async def translated_request(case: Case, protocol: ProtocolName) -> tuple[UpstreamCall, list[str]]:
-    """A recorded request for a target of another protocol, and what the official types hold against it.
+    """A recorded request for a target of another protocol, and the problems that the official types report.
 
     Raises:
         Unable: the target cannot serve it.
@@ -107,12 +107,12 @@ async def translated_request(case: Case, protocol: ProtocolName) -> tuple[Upstre
 
 
 TAKEN = "legacy field"
-"""The validator's word for `temperature`, `top_p` and `top_k`, which the newest Claude models no longer take. They are
-written for the older ones alone."""
+"""The validator's warning about `temperature`, `top_p` and `top_k`, which the newest Claude models no longer take. They
+are written for older ones only."""
 
 
 async def _fetched(url: str) -> FetchedMedia:
-    """What stands at any URL, as far as this matters here."""
+    """The content of any URL."""
     ending = url.rpartition(".")[2].partition("?")[0].lower()
     return FetchedMedia(
         {"pdf": "application/pdf", "mp3": "audio/mp3", "mp4": "video/mp4"}.get(ending, "image/png"), b"data"
@@ -130,7 +130,7 @@ def upstream_of(case: Case) -> Codec:
 
 
 def recorded_events(case: Case) -> list[Event]:
-    """What a recorded answer tells."""
+    """The events of a recorded answer."""
     if case.body_text.lstrip().startswith("{"):
         return list(upstream_of(case).decode_response(json.loads(case.body_text), IdFactory(_new_id)))
     return _streamed(upstream_of(case), case.body_text.encode())
@@ -163,7 +163,7 @@ def answer_for(case: Case, client: ProtocolName) -> bytes:
 
 
 def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Adapter, UpstreamCall]:
-    """The way of an answer to a client that wants to see everything."""
+    """What adapts an answer for a client that wants to see everything."""
     call = Call(id="req_1", protocol=client, operation="generate", headers=[], body=b"{}", model="asked", stream=stream)
     adapter = Adapter(call, SignatureStore(), Rules())
     adapter.chat = ChatRequest(
@@ -180,14 +180,14 @@ def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Adapte
 
 
 def told_events(client: ProtocolName, raw: bytes) -> list[Event]:
-    """What an answer tells its client."""
+    """The events that a client reads from an answer."""
     if raw.startswith(b"{"):
         return list(CODECS[client].decode_response(json.loads(raw), IdFactory(_new_id)))
     return _streamed(CODECS[client], raw)
 
 
 def faults_of(client: ProtocolName, raw: bytes) -> list[str]:
-    """What the official types and the official SDK hold against an answer."""
+    """The problems that the official types and the official SDK report in an answer."""
     stream = not raw.startswith(b"{")
     api, text = api_of(client, stream=stream), raw.decode()
     found = validators().validate_response(api, text, compat=False)
@@ -216,7 +216,7 @@ def _gemini_sdk() -> genai.Client:
 
 
 def gemini_faults(raw: bytes, *, stream: bool) -> list[str]:
-    """What google-genai holds against an answer."""
+    """The problems that google-genai reports in an answer."""
     _BODY[0] = raw
     try:
         if stream:

@@ -1,4 +1,4 @@
-"""The official SDKs as clients of bm, each reduced to the text it is told."""
+"""The official SDKs as clients of bm, each reduced to the text it receives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAILURES = (AnthropicError, OpenAIError, errors.APIError)
 
 @asynccontextmanager
 async def deltas(protocol: str, daemon: Daemon) -> AsyncIterator[AsyncIterator[str]]:
-    """The pieces of text of an answer, as they come; leaving the block before their end is hanging up."""
+    """The pieces of text of an answer, as they come; leaving the block before their end disconnects."""
     told = _STREAMS[protocol](daemon, MODELS[protocol])
     try:
         yield told

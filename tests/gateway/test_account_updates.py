@@ -1,4 +1,4 @@
-"""What one call's attempts leave in the books of real accounts."""
+"""What the attempts of a call change in the state of accounts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LIMITED = Failure(kind="rate_limited", message="slow down", retry_after=20.0)
 NEVER = float("-inf")
 
 
-class Ledger:
-    """A call's books over a pool of two accounts."""
+class Updates:
+    """The updates of a call to a pool of two accounts."""
 
     def __init__(self, pool: Pool | None = None, *, body: bytes = b"{}", **fields: Any) -> None:
         self.pool = pool or Pool([credential("a"), credential("b")])
@@ -41,33 +41,33 @@ class Ledger:
         return entry
 
 
-def test_an_answer_is_entered_and_rests_nothing() -> None:
-    call = Ledger()
+def test_an_answer_starts_no_cooldown() -> None:
+    call = Updates()
     entry = call.attempt(target("a"), None)
     assert (entry.outcome, entry.effect, entry.cooldown) == ("answered", "", 0.0)
     assert call.updates.cooldown_left(target("a")) == 0.0
 
 
-def test_a_refusal_is_entered_with_its_words_and_its_rest() -> None:
-    call = Ledger()
+def test_a_refusal_is_recorded_with_its_message_and_cooldown() -> None:
+    call = Updates()
     entry = call.attempt(target("a"), LIMITED)
     assert (entry.outcome, entry.message, entry.effect) == ("rate_limited", "slow down", "cooldown")
     assert 15 < entry.cooldown <= 20
     assert call.updates.cooldown_left(target("a")) > 15 and call.updates.cooldown_left(target("b")) == 0.0
 
 
-def test_what_broke_off_while_the_machine_slept_is_held_against_nobody() -> None:
-    call = Ledger()
+def test_a_connection_broken_by_sleep_has_no_effect_on_the_account() -> None:
+    call = Updates()
     broken = Failure(kind="connection", message="closed", code="reset")
     assert call.attempt(target("a"), broken, disturbed=time.monotonic() + 60).effect == ""
     assert call.attempt(target("b"), broken).effect == "fault"
 
 
-def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -> None:
-    call = Ledger()
+def test_a_call_that_working_accounts_refuse_leaves_no_cooldown() -> None:
+    call = Updates()
     for name in ("a", "b"):
         call.updates.begin(target(name))
-        Ledger(call.pool, body=b'{"other": 1}').attempt(target(name), None)
+        Updates(call.pool, body=b'{"other": 1}').attempt(target(name), None)
         entry = AttemptRecord(target=target(name), reason="first")
         call.record.attempts.append(entry)
         outcome = call.updates.settle(entry, classify(LIMITED), disturbed=NEVER)
@@ -78,11 +78,11 @@ def test_a_call_that_accounts_refuse_while_they_answer_others_leaves_no_rest() -
     assert all(call.updates.cooldown_left(target(name)) == 0.0 for name in ("a", "b"))
 
 
-def test_a_refusal_that_names_a_limit_as_used_up_is_no_fault_of_the_call() -> None:
-    call = Ledger()
+def test_a_refusal_that_names_a_used_up_limit_is_not_the_calls_fault() -> None:
+    call = Updates()
     spent = {"x-ratelimit-limit-requests": "30", "x-ratelimit-remaining-requests": "0"}
     call.updates.begin(target("a"))
-    Ledger(call.pool, body=b'{"other": 1}').attempt(target("a"), None)
+    Updates(call.pool, body=b'{"other": 1}').attempt(target("a"), None)
     call.updates.refused(LIMITED, spent, b"{}")
     entry = AttemptRecord(target=target("a"), reason="first")
     assert not call.updates.settle(entry, classify(LIMITED), disturbed=NEVER).answers_others
@@ -90,7 +90,7 @@ def test_a_refusal_that_names_a_limit_as_used_up_is_no_fault_of_the_call() -> No
 
 @pytest.mark.parametrize(("left", "cooling"), [("0", True), ("1", False)])
 def test_an_account_cools_down_once_an_answer_reports_a_used_up_limit(left: str, cooling: bool) -> None:
-    call = Ledger()
+    call = Updates()
     headers = [
         ("content-type", "text/event-stream"),
         ("anthropic-ratelimit-requests-limit", "50"),
@@ -103,9 +103,9 @@ def test_an_account_cools_down_once_an_answer_reports_a_used_up_limit(left: str,
     assert (call.updates.cooldown_left(target("a")) > 20) is cooling
 
 
-def test_only_what_generates_uses_up_a_limit() -> None:
+def test_only_generation_counts_towards_limits() -> None:
     def used(operation: str) -> int:
-        call = Ledger(operation=operation)
+        call = Updates(operation=operation)
         call.attempt(target("a"), None)
         call.updates.count_tokens(500)
         gauges = call.pool.runtimes["gemini", "a"].meter.gauges(time.monotonic())

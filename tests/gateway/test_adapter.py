@@ -1,4 +1,4 @@
-"""How a call becomes a request for a target, and the target's answer the client's."""
+"""The request for a target, and the client's response from its answer."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def prepared(given: Adapter, target: Target) -> UpstreamCall:
     return given.prepare(Attempt(target=target), providers()[target.provider], Access(key="upstream-key"))
 
 
-def test_a_body_passes_through_with_nothing_but_the_model_changed() -> None:
+def test_only_the_model_changes_in_a_body_that_passes_through() -> None:
     upstream = prepared(adapter(), CLAUDE)
     assert upstream.passes_through
     assert upstream.request.body == ASKED.replace(b'"asked"', b'"claude-sonnet-4-5"')
     assert upstream.request.url == "https://api.anthropic.com/v1/messages"
 
 
-def test_the_clients_headers_go_along_and_its_key_does_not() -> None:
+def test_the_clients_headers_are_forwarded_without_its_key() -> None:
     headers = dict(prepared(adapter(), CLAUDE).request.headers)
     assert (headers["anthropic-beta"], headers["user-agent"]) == ("b", "tool/1")
     assert headers["x-api-key"] == "upstream-key"
@@ -84,7 +84,7 @@ def test_a_gemini_client_keeps_its_version_and_query() -> None:
     assert url.endswith("/v1alpha/models/gemini-3-flash-preview:streamGenerateContent?alt=sse&x=1")
 
 
-def test_a_translated_request_is_bms_own() -> None:
+def test_a_translated_request_has_bms_own_headers() -> None:
     upstream = prepared(adapter(stream=True, body=ASKED[:-1] + b',"stream":true}'), GEMINI)
     assert not upstream.passes_through
     assert upstream.request.url.endswith(":streamGenerateContent?alt=sse")
@@ -100,13 +100,13 @@ def test_strict_refuses_what_would_be_lost_and_names_it() -> None:
     assert prepared(adapter(rules=Rules(strict=True)), CLAUDE).losses == ()
 
 
-def test_the_body_is_understood_once_for_all_targets() -> None:
+def test_the_body_is_decoded_once_for_all_targets() -> None:
     given = adapter()
     assert given.chat is given.chat
     assert prepared(given, GEMINI).request.body != prepared(given, GPT).request.body
 
 
-def test_a_body_that_is_none_of_its_protocol_is_the_clients_fault() -> None:
+def test_a_body_of_another_shape_is_a_bad_request() -> None:
     with pytest.raises(RequestError, match="JSON"):
         prepared(adapter(body=b"[]"), GEMINI)
 
@@ -121,7 +121,7 @@ def test_a_retry_hint_follows_the_question_where_bm_understands_the_request(targ
     assert RETRY_HINT not in upstream.request.body.decode()
 
 
-def test_a_target_without_a_counter_says_so() -> None:
+def test_a_target_that_cannot_count_tokens_is_unable() -> None:
     with pytest.raises(Unable) as caught:
         prepared(adapter(operation="count_tokens"), GPT)
     assert caught.value.failure.code == NO_COUNTER
@@ -136,7 +136,7 @@ def test_a_count_is_translated_both_ways() -> None:
     assert given.read(upstream, b"{}").watch.failure is not None
 
 
-def test_names_and_signatures_come_back_the_way_they_went() -> None:
+def test_tool_names_and_signatures_are_restored() -> None:
     store = SignatureStore()
     store.keep({"toolu_1": Signature("gemini", "c2ln", "gemini")})
     call = {"type": "tool_use", "id": "toolu_1", "name": "a b", "input": {}}
@@ -176,7 +176,7 @@ def test_the_model_an_answer_shows(rules: Rules, shown: str) -> None:
     assert told["model"] == shown
 
 
-def test_a_client_that_asked_for_a_stream_gets_one_even_from_a_whole_answer() -> None:
+def test_a_client_that_asked_for_a_stream_gets_one_from_a_full_response() -> None:
     given = adapter(stream=True)
     full = given.read(prepared(given, GEMINI), json.dumps(TOLD).encode())
     assert full.content_type == "text/event-stream"
@@ -186,7 +186,7 @@ def test_a_client_that_asked_for_a_stream_gets_one_even_from_a_whole_answer() ->
 
 @pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=["passing", "translating"])
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
-def test_an_answer_that_is_no_json_object_is_a_failure(target: Target, body: bytes) -> None:
+def test_an_answer_that_is_not_a_json_object_is_malformed(target: Target, body: bytes) -> None:
     given = adapter()
     failure = given.read(prepared(given, target), body).watch.failure
     assert failure is not None and failure.kind == "malformed"
@@ -201,7 +201,7 @@ def test_the_start_of_a_malformed_answer_is_shown(body: bytes, shown: str) -> No
     assert failure is not None and failure.message.endswith(shown)
 
 
-def test_thinking_that_claude_must_do_without_is_reported() -> None:
+def test_thinking_that_is_turned_off_is_reported_as_a_loss() -> None:
     messages = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]},
@@ -214,7 +214,7 @@ def test_thinking_that_claude_must_do_without_is_reported() -> None:
     assert [loss.field for loss in upstream.losses] == ["thinking"]
 
 
-def test_an_answer_is_held_to_what_the_providers_list_says() -> None:
+def test_the_providers_list_limits_the_output() -> None:
     given = adapter(body=ASKED)
     limited = Adapter(given.call, SignatureStore(), Rules(), lambda provider, model: 77)
     target = Target("gemini", "one", "gemini-2.5-flash", "gemini")
@@ -234,7 +234,7 @@ EMBEDDING = decode_request("openai-chat", {"model": "m", "input": "hello"})
         (None, EMBEDDING, False, False, True),
     ],
 )
-def test_bytes_pass_where_nothing_was_written_anew(
+def test_bytes_pass_through_where_nothing_is_translated(
     names: dict[str, str] | None, embedding: EmbedRequest | None, simple: bool, passes: bool, can_simplify: bool
 ) -> None:
     request = UpstreamRequest("gemini", "POST", "https://example.com", [])
@@ -268,7 +268,7 @@ def test_embeddings_are_asked_for_at_the_targets_endpoint(
     assert upstream.request.url.endswith(path)
 
 
-def test_openais_request_reaches_a_model_of_geminis_that_embeds() -> None:
+def test_a_gemini_model_that_embeds_replaces_another_vendors() -> None:
     given = embedding("openai-chat", "embed", FROM_OPENAI)
     upstream = prepared(given, GEMINI)
     assert upstream.target.model == GEMINI_EMBEDDING and upstream.request.url.endswith(
@@ -294,7 +294,7 @@ def test_openais_answer_comes_back_as_geminis() -> None:
     assert told["embeddings"][0]["values"] == [0.5]
 
 
-def test_an_answer_without_vectors_is_a_failure_that_names_who_sent_it() -> None:
+def test_an_answer_without_vectors_is_malformed() -> None:
     given = embedding("openai-chat", "embed", FROM_OPENAI)
     upstream = prepared(given, GEMINI)
     failure = given.read(upstream, json.dumps({"nothing": True}).encode()).watch.failure

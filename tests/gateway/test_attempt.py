@@ -13,7 +13,7 @@ from tests.gateway.world import EVERY_PROTOCOL, World
 
 @EVERY_PROTOCOL
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_upstream_that_quotes_the_key_is_not_quoted(world: World, protocol: str, stream: bool) -> None:
+def test_the_accounts_key_is_masked_in_the_upstreams_message(world: World, protocol: str, stream: bool) -> None:
     world.set_up(accounts=1)
     key = f"key-of-the-account-{world.pool[0]}"
     world.sim.script(Rule(status=400, message=f"the key {key} is not welcome"))
@@ -41,7 +41,7 @@ def test_limits_and_ids_of_the_clients_own_protocol_come_back(
         assert not {"set-cookie", "x-secret", "server"} & set(answer.headers)
 
 
-def test_what_a_client_sends_along_reaches_an_upstream_of_its_protocol_without_its_credentials(world: World) -> None:
+def test_a_clients_headers_reach_an_upstream_of_its_protocol_without_its_credentials(world: World) -> None:
     world.set_up(modes={"anthropic": "exclusive"})
     sent = {
         "anthropic-beta": "made-up-2099-01-01",

@@ -1,4 +1,4 @@
-"""Bad input over real sockets: the right status and body of the caller's protocol, the cure, one line in the log."""
+"""Bad input over real sockets: the status and body of the caller's protocol, the remedy, one line in the log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHAPES: dict[str, Callable[[Any], bool]] = {
 
 
 def refused(answer: Answer, status: int, *words: str) -> None:
-    """The answer is an error of the caller's protocol that names these words."""
+    """The answer is an error of the caller's protocol whose message holds these words."""
     assert answer.status == status, answer
     assert SHAPES[answer.protocol](answer.json), answer.json
     assert [word for word in words if word not in answer.message] == [], answer.message
@@ -44,8 +44,8 @@ def refused(answer: Answer, status: int, *words: str) -> None:
 
 
 @contextmanager
-def unharmed(world: World, lines: int = 1) -> Iterator[None]:
-    """What happens is told in so many lines of the log, reaches no upstream, and the next request is served."""
+def rejected(world: World, lines: int = 1) -> Iterator[None]:
+    """The block logs this many lines and reaches no upstream, and the next request is served."""
     before = len(requests_in(world.daemon.log()))
     asked = len(world.asked())
     yield
@@ -77,8 +77,8 @@ BAD_BODIES = [
 
 @pytest.mark.parametrize(("body", "status", "word"), BAD_BODIES, ids=[repr(body[:12]) for body, _, _ in BAD_BODIES])
 @EVERY_PROTOCOL
-def test_a_body_that_is_no_request(world: World, protocol: str, body: bytes, status: int, word: str) -> None:
-    with unharmed(world):
+def test_a_body_that_is_not_a_request(world: World, protocol: str, body: bytes, status: int, word: str) -> None:
+    with rejected(world):
         path = path_of(protocol, MODELS[protocol], stream=False)
         refused(world.send(protocol, path, body), status, word)
 
@@ -98,7 +98,7 @@ WRONG_TYPES = [
 
 @pytest.mark.parametrize(("protocol", "body", "word"), WRONG_TYPES)
 def test_a_member_of_the_wrong_type_is_named(world: World, protocol: str, body: dict[str, Any], word: str) -> None:
-    with unharmed(world):
+    with rejected(world):
         refused(world.send(protocol, path_of(protocol, "", stream=False), body), 400, word)
 
 
@@ -107,7 +107,7 @@ def test_a_member_of_the_wrong_type_is_named(world: World, protocol: str, body: 
 def test_a_missing_model(world: World, protocol: str, model: str | None) -> None:
     body = body_of(protocol, stream=False)
     del body["model"]
-    with unharmed(world):
+    with rejected(world):
         answer = world.send(
             protocol, path_of(protocol, "", stream=False), body | ({} if model is None else {"model": model})
         )
@@ -117,7 +117,7 @@ def test_a_missing_model(world: World, protocol: str, model: str | None) -> None
 @EVERY_PROTOCOL
 def test_an_oversized_body(world: World, protocol: str) -> None:
     world.set_up(more="[server]\nmax_body_mb = 1\n")
-    with unharmed(world):
+    with rejected(world):
         body = body_of(protocol, "x" * (1024 * 1024), MODELS[protocol], stream=False)
         refused(world.send(protocol, path_of(protocol, MODELS[protocol], stream=False), body), 413, "bm config set")
 
@@ -147,7 +147,7 @@ def test_a_compressed_body_that_cannot_be_read(
     world: World, body: bytes, encoding: str, status: int, word: str
 ) -> None:
     world.set_up(more="[server]\nmax_body_mb = 1\n")
-    with unharmed(world):
+    with rejected(world):
         answer = world.send("anthropic", "/v1/messages", body, headers={"content-encoding": encoding})
         refused(answer, status, word)
 
@@ -165,13 +165,13 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("protocol", "path"), UNKNOWN)
 def test_an_unknown_path(world: World, protocol: str, path: str) -> None:
-    with unharmed(world):
+    with rejected(world):
         refused(world.send(protocol, path, {"model": "x"}), 404)
 
 
 @EVERY_PROTOCOL
 def test_a_wrong_method(world: World, protocol: str) -> None:
-    with unharmed(world):
+    with rejected(world):
         answer = world.send(protocol, path_of(protocol, "x", stream=False), b"", method="GET")
         refused(answer, 405, "POST")
         assert answer.headers["allow"] == "POST"
@@ -180,7 +180,7 @@ def test_a_wrong_method(world: World, protocol: str) -> None:
 
 @EVERY_PROTOCOL
 def test_a_wrong_key(world: World, protocol: str) -> None:
-    with unharmed(world):
+    with rejected(world):
         path = path_of(protocol, MODELS[protocol], stream=False)
         answer = world.send(protocol, path, body_of(protocol), headers={"x-api-key": "wrong"})
         refused(answer, 401, "bm env")
@@ -192,7 +192,7 @@ def test_a_wrong_key(world: World, protocol: str) -> None:
     "headers", [{"host": "evil.example"}, {"host": "[::1"}, {"origin": "https://evil.example"}, {"origin": "null"}]
 )
 def test_a_foreign_host_or_origin(world: World, protocol: str, headers: dict[str, str]) -> None:
-    with unharmed(world):
+    with rejected(world):
         path = path_of(protocol, MODELS[protocol], stream=False)
         answer = world.send(protocol, path, body_of(protocol), headers=headers)
         refused(answer, 403)
@@ -217,7 +217,7 @@ def test_a_provider_without_a_key(world: World, protocol: str) -> None:
 @EVERY_PROTOCOL
 def test_a_provider_that_is_off(world: World, protocol: str) -> None:
     world.set_up(modes={"groq": "off"})
-    with unharmed(world):
+    with rejected(world):
         refused(world.ask(protocol, "groq:anything"), 400, "bm providers mode groq")
 
 
@@ -227,13 +227,13 @@ def test_an_unknown_model(world: World, protocol: str) -> None:
     refused(world.ask(protocol, "gemini-0"), 404, "gemini-0")
 
 
-def test_no_address_of_ours_grants_a_web_page_access(world: World) -> None:
+def test_no_path_allows_other_origins(world: World) -> None:
     for path in ("/", "/healthz", "/admin/status", "/v1/models"):
         answer = world.http.get(path, headers={"origin": "http://localhost:3000"})
         assert "access-control-allow-origin" not in answer.headers
 
 
-def test_noise_instead_of_http_does_no_harm(world: World) -> None:
+def test_bytes_that_are_not_http_do_no_harm(world: World) -> None:
     import socket
 
     host = re.fullmatch(r"http://([\d.]+):(\d+)", world.daemon.url)
@@ -257,7 +257,7 @@ def genai_client(world: World, key: str) -> genai.Client:
 
 
 def raised(world: World, sdk: str, model: str, key: str = "") -> tuple[str, int, str]:
-    """The class, the status and the words of what an SDK raises."""
+    """The class, status and message of the exception that an SDK raises."""
     key = key or world.daemon.key
     if sdk == "anthropic":
         with anthropic_client(world, key) as client, pytest.raises(anthropic.APIStatusError) as caught:
@@ -316,8 +316,8 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize(("at", "sdk"), enumerate(["anthropic", "openai", "genai"]))
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize(("at", "sdk"), [(0, "anthropic"), (1, "openai"), (2, "genai")])
+@pytest.mark.parametrize("trouble", list(TROUBLES.values()), ids=list(TROUBLES))
 def test_sdks_raise_what_their_users_expect(world: World, trouble: Trouble, at: int, sdk: str) -> None:
     world.set_up(accounts=trouble.accounts, modes={"groq": "off"})
     if trouble.rule is not None:

@@ -50,7 +50,7 @@ def test_gemini_names_its_model_elsewhere() -> None:
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_a_fault_names_its_place(body: bytes, message: str, param: str) -> None:
+def test_an_invalid_member_is_named(body: bytes, message: str, param: str) -> None:
     with pytest.raises(RequestError) as caught:
         read_head(body, needs_model=True)
     failure = caught.value.failure
@@ -58,7 +58,7 @@ def test_a_fault_names_its_place(body: bytes, message: str, param: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": "\xff"}', b"[" * 100_000 + b"]" * 100_000])
-def test_what_is_no_json_object_is_a_bad_request(body: bytes) -> None:
+def test_anything_but_a_json_object_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
         json_object(body)
     assert caught.value.failure.kind == "bad_request"
@@ -86,7 +86,7 @@ def said(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("header", ["x-claude-code-session-id", "session-id", "session_id", "x-session-id"])
-def test_a_tool_names_its_session_in_a_header(header: str) -> None:
+def test_a_session_header_identifies_the_conversation(header: str) -> None:
     assert conversation_of(Head(), {header: SESSION}) == Conversation(f"session:{SESSION}", continues=True)
 
 
@@ -102,7 +102,7 @@ def test_a_tool_names_its_session_in_a_header(header: str) -> None:
     ],
     ids=["codex", "claude code before 2", "claude code"],
 )
-def test_a_tool_names_its_session_in_the_body(body: dict[str, Any], key: str) -> None:
+def test_a_session_in_the_body_identifies_the_conversation(body: dict[str, Any], key: str) -> None:
     assert of(body) == Conversation(key, continues=True)
 
 
@@ -110,7 +110,7 @@ def test_a_tool_names_its_session_in_the_body(body: dict[str, Any], key: str) ->
     "metadata",
     [None, 5, [], {}, {"user_id": None}, {"user_id": "just-a-user"}, {"user_id": "{broken"}, {"user_id": '{"a": 1}'}],
 )
-def test_metadata_without_a_session_tells_nothing(metadata: Any) -> None:
+def test_metadata_without_a_session_is_ignored(metadata: Any) -> None:
     body = {"metadata": metadata, "messages": [user("hello")]}
     assert of(body).key.startswith("start:")
 
@@ -136,7 +136,7 @@ NAMES = ["anthropic", "openai-chat", "openai-responses", "gemini"]
 
 
 @pytest.mark.parametrize(("first", "later"), list(zip(FIRSTS, LATER, strict=True)), ids=NAMES)
-def test_turns_begin_alike_and_the_first_is_known_for_one(first: dict[str, Any], later: dict[str, Any]) -> None:
+def test_turns_begin_alike_and_the_first_does_not_continue(first: dict[str, Any], later: dict[str, Any]) -> None:
     begun, continued = of(first), of(later)
     assert begun.key == continued.key != ""
     assert (begun.continues, continued.continues) == (False, True)
@@ -150,13 +150,13 @@ def test_another_beginning_is_another_conversation(first: dict[str, Any], later:
     assert of(other).key != of(first).key
 
 
-def test_marks_that_move_from_turn_to_turn_do_not_count() -> None:
+def test_cache_marks_do_not_change_the_conversation() -> None:
     marked = {"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}
     plain = {"messages": [user([{"type": "text", "text": "hello"}]), said("hi"), user("and now?")]}
     assert of({"messages": [user([marked])]}).key == of(plain).key
 
 
-def test_a_header_counts_more_than_the_body() -> None:
+def test_a_session_header_overrides_the_body() -> None:
     body = {"prompt_cache_key": "of the body"}
     assert of(body, x_session_id=SESSION).key == f"session:{SESSION}"
 
@@ -173,12 +173,12 @@ TELLS_NOTHING = [
 
 
 @pytest.mark.parametrize("body", TELLS_NOTHING, ids=repr)
-def test_what_tells_nothing_has_no_key(body: dict[str, Any]) -> None:
+def test_a_body_without_a_user_message_has_no_key(body: dict[str, Any]) -> None:
     assert of(body) == Conversation()
 
 
 @pytest.mark.parametrize("member", ["messages", "prompt_cache_key", "metadata"])
-def test_what_cannot_be_read_tells_nothing(member: str) -> None:
+def test_an_unreadable_body_has_no_key(member: str) -> None:
     for value in (b'["\xff"]', b"[" * 100_000 + b"]" * 100_000):
         head = msgspec.structs.replace(Head(), **{member: msgspec.Raw(value)})
         assert conversation_of(head, {}) == Conversation()
@@ -192,7 +192,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["messages", "contents", "input", "system", "metadata"]), JSON))
-def test_no_body_is_a_fault_of_ours(body: dict[str, Any]) -> None:
+def test_no_body_raises_anything_but_a_request_error(body: dict[str, Any]) -> None:
     assert isinstance(of(body), Conversation)
 
 
@@ -223,17 +223,17 @@ TABLE: list[tuple[Any, Requirements]] = [
 
 @pytest.mark.parametrize("indent", [None, 2], ids=["dense", "indented"])
 @pytest.mark.parametrize(("body", "requirements"), TABLE)
-def test_what_a_body_holds(body: Any, requirements: Requirements, indent: int | None) -> None:
+def test_the_media_and_tools_in_a_body(body: Any, requirements: Requirements, indent: int | None) -> None:
     found = requirements_of(json.dumps(body, indent=indent).encode(), "anthropic")
     assert msgspec.structs.replace(found, replaceable=frozenset()) == requirements
 
 
-def test_a_long_text_has_at_least_so_many_tokens() -> None:
+def test_the_tokens_of_a_long_text_have_a_lower_bound() -> None:
     body = json.dumps({"messages": [{"role": "user", "content": "word " * 10_000}]}).encode()
     assert 5_000 <= requirements_of(body, "openai-chat").tokens <= 10_000
 
 
-def test_where_media_stand_for_most_of_the_bytes_nothing_is_said_of_tokens() -> None:
+def test_the_tokens_of_a_body_with_media_are_unknown() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     assert (
         requirements_of(json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode(), "openai-chat").tokens
@@ -285,6 +285,6 @@ IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
 
 
 @pytest.mark.parametrize(("protocol", "body", "past"), IN_THE_PAST)
-def test_whether_the_person_has_just_sent_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
+def test_whether_the_newest_message_holds_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
     requirements = requirements_of(json.dumps(body).encode(), protocol)
     assert requirements.images and requirements.replaceable == (frozenset({"images"}) if past else frozenset())

@@ -29,7 +29,7 @@ CALL = Call(
 )
 
 
-async def test_the_client_gets_everything_and_so_does_the_capture() -> None:
+async def test_everything_sent_to_the_client_is_captured() -> None:
     reader = Reader()
     capture = Capture(CALL, reader)
     capture.requests.append(UpstreamRequest("gemini", "POST", "https://example.com", []))
@@ -44,7 +44,7 @@ async def test_the_client_gets_everything_and_so_does_the_capture() -> None:
     )
 
 
-async def test_a_broken_answer_is_known_as_one() -> None:
+async def test_a_cut_answer_is_not_captured_as_ended() -> None:
     reader = Reader()
     capture = Capture(CALL, reader)
     await capture.start(200, [])
@@ -52,7 +52,7 @@ async def test_a_broken_answer_is_known_as_one() -> None:
     assert reader.sent[-1] == "cut" and not capture.ended
 
 
-async def test_beyond_its_bound_only_the_client_gets_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_answer_is_captured_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "MAX_ANSWER", 5)
     reader = Reader()
     capture = Capture(CALL, reader)
@@ -87,13 +87,13 @@ def recorded(folder: Path, request_id: str) -> Recording:
     return load(folder, request_id)
 
 
-def test_nothing_is_recorded_unasked(world: World, folder: Path) -> None:
+def test_nothing_is_recorded_by_default(world: World, folder: Path) -> None:
     world.ask("anthropic")
     assert listed(folder) == []
 
 
 @EVERY_CLIENT
-def test_an_exchange_is_recorded_whole(world: World, folder: Path, protocol: str, stream: bool) -> None:
+def test_a_recording_holds_the_whole_exchange(world: World, folder: Path, protocol: str, stream: bool) -> None:
     world.set_up(accounts=2, more=ON)
     world.sim.script(Rule(status=503, times=1))
     answer = world.ask(protocol, stream=stream)
@@ -148,7 +148,7 @@ def test_recordings_are_bounded_in_number(world: World, folder: Path) -> None:
     assert {each.id for each in listed(folder)} == set(ids[-3:])
 
 
-def test_a_folder_that_cannot_be_written_costs_no_request(world: World, folder: Path) -> None:
+def test_a_folder_that_cannot_be_written_fails_no_request(world: World, folder: Path) -> None:
     if folder.exists():
         folder.rmdir()
     folder.write_text("a file in its place")
@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_costs_no_request(world: World, folder: 
     folder.unlink()
 
 
-async def test_after_its_end_nothing_is_kept_and_nothing_fails(tmp_path: Path, bm_home: Path) -> None:
+async def test_a_closed_recorder_drops_captures(tmp_path: Path, bm_home: Path) -> None:
     recorder = Recorder(tmp_path)
     recorder.close()
     call = Call(id="x", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="m", stream=False)
@@ -168,4 +168,4 @@ async def test_after_its_end_nothing_is_kept_and_nothing_fails(tmp_path: Path, b
 
 
 async def _nowhere(message: object) -> None:
-    """Where nobody listens."""
+    """Discard a message."""

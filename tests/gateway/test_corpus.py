@@ -25,14 +25,14 @@ from tests.support.shared import Case, corpus_cases, needs_corpus
 pytestmark = [pytest.mark.corpus, needs_corpus]
 
 FLOOR = 0.995
-"""The least share of a pair's cases that must come through, of those that its protocols can express at all."""
+"""The minimal share of a pair's cases that must pass, of those that both protocols can express."""
 
 SHAPED = {401: 503, 429: 429}
-"""Statuses that say something of an account: they are told in bm's own words, and 401 never as 401."""
+"""Statuses that concern an account. bm reports them in its own words, and never as 401."""
 
 
 def of_account(case: Case) -> bool:
-    """Whether an answer takes the account out of use, so that it wants a provider of its own."""
+    """Whether an answer disables the account, so that the case needs a provider of its own."""
     return case.status in SHAPED or "API_KEY_INVALID" in case.body_text
 
 
@@ -42,7 +42,7 @@ def cases(api: str) -> list[Case]:
 
 
 def refusals() -> list[Case]:
-    """The answers that take an account out of use."""
+    """The answers that disable an account."""
     return [case for api in APIS for case in corpus_cases(api) if of_account(case)]
 
 
@@ -60,7 +60,7 @@ _OWN = {"anthropic": "anthropic", "openai-chat": ELSEWHERE, "openai-responses": 
 
 
 def configuration(url: str) -> str:
-    """Every provider of the recordings at `url`, and one more for each answer that ends its account."""
+    """Every provider of the recordings at `url`, and one more for each answer that disables its account."""
     base = {"gemini": url, "anthropic": url}
     sections = [f'[pool]\nmax_wait = 0\n[gemini]\nbase_url = "{url}"\n']
     for name in sorted({provider_of(case) for api in APIS for case in corpus_cases(api)} - {"gemini"}):
@@ -124,7 +124,7 @@ def test_bm_passes_a_recorded_answer_through_byte_by_byte(http: httpx.Client, ap
     assert found.keys() == known("pass-through", api, APIS[api]).keys(), found
 
 
-def test_an_answer_about_the_account_is_told_in_the_shape_of_the_protocol(http: httpx.Client) -> None:
+def test_a_refused_account_is_reported_in_the_clients_protocol(http: httpx.Client) -> None:
     for number, case in enumerate(refusals()):
         answer = sent(http, case, prefix=f"case{number}:")
         assert answer.status_code == SHAPED.get(case.status, 503), (case.id, answer.text)
@@ -148,7 +148,7 @@ async def test_a_recorded_request_is_valid_for_every_other_protocol(api: str, ta
 
 
 @pytest.mark.parametrize(("api", "client"), PAIRS)
-def test_a_recorded_answer_arrives_whole_at_clients_of_every_other_protocol(api: str, client: ProtocolName) -> None:
+def test_a_recorded_answer_is_complete_in_every_other_protocol(api: str, client: ProtocolName) -> None:
     found = {}
     for case in answered(api):
         try:

@@ -50,7 +50,7 @@ def test_exclusive_alone_is_used(world: World, protocol: str, stream: bool) -> N
 
 
 @EVERY_CLIENT
-def test_exclusive_returns_its_error_and_nothing_else_is_tried(world: World, protocol: str, stream: bool) -> None:
+def test_an_exclusive_providers_error_is_returned(world: World, protocol: str, stream: bool) -> None:
     provider = provider_of(protocol)
     world.set_up(modes={provider: "exclusive"}, keys=2)
     world.sim.script(Rule(status=429, retry_after=600.0, message="far too many requests", times=None))
@@ -76,7 +76,7 @@ def test_the_rest_of_the_pool_follows_a_pooled_provider_that_fails(world: World,
 
 
 @EVERY_CLIENT
-def test_fallback_waits_for_the_pool_to_be_spent(world: World, protocol: str, stream: bool) -> None:
+def test_fallback_is_used_once_the_pool_is_spent(world: World, protocol: str, stream: bool) -> None:
     provider = provider_of(protocol)
     world.set_up(modes={provider: "fallback"})
     for _ in range(3):
@@ -100,7 +100,7 @@ def test_when_the_fallback_fails_too_the_soonest_account_is_waited_for(world: Wo
 
 
 @EVERY_CLIENT
-def test_a_prefix_leads_to_its_provider_whatever_the_mode(world: World, protocol: str, stream: bool) -> None:
+def test_a_prefix_selects_its_provider_in_any_mode(world: World, protocol: str, stream: bool) -> None:
     world.set_up(modes={"groq": "fallback", "anthropic": "exclusive"})
     answer = world.ask(protocol, "groq:llama-3.3-70b-versatile", stream=stream)
     assert answer.complete
@@ -154,7 +154,7 @@ def test_families_are_mapped_for_the_pool(world: World, asked: str, sent: str) -
 
 
 @EVERY_PROTOCOL
-def test_a_name_that_a_provider_is_known_not_to_have_becomes_its_default(world: World, protocol: str) -> None:
+def test_a_model_that_a_provider_does_not_list_becomes_its_default(world: World, protocol: str) -> None:
     world.set_up(modes={"groq": "exclusive"})
     assert world.ask(protocol, "gpt-5").bm("model") == "gpt-5"
     world.admin("models")
@@ -163,7 +163,7 @@ def test_a_name_that_a_provider_is_known_not_to_have_becomes_its_default(world: 
 
 
 @EVERY_CLIENT
-def test_the_asked_name_is_echoed_for_tools_that_insist(world: World, protocol: str, stream: bool) -> None:
+def test_echo_model_shows_the_asked_name(world: World, protocol: str, stream: bool) -> None:
     world.set_up(more='[server]\necho_model = "asked"\n[aliases]\nthe-best = "gemini:gemini-3-flash-preview"\n')
     answer = world.ask(protocol, "the-best", stream=stream)
     assert answer.complete and answer.bm("model") == "gemini-3-flash-preview"

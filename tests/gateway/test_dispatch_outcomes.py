@@ -151,7 +151,7 @@ def test_an_error_means_the_same_on_both_of_openais_apis(world: World, protocol:
 
 
 def in_a_minute(seconds: int) -> str:
-    """A minute from now, and so many seconds later, as headers write it."""
+    """A minute and this many seconds from now, as headers write it."""
     return format_datetime(datetime.now(UTC) + timedelta(seconds=60 + seconds), usegmt=True)
 
 
@@ -190,7 +190,7 @@ def test_a_short_delay_is_waited_for_when_nothing_else_is_left(world: World, pro
 
 
 @EVERY_CLIENT
-def test_all_limited_is_told_with_the_earliest_delay(world: World, protocol: str, stream: bool) -> None:
+def test_the_earliest_delay_is_reported_when_all_are_limited(world: World, protocol: str, stream: bool) -> None:
     first, second = world.pool
     world.sim.script(
         Rule(account=first, status=429, retry_info="500s", message="the quota of the minute is used up"),
@@ -207,7 +207,7 @@ def test_all_limited_is_told_with_the_earliest_delay(world: World, protocol: str
 
 
 @EVERY_CLIENT
-def test_a_long_delay_is_told_in_full_and_is_not_to_be_tried_again(world: World, protocol: str, stream: bool) -> None:
+def test_a_long_delay_is_reported_in_full_and_not_to_be_retried(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=429, retry_info="900s", times=None))
     answer = world.ask(protocol, stream=stream)
     assert answer.status == 429 and answer.headers["x-should-retry"] == "false"
@@ -246,7 +246,7 @@ def test_repeated_overload_opens_the_circuit_and_one_request_that_is_answered_cl
 
 
 @EVERY_CLIENT
-def test_all_overloaded_is_told_as_503_with_a_delay(world: World, protocol: str, stream: bool) -> None:
+def test_overload_of_all_accounts_is_reported_as_503_with_a_delay(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=503, message="the model is overloaded today", times=None))
     answer = world.ask(protocol, stream=stream)
     assert answer.status == 503 and "the model is overloaded today" in answer.message
@@ -267,7 +267,7 @@ def test_a_refusal_passes_byte_for_byte_where_the_protocols_agree(
 
 
 @EVERY_CLIENT
-def test_a_web_page_for_an_error_is_told_in_the_clients_protocol(world: World, protocol: str, stream: bool) -> None:
+def test_an_html_error_is_reported_in_the_clients_protocol(world: World, protocol: str, stream: bool) -> None:
     world.set_up(modes={"anthropic": "exclusive"} if protocol == "anthropic" else {})
     page = "<html><head><title>502 Bad Gateway</title></head></html>"
     world.sim.script(Rule(status=502, raw_body=page, content_type="text/html", times=None))
@@ -282,17 +282,17 @@ def test_a_compressed_error_is_read(world: World, protocol: str, stream: bool) -
 
 
 @EVERY_PROTOCOL
-def test_an_error_after_the_first_content_is_told_in_the_stream(world: World, protocol: str) -> None:
+def test_an_error_after_the_first_content_is_reported_in_the_stream(world: World, protocol: str) -> None:
     world.sim.script(Rule(chunks=8, text="one two three four five six", cut_after=4))
     answer = world.ask(protocol)
     assert answer.status == 200 and not answer.complete
-    assert len(world.asked()) == 1, "a second answer is never glued on"
+    assert len(world.asked()) == 1, "a second answer is never appended"
     assert b"error" in answer.body
 
 
 @EVERY_CLIENT
-def test_a_poisonous_request_is_rolled_back(world: World, protocol: str, stream: bool) -> None:
-    """Two accounts refuse it although they answer others meanwhile: the third is left in peace, and all stay in use."""
+def test_the_effects_of_a_bad_request_are_rolled_back(world: World, protocol: str, stream: bool) -> None:
+    """Two accounts refuse it while they answer others: the third is not asked, and all stay usable."""
     world.set_up(accounts=3)
     model = "gemini-2.5-flash"
     path = f"/v1beta/models/{model}:generateContent"
@@ -301,26 +301,24 @@ def test_a_poisonous_request_is_rolled_back(world: World, protocol: str, stream:
     for session in sessions:
         world.ask(protocol, model, headers=session)
     with ThreadPoolExecutor(1) as others:
-        poison = others.submit(world.ask, protocol, model, stream=False)
-        while not poison.done():
+        bad = others.submit(world.ask, protocol, model, stream=False)
+        while not bad.done():
             assert all(world.ask(protocol, model, headers=session).complete for session in sessions)
-    answer = poison.result()
+    answer = bad.result()
     assert answer.status == 429 and answer.bm("attempts") == "2"
     assert set(world.states().values()) == {"usable"}
 
 
 @EVERY_CLIENT
-def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(
-    world: World, protocol: str, stream: bool
-) -> None:
-    """All accounts refuse it and rest, also for its repetition; the next request tries one of them and clears all."""
+def test_another_request_ends_the_cooldowns_of_a_bad_one(world: World, protocol: str, stream: bool) -> None:
+    """All accounts refuse it and cool down, also for its repetition; the next request probes one and ends them all."""
     world.set_up(accounts=3)
     model = "gemini-2.5-flash"
     path = f"/v1beta/models/{model}:generateContent"
     world.sim.script(Rule(path=path, status=429, retry_info="600s", times=None))
     assert all(world.ask(protocol, model).complete for _ in world.pool)
-    poison = world.ask(protocol, model, stream=False)
-    assert (poison.status, poison.bm("attempts")) == (429, "3")
+    bad = world.ask(protocol, model, stream=False)
+    assert (bad.status, bad.bm("attempts")) == (429, "3")
     again = world.ask(protocol, model, stream=False)
     assert (again.status, again.bm("attempts")) == (429, "0")
     assert set(world.states().values()) == {"cooling down"}
@@ -330,9 +328,7 @@ def test_a_poisonous_request_in_quiet_hours_rests_no_account_for_long(
 
 
 @EVERY_PROTOCOL
-def test_a_request_that_breaks_two_accounts_alike_in_quiet_hours_goes_to_another_provider(
-    world: World, protocol: str
-) -> None:
+def test_a_request_that_two_accounts_fail_alike_goes_to_another_provider(world: World, protocol: str) -> None:
     world.set_up(accounts=4, modes={"together": "fallback"})
     model = "gemini-2.5-flash"
     path = f"/v1beta/models/{model}:generateContent"
@@ -344,7 +340,7 @@ def test_a_request_that_breaks_two_accounts_alike_in_quiet_hours_goes_to_another
 
 
 @EVERY_PROTOCOL
-def test_a_request_that_breaks_every_account_alike_is_returned_after_four(world: World, protocol: str) -> None:
+def test_a_request_that_every_account_fails_alike_is_returned_after_four(world: World, protocol: str) -> None:
     world.set_up(accounts=6)
     model = "gemini-2.5-flash"
     path = f"/v1beta/models/{model}:generateContent"
@@ -357,8 +353,8 @@ def test_a_request_that_breaks_every_account_alike_is_returned_after_four(world:
 
 
 @EVERY_PROTOCOL
-def test_a_limit_of_requests_that_is_named_is_believed(world: World, protocol: str) -> None:
-    """No other request tries the accounts before their rest is over."""
+def test_no_other_request_probes_accounts_at_a_named_limit(world: World, protocol: str) -> None:
+    """No other request probes the accounts before their cooldown ends."""
     world.set_up(accounts=2)
     model = "gemini-2.5-flash"
     path = f"/v1beta/models/{model}:generateContent"
@@ -422,7 +418,7 @@ def test_a_tool_schema_refused_twice_is_returned(world: World, protocol: str) ->
     assert len(world.asked()) == 2
 
 
-def test_a_tool_schema_that_passes_through_is_the_clients_own(world: World) -> None:
+def test_a_tool_schema_that_passes_through_is_not_simplified(world: World) -> None:
     world.sim.script(Rule(status=400, message=SCHEMA))
     assert world.ask("gemini", tools=clock("gemini")).status == 400
     assert len(world.asked()) == 1
@@ -446,7 +442,7 @@ def test_a_context_too_long_everywhere_is_returned(world: World, protocol: str, 
 
 
 @EVERY_CLIENT
-def test_a_mixture_of_limits_and_faults_is_told_with_the_delay(world: World, protocol: str, stream: bool) -> None:
+def test_a_mixture_of_limits_and_faults_is_reported_with_the_delay(world: World, protocol: str, stream: bool) -> None:
     first, second = world.pool
     world.sim.script(Rule(account=first, status=429, retry_info="20s"), Rule(account=second, status=500, times=2))
     answer = world.ask(protocol, stream=stream)

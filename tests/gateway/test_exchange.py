@@ -1,4 +1,4 @@
-"""Whole exchanges: counts and estimates of tokens, and when a rescue is prepared for."""
+"""Whole exchanges: token counts and estimates, and when a rescue is prepared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.gateway.world import World
     ],
     ids=["a stream", "switched off", "no stream", "a count"],
 )
-async def test_a_request_that_cannot_be_rescued_passes_no_rescue(
+async def test_a_rescue_is_prepared_only_for_streams_and_if_switched_on(
     bm_home: Path, monkeypatch: pytest.MonkeyPatch, text: str, changes: dict[str, Any], rescued: bool
 ) -> None:
     made: list[object] = []
@@ -59,7 +59,7 @@ def test_tokens_are_counted_by_the_pool(
     assert [call.operation for call in world.calls()] == ["count"]
 
 
-def test_an_upstream_that_cannot_count_is_helped_by_an_estimate(world: World) -> None:
+def test_tokens_are_estimated_where_the_upstream_cannot_count(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
     body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hello " * 100}]}
     found = world.send("anthropic", "/v1/messages/count_tokens", body)

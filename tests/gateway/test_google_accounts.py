@@ -1,4 +1,4 @@
-"""Accounts with access tokens behind a running daemon: Vertex AI's URLs, and faults of credentials on real sockets."""
+"""Accounts with access tokens behind a running daemon: Vertex AI's URLs, and failing credentials, over real sockets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_vertex_serves_every_client(google: World, tmp_path: Path, protocol: str
     assert call.headers["authorization"] == "***" and "x-goog-api-key" not in call.headers
 
 
-def test_a_client_of_the_first_version_stays_with_it(google: World, tmp_path: Path) -> None:
+def test_a_client_of_api_version_v1_keeps_it(google: World, tmp_path: Path) -> None:
     with_accounts(google, robot(tmp_path / "key.json", google.sim))
     body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
     for version, called in (("v1", "/v1/"), ("v1alpha", "/v1beta1/")):
@@ -62,7 +62,7 @@ def test_a_client_of_the_first_version_stays_with_it(google: World, tmp_path: Pa
 
 
 @EVERY_CLIENT
-def test_a_person_calls_the_gemini_api_and_names_who_pays(google: World, protocol: str, stream: bool) -> None:
+def test_a_user_account_names_the_billed_project(google: World, protocol: str, stream: bool) -> None:
     with_accounts(google, person(google.sim))
     assert google.ask(protocol, stream=stream).complete
     (call,) = served(google)
@@ -91,7 +91,7 @@ def test_models_are_listed_and_accounts_probed(google: World, location: str) -> 
     assert result["ok"] and result["key_accepted"]
 
 
-def test_a_revoked_sign_in_is_out_and_the_next_account_answers(google: World) -> None:
+def test_a_revoked_sign_in_disables_the_account_and_the_next_answers(google: World) -> None:
     with_accounts(google, person(google.sim), Account(name="spare", key="key-of-spare"))
     google.sim.script(oauth=OAuth(revoke=True))
     answers = [google.ask("anthropic") for _ in range(4)]
@@ -101,7 +101,7 @@ def test_a_revoked_sign_in_is_out_and_the_next_account_answers(google: World) ->
     assert "no longer valid" in row["reason"] and "bm accounts login me" in row["reason"]
 
 
-def test_a_revoked_sign_in_alone_is_told_with_its_cure_and_not_as_the_clients_key(google: World) -> None:
+def test_a_revoked_sign_in_is_reported_with_its_remedy_not_as_401(google: World) -> None:
     with_accounts(google, person(google.sim))
     google.sim.script(oauth=OAuth(revoke=True))
     answer = google.ask("anthropic")
@@ -109,7 +109,7 @@ def test_a_revoked_sign_in_alone_is_told_with_its_cure_and_not_as_the_clients_ke
     assert answer.message.count("(bm accounts") == 1 and "bm accounts login me" in answer.message
 
 
-def test_a_token_that_ended_before_its_time_costs_no_answer(google: World) -> None:
+def test_a_token_that_expires_early_fails_no_request(google: World) -> None:
     with_accounts(google, person(google.sim))
     assert google.ask("anthropic").complete
     google.sim.script(oauth=OAuth(expire=True))
@@ -119,7 +119,7 @@ def test_a_token_that_ended_before_its_time_costs_no_answer(google: World) -> No
     assert google.account("me")["state"] == "usable"
 
 
-def test_a_probe_tells_an_ended_token_from_an_ended_sign_in(google: World) -> None:
+def test_a_probe_distinguishes_an_expired_token_from_a_revoked_sign_in(google: World) -> None:
     with_accounts(google, person(google.sim))
     for oauth, works in ((OAuth(), True), (OAuth(expire=True), True), (OAuth(revoke=True), False)):
         google.sim.script(oauth=oauth)
@@ -128,7 +128,7 @@ def test_a_probe_tells_an_ended_token_from_an_ended_sign_in(google: World) -> No
     assert "no longer valid" in result["error"]
 
 
-def test_a_token_endpoint_that_is_down_is_not_held_against_the_account(google: World) -> None:
+def test_a_token_endpoint_that_is_down_has_no_effect_on_the_account(google: World) -> None:
     with_accounts(google, person(google.sim), Account(name="spare", key="key-of-spare"))
     google.sim.script(oauth=OAuth(fault="down"))
     assert all(google.ask("anthropic").bm("account") == "spare" for _ in range(4))
@@ -146,13 +146,13 @@ def test_a_wrong_project_is_named(google: World) -> None:
     assert row["state"] == "disabled" and "project-two" in row["reason"]
 
 
-def test_a_refusal_that_does_not_name_the_project_is_made_to(google: World) -> None:
+def test_the_project_is_added_to_a_refusal_without_it(google: World) -> None:
     with_accounts(google, person(google.sim, project="project-two"))
     google.sim.script(Rule(error="permission", message="Permission denied."))
     assert "Permission denied. (project project-two)" in google.ask("anthropic").message
 
 
-def test_a_key_file_that_cannot_be_read_is_that_accounts_trouble_alone(google: World, tmp_path: Path) -> None:
+def test_an_unreadable_key_file_disables_only_its_account(google: World, tmp_path: Path) -> None:
     account = robot(tmp_path / "key.json", google.sim)
     (tmp_path / "key.json").unlink()
     with_accounts(google, account, Account(name="spare", key="key-of-spare"))
@@ -161,7 +161,7 @@ def test_a_key_file_that_cannot_be_read_is_that_accounts_trouble_alone(google: W
     assert row["state"] == "disabled" and "key.json" in row["reason"]
 
 
-def test_two_daemons_on_one_sign_in_lose_no_exchanged_token(google: World, tmp_path: Path) -> None:
+def test_two_daemons_with_one_sign_in_lose_no_refresh_token(google: World, tmp_path: Path) -> None:
     """Both keep to the same accounts.toml, and every refresh voids the token before."""
     home = tmp_path / "other"
     config = f'[gemini]\nbase_url = "{google.sim.url}"\n'
@@ -186,7 +186,7 @@ def test_two_daemons_on_one_sign_in_lose_no_exchanged_token(google: World, tmp_p
     assert google.account("me")["state"] == "usable"
 
 
-def test_no_secret_is_written_anywhere_but_to_accounts_toml(google: World) -> None:
+def test_secrets_are_only_written_to_accounts_toml(google: World) -> None:
     with_accounts(google, person(google.sim))
     google.sim.script(oauth=OAuth(rotate=True))
     google.ask("anthropic")

@@ -23,7 +23,7 @@ from tests.gateway.world import World
 MODEL = ("groq", "llama")
 
 
-def test_a_model_that_nobody_knows_is_estimated_as_it_is() -> None:
+def test_an_unknown_models_estimate_is_not_corrected() -> None:
     assert TokenCalibration().correct(MODEL, 1_000) == 1_000
 
 
@@ -43,13 +43,13 @@ def test_a_factor_has_bounds(counted: int, factor: float) -> None:
     assert calibration.correct(MODEL, 100) == 100 * factor
 
 
-def test_a_short_prompt_tells_nothing() -> None:
+def test_a_short_prompt_is_ignored() -> None:
     calibration = TokenCalibration()
     calibration.learn(MODEL, estimated=10, counted=70)
     assert calibration.saved() == {}
 
 
-def test_the_models_used_last_are_remembered() -> None:
+def test_the_models_used_last_are_kept() -> None:
     calibration, heir = TokenCalibration(), TokenCalibration()
     for number in range(MAX_MODELS + 5):
         calibration.learn(("p", str(number)), 1_000, 1_100)
@@ -58,7 +58,7 @@ def test_the_models_used_last_are_remembered() -> None:
     assert heir.correct(("p", "x"), 100) == 100 * MAX_FACTOR
 
 
-def test_what_answers_tell_corrects_the_next_count(world: World) -> None:
+def test_the_usage_of_answers_corrects_the_next_count(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
     body = {"model": "claude-sonnet-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hello " * 400}]}
     before = world.send("anthropic", "/v1/messages/count_tokens", body)
@@ -126,7 +126,7 @@ def asking(*tools: Tool, output: OutputFormat | None = None) -> ChatRequest:
     return ChatRequest(protocol="anthropic", model="m", turns=(), tools=tools, output=output or OutputFormat())
 
 
-def test_more_tools_beside_the_refused_ones_change_nothing_fewer_may() -> None:
+def test_a_set_that_contains_a_refused_one_is_refused() -> None:
     refused = RefusedSchemas()
     refused.learn(FLASH, asking(BAD))
     assert refused.refuses(FLASH, asking(GOOD, BAD))
@@ -135,7 +135,7 @@ def test_more_tools_beside_the_refused_ones_change_nothing_fewer_may() -> None:
     assert not refused.refuses(("gemini", "gemini-3-pro"), asking(BAD))
 
 
-def test_a_smaller_set_takes_the_place_of_a_larger_one() -> None:
+def test_a_smaller_refused_set_replaces_a_larger_one() -> None:
     refused = RefusedSchemas()
     refused.learn(FLASH, asking(GOOD, BAD))
     assert not refused.refuses(FLASH, asking(BAD))
@@ -157,7 +157,7 @@ def test_the_schema_of_the_answer_counts_like_a_tool() -> None:
     assert not refused.refuses(FLASH, asking(BAD))
 
 
-def test_a_request_without_schemas_teaches_nothing() -> None:
+def test_a_request_without_schemas_is_ignored() -> None:
     refused = RefusedSchemas()
     refused.learn(FLASH, asking(Tool("bare")))
     assert not refused.refuses(FLASH, asking(Tool("bare")))

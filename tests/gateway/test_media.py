@@ -1,4 +1,4 @@
-"""Media that a request names by URL, put into it for models that fetch nothing themselves."""
+"""Media that a request names by URL, fetched for models that do not fetch them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def request(*parts: Part) -> ChatRequest:
         ("anthropic", False, [PICTURE.url, PAPER.url]),
     ],
 )
-def test_what_a_target_cannot_read_by_url(protocol: ProtocolName, reads_urls: bool, urls: list[str]) -> None:
+def test_the_urls_that_a_target_does_not_fetch(protocol: ProtocolName, reads_urls: bool, urls: list[str]) -> None:
     asked = request(Text("look"), PICTURE, PAPER, INLINE, FILE, DATA, PICTURE)
     assert urls_to_fetch(asked, protocol, Capabilities(image_urls=reads_urls)) == urls
 
@@ -46,12 +46,12 @@ def test_media_in_tool_results_counts() -> None:
     assert urls_to_fetch(asked, "openai-chat", Capabilities(image_urls=False)) == [PICTURE.url]
 
 
-def test_gemini_reads_its_own_files() -> None:
+def test_gemini_fetches_its_own_files() -> None:
     assert urls_to_fetch(request(GOOGLES), "gemini", Capabilities()) == []
 
 
 async def fetch(url: str) -> FetchedMedia:
-    """A little internet."""
+    """The content of a few URLs."""
     found = {
         PICTURE.url: FetchedMedia("image/png", b"pixels"),
         PAPER.url: FetchedMedia("application/pdf", b"%PDF"),
@@ -62,7 +62,7 @@ async def fetch(url: str) -> FetchedMedia:
     return found[url]
 
 
-async def test_what_was_fetched_takes_the_urls_place() -> None:
+async def test_the_fetched_content_replaces_the_url() -> None:
     note = Media(kind="document", url="https://notes.example/a.txt")
     asked = request(Text("look"), PICTURE, ToolResult(call_id="1", parts=(Text("here"), PAPER)), note, INLINE)
     filled = await inlined(asked, [PICTURE.url, PAPER.url, note.url], fetch)
@@ -74,21 +74,21 @@ async def test_what_was_fetched_takes_the_urls_place() -> None:
     assert result.parts[1] == Media(kind="document", mime="application/pdf", data=base64.b64encode(b"%PDF").decode())
 
 
-async def test_what_cannot_be_had_is_told_with_the_url_and_the_cure() -> None:
+async def test_a_url_that_cannot_be_fetched_is_reported_with_the_remedy() -> None:
     with pytest.raises(RequestError) as caught:
         await inlined(request(PICTURE), ["https://gone.example/x.png"], fetch)
     words = caught.value.failure.message
     assert "https://gone.example/x.png" in words and "404" in words and "send the data" in words
 
 
-async def test_a_request_names_no_more_than_so_many() -> None:
+async def test_the_number_of_urls_is_limited() -> None:
     with pytest.raises(RequestError) as caught:
         await inlined(request(PICTURE), [PICTURE.url] * (MAX_FETCHES + 1), fetch)
     assert str(MAX_FETCHES) in caught.value.failure.message
 
 
 def test_an_address_of_this_machine_is_not_fetched_for_a_client(world: World) -> None:
-    """A page that an agent reads could name it."""
+    """A page that an agent reads could name a local address."""
     source = {"type": "url", "url": f"{world.sim.url}/secret.png"}
     content = [{"type": "image", "source": source}, {"type": "text", "text": "what is it?"}]
     body = {"model": "claude-sonnet-5", "max_tokens": 99, "messages": [{"role": "user", "content": content}]}

@@ -1,4 +1,4 @@
-"""Which models can be had, in each caller's shape."""
+"""The model list, in each client's protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALIASES = '[aliases]\nquick = "groq:llama-3.3-70b-versatile"\n'
 
 
 def headers(world: World, protocol: str) -> dict[str, str]:
-    """What a tool of that protocol sends when it looks at the models."""
+    """The headers of a client of that protocol."""
     key = world.daemon.key
     return {
         "openai-chat": {"authorization": f"Bearer {key}"},
@@ -88,7 +88,7 @@ def test_an_account_that_is_refused_leaves_the_list_to_the_next(world: World) ->
     assert len(world.sim.log()) == 2
 
 
-def test_a_provider_that_lists_nothing_does_not_hide_the_others(world: World) -> None:
+def test_a_provider_without_a_list_does_not_hide_the_others(world: World) -> None:
     world.set_up(modes={"mistral": "pooled"})
     world.sim.script(Rule(path="/mistral", operation="models", status=500, times=None))
     found = names(world, "openai-chat")
@@ -136,7 +136,7 @@ def settings(home: Path, url: str, path: str = "/groq/openai/v1", more: str = ""
 
 @pytest.fixture
 async def learning(bm_home: Path) -> AsyncIterator[tuple[Services, Simulator]]:
-    """An services that reads the lists unasked, and the providers it reads them from."""
+    """Services that read the lists in the background, and the provider they read them from."""
     with Simulator() as simulator:
         services = Services(settings(bm_home, simulator.url))
         work = asyncio.ensure_future(services.models.keep_fresh())
@@ -150,7 +150,7 @@ async def learning(bm_home: Path) -> AsyncIterator[tuple[Services, Simulator]]:
 
 
 def known(services: Services) -> list[frozenset[str] | None]:
-    """What each account of groq is known to reach."""
+    """The models that each account of groq is known to have."""
     member = next(each for each in services.router.snapshot(services.settings).members if each.provider.name == "groq")
     return [account.models for account in member.accounts]
 
@@ -160,14 +160,14 @@ async def until(holds: Callable[[], bool]) -> None:
         if holds():
             return
         await asyncio.sleep(0.02)
-    raise AssertionError("it does not come to hold")
+    raise AssertionError("the condition was not met in time")
 
 
 async def until_known(services: Services) -> None:
     await until(lambda: None not in known(services))
 
 
-async def test_lists_are_read_before_anybody_asks(learning: tuple[Services, Simulator]) -> None:
+async def test_lists_are_read_in_the_background(learning: tuple[Services, Simulator]) -> None:
     services, simulator = learning
     await until_known(services)
     assert len(known(services)) == 2, "what one key lists is known of the other"
@@ -194,7 +194,7 @@ async def test_an_empty_or_unreadable_list_leaves_models_unknown(bm_home: Path, 
         await services.close()
 
 
-async def test_a_list_of_the_service_that_was_is_not_kept(learning: tuple[Services, Simulator], bm_home: Path) -> None:
+async def test_the_list_of_a_replaced_service_is_dropped(learning: tuple[Services, Simulator], bm_home: Path) -> None:
     services, simulator = learning
     await until_known(services)
     simulator.script(Rule(operation="models", status=500, times=None))
@@ -203,16 +203,16 @@ async def test_a_list_of_the_service_that_was_is_not_kept(learning: tuple[Servic
     assert [model for model in await services.models.all() if model.provider == "groq"] == []
 
 
-async def test_a_change_that_leaves_the_service_keeps_its_list(
-    learning: tuple[Services, Simulator], bm_home: Path
-) -> None:
+async def test_a_change_of_other_settings_keeps_the_list(learning: tuple[Services, Simulator], bm_home: Path) -> None:
     services, simulator = learning
     await until_known(services)
     services.apply(settings(bm_home, simulator.url, more='[aliases]\nquick = "groq:x"\n'))
     assert None not in known(services)
 
 
-async def test_a_list_that_comes_too_late_is_not_taken(learning: tuple[Services, Simulator], bm_home: Path) -> None:
+async def test_a_list_of_a_service_replaced_meanwhile_is_dropped(
+    learning: tuple[Services, Simulator], bm_home: Path
+) -> None:
     services, simulator = learning
     simulator.script(Rule(operation="models", path="/groq", head_delay=0.5))
     asking = asyncio.ensure_future(services.models.all())
@@ -222,7 +222,7 @@ async def test_a_list_that_comes_too_late_is_not_taken(learning: tuple[Services,
     assert known(services) == [None, None]
 
 
-async def test_lists_are_left_alone_where_the_configuration_says_so(bm_home: Path) -> None:
+async def test_lists_are_not_read_if_learn_models_is_off(bm_home: Path) -> None:
     with Simulator() as simulator:
         services = Services(settings(bm_home, simulator.url, more="[pool]\nlearn_models = false\n"))
         work = asyncio.ensure_future(services.models.keep_fresh())

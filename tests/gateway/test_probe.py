@@ -1,4 +1,4 @@
-"""One small real request to each account of each provider in use."""
+"""`bm test`: one small request to each account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_account_is_asked_once_with_a_model_of_its_list(world: World) -> No
 
 
 @pytest.mark.parametrize("by", ["provider", "account"])
-def test_names_choose_who_is_asked(world: World, by: str) -> None:
+def test_names_choose_what_is_probed(world: World, by: str) -> None:
     world.set_up(modes={"groq": "pooled"})
     (account,) = world.paid["groq"]
     (row,) = probed(world, "groq" if by == "provider" else account)
@@ -47,7 +47,7 @@ def test_names_choose_who_is_asked(world: World, by: str) -> None:
     ],
     ids=["key", "permission", "limit", "server"],
 )
-def test_an_upstreams_error_is_told_with_the_remedy(world: World, rule: Rule, accepted: bool, remedy: str) -> None:
+def test_an_upstreams_error_is_reported_with_the_remedy(world: World, rule: Rule, accepted: bool, remedy: str) -> None:
     world.set_up(accounts=1)
     world.sim.script(rule)
     (row,) = probed(world)
@@ -55,7 +55,7 @@ def test_an_upstreams_error_is_told_with_the_remedy(world: World, rule: Rule, ac
     assert row["error"] and remedy in row["remedy"]
 
 
-def test_what_a_probe_shows_against_an_account_counts_at_once(world: World) -> None:
+def test_a_failed_probe_affects_the_account_at_once(world: World) -> None:
     world.set_up(accounts=3)
     refused, limited, _ = world.pool
     world.sim.script(
@@ -70,7 +70,7 @@ def test_what_a_probe_shows_against_an_account_counts_at_once(world: World) -> N
     assert world.ask("gemini").bm("attempts") == "1"
 
 
-def test_an_answer_that_works_ends_no_refusal(world: World) -> None:
+def test_a_successful_probe_enables_no_account(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(error="invalid_key"))
     assert world.ask("gemini").status == 503
@@ -78,14 +78,14 @@ def test_an_answer_that_works_ends_no_refusal(world: World) -> None:
     assert set(world.states().values()) == {"disabled"}
 
 
-def test_an_answer_that_stops_is_told(world: World) -> None:
+def test_an_answer_that_stops_is_reported(world: World) -> None:
     world.set_up(accounts=1, more="[timeouts]\nidle = 0.3")
     world.sim.script(Rule(stall_after=1))
     (row,) = probed(world)
     assert not row["ok"] and "stopped for 0.3 s" in row["error"]
 
 
-def test_an_answer_that_breaks_off_is_no_success(world: World) -> None:
+def test_an_answer_that_is_cut_is_not_a_success(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(cut_after=1, text="one two three four", chunks=4))
     (row,) = probed(world)
@@ -101,7 +101,7 @@ def test_a_name_without_an_account(world: World, name: str, word: str) -> None:
     assert not row["ok"] and word in row["remedy"]
 
 
-def test_a_probe_books_nothing(world: World) -> None:
+def test_a_probe_is_not_in_the_ledger(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(status=429, retry_info="60s"))
     probed(world)

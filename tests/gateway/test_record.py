@@ -1,4 +1,4 @@
-"""What is recorded of a call: without the prompt, within bounds, true to what happened."""
+"""The record of a call: what happened, without the prompt, within limits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_line(fields: dict[str, Any], line: str) -> None:
     assert record(**fields).line() == line
 
 
-def test_the_cost_is_worked_out_when_somebody_asks_for_it() -> None:
+def test_the_cost_is_computed_on_demand() -> None:
     settled = record(target=TARGET, usage=Usage(input=1_000_000))
     settled.close(1.5, b"{}")
     assert (settled.took, settled.cost) == (1.5, None)
@@ -68,7 +68,7 @@ def test_the_cost_is_worked_out_when_somebody_asks_for_it() -> None:
     assert settled.cost is not None and settled.cost > 0
 
 
-def test_each_part_of_an_answer_costs_what_its_own_target_takes() -> None:
+def test_each_part_of_a_continued_answer_has_its_own_price() -> None:
     dear, cheap = Target("anthropic", "key", "claude-opus-4-1", "anthropic"), TARGET
     both = record(target=cheap, usage=Usage(input=1_000_000, output=3_000))
     both.shares = [(dear, Usage(input=1_000_000, output=1_000)), (cheap, Usage(input=1_000_000, output=2_000))]
@@ -80,7 +80,7 @@ def test_each_part_of_an_answer_costs_what_its_own_target_takes() -> None:
     assert both.cost == pytest.approx(sum(each.cost or 0 for each in alone))
 
 
-def test_a_part_without_a_known_price_leaves_none_for_the_whole() -> None:
+def test_a_part_without_a_known_price_leaves_the_cost_unknown() -> None:
     unknown = Target("acme", "key", "acme-1", "openai-chat")
     both = record(target=TARGET, usage=Usage(input=5), shares=[(TARGET, Usage(input=5)), (unknown, Usage(input=5))])
     both.set_cost()
@@ -93,13 +93,13 @@ def test_without_usage_there_is_no_cost() -> None:
     assert settled.cost is None
 
 
-def test_it_does_not_hold_on_to_an_upstreams_body() -> None:
+def test_a_closed_record_keeps_no_upstream_body() -> None:
     settled = record(failure=Failure(kind="server", message="words", upstream_body=b"x" * 1_000))
     settled.close(1.0, b"{}")
     assert settled.failure == Failure(kind="server", message="words")
 
 
-def test_it_does_not_hold_on_to_what_is_quoted_of_the_prompt() -> None:
+def test_a_closed_record_quotes_no_prompt() -> None:
     settled = record(failure=Failure(kind="server", message="claude-sonnet-5 minds 'my secret' at gemini-2.5-flash"))
     settled.close(1.0, b'{"model": "claude-sonnet-5", "content": "my secret of gemini-2.5-flash"}')
     assert settled.failure is not None
@@ -128,7 +128,7 @@ def why(world: World, request_id: str) -> dict[str, Any]:
 
 
 @EVERY_CLIENT
-def test_a_failover_is_told_as_it_was(world: World, protocol: str, stream: bool) -> None:
+def test_why_reports_a_failover_as_it_happened(world: World, protocol: str, stream: bool) -> None:
     world.set_up(accounts=2, modes={"groq": "fallback"})
     world.sim.script(
         Rule(account="g0", status=429, retry_info="600s", message="far too many", times=None),
@@ -156,7 +156,7 @@ def test_a_failover_is_told_as_it_was(world: World, protocol: str, stream: bool)
 
 
 @EVERY_PROTOCOL
-def test_a_failure_is_told_with_the_plan(world: World, protocol: str) -> None:
+def test_why_reports_a_failure_with_the_plan(world: World, protocol: str) -> None:
     world.set_up(accounts=2, modes={"groq": "off"})
     world.sim.script(Rule(status=429, retry_info="600s", message="far too many", times=None))
     answer = world.ask(protocol)
@@ -170,7 +170,7 @@ def test_a_failure_is_told_with_the_plan(world: World, protocol: str) -> None:
     assert {each["verdict"] for each in second["considered"] if each["provider"] == "gemini"} == {"cooling down"}
 
 
-def test_what_was_dropped_is_told(world: World) -> None:
+def test_why_reports_what_was_dropped(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
     answer = world.ask("anthropic", top_k=5)
     assert [each["field"] for each in why(world, answer.bm("request-id"))["dropped"]] == ["top_k"]
@@ -233,7 +233,7 @@ def test_a_rescued_answer_is_marked() -> None:
     assert document_of(record(target=TARGET, continuations=1), Mask())["continuations"] == 1
 
 
-def test_half_a_character_is_no_fault() -> None:
+def test_a_lone_surrogate_is_replaced() -> None:
     assert document_of(record(model="half \ud83d"), Mask())["model"] == "half ?"
 
 

@@ -1,4 +1,4 @@
-"""What an upstream quotes of a prompt is not kept."""
+"""Prompts that upstreams quote are not recorded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BODY = json.dumps(
         ("“Ärztinnen raten ab” is no value", "“…” is no value"),
     ],
 )
-def test_a_quote_of_the_prompt_leaves_a_gap(message: str, kept: str) -> None:
+def test_a_quote_of_the_prompt_is_replaced_by_an_ellipsis(message: str, kept: str) -> None:
     assert redacted(message, BODY) == kept
 
 
@@ -64,15 +64,15 @@ def test_the_upstreams_own_words_stay(message: str) -> None:
     assert redacted(message, BODY, {"claude-sonnet-4-5"}) == message
 
 
-def test_a_message_is_looked_at_as_far_as_it_is_kept() -> None:
+def test_a_message_is_examined_up_to_the_limit() -> None:
     assert redacted("x" * 1000, BODY) == "x" * MAX_MESSAGE
 
 
-def test_a_quote_within_a_quote_is_one_gap() -> None:
+def test_a_quote_within_a_quote_is_one_ellipsis() -> None:
     assert redacted("bad: 'password is hunter2AB'!", BODY) == "bad: '…'!"
 
 
-def test_a_wording_that_quoted_nothing_is_known_by_its_words_and_not_by_its_figures() -> None:
+def test_a_wording_without_quotes_is_remembered_apart_from_its_numbers() -> None:
     quotes = PromptRedaction()
     said = "You exceeded your quota of {} calls, retry in {}s"
     assert quotes.redact(said.format(15, 31.5), BODY) == said.format(15, 31.5)
@@ -81,7 +81,7 @@ def test_a_wording_that_quoted_nothing_is_known_by_its_words_and_not_by_its_figu
     assert quotes.redact("refused: 'hunter2AB'", BODY) == quotes.redact("refused: 'hunter2AB'", BODY) == "refused: '…'"
 
 
-def test_what_is_known_is_bounded() -> None:
+def test_the_number_of_remembered_wordings_is_limited() -> None:
     quotes = PromptRedaction()
     for letter in range(MAX_KNOWN + 10):
         quotes.redact(f"kind {chr(0x4E00 + letter)}", b"{}")
@@ -100,7 +100,7 @@ RULES = {
 
 
 def kept(world: World) -> dict[str, bytes]:
-    """Everything that the daemon has written or tells, but to the client."""
+    """Everything that the daemon has written or reports, except to the client."""
     files = world.daemon.paths.config.parent.rglob("*")
     told = {name: json.dumps(world.admin(name)).encode() for name in ("requests", "why/last", "accounts", "usage")}
     return {str(file): file.read_bytes() for file in files if file.is_file()} | told
@@ -108,7 +108,7 @@ def kept(world: World) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @EVERY_CLIENT
-def test_an_upstream_that_quotes_the_prompt_is_heard_by_the_client_alone(
+def test_a_quoted_prompt_is_sent_to_the_client_and_recorded_nowhere(
     world: World, protocol: str, stream: bool, rule: Rule
 ) -> None:
     world.sim.script(rule)
@@ -119,7 +119,7 @@ def test_an_upstream_that_quotes_the_prompt_is_heard_by_the_client_alone(
 
 
 @pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "openai-responses"])
-def test_the_address_of_a_picture_that_cannot_be_had_is_told_to_the_client_alone(world: World, protocol: str) -> None:
+def test_the_url_of_a_failed_fetch_is_sent_to_the_client_and_recorded_nowhere(world: World, protocol: str) -> None:
     url = f"http://127.0.0.1:1/{PLANTED}.png"
     pictures: dict[str, Any] = {
         "anthropic": {"type": "image", "source": {"type": "url", "url": url}},

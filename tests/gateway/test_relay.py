@@ -22,7 +22,7 @@ EVERY_PAIR = pytest.mark.every_pair
 
 LONG = "one two three four five six seven eight nine ten eleven twelve "
 KEEP_ALIVE = {"anthropic": b"event: ping\n", "openai-chat": b":", "openai-responses": b":", "gemini": b"\n"}
-"""What keeps a client of each protocol waiting, and begins what it gets before any content."""
+"""The keep-alive of each protocol."""
 
 
 def only(world: World, upstream: str, more: str = "") -> None:
@@ -31,14 +31,12 @@ def only(world: World, upstream: str, more: str = "") -> None:
 
 
 def under_way(log: list[Record]) -> Record:
-    """The generation that was asked for last."""
+    """The latest request to generate."""
     return [record for record in log if record.operation == "generate"][-1]
 
 
 @EVERY_PAIR
-async def test_the_first_delta_arrives_while_the_upstream_is_still_at_it(
-    world: World, protocol: str, upstream: str
-) -> None:
+async def test_the_first_delta_arrives_before_the_stream_ends(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream)
     world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
     async with deltas(protocol, world.daemon) as told:
@@ -49,7 +47,7 @@ async def test_the_first_delta_arrives_while_the_upstream_is_still_at_it(
 
 
 @EVERY_PAIR
-async def test_a_client_that_leaves_ends_the_request_upstream(world: World, protocol: str, upstream: str) -> None:
+async def test_a_client_that_disconnects_ends_the_upstream_request(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream)
     world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
     async with deltas(protocol, world.daemon) as told:
@@ -59,7 +57,7 @@ async def test_a_client_that_leaves_ends_the_request_upstream(world: World, prot
 
 
 @EVERY_PAIR
-def test_a_client_that_leaves_before_the_answer_begins_ends_the_request_too(
+def test_a_client_that_disconnects_before_the_answer_ends_the_upstream_request(
     world: World, protocol: str, upstream: str
 ) -> None:
     only(world, upstream)
@@ -74,7 +72,7 @@ def test_a_client_that_leaves_before_the_answer_begins_ends_the_request_too(
 
 
 @EVERY_PAIR
-def test_an_error_before_any_content_is_not_seen_by_the_client(world: World, protocol: str, upstream: str) -> None:
+def test_an_error_before_any_content_is_hidden_from_the_client(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream)
     begun = 0 if upstream == "gemini" else 1
     world.sim.script(Rule(error="overloaded", error_after=begun), Rule(text=LONG, chunks=12))
@@ -90,9 +88,7 @@ BREAKS = pytest.mark.parametrize("fault", ["cut_after", "end_after", "error_afte
 
 @BREAKS
 @EVERY_PAIR
-async def test_an_answer_that_breaks_off_raises_in_the_sdk(
-    world: World, protocol: str, upstream: str, fault: str
-) -> None:
+async def test_an_answer_that_is_cut_raises_in_the_sdk(world: World, protocol: str, upstream: str, fault: str) -> None:
     only(world, upstream)
     faults = {fault: 9} | ({"error": "overloaded"} if fault == "error_after" else {})
     world.sim.script({"text": LONG, "chunks": 12, "delay": 0.02, **faults})
@@ -102,7 +98,7 @@ async def test_an_answer_that_breaks_off_raises_in_the_sdk(
             async for piece in told:
                 pieces.append(piece)
     assert LONG.startswith("".join(pieces)) and pieces
-    assert len(world.calls()) == 1, "a second answer is never glued to the first"
+    assert len(world.calls()) == 1, "a second answer is never appended to the first"
 
 
 @EVERY_PAIR
@@ -116,7 +112,7 @@ def test_an_answer_that_stalls_ends_in_an_error_of_the_protocol(world: World, pr
 
 
 @EVERY_PAIR
-def test_a_client_is_kept_waiting_in_its_own_protocol(world: World, protocol: str, upstream: str) -> None:
+def test_keep_alives_are_written_in_the_clients_protocol(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream, "[limits]\nhold_time = 0.1\nkeep_alive = 0.1")
     world.sim.script(Rule(text="done", chunks=1, first_token_delay=1.0))
     answer = world.ask(protocol)
@@ -126,7 +122,7 @@ def test_a_client_is_kept_waiting_in_its_own_protocol(world: World, protocol: st
 
 
 @EVERY_PROTOCOL
-def test_silence_before_the_first_content_is_given_up_for_another_account(world: World, protocol: str) -> None:
+def test_silence_before_the_first_content_fails_over(world: World, protocol: str) -> None:
     only(world, "gemini", "[timeouts]\nfirst_token = 0.3")
     world.sim.script(Rule(first_token_delay=30.0), Rule(text="done", chunks=1))
     answer = world.ask(protocol)
@@ -139,10 +135,8 @@ def test_silence_before_the_first_content_is_given_up_for_another_account(world:
     [("", False), ("hold_events = 1", True), ("hold_kb = 1", True), ("hold_time = 0.2", True)],
     ids=["within all bounds", "too many events", "too many bytes", "too long"],
 )
-def test_the_start_of_an_answer_is_held_within_bounds_and_had_elsewhere_if_nothing_follows(
-    world: World, limits: str, told: bool
-) -> None:
-    """Beyond a bound the client has the start, and is told in its stream that nothing follows."""
+def test_the_start_of_an_answer_is_held_within_limits(world: World, limits: str, told: bool) -> None:
+    """Beyond a limit the client receives the start, and an error in its stream when nothing follows."""
     # The model's name is in the first event.
     models = '{ "' + MODELS["anthropic"] + '" = "' + "m" * 2000 + '" }'
     tables = {"acme": f'{PROTOCOLS_LINE}\nprotocol = "anthropic"\nmodels = {models}'}
@@ -169,57 +163,57 @@ def after(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-async def said(word: str, seconds: float = 0.0) -> str:
+async def returned(word: str, seconds: float = 0.0) -> str:
     await asyncio.sleep(seconds)
     return word
 
 
-async def test_what_comes_in_time_is_handed_on(deadline: Deadline) -> None:
-    assert await deadline.wait(after(LATE), said("one")) == "one"
-    assert await deadline.wait(float("inf"), said("two")) == "two"
+async def test_work_that_ends_in_time_is_returned(deadline: Deadline) -> None:
+    assert await deadline.wait(after(LATE), returned("one")) == "one"
+    assert await deadline.wait(float("inf"), returned("two")) == "two"
 
 
-async def test_what_takes_too_long_is_cancelled(deadline: Deadline) -> None:
-    work = asyncio.ensure_future(said("never", LATE))
+async def test_work_that_takes_too_long_is_cancelled(deadline: Deadline) -> None:
+    work = asyncio.ensure_future(returned("never", LATE))
     with pytest.raises(TimeoutError):
         await deadline.wait(after(SOON), work)
     assert work.cancelled()
 
 
-async def test_a_moment_that_has_passed_leaves_no_time(deadline: Deadline) -> None:
+async def test_a_deadline_in_the_past_expires_at_once(deadline: Deadline) -> None:
     with pytest.raises(TimeoutError):
-        await deadline.wait(after(-1), said("never", LATE))
+        await deadline.wait(after(-1), returned("never", LATE))
 
 
-async def test_a_later_moment_moves_the_limit(deadline: Deadline) -> None:
+async def test_a_later_deadline_moves_the_timer(deadline: Deadline) -> None:
     for _ in range(5):
-        assert await deadline.wait(after(SOON), said("in time")) == "in time"
-    assert await deadline.wait(after(LATE), said("still in time", 3 * SOON)) == "still in time"
+        assert await deadline.wait(after(SOON), returned("in time")) == "in time"
+    assert await deadline.wait(after(LATE), returned("still in time", 3 * SOON)) == "still in time"
 
 
-async def test_an_earlier_moment_moves_it_as_well(deadline: Deadline) -> None:
-    await deadline.wait(after(LATE), said("one"))
+async def test_an_earlier_deadline_moves_the_timer(deadline: Deadline) -> None:
+    await deadline.wait(after(LATE), returned("one"))
     with pytest.raises(TimeoutError):
-        await deadline.wait(after(SOON), said("never", LATE))
+        await deadline.wait(after(SOON), returned("never", LATE))
 
 
-async def test_between_two_waits_nobody_is_disturbed(deadline: Deadline) -> None:
-    await deadline.wait(after(SOON), said("one"))
-    assert await said("at leisure", 3 * SOON) == "at leisure"
+async def test_the_timer_does_nothing_between_waits(deadline: Deadline) -> None:
+    await deadline.wait(after(SOON), returned("one"))
+    assert await returned("at leisure", 3 * SOON) == "at leisure"
     with pytest.raises(TimeoutError):
-        await deadline.wait(after(SOON), said("never", LATE))
+        await deadline.wait(after(SOON), returned("never", LATE))
 
 
 async def test_it_can_fire_more_than_once(deadline: Deadline) -> None:
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            await deadline.wait(after(SOON), said("never", LATE))
-    assert await deadline.wait(after(LATE), said("one")) == "one"
+            await deadline.wait(after(SOON), returned("never", LATE))
+    assert await deadline.wait(after(LATE), returned("one")) == "one"
 
 
-async def test_a_task_that_is_cancelled_by_others_stays_cancelled() -> None:
+async def test_a_cancellation_by_others_is_not_a_timeout() -> None:
     async def waiting() -> None:
-        await Deadline().wait(after(LATE), said("never", LATE))
+        await Deadline().wait(after(LATE), returned("never", LATE))
 
     task = asyncio.ensure_future(waiting())
     await asyncio.sleep(0)
@@ -228,7 +222,7 @@ async def test_a_task_that_is_cancelled_by_others_stays_cancelled() -> None:
         await task
 
 
-async def test_what_goes_wrong_is_not_hidden(deadline: Deadline) -> None:
+async def test_an_exception_is_raised_unchanged(deadline: Deadline) -> None:
     async def wrong() -> None:
         raise ValueError("as it is")
 

@@ -1,4 +1,4 @@
-"""What a client is sent beside the answer."""
+"""The headers of a response, complete bodies, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.gateway.build import Reader
 TARGET = Target("gemini", "main", "gemini-3-flash-preview", "gemini")
 
 
-class Told:
+class Sent:
     """A reply with its reader and its record."""
 
     def __init__(self, protocol: ProtocolName = "anthropic", attempts: int = 1) -> None:
@@ -35,37 +35,37 @@ class Told:
 
 
 async def test_an_answer_has_its_length_and_its_bytes() -> None:
-    told = Told()
-    await told.reply.complete(200, [("content-type", "application/json")], b'{"a": 1}')
-    assert (told.reader.status, told.reader.body) == (200, b'{"a": 1}')
-    assert told.reader.headers == {"content-type": "application/json", "content-length": "8"}
+    sent = Sent()
+    await sent.reply.complete(200, [("content-type", "application/json")], b'{"a": 1}')
+    assert (sent.reader.status, sent.reader.body) == (200, b'{"a": 1}')
+    assert sent.reader.headers == {"content-type": "application/json", "content-length": "8"}
 
 
 @pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "openai-responses", "gemini"])
-async def test_a_failure_is_told_in_the_clients_protocol_with_what_was_tried(protocol: ProtocolName) -> None:
-    told = Told(protocol, attempts=2)
+async def test_a_failure_is_sent_in_the_clients_protocol_with_the_attempts(protocol: ProtocolName) -> None:
+    sent = Sent(protocol, attempts=2)
     failure = Failure(kind="overloaded", message="come back later", retry_after=7.0)
-    await told.reply.fail(failure)
-    assert "come back later" in json.dumps(json.loads(told.reader.body)["error"])
-    assert told.record.failure is failure and told.record.status == told.reader.status >= 500
+    await sent.reply.fail(failure)
+    assert "come back later" in json.dumps(json.loads(sent.reader.body)["error"])
+    assert sent.record.failure is failure and sent.record.status == sent.reader.status >= 500
     expected = {"x-bm-request-id": "req_1", "x-bm-attempts": "2", "x-bm-account": "main", "retry-after": "7"}
-    assert expected.items() <= told.reader.headers.items()
-    assert ("request-id" in told.reader.headers) is (protocol == "anthropic")
+    assert expected.items() <= sent.reader.headers.items()
+    assert ("request-id" in sent.reader.headers) is (protocol == "anthropic")
 
 
-async def test_an_upstream_of_the_clients_protocol_is_heard_in_its_own_bytes() -> None:
-    told = Told()
+async def test_an_error_of_the_clients_protocol_is_sent_unchanged() -> None:
+    sent = Sent()
     words = b'{"type": "error", "unheard_of": 1}'
-    await told.reply.fail(Failure(kind="bad_request", message="no", upstream_status=422, upstream_body=words))
-    assert (told.reader.status, told.reader.body) == (422, words)
+    await sent.reply.fail(Failure(kind="bad_request", message="no", upstream_status=422, upstream_body=words))
+    assert (sent.reader.status, sent.reader.body) == (422, words)
 
 
-async def test_a_guess_is_marked_as_one() -> None:
-    told = Told()
-    await told.reply.estimate(77)
-    assert json.loads(told.reader.body) == {"input_tokens": 77}
-    assert told.reader.headers["x-bm-estimate"] == "true"
-    assert (told.record.status, told.record.finish) == (200, "estimated")
+async def test_an_estimate_is_marked_as_one() -> None:
+    sent = Sent()
+    await sent.reply.estimate(77)
+    assert json.loads(sent.reader.body) == {"input_tokens": 77}
+    assert sent.reader.headers["x-bm-estimate"] == "true"
+    assert (sent.record.status, sent.record.finish) == (200, "estimated")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_head_of_an_answer(names: dict[str, str] | None, passed: dict[str, s
         TARGET, request, CODECS["gemini"], (Loss("top_k", "unknown"), Loss("user", "unknown")), names
     )
     received = [("content-type", "own"), ("retry-after", "3"), ("set-cookie", "a=b")]
-    head = dict(Told().reply.head(upstream, received, "text/event-stream"))
+    head = dict(Sent().reply.head(upstream, received, "text/event-stream"))
     assert passed.items() <= head.items() and head["content-type"] == types and "set-cookie" not in head
     assert (head["x-bm-model"], head["x-bm-dropped"], head["request-id"]) == (TARGET.model, "top_k, user", "req_1")
 

@@ -1,4 +1,4 @@
-"""Keys are in accounts.toml and config.toml and nowhere else that bm writes, answers or shows."""
+"""Keys are in accounts.toml and config.toml, and nowhere else in what bm writes, sends or shows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ api_key = "env:PLANTED_TOGETHER_KEY"
 
 
 def misuse(running: Daemon, simulator: Simulator, http: httpx.Client) -> str:
-    """Let everything happen that may quote a key; gives all that was answered."""
+    """Cause everything that may quote a key; returns all answers."""
     world = World(simulator, running, http)
     answers = []
     for key in (*POOL, STORED, CONFIGURED, ENVIRONMENT):
@@ -90,7 +90,7 @@ def written(home: Path, but: set[str]) -> dict[str, bytes]:
     return found
 
 
-def test_planted_keys_are_found_nowhere(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_written_shown_or_sent(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_TOGETHER_KEY", ENVIRONMENT)
     accounts = {f"account-{number}": key for number, key in enumerate(POOL)}
     with Simulator() as simulator, daemon(bm_home, config(simulator), accounts) as running:

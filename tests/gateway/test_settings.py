@@ -1,4 +1,4 @@
-"""What the files say, taken together."""
+"""Settings from the configuration and the accounts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_accounts_of_both_files(paths: Paths) -> None:
     ]
 
 
-def test_our_own_key_is_never_sent_to_a_provider(paths: Paths) -> None:
+def test_bms_own_key_is_never_sent_to_a_provider(paths: Paths) -> None:
     local = read_settings(paths, {}).local_key
     found = settings(
         paths, '[providers.openai]\nenabled = true\napi_key = "env:OPENAI_API_KEY"\n', OPENAI_API_KEY=local
@@ -60,7 +60,7 @@ def test_our_own_key_is_never_sent_to_a_provider(paths: Paths) -> None:
         ('[providers.anthropic]\nenabled = true\nmode = "fallback"\n', False),
     ],
 )
-def test_when_it_matters_what_a_request_holds(paths: Paths, text: str, has_text_models: bool) -> None:
+def test_requirements_matter_where_models_take_text_alone(paths: Paths, text: str, has_text_models: bool) -> None:
     assert settings(paths, text).has_text_models is has_text_models
 
 
@@ -74,18 +74,18 @@ def test_when_it_matters_what_a_request_holds(paths: Paths, text: str, has_text_
         ("[timeouts]\nfirst_byte = 5\n[gemini.timeouts]\nfirst_byte = 7\nwhole = 6\n", False, 7),
     ],
 )
-def test_a_whole_answer_is_given_more_time(paths: Paths, text: str, stream: bool, seconds: float) -> None:
+def test_a_full_response_is_given_more_time(paths: Paths, text: str, stream: bool, seconds: float) -> None:
     assert settings(paths, text).timeouts_for("gemini", stream=stream).first_byte == seconds
 
 
-def test_limits_and_rules_are_the_configurations(paths: Paths) -> None:
+def test_limits_and_rules_come_from_the_configuration(paths: Paths) -> None:
     text = '[pool]\nmax_wait = 3\nmax_attempts = 4\nstrict = true\n[server]\necho_model = "asked"\n'
     found = settings(paths, text)
     assert (found.limits.max_wait, found.limits.max_attempts) == (3, 4)
     assert found.rules.strict and found.rules.echo_asked
 
 
-def test_what_cannot_be_used_is_an_error(paths: Paths) -> None:
+def test_unusable_files_are_an_error(paths: Paths) -> None:
     with pytest.raises(ConfigError):
         settings(paths, "[server]\nport = 'x'\n")
     paths.config.unlink()

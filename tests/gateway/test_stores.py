@@ -100,14 +100,14 @@ def test_a_text_of_no_conversation_is_not_kept() -> None:
     assert store.latest(100) == [] and texts(store.sign(request())) == ["", ""]
 
 
-def test_what_is_new_is_given_once() -> None:
+def test_new_signatures_are_taken_once() -> None:
     store = SignatureStore()
     store.keep({"one": signature("first")})
     assert store.take_new() == [Kept("one", signature("first"))]
     assert store.take_new() == []
 
 
-def test_another_store_takes_over_what_one_has_kept() -> None:
+def test_a_store_restores_what_another_has_kept() -> None:
     store, heir = SignatureStore(), SignatureStore()
     store.keep({"one": signature("first"), text_key("well"): signature("said")}, "this one")
     heir.restore(store.take_new())
@@ -156,7 +156,7 @@ def words(items: list[dict[str, Any]] | None) -> list[str] | None:
     return None if items is None else [item["content"] for item in items]
 
 
-def test_all_that_was_said_up_to_a_response(store: ResponseStore) -> None:
+def test_the_items_of_a_conversation_up_to_a_response(store: ResponseStore) -> None:
     assert words(store.items("resp_1")) == ["one", "two"]
     assert words(store.items("resp_2")) == ["one", "two", "three", "four"]
     assert store.items("resp_9") is None
@@ -184,20 +184,20 @@ def test_any_other_call_stays_as_it_is(store: ResponseStore, body: dict[str, Any
     assert store.complete(asked) is asked
 
 
-def test_what_is_not_to_be_stored_is_not() -> None:
+def test_store_false_stores_nothing() -> None:
     store = ResponseStore()
     store.keep({"input": "secret", "store": False}, response("resp_1", "two"))
     assert store.items("resp_1") is None
 
 
-def test_the_oldest_go_and_what_hung_on_them_is_not_told_by_halves() -> None:
+def test_a_conversation_whose_beginning_was_dropped_is_unknown() -> None:
     store = ResponseStore(max_bytes=400)
     store.keep({"input": "one " * 20}, response("resp_1", "two"))
     store.keep({"input": "three " * 20, "previous_response_id": "resp_1"}, response("resp_2", "four"))
     assert store.items("resp_1") is None and store.items("resp_2") is None
 
 
-def test_a_circle_ends() -> None:
+def test_a_circular_conversation_is_unknown() -> None:
     store = ResponseStore()
     store.keep({"input": "one", "previous_response_id": "resp_1"}, response("resp_1", "two"))
     assert store.items("resp_1") is None

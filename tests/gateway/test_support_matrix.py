@@ -1,4 +1,4 @@
-"""The support matrix of docs/protocols.md, held against what the adapter does."""
+"""The support matrix of docs/protocols.md, compared with what the adapter does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TARGETS = {
 
 COLUMNS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
 WORDS = {"exact": "carried", "approximated": "carried", "ignored": "carried"}
-"""The table tells apart what the program does alike: it reports no loss."""
+"""The table distinguishes what the program treats alike, without a loss."""
 
 
 def outcome(feature: str, protocol: ProtocolName) -> str:

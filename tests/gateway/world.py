@@ -192,7 +192,7 @@ class World:
 
 
 def soon(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether something comes to hold."""
+    """Whether a condition is met in time."""
     limit = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < limit:
         time.sleep(0.02)
