@@ -1,4 +1,4 @@
-"""A whole answer, and how it comes of its events."""
+"""A whole response, and how it comes of its events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall, ToolResult
-from bm.chat.signature import Signature
 from bm.errors import Failure
 
 
@@ -45,36 +44,6 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-class _Open:
-    """A part in the making."""
-
-    def __init__(self, start: PartStart) -> None:
-        self.start = start
-        self.signature = start.signature
-        self.pieces: list[str] = []
-        self.citations: list[Citation] = []
-
-    def close(self) -> Part:
-        text = "".join(self.pieces)
-        match self.start.kind:
-            case "text":
-                return Text(text, signature=self.signature, citations=tuple(self.citations))
-            case "thinking":
-                return Thinking(text, signature=self.signature)
-            case "refusal":
-                return Refusal(text)
-            case "tool_call":
-                return tool_call(self.start, text, self.signature)
-
-
-def tool_call(start: PartStart, raw: str, signature: Signature | None = None) -> ToolCall:
-    """The call that `start` opened, with its complete arguments."""
-    arguments = {"input": raw} if start.tool_kind == "custom" else parse_arguments(raw)
-    return ToolCall(
-        id=start.id, name=start.name, arguments=arguments, raw=raw, kind=start.tool_kind, signature=signature
-    )
-
-
 def parse_arguments(raw: str) -> Json:
     """The object in a call's argument text; {} for anything else, since every protocol demands an object."""
     if not raw.strip():
@@ -86,74 +55,67 @@ def parse_arguments(raw: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-class Folder:
-    """Gathers events into an answer. Parts keep the order in which they began."""
+class _Open:
+    """A part in the making."""
 
-    def __init__(self) -> None:
-        self._parts: dict[int, dict[int, Part | _Open]] = {}
-        self._choice_of: dict[int, int] = {}
-        self._finish: dict[int, Finish] = {}
-        self._head = Start()
-        self._usage: Usage | None = None
-        self._failure: Failure | None = None
+    def __init__(self, start: PartStart) -> None:
+        self.start, self.signature = start, start.signature
+        self.pieces: list[str] = []
+        self.citations: list[Citation] = []
 
-    def add(self, event: Event) -> None:
-        """Take one event."""
-        match event:
-            case PartDelta() | PartSignature() | PartAnnotation() | PartEnd():
-                self._within(event)
-            case PartStart():
-                self._choice_of[event.index] = event.choice
-                self._parts.setdefault(event.choice, {})[event.index] = _Open(event)
-            case PartWhole():
-                self._parts.setdefault(event.choice, {})[event.index] = event.part
-            case Start():
-                self._head = event
-            case UsageUpdate():
-                self._usage = event.usage
-            case Finish():
-                self._finish[event.choice] = event
-            case Failed():
-                self._failure = event.failure
-            case End() | Ping():
-                pass
-
-    def _within(self, event: PartDelta | PartSignature | PartAnnotation | PartEnd) -> None:
-        parts = self._parts.get(self._choice_of.get(event.index, -1), {})
-        part = parts.get(event.index)
-        if not isinstance(part, _Open):
-            return
+    def add(self, event: PartDelta | PartSignature | PartAnnotation) -> None:
         match event:
             case PartDelta():
-                part.pieces.append(event.text)
+                self.pieces.append(event.text)
             case PartSignature():
-                part.signature = event.signature
+                self.signature = event.signature
             case PartAnnotation():
-                part.citations.append(Citation(event.protocol, event.raw, event.sources))
-            case PartEnd():
-                parts[event.index] = part.close()
+                self.citations.append(Citation(event.protocol, event.raw, event.sources))
 
-    def result(self) -> ChatResponse:
-        """The answer so far; parts still open are closed as they are."""
-        numbers = sorted(self._parts.keys() | self._finish.keys())
-        choices = tuple(
-            Choice(
-                parts=tuple(p.close() if isinstance(p, _Open) else p for p in self._parts.get(number, {}).values()),
-                finish=self._finish.get(number),
-            )
-            for number in numbers
-        )
-        return ChatResponse(
-            id=self._head.id, model=self._head.model, choices=choices, usage=self._usage, failure=self._failure
-        )
+    def part(self) -> Part:
+        start, text = self.start, "".join(self.pieces)
+        match start.kind:
+            case "text":
+                return Text(text, signature=self.signature, citations=tuple(self.citations))
+            case "thinking":
+                return Thinking(text, signature=self.signature)
+            case "refusal":
+                return Refusal(text)
+            case "tool_call":
+                arguments = {"input": text} if start.tool_kind == "custom" else parse_arguments(text)
+                return ToolCall(start.id, start.name, arguments, text, start.tool_kind, self.signature)
 
 
 def fold(events: Iterable[Event]) -> ChatResponse:
-    """The answer that the events tell."""
-    folder = Folder()
+    """The response that the events describe, as far as they go. Parts keep the order in which they began."""
+    head, usage, failure = Start(), None, None
+    parts: dict[int, _Open | PartWhole] = {}
+    finishes: dict[int, Finish] = {}
     for event in events:
-        folder.add(event)
-    return folder.result()
+        match event:
+            case PartDelta() | PartSignature() | PartAnnotation():
+                if isinstance(opened := parts.get(event.index), _Open):
+                    opened.add(event)
+            case PartStart():
+                parts[event.index] = _Open(event)
+            case PartWhole():
+                parts[event.index] = event
+            case Start():
+                head = event
+            case UsageUpdate():
+                usage = event.usage
+            case Finish():
+                finishes[event.choice] = event
+            case Failed():
+                failure = event.failure
+            case PartEnd() | End() | Ping():
+                pass
+    choices: dict[int, list[Part]] = {number: [] for number in finishes}
+    for each in parts.values():
+        number, part = (each.start.choice, each.part()) if isinstance(each, _Open) else (each.choice, each.part)
+        choices.setdefault(number, []).append(part)
+    answers = tuple(Choice(tuple(choices[number]), finishes.get(number)) for number in sorted(choices))
+    return ChatResponse(id=head.id, model=head.model, choices=answers, usage=usage, failure=failure)
 
 
 def part_events(index: int, part: Part, choice: int = 0) -> Iterator[Event]:

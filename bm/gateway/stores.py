@@ -11,7 +11,7 @@ from bm.chat.parts import Json, Part, Text, ToolCall
 from bm.chat.request import ChatRequest, Turn
 from bm.chat.signature import Signature, text_key
 from bm.gateway.call import Call
-from bm.protocols.openai_responses.state import continued, input_items, output_items
+from bm.protocols.openai_responses.items import continued, input_items, output_items
 from bm.protocols.reading import json_of, object_of, string_of
 
 MAX_BYTES = 64 * 1024 * 1024

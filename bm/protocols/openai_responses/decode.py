@@ -38,7 +38,7 @@ _STATEFUL = {
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
     """Read a request.
 
-    An `item_reference` or a `previous_response_id` that is still there refers to nothing: `state.continued` resolves
+    An `item_reference` or a `previous_response_id` that is still there refers to nothing: `items.continued` resolves
     them beforehand. A message's `phase` and its id have no place in the canonical form.
 
     Raises:

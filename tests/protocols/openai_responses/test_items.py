@@ -7,17 +7,21 @@ import pytest
 
 from bm.chat.parts import Media, Opaque, Text, ToolCall, ToolResult
 from bm.errors import RequestError
+from bm.protocols.openai_responses.codec import CODEC
 from bm.protocols.openai_responses.items import (
+    continued,
     decode_call,
     decode_output,
     decode_result,
     encode_call,
     encode_result,
+    input_items,
     native_item,
+    output_items,
     result_parts,
 )
 from bm.protocols.openai_responses.tools import by_name
-from tests.protocols.openai_responses.samples import request
+from tests.protocols.openai_responses.samples import answer, call_part, ids, request, wire
 
 TOOLS = by_name(
     request(
@@ -272,3 +276,43 @@ def test_an_item_of_an_answer_is_its_parts() -> None:
     assert decode_output({"type": "mcp_call", "id": "m"}, "x") == (
         Opaque("openai-responses", "mcp_call", {"type": "mcp_call", "id": "m"}),
     )
+
+
+EARLIER = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": "{}"}
+ANSWERED = {"type": "function_call_output", "call_id": "call_1", "output": "seen"}
+
+
+def test_a_plain_string_is_one_message_of_the_user() -> None:
+    assert input_items({"input": "Hi"}) == [{"type": "message", "role": "user", "content": "Hi"}]
+    assert input_items({"input": [EARLIER]}) == [EARLIER]
+    assert input_items({}) == []
+
+
+def test_what_came_before_stands_first_and_the_reference_is_gone() -> None:
+    body = {"model": "m", "previous_response_id": "resp_1", "input": [ANSWERED]}
+    earlier = [{"role": "user", "content": "Look."}, EARLIER]
+    assert continued(body, earlier) == {"model": "m", "input": [*earlier, ANSWERED]}
+    assert "previous_response_id" in body
+
+
+def test_a_reference_to_an_earlier_item_is_resolved() -> None:
+    for reference in ({"type": "item_reference", "id": "fc_1"}, {"id": "fc_1"}):
+        assert continued({"input": [reference, ANSWERED]}, [EARLIER])["input"] == [EARLIER, EARLIER, ANSWERED]
+
+
+@pytest.mark.parametrize("named", ["fc_2", "", None, 1, [1], {"id": "fc_1"}])
+def test_a_reference_to_nothing_known_stays_as_it_is(named: Any) -> None:
+    for unknown in ({"type": "item_reference", "id": named}, {"id": named}):
+        assert continued({"input": [unknown]}, [EARLIER])["input"] == [EARLIER, unknown]
+
+
+def test_an_answer_can_be_continued_from() -> None:
+    asked = {"model": "m", "input": "Look."}
+    first = CODEC.encode_response(answer(call_part(0, "look", '{"at":1}')), request(), ids(), model="m")
+    earlier = input_items(asked) + output_items(wire(first))
+    again = CODEC.decode_request(continued({"model": "m", "previous_response_id": "r", "input": [ANSWERED]}, earlier))
+    assert [turn.role for turn in again.turns] == ["user", "assistant", "user"]
+
+
+def test_an_answer_without_output_has_no_items() -> None:
+    assert output_items({"output": None}) == []
