@@ -18,18 +18,17 @@ HEAD = """\
 
 <!-- Written by scripts/cli_docs.py from the commands themselves. -->
 
-Every reading command takes `--json`, which prints what the daemon's administration answers, and works while the
-daemon is down as far as it can. Tables have borders on a terminal and none elsewhere. No command shows a provider's
-key; `bm env` alone prints bm's own, because tools need it.
+Every reading command takes `--json`, and works as far as possible while the daemon is down. Tables have borders on a
+terminal and none elsewhere. No command prints a provider's key; `bm env` prints bm's own, because tools need it.
 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | it failed, or a check did |
-| 2 | wrong usage, or a configuration or accounts file that cannot be used |
+| 1 | the command or a check failed |
+| 2 | wrong usage, or an unusable configuration or accounts file |
 | 3 | the daemon is not running |
 
-All files are in the platform's own folders (`bm config path`), or in the one folder that `BM_HOME` names.
+All files are in the platform's own folders (`bm config path`), or in the folder that `BM_HOME` names.
 """
 
 

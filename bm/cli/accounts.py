@@ -319,16 +319,3 @@ def _renewed(stored: Credentials, worked: set[tuple[str, str]]) -> Credentials:
         if account.id in worked:
             stored = stored.change(msgspec.structs.replace(account, renewed_at=now))
     return stored
-
-
-COMMANDS = {
-    "list": list_,
-    "add": add,
-    "login": login,
-    "import": import_,
-    "export": export,
-    "enable": enable,
-    "disable": disable,
-    "remove": remove,
-    "verify": verify,
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -83,33 +83,51 @@ def _or(list_: Callable[[bool], None]) -> Callable[[typer.Context, bool], None]:
     return listed
 
 
-_COMMANDS: tuple[dict[str, Any], ...] = (
-    daemon.COMMANDS,
-    clients.COMMANDS,
-    dispatch.COMMANDS,
-    monitoring.COMMANDS,
-    usage.COMMANDS,
-    {"models": providers.models},
-    test.COMMANDS,
-    {"doctor": doctor, "replay": record.replay, "demo": demo},
-)
-for _commands in _COMMANDS:
-    for _name, _command in _commands.items():
-        app.command(_name, context_settings=clients.PASS_THROUGH if _name == "run" else None)(_command)
+def _add(to: typer.Typer, *commands: Callable[..., None]) -> None:
+    """Add commands under the names of their functions."""
+    for command in commands:
+        settings = clients.PASS_THROUGH if command is clients.run else None
+        to.command(command.__name__.strip("_"), context_settings=settings)(command)
 
-for _name, _room, _list, _help in (
-    ("accounts", accounts, accounts.list_, "Manage the credentials that requests are sent with."),
-    ("providers", providers, providers.list_, "Manage providers: which are used, when, and with which key."),
-    ("config", config, None, "Show and change the configuration."),
-    ("service", service, None, "Start the daemon at login and after a crash."),
-    ("record", record, None, "Record whole exchanges, off by default."),
-):
-    _sub = _typer(_help)
-    if _list is not None:
-        _sub.callback(invoke_without_command=True)(_or(_list))
-    for _word, _command in _room.COMMANDS.items():
-        _sub.command(_word)(_command)
-    app.add_typer(_sub, name=_name, no_args_is_help=_list is None)
+
+def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = False) -> None:
+    """Add a group; with `lists`, its first command is the default."""
+    group = _typer(help_)
+    if lists:
+        group.callback(invoke_without_command=True)(_or(commands[0]))
+    _add(group, *commands)
+    app.add_typer(group, name=name, no_args_is_help=not lists)
+
+
+_add(app, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
+_add(app, clients.run, clients.setup, clients.env)
+_add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
+_add(app, providers.models, test.test, doctor, record.replay, demo)
+_group(
+    "accounts",
+    "Manage the credentials that requests are sent with.",
+    *(accounts.list_, accounts.add, accounts.login, accounts.import_, accounts.export),
+    *(accounts.enable, accounts.disable, accounts.remove, accounts.verify),
+    lists=True,
+)
+_group(
+    "providers",
+    "Manage providers: which are used, when, and with which key.",
+    *(providers.list_, providers.show, providers.mode, providers.enable, providers.disable),
+    *(providers.key, providers.add, providers.remove),
+    lists=True,
+)
+_group(
+    "config",
+    "Show and change the configuration.",
+    *(config.path, config.show, config.check, config.get, config.set_, config.unset, config.edit_),
+)
+_group("service", "Start the daemon at login and after a crash.", service.install, service.uninstall, service.status)
+_group(
+    "record",
+    "Record whole exchanges, off by default.",
+    *(record.on, record.off, record.list_, record.show, record.delete),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -293,6 +293,3 @@ def _described(changes: Sequence[Change]) -> dict[str, Any]:
             for change in changes
         ]
     }
-
-
-COMMANDS = {"run": run, "setup": setup, "env": env}

@@ -193,6 +193,3 @@ def _without_password(url: str) -> str:
     if "@" not in parts.netloc:
         return url
     return parts._replace(netloc=f"{_MASK}@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
-COMMANDS = {"path": path, "show": show, "check": check, "get": get, "set": set_, "unset": unset, "edit": edit_}

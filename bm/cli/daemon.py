@@ -235,6 +235,3 @@ def logs(
             render.line(line)
     except KeyboardInterrupt:
         return
-
-
-COMMANDS = {"start": start, "stop": stop, "restart": restart, "status": status, "logs": logs}

@@ -206,6 +206,3 @@ def tokens(usage: dict[str, int] | None) -> str:
         f"{total:,} tokens in ({usage['cache_read']:,} cached, {usage['cache_write']:,} written to the cache), "
         f"{usage['output']:,} out ({usage['thinking']:,} thinking)"
     )
-
-
-COMMANDS = {"route": route, "why": why}

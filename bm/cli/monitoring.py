@@ -172,6 +172,3 @@ def _open_browser(address: str) -> bool:
         return webbrowser.open(address)
     except webbrowser.Error:
         return False
-
-
-COMMANDS = {"dashboard": dashboard, "top": top}

@@ -256,15 +256,3 @@ def models(
     ]
     empty = "no provider in use lists any model (bm test says why)"
     render.table(("model", "provider", "context", "longest answer"), rows, empty=empty)
-
-
-COMMANDS = {
-    "list": list_,
-    "show": show,
-    "mode": mode,
-    "enable": enable,
-    "disable": disable,
-    "key": key,
-    "add": add,
-    "remove": remove,
-}

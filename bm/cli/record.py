@@ -277,5 +277,3 @@ _LINES: dict[str, Any] = {
     "cost": lambda summary: render.money(summary["cost"]),
     "end": lambda summary: summary["failure"]["kind"] if summary["failure"] else summary["finish"] or "complete",
 }
-
-COMMANDS = {"on": on, "off": off, "list": list_, "show": show, "delete": delete}

@@ -104,6 +104,3 @@ def _fields(service: Service) -> dict[str, Any]:
 def _text(content: bytes) -> str:
     """The text of a service definition; Windows tasks are in UTF-16."""
     return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
-
-
-COMMANDS = {"install": install, "uninstall": uninstall, "status": status}

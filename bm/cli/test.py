@@ -104,6 +104,3 @@ async def _probe_unsaved(paths: Paths, account: Account) -> Probe:
         return result
     finally:
         await client.close()
-
-
-COMMANDS = {"test": test}

@@ -53,6 +53,3 @@ def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
 def _row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
     cost = "-" if row["cost"] is None else render.money(row["cost"])
     return (name, *(f"{row[column]:,}" for column in _COUNTS), cost)
-
-
-COMMANDS = {"usage": usage}

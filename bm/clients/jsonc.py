@@ -9,14 +9,16 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from bm.config.document import CannotEdit
 from bm.config.keys import Key, dotted
 
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
-_SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_TOKEN: Final = re.compile(
+    r'[{}\[\]:,]|"(?:[^"\\\x00-\x1f]|\\.)*"|true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|\Z'
+)
 _COLON: Final = re.compile(r"[ \t]*:[ \t]*")
 _INDENTED: Final = re.compile(r'\n([ \t]+)"')
 _DEPTH: Final = 100
@@ -247,86 +249,70 @@ def _comma_before(text: str, end_of_value: int) -> int:
 def _read(text: str) -> _Node:
     reader = _Reader(text)
     node = reader.value(0)
-    if reader.skip() != len(text):
+    if reader.symbol:
         raise reader.fault()
     return node
 
 
 class _Reader:
+    """A recursive descent parser with one symbol of lookahead: `symbol`, "" at the end of the text."""
+
     def __init__(self, text: str) -> None:
         self._text = text
-        self._at = 0
+        self._start = self._end = self._last = 0
+        self.symbol = ""
+        self._next()
 
     def fault(self) -> CannotEdit:
-        line = self._text.count("\n", 0, self._at) + 1
-        return CannotEdit(f"it is not valid JSON (line {line})")
-
-    def skip(self) -> int:
-        """Skip space and comments; return the position."""
-        spaced = _SPACE.match(self._text, self._at)
-        self._at = spaced.end() if spaced is not None else self._at
-        return self._at
+        return CannotEdit(f"it is not valid JSON (line {self._text.count(chr(10), 0, self._start) + 1})")
 
     def value(self, depth: int) -> _Node:
-        start = self.skip()
+        start = self._start
         if depth > _DEPTH:
             raise self.fault()
-        match self._text[start : start + 1]:
-            case "{":
-                return self._object(start, depth)
-            case "[":
-                return self._array(start, depth)
-            case _:
-                raw = self._take(_STRING if self._text[start : start + 1] == '"' else _SCALAR)
-                return _Node(start, self._at, self._scalar(raw))
+        if self.symbol == "{":
+            members = [self._member(depth + 1) for _ in self._items("}")]
+            value = {member.name: member.node.value for member in members}
+            return _Node(start, self._last, value, tuple(members))
+        if self.symbol == "[":
+            values = [self.value(depth + 1).value for _ in self._items("]")]
+            return _Node(start, self._last, values)
+        return _Node(start, self._end, self._scalar())
 
-    def _object(self, start: int, depth: int) -> _Node:
-        members: list[_Member] = []
-        self._at += 1
-        while not self._ends("}", bool(members)):
-            at = self.skip()
-            raw = self._take(_STRING)
-            end = self._at
-            self.skip()
-            self._mark(":")
-            members.append(_Member(at, end, self._scalar(raw), self.value(depth + 1)))
-        value = {member.name: member.node.value for member in members}
-        return _Node(start, self._at, value, tuple(members))
-
-    def _array(self, start: int, depth: int) -> _Node:
-        values: list[Any] = []
-        self._at += 1
-        while not self._ends("]", bool(values)):
-            values.append(self.value(depth + 1).value)
-        return _Node(start, self._at, values)
-
-    def _ends(self, mark: str, begun: bool) -> bool:
-        """Whether the end was read; otherwise the comma between two items was."""
-        self.skip()
-        if begun and self._text[self._at : self._at + 1] == ",":
-            self._at += 1
-            self.skip()
-        elif begun and self._text[self._at : self._at + 1] != mark:
+    def _member(self, depth: int) -> _Member:
+        start, end = self._start, self._end
+        if not self.symbol.startswith('"'):
             raise self.fault()
-        if self._text[self._at : self._at + 1] == mark:
-            self._at += 1
-            return True
-        return False
-
-    def _mark(self, mark: str) -> None:
-        if self._text[self._at : self._at + 1] != mark:
+        name = self._scalar()
+        if self.symbol != ":":
             raise self.fault()
-        self._at += 1
+        self._next()
+        return _Member(start, end, name, self.value(depth))
 
-    def _take(self, what: re.Pattern[str]) -> str:
-        found = what.match(self._text, self._at)
-        if found is None:
-            raise self.fault()
-        self._at = found.end()
-        return found.group()
+    def _items(self, close: str) -> Iterator[None]:
+        """Stop at each item of an object or array; a comma may follow the last one."""
+        self._next()
+        while self.symbol != close:
+            yield
+            if self.symbol == ",":
+                self._next()
+            elif self.symbol != close:
+                raise self.fault()
+        self._last = self._end
+        self._next()
 
-    def _scalar(self, raw: str) -> Any:
+    def _scalar(self) -> Any:
         try:
-            return json.loads(raw)
+            value = json.loads(self.symbol)
         except ValueError:
             raise self.fault() from None
+        self._next()
+        return value
+
+    def _next(self) -> None:
+        spaced = _SPACE.match(self._text, self._end)
+        self._start = spaced.end() if spaced is not None else self._end
+        found = _TOKEN.match(self._text, self._start)
+        if found is None:
+            raise self.fault()
+        self._end, self.symbol = found.end(), found.group()
