@@ -105,3 +105,14 @@ def fit_level(level: Level, levels: tuple[Level, ...]) -> Level | None:
         return None
     wanted = LEVELS.index(level)
     return min(levels, key=lambda known: (abs(LEVELS.index(known) - wanted), LEVELS.index(known)))
+
+
+def effort_for(level: Level | None, capabilities: Capabilities) -> str | None:
+    """The effort that stands for a level in OpenAI's words; None leaves the model's default."""
+    if level is None or level == "auto":
+        return None
+    if level == "off" and capabilities.thinking_off == "say":
+        return "none"
+    if level == "off":
+        return capabilities.levels[0] if capabilities.thinking_off == "never" and capabilities.levels else None
+    return fit_level(level, capabilities.levels)

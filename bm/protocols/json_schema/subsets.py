@@ -146,6 +146,40 @@ def object_schema(schema: Json | None) -> Json:
     return schema if schema.get("type") == "object" else {"type": "object", **without(schema, "type")}
 
 
+def openai_schema(schema: Json | None) -> Json:
+    """The schema of a tool's arguments as OpenAI and the services after it take it; the same object if it was that.
+
+    The root is an object with `properties` and without alternatives, arrays have `items`, and a `type` beside `anyOf`
+    stands in its branches (OpenAI's "Invalid schema for function"; Moonshot's "flavored json schema").
+    """
+    root = without(object_schema(schema), "enum", "not")
+    made: Json = _with_items({**root, "properties": root.get("properties") or {}})
+    return schema if schema == made else made
+
+
+def _with_items(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    node = map_schemas(schema, _with_items)
+    if node.get("type") == "array" and "items" not in node and "prefixItems" not in node:
+        node["items"] = {}
+    if "type" in node and isinstance(node.get("anyOf"), list):
+        kind = node.pop("type")
+        node["anyOf"] = [{"type": kind, **each} if isinstance(each, dict) else each for each in node["anyOf"]]
+    return node
+
+
+def is_strict(schema: Any) -> bool:
+    """Whether OpenAI's strict mode takes the schema: every object is closed and requires each of its properties."""
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("type") == "object" or "properties" in schema:
+        properties, required = schema.get("properties") or {}, schema.get("required") or ()
+        if schema.get("additionalProperties") is not False or {*properties} - {*required}:
+            return False
+    return all(map(is_strict, inner_schemas(schema)))
+
+
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
 """Of the words of `format` those that Anthropic's structured output takes (anthropic SDK, lib/_parse/_transform.py)."""
 _MUTE = frozenset({"$schema", "$id", "$comment", "additionalProperties", "examples", "readOnly", "writeOnly"})

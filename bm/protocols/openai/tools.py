@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json, ToolKind
-from bm.chat.request import Tool, ToolChoice
-from bm.names import ProtocolName
+from bm.chat.request import Loss, Tool, ToolChoice
+from bm.names import CHAT, RESPONSES, ProtocolName
+from bm.protocols.json_schema.subsets import is_strict, openai_schema
 from bm.protocols.openai.content import decode_mark
 from bm.protocols.reading import array_of, boolean, filled_string, mapping, object_of, string
 
@@ -58,6 +59,19 @@ def decode_choice(choice: Any, parallel: bool | None) -> ToolChoice | None:
         case _:
             name = _tool_name(choice)
             return ToolChoice("required", (name,), parallel) if name else None
+
+
+def described_function(tool: Tool, name: str, place: str, losses: list[Loss], *, keep_schema: bool = False) -> Json:
+    """Name, description, parameters and strictness of a function, with a schema that is made to fit if need be."""
+    own = tool.protocol in (CHAT, RESPONSES)
+    described: Json = {"name": name}
+    if tool.description:
+        described["description"] = tool.description
+    described["parameters"] = tool.schema if keep_schema else openai_schema(tool.schema)
+    if tool.strict and not own and not is_strict(described["parameters"]):
+        losses.append(Loss(f"{place}.strict", "strict mode demands each property; sent without it"))
+        return {**described, "strict": False}
+    return described if tool.strict is None else {**described, "strict": tool.strict}
 
 
 def _tool_name(reference: Any) -> str:

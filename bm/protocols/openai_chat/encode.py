@@ -12,6 +12,7 @@ from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.chat.thinking import takes_sampling
 from bm.names import CHAT
 from bm.protocols.codec import Encoded
+from bm.protocols.openai.formats import openai_format
 from bm.protocols.openai_chat.thinking import encode_reasoning, wanted_level
 from bm.protocols.openai_chat.tools import encode_tools
 from bm.protocols.openai_chat.turns import Writer
@@ -20,7 +21,6 @@ from bm.protocols.parameters import (
     drop_refused,
     field_name,
     max_tokens,
-    output_format,
     own_extras,
     sampling,
     short,
@@ -55,7 +55,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         raise refuse("n", "the model gives one answer a request", code="unsupported_value")
     body: Json = {"model": model, "messages": []}
     tools = encode_tools(request, capabilities, losses)
-    form = output_format(request, capabilities, losses)
+    form = openai_format(request, capabilities, losses)
     writer = Writer(capabilities, losses)
     writer.write(request, form.instruction)
     body["messages"] = writer.messages

@@ -9,7 +9,7 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, accepted, unwrap
-from bm.chat.thinking import asked_level, fit_level, yields_to_call
+from bm.chat.thinking import asked_level, effort_for, yields_to_call
 from bm.names import Level
 from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
@@ -113,7 +113,7 @@ def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: l
         return {}
     wanted, lost = wanted_level(request, capabilities)
     losses += lost
-    effort = _effort(wanted, capabilities)
+    effort = effort_for(wanted, capabilities)
     match dialect.thinking:
         case "groq":
             hidden = request.reasoning.visible is False
@@ -144,17 +144,6 @@ def wanted_level(request: ChatRequest, capabilities: Capabilities) -> tuple[Leve
     if wanted is None and small and levels and capabilities.thinks:
         wanted = levels[0]
     return wanted, []
-
-
-def _effort(wanted: Level | None, capabilities: Capabilities) -> str | None:
-    """The word for a level; None leaves the model's default."""
-    if wanted is None or wanted == "auto":
-        return None
-    if wanted == "off":
-        if capabilities.thinking_off == "say":
-            return "none"
-        return capabilities.levels[0] if capabilities.thinking_off == "never" and capabilities.levels else None
-    return fit_level(wanted, capabilities.levels)
 
 
 def _together(wanted: Level | None, effort: str | None, capabilities: Capabilities) -> Json:

@@ -15,7 +15,7 @@ from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
 from bm.protocols.openai.content import decode_mark
 from bm.protocols.openai.tools import decode_choice as openai_choice
-from bm.protocols.openai.tools import decode_tool
+from bm.protocols.openai.tools import decode_tool, described_function
 from bm.protocols.reading import (
     boolean,
     elements,
@@ -100,23 +100,20 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
 
 
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:
-    own = tool.extra if tool.protocol == CHAT else {}
+    place, own = f"tools[{index}]", tool.extra if tool.protocol == CHAT else {}
     if tool.protocol != CHAT:
         foreign = lost_tool_fields(tool)
-        losses += [Loss(f"tools[{index}].{key}", "Chat Completions has no such member") for key in foreign]
+        losses += [Loss(f"{place}.{key}", "Chat Completions has no such member") for key in foreign]
+    if tool.kind == "function":
+        return {"type": "function", "function": {**described_function(tool, tool.name, place, losses), **own}}
     described: Json = {"name": tool.name}
     if tool.description:
         described["description"] = tool.description
-    if tool.kind == "custom" and openai:
+    if openai:
         return {"type": "custom", "custom": {**described, **own}}
-    if tool.kind == "custom":
-        if tool.extra.get("format"):
-            losses.append(Loss(f"tools[{index}].format", "the service has no custom tools with a grammar"))
-        return {"type": "function", "function": {**described, "parameters": CUSTOM_TOOL}}
-    described["parameters"] = tool.schema if tool.schema is not None else {"type": "object", "properties": {}}
-    if tool.strict is not None:
-        described["strict"] = tool.strict
-    return {"type": "function", "function": {**described, **own}}
+    if tool.extra.get("format"):
+        losses.append(Loss(f"{place}.format", "the service has no custom tools with a grammar"))
+    return {"type": "function", "function": {**described, "parameters": CUSTOM_TOOL}}
 
 
 def _encode_choice(

@@ -8,6 +8,7 @@ from bm.chat.request import ChatRequest, Loss, OutputFormat
 from bm.chat.thinking import may_force
 from bm.names import CHAT, RESPONSES
 from bm.protocols.codec import Encoded
+from bm.protocols.openai.formats import openai_format
 from bm.protocols.openai_responses.thinking import encode_reasoning
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
 from bm.protocols.openai_responses.turns import History
@@ -15,7 +16,6 @@ from bm.protocols.parameters import (
     drop_refused,
     field_name,
     max_tokens,
-    output_format,
     own_extras,
     put,
     sampling,
@@ -56,7 +56,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if request.choices > 1:
         raise refuse("n", "the Responses API gives one answer")
     losses: list[Loss] = []
-    form = output_format(request, capabilities, losses)
+    form = openai_format(request, capabilities, losses)
     history = History(request, capabilities, losses, form.instruction)
     body: Json = {"model": model, **history.head(), "input": history.items}
     body |= _tools(request, capabilities, losses)

@@ -7,10 +7,10 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking
 from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, unwrap
-from bm.chat.thinking import asked_level, fit_level
+from bm.chat.thinking import asked_level, effort_for
 from bm.names import RESPONSES, Level
 from bm.protocols.parameters import field_name
-from bm.protocols.reading import Unread, mapping, objects_of, refuse, string, string_of
+from bm.protocols.reading import Unread, mapping, objects_of, string, string_of
 
 LEVELS: dict[str, Level] = {
     "none": "off",
@@ -29,27 +29,26 @@ def decode_reasoning(body: Json, unread: Unread) -> Reasoning:
     """Read `reasoning`. Clients that ask for a summary want to see the thinking."""
     reasoning = mapping(body, "reasoning") or {}
     effort = string(reasoning, "effort", "reasoning")
-    if effort and effort not in LEVELS:
-        raise refuse("reasoning.effort", f"expected one of {', '.join(LEVELS)}")
     summary = string(reasoning, "summary", "reasoning") or string(reasoning, "generate_summary", "reasoning")
     unread.rest(reasoning, ("effort", "summary") if summary in ("", "auto") else ("effort",), "reasoning")
     visible = True if summary not in ("", "none") else None
-    return Reasoning(level=LEVELS[effort] if effort else None, visible=visible)
+    # A word that is not known yet is an effort above all that are.
+    return Reasoning(level=LEVELS.get(effort, "max") if effort else None, visible=visible)
 
 
 def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
     """The member `reasoning`, if there is anything to say."""
     level, visible = asked_level(request.reasoning), request.reasoning.visible
-    members: Json = {}
-    if level not in (None, "auto"):
-        members["effort"] = EFFORTS[fit_level(level, capabilities.levels) or level]
-    if visible:
-        members["summary"] = "auto"
-    if members and capabilities.thinking == "none" and request.protocol != RESPONSES:
-        if level != "off" and (level is not None or visible):
+    if capabilities.thinking == "none" and request.protocol != RESPONSES:
+        if level != "off" and (level not in (None, "auto") or visible):
             losses.append(Loss(field_name(request, "thinking"), "the model does not think"))
         return {}
-    return {"reasoning": members} if members else {}
+    effort = effort_for(level, capabilities)
+    if effort is None and level is not None and level != "auto" and not capabilities.levels:
+        effort = EFFORTS[level]
+    members = {"effort": effort, "summary": "auto" if visible else None}
+    written = {name: value for name, value in members.items() if value is not None}
+    return {"reasoning": written} if written else {}
 
 
 def decode_thinking(item: Json) -> Thinking | None:

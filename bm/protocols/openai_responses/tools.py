@@ -8,7 +8,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import RESPONSES
 from bm.protocols.ignorable_fields import lost_tool_fields
-from bm.protocols.openai.tools import decode_tool
+from bm.protocols.openai.tools import decode_tool, described_function
 from bm.protocols.reading import elements, object_of, refuse, string, string_of
 
 _HOSTED = {
@@ -128,6 +128,7 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
     wire: list[Json] = []
     spaces: dict[str, Json] = {}
     for i, tool in enumerate(request.tools):
+        place = f"tools[{i}]"
         own = tool.protocol == RESPONSES
         extra = tool.extra if own else {}
         space = extra.get("namespace")
@@ -138,11 +139,13 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
                 described = extra.get("namespace_description")
                 spaces[space] = {"type": "namespace", "name": space, "description": described, "tools": []}
                 wire.append(spaces[space])
-            spaces[space]["tools"].append(_encode_tool(tool, tool.name.removeprefix(f"{space}__"), request))
+            spaces[space]["tools"].append(
+                _encode_tool(tool, tool.name.removeprefix(f"{space}__"), place, request, losses)
+            )
         else:
-            wire.append(_encode_tool(tool, tool.name, request))
+            wire.append(_encode_tool(tool, tool.name, place, request, losses))
         if not own:
-            losses += [Loss(f"tools[{i}].{field}", "unknown to the Responses API") for field in _foreign(tool)]
+            losses += [Loss(f"{place}.{field}", "unknown to the Responses API") for field in _foreign(tool)]
     for hosted in request.hosted_tools:
         wire += _encode_hosted(hosted, losses)
     return wire
@@ -152,20 +155,19 @@ def _foreign(tool: Tool) -> Iterable[str]:
     return (field for field in lost_tool_fields(tool) if field != "format" or tool.kind != "custom")
 
 
-def _encode_tool(tool: Tool, name: str, request: ChatRequest) -> Json:
+def _encode_tool(tool: Tool, name: str, place: str, request: ChatRequest, losses: list[Loss]) -> Json:
     own = tool.protocol == RESPONSES
     extra = {field: value for field, value in tool.extra.items() if field not in _PLACE} if own else {}
     if native := native_type(tool):
         return {"type": native, **extra}
-    described = {"description": tool.description} if tool.description else {}
     if tool.kind == "custom":
+        described = {"description": tool.description} if tool.description else {}
         grammar = {} if own else _grammar(tool)
         return {"type": "custom", "name": name, **described, **grammar, **extra}
-    same = request.protocol == RESPONSES
-    schema = tool.schema if tool.schema is not None or same else {"type": "object", "properties": {}}
     # Unsaid, OpenAI rewrites the schema to its strict subset, which a schema written for another vendor may not stand.
-    strict = tool.strict if tool.strict is not None or same else False
-    return {"type": "function", "name": name, **described, "parameters": schema, "strict": strict, **extra}
+    unsaid = None if request.protocol == RESPONSES else False
+    described = described_function(tool, name, place, losses, keep_schema=own)
+    return {"type": "function", "strict": unsaid, **described, **extra}
 
 
 def _grammar(tool: Tool) -> Json:

@@ -16,7 +16,9 @@ from bm.protocols.json_schema.subsets import (
     closed_schema,
     gemini_schema,
     is_closable,
+    is_strict,
     object_schema,
+    openai_schema,
     with_basic_schemas,
 )
 from bm.providers.families import families
@@ -315,3 +317,45 @@ def test_structured_output_closes_every_object() -> None:
         "additionalProperties": False,
     }
     assert "additionalProperties" not in schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "taken"),
+    [
+        (None, {"type": "object", "properties": {}}),
+        ({"type": "object"}, {"type": "object", "properties": {}}),
+        ({"properties": {"q": {"type": "string"}}}, {"type": "object", "properties": {"q": {"type": "string"}}}),
+        ({"type": "object", "anyOf": [{"required": ["id"]}]}, {"type": "object", "properties": {}, "required": ["id"]}),
+        (
+            {"properties": {"a": {"type": "array"}}},
+            {"type": "object", "properties": {"a": {"type": "array", "items": {}}}},
+        ),
+        (
+            {"properties": {"x": {"type": "string", "anyOf": [{"minLength": 1}, {"enum": [""]}]}}},
+            {
+                "type": "object",
+                "properties": {"x": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "string", "enum": [""]}]}},
+            },
+        ),
+    ],
+)
+def test_what_openai_takes_as_arguments(schema: Any, taken: Any) -> None:
+    assert openai_schema(schema) == taken
+
+
+def test_a_schema_that_openai_takes_stays_itself() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    assert openai_schema(schema) is schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        ({"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}, True),
+        ({"type": "object", "properties": {"a": {}}, "additionalProperties": False}, False),
+        ({"type": "object", "properties": {}}, False),
+        ({"type": "array", "items": {"type": "object"}}, False),
+    ],
+)
+def test_which_schema_strict_mode_takes(schema: Any, strict: bool) -> None:
+    assert is_strict(schema) is strict

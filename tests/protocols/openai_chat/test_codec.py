@@ -44,7 +44,7 @@ SHOWN: st.SearchStrategy[Part] = st.one_of(
         ]
     ),
 )
-FORMATS = [OutputFormat(), OutputFormat("json"), OutputFormat("schema", {}, "n", "d", True)]
+FORMATS = [OutputFormat(), OutputFormat("schema", {}, "n", "d", True)]
 SIGNATURES = st.sampled_from([None, Signature("gemini", "c2ln")])
 
 
@@ -71,7 +71,9 @@ def requests(draw: st.DrawFn) -> ChatRequest:
     """A request that Chat Completions can express."""
     turns = [turn for number in range(draw(st.integers(1, 3))) for turn in draw(rounds(number))]
     tools = tuple(
-        Tool(name, draw(st.sampled_from(["", "d"])), schema={"type": "object"}, protocol="openai-chat")
+        Tool(
+            name, draw(st.sampled_from(["", "d"])), schema={"type": "object", "properties": {}}, protocol="openai-chat"
+        )
         for name in ("f", "g")[: draw(st.integers(0, 2))]
     )
     choices = [ToolChoice(), ToolChoice("none"), ToolChoice("required"), ToolChoice("required", ("f",), parallel=False)]
@@ -84,9 +86,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
         tool_choice=draw(st.sampled_from(choices)) if tools else ToolChoice(),
         sampling=draw(st.sampled_from([Sampling(), Sampling(0.5, 0.9, 40, 7, 1.0, -1.0, True, 3)])),
         reasoning=Reasoning(level=draw(st.sampled_from([None, "off", "low", "max"]))),
-        output=draw(
-            st.sampled_from([OutputFormat(), OutputFormat("json"), OutputFormat("schema", {}, "n", "d", True)])
-        ),
+        output=draw(st.sampled_from([OutputFormat(), OutputFormat("schema", {}, "n", "d", True)])),
         max_tokens=draw(st.sampled_from([None, 2048])),
         stop=draw(st.sampled_from([(), ("a", "b")])),
         choices=draw(st.sampled_from([1, 2])),

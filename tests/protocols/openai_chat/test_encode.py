@@ -133,7 +133,7 @@ def test_a_schema_the_service_does_not_know_is_put_into_words(able: Any) -> None
 
 
 def test_any_json_is_asked_for_by_format_or_in_words() -> None:
-    assert formatted(OutputFormat("json"), OPENAI) == ({"type": "json_object"}, "", [])
+    assert formatted(OutputFormat("json"), OPENAI) == ({"type": "json_object"}, "Answer with a JSON object.", [])
     form, system, reported = formatted(OutputFormat("json"), but(COMPATIBLE, structured_output="none"))
     assert (form, reported) == (None, ["response_format"])
     assert "JSON" in system

@@ -110,7 +110,6 @@ def test_state_that_is_not_asked_for_is_no_fault(members: dict[str, Any]) -> Non
         ({"max_output_tokens": True}, "max_output_tokens"),
         ({"prompt_cache_key": 5}, "prompt_cache_key"),
         ({"reasoning": "high"}, "reasoning"),
-        ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
         ({"text": "json"}, "text"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
         ({"tools": [5]}, "tools[0]"),
