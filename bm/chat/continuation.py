@@ -1,8 +1,8 @@
-"""One answer told by two models: what the reader has of it, and how another answer is fitted on.
+"""Continue a response that was cut with the response of another model.
 
-A text answer that was cut is gone on with in one of two ways. *Prefilled*, the second model was given what the reader
-has and writes only the rest. *Restarted*, it was asked anew, and its answer counts from where it has repeated, to the
-letter, what the reader has; any difference ends the attempt.
+There are two ways. *Prefilled*, the second model was given the text that was delivered and writes only the rest.
+*Restarted*, it was asked anew, and its response counts from where it has repeated the delivered text to the letter; any
+difference ends the attempt.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from bm.chat.events import (
 )
 
 BYTES_PER_TOKEN = 3.6
-"""What text takes in tokens where the upstream has not told (see `bm.chat.estimate`)."""
+"""An estimate, for when the upstream has reported no tokens (see `bm.chat.estimate`)."""
 
 SURELY_REPEATED = 24
-"""So many characters of a prefilled answer that repeat the reader's text are no coincidence."""
+"""A prefilled response that begins with this many characters of the delivered text repeats it; it is no coincidence."""
 
 
 class Delivered:
-    """What the reader has of an answer. Everything for the reader goes `through` it, in order.
+    """What the client has of a response. All events for the client go `through` it, in order.
 
-    The end of the text is held back until something follows: an answer cut in between is still open for the reader.
+    The end of the text is held back until something follows, because a text whose end was delivered cannot continue.
+    `index` is that of the text, None before it begins.
     """
 
     def __init__(self) -> None:
-        self.text = ""
+        self._pieces: list[str] = []
         self.index: int | None = None
         self.next_index = 0
         self.usage = Usage()
@@ -51,19 +52,24 @@ class Delivered:
 
     @property
     def resumable(self) -> bool:
-        """Whether another model can finish it: one text, after thinking that is complete, or nothing yet.
+        """Whether another model can finish it: it is one text, after complete thinking, or nothing yet.
 
-        A reader that has thinking alone would get that of two models, and could hand neither back.
+        A client that has only thinking would get that of two models, and could send neither back.
         """
         return not self._others and (self.index is not None or not self._thought)
 
     @property
+    def text(self) -> str:
+        """The text that was delivered."""
+        return "".join(self._pieces)
+
+    @property
     def tokens(self) -> int:
-        """What the text took, as far as it is known: the upstream's count of so far, or an estimate."""
+        """The tokens of the text: what the upstream has reported so far, or an estimate if that is more."""
         return max(self.usage.output, round(len(self.text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN))
 
     def through(self, event: Event) -> Iterator[Event]:
-        """The events for the reader now."""
+        """Return the events to deliver now."""
         if isinstance(event, PartEnd) and event.index == self.index and self._held is None:
             self._held = event
             return
@@ -87,39 +93,40 @@ class Delivered:
             case PartStart() | PartWhole() | Finish() | End():
                 self._others = True
             case PartDelta() if event.index == self.index:
-                self.text += event.text
+                self._pieces.append(event.text)
             case _:
                 pass
         if isinstance(event, PartStart | PartWhole):
             self.next_index = max(self.next_index, event.index + 1)
 
     def reopen(self) -> None:
-        """The answer was cut: an end of the text that was held back is not its end."""
+        """The response was cut: drop an end of the text that was held back."""
         self._held = None
 
 
 class Splice:
-    """Turns the events of a second answer into those that go on where the reader is.
+    """Turns the events of a second response into the continuation of the one that was cut.
 
-    `diverged` turns true when a restarted answer differs from what the reader has.
+    `prefill` is the text that the second model was given, None if it was asked anew. `diverged` is true once its
+    response turns out to be no continuation.
     """
 
-    def __init__(self, told: Delivered, *, prefill: str | None) -> None:
-        self._told = told
-        self._index = told.index
+    def __init__(self, delivered: Delivered, *, prefill: str | None) -> None:
+        self._delivered = delivered
+        self._index = delivered.index
         self._prefill = prefill
-        self._known = told.text if prefill is None else told.text[len(prefill) :]
-        self._base = told.next_index
-        self._spent = told.tokens if prefill is not None else 0
+        self._known = delivered.text if prefill is None else delivered.text[len(prefill) :]
+        self._base = delivered.next_index
+        self._spent = delivered.tokens if prefill is not None else 0
         self._seen = ""
         self._matched = not self._known and prefill is None
         self._text: int | None = None
-        self._closed = told.index is None
+        self._closed = delivered.index is None
         self._dropped: set[int] = set()
         self.diverged = False
 
     def through(self, event: Event) -> Iterator[Event]:
-        """The events for the reader that one event of the second answer makes."""
+        """Return the events to deliver for one event of the second response."""
         if self.diverged:
             return
         match event:
@@ -142,7 +149,7 @@ class Splice:
     def _begin(self, event: PartStart | PartWhole) -> Iterator[Event]:
         if isinstance(event, PartStart) and not self._closed:
             if event.kind == "thinking":
-                # The reader is past it.
+                # The client already has the text that follows it.
                 self._dropped.add(event.index)
                 return
             if event.kind == "text" and self._text is None:
@@ -169,7 +176,7 @@ class Splice:
             yield PartDelta(self._index, text)
 
     def _rest(self, text: str) -> str:
-        """What of a piece of text is new to the reader."""
+        """The part of a piece of text that was not delivered yet."""
         if self._matched:
             return text
         self._seen += text
@@ -185,8 +192,8 @@ class Splice:
         return seen[len(known) :] if self._matched else ""
 
     def _continued(self, *, final: bool) -> str:
-        """The rest by a model that was given the beginning; some repeat it first, and white space gets lost."""
-        whole, seen = self._told.text, self._seen
+        """The rest from a model that was given the beginning. Some repeat it first, and white space may be missing."""
+        whole, seen = self._delivered.text, self._seen
         if len(whole) >= SURELY_REPEATED:
             same = _shared(whole, seen)
             if same == len(whole):
@@ -204,7 +211,7 @@ class Splice:
         return seen[same:]
 
     def _close(self) -> Iterator[Event]:
-        """End the part that the reader is in, before anything else begins."""
+        """End the text that the client is reading, before anything else begins."""
         if self._closed:
             return
         if not self._matched and self._prefill is None:
@@ -219,6 +226,6 @@ class Splice:
 
 
 def _shared(one: str, other: str) -> int:
-    """How many characters both begin with."""
+    """The length of the common beginning."""
     length = min(len(one), len(other))
     return next((at for at in range(length) if one[at] != other[at]), length)

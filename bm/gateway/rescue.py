@@ -1,7 +1,7 @@
-"""Finishes a text answer that was cut, on another target and in the stream that the client reads already.
+"""Finish a text response that was cut, with another target and in the stream that the client is reading.
 
-Only where the user has turned it on: the client must not notice that two models wrote its answer. Where its bytes pass
-through, an encoder keeps in step with them and writes from the cut on; elsewhere bm writes the stream from the start.
+Only with `[pool] rescue`, because two models then write one response. Where bytes pass through, the events are replayed
+through an encoder at the moment of the cut; elsewhere bm's encoder has written the stream from the start.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ from bm.providers.provider import Provider
 Result = TypeVar("Result")
 
 DIVERGED = "diverged"
-"""The code of an answer that is no continuation of what the client has."""
+"""The code of the failure when a response is no continuation of what the client has."""
 
 
 class TrackingFilter(EventFilter):
-    """A filter that keeps account of what the client has; `fit` lets an answer go on where another was cut."""
+    """Tracks what was delivered to the client; with a `splice`, the response continues one that was cut."""
 
-    def __init__(self, events: EventFilter, told: Delivered, fit: Splice | None = None) -> None:
+    def __init__(self, events: EventFilter, delivered: Delivered, splice: Splice | None = None) -> None:
         super().__init__({})
-        self._inner, self._told, self._fit = events, told, fit
+        self._inner, self._delivered, self._splice = events, delivered, splice
         self.watch = events.watch
 
     @property
     def resumable(self) -> bool:
-        return self._told.resumable
+        return self._delivered.resumable
 
     def through(self, events: Iterable[Event]) -> list[Event]:
         kept: list[Event] = []
         for event in self._inner.through(events):
-            for fitted in self._fit.through(event) if self._fit else (event,):
-                if isinstance(fitted, Failed) and self._told.resumable:
+            for spliced in self._splice.through(event) if self._splice else (event,):
+                if isinstance(spliced, Failed) and self._delivered.resumable:
                     continue
-                if isinstance(fitted, UsageUpdate):
-                    self.watch.usage = fitted.usage
-                kept += self._told.through(fitted)
-        if self._fit and self._fit.diverged and self.watch.failure is None:
-            message = "the new answer differs from what the client has read"
+                if isinstance(spliced, UsageUpdate):
+                    self.watch.usage = spliced.usage
+                kept += self._delivered.through(spliced)
+        if self._splice and self._splice.diverged and self.watch.failure is None:
+            message = "the new response differs from what the client has received"
             self.watch.failure = Failure(kind="truncated", message=message, code=DIVERGED)
         return kept
 
@@ -68,12 +68,12 @@ class TrackingFilter(EventFilter):
 class Rescue:
     """The stream of one call over all its targets.
 
-    `cut` is why the client waits for the rest of its answer, None while it does not. `continuations` counts them.
+    `cut` is why the client is waiting for the rest of its response, None while it is not. `continuations` counts them.
     """
 
     def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
-        self._told = Delivered()
+        self._delivered = Delivered()
         self._encoder: StreamEncoder | None = None
         self._passing: ResumablePassThrough | None = None
         self._prefill: str | None = None
@@ -83,7 +83,7 @@ class Rescue:
         self.continuations = 0
 
     def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
-        """The request for an attempt, or for the rest of an answer that was cut.
+        """The request for an attempt, or for the rest of a response that was cut.
 
         Raises:
             Unable: the target cannot serve it.
@@ -95,38 +95,38 @@ class Rescue:
         self._prefill = self._beginning(attempt.target, provider)
         if self._prefill is None:
             return self._adapter.prepare(msgspec.structs.replace(attempt, retry_hint=False), provider, access)
-        chat = begun(self._adapter.chat, self._prefill, self._told.tokens, attempt.target)
+        chat = begun(self._adapter.chat, self._prefill, self._delivered.tokens, attempt.target)
         return self._adapter.translate(chat, attempt, provider, access)
 
     def _beginning(self, target: Target, provider: Provider) -> str | None:
-        """What the target is given of the answer; None where it must be asked anew. No model takes a blank end."""
+        """The text that the target is given to continue, without white space at its end; None to ask it anew."""
         capabilities = self._adapter.capabilities(target, provider)
         able = capabilities.prefill or "prefix" in capabilities.dialect.takes
         if not able or target.model in self._refusing or self._adapter.chat.turns[-1].role == "assistant":
             return None
-        return self._told.text.rstrip() or None
+        return self._delivered.text.rstrip() or None
 
     @property
     def way(self) -> str:
-        """How the request that was prepared last goes on with the answer, for the record; empty when it does not."""
+        """How the request that was prepared last continues the response, for the record; empty when it does not."""
         if self.cut is None:
             return ""
-        if not self._told.text:
-            return "begins the answer again, of which the client has nothing"
-        return "goes on with the cut answer" if self._prefill else "begins anew, to go on where the answer was cut"
+        if not self._delivered.text:
+            return "starts over, because the client has received nothing of the response"
+        return "continues the cut response" if self._prefill else "starts over, to continue where the response was cut"
 
     def pipe(self, upstream: UpstreamCall) -> ResponsePipe:
-        """The pipe for a streamed answer."""
+        """The pipe for a streamed response."""
         adapter = self._adapter
-        self._spent = self._told.tokens if self._prefill is not None else 0
+        self._spent = self._delivered.tokens if self._prefill is not None else 0
         if self.cut is not None and self._encoder is not None:
-            fit = Splice(self._told, prefill=self._prefill)
-            events = TrackingFilter(adapter.event_filter(upstream), self._told, fit)
+            splice = Splice(self._delivered, prefill=self._prefill)
+            events = TrackingFilter(adapter.event_filter(upstream), self._delivered, splice)
             return adapter.translation(upstream, self._encoder, events)
         if not adapter.readable:
             return adapter.pipe(upstream)
-        self._told, self._encoder, self._passing = Delivered(), None, None
-        events = TrackingFilter(adapter.event_filter(upstream), self._told)
+        self._delivered, self._encoder, self._passing = Delivered(), None, None
+        events = TrackingFilter(adapter.event_filter(upstream), self._delivered)
         if upstream.passes_through and not adapter.call.array:
             self._passing = adapter.resumable(upstream, events)
             return self._passing
@@ -136,7 +136,7 @@ class Rescue:
     def ended(
         self, target: Target, pipe: ResponsePipe, failure: Failure | None, committed: bool, record: Record
     ) -> Outcome | None:
-        """What the end of a relayed stream means; None where it failed like any other."""
+        """The outcome of a relayed stream; None where it failed like any other."""
         broken = failure is not None and committed and pipe.resumable
         if self.cut is not None or broken:
             record.shares.append((target, self.share(pipe.watch)))
@@ -147,13 +147,13 @@ class Rescue:
         return self.broken(failure) if broken else None
 
     def share(self, watch: Watch) -> Usage:
-        """What one of several targets took for its part of the answer, as far as it has told; else by estimate."""
-        told = watch.usage or Usage(input=estimate(self._adapter.chat))
-        return msgspec.structs.replace(told, output=max(0, max(told.output, self._told.tokens) - self._spent))
+        """The tokens of one of several targets for its part of the response: as reported, else an estimate."""
+        usage = watch.usage or Usage(input=estimate(self._adapter.chat))
+        return msgspec.structs.replace(usage, output=max(0, max(usage.output, self._delivered.tokens) - self._spent))
 
     def broken(self, failure: Failure) -> Outcome:
-        """The answer was cut, the client does not know it, and another target may go on."""
-        self._told.reopen()
+        """The response was cut, the client was not informed, and another target may continue."""
+        self._delivered.reopen()
         if self._passing is not None:
             self._encoder, self._passing = self._passing.continuing_encoder(), None
         self.cut = self.cut or failure
@@ -162,26 +162,26 @@ class Rescue:
         return msgspec.structs.replace(classify(failure), request="resume")
 
     def judged(self, outcome: Outcome, target: Target) -> Outcome:
-        """What an attempt at the rest means for the request: it is the client's no more, so its refusal is not told."""
+        """The outcome of an attempt at the rest. The request is bm's own, so its refusal is not the client's."""
         if self.cut is None or outcome.failure is None:
             return outcome
         if outcome.failure.kind == "bad_request" and self._prefill is not None:
-            # Some models take no beginning of an answer; they are asked anew.
+            # Some models take no prefill; they are asked anew.
             self._refusing.add(target.model)
             return msgspec.structs.replace(outcome, account=AccountEffect(), request="retry")
         return msgspec.structs.replace(outcome, request="next") if outcome.request == "return" else outcome
 
     def done(self) -> None:
-        """The answer is complete."""
+        """The response is complete."""
         self.continuations += self.cut is not None
         self.cut = None
 
     def error(self, failure: Failure) -> bytes:
-        """The client's in-stream error, once nobody can go on."""
+        """The client's in-stream error, when no target can continue."""
         return self._encoder.feed(Failed(failure)) if self._encoder is not None else b""
 
     async def keep_waiting(self, work: Awaitable[Result], client: Client, pause: float) -> Result:
-        """Await `work`; a client with half an answer hears every `pause` seconds that bm is alive."""
+        """Await `work`, and send a client with half a response a keep-alive every `pause` seconds."""
         if self.cut is None or self._encoder is None or not pause:
             return await work
         task = asyncio.ensure_future(work)
@@ -194,9 +194,9 @@ class Rescue:
 
 
 def begun(request: ChatRequest, text: str, tokens: int, target: Target) -> ChatRequest:
-    """The request with an answer begun, which took so many tokens of those allowed.
+    """The request with the beginning of its response, which has taken `tokens` of those allowed.
 
-    Anthropic's models do not go on with an answer while they think.
+    Anthropic's models do not continue a response while they think.
     """
     turns = (*request.turns, Turn("assistant", (Text(text),)))
     left = None if request.max_tokens is None else max(1, request.max_tokens - tokens)

@@ -1,4 +1,4 @@
-"""A cut answer, gone on with by another model: the reader has one answer, or the attempt ends."""
+"""A response that was cut is continued by another model: the client gets one response, or the attempt ends."""
 
 from __future__ import annotations
 
@@ -37,47 +37,47 @@ SIGNED = Signature("gemini", "c2ln")
 def answer(*pieces: str, index: int = 0, usage: Usage | None = None) -> list[Event]:
     """A whole text answer in pieces."""
     deltas: list[Event] = [PartDelta(index, piece) for piece in pieces if piece]
-    told: list[Event] = [UsageUpdate(usage)] if usage else []
-    return [Start(), PartStart(index, "text"), *deltas, PartEnd(index), *told, Finish("stop"), End()]
+    delivered: list[Event] = [UsageUpdate(usage)] if usage else []
+    return [Start(), PartStart(index, "text"), *deltas, PartEnd(index), *delivered, Finish("stop"), End()]
 
 
 def begun(*pieces: str, more: Iterable[Event] = ()) -> tuple[Delivered, list[Event]]:
-    """An answer that was cut after these pieces and events; what the reader has of it."""
-    told = Delivered()
+    """A response that was cut after these pieces and events, and what the client got of it."""
+    delivered = Delivered()
     events: list[Event] = [Start(id="a", model="m"), PartStart(0, "text"), *(PartDelta(0, piece) for piece in pieces)]
-    shown = [out for event in [*events, *more] for out in told.through(event)]
-    told.reopen()
-    return told, shown
+    sent = [out for event in [*events, *more] for out in delivered.through(event)]
+    delivered.reopen()
+    return delivered, sent
 
 
-def gone_on(told: Delivered, shown: list[Event], fit: Splice, events: Iterable[Event]) -> list[Event]:
-    """The whole answer as the reader has it."""
-    return shown + [out for event in events for fitted in fit.through(event) for out in told.through(fitted)]
+def continued(delivered: Delivered, sent: list[Event], splice: Splice, events: Iterable[Event]) -> list[Event]:
+    """The whole response that the client gets."""
+    return sent + [out for event in events for fitted in splice.through(event) for out in delivered.through(fitted)]
 
 
 def text_of(events: Iterable[Event]) -> str:
     return "".join(part.text for part in fold(events).choices[0].parts if isinstance(part, Text))
 
 
-def test_a_restarted_answer_counts_from_where_it_has_repeated_what_was_told() -> None:
-    told, shown = begun("Hello ", "wor")
-    whole = gone_on(told, shown, Splice(told, prefill=None), answer("He", "llo world", "!"))
+def test_a_restarted_response_counts_from_where_it_has_repeated_the_delivered_text() -> None:
+    delivered, sent = begun("Hello ", "wor")
+    whole = continued(delivered, sent, Splice(delivered, prefill=None), answer("He", "llo world", "!"))
     check(whole)
     assert text_of(whole) == "Hello world!"
     assert sum(isinstance(event, Start) for event in whole) == 1
 
 
 @pytest.mark.parametrize("events", [answer("Hi there"), answer("Hel"), answer(), answer("Hello Wor", "ld")])
-def test_a_restarted_answer_that_differs_is_no_continuation(events: list[Event]) -> None:
-    told, shown = begun("Hello wor")
-    fit = Splice(told, prefill=None)
-    assert gone_on(told, shown, fit, events) == shown
-    assert fit.diverged
+def test_a_restarted_response_that_differs_is_no_continuation(events: list[Event]) -> None:
+    delivered, sent = begun("Hello wor")
+    splice = Splice(delivered, prefill=None)
+    assert continued(delivered, sent, splice, events) == sent
+    assert splice.diverged
 
 
-def test_a_prefilled_answer_is_the_rest() -> None:
-    told, shown = begun("Hello wor")
-    whole = gone_on(told, shown, Splice(told, prefill="Hello wor"), answer("ld", "!"))
+def test_a_prefilled_response_is_the_rest() -> None:
+    delivered, sent = begun("Hello wor")
+    whole = continued(delivered, sent, Splice(delivered, prefill="Hello wor"), answer("ld", "!"))
     check(whole)
     assert text_of(whole) == "Hello world!"
 
@@ -93,9 +93,9 @@ def test_a_prefilled_answer_is_the_rest() -> None:
         ("all of it", "all of it", [], "all of it"),
     ],
 )
-def test_white_space_at_the_seam_is_there_once(had: str, given: str, pieces: list[str], read: str) -> None:
-    told, shown = begun(had)
-    whole = gone_on(told, shown, Splice(told, prefill=given), answer(*pieces))
+def test_white_space_at_the_cut_is_delivered_once(had: str, given: str, pieces: list[str], read: str) -> None:
+    delivered, sent = begun(had)
+    whole = continued(delivered, sent, Splice(delivered, prefill=given), answer(*pieces))
     check(whole)
     assert text_of(whole) == read
 
@@ -113,35 +113,33 @@ LONG = "A sentence that is long enough to be known again."
     ],
     ids=["repeats, goes on", "repeats", "begins alike", "is the beginning"],
 )
-def test_a_prefilled_answer_that_repeats_what_it_was_given_does_not_repeat_it_to_the_reader(
-    pieces: list[str], read: str
-) -> None:
-    told, shown = begun(LONG)
-    whole = gone_on(told, shown, Splice(told, prefill=LONG), answer(*pieces))
+def test_what_a_prefilled_response_repeats_is_not_delivered_again(pieces: list[str], read: str) -> None:
+    delivered, sent = begun(LONG)
+    whole = continued(delivered, sent, Splice(delivered, prefill=LONG), answer(*pieces))
     check(whole)
     assert text_of(whole) == read
 
 
 @pytest.mark.parametrize("pieces", [[LONG[:30] + "other words"], [LONG[:30]]])
-def test_a_prefilled_answer_that_begins_anew_with_other_words_is_no_continuation(pieces: list[str]) -> None:
-    told, shown = begun(LONG)
-    fit = Splice(told, prefill=LONG)
-    assert gone_on(told, shown, fit, answer(*pieces)) == shown
-    assert fit.diverged
+def test_a_prefilled_response_that_starts_over_with_other_words_is_no_continuation(pieces: list[str]) -> None:
+    delivered, sent = begun(LONG)
+    splice = Splice(delivered, prefill=LONG)
+    assert continued(delivered, sent, splice, answer(*pieces)) == sent
+    assert splice.diverged
 
 
 @given(st.text(min_size=1), st.data())
-def test_wherever_it_is_cut_a_repeated_answer_is_told_once(text: str, data: st.DataObject) -> None:
+def test_wherever_it_is_cut_a_repeated_response_is_delivered_once(text: str, data: st.DataObject) -> None:
     cut = data.draw(st.integers(1, len(text)))
-    told, shown = begun(text[:cut])
+    delivered, sent = begun(text[:cut])
     at = data.draw(st.integers(0, len(text)))
-    whole = gone_on(told, shown, Splice(told, prefill=None), answer(text[:at], text[at:]))
+    whole = continued(delivered, sent, Splice(delivered, prefill=None), answer(text[:at], text[at:]))
     check(whole)
     assert text_of(whole) == text
 
 
-def test_new_thinking_is_left_out_and_a_new_call_follows_the_text() -> None:
-    told, shown = begun("So: ")
+def test_new_thinking_is_dropped_and_a_new_call_follows_the_text() -> None:
+    delivered, sent = begun("So: ")
     events: list[Event] = [
         Start(),
         PartStart(0, "thinking"),
@@ -154,15 +152,15 @@ def test_new_thinking_is_left_out_and_a_new_call_follows_the_text() -> None:
         Finish("tool_calls"),
         End(),
     ]
-    whole = gone_on(told, shown, Splice(told, prefill="So:"), events)
+    whole = continued(delivered, sent, Splice(delivered, prefill="So:"), events)
     check(whole)
     parts = fold(whole).choices[0].parts
     assert [type(part).__name__ for part in parts] == ["Text", "ToolCall"]
-    assert not told.resumable
+    assert not delivered.resumable
 
 
-def test_notes_on_the_text_follow_it_once_it_is_new() -> None:
-    told, shown = begun("ab")
+def test_citations_are_delivered_once_the_text_is_new() -> None:
+    delivered, sent = begun("ab")
     notes: list[Event] = [
         PartAnnotation(4, "x", {}),
         PartDelta(4, "abc"),
@@ -170,27 +168,27 @@ def test_notes_on_the_text_follow_it_once_it_is_new() -> None:
         PartSignature(4, SIGNED),
     ]
     events = [Start(), PartStart(4, "text"), *notes, PartEnd(4), Finish("stop"), End()]
-    whole = gone_on(told, shown, Splice(told, prefill=None), events)
+    whole = continued(delivered, sent, Splice(delivered, prefill=None), events)
     check(whole)
     (part,) = fold(whole).choices[0].parts
     assert isinstance(part, Text) and (part.text, part.signature) == ("abc", SIGNED)
     assert [note.protocol for note in part.citations] == ["y"]
 
 
-def test_where_nothing_was_told_any_answer_goes() -> None:
-    told = Delivered()
-    shown = list(told.through(Start()))
-    assert told.resumable
-    whole = gone_on(told, shown, Splice(told, prefill=None), answer("all"))
+def test_where_nothing_was_delivered_any_response_continues() -> None:
+    delivered = Delivered()
+    sent = list(delivered.through(Start()))
+    assert delivered.resumable
+    whole = continued(delivered, sent, Splice(delivered, prefill=None), answer("all"))
     check(whole)
     assert text_of(whole) == "all"
 
 
-def test_an_end_of_the_text_is_not_told_before_something_follows() -> None:
-    told, shown = begun("Hello", more=[PartEnd(0), UsageUpdate(Usage(output=3)), Ping(), CUT])
-    assert not any(isinstance(event, PartEnd) for event in shown)
-    assert told.resumable
-    whole = gone_on(told, shown[:-1], Splice(told, prefill="Hello"), answer(" you"))
+def test_the_end_of_the_text_is_held_back_until_something_follows() -> None:
+    delivered, sent = begun("Hello", more=[PartEnd(0), UsageUpdate(Usage(output=3)), Ping(), CUT])
+    assert not any(isinstance(event, PartEnd) for event in sent)
+    assert delivered.resumable
+    whole = continued(delivered, sent[:-1], Splice(delivered, prefill="Hello"), answer(" you"))
     check(whole)
     assert text_of(whole) == "Hello you"
 
@@ -199,43 +197,45 @@ def test_an_end_of_the_text_is_not_told_before_something_follows() -> None:
     "event",
     [PartStart(1, "tool_call", id="c", name="f"), PartStart(1, "text"), PartStart(1, "refusal"), Finish("stop")],
 )
-def test_more_than_one_text_is_not_gone_on_with(event: Event) -> None:
-    told, _ = begun("a", more=[event] if isinstance(event, PartStart) else [PartEnd(0), event])
-    assert not told.resumable
+def test_more_than_one_text_is_not_resumable(event: Event) -> None:
+    delivered, _ = begun("a", more=[event] if isinstance(event, PartStart) else [PartEnd(0), event])
+    assert not delivered.resumable
 
 
-def test_thinking_alone_is_not_gone_on_with() -> None:
-    told = Delivered()
+def test_thinking_alone_is_not_resumable() -> None:
+    delivered = Delivered()
     events: list[Event] = [Start(), PartStart(0, "thinking"), PartDelta(0, "hm"), PartEnd(0)]
-    assert [out for event in events for out in told.through(event)] == events
-    assert not told.resumable
-    list(told.through(PartStart(1, "text")))
-    assert told.resumable
+    assert [out for event in events for out in delivered.through(event)] == events
+    assert not delivered.resumable
+    list(delivered.through(PartStart(1, "text")))
+    assert delivered.resumable
 
 
-def test_what_a_prefilled_answer_takes_is_added_to_what_was_taken() -> None:
-    told, shown = begun("x" * 40, more=[UsageUpdate(Usage(input=9, output=15))])
+def test_the_usage_of_a_prefilled_response_is_added() -> None:
+    delivered, sent = begun("x" * 40, more=[UsageUpdate(Usage(input=9, output=15))])
     events = answer("y", usage=Usage(input=20, output=4))
-    assert fold(gone_on(told, shown, Splice(told, prefill="x" * 40), events)).usage == Usage(input=20, output=19)
+    assert fold(continued(delivered, sent, Splice(delivered, prefill="x" * 40), events)).usage == Usage(
+        input=20, output=19
+    )
 
 
-def test_a_restarted_answer_has_its_own_usage() -> None:
-    told, shown = begun("xx", more=[UsageUpdate(Usage(input=9, output=15))])
+def test_a_restarted_response_has_its_own_usage() -> None:
+    delivered, sent = begun("xx", more=[UsageUpdate(Usage(input=9, output=15))])
     events = answer("xxy", usage=Usage(input=9, output=4))
-    assert fold(gone_on(told, shown, Splice(told, prefill=None), events)).usage == Usage(input=9, output=4)
+    assert fold(continued(delivered, sent, Splice(delivered, prefill=None), events)).usage == Usage(input=9, output=4)
 
 
-def test_text_of_which_no_count_was_told_is_estimated() -> None:
-    told, _ = begun("x" * 36)
-    assert told.tokens == 10
+def test_tokens_are_estimated_where_none_were_reported() -> None:
+    delivered, _ = begun("x" * 36)
+    assert delivered.tokens == 10
 
 
-def test_a_second_cut_is_gone_on_with_like_the_first() -> None:
-    told, shown = begun("one ")
+def test_a_second_cut_is_continued_like_the_first() -> None:
+    delivered, sent = begun("one ")
     events: list[Event] = [Start(), PartStart(0, "text"), PartDelta(0, "two "), CUT]
-    second = gone_on(told, shown, Splice(told, prefill="one"), events)[:-1]
-    told.reopen()
-    assert told.text == "one two " and told.resumable
-    whole = gone_on(told, second, Splice(told, prefill=None), answer("one two three"))
+    second = continued(delivered, sent, Splice(delivered, prefill="one"), events)[:-1]
+    delivered.reopen()
+    assert delivered.text == "one two " and delivered.resumable
+    whole = continued(delivered, second, Splice(delivered, prefill=None), answer("one two three"))
     check(whole)
     assert text_of(whole) == "one two three"

@@ -1,4 +1,4 @@
-"""The stream of one call over several targets: what is asked of the next one, and what the client is told."""
+"""The stream of one call over several targets: the next request, and what the client receives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HELLO: Json = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user"
 CUT = Failure(kind="truncated", message="the connection broke")
 REFUSED = Failure(kind="bad_request", message="This model does not support assistant message prefill.")
 NEWER = Target("anthropic", "one", "claude-opus-4-8", "anthropic")
-"""Takes no beginning of an answer, unlike the older model."""
+"""Takes no prefill, unlike the older model."""
 
 
 def rescue(body: Json | None = None, **more: Any) -> Rescue:
@@ -54,10 +54,10 @@ def gemini(text: str, finish: str | None = None) -> bytes:
 def cut_after(given: Rescue, text: str) -> bytes:
     """What the client has when the first target broke off after this text."""
     pipe = given.pipe(prepared(given, GEMINI))
-    told = (pipe.feed(gemini(text)) if text else b"") + pipe.close()
+    received = (pipe.feed(gemini(text)) if text else b"") + pipe.close()
     assert pipe.watch.failure is not None
     assert given.broken(pipe.watch.failure).request == "resume"
-    return told
+    return received
 
 
 def refuse(given: Rescue, target: Target) -> None:
@@ -72,43 +72,43 @@ def text_in(stream: bytes) -> str:
     return "".join(line["delta"].get("text", "") for line in lines if line["type"] == "content_block_delta")
 
 
-def test_a_model_that_can_goes_on_where_the_answer_was_cut() -> None:
+def test_a_model_that_takes_a_prefill_continues_the_response() -> None:
     given = rescue()
     cut_after(given, "one two ")
     upstream = prepared(given, CLAUDE)
     assert asked(upstream)["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "one two"}]}
     assert asked(upstream)["max_tokens"] == 98
-    assert given.way == "goes on with the cut answer"
+    assert given.way == "continues the cut response"
 
 
 @pytest.mark.parametrize("target", [GPT, NEWER], ids=lambda target: target.model)
-def test_a_model_that_takes_no_beginning_is_asked_anew(target: Target) -> None:
+def test_a_model_that_takes_no_prefill_is_asked_anew(target: Target) -> None:
     given = rescue()
     cut_after(given, "one two ")
     assert "one two" not in prepared(given, target).request.body.decode()
-    assert given.way == "begins anew, to go on where the answer was cut"
+    assert given.way == "starts over, to continue where the response was cut"
 
 
 @pytest.mark.parametrize(("rest", "anew"), [("three", False), ("one two three", True)], ids=["prefilled", "anew"])
-def test_the_client_reads_one_answer(rest: str, anew: bool) -> None:
+def test_the_client_receives_one_response(rest: str, anew: bool) -> None:
     given = rescue()
-    told = cut_after(given, "one two ")
+    received = cut_after(given, "one two ")
     if anew:
         refuse(given, GEMINI)
     pipe = given.pipe(prepared(given, GEMINI))
-    told += pipe.feed(gemini(rest, "STOP")) + pipe.close()
+    received += pipe.feed(gemini(rest, "STOP")) + pipe.close()
     given.done()
-    assert text_in(told) == "one two three"
-    check(told)
+    assert text_in(received) == "one two three"
+    check(received)
     assert (pipe.watch.failure, given.continuations, given.cut) == (None, 1, None)
 
 
 @pytest.mark.parametrize(("anew", "own"), [(False, 5), (True, 5)], ids=["prefilled", "anew"])
-def test_each_target_is_paid_for_what_it_wrote(anew: bool, own: int) -> None:
+def test_each_target_is_charged_for_its_part(anew: bool, own: int) -> None:
     given = rescue()
     cut_after(given, "one two ")
     first = given.share(Watch())
-    assert first.output == 2 and first.input > 0, "nothing was told, so both are estimates"
+    assert first.output == 2 and first.input > 0, "nothing was reported, so both are estimates"
     if anew:
         refuse(given, GEMINI)
     pipe = given.pipe(prepared(given, GEMINI))
@@ -117,36 +117,36 @@ def test_each_target_is_paid_for_what_it_wrote(anew: bool, own: int) -> None:
     pipe.feed(b"data: " + json.dumps(last).encode() + b"\n\n")
     pipe.close()
     assert given.share(pipe.watch) == Usage(input=40, output=own)
-    assert pipe.watch.usage == Usage(input=40, output=5 if anew else 7), "the client is told of one answer"
+    assert pipe.watch.usage == Usage(input=40, output=5 if anew else 7), "the client is shown one response"
 
 
-def test_a_new_answer_that_differs_is_not_glued_on() -> None:
+def test_a_new_response_that_differs_is_not_appended() -> None:
     given = rescue()
-    told = cut_after(given, "one two ")
+    received = cut_after(given, "one two ")
     refuse(given, GEMINI)
     pipe = given.pipe(prepared(given, GEMINI))
-    told += pipe.feed(gemini("something else entirely", "STOP")) + pipe.close()
-    assert text_in(told) == "one two "
+    received += pipe.feed(gemini("something else entirely", "STOP")) + pipe.close()
+    assert text_in(received) == "one two "
     assert pipe.watch.failure is not None and pipe.watch.failure.code == DIVERGED
     assert given.broken(pipe.watch.failure).request == "next"
     assert given.cut is not None and given.cut.code != DIVERGED
 
 
-def test_once_nobody_can_go_on_the_client_is_told_of_the_cut() -> None:
+def test_the_client_is_informed_when_no_target_can_continue() -> None:
     given = rescue()
-    told = cut_after(given, "one two ") + given.error(CUT)
-    check(told)
-    assert b"event: error" in told and b"message_stop" not in told
+    received = cut_after(given, "one two ") + given.error(CUT)
+    check(received)
+    assert b"event: error" in received and b"message_stop" not in received
 
 
-def test_an_answer_of_which_the_client_has_nothing_begins_again() -> None:
+def test_a_response_of_which_nothing_was_delivered_starts_over() -> None:
     given = rescue()
     cut_after(given, "")
     assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
-    assert given.way == "begins the answer again, of which the client has nothing"
+    assert given.way == "starts over, because the client has received nothing of the response"
 
 
-def test_an_answer_that_the_client_began_is_not_begun_twice() -> None:
+def test_a_response_that_the_client_prefilled_is_not_prefilled_again() -> None:
     messages = [*HELLO["messages"], {"role": "assistant", "content": "one"}]
     given = rescue(HELLO | {"messages": messages})
     cut_after(given, " two ")
@@ -167,7 +167,7 @@ def test_a_request_that_bm_does_not_understand_passes_through() -> None:
         (Outcome(), "done"),
     ],
 )
-def test_what_is_refused_after_the_cut_is_not_told(outcome: Outcome, request_: str) -> None:
+def test_a_refusal_after_the_cut_is_not_the_clients(outcome: Outcome, request_: str) -> None:
     whole = rescue()
     assert whole.judged(outcome, CLAUDE) == outcome
     given = rescue()
@@ -176,7 +176,7 @@ def test_what_is_refused_after_the_cut_is_not_told(outcome: Outcome, request_: s
     assert given.judged(outcome, CLAUDE).request == request_
 
 
-def test_a_model_that_refuses_a_beginning_is_given_none_again_and_its_account_is_not_blamed() -> None:
+def test_a_model_that_refuses_a_prefill_is_asked_anew_and_its_account_keeps_its_state() -> None:
     given = rescue()
     cut_after(given, "one two ")
     prepared(given, CLAUDE)
@@ -191,7 +191,7 @@ def test_a_model_that_refuses_a_beginning_is_given_none_again_and_its_account_is
     [(CLAUDE, Reasoning(level="off")), (GEMINI, Reasoning(level="high"))],
     ids=["claude", "gemini"],
 )
-def test_an_answer_begun_takes_its_share_of_the_tokens(
+def test_a_prefill_counts_against_max_tokens(
     most: int | None, left: int | None, target: Target, reasoning: Reasoning
 ) -> None:
     turns = (Turn("user", (Text("hi"),)),)
@@ -223,20 +223,20 @@ class Listener:
         raise AssertionError("its answer goes on")
 
 
-async def test_a_client_with_half_an_answer_hears_that_bm_lives() -> None:
+async def test_a_client_with_half_a_response_is_kept_waiting() -> None:
     given, client = rescue(), Listener()
     cut_after(given, "one two ")
     assert await given.keep_waiting(client.twice.wait(), client, 0.001)
     assert set(client.heard) == {b'event: ping\ndata: {"type":"ping"}\n\n'}
 
 
-async def test_a_client_that_waits_for_its_first_byte_hears_nothing_from_here() -> None:
+async def test_a_client_that_waits_for_its_first_byte_is_sent_nothing() -> None:
     client = Listener()
     assert await rescue().keep_waiting(asyncio.sleep(0.01, "done"), client, 0.001) == "done"
     assert client.heard == []
 
 
-async def test_a_failure_of_what_is_awaited_is_the_callers() -> None:
+async def test_a_failure_of_the_awaited_work_is_raised() -> None:
     async def broken() -> None:
         raise OSError("gone")
 

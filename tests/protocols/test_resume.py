@@ -35,7 +35,7 @@ REST: tuple[Event, ...] = (
 
 
 def resumable(protocol: ProtocolName, *, model: str = "") -> tuple[ResumablePassThrough, Delivered]:
-    codec, told = CODECS[protocol], Delivered()
+    codec, delivered = CODECS[protocol], Delivered()
     request = ChatRequest(
         protocol=protocol, model="m", turns=(), stream=True, reasoning=Reasoning(visible=True), stream_usage=True
     )
@@ -44,10 +44,10 @@ def resumable(protocol: ProtocolName, *, model: str = "") -> tuple[ResumablePass
         return codec.stream_encoder(request, ids, model=name)
 
     spare = codec.stream_encoder(request, IDS, model="m")
-    events = TrackingFilter(EventFilter({}), told)
+    events = TrackingFilter(EventFilter({}), delivered)
     rename = rename_in_events(protocol, model) if model else None
     decoder = codec.stream_decoder(IDS)
-    return ResumablePassThrough(sse.Parser(), decoder, spare, events, make, IDS, model=model, rename=rename), told
+    return ResumablePassThrough(sse.Parser(), decoder, spare, events, make, IDS, model=model, rename=rename), delivered
 
 
 def stream(*events: dict[str, Any] | tuple[str, dict[str, Any]]) -> bytes:
@@ -125,28 +125,30 @@ STREAMS: dict[ProtocolName, bytes] = {
 EVERY = pytest.mark.parametrize("protocol", STREAMS)
 
 
-def go_on(pipe: ResumablePassThrough, told: Delivered, events: Sequence[Event] = REST) -> bytes:
+def continuation(pipe: ResumablePassThrough, delivered: Delivered, events: Sequence[Event] = REST) -> bytes:
     """What another target's events make of the rest."""
-    told.reopen()
-    fit, encoder = Splice(told, prefill="one two"), pipe.continuing_encoder()
-    return b"".join(encoder.feed(out) for event in events for kept in fit.through(event) for out in told.through(kept))
+    delivered.reopen()
+    splice, encoder = Splice(delivered, prefill="one two"), pipe.continuing_encoder()
+    return b"".join(
+        encoder.feed(out) for event in events for kept in fit.through(event) for out in delivered.through(kept)
+    )
 
 
 @EVERY
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_the_bytes_pass_as_they_came(protocol: ProtocolName, size: int) -> None:
-    pipe, told = resumable(protocol)
+def test_the_bytes_pass_untouched(protocol: ProtocolName, size: int) -> None:
+    pipe, delivered = resumable(protocol)
     raw = STREAMS[protocol]
     assert b"".join(pipe.feed(raw[at : at + size]) for at in range(0, len(raw), size)) == raw
-    assert told.text == "one two " and pipe.watch.begun
+    assert delivered.text == "one two " and pipe.watch.begun
 
 
 @EVERY
-def test_the_encoder_goes_on_under_the_upstreams_ids(protocol: ProtocolName) -> None:
-    pipe, told = resumable(protocol)
+def test_the_encoder_continues_under_the_upstreams_ids(protocol: ProtocolName) -> None:
+    pipe, delivered = resumable(protocol)
     out = pipe.feed(STREAMS[protocol]) + pipe.close()
     assert out == STREAMS[protocol] and pipe.watch.failure is not None and pipe.resumable
-    rest = go_on(pipe, told)
+    rest = continuation(pipe, delivered)
     decoder, parser = CODECS[protocol].stream_decoder(IDS), sse.Parser()
     events = [event for item in parser.feed(out + rest) for event in decoder.feed(item)]
     events += decoder.close()
@@ -157,14 +159,14 @@ def test_the_encoder_goes_on_under_the_upstreams_ids(protocol: ProtocolName) -> 
 
 
 def test_what_follows_the_cut_keeps_the_grammar_with_what_came_before() -> None:
-    pipe, told = resumable("anthropic")
+    pipe, delivered = resumable("anthropic")
     known = CLAUDE.replace(stream(typed("unheard_of", what=1)), b"")
-    grammar_anthropic.check(pipe.feed(known) + pipe.close() + go_on(pipe, told))
+    grammar_anthropic.check(pipe.feed(known) + pipe.close() + continuation(pipe, delivered))
 
 
-def test_events_are_numbered_on_after_those_that_passed() -> None:
-    pipe, told = resumable("openai-responses")
-    out = pipe.feed(RESPONSES) + pipe.close() + go_on(pipe, told)
+def test_event_numbers_continue_after_those_that_passed() -> None:
+    pipe, delivered = resumable("openai-responses")
+    out = pipe.feed(RESPONSES) + pipe.close() + continuation(pipe, delivered)
     events = [json.loads(line.removeprefix(b"data: ")) for line in out.split(b"\n") if line.startswith(b"data: ")]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     done = events[-1]["response"]
@@ -172,7 +174,7 @@ def test_events_are_numbered_on_after_those_that_passed() -> None:
     assert done["output"][0]["content"][0]["text"] == "one two three"
 
 
-def test_the_end_of_a_text_waits_for_what_follows_and_is_lost_in_a_cut() -> None:
+def test_the_end_of_a_text_is_held_back_until_something_follows() -> None:
     pipe, _ = resumable("anthropic")
     stop, ping = stream(typed("content_block_stop", index=1)), stream(typed("ping"))
     assert pipe.feed(CLAUDE + stop + ping) == CLAUDE
@@ -184,20 +186,20 @@ def test_the_end_of_a_text_waits_for_what_follows_and_is_lost_in_a_cut() -> None
     assert not whole.resumable, "the client has read the end of the text"
 
 
-def test_nothing_follows_a_failure_that_another_target_may_mend() -> None:
-    pipe, told = resumable("anthropic")
+def test_nothing_follows_a_failure_that_another_target_may_recover() -> None:
+    pipe, delivered = resumable("anthropic")
     assert pipe.feed(CLAUDE + b"event: content_block_delta\ndata: {half\n\n" + stream(text("three"))) == CLAUDE
-    assert told.text == "one two " and pipe.resumable and pipe.close() == b""
+    assert delivered.text == "one two " and pipe.resumable and pipe.close() == b""
 
 
-def test_an_encoder_that_is_out_of_step_does_not_go_on() -> None:
+def test_an_encoder_at_another_place_does_not_continue() -> None:
     """An upstream whose numbers leave one out: the client is told of the cut."""
     pipe, _ = resumable("anthropic")
     out = pipe.feed(CLAUDE.replace(b'"index": 1', b'"index": 2')) + pipe.close()
     assert not pipe.resumable and b"event: error" in out
 
 
-def test_a_part_that_the_client_has_begun_and_nothing_of_is_not_begun_twice() -> None:
+def test_a_part_that_began_without_text_is_not_begun_twice() -> None:
     pipe, _ = resumable("anthropic")
     begun = stream(
         typed("message_start", message=MESSAGE),
@@ -208,7 +210,7 @@ def test_a_part_that_the_client_has_begun_and_nothing_of_is_not_begun_twice() ->
     assert fresh.feed(stream(typed("message_start", message=MESSAGE))) and fresh.close() == b"" and fresh.resumable
 
 
-def test_a_last_word_that_the_upstream_leaves_out_is_said() -> None:
+def test_an_end_marker_that_the_upstream_leaves_out_is_written() -> None:
     pipe, _ = resumable("openai-chat")
     finish = stream(HEAD | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     assert pipe.feed(CHAT + finish) + pipe.close() == CHAT + finish + b"data: [DONE]\n\n"
@@ -216,21 +218,21 @@ def test_a_last_word_that_the_upstream_leaves_out_is_said() -> None:
     assert own.feed(CHAT + finish + b"data: [DONE]\n\n") + own.close() == CHAT + finish + b"data: [DONE]\n\n"
 
 
-def test_the_model_is_named_as_the_client_insists() -> None:
-    pipe, told = resumable("openai-chat", model="asked")
+def test_the_model_is_renamed() -> None:
+    pipe, delivered = resumable("openai-chat", model="asked")
     assert pipe.feed(CHAT).count(b'"model":"asked"') == 3
     pipe.close()
-    assert b'"model":"asked"' in go_on(pipe, told)
+    assert b'"model":"asked"' in continuation(pipe, delivered)
 
 
-def test_an_event_without_an_end_is_refused_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
     pipe, _ = resumable("anthropic")
     with pytest.raises(sse.EventTooLarge):
         pipe.feed(b"x" * 101)
 
 
-def test_a_client_that_nobody_can_help_is_told_once() -> None:
+def test_an_abort_is_reported_once() -> None:
     pipe, _ = resumable("anthropic")
     pipe.feed(CLAUDE)
     assert b"event: error" in pipe.abort(CUT) and pipe.ended

@@ -41,7 +41,7 @@ def test_the_next_target_is_given_what_the_client_has(world: World, protocol: st
     given = second.body["messages"][-1]
     assert first.account == world.pool[0] and given["role"] == "assistant"
     assert TEXT.startswith(given["content"][0]["text"]) and len(given["content"][0]["text"]) > 10
-    assert "goes on with the cut answer" in json.dumps(world.admin("why/last"))
+    assert "continues the cut response" in json.dumps(world.admin("why/last"))
     assert "finished after a cut" in world.daemon.log()
 
 
