@@ -82,7 +82,7 @@ class Replay:
 
     def _created(self) -> int:
         raw = object_of(json_of(self._kept[0][0])) if self._kept else {}
-        created = raw.get("created") or _within(raw, "response", "created_at")
+        created = raw.get("created") or object_of(raw.get("response")).get("created_at")
         return created if isinstance(created, int) else self._ids.now
 
     def _adopted(self, prefix: str) -> str:
@@ -90,7 +90,7 @@ class Replay:
         if prefix in ("resp_", "chatcmpl-", ""):
             found: Any = self._head.id
         else:
-            found = self._raw.get("item_id") or _within(self._raw, "item", "id")
+            found = self._raw.get("item_id") or object_of(self._raw.get("item")).get("id")
         return found if isinstance(found, str) and found else self._ids.new_id(prefix)
 
 
@@ -215,13 +215,6 @@ def _frames(data: bytes) -> Iterator[bytes]:
         at = found.end()
     if at < len(data):
         yield data[at:]
-
-
-def _within(raw: Json, *names: str) -> Any:
-    value: Any = raw
-    for name in names:
-        value = object_of(value).get(name)
-    return value
 
 
 def _place(piece: bytes) -> dict[str, Any]:

@@ -129,9 +129,8 @@ def continuation(pipe: ResumablePassThrough, delivered: Delivered, events: Seque
     """What another target's events make of the rest."""
     delivered.reopen()
     splice, encoder = Splice(delivered, prefill="one two"), pipe.continuing_encoder()
-    return b"".join(
-        encoder.feed(out) for event in events for kept in fit.through(event) for out in delivered.through(kept)
-    )
+    spliced = [kept for event in events for kept in splice.through(event)]
+    return b"".join(encoder.feed(out) for kept in spliced for out in delivered.through(kept))
 
 
 @EVERY
