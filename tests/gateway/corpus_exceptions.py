@@ -55,10 +55,7 @@ EXCEPTIONS = (
         "request",
         "the file was uploaded to one vendor and does not exist at the other",
         ("openai-responses", "gemini"),
-        (
-            "anthropic-messages--anthropic--test-anthropic-file-lifecycle-async-1-c076db",
-            "anthropic-messages--anthropic--test-multimodal-tool-return-matrix-direct-upload-1-9fdfb5",
-        ),
+        ("anthropic-messages--anthropic--test-anthropic-file-lifecycle-async-1-c076db",),
     ),
     Known(
         "request",
@@ -66,7 +63,6 @@ EXCEPTIONS = (
         ("anthropic", "gemini"),
         (
             "openai-chat--openai--test-multimodal-tool-return-matrix-tool-return-c-1-d0f767",
-            "openai-responses--openai--test-vendor-metadata-detail-1-cc1acb",
             "openai-responses--openai--uploadedfile-live-uploads-openai-gpt-5-nano-reus-1-5bc0a8",
         ),
     ),
