@@ -31,15 +31,8 @@ _NAMES: Mapping[ProtocolName, Mapping[str, str]] = {
     },
 }
 SAMPLING = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-    "logprobs",
-    "top_logprobs",
-)
+    "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "logprobs", "top_logprobs"
+)  # fmt: skip
 _PROBABILITIES = ("logprobs", "top_logprobs")
 
 

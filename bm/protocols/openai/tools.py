@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from bm.chat.parts import Json, ToolKind
+import msgspec
+
+from bm.chat.parts import Json, ToolCall, ToolKind
 from bm.chat.request import Loss, Tool, ToolChoice
+from bm.chat.response import parse_arguments
 from bm.names import CHAT, RESPONSES, ProtocolName
 from bm.protocols.json_schema.subsets import is_strict, openai_schema
 from bm.protocols.openai.content import decode_mark
-from bm.protocols.reading import array_of, boolean, filled_string, mapping, object_of, string
+from bm.protocols.reading import array_of, boolean, filled_string, join, mapping, mismatch, object_of, string
 
 _KNOWN = {"type", "name", "description", "parameters", "strict", "cache_control"}
 BUILT_IN = ("apply_patch", "shell")
@@ -84,3 +87,27 @@ def _tool_name(reference: Any) -> str:
             return kind
         case _:
             return ""
+
+
+def decode_arguments(holder: Json, place: str) -> tuple[Json, str]:
+    """The arguments of a call, and their JSON text as it came. Some clients send the object itself.
+
+    Raises:
+        RequestError: they are neither text nor an object.
+    """
+    match holder.get("arguments"):
+        case None:
+            return {}, ""
+        case str(raw):
+            return parse_arguments(raw), raw
+        case dict(arguments):
+            return arguments, msgspec.json.encode(arguments).decode()
+        case other:
+            raise mismatch(join(place, "arguments"), "a string of JSON", other)
+
+
+def arguments_text(call: ToolCall) -> str:
+    """A call's arguments as JSON text: as they came where they hold that very object, else written anew."""
+    if call.kind == "function" and call.arguments and parse_arguments(call.raw) == call.arguments:
+        return call.raw
+    return msgspec.json.encode(call.arguments).decode()

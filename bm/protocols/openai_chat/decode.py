@@ -5,6 +5,7 @@ from __future__ import annotations
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
 from bm.names import CHAT
+from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai_chat.thinking import MEMBERS as REASONING_MEMBERS
 from bm.protocols.openai_chat.thinking import decode_reasoning
 from bm.protocols.openai_chat.tools import decode_choice, decode_tools
@@ -14,41 +15,18 @@ from bm.protocols.reading import (
     filled_string,
     integer,
     mapping,
-    mismatch,
     number,
     refuse,
-    required_mapping,
     string,
     strings,
 )
 
 _READ = REASONING_MEMBERS | {
-    "model",
-    "messages",
-    "tools",
-    "functions",
-    "tool_choice",
-    "function_call",
-    "parallel_tool_calls",
-    "web_search_options",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "random_seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "logprobs",
-    "top_logprobs",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "n",
-    "stream",
-    "stream_options",
-    "prompt_cache_key",
-    "safety_identifier",
-}
+    "model", "messages", "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls",
+    "web_search_options", "temperature", "top_p", "top_k", "seed", "random_seed", "presence_penalty",
+    "frequency_penalty", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "stop", "n", "stream",
+    "stream_options", "prompt_cache_key", "safety_identifier", "user", "response_format",
+}  # fmt: skip
 
 
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
@@ -67,7 +45,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         choice = ToolChoice(choice.mode, choice.names, parallel=False)
     # Its other members, such as padding against eavesdroppers, are a matter of the wire.
     options = mapping(body, "stream_options") or {}
-    output, odd_format = _output(body)
+    output = decode_format(body, "response_format")
     return ChatRequest(
         protocol=CHAT,
         model=name,
@@ -78,7 +56,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         tool_choice=choice,
         sampling=_sampling(body),
         reasoning=decode_reasoning(body),
-        output=output,
+        output=output or OutputFormat(),
         max_tokens=_limit(body),
         stop=_stop(body),
         choices=_choices(body),
@@ -87,7 +65,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         legacy_functions=legacy,
         user=string(body, "safety_identifier") or string(body, "user"),
         cache_key=string(body, "prompt_cache_key"),
-        extras=(*_extras(body, odd_format), *conversation.extras),
+        extras=(*_extras(body, odd_format=output is None), *conversation.extras),
     )
 
 
@@ -133,43 +111,9 @@ def _stop(body: Json) -> tuple[str, ...]:
     return tuple(word for word in strings(body, "stop") if word)
 
 
-def _output(body: Json) -> tuple[OutputFormat, bool]:
-    """Read `response_format`. The second value says that it has a type nobody knows."""
-    form = mapping(body, "response_format")
-    if form is None:
-        return OutputFormat(), False
-    match form.get("type"):
-        case "text" | None:
-            return OutputFormat(), False
-        case "json_object" if not isinstance(form.get("schema"), dict):
-            return OutputFormat("json"), False
-        case "json_object":
-            # Together, Fireworks and llama.cpp take the schema beside the older type.
-            return OutputFormat("schema", schema=form["schema"]), False
-        case "json_schema":
-            place = "response_format.json_schema"
-            inner = required_mapping(form, "json_schema", "response_format")
-            output = OutputFormat(
-                "schema",
-                schema=mapping(inner, "schema", place) or {},
-                name=string(inner, "name", place),
-                description=string(inner, "description", place),
-                strict=boolean(inner, "strict", place),
-            )
-            return output, False
-        case str():
-            return OutputFormat(), True
-        case other:
-            raise mismatch("response_format.type", "a string", other)
-
-
-def _extras(body: Json, odd_format: bool) -> list[Extra]:
+def _extras(body: Json, *, odd_format: bool) -> list[Extra]:
     """What is not read above, so that it is written again or reported, never forgotten."""
-    extras = [
-        Extra(CHAT, key, value)
-        for key, value in body.items()
-        if value is not None and key not in _READ and key not in ("user", "response_format")
-    ]
+    extras = [Extra(CHAT, key, value) for key, value in body.items() if value is not None and key not in _READ]
     if odd_format:
         extras.append(Extra(CHAT, "response_format", body["response_format"]))
     if body.get("safety_identifier") and body.get("user"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
-from bm.chat.capabilities import Capabilities, Dialect
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Loss, OutputFormat
+from bm.chat.request import ChatRequest, Loss
 from bm.chat.thinking import takes_sampling
 from bm.names import CHAT
 from bm.protocols.codec import Encoded
-from bm.protocols.openai.formats import openai_format
+from bm.protocols.openai.parameters import encode_schema, identity, openai_format
 from bm.protocols.openai_chat.thinking import encode_reasoning, wanted_level
 from bm.protocols.openai_chat.tools import encode_tools
 from bm.protocols.openai_chat.turns import Writer
@@ -23,21 +21,14 @@ from bm.protocols.parameters import (
     max_tokens,
     own_extras,
     sampling,
-    short,
     stop_sequences,
 )
 from bm.protocols.reading import refuse
-
-MAX_USER = 128
-MAX_CACHE_KEY = 64
-"""Longer values are answered with 400 (OpenAI's API reference, `safety_identifier` and `prompt_cache_key`)."""
 
 _IGNORABLE = frozenset(
     {"stream_options", "reasoning_format", "user", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"}
 )
 """Fields without which an answer is the same: those that bm adds, identities, and what `SingleCall` sees to."""
-
-_FORMAT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: str) -> Encoded:
@@ -61,7 +52,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     body["messages"] = writer.messages
     body |= tools
     if form.kind != "text":
-        body["response_format"] = _format(request.output) if form.kind == "schema" else {"type": "json_object"}
+        schema = {"type": "json_schema", "json_schema": encode_schema(request.output)}
+        body["response_format"] = schema if form.kind == "schema" else {"type": "json_object"}
     known = SAMPLING if "top_k" in dialect.takes else [name for name in SAMPLING if name != "top_k"]
     body |= sampling(request, capabilities, losses, protocol=CHAT, known=known)
     body |= encode_reasoning(request, capabilities, losses)
@@ -73,7 +65,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         body["stop"] = stop
     if request.choices > 1:
         body["n"] = request.choices
-    body |= _identity(request, dialect)
+    body |= identity(request, openai=dialect.name == "openai")
     if request.stream:
         body["stream"] = True
         if dialect.stream_usage:
@@ -86,21 +78,3 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     refused = dialect.refuses | (body.keys() - dialect.only if dialect.only else set())
     drop_refused(body, refused, _IGNORABLE, losses)
     return Encoded(body, tuple(losses))
-
-
-def _identity(request: ChatRequest, dialect: Dialect) -> Json:
-    members: Json = {}
-    if request.user:
-        members["safety_identifier" if dialect.name == "openai" else "user"] = short(request.user, MAX_USER)
-    if request.cache_key and dialect.name == "openai":
-        members["prompt_cache_key"] = short(request.cache_key, MAX_CACHE_KEY)
-    return members
-
-
-def _format(output: OutputFormat) -> Json:
-    inner: Json = {"name": _FORMAT_NAME.sub("_", output.name)[:64] or "response", "schema": output.schema or {}}
-    if output.description:
-        inner["description"] = output.description
-    if output.strict is not None:
-        inner["strict"] = output.strict
-    return {"type": "json_schema", "json_schema": inner}

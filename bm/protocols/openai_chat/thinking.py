@@ -11,31 +11,14 @@ from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, accepted, unwrap
 from bm.chat.thinking import asked_level, effort_for, yields_to_call
 from bm.names import Level
+from bm.protocols.openai.parameters import LEVELS
 from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
 
-_LEVEL: dict[str, Level] = {
-    "none": "off",
-    "disabled": "off",
-    "minimal": "minimal",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-    "default": "auto",
-    "auto": "auto",
-}
+_LEVELS: dict[str, Level] = {**LEVELS, "disabled": "off", "default": "auto", "auto": "auto"}
 MEMBERS = frozenset(
-    {
-        "reasoning_effort",
-        "reasoning",
-        "reasoning_format",
-        "include_reasoning",
-        "thinking",
-        "enable_thinking",
-        "thinking_budget",
-    }
+    {"reasoning_effort", "reasoning", "reasoning_format", "include_reasoning"}
+    | {"thinking", "enable_thinking", "thinking_budget"}
 )
 """The request members that are read here."""
 
@@ -77,7 +60,7 @@ def decode_reasoning(body: Json) -> Reasoning:
 
 def _level(word: str) -> Level | None:
     """An effort; one that nobody knows yet is more than the highest known."""
-    return _LEVEL.get(word.lower(), "max") if word else None
+    return _LEVELS.get(word.lower(), "max") if word else None
 
 
 def _google(body: Json) -> Json:

@@ -12,10 +12,10 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Extra, Loss, Turn
-from bm.chat.response import parse_arguments
 from bm.chat.signature import Signature
 from bm.names import CHAT
 from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media
+from bm.protocols.openai.tools import arguments_text, decode_arguments
 from bm.protocols.openai_chat.thinking import accepts, read_signature, write_signature
 from bm.protocols.reading import (
     elements,
@@ -117,7 +117,7 @@ class _Reader:
             if name:
                 call_id = f"call_legacy_{len(self.turns)}"
                 self._legacy_ids[name] = call_id
-                calls.append(_function_call(call_id, name, legacy.get("arguments"), place))
+                calls.append(ToolCall(call_id, name, *decode_arguments(legacy, place)))
         return calls
 
     def _result(self, message: Json, where: str, *, legacy: bool) -> None:
@@ -170,21 +170,7 @@ def _decode_call(call: Json, where: str) -> ToolCall:
     place = join(where, "function")
     function = required_mapping(call, "function", where)
     name = filled_string(function, "name", place, "the tool's name")
-    made = _function_call(call_id, name, function.get("arguments"), place)
-    return msgspec.structs.replace(made, signature=read_signature(call))
-
-
-def _function_call(call_id: str, name: str, arguments: Any, where: str) -> ToolCall:
-    """A call of a function. Some clients send the arguments as the object itself."""
-    match arguments:
-        case None:
-            return ToolCall(call_id, name, {})
-        case str():
-            return ToolCall(call_id, name, parse_arguments(arguments), raw=arguments)
-        case dict():
-            return ToolCall(call_id, name, arguments, raw=msgspec.json.encode(arguments).decode())
-        case _:
-            raise mismatch(join(where, "arguments"), "a string of JSON", arguments)
+    return ToolCall(call_id, name, *decode_arguments(function, place), signature=read_signature(call))
 
 
 def _sign(parts: list[Part], signature: Signature) -> None:
@@ -353,10 +339,3 @@ class Writer:
             text = ERROR_PREFIX + text
         self.messages.append({"role": "tool", "tool_call_id": self._id(result.call_id), "content": text})
         return media
-
-
-def arguments_text(call: ToolCall) -> str:
-    """A call's arguments as JSON text: as they came where they hold that very object, else written anew."""
-    if call.kind == "function" and call.arguments and parse_arguments(call.raw) == call.arguments:
-        return call.raw
-    return msgspec.json.encode(call.arguments).decode()

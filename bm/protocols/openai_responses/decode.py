@@ -5,6 +5,7 @@ from __future__ import annotations
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, ToolChoice
 from bm.names import RESPONSES
+from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai.tools import decode_choice
 from bm.protocols.openai_responses.thinking import decode_reasoning
 from bm.protocols.openai_responses.tools import decode_tools
@@ -111,17 +112,9 @@ def _conversation(body: Json) -> Conversation:
 def _output(body: Json, unread: Unread) -> OutputFormat:
     text = mapping(body, "text") or {}
     unread.rest(text, ("format",), "text")
-    match text.get("format"):
-        case None | {"type": "text"}:
-            return OutputFormat()
-        case {"type": "json_object"}:
-            return OutputFormat("json")
-        case {"type": "json_schema", "schema": dict(schema)} as wire:
-            place = "text.format"
-            name, description = string(wire, "name", place), string(wire, "description", place)
-            return OutputFormat("schema", schema, name, description, boolean(wire, "strict", place))
-        case _:
-            raise refuse("text.format", "expected the format text, json_object or json_schema")
+    if (output := decode_format(text, "format", "text")) is None:
+        raise refuse("text.format", "expected the format text, json_object or json_schema")
+    return output
 
 
 def _sampling(body: Json) -> Sampling:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Loss, OutputFormat
+from bm.chat.request import ChatRequest, Loss
 from bm.chat.thinking import may_force
 from bm.names import CHAT, RESPONSES
 from bm.protocols.codec import Encoded
-from bm.protocols.openai.formats import openai_format
+from bm.protocols.openai.parameters import encode_schema, identity, openai_format
 from bm.protocols.openai_responses.thinking import encode_reasoning
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
 from bm.protocols.openai_responses.turns import History
@@ -19,16 +19,12 @@ from bm.protocols.parameters import (
     own_extras,
     put,
     sampling,
-    short,
 )
 from bm.protocols.reading import refuse
 
 ENCRYPTED = "reasoning.encrypted_content"
 LEAST_OUTPUT = 16
 """OpenAI answers 400 to a smaller `max_output_tokens`."""
-MAX_USER = 128
-MAX_CACHE_KEY = 64
-
 _LOGPROBS = "message.output_text.logprobs"
 _SETTLED = frozenset({"store", "client_metadata"})
 """Fields of the client's that bm decides itself, or that OpenAI would refuse."""
@@ -69,12 +65,9 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         body["max_output_tokens"] = max(tokens, LEAST_OUTPUT)
     body |= encode_reasoning(request, capabilities, losses)
     if form.kind != "text":
-        body["text"] = {"format": _format(request.output) if form.kind == "schema" else {"type": "json_object"}}
-    body |= {"stream": request.stream, "store": False}
-    if request.user:
-        body["safety_identifier"] = short(request.user, MAX_USER)
-    if request.cache_key:
-        body["prompt_cache_key"] = short(request.cache_key, MAX_CACHE_KEY)
+        schema = {"type": "json_schema", **encode_schema(request.output)}
+        body["text"] = {"format": schema if form.kind == "schema" else {"type": "json_object"}}
+    body |= {"stream": request.stream, "store": False, **identity(request)}
     _write_extras(body, request, losses)
     if capabilities.thinking != "none" or history.encrypted:
         include.add(ENCRYPTED)
@@ -95,15 +88,6 @@ def _tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss])
     if choice.parallel is not None:
         members["parallel_tool_calls"] = choice.parallel
     return members
-
-
-def _format(output: OutputFormat) -> Json:
-    schema: Json = {"type": "json_schema", "name": output.name or "answer", "schema": output.schema or {}}
-    if output.description:
-        schema["description"] = output.description
-    if output.strict is not None:
-        schema["strict"] = output.strict
-    return schema
 
 
 def _write_extras(body: Json, request: ChatRequest, losses: list[Loss]) -> None:

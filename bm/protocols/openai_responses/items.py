@@ -9,16 +9,14 @@ import msgspec
 
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, ToolCall, ToolResult
 from bm.chat.request import Tool
-from bm.chat.response import parse_arguments
 from bm.names import RESPONSES
 from bm.protocols.openai.citations import decode_search
 from bm.protocols.openai.content import decode_content, encode_responses_media
-from bm.protocols.openai.tools import qualified
+from bm.protocols.openai.tools import decode_arguments, qualified
 from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.tools import native_type, wire_name
 from bm.protocols.reading import (
     filled_string,
-    mismatch,
     object_of,
     objects_of,
     required_mapping,
@@ -40,7 +38,8 @@ def decode_call(item: Json, path: str) -> ToolCall | None:
     """
     match item.get("type"):
         case "function_call":
-            return _function_call(item, path)
+            name = qualified(item.get("namespace"), required_string(item, "name", path))
+            return ToolCall(_call_id(item, path), name, *decode_arguments(item, path))
         case "custom_tool_call":
             raw = required_string(item, "input", path)
             name = qualified(item.get("namespace"), required_string(item, "name", path))
@@ -53,19 +52,6 @@ def decode_call(item: Json, path: str) -> ToolCall | None:
             return _native("local_shell", item, required_mapping(item, "action", path), path)
         case _:
             return None
-
-
-def _function_call(item: Json, path: str) -> ToolCall:
-    name = qualified(item.get("namespace"), required_string(item, "name", path))
-    match item.get("arguments"):
-        case str(raw):
-            return ToolCall(_call_id(item, path), name, parse_arguments(raw), raw)
-        case dict(arguments):
-            return ToolCall(_call_id(item, path), name, arguments, msgspec.json.encode(arguments).decode())
-        case None:
-            return ToolCall(_call_id(item, path), name, {})
-        case other:
-            raise mismatch(f"{path}.arguments", "a string of JSON", other)
 
 
 def _native(name: str, item: Json, action: Json, path: str) -> ToolCall:

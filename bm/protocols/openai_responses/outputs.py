@@ -16,8 +16,8 @@ from bm.chat.signature import PREVIOUS, SELF, Signature, wrap
 from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai.citations import encode_citation
+from bm.protocols.openai.parameters import EFFORTS
 from bm.protocols.openai_responses.items import native_item
-from bm.protocols.openai_responses.thinking import EFFORTS
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools, native_type, wire_name
 
 _encode = msgspec.json.Encoder().encode

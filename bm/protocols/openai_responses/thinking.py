@@ -8,21 +8,10 @@ from bm.chat.parts import Json, Thinking
 from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import Signature, unwrap
 from bm.chat.thinking import asked_level, effort_for
-from bm.names import RESPONSES, Level
+from bm.names import RESPONSES
+from bm.protocols.openai.parameters import EFFORTS, LEVELS
 from bm.protocols.parameters import field_name
 from bm.protocols.reading import Unread, mapping, objects_of, string, string_of
-
-LEVELS: dict[str, Level] = {
-    "none": "off",
-    "minimal": "minimal",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
-"""OpenAI's words for the levels of thinking."""
-EFFORTS: dict[Level, str] = {level: word for word, level in LEVELS.items()}
 
 
 def decode_reasoning(body: Json, unread: Unread) -> Reasoning:

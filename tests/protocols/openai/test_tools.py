@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bm.chat.parts import CacheMark
+from bm.chat.parts import CacheMark, ToolCall
 from bm.chat.request import Tool, ToolChoice
 from bm.errors import RequestError
 from bm.names import CHAT, RESPONSES
-from bm.protocols.openai.tools import decode_choice, decode_tool, qualified
+from bm.protocols.openai.tools import arguments_text, decode_arguments, decode_choice, decode_tool, qualified
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,36 @@ def test_a_definition_without_a_name_is_refused_by_its_place() -> None:
     with pytest.raises(RequestError) as caught:
         decode_tool({"type": "custom"}, "tools[0].custom", "custom", CHAT)
     assert caught.value.failure.param == "tools[0].custom.name"
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (ToolCall("a", "f", {"x": 1}, raw='{"x": 1}'), '{"x": 1}'),
+        (ToolCall("a", "f", {}), "{}"),
+        (ToolCall("a", "f", {}, raw="{bro"), "{}"),
+        (ToolCall("a", "f", {}, raw="[1]"), "{}"),
+        (ToolCall("a", "f", {"x": 2}, raw='{"x": 1}'), '{"x":2}'),
+        (ToolCall("a", "f", {"cache_control": {"a": 1}}), '{"cache_control":{"a":1}}'),
+    ],
+)
+def test_arguments_are_always_the_text_of_an_object(call: ToolCall, text: str) -> None:
+    assert arguments_text(call) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, ({}, "")),
+        ('{"x": 1}', ({"x": 1}, '{"x": 1}')),
+        ("{cut", ({}, "{cut")),
+        ({"x": 1}, ({"x": 1}, '{"x":1}')),
+    ],
+)
+def test_arguments_are_read_as_text_or_as_the_object_itself(given: object, read: tuple[Any, str]) -> None:
+    assert decode_arguments({"arguments": given}, "tool_calls[0]") == read
+
+
+def test_arguments_of_another_type_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"tool_calls\[0\]\.arguments: expected a string of JSON"):
+        decode_arguments({"arguments": 5}, "tool_calls[0]")

@@ -121,7 +121,7 @@ def test_a_schema_is_sent_as_a_schema() -> None:
     assert formatted(OutputFormat("schema", SCHEMA, "n", strict=True), OPENAI) == (FORMAT, "", [])
     unnamed, _, _ = formatted(OutputFormat("schema", SCHEMA, "my name!", "d"), OPENAI)
     assert unnamed["json_schema"] == {"name": "my_name_", "schema": SCHEMA, "description": "d"}
-    assert formatted(OutputFormat("schema", SCHEMA), OPENAI)[0]["json_schema"]["name"] == "response"
+    assert formatted(OutputFormat("schema", SCHEMA), OPENAI)[0]["json_schema"]["name"] == "answer"
 
 
 @pytest.mark.parametrize("able", ["json", "none"])

@@ -13,7 +13,7 @@ from bm.chat.repair import NO_RESULT
 from bm.chat.request import Extra, Turn
 from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
-from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, arguments_text, decode_messages
+from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, decode_messages
 from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
 
 USER = {"role": "user", "content": "Hi"}
@@ -416,21 +416,6 @@ def test_a_custom_call_is_free_text_at_openai_and_a_function_elsewhere() -> None
     assert messages(*turns, capabilities=PLAIN)[1]["tool_calls"] == [
         {"id": "a", "type": "function", "function": {"name": "py", "arguments": '{"input":"1+1"}'}}
     ]
-
-
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        (F, '{"x": 1}'),
-        (ToolCall("a", "f", {}), "{}"),
-        (ToolCall("a", "f", {}, raw="{bro"), "{}"),
-        (ToolCall("a", "f", {}, raw="[1]"), "{}"),
-        (ToolCall("a", "f", {"x": 2}, raw='{"x": 1}'), '{"x":2}'),
-        (ToolCall("a", "f", {"cache_control": {"a": 1}}), '{"cache_control":{"a":1}}'),
-    ],
-)
-def test_arguments_are_always_the_text_of_an_object(call: ToolCall, text: str) -> None:
-    assert arguments_text(call) == text
 
 
 def test_ids_are_cleaned_alike_on_call_and_result() -> None:

@@ -9,8 +9,8 @@ import pytest
 from bm.chat.parts import Text, ToolResult
 from bm.chat.request import Extra, OutputFormat, Reasoning, Sampling, ToolChoice, Turn
 from bm.errors import RequestError
+from bm.protocols.openai.parameters import LEVELS
 from bm.protocols.openai_responses.codec import CODEC
-from bm.protocols.openai_responses.thinking import LEVELS
 from tests.protocols.openai_responses.samples import request
 from tests.support.shared import SHARED, needs_corpus
 
@@ -111,7 +111,7 @@ def test_state_that_is_not_asked_for_is_no_fault(members: dict[str, Any]) -> Non
         ({"prompt_cache_key": 5}, "prompt_cache_key"),
         ({"reasoning": "high"}, "reasoning"),
         ({"text": "json"}, "text"),
-        ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format.json_schema"),
         ({"tools": [5]}, "tools[0]"),
         ({"reasoning": {"effort": ["medium"]}}, "reasoning.effort"),
         ({"include": {}}, "include"),
