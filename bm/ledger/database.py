@@ -44,6 +44,11 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX requests_at ON requests (at);
     CREATE TABLE decisions (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL);
     """,
+    # Version 2 renamed members of the documents.
+    """
+    UPDATE decisions SET document = CAST(replace(replace(replace(CAST(document AS TEXT),
+        '"booked":', '"effect":'), '"rests":', '"cooldown":'), '"seams":', '"continuations":') AS BLOB);
+    """,
 )
 """Scripts from one schema version to the next; `PRAGMA user_version` is the number applied."""
 

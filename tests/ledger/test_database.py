@@ -29,6 +29,16 @@ def test_an_older_file_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
         assert ledger.execute("SELECT name, size FROM things").fetchall() == [("kept", 7)]
 
 
+def test_decisions_of_version_1_get_the_current_names(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    old = b'{"attempts":[{"booked":"cooldown","rests":3.0,"message":"say \\"rests\\": 1"}],"seams":1}'
+    new = b'{"attempts":[{"effect":"cooldown","cooldown":3.0,"message":"say \\"rests\\": 1"}],"continuations":1}'
+    with closing(open_ledger(path, MIGRATIONS[:1])) as ledger:
+        ledger.execute("INSERT INTO decisions (id, document) VALUES ('req_1', ?)", (old,))
+    with closing(open_ledger(path)) as ledger:
+        assert ledger.execute("SELECT document FROM decisions").fetchone() == (new,)
+
+
 def test_a_failed_migration_leaves_the_file_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     first = "CREATE TABLE things (name TEXT)"
