@@ -23,7 +23,7 @@ FailureKind = Literal[
     "upstream_auth",  # bm's key was refused upstream; the client never sees 401 for it
     "billing",  # the account is out of credit
     "permission",  # the account may not do this
-    "blocked",  # a web page or a proxy refused, and not the API: nobody's key is at fault
+    "blocked",  # a web page or a proxy refused the request, not the API; no key is at fault
     "forbidden",  # 403 by bm itself: foreign Host or Origin
     "not_found",  # 404: unknown model or path
     "method",  # 405

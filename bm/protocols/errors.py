@@ -1,7 +1,7 @@
-"""What an upstream's error means, for all services and protocols: in answers, and inside streams, which have no status.
+"""Turn an upstream's error into a `Failure`, whether it is a response of its own or an event inside a stream.
 
-One table says what statuses and words mean. A body that is no error of an API (a web page, a proxy's block page, a
-captive portal) is judged by its status, but is never taken for the service's word about a key.
+Statuses and words have one table for all services and protocols. A body that is not an error of the API (a web page, a
+proxy's block page, a captive portal) is judged by its status, but never says anything about a key.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STATUSES: dict[int, FailureKind] = {
     524: "timeout",  # Cloudflare
     **dict.fromkeys((520, 521, 523, 525, 526, 527, 528, 529, 530), "overloaded"),
 }
-"""What is not here is `bad_request` below 500 and `server` from there on."""
+"""Any other status is `bad_request` from 400 to 499, and `server` otherwise."""
 
 _PAGES: dict[int, FailureKind] = {401: "blocked", 402: "blocked", 403: "blocked"}
 """Statuses that mean something else where the body is not the API's."""
@@ -61,13 +61,13 @@ _STATUS_OF_WORD: dict[str, int] = {
     }.items()
     for word in words
 }
-"""The status that an error inside a stream would have had; also what a 400 means that says no more than that."""
+"""The status that an error inside a stream would have had. It also makes the unspecific status 400 exact."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One way in which `services` say something: a word (code, type or reason, in lower case) or a wording.
+    """What a word (a code, type or reason, in lower case) or a wording means when one of `services` uses it.
 
-    `statuses` are those under which it means that; empty stands for any. `code` replaces the service's own.
+    The row is limited to `statuses` when there are any. `code` replaces the service's own code.
     """
 
     kind: FailureKind
@@ -78,7 +78,7 @@ class Row(msgspec.Struct, frozen=True):
     code: str = ""
 
     def fits(self, status: int, words: Collection[str], text: str) -> bool:
-        """Whether an error says this."""
+        """Whether the row applies to an error with these words and this text."""
         if self.statuses and status not in self.statuses:
             return False
         return not self.words.isdisjoint(words) or (self.wording is not None and bool(self.wording.search(text)))
@@ -97,13 +97,13 @@ _TOO_LONG = (
     r"|(?:prompt|input) (?:is )?too long|total length of all messages is too long"
     r"|reduce the length of the (?:messages|input)|token count.{0,40}exceeds the maximum"
 )
-"""How Anthropic, OpenAI, OpenRouter, DeepSeek, Groq, Mistral, Perplexity, Ollama, vLLM and Google say it."""
+"""The wordings of Anthropic, OpenAI, OpenRouter, DeepSeek, Groq, Mistral, Perplexity, Ollama, vLLM and Google."""
 _NO_BILLING = r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account"
 _BAD_KEY = r"api[ _]key (?:not valid|expired|not found)|reported as leaked|(?:invalid|incorrect) api key"
 _DAILY = r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|\bdaily\b"
 
 _ROWS: tuple[Row, ...] = (
-    # Groq refuses its own model's malformed call; the request was sound.
+    # Groq refuses a malformed call of its own model. The request is sound.
     _row("malformed", "Groq", "tool_use_failed"),
     _row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
     _row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
@@ -122,7 +122,7 @@ _ROWS: tuple[Row, ...] = (
     _row("too_large", "Google", wording=r"request payload size exceeds", at=(400, 403)),
     _row("too_large", "Anthropic", "request_too_large"),
     _row("not_found", "OpenAI", "model_not_found", at=(400, 403, 404)),
-    # The metadata of a moderation: it is about the content of one request, and the account is sound.
+    # Metadata of a moderation, which is about the content of one request and not about the account.
     _row("bad_request", "OpenRouter", "flagged_input reasons", at=(403,)),
     _row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
     _row("quota_exhausted", "Google", wording=r"limit:\s*0(?![\d.])", at=(429,), code=NOT_IN_TIER),
@@ -130,7 +130,7 @@ _ROWS: tuple[Row, ...] = (
     _row("overloaded", "Anthropic, OpenAI", "overloaded_error slow_down server_is_overloaded"),
     _row("timeout", "OpenAI", "vector_store_timeout"),
 )
-"""What errors say beyond their status. The first row that fits holds."""
+"""What errors say beyond their status. The first row that fits counts."""
 
 _PASSING: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted", "overloaded"})
 _PLACE = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_]+)*): ")
@@ -140,9 +140,9 @@ _MAX_TEXT = 300
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """Read an upstream's error answer. `headers` have lower-case names. Never raises.
+    """Read an error response. `headers` have lower-case names.
 
-    A body that is not the API's is not kept: no client could read it.
+    `upstream_body` is empty when the body is not the API's, because a client could not read it.
     """
     document = json_of(body)
     error = error_in(document)
@@ -151,7 +151,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         failure = Failure(kind=kind, message=f"the upstream answered {_of_page(kind, status, body)}")
     else:
         failure = _failure(error, status, f"the upstream answered {status} and gave no reason")
-    wait = None if _is_googles_day(failure, error) else delay_in_headers(headers)
+    wait = None if _is_daily_at_google(failure, error) else delay_in_headers(headers)
     return msgspec.structs.replace(
         failure,
         retry_after=failure.retry_after if wait is None else wait,
@@ -163,7 +163,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
 
 
 def in_band(document: Any) -> Failure:
-    """Read an error that came inside a stream, or as an answer with status 200."""
+    """Read an error that came inside a stream, or as a response with status 200."""
     error = error_in(document) or {}
     values = (error.get(name) for name in ("status_code", "code", "status"))
     status = next((found for value in values if (found := _number(value))), 0) or _status_of(_words(error))
@@ -172,10 +172,10 @@ def in_band(document: Any) -> Failure:
 
 
 def error_in(document: Any) -> Json | None:
-    """The error object of a document in whichever shape; None when it holds no error.
+    """The error object of a document; None when it has none.
 
-    That is OpenAI's, Anthropic's and Google's `error`, alone or in a list; a bare string (Ollama, xAI); flat members
-    (Mistral, vLLM); or FastAPI's `detail`.
+    The shapes are `error` of OpenAI, Anthropic and Google, alone or in a list; `error` as a string (Ollama, xAI); flat
+    members (Mistral, vLLM); and FastAPI's `detail`.
     """
     if isinstance(document, list):
         document = document[0] if document else None
@@ -207,7 +207,7 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
         code=row.code if row is not None and row.code else code,
         param=string_of(error.get("param")),
     )
-    if kind not in _PASSING or _is_googles_day(failure, error):
+    if kind not in _PASSING or _is_daily_at_google(failure, error):
         return failure
     wait = delay_in_details(details)
     return msgspec.structs.replace(failure, retry_after=delay_in_text(message) if wait is None else wait)
@@ -217,13 +217,13 @@ def _kind_of(status: int) -> FailureKind:
     return _STATUSES.get(status) or ("bad_request" if 400 <= status < 500 else "server")
 
 
-def _is_googles_day(failure: Failure, error: Json | None) -> bool:
-    """Whether this is a day's quota at Google, which returns at the daily reset whatever delay stands beside it."""
+def _is_daily_at_google(failure: Failure, error: Json | None) -> bool:
+    """Whether this is a daily quota of Google's. It returns at the daily reset, whatever delay the error names."""
     return failure.kind == "quota_exhausted" and bool(error and string_of(error.get("status")))
 
 
 def _number(value: Any) -> int:
-    """The HTTP status in a member, which is a number or a string of digits at some services; 0 for anything else."""
+    """The HTTP status in a member, which some services write as a string of digits; 0 for anything else."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value[:9])
     return value if isinstance(value, int) and 400 <= value <= 599 else 0
@@ -245,7 +245,7 @@ def _status_of(words: Collection[str]) -> int:
 
 
 def _reasons(error: Json) -> list[str]:
-    """The reasons in Google's details, and what OpenRouter's metadata hold."""
+    """The reasons in Google's details, and the names of OpenRouter's metadata."""
     return [
         *(string_of(row.get("reason")) for row in objects_of(error.get("details"))),
         *object_of(error.get("metadata")),
@@ -253,7 +253,7 @@ def _reasons(error: Json) -> list[str]:
 
 
 def _quotas(details: Any) -> list[str]:
-    """The names of the quotas that Google says are used up."""
+    """The names of the quotas that Google reports as used up."""
     limits = [string_of(object_of(row.get("metadata")).get("quota_limit")) for row in objects_of(details)]
     return [*limits, *(str(each.get("quotaId") or each.get("quotaMetric") or "") for each in quota_violations(details))]
 
@@ -276,7 +276,7 @@ def _message(value: Any) -> str:
 
 
 def _place(failure: Failure, document: Any) -> str:
-    """The place at fault, which Anthropic names at the beginning of the message: `tools.0.name: …`."""
+    """The place at fault, with which Anthropic's message begins: `tools.0.name: …`."""
     if failure.kind != "bad_request" or object_of(document).get("type") != "error":
         return ""
     found = _PLACE.match(failure.message)

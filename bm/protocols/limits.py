@@ -1,4 +1,4 @@
-"""How long to wait and how much is allowed, from wherever a service says it: headers, error details, words."""
+"""Delays and allowances that a service names in headers, error details or words."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _DAILY_REQUESTS = frozenset({"groq"})
 """Providers whose `x-ratelimit-*-requests` count a day (console.groq.com/docs/rate-limits); others' count a minute."""
 
 FIRST_MOMENT = 1e9
-"""A number from here on is no delay but a moment, in Unix seconds; from a thousand times that on, in milliseconds."""
+"""From here on a number is a moment in Unix seconds and not a delay; from a thousand times that, in milliseconds."""
 MINUTE = 60.0
 LEAST_BYTES_PER_TOKEN = 2
-"""Of a request in text, whatever its language."""
+"""For a request in text, in any language."""
 
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
@@ -73,7 +73,7 @@ _LIMIT_IN_TEXT = re.compile(r"\blimit: (\d{1,15})\b")
 
 
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit. `left` is what remains of it, `resets` the seconds until all of it is there again; None = unsaid."""
+    """One limit. `left` is what remains of it, `resets` the seconds until it is full again; None where not given."""
 
     window: Window
     unit: Unit
@@ -82,11 +82,11 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     resets: float | None = None
 
     def is_spent(self, size: int) -> bool:
-        """Whether it is used up, and would have allowed a request of `size` bytes before: so that is not the cause."""
+        """Whether it is used up, and a request of `size` bytes alone cannot be the cause."""
         return self.left == 0 and (self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit)
 
     def is_hardly_touched(self, size: int) -> bool:
-        """Whether a request of `size` bytes is so small a part of the limit that others cannot be much smaller."""
+        """Whether a request of `size` bytes is under a tenth of the limit, so that few smaller ones fit."""
         return self.unit == "requests" or size // LEAST_BYTES_PER_TOKEN < self.limit / 10
 
 
@@ -103,9 +103,9 @@ def parse_duration(text: str) -> float | None:
 
 
 def until(text: str, headers: Mapping[str, str], now: float) -> float | None:
-    """A delay (`6m0s`, seconds) or a moment (RFC 3339, an HTTP date, Unix time) as a delay.
+    """The seconds of a delay (`6m0s`, seconds) or until a moment (RFC 3339, an HTTP date, Unix time).
 
-    `now` is in Unix seconds; it counts where the answer has no `date`.
+    `now` is in Unix seconds. It is used when the response has no `date`.
     """
     seconds = parse_duration(text)
     if not text or (seconds is not None and seconds < FIRST_MOMENT):
@@ -145,7 +145,7 @@ def delay_in_headers(headers: Mapping[str, str]) -> float | None:
 
 
 def delay_in_text(message: str) -> float | None:
-    """Seconds to wait by a sentence such as `Please retry in 20.04466179s.` or `try again in 2m59.56s`."""
+    """Seconds to wait in a sentence such as `Please retry in 20.04466179s.` or `try again in 2m59.56s`."""
     found = _IN_TEXT.search(message)
     if found is None:
         return None
@@ -156,7 +156,7 @@ def delay_in_text(message: str) -> float | None:
 
 
 def delay_in_details(details: Any) -> float | None:
-    """Seconds to wait by the details of an error of Google's: `RetryInfo`, or the metadata of `ErrorInfo`."""
+    """Seconds to wait in the details of a Google error: `RetryInfo`, or the metadata of `ErrorInfo`."""
     for row in objects_of(details):
         for value in (row.get("retryDelay"), object_of(row.get("metadata")).get("quotaResetDelay")):
             if (seconds := parse_duration(string_of(value))) is not None:
@@ -165,12 +165,12 @@ def delay_in_details(details: Any) -> float | None:
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """What `x-should-retry` says; the official SDKs obey it before they look at the status."""
+    """The value of `x-should-retry`, which the official SDKs obey before they look at the status."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
 
 
 def used_up(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until more is allowed, by the headers of an answer that used up a limit; None while something is left."""
+    """Seconds until more is allowed, from the headers of a response; None while no limit is used up."""
     waits = [
         until(headers.get(name.format("reset"), ""), headers, now)
         for _, _, name in _HEADERS
@@ -180,9 +180,9 @@ def used_up(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def with_delay(failure: Failure, headers: Mapping[str, str], now: float) -> Failure:
-    """The failure with the delay that the headers tell, where it names none itself.
+    """The failure with the delay from the headers, if it has none itself.
 
-    A limit of the minute is asked again after a minute at most: some services say when all is allowed again, not some.
+    A limit per minute gets a minute at most, because some services name the moment when all of it is allowed again.
     """
     if failure.kind not in ("rate_limited", "quota_exhausted") or failure.retry_after is not None:
         return failure
@@ -193,7 +193,7 @@ def with_delay(failure: Failure, headers: Mapping[str, str], now: float) -> Fail
 
 
 def allowances_in_headers(headers: Mapping[str, str], now: float, provider: str) -> tuple[Allowance, ...]:
-    """The limits that an answer tells. `now` is in Unix seconds; it counts where the answer has no `date`."""
+    """The limits in the headers of a response. `now` is in Unix seconds, for a response without a `date`."""
     found: list[Allowance] = []
     for unit, window, name in _HEADERS:
         if unit is None or (most := _count(headers.get(name.format("limit")))) is None:
@@ -206,10 +206,10 @@ def allowances_in_headers(headers: Mapping[str, str], now: float, provider: str)
 
 
 def allowances_in_body(body: bytes, wait: float | None = None) -> tuple[Allowance, ...]:
-    """The limits that a 429 of the Gemini API names as used up: `quotaId` tells which they are, `quotaValue` how much.
+    """The limits that a 429 of the Gemini API names as used up, by their `quotaId` and `quotaValue`.
 
-    Where the value is absent the words have it: `limit: 15`. `wait` are the seconds after which the service wants to be
-    asked again; that of a minute's limit is when it resets.
+    Without a value the message has it: `limit: 15`. `wait` is the delay in seconds that the service asks for, after
+    which a limit per minute resets.
     """
     document = json_of(body)
     error = object_of(object_of(document[0] if isinstance(document, list) and document else document).get("error"))
@@ -222,7 +222,7 @@ def allowances_in_body(body: bytes, wait: float | None = None) -> tuple[Allowanc
 
 
 def quota_violations(details: Any) -> Iterator[Json]:
-    """The quotas that the details of an error of Google's name as used up."""
+    """The quotas that the details of a Google error name as used up."""
     for row in objects_of(details):
         yield from objects_of(row.get("violations"))
 

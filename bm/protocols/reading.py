@@ -10,7 +10,7 @@ The functions that end in `_of` read an upstream's answer: a value of another ty
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -68,25 +68,23 @@ def place_of(protocol: ProtocolName, turn: int, part: int) -> str:
 def member(body: Json, key: str) -> Any:
     """The value of a member, in either spelling when `key` is in camelCase; None when it is absent or null."""
     value = body.get(key)
-    return body.get(snake(key)) if value is None and not key.islower() else value
+    return value if value is not None or key.islower() else body.get(snake(key))
 
 
 def string(body: Json, key: str, place: str = "") -> str:
     """A string; empty when absent."""
-    value = member(body, key)
+    if isinstance(value := member(body, key), str):
+        return value
     if value is None:
         return ""
-    if not isinstance(value, str):
-        raise mismatch(join(place, key), "a string", value)
-    return value
+    raise mismatch(join(place, key), "a string", value)
 
 
 def required_string(body: Json, key: str, place: str = "") -> str:
     """A string that must be there, and may be empty."""
-    value = member(body, key)
-    if not isinstance(value, str):
-        raise mismatch(join(place, key), "a string", value)
-    return value
+    if isinstance(value := member(body, key), str):
+        return value
+    raise mismatch(join(place, key), "a string", value)
 
 
 def filled_string(body: Json, key: str, place: str = "", what: str = "a string") -> str:
@@ -128,12 +126,17 @@ def boolean(body: Json, key: str, place: str = "") -> bool | None:
 def mapping(body: Json, key: str, place: str = "") -> Json | None:
     """An object; None when absent."""
     value = member(body, key)
-    return None if value is None else element(value, join(place, key))
+    if value is None or isinstance(value, dict):
+        return value
+    raise mismatch(join(place, key), "an object", value)
 
 
 def required_mapping(body: Json, key: str, place: str = "") -> Json:
     """An object that must be there."""
-    return element(member(body, key), join(place, key))
+    value = mapping(body, key, place)
+    if value is None:
+        raise mismatch(join(place, key), "an object", None)
+    return value
 
 
 def element(value: Any, place: str) -> Json:
@@ -148,9 +151,9 @@ def array(body: Json, key: str, place: str = "") -> list[Any]:
     value = member(body, key)
     if value is None:
         return []
-    if not isinstance(value, list):
-        raise mismatch(join(place, key), "an array", value)
-    return value
+    if isinstance(value, list):
+        return value
+    raise mismatch(join(place, key), "an array", value)
 
 
 def required_array(body: Json, key: str, place: str = "") -> list[Any]:
@@ -162,10 +165,15 @@ def required_array(body: Json, key: str, place: str = "") -> list[Any]:
     return values
 
 
-def elements(body: Json, key: str, place: str = "") -> Iterator[tuple[Json, str]]:
+def elements(body: Json, key: str, place: str = "") -> Iterable[tuple[Json, str]]:
     """The objects of an array, each with its place; none when the array is absent."""
-    for index, value in enumerate(array(body, key, place)):
-        at = f"{join(place, key)}[{index}]"
+    values = array(body, key, place)
+    return _placed(values, join(place, key)) if values else ()
+
+
+def _placed(values: list[Any], place: str) -> Iterator[tuple[Json, str]]:
+    for index, value in enumerate(values):
+        at = f"{place}[{index}]"
         yield element(value, at), at
 
 
