@@ -1,8 +1,8 @@
 """Continue a response that was cut with the response of another model.
 
 There are two ways. *Prefilled*, the second model was given the text that was delivered and writes only the rest.
-*Restarted*, it was asked anew, and its response counts from where it has repeated the delivered text to the letter; any
-difference ends the attempt.
+*Restarted*, it got the request as it was, and its response counts from where it has repeated the delivered text to the
+letter; any difference ends the attempt.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class Delivered:
 class Splice:
     """Turns the events of a second response into the continuation of the one that was cut.
 
-    `prefill` is the text that the second model was given, None if it was asked anew. `diverged` is true once its
-    response turns out to be no continuation.
+    `prefill` is the text that the second model was given, None if it got the request as it was. `diverged` is true once
+    its response turns out to be no continuation.
     """
 
     def __init__(self, delivered: Delivered, *, prefill: str | None) -> None:

@@ -1,11 +1,11 @@
-"""What happens while an answer is made, in order.
+"""The events of a response, in order.
 
     Start  ( PartStart PartDelta* PartSignature? PartEnd | PartWhole )*  Finish+  End
     Usage and Ping stand anywhere; Failed ends the stream instead of End.
 
-Parts are named by `index`, unique in the answer; several may be open at once, because OpenAI-compatible upstreams
-interleave calls. A stream decoder yields exactly one End or Failed. A non-streaming answer is the fold of the same
-events.
+Parts are identified by `index`, unique in the response; several may be open at once, because OpenAI-compatible
+upstreams interleave calls. A stream decoder yields exactly one End or Failed. A response that is not streamed is the
+fold of the same events.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FinishReason = Literal[
     "length",  # max_tokens
     "context_window",  # the model's context was full
     "tool_calls",
-    "refusal",  # the model or a filter declined
+    "refusal",  # the model or a filter refused
     "pause",  # the vendor wants the turn sent again
 ]
 
@@ -50,16 +50,16 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The answer begins. `id` and `model` as the upstream named them; either may be empty."""
+    """The response begins. `id` and `model` are the upstream's; either may be empty."""
 
     id: str = ""
     model: str = ""
 
 
 class PartStart(msgspec.Struct, frozen=True):
-    """A part that arrives in pieces. `id`, `name`, `tool_kind` are a tool call's.
+    """A part that arrives in pieces. `id`, `name`, `tool_kind` are a tool call's, whose id is made up if need be.
 
-    `signature` is set when it is known already.
+    `signature` is set when it is already known.
     """
 
     index: int
@@ -72,14 +72,14 @@ class PartStart(msgspec.Struct, frozen=True):
 
 
 class PartDelta(msgspec.Struct, frozen=True):
-    """A further piece: of text, or of a call's arguments as JSON text (of a custom tool's input as it is)."""
+    """A further piece of text, of a call's arguments as JSON text, or of a custom tool's input."""
 
     index: int
     text: str
 
 
 class PartSignature(msgspec.Struct, frozen=True):
-    """The signature of an open part, when it comes after its start."""
+    """The signature of an open part that comes after its start."""
 
     index: int
     signature: Signature
@@ -109,13 +109,13 @@ class PartWhole(msgspec.Struct, frozen=True):
 
 
 class UsageUpdate(msgspec.Struct, frozen=True):
-    """What has been used so far, in all: the last one counts."""
+    """The usage of the response so far; the last one counts."""
 
     usage: Usage
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """A choice is complete. `native` is the upstream's own word, `explanation` its reason for a refusal."""
+    """A choice is complete. `native` is the upstream's own word, `explanation` the reason for a refusal."""
 
     reason: FinishReason
     native: str = ""
@@ -129,11 +129,11 @@ class Ping(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """The answer is complete."""
+    """The response is complete."""
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The answer will not be completed."""
+    """The response will not be completed."""
 
     failure: Failure
 
@@ -153,4 +153,4 @@ Event = (
     | Failed
 )
 CONTENT: tuple[type, ...] = (PartDelta, PartWhole, Finish)
-"""Events after which an answer has begun for its reader; what comes before can still be taken back."""
+"""Events with which a response has begun for the client; before them it can still be retried."""

@@ -1,4 +1,4 @@
-"""What a turn is made of, in order."""
+"""The parts of a turn, in order."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import msgspec
 from bm.chat.signature import Signature
 
 Json = dict[str, Any]
-"""A JSON object as decoded: its member values are whatever the wire held."""
+"""A decoded JSON object."""
 
 MediaKind = Literal["image", "document", "audio", "video"]
 ToolKind = Literal["function", "custom"]
 
 
 class CacheMark(msgspec.Struct, frozen=True):
-    """The client asked that the prompt be cached up to here. `ttl` is `5m`, `1h` or empty for the default."""
+    """The client wants the prompt cached up to here. `ttl` is `5m`, `1h` or empty for the default."""
 
     ttl: str = ""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A page of the web. `quote` is what of it is cited.
+    """A web page, and the `quote` from it that is cited.
 
-    `start` and `end` bound the words of the answer that rest on it, in characters of their text part; without them
-    (-1) it is the whole part.
+    `start` and `end` bound the text that cites it, in characters of its part; -1 stands for the whole part.
     """
 
     url: str
@@ -36,7 +35,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Citation(msgspec.Struct, frozen=True):
-    """A citation in `protocol`'s own shape, kept for a client of the same, and the pages it names for all others."""
+    """A citation in `protocol`'s own form, for clients of that protocol, and the pages it names, for all others."""
 
     protocol: str
     raw: Json
@@ -44,14 +43,14 @@ class Citation(msgspec.Struct, frozen=True):
 
 
 class Search(msgspec.Struct, frozen=True):
-    """What a vendor's own search of the web asked and found; either may stand in a part of its own."""
+    """The queries and results of a vendor's own web search; each may stand in a part of its own."""
 
     queries: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Plain text, and what it rests on."""
+    """Plain text, and its citations."""
 
     text: str
     signature: Signature | None = None

@@ -99,7 +99,10 @@ class Rescue:
         return self._adapter.translate(chat, attempt, provider, access)
 
     def _beginning(self, target: Target, provider: Provider) -> str | None:
-        """The text that the target is given to continue, without white space at its end; None to ask it anew."""
+        """The text that the target is given to continue; None if it gets the request as it was.
+
+        No model takes white space at its end.
+        """
         capabilities = self._adapter.capabilities(target, provider)
         able = capabilities.prefill or "prefix" in capabilities.dialect.takes
         if not able or target.model in self._refusing or self._adapter.chat.turns[-1].role == "assistant":
@@ -166,7 +169,7 @@ class Rescue:
         if self.cut is None or outcome.failure is None:
             return outcome
         if outcome.failure.kind == "bad_request" and self._prefill is not None:
-            # Some models take no prefill; they are asked anew.
+            # Some models take no prefill; they get the request as it was.
             self._refusing.add(target.model)
             return msgspec.structs.replace(outcome, account=AccountEffect(), request="retry")
         return msgspec.structs.replace(outcome, request="next") if outcome.request == "return" else outcome

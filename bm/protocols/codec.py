@@ -1,4 +1,4 @@
-"""What every codec offers."""
+"""The interface of a codec."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StreamDecoder(Protocol):
     """Turns an upstream's stream into events. One decoder a stream."""
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return what one server-sent event tells. Unknown events tell nothing; garbage is a `Failed`."""
+        """Return the events of one server-sent event. Unknown ones are skipped; garbage is a `Failed`."""
 
     def close(self) -> Sequence[Event]:
         """The stream has ended: close what is open. Without a proper end this yields a `Failed` of kind `truncated`."""

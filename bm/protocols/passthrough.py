@@ -233,7 +233,7 @@ class PassThrough:
         return b"\n".join([_renamed_line(line, rename) for line in data.split(b"\n")])
 
     def _renamed_elements(self, parsed: Iterable[sse.Event]) -> bytes:
-        """Write the elements of an array anew."""
+        """The elements of an array, renamed."""
         out = []
         for item in parsed:
             out += [self._separator, self._rename(item.data) if self._rename is not None else item.data]

@@ -1,6 +1,6 @@
 """`cache_control` marks: read, written, and repaired or removed in a request between two that speak Anthropic.
 
-Only members that change are written anew, because the upstream's prompt cache is keyed by bytes.
+Only members that change are rewritten, because the upstream's prompt cache is keyed by bytes.
 """
 
 from __future__ import annotations

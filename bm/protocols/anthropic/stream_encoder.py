@@ -123,8 +123,7 @@ class AnthropicStreamEncoder(PartSequencer):
                 return b"", _ThinkingWriter(self, start.signature)
             case "tool_call":
                 self._called = True
-                call_id = legal_call_id(start.id) if start.id else self._ids.new_id("toolu_")
-                block = {"type": "tool_use", "id": call_id, "name": start.name, "input": {}}
+                block = {"type": "tool_use", "id": legal_call_id(start.id), "name": start.name, "input": {}}
                 out = self.sign_next(start.signature) + self.blocks.open(block)
                 return out, _CallWriter(self.blocks, custom=start.tool_kind == "custom")
             case _:

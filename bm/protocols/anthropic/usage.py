@@ -32,7 +32,7 @@ _HOUR, _MINUTES = "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"
 
 
 class UsageMeter:
-    """Adds up what a stream tells: counts are cumulative, and a later one replaces the same earlier one."""
+    """Merges the counts of a stream: they are cumulative, so a later one replaces the same earlier one."""
 
     def __init__(self) -> None:
         self._counts: Json = {}

@@ -27,7 +27,7 @@ from bm.protocols.reading import array_of, member, object_of, objects_of, string
 
 _METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
 _IN_MIDST = frozenset({"content", "index"})
-"""What a candidate holds while its answer goes on."""
+"""The members of a candidate that is not finished."""
 _SIGNED = frozenset({"thought", "thoughtSignature", "thought_signature"})
 _TEXT = frozenset({"text"})
 

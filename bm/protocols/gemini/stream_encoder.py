@@ -223,7 +223,7 @@ class _CallWriter(PartWriter):
     def end(self) -> bytes:
         raw, start = "".join(self._pieces), self._start
         arguments = {"input": raw} if start.tool_kind == "custom" else parse_arguments(raw)
-        call = {"name": start.name, "args": arguments} | ({"id": start.id} if start.id else {})
+        call = {"name": start.name, "args": arguments, "id": start.id}
         signature = self._signature or self._choice.take_carried()
         return self._encoder.part(self._choice, {"functionCall": call}, signature)
 

@@ -102,7 +102,7 @@ _WIRE: dict[FinishReason, str] = {
 
 
 def native_reason(value: Any) -> str:
-    """The word for a `finishReason`, given as a word or a number; empty while the answer goes on."""
+    """The word for a `finishReason`, given as a word or a number; empty while the answer is not finished."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = _BY_NUMBER[value] if 0 <= value < len(_BY_NUMBER) else f"REASON_{value}"
     return value if isinstance(value, str) and value != _UNSPECIFIED else ""

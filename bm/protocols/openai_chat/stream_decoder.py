@@ -37,7 +37,7 @@ _OPENAI = Dialect()
 class _Choice:
     """Names the parts in the deltas of one choice. A whole message is a single delta to it.
 
-    Text, thinking and refusals follow one another under the choice's number; calls are open beside each other.
+    Text, thinking and refusals follow one another under the choice's number; several calls may be open at once.
     """
 
     def __init__(self, number: int, parts: PartBuilder, dialect: Dialect) -> None:

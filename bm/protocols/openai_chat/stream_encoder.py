@@ -107,7 +107,7 @@ class StreamEncoder(PartSequencer):
             begun = self.chunk(start.choice, {"function_call": {"name": start.name, "arguments": ""}})
             around = self.around(start.choice, b'{"function_call":{"arguments":', b"}}")
             return begun, _CallWriter(self, start.choice, None, around)
-        call: Json = {"index": number, "id": start.id or self._ids.new_id("call_")}
+        call: Json = {"index": number, "id": start.id}
         custom = start.tool_kind == "custom" or start.name in self._custom
         kind, member = ("custom", "input") if custom else ("function", "arguments")
         call |= {"type": kind, kind: {"name": start.name, member: ""}, **write_signature(start.signature)}

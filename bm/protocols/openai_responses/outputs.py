@@ -95,7 +95,7 @@ class Output:
         return sse.encode(_encode(body), name)
 
     def delta(self, template: bytes, text: str) -> bytes:
-        """One event made from what `template` prepared: the most frequent ones are not built anew."""
+        """One event made from what `template` prepared, because deltas are most of a stream."""
         number = self._sequence
         self._sequence += 1
         return b'%b%b,"sequence_number":%d}\n\n' % (template, _encode(text), number)

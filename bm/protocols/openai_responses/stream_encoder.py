@@ -84,13 +84,12 @@ class ResponsesStreamEncoder(PartSequencer):
         return carried + message.begin(), message
 
     def _open_call(self, start: PartStart) -> tuple[bytes, PartWriter]:
-        call_id = start.id or self._ids.new_id("call_")
         tool = self._tools.get(start.name)
         if tool is not None and (native_type(tool) or tool.kind != start.tool_kind):
             item_id = self._ids.new_id(_PREFIX.get(native_type(tool) or tool.kind, "fc_"))
-            return b"", ConvertedCall(self._output, item_id, call_id, start.tool_kind, tool)
+            return b"", ConvertedCall(self._output, item_id, start.id, start.tool_kind, tool)
         item_id = self._ids.new_id(_PREFIX.get(start.tool_kind, "fc_"))
-        call = Call(self._output, item_id, *call_item(start.tool_kind, call_id, wire_name(start.name, self._tools)))
+        call = Call(self._output, item_id, *call_item(start.tool_kind, start.id, wire_name(start.name, self._tools)))
         return call.begin(), call
 
     def whole_part(self, event: PartWhole) -> bytes:

@@ -154,10 +154,6 @@ def test_a_call_without_arguments_has_an_empty_object() -> None:
     assert output(answer(call_part(0, "f")))[0]["arguments"] == "{}"
 
 
-def test_a_call_without_an_id_gets_one() -> None:
-    assert output(answer(call_part(0, "f", "{}", id="")))[0]["call_id"].startswith("call_0")
-
-
 def test_a_function_of_a_namespace_is_called_by_both_names() -> None:
     tools = [{"type": "namespace", "name": "agents", "tools": [{"type": "function", "name": "close"}]}]
     item = output(answer(call_part(0, "agents__close", "{}")), request(tools=tools))[0]
