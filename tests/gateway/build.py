@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from bm.config.paths import Paths, make_folders
@@ -38,6 +39,7 @@ class Reader:
     def __init__(self) -> None:
         self.sent: list[object] = []
         self.status, self.headers, self.body = 0, dict[str, str](), b""
+        self.received = asyncio.Event()
 
     async def start(self, status: int, headers: Headers) -> None:
         self.sent.append((status, headers))
@@ -46,6 +48,7 @@ class Reader:
     async def send(self, data: bytes) -> None:
         self.sent.append(data)
         self.body += data
+        self.received.set()
 
     async def end(self, rest: bytes = b"") -> None:
         self.sent += [rest, "end"] if rest else ["end"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import pytest
 from bm.gateway import exchange
 from bm.gateway.exchange import Exchange
 from bm.gateway.services import Services
-from bm.simulator import Rule
+from bm.simulator import Rule, Simulator
+from tests.accounts.build import credential
 from tests.gateway.build import Reader, call, settings
 from tests.gateway.world import World
 
@@ -72,3 +76,51 @@ def test_a_count_that_fails_goes_to_the_next_account(world: World) -> None:
     body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hello"}]}
     found = world.send("anthropic", "/v1/messages/count_tokens", body)
     assert found.status == 200 and found.bm("attempts") == "2"
+
+
+ACME = """[providers.acme]
+enabled = true
+mode = "exclusive"
+base_url = "{url}/acme/openai/v1"
+protocol = "openai-chat"
+protocols = ["anthropic"]
+"""
+BODY = b'{"model": "opus", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "hello"}]}'
+
+
+@pytest.fixture
+async def acme(bm_home: Path) -> AsyncIterator[tuple[Services, Simulator]]:
+    """A provider with an account, of whose models nothing is known."""
+    with Simulator() as simulator:
+        found = settings(bm_home, ACME.format(url=simulator.url))
+        account = credential("one", provider="acme")
+        services = Services(msgspec.structs.replace(found, credentials=(account,)))
+        yield services, simulator
+        await services.close()
+
+
+async def test_the_limit_that_a_refusal_names_is_learned(acme: tuple[Services, Simulator]) -> None:
+    services, simulator = acme
+    message = "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens."
+    simulator.script(Rule(error="context_too_long", message=message))
+    reader = Reader()
+    await Exchange(services, call(body=BODY), reader).run()
+    assert reader.status == 400
+    assert services.context_limits.of("acme") == {"opus": 4096}
+
+
+async def test_an_exchange_that_the_client_leaves_is_recorded_and_learned_from(
+    acme: tuple[Services, Simulator],
+) -> None:
+    services, simulator = acme
+    simulator.script(Rule(text="one two three four", chunks=8, stall_after=5))
+    reader = Reader()
+    work = asyncio.ensure_future(Exchange(services, call("session", continues=True, body=BODY), reader).run())
+    await asyncio.wait_for(reader.received.wait(), 10)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    record = services.calls.find("last")
+    assert record is not None and record.client_left and record.status == 200 and services.calls.active == 0
+    assert services.affinities.get("session", time.monotonic()) == ("acme", "one")
+    assert services.pool.states(time.monotonic())["acme"][0].inflight == 0
