@@ -14,7 +14,6 @@ from bm.chat.parts import (
     CacheMark,
     Json,
     Media,
-    MediaKind,
     Opaque,
     Part,
     Refusal,
@@ -38,6 +37,7 @@ from bm.protocols.reading import (
     required_mapping,
     required_string,
     string,
+    string_of,
 )
 from bm.protocols.tools import legal_call_id
 
@@ -45,13 +45,6 @@ Reader = Callable[[Json, str, Unread], Part]
 
 FOREIGN = "bm"
 """The vendor of a wrapped signature that holds none: it only marks thinking as not Claude's own."""
-
-_TEXT = frozenset({"type", "text", "citations", "cache_control"})
-_MEDIA = frozenset({"type", "source", "title", "cache_control"})
-_THINKING = frozenset({"type", "thinking", "signature"})
-_REDACTED = frozenset({"type", "data"})
-_TOOL_USE = frozenset({"type", "id", "name", "input", "cache_control", "caller"})
-_TOOL_RESULT = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
 
 
 def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]:
@@ -99,9 +92,15 @@ def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:
 def decode_block(block: Any, place: str, unread: Unread) -> Part:
     """One content block. A type that is not known here becomes `Opaque`."""
     raw = element(block, place)
-    kind = required_string(raw, "type", place)
-    reader = _READERS.get(kind)
-    return opaque(raw) if reader is None else reader(raw, place, unread)
+    reader, known = _READERS.get(required_string(raw, "type", place), (_opaque, frozenset()))
+    part = reader(raw, place, unread)
+    if not isinstance(part, Opaque):
+        unread.rest(raw, known, place)
+    return part
+
+
+def _opaque(raw: Json, place: str, unread: Unread) -> Opaque:
+    return opaque(raw)
 
 
 def opaque(raw: Json) -> Opaque:
@@ -109,8 +108,8 @@ def opaque(raw: Json) -> Opaque:
     return Opaque(ANTHROPIC, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
 
 
-def _text(raw: Json, place: str, unread: Unread) -> Text:
-    unread.rest(raw, _TEXT, place)
+def decode_text(raw: Json, place: str, unread: Unread) -> Text:
+    """A block of text."""
     return Text(
         required_string(raw, "text", place),
         cache=decode_mark(raw, place),
@@ -118,55 +117,36 @@ def _text(raw: Json, place: str, unread: Unread) -> Text:
     )
 
 
-def _image(raw: Json, place: str, unread: Unread) -> Media | Opaque:
-    return _media("image", raw, place, unread)
-
-
-def _document(raw: Json, place: str, unread: Unread) -> Media | Opaque:
-    return _media("document", raw, place, unread)
-
-
-def _media(kind: MediaKind, raw: Json, place: str, unread: Unread) -> Media | Opaque:
-    source = required_mapping(raw, "source", place)
-    at = f"{place}.source"
-    mime, data, text, url, file_id = string(source, "media_type", at), "", "", "", ""
-    match source.get("type"):
-        case "base64":
-            data = required_string(source, "data", at)
-        case "text":
-            text = required_string(source, "data", at)
-        case "url":
-            url = required_string(source, "url", at)
-        case "file":
-            file_id = required_string(source, "file_id", at)
-        case _:
-            return opaque(raw)
-    unread.rest(raw, _MEDIA, place)
-    return Media(
-        kind,
-        mime=mime,
-        data=data,
-        text=text,
-        url=url,
-        file_id=file_id,
+def _media(raw: Json, place: str, unread: Unread) -> Media | Opaque:
+    source, at = required_mapping(raw, "source", place), f"{place}.source"
+    fields = {
+        "base64": ("data", "data"),
+        "text": ("data", "text"),
+        "url": ("url", "url"),
+        "file": ("file_id", "file_id"),
+    }
+    if (kind := string_of(source.get("type"))) not in fields:
+        return opaque(raw)
+    key, field = fields[kind]
+    media = Media(
+        raw["type"],
+        mime=string(source, "media_type", at),
         name=string(raw, "title", place),
         cache=decode_mark(raw, place),
     )
+    return msgspec.structs.replace(media, **{field: required_string(source, key, at)})
 
 
 def _thinking(raw: Json, place: str, unread: Unread) -> Thinking:
-    unread.rest(raw, _THINKING, place)
     signature = string(raw, "signature", place)
     return Thinking(string(raw, "thinking", place), signature=Signature(ANTHROPIC, signature) if signature else None)
 
 
 def _redacted(raw: Json, place: str, unread: Unread) -> Thinking:
-    unread.rest(raw, _REDACTED, place)
     return Thinking("", signature=Signature(ANTHROPIC, required_string(raw, "data", place)), redacted=True)
 
 
 def _tool_use(raw: Json, place: str, unread: Unread) -> ToolCall:
-    unread.rest(raw, _TOOL_USE, place)
     arguments = required_mapping(raw, "input", place)
     return ToolCall(
         id=required_string(raw, "id", place),
@@ -178,7 +158,6 @@ def _tool_use(raw: Json, place: str, unread: Unread) -> ToolCall:
 
 
 def _tool_result(raw: Json, place: str, unread: Unread) -> ToolResult:
-    unread.rest(raw, _TOOL_RESULT, place)
     parts: list[Text | Media | Opaque] = []
     for number, part in enumerate(decode_content(raw.get("content"), f"{place}.content", unread)):
         if not isinstance(part, Text | Media | Opaque):
@@ -192,15 +171,18 @@ def _tool_result(raw: Json, place: str, unread: Unread) -> ToolResult:
     )
 
 
-_READERS: dict[str, Reader] = {
-    "text": _text,
-    "image": _image,
-    "document": _document,
-    "thinking": _thinking,
-    "redacted_thinking": _redacted,
-    "tool_use": _tool_use,
-    "tool_result": _tool_result,
+TEXT_MEMBERS = frozenset({"type", "text", "citations", "cache_control"})
+_MEDIA_MEMBERS = frozenset({"type", "source", "title", "cache_control"})
+_READERS: dict[str, tuple[Reader, frozenset[str]]] = {
+    "text": (decode_text, TEXT_MEMBERS),
+    "image": (_media, _MEDIA_MEMBERS),
+    "document": (_media, _MEDIA_MEMBERS),
+    "thinking": (_thinking, frozenset({"type", "thinking", "signature"})),
+    "redacted_thinking": (_redacted, frozenset({"type", "data"})),
+    "tool_use": (_tool_use, frozenset({"type", "id", "name", "input", "cache_control", "caller"})),
+    "tool_result": (_tool_result, frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})),
 }
+"""How blocks are read, and the members that have a place in the canonical form."""
 
 
 def summary(block: Json) -> str:

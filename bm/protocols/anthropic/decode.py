@@ -7,9 +7,7 @@ import re
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, Turn
 from bm.names import ANTHROPIC
-from bm.protocols.anthropic.cache_control import decode_mark
-from bm.protocols.anthropic.citations import decode_citation
-from bm.protocols.anthropic.content import decode_content
+from bm.protocols.anthropic.content import TEXT_MEMBERS, decode_content, decode_text
 from bm.protocols.anthropic.thinking import decode_reasoning
 from bm.protocols.anthropic.tools import decode_tool_choice, decode_tools
 from bm.protocols.reading import (
@@ -108,12 +106,9 @@ def _system(body: Json, unread: Unread) -> tuple[Text, ...]:
         return (Text(body["system"]),) if body["system"] else ()
     texts: list[Text] = []
     for raw, place in elements(body, "system"):
-        text = required_string(raw, "text", place)
-        if text.startswith(_ATTRIBUTION):
-            continue
-        unread.rest(raw, frozenset({"type", "text", "cache_control", "citations"}), place)
-        citations = tuple(decode_citation(each) for each, _ in elements(raw, "citations", place))
-        texts.append(Text(text, cache=decode_mark(raw, place), citations=citations))
+        if not required_string(raw, "text", place).startswith(_ATTRIBUTION):
+            unread.rest(raw, TEXT_MEMBERS, place)
+            texts.append(decode_text(raw, place, unread))
     return tuple(texts)
 
 

@@ -256,7 +256,7 @@ class ContentWriter:
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._capabilities = capabilities
-        self._written: set[tuple[str, str]] = set()
+        self._signatures: set[tuple[str, str]] = set()
 
     def contents(self, request: ChatRequest, losses: list[Loss]) -> list[Json]:
         """The contents of all turns, neighbours of one role merged.
@@ -302,7 +302,7 @@ class ContentWriter:
                 if value is None and first_call and validated and self._capabilities.signatures_required:
                     value = DUMMY
                 first_call = False
-            parts += self._signed(part, value)
+            parts += self._written(part, value)
         return parts
 
     def _accepted(self, signature: Signature | None) -> Signature | None:
@@ -310,29 +310,27 @@ class ContentWriter:
 
     def _once(self, signature: Signature | None) -> str | None:
         """The signature's value, unless it has been written: Gemini bills for each copy."""
-        if signature is None or signature.spelling in self._written:
+        if signature is None or signature.spelling in self._signatures:
             return None
-        self._written.add(signature.spelling)
+        self._signatures.add(signature.spelling)
         return signature.value
 
-    def _signed(self, part: Part, signature: str | None) -> Iterator[Json]:
-        for encoded in self._plain(part, keep_empty=signature is not None):
-            yield encoded if signature is None else {**encoded, "thoughtSignature": signature}
-
-    def _plain(self, part: Part, *, keep_empty: bool = False) -> Iterator[Json]:
+    def _written(self, part: Part, signature: str | None = None) -> list[Json]:
+        """The part with its signature; none for an empty text without one."""
         match part:
             case Text(text=text) | Refusal(text=text):
-                if text or keep_empty:
-                    yield {"text": text}
+                written: Json = {"text": text}
             case Media():
-                yield encode_media(part)
+                written = encode_media(part)
             case ToolCall():
-                call: Json = {"name": part.name, "args": part.arguments}
-                yield {"functionCall": self._with_id(call, part.id)}
+                written = {"functionCall": self._with_id({"name": part.name, "args": part.arguments}, part.id)}
             case Opaque(raw=raw):
-                yield raw
+                written = raw
             case _:
-                pass
+                return []
+        if signature is not None:
+            written = {**written, "thoughtSignature": signature}
+        return [] if written == {"text": ""} else [written]
 
     def _user(self, parts: tuple[Part, ...]) -> list[Json]:
         """Function responses stand first, then what they had attached, then the rest."""
@@ -345,7 +343,7 @@ class ContentWriter:
                 rest += attached
         for part in parts:
             if not isinstance(part, ToolResult | Thinking):
-                rest += self._plain(part)
+                rest += self._written(part)
         return responses + rest
 
     def _response(self, result: ToolResult) -> tuple[Json, list[Json]]:
