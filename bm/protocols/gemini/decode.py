@@ -6,7 +6,7 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, OutputFormat, Sampling
-from bm.protocols.gemini.thinking import decode_thinking
+from bm.protocols.gemini.thinking import decode_reasoning
 from bm.protocols.gemini.tools import decode_choice, decode_tools
 from bm.protocols.gemini.turns import ContentReader, system_texts
 from bm.protocols.json_schema.openapi import from_openapi
@@ -26,21 +26,11 @@ from bm.protocols.reading import (
 )
 
 _CONFIG = "generationConfig"
-_FORMAT = frozenset({"responseMimeType", "responseSchema", "responseJsonSchema", "responseFormat"})
-_GENERATION = _FORMAT | {
-    "temperature",
-    "topP",
-    "topK",
-    "candidateCount",
-    "maxOutputTokens",
-    "stopSequences",
-    "seed",
-    "presencePenalty",
-    "frequencyPenalty",
-    "responseLogprobs",
-    "logprobs",
-    "thinkingConfig",
-}
+_GENERATION = frozenset({
+    "responseMimeType", "responseSchema", "responseJsonSchema", "responseFormat", "temperature", "topP", "topK",
+    "candidateCount", "maxOutputTokens", "stopSequences", "seed", "presencePenalty", "frequencyPenalty",
+    "responseLogprobs", "logprobs", "thinkingConfig",
+})  # fmt: skip
 _DEFAULTS: dict[str, Any] = {"responseModalities": ["TEXT"]}
 """Values that say nothing: not worth a loss at another upstream."""
 _KNOWN = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
@@ -75,7 +65,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         hosted_tools=hosted,
         tool_choice=choice,
         sampling=_sampling(config),
-        reasoning=decode_thinking(mapping(config, "thinkingConfig", _CONFIG) or {}, f"{_CONFIG}.thinkingConfig"),
+        reasoning=decode_reasoning(mapping(config, "thinkingConfig", _CONFIG) or {}, f"{_CONFIG}.thinkingConfig"),
         output=output,
         max_tokens=integer(config, "maxOutputTokens", _CONFIG),
         stop=tuple(strings(config, "stopSequences", _CONFIG)),

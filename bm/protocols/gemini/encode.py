@@ -7,11 +7,10 @@ from bm.chat.parts import Json, Text
 from bm.chat.repair import GO_ON, NOT_CONTINUED
 from bm.chat.request import ChatRequest, Loss
 from bm.protocols.codec import Encoded
-from bm.protocols.gemini.thinking import encode_thinking, unheard
+from bm.protocols.gemini.thinking import encode_reasoning
 from bm.protocols.gemini.tools import encode_tools, schema_member
 from bm.protocols.gemini.turns import ContentWriter
 from bm.protocols.parameters import (
-    field_name,
     max_tokens,
     output_format,
     own_extras,
@@ -88,9 +87,6 @@ def _generation(request: ChatRequest, capabilities: Capabilities, losses: list[L
         config["responseMimeType"] = "application/json"
     if form.kind == "schema":
         config |= schema_member("responseSchema", request.output.schema or {}, capabilities)
-    thinking = encode_thinking(request, capabilities, limit)
-    if thinking is not None:
+    if thinking := encode_reasoning(request, capabilities, losses, limit):
         config["thinkingConfig"] = thinking
-    elif unheard(request, capabilities):
-        losses.append(Loss(field_name(request, "thinking"), "the model does not think"))
     return config, form.instruction

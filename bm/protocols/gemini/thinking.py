@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking
-from bm.chat.request import ChatRequest, Reasoning
+from bm.chat.request import ChatRequest, Loss, Reasoning
 from bm.chat.signature import REDACTED, SELF, Signature, unwrap, wrap
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
 from bm.names import Level
+from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, string, string_of
 
 SMALL_ANSWER = 1024
@@ -19,7 +20,7 @@ SMALL_ANSWER = 1024
 _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 
-def decode_thinking(config: Json, place: str) -> Reasoning:
+def decode_reasoning(config: Json, place: str) -> Reasoning:
     """What a `thinkingConfig` asks for. Its -1 leaves the budget to the model, 0 turns thinking off."""
     level = _LEVELS.get(string(config, "thinkingLevel", place).lower())
     budget = integer(config, "thinkingBudget", place)
@@ -29,58 +30,42 @@ def decode_thinking(config: Json, place: str) -> Reasoning:
     return Reasoning(level=level, budget=exact, visible=boolean(config, "includeThoughts", place))
 
 
-def encode_thinking(request: ChatRequest, capabilities: Capabilities, limit: int | None) -> Json | None:
-    """The `thinkingConfig`; None leaves the model to its default. `limit` is the answer's `maxOutputTokens`."""
-    if capabilities.thinking not in ("level", "budget"):
-        return None
+def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss], limit: int | None) -> Json:
+    """The `thinkingConfig`; empty leaves the model to its default. `limit` is the answer's `maxOutputTokens`."""
     asked = request.reasoning
+    if capabilities.thinking not in ("level", "budget"):
+        if asked.budget is not None or asked.level not in (None, "off", "auto"):
+            losses.append(Loss(field_name(request, "thinking"), "the model does not think"))
+        return {}
     if asked.level is None and asked.budget is None and limit is not None and limit < SMALL_ANSWER:
         asked = Reasoning("off", visible=asked.visible)
-    config: Json = {}
-    if capabilities.thinking == "level":
-        _write_level(asked, capabilities, config)
-    else:
-        _write_budget(asked, capabilities, limit, config)
+    config = _level(asked, capabilities) if capabilities.thinking == "level" else _budget(asked, capabilities, limit)
     if asked.level == "off":
         config["includeThoughts"] = False
     elif asked.visible or (asked.visible is not None and config):
         config["includeThoughts"] = asked.visible
-    return config or None
+    return config
 
 
-def _write_level(asked: Reasoning, capabilities: Capabilities, config: Json) -> None:
+def _level(asked: Reasoning, capabilities: Capabilities) -> Json:
     level = asked.level
     if asked.budget is not None and level in (None, "auto"):
         level = level_of_budget(asked.budget)
     fitting = fit_level(level, tuple(n for n in capabilities.levels if n != "off")) if level is not None else None
-    if fitting is not None:
-        config["thinkingLevel"] = fitting.upper()
+    return {"thinkingLevel": fitting.upper()} if fitting is not None else {}
 
 
-def _write_budget(asked: Reasoning, capabilities: Capabilities, limit: int | None, config: Json) -> None:
-    if asked.level == "off":
-        budget = clamp_budget(0, capabilities)
-    elif asked.budget is not None:
-        budget = clamp_budget(asked.budget, capabilities)
+def _budget(asked: Reasoning, capabilities: Capabilities, limit: int | None) -> Json:
+    """The budget, with room for the answer, since `maxOutputTokens` counts both."""
+    if asked.level == "off" or asked.budget is not None:
+        budget = clamp_budget(0 if asked.level == "off" else asked.budget or 0, capabilities)
     elif asked.level is not None:
         budget = budget_of_level(asked.level, capabilities)
     else:
-        return
-    config["thinkingBudget"] = _within(budget, limit, capabilities)
-
-
-def _within(budget: int, limit: int | None, capabilities: Capabilities) -> int:
-    """A budget that leaves room for the answer, since `maxOutputTokens` counts both."""
-    if limit is None or budget < 0 or budget < limit:
-        return budget
-    return clamp_budget(max(0, limit - max(SMALL_ANSWER, limit // 4)), capabilities)
-
-
-def unheard(request: ChatRequest, capabilities: Capabilities) -> bool:
-    """Whether the client asked for thinking that the model does not have."""
-    asked = request.reasoning
-    wanted = asked.budget is not None or asked.level not in (None, "off", "auto")
-    return wanted and capabilities.thinking not in ("level", "budget")
+        return {}
+    if limit is not None and budget >= limit:
+        budget = clamp_budget(max(0, limit - max(SMALL_ANSWER, limit // 4)), capabilities)
+    return {"thinkingBudget": budget}
 
 
 VENDOR = "gemini"

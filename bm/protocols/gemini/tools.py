@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
@@ -97,10 +94,10 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
         RequestError: the model calls no tools, or a tool has no schema that anyone could know.
     """
     hosted: list[Json] = []
-    functions = [_with_known_schema(tool) for tool in request.tools]
+    functions = list(request.tools)
     for tool in request.hosted_tools:
-        if typed_name(tool):
-            functions.append(_with_known_schema(tool))
+        if (function := _client_tool(tool)) is not None:
+            functions.append(function)
         elif (encoded := _hosted(tool, losses)) is not None and encoded not in hosted:
             hosted.append(encoded)
     if functions and not capabilities.tools:
@@ -120,16 +117,6 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     if config and members:
         members["toolConfig"] = config
     return members
-
-
-def _with_known_schema(tool: Tool | HostedTool) -> Tool:
-    kind = typed_name(tool)
-    if not kind and isinstance(tool, Tool):
-        return tool
-    known = with_schema(tool)
-    if known is None:
-        raise refuse("tools", f"the tool {kind!r} has no schema that another vendor's model could be given")
-    return known
 
 
 def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
@@ -182,7 +169,7 @@ def _calling(request: ChatRequest, functions: list[Tool], capabilities: Capabili
     from the answer.
     """
     choice = request.tool_choice
-    names = _declared(choice.names, functions)
+    names = [tool.name for tool in functions if tool.name in choice.names]
     config: Json = {}
     match choice.mode:
         case "none":
@@ -198,75 +185,58 @@ def _calling(request: ChatRequest, functions: list[Tool], capabilities: Capabili
     return {"functionCallingConfig": config}
 
 
-def _declared(names: Iterable[str], functions: list[Tool]) -> list[Any]:
-    known = {tool.name for tool in functions}
-    return [name for name in names if name in known]
+def _arguments(names: str, required: str, commands: str = "") -> Json:
+    special: Json = {
+        "command": {"type": "string", "enum": commands.split()} if commands else {"type": "string"},
+        "restart": {"type": "boolean"},
+        "insert_line": {"type": "integer"},
+        "view_range": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+    }
+    properties = {name: special.get(name, {"type": "string"}) for name in names.split()}
+    return {"type": "object", "properties": properties, "required": required.split()}
 
 
-_TEXT: Json = {"type": "string"}
-_LINE: Json = {"type": "integer"}
-_LINES: Json = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
-
-
-def _object(required: list[str], **properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": required}
-
-
-_TYPED: dict[str, tuple[str, Json]] = {
+_CLIENT_TOOLS: dict[str, tuple[str, Json]] = {
     "bash": (
         "Run a command in a persistent bash session. Set restart to start the session anew.",
-        _object([], command=_TEXT, restart={"type": "boolean"}),
+        _arguments("command restart", ""),
     ),
     "text_editor": (
         "View, create and edit text files. view takes an optional view_range of first and last line (-1 is the end); "
         "create takes file_text; str_replace takes old_str, which must occur exactly once, and new_str; insert puts "
         "insert_text (or new_str) after line insert_line; undo_edit reverts the last edit of the file.",
-        _object(
-            ["command", "path"],
-            command={"type": "string", "enum": ["view", "create", "str_replace", "insert", "undo_edit"]},
-            path=_TEXT,
-            file_text=_TEXT,
-            old_str=_TEXT,
-            new_str=_TEXT,
-            insert_line=_LINE,
-            insert_text=_TEXT,
-            view_range=_LINES,
+        _arguments(
+            "command path file_text old_str new_str insert_line insert_text view_range",
+            "command path",
+            "view create str_replace insert undo_edit",
         ),
     ),
     "memory": (
         "Keep notes in files below /memories that outlive the conversation: view a file or directory, create a file, "
         "str_replace, insert, delete, rename.",
-        _object(
-            ["command"],
-            command={"type": "string", "enum": ["view", "create", "str_replace", "insert", "delete", "rename"]},
-            path=_TEXT,
-            view_range=_LINES,
-            file_text=_TEXT,
-            old_str=_TEXT,
-            new_str=_TEXT,
-            insert_line=_LINE,
-            insert_text=_TEXT,
-            old_path=_TEXT,
-            new_path=_TEXT,
+        _arguments(
+            "command path view_range file_text old_str new_str insert_line insert_text old_path new_path",
+            "command",
+            "view create str_replace insert delete rename",
         ),
     ),
 }
-_WITHOUT_SCHEMA = ("computer",)
+"""Anthropic's tools that come by type alone, without a schema, with their arguments as Anthropic documents them
+(platform.claude.com/docs, "Tool use"). The computer tool is not among them: its coordinates only mean something to
+models trained on it.
+"""
 
 
-def typed_name(tool: Tool | HostedTool) -> str:
-    """Which of Anthropic's typed client tools this is; empty when it is none."""
-    kind: Any = tool.extra.get("type") if isinstance(tool, Tool) else tool.raw.get("type", tool.kind)
-    if tool.protocol != "anthropic" or not isinstance(kind, str) or (isinstance(tool, Tool) and tool.schema):
-        return ""
-    return next((name for name in (*_TYPED, *_WITHOUT_SCHEMA) if kind == name or kind.startswith(f"{name}_2")), "")
+def _client_tool(tool: HostedTool) -> Tool | None:
+    """A tool of Anthropic's that the client runs, as a function; None for any other.
 
-
-def with_schema(tool: Tool | HostedTool) -> Tool | None:
-    """The typed tool as a function with its schema; None when its arguments are not known."""
-    kind = typed_name(tool)
-    if kind not in _TYPED:
+    Raises:
+        RequestError: it is one whose arguments no other vendor's model could be given.
+    """
+    kind = string_of(tool.raw.get("type", tool.kind)) if tool.protocol == "anthropic" else ""
+    name = next((name for name in (*_CLIENT_TOOLS, "computer") if kind == name or kind.startswith(f"{name}_2")), "")
+    if not name:
         return None
-    description, schema = _TYPED[kind]
-    name = tool.name if isinstance(tool, Tool) else tool.raw.get("name", kind)
-    return Tool(str(name), description, schema)
+    if name not in _CLIENT_TOOLS:
+        raise refuse("tools", f"the tool {name!r} has no schema that another vendor's model could be given")
+    return Tool(string_of(tool.raw.get("name")) or name, *_CLIENT_TOOLS[name])
