@@ -44,9 +44,9 @@ def list_(as_json: Json = False) -> None:
     """List the recordings, newest first."""
     import msgspec
 
-    from bm.ledger.recordings import folder_of, listed
+    from bm.ledger.recordings import folder_of, summaries
 
-    found = listed(folder_of(admin.here()))
+    found = summaries(folder_of(admin.here()))
     if as_json:
         render.json({"recordings": [msgspec.structs.asdict(each) for each in found]})
         return

@@ -16,7 +16,7 @@ from bm.config.secrets import MASK, Mask
 from bm.gateway.call import Call, Client
 from bm.gateway.record import Record, document_of
 from bm.gateway.settings import Settings
-from bm.ledger.recordings import Asked, Message, Recording, save
+from bm.ledger.recordings import Message, RecordedRequest, Recording, save
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.headers import CREDENTIALS, Headers
 
@@ -126,7 +126,7 @@ def recording_of(capture: Capture, record: Record, settings: Settings) -> Record
     carried = _credentials((call.headers, *(request.headers for request in capture.requests)))
     mask = Mask((*settings.secrets(), *carried))
     upstream = tuple(
-        Asked(
+        RecordedRequest(
             provider=request.provider,
             method=request.method,
             url=mask(request.url),

@@ -35,7 +35,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return base64.b64decode(self.body) if self.binary else self.body.encode()
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream request."""
 
     provider: str
@@ -47,8 +47,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """One exchange: the client's request, its upstream requests, and the response that the client received.
 
-    `complete` is false if the response was cut off, `whole` if part of it was too large to record. `decision` is the
-    document that `bm why` shows.
+    `complete` is false if the response was cut off, `whole` is false if a part was too large to record. `decision` is
+    the document that `bm why` shows.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     path: str
     request: Message
-    upstream: tuple[Asked, ...]
+    upstream: tuple[RecordedRequest, ...]
     status: int
     answer: Message
     complete: bool
@@ -67,7 +67,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     decision: Json
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A line of `bm record list`."""
 
     id: str
@@ -113,13 +113,13 @@ def load(folder: Path, recording_id: str) -> Recording:
         raise RecordingError(f"{newest}: cannot be read: {error}") from error
 
 
-def listed(folder: Path) -> list[Listed]:
+def summaries(folder: Path) -> list[Summary]:
     """All recordings, newest first. Other files are skipped."""
     found = []
     for file in _newest_first(folder):
         try:
             content = file.read_bytes()
-            found.append(msgspec.structs.replace(msgspec.json.decode(content, type=Listed), size=len(content)))
+            found.append(msgspec.structs.replace(msgspec.json.decode(content, type=Summary), size=len(content)))
         except (OSError, msgspec.DecodeError):
             continue
     return found

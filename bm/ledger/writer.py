@@ -52,7 +52,7 @@ class Ledger:
         self._waiting: deque[Callable[[], Entry]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._hurried = 0
+        self._flushing = 0
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -76,10 +76,10 @@ class Ledger:
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds, or until writing fails; returns whether everything is written."""
         with self._changed:
-            self._hurried += 1
+            self._flushing += 1
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._waiting or bool(self.problem), timeout)
-            self._hurried -= 1
+            self._flushing -= 1
             return not self._waiting
 
     def stop(self, timeout: float = 4.0) -> None:
@@ -113,7 +113,7 @@ class Ledger:
 
     def _is_due(self) -> bool:
         """Whether to write now instead of gathering more requests."""
-        return self._stopping or self._hurried > 0 or len(self._waiting) >= _BATCH
+        return self._stopping or self._flushing > 0 or len(self._waiting) >= _BATCH
 
     def _done(self, count: int) -> None:
         with self._changed:

@@ -66,31 +66,31 @@ class Instance(msgspec.Struct, frozen=True):
     ready: Callable[[], None]
 
 
-class _RouteQuestion(msgspec.Struct, forbid_unknown_fields=True):
+class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     protocol: ProtocolName = "anthropic"
-    needs: list[str] = []
+    requirements: list[str] = []
     random_number: float = 0.0
 
 
-class _ProbeQuestion(msgspec.Struct, forbid_unknown_fields=True):
+class _ProbeParams(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
 
 
-class _ModeQuestion(msgspec.Struct, forbid_unknown_fields=True):
+class _ModeParams(msgspec.Struct, forbid_unknown_fields=True):
     mode: Mode
 
 
-class _UsageQuestion(msgspec.Struct, forbid_unknown_fields=True):
+class _UsageParams(msgspec.Struct, forbid_unknown_fields=True):
     days: Annotated[int, msgspec.Meta(ge=1, le=KEEP_DAYS)] = 30
     by: By = "provider"
 
 
-class _RequestsQuestion(msgspec.Struct, forbid_unknown_fields=True):
+class _RequestsParams(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
 
 
-class _LiveQuestion(msgspec.Struct, forbid_unknown_fields=True):
+class _LiveParams(msgspec.Struct, forbid_unknown_fields=True):
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
@@ -211,11 +211,11 @@ class Admin:
         The daemon keeps nothing per watcher, so a slow or vanished one costs nothing and cannot delay the shutdown, as
         open event streams would. `run` differs between two runs of the daemon; `ended` restarts at 0 with it.
         """
-        asked = msgspec.convert(dict(request.query_params), _LiveQuestion, strict=False)
+        params = msgspec.convert(dict(request.query_params), _LiveParams, strict=False)
         return {
             "at": time.time(),
             "run": self._instance.started_at,
-            **await self.live_view.to_json(asked.after),
+            **await self.live_view.to_json(params.after),
             "status": await self.status(request),
             "not_ready": self.not_ready() or None,
             **await self.accounts(request),
@@ -240,15 +240,15 @@ class Admin:
 
     async def usage(self, request: Request) -> Json:
         """Usage of the last days, grouped."""
-        asked = msgspec.convert(dict(request.query_params), _UsageQuestion, strict=False)
+        params = msgspec.convert(dict(request.query_params), _UsageParams, strict=False)
         await self._flush()
-        since = midnight(asked.days, datetime.now())
-        return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=asked.by)
+        since = midnight(params.days, datetime.now())
+        return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=params.by)
 
     async def requests(self, request: Request) -> Json:
-        asked = msgspec.convert(dict(request.query_params), _RequestsQuestion, strict=False)
+        params = msgspec.convert(dict(request.query_params), _RequestsParams, strict=False)
         await self._flush()
-        return {"requests": await asyncio.to_thread(requests, self._paths.ledger, asked.limit)}
+        return {"requests": await asyncio.to_thread(requests, self._paths.ledger, params.limit)}
 
     async def _flush(self) -> None:
         """Wait briefly until requests that have just ended are in the ledger."""
@@ -289,7 +289,7 @@ class Admin:
             ConfigError: the file cannot be changed.
         """
         name: str = request.path_params["name"]
-        mode = msgspec.json.decode(await request.body(), type=_ModeQuestion).mode
+        mode = msgspec.json.decode(await request.body(), type=_ModeParams).mode
         self._require_mode(name)
         key = dotted(("providers", name, "mode"))
         try:
@@ -332,13 +332,13 @@ class Admin:
 
     async def route(self, request: Request) -> Json:
         """The plan for a request. Sends nothing upstream."""
-        asked = msgspec.json.decode(await request.body(), type=_RouteQuestion)
-        requirements = msgspec.convert(dict.fromkeys(asked.needs, True), Requirements)
-        query = RouteQuery(model=asked.model, protocol=asked.protocol, requirements=requirements)
-        made = plan(self._services.router.snapshot(self._services.settings), query, random_number=asked.random_number)
+        params = msgspec.json.decode(await request.body(), type=_RouteParams)
+        requirements = msgspec.convert(dict.fromkeys(params.requirements, True), Requirements)
+        query = RouteQuery(model=params.model, protocol=params.protocol, requirements=requirements)
+        made = plan(self._services.router.snapshot(self._services.settings), query, random_number=params.random_number)
         return {
             "model": made.asked,
-            "protocol": asked.protocol,
+            "protocol": params.protocol,
             "steps": list(made.steps),
             "targets": [
                 {**msgspec.structs.asdict(choice.target), "stage": choice.stage, "reason": choice.reason}
@@ -351,13 +351,13 @@ class Admin:
 
     async def probe(self, request: Request) -> Json:
         """Send one small request to each provider and account named."""
-        asked = msgspec.json.decode(await request.body() or b"{}", type=_ProbeQuestion)
+        params = msgspec.json.decode(await request.body() or b"{}", type=_ProbeParams)
         services = self._services
 
         def ended(target: Target, effect: AccountEffect) -> None:
             services.pool.record_probe(target, effect, now=time.monotonic(), wall=time.time())
 
-        return {"results": await probe_all(services.client, services.settings, asked.names, services.tokens, ended)}
+        return {"results": await probe_all(services.client, services.settings, params.names, services.tokens, ended)}
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

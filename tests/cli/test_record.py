@@ -11,7 +11,7 @@ import pytest
 from bm.cli.exits import UsageError
 from bm.cli.record import addressed, text_of
 from bm.config.paths import Paths
-from bm.ledger.recordings import Message, Recording, folder_of, listed
+from bm.ledger.recordings import Message, Recording, folder_of, summaries
 from bm.names import ProtocolName
 from bm.simulator import Rule, Simulator
 from bm.simulator.rules import Usage
@@ -22,7 +22,7 @@ from tests.simulator.streams import APIS, ask
 def kept(paths: Paths, count: int) -> list[str]:
     """The ids of the recordings, the newest first, once there are so many."""
     limit = time.monotonic() + 20
-    while len(found := listed(folder_of(paths))) < count:
+    while len(found := summaries(folder_of(paths))) < count:
         assert time.monotonic() < limit, "it was not recorded"
         time.sleep(0.01)
     return [each.id for each in found]

@@ -16,7 +16,7 @@ from bm.gateway.call import Call
 from bm.gateway.capture import Capture, Recorder
 from bm.gateway.record import Record
 from bm.gateway.settings import read_settings
-from bm.ledger.recordings import Recording, clear, folder_of, listed, load
+from bm.ledger.recordings import Recording, clear, folder_of, load, summaries
 from bm.server.asgi import AsgiClient
 from bm.simulator import Rule
 from bm.upstream.client import UpstreamRequest
@@ -83,13 +83,13 @@ def until(fact: Callable[[], bool]) -> None:
 
 
 def recorded(folder: Path, request_id: str) -> Recording:
-    until(lambda: any(each.id == request_id for each in listed(folder)))
+    until(lambda: any(each.id == request_id for each in summaries(folder)))
     return load(folder, request_id)
 
 
 def test_nothing_is_recorded_by_default(world: World, folder: Path) -> None:
     world.ask("anthropic")
-    assert listed(folder) == []
+    assert summaries(folder) == []
 
 
 @EVERY_CLIENT
@@ -144,8 +144,8 @@ def test_recordings_are_bounded_in_number(world: World, folder: Path) -> None:
     world.set_up(accounts=1, more=f"{ON}max = 3\n")
     ids = [world.ask("anthropic").bm("request-id") for _ in range(6)]
     recorded(folder, ids[-1])
-    until(lambda: len(listed(folder)) == 3)
-    assert {each.id for each in listed(folder)} == set(ids[-3:])
+    until(lambda: len(summaries(folder)) == 3)
+    assert {each.id for each in summaries(folder)} == set(ids[-3:])
 
 
 def test_a_folder_that_cannot_be_written_fails_no_request(world: World, folder: Path) -> None:
@@ -164,7 +164,7 @@ async def test_a_closed_recorder_drops_captures(tmp_path: Path, bm_home: Path) -
     call = Call(id="x", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="m", stream=False)
     record = Record(id="x", at=0.0, protocol="anthropic", model="m", stream=False)
     recorder.keep(Capture(call, AsgiClient(_nowhere)), record, read_settings(Paths.under(bm_home)))
-    assert listed(tmp_path) == []
+    assert summaries(tmp_path) == []
 
 
 async def _nowhere(message: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bm.ledger.recordings import Message, Recording, RecordingError, clear, delete, listed, load, save
+from bm.ledger.recordings import Message, Recording, RecordingError, clear, delete, load, save, summaries
 
 MEGABYTE = 1024 * 1024
 _PLAIN = Recording(
@@ -50,32 +50,32 @@ def test_a_saved_recording_is_loaded(tmp_path: Path) -> None:
 
 def test_the_newest_are_listed_first(tmp_path: Path) -> None:
     kept(tmp_path, "a", "b", "c")
-    assert [each.id for each in listed(tmp_path)] == ["c", "b", "a"]
-    assert all(each.size == (tmp_path / f"{each.id}.json").stat().st_size for each in listed(tmp_path))
+    assert [each.id for each in summaries(tmp_path)] == ["c", "b", "a"]
+    assert all(each.size == (tmp_path / f"{each.id}.json").stat().st_size for each in summaries(tmp_path))
 
 
 def test_the_oldest_beyond_the_number_are_removed(tmp_path: Path) -> None:
     kept(tmp_path, "a", "b", "c", most=2)
-    assert [each.id for each in listed(tmp_path)] == ["c", "b"]
+    assert [each.id for each in summaries(tmp_path)] == ["c", "b"]
 
 
 def test_the_oldest_beyond_the_size_are_removed(tmp_path: Path) -> None:
     kept(tmp_path, "a", "b", "c", size=MEGABYTE * 2 // 5)
-    assert [each.id for each in listed(tmp_path)] == ["c", "b"]
+    assert [each.id for each in summaries(tmp_path)] == ["c", "b"]
 
 
 def test_a_recording_larger_than_the_total_size_is_refused(tmp_path: Path) -> None:
     kept(tmp_path, "a")
     assert not save(tmp_path, recording(id="b", answer=Message(body="x" * MEGABYTE)), most=5, megabytes=1)
-    assert [each.id for each in listed(tmp_path)] == ["a"]
+    assert [each.id for each in summaries(tmp_path)] == ["a"]
 
 
 def test_removal(tmp_path: Path) -> None:
     kept(tmp_path, "a", "b", "c")
     delete(tmp_path, "b")
-    assert [each.id for each in listed(tmp_path)] == ["c", "a"]
+    assert [each.id for each in summaries(tmp_path)] == ["c", "a"]
     assert clear(tmp_path) == 2
-    assert listed(tmp_path) == []
+    assert summaries(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["unknown", "../ledger", "a/b", "", "x" * 100])
@@ -89,11 +89,11 @@ def test_a_missing_recording_is_an_error(tmp_path: Path, name: str) -> None:
 def test_an_empty_folder_has_no_latest_recording(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="last"):
         load(tmp_path / "none", "last")
-    assert listed(tmp_path / "none") == []
+    assert summaries(tmp_path / "none") == []
 
 
 def test_other_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "note.json").write_text("no JSON")
-    assert listed(tmp_path) == []
+    assert summaries(tmp_path) == []
     with pytest.raises(RecordingError, match="cannot be read"):
         load(tmp_path, "note")

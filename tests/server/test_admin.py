@@ -96,12 +96,14 @@ def test_a_route_without_targets_says_why(world: World) -> None:
 
 def test_a_route_for_the_requirements_of_a_request(world: World) -> None:
     world.set_up(modes={"groq": "exclusive"})
-    found = world.admin("route", {"model": "openai/gpt-oss-120b", "protocol": "openai-chat", "needs": ["images"]})
+    question = {"model": "openai/gpt-oss-120b", "protocol": "openai-chat", "requirements": ["images"]}
+    found = world.admin("route", question)
     assert found["targets"] == [] and "image" in found["failure"]["message"]
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"model": 5}, {"model": "x", "mood": 1}, {"model": "x", "protocol": "ftp"}, {"model": "x", "needs": 1}]
+    "body",
+    [{}, {"model": 5}, {"model": "x", "mood": 1}, {"model": "x", "protocol": "ftp"}, {"model": "x", "requirements": 1}],
 )
 def test_an_invalid_query_is_refused(world: World, body: dict[str, Any]) -> None:
     answer = world.http.post("/admin/route", json=body)
