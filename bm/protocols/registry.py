@@ -12,7 +12,7 @@ from bm.protocols.anthropic.codec import CODEC as ANTHROPIC
 from bm.protocols.codec import Codec
 from bm.protocols.gemini.codec import CODEC as GEMINI
 from bm.protocols.openai_chat.codec import CODEC as OPENAI_CHAT
-from bm.protocols.openai_chat.stream_decoder import StreamDecoder
+from bm.protocols.openai_chat.stream_decoder import ChatStreamDecoder
 from bm.protocols.openai_responses.codec import CODEC as OPENAI_RESPONSES
 
 CODECS: dict[ProtocolName, Codec] = {
@@ -27,4 +27,4 @@ def upstream_codec(protocol: ProtocolName, dialect: Dialect) -> Codec:
     """The codec for a service's answers. OpenAI-compatible services differ in how they write them."""
     if protocol != "openai-chat":
         return CODECS[protocol]
-    return msgspec.structs.replace(OPENAI_CHAT, stream_decoder=partial(StreamDecoder, dialect=dialect))
+    return msgspec.structs.replace(OPENAI_CHAT, stream_decoder=partial(ChatStreamDecoder, dialect=dialect))

@@ -170,7 +170,7 @@ class _Choice:
         return Finish(reason, native=self.finish, choice=self.number)
 
 
-class StreamDecoder:
+class ChatStreamDecoder:
     """Reads one stream."""
 
     def __init__(self, ids: IdFactory, dialect: Dialect = _OPENAI) -> None:

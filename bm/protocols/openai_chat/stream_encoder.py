@@ -37,7 +37,7 @@ class _Choice:
         self.refused = False
 
 
-class StreamEncoder(PartSequencer):
+class ChatStreamEncoder(PartSequencer):
     """Writes one client's stream."""
 
     several_choices = True
@@ -182,7 +182,7 @@ class _PieceWriter(PartWriter):
 class _TextWriter(_PieceWriter):
     """Text. Citations wait for its end, since they may be about all of it."""
 
-    def __init__(self, encoder: StreamEncoder, number: int, choice: _Choice) -> None:
+    def __init__(self, encoder: ChatStreamEncoder, number: int, choice: _Choice) -> None:
         super().__init__(*encoder.around(number, b'{"content":', b"}"))
         self._encoder, self._number, self._choice = encoder, number, choice
         self._length = 0
@@ -211,7 +211,7 @@ class _CallWriter(_PieceWriter):
 
     def __init__(
         self,
-        encoder: StreamEncoder,
+        encoder: ChatStreamEncoder,
         choice: int,
         number: int | None,
         around: tuple[bytes, bytes],
@@ -255,7 +255,7 @@ class _UnwrappingWriter(_CallWriter):
 def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:
     """Write a whole completion: the fold of the stream."""
     request = msgspec.structs.replace(request, stream_usage=True)
-    chunks = written(StreamEncoder(request, ids, model=model), events)
+    chunks = written(ChatStreamEncoder(request, ids, model=model), events)
     choices: dict[int, Json] = {}
     for choice in (choice for chunk in chunks for choice in chunk["choices"]):
         whole = choices.setdefault(choice["index"], {"message": {}})
