@@ -24,8 +24,9 @@ class Dialect(msgspec.Struct, frozen=True):
     models put thinking at the head of their content (`think`).
 
     `plain_content` services take message content only as a string where it is text alone, `named_choice` services the
-    name of a tool in `tool_choice`, `mixed_strict` services strict and other tools in one request. What only OpenAI
-    itself has (custom tools, `allowed_tools`, refusals, system messages anywhere) goes to the dialect named `openai`.
+    name of a tool in `tool_choice`, `mixed_strict` services strict and other tools in one request; `max_tools` is the
+    most that one may have, 0 = unknown. What only OpenAI itself has (custom tools, `allowed_tools`, refusals, system
+    messages anywhere) goes to the dialect named `openai`.
     """
 
     name: str = "openai"
@@ -38,6 +39,7 @@ class Dialect(msgspec.Struct, frozen=True):
     thinking_tag: str = ""
     plain_content: bool = False
     named_choice: bool = True
+    max_tools: int = 0
     mixed_strict: bool = True
     stream_usage: bool = True
     max_stop: int = 4
@@ -59,6 +61,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     documents: bool = True
     audio: bool = False
     video: bool = False
+    refused_types: tuple[str, ...] = ()
+    """Glob patterns of the MIME types that it refuses among the kinds of media it takes."""
     image_urls: bool = True
     media_in_results: bool = True
 

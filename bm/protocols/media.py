@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from fnmatch import fnmatchcase
 from urllib.parse import unquote_to_bytes
 
 from bm.chat.capabilities import Capabilities
@@ -76,12 +77,12 @@ def kind_of_type(mime: str, otherwise: MediaKind = "document") -> MediaKind:
 
 
 def type_of(media: Media) -> str:
-    """The MIME type; where the client named none, the one that the data begins like, or the usual one of the kind."""
+    """The MIME type: for an image the one its data begins like, else the client's, else the usual one of the kind."""
     mime = media.mime.partition(";")[0].strip().lower()
-    if mime:
+    found = next((kind for start, kind in _FIRST_BYTES if media.data.startswith(start)), "")
+    if mime and not (media.kind == "image" and found.startswith("image/")):
         return "image/jpeg" if mime == "image/jpg" else mime
-    found = (mime for start, mime in _FIRST_BYTES if media.data.startswith(start))
-    return next(found, _DEFAULT_TYPE[media.kind])
+    return found or _DEFAULT_TYPE[media.kind]
 
 
 def suffix_of(media: Media) -> str:
@@ -118,4 +119,8 @@ def lacking(media: Media, capabilities: Capabilities) -> str:
         "audio": capabilities.audio,
         "video": capabilities.video,
     }
-    return "" if takes[media.kind] else f"the model takes no {media.kind} input"
+    if not takes[media.kind]:
+        return f"the model takes no {media.kind} input"
+    mime = type_of(media)
+    refused = not media.text and any(fnmatchcase(mime, pattern) for pattern in capabilities.refused_types)
+    return f"the model reads no {mime}" if refused else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from itertools import count
 
 import msgspec
 
 from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
 from bm.chat.parts import Part, ToolCall, ToolResult
-from bm.chat.request import ChatRequest, Turn
+from bm.chat.request import ChatRequest, Loss, Tool, Turn
 from bm.names import ProtocolName
 
 
@@ -33,14 +34,15 @@ RULES: dict[ProtocolName, Rule] = {
 
 
 def with_legal_names(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatRequest, dict[str, str]]:
-    """Give every tool a name that `protocol` takes, in definitions, choice and history alike.
+    """Give every tool a name of its own that `protocol` takes, in definitions, choice and history alike.
 
     Returns the request and the map from the new names back to the client's; the map is empty when all were legal.
     """
     rule = RULES[protocol]
+    request, doubles = _with_unique_names(request)
     names = _all_names(request)
     if all(rule.legal.fullmatch(name) for name in names):
-        return request, {}
+        return request, doubles
     forward: dict[str, str] = {}
     taken = {name for name in names if rule.legal.fullmatch(name)}
     for name in names:
@@ -53,7 +55,35 @@ def with_legal_names(request: ChatRequest, protocol: ProtocolName) -> tuple[Chat
         tool_choice=msgspec.structs.replace(choice, names=tuple(forward.get(n, n) for n in choice.names)),
         turns=tuple(Turn(turn.role, tuple(_renamed(part, forward) for part in turn.parts)) for turn in request.turns),
     )
-    return renamed, {new: old for old, new in forward.items()}
+    return renamed, {**doubles, **{new: doubles.get(old, old) for old, new in forward.items()}}
+
+
+def _with_unique_names(request: ChatRequest) -> tuple[ChatRequest, dict[str, str]]:
+    """The request with each tool once, and the client's names of those that shared theirs with a different tool."""
+    taken: dict[str, Tool | None] = {hosted.kind: None for hosted in request.hosted_tools}
+    if len({tool.name for tool in request.tools} - taken.keys()) == len(request.tools):
+        return request, {}
+    names: dict[str, str] = {}
+    for tool in request.tools:
+        if tool.name not in taken:
+            taken[tool.name] = tool
+        elif taken[tool.name] != tool and tool not in taken.values():
+            other = next(name for n in count(2) if (name := f"{tool.name}_{n}") not in taken)
+            taken[other], names[other] = msgspec.structs.replace(tool, name=other), tool.name
+    tools = tuple(tool for tool in taken.values() if tool is not None)
+    return msgspec.structs.replace(request, tools=tools), names
+
+
+def most_used(request: ChatRequest, most: int, losses: list[Loss]) -> tuple[Tool, ...]:
+    """At most so many of the request's tools, 0 = all: those it forces and has called before, then the first others."""
+    tools = request.tools
+    if not most or len(tools) <= most:
+        return tools
+    used = {part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)}
+    used.update(request.tool_choice.names)
+    ranked = sorted(range(len(tools)), key=lambda index: (tools[index].name not in used, index))
+    losses.append(Loss(f"tools[{most}:]", f"the service takes {most} tools; {len(tools) - most} are left out"))
+    return tuple(tools[index] for index in sorted(ranked[:most]))
 
 
 def restore(event: Event, reverse: Mapping[str, str]) -> Event:

@@ -99,6 +99,7 @@ _PAID: Final[tuple[Row, ...]] = (
             refuses=_OPENAI_ONLY
             | {"logprobs", "top_logprobs", "logit_bias", "n"}
             | {"prompt_cache_key", "prompt_cache_retention", "safety_identifier"},
+            max_tools=128,
             thinking="groq",
             thinking_tag="think",
         ),
@@ -139,6 +140,7 @@ _PAID: Final[tuple[Row, ...]] = (
     ),
     Row(
         name="openai",
+        dialect=Dialect(max_tools=128),
         # Responses first: over Chat Completions its newer models call no functions while they think.
         speaks=("openai-responses", "openai-chat"),
         base_url="https://api.openai.com/v1",

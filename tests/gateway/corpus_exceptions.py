@@ -37,7 +37,7 @@ NOT_EXPRESSIBLE = frozenset(
         "the earlier response is stored at OpenAI; bm remembers only those it produced itself",
         "a background response is available only where it is stored",
         "the model is named by a prompt stored at OpenAI",
-        "Claude does not accept office documents",
+        "the target does not accept office documents",
         "the document is in Google Cloud Storage, which only Google can read",
         "the URL field contains data",
         "two answers, while the client's protocol has room for one; such a client cannot ask for two",
@@ -168,8 +168,8 @@ EXCEPTIONS = (
     ),
     Known(
         "request",
-        "Claude does not accept office documents",
-        ("anthropic",),
+        "the target does not accept office documents",
+        ("anthropic", "gemini"),
         (
             "openai-responses--openai--chat-spreadsheet-models-openai-gpt-5-nano-unders-0-3a3f94",
             "openai-responses--openai--test-openai-document-docx-0-d99ef7",

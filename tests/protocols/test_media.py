@@ -23,6 +23,8 @@ def test_the_kind_of_a_type(mime: str, kind: str) -> None:
     ("media", "mime"),
     [
         (Media("image", data="/9j/4AAQ"), "image/jpeg"),
+        (Media("image", mime="image/png", data="/9j/4AAQ"), "image/jpeg"),
+        (Media("image", mime="image/heic", data="AAAA"), "image/heic"),
         (Media("document", data="JVBERi0x"), "application/pdf"),
         (Media("image", data="AAAA"), "image/png"),
         (Media("audio", data="AAAA"), "audio/wav"),
@@ -33,6 +35,22 @@ def test_the_kind_of_a_type(mime: str, kind: str) -> None:
 def test_a_type_that_was_not_named_is_known_by_the_first_bytes_or_the_kind(media: Media, mime: str) -> None:
     assert type_of(media) == mime
     assert data_url(media) == f"data:{mime};base64,{media.data}"
+
+
+@pytest.mark.parametrize(
+    ("media", "why"),
+    [
+        (Media("image", mime="image/gif", data="AAAA"), "the model reads no image/gif"),
+        (Media("image", mime="image/png", data="AAAA"), ""),
+        (
+            Media("document", mime="application/vnd.ms-excel", data="AAAA"),
+            "the model reads no application/vnd.ms-excel",
+        ),
+        (Media("document", mime="application/vnd.x", text="words"), ""),
+    ],
+)
+def test_a_type_that_the_model_does_not_read(media: Media, why: str) -> None:
+    assert lacking(media, Capabilities(refused_types=("image/gif", "application/vnd.*"))) == why
 
 
 def test_a_file_has_a_name_with_the_suffix_of_its_type() -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.chat.events import Event, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
 from bm.chat.parts import ToolCall, ToolResult
-from bm.chat.request import ChatRequest, Tool, ToolChoice, Turn
+from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice, Turn
 from bm.chat.signature import Signature
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.tools import RULES, SingleCall, legal_call_id, restore, with_legal_names
+from bm.protocols.tools import RULES, SingleCall, legal_call_id, most_used, restore, with_legal_names
 
 
 def asked(*names: str) -> ChatRequest:
@@ -50,6 +51,28 @@ def test_names_that_would_become_one_stay_two() -> None:
     names = [tool.name for tool in renamed.tools]
     assert len(set(names)) == 3 and names[2] == "a_b"
     assert [reverse.get(name, name) for name in names] == ["a/b", "a.b", "a_b"]
+
+
+def test_a_tool_that_is_given_twice_is_sent_once_and_another_of_its_name_under_a_new_one() -> None:
+    search = HostedTool("web_search", "openai-responses", {"type": "web_search"})
+    tools = (Tool("f", "one"), Tool("f", "one"), Tool("f", "two"), Tool("web_search", "own"))
+    request = msgspec.structs.replace(asked(), tools=tools, hosted_tools=(search,), tool_choice=ToolChoice())
+    renamed, reverse = with_legal_names(request, "anthropic")
+    assert [(tool.name, tool.description) for tool in renamed.tools] == [
+        ("f", "one"),
+        ("f_2", "two"),
+        ("web_search_2", "own"),
+    ]
+    assert reverse == {"f_2": "f", "web_search_2": "web_search"}
+
+
+def test_of_too_many_tools_those_go_that_the_conversation_has_not_used() -> None:
+    request = asked("c")
+    request = msgspec.structs.replace(request, tools=tuple(Tool(name) for name in "abcd"))
+    losses: list[Loss] = []
+    assert [tool.name for tool in most_used(request, 2, losses)] == ["a", "c"]
+    assert [loss.field for loss in losses] == ["tools[2:]"]
+    assert most_used(request, 0, losses) is request.tools and len(losses) == 1
 
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=6), st.sampled_from(PROTOCOLS))

@@ -33,6 +33,15 @@ def encode_mark(mark: CacheMark) -> Json:
     return {"type": "ephemeral", "ttl": mark.ttl} if mark.ttl else {"type": "ephemeral"}
 
 
+def limit_marks(body: Json) -> None:
+    """Remove the oldest marks from messages that bm has written until the API takes their number."""
+    blocks = [block for message in body["messages"] for block in message["content"]]
+    marked = [block for block in (*blocks, *body.get("system", ())) if _MARK in block]
+    tools = sum(1 for tool in body.get("tools", ()) if _MARK in tool)
+    for block in marked[: max(0, len(marked) + tools - MAX_MARKS)]:
+        del block[_MARK]
+
+
 class _Prompt(msgspec.Struct):
     """The members of a request that can hold marks."""
 

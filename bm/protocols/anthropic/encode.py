@@ -9,6 +9,7 @@ from bm.chat.parts import Json, Text
 from bm.chat.request import LEVELS, ChatRequest, Loss
 from bm.chat.thinking import may_force
 from bm.names import ANTHROPIC
+from bm.protocols.anthropic.cache_control import limit_marks
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.anthropic.thinking import OFF, ThinkingPlan, plan_thinking
 from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
@@ -90,6 +91,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     _write_extras(body, request, writer.betas, losses)
     if claude and not native and not _marked(request):
         body["cache_control"] = {"type": "ephemeral"}
+    limit_marks(body)
     _limit_effort(body, capabilities, losses)
     head = ("anthropic-version", version)
     betas = (("anthropic-beta", ",".join(sorted(writer.betas))),) if writer.betas else ()

@@ -25,6 +25,7 @@ from bm.protocols.reading import (
     required_mapping,
     string,
 )
+from bm.protocols.tools import most_used
 from bm.protocols.turns import LOOKUP
 
 
@@ -76,7 +77,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     """The members `tools`, `tool_choice`, `parallel_tool_calls` and `web_search_options`."""
     openai = capabilities.dialect.name == "openai"
     body: Json = {}
-    tools = [_encode_tool(tool, index, openai, losses) for index, tool in enumerate(request.tools)]
+    kept = most_used(request, capabilities.dialect.max_tools, losses)
+    tools = [_encode_tool(tool, index, openai, losses) for index, tool in enumerate(kept)]
     for hosted in request.hosted_tools:
         if hosted.protocol != CHAT and hosted.kind.startswith(LOOKUP):
             continue
@@ -90,6 +92,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
             losses.append(Loss("web_search_options", f"{capabilities.dialect.name} has no such member"))
     if not tools:
         return body
+    if not capabilities.dialect.mixed_strict:
+        _unify_strict(tools)
     choice, offered = _encode_choice(request, tools, capabilities, losses)
     body["tools"] = offered
     if choice is not None:
@@ -114,6 +118,14 @@ def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Js
     if tool.extra.get("format"):
         losses.append(Loss(f"{place}.format", "the service has no custom tools with a grammar"))
     return {"type": "function", "function": {**described, "parameters": CUSTOM_TOOL}}
+
+
+def _unify_strict(tools: list[Json]) -> None:
+    """Make no tool strict where not all of them are (Cerebras)."""
+    functions = [tool["function"] for tool in tools if "function" in tool]
+    if not all(function.get("strict") for function in functions):
+        for function in functions:
+            function.pop("strict", None)
 
 
 def _encode_choice(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bm.chat.capabilities import Capabilities
@@ -24,6 +24,7 @@ from bm.chat.request import (
 )
 from bm.chat.signature import Signature
 from bm.errors import RequestError
+from bm.protocols.anthropic.cache_control import MAX_MARKS
 from bm.protocols.anthropic.decode import decode_request
 from bm.protocols.anthropic.encode import encode_request
 from tests.protocols.anthropic.examples import (
@@ -138,6 +139,13 @@ def test_a_schema_that_loses_its_meaning_when_closed_is_asked_for_in_words() -> 
     result = encoded(chat(output=OutputFormat("schema", schema=schema)))
     assert "additionalProperties" in result.body["system"][0]["text"] and "output_config" not in result.body
     assert lost(result) == ["response_format"]
+
+
+def test_the_oldest_cache_marks_go_where_there_are_too_many() -> None:
+    texts = [Text(word, cache=CacheMark()) for word in "abcdef"]
+    turns = [(assistant if number % 2 else user)(text) for number, text in enumerate(texts)]
+    blocks = [message["content"][0] for message in encoded(chat(*turns)).body["messages"]]
+    assert [block["text"] for block in blocks if "cache_control" in block] == ["c", "d", "e", "f"]
 
 
 def test_a_format_that_cannot_be_enforced_is_asked_for_in_words() -> None:
@@ -285,6 +293,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
 
 @given(requests())
 def test_what_the_protocol_can_say_survives_both_ways(request: ChatRequest) -> None:
+    assume(json.dumps(msgspec.to_builtins(request)).count('"ttl"') <= MAX_MARKS)
     result = encode_request(request, OPUS_4_8, model="m")
     again = decode_request(result.body)
     plain = {**_members(again), "turns": _without_names(again.turns)}

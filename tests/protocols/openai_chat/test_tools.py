@@ -234,3 +234,13 @@ def test_a_tool_that_cannot_be_named_is_offered_alone(capabilities: Capabilities
 def test_thinking_that_cannot_stop_leaves_the_call_to_the_model() -> None:
     capabilities = Capabilities(forced_tools="without_thinking", thinking="effort", thinks=True, thinking_off="never")
     assert sent(client_request(tools=[F], tool_choice="required"), capabilities)["tool_choice"] == "auto"
+
+
+@pytest.mark.parametrize(("second", "strict"), [(True, [True, True]), (False, [None, None])])
+def test_a_service_gets_strict_tools_only_where_all_are(second: bool, strict: list[bool | None]) -> None:
+    cerebras = Capabilities(dialect=Dialect(name="cerebras", mixed_strict=False))
+    tools = [
+        {"type": "function", "function": {"name": name, "strict": said}} for name, said in (("f", True), ("g", second))
+    ]
+    body = sent(client_request(tools=tools), cerebras)
+    assert [tool["function"].get("strict") for tool in body["tools"]] == strict
