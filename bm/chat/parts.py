@@ -67,7 +67,7 @@ class Thinking(msgspec.Struct, frozen=True):
 
 
 class Media(msgspec.Struct, frozen=True):
-    """An image, document, sound or film: exactly one of `data` (base64), `text`, `url`, `file_id` is set.
+    """An image, document, audio or video: exactly one of `data` (base64), `text`, `url`, `file_id` is set.
 
     `text` holds a plain-text document. `mime` may be empty with `url` and `file_id`. `detail` is OpenAI's image detail.
     """
@@ -117,13 +117,13 @@ class ToolResult(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """The model declined, in its own words."""
+    """The model's own words for declining."""
 
     text: str
 
 
 class Opaque(msgspec.Struct, frozen=True):
-    """Something only its vendor's protocol knows: server-tool calls and their results, unknown block types.
+    """Something that only one vendor's protocol has: server-tool calls and their results, unknown block types.
 
     An encoder of the same `protocol` writes `raw` again; any other uses `summary` as text when it is not empty and
     otherwise reports a loss named `kind`. A `search` in an answer is shown in the client's own form, or not at all.
@@ -140,7 +140,7 @@ Part = Text | Thinking | Media | ToolCall | ToolResult | Refusal | Opaque
 
 
 def signed(part: Part, signature: Signature) -> Part:
-    """The part with the signature, if it is one that can carry any."""
+    """The part with the signature, if its type can carry one."""
     if not isinstance(part, Text | ToolCall | Media):
         return part
     return msgspec.structs.replace(part, signature=signature)

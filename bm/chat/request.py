@@ -52,7 +52,7 @@ class HostedTool(msgspec.Struct, frozen=True):
 class ToolChoice(msgspec.Struct, frozen=True):
     """`required`: the model must call a tool, one of `names` if there are any.
 
-    `parallel` False allows one call at most; None is unsaid.
+    `parallel` False allows one call at most; None means not given.
     """
 
     mode: Literal["auto", "required", "none"] = "auto"
@@ -61,7 +61,7 @@ class ToolChoice(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """None means unsaid."""
+    """None means not given."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -74,9 +74,9 @@ class Sampling(msgspec.Struct, frozen=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """How much to think. `budget` is in tokens; `level` None and `budget` None mean unsaid.
+    """How much to think. `budget` is in tokens; None means not given for `level` and `budget`.
 
-    `visible` says whether the client wants to see the thinking: None is unsaid.
+    `visible` is whether the client wants to see the thinking; None means not given.
     """
 
     level: Level | None = None
@@ -85,7 +85,7 @@ class Reasoning(msgspec.Struct, frozen=True):
 
 
 class OutputFormat(msgspec.Struct, frozen=True):
-    """`json` is any JSON object, `schema` JSON that fits `schema`."""
+    """`json` is any JSON object, `schema` is JSON that matches `schema`."""
 
     kind: Literal["text", "json", "schema"] = "text"
     schema: Json | None = None
@@ -95,7 +95,7 @@ class OutputFormat(msgspec.Struct, frozen=True):
 
 
 class Extra(msgspec.Struct, frozen=True):
-    """A member of the request that the canonical form does not know; its own protocol writes it again."""
+    """A field of the request that the canonical form does not have; an encoder of the same protocol writes it back."""
 
     protocol: ProtocolName
     field: str
@@ -103,7 +103,7 @@ class Extra(msgspec.Struct, frozen=True):
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """Something of the request that a target cannot take: the field in the client's words, and why."""
+    """A part of the request that a target cannot take: the field by the client's name, and the reason."""
 
     field: str
     reason: str

@@ -1,4 +1,4 @@
-"""Opaque tokens by which a vendor recognises its own earlier thinking, and how they travel through other protocols."""
+"""Tokens by which a vendor recognizes its own earlier thinking, and how other protocols carry them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import hashlib
 import msgspec
 
 SELF = "self"
-"""`about`: the signature is that of the thinking which carries it."""
+"""`about`: it is the signature of the thinking block that carries it."""
 NEXT = "next"
 """`about`: it belongs to the part after the thinking block or reasoning item that carries it."""
 PREVIOUS = "previous"
-"""`about`: it belongs to the part before, since it came when that had been told already."""
+"""`about`: it belongs to the part before, because it arrived after that part had been sent."""
 REDACTED = "redacted"
 """`about`: it is another vendor's encrypted thinking itself."""
 
@@ -50,11 +50,11 @@ def _alphabet(value: str) -> str:
 
 
 def wrap(signature: Signature, about: str = "") -> str:
-    """Spell a signature so that it can stand in another vendor's signature field.
+    """Encode a signature so that it can be put into another vendor's signature field.
 
-    `about` says what it belongs to: `SELF`, `NEXT`, `PREVIOUS`, `REDACTED`, or nothing where the place says it. A codec
-    that reads another word takes the signature for the carrier's own. The result is standard base64, since google-genai
-    fails on anything else.
+    `about` names what it belongs to: `SELF`, `NEXT`, `PREVIOUS`, `REDACTED`, or nothing where the place is clear. A
+    codec that reads another value takes the signature for the carrier's own. The result is standard base64, because
+    google-genai fails on anything else.
     """
     fields = (signature.vendor, signature.family, about, signature.value)
     return base64.b64encode(_MARK + "\x1f".join(fields).encode()).decode()
@@ -74,10 +74,10 @@ def unwrap(text: str) -> tuple[Signature, str] | None:
 
 
 def text_key(text: str) -> str:
-    """The name under which the signature of a text is kept, which has no id: a digest of its words."""
+    """The key under which the signature of a text is stored: a digest, since texts have no id."""
     return f"text:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def may_hold_wrapped(body: bytes) -> bool:
-    """Whether `body` can hold a wrapped signature at all: a cheap look before it is parsed."""
+    """Whether `body` can contain a wrapped signature: a cheap test before parsing it."""
     return _MARK_BYTES in body

@@ -1,4 +1,4 @@
-"""Between token budgets and levels of thinking, which no two vendors count alike."""
+"""Convert between token budgets and levels of thinking, which every vendor counts differently."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CLAUDE_BUDGET: dict[Level, int] = {
 
 
 def level_of_budget(budget: int) -> Level:
-    """The level that a number of thinking tokens amounts to; a negative one (Gemini's -1) leaves it to the model."""
+    """The level that corresponds to a number of thinking tokens; `auto` for a negative one, such as Gemini's -1."""
     if budget < 0:
         return "auto"
     for most, level in _LEVEL_UP_TO:
@@ -45,7 +45,7 @@ def level_of_budget(budget: int) -> Level:
 
 
 def asked_level(reasoning: Reasoning) -> Level | None:
-    """The level that a request asks for, also by a budget; None when it says neither."""
+    """The level that a request asks for, directly or by a budget; None without either."""
     if reasoning.level is None and reasoning.budget is not None:
         return level_of_budget(reasoning.budget)
     return reasoning.level
@@ -82,7 +82,7 @@ def may_force(request: ChatRequest, capabilities: Capabilities) -> bool:
 
 
 def budget_of_level(level: Level, capabilities: Capabilities) -> int:
-    """The thinking tokens that stand for a level, within what the model takes; -1 for `auto`."""
+    """The thinking tokens for a level, within the model's limits; -1 for `auto`."""
     if level == "auto":
         return -1
     claude = capabilities.family.startswith("claude")
@@ -90,7 +90,7 @@ def budget_of_level(level: Level, capabilities: Capabilities) -> int:
 
 
 def clamp_budget(budget: int, capabilities: Capabilities) -> int:
-    """The budget nearest to `budget` that the model takes. 0 stays 0 where thinking can be turned off."""
+    """The closest budget that the model takes. 0 stays 0 where thinking can be turned off."""
     least, most = capabilities.budget
     if budget <= 0 and capabilities.thinking_off != "never":
         return 0
@@ -100,7 +100,7 @@ def clamp_budget(budget: int, capabilities: Capabilities) -> int:
 
 
 def fit_level(level: Level, levels: tuple[Level, ...]) -> Level | None:
-    """The level in `levels` nearest to `level`, the lower of two; None when `levels` is empty or `level` is `auto`."""
+    """The closest level in `levels`, the lower of two equally close; None if `levels` is empty or `level` is `auto`."""
     if level == "auto" or not levels:
         return None
     wanted = LEVELS.index(level)

@@ -16,7 +16,7 @@ from bm.errors import Failure
 
 
 class IdFactory(msgspec.Struct, frozen=True):
-    """What a codec needs from outside to make up identities: the time and a source of unique ids.
+    """What a codec needs from outside to create ids: the time and a source of randomness.
 
     `new_id(prefix)` returns the prefix and at least 16 random characters of `[0-9A-Za-z]`. `now` is in Unix seconds.
     """
@@ -26,7 +26,7 @@ class IdFactory(msgspec.Struct, frozen=True):
 
 
 class Encoded(msgspec.Struct, frozen=True):
-    """A request on the wire: the body, what it could not hold, and headers that belong to this body."""
+    """An encoded request: the body, what was lost, and the headers that belong to this body."""
 
     body: Json
     losses: tuple[Loss, ...] = ()
@@ -34,7 +34,7 @@ class Encoded(msgspec.Struct, frozen=True):
 
 
 class StreamDecoder(Protocol):
-    """Turns an upstream's stream into events. One decoder a stream."""
+    """Turns an upstream's stream into events; one decoder per stream."""
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
         """Return the events of one server-sent event. Unknown ones are skipped; garbage is a `Failed`."""
@@ -47,13 +47,13 @@ class StreamDecoder(Protocol):
 
 
 class StreamEncoder(Protocol):
-    """Turns events into a client's stream. One encoder a stream."""
+    """Turns events into a client's stream; one encoder per stream."""
 
     def feed(self, event: Event) -> bytes:
         """Return the bytes to send for one event; `End` yields the protocol's end, `Failed` its in-stream error."""
 
     def keepalive(self) -> bytes:
-        """Bytes that keep an idle client waiting and mean nothing."""
+        """Bytes without meaning that keep an idle connection open."""
 
 
 class DecodeRequest(Protocol):

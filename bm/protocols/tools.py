@@ -1,4 +1,4 @@
-"""What all protocols share about tools: legal names and call ids, one call at most, searches of the web."""
+"""Tools in all protocols: legal names and call ids, one call at most, web search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bm.names import ProtocolName
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What a protocol allows in a name: a pattern for the whole, one for the characters to replace, the length."""
+    """What a protocol allows in a name: a pattern for the whole name, one for characters to replace, and the length."""
 
     legal: re.Pattern[str]
     illegal: re.Pattern[str]
@@ -106,7 +106,7 @@ def _all_names(request: ChatRequest) -> Iterable[str]:
 
 
 def _legal_name(name: str, rule: Rule, taken: set[str]) -> str:
-    """Replace what is illegal; where that is too long or taken, end in a digest of the whole name."""
+    """Replace illegal characters; if the result is too long or taken, end it with a digest of the whole name."""
     base = rule.illegal.sub("_", name) or "_"
     if not rule.legal.fullmatch(base[:1]):
         base = f"_{base}"
@@ -123,7 +123,7 @@ def _renamed(part: Part, forward: Mapping[str, str]) -> Part:
 
 
 def legal_call_id(call_id: str) -> str:
-    """The id itself when it is legal everywhere, else one that is, the same for the same id.
+    """The id itself if it is legal everywhere, else a legal one derived from it.
 
     Anthropic takes `[a-zA-Z0-9_-]+`, some OpenAI-compatible servers no more than 64 characters.
     """
@@ -141,7 +141,7 @@ class SingleCall:
         self._dropped: set[int] = set()
 
     def keeps(self, event: Event) -> bool:
-        """Whether the event is part of what the client gets."""
+        """Whether the client gets the event."""
         match event:
             case PartStart(kind="tool_call"):
                 if event.choice in self._called:
@@ -156,5 +156,5 @@ class SingleCall:
 
 
 def offers_search(request: ChatRequest) -> bool:
-    """Whether the request offers the model a search: only then the client reads what one found."""
+    """Whether the request offers the model a web search: only such clients understand its results."""
     return any(tool.kind.startswith("web_search") for tool in request.hosted_tools)

@@ -1,4 +1,4 @@
-"""`cache_control` marks: read, written, and repaired or removed in a request between two that speak Anthropic.
+"""`cache_control` marks: decode, encode, and repair or remove them in requests that pass through.
 
 Only members that change are rewritten, because the upstream's prompt cache is keyed by bytes.
 """

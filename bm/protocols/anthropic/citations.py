@@ -1,7 +1,7 @@
-"""Searches of the web and citations from them, read from Claude's answers and written for Claude's clients.
+"""Web searches and their citations, decoded from Claude's answers and encoded for Anthropic clients.
 
-What another vendor found is written in Claude's form with marks of bm's own in the place of Anthropic's encrypted
-content, so that `hygiene` knows it again and never shows it to Claude, which could not decrypt it.
+Another vendor's results are written in Claude's form with a mark of bm in place of Anthropic's encrypted content, so
+that `sanitize` recognizes them and removes them before Claude, which could not decrypt them, gets the history.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from bm.protocols.reading import object_of, objects_of, string_of
 MARK = wrap(Signature("bm", ""), "search")
 """Stands where Claude's own results hold encrypted content."""
 ID_PREFIX = "srvtoolu_bm1"
-"""How the ids of searches begin that bm wrote: one that found nothing has no place for a mark."""
+"""The prefix of the ids of searches that bm wrote: a search without results has no place for the mark."""
 
 
 def decode_citation(raw: Json) -> Citation:
-    """A citation of Claude's; of a page of the web, or of a search result that the client gave, with its source."""
+    """A citation by Claude, with the web page or the client's search result that it cites."""
     url = string_of(raw.get("url") or raw.get("source"))
     if not url:
         return Citation(ANTHROPIC, raw)
@@ -29,7 +29,7 @@ def decode_citation(raw: Json) -> Citation:
 
 
 def decode_search(block: Json) -> Search | None:
-    """What a block tells of a search: its query, or what it found."""
+    """The query or the results in a block of a search; None for any other block."""
     match block:
         case {"type": "server_tool_use", "name": "web_search"}:
             query = string_of(object_of(block.get("input")).get("query"))
@@ -45,7 +45,7 @@ def _source(row: Json) -> Source:
 
 
 def encode_source(source: Source) -> Json:
-    """A citation for a client; its own page, since the words it rests on are known to Claude alone."""
+    """A citation of a page for a client."""
     return {
         "type": "web_search_result_location",
         "url": source.url,
@@ -56,7 +56,7 @@ def encode_source(source: Source) -> Json:
 
 
 def encode_search(search: Search, ids: IdFactory) -> tuple[Json, Json]:
-    """The two blocks that tell a client of a search: what was asked, and what was found."""
+    """The two blocks for a search: its query and its results."""
     identity = f"{ID_PREFIX}{ids.new_id('')}"
     asked = {"query": " | ".join(search.queries)}
     found = [

@@ -44,14 +44,14 @@ from bm.protocols.tools import legal_call_id
 Reader = Callable[[Json, str, Unread], Part]
 
 FOREIGN = "bm"
-"""The vendor of a wrapped signature that holds none: it only marks thinking as not Claude's own."""
+"""The vendor of an empty wrapped signature, which only marks thinking as not Claude's own."""
 
 
 def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]:
     """The parts of a message's `content`, which may be a string.
 
-    Thinking that carries another vendor's wrapped signature gives it back to the part that follows; what such a
-    block says stays as thinking of no vendor.
+    Thinking that carries another vendor's wrapped signature hands it to the part that follows; its text stays as
+    thinking without a vendor.
     """
     if isinstance(content, str):
         return (Text(content),) if content else ()
@@ -76,7 +76,7 @@ def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]
 
 
 def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:
-    """The thinking itself, None if there is none left, and the signature that belongs to a part beside it."""
+    """The thinking itself (None if nothing is left), and the signature it carried for another part."""
     found = unwrap(part.signature.value) if part.signature is not None else None
     if found is None:
         return part, "", None
@@ -104,7 +104,7 @@ def _opaque(raw: Json, place: str, unread: Unread) -> Opaque:
 
 
 def opaque(raw: Json) -> Opaque:
-    """A block that only this protocol knows, with what it says in plain words."""
+    """A block that only this protocol has, with a summary in words."""
     return Opaque(ANTHROPIC, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
 
 
@@ -182,11 +182,11 @@ _READERS: dict[str, tuple[Reader, frozenset[str]]] = {
     "tool_use": (_tool_use, frozenset({"type", "id", "name", "input", "cache_control", "caller"})),
     "tool_result": (_tool_result, frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})),
 }
-"""How blocks are read, and the members that have a place in the canonical form."""
+"""The reader of each block type, and the members that the canonical form has."""
 
 
 def summary(block: Json) -> str:
-    """The words of a block; empty where it has none that a model could use (a container upload, a fallback note)."""
+    """A block in words; empty if it has none that a model could use (a container upload, a fallback note)."""
     match block:
         case {"type": "tool_reference", "tool_name": str(name)}:
             return f"The tool {name} is available."

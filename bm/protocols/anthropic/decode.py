@@ -82,7 +82,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
 
 
 def _turns(body: Json, unread: Unread) -> tuple[tuple[Turn, ...], str]:
-    """The turns, and the effort that the last message with one asks for: it holds from there on."""
+    """The turns, and the effort set by the last message that sets one: it applies from there on."""
     required_array(body, "messages")
     turns: list[Turn] = []
     effort = ""
@@ -132,7 +132,7 @@ def _max_tokens(body: Json) -> int | None:
 
 
 def _identity(body: Json, unread: Unread) -> tuple[str, str]:
-    """The user, and the session in it: Claude Code names both in one string, of either of its two forms."""
+    """The user and the session: Claude Code puts both into one string, in one of two forms."""
     metadata = mapping(body, "metadata") or {}
     rest = {name: member for name, member in metadata.items() if name != "user_id" and member is not None}
     if rest:

@@ -1,4 +1,4 @@
-"""A request in canonical form, written for an upstream that speaks Anthropic."""
+"""A request in canonical form, written for the Messages API."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BETAS = {
     "fallbacks": "server-side-fallback-2026-07-01",
     "thread": "message-threads-2026-08-12",
 }
-"""Members that are refused without their `anthropic-beta` header."""
+"""Fields that are refused without their `anthropic-beta` header."""
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
 
@@ -49,7 +49,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     parameters that the client set; services of other vendors know no newer one, nor automatic caching.
 
     Raises:
-        RequestError: what the client asked for cannot be had from Claude: several answers, audio, a foreign file.
+        RequestError: Claude cannot serve the request: several answers, audio, another vendor's file.
     """
     if request.choices > 1:
         raise refuse("n", "Claude gives one answer")
@@ -99,7 +99,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
 
 
 def _room(request: ChatRequest, capabilities: Capabilities) -> int:
-    """The tokens for the answer, thinking included: what the client said, else as many as the model gives."""
+    """The tokens for the answer, including thinking: the client's limit, else the model's."""
     most = capabilities.max_output
     if request.max_tokens is not None:
         return min(request.max_tokens, most) if most else request.max_tokens

@@ -1,4 +1,4 @@
-"""How much to think, both ways: `thinking` and `output_config.effort`, which changed with every family of Claude."""
+"""`thinking` and `output_config.effort`, in both directions. They differ between the families of Claude."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _THINKING = frozenset({"type", "budget_tokens", "display"})
 
 
 class _Asked(msgspec.Struct):
-    """What of a request tells whether the model is to think."""
+    """The member of a request that asks for thinking."""
 
     thinking: msgspec.Raw = msgspec.Raw()
 
 
 def asks_to_think(body: bytes) -> bool:
-    """Whether a request says anything of thinking."""
+    """Whether a request mentions thinking."""
     return b'"thinking"' in body and bool(bytes(msgspec.json.decode(body, type=_Asked).thinking))
 
 
 def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
-    """What a client asked for. `effort` alone asks for a level and says nothing about showing the thinking."""
+    """The thinking that a client asked for. `effort` alone asks for a level, not for showing the thinking."""
     raw = mapping(body, "thinking")
     level = _level(effort)
     if not raw:
@@ -81,7 +81,7 @@ class ThinkingPlan(msgspec.Struct, frozen=True):
 
 
 def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
-    """Fit what the client asked for to what the model takes; a budget raises `max_tokens`, never eats the answer."""
+    """Adapt the thinking asked for to the model. A budget raises `max_tokens` instead of shortening the answer."""
     wanted = asked_level(request.reasoning)
     form = capabilities.thinking
     if wanted is None:
@@ -104,7 +104,7 @@ _SAID_OFF: dict[str, str] = {"say": "disabled", "between_tools": "between_tools"
 
 
 def _conflict(request: ChatRequest, capabilities: Capabilities) -> str:
-    """Why thinking must give way; empty when it need not."""
+    """Why thinking must be turned off; empty if it need not be."""
     if yields_to_call(request, capabilities):
         return "the model cannot be made to call a tool while it thinks"
     if capabilities.thinking == "budget" and _tool_loop_without_thinking(request):

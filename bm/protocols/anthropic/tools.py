@@ -1,4 +1,4 @@
-"""Tools and the choice among them, both ways."""
+"""Tool definitions and choices, in both directions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _HOSTED: dict[str, Json] = {
     "web_fetch": {"type": "web_fetch_20250910", "name": "web_fetch"},
     "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
 }
-"""The versions that every model with the tool takes, for clients of other protocols."""
+"""The versions that every model with the tool takes; used for clients of other protocols."""
 
 
 def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
-    """The client's own tools, and those that the vendor defines: everything with a `type` but `custom`."""
+    """The client's own tools, and those that Anthropic defines: every `type` except `custom`."""
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
     for raw, place in elements(body, "tools"):
@@ -69,7 +69,7 @@ def decode_tool_choice(body: Json) -> ToolChoice:
 
 
 def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
-    """The `tools` of the body. A choice among several names leaves out the others, which is what it means."""
+    """The `tools` of the body. A choice among several names is expressed by leaving out all other tools."""
     allowed = request.tool_choice.names if len(request.tool_choice.names) > 1 else ()
     tools = [
         _encode_tool(tool, f"tools[{number}]", losses)
@@ -112,7 +112,7 @@ def _encode_hosted(tools: Iterable[HostedTool], losses: list[Loss]) -> list[Json
 
 
 def _without_empty_domains(raw: Json) -> Json:
-    """An empty domain list is refused upstream, where the clients that send it mean no restriction."""
+    """Remove empty domain lists: the API refuses them, and clients that send them mean no restriction."""
     return {
         name: value
         for name, value in raw.items()
@@ -121,7 +121,7 @@ def _without_empty_domains(raw: Json) -> Json:
 
 
 def encode_tool_choice(choice: ToolChoice, tools: Sequence[Json], losses: list[Loss], *, forced: bool) -> Json | None:
-    """The `tool_choice` of the body; None where it says nothing. `forced` is whether a call may be demanded."""
+    """The `tool_choice` of the body; None for the default. `forced` is whether a call can be required."""
     if not tools:
         if choice.mode == "required":
             losses.append(Loss("tool_choice", "there is no tool to choose"))

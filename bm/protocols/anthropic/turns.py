@@ -1,4 +1,4 @@
-"""Turns in the order and shape that Anthropic demands."""
+"""Turns in the order and form that the Messages API requires."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def _placed(turns: Sequence[Turn], *, system_turns: bool) -> tuple[Turn, ...]:
 
 
 def _worded(turn: Turn) -> Turn:
-    """An instruction in words alone, since it is to become user text."""
+    """The instruction with its other parts in words, because it becomes user text."""
     return Turn(turn.role, tuple(Text(part.summary) if isinstance(part, Opaque) else part for part in turn.parts))
 
 
 def _without_assistant_media(turns: Iterable[Turn]) -> list[Turn]:
-    """The assistant's media stand in a user turn after it: the API takes none in an assistant message."""
+    """Move the assistant's media into the user turn after it: the API takes none in assistant messages."""
     moved: list[Turn] = []
     waiting: tuple[Part, ...] = ()
     for turn in turns:
@@ -83,7 +83,7 @@ def _content(turn: Turn, writer: BlockWriter) -> list[Json]:
 
 
 def _end_of_prefill(messages: list[Json], capabilities: Capabilities, losses: list[Loss]) -> None:
-    """A last assistant message is to be continued: its text must not end in white space, and the model must do it."""
+    """Prepare a final assistant message to be continued: not every model can, and its text must not end in a space."""
     if not capabilities.prefill:
         messages.append({"role": "user", "content": [{"type": "text", "text": GO_ON}]})
         losses.append(NOT_CONTINUED)

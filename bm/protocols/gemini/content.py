@@ -1,4 +1,4 @@
-"""Media and parts that only Gemini knows, both ways."""
+"""Media, and parts that only Gemini has, in both directions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _ANNOTATIONS = frozenset({"thought", "thoughtSignature", "videoMetadata", "partM
 
 
 def opaque_part(part: Json) -> Opaque:
-    """The part as it is, with the code or its output as text for those who do not know it."""
+    """A part that only Gemini has, with its code or output as the summary."""
     kind = next((name for key in part if (name := camel(key)) not in _ANNOTATIONS), "part")
     return Opaque("gemini", kind, part, _summary(kind, member(part, kind)))
 

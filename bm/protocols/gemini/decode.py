@@ -32,7 +32,7 @@ _GENERATION = frozenset({
     "responseLogprobs", "logprobs", "thinkingConfig",
 })  # fmt: skip
 _DEFAULTS: dict[str, Any] = {"responseModalities": ["TEXT"]}
-"""Values that say nothing: not worth a loss at another upstream."""
+"""Default values: leaving them out is no loss."""
 _KNOWN = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
 
 

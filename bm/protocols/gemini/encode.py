@@ -1,4 +1,4 @@
-"""A request in canonical form, written for an upstream that speaks generateContent."""
+"""A request in canonical form, written for generateContent."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
 
 
 def _generation(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> tuple[Json, str]:
-    """The `generationConfig`, and what stands in the system prompt in place of a format."""
+    """The `generationConfig`, and an instruction for the system prompt in place of a format."""
     config: Json = {}
     limit = max_tokens(request, capabilities.max_output or MAX_OUTPUT)
     if limit is not None:

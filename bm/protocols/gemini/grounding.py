@@ -1,6 +1,6 @@
-"""Google's search behind an answer: `groundingMetadata`, both ways.
+"""Google's search behind an answer: `groundingMetadata`, in both directions.
 
-Its places are counted in bytes of UTF-8, those of everybody else in characters.
+Its offsets count bytes of UTF-8; those of all other protocols count characters.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ KIND = "groundingMetadata"
 
 
 def decode_grounding(metadata: Any, text: str | None) -> tuple[tuple[Source, ...], Search | None]:
-    """The sources that the text cites and the search that found them; None where nothing was searched.
+    """The sources that the text cites, and the search that found them; None without a search.
 
-    `text` is the text of the answer, None where it consists of several parts: then the places are not known.
+    `text` is the text of the answer; None if it has several parts: then the offsets cannot be converted.
     """
     if not isinstance(metadata, dict):
         return (), None
@@ -48,7 +48,7 @@ def _supported(support: Json, pages: list[Source | None], text: str | None) -> l
 
 
 def _place(segment: Json, text: str | None) -> tuple[int, int]:
-    """Where the words stand, in characters; (-1, -1) where that cannot be known."""
+    """The segment in characters; (-1, -1) if it cannot be converted."""
     start, end = member(segment, "startIndex") or 0, member(segment, "endIndex")
     if text is None or not isinstance(start, int) or not isinstance(end, int) or start < 0:
         return -1, -1
@@ -58,7 +58,7 @@ def _place(segment: Json, text: str | None) -> tuple[int, int]:
 
 
 class Grounding:
-    """Gathers what other vendors' answers cite and searched, for one choice of a Gemini client's."""
+    """Gathers the citations and searches of another vendor's answer, for one candidate."""
 
     def __init__(self) -> None:
         self._queries: list[str] = []
@@ -66,7 +66,7 @@ class Grounding:
         self._supports: list[Json] = []
 
     def cite(self, source: Source, text: str, before: int) -> None:
-        """A part of `text`, which begins `before` bytes after the answer, rests on a source."""
+        """Cite a source for `text`, which begins `before` bytes into the answer."""
         number = self._number(source)
         start, end = (source.start, source.end) if source.end > 0 else (0, len(text))
         words = text[start:end]

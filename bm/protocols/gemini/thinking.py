@@ -1,4 +1,4 @@
-"""How much to think, and the signatures by which Gemini knows its thinking again."""
+"""`thinkingConfig`, and the signatures by which Gemini recognizes its earlier thinking."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, string, string_of
 
 SMALL_ANSWER = 1024
-"""Below so many tokens in all, thinking at its default leaves no room for the answer itself."""
+"""With fewer tokens in total, thinking at its default leaves no room for the answer."""
 
 _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 
 def decode_reasoning(config: Json, place: str) -> Reasoning:
-    """What a `thinkingConfig` asks for. Its -1 leaves the budget to the model, 0 turns thinking off."""
+    """Read a `thinkingConfig`. A budget of -1 leaves it to the model, 0 turns thinking off."""
     level = _LEVELS.get(string(config, "thinkingLevel", place).lower())
     budget = integer(config, "thinkingBudget", place)
     if level is None and budget is not None:
@@ -74,17 +74,17 @@ DUMMY_WORD = "skip_thought_signature_validator"
 DUMMY = base64.b64encode(DUMMY_WORD.encode()).decode()
 """What Gemini accepts on a call from another model's history (ai.google.dev, "Thought signatures").
 
-The field is base64 of bytes; in this spelling every decoder takes it.
+The field is base64 of bytes; every decoder takes this form.
 """
 
 
 def decode_signature(value: Any) -> Signature | None:
-    """The signature in a `thoughtSignature`; another vendor's is taken out of its wrapping, the dummy is none."""
+    """The signature in a `thoughtSignature`. Another vendor's is unwrapped; the dummy counts as none."""
     return _decoded(value)[0]
 
 
 def decode_thought(text: str, value: Any) -> Thinking:
-    """A thought part of a client's history; another vendor's encrypted thinking is known by its wrapping."""
+    """A thought part of a client's history, or another vendor's encrypted thinking that was wrapped in one."""
     signature, about = _decoded(value)
     return Thinking(text, signature, redacted=about == REDACTED)
 

@@ -1,4 +1,4 @@
-"""Tools and the choice among them, both ways."""
+"""Tool definitions and choices, in both directions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _declaration_of(declaration: Json, at: str) -> Tool:
 
 
 def decode_choice(body: Json, unread: Unread) -> ToolChoice:
-    """What a `toolConfig` says. Members that only Gemini knows are kept in `unread`."""
+    """Read a `toolConfig`. Members that only Gemini has are kept in `unread`."""
     config = mapping(body, "toolConfig") or {}
     calling = object_of(member(config, "functionCallingConfig"))
     unread.rest({camel(key): value for key, value in config.items()}, ("functionCallingConfig",), "toolConfig")
@@ -88,10 +88,10 @@ _DOMAINS = ("allowed_domains", "blocked_domains")
 
 
 def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
-    """The members `tools` and `toolConfig`, as far as there is anything to say.
+    """The members `tools` and `toolConfig`, where they are needed.
 
     Raises:
-        RequestError: the model calls no tools, or a tool has no schema that anyone could know.
+        RequestError: the model calls no tools, or the schema of a tool is not known.
     """
     hosted: list[Json] = []
     functions = list(request.tools)
@@ -145,9 +145,9 @@ def _declaration(tool: Tool, capabilities: Capabilities) -> Json:
 
 
 def schema_member(field: str, schema: Json, capabilities: Capabilities) -> Json:
-    """The schema under `parameters` or `responseSchema`, or under its JSON-Schema sister where the model has that.
+    """The schema as `parameters` or `responseSchema`, or as the JSON Schema variant of it where the model has one.
 
-    Empty where the schema names no property: Gemini refuses an object without any.
+    Empty if the schema has no property: Gemini refuses such objects.
     """
     if capabilities.json_schema:
         cleaned = gemini_schema(schema)

@@ -164,7 +164,7 @@ class ContentReader:
 
 
 def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """The parts with streamed pieces put together: thinking in one, and a signature on what it came behind."""
+    """The parts with streamed pieces joined: thinking into one part, and a signature onto the text it followed."""
     joined: list[Part] = []
     for part in parts:
         last = joined[-1] if joined else None
@@ -195,12 +195,12 @@ def _rows_of(row: Json, at: str) -> list[Any]:
 
 
 def _is_bare(raw: Json) -> bool:
-    """Whether a part holds nothing but marks."""
+    """Whether a part has no content of its own."""
     return raw.keys() <= {"thought", "thoughtSignature", "thought_signature", "text"}
 
 
 def _answer(response: Any, name: str) -> tuple[list[Text | Media | Opaque], bool]:
-    """A result's text. `output`, `result` and `error` alone stand for their value, as does the AI SDK's `content`."""
+    """A result's text. A lone `output`, `result` or `error` is replaced by its value, as is the AI SDK's `content`."""
     is_error = False
     value = response
     if isinstance(response, dict):
@@ -235,10 +235,10 @@ def system_texts(instruction: Any) -> tuple[Text, ...]:
 
 
 NO_OUTPUT = "(no output)"
-"""Stands for an empty result: Gemini makes one up otherwise."""
+"""Replaces an empty result: Gemini would make one up."""
 ATTACHED = "(see the attached file)"
 BLANK = " "
-"""A text that says nothing, where Gemini demands a user content."""
+"""A text without content, where Gemini requires a user content."""
 
 
 def objection(media: Media, capabilities: Capabilities) -> str:
@@ -370,7 +370,7 @@ class ContentWriter:
 def _validated_from(turns: tuple[Turn, ...]) -> int:
     """The index of the first turn whose calls must be signed: Gemini 3 begins after the last question.
 
-    Neighbouring user turns become one content, and one that holds results asks nothing new whatever else it says: tools
+    Neighbouring user turns become one content. One with results is no new question, whatever else it contains: tools
     put reminders and pictures beside their results.
     """
     start = 0

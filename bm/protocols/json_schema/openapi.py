@@ -28,7 +28,7 @@ from bm.protocols.reading import camel
 
 MAX_DEPTH = 16
 MAX_NODES = 1000
-"""Nodes with children: inlining shared references can multiply them without end."""
+"""Nodes with children: inlining shared references can multiply them without limit."""
 
 _ANNOTATIONS = ("title", "description", "default", "example", "nullable")
 _HINTED = (
@@ -92,7 +92,7 @@ class _Simplifier:
         return result
 
     def _resolved(self, node: Json, seen: frozenset[str]) -> tuple[Json, frozenset[str]]:
-        """The node with its references and its `allOf` replaced by what they stand for, and what was opened."""
+        """The node with its references and its `allOf` resolved, and the pointers followed so far."""
         while "$ref" in node or "allOf" in node:
             if "$ref" in node:
                 pointer = node["$ref"]
@@ -240,7 +240,7 @@ def _type_by_enum(node: Json) -> str | None:
 
 
 def _write_enum(node: Json, kind: str | None, result: Json, hints: list[str]) -> None:
-    """Only strings can be enumerated: naming numbers as strings would change the type of the argument."""
+    """Only strings can be enumerated: writing numbers as strings would change the type of the argument."""
     values = node.get("enum")
     if not values:
         return

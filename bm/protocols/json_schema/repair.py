@@ -48,7 +48,7 @@ def inner_schemas(schema: Json) -> Iterator[Any]:
 
 
 def map_schemas(schema: Json, change: Callable[[Any], Any]) -> Json:
-    """A copy with `change` applied to each schema directly inside; names of properties are no keywords."""
+    """A copy with `change` applied to each schema directly inside. Property names are not keywords."""
     copy: Json = {}
     for key, value in schema.items():
         if key in NAMED and isinstance(value, dict):
@@ -63,7 +63,7 @@ def map_schemas(schema: Json, change: Callable[[Any], Any]) -> Json:
 
 
 def repaired(schema: Any) -> Json:
-    """A shallow copy with every keyword of the type that JSON Schema gives it.
+    """A shallow copy in which every keyword has the type that JSON Schema requires.
 
     Repairs what MCP servers get wrong: a bare map of properties, `required: true` on a property, `items` on an
     object, Python type names, a schema that is only a type name, `const`, empty strings in an `enum`.
@@ -142,7 +142,7 @@ def _repair_enum(node: Json) -> None:
 
 
 def type_of(value: Any) -> str | None:
-    """The JSON Schema type of a value; None for objects and arrays, which are no constants that Gemini knows."""
+    """The JSON Schema type of a value; None for objects and arrays, which Gemini does not take as constants."""
     match value:
         case bool():
             return "boolean"
@@ -172,7 +172,7 @@ def _repair_required(node: Json) -> None:
 
 
 def nullable_to_type(node: Json) -> None:
-    """Write OpenAPI's `nullable` as JSON Schema does: with null among the types, constants or alternatives."""
+    """Replace OpenAPI's `nullable` with null among the types, constants or alternatives."""
     if node.pop("nullable", None) is not True:
         return
     kind, branches = node.get("type"), node.get("anyOf")
@@ -214,7 +214,7 @@ def all_of_merged(node: Json, root: Json, seen: frozenset[str]) -> Json:
 
 
 def merge(first: Json, second: Json) -> Json:
-    """Both schemas in one; where they disagree, the first wins. Properties and required names are united."""
+    """Merge two schemas; the first wins where they disagree. Properties and required names are united."""
     merged = {**second, **first}
     for key in ("properties", "$defs", "definitions"):
         if key in first and key in second:

@@ -1,4 +1,4 @@
-"""Searches of the web and citations, as OpenAI's two APIs and the services like them report them."""
+"""Web searches and citations in OpenAI's two APIs and compatible services."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _annotation(source: Source, start: int, end: int) -> Json:
 
 
 def decode_search(item: Json) -> Opaque:
-    """A search that OpenAI ran, with its words for models of other vendors."""
+    """A search that OpenAI ran, with a summary for models of other vendors."""
     asked = object_of(item.get("action"))
     rows = asked["queries"] if isinstance(asked.get("queries"), list) else [asked.get("query")]
     queries = tuple(dict.fromkeys(query for row in rows if (query := string_of(row))))

@@ -1,6 +1,6 @@
-"""Content parts of messages and tool results, as OpenAI's two APIs spell them.
+"""Content parts of messages and tool results in OpenAI's two APIs.
 
-Clients mix the spellings of Chat Completions and Responses, so both are read alike; each is written in its own.
+Clients mix the forms of Chat Completions and Responses, so both are accepted everywhere; each is written in its own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def decode_content(value: Any, place: str, protocol: ProtocolName) -> tuple[Part
     """Read `content`: absent, a string, or an array of parts. Empty texts are left out: no other API takes them.
 
     Raises:
-        RequestError: it is something else.
+        RequestError: it is anything else.
     """
     if isinstance(value, dict):
         value = [value]
@@ -86,7 +86,7 @@ def _citations(part: Json, protocol: ProtocolName) -> tuple[Citation, ...]:
 
 
 def decode_mark(part: Json) -> CacheMark | None:
-    """OpenRouter's mark in Anthropic's spelling, or OpenAI's own, whose 12 hours are Anthropic's hour."""
+    """OpenRouter's mark in Anthropic's form, or OpenAI's own, whose 12 hours become Anthropic's hour."""
     if isinstance(mark := part.get("cache_control"), dict):
         return CacheMark(str(mark.get("ttl") or ""))
     if isinstance(mark := part.get("prompt_cache_breakpoint"), dict):

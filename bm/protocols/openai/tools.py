@@ -1,4 +1,4 @@
-"""Tool definitions and the choice among them, as OpenAI's two APIs spell them; both spellings are read alike."""
+"""Tool definitions, choices and call arguments in OpenAI's two APIs; the forms of both are accepted everywhere."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _tool_name(reference: Any) -> str:
 
 
 def decode_arguments(holder: Json, place: str) -> tuple[Json, str]:
-    """The arguments of a call, and their JSON text as it came. Some clients send the object itself.
+    """The arguments of a call and their original JSON text. Some clients send the object itself.
 
     Raises:
         RequestError: they are neither text nor an object.
@@ -107,7 +107,7 @@ def decode_arguments(holder: Json, place: str) -> tuple[Json, str]:
 
 
 def arguments_text(call: ToolCall) -> str:
-    """A call's arguments as JSON text: as they came where they hold that very object, else written anew."""
+    """A call's arguments as JSON text: the original text if it decodes to the same object, else a new one."""
     if call.kind == "function" and call.arguments and parse_arguments(call.raw) == call.arguments:
         return call.raw
     return msgspec.json.encode(call.arguments).decode()

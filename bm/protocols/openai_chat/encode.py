@@ -1,4 +1,4 @@
-"""A request in canonical form, written for an upstream that speaks Chat Completions."""
+"""A request in canonical form, written for Chat Completions."""
 
 from __future__ import annotations
 

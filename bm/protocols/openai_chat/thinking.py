@@ -1,4 +1,4 @@
-"""How much to think, what the model thought, and the signatures of that."""
+"""How services are asked to think, thought signatures, and thinking in tags."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SMALL_ANSWER = 1024
 
 
 def decode_reasoning(body: Json) -> Reasoning:
-    """Read what a client says about thinking, in OpenAI's form and the widespread others.
+    """Read how much to think, in OpenAI's form and the other common ones.
 
-    Clients that use a form other than OpenAI's know services that return thinking, hence want to see it.
+    Clients that use a form other than OpenAI's know services that return thinking, so they want to see it.
 
     Raises:
         RequestError: a member has the wrong type or an unknown level.
@@ -59,7 +59,7 @@ def decode_reasoning(body: Json) -> Reasoning:
 
 
 def _level(word: str) -> Level | None:
-    """An effort; one that nobody knows yet is more than the highest known."""
+    """The level of an effort; an unknown one is taken for the highest."""
     return _LEVELS.get(word.lower(), "max") if word else None
 
 
@@ -87,7 +87,7 @@ def _visible(body: Json, nested: Json, google: Json, on: bool | None) -> bool | 
 
 
 def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
-    """The members by which this service is told how much to think."""
+    """The members that ask this service to think."""
     asked = asked_level(request.reasoning)
     dialect = capabilities.dialect
     if capabilities.thinking == "none" or dialect.thinking == "none":
@@ -112,14 +112,14 @@ def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: l
 
 
 def wanted_level(request: ChatRequest, capabilities: Capabilities) -> tuple[Level | None, list[Loss]]:
-    """The level after what else the request asks for, None for the model's default."""
+    """The level, given what else the request asks for; None for the model's default."""
     wanted, levels = asked_level(request.reasoning), capabilities.levels
     said = wanted not in (None, "off")
     if yields_to_call(request, capabilities):
         lost = [Loss("thinking", "the model cannot be made to call a tool while it thinks")] if said else []
         return "off", lost
     if request.tools and capabilities.chat_tools:
-        # OpenAI's own endpoint is told to stop thinking; others may serve the pair, so they are told nothing.
+        # OpenAI's own endpoint is asked to stop thinking; other services may allow both, so they are not.
         off = capabilities.chat_tools == "thoughtless" and capabilities.dialect.name == "openai"
         lost = [Loss("thinking", "Chat Completions takes no functions beside it")] if said else []
         return "off" if off else None, lost
@@ -172,7 +172,7 @@ def read_signature(holder: Json) -> Signature | None:
 
 
 def write_signature(signature: Signature | None) -> Json:
-    """The members that carry a signature; none for other vendors', which this protocol has no place for."""
+    """The members that carry a signature of Gemini; the protocol has no place for any other."""
     if signature is None or signature.vendor != "gemini":
         return {}
     return {"extra_content": {"google": {"thought_signature": signature.value}}}
@@ -188,7 +188,7 @@ Kind = Literal["thinking", "text"]
 
 
 class TagSplitter:
-    """Takes pieces of content cut anywhere, gives them back with their kind. One splitter a choice."""
+    """Separates the thinking in a tag at the head of streamed content from the answer; one splitter per choice."""
 
     def __init__(self, tag: str) -> None:
         self._open, self._close = f"<{tag}>", f"</{tag}>"
@@ -196,7 +196,7 @@ class TagSplitter:
         self._held = ""
 
     def feed(self, piece: str) -> Iterator[tuple[Kind, str]]:
-        """Give back what is certain by now."""
+        """Return what is certain so far."""
         if self._state == "text":
             yield "text", piece
             return
@@ -236,7 +236,7 @@ class TagSplitter:
             yield "thinking", thought
 
     def close(self) -> Iterator[tuple[Kind, str]]:
-        """Give back what was held: the content has ended."""
+        """Return what was held back: the content has ended."""
         held, self._held = self._held, ""
         if held and self._state != "gap":
             yield ("thinking" if self._state == "thinking" else "text"), held

@@ -1,4 +1,4 @@
-"""Tools and the choice among them, read from a client and written for an upstream."""
+"""Tool definitions and choices, in both directions."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
 def decode_choice(body: Json) -> tuple[ToolChoice, frozenset[str] | None]:
     """Read `tool_choice`, `function_call` and `parallel_tool_calls`.
 
-    The second value is set when `allowed_tools` leaves the model a free choice among some of the tools: their names.
-    Only OpenAI can be told so, hence the others are left out of the request.
+    The second value holds names if `allowed_tools` lets the model choose freely among some of the tools. Only OpenAI
+    has such a choice, so the other tools are left out of the request.
 
     Raises:
-        RequestError: the choice has a form that no client is known to send.
+        RequestError: the choice has an unknown form.
     """
     first_form = body.get("tool_choice") is None and body.get("tools") is None
     key = "function_call" if first_form else "tool_choice"
@@ -147,7 +147,7 @@ def _encode_choice(
         return references[0], tools
     if capabilities.dialect.name == "openai":
         return {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": references}}, tools
-    # Elsewhere "one of these" can only be said by offering no others.
+    # Elsewhere "one of these" can only be expressed by leaving out the others.
     return "required", named
 
 

@@ -37,11 +37,11 @@ _READ = frozenset(
     | {"extra_content", "thought_signature"}
 )
 _ECHOES = frozenset({"annotations", "logprobs", "parsed", "index", "provider_specific_fields", "thinking_blocks"})
-"""Members that clients copy from an answer into the history and that say nothing to a model."""
+"""Members that clients copy from an answer into the history and that mean nothing to a model."""
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """What the messages hold. `extras` are members of messages that the canonical form has no place for."""
+    """The decoded messages. `extras` are members that the canonical form does not have."""
 
     system: tuple[Text, ...]
     turns: tuple[Turn, ...]
@@ -49,7 +49,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class _Reader:
-    """Walks the messages. Calls are remembered by name, since results of the legacy form name no id."""
+    """Reads the messages. Remembers calls by name, because results in the legacy form have no id."""
 
     def __init__(self) -> None:
         self.system: list[Text] = []
@@ -153,7 +153,7 @@ def decode_messages(body: Json) -> Conversation:
 
 
 def _with_audio_transcript(parts: tuple[Part, ...], audio: Any) -> tuple[Part, ...]:
-    """An earlier spoken answer is named by an id that only OpenAI knows."""
+    """Add an earlier spoken answer, which has an id that only OpenAI can resolve."""
     if not isinstance(audio, dict) or not audio.get("id"):
         return parts
     return (*parts, Opaque(CHAT, "audio", {"id": audio["id"]}, summary=string_of(audio.get("transcript"))))
@@ -188,9 +188,9 @@ ERROR_PREFIX = "Error: "
 """Chat Completions has no flag for a failed tool."""
 MEDIA_FOLLOW = "(the content is attached to the next message)"
 NO_THINKING = " "
-"""The thinking of a message that has none, where a model demands some: DeepSeek takes an empty text, Kimi does not."""
+"""The thinking of a message without any, where the model requires it: DeepSeek takes an empty text, Kimi does not."""
 ACKNOWLEDGED = "OK"
-"""What the assistant says between results and the user, where it must say something."""
+"""The assistant's message between results and the user, where one is required."""
 EMPTY_PROMPT = "(begin)"
 """Some services refuse a request without a user message."""
 
@@ -243,7 +243,7 @@ class Writer:
         message: Json = {"role": "assistant"}
         texts = [text for part in parts if (text := self._said(part)) is not None]
         if texts:
-            # A cited answer comes in pieces that belong together, other texts are separate.
+            # A cited answer consists of pieces that belong together; other texts are separate.
             gap = "" if any(text.citations for text in texts) else "\n\n"
             message["content"] = gap.join(text.text for text in texts)
         refusal = "".join(part.text for part in parts if isinstance(part, Refusal))

@@ -1,4 +1,4 @@
-"""A client's request read into canonical form."""
+"""A client's Responses request, read into canonical form."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _STATEFUL = {
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
     """Read a request.
 
-    An `item_reference` or a `previous_response_id` that is still there refers to nothing: `items.continued` resolves
+    A remaining `item_reference` or `previous_response_id` refers to nothing: `items.continued` resolves
     them beforehand. A message's `phase` and its id have no place in the canonical form.
 
     Raises:

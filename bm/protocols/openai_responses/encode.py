@@ -1,4 +1,4 @@
-"""A request in canonical form, written for an upstream that speaks the Responses API."""
+"""A request in canonical form, written for the Responses API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAST_OUTPUT = 16
 """OpenAI answers 400 to a smaller `max_output_tokens`."""
 _LOGPROBS = "message.output_text.logprobs"
 _SETTLED = frozenset({"store", "client_metadata"})
-"""Fields of the client's that bm decides itself, or that OpenAI would refuse."""
+"""Client fields that bm sets itself or that OpenAI would refuse."""
 _IGNORABLE = frozenset({"store", "include"})
 """Fields that bm adds: without them an answer is the same."""
 
@@ -47,7 +47,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     """Write the request. Nothing is stored upstream, so reasoning comes back encrypted and is sent along.
 
     Raises:
-        RequestError: more than one answer is wanted, or the request holds what no Responses model takes.
+        RequestError: several answers are wanted, or the request has media that no Responses model takes.
     """
     if request.choices > 1:
         raise refuse("n", "the Responses API gives one answer")

@@ -112,7 +112,7 @@ def decode_output(item: Json, path: str) -> tuple[Part, ...]:
 
 
 def of_vendor(kind: str, item: Json) -> Opaque:
-    """An item that only OpenAI knows, with what it says in words for models of other vendors."""
+    """An item that only OpenAI has, with a summary for models of other vendors."""
     match kind:
         case "web_search_call":
             return decode_search(item)
@@ -123,7 +123,7 @@ def of_vendor(kind: str, item: Json) -> Opaque:
 
 
 def _code(item: Json) -> str:
-    """The code that OpenAI ran, and what it printed, for those who have no such item."""
+    """The code that OpenAI ran and its output, as a summary."""
     texts = (item.get("code"), *(row.get("logs") for row in objects_of(item.get("outputs"))))
     return "\n".join(f"```\n{text}\n```" for text in map(string_of, texts) if text)
 
@@ -170,9 +170,9 @@ def _options(arguments: Json, known: Mapping[str, type]) -> Json:
 
 
 def encode_result(result: ToolResult, output: str | list[Json], answered: Json | None) -> Json:
-    """Write an answer as the item that fits `answered`, the item that called.
+    """Write a result as the type of item that matches `answered`, the item of the call.
 
-    OpenAI has no error flag, so the output says it.
+    OpenAI has no error flag, so errors are marked in the output.
     """
     call_id = answered["call_id"] if answered is not None else result.call_id
     plain = _plain(result, output)
@@ -214,7 +214,7 @@ def is_content(part: Opaque) -> bool:
 
 
 def encode_content(part: Text | Media | Opaque) -> Json:
-    """Write a part of what a user said, or of what a tool returned."""
+    """Write a part of a user's message or of a tool's result."""
     match part:
         case Opaque(raw=raw):
             return raw
@@ -225,7 +225,7 @@ def encode_content(part: Text | Media | Opaque) -> Json:
 
 
 def result_parts(result: ToolResult) -> list[Text | Media | Opaque]:
-    """The parts of an answer that can be written; vendors' own ones as their summaries."""
+    """The parts of a result that can be written; OpenAI's own items as their summaries."""
     parts: list[Text | Media | Opaque] = []
     for part in result.parts:
         match part:

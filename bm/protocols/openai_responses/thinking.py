@@ -1,4 +1,4 @@
-"""How much to think, and the reasoning items that carry what a model thought."""
+"""The `reasoning` member, and reasoning items with a model's thinking."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def decode_reasoning(body: Json, unread: Unread) -> Reasoning:
     summary = string(reasoning, "summary", "reasoning") or string(reasoning, "generate_summary", "reasoning")
     unread.rest(reasoning, ("effort", "summary") if summary in ("", "auto") else ("effort",), "reasoning")
     visible = True if summary not in ("", "none") else None
-    # A word that is not known yet is an effort above all that are.
+    # An unknown effort is taken for the highest.
     return Reasoning(level=LEVELS.get(effort, "max") if effort else None, visible=visible)
 
 
 def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
-    """The member `reasoning`, if there is anything to say."""
+    """The member `reasoning`, if it is needed."""
     level, visible = asked_level(request.reasoning), request.reasoning.visible
     if capabilities.thinking == "none" and request.protocol != RESPONSES:
         if level != "off" and (level not in (None, "auto") or visible):
@@ -41,7 +41,7 @@ def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: l
 
 
 def decode_thinking(item: Json) -> Thinking | None:
-    """The thinking in a reasoning item; None when there is nothing to see and nothing to hand back."""
+    """The thinking in a reasoning item; None if it has neither text nor a signature."""
     text = reasoning_text(item)
     encrypted = string_of(item.get("encrypted_content"))
     if not encrypted:
@@ -58,7 +58,7 @@ def decode_thinking(item: Json) -> Thinking | None:
 
 
 def reasoning_text(item: Json) -> str:
-    """The summaries of a reasoning item, or its full text where the service shows that instead."""
+    """The summaries of a reasoning item, or its full text where the service returns that instead."""
     for field in ("summary", "content"):
         if texts := [text for part in objects_of(item.get(field)) if (text := string_of(part.get("text")))]:
             return "\n\n".join(texts)

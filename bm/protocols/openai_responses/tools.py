@@ -1,4 +1,4 @@
-"""Tool definitions and the choice among them, in both directions."""
+"""Tool definitions and choices, in both directions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NATIVE: dict[str, tuple[str, Json]] = {
         },
     ),
 }
-"""Tools that the client runs and whose arguments only OpenAI's models know: what they do, and what they take."""
+"""Tools that the client runs and OpenAI's models know: what they do, and their arguments."""
 
 _OWN = {"type", "name", "description", "parameters", "strict"}
 _PLACE = {"namespace", "namespace_description", "native", "loaded"}
@@ -124,7 +124,7 @@ def _decode_native(native: str, tool: Json) -> Tool:
 
 
 def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
-    """Write definitions; those of one namespace stand together again, where its first one stood."""
+    """Write definitions; those of one namespace are grouped again at the position of the first."""
     wire: list[Json] = []
     spaces: dict[str, Json] = {}
     for i, tool in enumerate(request.tools):

@@ -37,11 +37,11 @@ _FROM_CLIENT = {
     "compaction_trigger",
     "shell_call_output",
 }
-"""Items of no other protocol that the client, not the model, wrote."""
+"""Items without a counterpart in other protocols that the client wrote, not the model."""
 
 
 def not_found(message: str, place: str, code: str) -> RequestError:
-    """The error for a reference to what is not kept here, in OpenAI's own words, which clients look for."""
+    """The error for a reference to something not stored here, in OpenAI's words, which clients look for."""
     return RequestError(Failure(kind="bad_request", message=message, param=place, code=code))
 
 
@@ -59,14 +59,14 @@ class Conversation:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """What was said so far."""
+        """The turns so far."""
         return tuple(Turn(role, tuple(parts)) for role, parts in self._turns)
 
     def add(self, item: Json, path: str) -> None:
         """Take one item.
 
         Raises:
-            RequestError: it is none, or refers to something that is not here.
+            RequestError: it is not an item, or refers to something not stored here.
         """
         match item:
             case {"type": "message", "role": _} | {"role": _, "content": _}:
@@ -131,7 +131,7 @@ class Conversation:
             self._append("user" if client else "assistant", [of_vendor(kind, item)])
 
     def _hosted_shell(self, item: Json) -> bool:
-        """Whether this is the output of a shell that OpenAI ran, whose call is no call of the client's."""
+        """Whether this is the output of a shell that OpenAI ran, not the client."""
         if item.get("type") != "shell_call_output" or not self._turns:
             return False
         last = self._turns[-1][1]
