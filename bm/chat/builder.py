@@ -20,13 +20,13 @@ from bm.chat.events import (
     PartEnd,
     PartSignature,
     PartStart,
+    PartWhole,
     Start,
     StreamedKind,
     Usage,
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Part, Refusal, Text, Thinking, ToolCall, ToolKind
-from bm.chat.response import part_events
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
@@ -126,18 +126,15 @@ class PartBuilder:
         self.start()
         part.index = self._next
         self._next += 1
-        self._note(part.kind, part.choice)
+        self.begun.add(part.choice)
+        if part.kind == "tool_call":
+            self.called.add(part.choice)
+        elif part.kind == "refusal":
+            self.refused.add(part.choice)
         self._unclosed.append(part)
         self._events.append(
             PartStart(part.index, part.kind, part.id, part.name, part.tool_kind, part.signature, part.choice)
         )
-
-    def _note(self, kind: StreamedKind | None, choice: int) -> None:
-        self.begun.add(choice)
-        if kind == "tool_call":
-            self.called.add(choice)
-        elif kind == "refusal":
-            self.refused.add(choice)
 
     def text(self, key: Hashable, kind: StreamedKind, text: str, choice: int = 0) -> None:
         """A piece of text, thinking or a refusal, which opens its part if need be; nothing if it is empty."""
@@ -250,12 +247,20 @@ class PartBuilder:
 
     def add(self, part: Part, choice: int = 0) -> None:
         """A part that came at once."""
-        if isinstance(part, ToolCall):
-            part = msgspec.structs.replace(part, id=self._unique(part.id))
-        self.start()
-        self._note(_KINDS.get(type(part)), choice)
-        self._events += part_events(self._next, part, choice)
-        self._next += 1
+        key = object()
+        match part:
+            case ToolCall():
+                raw = part.raw or msgspec.json.encode(part.arguments).decode()
+                self.call(key, part.id, part.name, raw, kind=part.kind, signature=part.signature, choice=choice)
+                self.close(key)
+            case Text() | Refusal() | Thinking(redacted=False):
+                self.open(key, _KINDS[type(part)], choice, part.signature if isinstance(part, Text) else None)
+                self.complete(key, part)
+            case _:
+                self.start()
+                self.begun.add(choice)
+                self._events.append(PartWhole(self._next, part, choice))
+                self._next += 1
 
     def complete(self, key: Hashable, part: Text | Refusal | Thinking | ToolCall) -> None:
         """The vendor has sent a part whole: report what of it has not come, and close it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall
 from bm.errors import Failure
 
 
@@ -116,40 +116,3 @@ def fold(events: Iterable[Event]) -> ChatResponse:
         choices.setdefault(number, []).append(part)
     answers = tuple(Choice(tuple(choices[number]), finishes.get(number)) for number in sorted(choices))
     return ChatResponse(id=head.id, model=head.model, choices=answers, usage=usage, failure=failure)
-
-
-def part_events(index: int, part: Part, choice: int = 0) -> Iterator[Event]:
-    """The events of one part that is known whole."""
-    match part:
-        case Text(text=text, signature=signature, citations=citations):
-            yield PartStart(index, "text", signature=signature, choice=choice)
-            for cited in citations:
-                yield PartAnnotation(index, cited.protocol, cited.raw, cited.sources)
-            yield from _closing(index, text)
-        case Thinking(text=text, signature=signature, redacted=False):
-            yield PartStart(index, "thinking", signature=signature, choice=choice)
-            yield from _closing(index, text)
-        case Refusal(text=text):
-            yield PartStart(index, "refusal", choice=choice)
-            yield from _closing(index, text)
-        case ToolCall():
-            yield PartStart(
-                index,
-                "tool_call",
-                id=part.id,
-                name=part.name,
-                tool_kind=part.kind,
-                signature=part.signature,
-                choice=choice,
-            )
-            yield from _closing(index, part.raw or msgspec.json.encode(part.arguments).decode())
-        case ToolResult():
-            raise ValueError("an answer holds no tool results")
-        case _:
-            yield PartWhole(index, part, choice=choice)
-
-
-def _closing(index: int, text: str) -> Iterator[Event]:
-    if text:
-        yield PartDelta(index, text)
-    yield PartEnd(index)

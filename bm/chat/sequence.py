@@ -32,7 +32,13 @@ from bm.errors import Failure
 
 
 class PartWriter(ABC):
-    """Writes one part that has begun. The methods return the bytes to send."""
+    """Writes one part that has begun. The methods return the bytes to send.
+
+    `signature` is the part's, as far as it has come.
+    """
+
+    def __init__(self, signature: Signature | None = None) -> None:
+        self.signature = signature
 
     @abstractmethod
     def text(self, text: str) -> bytes:
@@ -40,6 +46,7 @@ class PartWriter(ABC):
 
     def sign(self, signature: Signature) -> bytes:
         """The part's signature has come."""
+        self.signature = signature
         return b""
 
     def cite(self, citation: Citation) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from bm.chat.events import (
     End,
     Event,
@@ -18,7 +20,8 @@ from bm.chat.events import (
     Start,
     UsageUpdate,
 )
-from bm.chat.response import ChatResponse, part_events
+from bm.chat.parts import Part, Refusal, Text, Thinking, ToolCall
+from bm.chat.response import ChatResponse
 
 
 def check(events: Iterable[Event]) -> None:
@@ -86,3 +89,38 @@ def _unfold(response: ChatResponse) -> Iterator[Event]:
         if choice.finish is not None:
             yield choice.finish
     yield Failed(response.failure) if response.failure is not None else End()
+
+
+def part_events(index: int, part: Part, choice: int = 0) -> Iterator[Event]:
+    """The events of one part that is known whole."""
+    match part:
+        case Text(text=text, signature=signature, citations=citations):
+            yield PartStart(index, "text", signature=signature, choice=choice)
+            for cited in citations:
+                yield PartAnnotation(index, cited.protocol, cited.raw, cited.sources)
+            yield from _closing(index, text)
+        case Thinking(text=text, signature=signature, redacted=False):
+            yield PartStart(index, "thinking", signature=signature, choice=choice)
+            yield from _closing(index, text)
+        case Refusal(text=text):
+            yield PartStart(index, "refusal", choice=choice)
+            yield from _closing(index, text)
+        case ToolCall():
+            yield PartStart(
+                index,
+                "tool_call",
+                id=part.id,
+                name=part.name,
+                tool_kind=part.kind,
+                signature=part.signature,
+                choice=choice,
+            )
+            yield from _closing(index, part.raw or msgspec.json.encode(part.arguments).decode())
+        case _:
+            yield PartWhole(index, part, choice=choice)
+
+
+def _closing(index: int, text: str) -> Iterator[Event]:
+    if text:
+        yield PartDelta(index, text)
+    yield PartEnd(index)

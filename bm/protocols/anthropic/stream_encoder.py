@@ -215,7 +215,8 @@ class _TextWriter(PartWriter):
     """Text or a refusal. Nothing is written while it is empty."""
 
     def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
-        self._encoder, self._signature = encoder, signature
+        super().__init__(signature)
+        self._encoder = encoder
         self._prefix = b""
         self._citations: list[Json] = []
 
@@ -223,13 +224,9 @@ class _TextWriter(PartWriter):
         if self._prefix:
             return self._prefix + _json(text) + b"}}\n\n"
         blocks = self._encoder.blocks
-        out = [self._encoder.sign_next(self._signature), blocks.open(_TEXT), *map(blocks.other, self._citations)]
+        out = [self._encoder.sign_next(self.signature), blocks.open(_TEXT), *map(blocks.other, self._citations)]
         self._prefix = blocks.prefix("text_delta", "text")
         return b"".join([*out, self.text(text)])
-
-    def sign(self, signature: Signature) -> bytes:
-        self._signature = signature
-        return b""
 
     def cite(self, citation: Citation) -> bytes:
         """Claude's own citations are written as they are; other vendors' for a client that asked for a search."""
@@ -250,7 +247,8 @@ class _ThinkingWriter(PartWriter):
     """Thinking, whose signature may come at its end, or with the part after it."""
 
     def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
-        self._encoder, self._signature = encoder, signature
+        super().__init__(signature)
+        self._encoder = encoder
         self._prefix = b""
 
     def text(self, text: str) -> bytes:
@@ -263,12 +261,8 @@ class _ThinkingWriter(PartWriter):
         self._prefix = self._encoder.blocks.prefix("thinking_delta", "thinking")
         return out
 
-    def sign(self, signature: Signature) -> bytes:
-        self._signature = signature
-        return b""
-
     def end(self) -> bytes:
-        signature = self._signature
+        signature = self.signature
         if not self._encoder.thinks:
             return b""
         if signature is None:
@@ -284,6 +278,7 @@ class _CallWriter(PartWriter):
     """A call. A block's input must be an object: its pieces are passed on, anything else is held to the end."""
 
     def __init__(self, blocks: _Blocks, *, custom: bool) -> None:
+        super().__init__()
         self._blocks, self._custom = blocks, custom
         self._begun = False
         self._held = ""

@@ -150,7 +150,8 @@ class _TextWriter(PartWriter):
     """Text or a refusal. Its signature follows on an empty text; what it cites is noted at its end."""
 
     def __init__(self, encoder: GeminiStreamEncoder, choice: _Choice, signature: Signature | None) -> None:
-        self._encoder, self._choice, self._signature = encoder, choice, signature
+        super().__init__(signature)
+        self._encoder, self._choice = encoder, choice
         self._head, self._after = encoder.around(choice.number, b'{"text":', b"}")
         self._pieces: list[str] = []
         self._sources: list[Source] = []
@@ -158,10 +159,6 @@ class _TextWriter(PartWriter):
     def text(self, text: str) -> bytes:
         self._pieces.append(text)
         return self._head + _encode(text) + self._after + self._encoder.tail()
-
-    def sign(self, signature: Signature) -> bytes:
-        self._signature = signature
-        return b""
 
     def cite(self, citation: Citation) -> bytes:
         if citation.protocol in ("gemini", "") and citation.raw.keys() & _METADATA:
@@ -176,7 +173,7 @@ class _TextWriter(PartWriter):
             # Places are counted from the beginning of the answer.
             choice.grounding.cite(source, text, choice.length)
         choice.length += len(text.encode("utf-8", "surrogatepass"))
-        signature = self._signature or choice.take_carried()
+        signature = self.signature or choice.take_carried()
         return self._encoder.part(choice, {"text": ""}, signature) if signature is not None else b""
 
 
@@ -186,18 +183,15 @@ class _ThinkingWriter(PartWriter):
     def __init__(
         self, encoder: GeminiStreamEncoder, choice: _Choice, signature: Signature | None, *, visible: bool
     ) -> None:
-        self._encoder, self._choice, self._signature, self._visible = encoder, choice, signature, visible
+        super().__init__(signature)
+        self._encoder, self._choice, self._visible = encoder, choice, visible
         self._head, self._after = encoder.around(choice.number, b'{"text":', b',"thought":true}')
 
     def text(self, text: str) -> bytes:
         return self._head + _encode(text) + self._after + self._encoder.tail() if self._visible else b""
 
-    def sign(self, signature: Signature) -> bytes:
-        self._signature = signature
-        return b""
-
     def end(self) -> bytes:
-        signature = self._signature
+        signature = self.signature
         if signature is not None and self._visible:
             return self._encoder.part(self._choice, {"text": "", "thought": True}, signature)
         if signature is not None and signature.vendor == VENDOR:
@@ -209,22 +203,19 @@ class _CallWriter(PartWriter):
     """A call, which is written when it is whole."""
 
     def __init__(self, encoder: GeminiStreamEncoder, choice: _Choice, start: PartStart) -> None:
-        self._encoder, self._choice, self._start, self._signature = encoder, choice, start, start.signature
+        super().__init__(start.signature)
+        self._encoder, self._choice, self._start = encoder, choice, start
         self._pieces: list[str] = []
 
     def text(self, text: str) -> bytes:
         self._pieces.append(text)
         return b""
 
-    def sign(self, signature: Signature) -> bytes:
-        self._signature = signature
-        return b""
-
     def end(self) -> bytes:
         raw, start = "".join(self._pieces), self._start
         arguments = {"input": raw} if start.tool_kind == "custom" else parse_arguments(raw)
         call = {"name": start.name, "args": arguments, "id": start.id}
-        signature = self._signature or self._choice.take_carried()
+        signature = self.signature or self._choice.take_carried()
         return self._encoder.part(self._choice, {"functionCall": call}, signature)
 
 

@@ -173,6 +173,7 @@ class _PieceWriter(PartWriter):
     """A part whose pieces are written as they come, between bytes that are prepared once."""
 
     def __init__(self, head: bytes, tail: bytes) -> None:
+        super().__init__()
         self._head, self._tail = head, tail
 
     def text(self, text: str) -> bytes:

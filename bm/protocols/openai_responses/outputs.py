@@ -134,14 +134,10 @@ def template(name: str, **fields: Any) -> bytes:
 class ItemWriter(PartWriter):
     """Writes one item. A signature that comes after its begin is carried behind it."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, signature: Signature | None = None) -> None:
+        super().__init__(signature)
         self._output = output
         self._pieces: list[str] = []
-        self._signature: Signature | None = None
-
-    def sign(self, signature: Signature) -> bytes:
-        self._signature = signature
-        return b""
 
     @abstractmethod
     def finish(self, text: str) -> bytes:
@@ -149,7 +145,7 @@ class ItemWriter(PartWriter):
 
     def end(self) -> bytes:
         out = self.finish("".join(self._pieces))
-        return out if self._signature is None else out + self._output.carry(self._signature, PREVIOUS)
+        return out if self.signature is None else out + self._output.carry(self.signature, PREVIOUS)
 
 
 class Message(ItemWriter):
@@ -201,8 +197,7 @@ class Reasoning(ItemWriter):
     """Thinking, shown as the one summary of a reasoning item. Nothing is written for thinking that stays empty."""
 
     def __init__(self, output: Output, item_id: str, signature: Signature | None = None) -> None:
-        super().__init__(output)
-        self._signature = signature
+        super().__init__(output, signature)
         self._place = {"item_id": item_id, "output_index": len(output.items), "summary_index": 0}
         self._template = template("response.reasoning_summary_text.delta", **self._place)
         self._item: Json = {"id": item_id, "type": "reasoning", "summary": []}
@@ -226,7 +221,7 @@ class Reasoning(ItemWriter):
         return done + self._output.event("response.reasoning_summary_part.done", **self._place, part=part)
 
     def end(self) -> bytes:
-        signature = self._signature
+        signature = self.signature
         if not self._pieces and signature is None:
             return b""
         out = self.finish("".join(self._pieces))

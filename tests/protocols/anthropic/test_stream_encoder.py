@@ -26,7 +26,7 @@ from bm.chat.events import (
 )
 from bm.chat.parts import Media, Opaque, Part, Source, Text, Thinking, ToolCall
 from bm.chat.request import Reasoning
-from bm.chat.response import ChatResponse, Choice, fold, part_events
+from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
@@ -35,7 +35,7 @@ from bm.protocols.codec import written
 from tests.protocols.anthropic.examples import IDS, THINKS, chat, decoded, events_of, stream
 from tests.protocols.anthropic.test_stream_decoder import MESSAGE
 from tests.support.events import check as check_events
-from tests.support.events import unfold
+from tests.support.events import part_events, unfold
 from tests.support.grammar_anthropic import check
 
 GOLDEN = """\
