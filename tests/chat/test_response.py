@@ -36,7 +36,7 @@ PARTS: tuple[Part, ...] = (
 )
 
 
-def test_an_answer_is_the_fold_of_its_events() -> None:
+def test_a_response_is_the_fold_of_its_events() -> None:
     answer = ChatResponse(
         id="r", model="m", choices=(Choice(PARTS, Finish("stop")),), usage=Usage(input=3, output=2), failure=None
     )
@@ -44,7 +44,7 @@ def test_an_answer_is_the_fold_of_its_events() -> None:
     assert fold(unfold(answer)) == answer
 
 
-def test_choices_are_told_apart() -> None:
+def test_choices_are_kept_apart() -> None:
     answer = ChatResponse(
         choices=(Choice((Text("a"),), Finish("stop")), Choice((Text("b"),), Finish("length", choice=1)))
     )
@@ -83,14 +83,14 @@ def test_the_last_usage_and_a_late_signature_count() -> None:
     assert answer.choices[0].parts == (Thinking("", signature=SIGNED),)
 
 
-def test_an_answer_that_was_cut_is_told_as_far_as_it_came() -> None:
+def test_a_response_that_was_cut_is_folded_as_far_as_it_came() -> None:
     failure = Failure(kind="truncated", message="cut")
     answer = fold([Start(), PartStart(0, "text"), PartDelta(0, "half"), Failed(failure)])
     assert answer.failure == failure
     assert answer.choices == (Choice((Text("half"),), None),)
 
 
-def test_what_comes_whole_stays_whole() -> None:
+def test_a_part_that_came_at_once_is_kept() -> None:
     image = Media("image", mime="image/png", data="AAAA")
     assert fold([PartWhole(0, image)]).choices[0].parts == (image,)
 

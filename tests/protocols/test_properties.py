@@ -54,7 +54,7 @@ def said(answer: ChatResponse) -> tuple[str, str, list[tuple[str, str]]]:
 @pytest.mark.parametrize("client", CLIENTS)
 @settings(max_examples=40)
 @given(events=answers())
-def test_every_answer_is_a_stream_that_its_client_can_read(client: ProtocolName, events: list[Event]) -> None:
+def test_every_response_is_a_stream_that_its_client_can_read(client: ProtocolName, events: list[Event]) -> None:
     request = CURIOUS[client]
     check(request, streamed(request, events), complete=isinstance(events[-1], End))
 
@@ -62,7 +62,7 @@ def test_every_answer_is_a_stream_that_its_client_can_read(client: ProtocolName,
 @pytest.mark.parametrize("client", CLIENTS)
 @settings(max_examples=40)
 @given(events=answers())
-def test_a_stream_and_a_whole_answer_tell_the_same(client: ProtocolName, events: list[Event]) -> None:
+def test_a_stream_and_a_whole_response_hold_the_same(client: ProtocolName, events: list[Event]) -> None:
     assume(isinstance(events[-1], End))
     request = CURIOUS[client]
     decoded = fold(CODECS[client].decode_response(whole(request, events), ids()))

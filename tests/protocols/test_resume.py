@@ -20,6 +20,7 @@ from bm.protocols.registry import CODECS
 from bm.protocols.resume import ResumablePassThrough
 from bm.protocols.splice import rename_in_events
 from bm.protocols.translate import EventFilter
+from tests.protocols.test_passthrough import seconds
 from tests.support import grammar_anthropic
 
 IDS = IdFactory(lambda prefix: f"{prefix}{'0' * 24}", 1)
@@ -222,6 +223,11 @@ def test_the_model_is_renamed() -> None:
     assert pipe.feed(CHAT).count(b'"model":"asked"') == 3
     pipe.close()
     assert b'"model":"asked"' in continuation(pipe, delivered)
+
+
+def test_the_work_for_one_event_is_linear_in_its_size() -> None:
+    larger, smaller = (seconds(lambda: resumable("openai-chat")[0], size) for size in (8_000_000, 1_000_000))
+    assert larger < 20 * smaller
 
 
 def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
