@@ -12,7 +12,7 @@ from bm.names import ANTHROPIC
 from bm.protocols.anthropic.cache_control import limit_marks
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.anthropic.thinking import OFF, ThinkingPlan, plan_thinking
-from bm.protocols.anthropic.tools import encode_tool_choice, encode_tools
+from bm.protocols.anthropic.tools import encode_choice, encode_tools
 from bm.protocols.anthropic.turns import encode_turns
 from bm.protocols.codec import Encoded
 from bm.protocols.json_schema.subsets import closed_schema, is_closable
@@ -79,7 +79,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         "system": system,
         "messages": messages,
         "tools": tools,
-        "tool_choice": encode_tool_choice(request.tool_choice, tools, losses, forced=forced),
+        "tool_choice": encode_choice(request.tool_choice, tools, losses, forced=forced),
         "stop_sequences": stop_sequences(request, capabilities.max_stop, losses, blank=False),
         "thinking": _bound(plan, messages, capabilities, writer.betas),
         "metadata": {"user_id": request.user} if 0 < len(request.user) <= MAX_USER else None,

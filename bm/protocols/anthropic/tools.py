@@ -48,7 +48,7 @@ def _tool(raw: Json, place: str) -> Tool:
     )
 
 
-def decode_tool_choice(body: Json) -> ToolChoice:
+def decode_choice(body: Json) -> ToolChoice:
     """`auto`, `any`, `tool` with its name, or `none`."""
     raw = mapping(body, "tool_choice")
     if not raw:
@@ -120,7 +120,7 @@ def _without_empty_domains(raw: Json) -> Json:
     }
 
 
-def encode_tool_choice(choice: ToolChoice, tools: Sequence[Json], losses: list[Loss], *, forced: bool) -> Json | None:
+def encode_choice(choice: ToolChoice, tools: Sequence[Json], losses: list[Loss], *, forced: bool) -> Json | None:
     """The `tool_choice` of the body; None for the default. `forced` is whether a call can be required."""
     if not tools:
         if choice.mode == "required":

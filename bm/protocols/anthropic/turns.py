@@ -1,4 +1,4 @@
-"""Turns in the order and form that the Messages API requires."""
+"""Turns, read from a client's messages and written in the order and form that the Messages API requires."""
 
 from __future__ import annotations
 
@@ -9,10 +9,48 @@ from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.names import ANTHROPIC
-from bm.protocols.anthropic.content import BlockWriter
+from bm.protocols.anthropic.content import TEXT_MEMBERS, BlockWriter, decode_content, decode_text
+from bm.protocols.reading import Unread, elements, mapping, mismatch, refuse, required_array, required_string, string
 from bm.protocols.turns import Expressible
 
 _FIRST = "(The conversation begins with the assistant.)"
+_ATTRIBUTION = "x-anthropic-billing-header:"
+_MESSAGE = frozenset({"role", "content", "output_config"})
+
+
+def decode_turns(body: Json, unread: Unread) -> tuple[tuple[Turn, ...], str]:
+    """The turns, and the effort set by the last message that sets one: it applies from there on."""
+    required_array(body, "messages")
+    turns: list[Turn] = []
+    effort = ""
+    for message, place in elements(body, "messages"):
+        role = message.get("role")
+        if role not in ("user", "assistant", "system"):
+            raise refuse(f"{place}.role", "expected user, assistant or system")
+        content = message.get("content")
+        if content is None:
+            raise mismatch(f"{place}.content", "a string or an array", content)
+        unread.rest(message, _MESSAGE, place)
+        config = mapping(message, "output_config", place) or {}
+        effort = string(config, "effort", f"{place}.output_config") or effort
+        unread.rest(config, frozenset({"effort"}), f"{place}.output_config")
+        turns.append(Turn(role, decode_content(content, f"{place}.content", unread)))
+    return tuple(turns), effort
+
+
+def decode_system(body: Json, unread: Unread) -> tuple[Text, ...]:
+    """The system prompt without the attribution block that Claude Code puts first (`x-anthropic-billing-header: …`).
+
+    It is meant for Anthropic, which gets its requests untranslated, and it would break the caches of other vendors.
+    """
+    if isinstance(body.get("system"), str):
+        return (Text(body["system"]),) if body["system"] else ()
+    texts: list[Text] = []
+    for raw, place in elements(body, "system"):
+        if not required_string(raw, "text", place).startswith(_ATTRIBUTION):
+            unread.rest(raw, TEXT_MEMBERS, place)
+            texts.append(decode_text(raw, place, unread))
+    return tuple(texts)
 
 
 def encode_turns(

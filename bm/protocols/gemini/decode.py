@@ -8,7 +8,7 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, OutputFormat, Sampling
 from bm.protocols.gemini.thinking import decode_reasoning
 from bm.protocols.gemini.tools import decode_choice, decode_tools
-from bm.protocols.gemini.turns import ContentReader, system_texts
+from bm.protocols.gemini.turns import TurnReader, decode_system
 from bm.protocols.json_schema.openapi import from_openapi
 from bm.protocols.reading import (
     Unread,
@@ -54,13 +54,13 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     config = _in_camel_case(mapping(row, _CONFIG) or {})
     unread.rest({name: value for name, value in config.items() if _DEFAULTS.get(name) != value}, _GENERATION, _CONFIG)
     output = _output(config, unread)
-    turns = ContentReader(unread).turns(row["contents"])
+    turns = TurnReader(unread).turns(row["contents"])
     tools, hosted = decode_tools(row)
     return ChatRequest(
         protocol="gemini",
         model=model or string_of(row.get("model")).removeprefix("models/"),
         turns=turns,
-        system=system_texts(row.get("systemInstruction")),
+        system=decode_system(row.get("systemInstruction")),
         tools=tools,
         hosted_tools=hosted,
         tool_choice=choice,

@@ -9,7 +9,7 @@ from bm.chat.request import ChatRequest, Loss
 from bm.protocols.codec import Encoded
 from bm.protocols.gemini.thinking import encode_reasoning
 from bm.protocols.gemini.tools import encode_tools, schema_member
-from bm.protocols.gemini.turns import ContentWriter
+from bm.protocols.gemini.turns import TurnWriter
 from bm.protocols.parameters import (
     max_tokens,
     output_format,
@@ -49,7 +49,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if request.choices > 1 and not capabilities.choices:
         raise refuse("n", "the model gives one answer a request")
     losses: list[Loss] = []
-    contents = ContentWriter(capabilities).contents(request, losses)
+    contents = TurnWriter(capabilities).contents(request, losses)
     if contents[-1]["role"] == "model" and not capabilities.prefill:
         contents.append({"role": "user", "parts": [{"text": GO_ON}]})
         losses.append(NOT_CONTINUED)

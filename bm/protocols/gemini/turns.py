@@ -43,7 +43,7 @@ _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "us
 _PART_EXTRAS = ("videoMetadata", "mediaResolution", "partMetadata")
 
 
-class ContentReader:
+class TurnReader:
     """Reads contents in order. Calls and results without ids are paired by name, first in first out, then by place.
 
     Ids that the client did not give are made from the position, so that the same conversation has the same ids again.
@@ -219,14 +219,14 @@ def _answer(response: Any, name: str) -> tuple[list[Text | Media | Opaque], bool
     return [Text(text)], is_error
 
 
-def system_texts(instruction: Any) -> tuple[Text, ...]:
+def decode_system(instruction: Any) -> tuple[Text, ...]:
     """The texts of a `systemInstruction`: a string, a content, a part, or a list of them."""
     if instruction is None:
         return ()
     if isinstance(instruction, str):
         return (Text(instruction),) if instruction else ()
     if isinstance(instruction, list):
-        return tuple(text for row in instruction for text in system_texts(row))
+        return tuple(text for row in instruction for text in decode_system(row))
     if not isinstance(instruction, dict):
         raise mismatch("systemInstruction", "a content object or a string", instruction)
     rows = _rows_of(instruction, "systemInstruction")
@@ -251,7 +251,7 @@ def objection(media: Media, capabilities: Capabilities) -> str:
     return lacking(media, capabilities) if media.kind in ("image", "document") else ""
 
 
-class ContentWriter:
+class TurnWriter:
     """Writes the contents of one request."""
 
     def __init__(self, capabilities: Capabilities) -> None:

@@ -9,7 +9,7 @@ from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai_chat.thinking import MEMBERS as REASONING_MEMBERS
 from bm.protocols.openai_chat.thinking import decode_reasoning
 from bm.protocols.openai_chat.tools import decode_choice, decode_tools
-from bm.protocols.openai_chat.turns import decode_messages
+from bm.protocols.openai_chat.turns import decode_turns
 from bm.protocols.reading import (
     boolean,
     filled_string,
@@ -36,7 +36,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         RequestError: the body is not a request; the failure's `param` names the place.
     """
     name = model or filled_string(body, "model", what="the name of a model")
-    conversation = decode_messages(body)
+    conversation = decode_turns(body)
     tools, hosted = decode_tools(body)
     choice, allowed = decode_choice(body)
     legacy = body.get("tools") is None and bool(tools)

@@ -13,7 +13,7 @@ from bm.protocols.codec import Encoded
 from bm.protocols.openai.parameters import encode_schema, identity, openai_format
 from bm.protocols.openai_chat.thinking import encode_reasoning, wanted_level
 from bm.protocols.openai_chat.tools import encode_tools
-from bm.protocols.openai_chat.turns import Writer
+from bm.protocols.openai_chat.turns import TurnWriter
 from bm.protocols.parameters import (
     SAMPLING,
     drop_refused,
@@ -47,7 +47,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     body: Json = {"model": model, "messages": []}
     tools = encode_tools(request, capabilities, losses)
     form = openai_format(request, capabilities, losses)
-    writer = Writer(capabilities, losses)
+    writer = TurnWriter(capabilities, losses)
     writer.write(request, form.instruction)
     body["messages"] = writer.messages
     body |= tools

@@ -48,7 +48,7 @@ class Conversation(msgspec.Struct, frozen=True):
     extras: tuple[Extra, ...]
 
 
-class _Reader:
+class _TurnReader:
     """Reads the messages. Remembers calls by name, because results in the legacy form have no id."""
 
     def __init__(self) -> None:
@@ -139,14 +139,14 @@ class _Reader:
             self.turns.append(Turn("user", (result,)))
 
 
-def decode_messages(body: Json) -> Conversation:
+def decode_turns(body: Json) -> Conversation:
     """Read `messages`. Leading instructions are the system prompt, later ones stay at their place.
 
     Raises:
         RequestError: there is no message, or one is not what the API takes.
     """
     required_array(body, "messages")
-    reader = _Reader()
+    reader = _TurnReader()
     for message, where in elements(body, "messages"):
         reader.add(message, where)
     return Conversation(tuple(reader.system), tuple(reader.turns), tuple(reader.extras))
@@ -195,7 +195,7 @@ EMPTY_PROMPT = "(begin)"
 """Some services refuse a request without a user message."""
 
 
-class Writer:
+class TurnWriter:
     """Writes the messages of one request. `losses` grows as it goes."""
 
     def __init__(self, capabilities: Capabilities, losses: list[Loss]) -> None:

@@ -9,7 +9,7 @@ from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai.tools import decode_choice
 from bm.protocols.openai_responses.thinking import decode_reasoning
 from bm.protocols.openai_responses.tools import decode_tools
-from bm.protocols.openai_responses.turns import Conversation, not_found
+from bm.protocols.openai_responses.turns import TurnReader, not_found
 from bm.protocols.reading import (
     Unread,
     array,
@@ -86,8 +86,8 @@ def _refuse_state(body: Json) -> None:
             raise refuse(field, reason)
 
 
-def _conversation(body: Json) -> Conversation:
-    conversation = Conversation()
+def _conversation(body: Json) -> TurnReader:
+    conversation = TurnReader()
     match body.get("instructions"):
         case None | "":
             pass

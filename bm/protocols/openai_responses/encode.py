@@ -11,7 +11,7 @@ from bm.protocols.codec import Encoded
 from bm.protocols.openai.parameters import encode_schema, identity, openai_format
 from bm.protocols.openai_responses.thinking import encode_reasoning
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
-from bm.protocols.openai_responses.turns import History
+from bm.protocols.openai_responses.turns import TurnWriter
 from bm.protocols.parameters import (
     drop_refused,
     field_name,
@@ -53,7 +53,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         raise refuse("n", "the Responses API gives one answer")
     losses: list[Loss] = []
     form = openai_format(request, capabilities, losses)
-    history = History(request, capabilities, losses, form.instruction)
+    history = TurnWriter(request, capabilities, losses, form.instruction)
     body: Json = {"model": model, **history.head(), "input": history.items}
     body |= _tools(request, capabilities, losses)
     known = ("temperature", "top_p", "logprobs", "top_logprobs")

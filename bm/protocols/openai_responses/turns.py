@@ -45,7 +45,7 @@ def not_found(message: str, place: str, code: str) -> RequestError:
     return RequestError(Failure(kind="bad_request", message=message, param=place, code=code))
 
 
-class Conversation:
+class TurnReader:
     """Gathers items into turns: neighbours of one role are one turn, instructions before the first are the system's.
 
     `tools` are those that items of the conversation define.
@@ -152,7 +152,7 @@ class Conversation:
             self._turns.append((role, new))
 
 
-class History:
+class TurnWriter:
     """Writes turns as items. `encrypted` says whether any of OpenAI's own thinking is among them."""
 
     def __init__(

@@ -13,7 +13,7 @@ from bm.chat.repair import NO_RESULT
 from bm.chat.request import Extra, Turn
 from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
-from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, decode_messages
+from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, decode_turns
 from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
 
 USER = {"role": "user", "content": "Hi"}
@@ -21,7 +21,7 @@ CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{
 
 
 def turns(*messages: Json) -> tuple[Turn, ...]:
-    return decode_messages({"messages": list(messages)}).turns
+    return decode_turns({"messages": list(messages)}).turns
 
 
 def assistant(**members: Any) -> tuple[Any, ...]:
@@ -32,7 +32,7 @@ def assistant(**members: Any) -> tuple[Any, ...]:
 
 
 def test_leading_instructions_are_the_system_prompt_and_later_ones_stay_in_place() -> None:
-    read = decode_messages(
+    read = decode_turns(
         {
             "messages": [
                 {"role": "system", "content": "one"},
@@ -47,7 +47,7 @@ def test_leading_instructions_are_the_system_prompt_and_later_ones_stay_in_place
 
 
 def test_only_instructions_are_a_request_all_the_same() -> None:
-    read = decode_messages({"messages": [{"role": "system", "content": "S"}]})
+    read = decode_turns({"messages": [{"role": "system", "content": "S"}]})
     assert (read.system, read.turns) == ((Text("S"),), ())
 
 
@@ -141,7 +141,7 @@ def test_results_of_the_first_form_find_their_call_by_name() -> None:
 
 
 def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> None:
-    read = decode_messages(
+    read = decode_turns(
         {
             "messages": [
                 {**USER, "name": "ann"},
@@ -192,7 +192,7 @@ def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> N
 )
 def test_a_fault_names_the_place_and_what_was_expected(messages: Any, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        decode_messages({"messages": messages})
+        decode_turns({"messages": messages})
     assert caught.value.failure.message == message
     assert message.startswith(caught.value.failure.param)
 

@@ -10,15 +10,15 @@ from bm.chat.parts import Opaque, Part, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import Turn
 from bm.chat.signature import wrap
 from bm.errors import RequestError
-from bm.protocols.openai_responses.turns import Conversation
+from bm.protocols.openai_responses.turns import TurnReader
 from tests.protocols.openai_responses.samples import GEMINI, reasoning
 
 CALL = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "c", "output": "seen"}
 
 
-def read(*items: dict[str, Any]) -> Conversation:
-    conversation = Conversation()
+def read(*items: dict[str, Any]) -> TurnReader:
+    conversation = TurnReader()
     for i, item in enumerate(items):
         conversation.add(item, f"input[{i}]")
     return conversation
