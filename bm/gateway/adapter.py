@@ -25,6 +25,7 @@ from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, json_object, new_id
 from bm.gateway.learned import RefusedSchemas
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
+from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.names import Operation
@@ -37,7 +38,6 @@ from bm.protocols.json_schema.subsets import with_basic_schemas
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.registry import CODECS, upstream_codec
-from bm.protocols.resume import ResumablePassThrough
 from bm.protocols.sanitize import sanitize
 from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names

@@ -13,7 +13,6 @@ from typing import TypeVar
 import msgspec
 
 from bm.accounts.account import Access
-from bm.chat.continuation import Delivered, Splice
 from bm.chat.estimate import estimate
 from bm.chat.events import Event, Failed, Usage, UsageUpdate
 from bm.chat.parts import Text
@@ -25,10 +24,11 @@ from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.adapter import Adapter, UpstreamCall
 from bm.gateway.call import Client
+from bm.gateway.continuation import Delivered, Splice
 from bm.gateway.record import Record
+from bm.gateway.resume import ResumablePassThrough
 from bm.protocols.codec import StreamEncoder
 from bm.protocols.passthrough import ResponsePipe, Watch
-from bm.protocols.resume import ResumablePassThrough
 from bm.protocols.translate import EventFilter
 from bm.providers.provider import Provider
 

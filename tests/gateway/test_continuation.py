@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.chat.continuation import Delivered, Splice
 from bm.chat.events import (
     End,
     Event,
@@ -28,6 +27,7 @@ from bm.chat.parts import Text
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.gateway.continuation import Delivered, Splice
 from tests.support.events import check
 
 CUT = Failed(Failure(kind="truncated", message="cut"))

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from bm import sse
-from bm.chat.continuation import Delivered, Splice
 from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, Start
 from bm.chat.request import ChatRequest, Reasoning
 from bm.errors import Failure
+from bm.gateway.continuation import Delivered, Splice
 from bm.gateway.rescue import TrackingFilter
+from bm.gateway.resume import ResumablePassThrough
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.registry import CODECS
-from bm.protocols.resume import ResumablePassThrough
 from bm.protocols.splice import rename_in_events
 from bm.protocols.translate import EventFilter
 from tests.protocols.test_passthrough import seconds
