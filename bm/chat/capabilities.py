@@ -103,6 +103,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     user_after_tool: bool = True
     """Whether a user message may follow the result of a tool."""
 
+    refuses: tuple[str, ...] = ()
+    """Members of OpenAI's requests that it refuses, by name or as `name=value`."""
     sampling: SamplingRule = True
     temperature_or_top_p: bool = False
     penalties: bool = True

@@ -43,9 +43,10 @@ from bm.protocols.splice import rename_in_events, rename_in_response, splice_mod
 from bm.protocols.tools import with_legal_names
 from bm.protocols.translate import EventFilter, Translation
 from bm.providers.provider import Provider
+from bm.providers.resolve import replaces
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
-from bm.upstream.headers import Headers
+from bm.upstream.headers import Headers, with_own
 
 JSON_TYPE = "application/json"
 EVENT_STREAM = "text/event-stream"
@@ -177,7 +178,7 @@ class Adapter:
         if attempt.retry_hint and self.readable:
             return self.translate(with_retry_hint(self.chat), attempt, provider, access)
         if target.protocol == self.call.protocol and not attempt.without:
-            return self._pass_through(target, provider, access)
+            return self._fitted(attempt, provider, access) or self._pass_through(target, provider, access)
         if operation in EMBEDDING:
             return self._embed(target, provider, access)
         return self.translate(self.chat, attempt, provider, access)
@@ -194,6 +195,24 @@ class Adapter:
             return self.call.operation
         return "batch_embed" if target.protocol == "gemini" else "embed"
 
+    def _fitted(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall | None:
+        """The request as a model of another family takes it, where bm put that in place of the client's; else None."""
+        target, call = attempt.target, self.call
+        if call.operation != "generate" or not replaces(call.model, target.provider, target.model):
+            return None
+        try:
+            upstream = self.translate(self.chat, attempt, provider, access)
+        except Unable:
+            raise
+        except RequestError:
+            return None
+        if upstream.names:
+            return upstream
+        headers = forwarded_headers(provider, access, with_own(call.headers, upstream.request.headers))
+        address = self._own_url(target, provider, access)
+        request = msgspec.structs.replace(upstream.request, url=address, headers=headers)
+        return msgspec.structs.replace(upstream, names=None, request=request)
+
     def _pass_through(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
         call = self.call
         extra_content = "extra_content" in provider.dialect.takes
@@ -204,15 +223,18 @@ class Adapter:
             body = splice_model(body, target.model, present=call.model)
         if access.location and call.operation == "count_tokens":
             body = vertex_count_request(body)
-        place = {"version": call.version, "query": call.query}
-        address = url(provider, target, call.operation, access, stream=call.stream, **place)
         headers = forwarded_headers(provider, access, call.headers)
         return UpstreamCall(
             target=target,
-            request=UpstreamRequest(provider.name, "POST", address, headers, body),
+            request=UpstreamRequest(provider.name, "POST", self._own_url(target, provider, access), headers, body),
             codec=upstream_codec(target.protocol, provider.dialect),
             losses=(LOST_THINKING,) if lost_thinking else (),
         )
+
+    def _own_url(self, target: Target, provider: Provider, access: Access) -> str:
+        """The URL of a request of the client's own protocol, with what the client's URL carried."""
+        call = self.call
+        return url(provider, target, call.operation, access, stream=call.stream, version=call.version, query=call.query)
 
     def _embed(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
         request = embeddings.decode_request(self.call.protocol, json_object(self.call.body))

@@ -153,6 +153,14 @@ def put(body: Json, path: str, value: Any) -> None:
         body[name] = value
 
 
+def drop_values(body: Json, refused: Collection[str], losses: list[Loss]) -> None:
+    """Take out the members that the model refuses, by name or as `name=value`."""
+    for name, _, value in (each.partition("=") for each in refused):
+        if name in body and value in ("", str(body[name])):
+            del body[name]
+            losses.append(Loss(name, "the model refuses it"))
+
+
 def drop_refused(body: Json, refused: Collection[str], ignorable: Collection[str], losses: list[Loss]) -> None:
     """Take out the fields that the service answers with 400; the `ignorable` ones among them change no answer."""
     for name in sorted(body.keys() & set(refused)):

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from bm.providers.families import family_of
 from bm.providers.provider import Provider
 
 FAMILIES = ("opus", "sonnet", "haiku")
@@ -126,6 +127,16 @@ def model_for(provider: Provider, model: str, known: Collection[str] | None = No
     if default and not holds(provider, name, known):
         return Mapped(default, "default", f"{provider.name} has no {name}: its default is {default}")
     return Mapped(name, "as is", f"{name} goes to {provider.name} as it is")
+
+
+def replaces(asked: str, provider: str, model: str) -> bool:
+    """Whether `model` of `provider` is of another family than the model that a client asked for."""
+    prefix = f"{provider}:"
+    name = bare(asked[len(prefix) :] if asked.lower().startswith(prefix) else asked)
+    if name == model:
+        return False
+    meant = family_of(name)
+    return meant is None or meant is not family_of(model)
 
 
 def holds(provider: Provider, model: str, known: Collection[str] | None) -> bool:

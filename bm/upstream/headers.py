@@ -56,6 +56,16 @@ def to_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
     return [(name, value) for name, value in found if _is_forwarded(name) and name not in nominated]
 
 
+def with_own(client: Iterable[tuple[str, str]], own: Iterable[tuple[str, str]]) -> Headers:
+    """The client's headers for a body that bm wrote, with that body's Anthropic version and the betas of both."""
+    written = {name: value for name, value in own if name.startswith("anthropic-")}
+    found = list(client)
+    betas = [value for name, value in found if name == "anthropic-beta"]
+    if betas and "anthropic-beta" in written:
+        written["anthropic-beta"] = ",".join([*betas, written["anthropic-beta"]])
+    return [*((name, value) for name, value in found if name not in written), *written.items()]
+
+
 @lru_cache(maxsize=512)
 def _is_forwarded(name: str) -> bool:
     if name in HOP_BY_HOP or name in CREDENTIALS or name in _BODY or name in _ABOUT_THE_CLIENT:

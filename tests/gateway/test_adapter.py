@@ -65,10 +65,31 @@ def prepared(given: Adapter, target: Target) -> UpstreamCall:
 
 
 def test_only_the_model_changes_in_a_body_that_passes_through() -> None:
-    upstream = prepared(adapter(), CLAUDE)
+    meant = ASKED.replace(b'"asked"', b'"claude-sonnet-4-5-20250929"')
+    upstream = prepared(adapter(body=meant, model="claude-sonnet-4-5-20250929"), CLAUDE)
     assert upstream.passes_through
     assert upstream.request.body == ASKED.replace(b'"asked"', b'"claude-sonnet-4-5"')
     assert upstream.request.url == "https://api.anthropic.com/v1/messages"
+
+
+def test_a_request_is_fitted_to_a_model_that_bm_chose() -> None:
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 9000}, "temperature": 0.2, "max_tokens": 200_000}
+    messages = [{"role": "user", "content": "hi"}]
+    body = json.dumps({"model": "claude-haiku-4-5", "messages": messages, **thinking}).encode()
+    target = Target("anthropic", "one", "claude-opus-5-5", "anthropic")
+    upstream = prepared(adapter(body=body, model="claude-haiku-4-5"), target)
+    written, headers = json.loads(upstream.request.body), dict(upstream.request.headers)
+    assert upstream.passes_through
+    assert (written["model"], written["thinking"]["type"]) == ("claude-opus-5-5", "adaptive")
+    assert written["max_tokens"] == 128_000 and "temperature" not in written
+    assert (headers["anthropic-beta"], headers["user-agent"]) == ("b", "tool/1")
+    assert headers["anthropic-version"] == "2026-10-21"
+    assert [loss.field for loss in upstream.losses] == ["temperature"]
+
+
+def test_a_request_that_bm_cannot_read_goes_to_another_model_as_it_is() -> None:
+    body = b'{"model":"asked","messages":"none"}'
+    assert prepared(adapter(body=body), CLAUDE).request.body == body.replace(b"asked", b"claude-sonnet-4-5")
 
 
 def test_the_clients_headers_are_forwarded_without_its_key() -> None:

@@ -23,7 +23,8 @@ from tests.gateway.matrix import providers
 from tests.gateway.test_adapter import CLAUDE, GEMINI, GPT, adapter
 from tests.support.grammar_anthropic import check
 
-HELLO: Json = {"model": "asked", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}
+MEANT = "claude-sonnet-4-5-20250929"
+HELLO: Json = {"model": MEANT, "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "stream": True}
 CUT = Failure(kind="truncated", message="the connection broke")
 REFUSED = Failure(kind="bad_request", message="This model does not support assistant message prefill.")
 NEWER = Target("anthropic", "one", "claude-opus-4-8", "anthropic")
@@ -31,7 +32,8 @@ NEWER = Target("anthropic", "one", "claude-opus-4-8", "anthropic")
 
 
 def rescue(body: Json | None = None, **more: Any) -> Rescue:
-    return Rescue(adapter(body=json.dumps(body or HELLO).encode(), **({"stream": True} | more)))
+    options: dict[str, Any] = {"stream": True, "model": MEANT} | more
+    return Rescue(adapter(body=json.dumps(body or HELLO).encode(), **options))
 
 
 def prepared(given: Rescue, target: Target, **options: Any) -> UpstreamCall:

@@ -146,3 +146,10 @@ def test_a_long_name_is_digested() -> None:
     assert parameters.short("u" * 64, 64) == "u" * 64
     one, other = parameters.short("u" * 65, 64), parameters.short("u" * 66, 64)
     assert len(one) == len(other) == 64 and one != other
+
+
+def test_a_value_that_the_model_refuses_is_taken_out_and_told() -> None:
+    body, losses = {"a": "x", "b": "y", "c": 1}, list[Loss]()
+    parameters.drop_values(body, ("a=x", "b=other", "c", "d"), losses)
+    assert body == {"b": "y"}
+    assert [loss.field for loss in losses] == ["a", "c"]

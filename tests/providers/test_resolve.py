@@ -4,7 +4,7 @@ import pytest
 
 from bm.config.schema import Config
 from bm.providers.provider import Provider, effective
-from bm.providers.resolve import bare, disguised, family, holds, model_for, name_of, split_prefix, undisguised
+from bm.providers.resolve import bare, disguised, family, holds, model_for, name_of, replaces, split_prefix, undisguised
 
 PROVIDERS = {provider.name: provider for provider in effective(Config())}
 GEMINI, ANTHROPIC, GROQ = PROVIDERS["gemini"], PROVIDERS["anthropic"], PROVIDERS["groq"]
@@ -201,3 +201,18 @@ def test_a_name_of_claude_codes_list_leads_to_its_model() -> None:
     found = name_of("claude-groq:llama", {"groq"}, {})
     assert (found.provider, found.model) == ("groq", "llama")
     assert found.steps[0] == "Claude Code says claude-groq:llama for groq:llama"
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "replaced"),
+    [
+        ("claude-opus-5-5", "claude-opus-5-5", False),
+        ("anthropic:claude-opus-5-5[1m]", "claude-opus-5-5", False),
+        ("claude-opus-5-5", "anthropic/claude-opus-5.5", False),
+        ("claude-haiku-4-5", "claude-opus-5-5", True),
+        ("unheard-of", "claude-opus-5-5", True),
+        ("groq:unheard-of", "unheard-of", True),
+    ],
+)
+def test_whether_bm_put_another_model_in_place(asked: str, model: str, replaced: bool) -> None:
+    assert replaces(asked, "anthropic", model) is replaced

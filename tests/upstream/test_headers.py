@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.upstream.headers import CREDENTIALS, HOP_BY_HOP, to_client, to_upstream
+from bm.upstream.headers import CREDENTIALS, HOP_BY_HOP, to_client, to_upstream, with_own
 
 GO_UP = [
     "accept",
@@ -114,3 +114,14 @@ def test_no_credential_hop_by_hop_or_bm_header_is_forwarded(headers: list[tuple[
 def test_no_credential_hop_by_hop_or_length_header_is_returned(headers: list[tuple[str, str]]) -> None:
     back = {name for name, _ in to_client(headers)}
     assert not back & (HOP_BY_HOP | CREDENTIALS | {"content-length", "content-encoding"})
+
+
+def test_a_body_that_bm_wrote_has_its_own_version_and_the_betas_of_both() -> None:
+    client = [("anthropic-version", "2023-06-01"), ("anthropic-beta", "a"), ("user-agent", "tool")]
+    own = [("anthropic-version", "2026-10-21"), ("anthropic-beta", "b"), ("x-api-key", "k")]
+    assert dict(with_own(client, own)) == {
+        "anthropic-version": "2026-10-21",
+        "anthropic-beta": "a,b",
+        "user-agent": "tool",
+    }
+    assert dict(with_own(client, own[:1]))["anthropic-beta"] == "a"

@@ -17,6 +17,7 @@ from bm.protocols.openai_chat.turns import TurnWriter
 from bm.protocols.parameters import (
     SAMPLING,
     drop_refused,
+    drop_values,
     field_name,
     max_tokens,
     own_extras,
@@ -77,4 +78,5 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
             body[own] = body.pop(name)
     refused = dialect.refuses | (body.keys() - dialect.only if dialect.only else set())
     drop_refused(body, refused, _IGNORABLE, losses)
+    drop_values(body, capabilities.refuses, losses)
     return Encoded(body, tuple(losses))

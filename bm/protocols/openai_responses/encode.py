@@ -14,6 +14,7 @@ from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_t
 from bm.protocols.openai_responses.turns import TurnWriter
 from bm.protocols.parameters import (
     drop_refused,
+    drop_values,
     field_name,
     max_tokens,
     own_extras,
@@ -26,8 +27,8 @@ ENCRYPTED = "reasoning.encrypted_content"
 LEAST_OUTPUT = 16
 """OpenAI answers 400 to a smaller `max_output_tokens`."""
 _LOGPROBS = "message.output_text.logprobs"
-_SETTLED = frozenset({"store", "client_metadata"})
-"""Client fields that bm sets itself or that OpenAI would refuse."""
+_SETTLED = frozenset({"client_metadata"})
+"""Client fields that OpenAI would refuse."""
 _IGNORABLE = frozenset({"store", "include"})
 """Fields that bm adds: without them an answer is the same."""
 
@@ -74,6 +75,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if include := include | set(body.get("include", ())):
         body["include"] = sorted(include)
     drop_refused(body, capabilities.dialect.refuses, _IGNORABLE, losses)
+    drop_values(body, capabilities.refuses, losses)
     return Encoded(body, tuple(losses))
 
 

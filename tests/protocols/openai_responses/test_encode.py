@@ -48,8 +48,9 @@ def test_the_smallest_request() -> None:
     )
 
 
-def test_nothing_is_ever_stored_upstream() -> None:
-    assert written(request(store=True)).body["store"] is False
+def test_only_what_a_responses_client_wants_stored_is_stored_upstream() -> None:
+    assert written(request(store=True)).body["store"] is True
+    assert written(request()).body["store"] is written(asked()).body["store"] is False
 
 
 def test_the_system_prompt_is_instructions_and_what_follows_it_a_developers_message() -> None:
