@@ -52,7 +52,7 @@ def test_results_come_first_in_the_order_of_the_calls_and_with_the_tools_names()
     assert text == Text("go on")
 
 
-def test_a_call_without_a_result_gets_one_that_says_so() -> None:
+def test_a_call_without_a_result_gets_an_error_result() -> None:
     for turns in ([assistant(call("1"))], [assistant(call("1")), user(Text("stop"))]):
         missing = paired(turns)[1].parts[0]
         assert isinstance(missing, ToolResult)
@@ -100,17 +100,17 @@ def request(*turns: Turn) -> ChatRequest:
     return ChatRequest(protocol="anthropic", model="m", turns=turns)
 
 
-def test_the_word_stands_behind_what_the_user_or_a_tool_said_last() -> None:
+def test_the_retry_hint_follows_the_last_user_turn_or_result() -> None:
     said = Turn("user", (ToolResult("c", (Text("ok"),)),))
     assert with_retry_hint(request(said)).turns == (Turn("user", (*said.parts, Text(RETRY_HINT))),)
 
 
-def test_after_the_model_it_is_a_turn_of_its_own() -> None:
+def test_after_the_assistant_the_retry_hint_is_a_turn_of_its_own() -> None:
     called = Turn("assistant", (ToolCall("c", "f", {}),))
     assert with_retry_hint(request(called)).turns == (called, Turn("user", (Text(RETRY_HINT),)))
 
 
-def test_an_empty_conversation_begins_with_it() -> None:
+def test_an_empty_conversation_begins_with_the_retry_hint() -> None:
     assert with_retry_hint(request()).turns == (Turn("user", (Text(RETRY_HINT),)),)
 
 
@@ -127,7 +127,7 @@ REQUEST = ChatRequest(
 )
 
 
-def test_a_note_stands_where_the_pictures_were_also_in_results_of_tools() -> None:
+def test_a_note_replaces_pictures_also_in_tool_results() -> None:
     request, losses = without_media(REQUEST, {"images"})
     first, second = request.turns
     note = Text("[image left out: this model cannot be shown it]", cache=CacheMark())
@@ -136,14 +136,14 @@ def test_a_note_stands_where_the_pictures_were_also_in_results_of_tools() -> Non
     assert [(loss.field, loss.reason.count(" 2 ")) for loss in losses] == [("images", 1)]
 
 
-def test_a_note_names_the_document_and_a_plain_text_is_none_that_is_lost() -> None:
+def test_a_note_names_the_document_and_plain_text_is_kept() -> None:
     request, losses = without_media(REQUEST, {"documents"})
     assert request.turns[0].parts[2] == Text('[document "report.pdf" left out: this model cannot be shown it]')
     assert request.turns[1].parts[1] == Text("notes.txt\n\nfirst, second")
     assert [(loss.field, loss.reason.count(" 1 ")) for loss in losses] == [("documents", 1)]
 
 
-def test_without_anything_to_leave_out_all_is_as_it_was() -> None:
+def test_without_anything_to_leave_out_nothing_changes() -> None:
     assert without_media(REQUEST, ()) == (REQUEST, ())
     assert without_media(REQUEST, {"audio"}) == (REQUEST, ())
     assert list(media_of(REQUEST)) == [PICTURE, REPORT, PICTURE, NOTES]

@@ -170,7 +170,7 @@ def test_29_elsewhere_it_comes_from_the_user_after_all_results() -> None:
 
 
 @pytest.mark.parametrize("content", ["", []])
-def test_30_an_empty_result_says_so_to_gemini(content: Any) -> None:
+def test_30_an_empty_result_becomes_a_note_for_gemini(content: Any) -> None:
     body = claude(USER, uses("f"), {"role": "user", "content": [result("f", content)]})
     [answer] = responses(to_gemini("anthropic", body))
     assert answer["response"]["output"].strip()

@@ -251,7 +251,7 @@ def test_pieces_of_no_length_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_model_is_named_as_the_gateway_says(client: ProtocolName) -> None:
+def test_the_model_has_the_name_that_the_gateway_gives(client: ProtocolName) -> None:
     stream = streamed(hello(client), told("gemini", [{**gemini({"text": "A"}, finish="STOP"), "modelVersion": "up"}]))
     assert b'"shown"' in stream and b'"up"' not in stream
 

@@ -73,7 +73,7 @@ def test_60_a_days_quota_weighs_more_than_a_minutes(body: bytes, kind: str, code
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_60_every_client_is_told_429(client: ProtocolName) -> None:
+def test_60_every_client_gets_429(client: ProtocolName) -> None:
     failure = decode_error(429, {}, quota("PerMinute", "PerDay"))
     status, body = CODECS[client].encode_error(failure, "req_1")
     assert status == 429 and "Quota exceeded" in json.dumps(body)
@@ -118,7 +118,7 @@ def test_a_providers_wrong_key_is_never_the_clients(client: ProtocolName, upstre
 
 
 @pytest.mark.parametrize("upstream", CLIENTS)
-def test_a_body_that_is_too_large_is_told_as_such(upstream: ProtocolName) -> None:
+def test_a_body_that_is_too_large_is_reported_as_such(upstream: ProtocolName) -> None:
     failure = decode_error(413, {}, b"<html>413 Request Entity Too Large</html>")
     assert failure.kind == "too_large" and "<html>" not in failure.message
     assert {CODECS[client].encode_error(failure, "req_1")[0] for client in CLIENTS} == {413}

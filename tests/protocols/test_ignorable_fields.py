@@ -51,9 +51,7 @@ def test_tool_fields_that_change_no_answer_are_ignorable() -> None:
         ("anthropic", {}, "temperature", False),
     ],
 )
-def test_a_default_that_is_spelled_out_says_nothing(
-    client: ProtocolName, members: Json, name: str, expected: bool
-) -> None:
+def test_an_explicit_default_is_no_loss(client: ProtocolName, members: Json, name: str, expected: bool) -> None:
     assert is_sampling_loss(hello(client, **members), name) is expected
 
 
@@ -85,7 +83,7 @@ IGNORED_BODIES: dict[ProtocolName, Json] = {
 
 @pytest.mark.parametrize("target", MODELS)
 @pytest.mark.parametrize("client", IGNORED_BODIES)
-def test_no_target_reports_what_nobody_misses(client: ProtocolName, target: ProtocolName) -> None:
+def test_no_target_reports_ignorable_fields(client: ProtocolName, target: ProtocolName) -> None:
     if client != target:
         assert sent(hello(client, **IGNORED_BODIES[client]), target, MODELS[target]).losses == ()
 

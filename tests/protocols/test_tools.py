@@ -122,7 +122,7 @@ def test_the_first_call_stays_and_further_ones_go_with_all_their_events() -> Non
     assert kept(*first, *second, *rest) == first
 
 
-def test_interleaved_calls_are_told_apart() -> None:
+def test_interleaved_calls_are_kept_apart() -> None:
     one, two = PartStart(1, "tool_call", id="a"), PartStart(2, "tool_call", id="b")
     assert kept(one, two, PartDelta(2, "{"), PartDelta(1, "{"), PartEnd(2), PartEnd(1)) == [
         one,

@@ -201,7 +201,7 @@ def test_members_without_a_place_are_kept_by_their_path() -> None:
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else "",
 )
-def test_a_block_says_in_words(block: dict[str, Any], words: str) -> None:
+def test_the_summary_of_a_block(block: dict[str, Any], words: str) -> None:
     assert summary(block) == words
 
 
@@ -286,7 +286,7 @@ def test_a_result_is_a_string_where_it_can_be(result: ToolResult, content: objec
     assert block == {"type": "tool_result", "tool_use_id": "t1", "content": content}
 
 
-def test_a_failed_result_says_so() -> None:
+def test_a_failed_result_is_marked() -> None:
     turns = (user("Hi"), assistant(ToolCall("t1", "run", {})), user(ToolResult("t1", (Text("x"),), is_error=True)))
     assert encoded(chat(*turns)).body["messages"][2]["content"][0]["is_error"] is True
 

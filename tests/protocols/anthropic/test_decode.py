@@ -106,7 +106,7 @@ def test_counting_needs_no_max_tokens() -> None:
         ({"messages": ["Hi"]}, "messages[0]", "messages[0]: expected an object, got a string"),
     ],
 )
-def test_a_wrong_type_is_told_with_its_place(member: dict[str, Any], place: str, expected: str) -> None:
+def test_a_wrong_type_is_reported_with_its_place(member: dict[str, Any], place: str, expected: str) -> None:
     with pytest.raises(RequestError) as caught:
         decoded(**member)
     assert (caught.value.failure.param, caught.value.failure.message) == (place, expected)

@@ -214,5 +214,5 @@ def test_an_exact_budget_is_an_effort_to_an_adaptive_model() -> None:
         (b'{"messages": []}', False),
     ],
 )
-def test_whether_a_request_says_anything_of_thinking(body: bytes, asks: bool) -> None:
+def test_whether_a_request_mentions_thinking(body: bytes, asks: bool) -> None:
     assert asks_to_think(body) is asks

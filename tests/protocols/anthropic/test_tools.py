@@ -14,7 +14,7 @@ STOP = Tool("stop", "", {"type": "object", "properties": {}})
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
 
 
-def test_a_client_tool_is_read_with_everything_it_says() -> None:
+def test_a_client_tool_is_read_with_all_its_members() -> None:
     raw = {
         "name": "run",
         "description": "d",

@@ -58,7 +58,7 @@ def test_a_stop_reason_is_read_and_written(word: str, reason: str) -> None:
     assert encode_finish(finish, called=False)["stop_reason"] == word
 
 
-def test_a_refusal_says_why() -> None:
+def test_a_refusal_has_its_reason() -> None:
     details = {"type": "refusal", "category": None, "explanation": "No."}
     finish = decode_finish({"stop_reason": "refusal", "stop_details": details}, called=False)
     assert encode_finish(finish, called=False)["stop_details"] == details

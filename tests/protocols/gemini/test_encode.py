@@ -50,13 +50,13 @@ def test_sampling() -> None:
     }
 
 
-def test_log_probabilities_are_only_asked_for_where_they_can_be_told() -> None:
+def test_log_probabilities_are_requested_only_for_gemini_clients() -> None:
     result = encoded(sampling=Sampling(logprobs=True, top_logprobs=5), protocol="openai-chat")
     assert "generationConfig" not in result.body
     assert [loss.field for loss in result.losses] == ["logprobs", "top_logprobs"]
 
 
-def test_what_the_model_does_not_sample_by_is_told() -> None:
+def test_sampling_that_the_model_does_not_take_is_a_loss() -> None:
     capabilities = Capabilities(sampling=False, penalties=False)
     sampling = Sampling(0.5, 0.9, 40, presence_penalty=0.1, frequency_penalty=0.0)
     result = encoded(capabilities=capabilities, sampling=sampling)
@@ -127,7 +127,7 @@ def test_extras_of_gemini_are_written_again() -> None:
     assert [loss.field for loss in result.losses] == ["contents[0].parts[0].videoMetadata"]
 
 
-def test_extras_of_others_are_told_unless_they_mean_nothing_here() -> None:
+def test_fields_of_other_protocols_are_losses_unless_ignorable() -> None:
     extras = (
         Extra("anthropic", "metadata", {}),
         Extra("anthropic", "mcp_servers", []),

@@ -42,7 +42,7 @@ def test_bytes_become_characters(metadata: Json, cited: tuple[Source, ...]) -> N
     assert decode_grounding(metadata, TEXT) == (cited, FOUND)
 
 
-def test_no_place_is_told_of_a_text_in_several_parts() -> None:
+def test_a_text_in_several_parts_has_no_offsets() -> None:
     assert decode_grounding(grounded(), None) == ((Source(PAGE, "Kiwi"),), FOUND)
 
 
@@ -77,7 +77,7 @@ def test_where_nothing_was_searched_there_is_nothing(metadata: Any) -> None:
     assert decode_grounding(metadata, TEXT) == ((), None)
 
 
-def test_what_gemini_says_is_written_as_it_was_read() -> None:
+def test_geminis_metadata_is_written_as_it_was_read() -> None:
     cited, search = decode_grounding(grounded(numbers=(0, 1)), TEXT)
     grounding = Grounding()
     assert search is not None
@@ -101,14 +101,14 @@ def test_what_gemini_says_is_written_as_it_was_read() -> None:
         (Source(PAGE, start=7, end=900), 0, {"startIndex": 9, "endIndex": 26, "text": "Kiwis weigh 90 g."}),
     ],
 )
-def test_a_place_is_told_in_bytes_of_the_whole_answer(source: Source, before: int, segment: Json) -> None:
+def test_offsets_count_bytes_of_the_whole_answer(source: Source, before: int, segment: Json) -> None:
     grounding = Grounding()
     grounding.cite(source, TEXT, before)
     [support] = grounding.metadata()["groundingSupports"]
     assert support == {"segment": segment, "groundingChunkIndices": [0]}
 
 
-def test_pages_and_queries_are_told_once() -> None:
+def test_pages_and_queries_are_listed_once() -> None:
     grounding = Grounding()
     for _ in range(2):
         grounding.found(Search(("kiwi",), (Source(PAGE, "Kiwi"),)))

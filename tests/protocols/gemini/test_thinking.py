@@ -66,7 +66,7 @@ def test_thinking_config(capabilities: Capabilities, reasoning: Reasoning, limit
     assert result.losses == ()
 
 
-def test_thinking_that_a_model_does_not_do_is_told() -> None:
+def test_thinking_that_a_model_does_not_have_is_a_loss() -> None:
     turns = (Turn("user", (Text("hi"),)),)
     request = ChatRequest(protocol="openai-chat", model="m", turns=turns, reasoning=Reasoning("high"))
     assert [loss.field for loss in CODEC.encode_request(request, NONE, model="m").losses] == ["reasoning_effort"]
@@ -94,7 +94,7 @@ def test_what_is_no_signature(value: Any) -> None:
     assert decode_signature(value) is None
 
 
-def test_a_client_gets_base64_whoever_signed() -> None:
+def test_a_client_gets_base64_for_every_vendors_signature() -> None:
     assert encode_signature(S1) == S1.value
     wrapped = encode_signature(Signature("anthropic", "not base64!"))
     base64.b64decode(wrapped, validate=True)

@@ -176,7 +176,7 @@ def test_search_yields_to_functions_elsewhere() -> None:
     assert result.losses == (Loss("tools (googleSearch)", "this model does not combine it with functions"),)
 
 
-def test_what_search_cannot_filter_and_who_else_is_unknown_is_told() -> None:
+def test_search_filters_and_unknown_tools_are_losses() -> None:
     search = HostedTool("web_search", "anthropic", {"allowed_domains": ["a.example"], "blocked_domains": []})
     result = encoded(hosted_tools=(search, HostedTool("file_search", "openai-responses", {})))
     assert [loss.field for loss in result.losses] == ["tools (web_search).allowed_domains", "tools (file_search)"]

@@ -265,7 +265,7 @@ def test_an_argument_called_like_a_keyword_arrives() -> None:
         ("gemini", [user(Media("image", file_id="file_1"))], "contents[0].parts[0]"),
     ],
 )
-def test_media_that_nobody_fetched_is_refused_by_its_place(protocol: Any, turns: list[Turn], param: str) -> None:
+def test_media_that_were_not_fetched_are_refused_by_their_place(protocol: Any, turns: list[Turn], param: str) -> None:
     with pytest.raises(RequestError) as caught:
         encoded(*turns, protocol=protocol)
     assert caught.value.failure.param == param
@@ -336,7 +336,7 @@ def test_calls_before_the_last_question_need_no_signature() -> None:
     assert rows[1]["parts"] == [wire_call("a")]
 
 
-def test_the_dummy_stands_only_where_signatures_are_required() -> None:
+def test_the_dummy_is_sent_only_where_signatures_are_required() -> None:
     assert contents(HI, model(call()), capabilities=Capabilities())[1]["parts"] == [wire_call()]
 
 

@@ -48,7 +48,7 @@ def test_usage(metadata: tuple[int, ...], usage: Usage) -> None:
     assert UsageUpdate(usage) in told(body)
 
 
-def test_the_last_usage_counts_and_an_unchanged_one_is_told_once() -> None:
+def test_the_last_usage_counts_and_an_unchanged_one_is_reported_once() -> None:
     one, two = {"promptTokenCount": 1}, {"promptTokenCount": 1, "candidatesTokenCount": 2}
     events = told(
         chunk({"text": "a"}, usageMetadata=one),
@@ -61,7 +61,7 @@ def test_the_last_usage_counts_and_an_unchanged_one_is_told_once() -> None:
     ]
 
 
-def test_a_client_is_told_the_same_counts() -> None:
+def test_a_client_gets_the_same_counts() -> None:
     for usage in (Usage(), Usage(input=200, cache_read=800, output=250, thinking=200), Usage(input=3, output=1)):
         assert decode_usage(encode_usage(usage)) == usage
     assert encode_usage(Usage(input=1, cache_write=2, output=5))["totalTokenCount"] == 8

@@ -109,7 +109,7 @@ SIMPLE: list[tuple[str, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("schema", "expected"), [row[1:] for row in SIMPLE], ids=[row[0] for row in SIMPLE])
-def test_simplified(schema: Any, expected: Any) -> None:
+def test_openapi_schema(schema: Any, expected: Any) -> None:
     before = copy.deepcopy(schema)
     assert openapi_schema(schema) == expected
     assert schema == before, "the client's schema was changed"

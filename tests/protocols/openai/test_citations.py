@@ -156,7 +156,7 @@ def test_a_citation_of_another_vendor_bounds_words_of_the_text(
         (None, Search(), ""),
     ],
 )
-def test_a_search_of_openais_is_told_in_words_to_others(action: Any, search: Search, said: str) -> None:
+def test_openais_search_has_a_summary_for_others(action: Any, search: Search, said: str) -> None:
     item = {"id": "ws_1", "type": "web_search_call", "action": action}
     part = decode_search(item)
     assert (part.protocol, part.kind, part.raw) == ("openai-responses", "web_search_call", item)

@@ -105,7 +105,7 @@ def test_what_the_protocol_can_express_comes_back_as_it_was(request: ChatRequest
     assert back == request
 
 
-def test_streams_and_whole_answers_are_told_alike() -> None:
+def test_streams_and_whole_answers_have_the_same_events() -> None:
     streamed: list[Event] = decode(stream(chunk({"role": "assistant", "content": "a"}), chunk({}, "stop")))
     assert tuple(streamed) == read(answer({"content": "a"}))
 

@@ -156,7 +156,7 @@ def test_who_asks_and_in_which_conversation() -> None:
     assert body != members(client_request(user="v" * 200, prompt_cache_key="k" * 200))
 
 
-def test_own_members_are_written_again_and_foreign_ones_reported_unless_nobody_misses_them() -> None:
+def test_own_fields_are_written_back_and_foreign_ones_are_losses_unless_ignorable() -> None:
     extras = (
         Extra("openai-chat", "store", True),
         Extra("openai-chat", "messages[0].name", "ann"),

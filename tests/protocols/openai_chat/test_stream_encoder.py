@@ -173,7 +173,7 @@ def test_a_custom_tools_input_is_free_text() -> None:
         assert "".join(delta["tool_calls"][0]["custom"]["input"] for delta in found[1:]) == "print(1)"
 
 
-def test_a_refusal_says_why() -> None:
+def test_a_refusal_has_its_reason() -> None:
     events: list[Event] = [*HELLO, Finish("refusal", explanation="unsafe"), End()]
     assert deltas(events)[-1] == {"refusal": "unsafe"}
     assert shown(events)[-2]["choices"][0]["finish_reason"] == "content_filter"

@@ -91,7 +91,7 @@ def thinking(reasoning: Reasoning, dialect: str, *, max_tokens: int | None = Non
         (Reasoning("auto", visible=False), "openrouter", {"reasoning": {"enabled": True, "exclude": True}}),
     ],
 )
-def test_each_service_is_told_in_its_own_way(reasoning: Reasoning, dialect: str, members: Json) -> None:
+def test_each_service_is_asked_to_think_in_its_own_form(reasoning: Reasoning, dialect: str, members: Json) -> None:
     assert thinking(reasoning, dialect) == members
 
 
@@ -163,7 +163,7 @@ def test_a_small_answer_is_not_eaten_up_by_thinking() -> None:
     assert thinking(Reasoning(), "effort", max_tokens=4096) == {}
 
 
-def test_a_model_that_does_not_think_is_told_nothing_and_the_wish_is_reported() -> None:
+def test_thinking_asked_of_a_model_without_it_is_a_loss() -> None:
     plain = Capabilities(thinking="none")
     assert lost(client_request(reasoning_effort="high"), plain) == ["reasoning_effort"]
     assert lost(client_request(reasoning_effort="none"), plain) == []

@@ -332,11 +332,11 @@ def test_a_call_without_a_result_gets_one() -> None:
 @pytest.mark.parametrize(
     ("text", "content"), [("boom", "Error: boom"), ("Error: boom", "Error: boom"), ("", "Error: ")]
 )
-def test_a_failed_tool_says_so_in_words(text: str, content: str) -> None:
+def test_a_failed_result_is_marked_in_words(text: str, content: str) -> None:
     assert results(ToolResult("a", (Text(text),), is_error=True))[0]["content"] == content
 
 
-def test_where_the_user_may_not_follow_a_tool_the_assistant_stands_between() -> None:
+def test_an_assistant_message_separates_tool_and_user_where_required() -> None:
     mistral = Capabilities(user_after_tool=False, dialect=Dialect(name="mistral"))
     written = results(ToolResult("a", (Text("1"),)), Text("and?"), capabilities=mistral)
     assert [message["role"] for message in written] == ["tool", "assistant", "user"]

@@ -169,7 +169,7 @@ def test_items_of_the_own_protocol_split_the_message_they_stand_in() -> None:
     assert written(request(input=history)).body["input"] == history
 
 
-def test_what_another_vendors_tool_returned_is_told_as_text_or_lost() -> None:
+def test_another_vendors_result_parts_become_text_or_a_loss() -> None:
     parts = (Opaque("anthropic", "tool_reference", {}, summary="the tool X"), Opaque("anthropic", "browser_state", {}))
     turns = (HI, Turn("assistant", (LOOK,)), Turn("user", (ToolResult("c", parts),)))
     encoded = written(asked(*turns))
@@ -177,7 +177,7 @@ def test_what_another_vendors_tool_returned_is_told_as_text_or_lost() -> None:
     assert [loss.field for loss in encoded.losses] == ["messages[2].content[0].content[1] (browser_state)"]
 
 
-def test_parts_of_the_user_that_only_answers_have_are_told_as_text() -> None:
+def test_user_parts_that_belong_in_answers_become_text() -> None:
     turn = Turn("user", (Refusal("no"), Opaque("gemini", "executableCode", {}, summary="ran")))
     [message] = written(asked(turn)).body["input"]
     assert [part["text"] for part in message["content"]] == ["no", "ran"]
@@ -192,7 +192,7 @@ def test_citations_go_back_to_their_own_protocol_only() -> None:
     assert foreign["content"] == "a"
 
 
-def test_a_call_without_a_result_gets_one_that_says_so() -> None:
+def test_a_call_without_a_result_gets_an_error_result() -> None:
     result = written(asked(HI, Turn("assistant", (LOOK,)))).body["input"][-1]
     assert result["type"] == "function_call_output" and result["output"].startswith("Error: No result")
 

@@ -191,7 +191,7 @@ def test_answers_to_calls_are_read(item: dict[str, Any], result: ToolResult) -> 
     assert decode_result(item, "input[0]") == result
 
 
-def test_a_command_that_ran_out_of_time_says_so() -> None:
+def test_a_command_that_timed_out_is_marked() -> None:
     chunk = {"stdout": "", "stderr": "", "outcome": {"type": "timeout"}}
     result = decode_result({"type": "shell_call_output", "call_id": "c", "output": [chunk]}, "x")
     assert result is not None and result_parts(result) == [Text("(timed out)")]
@@ -288,7 +288,7 @@ def test_a_plain_string_is_one_message_of_the_user() -> None:
     assert input_items({}) == []
 
 
-def test_what_came_before_stands_first_and_the_reference_is_gone() -> None:
+def test_earlier_items_come_first_and_the_reference_is_removed() -> None:
     body = {"model": "m", "previous_response_id": "resp_1", "input": [ANSWERED]}
     earlier = [{"role": "user", "content": "Look."}, EARLIER]
     assert continued(body, earlier) == {"model": "m", "input": [*earlier, ANSWERED]}
