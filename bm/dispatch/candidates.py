@@ -87,7 +87,8 @@ def candidates_of(member: Member, stage: Stage, query: RouteQuery, model: str) -
         if account.models not in found:
             mapped = model_for(provider, model, account.models)
             protocol = provider.speaks_with(query.protocol, mapped.model, tools=needs.tools, effort=needs.effort)
-            found[account.models] = mapped, protocol, provider.capabilities(protocol, mapped.model)
+            facts = member.facts.get(mapped.model, {})
+            found[account.models] = mapped, protocol, provider.capabilities(protocol, mapped.model, facts)
         mapped, protocol, capabilities = found[account.models]
         target = Target(provider.name, account.name, mapped.model, protocol)
         context = capabilities.context

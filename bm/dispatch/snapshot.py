@@ -9,6 +9,7 @@ import msgspec
 
 from bm.dispatch.target import AccountId
 from bm.names import ProtocolName
+from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 
 ANY_MODEL = ""
@@ -57,11 +58,15 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider with its accounts in their order. `contexts` are learned context limits of models, in tokens."""
+    """A provider with its accounts in their order.
+
+    `contexts` are learned context limits of models, in tokens; `facts` is what its model list says of each of them.
+    """
 
     provider: Provider
     accounts: tuple[AccountState, ...] = ()
     contexts: Mapping[str, int] = {}
+    facts: Mapping[str, Facts] = {}
 
     @property
     def account_states(self) -> tuple[AccountState, ...]:

@@ -7,7 +7,7 @@ canonical form.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import msgspec
@@ -42,6 +42,7 @@ from bm.protocols.sanitize import sanitize
 from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names
 from bm.protocols.translate import EventFilter, Translation
+from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import replaces
 from bm.upstream.client import UpstreamRequest
@@ -101,7 +102,7 @@ class Unable(RequestError):
 class Adapter:
     """Adapts one call to all its targets. The body is decoded once, and only when a target needs it.
 
-    `max_output` returns the most tokens that a provider's model list grants a model; 0 when the list does not say.
+    `facts` returns what a provider's model list says of its models.
     """
 
     def __init__(
@@ -109,11 +110,11 @@ class Adapter:
         call: Call,
         signatures: SignatureStore,
         rules: Rules,
-        max_output: Callable[[str, str], int] = lambda provider, model: 0,
+        facts: Callable[[str], Mapping[str, Facts]] = lambda provider: {},
         refused_schemas: RefusedSchemas | None = None,
     ) -> None:
         self.call = call
-        self._signatures, self._rules, self._max_output = signatures, rules, max_output
+        self._signatures, self._rules, self._facts = signatures, rules, facts
         self._refused_schemas = refused_schemas or RefusedSchemas()
         self._codec = CODECS[call.protocol]
         self._responses: ResponsesStreamEncoder | None = None
@@ -143,11 +144,8 @@ class Adapter:
 
     def capabilities(self, target: Target, provider: Provider) -> Capabilities:
         """What the target's model takes."""
-        found = provider.capabilities(target.protocol, target.model)
-        most = self._max_output(target.provider, target.model)
-        if most and "max_output" not in provider.said(target.model):
-            found = msgspec.structs.replace(found, max_output=most)
-        return found
+        facts = self._facts(target.provider).get(target.model, {})
+        return provider.capabilities(target.protocol, target.model, facts)
 
     async def inline_media(self, attempt: Attempt, provider: Provider, fetch: Fetch) -> None:
         """Fetch media that the target cannot fetch itself, once for all targets, and put them into the request.

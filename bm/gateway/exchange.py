@@ -47,7 +47,7 @@ class Exchange:
             services.responses.complete(call),
             services.signatures,
             settings.rules,
-            services.models.max_output,
+            services.models.facts,
             services.refused_schemas,
         )
         self._updates = AccountUpdates(services.pool, self.record, self._adapter.call.body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -18,6 +19,7 @@ from bm.gateway.learned import ContextLimits, fingerprint
 from bm.gateway.settings import Settings
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
+from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import disguised
 from bm.upstream.client import UpstreamClient, UpstreamError
@@ -46,6 +48,7 @@ class Models:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
         self._context_limits = context_limits
         self._lists: dict[str, dict[str, ListedModel]] = {}
+        self._facts: dict[str, dict[str, Facts]] = {}
         self._read_at: dict[str, float] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
@@ -57,10 +60,9 @@ class Models:
             await asyncio.wait(tasks, timeout=MAX_WAIT)
         return tuple(model for provider in providers for model in self._lists.get(provider.name, {}).values())
 
-    def max_output(self, provider: str, model: str) -> int:
-        """The most tokens that a model generates according to its provider's list; 0 when the list does not say."""
-        listed = self._lists.get(provider, {}).get(model)
-        return listed.max_output if listed else 0
+    def facts(self, provider: str) -> Mapping[str, Facts]:
+        """What the provider's list says of its models' capabilities and longest answers, by model."""
+        return self._facts.get(provider, {})
 
     async def keep_fresh(self) -> None:
         """Read lists before they are needed: now, after each change of settings, and every `RENEWAL` seconds.
@@ -140,6 +142,7 @@ class Models:
         if not self._is_same(provider, self._settings):
             return
         self._lists[provider.name] = {model.id: model for model in found}
+        self._facts[provider.name] = {model.id: model.facts for model in found}
         self._context_limits.set_listed(provider.name, {model.id: model.context for model in found})
         self._read_at[provider.name] = time.monotonic()
         # The list holds for the provider's other accounts too, but not for both Vertex AI and the Gemini API.
@@ -160,6 +163,7 @@ class Models:
             if self._is_same(provider, settings):
                 continue
             self._lists.pop(name, None)
+            self._facts.pop(name, None)
             self._context_limits.forget(name)
             self._pool.forget_models(name)
             if task := self._reading.pop(name, None):
@@ -206,7 +210,7 @@ class Models:
 def _card(model: ListedModel, provider: Provider) -> ModelCard:
     """A model with the limits of its provider's list, or else of the configuration and bm's tables."""
     unprefixed = model.provider in ("gemini", "anthropic")
-    known = provider.capabilities(provider.protocol, model.id)
+    known = provider.capabilities(provider.protocol, model.id, model.facts)
     return ModelCard(
         id=model.id if unprefixed else f"{model.provider}:{model.id}",
         owner=model.provider,

@@ -13,6 +13,7 @@ from bm.dispatch.snapshot import Member, Requirements, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.gateway.call import Call, requirements_of
 from bm.gateway.learned import ContextLimits
+from bm.gateway.models import Models
 from bm.gateway.settings import Settings
 
 
@@ -23,8 +24,9 @@ class Router:
     on the state of the pool; both enter through `snapshot` alone.
     """
 
-    def __init__(self, pool: Pool, affinities: Affinities, context_limits: ContextLimits) -> None:
-        self._pool, self._affinities, self._context_limits = pool, affinities, context_limits
+    def __init__(self, pool: Pool, affinities: Affinities, context_limits: ContextLimits, models: Models) -> None:
+        self._pool, self._affinities = pool, affinities
+        self._context_limits, self._models = context_limits, models
 
     def plan(self, settings: Settings, call: Call, *, random_number: float) -> Plan:
         """The plan for a call. `random_number` is in [0, 1)."""
@@ -39,8 +41,12 @@ class Router:
         members = settings.members.copy()
         for name in accounts.keys() | settings.keyless:
             if name in members:
-                provider, contexts = members[name].provider, self._context_limits.of(name)
-                members[name] = Member(provider=provider, accounts=accounts.get(name, ()), contexts=contexts)
+                members[name] = Member(
+                    provider=members[name].provider,
+                    accounts=accounts.get(name, ()),
+                    contexts=self._context_limits.of(name),
+                    facts=self._models.facts(name),
+                )
         return Snapshot(
             members=tuple(members.values()), aliases=settings.config.aliases, affinity=affinity, limits=settings.limits
         )

@@ -41,7 +41,7 @@ class Services:
         self.context_limits = ContextLimits()
         self.refused_schemas = RefusedSchemas()
         self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits)
-        self.router = Router(self.pool, self.affinities, self.context_limits)
+        self.router = Router(self.pool, self.affinities, self.context_limits, self.models)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")
 

@@ -14,6 +14,7 @@ from bm.config.schema import Gemini as GeminiConfig
 from bm.names import PROTOCOLS, Mode, ProtocolName
 from bm.providers.capabilities import capabilities_of
 from bm.providers.catalog import CATALOG, COMPATIBLE, GEMINI, KNOWN, OPENAI_CLIENTS, Auth, Row
+from bm.providers.listing import Facts
 
 _AUTH: dict[ProtocolName, Auth] = {
     "anthropic": "x-api-key",
@@ -78,10 +79,15 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """Whether one of the `match_models` patterns, if there are any, fits the name the client asked for."""
         return not self.match_models or any(fnmatchcase(model.lower(), each.lower()) for each in self.match_models)
 
-    def capabilities(self, protocol: ProtocolName, model: str) -> Capabilities:
-        """What a model takes over one of the provider's protocols: as the tables say, unless the configuration does."""
+    def capabilities(self, protocol: ProtocolName, model: str, *facts: Facts) -> Capabilities:
+        """What a model takes over one of the provider's protocols.
+
+        `facts` are laid over the tables in their order, what the configuration says over all of them.
+        """
         found = capabilities_of(protocol, self.dialect, model)
-        said = self.said(model) if self.overrides else {}
+        said: dict[str, Any] = {}
+        for each in (*facts, self.said(model) if self.overrides else {}):
+            said |= each
         return msgspec.structs.replace(found, **said) if said else found
 
     def said(self, model: str) -> dict[str, Any]:

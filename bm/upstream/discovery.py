@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ import msgspec
 from bm.accounts.account import Access
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import Failure
+from bm.providers.listing import Facts, listed_facts, listed_limits, listed_retirement
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest
 from bm.upstream.endpoint import models_url, own_headers
@@ -24,7 +26,8 @@ _NOT_CHAT = frozenset({"image", "audio", "embedding", "rerank", "moderation", "t
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as its provider lists it. `context` and `max_output` are in tokens, 0 if not given.
 
-    `generates` is False for models that do not chat: embeddings, images, speech.
+    `generates` is False for models that do not chat: embeddings, images, speech. `takes` is what the list says of its
+    capabilities.
     """
 
     id: str
@@ -35,6 +38,13 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     created: int = 0
     generates: bool = True
     embeds: bool = False
+    takes: Facts = {}
+    retires: date | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What the list says of the model's capabilities and of its longest answer."""
+        return {**self.takes, "max_output": self.max_output} if self.max_output else self.takes
 
 
 class Refused(Exception):
@@ -113,15 +123,19 @@ def _listed(provider: Provider, row: Mapping[str, Any]) -> ListedModel:
     if name.startswith(_VERTEX):
         return _of_vertex(provider, name.removeprefix(_VERTEX))
     embeds = "embedContent" in methods if isinstance(methods, list) else kind == "embedding"
+    context, max_output = listed_limits(row)
+    created = row.get("created")
     return ListedModel(
         id=name.removeprefix("models/"),
         provider=provider.name,
         title=str(row.get("display_name") or row.get("displayName") or ""),
-        context=_number(row, "inputTokenLimit", "max_input_tokens", "context_window", "context_length"),
-        max_output=_number(row, "outputTokenLimit", "max_tokens", "max_completion_tokens"),
-        created=_number(row, "created"),
+        context=context,
+        max_output=max_output,
+        created=created if isinstance(created, int) else 0,
         generates="generateContent" in methods if isinstance(methods, list) else kind not in _NOT_CHAT,
         embeds=embeds,
+        takes=listed_facts(row),
+        retires=listed_retirement(row),
     )
 
 
@@ -134,7 +148,3 @@ def _of_vertex(provider: Provider, name: str) -> ListedModel:
     return ListedModel(
         id=name, provider=provider.name, generates=name.startswith(("gemini", "gemma")) and not embeds, embeds=embeds
     )
-
-
-def _number(row: Mapping[str, Any], *names: str) -> int:
-    return next((value for name in names if isinstance(value := row.get(name), int)), 0)

@@ -235,9 +235,10 @@ def test_thinking_that_is_turned_off_is_reported_as_a_loss() -> None:
     assert [loss.field for loss in upstream.losses] == ["thinking"]
 
 
-def test_the_providers_list_limits_the_output() -> None:
+def test_what_the_providers_list_says_of_a_model_counts_more_than_the_tables() -> None:
     given = adapter(body=ASKED)
-    limited = Adapter(given.call, SignatureStore(), Rules(), lambda provider, model: 77)
+    facts = {"gemini-2.5-flash": {"max_output": 77}}
+    limited = Adapter(given.call, SignatureStore(), Rules(), lambda provider: facts)
     target = Target("gemini", "one", "gemini-2.5-flash", "gemini")
     assert limited.capabilities(target, providers()["gemini"]).max_output == 77
     assert given.capabilities(target, providers()["gemini"]).max_output == 65_536
