@@ -5,12 +5,12 @@ Only members that change are rewritten, because the upstream's prompt cache is k
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from bm.chat.parts import CacheMark, Json
-from bm.protocols.reading import mapping, string
+from bm.protocols.reading import array_of, mapping, object_of, string
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
 MAX_MARKS = 4
@@ -42,15 +42,6 @@ def limit_marks(body: Json) -> None:
         del block[_MARK]
 
 
-class _Prompt(msgspec.Struct):
-    """The members of a request that can hold marks."""
-
-    tools: list[msgspec.Raw] | None = None
-    system: msgspec.Raw = msgspec.Raw()
-    messages: list[msgspec.Raw] | None = None
-    cache_control: msgspec.Raw = msgspec.Raw()
-
-
 def with_legal_marks(body: bytes, *, strip: bool = False) -> bytes:
     """The body with the marks that the API refuses repaired, or without any; the same object when nothing changes.
 
@@ -65,16 +56,11 @@ def with_legal_marks(body: bytes, *, strip: bool = False) -> bytes:
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """A `cache_control`: the place of its holder, the section of the prompt, and both values as decoded."""
+    """A `cache_control`: its path, its value, and the block that holds it."""
 
-    holder: Path
-    section: Literal["request", "tools", "system", "messages"]
+    path: Path
     value: Any
     block: Json
-
-    @property
-    def path(self) -> Path:
-        return (*self.holder, _MARK)
 
 
 def _marks(body: bytes) -> list[_Mark]:
@@ -82,38 +68,40 @@ def _marks(body: bytes) -> list[_Mark]:
 
     Members of that name in a tool's arguments or schema are not marks.
     """
-    request = msgspec.json.decode(body, type=_Prompt)
+    request = raw_object(body)
     marks: list[_Mark] = []
-    for index, tool in enumerate(request.tools or ()):
-        marks += _of_block(tool, ("tools", index), "tools")
-    for index, text in enumerate(raw_array(request.system)):
-        marks += _of_block(text, ("system", index), "system")
-    for number, message in enumerate(request.messages or ()):
-        if _MARK_BYTES not in bytes(message):
-            continue
-        for index, block in enumerate(raw_array(raw_object(message).get("content"))):
-            marks += _of_block(block, ("messages", number, "content", index), "messages")
-    if bytes(request.cache_control):
-        marks.append(_Mark((), "request", msgspec.json.decode(request.cache_control), {}))
+    for section in ("tools", "system"):
+        for index, block in enumerate(raw_array(request.get(section))):
+            marks += _of_block(block, (section, index))
+    for number, message in enumerate(raw_array(request.get("messages"))):
+        if _MARK_BYTES in bytes(message):
+            for index, block in enumerate(raw_array(raw_object(message).get("content"))):
+                marks += _of_block(block, ("messages", number, "content", index))
+    if _MARK in request:
+        marks.append(_Mark((_MARK,), msgspec.json.decode(request[_MARK]), {}))
     return marks
 
 
-def _of_block(raw: msgspec.Raw, path: Path, section: Literal["tools", "system", "messages"]) -> list[_Mark]:
+def _of_block(raw: msgspec.Raw, path: Path) -> list[_Mark]:
     """The marks of a block: first those of blocks inside a tool result or document, then its own."""
     if _MARK_BYTES not in bytes(raw):
         return []
     block: Any = msgspec.json.decode(raw)
     if not isinstance(block, dict):
         return []
-    marks: list[_Mark] = []
-    for inner, at in ((block.get("content"), ("content",)), (block.get("source"), ("source", "content"))):
-        children = inner.get("content") if isinstance(inner, dict) and len(at) > 1 else inner
-        for index, child in enumerate(children if isinstance(children, list) else []):
-            if isinstance(child, dict) and _MARK in child:
-                marks.append(_Mark((*path, *at, index), section, child[_MARK], child))
-    if _MARK in block:
-        marks.append(_Mark(path, section, block[_MARK], block))
-    return marks
+    inner = {
+        ("content",): block.get("content"),
+        ("source", "content"): object_of(block.get("source")).get("content"),
+    }
+    holders: dict[Path, Any] = {
+        (*at, n): child for at, value in inner.items() for n, child in enumerate(array_of(value))
+    }
+    holders[()] = block
+    return [
+        _Mark((*path, *at, _MARK), holder[_MARK], holder)
+        for at, holder in holders.items()
+        if isinstance(holder, dict) and _MARK in holder
+    ]
 
 
 def _repaired(marks: list[_Mark]) -> Changes:
@@ -154,5 +142,5 @@ def _surplus(marks: list[_Mark]) -> list[_Mark]:
         return []
     order: list[_Mark] = []
     for section in ("messages", "system", "tools"):
-        order += [mark for mark in marks if mark.section == section][:-1]
+        order += [mark for mark in marks if mark.path[0] == section][:-1]
     return order[:excess]

@@ -35,13 +35,10 @@ def decode_search(block: Json) -> Search | None:
             query = string_of(object_of(block.get("input")).get("query"))
             return Search(queries=(query,) if query else ())
         case {"type": "web_search_tool_result", "content": content}:
-            return Search(sources=tuple(_source(row) for row in objects_of(content) if row.get("url")))
+            rows = [row for row in objects_of(content) if row.get("url")]
+            return Search(sources=tuple(Source(string_of(row["url"]), string_of(row.get("title"))) for row in rows))
         case _:
             return None
-
-
-def _source(row: Json) -> Source:
-    return Source(string_of(row.get("url")), string_of(row.get("title")))
 
 
 def encode_source(source: Source) -> Json:
@@ -59,16 +56,8 @@ def encode_search(search: Search, ids: IdFactory) -> tuple[Json, Json]:
     """The two blocks for a search: its query and its results."""
     identity = f"{ID_PREFIX}{ids.new_id('')}"
     asked = {"query": " | ".join(search.queries)}
-    found = [
-        {
-            "type": "web_search_result",
-            "url": source.url,
-            "title": source.title or source.url,
-            "encrypted_content": MARK,
-            "page_age": None,
-        }
-        for source in search.sources
-    ]
+    row = {"type": "web_search_result", "encrypted_content": MARK, "page_age": None}
+    found = [{**row, "url": source.url, "title": source.title or source.url} for source in search.sources]
     return (
         {"type": "server_tool_use", "id": identity, "name": "web_search", "input": asked},
         {"type": "web_search_tool_result", "tool_use_id": identity, "content": found},

@@ -28,7 +28,6 @@ MAX_TOKENS_WITHOUT_STREAM = 21_333
 """The SDKs refuse to wait ten minutes for an answer that is not streamed; more tokens than this may take as long."""
 
 MAX_USER = 256
-MIN_TOP_P_WITH_THINKING = 0.95
 
 _BETAS = {
     "context_management": "context-management-2025-06-27",
@@ -55,12 +54,11 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         raise refuse("n", "Claude gives one answer")
     native = request.protocol == ANTHROPIC
     losses: list[Loss] = []
-    plan = plan_thinking(request, capabilities, _room(request, capabilities))
+    plan = plan_thinking(request, capabilities, _room(request, capabilities), losses)
     parameters = _sampling(request, capabilities, losses, thinks=plan.on)
     claude = bool(capabilities.family)
     version = VERSION if claude and not parameters else VERSION_WITH_SAMPLING
     writer = BlockWriter(capabilities, native=native, citations=version == VERSION_WITH_SAMPLING)
-    losses += plan.losses
     if not is_closable(request.output.schema):
         capabilities = msgspec.structs.replace(capabilities, structured_output="none")
     form = output_format(request, capabilities, losses, json=False)
@@ -74,7 +72,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         _ask_for_call(messages, request)
     config: Json = {"effort": plan.effort} if plan.effort else {}
     if form.kind == "schema":
-        config["format"] = {"type": "json_schema", "schema": _schema(request, capabilities)}
+        schema = closed_schema(request.output.schema or {}, capabilities.output_keywords)
+        config["format"] = {"type": "json_schema", "schema": schema}
     members = {
         "system": system,
         "messages": messages,
@@ -93,9 +92,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         body["cache_control"] = {"type": "ephemeral"}
     limit_marks(body)
     _limit_effort(body, capabilities, losses)
-    head = ("anthropic-version", version)
-    betas = (("anthropic-beta", ",".join(sorted(writer.betas))),) if writer.betas else ()
-    return Encoded(body, tuple(losses), (head, *betas))
+    headers = {"anthropic-version": version, "anthropic-beta": ",".join(sorted(writer.betas))}
+    return Encoded(body, tuple(losses), tuple((name, value) for name, value in headers.items() if value))
 
 
 def _room(request: ChatRequest, capabilities: Capabilities) -> int:
@@ -111,12 +109,13 @@ def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Los
     """`temperature`, `top_p` and `top_k`, within the model's rules."""
 
     def objection(name: str, value: float) -> str:
-        if thinks and name == "temperature" and value != 1:
-            return "must be 1 while the model thinks"
-        if thinks and name == "top_k":
-            return "cannot be set while the model thinks"
-        if thinks and name == "top_p" and value < MIN_TOP_P_WITH_THINKING:
-            return f"must be at least {MIN_TOP_P_WITH_THINKING} while the model thinks"
+        match name:
+            case "temperature" if thinks and value != 1:
+                return "must be 1 while the model thinks"
+            case "top_p" if thinks and value < 0.95:
+                return "must be at least 0.95 while the model thinks"
+            case "top_k" if thinks:
+                return "cannot be set while the model thinks"
         return ""
 
     known = ("temperature", "top_p", "top_k")
@@ -141,11 +140,6 @@ def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: lis
             betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
 
 
-def _schema(request: ChatRequest, capabilities: Capabilities) -> Json:
-    schema: Json = closed_schema(request.output.schema or {}, capabilities.output_keywords)
-    return schema
-
-
 def _ask_for_call(messages: list[Json], request: ChatRequest) -> None:
     """Ask in words for the call that the model does not let be forced (Anthropic, "Error codes")."""
     choice = request.tool_choice
@@ -161,20 +155,12 @@ def _bound(plan: ThinkingPlan, messages: list[Json], capabilities: Capabilities,
     Its signature covers the system prompt, the tools and all messages before it, which a client may have changed since.
     """
     thinking = plan.thinking
-    adaptive = thinking is None or thinking["type"] == "adaptive"
-    if not (capabilities.thinking_bound and adaptive and _holds_thinking(messages)):
+    own = (message["content"] for message in messages if message["role"] == "assistant")
+    replayed = any(block["type"] in ("thinking", "redacted_thinking") for blocks in own for block in blocks)
+    if not (capabilities.thinking_bound and replayed) or (thinking is not None and thinking["type"] in OFF):
         return thinking
     betas.add(_BINDING_BETA)
     return {"type": "adaptive", **(thinking or {}), "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
-
-
-def _holds_thinking(messages: list[Json]) -> bool:
-    return any(
-        block["type"] in ("thinking", "redacted_thinking")
-        for message in messages
-        if message["role"] == "assistant"
-        for block in message["content"]
-    )
 
 
 def _limit_effort(body: Json, capabilities: Capabilities, losses: list[Loss]) -> None:

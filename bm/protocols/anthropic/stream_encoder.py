@@ -6,6 +6,7 @@ Blocks are numbered as they open, each is closed before the next, and the stream
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import msgspec
@@ -55,17 +56,13 @@ class _Blocks:
         """What stands before the JSON string of each delta of one kind; `}}` and a blank line stand behind it."""
         return self._prefix + b'{"type":"%b","%b":' % (kind.encode(), member.encode())
 
-    def delta(self, kind: str, member: str, text: str) -> bytes:
-        """Add a string to the open block."""
-        return self.prefix(kind, member) + _json(text) + b"}}\n\n"
+    def delta(self, kind: str, **members: object) -> bytes:
+        """Add to the open block."""
+        return self._prefix + _json({"type": kind, **members}) + b"}\n\n"
 
     def sign(self, signature: str) -> bytes:
         """Add the signature of the open thinking block, and close it."""
-        return self.delta("signature_delta", "signature", signature) + self.close()
-
-    def other(self, delta: Json) -> bytes:
-        """Add a citation, or another delta that is not a string."""
-        return self._prefix + _json(delta) + b"}\n\n"
+        return self.delta("signature_delta", signature=signature) + self.close()
 
     def close(self) -> bytes:
         """End the open block."""
@@ -86,7 +83,7 @@ class AnthropicStreamEncoder(PartSequencer):
         self.thinks = request.reasoning.visible is not None
         self.shows_thinking = request.reasoning.visible is True
         self.searches = offers_search(request)
-        self._unsigned_open = False
+        self.unsigned = False
         self._called = False
         self._ids = ids
         self._model = model
@@ -158,35 +155,31 @@ class AnthropicStreamEncoder(PartSequencer):
             case {"type": "server_tool_use" | "mcp_tool_use", "input": given}:
                 out = blocks.open({**raw, "input": {}})
                 if given:
-                    out += blocks.delta("input_json_delta", "partial_json", _json(given).decode())
+                    out += blocks.delta("input_json_delta", partial_json=_json(given).decode())
             case {"type": "compaction"}:
                 content: Json = {name: raw[name] for name in raw if name in ("content", "encrypted_content")}
-                out = blocks.open(raw | dict.fromkeys(content)) + blocks.other({"type": "compaction_delta", **content})
+                out = blocks.open(raw | dict.fromkeys(content)) + blocks.delta("compaction_delta", **content)
             case _:
                 out = blocks.open(raw)
         return out + blocks.close()
 
     def _text(self, text: str) -> bytes:
-        return self.blocks.open(_TEXT) + self.blocks.delta("text_delta", "text", text) + self.blocks.close()
+        return self.blocks.open(_TEXT) + self.blocks.delta("text_delta", text=text) + self.blocks.close()
 
     def sign_next(self, signature: Signature | None) -> bytes:
         """Before a part begins: put another vendor's signature of it into the thinking before it."""
         if signature is None or signature.vendor == ANTHROPIC or not self.thinks:
             return self.settle()
-        out = b"" if self._unsigned_open else self.blocks.open(_THINKING)
-        self._unsigned_open = False
+        out = b"" if self.unsigned else self.blocks.open(_THINKING)
+        self.unsigned = False
         return out + self.blocks.sign(wrap(signature, NEXT))
 
     def settle(self) -> bytes:
         """Close thinking that waited for the signature of the next part, marked as not Claude's."""
-        if not self._unsigned_open:
+        if not self.unsigned:
             return b""
-        self._unsigned_open = False
+        self.unsigned = False
         return self.blocks.sign(_UNSIGNED)
-
-    def leave_unsigned(self) -> None:
-        """Thinking ended without a signature: its block stays open for that of the next part."""
-        self._unsigned_open = True
 
     def keepalive(self) -> bytes:
         """A ping, after the head if that is known: a stream that passes through has its own."""
@@ -211,67 +204,71 @@ class AnthropicStreamEncoder(PartSequencer):
         return head + self.settle() + sse.encode(_json(delta), "message_delta") + _STOP
 
 
-class _TextWriter(PartWriter):
-    """Text or a refusal. Nothing is written while it is empty."""
+class _ProseWriter(PartWriter):
+    """Text, thinking or a refusal. Nothing is written while it is empty."""
 
     def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
         super().__init__(signature)
         self._encoder = encoder
+        self._blocks = encoder.blocks
         self._prefix = b""
-        self._citations: list[Json] = []
 
     def text(self, text: str) -> bytes:
-        if self._prefix:
-            return self._prefix + _json(text) + b"}}\n\n"
-        blocks = self._encoder.blocks
-        out = [self._encoder.sign_next(self.signature), blocks.open(_TEXT), *map(blocks.other, self._citations)]
-        self._prefix = blocks.prefix("text_delta", "text")
-        return b"".join([*out, self.text(text)])
+        opened = b"" if self._prefix else self._open()
+        return opened + self._prefix + _json(text) + b"}}\n\n"
+
+    @abstractmethod
+    def _open(self) -> bytes:
+        """Begin the block, and note the prefix of its deltas."""
+
+
+class _TextWriter(_ProseWriter):
+    """Text or a refusal, whose citations wait for its first piece."""
+
+    def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
+        super().__init__(encoder, signature)
+        self._citations: list[Json] = []
+
+    def _open(self) -> bytes:
+        out = self._encoder.sign_next(self.signature) + self._blocks.open(_TEXT)
+        self._prefix = self._blocks.prefix("text_delta", "text")
+        return out + self._cited()
 
     def cite(self, citation: Citation) -> bytes:
         """Claude's own citations are written as they are; other vendors' for a client that asked for a search."""
-        rows = [citation.raw] if citation.protocol == ANTHROPIC else []
-        if not rows and self._encoder.searches:
-            rows = [encode_source(source) for source in citation.sources]
-        deltas: list[Json] = [{"type": "citations_delta", "citation": raw} for raw in rows]
-        if self._prefix:
-            return b"".join(map(self._encoder.blocks.other, deltas))
-        self._citations += deltas
-        return b""
+        if citation.protocol == ANTHROPIC:
+            self._citations.append(citation.raw)
+        elif self._encoder.searches:
+            self._citations += map(encode_source, citation.sources)
+        return self._cited() if self._prefix else b""
+
+    def _cited(self) -> bytes:
+        cited, self._citations = self._citations, []
+        return b"".join(self._blocks.delta("citations_delta", citation=raw) for raw in cited)
 
     def end(self) -> bytes:
-        return self._encoder.blocks.close() if self._prefix else b""
+        return self._blocks.close() if self._prefix else b""
 
 
-class _ThinkingWriter(PartWriter):
+class _ThinkingWriter(_ProseWriter):
     """Thinking, whose signature may come at its end, or with the part after it."""
 
-    def __init__(self, encoder: AnthropicStreamEncoder, signature: Signature | None) -> None:
-        super().__init__(signature)
-        self._encoder = encoder
-        self._prefix = b""
-
     def text(self, text: str) -> bytes:
-        if self._prefix:
-            return self._prefix + _json(text) + b"}}\n\n"
-        return self._open() + self.text(text) if self._encoder.shows_thinking else b""
+        return super().text(text) if self._encoder.shows_thinking else b""
 
     def _open(self) -> bytes:
-        out = self._encoder.settle() + self._encoder.blocks.open(_THINKING)
-        self._prefix = self._encoder.blocks.prefix("thinking_delta", "thinking")
+        out = self._encoder.settle() + self._blocks.open(_THINKING)
+        self._prefix = self._blocks.prefix("thinking_delta", "thinking")
         return out
 
     def end(self) -> bytes:
         signature = self.signature
-        if not self._encoder.thinks:
-            return b""
-        if signature is None:
-            if self._prefix:
-                self._encoder.leave_unsigned()
+        if signature is None or not self._encoder.thinks:
+            self._encoder.unsigned |= bool(self._prefix)
             return b""
         opened = b"" if self._prefix else self._open()
         value = signature.value if signature.vendor == ANTHROPIC else wrap(signature, SELF)
-        return opened + self._encoder.blocks.sign(value)
+        return opened + self._blocks.sign(value)
 
 
 class _CallWriter(PartWriter):
@@ -295,7 +292,7 @@ class _CallWriter(PartWriter):
         return self._piece(text)
 
     def _piece(self, text: str) -> bytes:
-        return self._blocks.delta("input_json_delta", "partial_json", text)
+        return self._blocks.prefix("input_json_delta", "partial_json") + _json(text) + b"}}\n\n"
 
     def end(self) -> bytes:
         rest = _inner(self._held) if not self._begun else ""

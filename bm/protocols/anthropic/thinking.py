@@ -9,10 +9,11 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking, ToolCall
 from bm.chat.repair import current_turn_start
-from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning
+from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning, Turn
 from bm.chat.thinking import asked_level, budget_of_level, clamp_budget, fit_level, level_of_budget, yields_to_call
 from bm.names import ANTHROPIC, Level
 from bm.protocols.reading import Unread, integer, mapping, mismatch, refuse
+from bm.protocols.splice import raw_object
 
 MIN_BUDGET = 1024
 """The least `budget_tokens` that the API takes."""
@@ -23,23 +24,20 @@ OFF = ("disabled", "between_tools")
 LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
 
 _THINKING = frozenset({"type", "budget_tokens", "display"})
-
-
-class _Asked(msgspec.Struct):
-    """The member of a request that asks for thinking."""
-
-    thinking: msgspec.Raw = msgspec.Raw()
+_SAID_OFF = {"say": "disabled", "between_tools": "between_tools"}
 
 
 def asks_to_think(body: bytes) -> bool:
     """Whether a request mentions thinking."""
-    return b'"thinking"' in body and bool(bytes(msgspec.json.decode(body, type=_Asked).thinking))
+    return b'"thinking"' in body and "thinking" in raw_object(body)
 
 
 def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
     """The thinking that a client asked for. `effort` alone asks for a level, not for showing the thinking."""
     raw = mapping(body, "thinking")
-    level = _level(effort)
+    if effort and effort not in get_args(Level):
+        raise refuse("output_config.effort", f"expected one of {', '.join(LEVELS[2:])}")
+    level = next((level for level in LEVELS if level == effort), None)
     if not raw:
         return Reasoning(level=level)
     visible = raw.get("display") != "omitted"
@@ -60,19 +58,12 @@ def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
             raise refuse("thinking.type", "expected adaptive, enabled, disabled or between_tools")
 
 
-def _level(effort: str) -> Level | None:
-    if effort and effort not in get_args(Level):
-        raise refuse("output_config.effort", f"expected one of {', '.join(LEVELS[2:])}")
-    return next((level for level in LEVELS if level == effort), None)
-
-
 class ThinkingPlan(msgspec.Struct, frozen=True):
     """How a request asks for thinking: the `thinking` member, the effort, and the room both leave for `max_tokens`."""
 
+    max_tokens: int
     thinking: Json | None = None
     effort: str = ""
-    max_tokens: int = 0
-    losses: tuple[Loss, ...] = ()
 
     @property
     def on(self) -> bool:
@@ -80,63 +71,60 @@ class ThinkingPlan(msgspec.Struct, frozen=True):
         return self.thinking is not None and self.thinking["type"] not in OFF
 
 
-def plan_thinking(request: ChatRequest, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
+def plan_thinking(
+    request: ChatRequest, capabilities: Capabilities, max_tokens: int, losses: list[Loss]
+) -> ThinkingPlan:
     """Adapt the thinking asked for to the model. A budget raises `max_tokens` instead of shortening the answer."""
-    wanted = asked_level(request.reasoning)
-    form = capabilities.thinking
-    if wanted is None:
-        return ThinkingPlan(max_tokens=max_tokens)
-    if form not in ("adaptive", "budget"):
-        lost = () if wanted == "off" else (Loss("thinking", "the model does not think"),)
-        return ThinkingPlan(max_tokens=max_tokens, losses=lost)
-    if wanted == "off" and capabilities.thinking_off != "never":
-        said = _SAID_OFF.get(capabilities.thinking_off)
-        return ThinkingPlan({"type": said} if said else None, max_tokens=max_tokens)
-    conflict = _conflict(request, capabilities)
-    if conflict and capabilities.thinking_off != "never":
-        return ThinkingPlan(max_tokens=max_tokens, losses=(Loss("thinking", conflict),))
-    if form == "adaptive":
-        return _adaptive(request, wanted, capabilities, max_tokens)
-    return _budget(request, wanted, capabilities, max_tokens)
-
-
-_SAID_OFF: dict[str, str] = {"say": "disabled", "between_tools": "between_tools"}
+    wanted, off = asked_level(request.reasoning), capabilities.thinking_off
+    thinks = capabilities.thinking in ("adaptive", "budget")
+    if wanted is None or (wanted == "off" and not thinks):
+        return ThinkingPlan(max_tokens)
+    if wanted == "off" and off != "never":
+        return ThinkingPlan(max_tokens, {"type": _SAID_OFF[off]} if off in _SAID_OFF else None)
+    conflict = _conflict(request, capabilities) if thinks else "the model does not think"
+    if conflict and not (thinks and off == "never"):
+        losses.append(Loss("thinking", conflict))
+        return ThinkingPlan(max_tokens)
+    adapt = _adaptive if capabilities.thinking == "adaptive" else _budget
+    return adapt(request, wanted, capabilities, max_tokens, losses)
 
 
 def _conflict(request: ChatRequest, capabilities: Capabilities) -> str:
     """Why thinking must be turned off; empty if it need not be."""
     if yields_to_call(request, capabilities):
         return "the model cannot be made to call a tool while it thinks"
-    if capabilities.thinking == "budget" and _tool_loop_without_thinking(request):
+    if capabilities.thinking == "budget" and any(
+        _calls_without_thinking(turn) for turn in request.turns[current_turn_start(request.turns) :]
+    ):
         return "the current tool loop began without Claude's thinking, which a budget demands"
     return ""
 
 
-def _tool_loop_without_thinking(request: ChatRequest) -> bool:
-    """Whether a turn since the last user message calls a tool and does not begin with Claude's own thinking."""
-    for turn in request.turns[current_turn_start(request.turns) :]:
-        if turn.role != "assistant" or not any(isinstance(part, ToolCall) for part in turn.parts):
-            continue
-        first = turn.parts[0]
-        if not isinstance(first, Thinking) or first.signature is None or first.signature.vendor != ANTHROPIC:
-            return True
-    return False
+def _calls_without_thinking(turn: Turn) -> bool:
+    """Whether the model calls a tool and the turn does not begin with Claude's own thinking."""
+    first = turn.parts[0] if turn.parts else None
+    own = isinstance(first, Thinking) and first.signature is not None and first.signature.vendor == ANTHROPIC
+    return not own and any(isinstance(part, ToolCall) for part in turn.parts)
 
 
-def _adaptive(request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
-    reasoning = request.reasoning
+def _adaptive(
+    request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int, losses: list[Loss]
+) -> ThinkingPlan:
     if wanted == "off":
-        effort = fit_level("low", capabilities.levels) or ""
-        return ThinkingPlan(None, effort, max_tokens, (Loss("thinking", "the model cannot stop thinking"),))
+        losses.append(Loss("thinking", "the model cannot stop thinking"))
+        return ThinkingPlan(max_tokens, effort=fit_level("low", capabilities.levels) or "")
     effort = fit_level(wanted, tuple(level for level in capabilities.levels if level not in ("off", "minimal"))) or ""
-    if request.protocol == ANTHROPIC and reasoning.visible is None:
-        return ThinkingPlan(None, effort, max_tokens)
-    return ThinkingPlan({"type": "adaptive", **_display(reasoning)}, effort, max_tokens)
+    visible = request.reasoning.visible
+    if visible is None:
+        return ThinkingPlan(max_tokens, None if request.protocol == ANTHROPIC else {"type": "adaptive"}, effort)
+    # Newer models leave the text of their thinking out unless asked for a summary.
+    return ThinkingPlan(max_tokens, {"type": "adaptive", "display": "summarized" if visible else "omitted"}, effort)
 
 
-def _budget(request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int) -> ThinkingPlan:
-    reasoning = request.reasoning
-    budget = reasoning.budget
+def _budget(
+    request: ChatRequest, wanted: Level, capabilities: Capabilities, max_tokens: int, losses: list[Loss]
+) -> ThinkingPlan:
+    budget = request.reasoning.budget
     if budget is None or budget < 0:
         budget = budget_of_level("medium" if wanted == "auto" else "low" if wanted == "off" else wanted, capabilities)
     budget = max(clamp_budget(budget, capabilities), MIN_BUDGET)
@@ -147,15 +135,7 @@ def _budget(request: ChatRequest, wanted: Level, capabilities: Capabilities, max
         max_tokens = capabilities.max_output
         budget = max(max_tokens - room, room // 2)
     if budget < MIN_BUDGET:
-        return ThinkingPlan(max_tokens=room, losses=(Loss("thinking", "max_tokens leaves no room for it"),))
-    thinking: Json = {"type": "enabled", "budget_tokens": budget}
-    if reasoning.visible is False:
-        thinking["display"] = "omitted"
-    return ThinkingPlan(thinking, max_tokens=max_tokens)
-
-
-def _display(reasoning: Reasoning) -> Json:
-    """Newer models leave the text of their thinking out unless asked for a summary."""
-    if reasoning.visible is None:
-        return {}
-    return {"display": "summarized" if reasoning.visible else "omitted"}
+        losses.append(Loss("thinking", "max_tokens leaves no room for it"))
+        return ThinkingPlan(room)
+    display = {"display": "omitted"} if request.reasoning.visible is False else {}
+    return ThinkingPlan(max_tokens, {"type": "enabled", "budget_tokens": budget, **display})

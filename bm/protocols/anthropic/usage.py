@@ -18,15 +18,7 @@ _REASON: dict[str, FinishReason] = {
     "refusal": "refusal",
     "pause_turn": "pause",
 }
-_STOP_REASON: dict[FinishReason, str] = {
-    "stop": "end_turn",
-    "stop_sequence": "stop_sequence",
-    "length": "max_tokens",
-    "context_window": "model_context_window_exceeded",
-    "tool_calls": "tool_use",
-    "refusal": "refusal",
-    "pause": "pause_turn",
-}
+_STOP_REASON = {reason: native for native, reason in reversed(_REASON.items())}
 
 _HOUR, _MINUTES = "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"
 
@@ -94,13 +86,11 @@ def encode_finish(finish: Finish | None, *, called: bool) -> Json:
 
     What was sent counts for more than what the upstream said: calls make it `tool_use`, their absence unmakes it.
     """
-    reason = finish.reason if finish is not None else "stop"
-    if called and reason == "stop":
-        reason = "tool_calls"
-    elif not called and reason == "tool_calls":
-        reason = "stop"
-    sequence = finish.stop_sequence if finish is not None else ""
-    body: Json = {"stop_reason": _STOP_REASON[reason], "stop_sequence": sequence or None}
-    if reason == "refusal" and finish is not None:
+    finish = finish or Finish("stop")
+    reason = finish.reason
+    if reason in ("stop", "tool_calls"):
+        reason = "tool_calls" if called else "stop"
+    body: Json = {"stop_reason": _STOP_REASON[reason], "stop_sequence": finish.stop_sequence or None}
+    if reason == "refusal":
         body["stop_details"] = {"type": "refusal", "category": None, "explanation": finish.explanation or None}
     return body
