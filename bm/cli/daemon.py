@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -167,7 +168,7 @@ def status(as_json: Json = False) -> None:
         return
     installed = {"service": f"{service.name} of {service.manager}"} if name else {}
     render.facts(_status_facts(answer, found.daemon) | installed)
-    for warning in (*_problems(answer, found.daemon), *_moved(paths, found.daemon)):
+    for warning in (*_problems(answer, found.daemon), *_moved(paths, found.daemon), *_retiring(paths)):
         render.note(f"note: {warning}")
     _note_service(service, as_json=as_json)
 
@@ -184,6 +185,19 @@ def _moved(paths: Paths, daemon: Daemon) -> list[str]:
     if server.host == daemon.host and server.port in (0, daemon.port):
         return []
     return [f"the configured address is now {url_of(server.host, server.port)}: bm restart"]
+
+
+def _retiring(paths: Paths) -> list[str]:
+    """Notes on models that the configuration leads to and that retire soon."""
+    from bm.errors import ConfigError
+    from bm.providers.provider import effective
+    from bm.providers.retirement import retiring
+
+    try:
+        config = admin.loaded(paths).config
+    except ConfigError:
+        return []
+    return list(retiring(effective(config), config.aliases, date.today()))
 
 
 def _note_service(service: Service, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from bm.daemon.service.install import inspect
 from bm.errors import AccountError, BmError, ConfigError
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider, effective
+from bm.providers.retirement import retiring
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -90,7 +92,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     findings += _daemon(paths, answers=bool(found and found.answers), case=case)
     findings += _service(paths, environ)
     findings += _tools(paths, case)
-    for check in (_accounts, _providers, _loops, _bundles, _own_key, _proxies):
+    for check in (_accounts, _providers, _retirements, _loops, _bundles, _own_key, _proxies):
         findings += check(case)
     return findings
 
@@ -187,6 +189,11 @@ def _providers(case: Case) -> Iterator[Finding]:
             yield Finding("providers", "warning", detail, f"bm providers enable {name}")
         if provider.enabled and provider.auth != "none" and name not in owners:
             yield Finding("providers", "failed", f"{name} has no key", f"bm providers key {name}")
+
+
+def _retirements(case: Case) -> Iterator[Finding]:
+    for detail in retiring(case.providers, case.config.aliases, date.today()):
+        yield Finding("models", "warning", detail, "bm models lists what the accounts can reach")
 
 
 def _loops(case: Case) -> Iterator[Finding]:

@@ -245,14 +245,25 @@ def models(
     everything: Annotated[bool, typer.Option("--all", help="Include models that do not chat.")] = False,
 ) -> None:
     """List the models of the providers in use."""
+    from datetime import date
+
+    from bm.providers.retirement import retirement
+
     answer = admin.ask(admin.here(), "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
     if as_json:
         render.json(answer)
         return
+    today = date.today()
     rows = [
-        (row["id"], row["provider"], render.count(row["context"] or None), render.count(row["max_output"] or None))
+        (
+            row["id"],
+            row["provider"],
+            render.count(row["context"] or None),
+            render.count(row["max_output"] or None),
+            retirement(row["id"], today, date.fromisoformat(row["retires"]) if row.get("retires") else None),
+        )
         for row in answer["models"]
         if everything or row["generates"]
     ]
     empty = "no provider in use lists any model (bm test says why)"
-    render.table(("model", "provider", "context", "longest answer"), rows, empty=empty)
+    render.table(("model", "provider", "context", "longest answer", "note"), rows, empty=empty)

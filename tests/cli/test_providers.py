@@ -127,7 +127,7 @@ def test_the_models_of_the_providers_in_use(bm: Bm, simulator: Simulator) -> Non
     bm("accounts", "add", "one", "--no-verify", stdin="key-one")
     down = bm("models")
     lines = down.out.splitlines()
-    assert lines[0].split() == ["MODEL", "PROVIDER", "CONTEXT", "LONGEST", "ANSWER"]
+    assert lines[0].split() == ["MODEL", "PROVIDER", "CONTEXT", "LONGEST", "ANSWER", "NOTE"]
     assert lines[1].split()[:2] == ["gemini-2.5-pro", "gemini"]
     bm("start")
     assert bm("models") == down
