@@ -5,21 +5,12 @@ from __future__ import annotations
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
 from bm.names import CHAT
+from bm.protocols import reading
 from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai_chat.thinking import MEMBERS as REASONING_MEMBERS
 from bm.protocols.openai_chat.thinking import decode_reasoning
 from bm.protocols.openai_chat.tools import decode_choice, decode_tools
 from bm.protocols.openai_chat.turns import decode_turns
-from bm.protocols.reading import (
-    boolean,
-    filled_string,
-    integer,
-    mapping,
-    number,
-    refuse,
-    string,
-    strings,
-)
 
 _READ = REASONING_MEMBERS | {
     "model", "messages", "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls",
@@ -35,7 +26,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     Raises:
         RequestError: the body is not a request; the failure's `param` names the place.
     """
-    name = model or filled_string(body, "model", what="the name of a model")
+    name = model or reading.filled_string(body, "model", what="the name of a model")
     conversation = decode_turns(body)
     tools, hosted = decode_tools(body)
     choice, allowed = decode_choice(body)
@@ -44,7 +35,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         # Its one `function_call` member has room for a single call.
         choice = ToolChoice(choice.mode, choice.names, parallel=False)
     # Its other members, such as padding against eavesdroppers, are a matter of the wire.
-    options = mapping(body, "stream_options") or {}
+    options = reading.mapping(body, "stream_options") or {}
     output = decode_format(body, "response_format")
     return ChatRequest(
         protocol=CHAT,
@@ -60,42 +51,42 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         max_tokens=_limit(body),
         stop=_stop(body),
         choices=_choices(body),
-        stream=bool(boolean(body, "stream")) if stream is None else stream,
-        stream_usage=bool(boolean(options, "include_usage", "stream_options")),
+        stream=bool(reading.boolean(body, "stream")) if stream is None else stream,
+        stream_usage=bool(reading.boolean(options, "include_usage", "stream_options")),
         legacy_functions=legacy,
-        user=string(body, "safety_identifier") or string(body, "user"),
-        cache_key=string(body, "prompt_cache_key"),
+        user=reading.string(body, "safety_identifier") or reading.string(body, "user"),
+        cache_key=reading.string(body, "prompt_cache_key"),
         extras=(*_extras(body, odd_format=output is None), *conversation.extras),
     )
 
 
 def _limit(body: Json) -> int | None:
     """The longest answer; both members are checked, the newer one wins."""
-    old, new = integer(body, "max_tokens"), integer(body, "max_completion_tokens")
+    old, new = reading.integer(body, "max_tokens"), reading.integer(body, "max_completion_tokens")
     limit = old if new is None else new
     # Some agents send -1 or 0 for "no limit".
     return limit if limit is None or limit > 0 else None
 
 
 def _choices(body: Json) -> int:
-    choices = integer(body, "n")
+    choices = reading.integer(body, "n")
     if choices is not None and choices < 1:
-        raise refuse("n", f"expected at least 1, got {choices}")
+        raise reading.refuse("n", f"expected at least 1, got {choices}")
     return choices or 1
 
 
 def _sampling(body: Json) -> Sampling:
-    top_k = integer(body, "top_k")
-    seed = integer(body, "seed")
+    top_k = reading.integer(body, "top_k")
+    seed = reading.integer(body, "seed")
     return Sampling(
-        temperature=number(body, "temperature"),
-        top_p=number(body, "top_p"),
+        temperature=reading.number(body, "temperature"),
+        top_p=reading.number(body, "top_p"),
         top_k=top_k,
-        seed=integer(body, "random_seed") if seed is None else seed,
-        presence_penalty=number(body, "presence_penalty"),
-        frequency_penalty=number(body, "frequency_penalty"),
+        seed=reading.integer(body, "random_seed") if seed is None else seed,
+        presence_penalty=reading.number(body, "presence_penalty"),
+        frequency_penalty=reading.number(body, "frequency_penalty"),
         logprobs=_logprobs(body),
-        top_logprobs=integer(body, "top_logprobs"),
+        top_logprobs=reading.integer(body, "top_logprobs"),
     )
 
 
@@ -104,11 +95,11 @@ def _logprobs(body: Json) -> bool | None:
     value = body.get("logprobs")
     if isinstance(value, int) and not isinstance(value, bool):
         return value > 0
-    return boolean(body, "logprobs")
+    return reading.boolean(body, "logprobs")
 
 
 def _stop(body: Json) -> tuple[str, ...]:
-    return tuple(word for word in strings(body, "stop") if word)
+    return tuple(word for word in reading.strings(body, "stop") if word)
 
 
 def _extras(body: Json, *, odd_format: bool) -> list[Extra]:

@@ -14,21 +14,10 @@ from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.signature import Signature
 from bm.names import CHAT
+from bm.protocols import reading
 from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media
 from bm.protocols.openai.tools import arguments_text, decode_arguments
 from bm.protocols.openai_chat.thinking import accepts, read_signature, write_signature
-from bm.protocols.reading import (
-    elements,
-    filled_string,
-    join,
-    mapping,
-    mismatch,
-    refuse,
-    required_array,
-    required_mapping,
-    string,
-    string_of,
-)
 from bm.protocols.tools import legal_call_id
 from bm.protocols.turns import Expressible
 
@@ -62,31 +51,31 @@ class _TurnReader:
             case "system" | "developer":
                 self._system(message, where)
             case "user":
-                parts = decode_content(message.get("content"), join(where, "content"), CHAT)
+                parts = decode_content(message.get("content"), reading.join(where, "content"), CHAT)
                 self._turn(Turn("user", parts))
             case "assistant":
                 self._turn(Turn("assistant", tuple(self._assistant(message, where))))
             case "tool" | "function" as role:
                 self._result(message, where, legacy=role == "function")
             case str(role):
-                raise refuse(join(where, "role"), f"unknown role {role!r}", code="invalid_value")
+                raise reading.refuse(reading.join(where, "role"), f"unknown role {role!r}", code="invalid_value")
             case other:
-                raise mismatch(join(where, "role"), "a string", other)
+                raise reading.mismatch(reading.join(where, "role"), "a string", other)
         for key, value in message.items():
             known = key in _READ or key in _ECHOES or (key == "name" and message["role"] in ("tool", "function"))
             if value and not known:
-                self.extras.append(Extra(CHAT, join(where, key), value))
+                self.extras.append(Extra(CHAT, reading.join(where, key), value))
 
     def _turn(self, turn: Turn) -> None:
         if turn.parts:
             self.turns.append(turn)
 
     def _system(self, message: Json, where: str) -> None:
-        place = join(where, "content")
+        place = reading.join(where, "content")
         parts = decode_content(message.get("content"), place, CHAT)
         texts = [part for part in parts if isinstance(part, Text)]
         if len(texts) != len(parts):
-            raise refuse(place, "expected only text in a system message")
+            raise reading.refuse(place, "expected only text in a system message")
         if self.turns:
             self._turn(Turn("system", tuple(texts)))
         else:
@@ -97,9 +86,9 @@ class _TurnReader:
         thinking = message.get("reasoning_content") or message.get("reasoning")
         if isinstance(thinking, str) and thinking:
             parts.append(Thinking(thinking))
-        content = decode_content(message.get("content"), join(where, "content"), CHAT)
+        content = decode_content(message.get("content"), reading.join(where, "content"), CHAT)
         parts += _with_audio_transcript(content, message.get("audio"))
-        refusal = string(message, "refusal", where)
+        refusal = reading.string(message, "refusal", where)
         if refusal:
             parts.append(Refusal(refusal))
         calls = self._calls(message, where)
@@ -109,11 +98,13 @@ class _TurnReader:
         return parts + calls
 
     def _calls(self, message: Json, where: str) -> list[Part]:
-        calls: list[Part] = [_decode_call(call, place) for call, place in elements(message, "tool_calls", where)]
-        legacy = mapping(message, "function_call", where)
+        calls: list[Part] = [
+            _decode_call(call, place) for call, place in reading.elements(message, "tool_calls", where)
+        ]
+        legacy = reading.mapping(message, "function_call", where)
         if legacy is not None and not calls:
-            place = join(where, "function_call")
-            name = string(legacy, "name", place)
+            place = reading.join(where, "function_call")
+            name = reading.string(legacy, "name", place)
             if name:
                 call_id = f"call_legacy_{len(self.turns)}"
                 self._legacy_ids[name] = call_id
@@ -121,12 +112,12 @@ class _TurnReader:
         return calls
 
     def _result(self, message: Json, where: str, *, legacy: bool) -> None:
-        name = string(message, "name", where)
+        name = reading.string(message, "name", where)
         if legacy:
             call_id = self._legacy_ids.get(name, "")
         else:
-            call_id = filled_string(message, "tool_call_id", where, "the id of the call that this answers")
-        place = join(where, "content")
+            call_id = reading.filled_string(message, "tool_call_id", where, "the id of the call that this answers")
+        place = reading.join(where, "content")
         content = message.get("content")
         if isinstance(content, dict) and "type" not in content:
             content = msgspec.json.encode(content).decode()
@@ -145,9 +136,9 @@ def decode_turns(body: Json) -> Conversation:
     Raises:
         RequestError: there is no message, or one is not what the API takes.
     """
-    required_array(body, "messages")
+    reading.required_array(body, "messages")
     reader = _TurnReader()
-    for message, where in elements(body, "messages"):
+    for message, where in reading.elements(body, "messages"):
         reader.add(message, where)
     return Conversation(tuple(reader.system), tuple(reader.turns), tuple(reader.extras))
 
@@ -156,20 +147,20 @@ def _with_audio_transcript(parts: tuple[Part, ...], audio: Any) -> tuple[Part, .
     """Add an earlier spoken answer, which has an id that only OpenAI can resolve."""
     if not isinstance(audio, dict) or not audio.get("id"):
         return parts
-    return (*parts, Opaque(CHAT, "audio", {"id": audio["id"]}, summary=string_of(audio.get("transcript"))))
+    return (*parts, Opaque(CHAT, "audio", {"id": audio["id"]}, summary=reading.string_of(audio.get("transcript"))))
 
 
 def _decode_call(call: Json, where: str) -> ToolCall:
-    call_id = string(call, "id", where)
+    call_id = reading.string(call, "id", where)
     if call.get("type") == "custom" or ("function" not in call and call.get("custom") is not None):
-        place = join(where, "custom")
-        holder = required_mapping(call, "custom", where)
-        text = string(holder, "input", place)
-        name = string(holder, "name", place)
+        place = reading.join(where, "custom")
+        holder = reading.required_mapping(call, "custom", where)
+        text = reading.string(holder, "input", place)
+        name = reading.string(holder, "name", place)
         return ToolCall(call_id, name, {"input": text}, raw=text, kind="custom", signature=read_signature(call))
-    place = join(where, "function")
-    function = required_mapping(call, "function", where)
-    name = filled_string(function, "name", place, "the tool's name")
+    place = reading.join(where, "function")
+    function = reading.required_mapping(call, "function", where)
+    name = reading.filled_string(function, "name", place, "the tool's name")
     return ToolCall(call_id, name, *decode_arguments(function, place), signature=read_signature(call))
 
 
