@@ -239,6 +239,11 @@ class PartBuilder:
             self._events.append(PartSignature(first.index, signature))
         return True
 
+    def has_whole_calls(self, choice: int) -> bool:
+        """Whether the choice calls tools, all of them with complete arguments."""
+        calls = self._calls.get(choice, [])
+        return bool(calls) and all(call.has_all_arguments for call in calls)
+
     def cite(self, key: Hashable, citation: Citation) -> None:
         """A citation on an open text."""
         part = self._parts[key]

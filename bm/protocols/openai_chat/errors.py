@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from bm.chat.parts import Json
-from bm.errors import Failure
+from bm.errors import Failure, FailureKind
 from bm.protocols.errors import in_band
 
+_BROKEN: dict[str, FailureKind] = {
+    "error": "server",
+    "network_error": "server",  # Zhipu (docs.bigmodel.cn)
+    "insufficient_system_resource": "overloaded",  # DeepSeek (api-docs.deepseek.com)
+    "abort": "truncated",  # vLLM and SGLang
+}
+"""Finish reasons of answers that broke off."""
 
-def failed_choice(choice: Json) -> Failure:
-    """Read the failure of a choice that finished with `error`, which says more only at OpenRouter."""
+
+def failed_choice(choice: Json) -> Failure | None:
+    """Read the failure of a choice; None when it has not failed. Only OpenRouter says more than a finish reason."""
     if choice.get("error"):
         return in_band(choice)
-    return Failure(kind="server", message="the upstream ended its answer with an error")
+    finish = choice.get("finish_reason")
+    kind = _BROKEN.get(finish.lower()) if isinstance(finish, str) else None
+    return Failure(kind=kind, message=f"the upstream broke its answer off: {finish}") if kind else None

@@ -42,7 +42,8 @@ class _Choice:
 
     def __init__(self, number: int, parts: PartBuilder, dialect: Dialect) -> None:
         self.number = number
-        self.finish = ""
+        self.finish = self._stop_sequence = ""
+        self._names_finish = False
         self._parts = parts
         self._splitter = TagSplitter(dialect.thinking_tag) if dialect.thinking_tag else None
 
@@ -164,10 +165,31 @@ class _Choice:
         self.pause()
         self._parts.close_choice(self.number)
 
+    def ends(self, choice: Json) -> None:
+        """Read how the choice ends, if a chunk says so. vLLM and SGLang name the stop sequence that matched."""
+        self._names_finish = self._names_finish or "finish_reason" in choice
+        finish = string_of(choice.get("finish_reason"))
+        if finish and not self.finish:
+            self.finish = finish
+            self._stop_sequence = string_of(choice.get("stop_reason")) or string_of(choice.get("matched_stop"))
+        if finish:
+            self.close()
+
+    def is_complete(self) -> bool:
+        """Whether the choice had all its content when the service sent `[DONE]`.
+
+        Some services have no finish reasons at all (Snowflake); where it is null to the end, only whole calls count.
+        """
+        if self.finish or self._parts.has_whole_calls(self.number):
+            return True
+        return self.number in self._parts.begun and not self._names_finish
+
     def end(self) -> Finish:
         """How the choice finished; a service that did not say so is judged by what it sent."""
         reason = finish_reason(self.finish, calls=self.number in self._parts.called)
-        return Finish(reason, native=self.finish, choice=self.number)
+        if reason == "stop" and self._stop_sequence:
+            reason = "stop_sequence"
+        return Finish(reason, native=self.finish, stop_sequence=self._stop_sequence, choice=self.number)
 
 
 class ChatStreamDecoder:
@@ -231,13 +253,8 @@ class ChatStreamDecoder:
         delta = choice.get("delta") or (None if number in self._parts.begun else choice.get("message"))
         if isinstance(delta, dict):
             decoder.delta(delta)
-        finish = choice.get("finish_reason")
-        if finish == "error" or choice.get("error"):
-            return failed_choice(choice)
-        if isinstance(finish, str) and finish:
-            decoder.finish = decoder.finish or finish
-            decoder.close()
-        return None
+        decoder.ends(choice)
+        return failed_choice(choice)
 
     def _error(self, chunk: Json) -> list[Event]:
         """Usage may come with the error (OpenRouter), and was paid for."""
@@ -251,10 +268,9 @@ class ChatStreamDecoder:
         return self._parts.fail(failure)
 
     def _done(self) -> list[Event]:
-        """`[DONE]`: some services never give a finish reason, but who sends this has sent everything."""
-        if not self._parts.begun and not any(choice.finish for choice in self._choices.values()):
-            return self._fail(Failure(kind="truncated", message="the upstream ended its answer before any content"))
-        return self._complete()
+        if self._choices and all(choice.is_complete() for choice in self._choices.values()):
+            return self._complete()
+        return self._fail(Failure(kind="truncated", message="the upstream ended its answer without a finish reason"))
 
     def _complete(self) -> list[Event]:
         for choice in self._choices.values():
@@ -266,5 +282,5 @@ class ChatStreamDecoder:
         if self._parts.ended:
             return ()
         if self._choices and all(choice.finish for choice in self._choices.values()):
-            return self._done()
+            return self._complete()
         return self._fail(Failure(kind="truncated", message="the upstream's answer ended before its end"))

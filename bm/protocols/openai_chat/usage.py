@@ -11,22 +11,30 @@ from bm.protocols.reading import count_of, object_of
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
 """Where services without `prompt_tokens_details` say it: DeepSeek, Mistral, Hugging Face, Databricks."""
 
-REASONS: dict[str, FinishReason] = {
+_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "eos": "stop",
+    "eos_token": "stop",
+    "complete": "stop",
     "end_turn": "stop",
     "stop_sequence": "stop_sequence",
     "length": "length",
     "max_tokens": "length",
     "model_length": "context_window",
+    "model_context_window_exceeded": "context_window",
     "tool_calls": "tool_calls",
     "tool_use": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "refusal",
     "refusal": "refusal",
+    "sensitive": "refusal",
+    "safety": "refusal",
 }
+"""Words of OpenAI, Together, Hugging Face, Cohere, Mistral, Zhipu and Google. An answer with an unknown word counts as
+cut: a client must not take it for complete."""
 
-WORDS: dict[FinishReason, str] = {
+
+_WORDS: dict[FinishReason, str] = {
     "stop": "stop",
     "stop_sequence": "stop",
     "length": "length",
@@ -82,7 +90,7 @@ def encode_usage(usage: Usage) -> Json:
 
 def finish_reason(native: str, *, calls: bool) -> FinishReason:
     """What a finish reason means. Whether the answer holds calls is believed over the word: services mix them up."""
-    reason = REASONS.get(native, "stop")
+    reason = _REASONS.get(native.lower(), "length") if native else "stop"
     if reason == "stop" and calls:
         return "tool_calls"
     if reason == "tool_calls" and not calls:
@@ -92,7 +100,7 @@ def finish_reason(native: str, *, calls: bool) -> FinishReason:
 
 def finish_word(reason: FinishReason, *, calls: bool, legacy: bool = False) -> str:
     """The word for a finish reason, in keeping with whether the answer holds calls."""
-    word = WORDS[reason]
+    word = _WORDS[reason]
     if word in ("stop", "tool_calls"):
         word = "tool_calls" if calls else "stop"
     return "function_call" if legacy and word == "tool_calls" else word

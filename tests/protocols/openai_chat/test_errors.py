@@ -7,5 +7,9 @@ from bm.protocols.openai_chat.errors import failed_choice
 
 def test_a_choice_that_failed_says_why_or_does_not() -> None:
     said = failed_choice({"finish_reason": "error", "error": {"code": 429, "message": "slow down"}})
+    assert said is not None
     assert (said.kind, said.message) == ("rate_limited", "slow down")
-    assert failed_choice({"finish_reason": "error"}).kind == "server"
+    unexplained = failed_choice({"finish_reason": "error"})
+    assert unexplained is not None
+    assert unexplained.kind == "server"
+    assert failed_choice({"finish_reason": "stop"}) is None

@@ -235,10 +235,39 @@ def test_choices_are_told_apart() -> None:
     assert [choice.parts for choice in fold(events).choices] == [(Text("a"),), (Text("bb"),)]
 
 
-def test_done_without_a_finish_reason_ends_the_answer() -> None:
-    """Several local servers never give one."""
-    assert finish(stream(chunk({"content": "x"}))) == Finish("stop")
-    assert finish(stream(chunk({"tool_calls": [CALL]}))).reason == "tool_calls"
+def test_done_ends_the_answer_of_a_service_without_finish_reasons() -> None:
+    """Snowflake's streams have no such member."""
+    assert finish(stream(chunk(choices=[{"index": 0, "delta": {"content": "x"}}]))) == Finish("stop")
+
+
+def test_done_ends_an_answer_of_whole_calls() -> None:
+    """OpenRouter leaves the finish reason null after calls of some services."""
+    assert finish(stream(chunk({"tool_calls": [CALL]}), argument("{}"))).reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("abort", "truncated"),
+        ("insufficient_system_resource", "overloaded"),
+        ("network_error", "server"),
+        ("error", "server"),
+    ],
+)
+def test_an_answer_that_broke_off_is_a_failure(word: str, kind: str) -> None:
+    assert failure_kind(decode(stream(chunk({"content": "x"}), chunk({}, word)))) == kind
+    assert failure_kind(read(answer({"content": "x"}, word))) == kind
+
+
+@pytest.mark.parametrize("member", ["stop_reason", "matched_stop"])
+def test_vllm_and_sglang_name_the_stop_sequence_that_matched(member: str) -> None:
+    def ended(value: Any) -> Finish:
+        choices = [{"index": 0, "delta": {}, "finish_reason": "stop", member: value}]
+        return finish(stream(chunk({"content": "x"}), chunk(choices=choices)))
+
+    assert ended("END") == Finish("stop_sequence", native="stop", stop_sequence="END")
+    # The id of a token that ends every answer of the model.
+    assert ended(151643) == Finish("stop", native="stop")
 
 
 def test_a_finish_reason_without_done_ends_the_answer() -> None:
@@ -251,11 +280,22 @@ def test_a_finish_reason_without_done_ends_the_answer() -> None:
         stream(chunk({"content": "x"}), done=False),
         stream(chunk({"tool_calls": [CALL]}), argument('{"a'), done=False),
         stream(chunk({"content": "a"}, "stop", choice=0), chunk({"content": "b"}, choice=1), done=False),
+        stream(chunk({"content": "x"})),
+        stream(chunk({"tool_calls": [CALL]}), argument('{"a')),
         stream(),
         stream(chunk({"role": "assistant", "content": ""})),
         b"",
     ],
-    ids=["text", "arguments", "one choice of two", "nothing but [DONE]", "a role and [DONE]", "nothing"],
+    ids=[
+        "text",
+        "arguments",
+        "one choice of two",
+        "null to the end",
+        "cut arguments",
+        "nothing but [DONE]",
+        "a role and [DONE]",
+        "nothing",
+    ],
 )
 def test_an_answer_cut_short_is_no_answer(raw: bytes) -> None:
     events = decode(raw)

@@ -59,7 +59,10 @@ def test_usage_survives_both_ways() -> None:
         ("content_filter", False, "refusal"),
         ("", True, "tool_calls"),
         ("", False, "stop"),
-        ("novelty", False, "stop"),
+        ("STOP", False, "stop"),
+        ("sensitive", False, "refusal"),
+        ("model_context_window_exceeded", False, "context_window"),
+        ("novelty", False, "length"),
     ],
 )
 def test_finish_reasons_are_read(native: str, calls: bool, reason: FinishReason) -> None:
