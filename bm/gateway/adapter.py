@@ -31,6 +31,7 @@ from bm.gateway.stores import SignatureStore
 from bm.names import Operation
 from bm.protocols import embeddings
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
+from bm.protocols.client_tools import as_functions
 from bm.protocols.codec import Codec, IdFactory, StreamEncoder
 from bm.protocols.counting import count_request, count_response, read_count, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
@@ -266,8 +267,8 @@ class Adapter:
             # Vertex AI lacks `includeServerSideToolInvocations`, which the combination needs.
             capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
         chat, left_out = without_media(chat, attempt.without)
-        request, names = with_legal_names(chat, target.protocol)
         try:
+            request, names = with_legal_names(as_functions(chat, target.protocol), target.protocol)
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
             raise Unable(error.failure) from error

@@ -7,8 +7,8 @@ from typing import Any
 
 from bm.chat.parts import Json, Media, Opaque
 from bm.chat.signature import Signature
+from bm.protocols import reading
 from bm.protocols.media import kind_of_type, type_of
-from bm.protocols.reading import camel, member, object_of, string_of
 
 RESULT_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
 """What may stand inside a function response (Gemini 3)."""
@@ -41,10 +41,10 @@ def decode_inline(blob: Any, signature: Signature | None = None) -> Media | None
     """The media in an `inlineData`; None when it is not one."""
     if not isinstance(blob, dict):
         return None
-    mime, data = member(blob, "mimeType") or "", blob.get("data")
+    mime, data = reading.member(blob, "mimeType") or "", blob.get("data")
     if not isinstance(mime, str) or not isinstance(data, str):
         return None
-    name = string_of(member(blob, "displayName"))
+    name = reading.string_of(reading.member(blob, "displayName"))
     return Media(kind=kind_of_type(mime), mime=mime, data=data, name=name, signature=signature)
 
 
@@ -52,7 +52,7 @@ def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
     """The media in a `fileData`; None when it is not one."""
     if not isinstance(file, dict):
         return None
-    mime, uri = member(file, "mimeType") or "", member(file, "fileUri")
+    mime, uri = reading.member(file, "mimeType") or "", reading.member(file, "fileUri")
     if not isinstance(mime, str) or not isinstance(uri, str):
         return None
     kind = kind_of_type(mime) if mime else "video" if "youtu" in uri else "document"
@@ -64,15 +64,15 @@ _ANNOTATIONS = frozenset({"thought", "thoughtSignature", "videoMetadata", "partM
 
 def opaque_part(part: Json) -> Opaque:
     """A part that only Gemini has, with its code or output as the summary."""
-    kind = next((name for key in part if (name := camel(key)) not in _ANNOTATIONS), "part")
-    return Opaque("gemini", kind, part, _summary(kind, member(part, kind)))
+    kind = next((name for key in part if (name := reading.camel(key)) not in _ANNOTATIONS), "part")
+    return Opaque("gemini", kind, part, _summary(kind, reading.member(part, kind)))
 
 
 def _summary(kind: str, value: Any) -> str:
-    held = object_of(value)
+    held = reading.object_of(value)
     match kind:
         case "executableCode":
-            code, language = held.get("code"), string_of(held.get("language")).lower()
+            code, language = held.get("code"), reading.string_of(held.get("language")).lower()
             return f"```{'' if language == 'language_unspecified' else language}\n{code}\n```" if code else ""
         case "codeExecutionResult":
             output = held.get("output")

@@ -6,24 +6,11 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, OutputFormat, Sampling
+from bm.protocols import reading
 from bm.protocols.gemini.thinking import decode_reasoning
 from bm.protocols.gemini.tools import decode_choice, decode_tools
 from bm.protocols.gemini.turns import TurnReader, decode_system
 from bm.protocols.json_schema.openapi import from_openapi
-from bm.protocols.reading import (
-    Unread,
-    boolean,
-    camel,
-    element,
-    integer,
-    mapping,
-    member,
-    number,
-    object_of,
-    refuse,
-    string_of,
-    strings,
-)
 
 _CONFIG = "generationConfig"
 _GENERATION = frozenset({
@@ -42,34 +29,36 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     Raises:
         RequestError: the body is not a generateContent request.
     """
-    row = _in_camel_case(element(body, ""))
+    row = _in_camel_case(reading.element(body, ""))
     wrapped = row.get("generateContentRequest")
     if isinstance(wrapped, dict) and "contents" not in row:
         return decode_request(wrapped, model=model, stream=stream)
     if not row.get("contents"):
-        raise refuse("contents", "contents are required")
-    unread = Unread("gemini")
+        raise reading.refuse("contents", "contents are required")
+    unread = reading.Unread("gemini")
     unread.rest({name: value for name, value in row.items() if value not in ([], {})}, _KNOWN)
     choice = decode_choice(row, unread)
-    config = _in_camel_case(mapping(row, _CONFIG) or {})
+    config = _in_camel_case(reading.mapping(row, _CONFIG) or {})
     unread.rest({name: value for name, value in config.items() if _DEFAULTS.get(name) != value}, _GENERATION, _CONFIG)
     output = _output(config, unread)
     turns = TurnReader(unread).turns(row["contents"])
     tools, hosted = decode_tools(row)
     return ChatRequest(
         protocol="gemini",
-        model=model or string_of(row.get("model")).removeprefix("models/"),
+        model=model or reading.string_of(row.get("model")).removeprefix("models/"),
         turns=turns,
         system=decode_system(row.get("systemInstruction")),
         tools=tools,
         hosted_tools=hosted,
         tool_choice=choice,
         sampling=_sampling(config),
-        reasoning=decode_reasoning(mapping(config, "thinkingConfig", _CONFIG) or {}, f"{_CONFIG}.thinkingConfig"),
+        reasoning=decode_reasoning(
+            reading.mapping(config, "thinkingConfig", _CONFIG) or {}, f"{_CONFIG}.thinkingConfig"
+        ),
         output=output,
-        max_tokens=integer(config, "maxOutputTokens", _CONFIG),
-        stop=tuple(strings(config, "stopSequences", _CONFIG)),
-        choices=max(1, integer(config, "candidateCount", _CONFIG) or 1),
+        max_tokens=reading.integer(config, "maxOutputTokens", _CONFIG),
+        stop=tuple(reading.strings(config, "stopSequences", _CONFIG)),
+        choices=max(1, reading.integer(config, "candidateCount", _CONFIG) or 1),
         stream=bool(stream),
         stream_usage=True,
         extras=tuple(unread.extras),
@@ -77,28 +66,28 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
 
 
 def _in_camel_case(body: Json) -> Json:
-    return {camel(key): value for key, value in body.items() if value is not None}
+    return {reading.camel(key): value for key, value in body.items() if value is not None}
 
 
 def _sampling(config: Json) -> Sampling:
     return Sampling(
-        temperature=number(config, "temperature", _CONFIG),
-        top_p=number(config, "topP", _CONFIG),
-        top_k=integer(config, "topK", _CONFIG),
-        seed=integer(config, "seed", _CONFIG),
-        presence_penalty=number(config, "presencePenalty", _CONFIG),
-        frequency_penalty=number(config, "frequencyPenalty", _CONFIG),
-        logprobs=boolean(config, "responseLogprobs", _CONFIG),
-        top_logprobs=integer(config, "logprobs", _CONFIG),
+        temperature=reading.number(config, "temperature", _CONFIG),
+        top_p=reading.number(config, "topP", _CONFIG),
+        top_k=reading.integer(config, "topK", _CONFIG),
+        seed=reading.integer(config, "seed", _CONFIG),
+        presence_penalty=reading.number(config, "presencePenalty", _CONFIG),
+        frequency_penalty=reading.number(config, "frequencyPenalty", _CONFIG),
+        logprobs=reading.boolean(config, "responseLogprobs", _CONFIG),
+        top_logprobs=reading.integer(config, "logprobs", _CONFIG),
     )
 
 
-def _output(row: Json, unread: Unread) -> OutputFormat:
+def _output(row: Json, unread: reading.Unread) -> OutputFormat:
     mime = row.get("responseMimeType")
     schema = row.get("responseJsonSchema", row.get("responseSchema"))
-    text = object_of(row.get("responseFormat")).get("text")
+    text = reading.object_of(row.get("responseFormat")).get("text")
     if isinstance(text, dict):
-        mime = mime or {"APPLICATION_JSON": "application/json"}.get(string_of(member(text, "mimeType")))
+        mime = mime or {"APPLICATION_JSON": "application/json"}.get(reading.string_of(reading.member(text, "mimeType")))
         schema = schema or text.get("schema")
     elif "responseFormat" in row:
         unread.add(f"{_CONFIG}.responseFormat", row["responseFormat"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json, Search, Source
-from bm.protocols.reading import array_of, member, object_of, objects_of, string_of
+from bm.protocols import reading
 
 KIND = "groundingMetadata"
 
@@ -20,11 +20,13 @@ def decode_grounding(metadata: Any, text: str | None) -> tuple[tuple[Source, ...
     """
     if not isinstance(metadata, dict):
         return (), None
-    pages = [_page(chunk) for chunk in array_of(member(metadata, "groundingChunks"))]
-    queries = tuple(query for query in array_of(member(metadata, "webSearchQueries")) if isinstance(query, str))
+    pages = [_page(chunk) for chunk in reading.array_of(reading.member(metadata, "groundingChunks"))]
+    queries = tuple(
+        query for query in reading.array_of(reading.member(metadata, "webSearchQueries")) if isinstance(query, str)
+    )
     cited = tuple(
         source
-        for support in objects_of(member(metadata, "groundingSupports"))
+        for support in reading.objects_of(reading.member(metadata, "groundingSupports"))
         for source in _supported(support, pages, text)
     )
     found = tuple(page for page in pages if page is not None)
@@ -33,15 +35,15 @@ def decode_grounding(metadata: Any, text: str | None) -> tuple[tuple[Source, ...
 
 def _page(chunk: Any) -> Source | None:
     for kind in ("web", "retrievedContext", "maps"):
-        held = object_of(member(object_of(chunk), kind))
-        if url := string_of(held.get("uri")):
-            return Source(url, string_of(held.get("title")))
+        held = reading.object_of(reading.member(reading.object_of(chunk), kind))
+        if url := reading.string_of(held.get("uri")):
+            return Source(url, reading.string_of(held.get("title")))
     return None
 
 
 def _supported(support: Json, pages: list[Source | None], text: str | None) -> list[Source]:
-    start, end = _place(object_of(support.get("segment")), text)
-    indices = array_of(member(support, "groundingChunkIndices"))
+    start, end = _place(reading.object_of(support.get("segment")), text)
+    indices = reading.array_of(reading.member(support, "groundingChunkIndices"))
     numbers = [n for n in indices if isinstance(n, int) and 0 <= n < len(pages)]
     named = [page for number in numbers if (page := pages[number]) is not None]
     return [Source(page.url, page.title, start=start, end=end) for page in named]
@@ -49,7 +51,7 @@ def _supported(support: Json, pages: list[Source | None], text: str | None) -> l
 
 def _place(segment: Json, text: str | None) -> tuple[int, int]:
     """The segment in characters; (-1, -1) if it cannot be converted."""
-    start, end = member(segment, "startIndex") or 0, member(segment, "endIndex")
+    start, end = reading.member(segment, "startIndex") or 0, reading.member(segment, "endIndex")
     if text is None or not isinstance(start, int) or not isinstance(end, int) or start < 0:
         return -1, -1
     raw = text.encode("utf-8", "surrogatepass")

@@ -17,13 +17,13 @@ from bm.chat.events import Event, Finish
 from bm.chat.parts import Citation, Json, Opaque, Part, ToolCall
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.protocols import reading
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
 from bm.protocols.gemini.content import decode_file, decode_inline, opaque_part
 from bm.protocols.gemini.grounding import KIND, decode_grounding
 from bm.protocols.gemini.thinking import decode_signature
 from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
-from bm.protocols.reading import array_of, member, object_of, objects_of, string_of
 
 _METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
 _IN_MIDST = frozenset({"content", "index"})
@@ -76,14 +76,17 @@ class GeminiStreamDecoder:
         if chunk.get("error") is not None:
             return self._fail(in_band(chunk))
         if not self._parts.started:
-            self._parts.start(string_of(member(chunk, "responseId")), string_of(member(chunk, "modelVersion")))
+            self._parts.start(
+                reading.string_of(reading.member(chunk, "responseId")),
+                reading.string_of(reading.member(chunk, "modelVersion")),
+            )
         ends = False
-        if candidates := array_of(chunk.get("candidates")):
+        if candidates := reading.array_of(chunk.get("candidates")):
             for position, candidate in enumerate(candidates):
                 ends |= isinstance(candidate, dict) and self._candidate(candidate, position)
         else:
-            self._blocked = blocked(member(chunk, "promptFeedback")) or self._blocked
-        metadata = member(chunk, "usageMetadata")
+            self._blocked = blocked(reading.member(chunk, "promptFeedback")) or self._blocked
+        metadata = reading.member(chunk, "usageMetadata")
         if isinstance(metadata, dict):
             self._parts.use(decode_usage(metadata))
         if ends:
@@ -100,15 +103,15 @@ class GeminiStreamDecoder:
         choice = self._choices.get(number)
         if choice is None:
             choice = self._choices[number] = _Choice(number)
-        for part in objects_of(object_of(candidate.get("content")).get("parts")):
+        for part in reading.objects_of(reading.object_of(candidate.get("content")).get("parts")):
             self._part(choice, part)
         if candidate.keys() <= _IN_MIDST:
             return False
         for name in _METADATA:
-            if value := object_of(member(candidate, name)):
+            if value := reading.object_of(reading.member(candidate, name)):
                 choice.metadata[name] = value
-        choice.native = native_reason(member(candidate, "finishReason")) or choice.native
-        choice.message = string_of(member(candidate, "finishMessage")) or choice.message
+        choice.native = native_reason(reading.member(candidate, "finishReason")) or choice.native
+        choice.message = reading.string_of(reading.member(candidate, "finishMessage")) or choice.message
         return bool(choice.native)
 
     def _part(self, choice: _Choice, part: Json) -> None:
@@ -116,8 +119,8 @@ class GeminiStreamDecoder:
         if isinstance(text, str) and part.keys() == _TEXT:
             self._text(choice, "text", text)
             return
-        signature = decode_signature(member(part, "thoughtSignature"))
-        call = member(part, "functionCall")
+        signature = decode_signature(reading.member(part, "thoughtSignature"))
+        call = reading.member(part, "functionCall")
         if isinstance(call, dict):
             self._call(choice, call, signature)
         elif isinstance(text, str):
@@ -126,7 +129,9 @@ class GeminiStreamDecoder:
         elif part.keys() <= _SIGNED:
             self._sign(choice, signature)
         else:
-            whole = decode_inline(member(part, "inlineData"), signature) or decode_file(member(part, "fileData"))
+            whole = decode_inline(reading.member(part, "inlineData"), signature) or decode_file(
+                reading.member(part, "fileData")
+            )
             self._whole(choice, whole or opaque_part(part))
 
     def _text(self, choice: _Choice, kind: Literal["text", "thinking"], text: str) -> None:
@@ -146,9 +151,9 @@ class GeminiStreamDecoder:
             self._parts.sign(choice.number, signature)
 
     def _call(self, choice: _Choice, call: Json, signature: Signature | None) -> None:
-        if name := string_of(call.get("name")):
-            arguments = object_of(call.get("args"))
-            self._whole(choice, ToolCall(string_of(call.get("id")), name, arguments, signature=signature))
+        if name := reading.string_of(call.get("name")):
+            arguments = reading.object_of(call.get("args"))
+            self._whole(choice, ToolCall(reading.string_of(call.get("id")), name, arguments, signature=signature))
 
     def _whole(self, choice: _Choice, part: Part) -> None:
         self._close(choice)

@@ -5,20 +5,9 @@ from __future__ import annotations
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
+from bm.protocols import reading
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL, gemini_schema
-from bm.protocols.reading import (
-    Unread,
-    array_of,
-    camel,
-    elements,
-    mapping,
-    member,
-    object_of,
-    refuse,
-    required_string,
-    string_of,
-)
 
 _SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
 _DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
@@ -35,34 +24,38 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     functions: list[Tool] = []
     hosted: list[HostedTool] = []
     alone = isinstance(body.get("tools"), dict)
-    for row, at in elements({"tools": [body["tools"]]} if alone else body, "tools"):
+    for row, at in reading.elements({"tools": [body["tools"]]} if alone else body, "tools"):
         for key, value in row.items():
-            if camel(key) == "functionDeclarations":
-                functions += [_declaration_of(each, place) for each, place in elements(row, key, at)]
+            if reading.camel(key) == "functionDeclarations":
+                functions += [_declaration_of(each, place) for each, place in reading.elements(row, key, at)]
             elif value is not None:
-                hosted.append(HostedTool(_HOSTED_KINDS.get(camel(key), camel(key)), "gemini", {key: value}))
+                hosted.append(
+                    HostedTool(_HOSTED_KINDS.get(reading.camel(key), reading.camel(key)), "gemini", {key: value})
+                )
     return tuple(functions), tuple(hosted)
 
 
 def _declaration_of(declaration: Json, at: str) -> Tool:
-    field = next((name for name in _SCHEMA_FIELDS if member(declaration, name) is not None), "parameters")
-    schema = mapping(declaration, field, at)
-    extra = {camel(key): value for key, value in declaration.items() if camel(key) not in _DECLARATION}
+    field = next((name for name in _SCHEMA_FIELDS if reading.member(declaration, name) is not None), "parameters")
+    schema = reading.mapping(declaration, field, at)
+    extra = {reading.camel(key): value for key, value in declaration.items() if reading.camel(key) not in _DECLARATION}
     return Tool(
-        required_string(declaration, "name", at),
-        string_of(declaration.get("description")),
+        reading.required_string(declaration, "name", at),
+        reading.string_of(declaration.get("description")),
         from_openapi(schema) if schema is not None else None,
         protocol="gemini" if extra else "",
         extra=extra,
     )
 
 
-def decode_choice(body: Json, unread: Unread) -> ToolChoice:
+def decode_choice(body: Json, unread: reading.Unread) -> ToolChoice:
     """Read a `toolConfig`. Members that only Gemini has are kept in `unread`."""
-    config = mapping(body, "toolConfig") or {}
-    calling = object_of(member(config, "functionCallingConfig"))
-    unread.rest({camel(key): value for key, value in config.items()}, ("functionCallingConfig",), "toolConfig")
-    names = tuple(name for name in array_of(member(calling, "allowedFunctionNames")) if isinstance(name, str))
+    config = reading.mapping(body, "toolConfig") or {}
+    calling = reading.object_of(reading.member(config, "functionCallingConfig"))
+    unread.rest({reading.camel(key): value for key, value in config.items()}, ("functionCallingConfig",), "toolConfig")
+    names = tuple(
+        name for name in reading.array_of(reading.member(calling, "allowedFunctionNames")) if isinstance(name, str)
+    )
     mode = calling.get("mode")
     match mode.upper() if isinstance(mode, str) else mode:
         case "ANY" | 2:
@@ -91,17 +84,15 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     """The members `tools` and `toolConfig`, where they are needed.
 
     Raises:
-        RequestError: the model calls no tools, or the schema of a tool is not known.
+        RequestError: the model calls no tools.
     """
     hosted: list[Json] = []
     functions = list(request.tools)
     for tool in request.hosted_tools:
-        if (function := _client_tool(tool)) is not None:
-            functions.append(function)
-        elif (encoded := _hosted(tool, losses)) is not None and encoded not in hosted:
+        if (encoded := _hosted(tool, losses)) is not None and encoded not in hosted:
             hosted.append(encoded)
     if functions and not capabilities.tools:
-        raise refuse("tools", "this model does not call tools")
+        raise reading.refuse("tools", "this model does not call tools")
     if functions and hosted and not capabilities.search_with_tools:
         losses += [
             Loss(f"tools ({name})", "this model does not combine it with functions") for row in hosted for name in row
@@ -183,60 +174,3 @@ def _calling(request: ChatRequest, functions: list[Tool], capabilities: Capabili
     if names and config["mode"] != "NONE":
         config["allowedFunctionNames"] = names
     return {"functionCallingConfig": config}
-
-
-def _arguments(names: str, required: str, commands: str = "") -> Json:
-    special: Json = {
-        "command": {"type": "string", "enum": commands.split()} if commands else {"type": "string"},
-        "restart": {"type": "boolean"},
-        "insert_line": {"type": "integer"},
-        "view_range": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
-    }
-    properties = {name: special.get(name, {"type": "string"}) for name in names.split()}
-    return {"type": "object", "properties": properties, "required": required.split()}
-
-
-_CLIENT_TOOLS: dict[str, tuple[str, Json]] = {
-    "bash": (
-        "Run a command in a persistent bash session. Set restart to start the session anew.",
-        _arguments("command restart", ""),
-    ),
-    "text_editor": (
-        "View, create and edit text files. view takes an optional view_range of first and last line (-1 is the end); "
-        "create takes file_text; str_replace takes old_str, which must occur exactly once, and new_str; insert puts "
-        "insert_text (or new_str) after line insert_line; undo_edit reverts the last edit of the file.",
-        _arguments(
-            "command path file_text old_str new_str insert_line insert_text view_range",
-            "command path",
-            "view create str_replace insert undo_edit",
-        ),
-    ),
-    "memory": (
-        "Keep notes in files below /memories that outlive the conversation: view a file or directory, create a file, "
-        "str_replace, insert, delete, rename.",
-        _arguments(
-            "command path view_range file_text old_str new_str insert_line insert_text old_path new_path",
-            "command",
-            "view create str_replace insert delete rename",
-        ),
-    ),
-}
-"""Anthropic's tools that come by type alone, without a schema, with their arguments as Anthropic documents them
-(platform.claude.com/docs, "Tool use"). The computer tool is not among them: its coordinates only mean something to
-models trained on it.
-"""
-
-
-def _client_tool(tool: HostedTool) -> Tool | None:
-    """A tool of Anthropic's that the client runs, as a function; None for any other.
-
-    Raises:
-        RequestError: it is one whose arguments no other vendor's model could be given.
-    """
-    kind = string_of(tool.raw.get("type", tool.kind)) if tool.protocol == "anthropic" else ""
-    name = next((name for name in (*_CLIENT_TOOLS, "computer") if kind == name or kind.startswith(f"{name}_2")), "")
-    if not name:
-        return None
-    if name not in _CLIENT_TOOLS:
-        raise refuse("tools", f"the tool {name!r} has no schema that another vendor's model could be given")
-    return Tool(string_of(tool.raw.get("name")) or name, *_CLIENT_TOOLS[name])

@@ -14,6 +14,7 @@ from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, To
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted
+from bm.protocols import reading
 from bm.protocols.gemini.content import (
     RESULT_TYPES,
     decode_file,
@@ -24,19 +25,6 @@ from bm.protocols.gemini.content import (
 )
 from bm.protocols.gemini.thinking import DUMMY, decode_signature, decode_thought
 from bm.protocols.media import lacking, type_of
-from bm.protocols.reading import (
-    Unread,
-    array,
-    mapping,
-    member,
-    mismatch,
-    object_of,
-    objects_of,
-    refuse,
-    required_string,
-    string,
-    string_of,
-)
 from bm.protocols.turns import Expressible
 
 _ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "tool": "user"}
@@ -49,7 +37,7 @@ class TurnReader:
     Ids that the client did not give are made from the position, so that the same conversation has the same ids again.
     """
 
-    def __init__(self, unread: Unread) -> None:
+    def __init__(self, unread: reading.Unread) -> None:
         self._unread = unread
         self._waiting: list[ToolCall] = []
         self._given: set[str] = set()
@@ -69,61 +57,61 @@ class TurnReader:
         if isinstance(row, str):
             return Turn("user", (Text(row),))
         if not isinstance(row, dict):
-            raise mismatch(at, "a content object or a string", row)
+            raise reading.mismatch(at, "a content object or a string", row)
         parts = _rows_of(row, at)
         role = self._role(row.get("role"), at, parts, before)
         return Turn(role, _joined(part for i, raw in enumerate(parts) for part in self._part(raw, f"{at}.parts[{i}]")))
 
     def _role(self, role: Any, at: str, parts: list[Any], before: Role) -> Role:
         if role is None or role == "":
-            held = objects_of(parts)
-            if any(member(part, "functionCall") is not None for part in held):
+            held = reading.objects_of(parts)
+            if any(reading.member(part, "functionCall") is not None for part in held):
                 return "assistant"
-            if any(member(part, "functionResponse") is not None for part in held):
+            if any(reading.member(part, "functionResponse") is not None for part in held):
                 return "user"
             return "assistant" if before == "user" else "user"
-        known = _ROLES.get(string_of(role))
+        known = _ROLES.get(reading.string_of(role))
         if known is None:
-            raise refuse(f"{at}.role", "please use a valid role: user, model")
+            raise reading.refuse(f"{at}.role", "please use a valid role: user, model")
         return known
 
     def _part(self, raw: Any, at: str) -> Iterator[Part]:
         if isinstance(raw, str):
             raw = {"text": raw}
         if not isinstance(raw, dict):
-            raise mismatch(at, "a part object", raw)
-        signature = decode_signature(member(raw, "thoughtSignature"))
-        call, result = mapping(raw, "functionCall", at), mapping(raw, "functionResponse", at)
+            raise reading.mismatch(at, "a part object", raw)
+        signature = decode_signature(reading.member(raw, "thoughtSignature"))
+        call, result = reading.mapping(raw, "functionCall", at), reading.mapping(raw, "functionResponse", at)
         if call is not None:
             yield self._call(call, f"{at}.functionCall", signature)
         elif result is not None:
             yield self._result(result)
         elif raw.get("text") is not None:
-            text = string(raw, "text", at)
+            text = reading.string(raw, "text", at)
             thought = raw.get("thought") is True
-            yield decode_thought(text, member(raw, "thoughtSignature")) if thought else Text(text, signature)
+            yield decode_thought(text, reading.member(raw, "thoughtSignature")) if thought else Text(text, signature)
         elif "thoughtSignature" in raw or "thought_signature" in raw:
             yield Thinking("", signature) if _is_bare(raw) else opaque_part(raw)
         elif not _is_bare(raw):
             yield self._media(raw, at) or opaque_part(raw)
 
     def _media(self, raw: Json, at: str) -> Media | None:
-        inline, file = member(raw, "inlineData"), member(raw, "fileData")
+        inline, file = reading.member(raw, "inlineData"), reading.member(raw, "fileData")
         if inline is None and file is None:
             return None
         media = decode_inline(inline) if inline is not None else decode_file(file)
         if media is None:
             wanted = "inlineData with mimeType and base64 data" if inline is not None else "fileData with fileUri"
-            raise refuse(at, f"expected {wanted}")
+            raise reading.refuse(at, f"expected {wanted}")
         for name in _PART_EXTRAS:
-            if (value := member(raw, name)) is not None:
+            if (value := reading.member(raw, name)) is not None:
                 self._unread.add(f"{at}.{name}", value)
         return media
 
     def _call(self, call: Json, at: str, signature: Signature | None) -> ToolCall:
-        name, arguments = required_string(call, "name", at), mapping(call, "args", at) or {}
+        name, arguments = reading.required_string(call, "name", at), reading.mapping(call, "args", at) or {}
         decoded = ToolCall(
-            id=string_of(call.get("id")) or self._ids(name),
+            id=reading.string_of(call.get("id")) or self._ids(name),
             name=name,
             arguments=arguments,
             raw=msgspec.json.encode(arguments).decode(),
@@ -141,12 +129,12 @@ class TurnReader:
                 return identity
 
     def _result(self, result: Json) -> ToolResult:
-        name, given = string_of(result.get("name")), string_of(result.get("id"))
+        name, given = reading.string_of(result.get("name")), reading.string_of(result.get("id"))
         call = self._answered(given, name)
         identity = call.id if call is not None else given or self._ids(name)
         parts, is_error = _answer(result.get("response"), name)
-        for raw in objects_of(result.get("parts")):
-            media = decode_inline(member(raw, "inlineData")) or decode_file(member(raw, "fileData"))
+        for raw in reading.objects_of(result.get("parts")):
+            media = decode_inline(reading.member(raw, "inlineData")) or decode_file(reading.member(raw, "fileData"))
             if media is not None:
                 parts.append(media)
         return ToolResult(identity, tuple(parts), is_error=is_error, name=call.name if call is not None else name)
@@ -179,9 +167,9 @@ def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
 
 
 def _given_ids(rows: list[Any]) -> Iterator[str]:
-    for row in objects_of(rows):
-        for part in objects_of(row.get("parts")):
-            if given := string_of(object_of(member(part, "functionCall")).get("id")):
+    for row in reading.objects_of(rows):
+        for part in reading.objects_of(row.get("parts")):
+            if given := reading.string_of(reading.object_of(reading.member(part, "functionCall")).get("id")):
                 yield given
 
 
@@ -191,7 +179,7 @@ def _rows_of(row: Json, at: str) -> list[Any]:
         return [{"text": row["text"]}]
     if isinstance(parts, dict | str):
         return [parts]
-    return array(row, "parts", at)
+    return reading.array(row, "parts", at)
 
 
 def _is_bare(raw: Json) -> bool:
@@ -228,9 +216,9 @@ def decode_system(instruction: Any) -> tuple[Text, ...]:
     if isinstance(instruction, list):
         return tuple(text for row in instruction for text in decode_system(row))
     if not isinstance(instruction, dict):
-        raise mismatch("systemInstruction", "a content object or a string", instruction)
+        raise reading.mismatch("systemInstruction", "a content object or a string", instruction)
     rows = _rows_of(instruction, "systemInstruction")
-    texts = [string_of(row) or string_of(object_of(row).get("text")) for row in rows]
+    texts = [reading.string_of(row) or reading.string_of(reading.object_of(row).get("text")) for row in rows]
     return tuple(Text(text) for text in texts if text)
 
 

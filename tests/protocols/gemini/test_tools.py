@@ -187,19 +187,6 @@ def test_tools_for_a_model_that_calls_none_are_refused() -> None:
         tools(F, capabilities=Capabilities(tools=False))
 
 
-@pytest.mark.parametrize("kind", ["bash_20250124", "text_editor_20250728", "memory_20250818"])
-def test_anthropics_typed_tools_get_their_schema(kind: str) -> None:
-    raw = {"type": kind, "name": "tool"}
-    found, _ = tools(hosted=(HostedTool(kind, "anthropic", raw),))
-    assert "command" in found[0]["functionDeclarations"][0]["parametersJsonSchema"]["properties"]
-    assert found[0]["functionDeclarations"][0]["name"] == "tool"
-
-
-def test_the_computer_tool_is_refused_by_name() -> None:
-    with pytest.raises(RequestError, match="computer"):
-        tools(hosted=(HostedTool("computer_20250124", "anthropic", {"type": "computer_20250124"}),))
-
-
 def test_a_tool_of_another_protocol_is_no_typed_tool() -> None:
     result = encoded(hosted_tools=(HostedTool("bash", "openai-responses", {"type": "bash"}),))
     assert "tools" not in result.body and [loss.field for loss in result.losses] == ["tools (bash)"]
