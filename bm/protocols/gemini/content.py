@@ -37,26 +37,19 @@ def encode_media(media: Media) -> Json:
     return {"inlineData": {"mimeType": type_of(media), "data": media.data}}
 
 
-def decode_inline(blob: Any, signature: Signature | None = None) -> Media | None:
-    """The media in an `inlineData`; None when it is not one."""
-    if not isinstance(blob, dict):
+def decode_media(part: Json, signature: Signature | None = None) -> Media | None:
+    """The media in a part's `inlineData` or `fileData`; None when it holds none."""
+    inline = reading.object_of(reading.member(part, "inlineData"))
+    held = inline or reading.object_of(reading.member(part, "fileData"))
+    value = inline.get("data") if inline else reading.member(held, "fileUri")
+    mime = reading.member(held, "mimeType") or ""
+    if not isinstance(mime, str) or not isinstance(value, str):
         return None
-    mime, data = reading.member(blob, "mimeType") or "", blob.get("data")
-    if not isinstance(mime, str) or not isinstance(data, str):
-        return None
-    name = reading.string_of(reading.member(blob, "displayName"))
-    return Media(kind=kind_of_type(mime), mime=mime, data=data, name=name, signature=signature)
-
-
-def decode_file(file: Any, signature: Signature | None = None) -> Media | None:
-    """The media in a `fileData`; None when it is not one."""
-    if not isinstance(file, dict):
-        return None
-    mime, uri = reading.member(file, "mimeType") or "", reading.member(file, "fileUri")
-    if not isinstance(mime, str) or not isinstance(uri, str):
-        return None
-    kind = kind_of_type(mime) if mime else "video" if "youtu" in uri else "document"
-    return Media(kind=kind, mime=mime, url=uri, signature=signature)
+    if inline:
+        name = reading.string_of(reading.member(held, "displayName"))
+        return Media(kind_of_type(mime), mime=mime, data=value, name=name, signature=signature)
+    kind = kind_of_type(mime) if mime else "video" if "youtu" in value else "document"
+    return Media(kind, mime=mime, url=value, signature=signature)
 
 
 _ANNOTATIONS = frozenset({"thought", "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution"})

@@ -11,18 +11,14 @@ from bm.chat.parts import Json
 from bm.errors import Failure
 
 _WORD: dict[int, str] = {
-    400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
-    405: "INVALID_ARGUMENT",
-    413: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    502: "INTERNAL",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+"""The words of the other statuses are `INVALID_ARGUMENT` and `INTERNAL`."""
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:
@@ -36,7 +32,8 @@ def error_object(failure: Failure, request_id: str = "") -> Json:
     message = failure.message
     if failure.kind == "context_too_long" and "token count" not in message:
         message = f"The input token count exceeds the maximum number of tokens allowed: {message}"
-    error: Json = {"code": status, "message": message, "status": _WORD.get(status, _word_of_range(status))}
+    word = _WORD.get(status, "INVALID_ARGUMENT" if 400 <= status < 500 else "INTERNAL")
+    error: Json = {"code": status, "message": message, "status": word}
     details: list[Json] = []
     if failure.retry_after is not None:
         seconds = math.ceil(failure.retry_after)
@@ -49,7 +46,3 @@ def error_object(failure: Failure, request_id: str = "") -> Json:
     if details:
         error["details"] = details
     return error
-
-
-def _word_of_range(status: int) -> str:
-    return "INVALID_ARGUMENT" if 400 <= status < 500 else "INTERNAL"

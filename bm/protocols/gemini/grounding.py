@@ -5,12 +5,15 @@ Its offsets count bytes of UTF-8; those of all other protocols count characters.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from bm.chat.parts import Json, Search, Source
 from bm.protocols import reading
 
 KIND = "groundingMetadata"
+METADATA = (KIND, "citationMetadata", "urlContextMetadata", "logprobsResult")
+"""What a candidate says about its text, beside it."""
 
 
 def decode_grounding(metadata: Any, text: str | None) -> tuple[tuple[Source, ...], Search | None]:
@@ -59,6 +62,10 @@ def _place(segment: Json, text: str | None) -> tuple[int, int]:
     return (first, last) if first < last else (-1, -1)
 
 
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 class Grounding:
     """Gathers the citations and searches of another vendor's answer, for one candidate."""
 
@@ -66,17 +73,18 @@ class Grounding:
         self._queries: list[str] = []
         self._pages: list[Json] = []
         self._supports: list[Json] = []
+        self._length = 0
 
-    def cite(self, source: Source, text: str, before: int) -> None:
-        """Cite a source for `text`, which begins `before` bytes into the answer."""
-        number = self._number(source)
-        start, end = (source.start, source.end) if source.end > 0 else (0, len(text))
-        words = text[start:end]
-        if not words:
-            return
-        at = before + len(text[:start].encode("utf-8", "surrogatepass"))
-        segment = {"startIndex": at, "endIndex": at + len(words.encode("utf-8", "surrogatepass")), "text": words}
-        self._supports.append({"segment": segment, "groundingChunkIndices": [number]})
+    def add(self, text: str, sources: Iterable[Source]) -> None:
+        """The next text of the answer, and what it cites."""
+        for source in sources:
+            number = self._number(source)
+            start, end = (source.start, source.end) if source.end > 0 else (0, len(text))
+            if words := text[start:end]:
+                at = self._length + _size(text[:start])
+                segment = {"startIndex": at, "endIndex": at + _size(words), "text": words}
+                self._supports.append({"segment": segment, "groundingChunkIndices": [number]})
+        self._length += _size(text)
 
     def found(self, search: Search) -> None:
         """The answer searched the web."""

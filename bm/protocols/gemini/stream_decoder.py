@@ -20,12 +20,11 @@ from bm.errors import Failure
 from bm.protocols import reading
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
-from bm.protocols.gemini.content import decode_file, decode_inline, opaque_part
-from bm.protocols.gemini.grounding import KIND, decode_grounding
+from bm.protocols.gemini.content import decode_media, opaque_part
+from bm.protocols.gemini.grounding import KIND, METADATA, decode_grounding
 from bm.protocols.gemini.thinking import decode_signature
 from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
 
-_METADATA = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
 _IN_MIDST = frozenset({"content", "index"})
 """The members of a candidate that is not finished."""
 _SIGNED = frozenset({"thought", "thoughtSignature", "thought_signature"})
@@ -107,7 +106,7 @@ class GeminiStreamDecoder:
             self._part(choice, part)
         if candidate.keys() <= _IN_MIDST:
             return False
-        for name in _METADATA:
+        for name in METADATA:
             if value := reading.object_of(reading.member(candidate, name)):
                 choice.metadata[name] = value
         choice.native = native_reason(reading.member(candidate, "finishReason")) or choice.native
@@ -129,10 +128,7 @@ class GeminiStreamDecoder:
         elif part.keys() <= _SIGNED:
             self._sign(choice, signature)
         else:
-            whole = decode_inline(reading.member(part, "inlineData"), signature) or decode_file(
-                reading.member(part, "fileData")
-            )
-            self._whole(choice, whole or opaque_part(part))
+            self._whole(choice, decode_media(part, signature) or opaque_part(part))
 
     def _text(self, choice: _Choice, kind: Literal["text", "thinking"], text: str) -> None:
         if not text:

@@ -21,17 +21,15 @@ from bm.errors import Failure
 from bm.protocols.codec import IdFactory, written
 from bm.protocols.gemini.content import encode_media
 from bm.protocols.gemini.errors import error_object
-from bm.protocols.gemini.grounding import KIND as GROUNDING
-from bm.protocols.gemini.grounding import Grounding
+from bm.protocols.gemini.grounding import KIND, METADATA, Grounding
 from bm.protocols.gemini.thinking import VENDOR, encode_signature
 from bm.protocols.gemini.usage import encode_finish, encode_usage
 
-_METADATA = {"groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult"}
 _encode = msgspec.json.Encoder().encode
 
 
 class _Choice:
-    """What a candidate has shown: its grounding, Gemini's own metadata, its length in bytes of UTF-8.
+    """What a candidate has shown: its grounding, and Gemini's own metadata.
 
     `carried` is the signature of hidden thinking, which goes to the part after it, where Gemini looks for it.
     """
@@ -41,7 +39,6 @@ class _Choice:
         self.carried: Signature | None = None
         self.native: Json = {}
         self.grounding = Grounding()
-        self.length = 0
 
     def take_carried(self) -> Signature | None:
         """The signature that was carried, once."""
@@ -100,10 +97,10 @@ class GeminiStreamEncoder(PartSequencer):
         match start.kind:
             case "tool_call":
                 return b"", _CallWriter(self, choice, start)
-            case "thinking":
-                return b"", _ThinkingWriter(self, choice, start.signature, visible=self._visible)
+            case "thinking" if not self._visible:
+                return b"", _HiddenWriter(choice, start.signature)
             case _:
-                return b"", _TextWriter(self, choice, start.signature)
+                return b"", _TextWriter(self, choice, start)
 
     def whole_part(self, event: PartWhole) -> bytes:
         choice = self._choice(event.choice)
@@ -138,7 +135,7 @@ class GeminiStreamEncoder(PartSequencer):
         if finish.explanation:
             candidate["finishMessage"] = finish.explanation
         if found := choice.grounding.metadata():
-            candidate[GROUNDING] = found
+            candidate[KIND] = found
         return b'data: {"candidates":[' + _encode(candidate | choice.native) + b"]," + self.tail()
 
     def keepalive(self) -> bytes:
@@ -147,12 +144,13 @@ class GeminiStreamEncoder(PartSequencer):
 
 
 class _TextWriter(PartWriter):
-    """Text or a refusal. Its signature follows on an empty text; what it cites is noted at its end."""
+    """Text, a refusal, or thinking. Its signature follows on an empty text; what a text cites is noted at its end."""
 
-    def __init__(self, encoder: GeminiStreamEncoder, choice: _Choice, signature: Signature | None) -> None:
-        super().__init__(signature)
-        self._encoder, self._choice = encoder, choice
-        self._head, self._after = encoder.around(choice.number, b'{"text":', b"}")
+    def __init__(self, encoder: GeminiStreamEncoder, choice: _Choice, start: PartStart) -> None:
+        super().__init__(start.signature)
+        self._encoder, self._choice, self._is_thinking = encoder, choice, start.kind == "thinking"
+        after = b',"thought":true}' if self._is_thinking else b"}"
+        self._head, self._after = encoder.around(choice.number, b'{"text":', after)
         self._pieces: list[str] = []
         self._sources: list[Source] = []
 
@@ -161,41 +159,36 @@ class _TextWriter(PartWriter):
         return self._head + _encode(text) + self._after + self._encoder.tail()
 
     def cite(self, citation: Citation) -> bytes:
-        if citation.protocol in ("gemini", "") and citation.raw.keys() & _METADATA:
+        if citation.protocol in ("gemini", "") and not citation.raw.keys().isdisjoint(METADATA):
             self._choice.native.update(citation.raw)
         else:
             self._sources += citation.sources
         return b""
 
     def end(self) -> bytes:
-        choice, text = self._choice, "".join(self._pieces)
-        for source in self._sources:
-            # Places are counted from the beginning of the answer.
-            choice.grounding.cite(source, text, choice.length)
-        choice.length += len(text.encode("utf-8", "surrogatepass"))
-        signature = self.signature or choice.take_carried()
-        return self._encoder.part(choice, {"text": ""}, signature) if signature is not None else b""
+        choice, signature = self._choice, self.signature
+        empty: Json = {"text": ""}
+        if self._is_thinking:
+            empty["thought"] = True
+        else:
+            choice.grounding.add("".join(self._pieces), self._sources)
+            signature = signature or choice.take_carried()
+        return self._encoder.part(choice, empty, signature) if signature is not None else b""
 
 
-class _ThinkingWriter(PartWriter):
-    """Thinking, which a client that did not ask for it is not shown."""
+class _HiddenWriter(PartWriter):
+    """Thinking that the client did not ask for."""
 
-    def __init__(
-        self, encoder: GeminiStreamEncoder, choice: _Choice, signature: Signature | None, *, visible: bool
-    ) -> None:
+    def __init__(self, choice: _Choice, signature: Signature | None) -> None:
         super().__init__(signature)
-        self._encoder, self._choice, self._visible = encoder, choice, visible
-        self._head, self._after = encoder.around(choice.number, b'{"text":', b',"thought":true}')
+        self._choice = choice
 
     def text(self, text: str) -> bytes:
-        return self._head + _encode(text) + self._after + self._encoder.tail() if self._visible else b""
+        return b""
 
     def end(self) -> bytes:
-        signature = self.signature
-        if signature is not None and self._visible:
-            return self._encoder.part(self._choice, {"text": "", "thought": True}, signature)
-        if signature is not None and signature.vendor == VENDOR:
-            self._choice.carried = signature
+        if self.signature is not None and self.signature.vendor == VENDOR:
+            self._choice.carried = self.signature
         return b""
 
 

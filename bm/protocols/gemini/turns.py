@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +16,7 @@ from bm.chat.signature import Signature, accepted
 from bm.protocols import reading
 from bm.protocols.gemini.content import (
     RESULT_TYPES,
-    decode_file,
-    decode_inline,
+    decode_media,
     encode_media,
     fetchable,
     opaque_part,
@@ -96,13 +94,11 @@ class TurnReader:
             yield self._media(raw, at) or opaque_part(raw)
 
     def _media(self, raw: Json, at: str) -> Media | None:
-        inline, file = reading.member(raw, "inlineData"), reading.member(raw, "fileData")
-        if inline is None and file is None:
+        if reading.member(raw, "inlineData") is None and reading.member(raw, "fileData") is None:
             return None
-        media = decode_inline(inline) if inline is not None else decode_file(file)
+        media = decode_media(raw)
         if media is None:
-            wanted = "inlineData with mimeType and base64 data" if inline is not None else "fileData with fileUri"
-            raise reading.refuse(at, f"expected {wanted}")
+            raise reading.refuse(at, "expected inlineData with mimeType and base64 data, or fileData with fileUri")
         for name in _PART_EXTRAS:
             if (value := reading.member(raw, name)) is not None:
                 self._unread.add(f"{at}.{name}", value)
@@ -133,10 +129,7 @@ class TurnReader:
         call = self._answered(given, name)
         identity = call.id if call is not None else given or self._ids(name)
         parts, is_error = _answer(result.get("response"), name)
-        for raw in reading.objects_of(result.get("parts")):
-            media = decode_inline(reading.member(raw, "inlineData")) or decode_file(reading.member(raw, "fileData"))
-            if media is not None:
-                parts.append(media)
+        parts += [media for raw in reading.objects_of(result.get("parts")) if (media := decode_media(raw))]
         return ToolResult(identity, tuple(parts), is_error=is_error, name=call.name if call is not None else name)
 
     def _answered(self, given: str, name: str) -> ToolCall | None:
@@ -358,13 +351,8 @@ class TurnWriter:
 def _validated_from(turns: tuple[Turn, ...]) -> int:
     """The index of the first turn whose calls must be signed: Gemini 3 begins after the last question.
 
-    Neighbouring user turns become one content. One with results is no new question, whatever else it contains: tools
-    put reminders and pictures beside their results.
+    A user turn with results is no new question, whatever else it contains: tools put reminders and pictures beside
+    their results.
     """
-    start = 0
-    for is_model, group in groupby(enumerate(turns), key=lambda each: each[1].role == "assistant"):
-        neighbours = list(group)
-        answers = any(isinstance(part, ToolResult) for _, turn in neighbours for part in turn.parts)
-        if not is_model and not answers:
-            start = neighbours[-1][0] + 1
-    return start
+    asked = (not any(isinstance(part, ToolResult) for part in turn.parts) for turn in turns)
+    return max((at + 1 for at, new in enumerate(asked) if new and turns[at].role == "user"), default=0)

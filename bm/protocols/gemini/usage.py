@@ -44,52 +44,28 @@ def encode_usage(usage: Usage) -> Json:
     return metadata
 
 
+_REFUSALS = (
+    "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR ESCALATION "
+    "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION IMAGE_OTHER"
+)
 _REASONS: dict[str, FinishReason] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
     "CONTINUATION": "length",
-    "SAFETY": "refusal",
-    "RECITATION": "refusal",
-    "BLOCKLIST": "refusal",
-    "PROHIBITED_CONTENT": "refusal",
-    "SPII": "refusal",
-    "MODEL_ARMOR": "refusal",
-    "ESCALATION": "refusal",
-    "IMAGE_SAFETY": "refusal",
-    "IMAGE_PROHIBITED_CONTENT": "refusal",
-    "IMAGE_RECITATION": "refusal",
-    "IMAGE_OTHER": "refusal",
+    **dict.fromkeys(_REFUSALS.split(), "refusal"),
 }
-_FAULTS = frozenset(
-    {
-        "MALFORMED_FUNCTION_CALL",
-        "UNEXPECTED_TOOL_CALL",
-        "MALFORMED_RESPONSE",
-        "TOO_MANY_TOOL_CALLS",
-        "MISSING_THOUGHT_SIGNATURE",
-        "NO_IMAGE",
-    }
+_FAULTS = (
+    "MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL MALFORMED_RESPONSE TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE "
+    "NO_IMAGE"
 )
 _RESTRICTED = "PUP_LIMITED_DISABLED"
-_UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
-# The numbers of the Gemini API's enum, which proto clients ask for with `enum-encoding=int`.
-_BY_NUMBER = (
-    _UNSPECIFIED,
-    "STOP",
-    "MAX_TOKENS",
-    "SAFETY",
-    "RECITATION",
-    "OTHER",
-    "LANGUAGE",
-    "BLOCKLIST",
-    "PROHIBITED_CONTENT",
-    "SPII",
-    "MALFORMED_FUNCTION_CALL",
-    "IMAGE_SAFETY",
-    "UNEXPECTED_TOOL_CALL",
-    "TOO_MANY_TOOL_CALLS",
+_UNSPECIFIED = ("", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED")
+# The numbers of the Gemini API's enums, which proto clients ask for with `enum-encoding=int`.
+_FINISHES = (
+    "FINISH_REASON_UNSPECIFIED STOP MAX_TOKENS SAFETY RECITATION OTHER LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII "
+    "MALFORMED_FUNCTION_CALL IMAGE_SAFETY UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS"
 )
-_BLOCK_BY_NUMBER = ("BLOCK_REASON_UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY")
+_BLOCKS = "BLOCK_REASON_UNSPECIFIED SAFETY OTHER BLOCKLIST PROHIBITED_CONTENT IMAGE_SAFETY"
 _WIRE: dict[FinishReason, str] = {
     "stop": "STOP",
     "stop_sequence": "STOP",
@@ -101,11 +77,12 @@ _WIRE: dict[FinishReason, str] = {
 }
 
 
-def native_reason(value: Any) -> str:
+def native_reason(value: Any, words: str = _FINISHES) -> str:
     """The word for a `finishReason`, given as a word or a number; empty while the answer is not finished."""
     if isinstance(value, int) and not isinstance(value, bool):
-        value = _BY_NUMBER[value] if 0 <= value < len(_BY_NUMBER) else f"REASON_{value}"
-    return value if isinstance(value, str) and value != _UNSPECIFIED else ""
+        named = words.split()
+        value = named[value] if 0 <= value < len(named) else f"REASON_{value}"
+    return value if isinstance(value, str) and value not in _UNSPECIFIED else ""
 
 
 def decode_finish(native: str, message: str, *, calls: bool, content: bool, choice: int = 0) -> Finish | Failure:
@@ -113,7 +90,7 @@ def decode_finish(native: str, message: str, *, calls: bool, content: bool, choi
 
     Gemini has no reason of its own for calls: an answer that holds some and was not cut or refused wants them run.
     """
-    if native in _FAULTS:
+    if native in _FAULTS.split():
         return _fault("malformed", native, message or f"the model's answer was unusable ({native})")
     if native == _RESTRICTED:
         text = message or "the account is restricted (PUP_LIMITED_DISABLED)"
@@ -134,10 +111,8 @@ def _fault(kind: Any, native: str, message: str) -> Failure:
 def blocked(feedback: Any) -> Finish | None:
     """The refusal in a `promptFeedback`; None when it blocks nothing."""
     held = object_of(feedback)
-    reason = member(held, "blockReason")
-    if isinstance(reason, int) and not isinstance(reason, bool):
-        reason = _BLOCK_BY_NUMBER[reason] if 0 <= reason < len(_BLOCK_BY_NUMBER) else f"REASON_{reason}"
-    if not isinstance(reason, str) or reason in ("", _BLOCK_BY_NUMBER[0]):
+    reason = native_reason(member(held, "blockReason"), _BLOCKS)
+    if not reason:
         return None
     said = string_of(member(held, "blockReasonMessage"))
     return Finish("refusal", native=reason, explanation=said or f"Gemini blocked the prompt: {reason}")

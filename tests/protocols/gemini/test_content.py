@@ -10,7 +10,7 @@ from bm.chat.events import (
     PartWhole,
 )
 from bm.chat.parts import Media, Opaque
-from bm.protocols.gemini.content import decode_file, decode_inline, fetchable, opaque_part
+from bm.protocols.gemini.content import decode_media, fetchable, opaque_part
 from tests.protocols.gemini.kit import INLINE_PNG, PNG, chunk, contents, told, user
 
 MEDIA: list[tuple[Media, dict[str, Any]]] = [
@@ -57,8 +57,8 @@ def test_what_gemini_fetches_itself(url: str, fetched: bool) -> None:
 
 @pytest.mark.parametrize("blob", [None, 7, {}, {"mimeType": "image/png"}, {"mimeType": 7, "data": "x"}])
 def test_what_is_no_media(blob: Any) -> None:
-    assert decode_inline(blob) is None
-    assert decode_file(blob) is None
+    assert decode_media({"inlineData": blob}) is None
+    assert decode_media({"fileData": blob}) is None
 
 
 def test_media_and_code_are_whole_parts() -> None:

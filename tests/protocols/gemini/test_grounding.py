@@ -82,8 +82,7 @@ def test_geminis_metadata_is_written_as_it_was_read() -> None:
     grounding = Grounding()
     assert search is not None
     grounding.found(search)
-    for source in cited:
-        grounding.cite(source, TEXT, 0)
+    grounding.add(TEXT, cited)
     segment = {"startIndex": 9, "endIndex": 26, "text": "Kiwis weigh 90 g."}
     assert grounding.metadata() == {
         "webSearchQueries": ["kiwi"],
@@ -103,7 +102,8 @@ def test_geminis_metadata_is_written_as_it_was_read() -> None:
 )
 def test_offsets_count_bytes_of_the_whole_answer(source: Source, before: int, segment: Json) -> None:
     grounding = Grounding()
-    grounding.cite(source, TEXT, before)
+    grounding.add("x" * before, ())
+    grounding.add(TEXT, (source,))
     [support] = grounding.metadata()["groundingSupports"]
     assert support == {"segment": segment, "groundingChunkIndices": [0]}
 
@@ -112,13 +112,13 @@ def test_pages_and_queries_are_listed_once() -> None:
     grounding = Grounding()
     for _ in range(2):
         grounding.found(Search(("kiwi",), (Source(PAGE, "Kiwi"),)))
-        grounding.cite(Source(PAGE, "Kiwi", "90 g"), "Kiwi", 0)
+        grounding.add("Kiwi", (Source(PAGE, "Kiwi", "90 g"),))
     told = grounding.metadata()
     assert (told["webSearchQueries"], told["groundingChunks"]) == (["kiwi"], CHUNKS[:1])
 
 
 def test_a_citation_of_no_words_supports_nothing() -> None:
     grounding = Grounding()
-    grounding.cite(Source(PAGE, "Kiwi", start=50, end=60), TEXT, 0)
+    grounding.add(TEXT, (Source(PAGE, "Kiwi", start=50, end=60),))
     assert grounding.metadata() == {"groundingChunks": CHUNKS[:1]}
     assert Grounding().metadata() == {}
