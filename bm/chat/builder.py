@@ -10,56 +10,28 @@ from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
 
-from bm.chat.events import (
-    End,
-    Event,
-    Failed,
-    Finish,
-    PartAnnotation,
-    PartDelta,
-    PartEnd,
-    PartSignature,
-    PartStart,
-    PartWhole,
-    Start,
-    StreamedKind,
-    Usage,
-    UsageUpdate,
-)
-from bm.chat.parts import Citation, Part, Refusal, Text, Thinking, ToolCall, ToolKind
+from bm.chat import events
+from bm.chat.parts import Citation, Part, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
 _KINDS: dict[type, StreamedKind] = {Text: "text", Refusal: "refusal", Thinking: "thinking", ToolCall: "tool_call"}
 
 
-class _Part:
+class _Part(msgspec.Struct, eq=False):
     """A part in the making. A call has no index (-1) until its name and its id or first arguments are known."""
 
-    __slots__ = (
-        "arguments",
-        "choice",
-        "citations",
-        "filled",
-        "id",
-        "index",
-        "is_open",
-        "kind",
-        "name",
-        "signature",
-        "tool_kind",
-    )
-
-    def __init__(self, kind: StreamedKind, choice: int) -> None:
-        self.kind, self.choice = kind, choice
-        self.index = -1
-        self.is_open = True
-        self.id = self.name = ""
-        self.tool_kind: ToolKind = "function"
-        self.signature: Signature | None = None
-        self.arguments: list[str] = []
-        self.filled = False
-        self.citations = 0
+    kind: StreamedKind
+    choice: int
+    index: int = -1
+    is_open: bool = True
+    id: str = ""
+    name: str = ""
+    tool_kind: ToolKind = "function"
+    signature: Signature | None = None
+    arguments: list[str] = []
+    filled: bool = False
+    citations: int = 0
 
     @property
     def has_all_arguments(self) -> bool:
@@ -83,24 +55,24 @@ class PartBuilder:
         self.called: set[int] = set()
         self.refused: set[int] = set()
         self._new_id = new_id
-        self._events: list[Event] = []
+        self._events: list[events.Event] = []
         self._parts: dict[Hashable, _Part] = {}
         self._unclosed: list[_Part] = []
         self._calls: dict[int, list[_Part]] = {}
         self._ids: set[str] = set()
         self._next = 0
-        self._usage: Usage | None = None
+        self._usage: events.Usage | None = None
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[events.Event]:
         """Return the events since the last time."""
-        events, self._events = self._events, []
-        return events
+        taken, self._events = self._events, []
+        return taken
 
     def start(self, response_id: str = "", model: str = "") -> None:
         """The response begins, if it has not."""
         if not self.started:
             self.started = True
-            self._events.append(Start(response_id, model))
+            self._events.append(events.Start(response_id, model))
 
     def is_open(self, key: Hashable, kind: StreamedKind | None = None) -> bool:
         """Whether a part, of this kind if one is given, is open under the key."""
@@ -133,7 +105,7 @@ class PartBuilder:
             self.refused.add(part.choice)
         self._unclosed.append(part)
         self._events.append(
-            PartStart(part.index, part.kind, part.id, part.name, part.tool_kind, part.signature, part.choice)
+            events.PartStart(part.index, part.kind, part.id, part.name, part.tool_kind, part.signature, part.choice)
         )
 
     def text(self, key: Hashable, kind: StreamedKind, text: str, choice: int = 0) -> None:
@@ -145,15 +117,15 @@ class PartBuilder:
             self.open(key, kind, choice)
             part = self._parts[key]
         part.filled = True
-        self._events.append(PartDelta(part.index, text))
+        self._events.append(events.PartDelta(part.index, text))
 
-    def delta(self, key: Hashable, text: str, kind: StreamedKind | None = None) -> PartDelta | None:
+    def delta(self, key: Hashable, text: str, kind: StreamedKind | None = None) -> events.PartDelta | None:
         """The event of a further piece of an open part, which is not collected; None if no such part is open."""
         part = self._parts.get(key)
         if part is None or not part.is_open or (kind is not None and kind != part.kind):
             return None
         part.filled = True
-        return PartDelta(part.index, text)
+        return events.PartDelta(part.index, text)
 
     def call(
         self,
@@ -174,12 +146,12 @@ class PartBuilder:
             call.id, call.name = call.id or call_id, call.name or name
             call.signature = signature or call.signature
         elif signature is not None:
-            self._events.append(PartSignature(call.index, signature))
+            self._events.append(events.PartSignature(call.index, signature))
         if arguments:
             call.arguments.append(arguments)
             if call.index >= 0 and call.is_open:
                 call.filled = True
-                self._events.append(PartDelta(call.index, arguments))
+                self._events.append(events.PartDelta(call.index, arguments))
         if call.index < 0 and call.name and (call.id or call.arguments):
             self._begin_call(call)
 
@@ -215,7 +187,7 @@ class PartBuilder:
         self._begin(call)
         if call.arguments:
             call.filled = True
-            self._events.append(PartDelta(call.index, "".join(call.arguments)))
+            self._events.append(events.PartDelta(call.index, "".join(call.arguments)))
 
     def _unique(self, call_id: str) -> str:
         """The id, or a new one if it is missing or taken."""
@@ -226,7 +198,7 @@ class PartBuilder:
 
     def sign(self, key: Hashable, signature: Signature) -> None:
         """The signature of an open part."""
-        self._events.append(PartSignature(self._parts[key].index, signature))
+        self._events.append(events.PartSignature(self._parts[key].index, signature))
 
     def sign_first_call(self, signature: Signature, choice: int = 0) -> bool:
         """Give a message's signature to its first call, if that is open and has none. False when there is no call."""
@@ -236,7 +208,7 @@ class PartBuilder:
         first = calls[0]
         if first.signature is None and first.index >= 0 and first.is_open:
             first.signature = signature
-            self._events.append(PartSignature(first.index, signature))
+            self._events.append(events.PartSignature(first.index, signature))
         return True
 
     def has_whole_calls(self, choice: int) -> bool:
@@ -248,7 +220,7 @@ class PartBuilder:
         """A citation on an open text."""
         part = self._parts[key]
         part.citations += 1
-        self._events.append(PartAnnotation(part.index, citation.protocol, citation.raw, citation.sources))
+        self._events.append(events.PartAnnotation(part.index, citation.protocol, citation.raw, citation.sources))
 
     def add(self, part: Part, choice: int = 0) -> None:
         """A part that came at once."""
@@ -264,7 +236,7 @@ class PartBuilder:
             case _:
                 self.start()
                 self.begun.add(choice)
-                self._events.append(PartWhole(self._next, part, choice))
+                self._events.append(events.PartWhole(self._next, part, choice))
                 self._next += 1
 
     def complete(self, key: Hashable, part: Text | Refusal | Thinking | ToolCall) -> None:
@@ -286,7 +258,7 @@ class PartBuilder:
     def _fill(self, part: _Part, text: str) -> None:
         if text and not part.filled:
             part.filled = True
-            self._events.append(PartDelta(part.index, text))
+            self._events.append(events.PartDelta(part.index, text))
 
     def close(self, key: Hashable, text: str = "") -> None:
         """Close the part under the key, if it is open. `text` is all of it, reported if no piece has come."""
@@ -301,7 +273,7 @@ class PartBuilder:
             self._fill(part, text)
             part.is_open = False
             self._unclosed.remove(part)
-            self._events.append(PartEnd(part.index))
+            self._events.append(events.PartEnd(part.index))
 
     def close_choice(self, choice: int) -> None:
         """Close all parts of a choice. A call without an id or arguments is one all the same."""
@@ -309,27 +281,27 @@ class PartBuilder:
             if part.choice == choice:
                 self._close(part)
 
-    def use(self, usage: Usage | None) -> None:
+    def use(self, usage: events.Usage | None) -> None:
         """What has been used so far."""
         if usage is not None and usage != self._usage:
             self._usage = usage
             self.start()
-            self._events.append(UsageUpdate(usage))
+            self._events.append(events.UsageUpdate(usage))
 
-    def end(self, finishes: Iterable[Finish]) -> list[Event]:
+    def end(self, finishes: Iterable[events.Finish]) -> list[events.Event]:
         """Close all parts; the response is complete. Returns the events."""
         self.start()
         for part in [*self._unclosed, *(call for calls in self._calls.values() for call in calls)]:
             self._close(part)
         self._events += finishes
-        self._events.append(End())
+        self._events.append(events.End())
         self.ended = True
         return self.take()
 
-    def fail(self, failure: Failure) -> list[Event]:
+    def fail(self, failure: Failure) -> list[events.Event]:
         """Close the open parts; the response will not be completed. Returns the events."""
         for part in [*self._unclosed]:
             self._close(part)
-        self._events.append(Failed(failure))
+        self._events.append(events.Failed(failure))
         self.ended = True
         return self.take()

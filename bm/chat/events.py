@@ -14,11 +14,10 @@ from typing import Literal
 
 import msgspec
 
-from bm.chat.parts import Json, Part, Source, ToolKind
+from bm.chat.parts import Json, Part, Source, StreamedKind, ToolKind
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
-StreamedKind = Literal["text", "thinking", "tool_call", "refusal"]
 FinishReason = Literal[
     "stop",  # the model was done
     "stop_sequence",

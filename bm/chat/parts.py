@@ -13,6 +13,8 @@ Json = dict[str, Any]
 
 MediaKind = Literal["image", "document", "audio", "video"]
 ToolKind = Literal["function", "custom"]
+StreamedKind = Literal["text", "thinking", "tool_call", "refusal"]
+"""The kinds of parts that arrive in pieces."""
 
 
 class CacheMark(msgspec.Struct, frozen=True):

@@ -7,22 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bm.chat.events import (
-    End,
-    Event,
-    Failed,
-    Finish,
-    PartAnnotation,
-    PartDelta,
-    PartEnd,
-    PartSignature,
-    PartStart,
-    PartWhole,
-    Ping,
-    Start,
-    Usage,
-    UsageUpdate,
-)
+from bm.chat import events
 from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall
 from bm.errors import Failure
 
@@ -31,7 +16,7 @@ class Choice(msgspec.Struct, frozen=True):
     """One of the answers. `finish` is None when the answer was cut."""
 
     parts: tuple[Part, ...] = ()
-    finish: Finish | None = None
+    finish: events.Finish | None = None
 
 
 class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +25,7 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     model: str = ""
     choices: tuple[Choice, ...] = ()
-    usage: Usage | None = None
+    usage: events.Usage | None = None
     failure: Failure | None = None
 
 
@@ -58,18 +43,18 @@ def parse_arguments(raw: str) -> Json:
 class _Open:
     """A part in the making."""
 
-    def __init__(self, start: PartStart) -> None:
+    def __init__(self, start: events.PartStart) -> None:
         self.start, self.signature = start, start.signature
         self.pieces: list[str] = []
         self.citations: list[Citation] = []
 
-    def add(self, event: PartDelta | PartSignature | PartAnnotation) -> None:
+    def add(self, event: events.PartDelta | events.PartSignature | events.PartAnnotation) -> None:
         match event:
-            case PartDelta():
+            case events.PartDelta():
                 self.pieces.append(event.text)
-            case PartSignature():
+            case events.PartSignature():
                 self.signature = event.signature
-            case PartAnnotation():
+            case events.PartAnnotation():
                 self.citations.append(Citation(event.protocol, event.raw, event.sources))
 
     def part(self) -> Part:
@@ -86,29 +71,29 @@ class _Open:
                 return ToolCall(start.id, start.name, arguments, text, start.tool_kind, self.signature)
 
 
-def fold(events: Iterable[Event]) -> ChatResponse:
-    """The response that the events describe, as far as they go. Parts keep the order in which they began."""
-    head, usage, failure = Start(), None, None
-    parts: dict[int, _Open | PartWhole] = {}
-    finishes: dict[int, Finish] = {}
-    for event in events:
+def fold(stream: Iterable[events.Event]) -> ChatResponse:
+    """The response that a stream describes, as far as it goes. Parts keep the order in which they began."""
+    head, usage, failure = events.Start(), None, None
+    parts: dict[int, _Open | events.PartWhole] = {}
+    finishes: dict[int, events.Finish] = {}
+    for event in stream:
         match event:
-            case PartDelta() | PartSignature() | PartAnnotation():
+            case events.PartDelta() | events.PartSignature() | events.PartAnnotation():
                 if isinstance(opened := parts.get(event.index), _Open):
                     opened.add(event)
-            case PartStart():
+            case events.PartStart():
                 parts[event.index] = _Open(event)
-            case PartWhole():
+            case events.PartWhole():
                 parts[event.index] = event
-            case Start():
+            case events.Start():
                 head = event
-            case UsageUpdate():
+            case events.UsageUpdate():
                 usage = event.usage
-            case Finish():
+            case events.Finish():
                 finishes[event.choice] = event
-            case Failed():
+            case events.Failed():
                 failure = event.failure
-            case PartEnd() | End() | Ping():
+            case events.PartEnd() | events.End() | events.Ping():
                 pass
     choices: dict[int, list[Part]] = {number: [] for number in finishes}
     for each in parts.values():

@@ -10,22 +10,7 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
-from bm.chat.events import (
-    End,
-    Event,
-    Failed,
-    Finish,
-    PartAnnotation,
-    PartDelta,
-    PartEnd,
-    PartSignature,
-    PartStart,
-    PartWhole,
-    Ping,
-    Start,
-    Usage,
-    UsageUpdate,
-)
+from bm.chat import events
 from bm.chat.parts import Citation
 from bm.chat.signature import Signature
 from bm.errors import Failure
@@ -61,10 +46,10 @@ class PartWriter(ABC):
 class _Waiting:
     """A part that began while another was open: its events, until its turn comes."""
 
-    def __init__(self, start: PartStart | PartWhole) -> None:
+    def __init__(self, start: events.PartStart | events.PartWhole) -> None:
         self.start = start
-        self.events: list[PartDelta | PartAnnotation] = []
-        self.ended = isinstance(start, PartWhole)
+        self.events: list[events.PartDelta | events.PartAnnotation] = []
+        self.ended = isinstance(start, events.PartWhole)
 
 
 class PartSequencer(ABC):
@@ -77,15 +62,15 @@ class PartSequencer(ABC):
     """Whether the wire has room for more than the first choice."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.finishes: dict[int, Finish] = {}
+        self.usage: events.Usage | None = None
+        self.finishes: dict[int, events.Finish] = {}
         self.ended = False
         self._open: dict[int, PartWriter] = {}
         self._current: dict[int, int] = {}
         self._waiting: dict[int, _Waiting] = {}
 
     @abstractmethod
-    def start(self, start: Start) -> bytes:
+    def start(self, start: events.Start) -> bytes:
         """The response begins."""
 
     @abstractmethod
@@ -93,11 +78,11 @@ class PartSequencer(ABC):
         """What comes before anything else of a choice; empty when it was written."""
 
     @abstractmethod
-    def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
+    def open_part(self, start: events.PartStart) -> tuple[bytes, PartWriter]:
         """Begin a part whose turn has come: the bytes to send, and the writer of the rest."""
 
     @abstractmethod
-    def whole_part(self, event: PartWhole) -> bytes:
+    def whole_part(self, event: events.PartWhole) -> bytes:
         """Write a part that came at once."""
 
     @abstractmethod
@@ -116,29 +101,29 @@ class PartSequencer(ABC):
         """The upstream is alive."""
         return b""
 
-    def feed(self, event: Event) -> bytes:
+    def feed(self, event: events.Event) -> bytes:
         """Return the bytes to send for one event."""
-        if type(event) is PartDelta and (writer := self._open.get(event.index)) is not None:
+        if type(event) is events.PartDelta and (writer := self._open.get(event.index)) is not None:
             return writer.text(event.text)
         if self.ended:
             return b""
         match event:
-            case PartStart() | PartWhole():
+            case events.PartStart() | events.PartWhole():
                 return self._arrive(event) if self._shows(event.choice) else b""
-            case PartDelta() | PartSignature() | PartAnnotation() | PartEnd():
+            case events.PartDelta() | events.PartSignature() | events.PartAnnotation() | events.PartEnd():
                 return self._within(event)
-            case Start():
+            case events.Start():
                 return self.start(event)
-            case UsageUpdate():
+            case events.UsageUpdate():
                 self.usage = event.usage
                 return b""
-            case Finish():
+            case events.Finish():
                 return self._finish(event) if self._shows(event.choice) else b""
-            case Ping():
+            case events.Ping():
                 return self.ping()
-            case End():
+            case events.End():
                 return self._end()
-            case Failed():
+            case events.Failed():
                 self.ended = True
                 self._open.clear()
                 return self.fail(event.failure)
@@ -146,7 +131,7 @@ class PartSequencer(ABC):
     def _shows(self, choice: int) -> bool:
         return choice == 0 or self.several_choices
 
-    def _finish(self, finish: Finish) -> bytes:
+    def _finish(self, finish: events.Finish) -> bytes:
         self.finishes[finish.choice] = finish
         return self.head(finish.choice)
 
@@ -158,45 +143,45 @@ class PartSequencer(ABC):
         self.ended = True
         return b"".join([*out, self.end()])
 
-    def _arrive(self, start: PartStart | PartWhole) -> bytes:
+    def _arrive(self, start: events.PartStart | events.PartWhole) -> bytes:
         head = self.head(start.choice)
         if start.choice in self._current:
             self._waiting[start.index] = _Waiting(start)
             return head
         return head + self._enter(start)
 
-    def _enter(self, start: PartStart | PartWhole) -> bytes:
-        if isinstance(start, PartWhole):
+    def _enter(self, start: events.PartStart | events.PartWhole) -> bytes:
+        if isinstance(start, events.PartWhole):
             return self.whole_part(start)
         out, self._open[start.index] = self.open_part(start)
         self._current[start.choice] = start.index
         return out
 
-    def _within(self, event: PartDelta | PartSignature | PartAnnotation | PartEnd) -> bytes:
+    def _within(self, event: events.PartDelta | events.PartSignature | events.PartAnnotation | events.PartEnd) -> bytes:
         writer = self._open.get(event.index)
         if writer is None:
             self._hold(event)
             return b""
         match event:
-            case PartDelta():
+            case events.PartDelta():
                 return writer.text(event.text)
-            case PartSignature():
+            case events.PartSignature():
                 return writer.sign(event.signature)
-            case PartAnnotation():
+            case events.PartAnnotation():
                 return writer.cite(Citation(event.protocol, event.raw, event.sources))
-            case PartEnd():
+            case events.PartEnd():
                 return self._close(event.index)
 
-    def _hold(self, event: PartDelta | PartSignature | PartAnnotation | PartEnd) -> None:
+    def _hold(self, event: events.PartDelta | events.PartSignature | events.PartAnnotation | events.PartEnd) -> None:
         waiting = self._waiting.get(event.index)
         match event, waiting:
             case _, None:
                 pass
-            case PartSignature(), _Waiting(start=PartStart() as start):
+            case events.PartSignature(), _Waiting(start=events.PartStart() as start):
                 waiting.start = msgspec.structs.replace(start, signature=event.signature)
-            case PartEnd(), _:
+            case events.PartEnd(), _:
                 waiting.ended = True
-            case PartDelta() | PartAnnotation(), _:
+            case events.PartDelta() | events.PartAnnotation(), _:
                 waiting.events.append(event)
 
     def _close(self, index: int) -> bytes:

@@ -6,42 +6,15 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.request import LEVELS, ChatRequest, Reasoning
 from bm.names import Level
 
-_LEVEL_UP_TO: tuple[tuple[int, Level], ...] = (
-    (0, "off"),
-    (512, "minimal"),
-    (1024, "low"),
-    (8192, "medium"),
-    (24576, "high"),
-)
-
-_GEMINI_BUDGET: dict[Level, int] = {
-    "off": 0,
-    "minimal": 512,
-    "low": 1024,
-    "medium": 8192,
-    "high": 24576,
-    "xhigh": 32768,
-    "max": 32768,
-}
-_CLAUDE_BUDGET: dict[Level, int] = {
-    "off": 0,
-    "minimal": 1024,
-    "low": 2048,
-    "medium": 10000,
-    "high": 16384,
-    "xhigh": 32768,
-    "max": 32768,
-}
+_GEMINI_BUDGET: dict[Level, int] = dict(zip(LEVELS, (0, 512, 1024, 8192, 24576, 32768, 32768), strict=True))
+_CLAUDE_BUDGET: dict[Level, int] = dict(zip(LEVELS, (0, 1024, 2048, 10000, 16384, 32768, 32768), strict=True))
 
 
 def level_of_budget(budget: int) -> Level:
     """The level that corresponds to a number of thinking tokens; `auto` for a negative one, such as Gemini's -1."""
     if budget < 0:
         return "auto"
-    for most, level in _LEVEL_UP_TO:
-        if budget <= most:
-            return level
-    return "xhigh"
+    return next((level for level, most in _GEMINI_BUDGET.items() if budget <= most), "xhigh")
 
 
 def asked_level(reasoning: Reasoning) -> Level | None:

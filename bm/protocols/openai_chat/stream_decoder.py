@@ -15,8 +15,8 @@ import msgspec
 from bm import sse
 from bm.chat.builder import PartBuilder
 from bm.chat.capabilities import Dialect
-from bm.chat.events import Event, Finish, StreamedKind
-from bm.chat.parts import Json, Opaque, Part
+from bm.chat.events import Event, Finish
+from bm.chat.parts import Json, Opaque, Part, StreamedKind
 from bm.errors import Failure
 from bm.names import CHAT
 from bm.protocols.codec import IdFactory

@@ -13,8 +13,8 @@ import msgspec
 
 from bm import sse
 from bm.chat.builder import PartBuilder
-from bm.chat.events import Event, Ping, StreamedKind
-from bm.chat.parts import Json, Refusal, Text, Thinking, ToolCall, ToolKind
+from bm.chat.events import Event, Ping
+from bm.chat.parts import Json, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
 from bm.errors import Failure, RequestError
 from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory

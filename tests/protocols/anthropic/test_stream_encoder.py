@@ -20,11 +20,10 @@ from bm.chat.events import (
     PartWhole,
     Ping,
     Start,
-    StreamedKind,
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Part, Source, Text, Thinking, ToolCall
+from bm.chat.parts import Media, Opaque, Part, Source, StreamedKind, Text, Thinking, ToolCall
 from bm.chat.request import Reasoning
 from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature, unwrap

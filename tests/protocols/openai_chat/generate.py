@@ -20,11 +20,10 @@ from bm.chat.events import (
     PartWhole,
     Ping,
     Start,
-    StreamedKind,
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Part, Source, Thinking
+from bm.chat.parts import Media, Opaque, Part, Source, StreamedKind, Thinking
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
