@@ -3,7 +3,7 @@
 Failure                  a value: why a request, or one attempt at it, did not succeed
 
 BmError                  an exception that a person may see; its text says what to do
-├── ConfigError          the configuration cannot be used: file, line, key and cure
+├── ConfigError          the configuration cannot be used: file, line, key and remedy
 ├── AccountError         an account cannot be added, read or used
 ├── DaemonError          the daemon cannot be started, stopped or reached
 ├── RequestError         a client's request is not acceptable; carries a Failure
@@ -90,7 +90,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BmError(Exception):
-    """An error that a person may see. Its text names the place and the cure."""
+    """An error that a person may see. Its text names the place and the remedy."""
 
 
 class ConfigError(BmError):

@@ -42,7 +42,7 @@ def test_a_client_never_takes_a_fault_of_bms_own_key_for_one_of_its_key(kind: Fa
         (RequestError(Failure(kind="not_found", message="no model x")), "no model x"),
     ],
 )
-def test_the_text_of_an_error_names_the_place_and_the_cure(error: BmError, text: str) -> None:
+def test_the_text_of_an_error_names_the_place_and_the_remedy(error: BmError, text: str) -> None:
     assert str(error) == text
 
 

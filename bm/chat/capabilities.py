@@ -19,7 +19,7 @@ class Dialect(msgspec.Struct, frozen=True):
     `renames` what it calls some of OpenAI's. `takes` names what it has beyond OpenAI (`top_k`, `video_url`,
     `document_url`, `extra_content` for Gemini's thought signatures, `prefix` on an answer begun for the model).
 
-    `thinking` is the form in which it is told to think: OpenAI's `reasoning_effort` or the model's own switch, Groq's
+    `thinking` is the form in which it is asked to think: OpenAI's `reasoning_effort` or the model's own switch, Groq's
     with `reasoning_format`, Together's and OpenRouter's `reasoning` objects. `thinking_tag` is the tag in which raw
     models put thinking at the head of their content (`think`).
 

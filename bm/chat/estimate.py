@@ -1,4 +1,4 @@
-"""How many tokens a request takes, where nobody counts them."""
+"""Estimate how many tokens a request takes when no service counts them."""
 
 from __future__ import annotations
 

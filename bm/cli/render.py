@@ -133,8 +133,8 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: li
     from rich.console import Console
 
     console = Console(highlight=False)
-    drawn = _drawn(columns, rows)
-    wide = console.measure(drawn, options=console.options.update(width=10_000))
+    table = _table(columns, rows)
+    wide = console.measure(table, options=console.options.update(width=10_000))
     if spare and wide.maximum > console.width:
         gone = columns.index(spare.pop(0))
         kept = [[cell for place, cell in enumerate(row) if place != gone] for row in (columns, *rows)]
@@ -142,19 +142,19 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: li
     elif wide.minimum > console.width:
         _records(console, columns, rows)
     else:
-        console.print(drawn)
+        console.print(table)
 
 
-def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
-        drawn.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold")
     for row in rows:
-        drawn.add_row(*(coloured(cell) for cell in row))
-    return drawn
+        table.add_row(*(coloured(cell) for cell in row))
+    return table
 
 
 def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -162,15 +162,15 @@ def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[s
     from rich.table import Table
 
     for number, row in enumerate(rows):
-        drawn = Table.grid(padding=(0, 2, 0, 0))
-        drawn.add_column(style="bold", no_wrap=True)
-        drawn.add_column(overflow="fold")
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
         for name, cell in zip(columns, row, strict=True):
             if cell:
-                drawn.add_row(name, coloured(cell))
+                table.add_row(name, coloured(cell))
         if number:
             console.print()
-        console.print(drawn)
+        console.print(table)
 
 
 def coloured(cell: str) -> Text:

@@ -70,12 +70,12 @@ def opened() -> Iterator[Callable[[View], None]]:
     with Live(console=console, screen=True, auto_refresh=False) as screen:
 
         def show(view: View) -> None:
-            screen.update(drawn(view, console), refresh=True)
+            screen.update(rendered(view, console), refresh=True)
 
         yield show
 
 
-def drawn(view: View, console: Console) -> RenderableType:
+def rendered(view: View, console: Console) -> RenderableType:
     """The whole view. Accounts take what they need, up to half of the screen."""
     from rich.console import Group
     from rich.text import Text
@@ -121,10 +121,10 @@ def _table(table: tables.Table, width: int) -> RichTable | str:
     if not table.rows:
         return f" {table.empty}"
     shown = [place for place, name in enumerate(table.columns) if width >= _MIN_WIDTH.get(name, 0)]
-    drawn = RichTable(box=None, pad_edge=True, padding=(0, 1), header_style="bright_black", expand=True)
+    rendered = RichTable(box=None, pad_edge=True, padding=(0, 1), header_style="bright_black", expand=True)
     for place in shown:
         name = table.columns[place]
-        drawn.add_column(
+        rendered.add_column(
             name,
             justify="right" if name in _RIGHT else "left",
             no_wrap=True,
@@ -132,5 +132,5 @@ def _table(table: tables.Table, width: int) -> RichTable | str:
             ratio=2 if name in ("answered by", "last error") else 1 if name in _SHRINKABLE else None,
         )
     for row in table.rows:
-        drawn.add_row(*(render.coloured(render.clean(row[place])) for place in shown))
-    return drawn
+        rendered.add_row(*(render.coloured(render.clean(row[place])) for place in shown))
+    return rendered

@@ -36,7 +36,7 @@ class AlreadyRunning(DaemonError):
 
 
 def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, terminal: bool) -> None:
-    """Serve until told to stop. `announce` is called once the server answers; with `terminal`, also log to stderr.
+    """Serve until stopped. `announce` is called once the server answers; with `terminal`, also log to stderr.
 
     Raises:
         AlreadyRunning: another daemon holds the lock.

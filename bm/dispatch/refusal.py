@@ -13,7 +13,7 @@ from bm.errors import Failure, FailureKind
 from bm.providers.catalog import GEMINI
 
 MAX_CLIENT_WAIT = 45.0
-"""Claude Code waits if told to wait up to 45 s, and gives up at once if told more than 60 s (measured, version 2.1)."""
+"""Claude Code waits up to 45 s, and gives up at once on a delay over 60 s (measured, version 2.1)."""
 
 KEY_FAILURES: frozenset[FailureKind] = frozenset({"upstream_auth", "billing", "permission"})
 """Failures of bm's own account. The client's key is fine, so the client never gets 401 or 403 for them."""
@@ -29,7 +29,7 @@ def unavailable(message: str) -> Failure:
 def cooling_down(message: str, seconds: float, limits: Limits, *, limited: bool = True) -> Failure:
     """All targets are cooling down, the first for `seconds` more. `limited` means that rate limits are the reason.
 
-    A client that returns after 45 s is held for the rest of a delay up to `max_wait`, so it is told to do so.
+    A client that returns after 45 s is held for the rest of a delay up to `max_wait`, so it is asked to do so.
     """
     helps = seconds <= MAX_CLIENT_WAIT + limits.max_wait
     delay = min(seconds, MAX_CLIENT_WAIT) if helps else seconds

@@ -97,7 +97,7 @@ class Attempts:
         try:
             upstream = self._source.prepare(attempt, provider, access)
         except Unable as unable:
-            # Another target may serve it. If none does, the client is told this reason.
+            # Another target may serve it. If none does, the client receives this reason.
             return Outcome(failure=unable.failure, request="next")
         if self._rescue is not None and (way := self._rescue.way):
             entry.reason = f"{entry.reason}; {way}"

@@ -115,7 +115,7 @@ class Relay:
     async def run(self) -> Failure | None:
         """Relay the stream to its end. None means that it is complete.
 
-        The client was told of a failure if `committed`, unless the pipe is `resumable`.
+        The client has received a failure if `committed`, unless the pipe is `resumable`.
         """
         try:
             return await self._relay()

@@ -112,7 +112,7 @@ def _alias(model: str, aliases: Mapping[str, str]) -> str | None:
 def model_for(provider: Provider, model: str, known: Collection[str] | None = None) -> Mapped:
     """Map a model to the name `provider` knows it by.
 
-    `known` is the list of models it (or the account) is known to hold, None while nobody has asked.
+    `known` is the list of models it (or the account) is known to hold, None while unknown.
     """
     name = bare(model)
     for exact in (model, name):

@@ -1,4 +1,4 @@
-"""Run the application on a socket until it is told to stop."""
+"""Run the application on a socket until it is asked to stop."""
 
 from __future__ import annotations
 

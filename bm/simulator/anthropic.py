@@ -128,7 +128,11 @@ def _stop(request: Request, answer: Answer) -> Json:
     stops = request.body.get("stop_sequences") or ["\n\n"]
     stop: Json = {"stop_reason": reason, "stop_sequence": stops[0] if reason == "stop_sequence" else None}
     if reason == "refusal":
-        stop["stop_details"] = {"type": "refusal", "category": None, "explanation": "The simulator was told to refuse."}
+        stop["stop_details"] = {
+            "type": "refusal",
+            "category": None,
+            "explanation": "The simulator was scripted to refuse.",
+        }
     return stop
 
 

@@ -36,7 +36,7 @@ class App:
     """What the simulator remembers, and how it answers. `clock` gives seconds; only quotas and the log use it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.book = RuleBook()
+        self.rulebook = RuleBook()
         self.records: list[Record] = []
         self._clock = clock
         self._started = clock()
@@ -46,7 +46,7 @@ class App:
 
     def reset(self) -> None:
         """Forget rules, quotas, keys, caches and the log. Answers under way go on."""
-        self.book.clear()
+        self.rulebook.clear()
         self.records.clear()
         self.quotas: dict[str, Quota] = {}
         self.keys: tuple[str, ...] | None = None
@@ -58,8 +58,8 @@ class App:
     def apply(self, script: Script) -> None:
         """Put a script in force."""
         if script.replace:
-            self.book.clear()
-        self.book.add(script.rules)
+            self.rulebook.clear()
+        self.rulebook.add(script.rules)
         if script.quotas is not None:
             self.quotas |= script.quotas
         if script.keys is not None:
@@ -170,7 +170,7 @@ class App:
             rule, answer = self._generated(request, wire.prompt(request), wire)
             await Player(exchange, record, request, wire, rule).generate(answer)
         else:
-            rule = self.book.take(request, 0) or faults.of_model(request.model) or Rule()
+            rule = self.rulebook.take(request, 0) or faults.of_model(request.model) or Rule()
             await Player(exchange, record, request, wire, rule).plain(body)
 
     def _admit(self, request: Request) -> None:
@@ -230,11 +230,11 @@ class App:
         """The rule for a request, and which of its rounds of calls is next."""
         waiting = (self._pending.get(f"{request.api} {name}") for name in prompt.results)
         pending = next((entry for entry in waiting if entry is not None), None)
-        queued = self.book.peek(request, prompt.step)
+        queued = self.rulebook.peek(request, prompt.step)
         if pending is not None and (queued is None or not (queued.disturbs or queued.step is not None)):
             return pending
         first_tool = prompt.tools[0].name if prompt.tools else ""
-        return self.book.take(request, prompt.step) or faults.of_model(request.model, first_tool), 0
+        return self.rulebook.take(request, prompt.step) or faults.of_model(request.model, first_tool), 0
 
     def _generated(self, request: Request, prompt: Prompt, wire: Wire) -> tuple[Rule, Answer]:
         rule, round_ = self._choose(request, prompt)

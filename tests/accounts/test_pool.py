@@ -362,7 +362,7 @@ def test_a_key_quoted_by_the_upstream_is_masked() -> None:
 
 KINDS: list[EffectKind] = ["cooldown", "backoff", "daily", "excluded", "disabled", "overload", "fault"]
 
-bookings = st.lists(
+updates = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c"]),
         st.sampled_from(["m", "n"]),
@@ -379,7 +379,7 @@ def three() -> Pool:
     return Pool([credential("a", project="p"), credential("b", project="p"), credential("c")])
 
 
-@given(bookings)
+@given(updates)
 def test_a_rollback_leaves_what_would_be_there_without_the_request(
     events: list[tuple[str, str, EffectKind, float, bool, float]],
 ) -> None:
@@ -425,8 +425,8 @@ def test_no_account_is_usable_before_a_delay_it_was_given_has_passed(
     pool, now, ends = three(), 0.0, {"a": 0.0, "b": 0.0, "c": 0.0}
     for name, kind, seconds, pause, jitter in events:
         now += pause
-        booked = apply(pool, kind, now, to=target(name), seconds=seconds, jitter=jitter)
-        assert kind != "cooldown" or booked.seconds >= seconds - 1e-6
+        applied = apply(pool, kind, now, to=target(name), seconds=seconds, jitter=jitter)
+        assert kind != "cooldown" or applied.seconds >= seconds - 1e-6
         if kind == "cooldown":
             for other in "ab" if name in "ab" else "c":
                 ends[other] = max(ends[other], now + seconds)

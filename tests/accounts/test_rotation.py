@@ -45,17 +45,17 @@ def choices(pool: Pool, now: float, random_number: float) -> tuple[Target, ...]:
     return plan(snapshot, RouteQuery(model=MODEL, protocol="gemini"), random_number=random_number).targets
 
 
-def minutes(pool: Pool, upstream: Upstream, *, count: int, rate: float, dice: random.Random) -> int:
+def minutes(pool: Pool, upstream: Upstream, *, count: int, rate: float, rng: random.Random) -> int:
     """Requests at a steady rate, each going through its plan until it is answered. Gives how many were."""
     answered, ends = 0, dict.fromkeys(upstream.quotas, 0.0)
     for number in range(int(count * 60 * rate)):
         now = number / rate
-        for target in choices(pool, now, dice.random()):
+        for target in choices(pool, now, rng.random()):
             assert now >= ends[target.account] - 1e-6, f"{target} was asked during its cooldown"
             failure = upstream.ask(target.account, now)
             lease = pool.begin(target, now=now, wall=NOON + now)
             lease.end()
-            receipt = lease.apply(classify(failure).account, now=now, wall=NOON + now, jitter=dice.random())
+            receipt = lease.apply(classify(failure).account, now=now, wall=NOON + now, jitter=rng.random())
             ends[target.account] = now + receipt.seconds
             if failure is None:
                 answered += 1
@@ -68,7 +68,7 @@ def test_accounts_without_limits_are_asked_equally_often(accounts: int) -> None:
     names = [f"a{number}" for number in range(accounts)]
     upstream = Upstream(dict.fromkeys(names, 10_000), tells=True)
     pool = Pool(credential(name) for name in names)
-    minutes(pool, upstream, count=2, rate=5, dice=random.Random(1))
+    minutes(pool, upstream, count=2, rate=5, rng=random.Random(1))
     assert max(upstream.served.values()) - min(upstream.served.values()) <= 1
 
 
@@ -76,6 +76,6 @@ def test_without_a_delay_from_the_upstream_refusals_stay_few() -> None:
     quotas = {"a": 10, "b": 30}
     upstream = Upstream(quotas, tells=False)
     pool = Pool(credential(name) for name in quotas)
-    answered = minutes(pool, upstream, count=5, rate=2, dice=random.Random(3))
+    answered = minutes(pool, upstream, count=5, rate=2, rng=random.Random(3))
     assert answered >= 0.95 * 5 * sum(quotas.values())
     assert max(upstream.refused.values()) <= 5 * 6

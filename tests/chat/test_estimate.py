@@ -1,4 +1,4 @@
-"""Token counts where nobody counts."""
+"""Token estimates."""
 
 from __future__ import annotations
 

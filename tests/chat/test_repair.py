@@ -84,11 +84,11 @@ parts = st.one_of(ids.map(call), ids.map(result), st.just(Text("x")))
 
 @given(st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), st.lists(parts, max_size=4).map(tuple))))
 def test_whatever_comes_in_every_call_is_answered_in_the_next_turn(turns: list[Turn]) -> None:
-    told = paired(
+    reported = paired(
         Turn(turn.role, tuple(part for part in turn.parts if isinstance(part, ToolCall) == (turn.role == "assistant")))
         for turn in turns
     )
-    for turn, following in zip_longest(told, told[1:]):
+    for turn, following in zip_longest(reported, reported[1:]):
         called = [part.id for part in turn.parts if isinstance(part, ToolCall)]
         if turn.role == "assistant" and called:
             assert following is not None and following.role == "user"

@@ -45,7 +45,7 @@ class Writer(PartWriter):
 
 
 class Wire(PartSequencer):
-    """A wire that shows what it is told."""
+    """A wire that shows what it receives."""
 
     def __init__(self, *, several_choices: bool = False) -> None:
         super().__init__()

@@ -52,7 +52,7 @@ def test_a_paid_provider_can_have_several_accounts(bm: Bm) -> None:
     bm("accounts", "add", "one", "--provider", "groq", "--project", "p", "--no-verify", stdin="key-one")
     (row,) = bm("accounts", "--json").json["accounts"]
     assert (row["provider"], row["project"]) == ("groq", "p")
-    assert bm("accounts", "add", "one", "--provider", "nobody", "--no-verify", stdin="k").code == 2
+    assert bm("accounts", "add", "one", "--provider", "unknown", "--no-verify", stdin="k").code == 2
 
 
 def test_disable_enable_remove(bm: Bm, paths: Paths) -> None:

@@ -28,7 +28,7 @@ def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "drawn"),
+    ("cell", "shown"),
     [
         ("usable", "\x1b[32musable"),
         ("disabled", "\x1b[31mdisabled"),
@@ -38,14 +38,14 @@ def test_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_states_are_coloured_on_a_terminal_and_sentences_are_not(
-    monkeypatch: pytest.MonkeyPatch, cell: str, drawn: str
+    monkeypatch: pytest.MonkeyPatch, cell: str, shown: str
 ) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("FORCE_COLOR", "1")
     render.table(("name", "state"), [("a", cell)], empty="none")
-    assert drawn in screen.getvalue()
+    assert shown in screen.getvalue()
 
 
 def test_a_narrow_terminal_gets_one_block_per_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bm.cli.screen import View, drawn, figures, notices
+from bm.cli.screen import View, figures, notices, rendered
 from tests.cli.live import account, live, request
 
 
@@ -21,7 +21,7 @@ def shown(view: View, width: int, height: int) -> list[str]:
     """The lines of a screen of that size."""
     console = Console(file=io.StringIO(), width=width, height=height, highlight=False, force_terminal=False)
     with console.capture() as capture:
-        console.print(drawn(view, console))
+        console.print(rendered(view, console))
     return capture.get().splitlines()
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="driven by a sta
 
 @pytest.fixture
 def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
-    """A `systemctl` that runs the unit it is told to start."""
+    """A `systemctl` that runs the unit it is asked to start."""
     return install(tmp_path, monkeypatch, "systemctl", SYSTEMCTL)
 
 

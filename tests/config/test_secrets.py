@@ -103,7 +103,7 @@ def test_without_the_keyring_package_the_hint_says_how_to_install_it(monkeypatch
         ("env:EMPTY", "env:EMPTY: is empty"),
         ("env:LINES", "env:LINES: holds more than one line, or control characters"),
         ("file:/no/such/file", "file:/no/such/file: cannot be read: No such file or directory"),
-        ("file:~nobody-here/key", "file:~nobody-here/key: is not a readable text file"),
+        ("file:~no-such-user/key", "file:~no-such-user/key: is not a readable text file"),
         ("cmd:", "cmd:: names no command"),
         ("cmd:no-such-program x", "cmd:no-such-program x: cannot be run: No such file or directory"),
         ("cmd:echo 'x", "cmd:echo 'x: is not a command line: No closing quotation"),

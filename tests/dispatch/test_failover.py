@@ -118,7 +118,7 @@ def test_all_waits_together_stay_within_the_limit() -> None:
         ("7200", "after 7200 give-up"),
     ],
 )
-def test_the_client_gets_a_delay_that_helps_or_is_told_to_give_up(delay: str, line: str) -> None:
+def test_the_client_gets_a_delay_that_helps_or_is_asked_to_give_up(delay: str, line: str) -> None:
     assert course(ONE, f">> 429 {delay}")[-1] == f"<< 429 rate_limited {line}"
 
 
@@ -490,13 +490,13 @@ def test_a_fault_of_four_accounts_that_worked_lately_is_returned_and_an_overload
     ],
 )
 def test_failures_are_alike_if_their_messages_are(one: str, other: str, alike: int) -> None:
-    told = [
+    reported = [
         (Attempt(target=target), Outcome(failure=Failure(kind="server", message=message), worked_lately=True))
         for target, message in zip(TWO.targets, (one, other), strict=True)
     ]
-    assert failing_alike(told, frozenset({"server"}), "gemini") == alike
-    assert failing_alike(told, frozenset({"overloaded"}), "gemini") == 0
-    assert failing_alike(told, frozenset({"server"}), "groq") == 0
+    assert failing_alike(reported, frozenset({"server"}), "gemini") == alike
+    assert failing_alike(reported, frozenset({"overloaded"}), "gemini") == 0
+    assert failing_alike(reported, frozenset({"server"}), "groq") == 0
 
 
 def test_accounts_that_answer_no_other_requests_are_simply_limited() -> None:
@@ -630,8 +630,8 @@ SILENT = Failure(kind="timeout", message="no answer", code="first_byte")
 def test_if_no_target_can_be_reached_the_network_is_at_fault(failures: list[Failure | None], found: list[str]) -> None:
     first, second = TWO.targets
     targets = [first, first, second]
-    told = [(Attempt(target=at), classify(failure)) for at, failure in zip(targets, failures, strict=False)]
-    assert ["/".join(target.account_id) for target in network_at_fault(told)] == found
+    reported = [(Attempt(target=at), classify(failure)) for at, failure in zip(targets, failures, strict=False)]
+    assert ["/".join(target.account_id) for target in network_at_fault(reported)] == found
 
 
 def test_a_cut_response_is_continued_on_another_target_or_else_on_the_same() -> None:

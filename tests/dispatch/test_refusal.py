@@ -15,7 +15,7 @@ def candidate(verdict: Verdict, reason: str, provider: str = "gemini", context: 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "max_wait", "told", "retry"),
+    ("seconds", "max_wait", "reported", "retry"),
     [
         (0.0, 30, 1, True),
         (0.2, 30, 1, True),
@@ -27,9 +27,9 @@ def candidate(verdict: Verdict, reason: str, provider: str = "gemini", context: 
         (80.0, 30, 80, False),
     ],
 )
-def test_the_delay_is_whole_seconds_and_honest(seconds: float, max_wait: float, told: int, retry: bool) -> None:
+def test_the_delay_is_whole_seconds_and_honest(seconds: float, max_wait: float, reported: int, retry: bool) -> None:
     failure = cooling_down("all are", seconds, Limits(max_wait=max_wait))
-    assert (failure.retry_after, failure.should_retry, failure.http_status) == (told, retry, 429)
+    assert (failure.retry_after, failure.should_retry, failure.http_status) == (reported, retry, 429)
 
 
 def test_overload_is_no_rate_limit() -> None:

@@ -41,7 +41,7 @@ def gemini(*accounts: AccountState | str, contexts: dict[str, int] | None = None
 
 
 def paid(name: str, mode: Mode, *accounts: AccountState | str, **fields: object) -> Member:
-    """A provider that takes every client's requests, with one key unless told otherwise."""
+    """A provider that takes every client's requests, with one key by default."""
     provider = Provider(
         name=name,
         enabled=True,

@@ -21,9 +21,9 @@ _SAID: Mapping[ProtocolName, Mapping[FinishReason, FinishReason]] = {
 """Stop reasons a protocol has no word for, and the word it has."""
 
 
-def differences(recorded: Iterable[Event], told: Iterable[Event], client: ProtocolName) -> list[str]:
+def differences(recorded: Iterable[Event], reported: Iterable[Event], client: ProtocolName) -> list[str]:
     """What of a recorded answer did not arrive at a client of another protocol."""
-    before, after = fold(recorded), fold(told)
+    before, after = fold(recorded), fold(reported)
     if len(before.choices) != len(after.choices):
         return [f"{len(before.choices)} choices became {len(after.choices)}"]
     found = [] if _usage(before, client) == after.usage else [f"usage {before.usage} became {after.usage}"]

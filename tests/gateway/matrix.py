@@ -157,9 +157,9 @@ def answer_for(case: Case, client: ProtocolName) -> bytes:
         # Translating, bm asks for a stream: the recorded chunks are what it would have got.
         body = b"".join(b"data: " + msgspec.json.encode(chunk) + b"\r\n\r\n" for chunk in msgspec.json.decode(body))
     pipe, body = adapter.pipe(upstream), body + b"\n\n"
-    told = b"".join([pipe.feed(body[at : at + 997]) for at in range(0, len(body), 997)]) + pipe.close()
+    reported = b"".join([pipe.feed(body[at : at + 997]) for at in range(0, len(body), 997)]) + pipe.close()
     assert pipe.watch.failure is None, f"no answer: {pipe.watch.failure.message}"
-    return told
+    return reported
 
 
 def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Adapter, UpstreamCall]:
@@ -179,7 +179,7 @@ def _way_back(case: Case, client: ProtocolName, *, stream: bool) -> tuple[Adapte
     return adapter, UpstreamCall(target, nothing, upstream_of(case), names={})
 
 
-def told_events(client: ProtocolName, raw: bytes) -> list[Event]:
+def reported_events(client: ProtocolName, raw: bytes) -> list[Event]:
     """The events that a client reads from an answer."""
     if raw.startswith(b"{"):
         return list(CODECS[client].decode_response(json.loads(raw), IdFactory(_new_id)))

@@ -24,11 +24,11 @@ FAILURES = (AnthropicError, OpenAIError, errors.APIError)
 @asynccontextmanager
 async def deltas(protocol: str, daemon: Daemon) -> AsyncIterator[AsyncIterator[str]]:
     """The pieces of text of an answer, as they come; leaving the block before their end disconnects."""
-    told = _STREAMS[protocol](daemon, MODELS[protocol])
+    reported = _STREAMS[protocol](daemon, MODELS[protocol])
     try:
-        yield told
+        yield reported
     finally:
-        await told.aclose()  # type: ignore[attr-defined]
+        await reported.aclose()  # type: ignore[attr-defined]
 
 
 async def _anthropic(daemon: Daemon, model: str) -> AsyncIterator[str]:

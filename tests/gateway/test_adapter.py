@@ -28,7 +28,7 @@ CLAUDE = Target("anthropic", "one", "claude-sonnet-4-5", "anthropic")
 GPT = Target("openai", "one", "gpt-4.1", "openai-chat")
 GEMINI = Target("gemini", "one", "gemini-3-flash-preview", "gemini")
 ASKED = b'{ "model" : "asked","max_tokens":10, "unheard_of":[1.0],\n"messages":[{"role":"user","content":"hi"}]}'
-TOLD = {
+UPSTREAM_ANSWER = {
     "candidates": [{"content": {"role": "model", "parts": [{"text": "hello"}]}, "finishReason": "STOP", "index": 0}],
     "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
     "modelVersion": "gemini-3-flash-preview",
@@ -171,10 +171,10 @@ def test_tool_names_and_signatures_are_restored() -> None:
     upstream = prepared(given, GEMINI)
     part = json.loads(upstream.request.body)["contents"][1]["parts"][0]
     assert (part["functionCall"]["name"], part["thoughtSignature"]) == ("a_b", "c2ln")
-    answer = json.loads(json.dumps(TOLD))
+    answer = json.loads(json.dumps(UPSTREAM_ANSWER))
     answer["candidates"][0]["content"]["parts"] = [{"functionCall": {"name": "a_b", "args": {}}}]
-    told = json.loads(given.read(upstream, json.dumps(answer).encode()).body)
-    assert [block["name"] for block in told["content"] if block["type"] == "tool_use"] == ["a b"]
+    reported = json.loads(given.read(upstream, json.dumps(answer).encode()).body)
+    assert [block["name"] for block in reported["content"] if block["type"] == "tool_use"] == ["a b"]
 
 
 def test_the_asked_name_is_shown_to_a_gemini_client_too() -> None:
@@ -182,7 +182,7 @@ def test_the_asked_name_is_shown_to_a_gemini_client_too() -> None:
     given = adapter("gemini", b'{"contents":[]}', rules=Rules(echo_asked=True))
     call = {"functionCall": {"name": "f", "args": {"model": "x"}}}
     candidate = {"content": {"role": "model", "parts": [call]}, "finishReason": "STOP", "index": 0}
-    answer = TOLD | {"candidates": [candidate]}
+    answer = UPSTREAM_ANSWER | {"candidates": [candidate]}
     body = given.read(prepared(given, GEMINI), json.dumps(answer).encode()).body
     assert json.loads(body) == answer | {"modelVersion": "asked"}
     streaming = adapter("gemini", b'{"contents":[]}', stream=True, rules=Rules(echo_asked=True))
@@ -193,16 +193,16 @@ def test_the_asked_name_is_shown_to_a_gemini_client_too() -> None:
 @pytest.mark.parametrize(("rules", "shown"), [(Rules(), GEMINI.model), (Rules(echo_asked=True), "asked")])
 def test_the_model_an_answer_shows(rules: Rules, shown: str) -> None:
     given = adapter(rules=rules)
-    told = json.loads(given.read(prepared(given, GEMINI), json.dumps(TOLD).encode()).body)
-    assert told["model"] == shown
+    reported = json.loads(given.read(prepared(given, GEMINI), json.dumps(UPSTREAM_ANSWER).encode()).body)
+    assert reported["model"] == shown
 
 
 def test_a_client_that_asked_for_a_stream_gets_one_from_a_full_response() -> None:
     given = adapter(stream=True)
-    full = given.read(prepared(given, GEMINI), json.dumps(TOLD).encode())
+    full = given.read(prepared(given, GEMINI), json.dumps(UPSTREAM_ANSWER).encode())
     assert full.content_type == "text/event-stream"
-    told = check_anthropic(full.body)
-    assert told.message is not None and told.message["content"] == [{"type": "text", "text": "hello"}]
+    reported = check_anthropic(full.body)
+    assert reported.message is not None and reported.message["content"] == [{"type": "text", "text": "hello"}]
 
 
 @pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=["passing", "translating"])
@@ -302,18 +302,18 @@ def test_a_gemini_model_that_embeds_replaces_another_vendors() -> None:
 def test_geminis_answer_comes_back_as_openais() -> None:
     given = embedding("openai-chat", "embed", FROM_OPENAI)
     upstream = prepared(given, GEMINI)
-    told = json.loads(
+    reported = json.loads(
         given.read(upstream, json.dumps({"embeddings": [{"values": [0.5]}, {"values": [0.25]}]}).encode()).body
     )
-    assert [row["embedding"] for row in told["data"]] == [[0.5], [0.25]]
-    assert told["model"] == GEMINI_EMBEDDING
+    assert [row["embedding"] for row in reported["data"]] == [[0.5], [0.25]]
+    assert reported["model"] == GEMINI_EMBEDDING
 
 
 def test_openais_answer_comes_back_as_geminis() -> None:
     given = embedding("gemini", "batch_embed", FROM_GEMINI)
     upstream = prepared(given, EMBEDDER)
-    told = json.loads(given.read(upstream, json.dumps({"data": [{"index": 0, "embedding": [0.5]}]}).encode()).body)
-    assert told["embeddings"][0]["values"] == [0.5]
+    reported = json.loads(given.read(upstream, json.dumps({"data": [{"index": 0, "embedding": [0.5]}]}).encode()).body)
+    assert reported["embeddings"][0]["values"] == [0.5]
 
 
 def test_an_answer_without_vectors_is_malformed() -> None:

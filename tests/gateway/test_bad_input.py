@@ -50,10 +50,10 @@ def rejected(world: World, lines: int = 1) -> Iterator[None]:
     asked = len(world.asked())
     yield
     limit = time.monotonic() + 2
-    while len(told := requests_in(world.daemon.log())[before:]) < lines and time.monotonic() < limit:
+    while len(reported := requests_in(world.daemon.log())[before:]) < lines and time.monotonic() < limit:
         time.sleep(0.01)
-    assert len(told) == lines, told
-    assert not [line for line in told if "fault of bm" in line], told
+    assert len(reported) == lines, reported
+    assert not [line for line in reported if "fault of bm" in line], reported
     assert len(world.asked()) == asked
     assert world.ask("openai-chat", stream=False).complete
 
@@ -269,11 +269,11 @@ def raised(world: World, sdk: str, model: str, key: str = "") -> tuple[str, int,
         return type(failed.value).__name__, failed.value.status_code, failed.value.message
     google = genai_client(world, key)
     try:
-        with pytest.raises(genai_errors.APIError) as told:
+        with pytest.raises(genai_errors.APIError) as reported:
             google.models.generate_content(model=model, contents="hello")
     finally:
         google.close()
-    return type(told.value).__name__, int(told.value.code), str(told.value.message)
+    return type(reported.value).__name__, int(reported.value.code), str(reported.value.message)
 
 
 class Trouble(NamedTuple):
@@ -327,11 +327,11 @@ def test_sdks_raise_what_their_users_expect(world: World, trouble: Trouble, at: 
 
 
 def test_the_admin_interface_asks_for_the_key(world: World) -> None:
-    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as nobody:
-        assert nobody.get("/admin/status").status_code == 401
-        assert nobody.post("/admin/stop").status_code == 401
-        assert nobody.get("/admin/accounts", headers={"x-api-key": "wrong"}).status_code == 401
-        assert nobody.get("/healthz").json()["status"] == "ok"
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as anonymous:
+        assert anonymous.get("/admin/status").status_code == 401
+        assert anonymous.post("/admin/stop").status_code == 401
+        assert anonymous.get("/admin/accounts", headers={"x-api-key": "wrong"}).status_code == 401
+        assert anonymous.get("/healthz").json()["status"] == "ok"
     own = world.daemon.headers
     assert world.http.get("/admin/status", headers={**own, "host": "evil.example"}).status_code == 403
     assert world.http.post("/admin/route", content=b"{", headers=own).status_code == 400

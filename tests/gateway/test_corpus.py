@@ -16,7 +16,7 @@ from bm.names import ProtocolName
 from bm.providers.catalog import CATALOG
 from tests.gateway.corpus_exceptions import EXCEPTIONS, NOT_EXPRESSIBLE, Side, known
 from tests.gateway.gist import differences
-from tests.gateway.matrix import APIS, PAIRS, answer_for, answered, faults_of, recorded_events, told_events
+from tests.gateway.matrix import APIS, PAIRS, answer_for, answered, faults_of, recorded_events, reported_events
 from tests.gateway.matrix import translated_request as translated
 from tests.support.daemon import Daemon, daemon
 from tests.support.replay import replay
@@ -156,8 +156,8 @@ def test_a_recorded_answer_is_complete_in_every_other_protocol(api: str, client:
         except AssertionError as error:
             found[case.id] = [str(error)]
             continue
-        told = told_events(client, raw)
-        if faults := [*faults_of(client, raw), *differences(recorded_events(case), told, client)]:
+        reported = reported_events(client, raw)
+        if faults := [*faults_of(client, raw), *differences(recorded_events(case), reported, client)]:
             found[case.id] = faults
     judge("answer", api, client, len(answered(api)), found)
 

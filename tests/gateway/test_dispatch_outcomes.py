@@ -233,8 +233,8 @@ def test_repeated_overload_opens_the_circuit_and_one_request_that_is_answered_cl
     world.sim.script(Rule(status=503), Rule(status=503), Rule(status=503), Rule(text="well again", head_delay=1.5))
     for stream in (True, False, True):
         assert world.ask(protocol, stream=stream).status == 503
-        resting = world.ask(protocol, stream=stream)
-        assert (resting.status, resting.bm("attempts")) == (503, "0"), "no limit is the cause"
+        cooling = world.ask(protocol, stream=stream)
+        assert (cooling.status, cooling.bm("attempts")) == (503, "0"), "no limit is the cause"
         assert soon(lambda: world.account(name)["state"] == "usable", seconds=20)
     with ThreadPoolExecutor(1) as users:
         trying = users.submit(world.ask, protocol)

@@ -194,9 +194,9 @@ def test_secrets_are_only_written_to_accounts_toml(google: World) -> None:
     google.ask("anthropic")
     (account,) = load(google.daemon.paths.accounts).accounts
     assert account.client is not None
-    told = google.daemon.log() + json.dumps([google.admin("accounts"), google.admin("status")])
+    reported = google.daemon.log() + json.dumps([google.admin("accounts"), google.admin("status")])
     for secret in (account.key, account.client.secret, "sim-access-"):
-        assert secret not in told
+        assert secret not in reported
 
 
 def test_the_secret_of_a_client_is_masked_in_the_log(google: World) -> None:

@@ -96,8 +96,8 @@ def test_a_provider_without_a_list_does_not_hide_the_others(world: World) -> Non
 
 
 def test_the_list_needs_the_key(world: World) -> None:
-    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as nobody:
-        assert nobody.get("/v1/models").status_code == 401
+    with httpx.Client(base_url=world.daemon.url, trust_env=False, verify=False) as anonymous:
+        assert anonymous.get("/v1/models").status_code == 401
 
 
 def test_claude_code_finds_every_model_and_can_ask_for_it(world: World) -> None:

@@ -93,7 +93,7 @@ def test_an_answer_that_is_cut_is_not_a_success(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("gemini", "bm accounts add"), ("groq", "bm providers key groq"), ("nobody", "bm providers")]
+    ("name", "word"), [("gemini", "bm accounts add"), ("groq", "bm providers key groq"), ("unknown", "bm providers")]
 )
 def test_a_name_without_an_account(world: World, name: str, word: str) -> None:
     world.set_up(accounts=0, modes={"groq": "pooled"}, keys=0)

@@ -17,7 +17,7 @@ from bm.errors import Failure
 from bm.gateway.record import MAX_LINES, MAX_TEXT, RECENT, AttemptRecord, CallLog, Record, document_of, entry_of
 from bm.ledger.reader import decision
 from bm.simulator import Rule
-from bm.simulator.rules import Usage as Told
+from bm.simulator.rules import Usage as SimulatedUsage
 from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World
 
 TARGET = Target("gemini", "main", "gemini-2.5-flash", "gemini")
@@ -123,8 +123,8 @@ def attempt(**fields: Any) -> AttemptRecord:
 
 
 def why(world: World, request_id: str) -> dict[str, Any]:
-    told: dict[str, Any] = world.admin(f"why/{request_id}")
-    return told
+    reported: dict[str, Any] = world.admin(f"why/{request_id}")
+    return reported
 
 
 @EVERY_CLIENT
@@ -133,26 +133,26 @@ def test_why_reports_a_failover_as_it_happened(world: World, protocol: str, stre
     world.sim.script(
         Rule(account="g0", status=429, retry_info="600s", message="far too many", times=None),
         Rule(account="g1", status=503, message="come back later", times=None),
-        Rule(usage=Told(input=50, output=7, cached=20, thinking=3), times=None),
+        Rule(usage=SimulatedUsage(input=50, output=7, cached=20, thinking=3), times=None),
     )
     answer = world.ask(protocol, stream=stream)
-    told = why(world, answer.bm("request-id"))
-    assert [each["account"] for each in told["attempts"]] == world.asked()
-    assert told["answered_by"]["account"] == world.paid["groq"][0] == answer.bm("account")
-    by_account = {each["account"]: each for each in told["attempts"]}
+    reported = why(world, answer.bm("request-id"))
+    assert [each["account"] for each in reported["attempts"]] == world.asked()
+    assert reported["answered_by"]["account"] == world.paid["groq"][0] == answer.bm("account")
+    by_account = {each["account"]: each for each in reported["attempts"]}
     limited, down = by_account[world.pool[0]], by_account[world.pool[1]]
     assert (limited["status"], limited["outcome"], limited["effect"]) == (429, "rate_limited", "cooldown")
     assert "far too many" in limited["message"] and 500 < limited["cooldown"] < 601
     assert (down["status"], down["outcome"], down["effect"]) == (503, "overloaded", "overload")
-    assert told["attempts"][-1]["outcome"] == "answered"
-    assert (told["status"], told["finish"], told["failure"]) == (200, "stop", None)
-    assert {(each["provider"], each["account"]) for each in told["targets"]} == {
+    assert reported["attempts"][-1]["outcome"] == "answered"
+    assert (reported["status"], reported["finish"], reported["failure"]) == (200, "stop", None)
+    assert {(each["provider"], each["account"]) for each in reported["targets"]} == {
         *(("gemini", name) for name in world.pool),
         ("groq", world.paid["groq"][0]),
     }
-    assert told["usage"] == msgspec.structs.asdict(Usage(input=30, cache_read=20, output=10, thinking=3))
-    times = [each["at"] for each in told["attempts"]]
-    assert times == sorted(times) and told["took"] >= times[-1]
+    assert reported["usage"] == msgspec.structs.asdict(Usage(input=30, cache_read=20, output=10, thinking=3))
+    times = [each["at"] for each in reported["attempts"]]
+    assert times == sorted(times) and reported["took"] >= times[-1]
 
 
 @EVERY_PROTOCOL
@@ -160,10 +160,10 @@ def test_why_reports_a_failure_with_the_plan(world: World, protocol: str) -> Non
     world.set_up(accounts=2, modes={"groq": "off"})
     world.sim.script(Rule(status=429, retry_info="600s", message="far too many", times=None))
     answer = world.ask(protocol)
-    told = why(world, answer.bm("request-id"))
-    assert (told["status"], told["failure"]["kind"]) == (429, "rate_limited")
-    assert told["answered_by"] is None and len(told["attempts"]) == 2
-    off = next(each for each in told["considered"] if each["provider"] == "groq")
+    reported = why(world, answer.bm("request-id"))
+    assert (reported["status"], reported["failure"]["kind"]) == (429, "rate_limited")
+    assert reported["answered_by"] is None and len(reported["attempts"]) == 2
+    off = next(each for each in reported["considered"] if each["provider"] == "groq")
     assert not off["in"] and "bm providers mode groq" in off["reason"]
     second = why(world, world.ask(protocol).bm("request-id"))
     assert second["attempts"] == []
@@ -195,8 +195,8 @@ def test_neither_memory_nor_ledger_hold_the_prompt_or_a_key(world: World) -> Non
     answer = world.ask("anthropic", messages=[{"role": "user", "content": prompt}])
     request_id = answer.bm("request-id")
     world.admin("usage")
-    for told in (why(world, request_id), decision(world.daemon.paths.ledger, request_id)):
-        text = msgspec.json.encode(told).decode()
+    for reported in (why(world, request_id), decision(world.daemon.paths.ledger, request_id)):
+        text = msgspec.json.encode(reported).decode()
         assert prompt not in text and "key-of-the-account" not in text
         assert "is wrong in this" in text
 
@@ -225,8 +225,8 @@ def test_a_document_is_bounded() -> None:
 
 
 def test_a_key_in_an_upstreams_words_is_masked() -> None:
-    told = document_of(record(attempts=[attempt(message=f"bad key {KEY}")]), Mask([KEY]))
-    assert told["attempts"][0]["message"] == "bad key [secret]"
+    reported = document_of(record(attempts=[attempt(message=f"bad key {KEY}")]), Mask([KEY]))
+    assert reported["attempts"][0]["message"] == "bad key [secret]"
 
 
 def test_a_rescued_answer_is_marked() -> None:

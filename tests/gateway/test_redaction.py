@@ -102,8 +102,8 @@ RULES = {
 def kept(world: World) -> dict[str, bytes]:
     """Everything that the daemon has written or reports, except to the client."""
     files = world.daemon.paths.config.parent.rglob("*")
-    told = {name: json.dumps(world.admin(name)).encode() for name in ("requests", "why/last", "accounts", "usage")}
-    return {str(file): file.read_bytes() for file in files if file.is_file()} | told
+    reported = {name: json.dumps(world.admin(name)).encode() for name in ("requests", "why/last", "accounts", "usage")}
+    return {str(file): file.read_bytes() for file in files if file.is_file()} | reported
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

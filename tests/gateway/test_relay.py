@@ -39,8 +39,8 @@ def under_way(log: list[Record]) -> Record:
 async def test_the_first_delta_arrives_before_the_stream_ends(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream)
     world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
-    async with deltas(protocol, world.daemon) as told:
-        first = await anext(told)
+    async with deltas(protocol, world.daemon) as reported:
+        first = await anext(reported)
         record = under_way(world.sim.log())
     assert LONG.startswith(first)
     assert record.duration is None and not record.aborted
@@ -50,8 +50,8 @@ async def test_the_first_delta_arrives_before_the_stream_ends(world: World, prot
 async def test_a_client_that_disconnects_ends_the_upstream_request(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream)
     world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
-    async with deltas(protocol, world.daemon) as told:
-        await anext(told)
+    async with deltas(protocol, world.daemon) as reported:
+        await anext(reported)
     world.sim.wait(lambda log: under_way(log).aborted)
     assert len(world.calls()) == 1
 
@@ -93,9 +93,9 @@ async def test_an_answer_that_is_cut_raises_in_the_sdk(world: World, protocol: s
     faults = {fault: 9} | ({"error": "overloaded"} if fault == "error_after" else {})
     world.sim.script({"text": LONG, "chunks": 12, "delay": 0.02, **faults})
     pieces = []
-    async with deltas(protocol, world.daemon) as told:
+    async with deltas(protocol, world.daemon) as reported:
         with pytest.raises(FAILURES):
-            async for piece in told:
+            async for piece in reported:
                 pieces.append(piece)
     assert LONG.startswith("".join(pieces)) and pieces
     assert len(world.calls()) == 1, "a second answer is never appended to the first"
@@ -131,11 +131,11 @@ def test_silence_before_the_first_content_fails_over(world: World, protocol: str
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "reported"),
     [("", False), ("hold_events = 1", True), ("hold_kb = 1", True), ("hold_time = 0.2", True)],
     ids=["within all bounds", "too many events", "too many bytes", "too long"],
 )
-def test_the_start_of_an_answer_is_held_within_limits(world: World, limits: str, told: bool) -> None:
+def test_the_start_of_an_answer_is_held_within_limits(world: World, limits: str, reported: bool) -> None:
     """Beyond a limit the client receives the start, and an error in its stream when nothing follows."""
     # The model's name is in the first event.
     models = '{ "' + MODELS["anthropic"] + '" = "' + "m" * 2000 + '" }'
@@ -144,9 +144,9 @@ def test_the_start_of_an_answer_is_held_within_limits(world: World, limits: str,
     world.set_up(0, {"acme": "exclusive"}, more, keys=2, tables=tables)
     world.sim.script(Rule(first_token_delay=20.0))
     answer = world.ask("anthropic")
-    assert answer.status == 200 and answer.complete is not told
-    assert (b"event: error" in answer.body) is told
-    assert len(world.calls()) == (1 if told else 2)
+    assert answer.status == 200 and answer.complete is not reported
+    assert (b"event: error" in answer.body) is reported
+    assert len(world.calls()) == (1 if reported else 2)
 
 
 SOON, LATE = 0.02, 3600.0

@@ -193,7 +193,7 @@ def test_nothing_follows_a_failure_that_another_target_may_recover() -> None:
 
 
 def test_an_encoder_at_another_place_does_not_continue() -> None:
-    """An upstream whose numbers leave one out: the client is told of the cut."""
+    """An upstream whose numbers leave one out: the client receives the cut."""
     pipe, _ = resumable("anthropic")
     out = pipe.feed(CLAUDE.replace(b'"index": 1', b'"index": 2')) + pipe.close()
     assert not pipe.resumable and b"event: error" in out

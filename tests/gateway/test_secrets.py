@@ -69,16 +69,16 @@ def misuse(running: Daemon, simulator: Simulator, http: httpx.Client) -> str:
                 answers.append(world.ask(protocol, stream=stream))
         answers.append(world.send("openai-chat", "/v1/chat/completions", b"{"))
         answers.append(world.ask("openai-chat", "groq:x"))
-    told = [str(answer.headers.raw) + answer.body.decode("utf-8", "replace") for answer in answers]
-    assert any("Incorrect API key" in text for text in told), "the errors came through"
+    reported = [str(answer.headers.raw) + answer.body.decode("utf-8", "replace") for answer in answers]
+    assert any("Incorrect API key" in text for text in reported), "the errors came through"
     for path in ("status", "accounts", "providers", "models", "usage", "requests", "why/last"):
-        told.append(http.get(f"/admin/{path}").text)
+        reported.append(http.get(f"/admin/{path}").text)
     for path, body in (("probe", {}), ("route", {"model": "opus"}), ("reload", {})):
-        told.append(http.post(f"/admin/{path}", json=body).text)
-    told += [http.get(path).text for path in ("/", "/metrics", "/healthz", "/readyz", "/v1/models")]
+        reported.append(http.post(f"/admin/{path}", json=body).text)
+    reported += [http.get(path).text for path in ("/", "/metrics", "/healthz", "/readyz", "/v1/models")]
     running.paths.config.write_text(running.paths.config.read_text() + "\nbroken = [\n")
-    told.append(http.post("/admin/reload", json={}).text)
-    return "\n".join(told)
+    reported.append(http.post("/admin/reload", json={}).text)
+    return "\n".join(reported)
 
 
 def written(home: Path, but: set[str]) -> dict[str, bytes]:

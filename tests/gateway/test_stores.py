@@ -62,7 +62,7 @@ def test_the_latest_signature_of_a_call_counts() -> None:
 
 def test_a_call_without_an_id_is_not_kept() -> None:
     store = SignatureStore()
-    store.keep({"": signature("nobody's")})
+    store.keep({"": signature("unsigned")})
     assert signed(store.sign(request(call("")))) == [""]
 
 

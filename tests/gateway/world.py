@@ -128,8 +128,8 @@ class World:
             config += f'[providers.{name}]\nenabled = true\nmode = "{mode}"\nbase_url = "{base}"\n'
             config += f"{(tables or {}).get(name, PROTOCOLS_LINE)}\n"
         self.daemon.paths.config.write_text(config, encoding="utf-8")
-        told = self.admin("reload", {})
-        assert told["ok"], told
+        reported = self.admin("reload", {})
+        assert reported["ok"], reported
 
     def admin(self, path: str, body: Any = None) -> Any:
         """Ask the administration."""

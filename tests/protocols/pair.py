@@ -47,7 +47,7 @@ def sent(request: ChatRequest, protocol: ProtocolName, model: str, dialect: Dial
     return msgspec.structs.replace(encoded, body=json.loads(msgspec.json.encode(encoded.body)))
 
 
-def told(protocol: ProtocolName, chunks: Sequence[Json], dialect: Dialect = OPENAI) -> list[Event]:
+def reported(protocol: ProtocolName, chunks: Sequence[Json], dialect: Dialect = OPENAI) -> list[Event]:
     """The events of an upstream's stream."""
     decoder = upstream_codec(protocol, dialect).stream_decoder(ids())
     events: list[Event] = []

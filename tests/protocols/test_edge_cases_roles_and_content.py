@@ -124,8 +124,8 @@ def test_25_a_missing_result_is_made_up_as_an_error(target: ProtocolName) -> Non
 
 def test_26_results_are_put_into_the_order_of_their_calls() -> None:
     body = chat(USER, calls("f", "g", "h"), tool("h", "3"), tool("g", "2"), tool("f", "1"))
-    told = [(each["name"], each["response"]) for each in responses(to_gemini("openai-chat", body))]
-    assert told == [("f", {"output": "1"}), ("g", {"output": "2"}), ("h", {"output": "3"})]
+    reported = [(each["name"], each["response"]) for each in responses(to_gemini("openai-chat", body))]
+    assert reported == [("f", {"output": "1"}), ("g", {"output": "2"}), ("h", {"output": "3"})]
 
 
 def test_27_an_error_is_an_error_both_ways() -> None:

@@ -17,7 +17,7 @@ from bm.names import ProtocolName
 from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.passthrough import Watch
 from bm.protocols.sanitize import sanitize
-from tests.protocols.pair import GROQ, HI, asks, check, continued, hello, sent, streamed, told, whole
+from tests.protocols.pair import GROQ, HI, asks, check, continued, hello, reported, sent, streamed, whole
 
 GEMINI_3 = "gemini-3.1-pro-preview"
 SIGNED = base64.b64encode(b"a thought of Gemini's").decode()
@@ -59,7 +59,7 @@ def signatures(body: Json) -> list[Any]:
 
 @pytest.mark.parametrize("client", CARRIERS)
 def test_1_of_parallel_calls_the_first_alone_carries_the_signature_back(client: ProtocolName) -> None:
-    events = told("gemini", [chunk(call("f", SIGNED), call("g"), finish="STOP")])
+    events = reported("gemini", [chunk(call("f", SIGNED), call("g"), finish="STOP")])
     body = answered(client, {**HI[client], **FUNCTIONS[client]}, events)
     assert signatures(sent(asks(client, body), "gemini", GEMINI_3).body) == [SIGNED, None]
 
@@ -69,7 +69,7 @@ def test_2_each_step_of_a_turn_keeps_its_own_signature(client: ProtocolName) -> 
     body = {**HI[client], **FUNCTIONS[client]}
     own = [base64.b64encode(b"step %d" % step).decode() for step in range(3)]
     for step, signature in enumerate(own):
-        events = told("gemini", [chunk(call("f" if step else "g", signature), finish="STOP")])
+        events = reported("gemini", [chunk(call("f" if step else "g", signature), finish="STOP")])
         body = answered(client, body, events)
     assert signatures(sent(asks(client, body), "gemini", GEMINI_3).body) == own
 
@@ -101,7 +101,7 @@ def test_3_a_loop_that_claude_began_gets_the_dummy_and_none_of_claudes_thinking(
 @pytest.mark.parametrize("parts", [[call("f", SIGNED)], [{"text": "hm", "thought": True}, {"text": "A"}]])
 def test_4_what_gemini_thought_is_taken_out_before_claude_and_no_message_stays_empty(parts: list[Json]) -> None:
     body = {**HI["anthropic"], **FUNCTIONS["anthropic"]}
-    following = answered("anthropic", body, told("gemini", [chunk(*parts, finish="STOP")]))
+    following = answered("anthropic", body, reported("gemini", [chunk(*parts, finish="STOP")]))
     assert any(block["type"] == "thinking" for block in following["messages"][1]["content"])
     clean = json.loads(sanitize("anthropic", json.dumps(following).encode(), cache_control="keep"))
     kinds = [block["type"] for block in clean["messages"][1]["content"]]
@@ -109,7 +109,7 @@ def test_4_what_gemini_thought_is_taken_out_before_claude_and_no_message_stays_e
 
 
 def test_5_a_signature_after_the_text_adds_no_block_and_is_kept_by_the_text() -> None:
-    events = told("gemini", [chunk({"text": "A"}), chunk({"text": "", "thoughtSignature": SIGNED}, finish="STOP")])
+    events = reported("gemini", [chunk({"text": "A"}), chunk({"text": "", "thoughtSignature": SIGNED}, finish="STOP")])
     request = hello("anthropic", **FUNCTIONS["anthropic"])
     stream = streamed(request, events)
     check(request, stream, complete=True)
@@ -128,7 +128,7 @@ def test_5_a_signature_after_the_text_adds_no_block_and_is_kept_by_the_text() ->
 
 @pytest.mark.parametrize("client", CARRIERS)
 def test_6_text_with_a_signature_is_text(client: ProtocolName) -> None:
-    events = told("gemini", [chunk({"text": "answer", "thoughtSignature": SIGNED}, finish="STOP")])
+    events = reported("gemini", [chunk({"text": "answer", "thoughtSignature": SIGNED}, finish="STOP")])
     shown = whole(hello(client, **FUNCTIONS[client]), events)
     match client:
         case "anthropic":
@@ -155,7 +155,7 @@ def test_7_one_signature_on_text_and_call_is_sent_once_on_the_call() -> None:
 @pytest.mark.parametrize("client", CARRIERS)
 def test_8_a_signature_of_200_kb_survives(client: ProtocolName) -> None:
     long = base64.b64encode(bytes(range(256)) * 600).decode()
-    events = told("gemini", [chunk(call("f", long), finish="STOP")])
+    events = reported("gemini", [chunk(call("f", long), finish="STOP")])
     body = answered(client, {**HI[client], **FUNCTIONS[client]}, events)
     assert signatures(sent(asks(client, body), "gemini", GEMINI_3).body) == [long]
 
@@ -172,7 +172,7 @@ def test_8_both_spellings_of_base64_are_one_signature() -> None:
 
 
 def test_9_a_signature_is_never_decoded_on_its_way() -> None:
-    message = whole(hello("openai-chat"), told("gemini", [chunk(call("f", "c2ln"), finish="STOP")]))
+    message = whole(hello("openai-chat"), reported("gemini", [chunk(call("f", "c2ln"), finish="STOP")]))
     [made] = message["choices"][0]["message"]["tool_calls"]
     assert made["extra_content"]["google"]["thought_signature"] == "c2ln"
 
@@ -185,7 +185,7 @@ def test_10_a_conversation_never_gets_the_signature_of_another() -> None:
 
 
 def test_11_a_gemini_client_reads_claudes_signature_as_base64() -> None:
-    events = told(
+    events = reported(
         "anthropic",
         [
             {"type": "message_start", "message": {"id": "msg_1"}},

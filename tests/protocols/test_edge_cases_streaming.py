@@ -15,7 +15,7 @@ from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.protocols.translate import EventFilter, Translation
-from tests.protocols.pair import CLIENTS, check, hello, ids, streamed, told, whole
+from tests.protocols.pair import CLIENTS, check, hello, ids, reported, streamed, whole
 from tests.support import grammar_gemini
 from tests.support.grammar_openai_chat import payloads
 
@@ -66,7 +66,7 @@ def claude_events(stream: bytes) -> list[Json]:
 
 
 def test_50_calls_in_several_chunks_of_gemini_are_numbered_through() -> None:
-    events = told("gemini", [gemini(call("a"), call("b")), gemini(call("c"), finish="STOP")])
+    events = reported("gemini", [gemini(call("a"), call("b")), gemini(call("c"), finish="STOP")])
     starts = [delta for delta in tool_deltas(streamed(hello("openai-chat"), events)) if "id" in delta]
     assert [(delta["index"], delta["function"]["name"]) for delta in starts] == [(0, "a"), (1, "b"), (2, "c")]
     assert len({delta["id"] for delta in starts}) == 3
@@ -76,7 +76,7 @@ def test_51_the_first_call_after_a_text_is_call_0_and_comes_in_fragments() -> No
     use: Json = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
     fragments = [{"type": "input_json_delta", "partial_json": text} for text in ('{"q"', ': "x"', "}")]
     text = ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Let me see."}])
-    deltas = tool_deltas(streamed(hello("openai-chat"), told("anthropic", claude(text, (use, fragments)))))
+    deltas = tool_deltas(streamed(hello("openai-chat"), reported("anthropic", claude(text, (use, fragments)))))
     assert {delta["index"] for delta in deltas} == {0}
     assert [delta["function"]["arguments"] for delta in deltas] == ["", '{"q"', ': "x"', "}"]
 
@@ -94,7 +94,7 @@ INTERLEAVED = [
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_52_interleaved_calls_are_whole_calls_to_every_client(client: ProtocolName) -> None:
-    events = told("openai-chat", INTERLEAVED)
+    events = reported("openai-chat", INTERLEAVED)
     request = hello(client)
     check(request, streamed(request, events), complete=True)
     [choice] = fold(events).choices
@@ -107,7 +107,7 @@ def test_52_interleaved_calls_are_whole_calls_to_every_client(client: ProtocolNa
 def test_52_blocks_for_anthropic_clients_follow_one_another() -> None:
     order = [
         (event["type"].removeprefix("content_block_"), event["index"])
-        for event in claude_events(streamed(hello("anthropic"), told("openai-chat", INTERLEAVED)))
+        for event in claude_events(streamed(hello("anthropic"), reported("openai-chat", INTERLEAVED)))
         if event["type"] in ("content_block_start", "content_block_stop")
     ]
     assert order == [("start", 0), ("stop", 0), ("start", 1), ("stop", 1)]
@@ -120,7 +120,7 @@ def test_53_a_name_without_an_id_yet_and_an_empty_name_later_are_one_call(client
         chat(piece(0, '{"q":1}', id="late", name="")),
         chat({}, "tool_calls"),
     ]
-    events = told("openai-chat", chunks)
+    events = reported("openai-chat", chunks)
     starts = [event for event in events if isinstance(event, PartStart)]
     assert [(start.name, bool(start.id)) for start in starts] == [("f", True)]
     check(hello(client), streamed(hello(client), events), complete=True)
@@ -152,7 +152,7 @@ CUTS: dict[ProtocolName, list[Json]] = {
 @pytest.mark.parametrize("upstream", CUTS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_55_a_cut_answer_looks_complete_to_no_client(client: ProtocolName, upstream: ProtocolName) -> None:
-    events = told(upstream, CUTS[upstream])
+    events = reported(upstream, CUTS[upstream])
     assert isinstance(events[-1], Failed) and events[-1].failure.kind == "truncated"
     stream = streamed(hello(client), events)
     for end in (b"message_stop", b"end_turn", b"[DONE]", b'finish_reason":"stop', b"response.completed", b'"STOP"'):
@@ -163,7 +163,7 @@ def test_55_a_cut_answer_looks_complete_to_no_client(client: ProtocolName, upstr
 @pytest.mark.parametrize("client", CLIENTS)
 def test_56_a_blocked_prompt_is_a_whole_answer_that_declines(client: ProtocolName) -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}}
-    events = told("gemini", [blocked])
+    events = reported("gemini", [blocked])
     request = hello(client)
     stream = streamed(request, events)
     check(request, stream, complete=True)
@@ -181,7 +181,7 @@ def test_56_a_blocked_prompt_is_a_whole_answer_that_declines(client: ProtocolNam
 @pytest.mark.parametrize("client", CLIENTS)
 def test_57_waiting_means_nothing_to_a_client(client: ProtocolName) -> None:
     request = hello(client)
-    events = told("gemini", [gemini({"text": "A"}), gemini({"text": "B"}, finish="STOP")])
+    events = reported("gemini", [gemini({"text": "A"}), gemini({"text": "B"}, finish="STOP")])
     encoder = CODECS[client].stream_encoder(request, ids(), model="shown")
     stream = b"".join(encoder.feed(event) + (encoder.keepalive() if event != events[-1] else b"") for event in events)
     kept = {"anthropic": b"event: ping", "openai-chat": b": ", "openai-responses": b": ", "gemini": b"\n"}
@@ -213,7 +213,7 @@ def test_58_an_error_as_the_first_event_comes_before_anything_of_an_answer(upstr
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_character_in_two_pieces_of_bytes_is_one_character(client: ProtocolName) -> None:
     body = sse.encode(msgspec.json.encode(gemini({"text": "Grüße 🦉"}, finish="STOP")), "")
-    expected = whole(hello(client), told("gemini", [gemini({"text": "Grüße 🦉"}, finish="STOP")]))
+    expected = whole(hello(client), reported("gemini", [gemini({"text": "Grüße 🦉"}, finish="STOP")]))
     for cut in range(1, len(body)):
         parser, decoder = sse.Parser(), CODECS["gemini"].stream_decoder(ids())
         events = [
@@ -241,18 +241,20 @@ def test_every_framing_of_an_event_is_read(framed: bytes) -> None:
 def test_a_gemini_client_never_reads_done(upstream: ProtocolName) -> None:
     events: list[Event] = [Start(), Finish("stop"), End()]
     assert b"[DONE]" not in streamed(hello("gemini"), events)
-    assert b"[DONE]" not in streamed(hello("gemini"), told(upstream, CUTS[upstream]))
+    assert b"[DONE]" not in streamed(hello("gemini"), reported(upstream, CUTS[upstream]))
 
 
 def test_pieces_of_no_length_say_nothing() -> None:
     empty = claude(({"type": "text", "text": ""}, [{"type": "text_delta", "text": ""}]))
-    for events in (told("anthropic", empty), told("openai-chat", [chat({"content": ""}), chat({}, "stop")])):
+    for events in (reported("anthropic", empty), reported("openai-chat", [chat({"content": ""}), chat({}, "stop")])):
         assert not any(isinstance(event, PartDelta) for event in events)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_model_has_the_name_that_the_gateway_gives(client: ProtocolName) -> None:
-    stream = streamed(hello(client), told("gemini", [{**gemini({"text": "A"}, finish="STOP"), "modelVersion": "up"}]))
+    stream = streamed(
+        hello(client), reported("gemini", [{**gemini({"text": "A"}, finish="STOP"), "modelVersion": "up"}])
+    )
     assert b'"shown"' in stream and b'"up"' not in stream
 
 
@@ -263,5 +265,5 @@ def test_a_failure_before_the_start_is_an_error_alone(client: ProtocolName) -> N
 
 
 def test_content_is_what_cannot_be_taken_back() -> None:
-    events = told("gemini", [gemini({"text": "A"}, finish="STOP")])
+    events = reported("gemini", [gemini({"text": "A"}, finish="STOP")])
     assert [isinstance(event, CONTENT) for event in events if isinstance(event, Start | UsageUpdate)] == [False]

@@ -20,7 +20,7 @@ from bm.protocols.sanitize import sanitize
 from bm.protocols.tools import RULES, restore, with_legal_names
 from bm.protocols.translate import EventFilter
 from bm.providers.capabilities import capabilities_of
-from tests.protocols.pair import CLIENTS, GROQ, OPENAI, hello, sent, streamed, told, whole
+from tests.protocols.pair import CLIENTS, GROQ, OPENAI, hello, reported, sent, streamed, whole
 
 GEMINI_3 = "gemini-3.8-flash"
 MODELS: dict[ProtocolName, str] = {
@@ -48,7 +48,7 @@ def declared(protocol: ProtocolName, body: Json) -> list[str]:
 
 
 def parameters(schema: Json, model: str = GEMINI_3, *, simple: bool = False) -> Json:
-    """What Gemini is told of a tool's arguments; `simple` is the second try."""
+    """The schema Gemini receives for a tool; `simple` is the second try."""
     request = hello("anthropic", tools=offering("f", schema=schema))
     capabilities = capabilities_of("gemini", OPENAI, model)
     if simple:
@@ -74,7 +74,7 @@ def test_36_any_name_becomes_one_that_the_upstream_takes_and_comes_back(target: 
     assert RULES[target].legal.fullmatch(given) and plain == "plain"
     assert LONG not in encoded and encoded.count(f'"{given}"') >= 3
     assert back == {given: LONG} and renamed.tools[0].name == given
-    events = told("openai-chat", [_chat_call(0, "c", given, "{}"), _chat_end("tool_calls")])
+    events = reported("openai-chat", [_chat_call(0, "c", given, "{}"), _chat_end("tool_calls")])
     shown = whole(request, [restore(event, back) for event in events])
     assert shown["content"][0]["name"] == LONG
 
@@ -106,12 +106,12 @@ def test_38_calls_that_gemini_does_not_name_get_ids_of_their_own() -> None:
         call = {"functionCall": {"name": "read-file", "args": {}}}
         chunk = {"candidates": [{"content": {"parts": [call, call]}, "finishReason": "STOP"}]}
         request = hello("anthropic")
-        shown = whole(request, told_fresh(chunk))
+        shown = whole(request, decoded_fresh(chunk))
         seen |= {block["id"] for block in shown["content"]}
     assert len(seen) == 6 and all(re.fullmatch(r"[a-zA-Z0-9_-]{17,64}", each) for each in seen)
 
 
-def told_fresh(chunk: Json) -> list[Event]:
+def decoded_fresh(chunk: Json) -> list[Event]:
     """The events, with ids as the gateway makes them."""
     return list(CODECS["gemini"].decode_response(chunk, IdFactory(new_id)))
 
@@ -136,7 +136,7 @@ def test_40_a_tool_without_arguments_is_declared_without_parameters(model: str) 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_40_a_call_without_arguments_has_an_empty_object(client: ProtocolName) -> None:
-    events = told("openai-chat", [_chat_call(0, "c", "f", ""), _chat_end("tool_calls")])
+    events = reported("openai-chat", [_chat_call(0, "c", "f", ""), _chat_end("tool_calls")])
     shown = json.dumps(whole(hello(client), events))
     assert '"input": {}' in shown or '"arguments": "{}"' in shown or '"args": {}' in shown
     assert streamed(hello(client), events)
@@ -208,7 +208,7 @@ def test_48_of_two_calls_a_client_that_wants_one_gets_the_first() -> None:
     choice = {"type": "auto", "disable_parallel_tool_use": True}
     request = hello("anthropic", tools=offering("f", "g"), tool_choice=choice)
     calls = [{"functionCall": {"name": name, "args": {}}} for name in "fg"]
-    events = told("gemini", [{"candidates": [{"content": {"parts": calls}, "finishReason": "STOP"}]}])
+    events = reported("gemini", [{"candidates": [{"content": {"parts": calls}, "finishReason": "STOP"}]}])
     kept = EventFilter({}, single_call=request.tool_choice.parallel is False).through(events)
     shown = whole(request, kept)
     assert [block["name"] for block in shown["content"]] == ["f"] and shown["stop_reason"] == "tool_use"
@@ -232,6 +232,6 @@ def test_49_the_next_provider_gets_the_clients_own_schema() -> None:
 
 def test_a_call_in_a_complete_answer_ends_it_with_the_reason_for_calls() -> None:
     calls: list[Any] = [{"functionCall": {"name": "f", "args": {}}}]
-    events = told("gemini", [{"candidates": [{"content": {"parts": calls}, "finishReason": "STOP"}]}])
+    events = reported("gemini", [{"candidates": [{"content": {"parts": calls}, "finishReason": "STOP"}]}])
     [choice] = fold(events).choices
     assert choice.finish == Finish("tool_calls", native="STOP")

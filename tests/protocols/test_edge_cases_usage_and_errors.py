@@ -12,7 +12,7 @@ from bm.errors import RequestError
 from bm.names import ProtocolName
 from bm.protocols.errors import decode_error
 from bm.protocols.registry import CODECS
-from tests.protocols.pair import CLIENTS, HI, asks, hello, sent, told, whole
+from tests.protocols.pair import CLIENTS, HI, asks, hello, reported, sent, whole
 
 USED: Json = {
     "promptTokenCount": 1000,
@@ -25,7 +25,7 @@ USED: Json = {
 
 def used(client: ProtocolName, **metadata: int) -> Json:
     answer = {"candidates": [{"content": {"parts": [{"text": "A"}]}, "finishReason": "STOP"}]}
-    shown = whole(hello(client), told("gemini", [{**answer, "usageMetadata": USED | metadata}]))
+    shown = whole(hello(client), reported("gemini", [{**answer, "usageMetadata": USED | metadata}]))
     found: Json = shown["usageMetadata" if client == "gemini" else "usage"]
     return found
 

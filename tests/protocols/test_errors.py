@@ -11,7 +11,7 @@ from bm.chat.events import Failed
 from bm.chat.parts import Json
 from bm.errors import Failure, FailureKind
 from bm.protocols.errors import context_in_text, decode_error, in_band
-from tests.protocols.pair import CLIENTS, told
+from tests.protocols.pair import CLIENTS, reported
 
 
 def error(message: str = "no", **members: Any) -> Json:
@@ -202,7 +202,9 @@ def test_an_error_inside_an_answer_is_judged_by_what_it_says(document: Json, kin
 def test_an_error_inside_a_stream_means_the_same_in_every_protocol(
     protocol: Any, document: Json, kind: str, status: int
 ) -> None:
-    failed = [event.failure for event in told(protocol, [{"type": "error", **document}]) if isinstance(event, Failed)]
+    failed = [
+        event.failure for event in reported(protocol, [{"type": "error", **document}]) if isinstance(event, Failed)
+    ]
     assert [failure.kind for failure in failed] == [kind]
 
 

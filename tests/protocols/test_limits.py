@@ -105,7 +105,7 @@ SPENT = {"x-ratelimit-remaining": "0"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "headers", "seconds"),
+    ("kind", "reported", "headers", "seconds"),
     [
         ("rate_limited", 5.0, SPENT | {"x-ratelimit-reset": "20"}, 5.0),
         ("rate_limited", None, SPENT | {"x-ratelimit-reset": "20"}, 20.0),
@@ -118,15 +118,15 @@ SPENT = {"x-ratelimit-remaining": "0"}
     ],
 )
 def test_a_refusal_that_names_no_delay_has_that_of_the_limit_that_is_used_up(
-    kind: FailureKind, told: float | None, headers: dict[str, str], seconds: float | None
+    kind: FailureKind, reported: float | None, headers: dict[str, str], seconds: float | None
 ) -> None:
-    failure = Failure(kind=kind, message="", retry_after=told)
+    failure = Failure(kind=kind, message="", retry_after=reported)
     assert with_delay(failure, headers, NOW).retry_after == seconds
 
 
-@pytest.mark.parametrize(("value", "told"), [("true", True), ("false", False), ("yes", None)])
-def test_whether_to_retry(value: str, told: bool | None) -> None:
-    assert should_retry({"x-should-retry": value}) is told
+@pytest.mark.parametrize(("value", "reported"), [("true", True), ("false", False), ("yes", None)])
+def test_whether_to_retry(value: str, reported: bool | None) -> None:
+    assert should_retry({"x-should-retry": value}) is reported
     assert should_retry({}) is None
 
 
@@ -179,13 +179,13 @@ def test_a_limit_that_is_used_up_says_when_there_is_more(headers: dict[str, str]
 WHEN = "Mon, 02 Jan 2034 15:00:00 GMT"
 
 
-def allowance(told: tuple[Any, ...]) -> Allowance:
-    window, unit, limit, left, resets = told
+def allowance(reported: tuple[Any, ...]) -> Allowance:
+    window, unit, limit, left, resets = reported
     return Allowance(window=window, unit=unit, limit=limit, left=left, resets=resets)
 
 
 @pytest.mark.parametrize(
-    ("provider", "headers", "told"),
+    ("provider", "headers", "reported"),
     [
         (
             "anthropic",
@@ -228,8 +228,8 @@ def allowance(told: tuple[Any, ...]) -> Allowance:
         ("anthropic", {"anthropic-ratelimit-requests-remaining": "3"}, []),
     ],
 )
-def test_allowances_in_headers(provider: str, headers: dict[str, str], told: list[tuple[Any, ...]]) -> None:
-    assert list(allowances_in_headers(headers, 0.0, provider)) == [allowance(each) for each in told]
+def test_allowances_in_headers(provider: str, headers: dict[str, str], reported: list[tuple[Any, ...]]) -> None:
+    assert list(allowances_in_headers(headers, 0.0, provider)) == [allowance(each) for each in reported]
 
 
 def refusal(*violations: dict[str, str], message: str = "You exceeded your current quota.") -> bytes:
@@ -243,7 +243,7 @@ TOKENS = {"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier", "qu
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "reported"),
     [
         (refusal(MINUTE, DAY), [("minute", "requests", 15, 0, None), ("day", "requests", 250, 0, None)]),
         (refusal(TOKENS), [("minute", "tokens", 250000, 0, None)]),
@@ -270,8 +270,8 @@ TOKENS = {"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier", "qu
         (b"\xff", []),
     ],
 )
-def test_details_of_a_429(body: bytes, told: list[tuple[Any, ...]]) -> None:
-    assert list(allowances_in_body(body)) == [allowance(each) for each in told]
+def test_details_of_a_429(body: bytes, reported: list[tuple[Any, ...]]) -> None:
+    assert list(allowances_in_body(body)) == [allowance(each) for each in reported]
 
 
 @pytest.mark.parametrize(

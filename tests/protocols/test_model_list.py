@@ -16,25 +16,25 @@ UNKNOWN = ModelCard(id="m-2", owner="acme")
 
 
 def test_an_anthropic_list() -> None:
-    told = listing("anthropic", [KNOWN, UNKNOWN])
-    assert (told["first_id"], told["last_id"], told["has_more"]) == ("m-1", "m-2", False)
-    read = anthropic.types.ModelInfo.model_validate(told["data"][0])
+    reported = listing("anthropic", [KNOWN, UNKNOWN])
+    assert (reported["first_id"], reported["last_id"], reported["has_more"]) == ("m-1", "m-2", False)
+    read = anthropic.types.ModelInfo.model_validate(reported["data"][0])
     assert (read.id, read.display_name, read.max_input_tokens) == ("m-1", "M 1", 200_000)
     assert read.created_at.timestamp() == 1_700_000_000
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "openai-responses"])
 def test_an_openai_list(protocol: str) -> None:
-    told = listing("openai-chat" if protocol == "openai-chat" else "openai-responses", [KNOWN])
-    assert told["object"] == "list"
-    read = openai.types.Model.model_validate(told["data"][0])
+    reported = listing("openai-chat" if protocol == "openai-chat" else "openai-responses", [KNOWN])
+    assert reported["object"] == "list"
+    read = openai.types.Model.model_validate(reported["data"][0])
     assert (read.id, read.owned_by, read.created) == ("m-1", "acme", 1_700_000_000)
 
 
 def test_a_gemini_list() -> None:
-    told = listing("gemini", [KNOWN])["models"][0]
-    assert "generateContent" in told.pop("supportedGenerationMethods")
-    read = types.Model.model_validate(told)
+    reported = listing("gemini", [KNOWN])["models"][0]
+    assert "generateContent" in reported.pop("supportedGenerationMethods")
+    read = types.Model.model_validate(reported)
     assert (read.name, read.display_name, read.input_token_limit) == ("models/m-1", "M 1", 200_000)
 
 
@@ -45,8 +45,8 @@ def test_limits_that_are_not_known_are_left_out() -> None:
 
 
 def test_an_empty_list_has_no_first_and_no_last() -> None:
-    told = listing("anthropic", [])
-    assert (told["data"], told["first_id"], told["last_id"]) == ([], None, None)
+    reported = listing("anthropic", [])
+    assert (reported["data"], reported["first_id"], reported["last_id"]) == ([], None, None)
 
 
 CARDS = [ModelCard(id=name, owner="acme") for name in "abcde"]
@@ -66,17 +66,17 @@ CARDS = [ModelCard(id=name, owner="acme") for name in "abcde"]
     ],
 )
 def test_an_anthropic_page(query: str, ids: str, more: bool) -> None:
-    told = listing("anthropic", CARDS, query)
-    assert ("".join(row["id"] for row in told["data"]), told["has_more"]) == (ids, more)
-    assert (told["first_id"], told["last_id"]) == (ids[0], ids[-1])
+    reported = listing("anthropic", CARDS, query)
+    assert ("".join(row["id"] for row in reported["data"]), reported["has_more"]) == (ids, more)
+    assert (reported["first_id"], reported["last_id"]) == (ids[0], ids[-1])
 
 
 def test_geminis_pages_lead_to_the_end() -> None:
     query, found = "pageSize=2", ""
     while query:
-        told = listing("gemini", CARDS, query)
-        found += "".join(row["name"].removeprefix("models/") for row in told["models"])
-        query = f"pageSize=2&pageToken={told['nextPageToken']}" if "nextPageToken" in told else ""
+        reported = listing("gemini", CARDS, query)
+        found += "".join(row["name"].removeprefix("models/") for row in reported["models"])
+        query = f"pageSize=2&pageToken={reported['nextPageToken']}" if "nextPageToken" in reported else ""
     assert found == "abcde"
 
 

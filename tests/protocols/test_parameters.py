@@ -148,7 +148,7 @@ def test_a_long_name_is_digested() -> None:
     assert len(one) == len(other) == 64 and one != other
 
 
-def test_a_value_that_the_model_refuses_is_taken_out_and_told() -> None:
+def test_a_value_that_the_model_refuses_is_removed_and_reported() -> None:
     body, losses = {"a": "x", "b": "y", "c": 1}, list[Loss]()
     parameters.drop_values(body, ("a=x", "b=other", "c", "d"), losses)
     assert body == {"b": "y"}

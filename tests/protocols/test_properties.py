@@ -86,5 +86,5 @@ def test_what_was_said_and_called_arrives(client: ProtocolName, events: list[Eve
 
 
 def _shown_otherwise(events: Sequence[Event]) -> bool:
-    """Whether a part is told in words of bm's, such as a picture to those who can show none."""
+    """Whether a part is replaced by a note, such as a picture to those who can show none."""
     return any(isinstance(event, PartWhole) and isinstance(event.part, Media | Opaque) for event in events)

@@ -80,10 +80,10 @@ def test_gemini_gets_its_stand_in_for_the_signature_of_another_vendor() -> None:
         {"functionCall": {"name": "x", "args": {}}, "thoughtSignature": FOREIGN},
         {"functionCall": {"name": "y", "args": {}}, "thoughtSignature": "c2ln"},
     ]
-    told = through("gemini", {"contents": [{"role": "model", "parts": parts}]})["contents"][0]["parts"]
-    assert told[1]["thoughtSignature"] == DUMMY
-    assert told[2] == parts[2]
-    assert all(FOREIGN not in json.dumps(part) for part in told)
+    reported = through("gemini", {"contents": [{"role": "model", "parts": parts}]})["contents"][0]["parts"]
+    assert reported[1]["thoughtSignature"] == DUMMY
+    assert reported[2] == parts[2]
+    assert all(FOREIGN not in json.dumps(part) for part in reported)
 
 
 def test_openai_gets_no_reasoning_that_it_cannot_decrypt() -> None:
@@ -128,9 +128,9 @@ def test_text_that_only_looks_like_a_signature_stays() -> None:
 
 def test_bytes_outside_a_change_stay_as_they_are() -> None:
     odd = '{ "role" : "user",  "content" : "1.0 \\u00e4 \\/" }'
-    holder = json.dumps({"role": "assistant", "content": [THOUGHT, TEXT]})
+    owner = json.dumps({"role": "assistant", "content": [THOUGHT, TEXT]})
     tail = '"max_tokens":100.0,"model":"a"'
-    result = claude_bytes(f'{{"messages":[{odd},{holder}],{tail}}}'.encode()).decode()
+    result = claude_bytes(f'{{"messages":[{odd},{owner}],{tail}}}'.encode()).decode()
     assert odd in result and json.dumps(TEXT) in result and result.endswith(tail + "}")
 
 

@@ -13,7 +13,7 @@ from bm.chat.parts import Json
 from bm.names import ProtocolName
 from bm.protocols.sanitize import sanitize
 from bm.protocols.tools import offers_search
-from tests.protocols.pair import CLIENTS, GROQ, check, hello, streamed, told, whole
+from tests.protocols.pair import CLIENTS, GROQ, check, hello, reported, streamed, whole
 from tests.support import grammar_anthropic
 
 TEXT = "Größe: Kiwis weigh 90 g."
@@ -126,10 +126,10 @@ RESPONSES: list[Json] = [
     {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": RESPONSES_ITEMS}}
 ]
 ANSWERS: dict[str, list[Event]] = {
-    "gemini": told("gemini", GEMINI_CHUNKS),
-    "anthropic": told("anthropic", CLAUDE),
-    "groq": told("openai-chat", GROQ_CHUNKS, GROQ),
-    "openai-responses": told("openai-responses", RESPONSES),
+    "gemini": reported("gemini", GEMINI_CHUNKS),
+    "anthropic": reported("anthropic", CLAUDE),
+    "groq": reported("openai-chat", GROQ_CHUNKS, GROQ),
+    "openai-responses": reported("openai-responses", RESPONSES),
 }
 TOOLS: dict[ProtocolName, Json] = {
     "anthropic": {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]},
@@ -245,7 +245,7 @@ def test_a_search_in_a_stream_for_claude_code_has_its_query_as_pieces() -> None:
 # Code that a vendor ran
 
 CODE_IN_ANSWERS: dict[str, list[Event]] = {
-    "anthropic": told(
+    "anthropic": reported(
         "anthropic",
         [
             CLAUDE[0],
@@ -274,7 +274,7 @@ CODE_IN_ANSWERS: dict[str, list[Event]] = {
             *CLAUDE[-2:],
         ],
     ),
-    "gemini": told(
+    "gemini": reported(
         "gemini",
         [
             {
@@ -292,7 +292,7 @@ CODE_IN_ANSWERS: dict[str, list[Event]] = {
             }
         ],
     ),
-    "openai-responses": told(
+    "openai-responses": reported(
         "openai-responses",
         [
             {

@@ -221,7 +221,7 @@ def test_groq_does_not_combine_structured_output_with_tools() -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_model_that_nobody_knows_is_a_capable_one(protocol: ProtocolName) -> None:
+def test_a_model_that_no_row_knows_is_a_capable_one(protocol: ProtocolName) -> None:
     found = capabilities_of(protocol, DIALECTS["compatible"], "never-heard-of")
     assert found.tools and found.images
 

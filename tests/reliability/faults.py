@@ -152,7 +152,7 @@ def play(world: World, case: Case) -> Outcome:
     if fault.name == "content filter":
         judge_refusal(outcome)
     elif fault.late and not case.rescue:
-        judge_told(outcome)
+        judge_reported(outcome)
     else:
         judge_good(outcome, helper, retried=outcome.struck == outcome.attempts)
     if not outcome.faults and fault.name == "down, then healthy":
@@ -193,7 +193,7 @@ def judge_late(outcome: Outcome, read: ChatResponse) -> None:
         outcome.check(read.usage is not None and read.usage.prompt == USAGE.input, f"usage {read.usage}")
 
 
-def judge_told(outcome: Outcome) -> None:
+def judge_reported(outcome: Outcome) -> None:
     """Without rescue: part of the text and then the client's in-stream error, or a whole text without a fault."""
     answer = outcome.answer
     read = reading(answer)

@@ -37,7 +37,7 @@ HONEST = frozenset({429, 500, 502, 503, 504, 529})
 ABORTED = 0.03
 """Share of the clients that leave in the middle of their answer."""
 
-_MINT = IdFactory(lambda prefix: f"{prefix}{'0' * 16}")
+_IDS = IdFactory(lambda prefix: f"{prefix}{'0' * 16}")
 
 
 @dataclass
@@ -156,8 +156,8 @@ def answer_of(protocol: ProtocolName, stream: bool, body: bytes) -> ChatResponse
     """What a client of the protocol makes of the bytes."""
     codec = CODECS[protocol]
     if not stream:
-        return fold(codec.decode_response(msgspec.json.decode(body), _MINT))
-    decoder, parser = codec.stream_decoder(_MINT), sse.Parser()
+        return fold(codec.decode_response(msgspec.json.decode(body), _IDS))
+    decoder, parser = codec.stream_decoder(_IDS), sse.Parser()
     events: list[Event] = []
     for item in [*parser.feed(body), *parser.close()]:
         events += decoder.feed(item)

@@ -52,7 +52,7 @@ def test_limits_of_tokens_that_gemini_names(pool: World) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
-def test_limits_that_nobody_names(world: World, protocol: str) -> None:
+def test_limits_that_no_answer_names(world: World, protocol: str) -> None:
     table = f'{PROTOCOLS_LINE}\nprotocol = "{protocol}"'
     world.set_up(0, {"acme": "exclusive"}, keys=len(SIZES), tables={"acme": table})
     names = world.paid["acme"]

@@ -80,7 +80,7 @@ def test_the_only_target_is_asked_once_more(world: World) -> None:
     assert world.asked() == [world.pool[0]] * 2
 
 
-def test_when_nobody_can_go_on_the_client_is_told_of_the_first_cut(world: World) -> None:
+def test_when_no_target_can_continue_the_client_receives_the_first_cut(world: World) -> None:
     set_up(world)
     cut(world, Rule(status=503, message="too busy", times=None))
     read = reading(world.ask("anthropic"))

@@ -170,7 +170,7 @@ def test_requests_that_wait_lose_nothing_either(accounts: int) -> None:
     st.integers(0, 2**16),
 )
 @settings(max_examples=15)
-def test_no_account_is_asked_before_its_rest_is_over_and_nobody_refused_while_one_has_quota_left(
+def test_no_account_is_asked_before_its_cooldown_ends_and_no_request_refused_while_one_has_quota_left(
     sizes: list[int], max_wait: float, pressure: float, seed: int
 ) -> None:
     quotas = {f"a{number}": size for number, size in enumerate(sizes)}

@@ -107,7 +107,7 @@ def test_silence_inside_an_answer_that_is_no_stream_ends(world: World, protocol:
 
 
 @EVERY_PROTOCOL
-def test_a_network_that_is_away_is_held_against_nobody(world: World, protocol: str) -> None:
+def test_a_network_that_is_away_is_held_against_no_account(world: World, protocol: str) -> None:
     world.set_up(2)
     config = '[pool]\nmax_wait = 0\n[gemini]\nbase_url = "http://127.0.0.1:1"\n'
     world.daemon.paths.config.write_text(config, encoding="utf-8")

@@ -21,6 +21,11 @@ class Source:
     tree: ast.Module
 
     @property
+    def module(self) -> str:
+        """Its name in imports."""
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
     def room(self) -> str:
         """The package or module directly below `bm`; empty for `bm/__init__.py`."""
         first = Path(self.path).parts[1].removesuffix(".py")

@@ -7,7 +7,7 @@ it may import besides, but only inside functions (and for type checking), becaus
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -53,7 +53,7 @@ PURE = {"names", "errors", "sse", "duration", "chat", "protocols", "dispatch"}
 
 IMPURE_MODULES = {
     "the clock": {"time", "sched"},
-    "dice": {"random", "secrets"},
+    "randomness": {"random", "secrets"},
     "files": {"glob", "io", "os", "pathlib", "platformdirs", "shutil", "sqlite3", "tempfile"},
     "the network": {"aiohttp", "http", "httpx", "selectors", "socket", "ssl", "starlette", "urllib.request", "uvicorn"},
     "processes and threads": {"multiprocessing", "psutil", "queue", "signal", "subprocess", "threading"},
@@ -63,7 +63,7 @@ IMPURE_MODULES = {
 }
 IMPURE_CALLS = {
     "the clock": {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"},
-    "dice": {"uuid.uuid1", "uuid.uuid4", "uuid1", "uuid4"},
+    "randomness": {"uuid.uuid1", "uuid.uuid4", "uuid1", "uuid4"},
     "files": {"open"},
     "the terminal": {"input", "print", "breakpoint"},
 }
@@ -114,8 +114,38 @@ def layer_faults(source: Source) -> list[str]:
     ]
 
 
+def imported(source: Source) -> set[str]:
+    """The modules of bm that a file imports, wherever in it."""
+    known = {each.module for each in sources()}
+    found: set[str] = set()
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & known or {node.module}
+    return (found & known) - {source.module}
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of modules each of which imports, directly or not, all others of its group."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            more = graph.get(waiting.pop(), set()) - seen
+            seen |= more
+            waiting += more
+        return seen
+
+    reach = {module: reached(module) for module in graph}
+    groups = {tuple(sorted(other for other in reach[module] if module in reach.get(other, ()))) for module in graph}
+    return [list(group) for group in sorted(groups) if len(group) > 1]
+
+
 def purity_faults(source: Source) -> list[str]:
-    """Where a file reaches for the clock, the dice or the outside."""
+    """Where a file reaches for the clock, randomness or the outside."""
     uses = [(found.line, kind) for found in imports(source.tree) if (kind := impure_module(found.module))]
     calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
     uses += [(call.lineno, kind) for call in calls if (kind := impure_call(ast.unparse(call.func)))]
@@ -154,6 +184,22 @@ def test_what_a_person_waits_for_loads_no_server(room: str) -> None:
 
 def test_imports_run_one_way() -> None:
     assert [fault for source in sources() if source.room for fault in layer_faults(source)] == []
+
+
+def test_no_import_runs_in_a_circle() -> None:
+    assert circles({source.module: imported(source) for source in sources()}) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": {"b"}}, [["b", "c"]]),
+        ({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c"}}, [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_a_circle_is_found(graph: dict[str, set[str]], found: list[list[str]]) -> None:
+    assert circles(graph) == found
 
 
 def test_pure_rooms_take_values_and_return_values() -> None:

@@ -1,4 +1,4 @@
-"""What no file of the repository may hold: places of one machine, keys, and notes to self."""
+"""What no file of the repository may hold: places of one machine, keys, notes to self, and words that bm invented."""
 
 from __future__ import annotations
 
@@ -15,6 +15,34 @@ FORBIDDEN = {
     r"|gsk_[A-Za-z0-9]{30}|ya29\.[0-9A-Za-z_-]{30}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n",
     "a note to self": r"\b(TO[D]O|FIX[M]E|XX[X]|HAC[K])\b",
 }
+INVENTED = {
+    r"seats?": "candidate",
+    r"holders?": "account runtime",
+    r"books?|booked|bookings?": "cooldown log, cooldown entry",
+    r"ladders?|climb(s|ed|ing)?": "backoff, backoff step",
+    r"on trial|trials": "suspect request",
+    r"lanes?": "upstream call; pass-through or translated",
+    r"told": "reported, delivered",
+    r"nudge[sd]?": "retry hint",
+    r"omissions?": "media fallback",
+    r"alarms?": "deadline",
+    r"tapes?": "capture",
+    r"hygiene": "sanitize",
+    r"mints?|minted": "id factory",
+    r"cures?|cured": "remedy",
+    r"seams?": "continuation",
+    r"rivals?": "override",
+    r"rests|resting|(put|puts) to rest": "is cooling down",
+    r"out of use": "disabled",
+    r"led to bm|lead a tool": "configured to use bm",
+    r"by lot|drawn|dice": "chosen at random",
+    r"nobody|somebody": "no one is named: say who or what",
+    r"acquit(s|ted)?": "roll back",
+}
+"""Words that stood where the field has its own, and the field's."""
+KEPT = {"CHANGELOG.md", "tests/rules/test_words.py", "LICENSE"}
+"""Files that may hold them: history, and this list."""
+
 GENERATED = {"requirements.lock"}
 
 
@@ -50,6 +78,15 @@ def test_no_tracked_file_holds(what: str) -> None:
 )
 def test_it_is_found_in(what: str, text: str) -> None:
     assert len(found(what, f"first line\n{text}\n")) == 1
+
+
+@pytest.mark.skipif(not tracked(), reason="no checkout")
+@pytest.mark.parametrize("word", INVENTED)
+def test_the_word_is_the_fields_own(word: str) -> None:
+    pattern = re.compile(rf"(?<![A-Za-z])({word})(?![A-Za-z])", re.IGNORECASE)
+    holds = {str(file.relative_to(ROOT)): pattern.search(file.read_text(encoding="utf-8")) for file in texts()}
+    found = {name: match.group() for name, match in holds.items() if match and name not in KEPT}
+    assert found == {}, f"say {INVENTED[word]}"
 
 
 @pytest.mark.parametrize("text", ["/tmp", "/home/you/bm", "https://example.com/network/", "sk-ant-…", "hackney"])

@@ -35,7 +35,9 @@ TARGET = Target("gemini", "a", "m", "gemini")
     ],
     ids=["awake", "asleep", "asleep, clock set back", "clock corrected", "clock set back", "paused VM", "busy machine"],
 )
-def test_sleep_is_told_from_a_step_of_the_wall_clock(monotonic: float, boot: float, wall: float, slept: float) -> None:
+def test_sleep_is_distinguished_from_a_step_of_the_wall_clock(
+    monotonic: float, boot: float, wall: float, slept: float
+) -> None:
     assert Moment(monotonic, boot, wall).slept_since(Moment(0, 0, 0)) == slept
 
 

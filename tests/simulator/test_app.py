@@ -1,4 +1,4 @@
-"""Keys, quotas, the control paths, and requests that are for nobody."""
+"""Keys, quotas, the control paths, and requests without a handler."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_client_that_waits_to_be_asked_for_the_body_is_asked(sim: Simulator) -
         assert sock.recv(1024).startswith(b"HTTP/1.1 200")
 
 
-def test_what_is_not_http_is_refused_and_harms_nobody(sim: Simulator, http: httpx.Client) -> None:
+def test_what_is_not_http_is_refused_and_harms_no_other_request(sim: Simulator, http: httpx.Client) -> None:
     assert raw(sim, b"this is not HTTP\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert ask(http, "openai-chat").status_code == 200
 

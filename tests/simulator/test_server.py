@@ -32,8 +32,8 @@ def test_stopping_ends_open_connections(http: httpx.Client, sim: Simulator) -> N
 
 
 def test_a_rule_may_be_given_as_a_mapping(sim: Simulator, http: httpx.Client) -> None:
-    sim.script({"text": "as told"})
-    assert ask(http).json()["choices"][0]["message"]["content"] == "as told"
+    sim.script({"text": "as scripted"})
+    assert ask(http).json()["choices"][0]["message"]["content"] == "as scripted"
 
 
 def test_a_mapping_with_an_unknown_word_is_refused(sim: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""How a Messages client is told of a failure."""
+"""Failures as a Messages client receives them."""
 
 from __future__ import annotations
 

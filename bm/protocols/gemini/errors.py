@@ -1,6 +1,6 @@
-"""How a client of the Gemini API is told of a failure: `{"error": {code, message, status, details}}`.
+"""Failures as a client of the Gemini API receives them: `{"error": {code, message, status, details}}`.
 
-Details are google.rpc types, told apart by `@type`.
+Details are google.rpc types, distinguished by `@type`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORD: dict[int, str] = {
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:
-    """The status and body by which a Gemini client is told."""
+    """The status and body for a Gemini client."""
     return failure.http_status, {"error": error_object(failure, request_id)}
 
 

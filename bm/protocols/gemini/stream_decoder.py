@@ -157,7 +157,7 @@ class GeminiStreamDecoder:
         self._parts.add(part, choice.number)
 
     def _close(self, choice: _Choice) -> None:
-        """Close the open part; a text with what it rests on."""
+        """Close the open part; a text with its citations."""
         choice.signed = False
         if not choice.metadata or not self._parts.is_open(choice.number, "text"):
             self._parts.close(choice.number)

@@ -1,4 +1,4 @@
-"""How a client of either OpenAI API is told of a failure."""
+"""Failures as a client of either OpenAI API receives them."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def decoded(text: str) -> list[Event]:
     return [*events, *decoder.close()]
 
 
-def told(answer: ChatResponse) -> list[Any]:
+def reported(answer: ChatResponse) -> list[Any]:
     """What an answer says, apart from how it was cut into pieces."""
     (choice,) = answer.choices or (None,)
     parts = choice.parts if choice is not None else ()
@@ -115,7 +115,7 @@ def test_a_recorded_stream_is_read_and_written_again(case: Case) -> None:
         return
     check_stream(stream)
     assert faults(validators().validate_response("anthropic.messages", stream.decode(), compat=False)) == []
-    assert told(fold(decoded(stream.decode()))) == told(fold(events))
+    assert reported(fold(decoded(stream.decode()))) == reported(fold(events))
 
 
 @each_case(STREAMS[::5])
@@ -134,9 +134,9 @@ def test_a_recorded_answer_is_read_and_written_again(case: Case) -> None:
     assert not known or faults(validators().validate_response("anthropic.messages", body, compat=False)) == []
     if among(case, RESTATED):
         return
-    assert told(fold(CODEC.decode_response(body, IDS))) == told(fold(events))
+    assert reported(fold(CODEC.decode_response(body, IDS))) == reported(fold(events))
     encoder = CODEC.stream_encoder(ASKS, IDS, model="")
-    assert told(fold(decoded(b"".join(map(encoder.feed, events)).decode()))) == told(fold(events))
+    assert reported(fold(decoded(b"".join(map(encoder.feed, events)).decode()))) == reported(fold(events))
 
 
 @each_case([case for case in CASES if case.status >= 400])

@@ -72,7 +72,7 @@ WHOLE: list[dict[str, Any]] = [
     {**DONE, "delta": {"stop_reason": "tool_use", "stop_sequence": None}},
     STOP,
 ]
-TOLD: list[Event] = [
+UPSTREAM_ANSWER: list[Event] = [
     Start("msg_1", "claude"),
     UsageUpdate(Usage(input=9, output=1)),
     Ping(),
@@ -96,12 +96,12 @@ TOLD: list[Event] = [
 
 
 def test_a_whole_stream() -> None:
-    assert events_of(wire(*WHOLE)) == TOLD
+    assert events_of(wire(*WHOLE)) == UPSTREAM_ANSWER
 
 
 @given(st.lists(st.integers(0, 400), max_size=12))
 def test_it_does_not_matter_where_the_bytes_are_cut(sizes: list[int]) -> None:
-    assert events_of(wire(*WHOLE), sizes=sizes) == TOLD
+    assert events_of(wire(*WHOLE), sizes=sizes) == UPSTREAM_ANSWER
 
 
 @given(st.integers(0, len(wire(*WHOLE)) - 1))

@@ -107,8 +107,8 @@ def test_a_whole_stream() -> None:
 
 
 def test_the_stream_reads_back() -> None:
-    told = [event for event in events_of(GOLDEN.encode()) if not isinstance(event, Start | Finish)]
-    assert told == [event for event in EVENTS if not isinstance(event, Start | Finish)]
+    reported = [event for event in events_of(GOLDEN.encode()) if not isinstance(event, Start | Finish)]
+    assert reported == [event for event in EVENTS if not isinstance(event, Start | Finish)]
 
 
 def test_a_blocked_prompt_is_still_a_whole_message() -> None:
@@ -118,7 +118,7 @@ def test_a_blocked_prompt_is_still_a_whole_message() -> None:
     assert reader.message["stop_details"]["explanation"] == "SAFETY"
 
 
-def test_usage_after_the_finish_is_told_once_at_the_end() -> None:
+def test_usage_after_the_finish_is_sent_once_at_the_end() -> None:
     usage = UsageUpdate(Usage(input=7, output=3))
     data = stream([Start(), *part_events(0, Text("Hi")), Finish("stop"), usage, End()])
     assert data.count(b"event: message_delta") == data.count(b"event: message_stop") == 1
@@ -432,8 +432,8 @@ def test_a_whole_answer_says_what_its_stream_says(events: list[Event]) -> None:
     reader = check(stream(events, ASKS))
     assert reader.message is not None
     whole = encode_response(events, ASKS, IDS, model="claude")
-    told = {**reader.message, "content": [_plain(block) for block in reader.message["content"]]}
-    assert told == {**whole, "content": [_plain(block) for block in whole["content"]]}
+    reported = {**reader.message, "content": [_plain(block) for block in reader.message["content"]]}
+    assert reported == {**whole, "content": [_plain(block) for block in whole["content"]]}
     assert fold(AnthropicStreamDecoder(IDS).whole(whole)).choices[0].finish is not None
 
 

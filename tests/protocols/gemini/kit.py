@@ -50,7 +50,7 @@ def call_part(name: str, signature: str = "", **members: Any) -> dict[str, Any]:
     return {**part, "thoughtSignature": signature} if signature else part
 
 
-def told(*chunks: Any) -> list[Event]:
+def reported(*chunks: Any) -> list[Event]:
     decoder = CODEC.stream_decoder(ids())
     events = [event for c in chunks for event in decoder.feed(sse.Event(json.dumps(c).encode()))]
     events += decoder.close()

@@ -29,7 +29,7 @@ def test_elements_are_the_same_however_the_bytes_are_cut(indent: int | None, cut
     assert [json.loads(event.data) for event in [*found, *splitter.close()]] == TRICKY
 
 
-def test_an_element_is_told_as_soon_as_it_is_complete() -> None:
+def test_an_element_is_returned_as_soon_as_it_is_complete() -> None:
     splitter = ArraySplitter()
     assert splitter.feed(b'[{"a": 1}') == [sse.Event(b'{"a": 1}')]
     assert splitter.feed(b"\r\n,\r\n") == []
@@ -50,7 +50,7 @@ def test_an_element_is_told_as_soon_as_it_is_complete() -> None:
     ],
     ids=["nothing", "an empty array", "a lone object", "a byte order mark", "a cut element", "no JSON"],
 )
-def test_what_is_left_is_told_at_the_end(body: bytes, elements: list[bytes]) -> None:
+def test_what_is_left_is_returned_at_the_end(body: bytes, elements: list[bytes]) -> None:
     splitter = ArraySplitter()
     assert [event.data for event in [*splitter.feed(body), *splitter.close()]] == elements
 

@@ -1,4 +1,4 @@
-"""How Gemini clients are told of failures."""
+"""Failures as Gemini clients receive them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from bm.protocols.gemini.codec import CODEC
         (Failure(kind="bad_request", message="m", status=422), 422, "INVALID_ARGUMENT"),
     ],
 )
-def test_a_client_is_told_in_googles_words(failure: Failure, status: int, word: str) -> None:
+def test_a_client_receives_googles_words(failure: Failure, status: int, word: str) -> None:
     assert CODEC.encode_error(failure, "") == (status, {"error": {"code": status, "message": "m", "status": word}})
 
 
-def test_a_client_is_told_when_to_come_back_and_what_was_wrong() -> None:
+def test_a_client_receives_the_delay_and_the_field_at_fault() -> None:
     failure = Failure(kind="rate_limited", message="m", retry_after=1.2, param="contents")
     _, body = CODEC.encode_error(failure, "req_1")
     assert [row["@type"].rpartition(".")[2] for row in body["error"]["details"]] == [
@@ -36,6 +36,6 @@ def test_a_client_is_told_when_to_come_back_and_what_was_wrong() -> None:
     assert body["error"]["details"][0]["retryDelay"] == "2s"
 
 
-def test_too_long_a_prompt_is_told_in_the_wording_that_clients_match() -> None:
+def test_too_long_a_prompt_has_the_wording_that_clients_match() -> None:
     _, body = CODEC.encode_error(Failure(kind="context_too_long", message="prompt is too long"), "")
     assert body["error"]["message"].startswith("The input token count exceeds the maximum number of tokens allowed")

@@ -26,13 +26,13 @@ from bm.chat.events import (
 )
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.ids import ids
-from tests.protocols.gemini.kit import SIGNED, S, call_part, chunk, told
+from tests.protocols.gemini.kit import SIGNED, S, call_part, chunk, reported
 
 HEAD = Start("r", "gemini-3")
 
 
 def test_text_arrives_in_pieces() -> None:
-    assert told(chunk({"text": "He"}), chunk({"text": "llo"}), chunk({"text": ""}, finish="STOP")) == [
+    assert reported(chunk({"text": "He"}), chunk({"text": "llo"}), chunk({"text": ""}, finish="STOP")) == [
         HEAD,
         PartStart(0, "text"),
         PartDelta(0, "He"),
@@ -44,7 +44,7 @@ def test_text_arrives_in_pieces() -> None:
 
 
 def test_thinking_comes_before_text() -> None:
-    events = told(chunk({"text": "hm", "thought": True}), chunk({"text": "a"}, finish="STOP"))
+    events = reported(chunk({"text": "hm", "thought": True}), chunk({"text": "a"}, finish="STOP"))
     assert events[1:-2] == [
         PartStart(0, "thinking"),
         PartDelta(0, "hm"),
@@ -56,22 +56,22 @@ def test_thinking_comes_before_text() -> None:
 
 
 def test_a_signature_on_a_later_empty_part_belongs_to_the_text_before_it() -> None:
-    events = told(chunk({"text": "A"}), chunk({"text": "", "thoughtSignature": S}, finish="STOP"))
+    events = reported(chunk({"text": "A"}), chunk({"text": "", "thoughtSignature": S}, finish="STOP"))
     assert events[1:-2] == [PartStart(0, "text"), PartDelta(0, "A"), PartSignature(0, SIGNED), PartEnd(0)]
 
 
 def test_signed_text_stays_text() -> None:
-    events = told(chunk({"text": "answer", "thoughtSignature": S}, finish="STOP"))
+    events = reported(chunk({"text": "answer", "thoughtSignature": S}, finish="STOP"))
     assert events[1:4] == [PartStart(0, "text"), PartDelta(0, "answer"), PartSignature(0, SIGNED)]
 
 
 def test_text_behind_a_signature_is_a_part_of_its_own() -> None:
-    events = told(chunk({"text": "A", "thoughtSignature": S}), chunk({"text": "B"}, finish="STOP"))
+    events = reported(chunk({"text": "A", "thoughtSignature": S}), chunk({"text": "B"}, finish="STOP"))
     assert [e for e in events if isinstance(e, PartStart)] == [PartStart(0, "text"), PartStart(1, "text")]
 
 
 def test_calls_are_whole_and_get_an_id_where_none_was_given() -> None:
-    events = told(chunk(call_part("f", S, id="given"), call_part("g")), chunk(call_part("h"), finish="STOP"))
+    events = reported(chunk(call_part("f", S, id="given"), call_part("g")), chunk(call_part("h"), finish="STOP"))
     starts = [event for event in events if isinstance(event, PartStart)]
     assert starts == [
         PartStart(0, "tool_call", id="given", name="f", signature=SIGNED),
@@ -83,7 +83,7 @@ def test_calls_are_whole_and_get_an_id_where_none_was_given() -> None:
 
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
-    events = told(chunk({"functionCall": {"name": "f"}}, finish="STOP"))
+    events = reported(chunk({"functionCall": {"name": "f"}}, finish="STOP"))
     assert PartDelta(0, "{}") in events
 
 
@@ -93,14 +93,14 @@ def test_snake_case_and_numbered_enums_are_read() -> None:
         "candidates": [{"content": {"parts": [part]}, "finish_reason": 1}],
         "usage_metadata": {"prompt_token_count": 3},
     }
-    events = told(body)
+    events = reported(body)
     assert PartStart(0, "tool_call", id="call_1", name="f", signature=SIGNED) in events
     assert UsageUpdate(Usage(input=3)) in events
     assert events[-2] == Finish("tool_calls", native="STOP")
 
 
 def test_several_candidates_are_choices_that_may_interleave() -> None:
-    events = told(
+    events = reported(
         chunk({"text": "a"}, index=0),
         chunk({"text": "b"}, index=1),
         chunk({"text": "c"}, index=0, finish="STOP"),
@@ -114,7 +114,7 @@ def test_several_candidates_are_choices_that_may_interleave() -> None:
 
 
 def test_a_finish_reason_on_every_chunk_is_no_end() -> None:
-    events = told(chunk({"text": "a"}, finish="STOP"), chunk({"text": "b"}, finish="MAX_TOKENS"))
+    events = reported(chunk({"text": "a"}, finish="STOP"), chunk({"text": "b"}, finish="MAX_TOKENS"))
     assert [event.text for event in events if isinstance(event, PartDelta)] == ["a", "b"]
     assert [event for event in events if isinstance(event, Finish)] == [Finish("length", native="MAX_TOKENS")]
 
@@ -122,12 +122,12 @@ def test_a_finish_reason_on_every_chunk_is_no_end() -> None:
 def test_grounding_is_an_annotation_of_the_text() -> None:
     last = chunk({"text": "b"}, finish="STOP")
     last["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["q"]}
-    events = told(chunk({"text": "a"}), last)
+    events = reported(chunk({"text": "a"}), last)
     assert PartAnnotation(0, "gemini", {"groundingMetadata": {"webSearchQueries": ["q"]}}) in events
 
 
 def test_an_empty_answer_is_an_answer() -> None:
-    assert told(chunk(finish="STOP")) == [HEAD, Finish("stop", native="STOP"), End()]
+    assert reported(chunk(finish="STOP")) == [HEAD, Finish("stop", native="STOP"), End()]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_an_empty_answer_is_an_answer() -> None:
     ],
 )
 def test_what_is_no_answer_is_a_failure(chunks: list[Any], kind: str) -> None:
-    last = told(*chunks)[-1]
+    last = reported(*chunks)[-1]
     assert isinstance(last, Failed)
     assert last.failure.kind == kind
 
@@ -187,7 +187,7 @@ CHUNKS = st.lists(
 
 @given(CHUNKS)
 def test_any_chunks_tell_legal_events(chunks: list[Any]) -> None:
-    told(*chunks)
+    reported(*chunks)
 
 
 @given(CHUNKS, st.lists(st.integers(0, 2000), max_size=6), st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r"]))
@@ -197,9 +197,9 @@ def test_events_are_the_same_however_the_bytes_are_cut(chunks: list[Any], cuts: 
     parser, decoder = sse.Parser(), CODEC.stream_decoder(ids())
     pieces = [stream[a:b] for a, b in pairwise(places)]
     events = [e for piece in pieces for event in parser.feed(piece) for e in decoder.feed(event)]
-    assert [*events, *decoder.close()] == told(*chunks)
+    assert [*events, *decoder.close()] == reported(*chunks)
 
 
 def test_a_whole_answer_has_the_same_events() -> None:
     body = chunk({"text": "hm", "thought": True}, {"text": "a"}, call_part("f", S, id="i"), finish="STOP")
-    assert list(CODEC.decode_response(body, ids())) == told(body)
+    assert list(CODEC.decode_response(body, ids())) == reported(body)

@@ -1,4 +1,4 @@
-"""How much Gemini is told to think."""
+"""How much Gemini is asked to think."""
 
 from __future__ import annotations
 

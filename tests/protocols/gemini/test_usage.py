@@ -21,7 +21,7 @@ from bm.chat.events import (
 from bm.protocols.gemini.codec import CODEC
 from bm.protocols.gemini.usage import decode_usage, encode_usage
 from tests.protocols.gemini.ids import ids
-from tests.protocols.gemini.kit import call_part, chunk, sent, told
+from tests.protocols.gemini.kit import call_part, chunk, reported, sent
 from tests.support import grammar_gemini
 
 
@@ -45,12 +45,12 @@ def test_usage(metadata: tuple[int, ...], usage: Usage) -> None:
         "totalTokenCount",
     )
     body = chunk({"text": "a"}, finish="STOP", usageMetadata=dict(zip(names, metadata, strict=True)))
-    assert UsageUpdate(usage) in told(body)
+    assert UsageUpdate(usage) in reported(body)
 
 
 def test_the_last_usage_counts_and_an_unchanged_one_is_reported_once() -> None:
     one, two = {"promptTokenCount": 1}, {"promptTokenCount": 1, "candidatesTokenCount": 2}
-    events = told(
+    events = reported(
         chunk({"text": "a"}, usageMetadata=one),
         chunk({"text": "b"}, usageMetadata=one),
         chunk(finish="STOP", usageMetadata=two),
@@ -82,14 +82,14 @@ def test_a_client_gets_the_same_counts() -> None:
     ],
 )
 def test_a_finish_reason_with_content(native: str, reason: str) -> None:
-    finish = told(chunk({"text": "a"}, finish=native))[-2]
+    finish = reported(chunk({"text": "a"}, finish=native))[-2]
     assert isinstance(finish, Finish)
     assert (finish.reason, finish.native) == (reason, native)
     assert bool(finish.explanation) == (reason == "refusal")
 
 
 def test_a_cut_answer_with_a_call_is_cut() -> None:
-    assert told(chunk(call_part("f"), finish="MAX_TOKENS"))[-2] == Finish("length", native="MAX_TOKENS")
+    assert reported(chunk(call_part("f"), finish="MAX_TOKENS"))[-2] == Finish("length", native="MAX_TOKENS")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_upstreams_fault_is_a_failure_at_once(native: str, kind: str, should_
 @pytest.mark.parametrize("candidates", [{}, {"candidates": []}])
 def test_a_blocked_prompt_is_a_refusal(candidates: dict[str, Any]) -> None:
     usage = {"promptTokenCount": 5, "totalTokenCount": 5}
-    events = told({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": usage, **candidates})
+    events = reported({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": usage, **candidates})
     assert events == [
         Start(),
         UsageUpdate(Usage(input=5)),

@@ -1,4 +1,4 @@
-"""How OpenAI clients are told of failures."""
+"""Failures as OpenAI clients receive them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bm.protocols.openai.errors import encode_error
 
 
 @pytest.mark.parametrize("kind", get_args(FailureKind))
-def test_every_failure_can_be_told(kind: FailureKind) -> None:
+def test_every_failure_can_be_written(kind: FailureKind) -> None:
     status, body = encode_error(Failure(kind=kind, message="words", param="n"), "req_1")
     assert set(body) == {"error"}
     assert set(body["error"]) == {"message", "type", "param", "code"}

@@ -65,13 +65,13 @@ def one_part(draw: st.DrawFn, index: int, choices: int) -> list[Event]:
 def answers(draw: st.DrawFn) -> list[Event]:
     """A whole answer, or one that fails somewhere."""
     choices = draw(st.integers(1, 2))
-    lanes = [draw(one_part(index, choices)) for index in range(draw(st.integers(0, 4)))]
+    adapters = [draw(one_part(index, choices)) for index in range(draw(st.integers(0, 4)))]
     events: list[Event] = [Start("up", "up")]
-    while lanes:
-        lane = draw(st.integers(0, len(lanes) - 1))
-        events.append(lanes[lane].pop(0))
-        if not lanes[lane]:
-            lanes.pop(lane)
+    while adapters:
+        call = draw(st.integers(0, len(adapters) - 1))
+        events.append(adapters[call].pop(0))
+        if not adapters[call]:
+            adapters.pop(call)
         if draw(st.integers(0, 4)) == 0:
             events.append(draw(st.sampled_from(LOOSE)))
     events += [Finish(draw(REASONS), choice=choice) for choice in range(choices)]

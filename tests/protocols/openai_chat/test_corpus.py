@@ -63,7 +63,7 @@ def test_a_request_is_read_and_written_again(case: Case) -> None:
     )
 
 
-def told(case: Case) -> list[Event]:
+def reported(case: Case) -> list[Event]:
     """The events of a recorded answer."""
     if not case.sse:
         return list(CODEC.decode_response(json.loads(case.body_text), ids()))
@@ -80,7 +80,7 @@ def streamed(raw: bytes) -> list[Event]:
 
 @each_case(ANSWERS)
 def test_an_answer_is_read_shown_and_read_again(case: Case) -> None:
-    events = told(case)
+    events = reported(case)
     check(events)
     if isinstance(events[-1], Failed):
         assert '"error"' in case.body_text or '"choices"' not in case.body_text, events[-1].failure.message

@@ -45,7 +45,7 @@ def finish(raw: bytes) -> Finish:
     return found[0]
 
 
-def test_a_plain_answer_is_told_event_by_event() -> None:
+def test_a_plain_answer_is_decoded_event_by_event() -> None:
     raw = stream(
         chunk({"role": "assistant", "content": ""}),
         chunk({"content": "Hel"}),
@@ -109,7 +109,7 @@ def test_a_refusal_is_a_part_of_its_own() -> None:
     assert parts(stream(chunk({"refusal": "I can"}), chunk({"refusal": "not"}, "stop"))) == (Refusal("I cannot"),)
 
 
-def test_a_drawn_image_is_a_whole_part() -> None:
+def test_a_generated_image_is_a_whole_part() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
     raw = stream(chunk({"content": "here"}), chunk({"images": [image], "content": ""}, "stop"))
     assert parts(raw) == (Text("here"), Media("image", mime="image/png", data="QUJD"))
@@ -204,15 +204,15 @@ def test_usage_after_the_finish_reason_and_a_repeated_finish_reason_make_one_end
     assert fold(events).usage == Usage(input=1, output=1)
 
 
-def test_cumulative_usage_is_told_only_when_it_changes() -> None:
+def test_cumulative_usage_is_sent_only_when_it_changes() -> None:
     same = {"prompt_tokens": 5, "completion_tokens": 1}
     raw = stream(
         chunk({"content": "a"}, usage=same),
         chunk({"content": "b"}, usage=same),
         chunk({}, "stop", usage={"prompt_tokens": 5, "completion_tokens": 2}),
     )
-    told = [event.usage.output for event in decode(raw) if isinstance(event, UsageUpdate)]
-    assert told == [1, 2]
+    reported = [event.usage.output for event in decode(raw) if isinstance(event, UsageUpdate)]
+    assert reported == [1, 2]
 
 
 def test_groq_keeps_its_usage_apart() -> None:
@@ -222,7 +222,7 @@ def test_groq_keeps_its_usage_apart() -> None:
     assert fold(decode(raw)).usage == Usage(input=3, output=1)
 
 
-def test_choices_are_told_apart() -> None:
+def test_choices_are_kept_apart() -> None:
     raw = stream(
         chunk({"content": "a"}, choice=0),
         chunk({"content": "b"}, choice=1),

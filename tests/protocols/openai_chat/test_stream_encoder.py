@@ -75,7 +75,7 @@ def test_usage_is_sent_last_and_only_when_asked_for() -> None:
     assert last["usage"]["completion_tokens_details"]["reasoning_tokens"] == 200
 
 
-def test_usage_that_nobody_knows_is_not_made_up() -> None:
+def test_unknown_usage_is_not_made_up() -> None:
     raw = encode([*HELLO, *DONE], client_request(stream_options={"include_usage": True}))
     check_stream(raw, usage=True)
     assert b"prompt_tokens" not in raw
@@ -212,7 +212,7 @@ def test_a_cited_page_becomes_an_annotation_over_its_text() -> None:
     assert deltas(events)[-1] == {"annotations": [{"type": "url_citation", "url_citation": cited}]}
 
 
-def test_a_drawn_image_is_shown_as_openrouter_does() -> None:
+def test_a_generated_image_is_shown_as_openrouter_does() -> None:
     events: list[Event] = [Start(), PartWhole(0, Media("image", mime="image/png", data="QUJD")), *DONE]
     url = {"url": "data:image/png;base64,QUJD"}
     assert deltas(events) == [{"images": [{"type": "image_url", "image_url": url}]}]

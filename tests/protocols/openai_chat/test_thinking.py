@@ -174,7 +174,7 @@ OURS = Signature("gemini", "+/+/8w==")
 
 
 @pytest.mark.parametrize(
-    ("holder", "expected"),
+    ("owner", "expected"),
     [
         ({"extra_content": {"google": {"thought_signature": "+/+/8w=="}}}, OURS),
         ({"thought_signature": "+/+/8w=="}, OURS),
@@ -188,8 +188,8 @@ OURS = Signature("gemini", "+/+/8w==")
         ),
     ],
 )
-def test_signatures_are_read(holder: Json, expected: Signature | None) -> None:
-    assert read_signature(holder) == expected
+def test_signatures_are_read(owner: Json, expected: Signature | None) -> None:
+    assert read_signature(owner) == expected
 
 
 def test_a_signature_is_written_as_it_was_read() -> None:

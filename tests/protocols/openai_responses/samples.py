@@ -23,7 +23,7 @@ STOP = (Finish("stop"), End())
 
 
 def ids() -> IdFactory:
-    """A mint whose ids count up."""
+    """An id factory whose ids count up."""
     numbers = itertools.count()
     return IdFactory(new_id=lambda prefix: f"{prefix}{next(numbers):016d}", now=1_700_000_000)
 

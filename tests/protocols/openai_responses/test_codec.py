@@ -49,7 +49,7 @@ def events_of(case: Case) -> list[Event]:
     return list(CODEC.decode_response(json.loads(case.body_text), ids()))
 
 
-def told(response: ChatResponse) -> object:
+def reported(response: ChatResponse) -> object:
     """What must survive a translation: content, usage, how it ended."""
     ended = [choice.finish.reason if choice.finish else None for choice in response.choices]
     failed = response.failure.kind if response.failure is not None else None
@@ -79,7 +79,7 @@ def test_a_recorded_request_is_read_and_written_again(case: Case) -> None:
 
 
 def _kept(part: Part) -> bool:
-    """Thinking that nobody signed is no model's own."""
+    """Unsigned thinking belongs to no model."""
     return not isinstance(part, Thinking) or part.signature is not None
 
 
@@ -97,7 +97,7 @@ def test_a_recorded_answer_survives_the_way_to_a_client(case: Case) -> None:
     check_stream(raw)
     result = validators().validate_response("openai.responses", raw.decode(), compat=False)
     assert result.errors == [] and result.warnings == []
-    assert told(fold(decoded(raw))) == told(fold(events))
+    assert reported(fold(decoded(raw))) == reported(fold(events))
     if isinstance(events[-1], End):
         whole = wire(CODEC.encode_response(events, asked, ids(), model="m"))
         result = validators().validate_response("openai.responses", whole, compat=False)

@@ -83,9 +83,9 @@ def test_reasoning_that_only_carries_has_no_summary() -> None:
 @pytest.mark.parametrize(("pieces", "arguments"), [(["{", "}"], "{}"), ([], "{}")])
 def test_a_call_repeats_its_arguments_at_the_end(pieces: list[str], arguments: str) -> None:
     call = Call(output(), "fc_1", CALL, "arguments")
-    told = events(call.begin() + b"".join(call.text(piece) for piece in pieces) + call.end())
-    assert told[0]["item"]["arguments"] == "" and told[-2]["arguments"] == arguments
-    assert told[-1]["item"] == {"id": "fc_1", **CALL, "status": "completed", "arguments": arguments}
+    reported = events(call.begin() + b"".join(call.text(piece) for piece in pieces) + call.end())
+    assert reported[0]["item"]["arguments"] == "" and reported[-2]["arguments"] == arguments
+    assert reported[-1]["item"] == {"id": "fc_1", **CALL, "status": "completed", "arguments": arguments}
 
 
 @pytest.mark.parametrize(("pieces", "text"), [(['{"input":', '"x"}'], "x"), (['{"input":""}'], "")])
@@ -93,9 +93,9 @@ def test_a_converted_call_waits_for_all_of_its_arguments(pieces: list[str], text
     out = output()
     call = ConvertedCall(out, "ctc_1", "c", "function", Tool("p", kind="custom"))
     assert [call.text(piece) for piece in pieces] == [b""] * len(pieces)
-    told = events(call.end())
-    assert told[0]["item"]["type"] == "custom_tool_call" and told[-1]["item"]["input"] == text
-    assert out.items == [told[-1]["item"]]
+    reported = events(call.end())
+    assert reported[0]["item"]["type"] == "custom_tool_call" and reported[-1]["item"]["input"] == text
+    assert out.items == [reported[-1]["item"]]
 
 
 def test_the_members_of_a_call() -> None:
@@ -126,10 +126,20 @@ TOOL = {"type": "function", "name": "look", "description": "d", "parameters": {"
 
 
 def test_the_head_of_a_plain_answer() -> None:
-    told = response_head(request(), "resp_1", "m", 5)
-    assert (told["id"], told["object"], told["model"], told["created_at"]) == ("resp_1", "response", "m", 5)
-    assert (told["status"], told["output"], told["error"], told["usage"]) == ("in_progress", [], None, None)
-    assert told["parallel_tool_calls"] is True and told["tool_choice"] == "auto" and told["tools"] == []
+    reported = response_head(request(), "resp_1", "m", 5)
+    assert (reported["id"], reported["object"], reported["model"], reported["created_at"]) == (
+        "resp_1",
+        "response",
+        "m",
+        5,
+    )
+    assert (reported["status"], reported["output"], reported["error"], reported["usage"]) == (
+        "in_progress",
+        [],
+        None,
+        None,
+    )
+    assert reported["parallel_tool_calls"] is True and reported["tool_choice"] == "auto" and reported["tools"] == []
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ FULL = [
         output_index=2,
         item={"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look", "arguments": '{"x":1}'},
     ),
-    completed(usage=USAGE, output=[message(said("already told"))]),
+    completed(usage=USAGE, output=[message(said("already sent"))]),
 ]
 
 
@@ -266,8 +266,8 @@ def test_a_keepalive_is_a_ping() -> None:
 def test_how_an_answer_ended(status: str, members: Json, output: list[Json], reason: str) -> None:
     whole = fold(items(*output, status=status, **members))
     streamed = fold(decoded(stream(CREATED, completed(status, output=output, **members))))
-    for told in (whole, streamed):
-        assert told.choices[0].finish is not None and told.choices[0].finish.reason == reason
+    for reported in (whole, streamed):
+        assert reported.choices[0].finish is not None and reported.choices[0].finish.reason == reason
 
 
 @pytest.mark.parametrize(

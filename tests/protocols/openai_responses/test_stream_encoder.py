@@ -50,9 +50,9 @@ CARRIES = request(include=["reasoning.encrypted_content"])
 CUT = Failed(Failure(kind="truncated", message="the upstream went away"))
 
 
-def output(told: list[Event], asked: Any = None) -> list[Any]:
+def output(reported: list[Event], asked: Any = None) -> list[Any]:
     """The items of the answer, once its stream is known to be legal."""
-    items: list[Any] = check(encoded(told, asked))["response"]["output"]
+    items: list[Any] = check(encoded(reported, asked))["response"]["output"]
     return items
 
 
@@ -74,10 +74,10 @@ def test_a_stream_byte_for_byte() -> None:
 
 
 def test_the_events_of_an_answer_in_order() -> None:
-    told = answer(
+    reported = answer(
         [PartStart(0, "thinking"), PartDelta(0, "Hm"), PartEnd(0)], text_part(1, "a"), call_part(2, "look", "{}")
     )
-    names = [event["type"].removeprefix("response.") for event in events(encoded(told))]
+    names = [event["type"].removeprefix("response.") for event in events(encoded(reported))]
     assert names == [
         "created",
         "in_progress",
@@ -102,7 +102,7 @@ def test_the_events_of_an_answer_in_order() -> None:
 
 
 def test_interleaved_calls_become_items_one_after_the_other_with_valid_arguments() -> None:
-    told: list[Event] = [
+    reported: list[Event] = [
         Start(),
         PartStart(0, "tool_call", id="a", name="f"),
         PartStart(1, "tool_call", id="b", name="f"),
@@ -114,7 +114,7 @@ def test_interleaved_calls_become_items_one_after_the_other_with_valid_arguments
         PartEnd(0),
         *STOP,
     ]
-    assert [(item["call_id"], json.loads(item["arguments"])) for item in output(told)] == [
+    assert [(item["call_id"], json.loads(item["arguments"])) for item in output(reported)] == [
         ("a", {"x": 1}),
         ("b", {"y": 2}),
     ]
@@ -131,15 +131,15 @@ def test_what_waited_is_written_as_soon_as_its_turn_comes() -> None:
 
 
 def test_a_signature_that_a_waiting_part_got_late_still_travels_before_it() -> None:
-    told: list[Event] = [Start(), PartStart(0, "text"), PartStart(1, "tool_call", id="c", name="f")]
-    told += [PartSignature(1, GEMINI), PartEnd(1), PartEnd(0), *STOP]
-    items = output(told, CARRIES)
+    reported: list[Event] = [Start(), PartStart(0, "text"), PartStart(1, "tool_call", id="c", name="f")]
+    reported += [PartSignature(1, GEMINI), PartEnd(1), PartEnd(0), *STOP]
+    items = output(reported, CARRIES)
     assert [item["type"] for item in items] == ["message", "reasoning", "function_call"]
     assert carried(items[1]) == (GEMINI, "next")
 
 
 def test_parts_left_open_are_closed_by_the_end() -> None:
-    told: list[Event] = [
+    reported: list[Event] = [
         Start(),
         PartStart(0, "text"),
         PartDelta(0, "a"),
@@ -147,7 +147,7 @@ def test_parts_left_open_are_closed_by_the_end() -> None:
         PartDelta(1, "b"),
         *STOP,
     ]
-    assert [item["content"][0]["text"] for item in output(told)] == ["a", "b"]
+    assert [item["content"][0]["text"] for item in output(reported)] == ["a", "b"]
 
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
@@ -173,8 +173,8 @@ def test_an_upstream_that_knows_only_functions_still_calls_a_custom_tool(raw: st
 
 def test_a_custom_call_streams_its_input() -> None:
     start = PartStart(0, "tool_call", id="c", name="patch", tool_kind="custom")
-    told: list[Event] = [Start(), start, PartDelta(0, "*** "), PartDelta(0, "Begin"), PartEnd(0), *STOP]
-    deltas = [e["delta"] for e in events(encoded(told, request(tools=PATCH))) if e["type"].endswith("input.delta")]
+    reported: list[Event] = [Start(), start, PartDelta(0, "*** "), PartDelta(0, "Begin"), PartEnd(0), *STOP]
+    deltas = [e["delta"] for e in events(encoded(reported, request(tools=PATCH))) if e["type"].endswith("input.delta")]
     assert deltas == ["*** ", "Begin"]
 
 
@@ -237,8 +237,8 @@ def test_openais_own_signature_is_written_as_it_came() -> None:
 
 
 def test_redacted_thinking_travels_whole() -> None:
-    told = answer([PartWhole(0, Thinking("", CLAUDE, redacted=True))])
-    assert carried(output(told, CARRIES)[0]) == (CLAUDE, "redacted")
+    reported = answer([PartWhole(0, Thinking("", CLAUDE, redacted=True))])
+    assert carried(output(reported, CARRIES)[0]) == (CLAUDE, "redacted")
 
 
 def test_a_client_that_does_not_send_reasoning_back_gets_no_carriers() -> None:
@@ -246,7 +246,7 @@ def test_a_client_that_does_not_send_reasoning_back_gets_no_carriers() -> None:
 
 
 def test_the_same_signature_is_written_once() -> None:
-    told: list[Event] = [
+    reported: list[Event] = [
         Start(),
         PartStart(0, "text", signature=GEMINI),
         PartDelta(0, "a"),
@@ -255,7 +255,7 @@ def test_the_same_signature_is_written_once() -> None:
         PartEnd(1),
         *STOP,
     ]
-    assert [item["type"] for item in output(told, CARRIES)] == ["reasoning", "message", "function_call"]
+    assert [item["type"] for item in output(reported, CARRIES)] == ["reasoning", "message", "function_call"]
 
 
 @pytest.mark.parametrize("kind", ["text", "tool_call"])
@@ -297,7 +297,7 @@ def test_a_part_that_comes_whole_is_an_item(part: Part, item: dict[str, str]) ->
         (Media("audio", mime="audio/wav", data="QQ=="), "[audio/wav]"),
     ],
 )
-def test_what_has_no_item_is_told_as_text(part: Part, text: str) -> None:
+def test_what_has_no_item_is_written_as_text(part: Part, text: str) -> None:
     [item] = output(answer([PartWhole(0, part)]))
     assert item["content"][0]["text"] == text
 
@@ -324,7 +324,7 @@ def test_thinking_that_stays_empty_is_no_item() -> None:
 def test_citations_are_written_in_openais_shape(
     protocol: str, raw: Any, pages: tuple[Source, ...], written: list[Any]
 ) -> None:
-    told: list[Event] = [
+    reported: list[Event] = [
         Start(),
         PartStart(0, "text"),
         PartDelta(0, "a"),
@@ -332,7 +332,7 @@ def test_citations_are_written_in_openais_shape(
         PartEnd(0),
         *STOP,
     ]
-    assert output(told)[0]["content"][0]["annotations"] == written
+    assert output(reported)[0]["content"][0]["annotations"] == written
 
 
 # Ends
@@ -358,21 +358,21 @@ def test_how_the_answer_ended(reason: FinishReason) -> None:
 
 
 def test_a_refusal_in_the_models_own_words_is_complete() -> None:
-    told: list[Event] = [Start(), PartStart(0, "refusal"), PartDelta(0, "no"), PartEnd(0), Finish("refusal"), End()]
-    last = check(encoded(told))
+    reported: list[Event] = [Start(), PartStart(0, "refusal"), PartDelta(0, "no"), PartEnd(0), Finish("refusal"), End()]
+    last = check(encoded(reported))
     assert last["response"]["status"] == "completed"
     assert last["response"]["output"][0]["content"] == [{"type": "refusal", "refusal": "no"}]
 
 
-def test_the_reason_for_a_refusal_is_told() -> None:
-    told: list[Event] = [Start(), Finish("refusal", explanation="blocked: SAFETY"), End()]
-    last = check(encoded(told))
+def test_the_reason_for_a_refusal_is_written() -> None:
+    reported: list[Event] = [Start(), Finish("refusal", explanation="blocked: SAFETY"), End()]
+    last = check(encoded(reported))
     assert last["type"] == "response.incomplete"
     assert last["response"]["output"][0]["content"] == [{"type": "refusal", "refusal": "blocked: SAFETY"}]
 
 
 def test_usage_counts_wherever_it_stands_and_the_last_one_holds() -> None:
-    told: list[Event] = [
+    reported: list[Event] = [
         Start(),
         UsageUpdate(Usage(1)),
         *text_part(0, "a"),
@@ -380,7 +380,7 @@ def test_usage_counts_wherever_it_stands_and_the_last_one_holds() -> None:
         UsageUpdate(Usage(200, 800, 0, 250, 200)),
         End(),
     ]
-    assert check(encoded(told))["response"]["usage"] == {
+    assert check(encoded(reported))["response"]["usage"] == {
         "input_tokens": 1000,
         "input_tokens_details": {"cached_tokens": 800, "cache_write_tokens": 0},
         "output_tokens": 250,
@@ -405,7 +405,7 @@ def test_a_failure_before_the_start_is_an_error_event_alone(kind: FailureKind) -
 
 
 def test_a_failure_in_the_midst_ends_the_stream_as_failed_with_what_was_complete() -> None:
-    told: list[Event] = [
+    reported: list[Event] = [
         Start(),
         *text_part(0, "a"),
         PartStart(1, "text"),
@@ -414,7 +414,7 @@ def test_a_failure_in_the_midst_ends_the_stream_as_failed_with_what_was_complete
         PartDelta(1, "lf"),
         *STOP,
     ]
-    last = check(encoded(told))
+    last = check(encoded(reported))
     assert last["type"] == "response.failed"
     assert last["response"]["error"] == {"code": "server_error", "message": "the upstream went away"}
     assert [item["content"][0]["text"] for item in last["response"]["output"]] == ["a"]
@@ -466,15 +466,15 @@ def interleaved(draw: st.DrawFn) -> list[Event]:
     kinds = st.sampled_from(["text", "thinking", "tool_call", "refusal", "whole"])
     chosen = [draw(kinds) for _ in range(count)]
     queues = [draw(wholes(i) if kind == "whole" else pieces(i, kind)) for i, kind in enumerate(chosen)]
-    told: list[Event] = [Start()]
+    reported: list[Event] = [Start()]
     while queue := [queue for queue in queues if queue]:
-        told.append(draw(st.sampled_from(queue)).pop(0))
+        reported.append(draw(st.sampled_from(queue)).pop(0))
         if draw(st.booleans()):
-            told.append(Ping() if draw(st.booleans()) else UsageUpdate(Usage(1, 2, 3, 4, 5)))
-    told += [Finish(draw(st.sampled_from(get_args(FinishReason)))), End()]
+            reported.append(Ping() if draw(st.booleans()) else UsageUpdate(Usage(1, 2, 3, 4, 5)))
+    reported += [Finish(draw(st.sampled_from(get_args(FinishReason)))), End()]
     if draw(st.booleans()):
-        told = [*told[: draw(st.integers(0, len(told) - 1))], CUT]
-    return told
+        reported = [*reported[: draw(st.integers(0, len(reported) - 1))], CUT]
+    return reported
 
 
 TOOLS = [
@@ -486,17 +486,17 @@ TOOLS = [
 
 
 @given(interleaved(), st.booleans())
-def test_any_events_give_a_legal_stream(told: list[Event], carries: bool) -> None:
+def test_any_events_give_a_legal_stream(reported: list[Event], carries: bool) -> None:
     include = ["reasoning.encrypted_content"] if carries else []
-    last = check(encoded(told, request(tools=TOOLS, include=include)))
-    failed = isinstance(told[-1], Failed)
+    last = check(encoded(reported, request(tools=TOOLS, include=include)))
+    failed = isinstance(reported[-1], Failed)
     assert (last["type"] in ("response.failed", "error")) == failed
 
 
 @given(interleaved())
-def test_what_was_told_can_be_read_again(told: list[Event]) -> None:
+def test_what_was_written_can_be_read_again(reported: list[Event]) -> None:
     asked = request(tools=TOOLS)
-    again, first = fold(decoded(encoded(told, asked))), fold(told)
+    again, first = fold(decoded(encoded(reported, asked))), fold(reported)
     assert (again.failure is None) == (first.failure is None)
     if first.failure is None:
         words = [[p.text for p in r.choices[0].parts if isinstance(p, Text) and p.text] for r in (first, again)]
@@ -506,15 +506,15 @@ def test_what_was_told_can_be_read_again(told: list[Event]) -> None:
 
 
 def test_a_whole_answer_is_the_one_that_ends_the_stream() -> None:
-    told = answer(text_part(0, "a"), call_part(1, "f", "{}"))
-    whole = CODEC.encode_response(told, request(), ids(), model="shown")
-    assert json.loads(json.dumps(whole)) == check(encoded(told))["response"]
+    reported = answer(text_part(0, "a"), call_part(1, "f", "{}"))
+    whole = CODEC.encode_response(reported, request(), ids(), model="shown")
+    assert json.loads(json.dumps(whole)) == check(encoded(reported))["response"]
 
 
 def test_an_answer_is_written_and_read_again() -> None:
-    told = answer(text_part(0, "a", "b"), call_part(1, "look", '{"x"', ":1}"))
-    told.insert(-2, UsageUpdate(Usage(5, 4, 3, 2, 1)))
-    body = wire(CODEC.encode_response(told, request(), ids(), model="shown"))
+    reported = answer(text_part(0, "a", "b"), call_part(1, "look", '{"x"', ":1}"))
+    reported.insert(-2, UsageUpdate(Usage(5, 4, 3, 2, 1)))
+    body = wire(CODEC.encode_response(reported, request(), ids(), model="shown"))
     assert (body["status"], body["model"]) == ("completed", "shown")
     again = CODEC.decode_response(body, ids())
     response = fold(again)
