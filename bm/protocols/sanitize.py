@@ -158,8 +158,8 @@ def _changed(body: bytes, changes: list[Callable[[Json], bool]]) -> bytes:
 def _without_extra_content(body: Json) -> bool:
     hit = False
     for message in objects_of(body.get("messages")):
-        for holder in (message, *objects_of(message.get("tool_calls"))):
-            hit |= holder.pop(_EXTRA, None) is not None
+        for owner in (message, *objects_of(message.get("tool_calls"))):
+            hit |= owner.pop(_EXTRA, None) is not None
     return hit
 
 
@@ -168,8 +168,8 @@ def _without_marks(body: Json) -> bool:
     for tool in objects_of(body.get("tools")):
         hit |= tool.pop(_MARK, None) is not None
     for message in objects_of(body.get("messages")):
-        for holder in (message, *objects_of(message.get("content"))):
-            hit |= holder.pop(_MARK, None) is not None
+        for owner in (message, *objects_of(message.get("content"))):
+            hit |= owner.pop(_MARK, None) is not None
     return hit
 
 

@@ -93,14 +93,14 @@ def _of_block(raw: msgspec.Raw, path: Path) -> list[_Mark]:
         ("content",): block.get("content"),
         ("source", "content"): object_of(block.get("source")).get("content"),
     }
-    holders: dict[Path, Any] = {
+    owners: dict[Path, Any] = {
         (*at, n): child for at, value in inner.items() for n, child in enumerate(array_of(value))
     }
-    holders[()] = block
+    owners[()] = block
     return [
-        _Mark((*path, *at, _MARK), holder[_MARK], holder)
-        for at, holder in holders.items()
-        if isinstance(holder, dict) and _MARK in holder
+        _Mark((*path, *at, _MARK), owner[_MARK], owner)
+        for at, owner in owners.items()
+        if isinstance(owner, dict) and _MARK in owner
     ]
 
 

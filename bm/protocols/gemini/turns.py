@@ -39,7 +39,7 @@ class TurnReader:
         self._unread = unread
         self._waiting: list[ToolCall] = []
         self._given: set[str] = set()
-        self._minted = 0
+        self._made = 0
 
     def turns(self, contents: Any) -> tuple[Turn, ...]:
         """All turns. `contents` may be a text, one content or a list of either."""
@@ -119,8 +119,8 @@ class TurnReader:
     def _ids(self, name: str) -> str:
         word = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name)[:40]
         while True:
-            self._minted += 1
-            identity = f"call_{self._minted}_{word}"
+            self._made += 1
+            identity = f"call_{self._made}_{word}"
             if identity not in self._given:
                 return identity
 

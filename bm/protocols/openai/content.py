@@ -102,8 +102,8 @@ def _at_url(kind: MediaKind, part: Json, key: str, place: str) -> Media:
     if isinstance(part.get(key), str):
         url = filled_string(part, key, place, "a URL")
     else:
-        holder = required_mapping(part, key, place)
-        url, detail = filled_string(holder, "url", where, "a URL"), string(holder, "detail", where) or detail
+        owner = required_mapping(part, key, place)
+        url, detail = filled_string(owner, "url", where, "a URL"), string(owner, "detail", where) or detail
         where = join(where, "url")
     name = string_of(part.get(f"{kind}_name"))
     return media_at(kind, url, where, name=name, detail=detail, cache=cache)

@@ -89,13 +89,13 @@ def _tool_name(reference: Any) -> str:
             return ""
 
 
-def decode_arguments(holder: Json, place: str) -> tuple[Json, str]:
+def decode_arguments(owner: Json, place: str) -> tuple[Json, str]:
     """The arguments of a call and their original JSON text. Some clients send the object itself.
 
     Raises:
         RequestError: they are neither text nor an object.
     """
-    match holder.get("arguments"):
+    match owner.get("arguments"):
         case None:
             return {}, ""
         case str(raw):

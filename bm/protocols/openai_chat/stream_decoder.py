@@ -84,12 +84,12 @@ class _Choice:
 
     def _call(self, index: Any, fragment: Json) -> None:
         custom = fragment.get("type") == "custom" or ("custom" in fragment and "function" not in fragment)
-        holder = object_of(fragment.get("custom" if custom else "function"))
-        given = holder.get("input" if custom else "arguments")
+        owner = object_of(fragment.get("custom" if custom else "function"))
+        given = owner.get("input" if custom else "arguments")
         self._parts.call(
             None if index is None else (self.number, index),
             str(fragment.get("id") or ""),
-            str(holder.get("name") or ""),
+            str(owner.get("name") or ""),
             # Ollama and others send the object itself.
             given if isinstance(given, str) else "" if given is None else msgspec.json.encode(given).decode(),
             kind="custom" if custom else "function",

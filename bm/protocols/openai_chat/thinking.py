@@ -161,10 +161,10 @@ def _present(**members: object) -> Json:
     return {key: value for key, value in members.items() if value is not None}
 
 
-def read_signature(holder: Json) -> Signature | None:
+def read_signature(owner: Json) -> Signature | None:
     """The signature on a call, a delta or a message; None when it has none. Google also spelled it without nesting."""
-    google = object_of(object_of(holder.get("extra_content")).get("google"))
-    value = string_of(google.get("thought_signature") or holder.get("thought_signature"))
+    google = object_of(object_of(owner.get("extra_content")).get("google"))
+    value = string_of(google.get("thought_signature") or owner.get("thought_signature"))
     if not value:
         return None
     wrapped = unwrap(value)

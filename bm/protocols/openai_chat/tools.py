@@ -44,8 +44,8 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
             continue
         # Some clients write the Responses form here, without the inner object.
         nested = kind == "custom" or "function" in raw
-        holder, where = (required_mapping(raw, kind, place), join(place, kind)) if nested else (raw, place)
-        tool = decode_tool(holder, where, kind, CHAT)
+        owner, where = (required_mapping(raw, kind, place), join(place, kind)) if nested else (raw, place)
+        tool = decode_tool(owner, where, kind, CHAT)
         tools.append(msgspec.structs.replace(tool, cache=decode_mark(raw)) if nested else tool)
     if body.get("tools") is None:
         tools += [decode_tool(raw, place, "function", CHAT) for raw, place in elements(body, "functions")]
@@ -152,8 +152,8 @@ def _encode_choice(
 
 
 def _tool_name(tool: Json) -> str:
-    holder = tool.get("function") or tool.get("custom")
-    return str(holder.get("name")) if isinstance(holder, dict) else ""
+    owner = tool.get("function") or tool.get("custom")
+    return str(owner.get("name")) if isinstance(owner, dict) else ""
 
 
 def _reference(tool: Json) -> Json:

@@ -75,7 +75,7 @@ def by_name(request: ChatRequest) -> dict[str, Tool]:
     return {tool.name: tool for tool in request.tools}
 
 
-def decode_tools(holder: Json, path: str = "", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
+def decode_tools(owner: Json, path: str = "", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
     """Read the `tools` of a request or an item; functions of a namespace become functions of their own.
 
     Raises:
@@ -84,7 +84,7 @@ def decode_tools(holder: Json, path: str = "", *, loaded: bool = False) -> tuple
     functions: list[Tool] = []
     hosted: list[HostedTool] = []
     noted: Json = {"loaded": True} if loaded else {}
-    for tool, at in elements(holder, "tools", path):
+    for tool, at in elements(owner, "tools", path):
         match tool:
             case {"type": "function" | "custom"}:
                 functions.append(_decode_tool(tool, at, noted))
