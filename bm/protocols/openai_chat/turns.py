@@ -154,9 +154,9 @@ def _decode_call(call: Json, where: str) -> ToolCall:
     call_id = reading.string(call, "id", where)
     if call.get("type") == "custom" or ("function" not in call and call.get("custom") is not None):
         place = reading.join(where, "custom")
-        holder = reading.required_mapping(call, "custom", where)
-        text = reading.string(holder, "input", place)
-        name = reading.string(holder, "name", place)
+        owner = reading.required_mapping(call, "custom", where)
+        text = reading.string(owner, "input", place)
+        name = reading.string(owner, "name", place)
         return ToolCall(call_id, name, {"input": text}, raw=text, kind="custom", signature=read_signature(call))
     place = reading.join(where, "function")
     function = reading.required_mapping(call, "function", where)
