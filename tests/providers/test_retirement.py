@@ -24,7 +24,7 @@ TODAY = date(2026, 11, 30)
         ("gemini-2.5-flash", date(2027, 6, 1), ""),
     ],
 )
-def test_a_retirement_is_told_a_month_before(model: str, listed: date | None, said: str) -> None:
+def test_a_retirement_is_announced_a_month_before(model: str, listed: date | None, said: str) -> None:
     assert retirement(model, TODAY, listed) == said
 
 
