@@ -11,7 +11,7 @@ from bm.chat.events import (
 )
 from bm.chat.parts import Media, Opaque
 from bm.protocols.gemini.content import decode_media, fetchable, opaque_part
-from tests.protocols.gemini.kit import INLINE_PNG, PNG, chunk, contents, told, user
+from tests.protocols.gemini.kit import INLINE_PNG, PNG, chunk, contents, reported, user
 
 MEDIA: list[tuple[Media, dict[str, Any]]] = [
     (PNG, INLINE_PNG),
@@ -65,7 +65,7 @@ def test_media_and_code_are_whole_parts() -> None:
     code = {"executableCode": {"language": "PYTHON", "code": "1+1"}}
     output = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}}
     image = {"inlineData": {"mimeType": "image/png", "data": "aaaa"}}
-    events = told(chunk(code, output, image, {"novelty": {}}, finish="STOP"))
+    events = reported(chunk(code, output, image, {"novelty": {}}, finish="STOP"))
     assert [event.part for event in events if isinstance(event, PartWhole)] == [
         Opaque("gemini", "executableCode", code, "```python\n1+1\n```"),
         Opaque("gemini", "codeExecutionResult", output, "```\n2\n```"),

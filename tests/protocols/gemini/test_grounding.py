@@ -113,8 +113,8 @@ def test_pages_and_queries_are_listed_once() -> None:
     for _ in range(2):
         grounding.found(Search(("kiwi",), (Source(PAGE, "Kiwi"),)))
         grounding.add("Kiwi", (Source(PAGE, "Kiwi", "90 g"),))
-    told = grounding.metadata()
-    assert (told["webSearchQueries"], told["groundingChunks"]) == (["kiwi"], CHUNKS[:1])
+    reported = grounding.metadata()
+    assert (reported["webSearchQueries"], reported["groundingChunks"]) == (["kiwi"], CHUNKS[:1])
 
 
 def test_a_citation_of_no_words_supports_nothing() -> None:
