@@ -25,29 +25,17 @@ from bm.chat.parts import (
 )
 from bm.chat.signature import NEXT, PREVIOUS, REDACTED, Signature, accepted, unwrap
 from bm.names import ANTHROPIC
+from bm.protocols import reading
 from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.anthropic.citations import decode_citation, decode_search
 from bm.protocols.media import lacking, type_of
-from bm.protocols.reading import (
-    Unread,
-    element,
-    elements,
-    mismatch,
-    refuse,
-    required_mapping,
-    required_string,
-    string,
-    string_of,
-)
 from bm.protocols.tools import legal_call_id
-
-Reader = Callable[[Json, str, Unread], Part]
 
 FOREIGN = "bm"
 """The vendor of an empty wrapped signature, which only marks thinking as not Claude's own."""
 
 
-def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]:
+def decode_content(content: Any, place: str, unread: reading.Unread) -> tuple[Part, ...]:
     """The parts of a message's `content`, which may be a string.
 
     Thinking that carries another vendor's wrapped signature hands it to the part that follows; its text stays as
@@ -58,7 +46,7 @@ def decode_content(content: Any, place: str, unread: Unread) -> tuple[Part, ...]
     parts: list[Part] = []
     pending: Signature | None = None
     if content is not None and not isinstance(content, list):
-        raise mismatch(place, "a string or an array", content)
+        raise reading.mismatch(place, "a string or an array", content)
     for number, block in enumerate(content or ()):
         part = decode_block(block, f"{place}[{number}]", unread)
         if isinstance(part, Thinking):
@@ -89,18 +77,17 @@ def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:
     return Thinking(part.text, signature=signature, redacted=about == REDACTED), "", None
 
 
-def decode_block(block: Any, place: str, unread: Unread) -> Part:
+def decode_block(block: Any, place: str, unread: reading.Unread) -> Part:
     """One content block. A type that is not known here becomes `Opaque`."""
-    raw = element(block, place)
-    reader, known = _READERS.get(required_string(raw, "type", place), (_opaque, frozenset()))
-    part = reader(raw, place, unread)
+    raw = reading.element(block, place)
+    kind = reading.required_string(raw, "type", place)
+    if kind == "tool_result":
+        part: Part = _tool_result(raw, place, unread)
+    else:
+        part = _READERS[kind](raw, place) if kind in _READERS else opaque(raw)
     if not isinstance(part, Opaque):
-        unread.rest(raw, known, place)
+        unread.rest(raw, MEMBERS[kind], place)
     return part
-
-
-def _opaque(raw: Json, place: str, unread: Unread) -> Opaque:
-    return opaque(raw)
 
 
 def opaque(raw: Json) -> Opaque:
@@ -108,81 +95,83 @@ def opaque(raw: Json) -> Opaque:
     return Opaque(ANTHROPIC, str(raw.get("type", "")), raw, summary(raw), decode_search(raw))
 
 
-def decode_text(raw: Json, place: str, unread: Unread) -> Text:
+def decode_text(raw: Json, place: str) -> Text:
     """A block of text."""
     return Text(
-        required_string(raw, "text", place),
+        reading.required_string(raw, "text", place),
         cache=decode_mark(raw, place),
-        citations=tuple(decode_citation(each) for each, _ in elements(raw, "citations", place)),
+        citations=tuple(decode_citation(each) for each, _ in reading.elements(raw, "citations", place)),
     )
 
 
-def _media(raw: Json, place: str, unread: Unread) -> Media | Opaque:
-    source, at = required_mapping(raw, "source", place), f"{place}.source"
-    fields = {
-        "base64": ("data", "data"),
-        "text": ("data", "text"),
-        "url": ("url", "url"),
-        "file": ("file_id", "file_id"),
-    }
-    if (kind := string_of(source.get("type"))) not in fields:
+def _media(raw: Json, place: str) -> Media | Opaque:
+    source, at = reading.required_mapping(raw, "source", place), f"{place}.source"
+    kind = reading.string_of(source.get("type"))
+    if kind not in _SOURCES:
         return opaque(raw)
-    key, field = fields[kind]
-    media = Media(
+    key, field = _SOURCES[kind]
+    content: Json = {field: reading.required_string(source, key, at)}
+    return Media(
         raw["type"],
-        mime=string(source, "media_type", at),
-        name=string(raw, "title", place),
+        mime=reading.string(source, "media_type", at),
+        name=reading.string(raw, "title", place),
         cache=decode_mark(raw, place),
+        **content,
     )
-    return msgspec.structs.replace(media, **{field: required_string(source, key, at)})
 
 
-def _thinking(raw: Json, place: str, unread: Unread) -> Thinking:
-    signature = string(raw, "signature", place)
-    return Thinking(string(raw, "thinking", place), signature=Signature(ANTHROPIC, signature) if signature else None)
+def _thinking(raw: Json, place: str) -> Thinking:
+    redacted = raw["type"] == "redacted_thinking"
+    value = reading.required_string(raw, "data", place) if redacted else reading.string(raw, "signature", place)
+    signature = Signature(ANTHROPIC, value) if value or redacted else None
+    return Thinking(reading.string(raw, "thinking", place), signature=signature, redacted=redacted)
 
 
-def _redacted(raw: Json, place: str, unread: Unread) -> Thinking:
-    return Thinking("", signature=Signature(ANTHROPIC, required_string(raw, "data", place)), redacted=True)
-
-
-def _tool_use(raw: Json, place: str, unread: Unread) -> ToolCall:
-    arguments = required_mapping(raw, "input", place)
+def _tool_use(raw: Json, place: str) -> ToolCall:
+    arguments = reading.required_mapping(raw, "input", place)
     return ToolCall(
-        id=required_string(raw, "id", place),
-        name=required_string(raw, "name", place),
+        id=reading.required_string(raw, "id", place),
+        name=reading.required_string(raw, "name", place),
         arguments=arguments,
         raw=msgspec.json.encode(arguments).decode(),
         cache=decode_mark(raw, place),
     )
 
 
-def _tool_result(raw: Json, place: str, unread: Unread) -> ToolResult:
+def _tool_result(raw: Json, place: str, unread: reading.Unread) -> ToolResult:
     parts: list[Text | Media | Opaque] = []
     for number, part in enumerate(decode_content(raw.get("content"), f"{place}.content", unread)):
         if not isinstance(part, Text | Media | Opaque):
-            raise refuse(f"{place}.content[{number}]", "a tool result cannot hold such a block")
+            raise reading.refuse(f"{place}.content[{number}]", "a tool result cannot hold such a block")
         parts.append(part)
     return ToolResult(
-        required_string(raw, "tool_use_id", place),
+        reading.required_string(raw, "tool_use_id", place),
         tuple(parts),
         is_error=raw.get("is_error") is True,
         cache=decode_mark(raw, place),
     )
 
 
-TEXT_MEMBERS = frozenset({"type", "text", "citations", "cache_control"})
-_MEDIA_MEMBERS = frozenset({"type", "source", "title", "cache_control"})
-_READERS: dict[str, tuple[Reader, frozenset[str]]] = {
-    "text": (decode_text, TEXT_MEMBERS),
-    "image": (_media, _MEDIA_MEMBERS),
-    "document": (_media, _MEDIA_MEMBERS),
-    "thinking": (_thinking, frozenset({"type", "thinking", "signature"})),
-    "redacted_thinking": (_redacted, frozenset({"type", "data"})),
-    "tool_use": (_tool_use, frozenset({"type", "id", "name", "input", "cache_control", "caller"})),
-    "tool_result": (_tool_result, frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})),
+_SOURCES = {"base64": ("data", "data"), "text": ("data", "text"), "url": ("url",) * 2, "file": ("file_id",) * 2}
+"""The member of each kind of `source`, and the field of `Media` that it becomes."""
+_READERS: dict[str, Callable[[Json, str], Part]] = {
+    "text": decode_text,
+    "image": _media,
+    "document": _media,
+    "thinking": _thinking,
+    "redacted_thinking": _thinking,
+    "tool_use": _tool_use,
 }
-"""The reader of each block type, and the members that the canonical form has."""
+MEMBERS: dict[str, frozenset[str]] = {
+    "text": frozenset({"type", "text", "citations", "cache_control"}),
+    "image": frozenset({"type", "source", "title", "cache_control"}),
+    "document": frozenset({"type", "source", "title", "cache_control"}),
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
+    "tool_use": frozenset({"type", "id", "name", "input", "cache_control", "caller"}),
+    "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
+}
+"""The members of each block type that the canonical form has."""
 
 
 def summary(block: Json) -> str:
@@ -193,23 +182,19 @@ def summary(block: Json) -> str:
         case {"type": "tool_addition" | "tool_removal" as kind, "tool": dict(tool)}:
             name = tool.get("name") or tool.get("tool_name") or "named there"
             return f"The tool {name} is {'now' if kind == 'tool_addition' else 'no longer'} available."
-        case {"type": "server_tool_use", "input": {"code": str(code)}}:
+        case {"type": "server_tool_use", "input": {"code": str(code)} | {"command": str(code)}}:
             return f"```\n{code}\n```"
-        case {"type": "server_tool_use", "input": {"command": str(command)}}:
-            return f"```\n{command}\n```"
         case {"type": "server_tool_use" | "mcp_tool_use", "name": str(name)}:
             return f"Called {name} with {msgspec.json.encode(block.get('input', {})).decode()}"
-        case {"type": "search_result"}:
-            return _titled(block, _texts(block.get("content")))
-        case {"type": "document", "source": dict(source)}:
-            return _titled(block, _texts(source.get("content")))
+        case {"type": "search_result", "content": content} | {"type": "document", "source": {"content": content}}:
+            return _titled(block, _texts(content))
         case {"type": "compaction", "content": str(text)}:
             return text
-        case {"type": str(kind), "content": content} if "code_execution" in kind and kind.endswith("_tool_result"):
+        case {"type": str(kind), "content": content} if kind.endswith("_tool_result"):
+            if "code_execution" not in kind:
+                return _texts(content)
             output = _texts(content).strip("\n")
             return f"```\n{output}\n```" if output else ""
-        case {"type": str(kind), "content": content} if kind.endswith("_tool_result"):
-            return _texts(content)
     return ""
 
 
@@ -283,18 +268,19 @@ class BlockWriter:
                 return [self._text(part, citations=role == "assistant" or self._citations)] if part.text.strip() else []
             case Refusal(text=text):
                 return [{"type": "text", "text": text}]
-            case Thinking(signature=signature, redacted=redacted):
+            case Thinking(redacted=True, signature=Signature(value=value)):
+                return [{"type": "redacted_thinking", "data": value}]
+            case Thinking(text=text, signature=signature):
                 value = signature.value if signature is not None else ""
-                if redacted:
-                    return [{"type": "redacted_thinking", "data": value}]
-                return [{"type": "thinking", "thinking": part.text, "signature": value}]
+                return [{"type": "thinking", "thinking": text, "signature": value}]
             case ToolCall():
                 call = {"type": "tool_use", "id": legal_call_id(part.id), "name": part.name, "input": part.arguments}
                 return [_marked(call, part.cache)]
             case ToolResult():
                 return self._tool_result(part)
             case Media():
-                return [self._media(part)]
+                title = {"title": part.name} if part.kind == "document" and part.name else {}
+                return [_marked({"type": part.kind, "source": self._source(part), **title}, part.cache)]
             case Opaque(raw=raw):
                 return [raw]
 
@@ -322,12 +308,6 @@ class BlockWriter:
         if part.is_error:
             block["is_error"] = True
         return [_marked(block, part.cache), *beside]
-
-    def _media(self, part: Media) -> Json:
-        block: Json = {"type": part.kind, "source": self._source(part)}
-        if part.kind == "document" and part.name:
-            block["title"] = part.name
-        return _marked(block, part.cache)
 
     def _source(self, part: Media) -> Json:
         if part.url:

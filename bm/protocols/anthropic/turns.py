@@ -9,7 +9,7 @@ from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.names import ANTHROPIC
-from bm.protocols.anthropic.content import TEXT_MEMBERS, BlockWriter, decode_content, decode_text
+from bm.protocols.anthropic.content import MEMBERS, BlockWriter, decode_content, decode_text
 from bm.protocols.reading import Unread, elements, mapping, mismatch, refuse, required_array, required_string, string
 from bm.protocols.turns import Expressible
 
@@ -48,8 +48,8 @@ def decode_system(body: Json, unread: Unread) -> tuple[Text, ...]:
     texts: list[Text] = []
     for raw, place in elements(body, "system"):
         if not required_string(raw, "text", place).startswith(_ATTRIBUTION):
-            unread.rest(raw, TEXT_MEMBERS, place)
-            texts.append(decode_text(raw, place, unread))
+            unread.rest(raw, MEMBERS["text"], place)
+            texts.append(decode_text(raw, place))
     return tuple(texts)
 
 

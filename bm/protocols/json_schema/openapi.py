@@ -12,18 +12,8 @@ from typing import Any, TypeGuard
 import msgspec
 
 from bm.chat.parts import Json
-from bm.protocols.json_schema.repair import (
-    all_of_merged,
-    keep_known_required,
-    map_schemas,
-    merge,
-    nullable_to_type,
-    repaired,
-    resolve,
-    type_of,
-    union,
-    without,
-)
+from bm.protocols.json_schema import repair
+from bm.protocols.json_schema.repair import merge, repaired, without
 from bm.protocols.reading import camel
 
 MAX_DEPTH = 16
@@ -42,11 +32,7 @@ _HINTED = (
     "contains",
     "examples",
 )
-_FORMATS = {
-    "string": ("enum", "date-time"),
-    "integer": ("int32", "int64"),
-    "number": ("float", "double"),
-}
+_FORMATS = {"string": ("enum", "date-time"), "integer": ("int32", "int64"), "number": ("float", "double")}
 _CUT = "any value, nested too deeply to describe"
 _ANY_OBJECT = "any JSON object"
 _MAX_HINT = 120
@@ -96,7 +82,7 @@ class _Simplifier:
         while "$ref" in node or "allOf" in node:
             if "$ref" in node:
                 pointer = node["$ref"]
-                target = resolve(self._root, pointer)
+                target = repair.resolve(self._root, pointer)
                 node = without(node, "$ref")
                 if pointer in seen:
                     return _described(_kept(node, "title", "description"), [_CUT]), seen
@@ -105,7 +91,7 @@ class _Simplifier:
                     node = repaired(merge(node, repaired(target)))
             else:
                 opened = {branch.get("$ref") for branch in node["allOf"] if isinstance(branch, dict)}
-                node = repaired(all_of_merged(node, self._root, seen))
+                node = repaired(repair.all_of_merged(node, self._root, seen))
                 seen = seen | {pointer for pointer in opened if isinstance(pointer, str)}
         return node, seen
 
@@ -175,7 +161,7 @@ class _Simplifier:
             return
         result["properties"] = properties
         result |= _kept(node, "required") | _kept_counts(node, "minProperties", "maxProperties")
-        keep_known_required(result)
+        repair.keep_known_required(result)
         order = node.get("propertyOrdering")
         if isinstance(order, list) and set(order) <= properties.keys():
             result["propertyOrdering"] = order
@@ -195,7 +181,7 @@ class _Simplifier:
 def _one_object(branches: list[Json]) -> Json:
     """A function's parameters must be one object."""
     described = next((_kept(branch, "description") for branch in branches if "description" in branch), {})
-    return union({"type": "OBJECT", **described}, branches, every=False)
+    return repair.union({"type": "OBJECT", **described}, branches, every=False)
 
 
 def _take_null(node: Json) -> bool:
@@ -235,7 +221,7 @@ def _push_down(node: Json, results: list[Json]) -> None:
 
 
 def _type_by_enum(node: Json) -> str | None:
-    kinds = {type_of(value) for value in node.get("enum", ())}
+    kinds = {repair.type_of(value) for value in node.get("enum", ())}
     return kinds.pop() if len(kinds) == 1 else None
 
 
@@ -315,8 +301,8 @@ def from_openapi(schema: Any) -> Any:
         return schema
     node = {key if key.startswith("$") else camel(key): value for key, value in schema.items()}
     _lower_type(node)
-    node = map_schemas(node, from_openapi)
-    nullable_to_type(node)
+    node = repair.map_schemas(node, from_openapi)
+    repair.nullable_to_type(node)
     order, properties = node.pop("propertyOrdering", None), node.get("properties")
     if isinstance(order, list) and isinstance(properties, dict):
         names = dict.fromkeys([*(name for name in order if isinstance(name, str) and name in properties), *properties])

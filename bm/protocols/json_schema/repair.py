@@ -15,20 +15,15 @@ from bm.protocols.reading import array_of, object_of
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _TYPE_ALIASES = {
-    "str": "string",
-    "text": "string",
-    "int": "integer",
-    "long": "integer",
-    "float": "number",
-    "double": "number",
-    "decimal": "number",
+    **dict.fromkeys(("str", "text"), "string"),
+    **dict.fromkeys(("int", "long"), "integer"),
+    **dict.fromkeys(("float", "double", "decimal"), "number"),
+    **dict.fromkeys(("list", "tuple"), "array"),
+    **dict.fromkeys(("dict", "map"), "object"),
     "bool": "boolean",
-    "list": "array",
-    "tuple": "array",
-    "dict": "object",
-    "map": "object",
     "none": "null",
 }
+_TYPE_OF = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
@@ -45,6 +40,21 @@ def inner_schemas(schema: Json) -> Iterator[Any]:
             yield from value
         elif key in SINGLE:
             yield value
+
+
+def every_schema(schema: Any) -> Iterator[Json]:
+    """The schema and each one inside it, as far as they are objects."""
+    if isinstance(schema, dict):
+        yield schema
+        for inner in inner_schemas(schema):
+            yield from every_schema(inner)
+
+
+def rewritten(schema: Any, change: Callable[[Json], Json]) -> Any:
+    """A copy with `change` applied to every object in it, the inner ones first."""
+    if not isinstance(schema, dict):
+        return schema
+    return change(map_schemas(schema, lambda inner: rewritten(inner, change)))
 
 
 def map_schemas(schema: Json, change: Callable[[Any], Any]) -> Json:
@@ -103,12 +113,9 @@ def _repair_containers(node: Json) -> None:
         if tuple_items:
             node.setdefault("prefixItems", tuple_items)
     for key in _NO_BOOLEAN:
-        if key in node and not isinstance(node[key], dict) and not _is_closing(key, node[key]):
+        closes = key == "additionalProperties" and isinstance(node.get(key), bool)
+        if key in node and not isinstance(node[key], dict) and not closes:
             del node[key]
-
-
-def _is_closing(key: str, value: Any) -> bool:
-    return key == "additionalProperties" and isinstance(value, bool)
 
 
 def _repair_type(node: Json) -> None:
@@ -134,41 +141,21 @@ def _repair_enum(node: Json) -> None:
         node["enum"] = [value]
         if "type" not in node and (kind := type_of(value)) is not None:
             node["type"] = kind
-    if "enum" in node:
-        values = node["enum"] if isinstance(node["enum"], list) else []
-        node["enum"] = [value for value in values if value != ""]
-        if not node["enum"]:
-            del node["enum"]
+    if values := [value for value in array_of(node.pop("enum", None)) if value != ""]:
+        node["enum"] = values
 
 
 def type_of(value: Any) -> str | None:
     """The JSON Schema type of a value; None for objects and arrays, which Gemini does not take as constants."""
-    match value:
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-        case None:
-            return "null"
-        case _:
-            return None
+    return _TYPE_OF.get(type(value))
 
 
 def _repair_required(node: Json) -> None:
     names = node.pop("required", None)
-    required = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    flagged = [
-        name
-        for name, child in node.get("properties", {}).items()
-        if isinstance(child, dict) and child.get("required") is True
-    ]
-    required = list(dict.fromkeys([*required, *flagged]))
+    required = [name for name in array_of(names) if isinstance(name, str)]
+    required += [name for name, child in node.get("properties", {}).items() if object_of(child).get("required") is True]
     if required:
-        node["required"] = required
+        node["required"] = list(dict.fromkeys(required))
 
 
 def nullable_to_type(node: Json) -> None:
@@ -186,11 +173,9 @@ def nullable_to_type(node: Json) -> None:
 
 def keep_known_required(node: Json) -> None:
     """Drop required names that no property has: Gemini answers them with 400."""
-    if "required" in node:
-        known = node.get("properties", {})
-        node["required"] = [name for name in node["required"] if name in known]
-        if not node["required"]:
-            del node["required"]
+    known = node.get("properties", {})
+    if required := [name for name in node.pop("required", ()) if name in known]:
+        node["required"] = required
 
 
 def all_of_merged(node: Json, root: Json, seen: frozenset[str]) -> Json:

@@ -14,22 +14,8 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest
-from bm.protocols.json_schema.repair import (
-    LISTED,
-    NAMED,
-    SINGLE,
-    STRUCTURAL,
-    all_of_merged,
-    inner_schemas,
-    keep_known_required,
-    map_schemas,
-    nullable_to_type,
-    repaired,
-    resolve,
-    union,
-    with_root_resolved,
-    without,
-)
+from bm.protocols.json_schema import repair
+from bm.protocols.json_schema.repair import resolve, without
 
 CUSTOM_TOOL: Json = {
     "type": "object",
@@ -52,7 +38,7 @@ _BASIC = frozenset(
 
 def gemini_schema(schema: Json) -> Json:
     """The schema for `parametersJsonSchema` and `responseJsonSchema`; the same object when nothing had to change."""
-    root = with_root_resolved(schema)
+    root = repair.with_root_resolved(schema)
     cleaned = _clean(root, schema, 0)
     return schema if cleaned == schema else cleaned
 
@@ -60,14 +46,15 @@ def gemini_schema(schema: Json) -> Json:
 def _clean(schema: Any, root: Json, depth: int) -> Json:
     if depth > MAX_DEPTH:
         return {}
-    node = repaired(schema)
+    node = repair.repaired(schema)
     node.pop("$schema", None)
     if "allOf" in node:
-        node = repaired(_clean_all_of(node, root))
-    nullable_to_type(node)
-    _definitions_to_defs(node)
+        node = repair.repaired(_clean_all_of(node, root))
+    repair.nullable_to_type(node)
+    if "definitions" in node:
+        node["$defs"] = {**node.pop("definitions"), **node.get("$defs", {})}
     _descend(node, lambda child: _clean(child, root, depth + 1))
-    keep_known_required(node)
+    repair.keep_known_required(node)
     if node.get("type") == "array" and "items" not in node and "prefixItems" not in node:
         node["items"] = {}
     return _clean_ref(node, root)
@@ -89,9 +76,9 @@ def _clean_all_of(node: Json, root: Json) -> Json:
     branches = node["allOf"]
     if len(branches) == 1 and isinstance(branches[0], dict) and branches[0].keys() == {"$ref"}:
         rest = without(node, "allOf")
-        if not rest.keys() & (STRUCTURAL - {"$defs", "definitions"}):
+        if not rest.keys() & (repair.STRUCTURAL - {"$defs", "definitions"}):
             return {**rest, "$ref": branches[0]["$ref"]}
-    return all_of_merged(node, root, frozenset())
+    return repair.all_of_merged(node, root, frozenset())
 
 
 def _renamed_pointer(pointer: str) -> str:
@@ -104,26 +91,21 @@ def _renamed_pointer(pointer: str) -> str:
             continue
         if step == "definitions":
             steps[index] = "$defs"
-        named = step in NAMED
+        named = step in repair.NAMED
     return "/".join(steps)
 
 
-def _definitions_to_defs(node: Json) -> None:
-    if "definitions" in node:
-        node["$defs"] = {**node.pop("definitions"), **node.get("$defs", {})}
-
-
 def _descend(node: Json, clean: Callable[[Any], Json]) -> None:
-    for key in NAMED:
+    for key in repair.NAMED:
         if key in node:
             node[key] = {name: clean(child) for name, child in node[key].items() if child is not False}
-    for key in LISTED:
+    for key in repair.LISTED:
         if key in node:
             kept = [(child, clean(child)) for child in node[key] if child is not False]
             node[key] = [cleaned for child, cleaned in kept if cleaned or not child]
             if not node[key]:
                 del node[key]
-    for key in SINGLE:
+    for key in repair.SINGLE:
         if isinstance(node.get(key), dict):
             node[key] = clean(node[key])
 
@@ -137,12 +119,14 @@ def object_schema(schema: Json | None) -> Json:
     """
     if schema is None:
         return {"type": "object", "properties": {}}
-    schema = with_root_resolved(schema)
+    schema = repair.with_root_resolved(schema)
     definitions: Json = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
     for word in _BRANCHES:
         if isinstance(branches := schema.get(word), list):
-            resolved = [with_root_resolved({**definitions, **each}) for each in branches if isinstance(each, dict)]
-            schema = union(without(schema, word), resolved, every=word == "allOf")
+            resolved = [
+                repair.with_root_resolved({**definitions, **each}) for each in branches if isinstance(each, dict)
+            ]
+            schema = repair.union(without(schema, word), resolved, every=word == "allOf")
     return schema if schema.get("type") == "object" else {"type": "object", **without(schema, "type")}
 
 
@@ -153,14 +137,11 @@ def openai_schema(schema: Json | None) -> Json:
     stands in its branches (OpenAI's "Invalid schema for function"; Moonshot's "flavored json schema").
     """
     root = without(object_schema(schema), "enum", "not")
-    made: Json = _with_items({**root, "properties": root.get("properties") or {}})
+    made: Json = repair.rewritten({**root, "properties": root.get("properties") or {}}, _with_items)
     return schema if schema == made else made
 
 
-def _with_items(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    node = map_schemas(schema, _with_items)
+def _with_items(node: Json) -> Json:
     if node.get("type") == "array" and "items" not in node and "prefixItems" not in node:
         node["items"] = {}
     if "type" in node and isinstance(node.get("anyOf"), list):
@@ -171,13 +152,12 @@ def _with_items(schema: Any) -> Any:
 
 def is_strict(schema: Any) -> bool:
     """Whether OpenAI's strict mode takes the schema: every object is closed and requires each of its properties."""
-    if not isinstance(schema, dict):
-        return True
-    if schema.get("type") == "object" or "properties" in schema:
-        properties, required = schema.get("properties") or {}, schema.get("required") or ()
-        if schema.get("additionalProperties") is not False or {*properties} - {*required}:
-            return False
-    return all(map(is_strict, inner_schemas(schema)))
+    objects = (node for node in repair.every_schema(schema) if node.get("type") == "object" or "properties" in node)
+    return all(
+        node.get("additionalProperties") is False
+        and {*(node.get("properties") or ())} <= {*(node.get("required") or ())}
+        for node in objects
+    )
 
 
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
@@ -191,14 +171,12 @@ def closed_schema(schema: Any, keywords: Collection[str] = ()) -> Any:
 
     Where `keywords` names those that are taken, all others move into the description, as in Anthropic's own SDKs.
     """
-    if not isinstance(schema, dict):
-        return schema
-    node = map_schemas(schema, lambda inner: closed_schema(inner, keywords))
-    if keywords:
-        node = _described(node, keywords)
-    if node.get("type") == "object" or "properties" in node:
-        node["additionalProperties"] = False
-    return node
+
+    def closed(node: Json) -> Json:
+        node = _described(node, keywords) if keywords else node
+        return {**node, "additionalProperties": False} if node.get("type") == "object" or "properties" in node else node
+
+    return repair.rewritten(schema, closed)
 
 
 def _described(node: Json, keywords: Collection[str]) -> Json:
@@ -224,16 +202,9 @@ def _spelled(value: Any) -> str:
 
 def is_closable(schema: Any) -> bool:
     """Whether closing every object leaves the schema's meaning: it holds no map and does not hold itself."""
-    return not (_holds_map(schema) or _is_recursive(schema, schema, frozenset()))
-
-
-def _holds_map(schema: Any) -> bool:
-    if not isinstance(schema, dict):
-        return False
-    further = schema.get("additionalProperties")
-    if isinstance(further, dict) and further:
-        return True
-    return any(_holds_map(inner) for inner in inner_schemas(schema))
+    further = (node.get("additionalProperties") for node in repair.every_schema(schema))
+    holds_map = any(isinstance(each, dict) and each for each in further)
+    return not (holds_map or _is_recursive(schema, schema, frozenset()))
 
 
 def _is_recursive(schema: Any, root: Json, seen: frozenset[str]) -> bool:
@@ -243,18 +214,15 @@ def _is_recursive(schema: Any, root: Json, seen: frozenset[str]) -> bool:
     if isinstance(pointer, str):
         return pointer in seen or _is_recursive(resolve(root, pointer), root, seen | {pointer})
     rest = without(schema, "$defs", "definitions") if schema is root else schema
-    return any(_is_recursive(inner, root, seen) for inner in inner_schemas(rest))
+    return any(_is_recursive(inner, root, seen) for inner in repair.inner_schemas(rest))
 
 
 def basic_schema(schema: Json) -> Json:
     """The schema of a tool's arguments after the upstream refused it: repaired, and with basic keywords alone."""
-    return object_schema(_basic(gemini_schema(schema)))
-
-
-def _basic(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    return map_schemas({name: value for name, value in schema.items() if name in _BASIC}, _basic)
+    basic = repair.rewritten(
+        gemini_schema(schema), lambda node: {name: value for name, value in node.items() if name in _BASIC}
+    )
+    return object_schema(basic)
 
 
 def with_basic_schemas(request: ChatRequest) -> ChatRequest:
