@@ -174,10 +174,9 @@ class AnthropicStreamDecoder:
         raw, pieces = self._native[index]
         if delta.partial_json:
             pieces.append(delta.partial_json)
-        elif delta.type == "compaction_delta":
-            found = {"content": delta.content, "encrypted_content": delta.encrypted_content}
-            raw = raw | {name: value for name, value in found.items() if value is not None}
-            self._native[index] = raw, pieces
+        for name in ("content", "encrypted_content"):
+            if (value := getattr(delta, name)) is not None:
+                raw[name] = value
         return _NOTHING
 
     def _block_stop(self, index: int) -> None:
@@ -194,11 +193,7 @@ class AnthropicStreamDecoder:
     def _message_delta(self, wire: _Wire) -> Sequence[Event]:
         delta = wire.delta
         if delta is not None and delta.stop_reason is not None:
-            self._stop = {
-                "stop_reason": delta.stop_reason,
-                "stop_sequence": delta.stop_sequence,
-                "stop_details": delta.stop_details,
-            }
+            self._stop = msgspec.structs.asdict(delta)
         self._parts.use(self._meter.add(wire.usage))
         return self._parts.take()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
@@ -14,6 +15,12 @@ from bm.protocols.json_schema.subsets import CUSTOM_TOOL, object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+_MODES: dict[str, Literal["auto", "required", "none"]] = {
+    "auto": "auto",
+    "any": "required",
+    "tool": "required",
+    "none": "none",
+}
 _VERSION = re.compile(r"_\d{8}$")
 _HOSTED: dict[str, Json] = {
     "web_search": {"type": "web_search_20250305", "name": "web_search"},
@@ -55,17 +62,10 @@ def decode_choice(body: Json) -> ToolChoice:
         return ToolChoice()
     single = boolean(raw, "disable_parallel_tool_use", "tool_choice")
     parallel = None if single is None else not single
-    match raw.get("type"):
-        case "auto":
-            return ToolChoice("auto", parallel=parallel)
-        case "any":
-            return ToolChoice("required", parallel=parallel)
-        case "tool":
-            return ToolChoice("required", (required_string(raw, "name", "tool_choice"),), parallel)
-        case "none":
-            return ToolChoice("none", parallel=parallel)
-        case _:
-            raise refuse("tool_choice.type", "expected auto, any, tool or none")
+    if (kind := string(raw, "type", "tool_choice")) not in _MODES:
+        raise refuse("tool_choice.type", "expected auto, any, tool or none")
+    names = (required_string(raw, "name", "tool_choice"),) if kind == "tool" else ()
+    return ToolChoice(_MODES[kind], names, parallel)
 
 
 def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
@@ -76,7 +76,14 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
         for number, tool in enumerate(request.tools)
         if not allowed or tool.name in allowed
     ]
-    return [*tools, *_encode_hosted(request.hosted_tools, losses)]
+    for hosted in request.hosted_tools:
+        if hosted.protocol == ANTHROPIC:
+            tools.append(_without_empty_domains(hosted.raw))
+        elif hosted.kind in _HOSTED:
+            tools.append(_HOSTED[hosted.kind])
+        else:
+            losses.append(Loss(f"tools ({hosted.kind})", "Anthropic runs no such tool"))
+    return tools
 
 
 def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
@@ -97,18 +104,6 @@ def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     if tool.cache is not None:
         body["cache_control"] = encode_mark(tool.cache)
     return body
-
-
-def _encode_hosted(tools: Iterable[HostedTool], losses: list[Loss]) -> list[Json]:
-    encoded: list[Json] = []
-    for tool in tools:
-        if tool.protocol == ANTHROPIC:
-            encoded.append(_without_empty_domains(tool.raw))
-        elif tool.kind in _HOSTED:
-            encoded.append(_HOSTED[tool.kind])
-        else:
-            losses.append(Loss(f"tools ({tool.kind})", "Anthropic runs no such tool"))
-    return encoded
 
 
 def _without_empty_domains(raw: Json) -> Json:
