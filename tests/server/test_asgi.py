@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 
 import pytest
+import zstandard
 from starlette.types import Message
 
 from bm.errors import RequestError
@@ -69,6 +70,9 @@ async def test_encodings(encoding: str) -> None:
 
 
 async def test_the_limit_applies_to_the_decompressed_body() -> None:
+    assert len(await read([zstandard.compress(b"x" * MIB)], content_encoding="zstd")) == MIB
+    kind, status, _ = await failure([zstandard.compress(b"x" * (MIB + 1))], content_encoding="zstd")
+    assert (kind, status) == ("too_large", 413)
     assert len(await read([gzip.compress(b"x" * MIB)], content_encoding="gzip")) == MIB
     kind, status, _ = await failure([gzip.compress(b"x" * (MIB + 1))], content_encoding="gzip")
     assert (kind, status) == ("too_large", 413)
@@ -80,7 +84,8 @@ async def test_the_limit_applies_to_the_decompressed_body() -> None:
         pytest.param(b"plain", "gzip", 400, id="plain"),
         pytest.param(gzip.compress(b"plain", mtime=0)[:-1], "gzip", 400, id="cut"),
         pytest.param(b"", "gzip", 400, id="empty"),
-        pytest.param(b"x", "zstd", 415, id="unknown-encoding"),
+        pytest.param(b"x", "zstd", 400, id="no-zstd"),
+        pytest.param(b"x", "br", 415, id="unknown-encoding"),
     ],
 )
 async def test_a_body_that_cannot_be_decompressed(body: bytes, encoding: str, status: int) -> None:
