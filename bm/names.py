@@ -11,8 +11,9 @@ ANTHROPIC: Final[ProtocolName] = "anthropic"
 CHAT: Final[ProtocolName] = "openai-chat"
 RESPONSES: Final[ProtocolName] = "openai-responses"
 
-Operation = Literal["generate", "count_tokens", "embed", "batch_embed"]
-"""What is asked of a model; `batch_embed` is Gemini's embedding of several texts."""
+Operation = Literal["generate", "count_tokens", "compact", "embed", "batch_embed"]
+"""What is asked of a model; `compact` is OpenAI's summary in place of a conversation, `batch_embed` Gemini's embedding
+of several texts."""
 
 PATHS: dict[tuple[ProtocolName, Operation], str] = {
     ("anthropic", "generate"): "/v1/messages",
@@ -20,6 +21,7 @@ PATHS: dict[tuple[ProtocolName, Operation], str] = {
     ("openai-chat", "generate"): "/v1/chat/completions",
     ("openai-responses", "generate"): "/v1/responses",
     ("openai-responses", "count_tokens"): "/v1/responses/input_tokens",
+    ("openai-responses", "compact"): "/v1/responses/compact",
     ("openai-chat", "embed"): "/v1/embeddings",
 }
 """Where each API takes an operation. OpenAI's base URLs hold the `/v1`."""

@@ -43,7 +43,10 @@ def listing(protocol: ProtocolName, cards: Sequence[ModelCard], query: str = "")
             models = {"models": [entry(protocol, card) for card in cards[start:end]]}
             return models | ({"nextPageToken": str(end)} if end < len(cards) else {})
         case _:
-            return {"object": "list", "data": [entry(protocol, card) for card in cards]}
+            page: Json = {"object": "list", "data": [entry(protocol, card) for card in cards]}
+            # Codex asks with its version and fails without `models`. Entries there replace its own instructions for a
+            # model, which bm does not have; for names without an entry it uses those that it has.
+            return page | ({"models": []} if "client_version" in asked else {})
 
 
 def _between(cards: Sequence[ModelCard], asked: Mapping[str, str]) -> tuple[Sequence[ModelCard], bool]:

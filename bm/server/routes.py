@@ -34,10 +34,18 @@ class Probe(msgspec.Struct, frozen=True):
     """A health check that needs no key: `HEAD /api/hello` of Claude Code, `HEAD /` of other tools."""
 
 
-_CALLS = {path: Route(protocol, operation) for (protocol, operation), path in PATHS.items()}
+_CALLS = {
+    path: Route(protocol, operation, streams=False if operation == "compact" else None)
+    for (protocol, operation), path in PATHS.items()
+}
 _METHODS = {name: meaning for meaning, name in GEMINI_METHODS.items()}
 _GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
 _MODELS = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?models(?:/(.+))?")
+
+_NO_UPGRADE = Failure(
+    kind="bad_request", message="WebSocket is not offered here; send the request by POST", code="websocket", status=426
+)
+"""Codex goes on over HTTP at once after this status (RFC 9110, 15.5.22), and tries five times after any other."""
 
 Found = Route | ModelsRoute | Probe
 
@@ -50,6 +58,8 @@ def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
     path = path.removeprefix("/openai") if path.startswith("/openai/v1/") else path
     path = path.rstrip("/") or "/"
     if (route := _CALLS.get(path)) is not None:
+        if method == "GET" and headers.get("upgrade", "").lower() == "websocket":
+            return _NO_UPGRADE
         return route if method == "POST" else _wrong_method(method, path, "POST")
     found = _GEMINI.fullmatch(path)
     # A request for the model `groq:compound` is not a call of the method `compound`.

@@ -31,6 +31,11 @@ def test_an_openai_list(protocol: str) -> None:
     assert (read.id, read.owned_by, read.created) == ("m-1", "acme", 1_700_000_000)
 
 
+def test_codex_finds_its_own_kind_of_list_without_entries() -> None:
+    told = listing("openai-chat", [KNOWN], "client_version=0.156.0")
+    assert told["models"] == [] and len(told["data"]) == 1
+
+
 def test_a_gemini_list() -> None:
     reported = listing("gemini", [KNOWN])["models"][0]
     assert "generateContent" in reported.pop("supportedGenerationMethods")

@@ -19,6 +19,7 @@ CALLS = [
     ("/v1/chat/completions", Route("openai-chat", "generate")),
     ("/v1/responses", Route("openai-responses", "generate")),
     ("/v1/responses/input_tokens", Route("openai-responses", "count_tokens")),
+    ("/v1/responses/compact", Route("openai-responses", "compact", streams=False)),
     ("/v1/embeddings", Route("openai-chat", "embed")),
 ]
 GEMINI_METHODS = [
@@ -174,3 +175,9 @@ def test_a_stream_is_an_array_without_alt_sse(query: str, array: bool) -> None:
 )
 def test_the_key_is_removed_from_the_query(query: str, kept: str) -> None:
     assert without_key(query) == kept
+
+
+def test_a_websocket_is_told_to_go_on_over_http() -> None:
+    refused = find("GET", "/v1/responses", {"upgrade": "websocket", "connection": "Upgrade"})
+    assert isinstance(refused, Failure) and refused.http_status == 426
+    assert isinstance(other := find("GET", "/v1/responses", {}), Failure) and other.http_status == 405
