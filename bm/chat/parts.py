@@ -128,7 +128,8 @@ class Opaque(msgspec.Struct, frozen=True):
     """Something that only one vendor's protocol has: server-tool calls and their results, unknown block types.
 
     An encoder of the same `protocol` writes `raw` again; any other uses `summary` as text when it is not empty and
-    otherwise reports a loss named `kind`. A `search` in an answer is shown in the client's own form, or not at all.
+    otherwise reports a loss named `kind`. `lost` is what the summary leaves out, and why. A `search` in an answer is
+    shown in the client's own form, or not at all.
     """
 
     protocol: str
@@ -136,6 +137,7 @@ class Opaque(msgspec.Struct, frozen=True):
     raw: Json
     summary: str = ""
     search: Search | None = None
+    lost: str = ""
 
 
 Part = Text | Thinking | Media | ToolCall | ToolResult | Refusal | Opaque

@@ -23,6 +23,7 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, json_object, new_id
+from bm.gateway.full_response import JSON_TYPE, FullResponse, counted, embedded, malformed, start_of
 from bm.gateway.learned import RefusedSchemas
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.resume import ResumablePassThrough
@@ -33,9 +34,11 @@ from bm.protocols import embeddings
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.client_tools import as_functions
 from bm.protocols.codec import Codec, IdFactory, StreamEncoder
-from bm.protocols.counting import count_request, count_response, read_count, vertex_count_request
+from bm.protocols.counting import count_request, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.json_schema.subsets import with_basic_schemas
+from bm.protocols.openai_responses.compaction import compacted, triggered
+from bm.protocols.openai_responses.portable import only_for_openai
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.registry import CODECS, upstream_codec
@@ -50,7 +53,6 @@ from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
 from bm.upstream.headers import Headers, with_own
 
-JSON_TYPE = "application/json"
 EVENT_STREAM = "text/event-stream"
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
@@ -83,17 +85,6 @@ class UpstreamCall(msgspec.Struct, frozen=True):
     def passes_through(self) -> bool:
         """Whether the answer's bytes go to the client unchanged."""
         return self.names is None and self.embedding is None
-
-
-class FullResponse(msgspec.Struct, frozen=True):
-    """A response that is not a stream: the body for the client, or (in `watch.failure`) why there is none.
-
-    `content_type` is empty where the upstream's own applies.
-    """
-
-    watch: Watch
-    body: bytes = b""
-    content_type: str = ""
 
 
 class Unable(RequestError):
@@ -129,6 +120,8 @@ class Adapter:
             RequestError: the body is not a request of its protocol.
         """
         body = json_object(self.call.body)
+        if self.call.operation == "compact":
+            body = triggered(body)
         if self.call.protocol == "gemini":
             request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
         else:
@@ -169,14 +162,15 @@ class Adapter:
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
         target = self._target(attempt.target)
-        operation = self._operation(target)
+        passes = self._passes(target, provider)
+        operation = self._operation(target, passes=passes)
         if not offers(target.protocol, operation, access):
             message = f"{provider.name} has no endpoint to {operation.replace('_', ' ')} over {target.protocol}"
             code = NO_COUNTER if operation == "count_tokens" else ""
             raise Unable(Failure(kind="not_found", message=message, code=code))
         if attempt.retry_hint and self.readable:
             return self.translate(with_retry_hint(self.chat), attempt, provider, access)
-        if target.protocol == self.call.protocol and not attempt.without:
+        if passes and not attempt.without:
             return self._fitted(attempt, provider, access) or self._pass_through(target, provider, access)
         if operation in EMBEDDING:
             return self._embed(target, provider, access)
@@ -188,8 +182,16 @@ class Adapter:
             return msgspec.structs.replace(target, protocol="openai-chat")
         return target
 
-    def _operation(self, target: Target) -> Operation:
-        """The operation under the target's name for it."""
+    def _passes(self, target: Target, provider: Provider) -> bool:
+        """Whether the target speaks the client's protocol as the client does."""
+        if target.protocol != self.call.protocol or target.protocol != "openai-responses":
+            return target.protocol == self.call.protocol
+        return not only_for_openai(self.call.body, self.call.operation, provider.dialect.name)
+
+    def _operation(self, target: Target, *, passes: bool) -> Operation:
+        """The operation under the target's name for it. Without one to compact, it is asked for a summary."""
+        if self.call.operation == "compact" and not passes:
+            return "generate"
         if self.call.operation not in EMBEDDING or target.protocol == self.call.protocol:
             return self.call.operation
         return "batch_embed" if target.protocol == "gemini" else "embed"
@@ -205,7 +207,7 @@ class Adapter:
             raise
         except RequestError:
             return None
-        if upstream.names:
+        if upstream.names or (target.protocol == "openai-responses" and provider.dialect.name != "openai"):
             return upstream
         headers = forwarded_headers(provider, access, with_own(call.headers, upstream.request.headers))
         address = self._own_url(target, provider, access)
@@ -240,7 +242,7 @@ class Adapter:
         if target.protocol == "gemini" and "embed" not in target.model:
             target = msgspec.structs.replace(target, model=GEMINI_EMBEDDING)
         document = embeddings.encode_request(target.protocol, request, target.model)
-        address = url(provider, target, self._operation(target), access, stream=False)
+        address = url(provider, target, self._operation(target, passes=False), access, stream=False)
         return UpstreamCall(
             target=target,
             request=_post(provider, address, own_headers(provider, access), document),
@@ -276,7 +278,8 @@ class Adapter:
         if losses and self._rules.strict:
             raise RequestError(_refusal(losses, target))
         query = "alt=sse" if target.protocol == "gemini" and call.stream else ""
-        address = url(provider, target, call.operation, access, stream=call.stream, query=query)
+        operation = self._operation(target, passes=False)
+        address = url(provider, target, operation, access, stream=call.stream, query=query)
         document = encoded.body
         if call.operation == "count_tokens":
             document = count_request(target.protocol, document, target.model, vertex=bool(access.location))
@@ -372,22 +375,13 @@ class Adapter:
         try:
             answer = json_object(body)
         except RequestError:
-            return _malformed(f"{provider} sent no JSON object: {_start_of(body)}")
+            return malformed(f"{provider} sent no JSON object: {start_of(body)}")
         if upstream.embedding is not None:
-            try:
-                vectors = embeddings.encode_response(
-                    self.call.protocol, upstream.embedding, answer, upstream.target.model
-                )
-            except ValueError as error:
-                return _malformed(f"{provider}: {error}")
-            return FullResponse(Watch(), msgspec.json.encode(vectors), JSON_TYPE)
-        if self.call.operation != "generate":
-            if upstream.names is None:
-                return FullResponse(Watch(), body)
-            tokens = read_count(answer)
-            if tokens is None:
-                return _malformed(f"{provider} sent no count: {_start_of(body)}")
-            return FullResponse(Watch(), count_response(self.call.protocol, tokens), JSON_TYPE)
+            return embedded(self.call.protocol, upstream.embedding, answer, upstream.target)
+        if self.call.operation != "generate" and upstream.names is None:
+            return FullResponse(Watch(), body)
+        if self.call.operation == "count_tokens":
+            return counted(self.call.protocol, answer, body, provider)
         ids = _ids()
         events = upstream.codec.decode_response(answer, ids)
         if upstream.names is None:
@@ -396,7 +390,10 @@ class Adapter:
         kept = event_filter.through(events)
         if event_filter.watch.failure is not None:
             return FullResponse(event_filter.watch)
-        return FullResponse(event_filter.watch, *self._encode(upstream, kept, ids))
+        encoded = self._encode(upstream, kept, ids)
+        if (self._document or {}).get("status") == "failed":
+            return malformed(f"{provider} wrote no summary of the conversation")
+        return FullResponse(event_filter.watch, *encoded)
 
     def _read_own(self, events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
         """The upstream's own body, even where bm finds no answer in it, such as a response that is still queued.
@@ -421,6 +418,8 @@ class Adapter:
             return b"".join(encoder.feed(event) for event in events), self.stream_type
         document = self._codec.encode_response(events, self.chat, ids, model=self._shown_model(upstream))
         self._document = document
+        if self.call.operation == "compact":
+            document = compacted(document, json_object(self.call.body))
         return msgspec.json.encode(document), JSON_TYPE
 
 
@@ -436,14 +435,3 @@ def _refusal(losses: tuple[Loss, ...], target: Target) -> Failure:
     listed = "; ".join(f"{loss.field}: {loss.reason}" for loss in losses)
     message = f"{target} cannot take all of the request, and [pool] strict is on: {listed}"
     return Failure(kind="bad_request", message=message, param=losses[0].field)
-
-
-def _malformed(message: str) -> FullResponse:
-    watch = Watch()
-    watch.failure = Failure(kind="malformed", message=message)
-    return FullResponse(watch)
-
-
-def _start_of(body: bytes) -> str:
-    """The beginning of an answer, to be shown in a message."""
-    return body[:200].decode("utf-8", "replace").strip() or "an empty body"

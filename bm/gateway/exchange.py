@@ -160,7 +160,9 @@ class Exchange:
         services, target = self._services, upstream.target
         services.router.served(self._settings, self._call, target)
         services.signatures.keep(watch.signatures, self._call.conversation.key)
-        if self._call.protocol == "openai-responses" and (response := self._adapter.response) is not None:
+        if (self._call.protocol, self._call.operation) == ("openai-responses", "generate") and (
+            response := self._adapter.response
+        ) is not None:
             services.responses.keep(json_object(self._call.body), response)
         if watch.usage is not None and not upstream.passes_through and target.protocol == "openai-chat":
             # No service of this protocol counts tokens, so they are estimated.

@@ -6,8 +6,9 @@ import msgspec
 
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.adapter import JSON_TYPE, UpstreamCall
+from bm.gateway.adapter import UpstreamCall
 from bm.gateway.call import Call, Client
+from bm.gateway.full_response import JSON_TYPE
 from bm.gateway.record import Record
 from bm.protocols.counting import count_response
 from bm.protocols.registry import CODECS

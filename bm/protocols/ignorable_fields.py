@@ -102,8 +102,9 @@ def is_loss(extra: Extra) -> bool:
 
 
 def lost_tool_fields(tool: Tool) -> list[str]:
-    """The fields of a tool's definition that are a loss in another protocol."""
-    return [name for name in tool.extra if name not in TOOL_FIELDS]
+    """The fields of a tool's definition that are a loss in another protocol. A custom tool's format is no field."""
+    known = ("format",) if tool.kind == "custom" else ()
+    return [name for name in tool.extra if name not in TOOL_FIELDS and name not in known]
 
 
 def is_sampling_loss(request: ChatRequest, name: str) -> bool:

@@ -18,6 +18,7 @@ from bm.names import ProtocolName
 from bm.protocols.anthropic.cache_control import with_legal_marks
 from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
 from bm.protocols.gemini.thinking import DUMMY
+from bm.protocols.openai_responses.compaction import readable
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
@@ -196,9 +197,9 @@ def _without_foreign_reasoning(body: Json) -> bool:
     items = body.get("input")
     if not isinstance(items, list):
         return False
-    kept = [item for item in items if not _is_foreign_reasoning(item)]
+    kept = [readable(item) for item in items if not _is_foreign_reasoning(item)]
     body["input"] = kept
-    return len(kept) < len(items)
+    return kept != items
 
 
 def _is_foreign_reasoning(item: Any) -> bool:

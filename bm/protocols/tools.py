@@ -13,6 +13,8 @@ from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignat
 from bm.chat.parts import Part, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Loss, Tool, Turn
 from bm.names import ProtocolName
+from bm.protocols.json_schema.subsets import CUSTOM_TOOL
+from bm.protocols.reading import json_of, object_of, string_of
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -131,6 +133,36 @@ def legal_call_id(call_id: str) -> str:
         return call_id
     digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{_WORD.illegal.sub('_', call_id)[:40]}_{digest}"
+
+
+def as_function(tool: Tool, place: str, losses: list[Loss]) -> Tool:
+    """A custom tool as a function that takes its free text; a grammar stands in the description, where none is kept."""
+    if tool.kind == "function":
+        return tool
+    form = object_of(tool.extra.get("format"))
+    grammar = object_of(form.get("grammar")) or form
+    description = tool.description
+    if form.get("type") == "grammar":
+        losses.append(Loss(f"{place}.format", "the grammar stands in the tool's description; nothing enforces it"))
+    if definition := string_of(grammar.get("definition")):
+        told = f"`input` is text that fits this grammar ({string_of(grammar.get('syntax')) or 'lark'}):"
+        description = f"{description}\n\n{told}\n\n{definition}".lstrip()
+    return msgspec.structs.replace(tool, description=description, schema=CUSTOM_TOOL)
+
+
+def free_text(raw: str) -> str:
+    """The text that a model without custom tools means by the arguments of a function.
+
+    That is the member `input`, or the one string where the model named the member otherwise or wrote a bare string.
+    """
+    value = json_of(raw.encode("utf-8", "surrogatepass"))
+    if isinstance(value, str):
+        return value
+    members = object_of(value)
+    if isinstance(text := members.get("input"), str):
+        return text
+    texts = [member for member in members.values() if isinstance(member, str)]
+    return max(texts, key=len) if texts else raw
 
 
 class SingleCall:

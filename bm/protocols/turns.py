@@ -79,9 +79,11 @@ class Expressible(msgspec.Struct, frozen=True):
                     yield part
 
     def _foreign(self, part: Opaque, place: str, losses: list[Loss]) -> Iterator[Part]:
+        if part.lost:
+            losses.append(Loss(f"{place} ({part.kind})", part.lost))
         if part.summary.strip():
             yield Text(part.summary)
-        elif not part.kind.startswith(LOOKUP):
+        elif not part.lost and not part.kind.startswith(LOOKUP):
             losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
 
     def _media(self, part: Media, role: Role, place: str, losses: list[Loss]) -> Iterator[Part]:

@@ -19,6 +19,7 @@ from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.names import Operation, ProtocolName
 from bm.protocols.embeddings import EmbedRequest, decode_request
+from bm.protocols.openai_responses.compaction import compaction_item
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
 from tests.gateway.matrix import providers
@@ -321,3 +322,40 @@ def test_an_answer_without_vectors_is_malformed() -> None:
     upstream = prepared(given, GEMINI)
     failure = given.read(upstream, json.dumps({"nothing": True}).encode()).watch.failure
     assert failure is not None and failure.kind == "malformed" and failure.message.startswith("gemini: ")
+
+
+COMPACTED = b'{"model":"asked","input":[{"role":"user","content":"hi"}]}'
+RESPONSES = Target("openai", "one", "gpt-6-sol", "openai-responses")
+
+
+def test_a_conversation_is_compacted_by_the_service_that_can() -> None:
+    upstream = prepared(adapter("openai-responses", COMPACTED, operation="compact"), RESPONSES)
+    assert upstream.passes_through and upstream.request.url.endswith("/responses/compact")
+
+
+def test_elsewhere_a_summary_takes_the_conversations_place() -> None:
+    given = adapter("openai-responses", COMPACTED, operation="compact")
+    upstream = prepared(given, GEMINI)
+    assert upstream.request.url.endswith(":generateContent") and b"summary" in upstream.request.body
+    answer = json.loads(given.read(upstream, json.dumps(TOLD).encode()).body)
+    assert [item["type"] for item in answer["output"]] == ["message", "compaction"]
+
+
+def test_a_conversation_without_a_summary_is_no_compacted_one() -> None:
+    given = adapter("openai-responses", COMPACTED, operation="compact")
+    silent = {**TOLD, "candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]}
+    assert given.read(prepared(given, GEMINI), json.dumps(silent).encode()).watch.failure is not None
+
+
+def test_a_service_without_openais_tools_is_sent_functions() -> None:
+    body = b'{"model":"asked","input":"hi","tools":[{"type":"custom","name":"patch"}]}'
+    upstream = prepared(adapter("openai-responses", body), Target("xai", "one", "grok-4.6", "openai-responses"))
+    assert json.loads(upstream.request.body)["tools"][0]["type"] == "function"
+    assert prepared(adapter("openai-responses", body), RESPONSES).passes_through
+
+
+def test_a_summary_that_bm_wrote_is_a_message_to_openai() -> None:
+    item = compaction_item("We went.", "cmp_1")
+    body = json.dumps({"model": "asked", "input": [item]}).encode()
+    sent = json.loads(prepared(adapter("openai-responses", body), RESPONSES).request.body)
+    assert sent["input"][0]["role"] == "user"

@@ -14,7 +14,17 @@ from bm.chat.parts import ToolCall, ToolResult
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice, Turn
 from bm.chat.signature import Signature
 from bm.names import PROTOCOLS, ProtocolName
-from bm.protocols.tools import RULES, SingleCall, legal_call_id, most_used, restore, with_legal_names
+from bm.protocols.json_schema.subsets import CUSTOM_TOOL
+from bm.protocols.tools import (
+    RULES,
+    SingleCall,
+    as_function,
+    free_text,
+    legal_call_id,
+    most_used,
+    restore,
+    with_legal_names,
+)
 
 
 def asked(*names: str) -> ChatRequest:
@@ -140,3 +150,32 @@ def test_text_around_the_call_stays() -> None:
 def test_each_choice_has_a_call_of_its_own() -> None:
     calls = [PartStart(1, "tool_call", id="a"), PartStart(2, "tool_call", id="b", choice=1)]
     assert kept(*calls) == calls
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ('{"input": "a"}', "a"),
+        ('{"patch": "a", "input": "b"}', "b"),
+        ('{"patch": "a"}', "a"),
+        ('{"": "a"}', "a"),
+        ('{"path": "x", "patch": "longer"}', "longer"),
+        ('"a"', "a"),
+        ("*** Begin Patch", "*** Begin Patch"),
+        ('{"lines": ["a"]}', '{"lines": ["a"]}'),
+        ("", ""),
+    ],
+)
+def test_the_free_text_in_the_arguments_of_a_function(raw: str, text: str) -> None:
+    assert free_text(raw) == text
+
+
+def test_a_custom_tool_as_a_function_tells_its_grammar() -> None:
+    losses: list[Loss] = []
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: WORD"}
+    for form in (grammar, {"type": "grammar", "grammar": grammar}):
+        function = as_function(Tool("patch", "Patches.", kind="custom", extra={"format": form}), "tools[0]", losses)
+        assert function.schema == CUSTOM_TOOL and "start: WORD" in function.description
+    assert [loss.field for loss in losses] == ["tools[0].format"] * 2
+    plain = Tool("patch", "Patches.", kind="custom", extra={"format": {"type": "text"}})
+    assert as_function(plain, "tools[1]", losses).description == "Patches." and len(losses) == 2

@@ -11,8 +11,9 @@ from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import ANTHROPIC
 from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.ignorable_fields import lost_tool_fields
-from bm.protocols.json_schema.subsets import CUSTOM_TOOL, object_schema
+from bm.protocols.json_schema.subsets import object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
+from bm.protocols.tools import as_function
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _MODES: dict[str, Literal["auto", "required", "none"]] = {
@@ -88,11 +89,11 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
 
 def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     native = tool.protocol == ANTHROPIC
-    schema = tool.schema if tool.kind == "function" else CUSTOM_TOOL
+    tool = as_function(tool, place, losses)
     body: Json = {"name": tool.name}
     if tool.description:
         body["description"] = tool.description
-    body["input_schema"] = object_schema(schema)
+    body["input_schema"] = object_schema(tool.schema)
     if native and tool.strict is not None:
         body["strict"] = tool.strict
     elif tool.strict:

@@ -7,7 +7,8 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols import reading
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
-from bm.protocols.json_schema.subsets import CUSTOM_TOOL, gemini_schema
+from bm.protocols.json_schema.subsets import gemini_schema
+from bm.protocols.tools import as_function
 
 _SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
 _DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
@@ -98,7 +99,8 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
             Loss(f"tools ({name})", "this model does not combine it with functions") for row in hosted for name in row
         ]
         hosted = []
-    tools = [{"functionDeclarations": [_declaration(f, capabilities) for f in functions]}] if functions else []
+    declared = [_declaration(f, f"tools[{at}]", capabilities, losses) for at, f in enumerate(functions)]
+    tools = [{"functionDeclarations": declared}] if functions else []
     config = _calling(request, functions, capabilities)
     if functions and hosted:
         config["includeServerSideToolInvocations"] = True
@@ -123,13 +125,13 @@ def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
     return {name: {}}
 
 
-def _declaration(tool: Tool, capabilities: Capabilities) -> Json:
+def _declaration(tool: Tool, place: str, capabilities: Capabilities, losses: list[Loss]) -> Json:
+    tool = as_function(tool, place, losses)
     declaration: Json = {"name": tool.name}
     if tool.description:
         declaration["description"] = tool.description
-    schema = CUSTOM_TOOL if tool.kind == "custom" else tool.schema
-    if schema is not None:
-        declaration |= schema_member("parameters", schema, capabilities)
+    if tool.schema is not None:
+        declaration |= schema_member("parameters", tool.schema, capabilities)
     if tool.protocol == "gemini":
         declaration |= tool.extra
     return declaration

@@ -10,7 +10,6 @@ import msgspec
 from bm.chat.events import Event, Finish, PartStart, PartWhole, Start
 from bm.chat.parts import Citation, Json, Media, Opaque, Part
 from bm.chat.request import ChatRequest
-from bm.chat.response import parse_arguments
 from bm.chat.sequence import PartSequencer, PartWriter
 from bm.chat.signature import Signature
 from bm.errors import Failure
@@ -21,6 +20,7 @@ from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai.errors import error_object
 from bm.protocols.openai_chat.thinking import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
+from bm.protocols.tools import free_text
 
 KEEPALIVE = b": keep-alive\n\n"
 """A comment: the SDKs skip it."""
@@ -248,9 +248,7 @@ class _UnwrappingWriter(_CallWriter):
         return b""
 
     def end(self) -> bytes:
-        raw = "".join(self._held)
-        text = parse_arguments(raw).get("input")
-        return super().text(text if isinstance(text, str) else raw)
+        return super().text(free_text("".join(self._held)))
 
 
 def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:

@@ -12,7 +12,6 @@ from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.chat.thinking import may_force
 from bm.names import CHAT
 from bm.protocols.ignorable_fields import lost_tool_fields
-from bm.protocols.json_schema.subsets import CUSTOM_TOOL
 from bm.protocols.openai.content import decode_mark
 from bm.protocols.openai.tools import decode_choice as openai_choice
 from bm.protocols.openai.tools import decode_tool, described_function
@@ -25,7 +24,7 @@ from bm.protocols.reading import (
     required_mapping,
     string,
 )
-from bm.protocols.tools import most_used
+from bm.protocols.tools import as_function, most_used
 from bm.protocols.turns import LOOKUP
 
 
@@ -115,9 +114,9 @@ def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Js
         described["description"] = tool.description
     if openai:
         return {"type": "custom", "custom": {**described, **own}}
-    if tool.extra.get("format"):
-        losses.append(Loss(f"{place}.format", "the service has no custom tools with a grammar"))
-    return {"type": "function", "function": {**described, "parameters": CUSTOM_TOOL}}
+    function = as_function(tool, place, losses)
+    described |= {"description": function.description} if function.description else {}
+    return {"type": "function", "function": {**described, "parameters": function.schema}}
 
 
 def _unify_strict(tools: list[Json]) -> None:

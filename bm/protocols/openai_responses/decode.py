@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, ToolChoice
 from bm.names import RESPONSES
 from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai.tools import decode_choice
+from bm.protocols.openai_responses.compaction import asks_to_compact
 from bm.protocols.openai_responses.thinking import decode_reasoning
-from bm.protocols.openai_responses.tools import decode_tools
+from bm.protocols.openai_responses.tools import Names, declared_tools
 from bm.protocols.openai_responses.turns import TurnReader, not_found
 from bm.protocols.reading import (
     Unread,
@@ -20,6 +23,8 @@ from bm.protocols.reading import (
     mapping,
     mismatch,
     number,
+    object_of,
+    objects_of,
     refuse,
     string,
 )
@@ -29,6 +34,9 @@ _MAPPED = {
     "top_logprobs", "max_output_tokens", "stream", "text", "reasoning", "prompt_cache_key", "user",
     "safety_identifier", "background", "conversation", "previous_response_id",
 }  # fmt: skip
+
+_CONFIGURABLE = ("reasoning", "text")
+"""Members of a request that an item of type `configuration_update` changes."""
 
 _STATEFUL = {
     "conversation": "conversations are kept at OpenAI; send the whole input instead",
@@ -48,20 +56,20 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     _refuse_state(body)
     unread = Unread(RESPONSES)
     unread.rest(body, _MAPPED)
-    conversation = _conversation(body)
-    functions, hosted = decode_tools(body)
+    tools, hosted, names = declared_tools(body)
+    conversation = _conversation(body, names)
+    body = _configured(body)
     parallel = boolean(body, "parallel_tool_calls")
     choice = decode_choice(body.get("tool_choice"), parallel)
     if choice is None:
         unread.add("tool_choice", body["tool_choice"])
         choice = ToolChoice("auto", parallel=parallel)
-    known = {tool.name for tool in functions}
-    return ChatRequest(
+    request = ChatRequest(
         protocol=RESPONSES,
         model=model or filled_string(body, "model", what="the name of a model"),
         turns=conversation.turns,
         system=tuple(conversation.system),
-        tools=(*functions, *(tool for tool in conversation.tools if tool.name not in known)),
+        tools=tuple(tools),
         hosted_tools=tuple(hosted),
         tool_choice=choice,
         sampling=_sampling(body),
@@ -74,6 +82,10 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         cache_key=string(body, "prompt_cache_key"),
         extras=tuple(unread.extras),
     )
+    if asks_to_compact(request):
+        # The summary is plain text, whatever the answers of the conversation are.
+        return msgspec.structs.replace(request, tool_choice=ToolChoice("none"), output=OutputFormat())
+    return request
 
 
 def _refuse_state(body: Json) -> None:
@@ -86,8 +98,18 @@ def _refuse_state(body: Json) -> None:
             raise refuse(field, reason)
 
 
-def _conversation(body: Json) -> TurnReader:
-    conversation = TurnReader()
+def _configured(body: Json) -> Json:
+    """The request with what its conversation changes of its own effort and format."""
+    items = body.get("input")
+    for item in objects_of(items) if isinstance(items, list) else ():
+        if item.get("type") == "configuration_update":
+            changed = {name: {**object_of(body.get(name)), **object_of(item.get(name))} for name in _CONFIGURABLE}
+            body = {**body, **{name: members for name, members in changed.items() if members}}
+    return body
+
+
+def _conversation(body: Json, names: Names) -> TurnReader:
+    conversation = TurnReader(names)
     match body.get("instructions"):
         case None | "":
             pass

@@ -9,6 +9,7 @@ from bm.chat.thinking import may_force
 from bm.names import CHAT, RESPONSES
 from bm.protocols.codec import Encoded
 from bm.protocols.openai.parameters import encode_schema, identity, openai_format
+from bm.protocols.openai_responses.portable import portable
 from bm.protocols.openai_responses.thinking import encode_reasoning
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
 from bm.protocols.openai_responses.turns import TurnWriter
@@ -53,6 +54,8 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if request.choices > 1:
         raise refuse("n", "the Responses API gives one answer")
     losses: list[Loss] = []
+    if capabilities.dialect.name != "openai":
+        request = portable(request, losses)
     form = openai_format(request, capabilities, losses)
     history = TurnWriter(request, capabilities, losses, form.instruction)
     body: Json = {"model": model, **history.head(), "input": history.items}

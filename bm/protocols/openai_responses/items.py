@@ -10,11 +10,11 @@ import msgspec
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, ToolCall, ToolResult
 from bm.chat.request import Tool
 from bm.names import RESPONSES
-from bm.protocols.openai.citations import decode_search
 from bm.protocols.openai.content import decode_content, encode_responses_media
 from bm.protocols.openai.tools import decode_arguments, qualified
+from bm.protocols.openai_responses.summaries import of_vendor
 from bm.protocols.openai_responses.thinking import decode_thinking
-from bm.protocols.openai_responses.tools import native_type, wire_name
+from bm.protocols.openai_responses.tools import SEARCH, Names, decode_tools, native_type, wire_name
 from bm.protocols.reading import (
     filled_string,
     object_of,
@@ -30,7 +30,7 @@ _SHELL_OPTIONS = {"timeout_ms": int, "max_output_length": int}
 _EXEC_OPTIONS = {"timeout_ms": int, "user": str, "working_directory": str}
 
 
-def decode_call(item: Json, path: str) -> ToolCall | None:
+def decode_call(item: Json, path: str, names: Names | None = None) -> ToolCall | None:
     """Read an item that calls a tool of the client; None for any other.
 
     Raises:
@@ -38,20 +38,27 @@ def decode_call(item: Json, path: str) -> ToolCall | None:
     """
     match item.get("type"):
         case "function_call":
-            name = qualified(item.get("namespace"), required_string(item, "name", path))
-            return ToolCall(_call_id(item, path), name, *decode_arguments(item, path))
+            return ToolCall(_call_id(item, path), _name(item, path, names), *decode_arguments(item, path))
         case "custom_tool_call":
             raw = required_string(item, "input", path)
-            name = qualified(item.get("namespace"), required_string(item, "name", path))
-            return ToolCall(_call_id(item, path), name, {"input": raw}, raw, kind="custom")
+            return ToolCall(_call_id(item, path), _name(item, path, names), {"input": raw}, raw, kind="custom")
         case "apply_patch_call":
             return _native("apply_patch", item, {"operation": item.get("operation")}, path)
         case "shell_call" if object_of(item.get("environment")).get("type", "local") == "local":
             return _native("shell", item, required_mapping(item, "action", path), path)
         case "local_shell_call":
             return _native("local_shell", item, required_mapping(item, "action", path), path)
+        case "tool_search_call" if item.get("execution") == "client":
+            return ToolCall(_call_id(item, path), SEARCH, *decode_arguments(item, path))
         case _:
             return None
+
+
+def _name(item: Json, path: str, names: Names | None) -> str:
+    """The canonical name of the tool that an item calls."""
+    name = required_string(item, "name", path)
+    given = names.get((string_of(item.get("namespace")), name)) if names else None
+    return given or qualified(item.get("namespace"), name)
 
 
 def _native(name: str, item: Json, action: Json, path: str) -> ToolCall:
@@ -84,8 +91,18 @@ def decode_result(item: Json, path: str) -> ToolResult | None:
         case "local_shell_call_output":
             text = required_string(item, "output", path)
             return ToolResult(_call_id(item, path), (Text(text),), name="local_shell")
+        case "tool_search_output" if item.get("execution") == "client":
+            return ToolResult(_call_id(item, path), (_found(item, path),), name=SEARCH)
         case _:
             return None
+
+
+def _found(item: Json, path: str) -> Opaque:
+    """What a search for tools has found: all of it is among the request's tools."""
+    found, _ = decode_tools(item, path)
+    listed = "\n".join(f"- {tool.name}: {tool.description}".removesuffix(": ") for tool in found)
+    summary = f"These tools can be called now:\n{listed}" if found else "No tool was found."
+    return Opaque(RESPONSES, "found_tools", item, summary=summary)
 
 
 def _shell_output(chunk: Json) -> Opaque:
@@ -111,27 +128,11 @@ def decode_output(item: Json, path: str) -> tuple[Part, ...]:
     return (of_vendor(str(item.get("type")), item) if call is None else call,)
 
 
-def of_vendor(kind: str, item: Json) -> Opaque:
-    """An item that only OpenAI has, with a summary for models of other vendors."""
-    match kind:
-        case "web_search_call":
-            return decode_search(item)
-        case "code_interpreter_call":
-            return Opaque(RESPONSES, kind, item, _code(item))
-        case _:
-            return Opaque(RESPONSES, kind, item)
-
-
-def _code(item: Json) -> str:
-    """The code that OpenAI ran and its output, as a summary."""
-    texts = (item.get("code"), *(row.get("logs") for row in objects_of(item.get("outputs"))))
-    return "\n".join(f"```\n{text}\n```" for text in map(string_of, texts) if text)
-
-
 def encode_call(call: ToolCall, call_id: str, tools: dict[str, Tool]) -> Json:
     """Write a call as the item that its tool's declaration asks for, without the item's own id."""
     tool = tools.get(call.name)
-    native = native_item(native_type(tool), call.arguments)
+    # A search may be of an earlier request, when the client still declared it.
+    native = native_item(SEARCH if tool is None and call.name == SEARCH else native_type(tool), call.arguments)
     if native is not None:
         return {**native, "call_id": call_id}
     named = wire_name(call.name, tools)
@@ -144,6 +145,10 @@ def encode_call(call: ToolCall, call_id: str, tools: dict[str, Tool]) -> Json:
 def native_item(native: str, arguments: Json) -> Json | None:
     """The item of a built-in tool, without ids; None when there is none for these arguments."""
     match native, arguments:
+        case "tool_search", _:
+            return {"type": "tool_search_call", "execution": "client", "arguments": arguments, "status": "completed"}
+        case "apply_patch", {"type": str(kind), "path": str(), **_rest} if kind in _PATCHES:
+            return native_item(native, {"operation": arguments})
         case "apply_patch", {"operation": {"type": str(kind), "path": str(path), **rest}} if kind in _PATCHES:
             operation: Json = {"type": kind, "path": path}
             if kind != "delete_file":
@@ -187,6 +192,10 @@ def encode_result(result: ToolResult, output: str | list[Json], answered: Json |
             return {"type": "shell_call_output", "call_id": call_id, "output": chunks or whole}
         case "local_shell_call":
             return {"type": "local_shell_call_output", "id": call_id, "output": plain}
+        case "tool_search_call":
+            members: Json = {"type": "tool_search_output", "execution": "client", "status": "completed", "tools": []}
+            found = [part.raw for part in result.parts if isinstance(part, Opaque)]
+            return {**members, **(found[0] if found else {}), "call_id": call_id}
         case called:
             custom = called == "custom_tool_call" or (called is None and result.kind == "custom")
             kind = "custom_tool_call_output" if custom else "function_call_output"

@@ -19,6 +19,7 @@ from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai.parameters import EFFORTS
 from bm.protocols.openai_responses.items import native_item
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools, native_type, wire_name
+from bm.protocols.tools import free_text
 
 _encode = msgspec.json.Encoder().encode
 
@@ -146,6 +147,20 @@ class ItemWriter(PartWriter):
     def end(self) -> bytes:
         out = self.finish("".join(self._pieces))
         return out if self.signature is None else out + self._output.carry(self.signature, PREVIOUS)
+
+
+class HeldText(PartWriter):
+    """Text that is not written where it comes."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+    def text(self, text: str) -> bytes:
+        self._pieces.append(text)
+        return b""
 
 
 class Message(ItemWriter):
@@ -281,16 +296,15 @@ class ConvertedCall(ItemWriter):
             return self._output.whole({"id": self._item_id, **native, "call_id": self._call_id})
         named = wire_name(self._tool.name, {self._tool.name: self._tool})
         call = Call(self._output, self._item_id, *call_item(self._tool.kind, self._call_id, named))
-        converted = self._converted(text, arguments)
+        converted = self._converted(text)
         return call.begin() + (call.text(converted) if converted else b"") + call.end()
 
-    def _converted(self, raw: str, arguments: Json) -> str:
+    def _converted(self, raw: str) -> str:
         if self._tool.kind == self._kind:
             return raw
         if self._tool.kind == "function":
             return _encode({"input": raw}).decode()
-        text = arguments.get("input")
-        return text if isinstance(text, str) else raw
+        return free_text(raw)
 
 
 def call_item(kind: ToolKind, call_id: str, named: Json) -> tuple[Json, str]:

@@ -22,6 +22,7 @@ from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation
 from bm.protocols.openai.tools import qualified
 from bm.protocols.openai_responses.items import decode_output
+from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.usage import decode_usage, finish_of
 from bm.protocols.reading import count_of, object_of, string_of
 
@@ -45,6 +46,13 @@ _DELTAS: dict[str, StreamedKind] = {
     "response.function_call_arguments.delta": "tool_call",
     "response.custom_tool_call_input.delta": "tool_call",
 }
+_WHOLE: dict[str, tuple[StreamedKind, str]] = {
+    "response.output_text.done": ("text", "text"),
+    "response.refusal.done": ("refusal", "refusal"),
+    "response.reasoning_summary_text.done": ("thinking", "text"),
+    "response.reasoning_text.done": ("thinking", "text"),
+}
+"""Events that hold all of a text, and in which member: some services send no other."""
 _delta = msgspec.json.Decoder(_Delta)
 
 
@@ -53,7 +61,8 @@ class ResponsesStreamDecoder:
 
     def __init__(self, ids: IdFactory) -> None:
         self._parts = PartBuilder(ids.new_id)
-        self._items_done = False
+        self._done: set[int] = set()
+        self._encrypted: set[int] = set()
         self._sections: dict[tuple[int, int], tuple[str, int]] = {}
         self._handlers: dict[str, Callable[[Json], Sequence[Event]]] = {
             "response.created": self._start,
@@ -89,6 +98,8 @@ class ResponsesStreamDecoder:
         name = body.get("type") or event.name
         if (kind := _DELTAS.get(name)) is not None:
             return self._piece(name, kind, _delta.decode(event.data))
+        if name in _WHOLE:
+            return self._whole_text(name, body)
         if handler := self._handlers.get(name):
             return handler(body)
         return self._error(body) if "error" in body and not name else ()
@@ -141,6 +152,19 @@ class ResponsesStreamDecoder:
         self._parts.text(key, "thinking", text)
         return self._parts.take()
 
+    def _whole_text(self, name: str, body: Json) -> Sequence[Event]:
+        """All of a text, of which no piece may have come."""
+        kind, member = _WHOLE[name]
+        places = (count_of(body.get(f"{place}_index")) for place in ("output", "content", "summary"))
+        piece = _Delta(string_of(body.get(member)), *places)
+        key = (piece.output_index, piece.content_index)
+        section = piece.summary_index + piece.content_index
+        if kind == "thinking":
+            known = self._sections.get((piece.output_index, 0)) == (_source(name), section)
+        else:
+            known = self._parts.is_open(key, kind)
+        return () if known or piece.output_index in self._done else self._piece(_source(name), kind, piece)
+
     def _added(self, body: Json) -> Sequence[Event]:
         match body.get("item"):
             case {"type": str(kind), "name": str(name), "call_id": str(call_id), **item} if kind in _CALLS:
@@ -156,13 +180,15 @@ class ResponsesStreamDecoder:
         return self._parts.take()
 
     def _item_done(self, body: Json) -> Sequence[Event]:
-        item = body.get("item")
-        self._items_done = True
-        failure = self._finish_item(count_of(body.get("output_index")), item) if isinstance(item, dict) else None
+        item, at = body.get("item"), count_of(body.get("output_index"))
+        self._done.add(at)
+        failure = self._finish_item(at, item) if isinstance(item, dict) else None
         return self._parts.take() if failure is None else self._parts.fail(failure)
 
     def _finish_item(self, at: int, item: Json) -> Failure | None:
         """Report what is missing of an item, and close its parts."""
+        if item.get("encrypted_content"):
+            self._encrypted.add(at)
         try:
             parts = decode_output(item, f"output[{at}]")
         except RequestError as error:
@@ -188,12 +214,28 @@ class ResponsesStreamDecoder:
             said = Failure(kind="server", message=f"the upstream's answer is {status}")
             return self._parts.fail(in_band(response) if isinstance(error, dict) else said)
         items = response.get("output")
-        for at, item in enumerate(items if isinstance(items, list) and not self._items_done else ()):
-            if isinstance(item, dict) and (failure := self._finish_item(at, item)) is not None:
+        for at, item in enumerate(items if isinstance(items, list) else ()):
+            if not isinstance(item, dict):
+                continue
+            if self._done:
+                self._late_thinking(at, item)
+            elif (failure := self._finish_item(at, item)) is not None:
                 return self._parts.fail(failure)
         self._parts.use(decode_usage(response.get("usage")))
         called, refused = bool(self._parts.called), bool(self._parts.refused)
         return self._parts.end([finish_of(response, called=called, refused=refused)])
 
+    def _late_thinking(self, at: int, item: Json) -> None:
+        """Azure sends the encrypted content of a reasoning item only in the last event (pi's #6409, 2026-07)."""
+        if item.get("type") == "reasoning" and at in self._done - self._encrypted:
+            thinking = decode_thinking({"encrypted_content": item.get("encrypted_content")})
+            if thinking is not None:
+                self._parts.add(thinking)
+
     def _error(self, body: Json) -> Sequence[Event]:
         return self._parts.fail(in_band(body))
+
+
+def _source(name: str) -> str:
+    """The event that brings the pieces of which an event that ends in `.done` holds all."""
+    return f"{name.removesuffix('.done')}.delta"

@@ -20,11 +20,13 @@ from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai.citations import encode_search
 from bm.protocols.openai.errors import error_object
+from bm.protocols.openai_responses.compaction import COMPACTIONS, asks_to_compact, compaction_item
 from bm.protocols.openai_responses.encode import ENCRYPTED
 from bm.protocols.openai_responses.errors import stream_error
 from bm.protocols.openai_responses.outputs import (
     Call,
     ConvertedCall,
+    HeldText,
     Message,
     Output,
     Reasoning,
@@ -35,7 +37,7 @@ from bm.protocols.openai_responses.tools import by_name, native_type, wire_name
 from bm.protocols.openai_responses.usage import encode_usage, ending
 from bm.protocols.tools import offers_search
 
-_PREFIX = {"custom": "ctc_", "apply_patch": "apc_", "shell": "sh_", "local_shell": "lsh_"}
+_PREFIX = {"custom": "ctc_", "tool_search": "tsc_", "apply_patch": "apc_", "shell": "sh_", "local_shell": "lsh_"}
 
 
 class ResponsesStreamEncoder(PartSequencer):
@@ -52,6 +54,8 @@ class ResponsesStreamEncoder(PartSequencer):
         self._output = Output(ids, carries=any(isinstance(value, list) and ENCRYPTED in value for value in include))
         self._searches = offers_search(request)
         self._refused = False
+        self._compacts = asks_to_compact(request)
+        self._summaries: list[HeldText] = []
         self.response: Json = {}
 
     def continue_after(self, number: int) -> None:
@@ -73,6 +77,10 @@ class ResponsesStreamEncoder(PartSequencer):
         return created + self._output.event("response.in_progress", response=self.response)
 
     def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
+        if self._compacts and start.kind != "thinking":
+            held = HeldText()
+            self._summaries += [held] if start.kind == "text" else []
+            return b"", held
         if start.kind == "thinking":
             return b"", Reasoning(self._output, self._ids.new_id("rs_"), start.signature)
         carried = self._output.carry(start.signature, NEXT) if start.signature is not None else b""
@@ -117,6 +125,11 @@ class ResponsesStreamEncoder(PartSequencer):
 
     def end(self) -> bytes:
         out, finish = self.head(0), self.finishes.get(0)
+        if self._compacts and not any(item["type"] in COMPACTIONS for item in self._output.items):
+            if not (summary := "".join(map(str, self._summaries)).strip()):
+                failure = Failure(kind="malformed", message="the model wrote no summary of the conversation")
+                return out + self.fail(failure)
+            out += self._output.whole(compaction_item(summary, self._ids.new_id("cmp_")))
         status, reason = ending(finish, refused=self._refused)
         if finish is not None and finish.reason == "refusal" and finish.explanation and not self._refused:
             out += self._message(finish.explanation, refusal=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from itertools import count
+
+import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import RESPONSES
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai.tools import decode_tool, described_function
-from bm.protocols.reading import elements, object_of, refuse, string, string_of
+from bm.protocols.reading import elements, mapping, object_of, refuse, string, string_of
 
 _HOSTED = {
     "web_search": "web_search",
@@ -30,6 +33,8 @@ _PATCH = {
     "required": ["type", "path"],
     "additionalProperties": False,
 }
+SEARCH = "tool_search"
+"""The tool by which a client or OpenAI looks up tools that are not among the request's own."""
 NATIVE: dict[str, tuple[str, Json]] = {
     "apply_patch": ("Create, update or delete a file.", {"operation": _PATCH}),
     "shell": (
@@ -45,13 +50,17 @@ NATIVE: dict[str, tuple[str, Json]] = {
             "env": {"type": "object", "additionalProperties": _STRING},
         },
     ),
+    SEARCH: ("Search for further tools; those that are found can be called from then on.", {"query": _STRING}),
 }
 """Tools that the client runs and OpenAI's models know: what they do, and their arguments."""
 
 _OWN = {"type", "name", "description", "parameters", "strict"}
-_PLACE = {"namespace", "namespace_description", "native", "loaded"}
+_PLACE = {"namespace", "namespace_description", "native", "loaded", "wire"}
 """Members of `Tool.extra` that say where the definition stood: in which namespace, as which built-in tool, or in an
-item of the conversation (`loaded`)."""
+item of the conversation (`loaded`). `wire` is the name where it is not what the canonical name says."""
+
+Names = Mapping[tuple[str, str], str]
+"""Canonical names by namespace and name, for tools whose canonical name would be another tool's."""
 
 
 def wire_name(name: str, tools: dict[str, Tool]) -> Json:
@@ -59,20 +68,58 @@ def wire_name(name: str, tools: dict[str, Tool]) -> Json:
     tool = tools.get(name)
     if tool is None or tool.protocol != RESPONSES:
         return {"name": name}
-    namespace = tool.extra.get("namespace")
-    if namespace and name.startswith(f"{namespace}__"):
-        return {"name": name.removeprefix(f"{namespace}__"), "namespace": namespace}
-    return {"name": name, "namespace": name} if tool.extra.get("loaded") else {"name": name}
+    name, namespace = _place_of(tool)
+    if not namespace and tool.extra.get("loaded"):
+        namespace = name
+    return {"name": name, "namespace": namespace} if namespace else {"name": name}
+
+
+def _place_of(tool: Tool) -> tuple[str, str]:
+    """The name in the client's words, and the namespace in which the tool has it."""
+    namespace, wire = string_of(tool.extra.get("namespace")), string_of(tool.extra.get("wire"))
+    if wire or (namespace and tool.name.startswith(f"{namespace}__")):
+        return wire or tool.name.removeprefix(f"{namespace}__"), namespace
+    return tool.name, ""
 
 
 def native_type(tool: Tool | None) -> str:
-    """`apply_patch`, `shell` or `local_shell` when the client declared the tool as such."""
+    """The key in `NATIVE` of a tool that the client declared as such."""
     return string_of(tool.extra.get("native")) if tool is not None and tool.protocol == RESPONSES else ""
 
 
 def by_name(request: ChatRequest) -> dict[str, Tool]:
     """The tools of a request by their canonical names."""
     return {tool.name: tool for tool in request.tools}
+
+
+def declared_tools(body: Json) -> tuple[list[Tool], list[HostedTool], Names]:
+    """The tools of a request and of the items of its conversation, each once and none by the name of another's.
+
+    Raises:
+        RequestError: a definition has no type, or a function no name.
+    """
+    declared, hosted = decode_tools(body)
+    own = len(declared)
+    items = body.get("input")
+    for at, item in enumerate(items if isinstance(items, list) else ()):
+        kind = object_of(item).get("type")
+        if kind in ("additional_tools", f"{SEARCH}_output"):
+            declared += decode_tools(item, f"input[{at}]", loaded=kind != "additional_tools")[0]
+    tools: list[Tool] = []
+    places: dict[str, tuple[str, str]] = {}
+    names: dict[tuple[str, str], str] = {}
+    for at, tool in enumerate(declared):
+        place = _place_of(tool)
+        known = place in places.values()
+        if tool in tools or (known and at >= own):
+            continue
+        if not known and tool.name in places:
+            wire, _ = place
+            names[place[::-1]] = other = next(name for n in count(2) if (name := f"{tool.name}_{n}") not in places)
+            tool = msgspec.structs.replace(tool, name=other, extra={**tool.extra, "wire": wire})
+        places.setdefault(tool.name, place)
+        tools.append(tool)
+    return tools, hosted, names
 
 
 def decode_tools(owner: Json, path: str = "", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
@@ -95,6 +142,8 @@ def decode_tools(owner: Json, path: str = "", *, loaded: bool = False) -> tuple[
                 functions.append(_decode_native(native, tool))
             case {"type": "shell"} if object_of(tool.get("environment")).get("type", "local") == "local":
                 functions.append(_decode_native("shell", tool))
+            case {"type": "tool_search", "execution": "client"}:
+                functions.append(_decode_search(tool, at))
             case {"type": str(kind)}:
                 hosted.append(HostedTool(_HOSTED.get(kind, kind), RESPONSES, tool))
             case _:
@@ -123,6 +172,18 @@ def _decode_native(native: str, tool: Json) -> Tool:
     )
 
 
+def _decode_search(tool: Json, path: str) -> Tool:
+    """The client's own search for tools, which any model can call as a function."""
+    declared = _decode_native(SEARCH, tool)
+    given = {field: tool[field] for field in ("description", "parameters") if tool.get(field) is not None}
+    return msgspec.structs.replace(
+        declared,
+        description=string(tool, "description", path) or declared.description,
+        schema=mapping(tool, "parameters", path) or declared.schema,
+        extra={**declared.extra, **given},
+    )
+
+
 def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
     """Write definitions; those of one namespace are grouped again at the position of the first."""
     wire: list[Json] = []
@@ -131,28 +192,22 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
         place = f"tools[{i}]"
         own = tool.protocol == RESPONSES
         extra = tool.extra if own else {}
-        space = extra.get("namespace")
         if extra.get("loaded"):
             continue
-        if isinstance(space, str) and tool.name.startswith(f"{space}__"):
+        name, space = _place_of(tool) if own else (tool.name, "")
+        if space:
             if space not in spaces:
                 described = extra.get("namespace_description")
                 spaces[space] = {"type": "namespace", "name": space, "description": described, "tools": []}
                 wire.append(spaces[space])
-            spaces[space]["tools"].append(
-                _encode_tool(tool, tool.name.removeprefix(f"{space}__"), place, request, losses)
-            )
+            spaces[space]["tools"].append(_encode_tool(tool, name, place, request, losses))
         else:
-            wire.append(_encode_tool(tool, tool.name, place, request, losses))
+            wire.append(_encode_tool(tool, name, place, request, losses))
         if not own:
-            losses += [Loss(f"{place}.{field}", "unknown to the Responses API") for field in _foreign(tool)]
+            losses += [Loss(f"{place}.{field}", "unknown to the Responses API") for field in lost_tool_fields(tool)]
     for hosted in request.hosted_tools:
         wire += _encode_hosted(hosted, losses)
     return wire
-
-
-def _foreign(tool: Tool) -> Iterable[str]:
-    return (field for field in lost_tool_fields(tool) if field != "format" or tool.kind != "custom")
 
 
 def _encode_tool(tool: Tool, name: str, place: str, request: ChatRequest, losses: list[Loss]) -> Json:

@@ -8,11 +8,12 @@ from bm.chat import signature as signatures
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, signed
 from bm.chat.repair import paired
-from bm.chat.request import ChatRequest, Loss, Role, Tool, Turn
+from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted, unwrap
 from bm.errors import Failure, RequestError
 from bm.names import CHAT, RESPONSES
 from bm.protocols.openai.content import decode_content, responses_objection
+from bm.protocols.openai_responses.compaction import COMPACTIONS, TRIGGER, readable
 from bm.protocols.openai_responses.items import (
     decode_call,
     decode_result,
@@ -20,11 +21,11 @@ from bm.protocols.openai_responses.items import (
     encode_content,
     encode_result,
     is_content,
-    of_vendor,
     result_parts,
 )
+from bm.protocols.openai_responses.summaries import of_vendor
 from bm.protocols.openai_responses.thinking import decode_thinking
-from bm.protocols.openai_responses.tools import by_name, decode_tools
+from bm.protocols.openai_responses.tools import Names, by_name
 from bm.protocols.reading import refuse, string_of
 from bm.protocols.tools import legal_call_id
 from bm.protocols.turns import Expressible
@@ -33,8 +34,9 @@ _SAID = {"type": "message", "role": "assistant", "status": "completed"}
 _FROM_CLIENT = {
     "computer_call_output",
     "mcp_approval_response",
-    "configuration_update",
-    "compaction_trigger",
+    "agent_message",
+    *COMPACTIONS,
+    TRIGGER,
     "shell_call_output",
 }
 """Items without a counterpart in other protocols that the client wrote, not the model."""
@@ -51,9 +53,9 @@ class TurnReader:
     `tools` are those that items of the conversation define.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names | None = None) -> None:
         self.system: list[Text] = []
-        self.tools: list[Tool] = []
+        self._names = names
         self._turns: list[tuple[Role, list[Part]]] = []
         self._next_signature: Signature | None = None
 
@@ -75,8 +77,9 @@ class TurnReader:
                 self._reasoning(item)
             case {"type": "item_reference", "id": ref} | {"type": None, "id": ref}:
                 raise not_found(f"Item with id '{ref}' not found.", path, "item_not_found")
-            case {"type": "additional_tools"}:
-                self.tools += decode_tools(item, path)[0]
+            case {"type": "additional_tools" | "configuration_update"}:
+                # They say what the request's own members say.
+                pass
             case {"type": str(kind)}:
                 self._other(kind, item, path)
             case {"id": str(ref)}:
@@ -120,15 +123,12 @@ class TurnReader:
             parts[-1] = signed(parts[-1], signature)
 
     def _other(self, kind: str, item: Json, path: str) -> None:
-        if (call := decode_call(item, path)) is not None:
+        if (call := decode_call(item, path, self._names)) is not None:
             self._append("assistant", [call])
         elif (result := decode_result(item, path)) is not None and not self._hosted_shell(item):
             self._append("user", [result])
         else:
-            if kind == "tool_search_output":
-                self.tools += decode_tools(item, path, loaded=True)[0]
-            client = kind in _FROM_CLIENT or (kind == "tool_search_output" and item.get("execution") == "client")
-            self._append("user" if client else "assistant", [of_vendor(kind, item)])
+            self._append("user" if kind in _FROM_CLIENT else "assistant", [of_vendor(kind, item)])
 
     def _hosted_shell(self, item: Json) -> bool:
         """Whether this is the output of a shell that OpenAI ran, not the client."""
@@ -185,7 +185,7 @@ class TurnWriter:
 
     def _turn(self, turn: Turn) -> None:
         if turn.role == "assistant":
-            for part in turn.parts:
+            for part in _thinking_first(turn.parts):
                 self._assistant(part)
             return
         shown: list[Part] = []
@@ -208,7 +208,7 @@ class TurnWriter:
                 case Opaque():
                     self._flush(role, content)
                     content = []
-                    self.items.append(part.raw)
+                    self.items.append(readable(part.raw))
                 case _:
                     pass
         self._flush(role, content)
@@ -236,7 +236,7 @@ class TurnWriter:
             case Opaque() if is_content(part):
                 self._said(part.raw)
             case Opaque():
-                self.items.append(part.raw)
+                self.items.append(readable(part.raw))
             case _:
                 pass
 
@@ -269,3 +269,11 @@ class TurnWriter:
         item["call_id" if "call_id" in item else "id"] = legal_call_id(result.call_id)
         self.items.append(item)
         return shown
+
+
+def _thinking_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts with the thinking that stands at their end put first: it came late, and leads to what follows."""
+    end = len(parts)
+    while end and isinstance(late := parts[end - 1], Thinking) and not late.text:
+        end -= 1
+    return (*parts[end:], *parts[:end])

@@ -8,7 +8,8 @@ from bm.chat.events import Finish, Usage
 from bm.chat.parts import Json
 from bm.protocols.reading import count_of, object_of, string_of
 
-_SHORT = {"length", "context_window"}
+_SHORT = {"length", "context_window", "pause"}
+"""An answer that paused between calls of the vendor's own tools is none that is complete."""
 
 
 def ending(finish: Finish | None, *, refused: bool) -> tuple[str, str | None]:

@@ -419,7 +419,7 @@ ids = st.uuids().map(lambda value: f"call_{value.hex}")
 values = st.dictionaries(words, st.one_of(st.integers(-(2**53), 2**53), words, st.booleans()), max_size=3)
 texts = st.builds(Text, words)
 pictures = st.builds(lambda data: Media("image", mime="image/png", data=data.hex()), st.binary(min_size=1, max_size=6))
-thoughts = st.builds(lambda text, value: Thinking(text, Signature("openai", "g" + value)), words | st.just(""), words)
+thoughts = st.builds(lambda text, value: Thinking(text, Signature("openai", "g" + value)), words, words)
 
 
 @st.composite
@@ -438,6 +438,13 @@ def exchanges(draw: st.DrawFn) -> tuple[Turn, ...]:
         said = draw(st.lists(texts, min_size=0 if results else 1, max_size=2))
         turns += [Turn("assistant", (*parts, *calls)), Turn("user", (*results, *said))]
     return tuple(turns)
+
+
+def test_thinking_that_came_at_the_end_of_its_answer_stands_before_it() -> None:
+    late = Thinking("", Signature("openai", "g"))
+    turns = (Turn("user", (Text("a"),)), Turn("assistant", (Text("b"), late)), Turn("user", (Text("c"),)))
+    items = written(asked(*turns, protocol="openai-responses"), THINKS).body["input"]
+    assert [item["type"] for item in items] == ["message", "reasoning", "message", "message"]
 
 
 @given(exchanges(), st.lists(texts, max_size=3), st.sampled_from(["low", "high", None]))

@@ -347,3 +347,36 @@ def test_an_answer_that_is_not_finished_is_a_failure() -> None:
 def test_an_answer_without_items_is_still_an_answer() -> None:
     events = CODEC.decode_response({"id": "resp_1", "model": "m", "status": "completed", "output": None}, ids())
     assert [type(event) for event in events] == [Start, Finish, End]
+
+
+def read(*events: Json) -> list[Event]:
+    found = decoded(stream(*events))
+    check(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "part"),
+    [
+        ("output_text", {"content_index": 0}, Text("all")),
+        ("refusal", {"content_index": 0}, Refusal("all")),
+        ("reasoning_summary_text", {"summary_index": 0}, Thinking("all")),
+        ("reasoning_text", {"content_index": 0}, Thinking("all")),
+    ],
+)
+def test_text_that_only_the_event_at_its_end_holds(name: str, members: Json, part: Any) -> None:
+    whole = event(f"{name}.done", **members, **{"refusal" if name == "refusal" else "text": "all"})
+    for before in ([], [event(f"{name}.delta", **members, delta="all")]):
+        [choice] = fold(read(CREATED, *before, whole, completed())).choices
+        assert choice.parts == (part,)
+
+
+def test_thinking_that_is_encrypted_only_in_the_last_event() -> None:
+    item = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm"}]}
+    last = completed(output=[{**item, "encrypted_content": "gAAAA"}, message(said("a"))])
+    done = [
+        event("output_item.done", item=item),
+        {**event("output_item.done", item=message(said("a"))), "output_index": 1},
+    ]
+    [choice] = fold(read(CREATED, *done, last)).choices
+    assert choice.parts == (Thinking("Hm"), Text("a"), Thinking("", Signature("openai", "gAAAA")))

@@ -342,7 +342,7 @@ ENDINGS: dict[FinishReason, tuple[str, str | None]] = {
     "stop": ("completed", None),
     "stop_sequence": ("completed", None),
     "tool_calls": ("completed", None),
-    "pause": ("completed", None),
+    "pause": ("incomplete", "max_output_tokens"),
     "length": ("incomplete", "max_output_tokens"),
     "context_window": ("incomplete", "max_output_tokens"),
     "refusal": ("incomplete", "content_filter"),

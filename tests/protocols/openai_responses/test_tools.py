@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from bm.chat.parts import ToolCall
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.errors import RequestError
 from bm.protocols.openai.tools import decode_choice, qualified
 from bm.protocols.openai_responses.tools import (
     NATIVE,
     by_name,
+    declared_tools,
     decode_tools,
     encode_choice,
     encode_tools,
@@ -55,9 +57,37 @@ def test_a_function_keeps_its_schema_and_what_only_openai_knows() -> None:
     assert tool.protocol == "openai-responses" and tool.extra == {"defer_loading": True}
 
 
+def test_a_search_for_tools_that_the_client_runs_is_a_function() -> None:
+    search = {"type": "tool_search", "execution": "client", "description": "find", "parameters": SCHEMA}
+    [tool], hosted = decode_tools({"tools": [search]})
+    assert (tool.name, tool.description, tool.schema, hosted) == ("tool_search", "find", SCHEMA, [])
+    assert written(request(tools=[search])) == ([search], [])
+
+
+def test_tools_of_two_namespaces_never_share_a_name() -> None:
+    function = {"type": "function", "parameters": SCHEMA}
+    spaces = [
+        {"type": "namespace", "name": space, "description": None, "tools": [{**function, "name": name}]}
+        for space, name in (("a", "b__c"), ("a__b", "c"))
+    ]
+    call = {"type": "function_call", "call_id": "1", "namespace": "a__b", "name": "c", "arguments": "{}"}
+    asked = request(tools=spaces, input=[call])
+    assert [tool.name for tool in asked.tools] == ["a__b__c", "a__b__c_2"]
+    assert isinstance(called := asked.turns[0].parts[0], ToolCall) and called.name == "a__b__c_2"
+    assert wire_name("a__b__c_2", by_name(asked)) == {"name": "c", "namespace": "a__b"}
+    assert wire_name("a__b__c", by_name(asked)) == {"name": "b__c", "namespace": "a"}
+    assert [space["name"] for space in written(asked)[0]] == ["a", "a__b"]
+
+
+def test_the_same_tool_is_declared_once() -> None:
+    brought = {"type": "additional_tools", "tools": [{**LOOK, "description": "new"}, {**LOOK, "name": "other"}]}
+    tools, _, names = declared_tools({"tools": [LOOK, LOOK], "input": [brought]})
+    assert ([tool.name for tool in tools], tools[0].description, names) == (["look", "other"], "Looks.", {})
+
+
 @pytest.mark.parametrize("name", NATIVE)
 def test_a_built_in_tool_of_the_client_is_a_function_with_a_known_schema(name: str) -> None:
-    [tool], hosted = decode_tools({"tools": [{"type": name}]})
+    [tool], hosted = decode_tools({"tools": [{"type": name, "execution": "client"}]})
     assert tool.name == name and tool.schema is not None and tool.schema["properties"] and not hosted
     assert native_type(tool) == name
 

@@ -11,7 +11,7 @@ from bm.chat.request import Turn
 from bm.chat.signature import wrap
 from bm.errors import RequestError
 from bm.protocols.openai_responses.turns import TurnReader
-from tests.protocols.openai_responses.samples import GEMINI, reasoning
+from tests.protocols.openai_responses.samples import GEMINI, reasoning, request
 
 CALL = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "c", "output": "seen"}
@@ -88,7 +88,6 @@ def test_a_reference_to_what_openai_keeps_is_refused(item: dict[str, Any]) -> No
         (5, "input[0]"),
         (said("tool"), "input[0].role"),
         (said("user", 5), "input[0].content"),
-        ({"type": "additional_tools", "tools": [{}]}, "input[0].tools[0]"),
     ],
 )
 def test_a_fault_is_named_with_its_place(item: Any, place: str) -> None:
@@ -97,17 +96,22 @@ def test_a_fault_is_named_with_its_place(item: Any, place: str) -> None:
     assert caught.value.failure.param == place
 
 
-def test_tools_that_items_bring_are_offered_too() -> None:
-    look = {"type": "function", "name": "look", "parameters": {}}
+def test_what_a_search_for_tools_has_found_is_its_result() -> None:
+    look = {"type": "function", "name": "look", "description": "Looks.", "parameters": {}}
+    call = {"type": "tool_search_call", "call_id": "t", "execution": "client", "arguments": {"query": "q"}}
     found = {"type": "tool_search_output", "call_id": "t", "execution": "client", "tools": [look]}
-    conversation = read({"type": "additional_tools", "role": "developer", "tools": [{**look, "name": "a"}]}, found)
-    assert [tool.name for tool in conversation.tools] == ["a", "look"]
-    assert conversation.turns == (Turn("user", (Opaque("openai-responses", "tool_search_output", found),)),)
+    asked = request(input=[call, found])
+    assert [tool.name for tool in asked.tools] == ["look"]
+    listed = Opaque("openai-responses", "found_tools", found, summary="These tools can be called now:\n- look: Looks.")
+    assert asked.turns == (
+        Turn("assistant", (ToolCall("t", "tool_search", {"query": "q"}, '{"query":"q"}'),)),
+        Turn("user", (ToolResult("t", (listed,), name="tool_search"),)),
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "role"),
-    [("image_generation_call", "assistant"), ("compaction", "assistant"), ("computer_call_output", "user")],
+    [("image_generation_call", "assistant"), ("new_item", "assistant"), ("computer_call_output", "user")],
 )
 def test_items_of_openais_own_stay_as_they_are(kind: str, role: Any) -> None:
     item = {"type": kind, "id": "x_1"}

@@ -1,0 +1,55 @@
+"""Responses that are not streams: the client's body, or why there is none."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.dispatch.target import Target
+from bm.errors import Failure
+from bm.names import ProtocolName
+from bm.protocols import embeddings
+from bm.protocols.counting import count_response, read_count
+from bm.protocols.passthrough import Watch
+
+JSON_TYPE = "application/json"
+
+
+class FullResponse(msgspec.Struct, frozen=True):
+    """A response that is not a stream: the body for the client, or (in `watch.failure`) why there is none.
+
+    `content_type` is empty where the upstream's own applies.
+    """
+
+    watch: Watch
+    body: bytes = b""
+    content_type: str = ""
+
+
+def embedded(protocol: ProtocolName, request: embeddings.EmbedRequest, answer: Json, target: Target) -> FullResponse:
+    """The vectors of an upstream's answer, for a client of another protocol."""
+    try:
+        vectors = embeddings.encode_response(protocol, request, answer, target.model)
+    except ValueError as error:
+        return malformed(f"{target.provider}: {error}")
+    return FullResponse(Watch(), msgspec.json.encode(vectors), JSON_TYPE)
+
+
+def counted(protocol: ProtocolName, answer: Json, body: bytes, provider: str) -> FullResponse:
+    """The number of tokens in an upstream's answer, for a client of another protocol."""
+    tokens = read_count(answer)
+    if tokens is None:
+        return malformed(f"{provider} sent no count: {start_of(body)}")
+    return FullResponse(Watch(), count_response(protocol, tokens), JSON_TYPE)
+
+
+def malformed(message: str) -> FullResponse:
+    """No response, since the upstream's could not be read."""
+    watch = Watch()
+    watch.failure = Failure(kind="malformed", message=message)
+    return FullResponse(watch)
+
+
+def start_of(body: bytes) -> str:
+    """The beginning of an answer, to be shown in a message."""
+    return body[:200].decode("utf-8", "replace").strip() or "an empty body"
