@@ -337,13 +337,13 @@ def test_elsewhere_a_summary_takes_the_conversations_place() -> None:
     given = adapter("openai-responses", COMPACTED, operation="compact")
     upstream = prepared(given, GEMINI)
     assert upstream.request.url.endswith(":generateContent") and b"summary" in upstream.request.body
-    answer = json.loads(given.read(upstream, json.dumps(TOLD).encode()).body)
+    answer = json.loads(given.read(upstream, json.dumps(UPSTREAM_ANSWER).encode()).body)
     assert [item["type"] for item in answer["output"]] == ["message", "compaction"]
 
 
 def test_a_conversation_without_a_summary_is_no_compacted_one() -> None:
     given = adapter("openai-responses", COMPACTED, operation="compact")
-    silent = {**TOLD, "candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]}
+    silent = {**UPSTREAM_ANSWER, "candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]}
     assert given.read(prepared(given, GEMINI), json.dumps(silent).encode()).watch.failure is not None
 
 
