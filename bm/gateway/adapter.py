@@ -34,10 +34,10 @@ from bm.protocols import embeddings
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.client_tools import as_functions
 from bm.protocols.codec import Codec, IdFactory, StreamEncoder
+from bm.protocols.compaction import compacted, triggered
 from bm.protocols.counting import count_request, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.json_schema.subsets import with_basic_schemas
-from bm.protocols.openai_responses.compaction import compacted, triggered
 from bm.protocols.openai_responses.portable import only_for_openai
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch

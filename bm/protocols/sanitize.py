@@ -17,8 +17,8 @@ from bm.chat.signature import may_hold_wrapped, unwrap
 from bm.names import ProtocolName
 from bm.protocols.anthropic.cache_control import with_legal_marks
 from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
+from bm.protocols.compaction import readable
 from bm.protocols.gemini.thinking import DUMMY
-from bm.protocols.openai_responses.compaction import readable
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 

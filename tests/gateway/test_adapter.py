@@ -18,8 +18,8 @@ from bm.gateway.call import Call
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.names import Operation, ProtocolName
+from bm.protocols.compaction import compaction_item
 from bm.protocols.embeddings import EmbedRequest, decode_request
-from bm.protocols.openai_responses.compaction import compaction_item
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest
 from tests.gateway.matrix import providers

@@ -7,9 +7,9 @@ import msgspec
 from bm.chat.parts import Json, Text
 from bm.chat.request import ChatRequest, OutputFormat, Sampling, ToolChoice
 from bm.names import RESPONSES
+from bm.protocols.compaction import asks_to_compact
 from bm.protocols.openai.parameters import decode_format
 from bm.protocols.openai.tools import decode_choice
-from bm.protocols.openai_responses.compaction import asks_to_compact
 from bm.protocols.openai_responses.thinking import decode_reasoning
 from bm.protocols.openai_responses.tools import Names, declared_tools
 from bm.protocols.openai_responses.turns import TurnReader, not_found

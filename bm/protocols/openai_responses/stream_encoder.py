@@ -18,9 +18,9 @@ from bm.chat.signature import NEXT, REDACTED, Signature
 from bm.errors import Failure
 from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
+from bm.protocols.compaction import COMPACTIONS, asks_to_compact, compaction_item
 from bm.protocols.openai.citations import encode_search
 from bm.protocols.openai.errors import error_object
-from bm.protocols.openai_responses.compaction import COMPACTIONS, asks_to_compact, compaction_item
 from bm.protocols.openai_responses.encode import ENCRYPTED
 from bm.protocols.openai_responses.errors import stream_error
 from bm.protocols.openai_responses.outputs import (

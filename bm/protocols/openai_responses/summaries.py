@@ -8,8 +8,8 @@ import msgspec
 
 from bm.chat.parts import Json, Opaque
 from bm.names import RESPONSES
+from bm.protocols.compaction import COMPACTIONS, REQUEST, TRIGGER, summary_in
 from bm.protocols.openai.citations import decode_search
-from bm.protocols.openai_responses.compaction import COMPACTIONS, REQUEST, TRIGGER, summary_in
 from bm.protocols.reading import objects_of, string_of
 
 _ENCRYPTED = "it is encrypted, and only the vendor that made it can read it"

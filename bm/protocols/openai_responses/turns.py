@@ -12,8 +12,8 @@ from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted, unwrap
 from bm.errors import Failure, RequestError
 from bm.names import CHAT, RESPONSES
+from bm.protocols.compaction import COMPACTIONS, TRIGGER, readable
 from bm.protocols.openai.content import decode_content, responses_objection
-from bm.protocols.openai_responses.compaction import COMPACTIONS, TRIGGER, readable
 from bm.protocols.openai_responses.items import (
     decode_call,
     decode_result,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bm.protocols.openai_responses.compaction import compaction_item
+from bm.protocols.compaction import compaction_item
 from bm.protocols.openai_responses.summaries import of_vendor
 
 TASK = {"type": "input_text", "text": "Say banana."}

@@ -6,8 +6,7 @@ from typing import Any
 
 from bm.chat.events import Event
 from bm.chat.request import ToolChoice
-from bm.protocols.openai_responses.codec import CODEC
-from bm.protocols.openai_responses.compaction import (
+from bm.protocols.compaction import (
     asks_to_compact,
     compacted,
     compaction_item,
@@ -15,6 +14,7 @@ from bm.protocols.openai_responses.compaction import (
     summary_in,
     triggered,
 )
+from bm.protocols.openai_responses.codec import CODEC
 from tests.protocols.openai_responses.samples import answer, call_part, encoded, ids, request, text_part
 
 HI = {"type": "message", "role": "user", "content": "Hi"}
