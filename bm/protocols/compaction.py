@@ -1,6 +1,6 @@
 """Compaction for upstreams without it: the model is asked for a summary, which travels as OpenAI's compaction item.
 
-OpenAI's own summaries are encrypted. bm's are wrapped as it wraps signatures, so that they are told from OpenAI's and
+OpenAI's own summaries are encrypted. bm's are wrapped as it wraps signatures, so that they differ from OpenAI's and
 can be read by any model in a later turn.
 """
 

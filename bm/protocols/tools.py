@@ -145,8 +145,8 @@ def as_function(tool: Tool, place: str, losses: list[Loss]) -> Tool:
     if form.get("type") == "grammar":
         losses.append(Loss(f"{place}.format", "the grammar stands in the tool's description; nothing enforces it"))
     if definition := string_of(grammar.get("definition")):
-        told = f"`input` is text that fits this grammar ({string_of(grammar.get('syntax')) or 'lark'}):"
-        description = f"{description}\n\n{told}\n\n{definition}".lstrip()
+        intro = f"`input` is text that fits this grammar ({string_of(grammar.get('syntax')) or 'lark'}):"
+        description = f"{description}\n\n{intro}\n\n{definition}".lstrip()
     return msgspec.structs.replace(tool, description=description, schema=CUSTOM_TOOL)
 
 

@@ -33,9 +33,9 @@ def test_a_request_for_compaction_asks_the_model_for_a_summary() -> None:
 
 
 def test_the_summary_is_the_one_item_of_the_answer() -> None:
-    told = response(*answer(text_part(0, "We "), call_part(1, "look", "{}"), text_part(2, "went.")))
-    [item] = told["output"]
-    assert (item["type"], told["status"]) == ("compaction", "completed")
+    whole = response(*answer(text_part(0, "We "), call_part(1, "look", "{}"), text_part(2, "went.")))
+    [item] = whole["output"]
+    assert (item["type"], whole["status"]) == ("compaction", "completed")
     assert summary_in(item).endswith("\n\nWe went.")
 
 

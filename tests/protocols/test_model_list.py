@@ -32,8 +32,8 @@ def test_an_openai_list(protocol: str) -> None:
 
 
 def test_codex_finds_its_own_kind_of_list_without_entries() -> None:
-    told = listing("openai-chat", [KNOWN], "client_version=0.156.0")
-    assert told["models"] == [] and len(told["data"]) == 1
+    page = listing("openai-chat", [KNOWN], "client_version=0.156.0")
+    assert page["models"] == [] and len(page["data"]) == 1
 
 
 def test_a_gemini_list() -> None:

@@ -177,7 +177,7 @@ def test_the_key_is_removed_from_the_query(query: str, kept: str) -> None:
     assert without_key(query) == kept
 
 
-def test_a_websocket_is_told_to_go_on_over_http() -> None:
+def test_a_websocket_is_sent_on_over_http() -> None:
     refused = find("GET", "/v1/responses", {"upgrade": "websocket", "connection": "Upgrade"})
     assert isinstance(refused, Failure) and refused.http_status == 426
     assert isinstance(other := find("GET", "/v1/responses", {}), Failure) and other.http_status == 405
