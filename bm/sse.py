@@ -7,10 +7,20 @@ See the HTML standard, "Server-sent events: parsing an event stream".
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """A larger event is refused: no upstream sends one, and a peer that never ends a line must not fill memory."""
+
+
+_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+
+
+def is_stream(body: bytes) -> bool:
+    """Whether a body begins as a stream of events does, whatever its content type says."""
+    return _FIELD.match(body) is not None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

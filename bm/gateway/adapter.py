@@ -372,6 +372,8 @@ class Adapter:
     def read(self, upstream: UpstreamCall, body: bytes) -> FullResponse:
         """The client's response from an answer that is not a stream."""
         provider = upstream.target.provider
+        if sse.is_stream(body):
+            return self._gathered(upstream, body)
         try:
             answer = json_object(body)
         except RequestError:
@@ -382,18 +384,16 @@ class Adapter:
             return FullResponse(Watch(), body)
         if self.call.operation == "count_tokens":
             return counted(self.call.protocol, answer, body, provider)
-        ids = _ids()
-        events = upstream.codec.decode_response(answer, ids)
-        if upstream.names is None:
+        events = upstream.codec.decode_response(answer, _ids())
+        if upstream.names is None and not self.call.stream:
             return self._read_own(events, answer, body)
-        event_filter = self.event_filter(upstream)
-        kept = event_filter.through(events)
-        if event_filter.watch.failure is not None:
-            return FullResponse(event_filter.watch)
-        encoded = self._encode(upstream, kept, ids)
-        if (self._document or {}).get("status") == "failed":
-            return malformed(f"{provider} wrote no summary of the conversation")
-        return FullResponse(event_filter.watch, *encoded)
+        return self._encode(upstream, events)
+
+    def _gathered(self, upstream: UpstreamCall, body: bytes) -> FullResponse:
+        """The client's response from a stream that it has not asked for."""
+        parser, decoder = sse.Parser(), upstream.codec.stream_decoder(_ids())
+        events = [event for item in (*parser.feed(body), *parser.close()) for event in decoder.feed(item)]
+        return self._encode(upstream, [*events, *decoder.close()])
 
     def _read_own(self, events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
         """The upstream's own body, even where bm finds no answer in it, such as a response that is still queued.
@@ -409,18 +409,24 @@ class Adapter:
             watch.failure = msgspec.structs.replace(watch.failure, upstream_status=200, upstream_body=body)
         if self._rules.echo_asked:
             body = rename_in_response(self.call.protocol, body, self.call.model)
-        return FullResponse(watch, body)
+        return FullResponse(watch, body, JSON_TYPE)
 
-    def _encode(self, upstream: UpstreamCall, events: list[Event], ids: IdFactory) -> tuple[bytes, str]:
-        """The client's body and its content type: a stream if it has asked for one, although the upstream sent none."""
+    def _encode(self, upstream: UpstreamCall, events: Iterable[Event]) -> FullResponse:
+        """The client's response: a stream if it has asked for one, whatever the upstream sent."""
+        event_filter = self.event_filter(upstream)
+        kept, watch = event_filter.through(events), event_filter.watch
+        if watch.failure is not None:
+            return FullResponse(watch)
         if self.call.stream:
             encoder = self.encoder(upstream)
-            return b"".join(encoder.feed(event) for event in events), self.stream_type
-        document = self._codec.encode_response(events, self.chat, ids, model=self._shown_model(upstream))
+            return FullResponse(watch, b"".join(map(encoder.feed, kept)), self.stream_type)
+        document = self._codec.encode_response(kept, self.chat, _ids(), model=self._shown_model(upstream))
         self._document = document
+        if document.get("status") == "failed":
+            return malformed(f"{upstream.target.provider} wrote no summary of the conversation")
         if self.call.operation == "compact":
             document = compacted(document, json_object(self.call.body))
-        return msgspec.json.encode(document), JSON_TYPE
+        return FullResponse(watch, msgspec.json.encode(document), JSON_TYPE)
 
 
 def _post(provider: Provider, address: str, headers: Headers, document: Json) -> UpstreamRequest:

@@ -19,7 +19,7 @@ from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.account_updates import AccountUpdates
-from bm.gateway.adapter import Adapter, Unable, UpstreamCall
+from bm.gateway.adapter import EVENT_STREAM, Adapter, Unable, UpstreamCall
 from bm.gateway.capture import Capture
 from bm.gateway.record import AttemptRecord
 from bm.gateway.relay import Relay
@@ -29,7 +29,8 @@ from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.protocols.errors import decode_error
 from bm.protocols.limits import with_delay
-from bm.protocols.passthrough import Watch
+from bm.protocols.passthrough import ResponsePipe, Watch
+from bm.sse import is_stream
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch_media
 
@@ -142,19 +143,33 @@ class Attempts:
 
     async def _answered(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
         call = self._adapter.call
-        if call.stream and (call.array or _is_stream(response)):
+        silence = self._settings.max_silence(upstream.target.provider)
+        if call.stream and (call.array or await _is_stream(response, silence)):
             return await self._relay(upstream, response)
+        return await self._complete(upstream, response)
+
+    async def _complete(
+        self, upstream: UpstreamCall, response: UpstreamResponse, begun: bytes = b"", pipe: ResponsePipe | None = None
+    ) -> Outcome:
+        """Send the client a response that is not a stream. `begun` has been read of it.
+
+        `pipe` is given where the client has received the head of a stream.
+        """
         if self._rescue is not None and self._rescue.cut is not None:
             message = f"{upstream.target.provider} sent no stream, so it cannot continue one"
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
         silence = self._settings.max_silence(upstream.target.provider)
-        full = self._adapter.read(upstream, await response.read(MAX_ANSWER_BYTES, silence))
-        if full.watch.failure is not None:
-            return classify(full.watch.failure, translated=upstream.can_simplify)
-        headers = self._reply.head(upstream, response.headers, full.content_type)
-        await self._reply.complete(response.status, headers, full.body)
+        full = self._adapter.read(upstream, begun + await response.read(MAX_ANSWER_BYTES, silence))
+        failure = full.watch.failure
+        if failure is not None and pipe is None:
+            return classify(failure, translated=upstream.can_simplify)
+        if pipe is not None:
+            await self._reply.client.end(full.body if failure is None else pipe.abort(failure))
+        else:
+            headers = self._reply.head(upstream, response.headers, full.content_type)
+            await self._reply.complete(response.status, headers, full.body)
         self._note_delivered(upstream, full.watch)
-        return classify(None)
+        return msgspec.structs.replace(classify(failure, streaming_started=True), request="done")
 
     async def _relay(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
         rescue, config, record = self._rescue, self._settings.config, self._reply.record
@@ -176,8 +191,10 @@ class Attempts:
         try:
             failure = await relay.run()
         finally:
-            if pipe.watch.begun or (relay.committed and not continued):
+            if pipe.watch.begun or (relay.committed and not continued and not relay.document):
                 self._note_delivered(upstream, pipe.watch)
+        if relay.document:
+            return await self._complete(upstream, response, relay.document, pipe if relay.committed else None)
         if rescue is not None and (outcome := rescue.ended(upstream.target, pipe, failure, relay.committed, record)):
             return outcome
         if failure is None:
@@ -215,5 +232,7 @@ def naming_project(failure: Failure, access: Access) -> Failure:
     return msgspec.structs.replace(failure, message=f"{failure.message} (project {project})")
 
 
-def _is_stream(response: UpstreamResponse) -> bool:
-    return response.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"
+async def _is_stream(response: UpstreamResponse, idle: float) -> bool:
+    """Whether a response is a stream, by its content type or its first bytes."""
+    named = response.header("content-type").partition(";")[0].strip().lower() == EVENT_STREAM
+    return named or is_stream(await response.peek(idle))

@@ -87,7 +87,8 @@ class Relay:
     """One stream on its way to the client.
 
     `committed` is true once the client has received the head of the response; from the start where the stream continues
-    one that was cut. `on_content` is called when the first content has arrived.
+    one that was cut. `document` holds the first bytes of a response that is a JSON object in spite of its content type;
+    then nothing of it has been relayed. `on_content` is called when the first content has arrived.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class Relay:
         self._started = self._last_sent = self._now()
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._read = False
         self._deadline = Deadline()
         self._begun = False
         self.committed = committed
+        self.document = b""
 
     async def run(self) -> Failure | None:
         """Relay the stream to its end. None means that it is complete.
@@ -125,6 +128,10 @@ class Relay:
     async def _relay(self) -> Failure | None:
         try:
             while chunk := await self._next():
+                if not self._read and self._pipe.reports_errors and chunk.lstrip()[:1] == b"{":
+                    self.document = chunk
+                    return None
+                self._read = True
                 await self._send(self._pipe.feed(chunk))
                 failure = self._pipe.watch.failure
                 if failure is not None and (self._pipe.ended or self._unknown_to_client):

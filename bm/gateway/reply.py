@@ -24,8 +24,13 @@ class Reply:
         self._call, self.client, self.record = call, client, record
 
     def head(self, upstream: UpstreamCall, received: Headers, content_type: str) -> Headers:
-        """The headers of an answer: bm's own, and the upstream's where it speaks the client's protocol."""
-        headers = to_client(received) if upstream.passes_through else [("content-type", content_type)]
+        """The headers of an answer: bm's own, and the upstream's where it speaks the client's protocol.
+
+        `content_type` is what the client asked for, whatever the upstream calls it; empty where the upstream's holds.
+        """
+        headers = to_client(received) if upstream.passes_through else []
+        if content_type and not dict(headers).get("content-type", "").startswith(content_type):
+            headers = [*(each for each in headers if each[0] != "content-type"), ("content-type", content_type)]
         own_id = any(name == "request-id" for name, _ in headers)
         headers += [each for each in self._headers(upstream.target) if each[0] != "request-id" or not own_id]
         if upstream.losses:

@@ -52,6 +52,7 @@ class UpstreamResponse:
     def __init__(self, response: aiohttp.ClientResponse, provider: str) -> None:
         self._response = response
         self._provider = provider
+        self._peeked = b""
         self.status = response.status
         self.headers: Headers = [(name.lower(), value) for name, value in response.headers.items()]
 
@@ -65,6 +66,8 @@ class UpstreamResponse:
         Raises:
             UpstreamError: the connection broke.
         """
+        if self._peeked:
+            return self._take_peeked()
         try:
             return self._response.content.read_nowait()
         except (aiohttp.ClientError, OSError) as error:
@@ -76,10 +79,25 @@ class UpstreamResponse:
         Raises:
             UpstreamError: the connection broke.
         """
+        if self._peeked:
+            return self._take_peeked()
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(_broken(error, self._provider)) from error
+
+    def _take_peeked(self) -> bytes:
+        peeked, self._peeked = self._peeked, b""
+        return peeked
+
+    async def peek(self, idle: float = 0.0) -> bytes:
+        """The next bytes that arrive, which will be read again; empty at the end.
+
+        Raises:
+            UpstreamError: the connection broke, or nothing arrived for `idle` seconds (0 = no limit).
+        """
+        self._peeked = await self._read_within(idle)
+        return self._peeked
 
     async def read(self, limit: int, idle: float = 0.0) -> bytes:
         """The rest of the body.

@@ -70,7 +70,7 @@ async def test_an_estimate_is_marked_as_one() -> None:
 
 @pytest.mark.parametrize(
     ("names", "passed", "types"),
-    [(None, {"retry-after": "3", "content-type": "own"}, "own"), ({}, {}, "text/event-stream")],
+    [(None, {"retry-after": "3"}, "text/event-stream; charset=utf-8"), ({}, {}, "text/event-stream")],
     ids=["passing", "translating"],
 )
 def test_the_head_of_an_answer(names: dict[str, str] | None, passed: dict[str, str], types: str) -> None:
@@ -78,7 +78,7 @@ def test_the_head_of_an_answer(names: dict[str, str] | None, passed: dict[str, s
     upstream = UpstreamCall(
         TARGET, request, CODECS["gemini"], (Loss("top_k", "unknown"), Loss("user", "unknown")), names
     )
-    received = [("content-type", "own"), ("retry-after", "3"), ("set-cookie", "a=b")]
+    received = [("content-type", "text/event-stream; charset=utf-8"), ("retry-after", "3"), ("set-cookie", "a=b")]
     head = dict(Sent().reply.head(upstream, received, "text/event-stream"))
     assert passed.items() <= head.items() and head["content-type"] == types and "set-cookie" not in head
     assert (head["x-bm-model"], head["x-bm-dropped"], head["request-id"]) == (TARGET.model, "top_k, user", "req_1")
