@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm import sse
-from bm.sse import Event, EventTooLarge, Parser, encode
+from bm.sse import Event, EventTooLarge, Parser, encode, is_stream
 
 TABLE: dict[str, tuple[bytes, list[Event]]] = {
     "nothing": (b"", []),
@@ -177,3 +177,15 @@ def test_a_chunk_of_many_small_events_is_no_large_event(small: int) -> None:
 
 def test_an_event_at_the_limit_is_accepted(small: int) -> None:
     assert feed_all([b"data: " + b"x" * 94, b"\n\n"]) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"data: 1", b"event: a", b": comment", b"\n\ndata:{}", b"\xef\xbb\xbfdata: 1", b"id: 1"]
+)
+def test_a_stream_is_told_by_its_beginning(body: bytes) -> None:
+    assert is_stream(body)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"data": 1}', b"[1]", b"<html>", b"database: down"])
+def test_other_bodies_are_no_stream(body: bytes) -> None:
+    assert not is_stream(body)

@@ -34,7 +34,7 @@ class Player:
         """Send the answer as the request wants it, or what the rule puts in its place."""
         if await self._before():
             return
-        if self._request.stream:
+        if self._request.stream and self._rule.raw_body is None:
             await self._stream(self._wire.frames(self._request, answer))
         else:
             await asyncio.sleep(self._rule.first_token_delay)

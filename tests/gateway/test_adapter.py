@@ -206,6 +206,41 @@ def test_a_client_that_asked_for_a_stream_gets_one_from_a_full_response() -> Non
     assert reported.message is not None and reported.message["content"] == [{"type": "text", "text": "hello"}]
 
 
+CHAT_ANSWER = {"id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4.1"} | {
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}]
+}
+CHAT_STREAM = b"".join(
+    b"data: " + json.dumps(CHAT_ANSWER | {"choices": [choice]}).encode() + b"\n\n"
+    for choice in (
+        {"index": 0, "delta": {"role": "assistant", "content": "hel"}, "finish_reason": None},
+        {"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"},
+    )
+)
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"], ids=["passing", "translating"])
+def test_a_stream_that_was_not_asked_for_is_gathered(protocol: ProtocolName) -> None:
+    given = adapter(protocol)
+    full = given.read(prepared(given, GPT), CHAT_STREAM)
+    assert (full.watch.failure, full.content_type) == (None, "application/json")
+    body = json.loads(full.body)
+    text = body["choices"][0]["message"]["content"] if protocol == "openai-chat" else body["content"][0]["text"]
+    assert text == "hello"
+
+
+def test_a_stream_that_was_not_asked_for_and_breaks_off_is_a_failure() -> None:
+    given = adapter("openai-chat")
+    full = given.read(prepared(given, GPT), CHAT_STREAM[: CHAT_STREAM.index(b"\n\n") + 2])
+    assert full.watch.failure is not None and full.watch.failure.kind == "truncated"
+
+
+def test_a_document_for_a_stream_is_written_as_a_stream_where_bytes_pass_through_too() -> None:
+    given = adapter("openai-chat", stream=True)
+    full = given.read(prepared(given, GPT), json.dumps(CHAT_ANSWER).encode())
+    assert full.content_type == "text/event-stream"
+    assert b'"content":"hello"' in full.body and full.body.endswith(b"data: [DONE]\n\n")
+
+
 @pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=["passing", "translating"])
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
 def test_an_answer_that_is_not_a_json_object_is_malformed(target: Target, body: bytes) -> None:

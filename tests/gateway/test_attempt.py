@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bm.accounts.account import Access
@@ -77,3 +79,23 @@ def test_a_clients_headers_reach_an_upstream_of_its_protocol_without_its_credent
 def test_a_refused_permission_names_the_project(access: Access, message: str) -> None:
     assert naming_project(Failure(kind="permission", message="denied"), access).message == message
     assert naming_project(Failure(kind="server", message="denied"), access).message == "denied"
+
+
+_CHUNK = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+_DELTA = _CHUNK | {"choices": [{"index": 0, "delta": {"content": "hello"}, "finish_reason": "stop"}]}
+_STREAM = f"data: {json.dumps(_DELTA)}\n\ndata: [DONE]\n\n"
+_MESSAGE = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+_DOCUMENT = json.dumps(_CHUNK | {"object": "chat.completion", "choices": [_MESSAGE]})
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"], ids=["passing", "translating"])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("body", [_STREAM, _DOCUMENT], ids=["stream", "document"])
+@pytest.mark.parametrize("label", ["application/json", "text/event-stream", "text/plain"])
+def test_an_answer_is_read_as_what_it_is(world: World, protocol: str, stream: bool, body: str, label: str) -> None:
+    """Whatever was asked for, and whatever the content type says."""
+    world.set_up(modes={"groq": "exclusive"})
+    world.sim.script(Rule(raw_body=body, content_type=label))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.complete and b'"hello"' in answer.body
+    assert answer.headers["content-type"].startswith("text/event-stream" if stream else "application/json")

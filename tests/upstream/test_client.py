@@ -72,6 +72,14 @@ async def test_nothing_is_sent_that_was_not_asked_for(client: UpstreamClient) ->
     assert set(exchange.headers) - {"content-type"} == {"host", "x-api-key", "anthropic-beta", "content-length"}
 
 
+async def test_what_was_peeked_at_is_read_again(client: UpstreamClient) -> None:
+    async with serving(ok) as server:
+        response = await opened(client, server.url)
+        assert await response.peek() == b"fine"
+        assert (response.read_now(), await response.read(100)) == (b"fine", b"")
+        response.close()
+
+
 async def test_a_get_has_no_body(client: UpstreamClient) -> None:
     async with serving(ok) as server:
         response = await client.open(UpstreamRequest("acme", "GET", server.url, []), PATIENT, DIRECT)
