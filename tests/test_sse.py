@@ -182,7 +182,7 @@ def test_an_event_at_the_limit_is_accepted(small: int) -> None:
 @pytest.mark.parametrize(
     "body", [b"data: 1", b"event: a", b": comment", b"\n\ndata:{}", b"\xef\xbb\xbfdata: 1", b"id: 1"]
 )
-def test_a_stream_is_told_by_its_beginning(body: bytes) -> None:
+def test_a_stream_is_recognized_by_its_beginning(body: bytes) -> None:
     assert is_stream(body)
 
 
