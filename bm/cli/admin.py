@@ -141,11 +141,13 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     from bm.gateway.settings import read_settings
     from bm.server.admin import Instance, admin_app
     from bm.server.reload import Reloader
+    from bm.server.state import models_path, restore_models
 
     settings = read_settings(paths, os.environ)
     services = Services(settings)
     # Warnings about a damaged state file belong in the daemon's log.
     restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
+    restore_models(models_path(paths), services)
     instance = Instance(identity="", started_at=time.time(), version=__version__, ready=lambda: None)
     application = admin_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
     sent: list[Any] = []

@@ -12,7 +12,7 @@ from bm.dispatch.snapshot import AccountState, Member, ModelState, Requirements,
 from bm.dispatch.target import Target
 from bm.names import ProtocolName
 from bm.providers.provider import Provider
-from bm.providers.resolve import Mapped, model_for
+from bm.providers.resolve import Mapped, bare, model_for
 
 PROBE_PAUSE = 1.0
 """Seconds until an account is tried again whose half-open circuit another request is probing."""
@@ -35,7 +35,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One account as a possible target of the request, the reason for its verdict, and how its model was found.
 
     `seconds` is the time left while it is cooling down, `overloaded` means that no limit is the cause. `context` is in
-    tokens, 0 if unknown. `without` names the media that its model does not take and that a note replaces.
+    tokens, 0 if unknown. `chosen` means that bm or its configuration has chosen the
+    model, and not the client. `without` names the media that its model does not take and that a note replaces.
     """
 
     target: Target
@@ -43,6 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict = "ready"
     reason: str = ""
     mapping: str
+    chosen: bool = False
     seconds: float = 0.0
     overloaded: bool = False
     context: int = 0
@@ -94,7 +96,8 @@ def candidates_of(member: Member, stage: Stage, query: RouteQuery, model: str) -
         context = capabilities.context
         if "context" not in provider.said(mapped.model):
             context = member.contexts.get(mapped.model, 0) or context
-        candidate = Candidate(target=target, stage=stage, mapping=mapped.reason, context=context)
+        chosen = not bare(query.model).endswith(mapped.model)
+        candidate = Candidate(target=target, stage=stage, mapping=mapped.reason, chosen=chosen, context=context)
         yield _judged(candidate, account, query.requirements, capabilities)
 
 

@@ -31,12 +31,6 @@ _TABLE: Final[dict[FailureKind, tuple[EffectKind, RequestEffect]]] = {
     "unavailable": ("none", "next"),
 }
 
-_SCHEMA: Final = re.compile(
-    r"schema|function_?declarations?|functionDeclarations|tools?\[|tools\.\d+|\bparameters\b|too many states",
-    re.IGNORECASE,
-)
-"""A 400 about a tool's schema: Gemini names its path in `function_declarations`, others say schema."""
-
 _NO_MEDIA: Final = re.compile(
     r"(?=.*(?:image|vision|multi-?modal|audio|video|document|pdf))"
     r"(?=.*(?:support|not an? multi|at most 0|unknown variant|not enabled|mmproj|missing data))",
@@ -50,19 +44,16 @@ def takes_no_media(failure: Failure) -> bool:
     return failure.kind in ("bad_request", "not_found", "server") and _NO_MEDIA.search(failure.message) is not None
 
 
-def classify(failure: Failure | None, streaming_started: bool = False, translated: bool = False) -> Outcome:
+def classify(failure: Failure | None, streaming_started: bool = False) -> Outcome:
     """The outcome of an attempt; no failure means success.
 
-    Once the client has received a byte (`streaming_started`), the failure can only be returned. `translated` means that
-    bm has written the request, so that it may simplify a refused tool schema.
+    Once the client has received a byte (`streaming_started`), the failure can only be returned.
     """
     if failure is None:
         return Outcome(account=AccountEffect("answered"))
     effect, request = _TABLE[failure.kind]
     if streaming_started:
         request = "return"
-    elif translated and failure.kind == "bad_request" and _SCHEMA.search(f"{failure.param} {failure.message}"):
-        request = "simplify"
     elif failure.kind == "malformed" and failure.should_retry:
         # The model wrote a broken tool call. The account is fine, and on a second try most models do better.
         effect, request = "none", "retry"

@@ -27,6 +27,9 @@ from bm.errors import Failure, FailureKind
 MAX_CALLS = 4
 """Calls that one request may make to one target, retries included."""
 
+MAX_REMEDIES = 5
+"""Changed requests in a row to one target that refuses them all."""
+
 MIN_PAUSE = 1.0
 """Seconds until a target is tried again that named no delay; doubled each time."""
 
@@ -63,7 +66,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     wait: float = 0.0
     reason: str = ""
-    simplify_schema: bool = False
     retry_hint: bool = False
     repeat: bool = False
     without: frozenset[str] = frozenset()
@@ -145,7 +147,9 @@ class _Course:
         self.calls: Counter[Target] = Counter()
         self.repeat: Attempt | None = None
         self.retried: set[Target] = set()
-        self.simplified: set[str] = set()
+        self.healed: Counter[Target] = Counter()
+        self.gone: Counter[tuple[str, str]] = Counter()
+        self.refusals: dict[Target, Failure] = {}
         self.replaceable = plan.replaceable
         self.no_media: set[tuple[str, str]] = set()
         self.no_tools: set[str] = set()
@@ -169,11 +173,10 @@ class _Course:
 
     def _numbered(self, attempt: Attempt) -> Attempt:
         target = attempt.target
-        simplify = attempt.simplify_schema or target.protocol in self.simplified
         no_media = (target.provider, target.model) in self.no_media
         without = self.replaceable if no_media else self.choices[target].without
         number = len(self.transcript) + 1
-        return msgspec.structs.replace(attempt, number=number, simplify_schema=simplify, without=without)
+        return msgspec.structs.replace(attempt, number=number, without=without)
 
     def _can_serve(self, choice: Candidate) -> bool:
         """Whether a target may serve the request, considering how the others have failed."""
@@ -181,6 +184,8 @@ class _Course:
         if target.provider in {target.provider for target in request_at_fault(self.transcript)}:
             return False
         if failing_alike(self.transcript, frozenset({"server"}), target.provider) >= MAX_ALIKE:
+            return False
+        if self.gone[target.provider, target.model] >= MIN_ALIKE:
             return False
         if target.model in self.no_tools or target.model in {refused.target.model for refused in self.too_long}:
             return False
@@ -237,13 +242,19 @@ class _Course:
         """Apply the effect of a failure on the request."""
         target = attempt.target
         match outcome.request:
+            case "return" if failure.kind in ("not_found", "method") and target in self.refusals:
+                # The service lacks the endpoint that the remedy chose: the client receives the refusal itself.
+                self.final = self.refusals[target]
+            case "return" if failure.kind == "not_found" and self.choices[target].chosen:
+                self.gone[target.provider, target.model] += 1
             case "return":
                 self.final = presentable(failure, target.provider, target.account)
-            case "simplify" if attempt.simplify_schema:
-                self.final = failure
-            case "simplify":
-                self.simplified.add(target.protocol)
-                self._repeat(target, 0.0, "its tool schema was refused: once more with the simplified one")
+            case "heal" if self.healed[target] >= MAX_REMEDIES:
+                self.final = presentable(failure, target.provider, target.account)
+            case "heal":
+                self.healed[target] += 1
+                self.refusals.setdefault(target, failure)
+                self._repeat(target, 0.0, f"refused, once more: {outcome.remedy}")
             case "larger":
                 self.too_long.append(self.choices[target])
             case "retry" if target not in self.retried and failure.should_retry is not False:

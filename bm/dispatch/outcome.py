@@ -28,7 +28,7 @@ RequestEffect = Literal[
     "retry",  # try the same target once more, shortly
     "resume",  # continue a cut response on another target, or once more on this one if there is no other
     "larger",  # go to a target with a larger context
-    "simplify",  # try the same target once more with simplified tool schemas
+    "heal",  # try the same target once more with a changed request
     "return",  # return the failure to the client
 ]
 
@@ -47,7 +47,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     The caller adds what only it knows: `cooldown`, the seconds until the target may be asked again; `answers_others`,
     whether the account has answered a request for the model that was sent after this one, although the refusal names no
     limit as used up; `worked_lately`, whether it had answered one within minutes before; `sent`, whether there was a
-    call at all; `elapsed`, the seconds the attempt took after its wait.
+    call at all; `remedy`, what the request is changed by, in words; `elapsed`, the seconds the attempt took after
+    its wait.
     """
 
     failure: Failure | None = None
@@ -57,4 +58,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     answers_others: bool = False
     worked_lately: bool = False
     sent: bool = True
+    remedy: str = ""
     elapsed: float = 0.0

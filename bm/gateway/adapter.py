@@ -17,6 +17,7 @@ from bm.accounts.account import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
 from bm.chat.parts import Json
+from bm.chat.remedy import Remedy
 from bm.chat.repair import with_retry_hint, without_media
 from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.failover import Attempt
@@ -24,24 +25,24 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, json_object, new_id
 from bm.gateway.full_response import JSON_TYPE, FullResponse, counted, embedded, malformed, start_of
-from bm.gateway.learned import RefusedSchemas
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
+from bm.gateway.upstream_call import UpstreamCall
 from bm.names import Operation
 from bm.protocols import embeddings
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.client_tools import as_functions
-from bm.protocols.codec import Codec, IdFactory, StreamEncoder
+from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.compaction import compacted, triggered
 from bm.protocols.counting import count_request, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
-from bm.protocols.json_schema.subsets import with_basic_schemas
 from bm.protocols.openai_responses.portable import only_for_openai
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.registry import CODECS, upstream_codec
+from bm.protocols.remedies.apply import REWRITE, SPEAK
 from bm.protocols.sanitize import sanitize
 from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names
@@ -61,32 +62,6 @@ GEMINI_EMBEDDING = "gemini-embedding-001"
 """The model that embeds on Gemini when the client names another vendor's."""
 
 
-class UpstreamCall(msgspec.Struct, frozen=True):
-    """The request for one target, and what its answer is read by.
-
-    `names` maps tool names that were changed for the target back to the client's; None where bytes pass through.
-    `embedding` is set where embeddings are translated, `simple_schemas` where the schemas of tools are simplified.
-    """
-
-    target: Target
-    request: UpstreamRequest
-    codec: Codec
-    losses: tuple[Loss, ...] = ()
-    names: dict[str, str] | None = None
-    embedding: embeddings.EmbedRequest | None = None
-    simple_schemas: bool = False
-
-    @property
-    def can_simplify(self) -> bool:
-        """Whether bm wrote the schemas of tools and could simplify them."""
-        return not self.passes_through and not self.simple_schemas
-
-    @property
-    def passes_through(self) -> bool:
-        """Whether the answer's bytes go to the client unchanged."""
-        return self.names is None and self.embedding is None
-
-
 class Unable(RequestError):
     """A target cannot serve a call that another may serve."""
 
@@ -94,7 +69,8 @@ class Unable(RequestError):
 class Adapter:
     """Adapts one call to all its targets. The body is decoded once, and only when a target needs it.
 
-    `facts` returns what a provider's model list says of its models.
+    `facts` returns what a provider's model list says of its models, `remedies` what requests to a target are changed
+    by.
     """
 
     def __init__(
@@ -103,11 +79,11 @@ class Adapter:
         signatures: SignatureStore,
         rules: Rules,
         facts: Callable[[str], Mapping[str, Facts]] = lambda provider: {},
-        refused_schemas: RefusedSchemas | None = None,
+        remedies: Callable[[Target], tuple[Remedy, ...]] = lambda target: (),
     ) -> None:
         self.call = call
         self._signatures, self._rules, self._facts = signatures, rules, facts
-        self._refused_schemas = refused_schemas or RefusedSchemas()
+        self._remedies = remedies
         self._codec = CODECS[call.protocol]
         self._responses: ResponsesStreamEncoder | None = None
         self._document: Json | None = None
@@ -147,7 +123,7 @@ class Adapter:
         Raises:
             RequestError: a URL cannot be fetched, or the body is not a request of its protocol.
         """
-        target = attempt.target
+        target = self._target(attempt.target)
         if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
             return
         sent, _ = without_media(self.chat, attempt.without)
@@ -162,6 +138,7 @@ class Adapter:
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
         target = self._target(attempt.target)
+        attempt = msgspec.structs.replace(attempt, target=target)
         passes = self._passes(target, provider)
         operation = self._operation(target, passes=passes)
         if not offers(target.protocol, operation, access):
@@ -170,17 +147,25 @@ class Adapter:
             raise Unable(Failure(kind="not_found", message=message, code=code))
         if attempt.retry_hint and self.readable:
             return self.translate(with_retry_hint(self.chat), attempt, provider, access)
-        if passes and not attempt.without:
+        rewritten = any(remedy.operation == REWRITE for remedy in self._remedies(target))
+        if passes and not attempt.without and not rewritten:
             return self._fitted(attempt, provider, access) or self._pass_through(target, provider, access)
         if operation in EMBEDDING:
             return self._embed(target, provider, access)
         return self.translate(self.chat, attempt, provider, access)
 
     def _target(self, target: Target) -> Target:
-        """The target on a protocol that has the operation: OpenAI's embeddings count as Chat Completions."""
+        """The target on a protocol that has the operation and that the model is known to demand.
+
+        OpenAI's embeddings count as Chat Completions.
+        """
         if self.call.operation in EMBEDDING and target.protocol == "openai-responses":
             return msgspec.structs.replace(target, protocol="openai-chat")
-        return target
+        spoken = next((remedy for remedy in self._remedies(target) if remedy.operation == SPEAK), None)
+        return msgspec.structs.replace(target, protocol=spoken.values[0]) if spoken is not None else target
+
+    def _healed(self, upstream: UpstreamCall) -> UpstreamCall:
+        return upstream.changed(self._remedies(upstream.target), strict=self._rules.strict)
 
     def _passes(self, target: Target, provider: Provider) -> bool:
         """Whether the target speaks the client's protocol as the client does."""
@@ -225,12 +210,13 @@ class Adapter:
         if access.location and call.operation == "count_tokens":
             body = vertex_count_request(body)
         headers = forwarded_headers(provider, access, call.headers)
-        return UpstreamCall(
+        upstream = UpstreamCall(
             target=target,
             request=UpstreamRequest(provider.name, "POST", self._own_url(target, provider, access), headers, body),
             codec=upstream_codec(target.protocol, provider.dialect),
             losses=(LOST_THINKING,) if lost_thinking else (),
         )
+        return self._healed(upstream) if call.operation not in EMBEDDING else upstream
 
     def _own_url(self, target: Target, provider: Provider, access: Access) -> str:
         """The URL of a request of the client's own protocol, with what the client's URL carried."""
@@ -260,11 +246,8 @@ class Adapter:
         target, call = attempt.target, self.call
         codec = upstream_codec(target.protocol, provider.dialect)
         capabilities = self.capabilities(target, provider)
-        simple = attempt.simplify_schema or self._refused_schemas.refuses((target.provider, target.model), chat)
-        if simple and target.protocol == "gemini":
-            capabilities = msgspec.structs.replace(capabilities, json_schema=False)
-        elif simple:
-            chat = with_basic_schemas(chat)
+        if any(remedy.operation == "send_reasoning" for remedy in self._remedies(target)):
+            capabilities = msgspec.structs.replace(capabilities, replay="reasoning_content", replay_required=True)
         if access.location:
             # Vertex AI lacks `includeServerSideToolInvocations`, which the combination needs.
             capabilities = msgspec.structs.replace(capabilities, search_with_tools=False)
@@ -283,14 +266,14 @@ class Adapter:
         document = encoded.body
         if call.operation == "count_tokens":
             document = count_request(target.protocol, document, target.model, vertex=bool(access.location))
-        return UpstreamCall(
+        upstream = UpstreamCall(
             target=target,
             request=_post(provider, address, own_headers(provider, access, encoded.headers), document),
             codec=codec,
             losses=losses,
             names=names,
-            simple_schemas=simple,
         )
+        return self._healed(upstream)
 
     def pipe(self, upstream: UpstreamCall) -> ResponsePipe:
         """The pipe for a streamed answer."""

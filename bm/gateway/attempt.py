@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -19,14 +19,16 @@ from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.account_updates import AccountUpdates
-from bm.gateway.adapter import EVENT_STREAM, Adapter, Unable, UpstreamCall
+from bm.gateway.adapter import EVENT_STREAM, Adapter, Unable
 from bm.gateway.capture import Capture
+from bm.gateway.healing import Healing
 from bm.gateway.record import AttemptRecord
 from bm.gateway.relay import Relay
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
+from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.errors import decode_error
 from bm.protocols.limits import with_delay
 from bm.protocols.passthrough import ResponsePipe, Watch
@@ -44,7 +46,7 @@ class Attempts:
     """The upstream calls of one exchange.
 
     With `rescue`, another target may continue a response that was cut. `delivered` are the calls of whose responses the
-    client has received something, each with what its response says.
+    client has received something, each with its target in the plan and what its response says.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Attempts:
         reply: Reply,
         rescue: Rescue | None,
         capture: Capture | None,
+        healing: Healing,
     ) -> None:
         self._services, self._settings, self._adapter = services, settings, adapter
+        self._healing = healing
         self._updates, self._reply, self._rescue, self._capture = updates, reply, rescue, capture
         self._source = rescue or adapter
         self._began = time.monotonic()
-        self.delivered: list[tuple[UpstreamCall, Watch]] = []
+        self.delivered: list[tuple[Target, UpstreamCall, Watch]] = []
 
     async def run(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         """Make an attempt; twice where the access token has expired before its time."""
@@ -93,6 +97,7 @@ class Attempts:
 
     async def _send(self, attempt: Attempt, access: Access, entry: AttemptRecord) -> Outcome:
         target, settings = attempt.target, self._settings
+        self._planned = target
         provider, proxy = settings.providers[target.provider], settings.config.proxy_for(target.provider)
         await self._adapter.inline_media(attempt, provider, partial(fetch_media, proxy=proxy))
         try:
@@ -102,6 +107,8 @@ class Attempts:
             return Outcome(failure=unable.failure, request="next")
         if self._rescue is not None and (way := self._rescue.way):
             entry.reason = f"{entry.reason}; {way}"
+        if upstream.remedies:
+            entry.reason = f"{entry.reason}; changed: {'; '.join(map(str, upstream.remedies))}"
         if self._capture is not None:
             self._capture.requests.append(upstream.request)
         timeouts = settings.timeouts_for(target.provider, stream=self._adapter.call.stream)
@@ -112,13 +119,25 @@ class Attempts:
         entry.status = response.status
         try:
             if response.status // 100 != 2:
-                return await self._refused(upstream, response, access)
-            self._updates.limits_reported(response.headers)
-            return await self._answered(upstream, response)
+                outcome = await self._refused(upstream, response, access)
+            else:
+                self._updates.limits_reported(response.headers)
+                outcome = await self._answered(upstream, response)
+            return self._healed(outcome, upstream, attempt, partial(self._source.prepare, attempt, provider, access))
         except UpstreamError as error:
             return classify(error.failure)
         finally:
             response.close()
+
+    def _healed(
+        self, outcome: Outcome, upstream: UpstreamCall, attempt: Attempt, prepare: Callable[[], UpstreamCall]
+    ) -> Outcome:
+        """The outcome of an attempt of which the client knows nothing: a refusal may have a remedy."""
+        failure = outcome.failure
+        if failure is None or outcome.request in ("done", "resume") or upstream.embedding is not None:
+            return outcome
+        remedy = self._healing.find(failure, upstream, attempt.target, prepare)
+        return Outcome(failure=failure, request="heal", remedy=remedy) if remedy else outcome
 
     async def keep_alive(self, work: Awaitable[Result]) -> Result:
         """Await `work`. A client whose response was cut meanwhile receives keep-alives."""
@@ -139,7 +158,7 @@ class Attempts:
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         failure = with_delay(failure, headers, time.time())
         self._updates.refused(failure, headers, body)
-        return classify(naming_project(failure, access), translated=upstream.can_simplify)
+        return classify(naming_project(failure, access))
 
     async def _answered(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
         call = self._adapter.call
@@ -162,7 +181,7 @@ class Attempts:
         full = self._adapter.read(upstream, begun + await response.read(MAX_ANSWER_BYTES, silence))
         failure = full.watch.failure
         if failure is not None and pipe is None:
-            return classify(failure, translated=upstream.can_simplify)
+            return classify(failure)
         if pipe is not None:
             await self._reply.client.end(full.body if failure is None else pipe.abort(failure))
         else:
@@ -221,7 +240,7 @@ class Attempts:
         record.passed_through = upstream.passes_through
         if watch.usage is not None:
             self._updates.count_tokens(watch.usage.prompt)
-        self.delivered.append((upstream, watch))
+        self.delivered.append((self._planned, upstream, watch))
 
 
 def naming_project(failure: Failure, access: Access) -> Failure:

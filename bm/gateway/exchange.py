@@ -12,14 +12,16 @@ from bm.dispatch.failover import Attempt, attempts, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
-from bm.gateway.adapter import NO_COUNTER, Adapter, UpstreamCall
+from bm.gateway.adapter import NO_COUNTER, Adapter
 from bm.gateway.attempt import Attempts
 from bm.gateway.call import Call, Client, json_object
 from bm.gateway.capture import Capture
+from bm.gateway.healing import Healing
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
+from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.errors import context_in_text
 from bm.protocols.passthrough import Watch
 
@@ -43,19 +45,20 @@ class Exchange:
             model=call.model,
             stream=call.stream,
         )
+        self._healing = Healing(services.remedies)
         self._adapter = Adapter(
             services.responses.complete(call),
             services.signatures,
             settings.rules,
             services.models.facts,
-            services.refused_schemas,
+            self._healing.of,
         )
         self._updates = AccountUpdates(services.pool, self.record, self._adapter.call.body)
         self._reply = Reply(call, self._capture or client, self.record)
         rescued = settings.config.pool.rescue and call.stream and call.operation == "generate"
         self._rescue = Rescue(self._adapter) if rescued else None
         self._attempts = Attempts(
-            services, settings, self._adapter, self._updates, self._reply, self._rescue, self._capture
+            services, settings, self._adapter, self._updates, self._reply, self._rescue, self._capture, self._healing
         )
         self._transcript: list[tuple[Attempt, Outcome]] = []
 
@@ -146,9 +149,9 @@ class Exchange:
 
     def _learn(self) -> None:
         """Store what the exchange shows about conversations and models."""
-        for upstream, watch in self._attempts.delivered:
+        for target, upstream, watch in self._attempts.delivered:
             self._learn_from(upstream, watch)
-        self._learn_schemas()
+            self._healing.learn(upstream, target, self._settings.providers[target.provider])
         for attempt, outcome in self._transcript:
             failure, target = outcome.failure, attempt.target
             if failure is not None and failure.kind == "context_too_long":
@@ -168,14 +171,3 @@ class Exchange:
             # No service of this protocol counts tokens, so they are estimated.
             estimated = estimate(self._adapter.chat)
             services.calibration.learn((target.provider, target.model), estimated, watch.usage.prompt)
-
-    def _learn_schemas(self) -> None:
-        """A model that refused the schemas of tools, where simplified ones were answered, would refuse them again."""
-        refused = {
-            (attempt.target.provider, attempt.target.model)
-            for attempt, outcome in self._transcript
-            if outcome.request == "simplify"
-        }
-        if any(outcome.failure is None and attempt.simplify_schema for attempt, outcome in self._transcript):
-            for model in refused:
-                self._services.refused_schemas.learn(model, self._adapter.chat)

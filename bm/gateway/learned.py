@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from bm.chat.request import ChatRequest
+from bm.chat.remedy import Remedy
+from bm.dispatch.target import Target
+from bm.names import ProtocolName
 from bm.providers.provider import Provider
 
 MAX_MODELS = 500
@@ -23,11 +25,17 @@ _WEIGHT = 0.2
 KEEP_LIMIT = 7 * 86_400.0
 """Seconds for which a learned limit is believed. No longer prompt is sent meanwhile, so a raised limit stays unseen."""
 
-MAX_SCHEMA_SETS = 20
-"""Refused sets of schemas that are kept of a model, the latest ones."""
+KEEP_REMEDY = 30 * 86_400.0
+"""Seconds for which a remedy is applied at once."""
+
+MAX_REMEDIES = 40
+"""Remedies that are kept of a model over a protocol, the latest ones."""
 
 Model = tuple[str, str]
 """A provider's name and its name for the model."""
+
+Subject = tuple[str, str, ProtocolName]
+"""A provider's name, its name for the model, and the protocol."""
 
 
 class TokenCalibration:
@@ -128,36 +136,81 @@ class ContextLimits:
         self.expire(wall)
 
 
-class RefusedSchemas:
-    """Sets of tool schemas that a model took only when simplified. It would refuse any request that holds one."""
+class LearnedRemedy(msgspec.Struct, frozen=True):
+    """A remedy that a model needed at the Unix time `at`. `source` is the service's `fingerprint`."""
+
+    provider: str
+    source: str
+    model: str
+    protocol: ProtocolName
+    remedy: Remedy
+    at: float
+
+
+class LearnedRemedies:
+    """What requests to a model are changed by, because it has refused them as they were."""
 
     def __init__(self) -> None:
-        self._sets: OrderedDict[Model, deque[frozenset[bytes]]] = OrderedDict()
+        self._known: OrderedDict[Subject, dict[tuple[object, ...], LearnedRemedy]] = OrderedDict()
 
-    def refuses(self, model: Model, request: ChatRequest) -> bool:
-        """Whether the model would refuse the request's schemas as they are."""
-        if not (known := self._sets.get(model)):
-            return False
-        schemas = _schemas(request)
-        return any(refused <= schemas for refused in known)
+    def of(self, subject: Subject) -> tuple[Remedy, ...]:
+        """The remedies for a model over a protocol, the first one learnt first."""
+        known = self._known.get(subject)
+        return tuple(each.remedy for each in known.values()) if known else ()
 
-    def learn(self, model: Model, request: ChatRequest) -> None:
-        """The model has refused the request, which was then answered with its schemas simplified."""
-        if not (schemas := _schemas(request)):
-            return
-        known = self._sets.pop(model, deque(maxlen=MAX_SCHEMA_SETS))
-        self._sets[model] = deque((other for other in known if not schemas <= other), maxlen=MAX_SCHEMA_SETS)
-        self._sets[model].append(schemas)
-        while len(self._sets) > MAX_MODELS:
-            self._sets.popitem(last=False)
+    def about(self, model: str) -> list[LearnedRemedy]:
+        """Everything learnt of a model, which may be named with its provider."""
+        return [each for each in self.saved() if model in (each.model, f"{each.provider}:{each.model}")]
 
+    def learn(self, provider: Provider, target: Target, remedy: Remedy, *, wall: float) -> None:
+        """A request was answered after the remedy. The length of a prompt holds for one request alone."""
+        if remedy.operation == "make_room":
+            remedy = msgspec.structs.replace(remedy, values=(remedy.values[0], 0))
+        found = LearnedRemedy(provider.name, fingerprint(provider), target.model, target.protocol, remedy, wall)
+        self._put(found)
 
-def _schemas(request: ChatRequest) -> frozenset[bytes]:
-    """A digest of each schema in the request, together with its tool's name."""
-    named = [(tool.name, tool.schema) for tool in request.tools if tool.schema is not None]
-    if request.output.schema is not None:
-        named.append(("", request.output.schema))
-    return frozenset(hashlib.blake2b(msgspec.json.encode(each), digest_size=12).digest() for each in named)
+    def _put(self, found: LearnedRemedy) -> None:
+        subject = found.provider, found.model, found.protocol
+        known = self._known.pop(subject, {})
+        known.pop(found.remedy.key, None)
+        known[found.remedy.key] = found
+        while len(known) > MAX_REMEDIES:
+            del known[next(iter(known))]
+        self._known[subject] = known
+        while len(self._known) > MAX_MODELS:
+            self._known.popitem(last=False)
+
+    def forget_model(self, model: str) -> int:
+        """Drop everything learnt of a model; returns how many remedies that were."""
+        gone = self.about(model)
+        for each in gone:
+            self._known.pop((each.provider, each.model, each.protocol), None)
+        return len(gone)
+
+    def forget(self, provider: str) -> None:
+        """Drop what was learnt of a provider that is another service now."""
+        for subject in [subject for subject in self._known if subject[0] == provider]:
+            del self._known[subject]
+
+    def expire(self, wall: float) -> None:
+        """Drop what was learnt too long before the Unix time `wall`: vendors change their rules."""
+        for subject, known in list(self._known.items()):
+            kept = {key: each for key, each in known.items() if each.at >= wall - KEEP_REMEDY}
+            self._known[subject] = kept
+            if not kept:
+                del self._known[subject]
+
+    def saved(self) -> tuple[LearnedRemedy, ...]:
+        """The remedies to write to disk."""
+        return tuple(each for known in self._known.values() for each in known.values())
+
+    def restore(self, saved: Iterable[LearnedRemedy], providers: Iterable[Provider], *, wall: float) -> None:
+        """Take over what an earlier run has learned of providers that are still the same services."""
+        sources = {provider.name: fingerprint(provider) for provider in providers}
+        for each in saved:
+            if sources.get(each.provider) == each.source:
+                self._put(each)
+        self.expire(wall)
 
 
 def fingerprint(provider: Provider) -> str:

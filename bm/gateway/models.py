@@ -15,7 +15,7 @@ from bm.accounts.tokens import Tokens
 from bm.chat.parts import Json
 from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
-from bm.gateway.learned import ContextLimits, fingerprint
+from bm.gateway.learned import ContextLimits, LearnedRemedies, fingerprint
 from bm.gateway.settings import Settings
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
@@ -43,10 +43,16 @@ class Models:
     """The model lists of all providers in use. Each is read when it is needed and no longer fresh."""
 
     def __init__(
-        self, settings: Settings, client: UpstreamClient, pool: Pool, tokens: Tokens, context_limits: ContextLimits
+        self,
+        settings: Settings,
+        client: UpstreamClient,
+        pool: Pool,
+        tokens: Tokens,
+        context_limits: ContextLimits,
+        remedies: LearnedRemedies,
     ) -> None:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
-        self._context_limits = context_limits
+        self._context_limits, self._remedies = context_limits, remedies
         self._lists: dict[str, dict[str, ListedModel]] = {}
         self._facts: dict[str, dict[str, Facts]] = {}
         self._read_at: dict[str, float] = {}
@@ -76,6 +82,7 @@ class Models:
                 await self._read_all()
             await self._sleep(RENEWAL)
             self._context_limits.expire(time.time())
+            self._remedies.expire(time.time())
 
     async def _read_all(self) -> None:
         for pause in (*RETRIES, 0.0):
@@ -165,6 +172,7 @@ class Models:
             self._lists.pop(name, None)
             self._facts.pop(name, None)
             self._context_limits.forget(name)
+            self._remedies.forget(name)
             self._pool.forget_models(name)
             if task := self._reading.pop(name, None):
                 task.cancel()

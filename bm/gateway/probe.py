@@ -21,11 +21,12 @@ from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.adapter import Adapter, UpstreamCall
+from bm.gateway.adapter import Adapter
 from bm.gateway.attempt import MAX_ERROR_BYTES, UNAUTHENTICATED, naming_project
 from bm.gateway.call import Call
 from bm.gateway.settings import Rules, Settings
 from bm.gateway.stores import SignatureStore
+from bm.gateway.upstream_call import UpstreamCall
 from bm.ledger.prices import cost_of
 from bm.protocols.errors import decode_error
 from bm.protocols.passthrough import ResponsePipe

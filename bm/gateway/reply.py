@@ -6,10 +6,10 @@ import msgspec
 
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.adapter import UpstreamCall
 from bm.gateway.call import Call, Client
 from bm.gateway.full_response import JSON_TYPE
 from bm.gateway.record import Record
+from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.counting import count_response
 from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers, to_client

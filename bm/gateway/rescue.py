@@ -22,11 +22,12 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.adapter import Adapter, UpstreamCall
+from bm.gateway.adapter import Adapter
 from bm.gateway.call import Client
 from bm.gateway.continuation import Delivered, Splice
 from bm.gateway.record import Record
 from bm.gateway.resume import ResumablePassThrough
+from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.codec import StreamEncoder
 from bm.protocols.passthrough import ResponsePipe, Watch
 from bm.protocols.translate import EventFilter

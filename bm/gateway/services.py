@@ -8,7 +8,7 @@ from bm.accounts.tokens import Tokens
 from bm.config.schema import Config
 from bm.config.secrets import Mask
 from bm.gateway.capture import Recorder
-from bm.gateway.learned import ContextLimits, RefusedSchemas, TokenCalibration
+from bm.gateway.learned import ContextLimits, LearnedRemedies, TokenCalibration
 from bm.gateway.models import Models
 from bm.gateway.record import CallLog
 from bm.gateway.router import Router
@@ -39,8 +39,8 @@ class Services:
         self.responses = ResponseStore()
         self.calibration = TokenCalibration()
         self.context_limits = ContextLimits()
-        self.refused_schemas = RefusedSchemas()
-        self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits)
+        self.remedies = LearnedRemedies()
+        self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits, self.remedies)
         self.router = Router(self.pool, self.affinities, self.context_limits, self.models)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")

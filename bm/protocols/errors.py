@@ -28,6 +28,7 @@ _STATUSES: dict[int, FailureKind] = {
     405: "method",
     407: "blocked",
     408: "timeout",
+    410: "not_found",
     413: "too_large",
     414: "too_large",
     429: "rate_limited",
@@ -95,9 +96,16 @@ _TOO_LONG = (
     r"context[ _-]?(?:length|window|size|limit)|maximum context|too many (?:prompt_)?tokens"
     r"|exceeds? the (?:model'?s )?(?:maximum |max )?(?:context|input|prompt)"
     r"|(?:prompt|input) (?:is )?too long|total length of all messages is too long"
+    r"|input length (?:of )?\d+ exceeds the maximum"
     r"|reduce the length of the (?:messages|input)|token count.{0,40}exceeds the maximum"
 )
 """The wordings of Anthropic, OpenAI, OpenRouter, DeepSeek, Groq, Mistral, Perplexity, Ollama, vLLM and Google."""
+_RETIRED = (
+    r"model\b.{0,120}(?:has been|is|was) (?:retired|decommissioned|removed|shut ?down)"
+    r"|model\b.{0,120}has been deprecated"
+    r"|model\b.{0,120}no longer (?:available|supported|exists)"
+)
+"""How Groq, OpenAI, Google and Together say that a model is gone."""
 _NO_BILLING = r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account"
 _BAD_KEY = r"api[ _]key (?:not valid|expired|not found)|reported as leaked|(?:invalid|incorrect) api key"
 _DAILY = r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|\bdaily\b"
@@ -106,6 +114,8 @@ _ROWS: tuple[Row, ...] = (
     # Groq refuses a malformed call of its own model. The request is sound.
     _row("malformed", "Groq", "tool_use_failed"),
     _row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
+    # The request asks for more than the credit pays; a smaller one is served.
+    _row("bad_request", "OpenRouter", wording=r"can only afford \d{4,}", at=(402,)),
     _row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
     _row("billing", "DeepSeek", "insufficient_balance payment_required"),
     _row("billing", "Anthropic", "billing_error", wording=r"credit balance is too low|purchase credits"),
@@ -121,7 +131,13 @@ _ROWS: tuple[Row, ...] = (
     _row("context_too_long", "all", wording=_TOO_LONG, at=(400, 413, 422)),
     _row("too_large", "Google", wording=r"request payload size exceeds", at=(400, 403)),
     _row("too_large", "Anthropic", "request_too_large"),
-    _row("not_found", "OpenAI", "model_not_found", at=(400, 403, 404)),
+    _row(
+        "not_found",
+        "OpenAI, Groq, Together",
+        "model_not_found model_decommissioned model_not_available",
+        at=(400, 403, 404),
+    ),
+    _row("not_found", "all", wording=_RETIRED, at=(400, 403, 410)),
     # Metadata of a moderation, which is about the content of one request and not about the account.
     _row("bad_request", "OpenRouter", "flagged_input reasons", at=(403,)),
     _row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
@@ -192,6 +208,7 @@ def error_in(document: Any) -> Json | None:
 
 
 def _failure(error: Json, status: int, unexplained: str) -> Failure:
+    error = _explained(error)
     words, details = _words(error), error.get("details")
     if status == 400 and 400 < (named := _status_of(words)) < 500:
         status = named
@@ -200,6 +217,8 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
     lower = [word.lower() for word in (*words, *_reasons(error))]
     row = next((row for row in _ROWS if row.fits(status, lower, text)), None)
     kind = row.kind if row is not None else _kind_of(status)
+    if kind == "context_too_long" and answer_room(message) is not None:
+        kind = "bad_request"
     code = next(iter(words), "")
     failure = Failure(
         kind=kind,
@@ -211,6 +230,17 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
         return failure
     wait = delay_in_details(details)
     return msgspec.structs.replace(failure, retry_after=delay_in_text(message) if wait is None else wait)
+
+
+def _explained(error: Json) -> Json:
+    """The error of the provider behind OpenRouter, whose own only says that there was one."""
+    raw = object_of(error.get("metadata")).get("raw")
+    if not isinstance(raw, str) or "provider returned error" not in _message(error.get("message")).lower():
+        return error
+    inner = error_in(json_of(raw))
+    if inner is None:
+        return error | {"message": raw[:_MAX_TEXT]} if raw.strip() else error
+    return error | {name: inner[name] for name in ("message", "code", "type", "param") if inner.get(name)}
 
 
 def _kind_of(status: int) -> FailureKind:
@@ -310,3 +340,25 @@ def context_in_text(message: str) -> int | None:
         return None
     tokens = int(next(group for group in found.groups() if group).replace(",", "")[:18])
     return tokens if tokens >= _LEAST_CONTEXT else None
+
+
+_ROOM = tuple(
+    re.compile(pattern, re.I | re.S)
+    for pattern in (
+        r"(?P<prompt>\d[\d,]*) \+ \d[\d,]* > (?P<context>\d[\d,]*)",
+        r"context (?:length|window|size)\D{0,30}(?P<context>\d[\d,]*).*?"
+        r"(?P<prompt>\d[\d,]*) "
+        r"(?:input tokens|(?:tokens )?(?:in|from|of) (?:the |your )?(?:messages|input|text|prompt))",
+        r"must be <= (?P<context>\d[\d,]*)\. Given: (?P<prompt>\d[\d,]*) \W?inputs",
+    )
+)
+"""How Anthropic, OpenAI, vLLM, SGLang, OpenRouter and Together say that prompt and answer are too long together."""
+
+
+def answer_room(message: str) -> tuple[int, int] | None:
+    """The context and the prompt in tokens, where a refusal says that only the answer's length does not fit."""
+    for pattern in _ROOM:
+        if (found := pattern.search(message)) is not None:
+            context, prompt = (int(found[name].replace(",", "")) for name in ("context", "prompt"))
+            return (context, prompt) if prompt < context else None
+    return None

@@ -46,6 +46,7 @@ from bm.server.live import Live
 from bm.server.metrics import Metrics
 from bm.server.reload import Reloader
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
+from bm.server.state import models_path, save_models
 
 _FLUSH_WAIT: Final = 5.0
 """Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""
@@ -75,6 +76,10 @@ class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
 
 class _ProbeParams(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
+
+
+class _ModelParams(msgspec.Struct, forbid_unknown_fields=True):
+    model: str
 
 
 class _ModeParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,6 +147,8 @@ def admin_app(
             Route("/admin/usage", shown(json_handler(admin.usage))),
             Route("/admin/requests", shown(json_handler(admin.requests))),
             Route("/admin/models", keyed(json_handler(admin.models))),
+            Route("/admin/models/learned", keyed(json_handler(admin.learned)), methods=["POST"]),
+            Route("/admin/models/forget", keyed(json_handler(admin.forget)), methods=["POST"]),
             Route("/admin/reload", keyed(json_handler(admin.reload)), methods=["POST"]),
             Route("/admin/route", keyed(json_handler(admin.route)), methods=["POST"]),
             Route("/admin/probe", keyed(json_handler(admin.probe)), methods=["POST"]),
@@ -324,6 +331,31 @@ class Admin:
 
     async def models(self, request: Request) -> Json:
         return {"models": list(await self._services.models.all())}
+
+    async def learned(self, request: Request) -> Json:
+        """What requests to a model are changed by, why, and since when."""
+        params = msgspec.json.decode(await request.body(), type=_ModelParams)
+        found = self._services.remedies.about(params.model)
+        return {
+            "learned": [
+                {
+                    "provider": each.provider,
+                    "model": each.model,
+                    "protocol": each.protocol,
+                    "remedy": str(each.remedy),
+                    "reason": each.remedy.reason,
+                    "at": each.at,
+                }
+                for each in found
+            ]
+        }
+
+    async def forget(self, request: Request) -> Json:
+        """Drop what was learned of a model."""
+        params = msgspec.json.decode(await request.body(), type=_ModelParams)
+        forgotten = self._services.remedies.forget_model(params.model)
+        await save_models(models_path(self._paths), self._services)
+        return {"forgotten": forgotten}
 
     async def reload(self, request: Request) -> Json:
         """Reload the files now."""

@@ -13,7 +13,7 @@ import msgspec
 
 from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
-from bm.gateway.learned import ContextLimit
+from bm.gateway.learned import ContextLimit, LearnedRemedy
 from bm.gateway.services import Services
 from bm.gateway.stores import Kept
 
@@ -33,6 +33,7 @@ class SavedModels(msgspec.Struct, frozen=True):
 
     token_calibration: dict[str, float] = {}
     context_limits: tuple[ContextLimit, ...] = ()
+    remedies: tuple[LearnedRemedy, ...] = ()
 
 
 class SavedState:
@@ -41,7 +42,7 @@ class SavedState:
     def __init__(self, paths: Paths, services: Services) -> None:
         self._path, self._services = state_path(paths), services
         self._signatures = signatures_path(paths)
-        self._models = paths.ledger.with_name("models.json")
+        self._models = models_path(paths)
         self._written = (0, 0)
 
     def restore(self) -> None:
@@ -53,14 +54,7 @@ class SavedState:
             services.signatures.restore(read_signatures(self._signatures))
         except OSError as error:
             _warn(self._signatures, "read", error)
-        try:
-            saved = _read_models(self._models)
-        except OSError as error:
-            _warn(self._models, "read", error)
-            return
-        services.calibration.restore(saved.token_calibration)
-        providers = services.settings.providers.values()
-        services.context_limits.restore(saved.context_limits, providers, wall=time.time())
+        restore_models(self._models, services)
 
     async def keep_saving(self) -> None:
         """Save regularly while requests are served, until cancelled."""
@@ -79,9 +73,7 @@ class SavedState:
         self._written = self._counts()
         await _replace(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
         await self._save_signatures()
-        models = SavedModels(services.calibration.saved(), services.context_limits.saved())
-        if models != SavedModels():
-            await _replace(msgspec.json.encode(models), self._models)
+        await save_models(self._models, services)
 
     async def _save_signatures(self) -> None:
         store, path = self._services.signatures, self._signatures
@@ -105,6 +97,31 @@ async def _replace(content: bytes, path: Path) -> None:
 
 def _warn(path: Path, what: str, error: OSError) -> None:
     _log.warning("%s cannot be %s: %s", path, what, error.strerror)
+
+
+def models_path(paths: Paths) -> Path:
+    """The path of models.json, next to the ledger."""
+    return paths.ledger.with_name("models.json")
+
+
+def restore_models(path: Path, services: Services) -> None:
+    """Restore what is learned about models. Blocks."""
+    try:
+        saved = _read_models(path)
+    except OSError as error:
+        _warn(path, "read", error)
+        return
+    services.calibration.restore(saved.token_calibration)
+    providers = services.settings.providers.values()
+    services.context_limits.restore(saved.context_limits, providers, wall=time.time())
+    services.remedies.restore(saved.remedies, providers, wall=time.time())
+
+
+async def save_models(path: Path, services: Services) -> None:
+    """Save what is learned about models, writing in another thread."""
+    models = SavedModels(services.calibration.saved(), services.context_limits.saved(), services.remedies.saved())
+    if models != SavedModels() or await asyncio.to_thread(path.exists):
+        await _replace(msgspec.json.encode(models), path)
 
 
 def _read_models(path: Path) -> SavedModels:

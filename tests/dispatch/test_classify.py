@@ -35,8 +35,6 @@ def test_a_success_is_an_answer() -> None:
         ("413", "none", "return"),
         ("422", "none", "return"),
         ("long", "none", "larger"),
-        ("schema", "none", "simplify"),
-        ("schema as-is", "none", "return"),
         ("garbled", "none", "retry"),
         ("garbage", "fault", "next"),
     ],
@@ -68,24 +66,6 @@ def test_a_delay_that_the_upstream_named_is_passed_on(kind: FailureKind) -> None
 def test_a_model_closed_to_an_account_leaves_the_account_usable() -> None:
     blocked = Failure(kind="permission", message="blocked", code="model_permission_blocked_project")
     assert classify(blocked).account.kind == "excluded"
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "* GenerateContentRequest.tools[0].function_declarations[3].parameters.properties[x]: only allowed for OBJECT",
-        "Invalid JSON payload received. Unknown name \"const\" at 'tools[0].functionDeclarations[1]'",
-        "tools.0.custom.input_schema: JSON schema is invalid",
-        "The specified schema produces a constraint that has too many states for serving",
-    ],
-)
-def test_how_upstreams_refuse_a_schema(message: str) -> None:
-    assert classify(Failure(kind="bad_request", message=message), translated=True).request == "simplify"
-
-
-def test_other_refusals_are_not_about_a_schema() -> None:
-    failure = Failure(kind="bad_request", message="max_tokens must be at least 1")
-    assert classify(failure, translated=True).request == "return"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import (
+    MAX_REMEDIES,
     Attempt,
     attempts,
     failing_alike,
@@ -258,7 +259,7 @@ def test_when_two_accounts_get_no_answer_other_providers_are_tried_before_the_re
         << gemini/b
         >> silent
         << groq/key
-        >> 404 as-is
+        >> 404
         << 404 not_found
         """,
     )
@@ -336,51 +337,59 @@ def test_a_context_too_long_everywhere_keeps_its_kind() -> None:
     )
 
 
-def test_a_refused_tool_schema_is_sent_once_more_simplified() -> None:
+def test_a_refusal_with_a_remedy_is_sent_once_more_to_the_same_target() -> None:
     check(
         TWO,
         """
         << gemini/a
-        >> schema
-        << gemini/a simplified
+        >> 400 healed
+        << gemini/a changed
         >> ok
         << answered
         """,
     )
 
 
-def test_a_tool_schema_refused_twice_is_returned() -> None:
-    check(
-        TWO,
-        """
-        << gemini/a
-        >> schema
-        << gemini/a simplified
-        >> schema
-        << 400 bad_request
-        """,
-    )
+def test_remedies_are_tried_so_often_and_no_more() -> None:
+    lines = course(TWO, ">> 400 healed\n" * 10)
+    assert lines[-1] == "<< 400 bad_request"
+    assert lines.count(">> 400 healed") == MAX_REMEDIES + 1
 
 
-def test_a_simplified_schema_stays_simplified_on_the_same_wire() -> None:
+def test_a_changed_request_that_fails_goes_on_to_the_next_target() -> None:
     check(
         WITH_FALLBACK,
         """
         << gemini/a
-        >> schema
-        << gemini/a simplified
+        >> 400 healed
+        << gemini/a changed
         >> 503
-        << gemini/b simplified
-        >> 503
-        << groq/key
+        << gemini/b
         >> ok
         << answered
         """,
     )
 
 
-def test_a_schema_that_bm_did_not_write_is_not_simplified() -> None:
-    assert course(TWO, ">> schema as-is")[-1] == "<< 400 bad_request"
+def test_the_client_reads_the_refusal_where_a_remedy_leads_to_an_endpoint_that_is_not_there() -> None:
+    assert course(TWO, ">> 400 healed\n>> 404")[-1] == "<< 400 bad_request"
+
+
+def test_a_model_that_bm_has_chosen_and_that_is_gone_is_looked_for_elsewhere() -> None:
+    made = planned(gemini("a", "b", "c"), paid("acme", "fallback"), model="sonnet")
+    lines = course(made, ">> 404\n>> 404\n>> ok")
+    assert [line for line in lines if line.startswith("<<")] == [
+        "<< gemini/a",
+        "<< gemini/b",
+        "<< acme/key",
+        "<< answered",
+    ]
+    assert course(made, ">> 404\n>> 404\n>> 404")[-1] == "<< 404 not_found"
+
+
+def test_a_model_that_the_client_has_named_and_that_is_gone_is_reported_at_once() -> None:
+    made = planned(gemini("a", "b"), paid("acme", "fallback"), model="gemini-9")
+    assert course(made, ">> 404")[-1] == "<< 404 not_found"
 
 
 def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_earlier_ones() -> None:

@@ -40,7 +40,6 @@ FAILURES: dict[str, Failure] = {
     "413": Failure(kind="too_large", message="too large", upstream_status=413),
     "422": Failure(kind="bad_request", message="unprocessable", status=422, upstream_status=422),
     "long": Failure(kind="context_too_long", message="prompt is too long: 9 tokens > 8 maximum"),
-    "schema": Failure(kind="bad_request", message="invalid schema at tools[0].function_declarations[0].parameters"),
     "empty": Failure(kind="truncated", message="the stream ended before any content"),
     "garbled": Failure(kind="malformed", message="MALFORMED_FUNCTION_CALL", should_retry=True),
     "garbage": Failure(kind="malformed", message="not JSON"),
@@ -50,7 +49,8 @@ FAILURES: dict[str, Failure] = {
 def outcome(words: str) -> Outcome:
     """`429 12` with a delay, `503 took=5` after 5 s.
 
-    `500 answers-others` from an account that serves others meanwhile, `500 lately` from one that did minutes ago.
+    `400 healed` where a remedy changes the request. `500 answers-others` from an account that serves others meanwhile,
+    `500 lately` from one that did minutes ago.
     """
     name, *rest = words.split()
     if name == "ok":
@@ -59,8 +59,11 @@ def outcome(words: str) -> Outcome:
     if delays := [float(word) for word in rest if word.replace(".", "").isdigit()]:
         failure = msgspec.structs.replace(failure, retry_after=delays[0])
     facts = dict(word.split("=") for word in rest if "=" in word)
+    judged = classify(failure)
+    if "healed" in rest:
+        judged = Outcome(failure=failure, request="heal", remedy="drop top_k")
     return msgspec.structs.replace(
-        classify(failure, translated="as-is" not in rest),
+        judged,
         answers_others="answers-others" in rest,
         worked_lately="lately" in rest,
         elapsed=float(facts.get("took", 0)),
@@ -73,8 +76,8 @@ def line_of(attempt: Attempt) -> str:
     words = ["/".join(attempt.target.account_id)]
     if attempt.wait:
         words.append(f"wait {attempt.wait:g}")
-    if attempt.simplify_schema:
-        words.append("simplified")
+    if attempt.repeat and "drop top_k" in attempt.reason:
+        words.append("changed")
     return " ".join(words)
 
 

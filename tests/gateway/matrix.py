@@ -19,10 +19,11 @@ from bm.chat.request import ChatRequest, Reasoning
 from bm.config.schema import Config
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
-from bm.gateway.adapter import Adapter, UpstreamCall
+from bm.gateway.adapter import Adapter
 from bm.gateway.call import Call
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
+from bm.gateway.upstream_call import UpstreamCall
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.codec import Codec, IdFactory
 from bm.protocols.gemini.array import ArraySplitter

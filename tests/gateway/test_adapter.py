@@ -13,15 +13,13 @@ from bm.chat.signature import Signature
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import RequestError
-from bm.gateway.adapter import GEMINI_EMBEDDING, NO_COUNTER, Adapter, Unable, UpstreamCall
+from bm.gateway.adapter import GEMINI_EMBEDDING, NO_COUNTER, Adapter, Unable
 from bm.gateway.call import Call
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
+from bm.gateway.upstream_call import UpstreamCall
 from bm.names import Operation, ProtocolName
 from bm.protocols.compaction import compaction_item
-from bm.protocols.embeddings import EmbedRequest, decode_request
-from bm.protocols.registry import CODECS
-from bm.upstream.client import UpstreamRequest
 from tests.gateway.matrix import providers
 from tests.support.grammar_anthropic import check as check_anthropic
 
@@ -278,27 +276,6 @@ def test_what_the_providers_list_says_of_a_model_counts_more_than_the_tables() -
     target = Target("gemini", "one", "gemini-2.5-flash", "gemini")
     assert limited.capabilities(target, providers()["gemini"]).max_output == 77
     assert given.capabilities(target, providers()["gemini"]).max_output == 65_536
-
-
-EMBEDDING = decode_request("openai-chat", {"model": "m", "input": "hello"})
-
-
-@pytest.mark.parametrize(
-    ("names", "embedding", "simple", "passes", "can_simplify"),
-    [
-        (None, None, False, True, False),
-        ({}, None, False, False, True),
-        ({}, None, True, False, False),
-        (None, EMBEDDING, False, False, True),
-    ],
-)
-def test_bytes_pass_through_where_nothing_is_translated(
-    names: dict[str, str] | None, embedding: EmbedRequest | None, simple: bool, passes: bool, can_simplify: bool
-) -> None:
-    request = UpstreamRequest("gemini", "POST", "https://example.com", [])
-    target = Target("gemini", "one", "gemini-3-flash-preview", "gemini")
-    upstream = UpstreamCall(target, request, CODECS["gemini"], (), names, embedding, simple)
-    assert (upstream.passes_through, upstream.can_simplify) == (passes, can_simplify)
 
 
 EMBEDDER = Target("openai", "one", "text-embedding-3-small", "openai-chat")

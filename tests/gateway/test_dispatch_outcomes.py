@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from bm.simulator import Rule
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World, soon
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, World, soon
 
 GEMINI = "gemini"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
@@ -119,7 +119,7 @@ def test_a_faulty_request_is_returned_with_the_upstreams_message_and_no_effect(
     world: World, row: int, protocol: str, stream: bool
 ) -> None:
     world.sim.script(Rule(status=row, message="the upstream minds this very much"))
-    answer = world.ask(protocol, stream=stream)
+    answer = world.ask(protocol, MODELS["gemini"], stream=stream)
     # Between protocols only the statuses that both know have a counterpart.
     assert answer.status == (400 if row == 422 and protocol != GEMINI else row)
     assert "the upstream minds this very much" in answer.message
@@ -418,10 +418,10 @@ def test_a_tool_schema_refused_twice_is_returned(world: World, protocol: str) ->
     assert len(world.asked()) == 2
 
 
-def test_a_tool_schema_that_passes_through_is_not_simplified(world: World) -> None:
+def test_a_tool_schema_that_passes_through_is_sent_as_json_schema(world: World) -> None:
     world.sim.script(Rule(status=400, message=SCHEMA))
-    assert world.ask("gemini", tools=clock("gemini")).status == 400
-    assert len(world.asked()) == 1
+    assert world.ask("gemini", tools=clock("gemini")).complete
+    assert len(world.asked()) == 2
 
 
 @EVERY_CLIENT

@@ -1,19 +1,23 @@
-"""Token calibration, context limits and refused schemas."""
+"""Token calibration, context limits and remedies."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from bm.chat.request import ChatRequest, OutputFormat, Tool
+from bm.chat.remedy import Remedy
+from bm.dispatch.target import Target
 from bm.gateway.learned import (
     KEEP_LIMIT,
+    KEEP_REMEDY,
     MAX_FACTOR,
     MAX_MODELS,
-    MAX_SCHEMA_SETS,
+    MAX_REMEDIES,
     MIN_FACTOR,
     ContextLimits,
-    RefusedSchemas,
+    LearnedRemedies,
+    LearnedRemedy,
+    Subject,
     TokenCalibration,
 )
 from bm.providers.provider import Provider
@@ -117,56 +121,69 @@ def test_the_latest_refusals_are_kept() -> None:
     assert (len(limits.of("groq")), "model-1" in limits.of("groq")) == (MAX_MODELS, False)
 
 
-FLASH = ("gemini", "gemini-3-flash")
-GOOD = Tool("good", schema={"type": "object", "properties": {"a": {"type": "string"}}})
-BAD = Tool("bad", schema={"type": "object", "properties": {"a": {"type": "string", "pattern": "["}}})
+FLASH = Target("groq", "one", "flash", "openai-chat")
+SUBJECT: Subject = ("groq", "flash", "openai-chat")
+NO_TOP_K = Remedy("drop", "top_k", reason="top_k is not supported")
 
 
-def asking(*tools: Tool, output: OutputFormat | None = None) -> ChatRequest:
-    return ChatRequest(protocol="anthropic", model="m", turns=(), tools=tools, output=output or OutputFormat())
+def test_remedies_are_kept_for_a_model_and_a_protocol() -> None:
+    learned = LearnedRemedies()
+    learned.learn(GROQ, FLASH, NO_TOP_K, wall=NOW)
+    assert learned.of(SUBJECT) == (NO_TOP_K,)
+    assert learned.of(("groq", "flash", "anthropic")) == () == learned.of(("groq", "other", "openai-chat"))
+    assert (
+        [each.remedy for each in learned.about("groq:flash")]
+        == [NO_TOP_K]
+        == [each.remedy for each in learned.about("flash")]
+    )
 
 
-def test_a_set_that_contains_a_refused_one_is_refused() -> None:
-    refused = RefusedSchemas()
-    refused.learn(FLASH, asking(BAD))
-    assert refused.refuses(FLASH, asking(GOOD, BAD))
-    assert not refused.refuses(FLASH, asking(GOOD))
-    assert not refused.refuses(FLASH, asking())
-    assert not refused.refuses(("gemini", "gemini-3-pro"), asking(BAD))
+def test_a_remedy_replaces_one_for_the_same_member() -> None:
+    learned = LearnedRemedies()
+    learned.learn(GROQ, FLASH, Remedy("clamp", "max_tokens", (None, 100)), wall=NOW)
+    learned.learn(GROQ, FLASH, Remedy("clamp", "max_tokens", (None, 50)), wall=NOW)
+    assert learned.of(SUBJECT) == (Remedy("clamp", "max_tokens", (None, 50)),)
 
 
-def test_a_smaller_refused_set_replaces_a_larger_one() -> None:
-    refused = RefusedSchemas()
-    refused.learn(FLASH, asking(GOOD, BAD))
-    assert not refused.refuses(FLASH, asking(BAD))
-    refused.learn(FLASH, asking(BAD))
-    assert refused.refuses(FLASH, asking(BAD))
+def test_the_length_of_a_prompt_is_not_learnt() -> None:
+    learned = LearnedRemedies()
+    learned.learn(GROQ, FLASH, Remedy("make_room", "", (32_768, 5_000)), wall=NOW)
+    assert learned.of(SUBJECT) == (Remedy("make_room", "", (32_768, 0)),)
 
 
-def test_a_tool_with_another_schema_is_another_tool() -> None:
-    refused = RefusedSchemas()
-    refused.learn(FLASH, asking(BAD))
-    assert not refused.refuses(FLASH, asking(Tool("bad", schema={"type": "object"})))
-    assert refused.refuses(FLASH, asking(Tool("bad", description="other words", schema=BAD.schema)))
+def test_remedies_are_restored_for_services_that_are_the_same() -> None:
+    learned, restored = LearnedRemedies(), LearnedRemedies()
+    learned.learn(GROQ, FLASH, NO_TOP_K, wall=NOW)
+    moved = msgspec.structs.replace(GROQ, base_url="https://elsewhere.example")
+    saved = msgspec.json.decode(msgspec.json.encode(learned.saved()), type=tuple[LearnedRemedy, ...])
+    restored.restore(saved, [moved], wall=NOW)
+    assert restored.saved() == ()
+    restored.restore(saved, [GROQ], wall=NOW)
+    assert restored.of(SUBJECT) == (NO_TOP_K,)
 
 
-def test_the_schema_of_the_answer_counts_like_a_tool() -> None:
-    refused, output = RefusedSchemas(), OutputFormat("schema", BAD.schema)
-    refused.learn(FLASH, asking(output=output))
-    assert refused.refuses(FLASH, asking(GOOD, output=output))
-    assert not refused.refuses(FLASH, asking(BAD))
+def test_remedies_are_believed_for_a_month() -> None:
+    learned = LearnedRemedies()
+    learned.learn(GROQ, FLASH, NO_TOP_K, wall=NOW - KEEP_REMEDY - 1)
+    learned.learn(GROQ, FLASH, Remedy("drop", "seed"), wall=NOW)
+    learned.expire(NOW)
+    assert learned.of(SUBJECT) == (Remedy("drop", "seed"),)
 
 
-def test_a_request_without_schemas_is_ignored() -> None:
-    refused = RefusedSchemas()
-    refused.learn(FLASH, asking(Tool("bare")))
-    assert not refused.refuses(FLASH, asking(Tool("bare")))
+def test_remedies_are_forgotten_by_model_and_by_provider() -> None:
+    learned = LearnedRemedies()
+    learned.learn(GROQ, FLASH, NO_TOP_K, wall=NOW)
+    assert (learned.forget_model("other"), learned.forget_model("flash"), learned.saved()) == (0, 1, ())
+    learned.learn(GROQ, FLASH, NO_TOP_K, wall=NOW)
+    learned.forget("groq")
+    assert learned.saved() == ()
 
 
-def test_the_latest_refused_sets_are_kept() -> None:
-    refused = RefusedSchemas()
-    tools = [Tool(f"tool-{number}", schema={}) for number in range(MAX_SCHEMA_SETS + 1)]
-    for tool in tools:
-        refused.learn(FLASH, asking(tool))
-    assert not refused.refuses(FLASH, asking(tools[0]))
-    assert all(refused.refuses(FLASH, asking(tool)) for tool in tools[1:])
+def test_the_latest_remedies_are_kept() -> None:
+    learned = LearnedRemedies()
+    for number in range(MAX_REMEDIES + 1):
+        learned.learn(GROQ, FLASH, Remedy("drop", f"member-{number}"), wall=NOW)
+    assert len(learned.of(SUBJECT)) == MAX_REMEDIES
+    for number in range(MAX_MODELS + 1):
+        learned.learn(GROQ, Target("groq", "one", f"model-{number}", "anthropic"), NO_TOP_K, wall=NOW)
+    assert len({each.model for each in learned.saved()}) == MAX_MODELS

@@ -9,10 +9,10 @@ import pytest
 from bm.chat.request import Loss
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.adapter import UpstreamCall
 from bm.gateway.call import Call
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.reply import Reply, error_headers
+from bm.gateway.upstream_call import UpstreamCall
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.upstream.client import UpstreamRequest

@@ -16,8 +16,8 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.adapter import UpstreamCall
 from bm.gateway.rescue import DIVERGED, Rescue, begun
+from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.passthrough import Watch
 from tests.gateway.matrix import providers
 from tests.gateway.test_adapter import CLAUDE, GEMINI, GPT, adapter

@@ -52,6 +52,21 @@ def test_cooldowns_and_conversations_survive_a_restart(bm_home: Path) -> None:
     assert not [key for key in accounts.values() if key in file.read_text()]
 
 
+def test_a_remedy_survives_a_restart(bm_home: Path) -> None:
+    headers = {"content-type": "application/json"}
+    body = {"model": "acme:small", "messages": [{"role": "user", "content": "hi"}], "top_k": 64, "max_tokens": 9}
+    with Simulator() as simulator:
+        provider = f'[providers.acme]\nprotocol = "openai-chat"\nbase_url = "{simulator.url}/acme"\napi_key = "the-key"'
+        config = f'{provider}\nenabled = true\nmode = "fallback"\n'
+        simulator.script(Rule(status=400, message="top_k: Input should be less than or equal to 40"))
+        for attempts in ("2", "1"):
+            with daemon(bm_home, config) as running:
+                with httpx.Client(base_url=running.url, timeout=60, trust_env=False) as http:
+                    answer = http.post("/v1/chat/completions", json=body, headers=headers | running.headers)
+                assert (answer.status_code, answer.headers["x-bm-attempts"]) == (200, attempts)
+        assert [call.body["top_k"] for call in simulator.log() if call.operation == "generate"] == [64, 40, 40]
+
+
 def test_a_context_limit_learned_from_an_error_survives_a_restart(bm_home: Path) -> None:
     """A request beyond the limit is not sent again, and the client gets the reason."""
     headers = {"content-type": "application/json"}

@@ -1,0 +1,45 @@
+"""The request for one target, and what its response is read by."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bm.chat.remedy import Remedy
+from bm.chat.request import Loss
+from bm.dispatch.target import Target
+from bm.protocols import embeddings
+from bm.protocols.codec import Codec
+from bm.protocols.remedies.apply import loss_of, treated
+from bm.upstream.client import UpstreamRequest
+
+
+class UpstreamCall(msgspec.Struct, frozen=True):
+    """The request for one target, and what its answer is read by.
+
+    `names` maps tool names that were changed for the target back to the client's; None where bytes pass through.
+    `embedding` is set where embeddings are translated. `remedies` have changed the request.
+    """
+
+    target: Target
+    request: UpstreamRequest
+    codec: Codec
+    losses: tuple[Loss, ...] = ()
+    names: dict[str, str] | None = None
+    embedding: embeddings.EmbedRequest | None = None
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the answer's bytes go to the client unchanged."""
+        return self.names is None and self.embedding is None
+
+    def changed(self, remedies: tuple[Remedy, ...], *, strict: bool) -> UpstreamCall:
+        """The request after the remedies for its target. In strict mode nothing may be lost by them."""
+        if strict:
+            remedies = tuple(remedy for remedy in remedies if loss_of(remedy) is None)
+        if not remedies:
+            return self
+        body, effective = treated(self.request.body, remedies, self.target.protocol)
+        lost = [loss for remedy in effective if (loss := loss_of(remedy)) is not None]
+        request = msgspec.structs.replace(self.request, body=body)
+        return msgspec.structs.replace(self, request=request, losses=(*self.losses, *lost), remedies=effective)

@@ -1,0 +1,111 @@
+"""Applies remedies to a wire body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.chat.remedy import Remedy
+from bm.chat.request import Loss
+from bm.names import ProtocolName
+from bm.protocols.remedies import formats, members, thinking, tools, turns
+
+Operation = Callable[[Json, Remedy, ProtocolName], bool]
+"""Changes a body in place; returns whether there was anything to change."""
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    operation.__name__: operation
+    for operation in (
+        members.drop,
+        members.rename,
+        members.put,
+        members.replace,
+        members.level,
+        members.avoid,
+        members.clamp,
+        members.make_room,
+        members.shorten,
+        members.drop_blank,
+        tools.choose_freely,
+        tools.choose_by_word,
+        tools.drop_choice,
+        tools.drop_tool,
+        tools.not_strict,
+        tools.one_of_each,
+        tools.fewer_tools,
+        tools.simplify_schemas,
+        tools.as_json_schema,
+        tools.add_properties,
+        tools.type_into_branches,
+        tools.shorten_call_ids,
+        tools.arguments_as_objects,
+        turns.go_on,
+        turns.begin_with_user,
+        turns.trim_end,
+        turns.move_system,
+        turns.system_as_user,
+        turns.merge_roles,
+        turns.part_after_results,
+        turns.drop_empty,
+        turns.plain_text,
+        turns.answer_calls,
+        thinking.adaptive,
+        thinking.budgeted,
+        thinking.think_least,
+        thinking.not_between_tools,
+        thinking.no_thinking,
+        thinking.smaller_budget,
+        thinking.strip_thinking,
+        thinking.drop_item_ids,
+        thinking.not_encrypted,
+        thinking.send_reasoning,
+        thinking.stand_in_signatures,
+        formats.weaken,
+        formats.say_json,
+        formats.describe_keywords,
+    )
+}
+
+SPEAK: Final = "speak"
+"""No operation on a body: the request is written for the protocol in `values`."""
+REWRITE: Final = "rewrite"
+"""No operation on a body: the request does not pass through, but is translated to what the service takes."""
+
+_LOSES: Final[Mapping[str, str]] = {
+    "drop": "",
+    "shorten": "",
+    "clamp": "",
+    "make_room": "max_tokens",
+    "level": "",
+    "avoid": "",
+    "fewer_tools": "tools",
+    "drop_tool": "tools",
+    "choose_freely": "tool_choice",
+    "weaken": "response_format",
+    "not_strict": "tools.*.strict",
+    "no_thinking": "thinking",
+    "think_least": "thinking",
+    "strip_thinking": "messages.*.thinking",
+    "simplify_schemas": "tools",
+    "go_on": "messages",
+}
+"""Operations that take something of the request's meaning: the field they take it from, where they have no path."""
+
+
+def loss_of(remedy: Remedy) -> Loss | None:
+    """What a request loses by a remedy; None where its meaning stays."""
+    if remedy.operation not in _LOSES:
+        return None
+    field = remedy.path or _LOSES[remedy.operation]
+    return Loss(field, f"refused by the model: {remedy.reason}" if remedy.reason else "refused by the model")
+
+
+def treated(body: bytes, remedies: Iterable[Remedy], protocol: ProtocolName) -> tuple[bytes, tuple[Remedy, ...]]:
+    """The body after all remedies, and those that changed it; the same bytes where none did."""
+    document: Json = msgspec.json.decode(body)
+    known = [remedy for remedy in remedies if remedy.operation in OPERATIONS]
+    effective = tuple(remedy for remedy in known if OPERATIONS[remedy.operation](document, remedy, protocol))
+    return (msgspec.json.encode(document), effective) if effective else (body, ())

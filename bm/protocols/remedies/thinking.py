@@ -1,0 +1,174 @@
+"""Thinking in a wire body: how it is asked for, and what of earlier thinking goes back to the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bm.chat.parts import Json
+from bm.chat.remedy import Remedy
+from bm.names import ProtocolName
+from bm.protocols.gemini.thinking import DUMMY_WORD
+from bm.protocols.reading import object_of, objects_of
+from bm.protocols.remedies.members import COMMON, nearest
+from bm.protocols.remedies.turns import list_name, messages_of, pieces_of
+
+_BLOCKS = ("thinking", "redacted_thinking")
+_EFFORT_UP_TO = ((2048, "low"), (10_000, "medium"), (24_576, "high"))
+_BUDGETS = {"low": 2048, "medium": 10_000, "high": 16_384, "xhigh": 32_000, "max": 32_000}
+_LEAST_BUDGET = 1024
+"""The least that Claude takes."""
+
+
+def adaptive(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Claude: adaptive thinking with an effort, in place of a budget."""
+    thinking = object_of(body.get("thinking"))
+    if thinking.get("type") != "enabled":
+        return False
+    budget = thinking.get("budget_tokens")
+    body["thinking"] = {"type": "adaptive"} | ({"display": thinking["display"]} if "display" in thinking else {})
+    if isinstance(budget, int) and not object_of(body.get("output_config")).get("effort"):
+        effort = next((word for most, word in _EFFORT_UP_TO if budget <= most), "xhigh")
+        body["output_config"] = {**object_of(body.get("output_config")), "effort": effort}
+    return True
+
+
+def budgeted(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Claude: a budget in place of adaptive thinking; none where the answer leaves no room for one."""
+    if object_of(body.get("thinking")).get("type") != "adaptive":
+        return False
+    effort = object_of(body.get("output_config")).get("effort", "medium")
+    most = body.get("max_tokens")
+    budget = min(_BUDGETS.get(str(effort), 10_000), most - 1 if isinstance(most, int) else 10_000)
+    if budget < _LEAST_BUDGET:
+        del body["thinking"]
+    else:
+        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    return True
+
+
+def think_least(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Thinking cannot be turned off: ask for the lowest effort instead, one of `values` where they are known."""
+    level = nearest("low", remedy.values or COMMON) or "low"
+    thinking = object_of(body.get("thinking"))
+    off = thinking.get("type") in ("disabled", "between_tools")
+    if protocol == "anthropic" and off:
+        del body["thinking"]
+        body["output_config"] = {**object_of(body.get("output_config")), "effort": level}
+        return True
+    if protocol == "openai-chat":
+        reasoning = object_of(body.get("reasoning"))
+        switched = reasoning.get("enabled") is False or reasoning.get("effort") == "none"
+        said = body.get("reasoning_effort")
+        if not (off or switched or (said is not None and said not in (remedy.values or (*COMMON, "max", "xhigh")))):
+            return False
+        if off:
+            body["thinking"] = {"type": "enabled"}
+        if switched:
+            body["reasoning"] = {"effort": level if remedy.values else "minimal"}
+        elif said is not None or remedy.values:
+            body["reasoning_effort"] = nearest(str(said or "none"), remedy.values or COMMON) or level
+        return True
+    return _think_a_little(body)
+
+
+def _think_a_little(body: Json) -> bool:
+    """Gemini: say nothing of a budget of 0."""
+    config = object_of(object_of(body.get("generationConfig")).get("thinkingConfig"))
+    if config.get("thinkingBudget") != 0:
+        return False
+    del config["thinkingBudget"]
+    return True
+
+
+def not_between_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Claude: turn thinking off in the way that most models know."""
+    if object_of(body.get("thinking")).get("type") != "between_tools":
+        return False
+    body["thinking"] = {"type": "disabled"}
+    return True
+
+
+def no_thinking(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Do not think in answer to this request."""
+    if protocol == "anthropic":
+        return body.pop("thinking", None) is not None
+    if body.get("thinking") == {"type": "disabled"}:
+        return False
+    body["thinking"] = {"type": "disabled"}
+    body.pop("reasoning_effort", None)
+    return True
+
+
+def smaller_budget(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Bring the budget below the answer's length; without thinking where that leaves too little."""
+    thinking, most = object_of(body.get("thinking")), body.get("max_tokens")
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int) or not isinstance(most, int) or budget < most:
+        return False
+    if most - 1 < _LEAST_BUDGET:
+        del body["thinking"]
+    else:
+        thinking["budget_tokens"] = most - 1
+    return True
+
+
+def strip_thinking(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Take earlier thinking out of the history: the model cannot verify it, or it is bound to another history."""
+    name = list_name(body)
+    turns = messages_of(body)
+    changed = False
+    for turn in turns:
+        pieces = pieces_of(turn)
+        kept = [piece for piece in pieces if piece.get("type") not in _BLOCKS]
+        if len(kept) < len(pieces):
+            turn["content"] = kept
+            changed = True
+    body[name] = [
+        turn for turn in turns if turn.get("type") not in ("reasoning", "compaction") and turn.get("content") != []
+    ]
+    return changed or len(body[name]) < len(turns)
+
+
+def drop_item_ids(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Responses: send items without the ids by which a service would look up what belongs to them."""
+    found = [item for item in messages_of(body) if "id" in item and item.get("type") != "item_reference"]
+    for item in found:
+        del item["id"]
+    return bool(found)
+
+
+def not_encrypted(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Responses: do not ask for encrypted reasoning."""
+    include = body.get("include")
+    if not isinstance(include, list) or "reasoning.encrypted_content" not in include:
+        return False
+    body["include"] = [name for name in include if name != "reasoning.encrypted_content"]
+    return True
+
+
+def send_reasoning(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give each of the assistant's messages with calls its `reasoning_content`, a space where there is none."""
+    name = remedy.path or "reasoning_content"
+    lacking = [
+        message
+        for message in messages_of(body)
+        if message.get("role") == "assistant" and message.get("tool_calls") and not message.get(name)
+    ]
+    for message in lacking:
+        message[name] = message.get("reasoning") or " "
+    return bool(lacking)
+
+
+def stand_in_signatures(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Gemini: the signature that skips its check, on the first call of each turn that lacks one or has a wrong one."""
+    every = "wrong" in remedy.values
+    changed = False
+    for content in messages_of(body):
+        calls: list[dict[str, Any]] = [part for part in objects_of(content.get("parts")) if "functionCall" in part]
+        for part in calls[:1] if not every else objects_of(content.get("parts")):
+            name = "thought_signature" if "thought_signature" in part else "thoughtSignature"
+            wanted = part in calls[:1] or name in part
+            if wanted and (every or not part.get(name)) and part.get(name) != DUMMY_WORD:
+                part[name] = DUMMY_WORD
+                changed = True
+    return changed

@@ -1,0 +1,293 @@
+"""Tools and calls in a wire body, as far as a model takes them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from bm.chat.parts import Json
+from bm.chat.remedy import Remedy
+from bm.names import ProtocolName
+from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
+from bm.protocols.json_schema.repair import inner_schemas
+from bm.protocols.json_schema.subsets import basic_schema
+from bm.protocols.reading import object_of, objects_of
+from bm.protocols.remedies.turns import ask, messages_of, pieces_of
+
+_SCHEMAS = ("parameters", "input_schema", "parametersJsonSchema")
+
+
+def functions(body: Json) -> Iterator[Json]:
+    """The definitions of the functions in a request, wherever its protocol keeps them."""
+    for tool in objects_of(body.get("tools")):
+        declared = objects_of(tool.get("functionDeclarations") or tool.get("function_declarations"))
+        yield from declared
+        if not declared:
+            yield object_of(tool.get("function")) or tool
+
+
+def choose_freely(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Leave the choice of a tool to the model, and ask in words for the call that was demanded."""
+    named, forced = "", False
+    if protocol == "gemini":
+        config = object_of(object_of(body.get("toolConfig")).get("functionCallingConfig"))
+        forced = str(config.get("mode", "")).upper() == "ANY"
+        named = " or ".join(config.pop("allowedFunctionNames", None) or ()) if forced else ""
+        config["mode"] = "AUTO" if forced else config.get("mode")
+    else:
+        choice = body.get("tool_choice")
+        kind = choice.get("type") if isinstance(choice, dict) else choice
+        forced = kind in ("any", "required", "tool", "function", "custom")
+        if isinstance(choice, dict):
+            named = str(object_of(choice.get("function")).get("name") or choice.get("name") or "")
+        if forced and protocol == "anthropic":
+            body["tool_choice"] = {**{k: v for k, v in object_of(choice).items() if k != "name"}, "type": "auto"}
+        elif forced:
+            body["tool_choice"] = "auto"
+    if forced:
+        ask(body, protocol, f"Call the tool {named} now." if named else "Answer with a call of one of the tools.")
+    return forced
+
+
+def choose_by_word(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Demand a call without naming the tool, and offer that tool alone."""
+    choice = object_of(body.get("tool_choice"))
+    name = object_of(choice.get("function")).get("name") or choice.get("name")
+    if not name:
+        return False
+    body["tools"] = [
+        tool for tool in objects_of(body.get("tools")) if (object_of(tool.get("function")) or tool).get("name") == name
+    ]
+    body["tool_choice"] = "required"
+    return bool(body["tools"])
+
+
+def drop_choice(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Take out the choice of a tool where there is none."""
+    names = [name for name in ("tool_choice", "parallel_tool_calls", "toolConfig", "tool_config") if name in body]
+    if any(True for _ in functions(body)):
+        return False
+    for name in names:
+        del body[name]
+    if body.get("tools") == []:
+        del body["tools"]
+    return bool(names)
+
+
+def not_strict(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Make no tool strict."""
+    strict = [function for function in functions(body) if function.get("strict")]
+    for function in functions(body):
+        if "strict" in function:
+            function["strict"] = False
+    return bool(strict)
+
+
+def one_of_each(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Keep the first of several tools of one name."""
+    return _keep(body, lambda function, seen: seen[str(function.get("name") or function.get("type"))] == 1)
+
+
+def fewer_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Leave out tools that the conversation has not called, the last ones first."""
+    (most,) = remedy.values
+    names = [str(function.get("name", "")) for function in functions(body)]
+    over = len(names) - int(most)
+    if over <= 0:
+        return False
+    called = {name for message in messages_of(body) for name in _called(message)}
+    left_out = set([name for name in reversed(names) if name not in called][:over])
+    return _keep(body, lambda function, seen: function.get("name") not in left_out)
+
+
+def _called(message: Json) -> Iterator[str]:
+    for piece in (*pieces_of(message), *objects_of(message.get("tool_calls")), message):
+        call = object_of(piece.get("functionCall")) or object_of(piece.get("function")) or piece
+        if name := call.get("name"):
+            yield str(name)
+
+
+def _keep(body: Json, kept: Callable[[Json, Counter[str]], bool]) -> bool:
+    seen: Counter[str] = Counter()
+
+    def stays(function: Json) -> bool:
+        seen[str(function.get("name") or function.get("type"))] += 1
+        return kept(function, seen)
+
+    tools = objects_of(body.get("tools"))
+    changed = False
+    for tool in tools:
+        for name in ("functionDeclarations", "function_declarations"):
+            if declared := objects_of(tool.get(name)):
+                tool[name] = [function for function in declared if stays(function)]
+                changed = changed or len(tool[name]) < len(declared)
+    kept_tools = [tool for tool in tools if _declares(tool) or stays(object_of(tool.get("function")) or tool)]
+    body["tools"] = kept_tools
+    return changed or len(kept_tools) < len(tools)
+
+
+def _declares(tool: Json) -> bool:
+    return "functionDeclarations" in tool or "function_declarations" in tool
+
+
+def digests(body: Json) -> dict[str, str]:
+    """A digest of the schema of each function, by the function's name."""
+    return {
+        str(function.get("name", "")): _digest([function.get("name"), function[name]])
+        for function in functions(body)
+        for name in _SCHEMAS
+        if isinstance(function.get(name), dict)
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(msgspec.json.encode(value), digest_size=12).hexdigest()
+
+
+def simplify_schemas(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Cut down the schemas that a model has refused, by their digests; Gemini gets its own kind of schema instead."""
+    known = digests(body)
+    if not set(remedy.values) <= set(known.values()):
+        return False
+    changed = False
+    for function in functions(body):
+        if known.get(str(function.get("name", ""))) not in remedy.values:
+            continue
+        for name in _SCHEMAS:
+            if not isinstance(schema := function.get(name), dict):
+                continue
+            if protocol == "gemini":
+                del function[name]
+                simple, name = openapi_schema(schema), "parameters"
+            else:
+                simple = basic_schema(schema)
+            changed = changed or simple != schema
+            function[name] = simple
+    return changed
+
+
+def as_json_schema(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Gemini: schemas with keywords that its own kind of schema lacks, as JSON Schema; one schema a tool."""
+    found = [function for function in functions(body) if isinstance(function.get("parameters"), dict)]
+    for function in found:
+        schema = function.pop("parameters")
+        if not function.keys() & {"parametersJsonSchema", "parameters_json_schema"}:
+            function["parametersJsonSchema"] = from_openapi(schema)
+    return bool(found)
+
+
+def add_properties(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give every object schema its `properties`, and every tool a schema."""
+    changed = False
+    for function in functions(body):
+        for name in _SCHEMAS:
+            if isinstance(schema := function.get(name), dict):
+                changed = _with_properties(schema) or changed
+        if "name" in function and not any(name in function for name in _SCHEMAS) and protocol != "gemini":
+            name = "input_schema" if protocol == "anthropic" else "parameters"
+            function[name] = {"type": "object", "properties": {}}
+            changed = True
+    return changed
+
+
+def _with_properties(root: Json) -> bool:
+    lacking = [schema for schema in _all_schemas(root) if schema is root or schema.get("type") == "object"]
+    lacking = [schema for schema in lacking if not isinstance(schema.get("properties"), dict)]
+    for schema in lacking:
+        schema |= {"type": "object", "properties": {}}
+    return bool(lacking)
+
+
+def _all_schemas(schema: Any) -> Iterator[Json]:
+    if isinstance(schema, dict):
+        yield schema
+        for inner in list(inner_schemas(schema)):
+            yield from _all_schemas(inner)
+
+
+def type_into_branches(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Move a `type` that stands beside `anyOf` into the branches."""
+    roots = [function.get(name) for function in functions(body) for name in _SCHEMAS]
+    found = [
+        schema
+        for root in roots
+        for schema in _all_schemas(root)
+        if isinstance(schema.get("anyOf"), list) and "type" in schema
+    ]
+    for schema in found:
+        kind = schema.pop("type")
+        for branch in objects_of(schema["anyOf"]):
+            branch.setdefault("type", kind)
+    return bool(found)
+
+
+def shorten_call_ids(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give calls and their results ids of letters and digits alone: of `length`, or of at most so many."""
+    exact, most = remedy.values
+
+    def legal(value: str) -> str:
+        clean = re.sub(r"[^A-Za-z0-9]" if exact else r"[^A-Za-z0-9_-]", "" if exact else "_", value)
+        if clean == value and (len(value) == exact if exact else 0 < len(value) <= most):
+            return value
+        digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return digest[:exact] if exact else (clean if clean and len(clean) <= most else f"call_{digest[:24]}")
+
+    changed = False
+    for piece, name in _ids(body):
+        new = legal(piece[name])
+        changed = changed or new != piece[name]
+        piece[name] = new
+    return changed
+
+
+def _ids(body: Json) -> Iterator[tuple[Json, str]]:
+    """Where the ids of calls are; the ids of the items of Responses are others."""
+    for message in messages_of(body):
+        for piece in (*pieces_of(message), *objects_of(message.get("tool_calls"))):
+            yield from ((piece, name) for name in ("id", "tool_use_id") if isinstance(piece.get(name), str))
+        yield from ((message, name) for name in ("tool_call_id", "call_id") if isinstance(message.get(name), str))
+
+
+def arguments_as_objects(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give the arguments of calls as an object, or as text where an object was refused."""
+    as_text = "text" in remedy.values
+    changed = False
+    for message in messages_of(body):
+        for piece in (*pieces_of(message), *objects_of(message.get("tool_calls")), message):
+            owner = object_of(piece.get("function")) or piece
+            name = "input" if piece.get("type") == "tool_use" else "arguments"
+            value = owner.get(name)
+            if as_text and isinstance(value, dict | list):
+                owner[name] = msgspec.json.encode(value).decode()
+                changed = True
+            elif not as_text and isinstance(value, str):
+                owner[name] = _object_in(value)
+                changed = True
+    return changed
+
+
+def _object_in(text: str) -> Json:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {"value": text} if text.strip() else {}
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def drop_tool(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Leave out the hosted tools of a type that the model does not take."""
+    (kind,) = remedy.values
+    tools = objects_of(body.get("tools"))
+    kept = [tool for tool in tools if tool.get("type") != kind and kind not in tool]
+    if len(kept) == len(tools) or kind in ("function", "custom"):
+        return False
+    body["tools"] = kept
+    if not kept:
+        del body["tools"]
+        drop_choice(body, remedy, protocol)
+    return True

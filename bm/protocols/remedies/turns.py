@@ -1,0 +1,332 @@
+"""The turns of a wire body: their roles, their order, what may be empty, and what is added for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bm.chat.parts import Json
+from bm.chat.remedy import Remedy
+from bm.chat.repair import GO_ON, NO_RESULT
+from bm.names import ProtocolName
+from bm.protocols.reading import object_of, objects_of, string_of
+
+_SYSTEM = ("system", "developer")
+
+
+def list_name(body: Json) -> str:
+    """The member that holds the turns."""
+    return next((name for name in ("messages", "contents", "input") if isinstance(body.get(name), list)), "")
+
+
+def messages_of(body: Json) -> list[Json]:
+    """The messages, contents or items of a request."""
+    return objects_of(body.get(list_name(body)))
+
+
+def pieces_of(message: Json) -> list[Json]:
+    """The blocks or parts of a message; none where it is plain text."""
+    return objects_of(message.get("parts")) or objects_of(message.get("content"))
+
+
+def tell(body: Json, protocol: ProtocolName, text: str) -> None:
+    """Add to the system prompt."""
+    if protocol == "gemini":
+        name = "system_instruction" if "system_instruction" in body else "systemInstruction"
+        instruction = body.setdefault(name, {"parts": []})
+        instruction["parts"] = [*objects_of(instruction.get("parts")), {"text": text}]
+    elif protocol == "anthropic":
+        body["system"] = _with_text(body.get("system"), text, "text")
+    elif protocol == "openai-responses":
+        body["instructions"] = _with_text(body.get("instructions"), text, "text")
+    else:
+        messages = messages_of(body)
+        head = next((message for message in messages[:1] if message.get("role") in _SYSTEM), None)
+        if head is None:
+            body["messages"] = [{"role": "system", "content": text}, *messages]
+        else:
+            head["content"] = _with_text(head.get("content"), text, "text")
+
+
+def ask(body: Json, protocol: ProtocolName, text: str) -> None:
+    """Add to the user's last message; the prompt before it stays as it is."""
+    last = next(iter(messages_of(body)[-1:]), {})
+    if protocol in ("anthropic", "openai-chat") and last.get("role") == "user":
+        last["content"] = _with_text(last.get("content"), text, "text")
+    elif protocol == "gemini" and last.get("role") == "user" and objects_of(last.get("parts")):
+        last["parts"] = [*objects_of(last["parts"]), {"text": text}]
+    else:
+        tell(body, protocol, text)
+
+
+def _with_text(content: Any, text: str, kind: str) -> Any:
+    if isinstance(content, list):
+        return [*content, {"type": kind, "text": text}]
+    return f"{content}\n\n{text}" if isinstance(content, str) and content else text
+
+
+def go_on(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """End in a user turn that asks to go on."""
+    last = next(iter(messages_of(body)[-1:]), {})
+    if last.get("role") not in ("assistant", "model"):
+        return False
+    turns = body[list_name(body)]
+    if protocol == "gemini":
+        turns.append({"role": "user", "parts": [{"text": GO_ON}]})
+    else:
+        turns.append({"role": "user", "content": GO_ON})
+    last.pop("prefix", None)
+    return True
+
+
+def begin_with_user(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Begin the conversation with a user turn."""
+    turns = body.get(list_name(body)) or []
+    at = next((at for at, turn in enumerate(turns) if object_of(turn).get("role") not in _SYSTEM), None)
+    if at is None or turns[at].get("role") == "user":
+        return False
+    turns.insert(at, {"role": "user", "parts": [{"text": GO_ON}]} if protocol == "gemini" else _said(GO_ON))
+    return True
+
+
+def _said(text: str, role: str = "user") -> Json:
+    return {"role": role, "content": text}
+
+
+def trim_end(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Strip the end of the last message's text."""
+    last = next(iter(messages_of(body)[-1:]), {})
+    owner, name = (last, "content") if isinstance(last.get("content"), str) else (last, "")
+    if not name and (pieces := pieces_of(last)) and isinstance(pieces[-1].get("text"), str):
+        owner, name = pieces[-1], "text"
+    if not name or owner[name] == owner[name].rstrip():
+        return False
+    owner[name] = owner[name].rstrip()
+    return True
+
+
+def move_system(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Put instructions at the head into the system prompt, and later ones as reminders into user turns.
+
+    Earlier turns keep their places, so what a vendor binds to them stays valid.
+    """
+    name = list_name(body)
+    turns, leading = objects_of(body.get(name)), 0
+    while leading < len(turns) and turns[leading].get("role") in _SYSTEM:
+        leading += 1
+    head, rest = turns[:leading], turns[leading:]
+    keeps_head = protocol == "openai-chat"
+    later = [turn for turn in rest if turn.get("role") in _SYSTEM]
+    if not later and (len(head) < 2 if keeps_head else not head):
+        return False
+    for turn in later:
+        text = text_of(turn)
+        turn.clear()
+        reminder = f"<system-reminder>\n{text}\n</system-reminder>"
+        turn |= {"role": "user", "parts": [{"text": reminder}]} if protocol == "gemini" else _said(reminder)
+    body[name] = merged(rest, ("user",) if later else ())
+    if keeps_head and head:
+        body[name].insert(0, _said("\n\n".join(filter(None, map(text_of, head))), "system"))
+    elif head:
+        tell(body, protocol, "\n\n".join(filter(None, map(text_of, head))))
+    return True
+
+
+def system_as_user(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Put the system prompt at the head of the first user turn."""
+    names = ("systemInstruction", "system_instruction", "system", "instructions")
+    texts = [text_of({"content": body.pop(name)}) for name in names if name in body]
+    turns = messages_of(body)
+    while turns and turns[0].get("role") in _SYSTEM:
+        texts.append(text_of(turns.pop(0)))
+    if not any(texts):
+        return False
+    text = "\n\n".join(filter(None, texts))
+    first = {"role": "user", "parts": [{"text": text}]} if protocol == "gemini" else _said(text)
+    body[list_name(body)] = merged([first, *turns], ("user",))
+    return True
+
+
+def text_of(message: Json) -> str:
+    """All text of a message."""
+    content = message.get("content", message.get("parts"))
+    if isinstance(content, dict):
+        content = content.get("parts")
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(text for piece in objects_of(content) if (text := string_of(piece.get("text"))))
+
+
+def merge_roles(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Merge neighbours of one role."""
+    name = list_name(body)
+    turns = objects_of(body.get(name))
+    body[name] = merged(turns, ("user", "assistant", "model"))
+    return len(body[name]) < len(turns)
+
+
+def merged(turns: list[Json], roles: tuple[str, ...]) -> list[Json]:
+    """The turns with neighbours of one of the roles merged."""
+    made: list[Json] = []
+    for turn in turns:
+        before = made[-1] if made else {}
+        if turn.get("role") in roles and before.get("role") == turn.get("role"):
+            made[-1] = _both(before, turn)
+        else:
+            made.append(turn)
+    return made
+
+
+def _both(first: Json, second: Json) -> Json:
+    both = {**first, **second}
+    if "parts" in first or "parts" in second:
+        return {**both, "parts": [*pieces_of(first), *pieces_of(second)]}
+    texts = first.get("content"), second.get("content")
+    if all(isinstance(text, str) or text is None for text in texts):
+        both["content"] = "\n\n".join(text for text in texts if text) or None
+    else:
+        both["content"] = [piece for text in texts for piece in _as_pieces(text)]
+    if calls := [*objects_of(first.get("tool_calls")), *objects_of(second.get("tool_calls"))]:
+        both["tool_calls"] = calls
+    return both
+
+
+def _as_pieces(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+
+
+def part_after_results(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Put a short message of the assistant between a tool's result and a user turn."""
+    turns = messages_of(body)
+    made: list[Json] = []
+    for turn in turns:
+        if turn.get("role") == "user" and made and made[-1].get("role") == "tool":
+            made.append(_said("Understood.", "assistant"))
+        made.append(turn)
+    body[list_name(body)] = made
+    return len(made) > len(turns)
+
+
+def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Leave out empty texts, and messages that hold nothing."""
+    name = list_name(body)
+    turns = objects_of(body.get(name))
+    changed = False
+    for turn in turns:
+        for list_ in ("content", "parts"):
+            if pieces := objects_of(turn.get(list_)):
+                turn[list_] = [piece for piece in pieces if not _is_empty(piece)]
+                changed = changed or len(turn[list_]) < len(pieces)
+    body[name] = [turn for turn in turns if not _says_nothing(turn)]
+    return changed or len(body[name]) < len(turns)
+
+
+def _is_empty(piece: Json) -> bool:
+    text = piece.get("text")
+    return isinstance(text, str) and not text.strip() and piece.get("type", "text").endswith("text")
+
+
+def _says_nothing(turn: Json) -> bool:
+    if "role" not in turn or turn.get("tool_calls") or turn.get("role") == "tool":
+        return False
+    content = turn.get("content", turn.get("parts"))
+    return not (content.strip() if isinstance(content, str) else content)
+
+
+def plain_text(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give messages of nothing but text as plain text."""
+    found = [
+        message
+        for message in messages_of(body)
+        if isinstance(message.get("content"), list)
+        and all(isinstance(object_of(piece).get("text"), str) for piece in message["content"])
+    ]
+    for message in found:
+        message["content"] = text_of(message)
+    return bool(found)
+
+
+def answer_calls(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give each call without a result one, and show a result without a call as the user's text."""
+    name = list_name(body)
+    pair = _PAIRS.get(protocol)
+    if pair is None:
+        return False
+    turns = objects_of(body.get(name))
+    made = list(pair(turns))
+    body[name] = made
+    return made != turns
+
+
+def _paired_chat(turns: list[Json]) -> Iterator[Json]:
+    open_calls: list[str] = []
+    for turn in turns:
+        if turn.get("role") == "tool":
+            call_id = string_of(turn.get("tool_call_id"))
+            if call_id in open_calls:
+                open_calls.remove(call_id)
+                yield turn
+            else:
+                yield _said(f"Result of a tool:\n{text_of(turn)}")
+            continue
+        yield from (_no_result(call_id) for call_id in open_calls)
+        open_calls = [string_of(call.get("id")) for call in objects_of(turn.get("tool_calls"))]
+        yield turn
+    yield from (_no_result(call_id) for call_id in open_calls)
+
+
+def _no_result(call_id: str) -> Json:
+    return {"role": "tool", "tool_call_id": call_id, "content": NO_RESULT}
+
+
+def _paired_messages(turns: list[Json]) -> Iterator[Json]:
+    """Anthropic's: all results of a turn stand at the head of the next one."""
+    open_calls: list[str] = []
+    for turn in turns:
+        if turn.get("role") == "user":
+            pieces = _as_pieces(turn.get("content"))
+            given = [each for each in pieces if object_of(each).get("tool_use_id") in open_calls]
+            found = {each["tool_use_id"] for each in given}
+            given += [_no_block(call_id) for call_id in open_calls if call_id not in found]
+            rest = [_as_said(each) for each in pieces if not any(each is one for one in given)]
+            yield {**turn, "content": [*given, *rest]} if given or rest != pieces else turn
+            open_calls = []
+            continue
+        if open_calls:
+            yield {"role": "user", "content": [_no_block(call_id) for call_id in open_calls]}
+        open_calls = [string_of(each.get("id")) for each in pieces_of(turn) if each.get("type") == "tool_use"]
+        yield turn
+    if open_calls:
+        yield {"role": "user", "content": [_no_block(call_id) for call_id in open_calls]}
+
+
+def _no_block(call_id: str) -> Json:
+    return {"type": "tool_result", "tool_use_id": call_id, "content": NO_RESULT}
+
+
+def _as_said(piece: Any) -> Any:
+    if object_of(piece).get("type") != "tool_result":
+        return piece
+    return {"type": "text", "text": f"Result of a tool:\n{text_of(piece)}"}
+
+
+def _paired_items(turns: list[Json]) -> Iterator[Json]:
+    """The items of Responses: results may follow anywhere."""
+    kinds = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+    called = {turn.get("call_id") for turn in turns if turn.get("type") in kinds}
+    answered = {turn.get("call_id") for turn in turns if turn.get("type") in kinds.values()}
+    for turn in turns:
+        kind = turn.get("type")
+        if kind in kinds.values() and turn.get("call_id") not in called:
+            yield _said(f"Result of a tool:\n{text_of({'content': turn.get('output')})}")
+            continue
+        yield turn
+        if kind in kinds and turn.get("call_id") not in answered:
+            yield {"type": kinds[kind], "call_id": turn.get("call_id"), "output": NO_RESULT}
+
+
+_PAIRS: dict[ProtocolName, Callable[[list[Json]], Iterator[Json]]] = {
+    "openai-chat": _paired_chat,
+    "anthropic": _paired_messages,
+    "openai-responses": _paired_items,
+}

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from bm.protocols.remedies.readers import Refusal
+from tests.protocols.remedies.heal import CHAT, CLAUDE, refused, remedies
+
+BODY = {
+    "temperature": 3,
+    "top_k": 99,
+    "max_tokens": 9000,
+    "user": "x" * 80,
+    "tools": [{"name": "f", "input_schema": {}}],
+}
+
+
+def test_members_are_named_in_the_order_of_the_refusal() -> None:
+    found = Refusal(refused("temperature: not `top_k` and max_tokens", "user"), BODY, CHAT)
+    assert found.named == ("user", "temperature", "top_k", "max_tokens")
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("temperature must be between 0 and 2", "clamp temperature (0, 2)"),
+        ("'temperature' must be in the range [0.0, 2.0]", "clamp temperature (0.0, 2.0)"),
+        ("3 is greater than the maximum of 2 - 'temperature'", "clamp temperature (2)"),
+        (
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3",
+            "clamp temperature (2)",
+        ),
+        ("`top_k` must be less than or equal to `40`", "clamp top_k (40)"),
+        ("max_tokens must be at most 8192", "clamp max_tokens (8192)"),
+        (
+            "max_tokens is too large: 9000. This model supports at most 4096 completion tokens",
+            "clamp max_tokens (4096)",
+        ),
+        ("Range of max_tokens should be [1, 8192]", "clamp max_tokens (8192)"),
+        ("Invalid 'user': string too long. Expected a string with maximum length 64", "shorten user (64)"),
+    ],
+)
+def test_limits_in_the_words_of_several_vendors(message: str, remedy: str) -> None:
+    assert remedies(CHAT, message, BODY)[0] == remedy
+
+
+def test_the_schema_of_the_tool_that_is_named_comes_first() -> None:
+    body = {"tools": [{"name": "f", "input_schema": {}}, {"name": "g", "input_schema": {"type": "object"}}]}
+    named = remedies(CLAUDE, "tools.1.custom.input_schema: JSON schema is invalid", body)
+    assert named.count("simplify schemas") == 2
+
+
+def test_what_holds_under_a_condition_is_not_learnt() -> None:
+    from bm.protocols.remedies.rows import remedies_for
+
+    message = "`temperature` may only be set to 1 when thinking is enabled."
+    ((found,),) = list(remedies_for(refused(message), b'{"temperature": 0.5}', CLAUDE))[:1]
+    assert (found.operation, found.passing, found.reason) == ("drop", True, message)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bm.chat.repair import NO_RESULT
+from bm.names import ProtocolName
+from tests.protocols.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
+
+HI = {"role": "user", "content": "hi"}
+SYSTEM = {"role": "system", "content": "be brief"}
+REMINDER = "<system-reminder>\nbe brief\n</system-reminder>"
+
+
+@pytest.mark.parametrize(
+    ("operation", "protocol", "body", "expected"),
+    [
+        ("go_on", CLAUDE, {"messages": [HI]}, None),
+        ("trim_end", CLAUDE, {"messages": [{"role": "assistant", "content": "a \n"}]}, "a"),
+        ("trim_end", CLAUDE, {"messages": [HI]}, None),
+        ("begin_with_user", CLAUDE, {"messages": [HI]}, None),
+        ("merge_roles", CHAT, {"messages": [HI]}, None),
+        ("part_after_results", CHAT, {"messages": [HI]}, None),
+        ("drop_empty", CLAUDE, {"messages": [HI]}, None),
+        ("answer_calls", GEMINI, {"contents": []}, None),
+        ("plain_text", CHAT, {"messages": [HI]}, None),
+        ("move_system", CHAT, {"messages": [SYSTEM, HI]}, None),
+        ("system_as_user", CHAT, {"messages": [HI]}, None),
+    ],
+)
+def test_what_needs_no_change(operation: str, protocol: ProtocolName, body: Any, expected: Any) -> None:
+    changed = done(operation, body, protocol=protocol)
+    assert (changed["messages"][-1]["content"] if changed else None) == expected
+
+
+def test_instructions_go_to_the_system_prompt_or_stay_as_reminders() -> None:
+    changed = done(
+        "move_system", {"messages": [SYSTEM, HI, {"role": "assistant", "content": "a"}, SYSTEM]}, protocol=CLAUDE
+    )
+    assert changed["system"] == "be brief"
+    assert changed["messages"][-1] == {"role": "user", "content": REMINDER}
+
+
+def test_chat_keeps_one_system_message() -> None:
+    changed = done("move_system", {"messages": [SYSTEM, SYSTEM, HI, SYSTEM]})
+    assert changed["messages"] == [
+        {"role": "system", "content": "be brief\n\nbe brief"},
+        {"role": "user", "content": f"hi\n\n{REMINDER}"},
+    ]
+
+
+def test_a_system_prompt_becomes_the_head_of_the_users_turn() -> None:
+    body = {"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [{"role": "user", "parts": [{"text": "u"}]}]}
+    assert done("system_as_user", body, protocol=GEMINI) == {
+        "contents": [{"role": "user", "parts": [{"text": "s"}, {"text": "u"}]}]
+    }
+
+
+def test_neighbours_of_a_role_are_merged() -> None:
+    piece = {"type": "text", "text": "p"}
+    body = {"messages": [HI, {"role": "user", "content": [piece]}, {"role": "assistant", "content": "a"}]}
+    merged = done("merge_roles", body)["messages"]
+    assert merged[0]["content"] == [{"type": "text", "text": "hi"}, piece] and len(merged) == 2
+
+
+def test_the_conversation_begins_with_the_user() -> None:
+    changed = done("begin_with_user", {"messages": [SYSTEM, {"role": "assistant", "content": "a"}]})
+    assert [message["role"] for message in changed["messages"]] == ["system", "user", "assistant"]
+
+
+def test_what_is_empty_is_left_out() -> None:
+    blank = {"type": "text", "text": " "}
+    body = {
+        "messages": [
+            HI,
+            {"role": "assistant", "content": [blank]},
+            {"role": "user", "content": [blank, {"type": "image"}]},
+        ]
+    }
+    changed = done("drop_empty", body, protocol=CLAUDE)
+    assert changed["messages"] == [HI, {"role": "user", "content": [{"type": "image"}]}]
+
+
+def test_texts_become_plain() -> None:
+    body = {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]}
+    assert done("plain_text", body)["messages"][0]["content"] == "a\n\nb"
+
+
+def test_chat_calls_are_answered() -> None:
+    calls = {"role": "assistant", "tool_calls": [{"id": "1"}, {"id": "2"}]}
+    answer = {"role": "tool", "tool_call_id": "2", "content": "two"}
+    orphan = {"role": "tool", "tool_call_id": "9", "content": "nine"}
+    changed = done("answer_calls", {"messages": [calls, answer, HI, orphan]})["messages"]
+    assert changed == [
+        calls,
+        answer,
+        {"role": "tool", "tool_call_id": "1", "content": NO_RESULT},
+        HI,
+        {"role": "user", "content": "Result of a tool:\nnine"},
+    ]
+
+
+def test_claudes_calls_are_answered_in_the_next_turn() -> None:
+    calls = {"role": "assistant", "content": [{"type": "tool_use", "id": "1"}]}
+    orphan = {"type": "tool_result", "tool_use_id": "9", "content": "nine"}
+    changed = done("answer_calls", {"messages": [calls, {"role": "user", "content": [orphan]}, calls]}, protocol=CLAUDE)
+    missing = {"type": "tool_result", "tool_use_id": "1", "content": NO_RESULT}
+    text = {"type": "text", "text": "Result of a tool:\nnine"}
+    assert changed["messages"] == [
+        calls,
+        {"role": "user", "content": [missing, text]},
+        calls,
+        {"role": "user", "content": [missing]},
+    ]
+
+
+def test_items_are_paired_wherever_they_stand() -> None:
+    call, other = (
+        {"type": "function_call", "call_id": "1"},
+        {"type": "function_call_output", "call_id": "9", "output": "x"},
+    )
+    changed = done("answer_calls", {"input": [call, other]}, protocol=RESPONSES)
+    assert changed["input"] == [
+        call,
+        {"type": "function_call_output", "call_id": "1", "output": NO_RESULT},
+        {"role": "user", "content": "Result of a tool:\nx"},
+    ]
