@@ -7,7 +7,7 @@ proxy's block page, a captive portal) is judged by its status, but never says an
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -148,11 +148,14 @@ _ROWS: tuple[Row, ...] = (
 )
 """What errors say beyond their status. The first row that fits counts."""
 
+_OF_REQUEST: frozenset[FailureKind] = frozenset({"context_too_long", "too_large", "malformed"})
+"""What a service behind a gateway may say of a request; its words about keys and credit are not about bm's account."""
 _PASSING: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted", "overloaded"})
 _PLACE = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_]+)*): ")
 _TITLE = re.compile(r"<title>([^<]+)</title>", re.I)
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 _MAX_TEXT = 300
+_MAX_QUOTE = 1000
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -208,23 +211,24 @@ def error_in(document: Any) -> Json | None:
 
 
 def _failure(error: Json, status: int, unexplained: str) -> Failure:
-    error = _explained(error)
-    words, details = _words(error), error.get("details")
+    words, details, quoted = _words(error), error.get("details"), _quoted(error)
     if status == 400 and 400 < (named := _status_of(words)) < 500:
         status = named
-    message = _message(error.get("message"))
-    text = "\n".join((message, *_quotas(details)))
-    lower = [word.lower() for word in (*words, *_reasons(error))]
-    row = next((row for row in _ROWS if row.fits(status, lower, text)), None)
+    own, behind = _message(error.get("message")), _message(quoted.get("message"))
+    text = "\n".join((own, *_quotas(details)))
+    row = _row_for(status, [*words, *_reasons(error)], text)
+    if row is None and (found := _row_for(status, _words(quoted), behind)) is not None and found.kind in _OF_REQUEST:
+        row = found
+    message = ": ".join(dict.fromkeys(filter(None, (own, behind))))
     kind = row.kind if row is not None else _kind_of(status)
     if kind == "context_too_long" and answer_room(message) is not None:
         kind = "bad_request"
-    code = next(iter(words), "")
+    code = next(iter((*words, *_words(quoted))), "")
     failure = Failure(
         kind=kind,
         message=message or code or unexplained,
         code=row.code if row is not None and row.code else code,
-        param=string_of(error.get("param")),
+        param=string_of(error.get("param")) or string_of(quoted.get("param")),
     )
     if kind not in _PASSING or _is_daily_at_google(failure, error):
         return failure
@@ -232,15 +236,16 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
     return msgspec.structs.replace(failure, retry_after=delay_in_text(message) if wait is None else wait)
 
 
-def _explained(error: Json) -> Json:
-    """The error of the provider behind OpenRouter, whose own only says that there was one."""
+def _row_for(status: int, words: Iterable[str], text: str) -> Row | None:
+    lower = [word.lower() for word in words]
+    return next((row for row in _ROWS if row.fits(status, lower, text)), None)
+
+
+def _quoted(error: Json) -> Json:
+    """The error of the service behind a gateway, where the gateway's own error quotes it (OpenRouter)."""
     raw = object_of(error.get("metadata")).get("raw")
-    if not isinstance(raw, str) or "provider returned error" not in _message(error.get("message")).lower():
-        return error
-    inner = error_in(json_of(raw))
-    if inner is None:
-        return error | {"message": raw[:_MAX_TEXT]} if raw.strip() else error
-    return error | {name: inner[name] for name in ("message", "code", "type", "param") if inner.get(name)}
+    inner = error_in(json_of(raw) if isinstance(raw, str) else raw)
+    return inner if inner is not None else {"message": string_of(raw)[:_MAX_QUOTE]}
 
 
 def _kind_of(status: int) -> FailureKind:
@@ -326,7 +331,7 @@ def _of_page(kind: FailureKind, status: int, body: bytes) -> str:
 
 _CONTEXT = re.compile(
     r"> (\d[\d,]*) maximum|tokens allowed \(?(\d[\d,]*)|maximum context length (?:is|of) (\d[\d,]*)"
-    r"|context (?:window|length|size)[^\d]{0,30}(\d[\d,]*)",
+    r"|exceeds the maximum length (?:of )?(\d[\d,]*)|context (?:window|length|size)[^\d]{0,30}(\d[\d,]*)",
     re.I,
 )
 _LEAST_CONTEXT = 512

@@ -435,9 +435,34 @@ def test_a_header_shortens_a_limit_of_googles_but_no_days_quota() -> None:
         ("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.", 8192),
         ("maximum context length is 128,000 tokens", 128_000),
         ("the request exceeds the available context size (4096 tokens)", 4096),
+        ("Input length 300000 exceeds the maximum length 262144.", 262_144),
         ("prompt is too long", None),
         ("the maximum context length is 1", None),
     ],
 )
 def test_a_refusal_tells_how_many_tokens_a_model_takes(message: str, tokens: int | None) -> None:
     assert context_in_text(message) == tokens
+
+
+def behind_openrouter(raw: Any) -> Failure:
+    metadata = {"raw": raw, "provider_name": "Novita"}
+    return decoded(400, error("Provider returned error", code=400, metadata=metadata))
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "quoted"),
+    [
+        (json.dumps(error("Input length 300000 exceeds the maximum length 262144.")), "context_too_long", "262144."),
+        (json.dumps(error("no", code="context_length_exceeded")), "context_too_long", "no"),
+        (error("prompt is too long: 9 tokens > 8 maximum"), "context_too_long", "8 maximum"),
+        ("upstream connect error", "bad_request", "upstream connect error"),
+        # The key and the credit are those of the gateway.
+        (json.dumps(error("Incorrect API key provided", code="invalid_api_key")), "bad_request", "provided"),
+        (json.dumps(error("no credit", code="insufficient_quota")), "bad_request", "no credit"),
+        (None, "bad_request", "Provider returned error"),
+    ],
+)
+def test_a_gateways_error_is_read_by_what_it_quotes(raw: Any, kind: FailureKind, quoted: str) -> None:
+    failure = behind_openrouter(raw)
+    assert failure.kind == kind
+    assert failure.message.startswith("Provider returned error") and failure.message.endswith(quoted)
