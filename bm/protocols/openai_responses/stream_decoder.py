@@ -64,6 +64,7 @@ class ResponsesStreamDecoder:
         self._done: set[int] = set()
         self._encrypted: set[int] = set()
         self._sections: dict[tuple[int, int], tuple[str, int]] = {}
+        self._raw_sections: dict[int, int] = {}
         self._handlers: dict[str, Callable[[Json], Sequence[Event]]] = {
             "response.created": self._start,
             "response.queued": self._start,
@@ -131,7 +132,7 @@ class ResponsesStreamDecoder:
             return ()
         key = (piece.output_index, piece.content_index if kind in ("text", "refusal") else 0)
         if kind == "thinking":
-            return self._thought(key, name, piece.summary_index + piece.content_index, text)
+            return self._thought(key, name, self._section(name, piece), text)
         delta = self._parts.delta(key, text, kind)
         if delta is not None:
             return (delta,)
@@ -139,6 +140,15 @@ class ResponsesStreamDecoder:
             self._parts.text(key, kind, text)
         # A call that was not announced is read from its finished item.
         return self._parts.take()
+
+    def _section(self, name: str, piece: _Delta) -> int:
+        """The place of a text in its item's thinking.
+
+        That of raw thinking is the number of texts that are done: vLLM counts `content_index` up with each piece.
+        """
+        if name == "response.reasoning_text.delta":
+            return self._raw_sections.get(piece.output_index, 0)
+        return piece.summary_index
 
     def _thought(self, key: tuple[int, int], name: str, section: int, text: str) -> Sequence[Event]:
         """A piece of thinking, which is sent as its full text or as a summary, at times as both."""
@@ -158,12 +168,15 @@ class ResponsesStreamDecoder:
         places = (count_of(body.get(f"{place}_index")) for place in ("output", "content", "summary"))
         piece = _Delta(string_of(body.get(member)), *places)
         key = (piece.output_index, piece.content_index)
-        section = piece.summary_index + piece.content_index
+        source = _source(name)
         if kind == "thinking":
-            known = self._sections.get((piece.output_index, 0)) == (_source(name), section)
+            known = self._sections.get((piece.output_index, 0)) == (source, self._section(source, piece))
         else:
             known = self._parts.is_open(key, kind)
-        return () if known or piece.output_index in self._done else self._piece(_source(name), kind, piece)
+        events = () if known or piece.output_index in self._done else self._piece(source, kind, piece)
+        if name == "response.reasoning_text.done":
+            self._raw_sections[piece.output_index] = self._section(source, piece) + 1
+        return events
 
     def _added(self, body: Json) -> Sequence[Event]:
         match body.get("item"):

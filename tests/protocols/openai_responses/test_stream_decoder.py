@@ -210,6 +210,17 @@ def test_items_that_hold_nothing_are_no_parts() -> None:
             ],
             (Thinking("Hm"),),
         ),
+        # vLLM counts the place of each piece of one reasoning text up
+        (
+            [
+                event("reasoning_text.delta", content_index=0, delta="H"),
+                event("reasoning_text.delta", content_index=1, delta="m"),
+                event("reasoning_text.done", content_index=0, text="Hm"),
+                event("reasoning_text.delta", content_index=1, delta="So"),
+                completed(),
+            ],
+            (Thinking("Hm\n\nSo"),),
+        ),
         # one place for two kinds
         (
             [event("reasoning_text.delta", delta="Hm"), event("output_text.delta", delta="a"), completed()],
