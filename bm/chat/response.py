@@ -30,14 +30,25 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_arguments(raw: str) -> Json:
-    """The object in a call's argument text; {} for anything else, since every protocol demands an object."""
-    if not raw.strip():
-        return {}
+    """The object in a call's argument text. Every protocol demands one, so any other text is its member `input`."""
+    arguments = parsed_arguments(raw)
+    return {"input": raw.encode("utf-8", "replace").decode()} if arguments is None else arguments
+
+
+def parsed_arguments(raw: str) -> Json | None:
+    """The object in a call's argument text, {} for no arguments; None for anything else.
+
+    Some compatible servers encode the object twice.
+    """
     try:
-        value: Any = msgspec.json.decode(raw.encode())
+        value: Any = msgspec.json.decode(raw.encode()) if raw.strip() else None
+        if isinstance(value, str):
+            value = msgspec.json.decode(value.encode()) if value.strip() else None
     except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    if value is None:
         return {}
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else None
 
 
 class _Open:

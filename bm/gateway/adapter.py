@@ -32,6 +32,7 @@ from bm.gateway.stores import SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
 from bm.names import Operation
 from bm.protocols import embeddings
+from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.client_tools import as_functions
 from bm.protocols.codec import IdFactory, StreamEncoder
@@ -41,6 +42,7 @@ from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.openai_responses.portable import only_for_openai
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
+from bm.protocols.property_keys import with_legal_keys
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.remedies.apply import REWRITE, SPEAK
 from bm.protocols.sanitize import sanitize
@@ -192,7 +194,11 @@ class Adapter:
             raise
         except RequestError:
             return None
-        if upstream.names or (target.protocol == "openai-responses" and provider.dialect.name != "openai"):
+        if (
+            upstream.names
+            or upstream.keys
+            or (target.protocol == "openai-responses" and provider.dialect.name != "openai")
+        ):
             return upstream
         headers = forwarded_headers(provider, access, with_own(call.headers, upstream.request.headers))
         address = self._own_url(target, provider, access)
@@ -254,6 +260,7 @@ class Adapter:
         chat, left_out = without_media(chat, attempt.without)
         try:
             request, names = with_legal_names(as_functions(chat, target.protocol), target.protocol)
+            request, keys = with_legal_keys(request, target.protocol)
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
             raise Unable(error.failure) from error
@@ -272,6 +279,7 @@ class Adapter:
             codec=codec,
             losses=losses,
             names=names,
+            keys=keys,
         )
         return self._healed(upstream)
 
@@ -323,7 +331,9 @@ class Adapter:
         """What adapts the events of an answer to the client."""
         if upstream.names is None:
             return EventFilter({})
-        return EventFilter(upstream.names, single_call=self.chat.tool_choice.parallel is False)
+        free = {tool.name for tool in self.chat.tools if tool.kind == "custom"}
+        repair = AnswerRepair(upstream.keys, free)
+        return EventFilter(upstream.names, repair, single_call=self.chat.tool_choice.parallel is False)
 
     def _parser(self, upstream: UpstreamCall) -> EventParser:
         return ArraySplitter() if upstream.passes_through and self.call.array else sse.Parser()

@@ -9,6 +9,7 @@ from bm.chat.request import Loss
 from bm.dispatch.target import Target
 from bm.protocols import embeddings
 from bm.protocols.codec import Codec
+from bm.protocols.property_keys import Keys
 from bm.protocols.remedies.apply import loss_of, treated
 from bm.upstream.client import UpstreamRequest
 
@@ -16,7 +17,8 @@ from bm.upstream.client import UpstreamRequest
 class UpstreamCall(msgspec.Struct, frozen=True):
     """The request for one target, and what its answer is read by.
 
-    `names` maps tool names that were changed for the target back to the client's; None where bytes pass through.
+    `names` maps tool names that were changed for the target back to the client's; None where bytes pass through. `keys`
+    does so for the names of their arguments.
     `embedding` is set where embeddings are translated. `remedies` have changed the request.
     """
 
@@ -27,6 +29,7 @@ class UpstreamCall(msgspec.Struct, frozen=True):
     names: dict[str, str] | None = None
     embedding: embeddings.EmbedRequest | None = None
     remedies: tuple[Remedy, ...] = ()
+    keys: Keys = {}
 
     @property
     def passes_through(self) -> bool:

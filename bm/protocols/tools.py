@@ -49,7 +49,7 @@ def with_legal_names(request: ChatRequest, protocol: ProtocolName) -> tuple[Chat
     taken = {name for name in names if rule.legal.fullmatch(name)}
     for name in names:
         if name not in taken and name not in forward:
-            forward[name] = _legal_name(name, rule, taken | set(forward.values()))
+            forward[name] = legal_name(name, rule, taken | set(forward.values()))
     choice = request.tool_choice
     renamed = msgspec.structs.replace(
         request,
@@ -107,7 +107,7 @@ def _all_names(request: ChatRequest) -> Iterable[str]:
     return dict.fromkeys(names)
 
 
-def _legal_name(name: str, rule: Rule, taken: set[str]) -> str:
+def legal_name(name: str, rule: Rule, taken: set[str]) -> str:
     """Replace illegal characters; if the result is too long or taken, end it with a digest of the whole name."""
     base = rule.illegal.sub("_", name) or "_"
     if not rule.legal.fullmatch(base[:1]):

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping
 
 from bm.chat.events import Event, Failed
 from bm.errors import Failure
+from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.codec import StreamDecoder, StreamEncoder
 from bm.protocols.passthrough import EventParser, Watch
 from bm.protocols.tools import SingleCall, restore
 
 
 class EventFilter:
-    """Adapts events to the client: restores its tool names and drops surplus calls."""
+    """Adapts events to the client: repairs the answer, restores its tool names and drops surplus calls."""
 
-    def __init__(self, names: Mapping[str, str], *, single_call: bool = False) -> None:
+    def __init__(
+        self, names: Mapping[str, str], repair: AnswerRepair | None = None, *, single_call: bool = False
+    ) -> None:
         self.watch = Watch()
-        self._names = names
+        self._names, self._repair = names, repair
         self._single = SingleCall() if single_call else None
 
     @property
@@ -26,6 +29,8 @@ class EventFilter:
 
     def through(self, events: Iterable[Event]) -> list[Event]:
         """Return the events for the client."""
+        if self._repair is not None:
+            events = [repaired for event in events for repaired in self._repair.through(event)]
         kept = []
         for event in events:
             self.watch.see(event)

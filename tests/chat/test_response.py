@@ -97,7 +97,17 @@ def test_a_part_that_came_at_once_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "arguments"),
-    [('{"a": 1}', {"a": 1}), ("", {}), ("  ", {}), ("[1]", {}), ('{"a":', {}), ("null", {}), ('"\ud800"', {})],
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('"{\\"a\\": 1}"', {"a": 1}),
+        ("", {}),
+        ("  ", {}),
+        ("null", {}),
+        ('""', {}),
+        ("[1]", {"input": "[1]"}),
+        ('{"a":', {"input": '{"a":'}),
+        ('"\ud800"', {"input": '"?"'}),
+    ],
 )
 def test_arguments_are_always_an_object(raw: str, arguments: dict[str, object]) -> None:
     assert parse_arguments(raw) == arguments

@@ -295,19 +295,12 @@ class _CallWriter(PartWriter):
         return self._blocks.prefix("input_json_delta", "partial_json") + _json(text) + b"}}\n\n"
 
     def end(self) -> bytes:
-        rest = _inner(self._held) if not self._begun else ""
         if self._custom:
             rest = '"}' if self._begun else '{"input":""}'
+        else:
+            # Arguments that do not begin with a brace may be an object that was encoded twice.
+            rest = _json(arguments).decode() if (arguments := parse_arguments(self._held)) and not self._begun else ""
         return (self._piece(rest) if rest else b"") + self._blocks.close()
-
-
-def _inner(text: str) -> str:
-    """The object in arguments that were encoded twice, as some compatible servers do; empty if there is none."""
-    try:
-        value: object = msgspec.json.decode(text) if text else None
-    except msgspec.DecodeError:
-        return ""
-    return value if isinstance(value, str) and parse_arguments(value) else ""
 
 
 def encode_response(events: Sequence[Event], request: ChatRequest, ids: IdFactory, *, model: str) -> Json:

@@ -8,7 +8,7 @@ import msgspec
 
 from bm.chat.parts import Json, ToolCall, ToolKind
 from bm.chat.request import Loss, Tool, ToolChoice
-from bm.chat.response import parse_arguments
+from bm.chat.response import parse_arguments, parsed_arguments
 from bm.names import CHAT, RESPONSES, ProtocolName
 from bm.protocols.json_schema.subsets import is_strict, openai_schema
 from bm.protocols.openai.content import decode_mark
@@ -108,6 +108,6 @@ def decode_arguments(owner: Json, place: str) -> tuple[Json, str]:
 
 def arguments_text(call: ToolCall) -> str:
     """A call's arguments as JSON text: the original text if it decodes to the same object, else a new one."""
-    if call.kind == "function" and call.arguments and parse_arguments(call.raw) == call.arguments:
+    if call.kind == "function" and call.arguments and parsed_arguments(call.raw) == call.arguments:
         return call.raw
     return msgspec.json.encode(call.arguments).decode()

@@ -292,13 +292,13 @@ def test_what_has_not_ended_is_closed_at_the_end() -> None:
         (["{}"], "+{} "),
         ([" ", '{"a"', ":1}"], '+ {"a" +:1} '),
         (["null"], ""),
-        (["[1]"], ""),
+        (["[1]"], '+{"input":"[1]"} '),
         (['"{\\"a\\":1}"'], '+{"a":1} '),
-        (['"x"'], ""),
-        (["oops"], ""),
+        (['"x"'], '+{"input":"\\"x\\""} '),
+        (["oops"], '+{"input":"oops"} '),
     ],
 )
-def test_a_calls_input_is_an_object_or_empty(pieces: list[str], written: str) -> None:
+def test_a_calls_input_is_an_object(pieces: list[str], written: str) -> None:
     deltas = [PartDelta(0, text) for text in pieces]
     assert blocks([PartStart(0, "tool_call", "t", "run"), *deltas, PartEnd(0)]) == f"[tool_use {written}]"
 

@@ -64,7 +64,7 @@ def test_interleaved_calls_are_sent_whole_in_their_order() -> None:
     ]
     assert parts(events) == [
         {"functionCall": {"name": "f", "args": {"x": 1}, "id": "a"}},
-        {"functionCall": {"name": "g", "args": {}, "id": "b"}},
+        {"functionCall": {"name": "g", "args": {"input": "not an object"}, "id": "b"}},
     ]
 
 

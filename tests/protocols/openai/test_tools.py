@@ -79,7 +79,7 @@ def test_arguments_are_always_the_text_of_an_object(call: ToolCall, text: str) -
     [
         (None, ({}, "")),
         ('{"x": 1}', ({"x": 1}, '{"x": 1}')),
-        ("{cut", ({}, "{cut")),
+        ("{cut", ({"input": "{cut"}, "{cut")),
         ({"x": 1}, ({"x": 1}, '{"x":1}')),
     ],
 )

@@ -78,8 +78,9 @@ def test_assistant_messages_are_read(message: Json, parts: tuple[Any, ...]) -> N
         ({"x": 1}, ({"x": 1}, '{"x":1}')),
         ("", ({}, "")),
         (None, ({}, "")),
-        ("[1]", ({}, "[1]")),
-        ("{bro", ({}, "{bro")),
+        ('"{\\"x\\":1}"', ({"x": 1}, '"{\\"x\\":1}"')),
+        ("[1]", ({"input": "[1]"}, "[1]")),
+        ("{bro", ({"input": "{bro"}, "{bro")),
     ],
 )
 def test_arguments_are_an_object_however_they_came(arguments: Any, expected: tuple[Any, str]) -> None:

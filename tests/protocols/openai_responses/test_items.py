@@ -85,13 +85,13 @@ def test_a_call_is_the_same_in_both_directions(item: dict[str, Any], call: ToolC
     ("item", "arguments"),
     [
         ({"arguments": ""}, {}),
-        ({"arguments": "[1]"}, {}),
-        ({"arguments": "{bro"}, {}),
+        ({"arguments": "[1]"}, {"input": "[1]"}),
+        ({"arguments": "{bro"}, {"input": "{bro"}),
         ({"arguments": {"x": 1}}, {"x": 1}),
         ({}, {}),
     ],
 )
-def test_arguments_that_are_no_object_are_none(item: dict[str, Any], arguments: dict[str, Any]) -> None:
+def test_arguments_that_are_no_object_become_a_member_of_one(item: dict[str, Any], arguments: dict[str, Any]) -> None:
     call = decode_call({"type": "function_call", "call_id": "c", "name": "look", **item}, "input[0]")
     assert call is not None and call.arguments == arguments
 

@@ -1,0 +1,93 @@
+"""What is repaired of an answer that is translated."""
+
+from __future__ import annotations
+
+import pytest
+
+from bm.chat.events import End, Event, Failed, Finish, FinishReason, PartDelta, PartEnd, PartStart, PartWhole
+from bm.chat.parts import Media, Thinking
+from bm.chat.signature import Signature
+from bm.protocols.answer_repair import AnswerRepair
+
+
+def call(*pieces: str, name: str = "find", index: int = 0) -> list[Event]:
+    deltas = [PartDelta(index, piece) for piece in pieces]
+    return [PartStart(index, "tool_call", "c", name), *deltas, PartEnd(index)]
+
+
+def through(events: list[Event], repair: AnswerRepair | None = None) -> list[Event]:
+    repair = repair or AnswerRepair()
+    return [out for event in events for out in repair.through(event)]
+
+
+@pytest.mark.parametrize("text", ['{"city": "Ro', "{", "[1]", "city=Rome", '"x"'])
+@pytest.mark.parametrize("reason", ["tool_calls", "stop"])
+def test_a_call_without_whole_arguments_fails_the_answer(text: str, reason: FinishReason) -> None:
+    events = [*call(text[:1], text[1:]), Finish(reason), End()]
+    *kept, last = through(events)
+    assert kept == events[:-1]
+    assert isinstance(last, Failed)
+    assert (last.failure.kind, last.failure.should_retry) == ("malformed", True)
+    assert last.failure.message == "the arguments of the call of find are no whole JSON object"
+
+
+@pytest.mark.parametrize("text", ["{}", "", "null", '{"a": 1}', '"{\\"a\\": 1}"'])
+def test_whole_arguments_pass(text: str) -> None:
+    events = [*call(text), Finish("tool_calls"), End()]
+    assert through(events) == events
+
+
+@pytest.mark.parametrize("reason", ["length", "context_window"])
+def test_arguments_may_break_off_where_the_answer_was_cut(reason: FinishReason) -> None:
+    events = [*call('{"a": "b'), Finish(reason), End()]
+    assert through(events) == events
+
+
+def test_a_custom_tool_holds_any_text() -> None:
+    custom: list[Event] = [PartStart(1, "tool_call", "d", "patch", "custom"), PartDelta(1, "*** Begin"), PartEnd(1)]
+    events = [*call("*** Begin", name="apply_patch"), *custom, Finish("tool_calls"), End()]
+    assert through(events, AnswerRepair(free={"apply_patch"})) == events
+
+
+def test_renamed_arguments_are_put_back_in_one_piece() -> None:
+    repair = AnswerRepair({"find": {"_filter": "$filter"}})
+    events = through([*call('{"_fil', 'ter":1,"top":{"_filter":2}}'), *call("{}", name="other", index=1)], repair)
+    assert events == [*call('{"$filter":1,"top":{"_filter":2}}'), *call("{}", name="other", index=1)]
+
+
+def test_broken_arguments_with_renamed_keys_arrive_as_they_came() -> None:
+    events = [*call('{"_filter": "'), Finish("length"), End()]
+    assert through(events, AnswerRepair({"find": {"_filter": "$filter"}})) == events
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        [PartStart(0, "thinking"), PartDelta(0, "hm"), PartEnd(0)],
+        [PartWhole(0, Thinking("", Signature("anthropic", "x"), redacted=True))],
+    ],
+)
+def test_thinking_alone_is_followed_by_an_empty_text(thought: list[Event]) -> None:
+    text = [PartStart(1, "text"), PartDelta(1, ""), PartEnd(1)]
+    assert through([*thought, Finish("stop"), End()]) == [*thought, *text, Finish("stop"), End()]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [
+            PartStart(0, "thinking"),
+            PartEnd(0),
+            PartStart(1, "text"),
+            PartDelta(1, "a"),
+            PartEnd(1),
+            Finish("stop"),
+            End(),
+        ],
+        [PartStart(0, "thinking"), PartEnd(0), PartWhole(1, Media("image", data="x")), Finish("stop"), End()],
+        [PartStart(0, "thinking"), PartEnd(0), Finish("length"), End()],
+        [Finish("stop"), End()],
+    ],
+)
+def test_other_answers_stay(events: list[Event]) -> None:
+    assert through(events) == events
