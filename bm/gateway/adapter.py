@@ -40,6 +40,7 @@ from bm.protocols.compaction import compacted, triggered
 from bm.protocols.counting import count_request, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.openai_responses.portable import only_for_openai
+from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.property_keys import with_legal_keys
@@ -49,6 +50,7 @@ from bm.protocols.sanitize import sanitize
 from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names
 from bm.protocols.translate import EventFilter, Translation
+from bm.providers.catalog import OPENAI_CLIENTS
 from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import replaces
@@ -87,7 +89,7 @@ class Adapter:
         self._signatures, self._rules, self._facts = signatures, rules, facts
         self._remedies = remedies
         self._codec = CODECS[call.protocol]
-        self._responses: ResponsesStreamEncoder | None = None
+        self._responses: ResponsesStreamEncoder | ResponsesStreamDecoder | None = None
         self._document: Json | None = None
 
     @cached_property
@@ -208,8 +210,15 @@ class Adapter:
     def _pass_through(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
         call = self.call
         extra_content = "extra_content" in provider.dialect.takes
-        body = sanitize(call.protocol, call.body, cache_control=provider.cache_control, extra_content=extra_content)
-        changed = call.protocol == "anthropic" and body is not call.body
+        given = call.short if call.home == target.account_id else call.body
+        body = sanitize(
+            call.protocol,
+            given,
+            cache_control=provider.cache_control,
+            extra_content=extra_content,
+            lone_choice=call.protocol not in OPENAI_CLIENTS or provider.dialect.name == "openai",
+        )
+        changed = call.protocol == "anthropic" and body is not given
         lost_thinking = changed and asks_to_think(call.body) and not asks_to_think(body)
         if call.protocol != "gemini" and target.model != call.model:
             body = splice_model(body, target.model, present=call.model)
@@ -288,6 +297,8 @@ class Adapter:
         if not upstream.passes_through:
             return self.translation(upstream, self.encoder(upstream), self.event_filter(upstream))
         decoder = upstream.codec.stream_decoder(_ids())
+        if isinstance(decoder, ResponsesStreamDecoder):
+            self._responses = decoder
         encoder = self._error_encoder(upstream)
         return PassThrough(
             self._parser(upstream), decoder, encoder, rename=self._rename(upstream), framed=not self.call.array
@@ -354,7 +365,7 @@ class Adapter:
 
     @property
     def response(self) -> Json | None:
-        """The translated response of a Responses client; None while there is none."""
+        """The response of a Responses client; None while there is none."""
         return self._responses.response if self._responses is not None else self._document
 
     @property
@@ -396,6 +407,7 @@ class Adapter:
         event_filter = EventFilter({})
         event_filter.through(events)
         watch = event_filter.watch
+        self._document = answer
         if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):
             watch.failure = None
         elif watch.failure is not None and watch.failure.kind == "malformed":

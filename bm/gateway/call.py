@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bm.dispatch.snapshot import Requirements
+from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
 from bm.names import Operation, ProtocolName
 from bm.protocols.reading import json_of, object_of, string_of
@@ -49,7 +50,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a client has asked for, in its own bytes.
 
     `path` is where it was sent, `query` the query string without a key. `version` is the API version in a Gemini path,
-    empty for none. `array` says that a Gemini client wants its stream as a JSON array.
+    empty for none. `array` says that a Gemini client wants its stream as a JSON array. `home` is the account that
+    stores what the call follows on, and `short` the body for it alone, without what it knows.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     array: bool = False
     conversation: Conversation = Conversation()
+    home: AccountId | None = None
+    short: bytes = b""
 
 
 class Client(Protocol):

@@ -21,6 +21,7 @@ from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
+from bm.gateway.stores import STORING, is_stored
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.errors import context_in_text
 from bm.protocols.passthrough import Watch
@@ -163,11 +164,18 @@ class Exchange:
         services, target = self._services, upstream.target
         services.router.served(self._settings, self._call, target)
         services.signatures.keep(watch.signatures, self._call.conversation.key)
-        if (self._call.protocol, self._call.operation) == ("openai-responses", "generate") and (
-            response := self._adapter.response
-        ) is not None:
-            services.responses.keep(json_object(self._call.body), response)
+        if (self._call.protocol, self._call.operation) == ("openai-responses", "generate"):
+            self._store(upstream)
         if watch.usage is not None and not upstream.passes_through and target.protocol == "openai-chat":
             # No service of this protocol counts tokens, so they are estimated.
             estimated = estimate(self._adapter.chat)
             services.calibration.learn((target.provider, target.model), estimated, watch.usage.prompt)
+
+    def _store(self, upstream: UpstreamCall) -> None:
+        """Store a response for calls that follow on it, unless the client wants it not to be."""
+        response = self._adapter.response
+        if response and is_stored(self._call.body):
+            dialect = self._settings.providers[upstream.target.provider].dialect.name
+            native = upstream.passes_through and dialect in STORING and is_stored(upstream.request.body)
+            account = upstream.target.account_id if native else None
+            self._services.responses.keep(json_object(self._call.body), response, account)

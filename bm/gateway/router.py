@@ -53,6 +53,8 @@ class Router:
 
     def _affinity(self, settings: Settings, call: Call) -> AccountId | None:
         conversation = call.conversation
+        if call.home is not None:
+            return call.home
         if not (settings.config.pool.affinity and conversation.continues):
             return None
         return self._affinities.get(conversation.key, time.monotonic())

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
 from bm.chat.parts import Json, Part, Text, ToolCall
 from bm.chat.request import ChatRequest, Turn
 from bm.chat.signature import Signature, text_key
+from bm.dispatch.target import AccountId
 from bm.gateway.call import Call
-from bm.protocols.openai_responses.items import continued, input_items, output_items
+from bm.protocols.openai_responses.items import continued, input_items, output_items, without_identity
 from bm.protocols.reading import json_of, object_of, string_of
 
 MAX_BYTES = 64 * 1024 * 1024
 """Memory that each store may use."""
 MAX_DEPTH = 1_000
 """Earlier responses that are followed back."""
+STORING = frozenset({"openai", "xai"})
+"""Dialects of services that store responses (OpenAI's and xAI's API references, 2026-11)."""
 _TEXT = "text:"
 _PREVIOUS = b'"previous_response_id"'
 
@@ -122,11 +126,31 @@ def _key(name: str, conversation: str) -> str:
     return f"{conversation} {name}" if conversation else ""
 
 
-class _Exchange(msgspec.Struct, frozen=True):
-    """The encoded items of a request and its response, and the id of the response before."""
+class _Stored(msgspec.Struct):
+    store: Any = None
+
+
+def is_stored(body: bytes) -> bool:
+    """Whether a request of the Responses API lets its response be stored."""
+    return msgspec.json.decode(body, type=_Stored).store is not False
+
+
+class StoredExchange(msgspec.Struct, frozen=True):
+    """The encoded items of a request and its response, the response, and the id of the response before.
+
+    `account` keeps the response itself, by its own id; None where it was made here.
+    """
 
     items: bytes
+    response: bytes
+    inputs: int
     previous: str
+    account: AccountId | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return len(self.items) + len(self.response)
 
 
 class ResponseStore:
@@ -134,20 +158,34 @@ class ResponseStore:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, _Exchange] = OrderedDict()
+        self._kept: OrderedDict[str, StoredExchange] = OrderedDict()
         self._size = 0
 
-    def keep(self, request: Json, response: Json) -> None:
-        """Store an exchange, unless the client has set `store` to false."""
+    def keep(self, request: Json, response: Json, account: AccountId | None = None) -> None:
+        """Store an exchange, unless the client has set `store` to false. `account` is the one that stores it itself."""
         name = response.get("id")
         if request.get("store") is False or not isinstance(name, str) or name in self._kept:
             return
-        items = msgspec.json.encode([*input_items(request), *output_items(response)])
-        self._kept[name] = _Exchange(items, string_of(request.get("previous_response_id")))
-        self._size += len(items)
+        sent = input_items(request)
+        kept = self._kept[name] = StoredExchange(
+            items=msgspec.json.encode([*sent, *output_items(response)]),
+            response=msgspec.json.encode(response) if account is None else b"",
+            inputs=len(sent),
+            previous=string_of(request.get("previous_response_id")),
+            account=account,
+        )
+        self._size += kept.size
         while self._size > self._max_bytes:
-            _, dropped = self._kept.popitem(last=False)
-            self._size -= len(dropped.items)
+            self.drop(next(iter(self._kept)))
+
+    def get(self, name: str) -> StoredExchange | None:
+        """The exchange that ended in a response; None when it is not stored, or no longer."""
+        return self._kept.get(name)
+
+    def drop(self, name: str) -> None:
+        """Store an exchange no longer."""
+        if (dropped := self._kept.pop(name, None)) is not None:
+            self._size -= dropped.size
 
     def items(self, name: str) -> list[Json] | None:
         """All items of the conversation up to a response; None when any of them is no longer stored."""
@@ -171,7 +209,11 @@ class ResponseStore:
         if call.protocol != "openai-responses" or _PREVIOUS not in call.body:
             return call
         body = object_of(json_of(call.body))
-        earlier = self.items(string_of(body.get("previous_response_id")))
-        if earlier is None:
+        name = string_of(body.get("previous_response_id"))
+        earlier, kept = self.items(name), self.get(name)
+        if earlier is None or kept is None:
             return call
-        return msgspec.structs.replace(call, body=msgspec.json.encode(continued(body, earlier)))
+        whole = continued(body, earlier)
+        if kept.account is not None:
+            whole["input"] = without_identity(whole["input"])
+        return msgspec.structs.replace(call, body=msgspec.json.encode(whole), home=kept.account, short=call.body)

@@ -30,15 +30,23 @@ _DOMAINS = ("allowed_domains", "blocked_domains")
 _DOMAINS_BYTES = b'_domains"'
 _NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
 
+_SOME_TOOL = re.compile(rb'"tools"\s*:\s*\[\s*\{')
+
 
 def sanitize(
-    protocol: ProtocolName, body: bytes, *, cache_control: Literal["keep", "strip"], extra_content: bool = True
+    protocol: ProtocolName,
+    body: bytes,
+    *,
+    cache_control: Literal["keep", "strip"],
+    extra_content: bool = True,
+    lone_choice: bool = True,
 ) -> bytes:
     """The body for an upstream of its own protocol; the same object when nothing has to change.
 
     `cache_control` says whether the upstream takes cache marks (illegal ones are repaired), `extra_content` whether it
-    knows the member of that name, in which an OpenAI client carries Gemini's signatures. Bytes that are not a request
-    are returned as they are: the upstream reports what is wrong with them.
+    knows the member of that name, in which an OpenAI client carries Gemini's signatures, `lone_choice` whether it takes
+    a choice among no tools. Bytes that are not a request are returned as they are: the upstream reports what is wrong
+    with them.
     """
     if protocol == "anthropic":
         return _sanitize_anthropic(body, strip=cache_control == "strip")
@@ -50,6 +58,8 @@ def sanitize(
             changes.append(_without_marks)
     elif may_hold_wrapped(body):
         changes.append(_without_foreign_thoughts if protocol == "gemini" else _without_foreign_reasoning)
+    if not lone_choice and b'"tool_choice"' in body and _SOME_TOOL.search(body) is None:
+        changes.append(_without_choice)
     return _changed(body, changes) if changes else body
 
 
@@ -154,6 +164,14 @@ def _changed(body: bytes, changes: list[Callable[[Json], bool]]) -> bytes:
         return body
     hits = [change(decoded) for change in changes]
     return msgspec.json.encode(decoded) if any(hits) else body
+
+
+def _without_choice(body: Json) -> bool:
+    """xAI refuses a choice where there are no tools, even one that asks for nothing (openai/codex#46773, 2026-10)."""
+    if body.get("tools") or body.get("tool_choice") not in ("auto", "none"):
+        return False
+    body.pop("parallel_tool_calls", None)
+    return body.pop("tool_choice") is not None
 
 
 def _without_extra_content(body: Json) -> bool:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
+from bm.gateway import stored
 from bm.gateway.call import Call, conversation_of, new_id, read_head
 from bm.gateway.exchange import Exchange
 from bm.gateway.reply import error_headers
@@ -24,7 +25,7 @@ from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
 from bm.server.guard import guard_of
-from bm.server.routes import ModelsRoute, Probe, Route, caller, find, wants_array, without_key
+from bm.server.routes import Found, ModelsRoute, Probe, Route, StoredRoute, caller, find, wants_array, without_key
 from bm.server.tasks import spawn
 from bm.upstream.headers import Headers
 
@@ -60,9 +61,7 @@ class _Request:
         self._by_name: Mapping[str, str] = dict(reversed(headers))
         self._id = new_id("req_")
         found = self._found = find(self._method, self._path, self._by_name)
-        self._protocol: ProtocolName = (
-            found.protocol if isinstance(found, Route | ModelsRoute) else caller(self._by_name, self._path)
-        )
+        self._protocol: ProtocolName = getattr(found, "protocol", None) or caller(self._by_name, self._path)
 
     async def serve(self, receive: Receive) -> None:
         """Answer the request. Errors are sent in the caller's protocol and logged on one line."""
@@ -94,10 +93,13 @@ class _Request:
             case ModelsRoute():
                 body = await self._services.models.listing(found.protocol, found.model, self._query)
                 await self._json(200, body)
+            case StoredRoute():
+                about = (found.response, found.action, self._query)
+                await self._json(200, await stored.answer(self._services, self._method, *about))
             case Route():
                 await self._call(found, receive)
 
-    def _admit(self, found: Route | ModelsRoute | Probe | Failure) -> None:
+    def _admit(self, found: Found | Failure) -> None:
         guard = guard_of(self._services.settings)
         if (foreign := guard.foreign(self._by_name)) is not None:
             raise RequestError(foreign)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from bm.errors import Failure
+from bm.gateway.stored import Action
 from bm.names import GEMINI_METHODS, PATHS, Operation, ProtocolName
 
 
@@ -30,6 +31,14 @@ class ModelsRoute(msgspec.Struct, frozen=True):
     model: str = ""
 
 
+class StoredRoute(msgspec.Struct, frozen=True):
+    """A request about a response that was stored."""
+
+    response: str
+    action: Action = ""
+    protocol: ProtocolName = "openai-responses"
+
+
 class Probe(msgspec.Struct, frozen=True):
     """A health check that needs no key: `HEAD /api/hello` of Claude Code, `HEAD /` of other tools."""
 
@@ -40,6 +49,13 @@ _CALLS = {
 }
 _METHODS = {name: meaning for meaning, name in GEMINI_METHODS.items()}
 _GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
+_STORED = re.compile(r"/v1/responses/([^/]+)(?:/(cancel|input_items))?")
+_STORED_ACTIONS: dict[str, tuple[Action, tuple[str, ...], Literal["GET", "POST"]]] = {
+    "": ("", ("GET", "DELETE"), "GET"),
+    "cancel": ("cancel", ("POST",), "POST"),
+    "input_items": ("input_items", ("GET",), "GET"),
+}
+"""What can be asked about a stored response, by which methods, and the one that a wrong method is answered with."""
 _MODELS = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?models(?:/(.+))?")
 
 _NO_UPGRADE = Failure(
@@ -47,7 +63,7 @@ _NO_UPGRADE = Failure(
 )
 """Codex goes on over HTTP at once after this status (RFC 9110, 15.5.22), and tries five times after any other."""
 
-Found = Route | ModelsRoute | Probe
+Found = Route | ModelsRoute | StoredRoute | Probe
 
 
 def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
@@ -69,9 +85,16 @@ def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
         if method not in ("GET", "HEAD"):
             return _wrong_method(method, path, "GET")
         return ModelsRoute(caller(headers, path), found[2] or "")
+    if (found := _STORED.fullmatch(path)) is not None:
+        return _stored(method, path, found[1], found[2] or "")
     if path == "/api/hello" or (path == "/" and method == "HEAD"):
         return Probe()
     return Failure(kind="not_found", message=f"there is no {path} here{_hint(path)}", param="path")
+
+
+def _stored(method: str, path: str, name: str, asked: str) -> Found | Failure:
+    action, methods, right = _STORED_ACTIONS[asked]
+    return StoredRoute(name, action) if method in methods else _wrong_method(method, path, right)
 
 
 def _gemini_call(method: str, path: str, found: re.Match[str]) -> Found | Failure:

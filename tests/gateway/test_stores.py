@@ -11,7 +11,7 @@ from bm.chat.parts import Text, ToolCall
 from bm.chat.request import ChatRequest, Turn
 from bm.chat.signature import Signature, text_key
 from bm.gateway.call import Call
-from bm.gateway.stores import Kept, ResponseStore, SignatureStore
+from bm.gateway.stores import Kept, ResponseStore, SignatureStore, is_stored
 from tests.gateway.world import World
 
 
@@ -184,6 +184,33 @@ def test_any_other_call_stays_as_it_is(store: ResponseStore, body: dict[str, Any
     assert store.complete(asked) is asked
 
 
+def test_the_account_that_stores_a_response_takes_the_call_as_it_is() -> None:
+    store = ResponseStore()
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": "{}"}
+    output = [{"type": "reasoning", "id": "rs_1", "summary": []}, call, {"type": "web_search_call", "id": "ws_1"}]
+    store.keep({"input": "one"}, {"id": "resp_1", "output": output}, ("openai", "a"))
+    asked = naming({"model": "m", "input": "two", "previous_response_id": "resp_1"})
+    completed = store.complete(asked)
+    assert (completed.home, completed.short) == (("openai", "a"), asked.body)
+    one, called, searched, two = json.loads(completed.body)["input"]
+    assert (one["content"], two["content"]) == ("one", "two")
+    assert "id" not in called and searched["id"] == "ws_1"
+
+
+def test_what_is_stored_can_be_dropped(store: ResponseStore) -> None:
+    kept = store.get("resp_1")
+    assert kept is not None and json.loads(kept.response)["id"] == "resp_1" and kept.inputs == 1
+    store.drop("resp_1")
+    assert store.get("resp_1") is None and store.items("resp_2") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"), [(b"{}", True), (b'{"store":null}', True), (b'{"store":1}', True), (b'{"store":false}', False)]
+)
+def test_whether_a_response_is_stored(body: bytes, kept: bool) -> None:
+    assert is_stored(body) is kept
+
+
 def test_store_false_stores_nothing() -> None:
     store = ResponseStore()
     store.keep({"input": "secret", "store": False}, response("resp_1", "two"))
@@ -191,7 +218,7 @@ def test_store_false_stores_nothing() -> None:
 
 
 def test_a_conversation_whose_beginning_was_dropped_is_unknown() -> None:
-    store = ResponseStore(max_bytes=400)
+    store = ResponseStore(max_bytes=500)
     store.keep({"input": "one " * 20}, response("resp_1", "two"))
     store.keep({"input": "three " * 20, "previous_response_id": "resp_1"}, response("resp_2", "four"))
     assert store.items("resp_1") is None and store.items("resp_2") is None

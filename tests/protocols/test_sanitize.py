@@ -169,3 +169,15 @@ def test_a_loop_that_another_model_began_goes_on_without_thinking(first: Json | 
 )
 def test_thinking_stays_where_it_may(body: bytes) -> None:
     assert claude_bytes(body) is body
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "openai-responses"])
+def test_a_choice_among_no_tools_is_removed_where_it_is_refused(protocol: ProtocolName) -> None:
+    for choice in ("auto", "none"):
+        body = {"model": "m", "tools": [], "tool_choice": choice, "parallel_tool_calls": False}
+        assert through(protocol, body, lone_choice=False) == {"model": "m", "tools": []}
+        assert through(protocol, body) == body
+    tools = {"tools": [{"type": "function"}], "tool_choice": "auto"}
+    assert through(protocol, tools, lone_choice=False) == tools
+    demanded = {"tool_choice": "required"}
+    assert through(protocol, demanded, lone_choice=False) == demanded

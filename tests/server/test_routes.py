@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.errors import Failure
-from bm.server.routes import ModelsRoute, Probe, Route, caller, find, wants_array, without_key
+from bm.server.routes import ModelsRoute, Probe, Route, StoredRoute, caller, find, wants_array, without_key
 
 GOOGLE = {"x-goog-api-key": "key"}
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
@@ -152,7 +152,7 @@ def test_the_protocol_of_an_error(path: str, headers: dict[str, str], protocol: 
 )
 def test_every_path_has_a_route_or_a_failure(method: str, path: str) -> None:
     found = find(method, path, {})
-    assert isinstance(found, Route | ModelsRoute | Probe) or found.kind in ("not_found", "method")
+    assert not isinstance(found, Failure) or found.kind in ("not_found", "method")
 
 
 @pytest.mark.parametrize(
@@ -181,3 +181,22 @@ def test_a_websocket_is_sent_on_over_http() -> None:
     refused = find("GET", "/v1/responses", {"upgrade": "websocket", "connection": "Upgrade"})
     assert isinstance(refused, Failure) and refused.http_status == 426
     assert isinstance(other := find("GET", "/v1/responses", {}), Failure) and other.http_status == 405
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/v1/responses/resp_1", StoredRoute("resp_1")),
+        ("DELETE", "/v1/responses/resp_1/", StoredRoute("resp_1")),
+        ("POST", "/openai/v1/responses/resp_1/cancel", StoredRoute("resp_1", "cancel")),
+        ("GET", "/v1/responses/resp_1/input_items", StoredRoute("resp_1", "input_items")),
+    ],
+)
+def test_a_request_about_a_stored_response(method: str, path: str, route: StoredRoute) -> None:
+    assert find(method, path, {}) == route
+
+
+@pytest.mark.parametrize(("path", "right"), [("resp_1", "GET"), ("resp_1/cancel", "POST"), ("r/input_items", "GET")])
+def test_a_wrong_method_about_a_stored_response(path: str, right: str) -> None:
+    assert isinstance(found := find("PUT", f"/v1/responses/{path}", {}), Failure)
+    assert (found.kind, found.code) == ("method", right)

@@ -271,6 +271,20 @@ def continued(body: Json, earlier_items: list[Json]) -> Json:
     return {**rest, "input": [*earlier_items, *own]}
 
 
+def without_identity(items: list[Json]) -> list[Json]:
+    """The items without what binds them to the account that stores them, for another one.
+
+    That is reasoning, which no other account can read, and the ids of what followed it, which would demand it.
+    """
+    kept = [item for item in items if item.get("type") != "reasoning"]
+    return [{name: item[name] for name in item if name != "id" or not _follows(item)} for item in kept]
+
+
+def _follows(item: Json) -> bool:
+    """Whether an item may follow reasoning and needs no id."""
+    return "role" in item or "call_id" in item
+
+
 def _resolved(item: Json, known: dict[str, Json]) -> Json:
     """What a reference names, where that is known; any other item as it is."""
     named = item.get("id")

@@ -57,9 +57,13 @@ _delta = msgspec.json.Decoder(_Delta)
 
 
 class ResponsesStreamDecoder:
-    """Reads one stream. The key of a part is the place of its item, and the place of its content in that."""
+    """Reads one stream. The key of a part is the place of its item, and the place of its content in that.
+
+    `response` is the whole response, as its last event holds it.
+    """
 
     def __init__(self, ids: IdFactory) -> None:
+        self.response: Json = {}
         self._parts = PartBuilder(ids.new_id)
         self._done: set[int] = set()
         self._encrypted: set[int] = set()
@@ -221,6 +225,7 @@ class ResponsesStreamDecoder:
         response = body.get("response")
         if not isinstance(response, dict):
             return self._malformed("the last event of the stream holds no response")
+        self.response = response
         self._parts.start(string_of(response.get("id")), string_of(response.get("model")))
         status, error = response.get("status"), response.get("error")
         if isinstance(error, dict) or status in ("failed", "cancelled", "queued", "in_progress"):
