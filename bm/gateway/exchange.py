@@ -6,8 +6,11 @@ import asyncio
 import logging
 import random
 import time
+from itertools import pairwise
 
 from bm.chat.estimate import countable, estimate
+from bm.chat.remedy import Remedy
+from bm.dispatch.classify import takes_no_media
 from bm.dispatch.failover import Attempt, attempts, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.errors import Failure, RequestError
@@ -17,6 +20,7 @@ from bm.gateway.attempt import Attempts
 from bm.gateway.call import Call, Client, json_object
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
+from bm.gateway.learned import LACKS
 from bm.gateway.record import AttemptRecord, Record
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
@@ -153,12 +157,24 @@ class Exchange:
         for target, upstream, watch in self._attempts.delivered:
             self._learn_from(upstream, watch)
             self._healing.learn(upstream, target, self._settings.providers[target.provider])
+        self._learn_media()
         for attempt, outcome in self._transcript:
             failure, target = outcome.failure, attempt.target
             if failure is not None and failure.kind == "context_too_long":
                 provider, tokens = self._settings.providers[target.provider], context_in_text(failure.message)
                 if tokens is not None and not self._adapter.capabilities(target, provider).context:
                     self._services.context_limits.learn(provider, target.model, tokens, wall=time.time())
+
+    def _learn_media(self) -> None:
+        """A model that refused media, and answered with notes in their place, would refuse them again."""
+        for (_, refused), (attempt, answered) in pairwise(self._transcript):
+            if refused.failure is None or not takes_no_media(refused.failure) or answered.failure is not None:
+                continue
+            if attempt.repeat and attempt.without:
+                provider = self._settings.providers[attempt.target.provider]
+                values, reason = tuple(sorted(attempt.without)), " ".join(refused.failure.message.split())[:200]
+                remedy = Remedy(LACKS, values=values, reason=reason)
+                self._services.remedies.learn(provider, attempt.target, remedy, wall=time.time())
 
     def _learn_from(self, upstream: UpstreamCall, watch: Watch) -> None:
         services, target = self._services, upstream.target

@@ -83,4 +83,4 @@ def subject_of(target: Target) -> Subject:
 
 
 def _digest(upstream: UpstreamCall) -> int:
-    return hash((upstream.request.url, upstream.request.body))
+    return hash((upstream.request.url, upstream.request.body, tuple(upstream.request.headers)))

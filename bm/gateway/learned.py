@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -33,6 +34,9 @@ MAX_REMEDIES = 40
 
 Model = tuple[str, str]
 """A provider's name and its name for the model."""
+
+LACKS = "lacks"
+"""The operation of what is learnt of kinds of media: the model takes none of them."""
 
 Subject = tuple[str, str, ProtocolName]
 """A provider's name, its name for the model, and the protocol."""
@@ -152,11 +156,22 @@ class LearnedRemedies:
 
     def __init__(self) -> None:
         self._known: OrderedDict[Subject, dict[tuple[object, ...], LearnedRemedy]] = OrderedDict()
+        self._facts: dict[str, dict[str, dict[str, Any]]] | None = None
 
     def of(self, subject: Subject) -> tuple[Remedy, ...]:
         """The remedies for a model over a protocol, the first one learnt first."""
         known = self._known.get(subject)
         return tuple(each.remedy for each in known.values()) if known else ()
+
+    def facts(self, provider: str) -> dict[str, dict[str, Any]]:
+        """What is learnt of a provider's models that dispatch decides by, as members of `Capabilities`."""
+        if self._facts is None:
+            self._facts = {}
+            for each in self.saved():
+                if each.remedy.operation == LACKS:
+                    lacking = dict.fromkeys(each.remedy.values, False)
+                    self._facts.setdefault(each.provider, {})[each.model] = lacking
+        return self._facts.get(provider, {})
 
     def about(self, model: str) -> list[LearnedRemedy]:
         """Everything learnt of a model, which may be named with its provider."""
@@ -170,6 +185,7 @@ class LearnedRemedies:
         self._put(found)
 
     def _put(self, found: LearnedRemedy) -> None:
+        self._facts = None
         subject = found.provider, found.model, found.protocol
         known = self._known.pop(subject, {})
         known.pop(found.remedy.key, None)
@@ -182,18 +198,20 @@ class LearnedRemedies:
 
     def forget_model(self, model: str) -> int:
         """Drop everything learnt of a model; returns how many remedies that were."""
-        gone = self.about(model)
+        gone, self._facts = self.about(model), None
         for each in gone:
             self._known.pop((each.provider, each.model, each.protocol), None)
         return len(gone)
 
     def forget(self, provider: str) -> None:
         """Drop what was learnt of a provider that is another service now."""
+        self._facts = None
         for subject in [subject for subject in self._known if subject[0] == provider]:
             del self._known[subject]
 
     def expire(self, wall: float) -> None:
         """Drop what was learnt too long before the Unix time `wall`: vendors change their rules."""
+        self._facts = None
         for subject, known in list(self._known.items()):
             kept = {key: each for key, each in known.items() if each.at >= wall - KEEP_REMEDY}
             self._known[subject] = kept

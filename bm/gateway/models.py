@@ -68,7 +68,8 @@ class Models:
 
     def facts(self, provider: str) -> Mapping[str, Facts]:
         """What the provider's list says of its models' capabilities and longest answers, by model."""
-        return self._facts.get(provider, {})
+        listed, learned = self._facts.get(provider, {}), self._remedies.facts(provider)
+        return {**listed, **{model: {**listed.get(model, {}), **facts} for model, facts in learned.items()}}
 
     async def keep_fresh(self) -> None:
         """Read lists before they are needed: now, after each change of settings, and every `RENEWAL` seconds.

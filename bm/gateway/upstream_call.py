@@ -10,7 +10,7 @@ from bm.dispatch.target import Target
 from bm.protocols import embeddings
 from bm.protocols.codec import Codec
 from bm.protocols.property_keys import Keys
-from bm.protocols.remedies.apply import loss_of, treated
+from bm.protocols.remedies.apply import loss_of, treated, without_values
 from bm.upstream.client import UpstreamRequest
 
 
@@ -43,6 +43,8 @@ class UpstreamCall(msgspec.Struct, frozen=True):
         if not remedies:
             return self
         body, effective = treated(self.request.body, remedies, self.target.protocol)
+        headers, dropped = without_values(self.request.headers, remedies)
+        effective = (*effective, *dropped)
         lost = [loss for remedy in effective if (loss := loss_of(remedy)) is not None]
-        request = msgspec.structs.replace(self.request, body=body)
+        request = msgspec.structs.replace(self.request, body=body, headers=headers)
         return msgspec.structs.replace(self, request=request, losses=(*self.losses, *lost), remedies=effective)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from bm.chat.remedy import Remedy
@@ -88,10 +90,13 @@ def test_what_is_learnt_is_used_at_once() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_learnt(request: pytest.FixtureRequest) -> None:
+def nothing_is_kept(request: pytest.FixtureRequest) -> Iterator[None]:
     """The daemon of these tests outlives them."""
-    if "world" in request.fixturenames:
-        request.getfixturevalue("world").admin("models/forget", {"model": MODELS["gemini"]})
+    world = request.getfixturevalue("world") if "world" in request.fixturenames else None
+    yield
+    if world is not None:
+        for model in (MODELS["gemini"], SEEING):
+            world.admin("models/forget", {"model": model})
 
 
 LIMIT = Rule(status=400, message="generation_config.temperature: Input should be less than or equal to 0.5")
@@ -124,3 +129,21 @@ def test_an_unknown_refusal_is_reported_as_it_is(world: World) -> None:
     answer = world.ask("anthropic", MODELS["gemini"], temperature=0.9)
     assert answer.status == 400 and "we do not like this" in answer.message
     assert len(world.calls()) == 1
+
+
+SEEING = "together:moonshotai/Kimi-K3"
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def test_a_model_that_takes_no_images_is_sent_notes_from_then_on(world: World) -> None:
+    world.set_up(modes={"together": "fallback"})
+    world.sim.script(Rule(status=400, message="This model does not support image input"))
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    earlier = [{"role": "user", "content": [image]}, {"role": "assistant", "content": "a dot"}]
+    messages = [*earlier, {"role": "user", "content": "and now?"}]
+    assert world.ask("anthropic", SEEING, messages=messages).bm("attempts") == "2"
+    again = world.ask("anthropic", SEEING, messages=messages)
+    assert again.complete and again.bm("attempts") == "1"
+    assert "image" in again.headers["x-bm-dropped"]
+    (learned,) = world.admin("models/learned", {"model": SEEING})["learned"]
+    assert learned["remedy"] == "lacks (images)"

@@ -10,6 +10,7 @@ from bm.dispatch.target import Target
 from bm.gateway.learned import (
     KEEP_LIMIT,
     KEEP_REMEDY,
+    LACKS,
     MAX_FACTOR,
     MAX_MODELS,
     MAX_REMEDIES,
@@ -187,3 +188,10 @@ def test_the_latest_remedies_are_kept() -> None:
     for number in range(MAX_MODELS + 1):
         learned.learn(GROQ, Target("groq", "one", f"model-{number}", "anthropic"), NO_TOP_K, wall=NOW)
     assert len({each.model for each in learned.saved()}) == MAX_MODELS
+
+
+def test_media_that_a_model_lacks_are_facts_for_dispatch() -> None:
+    learned = LearnedRemedies()
+    learned.learn(GROQ, FLASH, Remedy(LACKS, values=("documents", "images")), wall=NOW)
+    assert learned.facts("groq") == {"flash": {"documents": False, "images": False}}
+    assert learned.facts("other") == {}

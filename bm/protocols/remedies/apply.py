@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -74,8 +74,12 @@ SPEAK: Final = "speak"
 REWRITE: Final = "rewrite"
 """No operation on a body: the request does not pass through, but is translated to what the service takes."""
 
+DROP_VALUES: Final = "drop_values"
+"""No operation on a body: values are taken out of the list in the header that `path` names."""
+
 _LOSES: Final[Mapping[str, str]] = {
     "drop": "",
+    DROP_VALUES: "",
     "shorten": "",
     "clamp": "",
     "make_room": "max_tokens",
@@ -109,3 +113,21 @@ def treated(body: bytes, remedies: Iterable[Remedy], protocol: ProtocolName) -> 
     known = [remedy for remedy in remedies if remedy.operation in OPERATIONS]
     effective = tuple(remedy for remedy in known if OPERATIONS[remedy.operation](document, remedy, protocol))
     return (msgspec.json.encode(document), effective) if effective else (body, ())
+
+
+def without_values(
+    headers: Sequence[tuple[str, str]], remedies: Iterable[Remedy]
+) -> tuple[list[tuple[str, str]], tuple[Remedy, ...]]:
+    """The headers without the values that a service does not know, and the remedies that changed them."""
+    changed, effective = list(headers), []
+    for remedy in (remedy for remedy in remedies if remedy.operation == DROP_VALUES):
+        before = changed
+        changed = [(name, _without(value, remedy) if name == remedy.path else value) for name, value in before]
+        changed = [(name, value) for name, value in changed if value or name != remedy.path]
+        effective += [remedy] if changed != before else []
+    return changed, tuple(effective)
+
+
+def _without(value: str, remedy: Remedy) -> str:
+    kept = [each for each in map(str.strip, value.split(",")) if each not in remedy.values]
+    return value if len(kept) == len(value.split(",")) else ",".join(kept)

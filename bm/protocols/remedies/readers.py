@@ -140,6 +140,11 @@ class Refusal:
         return next(members(self.body, path), None)
 
 
+def betas(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """Betas that a service does not know."""
+    yield Remedy("drop_values", "anthropic-beta", tuple(re.findall(r"[\w.-]+", match[1])))
+
+
 def room(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """Prompt and answer together are too long, and the prompt alone is not."""
     if (found := answer_room(refusal.text)) is not None:

@@ -60,6 +60,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     _row("Azure", r"does not support file content types", _do("speak", "openai-responses"), "openai-chat"),
     _row("xAI", r"input\S*: unknown variant", _do("rewrite"), "openai-responses"),
+    _row("Anthropic", r"unexpected values?\(?s?\)? (.{1,400}?) for the .anthropic-beta. header", readers.betas),
     # How long an answer may be
     _row("vLLM, OpenAI, OpenRouter", readers.ROOM, readers.room),
     _row("OpenRouter", r"can only afford (\d+)", readers.affordable),

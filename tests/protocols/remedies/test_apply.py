@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bm.chat.remedy import Remedy
-from bm.protocols.remedies.apply import OPERATIONS, loss_of, treated
+from bm.protocols.remedies.apply import OPERATIONS, loss_of, treated, without_values
 from tests.protocols.remedies.heal import CHAT
 
 
@@ -20,3 +20,11 @@ def test_what_a_remedy_takes_from_the_request_is_reported() -> None:
 
 def test_operations_are_known_by_their_names() -> None:
     assert all(operation.__doc__ for operation in OPERATIONS.values())
+
+
+def test_unknown_values_are_taken_out_of_a_header() -> None:
+    remedy = Remedy("drop_values", "anthropic-beta", ("b",))
+    headers = [("anthropic-beta", "a, b"), ("x", "b")]
+    assert without_values(headers, (remedy,)) == ([("anthropic-beta", "a"), ("x", "b")], (remedy,))
+    assert without_values([("anthropic-beta", "b")], (remedy,)) == ([], (remedy,))
+    assert without_values(headers, (Remedy("drop_values", "anthropic-beta", ("c",)),)) == (headers, ())

@@ -314,6 +314,11 @@ def test_another_api_is_a_remedy_too() -> None:
     assert remedies(RESPONSES, "Tool 'x' is not supported with this model.", {})[-1] == "rewrite"
 
 
+def test_betas_that_are_not_known_leave_the_header() -> None:
+    message = "Unexpected value(s) `fast-mode-2026-02-01`, `x-1` for the `anthropic-beta` header. Please consult ..."
+    assert remedies(CLAUDE, message, {}) == ["drop values anthropic-beta (fast-mode-2026-02-01, x-1)"]
+
+
 @pytest.mark.parametrize("kind", ["rate_limited", "upstream_auth", "billing", "timeout"])
 def test_other_failures_have_no_remedy(kind: Any) -> None:
     failure = Failure(kind=kind, message="Unsupported parameter: 'seed'")
