@@ -13,6 +13,7 @@ import msgspec
 from bm.chat import events
 from bm.chat.parts import Citation, Part, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
 from bm.chat.signature import Signature
+from bm.chat.surrogates import without_halves
 from bm.errors import Failure
 
 _KINDS: dict[type, StreamedKind] = {Text: "text", Refusal: "refusal", Thinking: "thinking", ToolCall: "tool_call"}
@@ -37,7 +38,7 @@ class _Part(msgspec.Struct, eq=False):
     def has_all_arguments(self) -> bool:
         """Whether the arguments so far are a JSON value: what follows then belongs to another call."""
         try:
-            msgspec.json.decode("".join(self.arguments).encode())
+            msgspec.json.decode(without_halves("".join(self.arguments).encode()))
         except (msgspec.DecodeError, UnicodeEncodeError):
             return False
         return True

@@ -9,6 +9,7 @@ import msgspec
 
 from bm.chat import events
 from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall
+from bm.chat.surrogates import without_halves
 from bm.errors import Failure
 
 
@@ -41,9 +42,9 @@ def parsed_arguments(raw: str) -> Json | None:
     Some compatible servers encode the object twice.
     """
     try:
-        value: Any = msgspec.json.decode(raw.encode()) if raw.strip() else None
+        value: Any = msgspec.json.decode(without_halves(raw.encode())) if raw.strip() else None
         if isinstance(value, str):
-            value = msgspec.json.decode(value.encode()) if value.strip() else None
+            value = msgspec.json.decode(without_halves(value.encode())) if value.strip() else None
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     if value is None:

@@ -42,7 +42,7 @@ from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.openai_responses.portable import only_for_openai
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
-from bm.protocols.passthrough import EventParser, PassThrough, ResponsePipe, Watch
+from bm.protocols.passthrough import EventParser, JoiningParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.property_keys import with_legal_keys
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.remedies.apply import REWRITE, SPEAK
@@ -299,10 +299,8 @@ class Adapter:
         decoder = upstream.codec.stream_decoder(_ids())
         if isinstance(decoder, ResponsesStreamDecoder):
             self._responses = decoder
-        encoder = self._error_encoder(upstream)
-        return PassThrough(
-            self._parser(upstream), decoder, encoder, rename=self._rename(upstream), framed=not self.call.array
-        )
+        parser, encoder, rename = self._parser(upstream), self._error_encoder(upstream), self._rename(upstream)
+        return PassThrough(parser, decoder, encoder, rename=rename, framed=not self.call.array)
 
     def resumable(self, upstream: UpstreamCall, events: EventFilter) -> ResumablePassThrough:
         """The pipe for a streamed answer that passes through, such that another target can finish it.
@@ -319,7 +317,8 @@ class Adapter:
 
         decoder, encoder = upstream.codec.stream_decoder(ids), self._error_encoder(upstream)
         model = self.call.model if rename else ""
-        return ResumablePassThrough(sse.Parser(), decoder, encoder, events, make, ids, model=model, rename=rename)
+        parser = self._parser(upstream)
+        return ResumablePassThrough(parser, decoder, encoder, events, make, ids, model=model, rename=rename)
 
     def translation(self, upstream: UpstreamCall, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
         """The pipe that writes an answer with `encoder`, even where its bytes could pass through."""
@@ -347,7 +346,7 @@ class Adapter:
         return EventFilter(upstream.names, repair, single_call=self.chat.tool_choice.parallel is False)
 
     def _parser(self, upstream: UpstreamCall) -> EventParser:
-        return ArraySplitter() if upstream.passes_through and self.call.array else sse.Parser()
+        return JoiningParser(ArraySplitter() if upstream.passes_through and self.call.array else sse.Parser())
 
     def _error_encoder(self, upstream: UpstreamCall) -> StreamEncoder:
         """An encoder that only writes keep-alives and errors, for which the request need not be decoded."""
@@ -395,7 +394,7 @@ class Adapter:
 
     def _gathered(self, upstream: UpstreamCall, body: bytes) -> FullResponse:
         """The client's response from a stream that it has not asked for."""
-        parser, decoder = sse.Parser(), upstream.codec.stream_decoder(_ids())
+        parser, decoder = JoiningParser(sse.Parser()), upstream.codec.stream_decoder(_ids())
         events = [event for item in (*parser.feed(body), *parser.close()) for event in decoder.feed(item)]
         return self._encode(upstream, [*events, *decoder.close()])
 

@@ -206,6 +206,8 @@ class Attempts:
             timeouts,
             on_content=self._note_content,
             committed=continued,
+            # Google's JavaScript SDKs pass over an error event: without the cut they take the response for complete.
+            cuts=self._adapter.call.protocol == "gemini",
         )
         try:
             failure = await relay.run()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
@@ -138,7 +139,7 @@ def json_object(body: bytes) -> dict[str, Any]:
         RequestError: the body is not a JSON object.
     """
     try:
-        value: Any = msgspec.json.decode(body)
+        value: Any = msgspec.json.decode(without_halves(body))
     except _UNREADABLE as error:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
     if not isinstance(value, dict):

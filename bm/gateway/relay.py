@@ -88,7 +88,8 @@ class Relay:
 
     `committed` is true once the client has received the head of the response; from the start where the stream continues
     one that was cut. `document` holds the first bytes of a response that is a JSON object in spite of its content type;
-    then nothing of it has been relayed. `on_content` is called when the first content has arrived.
+    then nothing of it has been relayed. `on_content` is called when the first content has arrived. `cuts`
+    breaks the connection of a failed response, also after its error.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Relay:
         *,
         on_content: Callable[[], None],
         committed: bool = False,
+        cuts: bool = False,
     ) -> None:
         self._response, self._pipe, self._client, self._headers = response, pipe, client, headers
         self._limits, self._timeouts, self._on_content = limits, timeouts, on_content
@@ -112,6 +114,7 @@ class Relay:
         self._read = False
         self._deadline = Deadline()
         self._begun = False
+        self._cuts = cuts
         self.committed = committed
         self.document = b""
 
@@ -138,7 +141,9 @@ class Relay:
                     return await self._fail(failure)
             await self._send(self._pipe.close())
         except UpstreamError as error:
-            return await self._abort(error.failure)
+            if not self._pipe.finished:
+                return await self._abort(error.failure)
+            await self._send(self._pipe.close())
         except EventTooLarge as error:
             return await self._abort(Failure(kind="malformed", message=f"the upstream sent {error}"))
         if self._pipe.watch.failure is not None:
@@ -157,9 +162,9 @@ class Relay:
         return await self._fail(failure)
 
     async def _fail(self, failure: Failure) -> Failure:
-        """End a failed response. Where its protocol has no error for it, the connection is cut."""
+        """End a failed response; where its protocol has no error that all clients notice, by a broken connection."""
         if not self._unknown_to_client:
-            await (self._client.cut() if self._pipe.ended and not self._pipe.reports_errors else self._client.end())
+            await (self._client.cut() if self._cuts else self._client.end())
         return failure
 
     @property

@@ -16,7 +16,7 @@ from bm.chat.parts import Json
 from bm.errors import Failure
 from bm.protocols.codec import IdFactory, StreamDecoder, StreamEncoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
-from bm.protocols.passthrough import BLANK_LINE, PassThrough, is_garbage
+from bm.protocols.passthrough import BLANK_LINE, EventParser, PassThrough, is_garbage
 from bm.protocols.reading import json_of, object_of
 from bm.protocols.translate import EventFilter
 
@@ -103,7 +103,7 @@ class ResumablePassThrough(PassThrough):
 
     def __init__(
         self,
-        parser: sse.Parser,
+        parser: EventParser,
         decoder: StreamDecoder,
         encoder: StreamEncoder,
         events: EventFilter,

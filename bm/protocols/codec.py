@@ -36,6 +36,10 @@ class Encoded(msgspec.Struct, frozen=True):
 class StreamDecoder(Protocol):
     """Turns an upstream's stream into events; one decoder per stream."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether the upstream has said how the response finished: what is missing is at most the end of the stream."""
+
     def feed(self, event: sse.Event) -> Sequence[Event]:
         """Return the events of one server-sent event. Unknown ones are skipped; garbage is a `Failed`."""
 

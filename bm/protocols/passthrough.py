@@ -27,6 +27,7 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.signature import Signature, text_key
+from bm.chat.surrogates import HalfJoiner
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
 
@@ -45,17 +46,40 @@ class EventParser(Protocol):
         """Return what the end of the stream completes."""
 
 
+class JoiningParser:
+    """Splits bytes into events by `parser`, with characters joined that the upstream cut between two events."""
+
+    def __init__(self, parser: EventParser) -> None:
+        self._parser, self._joiner = parser, HalfJoiner()
+
+    def feed(self, chunk: bytes) -> list[sse.Event]:
+        """Return the events that `chunk` completes."""
+        return self._joined(self._parser.feed(chunk))
+
+    def close(self) -> list[sse.Event]:
+        """Return what the end of the stream completes."""
+        return self._joined(self._parser.close())
+
+    def _joined(self, events: list[sse.Event]) -> list[sse.Event]:
+        joined = self._joiner.feed
+        return [item if (data := joined(item.data)) is item.data else sse.Event(data, item.name) for item in events]
+
+
 class ResponsePipe(Protocol):
     """Bytes of the upstream in, bytes for the client out; they always end at an event boundary.
 
-    `reports_errors` says whether an error can be put between the bytes. After a failure, `ended` says that nothing
-    further is sent, and `resumable` that the client was not informed because another target may finish the response.
+    `reports_errors` says whether an error can be put between the bytes, `finished` whether the upstream has sent all of
+    the response, though perhaps not its end. After a failure, `ended` says that nothing further is sent, and
+    `resumable` that the client was not informed because another target may finish the response.
     """
 
     watch: Watch
 
     @property
     def reports_errors(self) -> bool: ...
+
+    @property
+    def finished(self) -> bool: ...
 
     @property
     def ended(self) -> bool: ...
@@ -208,6 +232,10 @@ class PassThrough:
     def resumable(self) -> bool:
         """Whether another target may finish a failed response: not if its bytes were only forwarded."""
         return False
+
+    @property
+    def finished(self) -> bool:
+        return self.watch.complete or self._decoder.finished
 
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:

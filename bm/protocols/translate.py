@@ -58,6 +58,10 @@ class Translation:
     def resumable(self) -> bool:
         return self._filter.resumable
 
+    @property
+    def finished(self) -> bool:
+        return self.watch.complete or self._decoder.finished
+
     def feed(self, chunk: bytes) -> bytes:
         return b"".join([self._through(self._decoder.feed(item)) for item in self._parser.feed(chunk)])
 

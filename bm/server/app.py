@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bm.chat.parts import Json
+from bm.chat.surrogates import without_halves
 from bm.errors import Failure, RequestError
 from bm.gateway import stored
 from bm.gateway.call import Call, conversation_of, new_id, read_head
@@ -108,7 +109,7 @@ class _Request:
             raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
 
     async def _call(self, route: Route, receive: Receive) -> None:
-        body = await read_body(receive, self._by_name, self._services.config.server.max_body_mb)
+        body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
         head = read_head(body, needs_model=not route.model)
         streams = bool(head.stream) if route.streams is None else route.streams
         call = Call(

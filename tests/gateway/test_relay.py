@@ -101,6 +101,25 @@ async def test_an_answer_that_is_cut_raises_in_the_sdk(world: World, protocol: s
     assert len(world.calls()) == 1, "a second answer is never appended to the first"
 
 
+def test_the_connection_to_a_gemini_client_is_broken_after_the_error(world: World) -> None:
+    only(world, "gemini")
+    world.sim.script(Rule(text=LONG, chunks=12, cut_after=9))
+    body, path = body_of("gemini", model=MODELS["gemini"]), path_of("gemini", MODELS["gemini"], stream=True)
+    with (
+        world.http.stream("POST", path, json=body) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        answer.read()
+
+
+@pytest.mark.parametrize(("after", "complete"), [(9, False), (99, True)])
+def test_a_reset_after_the_finish_leaves_the_answer_complete(world: World, after: int, complete: bool) -> None:
+    """The simulator breaks a stream before its last event at the latest, which is Anthropic's `message_stop`."""
+    only(world, "anthropic")
+    world.sim.script(Rule(text=LONG, chunks=12, cut_after=after))
+    assert world.ask("openai-chat").complete is complete
+
+
 @EVERY_PAIR
 def test_an_answer_that_stalls_ends_in_an_error_of_the_protocol(world: World, protocol: str, upstream: str) -> None:
     only(world, upstream, "[timeouts]\nidle = 0.3")

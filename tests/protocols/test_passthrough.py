@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -31,7 +32,7 @@ from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.array import ArraySplitter
-from bm.protocols.passthrough import BLANK_LINE, EventBuffer, PassThrough, Watch
+from bm.protocols.passthrough import BLANK_LINE, EventBuffer, JoiningParser, PassThrough, Watch
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import rename_in_events
 
@@ -189,3 +190,20 @@ def test_a_failure_is_seen_by_the_watch() -> None:
     watch = Watch()
     watch.see(Failed(Failure(kind="server", message="no")))
     assert watch.failure is not None and not watch.complete
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_character_cut_between_two_events_is_joined(size: int) -> None:
+    cut = rb'data: {"text":"x\ud83d"}' + b"\n\n" + rb'data: {"text":"\ude00y"}'
+    parser = JoiningParser(sse.Parser())
+    found = [event for at in range(0, len(cut), size) for event in parser.feed(cut[at : at + size])]
+    assert [json.loads(event.data)["text"] for event in [*found, *parser.close()]] == ["x", "😀y"]
+
+
+def test_a_character_cut_between_two_events_passes_as_it_came() -> None:
+    pieces = [piece.replace("häll", "\\ud83d").replace('"o"', '"\\ude00"') for piece in PIECES]
+    codec = CODECS["openai-chat"]
+    encoder = codec.stream_encoder(asked("openai-chat"), IDS, model="m")
+    pipe = PassThrough(JoiningParser(sse.Parser()), codec.stream_decoder(IDS), encoder)
+    stream = "".join(pieces).encode()
+    assert pipe.feed(stream) + pipe.close() == stream and pipe.watch.complete

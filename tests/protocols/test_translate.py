@@ -45,3 +45,12 @@ def test_tool_names_are_restored_and_surplus_calls_dropped() -> None:
         [PartStart(0, "tool_call", id="1", name="a_b"), PartEnd(0), PartStart(1, "tool_call", id="2", name="a_b")]
     )
     assert kept == [PartStart(0, "tool_call", id="1", name="a/b"), PartEnd(0)]
+
+
+def test_a_stream_is_finished_once_it_has_said_how_the_response_ends() -> None:
+    pipe = translating()
+    pipe.feed("".join(PIECES[:4]).encode())
+    before = pipe.finished
+    pipe.feed(PIECES[4].encode())
+    assert (before, pipe.finished, pipe.watch.complete) == (False, True, False)
+    assert b"message_stop" in pipe.close() and pipe.watch.complete

@@ -109,11 +109,16 @@ class AnthropicStreamDecoder:
         self._stop = message
         return self._complete()
 
+    @property
+    def finished(self) -> bool:
+        """Whether a stop reason was seen."""
+        return self._stop is not None
+
     def close(self) -> Sequence[Event]:
         """The stream has ended: complete when a stop reason was seen, cut short otherwise."""
         if self._parts.ended:
             return _NOTHING
-        if self._stop is not None:
+        if self.finished:
             return self._complete()
         return self._parts.fail(Failure(kind="truncated", message="the stream ended before the answer was complete"))
 

@@ -79,15 +79,16 @@ class GeminiStreamDecoder:
                 reading.string_of(reading.member(chunk, "responseId")),
                 reading.string_of(reading.member(chunk, "modelVersion")),
             )
+        # Some clients get the usage of the prompt at the start, so it comes before the first part.
+        metadata = reading.member(chunk, "usageMetadata")
+        if isinstance(metadata, dict):
+            self._parts.use(decode_usage(metadata))
         ends = False
         if candidates := reading.array_of(chunk.get("candidates")):
             for position, candidate in enumerate(candidates):
                 ends |= isinstance(candidate, dict) and self._candidate(candidate, position)
         else:
             self._blocked = blocked(reading.member(chunk, "promptFeedback")) or self._blocked
-        metadata = reading.member(chunk, "usageMetadata")
-        if isinstance(metadata, dict):
-            self._parts.use(decode_usage(metadata))
         if ends:
             # A finish reason may be a failure, which can be retried before the first byte.
             for outcome in map(self._outcome, self._choices.values()):
@@ -182,12 +183,16 @@ class GeminiStreamDecoder:
         for choice in self._choices.values():
             self._close(choice)
 
+    @property
+    def finished(self) -> bool:
+        """Whether every candidate has a finish reason, or the prompt was blocked."""
+        return all(choice.native for choice in self._choices.values()) and bool(self._choices or self._blocked)
+
     def close(self) -> Sequence[Event]:
         """The stream has ended: return the finish and the end, or why there is none."""
         if self._parts.ended:
             return ()
-        unfinished = [choice for choice in self._choices.values() if not choice.native]
-        if unfinished or not (self._choices or self._blocked):
+        if not self.finished:
             return self._fail(_cut(started=self._parts.started, candidates=bool(self._choices)))
         self._close_all()
         outcomes = [self._outcome(choice) for _, choice in sorted(self._choices.items())]

@@ -277,10 +277,15 @@ class ChatStreamDecoder:
             choice.close()
         return self._parts.end([choice.end() for choice in self._choices.values()])
 
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has a finish reason."""
+        return bool(self._choices) and all(choice.finish for choice in self._choices.values())
+
     def close(self) -> Sequence[Event]:
         """The connection has ended. Without a finish reason for every choice the answer was cut."""
         if self._parts.ended:
             return ()
-        if self._choices and all(choice.finish for choice in self._choices.values()):
+        if self.finished:
             return self._complete()
         return self._fail(Failure(kind="truncated", message="the upstream's answer ended before its end"))

@@ -109,6 +109,11 @@ class ResponsesStreamDecoder:
             return handler(body)
         return self._error(body) if "error" in body and not name else ()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the terminal event was seen, which is also the end."""
+        return self._parts.ended
+
     def close(self) -> Sequence[Event]:
         """The stream has ended; without a terminal event it was cut."""
         if self._parts.ended:

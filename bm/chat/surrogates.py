@@ -1,0 +1,49 @@
+"""Halves of surrogate pairs in JSON escapes: a decoder refuses them, since they stand for no character (RFC 8259, 8.2).
+
+They come of texts that were cut at a fixed length, and of streams that cut an emoji between two events.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""An escaped backslash, a pair, or a half."""
+_HALF = len(rb"\ud83d")
+_REPLACEMENT = rb"\ufffd"
+
+
+def without_halves(data: bytes) -> bytes:
+    """The JSON text with U+FFFD in place of every half of a pair; the same object when it has none."""
+    if not _may_hold_halves(data):
+        return data
+    return _ESCAPE.sub(lambda found: found.group() if len(found.group()) != _HALF else _REPLACEMENT, data)
+
+
+def _may_hold_halves(data: bytes) -> bool:
+    return rb"\ud" in data or rb"\uD" in data
+
+
+class HalfJoiner:
+    """Joins the halves of a pair that was cut between the ends of two strings of a stream; one joiner per stream."""
+
+    def __init__(self) -> None:
+        self._high = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The JSON text of one event: with the half that an earlier one ended with, and without its own at an end."""
+        return _ESCAPE.sub(self._joined, data) if _may_hold_halves(data) else data
+
+    def _joined(self, found: re.Match[bytes]) -> bytes:
+        text, data = found.group(), found.string
+        if len(text) != _HALF:
+            return text
+        high, self._high = self._high, b""
+        if text[3:4] in b"89abAB":
+            if not data.startswith(b'"', found.end()):
+                return _REPLACEMENT
+            self._high = text
+            return b""
+        return high + text if high and data.startswith(b'"', found.start() - 1) else _REPLACEMENT
