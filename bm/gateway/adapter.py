@@ -51,6 +51,7 @@ from bm.protocols.splice import rename_in_events, rename_in_response, splice_mod
 from bm.protocols.tools import with_legal_names
 from bm.protocols.translate import EventFilter, Translation
 from bm.providers.catalog import OPENAI_CLIENTS
+from bm.providers.families import family_of
 from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import replaces
@@ -211,12 +212,14 @@ class Adapter:
         call = self.call
         extra_content = "extra_content" in provider.dialect.takes
         given = call.short if call.home == target.account_id else call.body
+        family = family_of(target.model)
         body = sanitize(
             call.protocol,
             given,
             cache_control=provider.cache_control,
             extra_content=extra_content,
             lone_choice=call.protocol not in OPENAI_CLIENTS or provider.dialect.name == "openai",
+            claude=family is not None and family.vendor == "claude",
         )
         changed = call.protocol == "anthropic" and body is not given
         lost_thinking = changed and asks_to_think(call.body) and not asks_to_think(body)

@@ -21,6 +21,7 @@ _IDENTITY = "carried as the user"
 FIELDS: Mapping[ProtocolName, Mapping[str, str]] = {
     "anthropic": {
         "metadata": _LABELS,
+        "x-anthropic-billing-header": _LABELS,
         "betas": "enables features of Anthropic's",
         "anthropic_beta": "enables features of Anthropic's",
         "anthropic_version": "the version of Anthropic's API",

@@ -17,6 +17,8 @@ from bm.chat.signature import may_hold_wrapped, unwrap
 from bm.names import ProtocolName
 from bm.protocols.anthropic.cache_control import with_legal_marks
 from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
+from bm.protocols.anthropic.thinking import may_be_claudes
+from bm.protocols.anthropic.turns import ATTRIBUTION, split_attribution
 from bm.protocols.compaction import readable
 from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
@@ -28,6 +30,10 @@ _SEARCH = ID_PREFIX.encode()
 _CLEARS = "clear_thinking"
 _DOMAINS = ("allowed_domains", "blocked_domains")
 _DOMAINS_BYTES = b'_domains"'
+_ATTRIBUTION = ATTRIBUTION.encode()
+_THOUGHT = re.compile(rb'"type"\s*:\s*"thinking"')
+_SIGNATURE = re.compile(rb'"signature"\s*:')
+_ODD_SIGNATURE = re.compile(rb'"signature"\s*:\s*(?:"(?:[0-9a-f]{32,})?"|"[^"]*[^"A-Za-z0-9+/=][^"]*"|[^"\s])')
 _NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
 
 _SOME_TOOL = re.compile(rb'"tools"\s*:\s*\[\s*\{')
@@ -40,16 +46,17 @@ def sanitize(
     cache_control: Literal["keep", "strip"],
     extra_content: bool = True,
     lone_choice: bool = True,
+    claude: bool = True,
 ) -> bytes:
     """The body for an upstream of its own protocol; the same object when nothing has to change.
 
     `cache_control` says whether the upstream takes cache marks (illegal ones are repaired), `extra_content` whether it
     knows the member of that name, in which an OpenAI client carries Gemini's signatures, `lone_choice` whether it takes
-    a choice among no tools. Bytes that are not a request are returned as they are: the upstream reports what is wrong
-    with them.
+    a choice among no tools, and `claude` whether the model is Anthropic's. Bytes that are not a request are returned as
+    they are: the upstream reports what is wrong with them.
     """
     if protocol == "anthropic":
-        return _sanitize_anthropic(body, strip=cache_control == "strip")
+        return _sanitize_anthropic(body, strip=cache_control == "strip", claude=claude)
     changes: list[Callable[[Json], bool]] = []
     if protocol == "openai-chat":
         if not extra_content and b'"extra_content"' in body:
@@ -63,13 +70,18 @@ def sanitize(
     return _changed(body, changes) if changes else body
 
 
-def _sanitize_anthropic(body: bytes, *, strip: bool) -> bytes:
+def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
     """Remove thinking that carries another vendor's signature, other vendors' searches, and illegal cache marks.
 
     A message that held nothing else is removed too. Thinking is turned off where a tool loop has none of Claude's.
+    Other models do not get Claude Code's attribution.
     """
     try:
-        changes = _without_foreign_thinking(body) if may_hold_wrapped(body) or _SEARCH in body else {}
+        checked = claude and _holds_odd_signature(body)
+        foreign = checked or may_hold_wrapped(body) or _SEARCH in body
+        changes = _without_foreign_thinking(body, checked=checked) if foreign else {}
+        if not claude and _ATTRIBUTION in body:
+            changes |= _without_attribution(body)
         if _DOMAINS_BYTES in body and _NO_DOMAINS.search(body) is not None:
             changes |= _without_empty_domains(body)
         kept = edited(body, changes) if changes else body
@@ -80,14 +92,41 @@ def _sanitize_anthropic(body: bytes, *, strip: bool) -> bytes:
         return body
 
 
-def _without_foreign_thinking(body: bytes) -> Changes:
+def _holds_odd_signature(body: bytes) -> bool:
+    """Whether some thinking may be unsigned, or signed by a service that only speaks Anthropic's protocol."""
+    if b'"thinking"' not in body or not (thoughts := len(_THOUGHT.findall(body))):
+        return False
+    return thoughts > len(_SIGNATURE.findall(body)) or _ODD_SIGNATURE.search(body) is not None
+
+
+def _without_attribution(body: bytes) -> Changes:
+    system = raw_object(body).get("system", msgspec.Raw(b"null"))
+    texts: dict[Path, Any] = {("system",): msgspec.json.decode(system)}
+    if isinstance(blocks := texts[("system",)], list):
+        texts = {("system", index, "text"): object_of(block).get("text") for index, block in enumerate(blocks)}
+    changes: Changes = {}
+    for path, text in texts.items():
+        line, rest = split_attribution(string_of(text))
+        if line and rest:
+            changes[path] = msgspec.Raw(msgspec.json.encode(rest))
+        elif line:
+            changes[path[:2]] = None
+    return changes
+
+
+def _without_foreign_thinking(body: bytes, *, checked: bool) -> Changes:
+    """Remove what bm wrote; with `checked` also thinking whose signature is not Claude's."""
     changes: Changes = {}
     for number, message in enumerate(raw_array(raw_object(body).get("messages"))):
-        if not _may_be_foreign(message):
+        if not (_may_be_foreign(message) or (checked and b'"thinking"' in bytes(message))):
             continue
-        blocks = raw_array(raw_object(message).get("content"))
+        blocks = [msgspec.json.decode(raw) for raw in raw_array(raw_object(message).get("content"))]
         place = ("messages", number, "content")
-        inside = {(*place, *path): new for index, raw in enumerate(blocks) for path, new in _foreign(index, raw)}
+        inside = {
+            (*place, *path): new
+            for index, block in enumerate(blocks)
+            for path, new in _foreign(index, block, checked=checked)
+        }
         gone = sum(1 for path, new in inside.items() if len(path) == 4 and new is None)
         changes |= {("messages", number): None} if gone and gone == len(blocks) else inside
     return changes
@@ -141,12 +180,11 @@ def _may_be_foreign(raw: msgspec.Raw) -> bool:
     return may_hold_wrapped(bytes(raw)) or _SEARCH in bytes(raw)
 
 
-def _foreign(index: int, raw: msgspec.Raw) -> list[tuple[Path, msgspec.Raw | None]]:
+def _foreign(index: int, block: Any, *, checked: bool) -> list[tuple[Path, msgspec.Raw | None]]:
     """What bm wrote into a block for another vendor: signed thinking, a search, citations of its results."""
-    if not _may_be_foreign(raw):
-        return []
-    block: Any = msgspec.json.decode(raw)
     match block:
+        case {"type": "thinking"} if checked and not may_be_claudes(string_of(block.get("signature"))):
+            return [((index,), None)]
         case {"type": "thinking", "signature": str(signature)} if unwrap(signature) is not None:
             return [((index,), None)]
         case {"type": "server_tool_use" | "web_search_tool_result"} if is_ours(block):

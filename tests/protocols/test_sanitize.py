@@ -115,6 +115,47 @@ def test_foreign_thinking_goes_and_claudes_own_stays(foreign: Json) -> None:
     assert claude(body) == messages("Hi", [TEXT], "And?", [CLAUDES, TEXT])
 
 
+@pytest.mark.parametrize(
+    "signature",
+    ["", "8f14e45f-ceea-467f-a0e6-0b1f1c1f1c1f", "0123456789abcdef" * 4, None, "<none>"],
+    ids=["empty", "uuid", "hex", "null", "text"],
+)
+def test_thinking_that_claude_has_not_signed_goes(signature: str | None) -> None:
+    foreign = {"type": "thinking", "thinking": "hm", "signature": signature}
+    body = messages("Hi", [foreign, TEXT], "And?", [CLAUDES, TEXT])
+    assert claude(body) == messages("Hi", [TEXT], "And?", [CLAUDES, TEXT])
+    data = json.dumps(body).encode()
+    assert sanitize("anthropic", data, cache_control="keep", claude=False) is data
+
+
+def test_thinking_without_any_signature_goes() -> None:
+    body = messages("Hi", [{"type": "thinking", "thinking": "hm"}, TEXT], "And?", [CLAUDES, TEXT])
+    assert claude(body) == messages("Hi", [TEXT], "And?", [CLAUDES, TEXT])
+
+
+LINE = "x-anthropic-billing-header: cc_version=2.1.100.7b4; cch=eb6c6;"
+
+
+@pytest.mark.parametrize(
+    ("system", "left"),
+    [
+        (f"{LINE}\nYou are.", "You are."),
+        (LINE, None),
+        (
+            [{"type": "text", "text": LINE}, {"type": "text", "text": "You are."}],
+            [{"type": "text", "text": "You are."}],
+        ),
+        ([{"type": "text", "text": f"{LINE}\n\nYou are."}], [{"type": "text", "text": "You are."}]),
+        (f"Never write {LINE}", f"Never write {LINE}"),
+    ],
+)
+def test_other_models_do_not_get_claude_codes_attribution(system: Any, left: Any) -> None:
+    body = messages("Hi") | {"system": system}
+    result = json.loads(sanitize("anthropic", json.dumps(body).encode(), cache_control="keep", claude=False))
+    assert result.get("system") == left
+    assert claude(body) == body
+
+
 def test_a_message_that_held_nothing_else_goes_too() -> None:
     assert claude(messages("Hi", [THOUGHT], "Hello?")) == {
         "messages": [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Hello?"}]

@@ -28,6 +28,7 @@ from bm.names import ANTHROPIC
 from bm.protocols import reading
 from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.anthropic.citations import decode_citation, decode_search
+from bm.protocols.anthropic.thinking import may_be_claudes
 from bm.protocols.media import lacking, type_of
 from bm.protocols.tools import legal_call_id
 
@@ -247,7 +248,10 @@ class BlockWriter:
 
     def accepts(self, part: Thinking) -> bool:
         """Whether the thinking is the model's own."""
-        return accepted(part.signature, ANTHROPIC, self._capabilities.family) is not None
+        signature = accepted(part.signature, ANTHROPIC, self._capabilities.family)
+        return signature is not None and (
+            part.redacted or not self._capabilities.family or may_be_claudes(signature.value)
+        )
 
     def objection(self, media: Media) -> str:
         """Why media cannot be sent; empty when they can."""

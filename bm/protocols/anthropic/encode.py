@@ -13,7 +13,7 @@ from bm.protocols.anthropic.cache_control import limit_marks
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.anthropic.thinking import OFF, ThinkingPlan, plan_thinking
 from bm.protocols.anthropic.tools import encode_choice, encode_tools
-from bm.protocols.anthropic.turns import encode_turns
+from bm.protocols.anthropic.turns import ATTRIBUTION, encode_turns
 from bm.protocols.codec import Encoded
 from bm.protocols.json_schema.subsets import closed_schema, is_closable
 from bm.protocols.parameters import output_format, own_extras, sampling, stop_sequences
@@ -87,7 +87,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     }
     written = {name: value for name, value in members.items() if value}
     body: Json = {"model": model, "max_tokens": plan.max_tokens, **parameters, **written}
-    _write_extras(body, request, writer.betas, losses)
+    _write_extras(body, request, writer.betas, losses, claude=claude)
     if claude and not native and not _marked(request):
         body["cache_control"] = {"type": "ephemeral"}
     limit_marks(body)
@@ -126,16 +126,18 @@ def _sampling(request: ChatRequest, capabilities: Capabilities, losses: list[Los
     return members
 
 
-def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: list[Loss]) -> None:
+def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: list[Loss], *, claude: bool) -> None:
     for extra in own_extras(request, ANTHROPIC, losses):
         present = body.get(extra.field)
         if "." in extra.field:
             losses.append(Loss(extra.field, "has no place in a translated request"))
+        elif extra.field == ATTRIBUTION and claude:
+            body["system"] = [{"type": "text", "text": extra.value}, *body.get("system", ())]
         elif extra.field == "betas":
             betas.update(name for name in array_of(extra.value) if isinstance(name, str))
         elif isinstance(present, dict) and isinstance(extra.value, dict):
             body[extra.field] = {**extra.value, **present}
-        else:
+        elif extra.field != ATTRIBUTION:
             body[extra.field] = extra.value
             betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
 

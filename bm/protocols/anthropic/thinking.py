@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import msgspec
@@ -21,10 +22,17 @@ MIN_BUDGET = 1024
 OFF = ("disabled", "between_tools")
 """The types of `thinking` that turn it off; with the second, progress reports come back as thinking."""
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_HEX = re.compile(r"[0-9a-f]{32,}")
 LOST_THINKING = Loss("thinking", "another vendor's model began this tool loop, which Claude can only go on without")
 
 _THINKING = frozenset({"type", "budget_tokens", "display"})
 _SAID_OFF = {"say": "disabled", "between_tools": "between_tools"}
+
+
+def may_be_claudes(signature: str) -> bool:
+    """Whether a signature can be Claude's, which is base64; other services sign with a UUID or not at all."""
+    return _BASE64.fullmatch(signature) is not None and _HEX.fullmatch(signature) is None
 
 
 def asks_to_think(body: bytes) -> bool:

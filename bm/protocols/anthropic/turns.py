@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.names import ANTHROPIC
 from bm.protocols.anthropic.content import MEMBERS, BlockWriter, decode_content, decode_text
-from bm.protocols.reading import Unread, elements, mapping, mismatch, refuse, required_array, required_string, string
+from bm.protocols.reading import Unread, elements, mapping, mismatch, refuse, required_array, string
 from bm.protocols.turns import Expressible
 
 _FIRST = "(The conversation begins with the assistant.)"
-_ATTRIBUTION = "x-anthropic-billing-header:"
+ATTRIBUTION = "x-anthropic-billing-header"
+"""Begins the line, with which Claude Code names itself, at the head of the system prompt."""
 _MESSAGE = frozenset({"role", "content", "output_config"})
 
 
@@ -39,18 +42,31 @@ def decode_turns(body: Json, unread: Unread) -> tuple[tuple[Turn, ...], str]:
 
 
 def decode_system(body: Json, unread: Unread) -> tuple[Text, ...]:
-    """The system prompt without the attribution block that Claude Code puts first (`x-anthropic-billing-header: …`).
+    """The system prompt without Claude Code's attribution, which is kept for Claude.
 
-    It is meant for Anthropic, which gets its requests untranslated, and it would break the caches of other vendors.
+    It changes with each request, so it would break the prompt caches of other vendors.
     """
-    if isinstance(body.get("system"), str):
-        return (Text(body["system"]),) if body["system"] else ()
+    given = body.get("system")
+    raws = [({"text": given}, "system")] if isinstance(given, str) else elements(body, "system")
     texts: list[Text] = []
-    for raw, place in elements(body, "system"):
-        if not required_string(raw, "text", place).startswith(_ATTRIBUTION):
+    for raw, place in raws:
+        text = decode_text(raw, place)
+        line, rest = split_attribution(text.text)
+        if line:
+            unread.add(ATTRIBUTION, line)
+            text = msgspec.structs.replace(text, text=rest)
+        if text.text or not line:
             unread.rest(raw, MEMBERS["text"], place)
-            texts.append(decode_text(raw, place))
-    return tuple(texts)
+            texts.append(text)
+    return tuple(text for text in texts if text.text or not isinstance(given, str))
+
+
+def split_attribution(text: str) -> tuple[str, str]:
+    """The attribution at the head of a system text, empty if there is none, and the rest."""
+    if not text.startswith(f"{ATTRIBUTION}:"):
+        return "", text
+    line, _, rest = text.partition("\n")
+    return line, rest.lstrip("\n")
 
 
 def encode_turns(

@@ -31,6 +31,16 @@ def test_the_attribution_block_is_for_anthropic_alone() -> None:
     assert decoded(system=blocks).system == (Text("You are.", cache=CacheMark()),)
 
 
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_the_attribution_may_be_the_first_line_of_a_text(in_blocks: bool) -> None:
+    text = "x-anthropic-billing-header: cc_version=2.1.330;\nYou are."
+    request = decoded(system=[{"type": "text", "text": text}] if in_blocks else text)
+    assert request.system == (Text("You are."),)
+    assert [(extra.field, extra.value) for extra in request.extras] == [
+        ("x-anthropic-billing-header", "x-anthropic-billing-header: cc_version=2.1.330;")
+    ]
+
+
 @pytest.mark.parametrize(("system", "texts"), [("Be kind.", (Text("Be kind."),)), ("", ()), ([], ())])
 def test_the_system_prompt_may_be_a_string(system: object, texts: tuple[Text, ...]) -> None:
     assert decoded(system=system).system == texts

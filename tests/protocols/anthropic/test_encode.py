@@ -84,6 +84,16 @@ def test_a_client_without_cache_marks_gets_automatic_caching() -> None:
     assert own["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
+@pytest.mark.parametrize(("capabilities", "sent"), [(OPUS_4_8, True), (Capabilities(), False)])
+def test_claude_codes_attribution_reaches_claude_alone(capabilities: Capabilities, sent: bool) -> None:
+    line = "x-anthropic-billing-header: cc_version=2.1.100.7b4; cch=eb6c6;"
+    given = decode_request(body(system=f"{line}\nYou are Claude Code"))
+    result = encode_request(given, capabilities, model="m")
+    texts = [block["text"] for block in result.body["system"]]
+    assert texts == ([line] if sent else []) + ["You are Claude Code"]
+    assert result.losses == ()
+
+
 def test_a_system_prompt_alone_becomes_the_users() -> None:
     request = chat(system=(Text("Be kind."), Text(" ")))
     result = encode_request(ChatRequest(**{**_members(request), "turns": ()}), OPUS_4_8, model="m").body
@@ -242,7 +252,8 @@ def test_the_whole_of_a_translated_request() -> None:
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=8)
 texts = st.builds(Text, words, cache=st.none() | st.builds(CacheMark, st.sampled_from(["", "5m", "1h"])))
 images = st.builds(Media, st.just("image"), mime=st.just("image/png"), data=st.just("iVBOR"))
-thoughts = st.builds(Thinking, words, signature=st.builds(Signature, st.just("anthropic"), words))
+signatures = st.builds(Signature, st.just("anthropic"), st.from_regex(r"\AEq[A-Za-z0-9+/]{2}=?\Z"))
+thoughts = st.builds(Thinking, words, signature=signatures)
 
 
 @st.composite

@@ -11,7 +11,7 @@ from bm.chat.request import Extra, Reasoning, Tool, ToolChoice
 from bm.chat.signature import Signature
 from bm.errors import RequestError
 from bm.names import Level
-from bm.protocols.anthropic.thinking import asks_to_think
+from bm.protocols.anthropic.thinking import asks_to_think, may_be_claudes
 from tests.protocols.anthropic.examples import (
     FABLE_5,
     HAIKU_3,
@@ -216,3 +216,17 @@ def test_an_exact_budget_is_an_effort_to_an_adaptive_model() -> None:
 )
 def test_whether_a_request_mentions_thinking(body: bytes, asks: bool) -> None:
     assert asks_to_think(body) is asks
+
+
+@pytest.mark.parametrize(
+    ("signature", "plausible"),
+    [
+        ("EqQBCgIYAhIM1gbc+a9G/w==", True),
+        ("", False),
+        ("8f14e45f-ceea-467f-a0e6-0b1f1c1f1c1f", False),
+        ("0123456789abcdef" * 2, False),
+        ("not one", False),
+    ],
+)
+def test_a_signature_is_claudes_only_by_its_form(signature: str, plausible: bool) -> None:
+    assert may_be_claudes(signature) is plausible
