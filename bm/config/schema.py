@@ -44,6 +44,8 @@ class Server(_Section, frozen=True, kw_only=True):
     echo_model: Literal["answered", "asked"] = "answered"
     """The model name in responses: the model that answered, or the name that was requested."""
     max_body_mb: Megabytes = 64
+    websocket: bool = False
+    """Whether `/v1/responses` takes WebSocket connections; from the next start on."""
     drain: Seconds = 30.0
     """How long `bm stop` waits for running streams to finish."""
 

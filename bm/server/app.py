@@ -28,6 +28,7 @@ from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
 from bm.server.guard import guard_of
 from bm.server.routes import Found, ModelsRoute, Probe, Route, StoredRoute, caller, find, wants_array, without_key
 from bm.server.tasks import spawn
+from bm.server.websocket import Connection
 from bm.upstream.headers import Headers
 
 _log = logging.getLogger("bm.requests")
@@ -42,6 +43,9 @@ class App:
         self._services, self._admin = services, admin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await Connection(self._services, scope, receive, send).serve()
+            return
         path: str = scope.get("path", "")
         if scope["type"] != "http" or path.startswith(_ADMIN) or (path == "/" and scope["method"] == "GET"):
             await self._admin(scope, receive, send)

@@ -101,7 +101,8 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         date_header=False,
         timeout_keep_alive=75,
         http="auto",
-        ws="none",
+        ws="wsproto" if settings.config.server.websocket else "none",
+        ws_max_size=settings.config.server.max_body_mb * 1024 * 1024,
     )
     server = _Server(config, instance, lambda: services.config.server.drain)
     for warning in settings.warnings:
