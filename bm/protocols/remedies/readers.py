@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
 from bm.chat.parts import Json
@@ -30,12 +31,13 @@ _QUOTE = r"['`\"]?"
 ROOM: Final = r"context|max_new_tokens"
 LENGTH: Final = r"max_?(?:completion|output|new)?_?tokens|(?:completion|output) tokens"
 LISTED: Final = (
-    r"(?:supported (?:string )?(?:values|levels)(?: are)?|must be one of|should be|expected one of|is not one of"
-    r"|please use|allowed values(?: are)?|valid (?:values|options)(?: are)?)\W{1,4}"
+    r"(?:supported (?:string )?(?:values|levels)(?: are)?|must be one of|expected one of|is not one of|permitted:"
+    r"|(?:must|should) be(?= ['`\"])|please use|allowed values(?: are)?|valid (?:values|options)(?: are)?)\W{1,4}"
     rf"({_QUOTE}[\w.-]+{_QUOTE}(?:[ ,|]{{1,3}}(?:(?:and|or) )?{_QUOTE}[\w.-]+{_QUOTE})*)"
 )
 RANGE: Final = (
-    r"\brange\b|between|less than|greater than|[<>]=|at most|at least|minimum|maximum|must (?:not exceed|be in)"
+    r"\brange\b|between|from -?\d|less than|greater than|[<>]=|at most|at least|minimum|maximum"
+    r"|must (?:not exceed|be in)"
 )
 UNKNOWN: Final = (
     r"un(?:supported|known|recognized|expected)|not (?:supported|allowed|permitted|enabled|accepted|available)|extra"
@@ -68,7 +70,9 @@ FORMAT: Final = (
     r".{0,160}(?:support|unavailable|not available|not enabled|must be|invalid|unknown variant|should)"
     r"|(?:support|unavailable|invalid|unknown).{0,80}(?:response_?format|json_?schema|structured output)"
 )
-_CONDITION: Final = re.compile(r"\b(?:when|while|if|unless|both|combined|together|only one)\b|with tools", re.I)
+_CONDITION: Final = re.compile(
+    r"\b(?:when|while|if|unless|both|combined|together|only one)\b|with (?:tools|function)", re.I
+)
 _PAIR: Final = r"['\"]?([\w.\[\]]+)['\"]? ?: property ['\"]([\w.]+)['\"] is unsupported"
 _NAMED: Final = tuple(
     re.compile(pattern, re.I)
@@ -87,6 +91,15 @@ _WORDS: Final = re.compile(
     r"['`\"]([\w.$\[\]-]+)['`\"]|\b([a-z]+(?:_[a-z]+)+|[a-z]+[A-Z]\w+|temperature|seed|logprobs)\b"
 )
 _ALIASES: Final = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
+_FORMS: Final = (
+    "output_config.format",
+    "output_format",
+    "text.format",
+    "generationConfig.responseJsonSchema",
+    "generationConfig.responseSchema",
+    "generationConfig.responseMimeType",
+)
+"""Members that hold the form of the answer, which is asked for in words without them."""
 _SIBLINGS: Final = {
     "presence_penalty": ("frequency_penalty",),
     "frequency_penalty": ("presence_penalty",),
@@ -104,7 +117,8 @@ _LEAST: Final = re.compile(
     rf"(?:greater than or equal to|>=|at least|minimum(?: value)?(?: of| is)?|no less than) {_QUOTE}{_NUMBER}", re.I
 )
 _BOTH: Final = re.compile(
-    rf"range\b[^\d\[(-]{{0,30}}[\[(]?{_NUMBER}(?:\.\.|, ?| to | - ){_NUMBER}|between {_NUMBER} and {_NUMBER}"
+    rf"(?:range|from)\b[^\d\[(-]{{0,30}}[\[(]?{_NUMBER}(?:\.\.|, ?| to | - ){_NUMBER}"
+    rf"|between {_NUMBER} and {_NUMBER}"
     rf"|[\[(]{_NUMBER}, ?{_NUMBER}[\])]",
     re.I,
 )
@@ -114,7 +128,8 @@ _LENGTHS: Final = tuple(
     for pattern in (
         r"\[\s*\d+\s*,\s*(\d[\d,]*)\s*\]",
         r"> (\d[\d,]*)",
-        rf"(?:at most|less than or equal to|<=|up to|(?:not|cannot) exceed|between \d+ and) {_QUOTE}(\d[\d,]*)",
+        r"(?:at most|less than or equal to|<=|up to|limited to|(?:not|cannot) exceed|between \d+ and) "
+        rf"{_QUOTE}(\d[\d,]*)",
         r"(?:maximum|limit|max)\b[^\d]{0,60}?(\d[\d,]*)",
     )
 )
@@ -131,8 +146,10 @@ class Refusal:
     def named(self) -> tuple[str, ...]:
         """The members that it names, in its order: as the parameter at fault, at its head, or in its words."""
         head = re.match(r"\W*([\w.\[\]]+): ", self.text)
-        words = ("".join(groups) for groups in _WORDS.findall(self.text))
-        written = (self.failure.param, head.group(1) if head else "", *words)
+        words = ["".join(groups) for groups in _WORDS.findall(self.text)]
+        plain = re.findall(r"[A-Za-z]+", self.text.lower())
+        phrases = [f"{first}_{second}" for first, second in pairwise(plain)]
+        written = (self.failure.param, head.group(1) if head else "", *words, *phrases)
         return tuple(dict.fromkeys(path for word in written if word and (path := place(self.body, word))))
 
     def value(self, path: str) -> Any:
@@ -193,7 +210,7 @@ def refused_level(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def listed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """The values that a member may have: the nearest level, or else the member's default."""
-    values = [word for word in re.findall(r"[\w.-]+", match[1]) if word not in ("and", "or")]
+    values = [word.strip(".") for word in re.findall(r"[\w.-]+", match[1]) if word not in ("and", "or")]
     levels = tuple(word for word in values if word.lower() in SCALE)
     named = [path for path in refusal.named if isinstance(refusal.value(path), str)]
     if levels:
@@ -208,7 +225,8 @@ def listed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def named_member(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A member that may only have its default."""
-    yield from (Remedy("drop", path) for path in refusal.named[:1] if may_go(path))
+    passing = _CONDITION.search(refusal.text) is not None
+    yield from (Remedy("drop", path, passing=passing) for path in refusal.named[:1] if may_go(path))
 
 
 def most_tools(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -241,8 +259,10 @@ def no_developer(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     yield Remedy("replace", f"{name}.*.role", ("developer", "system"))
 
 
-def penalties(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    for name in ("presencePenalty", "frequencyPenalty"):
+def twins(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """Gemini's members that go together."""
+    penalties = ("presencePenalty", "frequencyPenalty")
+    for name in penalties if "penalty" in match[0].lower() else ("responseLogprobs", "logprobs"):
         yield Remedy("drop", f"generationConfig.{name}")
 
 
@@ -259,9 +279,9 @@ def keywords(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def format_(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A form of the answer that the model is not held to: first the schema goes, then the JSON."""
-    yield Remedy("weaken", values=("schema",))
-    yield Remedy("weaken", values=("schema", "json"))
-    yield Remedy("weaken", values=("json",))
+    passing = _CONDITION.search(refusal.text) is not None
+    for kinds in (("schema",), ("schema", "json"), ("json",)):
+        yield Remedy("weaken", values=kinds, passing=passing)
 
 
 def renamed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -317,7 +337,12 @@ def unknown(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
         paths = options[1:2] if re.search(r"cannot both|only one of", refusal.text, re.I) else options[:1]
     for path in dict.fromkeys(each for named in paths for each in (named, *_SIBLINGS.get(named, ()))):
         above, _, last = path.rpartition(".")
-        if last in _ALIASES and not above and refusal.protocol == "openai-chat":
+        value = refusal.value(path)
+        if path in EFFORTS and isinstance(value, str) and re.search(rf"\b{re.escape(value)}\b", refusal.text):
+            yield Remedy("avoid", path, (value.lower(),))
+        elif path in _FORMS:
+            yield Remedy("weaken", values=("schema", "json"))
+        elif last in _ALIASES and not above and refusal.protocol == "openai-chat":
             yield Remedy("rename", path, (_ALIASES[last],))
         else:
             yield Remedy("drop", path, passing=passing)

@@ -138,7 +138,8 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("all", readers.LISTED, readers.listed),
     _row(
         "OpenAI",
-        r"only the default \(?\S+?\)? value is supported|only [\d.]+ is allowed|only '[^']+' is supported",
+        r"only the default \(?\S+?\)? value is supported|only [\d.]+ is allowed|only '[^']+' is supported"
+        r"|must be (?:set to |equal to )?[\d.]+(?=\s*$|[,;\n]| when| for| while| if)",
         readers.named_member,
     ),
     # Tools
@@ -232,7 +233,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("all", readers.EMPTY, _do("drop_empty")),
     _row(
         "all",
-        r"content\S*:? .{0,60}(?:should be a valid string|must be a string|expected (?:a )?string)",
+        r"content\S*:? .{0,60}(?:should be a valid string|must be a string|expected (?:a )?string|null)",
         _do("plain_text"),
     ),
     # The form of the answer
@@ -256,7 +257,20 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("all", readers.RANGE, readers.number),
     _row("all", r"(?:maximum length|at most|maximum number of items is|no more than|up to) (\d+)", readers.cut),
     _row("all", readers.UNKNOWN, readers.unknown, together=True),
-    _row("Google", r"penalty is not enabled", readers.penalties, "gemini", together=True),
+    _row("Google", r"(?:penalty|logprobs) is not enabled", readers.twins, "gemini", together=True),
+    _row(
+        "Google",
+        r"thinking is not (?:enabled|supported)",
+        _do("drop", path="generationConfig.thinkingConfig"),
+        "gemini",
+    ),
+    _row(
+        "Google",
+        r"include_?thoughts is only enabled",
+        _do("drop", path="generationConfig.thinkingConfig.includeThoughts", passing=True),
+        "gemini",
+    ),
+    _row("vLLM", r"parallel_tool_calls.{0,20}(?:must be|to) .?false", _do("put", False, path="parallel_tool_calls")),
     _row(
         "Google", r"multiple candidates is not enabled", _do("drop", path="generationConfig.candidateCount"), "gemini"
     ),

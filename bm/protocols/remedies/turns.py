@@ -234,12 +234,15 @@ def _says_nothing(turn: Json) -> bool:
 
 
 def plain_text(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Give messages of nothing but text as plain text."""
+    """Give messages of nothing but text as plain text, and those without content as an empty one."""
     found = [
         message
         for message in messages_of(body)
-        if isinstance(message.get("content"), list)
-        and all(isinstance(object_of(piece).get("text"), str) for piece in message["content"])
+        if ("content" in message and message["content"] is None)
+        or (
+            isinstance(message.get("content"), list)
+            and all(isinstance(object_of(piece).get("text"), str) for piece in message["content"])
+        )
     ]
     for message in found:
         message["content"] = text_of(message)

@@ -35,6 +35,9 @@ def test_members_are_named_in_the_order_of_the_refusal() -> None:
             "max_tokens is too large: 9000. This model supports at most 4096 completion tokens",
             "clamp max_tokens (4096)",
         ),
+        ("max_new_tokens is limited to 2048", "clamp max_tokens (2048)"),
+        ("The max tokens 9000 are invalid. Choose a value between 1 and 512.", "clamp max_tokens (512)"),
+        ("`top_k` must be 1", "drop top_k"),
         ("Range of max_tokens should be [1, 8192]", "clamp max_tokens (8192)"),
         ("Invalid 'user': string too long. Expected a string with maximum length 64", "shorten user (64)"),
     ],
@@ -55,3 +58,22 @@ def test_what_holds_under_a_condition_is_not_learnt() -> None:
     message = "`temperature` may only be set to 1 when thinking is enabled."
     ((found,),) = list(remedies_for(refused(message), b'{"temperature": 0.5}', CLAUDE))[:1]
     assert (found.operation, found.passing, found.reason) == ("drop", True, message)
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("'reasoning_effort' must be 'low' or 'high'", "level reasoning_effort (low, high)"),
+        ("body -> reasoning_effort: unexpected value; permitted: 'low', 'high'", "level reasoning_effort (low, high)"),
+        ("This model does not support effort level 'max'. Supported levels: low.", "level reasoning_effort (low)"),
+        ("reasoning_effort xhigh not supported", "avoid reasoning_effort (xhigh)"),
+        ("This model does not support `reasoning_effort` value `xhigh`.", "avoid reasoning_effort (xhigh)"),
+    ],
+)
+def test_levels_in_the_words_of_several_vendors(message: str, remedy: str) -> None:
+    assert remedies(CHAT, message, {"reasoning_effort": "xhigh"})[0] == remedy
+
+
+def test_a_form_of_the_answer_is_not_dropped_but_asked_for_in_words() -> None:
+    body = {"output_config": {"format": {"type": "json_schema", "schema": {}}}}
+    assert remedies(CLAUDE, "output_config.format: Extra inputs are not permitted", body) == ["weaken (schema, json)"]
