@@ -207,9 +207,10 @@ class PartBuilder:
         if not calls:
             return False
         first = calls[0]
-        if first.signature is None and first.index >= 0 and first.is_open:
+        if first.signature is None and first.is_open:
             first.signature = signature
-            self._events.append(events.PartSignature(first.index, signature))
+            if first.index >= 0:
+                self._events.append(events.PartSignature(first.index, signature))
         return True
 
     def has_whole_calls(self, choice: int) -> bool:

@@ -17,7 +17,8 @@ class Dialect(msgspec.Struct, frozen=True):
 
     `refuses` names request members it answers with 400; `only`, where it is not empty, all members that it takes, and
     `renames` what it calls some of OpenAI's. `takes` names what it has beyond OpenAI (`top_k`, `video_url`,
-    `document_url`, `extra_content` for Gemini's thought signatures, `prefix` on an answer begun for the model).
+    `document_url`, `extra_content` for Gemini's thought signatures, `reasoning_details` of earlier answers, `prefix` on
+    an answer begun for the model).
 
     `thinking` is the form in which it is asked to think: OpenAI's `reasoning_effort` or the model's own switch, Groq's
     with `reasoning_format`, Together's and OpenRouter's `reasoning` objects. `thinking_tag` is the tag in which raw

@@ -23,7 +23,8 @@ _MARK_BASE64 = _MARK_BYTES.decode()
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """A vendor's token. `vendor` is `anthropic`, `gemini` or `openai`; `family` narrows it to the models that take it.
+    """A vendor's token. `vendor` is `anthropic`, `gemini`, `openai` or, for `reasoning_details` of services that speak
+    Chat Completions, `chat`; `family` narrows it to the models that take it.
 
     `value` is the text as the vendor wrote it. Compare Gemini's by `spelling`, since its SDK changes the alphabet.
     """

@@ -67,6 +67,8 @@ def capabilities_of(protocol: ProtocolName, dialect: Dialect, model: str) -> Cap
         takes |= {"family": "openai" if at_home else "", "system_turns": True}
     else:
         takes |= _NOT_AT_HOME
+    if "reasoning_details" in dialect.takes:
+        takes["family"] = model.partition("/")[0] if "/" in model else ""
     if dialect.name != "compatible":
         takes.pop("max_tokens_field", None)
     elif family is None:

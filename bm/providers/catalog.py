@@ -157,7 +157,7 @@ _PAID: Final[tuple[Row, ...]] = (
         dialect=Dialect(
             name="openrouter",
             max_tokens_field="max_tokens",
-            takes=frozenset({"top_k", "video_url"}),
+            takes=frozenset({"top_k", "video_url", "reasoning_details"}),
             thinking="openrouter",
         ),
         changes={"replay": "reasoning", "replay_required": False},
@@ -285,7 +285,9 @@ _PAID: Final[tuple[Row, ...]] = (
     ),
 )
 
-COMPATIBLE: Final = Dialect(name="compatible", max_tokens_field="max_tokens", thinking_tag="think")
+COMPATIBLE: Final = Dialect(
+    name="compatible", max_tokens_field="max_tokens", thinking_tag="think", takes=frozenset({"reasoning_details"})
+)
 """A service of the user's about which nothing is known: what the widest set of servers takes."""
 
 CATALOG: Final[dict[str, Row]] = {row.name: row for row in (GEMINI, *_PAID)}

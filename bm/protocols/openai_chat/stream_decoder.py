@@ -17,6 +17,7 @@ from bm.chat.builder import PartBuilder
 from bm.chat.capabilities import Dialect
 from bm.chat.events import Event, Finish
 from bm.chat.parts import Json, Opaque, Part, StreamedKind
+from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.names import CHAT
 from bm.protocols.codec import IdFactory
@@ -24,7 +25,7 @@ from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation, executed_tool
 from bm.protocols.openai.content import media_at, thinking_text
 from bm.protocols.openai_chat.errors import failed_choice
-from bm.protocols.openai_chat.thinking import TagSplitter, read_signature
+from bm.protocols.openai_chat.thinking import DETAILS, TagSplitter, details_signature, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
 from bm.protocols.reading import count_of, object_of, objects_of, string_of
 
@@ -40,8 +41,10 @@ class _Choice:
     Text, thinking and refusals follow one another under the choice's number; several calls may be open at once.
     """
 
-    def __init__(self, number: int, parts: PartBuilder, dialect: Dialect) -> None:
+    def __init__(self, number: int, parts: PartBuilder, dialect: Dialect, model: str) -> None:
         self.number = number
+        self._model = model
+        self._details: list[Json] = []
         self.finish = self._stop_sequence = ""
         self._names_finish = False
         self._parts = parts
@@ -52,9 +55,8 @@ class _Choice:
         thinking = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(thinking, str) and thinking:
             self._say("thinking", thinking)
-        elif not thinking and delta.get("reasoning_details"):
-            # OpenRouter's structured reasoning, where the plain member is missing.
-            for detail in objects_of(delta["reasoning_details"]):
+        elif not thinking and delta.get(DETAILS):
+            for detail in objects_of(delta[DETAILS]):
                 self._say("thinking", string_of(detail.get("text") or detail.get("summary")))
         content = delta.get("content")
         if type(content) is str and self._splitter is None:
@@ -98,10 +100,9 @@ class _Choice:
         )
 
     def _rarities(self, delta: Json) -> None:
-        signature = read_signature(delta)
-        if signature is not None and not self._parts.sign_first_call(signature, self.number):
-            self._parts.open(self.number, "text", self.number)
-            self._parts.sign(self.number, signature)
+        self._details += objects_of(delta.get(DETAILS))
+        if (signature := read_signature(delta)) is not None:
+            self._sign(signature)
         for annotation in objects_of(delta.get("annotations")):
             self._parts.open(self.number, "text", self.number)
             self._parts.cite(self.number, decode_citation(annotation, CHAT))
@@ -114,6 +115,11 @@ class _Choice:
         audio = object_of(delta.get("audio"))
         if audio.get("data"):
             self._whole(Opaque(CHAT, "audio", audio, summary=str(audio.get("transcript") or "")))
+
+    def _sign(self, signature: Signature) -> None:
+        if not self._parts.sign_first_call(signature, self.number):
+            self._parts.open(self.number, "text", self.number)
+            self._parts.sign(self.number, signature)
 
     def _image(self, image: Json) -> None:
         """OpenRouter's `images`, of models that draw."""
@@ -162,6 +168,10 @@ class _Choice:
 
     def close(self) -> None:
         """No more deltas will come."""
+        signature = details_signature(self._details, self._model)
+        self._details.clear()
+        if signature is not None and (self._parts.is_open(self.number, "text") or self.number in self._parts.called):
+            self._sign(signature)
         self.pause()
         self._parts.close_choice(self.number)
 
@@ -199,6 +209,7 @@ class ChatStreamDecoder:
         self._dialect = dialect
         self._parts = PartBuilder(ids.new_id)
         self._choices: dict[int, _Choice] = {}
+        self._model = ""
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
         """Return the events of one server-sent event."""
@@ -233,7 +244,8 @@ class ChatStreamDecoder:
     def _chunk(self, chunk: Json) -> list[Event]:
         choices = chunk.get("choices")
         if not self._parts.started and (choices or chunk.get("id")):
-            self._parts.start(str(chunk.get("id") or ""), str(chunk.get("model") or ""))
+            self._model = str(chunk.get("model") or "")
+            self._parts.start(str(chunk.get("id") or ""), self._model)
         for choice in objects_of(choices):
             if (failure := self._choice(choice)) is not None:
                 return self._fail(failure)
@@ -248,7 +260,7 @@ class ChatStreamDecoder:
         number = count_of(choice.get("index"))
         decoder = self._choices.get(number)
         if decoder is None:
-            decoder = self._choices[number] = _Choice(number, self._parts, self._dialect)
+            decoder = self._choices[number] = _Choice(number, self._parts, self._dialect, self._model)
         # Some services end their stream with a whole `message` in place of a delta.
         delta = choice.get("delta") or (None if number in self._parts.begun else choice.get("message"))
         if isinstance(delta, dict):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
+
+import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
@@ -13,7 +15,7 @@ from bm.chat.thinking import asked_level, effort_for, yields_to_call
 from bm.names import Level
 from bm.protocols.openai.parameters import LEVELS
 from bm.protocols.parameters import field_name
-from bm.protocols.reading import boolean, integer, mapping, object_of, string, string_of
+from bm.protocols.reading import boolean, integer, json_of, mapping, object_of, string, string_of
 
 _LEVELS: dict[str, Level] = {**LEVELS, "disabled": "off", "default": "auto", "auto": "auto"}
 MEMBERS = frozenset(
@@ -182,6 +184,36 @@ def accepts(signature: Signature | None, capabilities: Capabilities) -> bool:
     """Whether an upstream is to be sent a signature: Google's endpoint, with the family of models that made it."""
     takes = "extra_content" in capabilities.dialect.takes
     return takes and accepted(signature, "gemini", capabilities.family) is not None
+
+
+DETAILS = "reasoning_details"
+"""The member that holds thinking in pieces of several types, some encrypted or signed. A service takes them back as
+they were (openrouter.ai/docs: "Preserving Reasoning Blocks"; read 2026-11-30)."""
+_TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
+
+
+def details_signature(rows: Iterable[Json], model: str = "") -> Signature | None:
+    """The details as one signature, pieces of a text joined; None where text is all there is. `model` wrote them."""
+    merged: list[Json] = []
+    for row in rows:
+        last, member = merged[-1] if merged else {}, _TEXTS.get(string_of(row.get("type")))
+        if member is not None and (row["type"], row.get("index")) == (last.get("type"), last.get("index")):
+            text = string_of(last.get(member)) + string_of(row.get(member))
+            merged[-1] = last | _present(**row) | {member: text}
+        elif row not in merged:
+            merged.append(row)
+    if not any(row.get("data") or row.get("signature") for row in merged):
+        return None
+    vendor, named, _ = model.partition("/")
+    return Signature("chat", msgspec.json.encode(merged).decode(), vendor if named else "")
+
+
+def write_details(signatures: Iterable[Signature | None], capabilities: Capabilities) -> Json:
+    """The member that carries details back, for a service that takes it and the vendor whose model wrote them."""
+    if DETAILS not in capabilities.dialect.takes:
+        return {}
+    own = (found for each in signatures if (found := accepted(each, "chat", capabilities.family)) is not None)
+    return {DETAILS: json_of(found.value)} if (found := next(own, None)) is not None else {}
 
 
 Kind = Literal["thinking", "text"]

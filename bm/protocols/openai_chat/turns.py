@@ -15,15 +15,22 @@ from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.signature import Signature
 from bm.names import CHAT
 from bm.protocols import reading
-from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media
+from bm.protocols.openai.content import chat_objection, decode_content, encode_chat_media, thinking_text
 from bm.protocols.openai.tools import arguments_text, decode_arguments
-from bm.protocols.openai_chat.thinking import accepts, read_signature, write_signature
+from bm.protocols.openai_chat.thinking import (
+    DETAILS,
+    accepts,
+    details_signature,
+    read_signature,
+    write_details,
+    write_signature,
+)
 from bm.protocols.tools import legal_call_id
 from bm.protocols.turns import Expressible
 
 _READ = frozenset(
     {"role", "content", "tool_calls", "function_call", "tool_call_id", "refusal", "reasoning", "reasoning_content"}
-    | {"extra_content", "thought_signature"}
+    | {"extra_content", "thought_signature", DETAILS}
 )
 _ECHOES = frozenset({"annotations", "logprobs", "parsed", "index", "provider_specific_fields", "thinking_blocks"})
 """Members that clients copy from an answer into the history and that mean nothing to a model."""
@@ -84,6 +91,9 @@ class _TurnReader:
     def _assistant(self, message: Json, where: str) -> list[Part]:
         parts: list[Part] = []
         thinking = message.get("reasoning_content") or message.get("reasoning")
+        details = reading.objects_of(message.get(DETAILS))
+        if not thinking and details:
+            thinking = "".join(thinking_text(row.get("text") or row.get("summary")) for row in details)
         if isinstance(thinking, str) and thinking:
             parts.append(Thinking(thinking))
         content = decode_content(message.get("content"), reading.join(where, "content"), CHAT)
@@ -92,7 +102,7 @@ class _TurnReader:
         if refusal:
             parts.append(Refusal(refusal))
         calls = self._calls(message, where)
-        signature = read_signature(message)
+        signature = read_signature(message) or details_signature(details)
         if signature is not None:
             _sign(calls or parts, signature)
         return parts + calls
@@ -245,7 +255,10 @@ class TurnWriter:
             message["tool_calls"] = calls
         thinking = "\n\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
         replay = self._capabilities.replay
-        if replay and (thinking or (calls and self._capabilities.replay_required)):
+        if calls or texts:
+            signed = (part.signature for part in parts if isinstance(part, ToolCall | Text))
+            message |= write_details(signed, self._capabilities)
+        if DETAILS not in message and replay and (thinking or (calls and self._capabilities.replay_required)):
             message[replay] = thinking or NO_THINKING
         if len(message) == 1:
             return

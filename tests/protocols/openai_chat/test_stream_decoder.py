@@ -88,6 +88,24 @@ def test_structured_reasoning_counts_where_the_plain_member_is_missing() -> None
     assert parts(stream(alone, chunk({}, "stop"))) == (Thinking("ab"),)
 
 
+def test_details_that_hold_more_than_text_stay_with_the_first_call_or_the_text() -> None:
+    pieces = [
+        chunk({"reasoning_details": [{"type": "reasoning.text", "text": "a", "signature": None, "index": 0}]}),
+        chunk({"reasoning_details": [{"type": "reasoning.text", "text": "b", "signature": "s", "index": 0}]}),
+    ]
+    late = chunk({"content": "", "reasoning_details": [{"type": "reasoning.encrypted", "data": "zz", "index": 1}]})
+    signed = [
+        {"type": "reasoning.text", "text": "ab", "index": 0, "signature": "s"},
+        {"type": "reasoning.encrypted", "data": "zz", "index": 1},
+    ]
+    for content in (chunk({"content": "x"}), chunk({"tool_calls": [CALL]})):
+        thinking, answered = parts(stream(*pieces, content, late, chunk({}, "stop")))
+        assert thinking == Thinking("ab")
+        assert json.loads(answered.signature.value) == signed
+    plain = chunk({"content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "a", "index": 0}]}, "stop")
+    assert parts(stream(plain)) == (Thinking("a"), Text("x"))
+
+
 def test_content_may_be_an_array_of_thinking_and_text() -> None:
     """Mistral's reasoning models."""
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}

@@ -13,6 +13,7 @@ from bm.chat.repair import NO_RESULT
 from bm.chat.request import Extra, Turn
 from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
+from bm.protocols.openai_chat.thinking import details_signature
 from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, decode_turns
 from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
 
@@ -300,6 +301,39 @@ def test_thinking_goes_back_only_to_services_that_have_a_member_for_it(member: s
     expected = {"role": "assistant", "content": "yes"} | ({member: "hm"} if member else {})
     assert messages(*turns, capabilities=capabilities)[1] == expected
     assert losses(*turns, capabilities=capabilities) == []
+
+
+DETAILS = [{"type": "reasoning.encrypted", "data": "zz", "format": "google-gemini-v1", "index": 0}]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "takes", "goes_back"),
+    [
+        ("google", {"reasoning_details"}, True),
+        ("", {"reasoning_details"}, True),
+        ("anthropic", {"reasoning_details"}, False),
+        ("google", set(), False),
+    ],
+    ids=["its own vendor", "unknown vendor", "another vendor", "a service without them"],
+)
+@pytest.mark.parametrize("answer", [Text("yes"), F], ids=["text", "call"])
+def test_details_go_back_in_place_of_plain_thinking(
+    vendor: str, takes: set[str], goes_back: bool, answer: Text | ToolCall
+) -> None:
+    dialect = Dialect(name="openrouter", takes=frozenset(takes))
+    capabilities = Capabilities(replay="reasoning", family=vendor, dialect=dialect)
+    made = details_signature(DETAILS, "google/gemini-3.8-flash")
+    turns = (user(Text("Hi")), written_assistant(Thinking("hm"), msgspec.structs.replace(answer, signature=made)))
+    message = messages(*turns, capabilities=capabilities)[1]
+    assert message.get("reasoning_details") == (DETAILS if goes_back else None)
+    assert message.get("reasoning") == (None if goes_back else "hm")
+
+
+def test_details_in_a_clients_history_are_thinking_and_its_signature() -> None:
+    details = [{"type": "reasoning.text", "text": "hm", "signature": "s"}]
+    thinking, call = assistant(tool_calls=[F_WIRE], reasoning_details=details)
+    assert thinking == Thinking("hm")
+    assert call.signature == details_signature(details)
 
 
 def test_a_message_of_dropped_thinking_alone_vanishes() -> None:
