@@ -245,14 +245,11 @@ class Adapter:
         request = embeddings.decode_request(self.call.protocol, json_object(self.call.body))
         if target.protocol == "gemini" and "embed" not in target.model:
             target = msgspec.structs.replace(target, model=GEMINI_EMBEDDING)
-        document = embeddings.encode_request(target.protocol, request, target.model)
+        documents = embeddings.encode_requests(target.protocol, request, target.model)
         address = url(provider, target, self._operation(target, passes=False), access, stream=False)
-        return UpstreamCall(
-            target=target,
-            request=_post(provider, address, own_headers(provider, access), document),
-            codec=upstream_codec(target.protocol, provider.dialect),
-            embedding=request,
-        )
+        first, *further = (_post(provider, address, own_headers(provider, access), each) for each in documents)
+        codec = upstream_codec(target.protocol, provider.dialect)
+        return UpstreamCall(target, first, codec, embedding=request, further=tuple(further))
 
     def translate(self, chat: ChatRequest, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
         """The request for an attempt, written from canonical form.

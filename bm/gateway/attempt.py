@@ -29,6 +29,7 @@ from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.gateway.upstream_call import UpstreamCall
+from bm.protocols import embeddings
 from bm.protocols.errors import decode_error
 from bm.protocols.limits import with_delay
 from bm.protocols.passthrough import ResponsePipe, Watch
@@ -178,7 +179,8 @@ class Attempts:
             message = f"{upstream.target.provider} sent no stream, so it cannot continue one"
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
         silence = self._settings.max_silence(upstream.target.provider)
-        full = self._adapter.read(upstream, begun + await response.read(MAX_ANSWER_BYTES, silence))
+        body = begun + await response.read(MAX_ANSWER_BYTES, silence)
+        full = self._adapter.read(upstream, await self._with_further(upstream, body) if upstream.further else body)
         failure = full.watch.failure
         if failure is not None and pipe is None:
             return classify(failure)
@@ -189,6 +191,25 @@ class Attempts:
             await self._reply.complete(response.status, headers, full.body)
         self._note_delivered(upstream, full.watch)
         return msgspec.structs.replace(classify(failure, streaming_started=True), request="done")
+
+    async def _with_further(self, upstream: UpstreamCall, first: bytes) -> bytes:
+        """The answers to all requests of the call, joined.
+
+        Raises:
+            UpstreamError: one of them failed.
+        """
+        provider, answers = upstream.target.provider, [first]
+        timeouts = self._settings.timeouts_for(provider, stream=False)
+        for request in upstream.further:
+            response = await self._services.client.open(request, timeouts, self._settings.config.proxy_for(provider))
+            try:
+                body = await response.read(MAX_ANSWER_BYTES, self._settings.max_silence(provider))
+            finally:
+                response.close()
+            if response.status // 100 != 2:
+                raise UpstreamError(decode_error(response.status, dict(response.headers), body))
+            answers.append(body)
+        return embeddings.joined(answers)
 
     async def _relay(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
         rescue, config, record = self._rescue, self._settings.config, self._reply.record

@@ -19,7 +19,8 @@ class UpstreamCall(msgspec.Struct, frozen=True):
 
     `names` maps tool names that were changed for the target back to the client's; None where bytes pass through. `keys`
     does so for the names of their arguments.
-    `embedding` is set where embeddings are translated. `remedies` have changed the request.
+    `embedding` is set where embeddings are translated; `further` are the requests for the texts that `request` has no
+    room for. `remedies` have changed the request.
     """
 
     target: Target
@@ -28,6 +29,7 @@ class UpstreamCall(msgspec.Struct, frozen=True):
     losses: tuple[Loss, ...] = ()
     names: dict[str, str] | None = None
     embedding: embeddings.EmbedRequest | None = None
+    further: tuple[UpstreamRequest, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     keys: Keys = {}
 

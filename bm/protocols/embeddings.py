@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,12 +17,16 @@ from bm.protocols.reading import (
     elements,
     integer,
     join,
+    json_of,
     object_of,
     objects_of,
     refuse,
     string,
     string_of,
 )
+
+GEMINI_BATCH = 100
+"""The most texts that one request may hold (langchain-google-genai, `embeddings.py`, read 2026-11-30)."""
 
 
 class EmbedRequest(msgspec.Struct, frozen=True):
@@ -65,14 +70,21 @@ def _text(row: Json, place: str) -> str:
     return text
 
 
-def encode_request(upstream: ProtocolName, request: EmbedRequest, model: str) -> Json:
-    """The body for an OpenAI-compatible upstream, or for Gemini's `:batchEmbedContents`."""
+def encode_requests(upstream: ProtocolName, request: EmbedRequest, model: str) -> list[Json]:
+    """The body for an OpenAI-compatible upstream, or those for Gemini's `:batchEmbedContents`."""
     if upstream == "gemini":
         more = {"outputDimensionality": request.dimensions} if request.dimensions else {}
-        rows = [{"model": f"models/{model}", "content": {"parts": [{"text": text}]}} for text in request.texts]
-        return {"requests": [row | more for row in rows]}
+        texts = request.texts
+        rows = [{"model": f"models/{model}", "content": {"parts": [{"text": text}]}} | more for text in texts]
+        return [{"requests": rows[at : at + GEMINI_BATCH]} for at in range(0, len(rows), GEMINI_BATCH)]
     body: Json = {"model": model, "input": list(request.texts), "encoding_format": "float"}
-    return body | ({"dimensions": request.dimensions} if request.dimensions else {})
+    return [body | ({"dimensions": request.dimensions} if request.dimensions else {})]
+
+
+def joined(answers: Iterable[bytes]) -> bytes:
+    """One answer of Gemini's from those to several batches."""
+    rows = [row for answer in answers for row in objects_of(object_of(json_of(answer)).get("embeddings"))]
+    return msgspec.json.encode({"embeddings": rows})
 
 
 def encode_response(client: ProtocolName, request: EmbedRequest, answer: Json, model: str) -> Json:

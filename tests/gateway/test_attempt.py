@@ -99,3 +99,12 @@ def test_an_answer_is_read_as_what_it_is(world: World, protocol: str, stream: bo
     answer = world.ask(protocol, stream=stream)
     assert answer.complete and b'"hello"' in answer.body
     assert answer.headers["content-type"].startswith("text/event-stream" if stream else "application/json")
+
+
+def test_more_texts_than_a_request_may_hold_take_several(world: World) -> None:
+    world.set_up(1)
+    body = {"model": "gemini:gemini-embedding-001", "input": [str(number) for number in range(250)]}
+    answer = world.http.post("/v1/embeddings", json=body)
+    assert answer.status_code == 200
+    assert [row["index"] for row in answer.json()["data"]] == list(range(250))
+    assert len(world.sim.log()) == 3

@@ -10,7 +10,7 @@ import pytest
 from bm.chat.parts import Json
 from bm.errors import RequestError
 from bm.names import ProtocolName
-from bm.protocols.embeddings import EmbedRequest, decode_request, encode_request, encode_response
+from bm.protocols.embeddings import EmbedRequest, decode_request, encode_requests, encode_response, joined
 
 ANSWER = {"embeddings": [{"values": [0.5, -1.0]}, {"values": [0.0, 2.0]}]}
 ONE = {"embedding": {"values": [0.5, -1.0]}}
@@ -85,7 +85,7 @@ def test_an_openai_service_is_asked_for_numbers(dimensions: int) -> None:
     sized = {"dimensions": 64} if dimensions else {}
     asked = EmbedRequest(("one", "two"), dimensions=dimensions, packed=True)
     assert (
-        encode_request("openai-chat", asked, "m")
+        encode_requests("openai-chat", asked, "m")[0]
         == {"model": "m", "input": ["one", "two"], "encoding_format": "float"} | sized
     )
 
@@ -94,13 +94,13 @@ def test_an_openai_service_is_asked_for_numbers(dimensions: int) -> None:
 def test_gemini_is_asked_for_all_texts_at_once(dimensions: int) -> None:
     sized = {"outputDimensionality": 64} if dimensions else {}
     rows = [{"model": "models/m"} | content(text) | sized for text in ("one", "two")]
-    assert encode_request("gemini", EmbedRequest(("one", "two"), dimensions=dimensions), "m") == {"requests": rows}
+    assert encode_requests("gemini", EmbedRequest(("one", "two"), dimensions=dimensions), "m") == [{"requests": rows}]
 
 
 @pytest.mark.parametrize("request_", [EmbedRequest(("one", "two")), EmbedRequest(("one",), dimensions=8)])
 def test_what_is_asked_survives_both_wires(request_: EmbedRequest) -> None:
-    assert decode_request("openai-chat", encode_request("openai-chat", request_, "m")) == request_
-    assert decode_request("gemini", encode_request("gemini", request_, "m")) == request_
+    assert decode_request("openai-chat", encode_requests("openai-chat", request_, "m")[0]) == request_
+    assert decode_request("gemini", encode_requests("gemini", request_, "m")[0]) == request_
 
 
 @pytest.mark.parametrize(
@@ -147,3 +147,12 @@ def test_a_gemini_client_reads_one_vector_or_a_list_as_it_asked() -> None:
     }
     assert encode_response("gemini", EmbedRequest(("one", "two")), ANSWER, "m") == ANSWER
     assert encode_response("gemini", EmbedRequest(("one",)), ONE, "m") == {"embeddings": [{"values": [0.5, -1.0]}]}
+
+
+def test_gemini_is_asked_for_a_hundred_vectors_at_a_time() -> None:
+    texts = tuple(map(str, range(250)))
+    bodies = encode_requests("gemini", EmbedRequest(texts), "m")
+    assert [len(body["requests"]) for body in bodies] == [100, 100, 50]
+    assert joined([b'{"embeddings": [{"values": [1]}]}', b"{}", b'{"embeddings": [{"values": [2]}]}']) == (
+        b'{"embeddings":[{"values":[1]},{"values":[2]}]}'
+    )
