@@ -19,7 +19,7 @@ from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.account_updates import AccountUpdates
-from bm.gateway.adapter import EVENT_STREAM, Adapter, Unable
+from bm.gateway.adapter import EVENT_STREAM, NO_COUNTER, Adapter, Unable
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
 from bm.gateway.record import AttemptRecord
@@ -158,6 +158,8 @@ class Attempts:
             # The client cannot read another protocol's body; it can read `message`.
             failure = msgspec.structs.replace(failure, upstream_body=b"")
         failure = with_delay(failure, headers, time.time())
+        if self._adapter.call.operation == "count_tokens" and _is_no_page(failure, upstream.target.model):
+            failure = msgspec.structs.replace(failure, code=NO_COUNTER)
         self._updates.refused(failure, headers, body)
         return classify(naming_project(failure, access))
 
@@ -264,6 +266,11 @@ class Attempts:
         if watch.usage is not None:
             self._updates.count_tokens(watch.usage.prompt)
         self.delivered.append((self._planned, upstream, watch))
+
+
+def _is_no_page(failure: Failure, model: str) -> bool:
+    """Whether the service has nothing under the URL, rather than no such model."""
+    return failure.upstream_status in (404, 405, 501) and "model" not in failure.code and model not in failure.message
 
 
 def naming_project(failure: Failure, access: Access) -> Failure:

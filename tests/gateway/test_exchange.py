@@ -71,6 +71,20 @@ def test_tokens_are_estimated_where_the_upstream_cannot_count(world: World) -> N
     assert found.headers["x-bm-estimate"] == "true" and world.calls() == []
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "estimated"),
+    [(404, "Not Found", True), (405, "Method Not Allowed", True), (404, "model: gemini-2.5-flash", False)],
+)
+def test_tokens_are_estimated_where_the_upstream_has_no_such_page(
+    world: World, status: int, message: str, estimated: bool
+) -> None:
+    world.sim.script(*[Rule(operation="count", status=status, message=message)] * 9)
+    body = {"model": "gemini-2.5-flash", "contents": [{"parts": [{"text": "hello"}]}]}
+    found = world.send("gemini", "/v1beta/models/gemini-2.5-flash:countTokens", body)
+    assert (found.status == 200) is estimated
+    assert ("x-bm-estimate" in found.headers) is estimated
+
+
 def test_a_count_that_fails_goes_to_the_next_account(world: World) -> None:
     world.sim.script(Rule(operation="count", status=429, retry_info="60s"))
     body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hello"}]}

@@ -246,14 +246,15 @@ class ChatStreamDecoder:
         if not self._parts.started and (choices or chunk.get("id")):
             self._model = str(chunk.get("model") or "")
             self._parts.start(str(chunk.get("id") or ""), self._model)
-        for choice in objects_of(choices):
-            if (failure := self._choice(choice)) is not None:
-                return self._fail(failure)
+        # Some clients get the usage of the prompt at the start, so it comes before the first part.
         usage = chunk.get("usage")
         if not usage and "x_groq" in chunk:
             usage = object_of(chunk["x_groq"]).get("usage")
         if usage and self._parts.started:
             self._parts.use(decode_usage(usage))
+        for choice in objects_of(choices):
+            if (failure := self._choice(choice)) is not None:
+                return self._fail(failure)
         return self._parts.take()
 
     def _choice(self, choice: Json) -> Failure | None:
