@@ -14,6 +14,7 @@ from bm.protocols.gemini.codec import CODEC as GEMINI
 from bm.protocols.openai_chat.codec import CODEC as OPENAI_CHAT
 from bm.protocols.openai_chat.stream_decoder import ChatStreamDecoder
 from bm.protocols.openai_responses.codec import CODEC as OPENAI_RESPONSES
+from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 
 CODECS: dict[ProtocolName, Codec] = {
     "anthropic": ANTHROPIC,
@@ -25,6 +26,9 @@ CODECS: dict[ProtocolName, Codec] = {
 
 def upstream_codec(protocol: ProtocolName, dialect: Dialect) -> Codec:
     """The codec for a service's answers. OpenAI-compatible services differ in how they write them."""
+    if protocol == "openai-responses":
+        decoder = partial(ResponsesStreamDecoder, service=dialect.name)
+        return msgspec.structs.replace(OPENAI_RESPONSES, stream_decoder=decoder)
     if protocol != "openai-chat":
         return CODECS[protocol]
     return msgspec.structs.replace(OPENAI_CHAT, stream_decoder=partial(ChatStreamDecoder, dialect=dialect))

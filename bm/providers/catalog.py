@@ -248,7 +248,7 @@ _PAID: Final[tuple[Row, ...]] = (
     ),
     Row(
         name="xai",
-        speaks=("openai-chat", "openai-responses"),
+        speaks=("openai-responses", "openai-chat"),
         base_url="https://api.x.ai/v1",
         auth="bearer",
         dialect=Dialect(name="xai"),

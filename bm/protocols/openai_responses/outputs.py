@@ -241,7 +241,8 @@ class Reasoning(ItemWriter):
             return b""
         out = self.finish("".join(self._pieces))
         if signature is not None:
-            spelled = signature.value if signature.vendor == "openai" else wrap(signature, SELF)
+            own = signature.vendor == "openai" and signature.family in ("", "openai")
+            spelled = signature.value if own else wrap(signature, SELF)
             self._item = self._item | {"encrypted_content": spelled}
         return out + self._output.done(self._item)
 

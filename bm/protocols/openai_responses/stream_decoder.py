@@ -59,10 +59,12 @@ _delta = msgspec.json.Decoder(_Delta)
 class ResponsesStreamDecoder:
     """Reads one stream. The key of a part is the place of its item, and the place of its content in that.
 
-    `response` is the whole response, as its last event holds it.
+    `response` is the whole response, as its last event holds it. `service` is the name of the dialect: encrypted
+    thinking is read by the service alone that made it.
     """
 
-    def __init__(self, ids: IdFactory) -> None:
+    def __init__(self, ids: IdFactory, service: str = "") -> None:
+        self._service = service
         self.response: Json = {}
         self._parts = PartBuilder(ids.new_id)
         self._done: set[int] = set()
@@ -216,7 +218,9 @@ class ResponsesStreamDecoder:
         except RequestError as error:
             return Failure(kind="malformed", message=f"{error.failure.param}: {error}")
         for number, part in enumerate(parts):
-            if isinstance(part, Text | Refusal | Thinking | ToolCall):
+            if isinstance(part, Thinking):
+                self._parts.complete((at, number), self._bound(part))
+            elif isinstance(part, Text | Refusal | ToolCall):
                 self._parts.complete((at, number), part)
             else:
                 self._parts.add(part)
@@ -253,7 +257,14 @@ class ResponsesStreamDecoder:
         if item.get("type") == "reasoning" and at in self._done - self._encrypted:
             thinking = decode_thinking({"encrypted_content": item.get("encrypted_content")})
             if thinking is not None:
-                self._parts.add(thinking)
+                self._parts.add(self._bound(thinking))
+
+    def _bound(self, thinking: Thinking) -> Thinking:
+        """The thinking, signed for this service if it is its own."""
+        signature = thinking.signature
+        if signature is None or signature.vendor != "openai" or signature.family:
+            return thinking
+        return msgspec.structs.replace(thinking, signature=msgspec.structs.replace(signature, family=self._service))
 
     def _error(self, body: Json) -> Sequence[Event]:
         return self._parts.fail(in_band(body))

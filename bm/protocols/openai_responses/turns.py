@@ -181,7 +181,7 @@ class TurnWriter:
         return responses_objection(media, self._capabilities)
 
     def _accepted(self, part: Thinking) -> Signature | None:
-        return accepted(part.signature, "openai", self._capabilities.family)
+        return accepted(part.signature, "openai", self._capabilities.dialect.name)
 
     def _turn(self, turn: Turn) -> None:
         if turn.role == "assistant":
