@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
+from bm.chat.surrogates import without_halves
 from bm.errors import Failure, FailureKind
 from bm.protocols.limits import delay_in_details, delay_in_headers, delay_in_text, quota_violations, should_retry
 from bm.protocols.reading import json_of, object_of, objects_of, string_of
@@ -163,7 +164,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
 
     `upstream_body` is empty when the body is not the API's, because a client could not read it.
     """
-    document = json_of(body)
+    document = json_of(without_halves(body))
     error = error_in(document)
     if error is None:
         kind = _PAGES.get(status) or _kind_of(status)

@@ -46,3 +46,15 @@ def test_a_text_without_halves_is_the_same_object() -> None:
 def test_a_pair_cut_between_two_events_is_joined(events: list[str], read: list[str]) -> None:
     joiner = HalfJoiner()
     assert [json.loads(joiner.feed(event.encode())) for event in events] == read
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_bytes_of_a_character_cut_between_two_events_are_joined(at: int) -> None:
+    joiner, emoji = HalfJoiner(), "😀".encode()
+    events = [b'"\xc3\xa9x' + emoji[:at] + b'"', b'"' + emoji[at:] + b'y"']
+    assert [json.loads(joiner.feed(event)) for event in events] == ["éx", "😀y"]
+
+
+@pytest.mark.parametrize("data", [b'"x\xf0\x9fy"', b'"x\x9f\x98"', b'"\xff"'])
+def test_bytes_that_are_no_character_are_replaced(data: bytes) -> None:
+    assert "\ufffd" in json.loads(HalfJoiner().feed(data))

@@ -466,3 +466,8 @@ def test_a_gateways_error_is_read_by_what_it_quotes(raw: Any, kind: FailureKind,
     failure = behind_openrouter(raw)
     assert failure.kind == kind
     assert failure.message.startswith("Provider returned error") and failure.message.endswith(quoted)
+
+
+def test_half_of_a_pair_in_an_error_costs_nothing() -> None:
+    failure = decode_error(400, {}, rb'{"error": {"message": "bad \ud83d in the prompt", "code": 400}}')
+    assert failure.message == "bad \ufffd in the prompt"
