@@ -12,7 +12,7 @@ from bm.names import ANTHROPIC
 from bm.protocols.anthropic.cache_control import limit_marks
 from bm.protocols.anthropic.content import BlockWriter
 from bm.protocols.anthropic.thinking import OFF, ThinkingPlan, plan_thinking
-from bm.protocols.anthropic.tools import encode_choice, encode_tools
+from bm.protocols.anthropic.tools import choice_in_words, encode_choice, encode_tools
 from bm.protocols.anthropic.turns import ATTRIBUTION, encode_turns
 from bm.protocols.codec import Encoded
 from bm.protocols.json_schema.subsets import closed_schema, is_closable
@@ -66,10 +66,10 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     messages = encode_turns(request, capabilities, writer, losses)
     if not messages:
         messages, system = [{"role": "user", "content": system or [{"type": "text", "text": "…"}]}], []
-    tools = encode_tools(request, losses)
+    tools = encode_tools(request, capabilities, losses)
     forced = may_force(request, capabilities)
-    if tools and not forced:
-        _ask_for_call(messages, request)
+    if tools and (words := choice_in_words(request.tool_choice, capabilities, forced=forced)):
+        _remind(messages, words)
     config: Json = {"effort": plan.effort} if plan.effort else {}
     if form.kind == "schema":
         schema = closed_schema(request.output.schema or {}, capabilities.output_keywords)
@@ -142,12 +142,10 @@ def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: lis
             betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
 
 
-def _ask_for_call(messages: list[Json], request: ChatRequest) -> None:
-    """Ask in words for the call that the model does not let be forced (Anthropic, "Error codes")."""
-    choice = request.tool_choice
-    if choice.mode == "required" and messages[-1]["role"] == "user":
-        which = " or ".join(choice.names) or "one of the tools"
-        text = f"<system-reminder>\nAnswer with a call of {which}.\n</system-reminder>"
+def _remind(messages: list[Json], words: str) -> None:
+    """Add an instruction to the user's last message (Anthropic, "Error codes", on forced tool use)."""
+    if messages[-1]["role"] == "user":
+        text = f"<system-reminder>\n{words}\n</system-reminder>"
         messages[-1]["content"].append({"type": "text", "text": text})
 
 

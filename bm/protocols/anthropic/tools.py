@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import ANTHROPIC
@@ -69,9 +70,15 @@ def decode_choice(body: Json) -> ToolChoice:
     return ToolChoice(_MODES[kind], names, parallel)
 
 
-def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
-    """The `tools` of the body. A choice among several names is expressed by leaving out all other tools."""
-    allowed = request.tool_choice.names if len(request.tool_choice.names) > 1 else ()
+def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> list[Json]:
+    """The `tools` of the body. A choice among some of them is expressed by leaving out all others.
+
+    Where signatures of earlier thinking cover the tools, all of them stay and words express the choice.
+    """
+    allowed = request.tool_choice.names if _is_subset(request.tool_choice) else ()
+    if allowed and capabilities.thinking_bound:
+        losses.append(Loss("tool_choice", "asked for in words: earlier thinking is bound to the set of tools"))
+        allowed = ()
     tools = [
         _encode_tool(tool, f"tools[{number}]", losses)
         for number, tool in enumerate(request.tools)
@@ -114,6 +121,19 @@ def _without_empty_domains(raw: Json) -> Json:
         for name, value in raw.items()
         if not (name in ("allowed_domains", "blocked_domains") and value == [])
     }
+
+
+def _is_subset(choice: ToolChoice) -> bool:
+    """Whether some of the tools may be called, and not one certain tool must be."""
+    return len(choice.names) > 1 or (choice.mode == "auto" and bool(choice.names))
+
+
+def choice_in_words(choice: ToolChoice, capabilities: Capabilities, *, forced: bool) -> str:
+    """The instruction that expresses the choice in words; empty where `tools` and `tool_choice` say all of it."""
+    bound = capabilities.thinking_bound and _is_subset(choice)
+    if choice.mode == "required" and (bound or not forced):
+        return f"Answer with a call of {' or '.join(choice.names) or 'one of the tools'}."
+    return f"Call no other tool than {' or '.join(choice.names)}." if bound and choice.mode == "auto" else ""
 
 
 def encode_choice(choice: ToolChoice, tools: Sequence[Json], losses: list[Loss], *, forced: bool) -> Json | None:

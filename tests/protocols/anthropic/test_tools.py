@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from bm.chat.parts import CacheMark
+from bm.chat.parts import CacheMark, Json
 from bm.chat.request import HostedTool, Tool, ToolChoice
 from bm.errors import RequestError
-from tests.protocols.anthropic.examples import FABLE_5, SONNET_4_5, chat, decoded, encoded, lost
+from tests.protocols.anthropic.examples import FABLE_5, OPUS_4_8, SONNET_4_5, chat, decoded, encoded, lost, user
 
 RUN = Tool("run", "Runs it", {"type": "object", "properties": {}})
 STOP = Tool("stop", "", {"type": "object", "properties": {}})
@@ -117,6 +118,34 @@ def test_a_choice_among_some_tools_leaves_the_others_out() -> None:
     result = encoded(chat(tools=(RUN, STOP, Tool("go")), tool_choice=ToolChoice("required", ("run", "go"))))
     assert [tool["name"] for tool in result.body["tools"]] == ["run", "go"]
     assert result.body["tool_choice"] == {"type": "any"}
+
+
+def test_a_single_tool_may_be_allowed_without_being_forced() -> None:
+    result = encoded(chat(tools=(RUN, STOP), tool_choice=ToolChoice("auto", ("run",))))
+    assert [tool["name"] for tool in result.body["tools"]] == ["run"]
+    assert "tool_choice" not in result.body
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent", "words"),
+    [
+        (ToolChoice("required", ("run", "go")), {"type": "any"}, "Answer with a call of run or go."),
+        (ToolChoice("auto", ("run",)), None, "Call no other tool than run."),
+        (ToolChoice("required", ("run",)), {"type": "tool", "name": "run"}, ""),
+        (ToolChoice("none", ("run",)), {"type": "none"}, ""),
+        (ToolChoice("auto"), None, ""),
+    ],
+)
+def test_the_tools_stay_where_earlier_thinking_is_bound_to_them(
+    choice: ToolChoice, sent: Json | None, words: str
+) -> None:
+    bound = msgspec.structs.replace(OPUS_4_8, thinking_bound=True)
+    result = encoded(chat(user("Hi"), tools=(RUN, STOP, Tool("go")), tool_choice=choice), bound)
+    assert [tool["name"] for tool in result.body["tools"]] == ["run", "stop", "go"]
+    assert result.body.get("tool_choice") == sent
+    reminders = [block["text"] for block in result.body["messages"][-1]["content"][1:]]
+    assert reminders == ([f"<system-reminder>\n{words}\n</system-reminder>"] if words else [])
+    assert lost(result) == (["tool_choice"] if words else [])
 
 
 def test_no_tools_no_choice() -> None:
