@@ -29,7 +29,7 @@ _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _QUOTE = r"['`\"]?"
 
 ROOM: Final = r"context|max_new_tokens"
-LENGTH: Final = r"max_?(?:completion|output|new)?_?tokens|(?:completion|output) tokens"
+LENGTH: Final = r"max[_ ]?(?:completion|output|new)?[_ ]?tokens|(?:completion|output) tokens"
 LISTED: Final = (
     r"(?:supported (?:string )?(?:values|levels)(?: are)?|must be one of|expected one of|is not one of|permitted:"
     r"|(?:must|should) be(?= ['`\"])|please use|allowed values(?: are)?|valid (?:values|options)(?: are)?)\W{1,4}"
