@@ -18,9 +18,44 @@ if TYPE_CHECKING:
 def test(
     names: Annotated[list[str] | None, typer.Argument(help="Providers or accounts; default: all in use.")] = None,
     as_json: Json = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Ask what the models take: levels, forced tools, schemas, limits.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --deep: do not ask before requests are sent.")] = False,
 ) -> None:
     """Send one small real request to each account."""
+    if deep:
+        _ask_deeply(admin.here(), names or [], as_json=as_json, yes=yes)
+        return
     report(probe(admin.here(), names or []), as_json=as_json)
+
+
+def _ask_deeply(paths: Paths, names: list[str], *, as_json: bool, yes: bool) -> None:
+    """Say what asking costs, ask, and print the answers, which are kept like what refusals teach."""
+
+    def post(dry: bool) -> dict[str, Any]:
+        body = {"names": names, "dry": dry}
+        answer: dict[str, Any] = admin.ask(paths, "POST", "/admin/probe/deep", body, timeout=admin.PROBE_LIMIT)
+        return answer
+
+    if not yes and not as_json:
+        plan = post(dry=True)["plan"]
+        rows = [
+            (row["provider"], row["account"], row["model"], str(row["requests"]), render.money(row["cost"]))
+            for row in plan
+        ]
+        empty = "nothing to ask: no provider in use has an account and a model that bm maps to"
+        render.table(("provider", "account", "model", "requests", "cost, about"), rows, empty=empty)
+        if not plan or not typer.confirm("Send these requests?", err=True):
+            raise typer.Exit(1)
+    answer = post(dry=False)
+    if as_json:
+        render.json(answer)
+        return
+    found = [
+        (f"{row['provider']}:{row['model']}", row["question"], row["answer"], row["words"]) for row in answer["answers"]
+    ]
+    render.table(("model", "question", "answer", "the service's words"), found, empty="nothing was asked")
 
 
 def probe(paths: Paths, names: list[str]) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ MAX_REMEDIES = 40
 Model = tuple[str, str]
 """A provider's name and its name for the model."""
 
+TAKES = "takes"
+"""The operation of a fact that a model was asked for: `path` is a member of `Capabilities`."""
 LACKS = "lacks"
 """The operation of what is learnt of kinds of media: the model takes none of them."""
 
@@ -168,9 +170,14 @@ class LearnedRemedies:
         if self._facts is None:
             self._facts = {}
             for each in self.saved():
+                if each.remedy.operation not in (LACKS, TAKES):
+                    continue
+                member, values = each.remedy.path, each.remedy.values
+                known = self._facts.setdefault(each.provider, {}).setdefault(each.model, {})
                 if each.remedy.operation == LACKS:
-                    lacking = dict.fromkeys(each.remedy.values, False)
-                    self._facts.setdefault(each.provider, {})[each.model] = lacking
+                    known |= dict.fromkeys(values, False)
+                else:
+                    known[member] = values if member == "levels" else values[0]
         return self._facts.get(provider, {})
 
     def about(self, model: str) -> list[LearnedRemedy]:

@@ -80,7 +80,7 @@ async def probe_all(
         async with slots:
             return await _Prober(client, settings, credential, access_tokens, on_result).run()
 
-    chosen = [each for each in settings.credentials if _is_chosen(each, settings, names)]
+    chosen = [each for each in settings.credentials if is_chosen(each, settings, names)]
     try:
         probes = list(await asyncio.gather(*(probe(credential) for credential in chosen)))
     finally:
@@ -89,7 +89,8 @@ async def probe_all(
     return probes + _without_account(settings, names, {each.account.provider for each in chosen})
 
 
-def _is_chosen(credential: Credential, settings: Settings, names: Collection[str]) -> bool:
+def is_chosen(credential: Credential, settings: Settings, names: Collection[str]) -> bool:
+    """Whether an account is to be probed: it or its provider is named, or is in use where none is."""
     account = credential.account
     if names:
         return account.provider in names or account.name in names

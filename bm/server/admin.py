@@ -31,6 +31,7 @@ from bm.dispatch.plan import Considered, plan
 from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import ConfigError, Failure, RequestError
+from bm.gateway.deep_probe import ask_deeply, plans
 from bm.gateway.probe import probe_all
 from bm.gateway.record import document_of
 from bm.gateway.services import Services
@@ -76,6 +77,11 @@ class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
 
 class _ProbeParams(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
+
+
+class _DeepProbeParams(msgspec.Struct, forbid_unknown_fields=True):
+    names: list[str] = []
+    dry: bool = False
 
 
 class _ModelParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -152,6 +158,7 @@ def admin_app(
             Route("/admin/reload", keyed(json_handler(admin.reload)), methods=["POST"]),
             Route("/admin/route", keyed(json_handler(admin.route)), methods=["POST"]),
             Route("/admin/probe", keyed(json_handler(admin.probe)), methods=["POST"]),
+            Route("/admin/probe/deep", keyed(json_handler(admin.probe_deeply)), methods=["POST"]),
             Route("/admin/stop", keyed(stop), methods=["POST"]),
             Route("/{path:path}", unknown_path),
         ]
@@ -390,6 +397,16 @@ class Admin:
             services.pool.record_probe(target, effect, now=time.monotonic(), wall=time.time())
 
         return {"results": await probe_all(services.client, services.settings, params.names, services.tokens, ended)}
+
+    async def probe_deeply(self, request: Request) -> Json:
+        """Ask models what they take; only say what that costs where `dry`."""
+        params = msgspec.json.decode(await request.body() or b"{}", type=_DeepProbeParams)
+        plan = await asyncio.to_thread(plans, self._services, params.names)
+        if params.dry:
+            return {"plan": plan, "answers": []}
+        answers = await ask_deeply(self._services, params.names)
+        await save_models(models_path(self._paths), self._services)
+        return {"plan": plan, "answers": answers}
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

@@ -70,6 +70,8 @@ _KEPT = frozenset(
         "parametersJsonSchema",
         "functionDeclarations",
         "response_format",
+        "schema",
+        "json_schema",
     }
 )
 """Members that hold what the request is about: it would be another request without them."""

@@ -73,6 +73,10 @@ FORMAT: Final = (
 _CONDITION: Final = re.compile(
     r"\b(?:when|while|if|unless|both|combined|together|only one)\b|with (?:tools|function)", re.I
 )
+_THIS_SCHEMA: Final = re.compile(
+    r"schema\S*: |invalid (?:json )?schema|propert(?:y|ies)|keyword|too (?:many|complex|deep)", re.I
+)
+"""What is said of one schema, and not of schemas altogether."""
 _PAIR: Final = r"['\"]?([\w.\[\]]+)['\"]? ?: property ['\"]([\w.]+)['\"] is unsupported"
 _NAMED: Final = tuple(
     re.compile(pattern, re.I)
@@ -279,7 +283,7 @@ def keywords(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def format_(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A form of the answer that the model is not held to: first the schema goes, then the JSON."""
-    passing = _CONDITION.search(refusal.text) is not None
+    passing = _CONDITION.search(refusal.text) is not None or _THIS_SCHEMA.search(refusal.text) is not None
     for kinds in (("schema",), ("schema", "json"), ("json",)):
         yield Remedy("weaken", values=kinds, passing=passing)
 
@@ -375,4 +379,4 @@ def schemas(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
         yield Remedy("simplify_schemas", values=tuple(some))
     if known:
         yield Remedy("simplify_schemas", values=tuple(sorted(set(known.values()))))
-    yield Remedy("weaken", values=("schema",))
+    yield Remedy("weaken", values=("schema",), passing=True)
