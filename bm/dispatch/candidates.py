@@ -88,7 +88,9 @@ def candidates_of(member: Member, stage: Stage, query: RouteQuery, model: str) -
     for account in member.account_states:
         if account.models not in found:
             mapped = model_for(provider, model, account.models)
-            protocol = provider.speaks_with(query.protocol, mapped.model, tools=needs.tools, effort=needs.effort)
+            protocol = provider.speaks_with(
+                query.protocol, mapped.model, tools=needs.tools, effort=needs.effort, wires=member.wires
+            )
             facts = member.facts.get(mapped.model, {})
             found[account.models] = mapped, protocol, provider.capabilities(protocol, mapped.model, facts)
         mapped, protocol, capabilities = found[account.models]

@@ -61,12 +61,14 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A provider with its accounts in their order.
 
     `contexts` are learned context limits of models, in tokens; `facts` is what its model list says of each of them.
+    `wires` are protocols that it was found to speak beside its own.
     """
 
     provider: Provider
     accounts: tuple[AccountState, ...] = ()
     contexts: Mapping[str, int] = {}
     facts: Mapping[str, Facts] = {}
+    wires: tuple[ProtocolName, ...] = ()
 
     @property
     def account_states(self) -> tuple[AccountState, ...]:

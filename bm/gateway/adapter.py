@@ -39,7 +39,7 @@ from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.compaction import compacted, triggered
 from bm.protocols.counting import count_request, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
-from bm.protocols.openai_responses.portable import only_for_openai
+from bm.protocols.openai_responses.portable import LOCAL, only_for_openai
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, JoiningParser, PassThrough, ResponsePipe, Watch
@@ -176,7 +176,8 @@ class Adapter:
         """Whether the target speaks the client's protocol as the client does."""
         if target.protocol != self.call.protocol or target.protocol != "openai-responses":
             return target.protocol == self.call.protocol
-        return not only_for_openai(self.call.body, self.call.operation, provider.dialect.name)
+        service = LOCAL if provider.local else provider.dialect.name
+        return not only_for_openai(self.call.body, self.call.operation, service)
 
     def _operation(self, target: Target, *, passes: bool) -> Operation:
         """The operation under the target's name for it. Without one to compact, it is asked for a summary."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bm.accounts.account import Access
 from bm.accounts.google import TokenError
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
@@ -23,7 +24,7 @@ from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import disguised
 from bm.upstream.client import UpstreamClient, UpstreamError
-from bm.upstream.discovery import ListedModel, Refused, list_models
+from bm.upstream.discovery import ListedModel, Refused, list_models, list_wires
 
 FRESH = 600.0
 """Seconds for which a list is used without being read again."""
@@ -54,6 +55,7 @@ class Models:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
         self._context_limits, self._remedies = context_limits, remedies
         self._lists: dict[str, dict[str, ListedModel]] = {}
+        self._wires: dict[str, tuple[ProtocolName, ...]] = {}
         self._facts: dict[str, dict[str, Facts]] = {}
         self._read_at: dict[str, float] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
@@ -70,6 +72,10 @@ class Models:
         """What the provider's list says of its models' capabilities and longest answers, by model."""
         listed, learned = self._facts.get(provider, {}), self._remedies.facts(provider)
         return {**listed, **{model: {**listed.get(model, {}), **facts} for model, facts in learned.items()}}
+
+    def wires(self, provider: str) -> tuple[ProtocolName, ...]:
+        """The protocols that a local server was found to speak beside its own."""
+        return self._wires.get(provider, ())
 
     async def keep_fresh(self) -> None:
         """Read lists before they are needed: now, after each change of settings, and every `RENEWAL` seconds.
@@ -92,8 +98,25 @@ class Models:
             wanted = [provider for provider in self._in_use() if provider.name in usable]
             if tasks := self._read_stale(wanted, logging.DEBUG):
                 await asyncio.wait(tasks)
-            if all(map(self._is_fresh, wanted)) or await self._sleep(pause):
+            asked = await self._ask_local()
+            if (asked and all(map(self._is_fresh, wanted))) or await self._sleep(pause):
                 return
+
+    async def _ask_local(self) -> bool:
+        """Ask local servers which protocols they speak. Whether all have answered."""
+        config, complete = self._settings.config, True
+        for provider in self._in_use():
+            if not provider.local or provider.name in self._wires:
+                continue
+            accounts = self._pool.states(time.monotonic()).get(provider.name, ())
+            credential = self._pool.credential((provider.name, accounts[0].name)) if accounts else None
+            timeouts, proxy = config.timeouts_for(provider.name), config.proxy_for(provider.name)
+            try:
+                access = Access() if credential is None else await self._tokens.access(credential)
+                self._wires[provider.name] = await list_wires(self._client, provider, access, timeouts, proxy)
+            except (TokenError, UpstreamError):
+                complete = False
+        return complete
 
     async def _sleep(self, seconds: float) -> bool:
         """Sleep until the next change of settings at most. Whether there was one."""
@@ -171,6 +194,7 @@ class Models:
             if self._is_same(provider, settings):
                 continue
             self._lists.pop(name, None)
+            self._wires.pop(name, None)
             self._facts.pop(name, None)
             self._context_limits.forget(name)
             self._remedies.forget(name)

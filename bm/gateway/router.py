@@ -46,6 +46,7 @@ class Router:
                     accounts=accounts.get(name, ()),
                     contexts=self._context_limits.of(name),
                     facts=self._models.facts(name),
+                    wires=self._models.wires(name),
                 )
         return Snapshot(
             members=tuple(members.values()), aliases=settings.config.aliases, affinity=affinity, limits=settings.limits

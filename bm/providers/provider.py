@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from bm.chat.capabilities import Capabilities, Dialect
+from bm.config.address import is_loopback
 from bm.config.schema import GEMINI_MODELS, Config, ProviderConfig
 from bm.config.schema import Gemini as GeminiConfig
 from bm.names import PROTOCOLS, Mode, ProtocolName
@@ -60,14 +62,31 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         """The wire it speaks by preference."""
         return self.speaks[0]
 
-    def speaks_with(self, client: ProtocolName, model: str, *, tools: bool = False, effort: str = "") -> ProtocolName:
+    @property
+    def local(self) -> bool:
+        """Whether it is a server on this machine that may speak more than is configured: Ollama, LM Studio, vLLM."""
+        known = self.dialect.name in ("ollama", "lmstudio", "compatible")
+        return known and self.protocol == "openai-chat" and is_loopback(urlsplit(self.base_url).hostname or "")
+
+    def speaks_with(
+        self,
+        client: ProtocolName,
+        model: str,
+        *,
+        tools: bool = False,
+        effort: str = "",
+        wires: Collection[ProtocolName] = (),
+    ) -> ProtocolName:
         """The wire for a client's request: the client's own where it can be, so that bytes pass through.
 
+        `wires` are those that it was found to speak beside its own.
         `tools` says whether the request has some and `effort` is its `reasoning_effort`: its newer models take them
         together only over Responses. Translated requests go to Chat Completions for models that do not think, since
         these take stop sequences.
         """
         wire = client if client in self.speaks else self.protocol
+        if client in wires:
+            return client
         if wire == "openai-responses" != client and "openai-chat" in self.speaks:
             plain = self.capabilities("openai-chat", model)
             return "openai-chat" if plain.stop and not plain.thinks else wire

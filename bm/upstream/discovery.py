@@ -11,14 +11,17 @@ import msgspec
 
 from bm.accounts.account import Access
 from bm.config.schema import Timeouts, UpstreamProxy
+from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.names import ANTHROPIC, RESPONSES, ProtocolName
 from bm.providers.listing import Facts, listed_facts, listed_limits, listed_retirement
 from bm.providers.provider import Provider
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest
-from bm.upstream.endpoint import models_url, own_headers
+from bm.upstream.endpoint import models_url, own_headers, url
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 _MAX_PAGES = 20
+_COMPLAINTS, _NOT_FOUND = (400, 422), 404
 _NOT_CHAT = frozenset({"image", "audio", "embedding", "rerank", "moderation", "transcribe", "video"})
 """Together's types of models that do not chat; any other type does."""
 
@@ -79,6 +82,30 @@ async def list_models(
         if not page:
             break
     return tuple(model for model in found if model.id)
+
+
+async def list_wires(
+    client: UpstreamClient, provider: Provider, access: Access, timeouts: Timeouts, proxy: UpstreamProxy
+) -> tuple[ProtocolName, ...]:
+    """The protocols beside Chat Completions that a local server speaks: it is sent requests that lack everything.
+
+    Where the endpoint is there, it complains about the request, Ollama also with 404 about a model without a name.
+
+    Raises:
+        UpstreamError: the server cannot be reached.
+    """
+    found: list[ProtocolName] = []
+    for protocol in (ANTHROPIC, RESPONSES):
+        address = url(provider, Target(provider.name, "", "", protocol), "generate", access, stream=False)
+        request = UpstreamRequest(provider.name, "POST", address, own_headers(provider, access), b"{}")
+        response = await client.open(request, timeouts, proxy)
+        try:
+            body = await response.read(MAX_LIST_BYTES)
+        finally:
+            response.close()
+        if response.status in _COMPLAINTS or (response.status == _NOT_FOUND and b"model" in body):
+            found.append(protocol)
+    return tuple(found)
 
 
 _FIRST_PAGE: dict[str, Mapping[str, str]] = {"gemini": {"pageSize": "1000"}, "anthropic": {"limit": "1000"}}

@@ -44,7 +44,8 @@ def url(
     """The URL of a request. `version` is the API version of a Gemini client, `query` that of its URL."""
     if target.protocol != "gemini":
         path = PATHS[target.protocol, operation]
-        address = provider.base_url + (path if target.protocol == "anthropic" else path.removeprefix("/v1"))
+        base = provider.base_url if provider.protocol == "anthropic" else provider.base_url.removesuffix("/v1")
+        address = base + path if target.protocol == "anthropic" else provider.base_url + path.removeprefix("/v1")
         return f"{address}?{query}" if query else address
     method = GEMINI_METHODS[operation, stream and operation == "generate"]
     if access.location:

@@ -232,3 +232,24 @@ async def test_lists_are_not_read_if_learn_models_is_off(bm_home: Path) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await work
         await services.close()
+
+
+async def test_a_local_server_is_asked_for_its_wires(bm_home: Path) -> None:
+    async def answers(exchange: Exchange) -> None:
+        await exchange.answer(400 if exchange.target == "/v1/messages" else 404, b"{}")
+
+    async with serving(answers) as server:
+        more = f'[providers.ollama]\nenabled = true\nmode = "fallback"\nbase_url = "{server.url}/v1"\n'
+        services = Services(settings(bm_home, server.url, more=more))
+        work = asyncio.ensure_future(services.models.keep_fresh())
+        try:
+            await until(lambda: services.models.wires("ollama") == ("anthropic",))
+            members = services.router.snapshot(services.settings).members
+            assert next(each.wires for each in members if each.provider.name == "ollama") == ("anthropic",)
+            services.apply(settings(bm_home, server.url))
+            assert services.models.wires("ollama") == ()
+        finally:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            await services.close()

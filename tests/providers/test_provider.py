@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bm.config.schema import GEMINI_MODELS, CapabilityOverrides, Config, Gemini, ProviderConfig
-from bm.names import PROTOCOLS, ProtocolName
+from bm.names import ANTHROPIC, PROTOCOLS, ProtocolName
 from bm.providers.catalog import CATALOG, KNOWN
 from bm.providers.provider import Provider, effective
 
@@ -85,6 +87,27 @@ def test_the_clients_own_wire_is_chosen_where_the_provider_speaks_it() -> None:
     assert openai.speaks_with("openai-chat", "gpt-4o") == "openai-chat"
     assert openai.speaks_with("anthropic", "gpt-4o") == openai.speaks_with("gemini", "gpt-4o") == "openai-chat"
     assert openai.speaks_with("anthropic", "gpt-6-luna") == "openai-responses"
+
+
+def test_the_clients_own_wire_is_chosen_where_a_local_server_was_found_to_speak_it() -> None:
+    ollama = of("ollama")
+    assert ollama.speaks_with("anthropic", "qwen3", wires=(ANTHROPIC,)) == ANTHROPIC
+    assert ollama.speaks_with("openai-responses", "qwen3", wires=(ANTHROPIC,)) == "openai-chat"
+    assert ollama.speaks_with("openai-chat", "qwen3", tools=True, wires=(ANTHROPIC,)) == "openai-chat"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "local"),
+    [
+        ("ollama", {}, True),
+        ("lmstudio", {"base_url": "http://gpu.example:1234/v1"}, False),
+        ("vllm", {"protocol": "openai-chat", "base_url": "http://localhost:8000/v1"}, True),
+        ("mine", {"protocol": "openai-responses", "base_url": "http://localhost:8000/v1"}, False),
+        ("groq", {"base_url": "http://127.0.0.1:1/v1"}, False),
+    ],
+)
+def test_servers_that_may_speak_more_than_is_configured(name: str, more: dict[str, Any], local: bool) -> None:
+    assert of(name, **more).local is local
 
 
 @pytest.mark.parametrize(

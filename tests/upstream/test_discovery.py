@@ -14,7 +14,7 @@ from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts, UpstreamP
 from bm.providers.provider import Provider, effective
 from bm.simulator import Simulator
 from bm.upstream.client import UpstreamClient, UpstreamError
-from bm.upstream.discovery import ListedModel, Refused, list_models
+from bm.upstream.discovery import ListedModel, Refused, list_models, list_wires
 from tests.upstream.wire import Exchange, Server, serving
 
 GEMINI = {
@@ -224,3 +224,25 @@ async def test_the_list_of_vertex(client: UpstreamClient) -> None:
         found = await list_models(client, vertex, access, Timeouts(), UpstreamProxy())
     assert "gemini-2.5-pro" in {model.id for model in found}
     assert all(model.generates for model in found)
+
+
+@pytest.mark.parametrize(
+    ("messages", "responses", "wires"),
+    [
+        ((400, b'{"error":"model is required"}'), (404, b"404 page not found"), ("anthropic",)),
+        ((404, b'{"detail":"Not Found"}'), (422, b"{}"), ("openai-responses",)),
+        ((200, b'{"error":"Unexpected endpoint"}'), (404, b'{"error":"model \'\' not found"}'), ("openai-responses",)),
+        ((401, b"{}"), (500, b"{}"), ()),
+    ],
+)
+async def test_the_wires_of_a_local_server(
+    client: UpstreamClient, messages: tuple[int, bytes], responses: tuple[int, bytes], wires: tuple[str, ...]
+) -> None:
+    async def answers(exchange: Exchange) -> None:
+        assert (exchange.method, exchange.body) == ("POST", b"{}")
+        await exchange.answer(*{"/v1/messages": messages, "/v1/responses": responses}[exchange.target])
+
+    async with serving(answers) as server:
+        config = Config(providers={"ollama": ProviderConfig(enabled=True, base_url=f"{server.url}/v1")})
+        ollama = next(each for each in effective(config) if each.name == "ollama")
+        assert await list_wires(client, ollama, Access(), Timeouts(first_byte=5), UpstreamProxy()) == wires

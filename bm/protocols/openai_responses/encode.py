@@ -55,7 +55,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         raise refuse("n", "the Responses API gives one answer")
     losses: list[Loss] = []
     if capabilities.dialect.name != "openai":
-        request = portable(request, losses)
+        request = portable(request, capabilities.dialect.name, losses)
     form = openai_format(request, capabilities, losses)
     history = TurnWriter(request, capabilities, losses, form.instruction)
     body: Json = {"model": model, **history.head(), "input": history.items}

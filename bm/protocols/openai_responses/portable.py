@@ -23,27 +23,37 @@ _OPENAI_ONLY = re.compile(
     rb"|apply_patch_call|shell_call|local_shell_call|agent_message|additional_tools|configuration_update|program"
     rb')(?:_output)?"'
 )
-HOSTED = ("web_search", "x_search", "code_execution", "file_search", "mcp")
-"""Tools that xAI runs (docs.x.ai, "Tools overview", read 2026-11)."""
+LOCAL = "local"
+"""Stands for a server on this machine where its dialect says nothing: vLLM, llama.cpp."""
+_LIMITED = frozenset({"xai", "ollama", "lmstudio", LOCAL})
+"""Services that take functions, some of them hosted tools, and nothing else of OpenAI's.
+
+xAI refuses other types (docs.x.ai, "Tools overview", 2026-11). Ollama, LM Studio, llama.cpp and vLLM refuse namespaces,
+or return names that Codex does not know (ollama/ollama#17618, #18284; lmstudio-ai/lmstudio-bug-tracker#1810;
+ggml-org/llama.cpp#20156; vllm-project/vllm#49493, #46737; 2026-04 to 2026-09).
+"""
+_HOSTED = {"ollama": (), "lmstudio": ("mcp",)}
+"""Hosted tools by service: docs.ollama.com, "OpenAI compatibility"; lmstudio.ai, "LM Studio 0.3.29" (2025-10)."""
+_OTHERS_HOSTED = ("web_search", "x_search", "code_execution", "file_search", "mcp")
 
 
 def only_for_openai(body: bytes, operation: Operation, service: str) -> bool:
-    """Whether a request of the Responses API asks for what this service lacks. `service` is the name of its dialect.
+    """Whether a request of the Responses API asks for what this service lacks.
 
-    xAI refuses tools of other types than its own (docs.x.ai, 2026-11). Of other services it is known only that the
-    summaries of one vendor cannot be read by another.
+    `service` is the name of its dialect, or `LOCAL`. The summaries of one vendor cannot be read by another; of other
+    services nothing else is known.
     """
     if service == "openai":
         return False
     if operation == "compact" or _COMPACTION.search(body) is not None:
         return True
-    return service == "xai" and _OPENAI_ONLY.search(body) is not None
+    return service in _LIMITED and _OPENAI_ONLY.search(body) is not None
 
 
-def portable(request: ChatRequest, losses: list[Loss]) -> ChatRequest:
+def portable(request: ChatRequest, service: str, losses: list[Loss]) -> ChatRequest:
     """The request without what only OpenAI has."""
     tools = [as_function(tool, f"tools[{at}]", losses) for at, tool in enumerate(request.tools)]
-    hosted = tuple(tool for tool in request.hosted_tools if tool.kind in HOSTED)
+    hosted = tuple(tool for tool in request.hosted_tools if tool.kind in _HOSTED.get(service, _OTHERS_HOSTED))
     others = (tool.kind for tool in request.hosted_tools if tool not in hosted and not tool.kind.startswith(LOOKUP))
     losses += [Loss(f"tools ({kind})", "the service has no such tool") for kind in others]
     turns = tuple(Turn(turn.role, tuple(map(_part, turn.parts))) for turn in request.turns)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from bm.chat.capabilities import Capabilities, Dialect
+from bm.chat.request import Loss
 from bm.names import Operation
 from bm.protocols.openai_responses.codec import CODEC
-from bm.protocols.openai_responses.portable import only_for_openai
+from bm.protocols.openai_responses.portable import only_for_openai, portable
 from tests.protocols.openai_responses.samples import request, wire
 
 XAI = Capabilities(dialect=Dialect(name="xai"))
@@ -19,16 +20,18 @@ XAI = Capabilities(dialect=Dialect(name="xai"))
     ("body", "operation", "services"),
     [
         (b'{"tools":[{"type":"function","name":"custom"}]}', "generate", []),
-        (b'{"tools":[{"type": "custom"}]}', "generate", ["xai"]),
-        (b'{"input":[{"type":"apply_patch_call_output"}]}', "generate", ["xai"]),
-        (b'{"input":[{"type":"agent_message"}]}', "generate", ["xai"]),
-        (b'{"input":[{"type":"compaction_trigger"}]}', "generate", ["xai", "compatible"]),
+        (b'{"tools":[{"type": "custom"}]}', "generate", ["xai", "local"]),
+        (b'{"input":[{"type":"apply_patch_call_output"}]}', "generate", ["xai", "local"]),
+        (b'{"input":[{"type":"agent_message"}]}', "generate", ["xai", "local"]),
+        (b'{"input":[{"type":"compaction_trigger"}]}', "generate", ["xai", "local", "compatible"]),
         (b'{"input":"\\"type\\":\\"custom\\""}', "generate", []),
-        (b"{}", "compact", ["xai", "compatible"]),
+        (b"{}", "compact", ["xai", "local", "compatible"]),
     ],
 )
 def test_what_only_openai_serves(body: bytes, operation: Operation, services: list[str]) -> None:
-    assert [name for name in ("openai", "xai", "compatible") if only_for_openai(body, operation, name)] == services
+    assert [
+        name for name in ("openai", "xai", "local", "compatible") if only_for_openai(body, operation, name)
+    ] == services
 
 
 def test_what_only_openai_has_becomes_functions_and_words() -> None:
@@ -49,3 +52,11 @@ def test_what_only_openai_has_becomes_functions_and_words() -> None:
     assert [item["type"] for item in body["input"]] == ["message", "function_call", "function_call_output"]
     assert body["input"][1]["arguments"] == '{"input":"x"}'
     assert [loss.field for loss in encoded.losses] == ["tools[0].format", "tools (image_generation)"]
+
+
+@pytest.mark.parametrize(("service", "kinds"), [("xai", ["web_search", "mcp"]), ("lmstudio", ["mcp"]), ("ollama", [])])
+def test_hosted_tools_go_where_they_are_run(service: str, kinds: list[str]) -> None:
+    asked = request(tools=[{"type": "web_search"}, {"type": "mcp", "server_label": "s"}, {"type": "tool_search"}])
+    losses: list[Loss] = []
+    assert [tool.kind for tool in portable(asked, service, losses).hosted_tools] == kinds
+    assert len(losses) == 2 - len(kinds)
