@@ -113,6 +113,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asked for. `choices` is OpenAI's `n`; `cache_key` names the conversation, `user` its owner.
 
     `legacy_functions` clients wrote OpenAI's first form, `functions`, and understand calls only as `function_call`.
+    `groq_usage` clients came by Groq's path, and may read the usage of a stream only where Groq puts it.
     """
 
     protocol: ProtocolName
@@ -130,6 +131,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     choices: int = 1
     stream: bool = False
     stream_usage: bool = False
+    groq_usage: bool = False
     legacy_functions: bool = False
     user: str = ""
     cache_key: str = ""

@@ -24,7 +24,7 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, json_object, new_id
-from bm.gateway.full_response import JSON_TYPE, FullResponse, counted, embedded, malformed, start_of
+from bm.gateway.full_response import JSON_TYPE, FullResponse, counted, embedded, malformed, own, start_of
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.settings import Rules
@@ -39,6 +39,7 @@ from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.compaction import compacted, triggered
 from bm.protocols.counting import count_request, vertex_count_request
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
+from bm.protocols.openai_chat.usage import asks_for_usage, with_usage, without_usage
 from bm.protocols.openai_responses.portable import LOCAL, only_for_openai
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
@@ -63,6 +64,7 @@ EVENT_STREAM = "text/event-stream"
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
 EMBEDDING: frozenset[Operation] = frozenset({"embed", "batch_embed"})
+GROQ_PATH = "/openai/v1/"
 GEMINI_EMBEDDING = "gemini-embedding-001"
 """The model that embeds on Gemini when the client names another vendor's."""
 
@@ -107,6 +109,8 @@ class Adapter:
             request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
         else:
             request = self._codec.decode_request(body)
+        if self.call.path.startswith(GROQ_PATH):
+            request = msgspec.structs.replace(request, groq_usage=True)
         return self._signatures.sign(request, self.call.conversation.key)
 
     @property
@@ -198,11 +202,8 @@ class Adapter:
             raise
         except RequestError:
             return None
-        if (
-            upstream.names
-            or upstream.keys
-            or (target.protocol == "openai-responses" and provider.dialect.name != "openai")
-        ):
+        foreign = target.protocol == "openai-responses" and provider.dialect.name != "openai"
+        if upstream.names or upstream.keys or foreign:
             return upstream
         headers = forwarded_headers(provider, access, with_own(call.headers, upstream.request.headers))
         address = self._own_url(target, provider, access)
@@ -228,6 +229,8 @@ class Adapter:
             body = splice_model(body, target.model, present=call.model)
         if access.location and call.operation == "count_tokens":
             body = vertex_count_request(body)
+        if self._hides_usage and provider.dialect.stream_usage:
+            body = with_usage(body)
         headers = forwarded_headers(provider, access, call.headers)
         upstream = UpstreamCall(
             target=target,
@@ -301,7 +304,7 @@ class Adapter:
         if isinstance(decoder, ResponsesStreamDecoder):
             self._responses = decoder
         parser, encoder, rename = self._parser(upstream), self._error_encoder(upstream), self._rename(upstream)
-        return PassThrough(parser, decoder, encoder, rename=rename, framed=not self.call.array)
+        return PassThrough(parser, decoder, encoder, rename=rename, drop=self._drop, framed=not self.call.array)
 
     def resumable(self, upstream: UpstreamCall, events: EventFilter) -> ResumablePassThrough:
         """The pipe for a streamed answer that passes through, such that another target can finish it.
@@ -318,8 +321,8 @@ class Adapter:
 
         decoder, encoder = upstream.codec.stream_decoder(ids), self._error_encoder(upstream)
         model = self.call.model if rename else ""
-        parser = self._parser(upstream)
-        return ResumablePassThrough(parser, decoder, encoder, events, make, ids, model=model, rename=rename)
+        edits = {"rename": rename, "drop": self._drop}
+        return ResumablePassThrough(self._parser(upstream), decoder, encoder, events, make, ids, model=model, **edits)
 
     def translation(self, upstream: UpstreamCall, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
         """The pipe that writes an answer with `encoder`, even where its bytes could pass through."""
@@ -358,6 +361,17 @@ class Adapter:
     def _shown_model(self, upstream: UpstreamCall) -> str:
         return self.call.model if self._rules.echo_asked else upstream.target.model
 
+    @cached_property
+    def _hides_usage(self) -> bool:
+        """Whether a Chat client has not asked for the usage of its stream, which bm needs for the cost."""
+        call = self.call
+        streams = call.protocol == "openai-chat" and call.operation == "generate" and call.stream
+        return streams and not asks_for_usage(call.body)
+
+    @property
+    def _drop(self) -> Callable[[bytes], bytes] | None:
+        return without_usage if self._hides_usage else None
+
     def _rename(self, upstream: UpstreamCall) -> Callable[[bytes], bytes] | None:
         """What puts the model name that was asked for into the upstream's own bytes; None where theirs stays."""
         renamed = self._rules.echo_asked and self.call.model != upstream.target.model
@@ -390,7 +404,10 @@ class Adapter:
             return counted(self.call.protocol, answer, body, provider)
         events = upstream.codec.decode_response(answer, _ids())
         if upstream.names is None and not self.call.stream:
-            return self._read_own(events, answer, body)
+            self._document = answer
+            if self._rules.echo_asked:
+                body = rename_in_response(self.call.protocol, body, self.call.model)
+            return own(events, answer, body)
         return self._encode(upstream, events)
 
     def _gathered(self, upstream: UpstreamCall, body: bytes) -> FullResponse:
@@ -398,23 +415,6 @@ class Adapter:
         parser, decoder = JoiningParser(sse.Parser()), upstream.codec.stream_decoder(_ids())
         events = [event for item in (*parser.feed(body), *parser.close()) for event in decoder.feed(item)]
         return self._encode(upstream, [*events, *decoder.close()])
-
-    def _read_own(self, events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
-        """The upstream's own body, even where bm finds no answer in it, such as a response that is still queued.
-
-        A malformed answer may be better from another target; it keeps its body for the client in case there is none.
-        """
-        event_filter = EventFilter({})
-        event_filter.through(events)
-        watch = event_filter.watch
-        self._document = answer
-        if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):
-            watch.failure = None
-        elif watch.failure is not None and watch.failure.kind == "malformed":
-            watch.failure = msgspec.structs.replace(watch.failure, upstream_status=200, upstream_body=body)
-        if self._rules.echo_asked:
-            body = rename_in_response(self.call.protocol, body, self.call.model)
-        return FullResponse(watch, body, JSON_TYPE)
 
     def _encode(self, upstream: UpstreamCall, events: Iterable[Event]) -> FullResponse:
         """The client's response: a stream if it has asked for one, whatever the upstream sent."""

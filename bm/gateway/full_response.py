@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from bm.chat.events import Event
 from bm.chat.parts import Json
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -41,6 +44,21 @@ def counted(protocol: ProtocolName, answer: Json, body: bytes, provider: str) ->
     if tokens is None:
         return malformed(f"{provider} sent no count: {start_of(body)}")
     return FullResponse(Watch(), count_response(protocol, tokens), JSON_TYPE)
+
+
+def own(events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
+    """The upstream's own body, even where bm finds no answer in it, such as a response that is still queued.
+
+    A malformed answer may be better from another target; it keeps its body for the client in case there is none.
+    """
+    watch = Watch()
+    for event in events:
+        watch.see(event)
+    if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):
+        watch.failure = None
+    elif watch.failure is not None and watch.failure.kind == "malformed":
+        watch.failure = msgspec.structs.replace(watch.failure, upstream_status=200, upstream_body=body)
+    return FullResponse(watch, body, JSON_TYPE)
 
 
 def malformed(message: str) -> FullResponse:

@@ -112,8 +112,9 @@ class ResumablePassThrough(PassThrough):
         *,
         model: str = "",
         rename: Callable[[bytes], bytes] | None = None,
+        drop: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        super().__init__(parser, decoder, encoder, rename=rename)
+        super().__init__(parser, decoder, encoder, rename=rename, drop=drop)
         self.watch = events.watch
         self._filter = events
         self._replay = Replay(make, ids, model)

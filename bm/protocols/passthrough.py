@@ -208,8 +208,8 @@ class PassThrough:
     """Forwards whole events as they came while a decoder reads along.
 
     `encoder` only writes keep-alives and the error that ends a broken stream. `rename` puts the model's name that the
-    client is to see into one event's JSON. `framed` is false for a JSON array, where nothing can be put between the
-    bytes: the missing end is its error.
+    client is to see into one event's JSON, `drop` takes events that the client is not to see out of whole ones.
+    `framed` is false for a JSON array, where nothing can be put between the bytes: the missing end is its error.
     """
 
     def __init__(
@@ -219,12 +219,14 @@ class PassThrough:
         encoder: StreamEncoder,
         *,
         rename: Callable[[bytes], bytes] | None = None,
+        drop: Callable[[bytes], bytes] | None = None,
         framed: bool = True,
     ) -> None:
         self.watch = Watch()
         self.reports_errors = framed
         self.ended = False
-        self._parser, self._decoder, self._encoder, self._rename = parser, decoder, encoder, rename
+        self._parser, self._decoder, self._encoder = parser, decoder, encoder
+        self._rename, self._drop = rename, drop
         self._buffer = EventBuffer()
         self._separator = b"["
 
@@ -255,6 +257,8 @@ class PassThrough:
                 self.watch.see(event)
 
     def _renamed(self, data: bytes) -> bytes:
+        if self._drop is not None:
+            data = self._drop(data)
         rename = self._rename
         if rename is None or not data:
             return data

@@ -239,6 +239,35 @@ def test_a_document_for_a_stream_is_written_as_a_stream_where_bytes_pass_through
     assert b'"content":"hello"' in full.body and full.body.endswith(b"data: [DONE]\n\n")
 
 
+CHAT_ASKED = b'{"model":"gpt-4.1","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+USAGE_CHUNK = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n'
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_usage_is_known_of_every_chat_stream_and_shown_to_clients_that_asked(asked: bool) -> None:
+    body = (
+        CHAT_ASKED.replace(b'"messages"', b'"stream_options":{"include_usage":true},"messages"')
+        if asked
+        else CHAT_ASKED
+    )
+    given = adapter("openai-chat", body, stream=True, model="gpt-4.1")
+    upstream = prepared(given, GPT)
+    assert json.loads(upstream.request.body)["stream_options"] == {"include_usage": True}
+    assert (upstream.request.body is body) == asked
+    pipe = given.pipe(upstream)
+    out = pipe.feed(CHAT_STREAM) + pipe.feed(USAGE_CHUNK) + pipe.feed(b"data: [DONE]\n\n") + pipe.close()
+    assert (USAGE_CHUNK in out) == asked and out.replace(USAGE_CHUNK, b"") == CHAT_STREAM + b"data: [DONE]\n\n"
+    assert pipe.watch.usage is not None and pipe.watch.usage.prompt == 3
+
+
+def test_groqs_clients_find_the_usage_where_groq_puts_it() -> None:
+    given = adapter("openai-chat", CHAT_ASKED, stream=True, path="/openai/v1/chat/completions")
+    full = given.read(prepared(given, GEMINI), json.dumps(UPSTREAM_ANSWER).encode())
+    (chunk,) = [json.loads(line[6:]) for line in full.body.split(b"\n\n") if b"x_groq" in line]
+    assert chunk["choices"][0]["finish_reason"] == "stop"
+    assert chunk["x_groq"]["usage"]["prompt_tokens"] == 3
+
+
 @pytest.mark.parametrize("target", [CLAUDE, GEMINI], ids=["passing", "translating"])
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff"])
 def test_an_answer_that_is_not_a_json_object_is_malformed(target: Target, body: bytes) -> None:

@@ -75,10 +75,10 @@ class ChatStreamEncoder(PartSequencer):
         self._choices[choice] = _Choice()
         return self.chunk(choice, {"role": "assistant", "content": "", "refusal": None})
 
-    def chunk(self, choice: int, delta: Json, finish: str | None = None) -> bytes:
-        """One chunk of a choice."""
+    def chunk(self, choice: int, delta: Json, finish: str | None = None, more: bytes = b"") -> bytes:
+        """One chunk of a choice, with `more` members of its own."""
         body = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._head + _encode(body) + b"]" + self._tail
+        return self._head + _encode(body) + b"]" + more + self._tail
 
     def around(self, choice: int, before: bytes, after: bytes) -> tuple[bytes, bytes]:
         """What stands around the JSON string in a chunk whose delta is `before`, the string, `after`."""
@@ -140,10 +140,17 @@ class ChatStreamEncoder(PartSequencer):
             if finish.reason == "refusal" and finish.explanation and not choice.refused:
                 out.append(self.chunk(number, {"refusal": finish.explanation}))
             word = finish_word(finish.reason, calls=choice.calls > 0, legacy=self._request.legacy_functions)
-            out.append(self.chunk(number, {}, word))
+            last = number == max(self._choices)
+            out.append(self.chunk(number, {}, word, self._groq_usage() if last else b""))
         if self._request.stream_usage and self.usage is not None:
             out.append(self._head + b'],"usage":' + _encode(encode_usage(self.usage)) + b"}\n\n")
         return b"".join([*out, b"data: [DONE]\n\n"])
+
+    def _groq_usage(self) -> bytes:
+        """The usage where Groq's own streams have it (console.groq.com/docs/api-reference)."""
+        if not self._request.groq_usage or self.usage is None:
+            return b""
+        return b',"x_groq":' + _encode({"id": self._ids.new_id("req_"), "usage": encode_usage(self.usage)})
 
 
 def _whole_delta(part: Part) -> Json | None:

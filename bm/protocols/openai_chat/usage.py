@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import msgspec
 
 from bm.chat.events import FinishReason, Usage
 from bm.chat.parts import Json
-from bm.protocols.reading import count_of, object_of
+from bm.protocols.reading import count_of, json_of, object_of
+from bm.protocols.splice import edited, raw_object
 
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
 """Where services without `prompt_tokens_details` say it: DeepSeek, Mistral, Hugging Face, Databricks."""
@@ -104,3 +108,39 @@ def finish_word(reason: FinishReason, *, calls: bool, legacy: bool = False) -> s
     if word in ("stop", "tool_calls"):
         word = "tool_calls" if calls else "stop"
     return "function_call" if legacy and word == "tool_calls" else word
+
+
+_EVENT = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\Z)", re.S)
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+
+
+def asks_for_usage(body: bytes) -> bool:
+    """Whether a request wants the usage at the end of its stream."""
+    return object_of(json_of(_options(body) or b"")).get("include_usage") is True
+
+
+def _options(body: bytes) -> bytes | None:
+    options = raw_object(body).get("stream_options") if b'"stream_options"' in body else None
+    return None if options is None else bytes(options)
+
+
+def with_usage(body: bytes) -> bytes:
+    """The request such that it asks for the usage; every other byte stays as it was."""
+    options = _options(body)
+    asked = msgspec.json.encode(object_of(json_of(options or b"")) | {"include_usage": True})
+    if options is not None:
+        return edited(body, {("stream_options",): msgspec.Raw(asked)})
+    start = body.index(b"{") + 1
+    return body[:start] + b'"stream_options":' + asked + b"," + body[start:]
+
+
+def without_usage(data: bytes) -> bytes:
+    """Whole events of a stream without the chunk that holds nothing but the usage."""
+    if _NO_CHOICES.search(data) is None:
+        return data
+    return b"".join([event for event in _EVENT.findall(data) if not _is_usage_alone(event)])
+
+
+def _is_usage_alone(event: bytes) -> bool:
+    chunk = object_of(json_of(event.strip().removeprefix(b"data:")))
+    return chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)

@@ -2,11 +2,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from bm.chat.events import FinishReason, Usage
 from bm.chat.parts import Json
-from bm.protocols.openai_chat.usage import decode_usage, encode_usage, finish_reason, finish_word
+from bm.protocols.openai_chat.usage import (
+    asks_for_usage,
+    decode_usage,
+    encode_usage,
+    finish_reason,
+    finish_word,
+    with_usage,
+    without_usage,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +83,39 @@ def test_finish_words_keep_to_the_answer() -> None:
     assert finish_word("tool_calls", calls=False) == "stop"
     assert finish_word("tool_calls", calls=True, legacy=True) == "function_call"
     assert finish_word("length", calls=True) == "length"
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        (
+            b'{ "model":"m",  "messages":[1.0]}',
+            b'{"stream_options":{"include_usage":true}, "model":"m",  "messages":[1.0]}',
+        ),
+        (b'{"a":1.0,"stream_options":{"x":1}}', b'{"a":1.0,"stream_options":{"x":1,"include_usage":true}}'),
+        (b'{"a":1.0,"stream_options":null}', b'{"a":1.0,"stream_options":{"include_usage":true}}'),
+    ],
+    ids=["no options", "others", "null"],
+)
+def test_usage_is_asked_for_and_nothing_else_changes(body: bytes, asked: bytes) -> None:
+    assert not asks_for_usage(body)
+    sent = with_usage(body)
+    assert asks_for_usage(sent)
+    assert msgspec.json.decode(sent) == msgspec.json.decode(asked)
+    assert b"1.0" in sent
+
+
+def test_a_client_that_asks_for_usage_is_known_by_its_options_alone() -> None:
+    assert asks_for_usage(b'{"stream_options":{"include_usage":true}}')
+    assert not asks_for_usage(b'{"messages":[{"content":{"stream_options":{"include_usage":true}}}]}')
+    assert not asks_for_usage(b'{"stream_options":{"include_usage":false}}')
+
+
+def test_the_chunk_of_usage_alone_is_taken_out() -> None:
+    said = b'data: {"choices":[{"index":0,"delta":{"content":"\\"choices\\":[]"}}],"usage":null}\n\n'
+    usage = b'data: {"id":"c", "choices": [], "usage":{"prompt_tokens":1}}\r\n\r\n'
+    filtered = b'data: {"choices":[],"prompt_filter_results":[]}\n\n'
+    done = b"data: [DONE]\n\n"
+    assert without_usage(said + filtered + usage + done) == said + filtered + done
+    assert without_usage(said) is said
+    assert without_usage(usage) == b""
