@@ -7,6 +7,7 @@ import msgspec
 from bm import sse
 from bm.simulator import anthropic_check, signatures
 from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
+from bm.simulator.anthropic_refusals import turns
 from bm.simulator.faults import Trouble, http_status
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import ErrorKind, Finish
@@ -82,7 +83,7 @@ def _turn(body: Json) -> tuple[int, tuple[str, ...], str]:
     step = 0
     results: tuple[str, ...] = ()
     said = ""
-    for _, role, found in reversed(list(anthropic_check.turns(items(body.get("messages"))))):
+    for _, role, found in reversed(list(turns(items(body.get("messages"))))):
         if role == "assistant":
             continue
         answered = [block for block in found if block.get("type") == "tool_result"]

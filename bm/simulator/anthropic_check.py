@@ -1,58 +1,32 @@
 """What the Messages API refuses, in its own words as far as they are on record.
 
-Sources: platform.claude.com/docs/en/api (errors, versioning, prompt caching, extended thinking) and recorded answers.
+Sources: platform.claude.com/docs/en/api, anthropic 2.12.0 (types), the claude-api skill of @anthropic-ai/claude-code
+2.1.332 (models, model-migration, error-codes, api-version-migration), all read in November 2026, and recorded answers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from bm.simulator import signatures
+from bm.simulator.anthropic_refusals import REFUSALS, turns
 from bm.simulator.faults import bad_request
+from bm.simulator.refusals import member, refuse, subschemas, words
 from bm.simulator.request import Json, Request
-from bm.simulator.wire import blocks, items
+from bm.simulator.wire import items
 
-FIELDS = frozenset(
-    [
-        "max_tokens",
-        "messages",
-        "model",
-        "cache_control",
-        "container",
-        "diagnostics",
-        "inference_geo",
-        "metadata",
-        "output_config",
-        "output_format",
-        "service_tier",
-        "speed",
-        "stop_sequences",
-        "system",
-        "thinking",
-        "tool_choice",
-        "tools",
-        "user_profile_id",
-        "workspace_id",
-        "billing_policy",
-        "compaction",
-        "context_management",
-        "fallback_credit_token",
-        "fallbacks",
-        "mcp_servers",
-        "thread",
-        "betas",
-        "stream",
-        "temperature",
-        "top_k",
-        "top_p",
-    ]
+FIELDS = words(
+    "max_tokens messages model cache_control container diagnostics inference_geo metadata output_config output_format"
+    " service_tier speed stop_sequences system thinking tool_choice tools user_profile_id workspace_id stream"
+    " temperature top_k top_p"
 )
-_SAMPLING = ("temperature", "top_p", "top_k")
-_ADAPTIVE_ONLY = re.compile(r"claude-(opus-(4-[78]|[5-9])|sonnet-[5-9]|fable-|mythos-)")
-_NO_PREFILL = re.compile(r"claude-(opus-(4-[678]|[5-9])|sonnet-(4-6|[5-9])|fable-|mythos-)")
+_BETA_FIELDS = words(
+    "betas billing_policy compaction context_management fallback_credit_token fallbacks mcp_servers thread"
+)
+"""Known to the API, but only with an `anthropic-beta` header."""
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _MOST_MARKS = 4
 NEW_VERSION = "2026-10-21"
 """From this version on sampling parameters, documents in assistant messages and citations of users are refused."""
@@ -68,20 +42,21 @@ def check(request: Request) -> None:
     version = request.headers.get("anthropic-version", "")
     if not version:
         raise bad_request("anthropic-version: header is required")
+    beta = "anthropic-beta" in request.headers
     for name in body:
-        if name not in FIELDS:
+        if name not in FIELDS and not (beta and name in _BETA_FIELDS):
             raise bad_request(f"{name}: Extra inputs are not permitted")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise bad_request("model: Field required")
     if request.operation == "generate":
         _check_limits(body)
-    _check_sampling(body, version, request.model)
-    _check_thinking(body, request.model)
     _check_tools(body)
-    _check_messages(body, request.model)
+    _check_messages(body)
+    _check_output_schema(body)
+    _check_marks(body)
     if version >= NEW_VERSION:
         _check_new_version(body)
-    _check_marks(body)
+    refuse(REFUSALS, request, body)
 
 
 def _check_limits(body: Json) -> None:
@@ -92,34 +67,17 @@ def _check_limits(body: Json) -> None:
         raise bad_request("max_tokens: Input should be a valid integer")
     if limit < 0:
         raise bad_request("max_tokens: must be greater than or equal to 1")
-
-
-def _check_sampling(body: Json, version: str, model: str) -> None:
-    for name in _SAMPLING:
-        if name in body and version >= NEW_VERSION:
-            raise bad_request(f"{name}: Extra inputs are not permitted")
-        if name in body and _ADAPTIVE_ONLY.search(model):
-            raise bad_request(f"`{name}` is deprecated for this model.")
-
-
-def _check_thinking(body: Json, model: str) -> None:
     thinking = body.get("thinking")
-    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
-        return
-    if _ADAPTIVE_ONLY.search(model):
-        raise bad_request(
-            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and'
-            ' "output_config.effort" to control thinking behavior.'
-        )
-    budget = thinking.get("budget_tokens")
-    if not isinstance(budget, int):
-        raise bad_request("thinking.enabled.budget_tokens: Field required")
-    if budget < 1024:
-        raise bad_request("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
-    if isinstance(body.get("max_tokens"), int) and budget >= body["max_tokens"]:
-        raise bad_request("`max_tokens` must be greater than `thinking.budget_tokens`.")
-    if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
-        raise bad_request("Thinking may not be enabled when tool_choice forces tool use.")
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled":
+        budget = thinking.get("budget_tokens")
+        if not isinstance(budget, int):
+            raise bad_request("thinking.enabled.budget_tokens: Field required")
+        if budget < 1024:
+            raise bad_request("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
+        if budget >= limit:
+            raise bad_request("`max_tokens` must be greater than `thinking.budget_tokens`.")
+    if any(isinstance(stop, str) and not stop.strip() for stop in body.get("stop_sequences") or []):
+        raise bad_request("stop_sequences: each stop sequence must contain non-whitespace")
 
 
 def _check_tools(body: Json) -> None:
@@ -139,9 +97,36 @@ def _check_tools(body: Json) -> None:
             raise bad_request(f"tools.{place}.custom.input_schema: Field required")
         if schema.get("type") != "object":
             raise bad_request(f"tools.{place}.custom.input_schema.type: Field required")
+        if schema.keys() & {"oneOf", "allOf", "anyOf"}:
+            where = f"tools.{place}.custom.input_schema"
+            raise bad_request(f"{where}: input_schema does not support oneOf, allOf, or anyOf at the top level")
 
 
-def _check_messages(body: Json, model: str) -> None:
+_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_UNSUPPORTED = {
+    "object": ("minProperties", "maxProperties", "patternProperties", "propertyNames"),
+    "array": ("maxItems", "uniqueItems", "contains"),
+    "string": ("minLength", "maxLength"),
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+}
+"""Keywords of structured output that are refused, by type; platform.claude.com: structured outputs."""
+
+
+def _check_output_schema(body: Json) -> None:
+    schema = member(body, "output_config", "format", "schema") or member(body, "output_format", "schema")
+    for inner in subschemas(schema):
+        kind = inner.get("type")
+        wrong = sorted(name for name in _UNSUPPORTED.get(kind, ()) if name in inner) if isinstance(kind, str) else []
+        if wrong:
+            said = f"For '{kind}' type, properties {', '.join(wrong)} are not supported"
+            raise bad_request(f"output_config.format.schema: {said}")
+        if kind == "object" and inner.get("additionalProperties") is not False:
+            said = "For 'object' type, 'additionalProperties' must be explicitly set to false"
+            raise bad_request(f"output_config.format.schema: {said}")
+
+
+def _check_messages(body: Json) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise bad_request("messages: Field required" if messages is None else "messages: Input should be a valid list")
@@ -159,14 +144,13 @@ def _check_messages(body: Json, model: str) -> None:
             )
         for position, block in enumerate(items(message.get("content"))):
             _check_block(block, f"messages.{place}.content.{position}")
-    if messages[-1]["role"] == "assistant" and _NO_PREFILL.search(model):
-        raise bad_request(
-            "This model does not support assistant message prefill. The conversation must end with a user message."
-        )
     _check_pairs(messages)
 
 
 def _check_new_version(body: Json) -> None:
+    for name in ("temperature", "top_p", "top_k"):
+        if name in body:
+            raise bad_request(f"{name}: Extra inputs are not permitted")
     for place, message in enumerate(body["messages"]):
         for position, block in enumerate(items(message.get("content"))):
             where = f"messages.{place}.content.{position}"
@@ -182,6 +166,8 @@ def _check_block(block: Json, where: str) -> None:
         raise bad_request(f"{where}.type: Field required")
     if kind == "text" and not block.get("text"):
         raise bad_request("messages: text content blocks must be non-empty")
+    if kind == "tool_use" and not _TOOL_ID.fullmatch(str(block.get("id"))):
+        raise bad_request(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
     if kind in ("thinking", "redacted_thinking") and "cache_control" in block:
         raise bad_request(f"{where}.{kind}.cache_control: Extra inputs are not permitted")
     if kind == "thinking":
@@ -194,20 +180,6 @@ def _check_block(block: Json, where: str) -> None:
         b"sim:claude:"
     ):
         raise bad_request(f"{where}: Invalid `data` in `redacted_thinking` block")
-
-
-def turns(messages: list[Json]) -> Iterator[tuple[int, str, list[Json]]]:
-    """Neighbours of one role are one turn; a system message stands in the user's turn."""
-    role, start, found = "", 0, list[Json]()
-    for place, message in enumerate(messages):
-        speaker = "assistant" if message["role"] == "assistant" else "user"
-        if speaker != role and role:
-            yield start, role, found
-            start, found = place, []
-        role = speaker
-        found = [*found, *blocks(message.get("content"))]
-    if role:
-        yield start, role, found
 
 
 def _ids(found: list[Json], kind: str, field: str) -> list[str]:

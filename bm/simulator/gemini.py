@@ -9,7 +9,8 @@ import msgspec
 from bm.simulator import gemini_check, signatures
 from bm.simulator.answer import Answer, Prompt, Tokens, Tool, count, split
 from bm.simulator.faults import Trouble, http_status
-from bm.simulator.gemini_check import is_gemini_3, normal
+from bm.simulator.gemini_check import normal
+from bm.simulator.gemini_refusals import declarations, signs_calls
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import ErrorKind, Finish, ToolCall
 from bm.simulator.wire import Frame, dump, items, text_of
@@ -79,8 +80,7 @@ def prompt(request: Request) -> Prompt:
 def _tools(body: Json) -> tuple[Tool, ...]:
     return tuple(
         Tool(str(function.get("name")), function.get("parametersJsonSchema") or function.get("parameters"))
-        for tool in items(body.get("tools"))
-        for function in items(tool.get("functionDeclarations"))
+        for function in declarations(body)
     )
 
 
@@ -94,7 +94,7 @@ def _forced(body: Json, tools: tuple[Tool, ...]) -> str:
 
 def call_id(request: Request, place: int) -> str:
     """A call's identifier; empty before Gemini 3, which has none."""
-    return f"sim{request.number:06d}{place:02d}" if is_gemini_3(request.model) else ""
+    return f"sim{request.number:06d}{place:02d}" if signs_calls(request.model) else ""
 
 
 def _usage(tokens: Tokens, *, output: int | None = None) -> Json:
@@ -117,7 +117,7 @@ def _call_parts(request: Request, calls: tuple[tuple[str, ToolCall], ...]) -> li
     for identifier, call in calls:
         function: Json = {"name": call.name, "args": call.arguments}
         part: Json = {"functionCall": {"id": identifier} | function if identifier else function}
-        if not parts and is_gemini_3(request.model):
+        if not parts and signs_calls(request.model):
             part["thoughtSignature"] = signatures.issue("gemini", call.name)
         parts.append(part)
     return parts
@@ -130,7 +130,7 @@ def _shows_thoughts(request: Request) -> bool:
 
 def _signed_end(request: Request, answer: Answer) -> str:
     """The signature of an answer without calls, empty where there is none."""
-    return signatures.issue("gemini", "") if is_gemini_3(request.model) and not answer.calls and answer.text else ""
+    return signatures.issue("gemini", "") if signs_calls(request.model) and not answer.calls and answer.text else ""
 
 
 def _chunk(request: Request, parts: list[Json], usage: Json, finish: Json | None = None) -> Json:

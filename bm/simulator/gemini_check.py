@@ -7,17 +7,18 @@ recorded answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from bm.simulator import signatures
 from bm.simulator.faults import Refused, bad_request
 from bm.simulator.gemini_fields import camel_keys, unknown
+from bm.simulator.gemini_refusals import REFUSALS, signs_calls, turns
+from bm.simulator.refusals import refuse
 from bm.simulator.request import Json, Request
 from bm.simulator.wire import items
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
-_MOST_OUTPUT = 65536
+_MOST_EMBEDDED = 100
 _MESSAGES = {
     "generateContent": "GenerateContentRequest",
     "streamGenerateContent": "GenerateContentRequest",
@@ -25,12 +26,6 @@ _MESSAGES = {
     "embedContent": "EmbedContentRequest",
     "batchEmbedContents": "BatchEmbedContentsRequest",
 }
-
-
-def is_gemini_3(model: str) -> bool:
-    """Whether signatures are required of `model`: Gemini 3 and later."""
-    found = re.search(r"gemini-(\d+)", model)
-    return found is not None and int(found[1]) >= 3
 
 
 def normal(request: Request) -> Json:
@@ -49,15 +44,18 @@ def check(request: Request) -> None:
         raise bad_request("\n".join(_unknown(where, name) for where, name in faults))
     if request.vertex and "generateContentRequest" in request.body:
         raise bad_request(_unknown("", "generateContentRequest"))
+    body = normal(request)
+    if len(items(body.get("requests"))) > _MOST_EMBEDDED:
+        raise bad_request("* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch\n")
     if request.operation != "generate":
         return
-    body = normal(request)
     contents = _contents(body)
-    _check_config(body.get("generationConfig") or {}, request.model)
-    _check_tools(body, request.model)
+    _check_config(body.get("generationConfig") or {})
+    _check_tools(body)
     _check_answers(contents)
-    if is_gemini_3(request.model):
+    if signs_calls(request.model):
         _check_signatures(contents)
+    refuse(REFUSALS, request, body)
 
 
 def _unknown(where: str, name: str) -> str:
@@ -104,22 +102,14 @@ def _check_part(part: Json, where: str) -> None:
         raise bad_request(f"Invalid value at '{place}' (type.googleapis.com/google.protobuf.Struct)")
 
 
-def _check_config(config: Json, model: str) -> None:
+def _check_config(config: Json) -> None:
     thinking = config.get("thinkingConfig") or {}
     if thinking.get("thinkingLevel") and thinking.get("thinkingBudget") is not None:
         raise bad_request("You can only set only one of thinking budget and thinking level.")
-    if is_gemini_3(model) and (config.get("presencePenalty") or config.get("frequencyPenalty")):
-        raise bad_request(f"Penalty is not enabled for models/{model}")
-    limit = config.get("maxOutputTokens")
-    if isinstance(limit, int) and limit > _MOST_OUTPUT:
-        raise bad_request(
-            f"Unable to submit request because it has a maxOutputTokens value of {limit} but the supported range is"
-            f" from 1 (inclusive) to {_MOST_OUTPUT + 1} (exclusive). Update the value and try again."
-        )
     _check_schema(config.get("responseSchema"), "generation_config.response_schema")
 
 
-def _check_tools(body: Json, model: str) -> None:
+def _check_tools(body: Json) -> None:
     tools = items(body.get("tools")) or items([body.get("tools")])
     names: set[str] = set()
     for place, tool in enumerate(tools):
@@ -138,9 +128,6 @@ def _check_tools(body: Json, model: str) -> None:
             if function.get("parameters") and function.get("parametersJsonSchema"):
                 raise bad_request(f"{where}: only one of parameters and parameters_json_schema may be set.")
             _check_schema(function.get("parameters"), f"{where}.parameters")
-    searches = any("googleSearch" in tool or "urlContext" in tool for tool in tools)
-    if names and searches and not is_gemini_3(model):
-        raise bad_request("Tool use with function calling is unsupported")
 
 
 def _check_schema(schema: Any, where: str) -> None:
@@ -171,25 +158,16 @@ def _check_schema(schema: Any, where: str) -> None:
         _check_schema(inner, f"{where}.any_of[{place}]")
 
 
-def turns(contents: list[Json]) -> Iterator[tuple[int, str, list[Json]]]:
-    """Neighbours of one role as one turn: place of the first, role, parts. No role means the user."""
-    role, start, parts = "", 0, list[Json]()
-    for place, content in enumerate(contents):
-        speaker = "model" if content.get("role") == "model" else "user"
-        if role and speaker != role:
-            yield start, role, parts
-            start, parts = place, []
-        role = speaker
-        parts = [*parts, *items(content.get("parts"))]
-    if role:
-        yield start, role, parts
-
-
 def _check_answers(contents: list[Json]) -> None:
     called = 0
-    for _, role, parts in turns(contents):
+    for place, (_, role, parts) in enumerate(turns(contents)):
         if role == "model":
             called = sum("functionCall" in part for part in parts)
+            if called and not place:
+                raise bad_request(
+                    "Please ensure that function call turn comes immediately after a user turn or after a function"
+                    " response turn."
+                )
             continue
         answered = sum("functionResponse" in part for part in parts)
         if answered and not called:

@@ -10,13 +10,23 @@ GEMINI = (
     "gemini-2.5-pro",
     "gemini-2.5-flash",
     "gemini-2.5-flash-lite",
-    "gemini-3-pro-preview",
     "gemini-3-flash-preview",
+    "gemini-3.1-pro-preview",
+    "gemini-3.5-flash-lite",
+    "gemini-3.8-flash",
 )
-ANTHROPIC = ("claude-opus-5", "claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5")
-GROQ = ("llama-3.3-70b-versatile", "openai/gpt-oss-120b", "qwen/qwen3-32b")
-TOGETHER = ("meta-llama/Llama-3.3-70B-Instruct-Turbo", "deepseek-ai/DeepSeek-V3.1")
-OPENAI = ("gpt-5", "gpt-5-mini", "text-embedding-3-small")
+ANTHROPIC = (
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "claude-opus-5",
+    "claude-opus-4-8",
+    "claude-sonnet-5",
+    "claude-haiku-4-5",
+)
+GROQ = ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b")
+TOGETHER = ("deepseek-ai/DeepSeek-V4-Pro-0813", "moonshotai/Kimi-K3", "openai/gpt-oss-120b")
+OPENAI = ("gpt-6.1-sol", "gpt-6-luna", "gpt-5.4", "gpt-5", "gpt-5-mini", "text-embedding-3-small")
 _PAGE = 50
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from bm import sse
 from bm.simulator import openai_error
 from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
-from bm.simulator.faults import Trouble, bad_request
+from bm.simulator.faults import Trouble
+from bm.simulator.openai_check import check_chat
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import Finish
 from bm.simulator.wire import CREATED, Frame, dump, items, text_of
 
+check = check_chat
 error = openai_error.error
 headers = openai_error.headers
 
@@ -28,139 +28,6 @@ _FINISH: dict[Finish, str] = {
     "malformed_tool_call": "stop",
     "blocked_prompt": "content_filter",
 }
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_GROQ_FIELDS = frozenset(
-    [
-        "messages",
-        "model",
-        "citation_options",
-        "compound_custom",
-        "disable_tool_validation",
-        "documents",
-        "exclude_domains",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "include_domains",
-        "include_reasoning",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "metadata",
-        "n",
-        "parallel_tool_calls",
-        "presence_penalty",
-        "reasoning_effort",
-        "reasoning_format",
-        "response_format",
-        "search_settings",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "user",
-    ]
-)
-_GROQ_MESSAGE = {
-    "system": frozenset({"role", "content", "name"}),
-    "developer": frozenset({"role", "content", "name"}),
-    "user": frozenset({"role", "content", "name"}),
-    "assistant": frozenset({"role", "content", "name", "tool_calls", "function_call", "reasoning"}),
-    "tool": frozenset({"role", "content", "name", "tool_call_id"}),
-    "function": frozenset({"role", "content", "name"}),
-}
-
-
-def check(request: Request) -> None:
-    """Refuse what the service refuses; Groq also refuses what it does not know.
-
-    Raises:
-        Refused: with the service's error.
-    """
-    body = request.body
-    if not isinstance(body.get("model"), str) or not body["model"]:
-        raise bad_request("you must provide a model parameter")
-    if request.operation == "embed":
-        if body.get("input") in (None, "", []):
-            raise bad_request("'$.input' is invalid. Please check the API reference.", param="input")
-        return
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        raise bad_request(
-            "Missing required parameter: 'messages'.", param="messages", code="missing_required_parameter"
-        )
-    if not messages:
-        raise bad_request(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-            param="messages",
-            code="empty_array",
-        )
-    for place, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in _GROQ_MESSAGE:
-            raise bad_request(f"Invalid value for 'messages[{place}].role'.", param=f"messages[{place}].role")
-    for place, tool in enumerate(items(body.get("tools"))):
-        name = (tool.get("function") or {}).get("name")
-        if tool.get("type") == "function" and not _TOOL_NAME.fullmatch(str(name or "")):
-            where = f"tools[{place}].function.name"
-            raise bad_request(
-                f"Invalid '{where}': string does not match pattern. Expected a string that matches the pattern"
-                " '^[a-zA-Z0-9_-]+$'.",
-                param=where,
-                code="invalid_value",
-            )
-    _check_pairs(messages)
-    if request.flavour == "groq":
-        _check_groq(body)
-
-
-def _check_pairs(messages: list[Json]) -> None:
-    called: dict[str, None] = {}
-    after_calls = False
-    for place, message in enumerate(messages):
-        if message["role"] == "tool":
-            if not after_calls:
-                raise bad_request(
-                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with"
-                    " 'tool_calls'.",
-                    param=f"messages.[{place}].role",
-                )
-            called.pop(str(message.get("tool_call_id")), None)
-            continue
-        if called:
-            raise bad_request(
-                "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
-                f" 'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(called)}",
-                param=f"messages.[{place}].role",
-            )
-        called = {str(call.get("id")): None for call in items(message.get("tool_calls"))}
-        after_calls = bool(called)
-
-
-def _check_groq(body: Json) -> None:
-    for name in body:
-        if name not in _GROQ_FIELDS:
-            raise bad_request(f"property '{name}' is unsupported")
-    if body.get("n") not in (None, 1):
-        raise bad_request("'n' : number must be at most 1")
-    for place, message in enumerate(items(body["messages"])):
-        role = message["role"]
-        refusal = f"'messages.{place}' : for 'role:{role}' the following must be satisfied[('messages.{place}"
-        for name, value in message.items():
-            if name not in _GROQ_MESSAGE[role]:
-                raise bad_request(f"{refusal}' : property '{name}' is unsupported)]")
-            if value is None and not (name == "content" and role == "assistant"):
-                raise bad_request(f"{refusal}.{name}' : value must not be null)]")
-        for position, part in enumerate(items(message.get("content"))):
-            if "cache_control" in part:
-                raise bad_request(f"{refusal}.content.{position}' : property 'cache_control' is unsupported)]")
 
 
 def prompt(request: Request) -> Prompt:
@@ -231,7 +98,7 @@ def _reasoning_field(request: Request) -> str:
     """Where the service shows its thinking; OpenAI itself shows none."""
     if request.flavour == "openai" or request.body.get("reasoning_format") == "hidden":
         return ""
-    return "reasoning_content" if request.flavour == "other" else "reasoning"
+    return "reasoning" if request.flavour in ("groq", "together", "cerebras", "openrouter") else "reasoning_content"
 
 
 def _finish(answer: Answer) -> str:

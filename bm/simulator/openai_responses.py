@@ -9,11 +9,13 @@ import msgspec
 from bm import sse
 from bm.simulator import openai_error, signatures
 from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
-from bm.simulator.faults import Trouble, bad_request
+from bm.simulator.faults import Trouble
+from bm.simulator.openai_check import RESPONSE_ID, RESULTS, check_responses
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import Finish
 from bm.simulator.wire import CREATED, Frame, dump, items, text_of
 
+check = check_responses
 error = openai_error.error
 headers = openai_error.headers
 
@@ -23,60 +25,6 @@ _INCOMPLETE: dict[Finish, str] = {
     "content_filter": "content_filter",
     "blocked_prompt": "content_filter",
 }
-_RESPONSE_ID = "resp_sim"
-_RESULTS = ("function_call_output", "custom_tool_call_output")
-_CALLS = ("function_call", "custom_tool_call")
-
-
-def check(request: Request) -> None:
-    """Refuse what the service refuses. An earlier response may be referred to; what it said is not remembered.
-
-    Raises:
-        Refused: with the service's error.
-    """
-    body = request.body
-    if not request.model and not body.get("prompt"):
-        raise bad_request("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
-    earlier = body.get("previous_response_id")
-    if earlier and not str(earlier).startswith(_RESPONSE_ID):
-        raise bad_request(
-            f"Previous response with id '{earlier}' not found.",
-            param="previous_response_id",
-            code="previous_response_not_found",
-        )
-    if not isinstance(body.get("input"), str | list) and not body.get("prompt"):
-        raise bad_request("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
-    _check_reasoning(items(body.get("input")))
-    if not earlier:
-        _check_pairs(items(body.get("input")))
-
-
-def _check_pairs(given: list[Json]) -> None:
-    called: dict[str, None] = {}
-    for item in given:
-        identifier = str(item.get("call_id"))
-        if item.get("type") in _CALLS:
-            called[identifier] = None
-        elif item.get("type") in _RESULTS:
-            if identifier not in called:
-                raise bad_request(
-                    f"No tool call found for function call output with call_id {identifier}.", param="input"
-                )
-            del called[identifier]
-    if called:
-        raise bad_request(f"No tool output found for function call {next(iter(called))}.", param="input")
-
-
-def _check_reasoning(given: list[Json]) -> None:
-    for place, item in enumerate(given):
-        if item.get("type") == "reasoning" and (sealed := item.get("encrypted_content")):
-            shown = "".join(str(part.get("text", "")) for part in items(item.get("summary")))
-            if not signatures.known("openai", shown, str(sealed)):
-                raise bad_request(
-                    f"The encrypted content for item {item.get('id')} could not be verified.",
-                    param=f"input[{place}]",
-                    code="invalid_encrypted_content",
-                )
 
 
 def prompt(request: Request) -> Prompt:
@@ -117,8 +65,8 @@ def _turn(history: list[Json]) -> tuple[int, tuple[str, ...], str]:
         kind = str(item.get("type") or "message")
         if kind == "message" and item.get("role") == "user":
             return len(rounds), tuple(reversed(rounds[0])) if rounds else (), last or text_of(item.get("content"))
-        if kind in _RESULTS:
-            if before not in _RESULTS:
+        if kind in RESULTS:
+            if before not in RESULTS:
                 rounds.append([])
             rounds[-1].append(str(item.get("call_id")))
             last = last or text_of(item.get("output"))
@@ -166,7 +114,7 @@ def _output(request: Request, answer: Answer) -> list[Json]:
 def _response(request: Request) -> Json:
     body = request.body
     return {
-        "id": f"{_RESPONSE_ID}{request.number:08d}",
+        "id": f"{RESPONSE_ID}{request.number:08d}",
         "object": "response",
         "created_at": CREATED,
         "status": "in_progress",

@@ -11,6 +11,8 @@ import msgspec
 Json = dict[str, Any]
 Api = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
 Operation = Literal["generate", "count", "embed", "models"]
+SERVICES = ("groq", "together", "mistral", "deepseek", "moonshot", "xai", "zai", "cerebras", "openrouter", "fireworks")
+"""OpenAI-compatible services that a path may name."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +34,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def flavour(self) -> str:
-        """The OpenAI-compatible service that the path names: `groq`, `together`, `openai`, or `other`."""
-        for name in ("groq", "together"):
+        """The service that the path names: one of `SERVICES`, `vertex`, `openai`, or `other`.
+
+        Without a name in the path it is the API's own: `anthropic`, `gemini` or `openai`.
+        """
+        if self.api in ("anthropic", "gemini"):
+            return "vertex" if self.vertex else self.api
+        for name in SERVICES:
             if name in self.prefix:
                 return name
         return "openai" if self.prefix in ("", "/openai") else "other"

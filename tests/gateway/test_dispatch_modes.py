@@ -159,7 +159,7 @@ def test_a_model_that_a_provider_does_not_list_becomes_its_default(world: World,
     assert world.ask(protocol, "gpt-5").bm("model") == "gpt-5"
     world.admin("models")
     assert world.ask(protocol, "gpt-5").bm("model") == "openai/gpt-oss-120b"
-    assert world.ask(protocol, "qwen/qwen3-32b").bm("model") == "qwen/qwen3-32b"
+    assert world.ask(protocol, "qwen/qwen3.8-27b").bm("model") == "qwen/qwen3.8-27b"
 
 
 @EVERY_CLIENT

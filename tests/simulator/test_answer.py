@@ -14,7 +14,7 @@ from bm.simulator.answer import count, split
 from tests.simulator.streams import path_of
 
 USER = {"role": "user", "content": "count"}
-ANSWER = {"role": "assistant", "content": "One, "}
+ANSWER = {"role": "assistant", "content": "One,"}
 
 
 @given(st.text(), st.integers(1, 50))

@@ -27,6 +27,13 @@ def marks(number: int) -> list[Any]:
     return [{"type": "text", "text": str(place), **MARK} for place in range(number)]
 
 
+def style(**keywords: Any) -> Any:
+    """A form of structured output with one integer."""
+    properties = {"a": {"type": "integer", **keywords}}
+    schema = {"type": "object", "properties": properties, "required": ["a"], "additionalProperties": False}
+    return {"type": "json_schema", "schema": schema}
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_tokens": None}, "max_tokens: Field required"),
     ({"max_tokens": "9"}, "max_tokens: Input should be a valid integer"),
@@ -51,12 +58,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"name": "a b", "input_schema": {"type": "object"}}]}, "tools.0.custom.name"),
     ({"tools": [{"name": "a", "input_schema": {}}]}, "tools.0.custom.input_schema.type: Field required"),
     ({"tools": [{"name": "a", "input_schema": {"type": "object"}}] * 2}, "Tool names must be unique"),
-    ({"model": "claude-opus-4-8", "temperature": 1}, "`temperature` is deprecated"),
-    (
-        {"model": "claude-opus-5", "thinking": {"type": "enabled", "budget_tokens": 2000}},
-        "not supported for this model",
-    ),
-    ({"model": "claude-opus-4-8", "messages": said("It is")}, "does not support assistant message prefill"),
+    ({"tools": [{"name": "a", "input_schema": {"type": "object", "anyOf": []}}]}, "anyOf at the top level"),
+    ({"messages": said([USE | {"id": "functions.look:0"}], "and?")}, "tool_use.id: String should match pattern"),
+    ({"stop_sequences": ["\n"]}, "each stop sequence must contain non-whitespace"),
+    ({"output_config": {"format": style(minimum=1)}}, "For 'integer' type, properties minimum are not supported"),
+    ({"output_config": {"format": {"schema": {"type": "object"}}}}, "'additionalProperties' must be explicitly"),
+    ({"context_management": {"edits": []}}, "context_management: Extra inputs are not permitted"),
 ]
 
 
@@ -77,9 +84,8 @@ TAKEN: list[dict[str, Any]] = [
     {"messages": [*said([USE]), {"role": "user", "content": [RESULT]}, ASKED]},
     {"messages": said("It is")},
     {"messages": [{"role": "user", "content": marks(4)}]},
-    {"messages": [ASKED, {"role": "assistant", "content": "a"}, ASKED, {"role": "system", "content": "be brief"}]},
+    {"output_config": {"format": style(enum=[1])}},
     {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-    {"context_management": {"edits": []}},
 ]
 
 
@@ -103,6 +109,12 @@ def test_the_new_version_refuses_what_the_old_one_takes(http: httpx.Client, chan
     body = body_of("anthropic", model="claude-haiku-4-5", stream=False) | change
     for version, status in (("2023-06-01", 200), ("2026-10-21", 400)):
         assert http.post("/v1/messages", json=body, headers={"anthropic-version": version}).status_code == status
+
+
+def test_members_of_beta_features_are_taken_with_the_header(http: httpx.Client) -> None:
+    body = body_of("anthropic", stream=False) | {"context_management": {"edits": []}}
+    headers = {"anthropic-beta": "context-management-2025-06-27"}
+    assert http.post("/v1/messages", json=body, headers=headers).status_code == 200
 
 
 def test_a_version_is_required(http: httpx.Client) -> None:

@@ -39,7 +39,7 @@ def request_of(case: Case) -> Request | None:
     """A recorded request; None when its path is none of the simulator's."""
     sent = case.request
     headers = {name.lower(): str(value) for name, value in (sent.get("headers") or {}).items()}
-    headers.setdefault("anthropic-version", "2023-06-01")
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "not recorded"} | headers
     wanted = target("POST", sent["path"].partition("?")[0], headers)
     if wanted is None:
         return None
@@ -61,11 +61,11 @@ def request_of(case: Case) -> Request | None:
 
 
 def refusal(request: Request) -> str:
-    """Why the simulator refuses it; empty when it does not."""
+    """Why the simulator refuses it; empty when it does not, or because the model was retired since."""
     try:
         WIRES[request.api].check(request)
     except Refused as refused:
-        return str(refused)
+        return "" if refused.trouble.status == 404 else str(refused)
     WIRES[request.api].prompt(request)
     return ""
 

@@ -108,9 +108,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tools": tool(parameters={"type": "object", "required": ["a"]})}, "property is not defined: a"),
     ({"tools": tool(name="1st")}, "Invalid function name"),
     ({"tools": [*tool(), *tool()]}, "Duplicate function declaration found: look"),
-    ({"tools": [*tool(), {"googleSearch": {}}]}, "Tool use with function calling is unsupported"),
     ({"generationConfig": {"thinkingConfig": {"thinkingLevel": "LOW", "thinkingBudget": 5}}}, "only one of"),
-    ({"generationConfig": {"maxOutputTokens": 128000}}, "supported range is from 1 (inclusive) to 65537 (exclusive)"),
+    ({"contents": [{"role": "model", "parts": [call()]}, {"parts": [RESULT]}]}, "comes immediately after a user turn"),
 ]
 
 
@@ -145,7 +144,8 @@ def test_it_is_taken(http: httpx.Client, change: dict[str, Any]) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_gemini_3_searches_beside_functions_and_knows_no_penalties(http: httpx.Client) -> None:
-    assert post(http, NEW, tools=[*tool(), {"googleSearch": {}}]).status_code == 200
-    assert post(http, NEW, generationConfig={"presencePenalty": 1}).status_code == 400
-    assert post(http, OLD, generationConfig={"presencePenalty": 1}).status_code == 200
+def test_a_hundred_texts_are_embedded_at_once(http: httpx.Client) -> None:
+    one = {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "x"}]}}
+    for number, status in ((100, 200), (101, 400)):
+        path = "/v1beta/models/gemini-embedding-001:batchEmbedContents"
+        assert http.post(path, json={"requests": [one] * number}).status_code == status

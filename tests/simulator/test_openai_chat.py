@@ -85,39 +85,3 @@ def test_each_service_has_its_own_place_for_thinking(
 def test_together_tells_no_details_of_usage(http: httpx.Client) -> None:
     body = http.post("/together/v1/chat/completions", json=body_of("openai-chat", stream=False)).json()
     assert set(body["usage"]) == {"prompt_tokens", "completion_tokens", "total_tokens"}
-
-
-GROQ: list[tuple[dict[str, Any], str]] = [
-    ({"thinking": {"type": "enabled"}}, "property 'thinking' is unsupported"),
-    ({"n": 2}, "'n' : number must be at most 1"),
-    ({"messages": [USER | {"cache_control": {}}]}, "property 'cache_control' is unsupported"),
-    ({"messages": [USER, {"role": "assistant", "content": "a", "function_call": None}]}, "function_call' : value must"),
-    ({"messages": [USER, {"role": "assistant", "content": "a", "reasoning_content": "b"}]}, "'reasoning_content'"),
-]
-
-
-@pytest.mark.parametrize(("change", "words"), GROQ)
-def test_groq_refuses_what_others_take(http: httpx.Client, change: dict[str, Any], words: str) -> None:
-    body = body_of("openai-chat", stream=False) | change
-    answer = http.post("/groq/openai/v1/chat/completions", json=body)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]["message"]
-    assert http.post("/together/v1/chat/completions", json=body).status_code == 200
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"model": None}, "you must provide a model parameter"),
-    ({"messages": None}, "Missing required parameter: 'messages'"),
-    ({"messages": []}, "empty array"),
-    ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
-    ({"messages": [USER, {"role": "tool", "tool_call_id": "call_1", "content": "x"}]}, "must be a response to"),
-    ({"messages": [USER, {"role": "assistant", "tool_calls": [CALL]}, USER]}, "did not have response messages: call_1"),
-    ({"tools": [{"type": "function", "function": {"name": "a.b"}}]}, "tools[0].function.name"),
-]
-
-
-@pytest.mark.parametrize(("change", "words"), REFUSED)
-def test_it_is_refused(http: httpx.Client, change: dict[str, Any], words: str) -> None:
-    answer = http.post("/v1/chat/completions", json=body_of("openai-chat") | change)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]["message"]
