@@ -86,6 +86,8 @@ _SPOTS = (
     "tools.*.function",
     "system.*",
 )
+_TYPES = frozenset({"list", "dict", "str", "int", "float", "bool"})
+"""What pydantic says at the end of a place in a union: `stop.list[str]`."""
 _TOKEN = re.compile(r"[\w$@-]+")
 
 
@@ -102,7 +104,7 @@ def place(body: Json, written: str) -> str:
     Steps that are not in the body are passed over: `body`, `GenerateContentRequest`, and the types of union members
     that pydantic names (`messages.2.assistant.reasoning_content`, `tools.0.custom.name`).
     """
-    steps = _TOKEN.findall(written)
+    steps = [step for step in _TOKEN.findall(written) if step not in _TYPES]
     for nest in ("", *_NESTS) if len(steps) == 1 else ("",):
         node, path = next(members(body, nest), None) if nest else body, nest.split(".") if nest else []
         found = _walk(node, steps, path)

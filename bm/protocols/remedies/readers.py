@@ -92,7 +92,7 @@ _NAMED: Final = tuple(
 )
 _AT: Final = re.compile(r"Unknown name \"([^\"]+)\"(?: at '([^']*)')?", re.I)
 _WORDS: Final = re.compile(
-    r"['`\"]([\w.$\[\]-]+)['`\"]|\b([a-z]+(?:_[a-z]+)+|[a-z]+[A-Z]\w+|temperature|seed|logprobs)\b"
+    r"['`\"]([\w.$\[\]-]+)['`\"]|\b([a-z]+(?:_[a-z]+)+|[a-z]+[A-Z]\w*|temperature|seed|logprobs)\b"
 )
 _ALIASES: Final = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 _FORMS: Final = (

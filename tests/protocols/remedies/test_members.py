@@ -25,6 +25,7 @@ BODY = {
         ("thinking_budget", "generationConfig.thinkingConfig.thinkingBudget"),
         ("messages[0].content[0].text", "messages.*.content.*.text"),
         ("tools.0.custom.name", "tools.*.name"),
+        ("body.temperature.float", "temperature"),
         ("messages.7.content", "messages"),
         ("nowhere", ""),
         ("", ""),

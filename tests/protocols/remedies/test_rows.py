@@ -157,6 +157,13 @@ CASES: dict[str, tuple[ProtocolName, str, Any, Any]] = {
         {"generationConfig": {"maxOutputTokens": 128_000}},
         {"generationConfig": {"maxOutputTokens": 65_536}},
     ),
+    "Google's range of a number": (
+        GEMINI,
+        "Unable to submit request because it has a topK value of 64 but the supported range is from 1 (inclusive) to "
+        "41 (exclusive). Update the value and try again.",
+        {"generationConfig": {"topK": 64}},
+        {"generationConfig": {"topK": 40}},
+    ),
     "DeepSeek's range of an answer": (
         CHAT,
         "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
