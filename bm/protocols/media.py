@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import binascii
 from fnmatch import fnmatchcase
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Media, MediaKind
@@ -52,13 +55,24 @@ _DEFAULT_TYPE: dict[MediaKind, str] = {
     "video": "video/mp4",
 }
 _FIRST_BYTES = (
-    ("iVBORw", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-    ("JVBERi", "application/pdf"),
+    (0, b"\x89PNG", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\x00", "image/tiff"),
+    (0, b"MM\x00*", "image/tiff"),
+    (4, b"ftypavif", "image/avif"),
+    (4, b"ftyphei", "image/heic"),
+    (4, b"ftypmif1", "image/heif"),
+    (0, b"<svg", "image/svg+xml"),
+    (0, b"%PDF-", "application/pdf"),
+    (8, b"WAVE", "audio/wav"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"ID3", "audio/mpeg"),
 )
-"""How files begin, in base64."""
+"""What files begin with, and where."""
 
 
 def kind_of_type(mime: str, otherwise: MediaKind = "document") -> MediaKind:
@@ -77,12 +91,30 @@ def kind_of_type(mime: str, otherwise: MediaKind = "document") -> MediaKind:
 
 
 def type_of(media: Media) -> str:
-    """The MIME type: for an image the one its data begins like, else the client's, else the usual one of the kind."""
+    """The MIME type: the one its data begins like, else the client's, else the usual one of the kind."""
+    found = _type_by_bytes(media)
+    if found and kind_of_type(found) == media.kind:
+        return found
     mime = media.mime.partition(";")[0].strip().lower()
-    found = next((kind for start, kind in _FIRST_BYTES if media.data.startswith(start)), "")
-    if mime and not (media.kind == "image" and found.startswith("image/")):
-        return "image/jpeg" if mime == "image/jpg" else mime
-    return found or _DEFAULT_TYPE[media.kind]
+    return "image/jpeg" if mime == "image/jpg" else mime or _DEFAULT_TYPE[media.kind]
+
+
+def of_true_kind(media: Media) -> Media:
+    """An image that its client calls a document, or the reverse, under the kind that its first bytes show."""
+    kind = kind_of_type(_type_by_bytes(media), media.kind)
+    swapped = {kind, media.kind} == {"image", "document"}
+    return msgspec.structs.replace(media, kind=kind, mime="") if swapped else media
+
+
+def _type_by_bytes(media: Media) -> str:
+    """The type that the data begin like; empty when they show none."""
+    try:
+        head = base64.b64decode(media.data[: min(64, len(media.data) // 4 * 4)])
+    except binascii.Error:
+        return ""
+    if media.kind == "image" and b"<svg" in (start := head.lstrip(b"\xef\xbb\xbf \t\r\n")):
+        head = start[start.index(b"<svg") :]
+    return next((mime for at, mark, mime in _FIRST_BYTES if head.startswith(mark, at)), "")
 
 
 def suffix_of(media: Media) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import msgspec
 
 from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolResult
+from bm.chat.repair import current_turn_start
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.names import ProtocolName
+from bm.protocols.media import of_true_kind
 from bm.protocols.reading import place_of, refuse
 
 LOOKUP = "tool_search"
 """Vendors' tools that look up deferred tools: of no use where every tool is in the request."""
+
+Said = Literal["now", "earlier", "result"]
+"""Where a part stands: in the user's last turn or after it, in a turn before that, or in a tool's result."""
 
 
 class Expressible(msgspec.Struct, frozen=True):
@@ -34,21 +40,25 @@ class Expressible(msgspec.Struct, frozen=True):
         """The turns of a request without what cannot be expressed, and without turns that this leaves empty.
 
         Another vendor's own parts become their summary in words. Media that cannot be sent become a note in tool
-        results and are left out of the assistant's turns.
+        results, and in earlier turns of the user if the model takes others of their kind; they are left out of the
+        assistant's turns.
 
         Raises:
-            RequestError: the user's media cannot be sent, and an answer without them would answer another question.
+            RequestError: media cannot be sent that the user has just sent: an answer without them would answer another
+                question.
         """
         turns: list[Turn] = []
+        asked = current_turn_start(request.turns) - 1
         for number, turn in enumerate(request.turns):
             parts: list[Part] = []
             for index, part in enumerate(turn.parts):
-                parts += self._part(part, turn.role, place_of(request.protocol, number, index), losses)
+                place = place_of(request.protocol, number, index)
+                parts += self._part(part, turn.role, place, losses, "earlier" if number < asked else "now")
             if parts:
                 turns.append(Turn(turn.role, tuple(parts)))
         return tuple(turns)
 
-    def _part(self, part: Part, role: Role, place: str, losses: list[Loss]) -> Iterator[Part]:
+    def _part(self, part: Part, role: Role, place: str, losses: list[Loss], said: Said) -> Iterator[Part]:
         match part:
             case Text(text=text, signature=None) | Refusal(text=text) if not (
                 text if self.blank_texts else text.strip()
@@ -63,18 +73,14 @@ class Expressible(msgspec.Struct, frozen=True):
             case Media(text=text) if text and not self.text_documents:
                 yield Text(part.titled_text, cache=part.cache)
             case Media():
-                yield from self._media(part, role, place, losses)
+                yield from self._media(of_true_kind(part), role, place, losses, said)
             case _:
                 yield part
 
     def _within(self, result: ToolResult, place: str, losses: list[Loss]) -> Iterator[Text | Media | Opaque]:
         for number, inner in enumerate(result.parts):
             at = f"{place}.content[{number}]"
-            if isinstance(inner, Media) and not inner.text and (reason := self.objection(inner)):
-                losses.append(Loss(f"{at} ({inner.kind})", reason))
-                yield Text(f"[{inner.kind} left out: {reason}]")
-                continue
-            for part in self._part(inner, "user", at, losses):
+            for part in self._part(inner, "user", at, losses, "result"):
                 if isinstance(part, Text | Media | Opaque):
                     yield part
 
@@ -86,7 +92,7 @@ class Expressible(msgspec.Struct, frozen=True):
         elif not part.lost and not part.kind.startswith(LOOKUP):
             losses.append(Loss(f"{place} ({part.kind})", "only its own vendor knows it"))
 
-    def _media(self, part: Media, role: Role, place: str, losses: list[Loss]) -> Iterator[Part]:
+    def _media(self, part: Media, role: Role, place: str, losses: list[Loss], said: Said) -> Iterator[Part]:
         reason = self.objection(part)
         if role == "assistant" and not self.assistant_media:
             reason = "the protocol takes no media of the assistant"
@@ -94,5 +100,8 @@ class Expressible(msgspec.Struct, frozen=True):
             yield part
         elif role == "assistant":
             losses.append(Loss(f"{place} ({part.kind})", reason))
+        elif said == "result" or (said == "earlier" and not self.objection(Media(part.kind, data="AAAA"))):
+            losses.append(Loss(f"{place} ({part.kind})", reason))
+            yield Text(f"[{part.kind} left out: {reason}]")
         else:
             raise refuse(place, reason, "unsupported_content")

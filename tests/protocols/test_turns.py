@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bm.chat.parts import CacheMark, Media, Opaque, Part, Refusal, Text, Thinking, ToolResult
+from bm.chat.parts import CacheMark, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.chat.signature import Signature
 from bm.errors import RequestError
+from bm.protocols.media import type_of
 from bm.protocols.turns import Expressible
 
 PICTURE = Media("image", data="iVBOR")
@@ -61,6 +62,37 @@ def test_media_of_the_user_that_cannot_be_sent_are_refused_by_their_place() -> N
     with pytest.raises(RequestError, match="no images here") as caught:
         written(Turn("user", (Text("look"), PICTURE)))
     assert caught.value.failure.param == "messages[0].content[1]"
+
+
+BITMAP = Media("image", data="Qk02AAAAAAAA")
+
+
+def png_alone(media: Media) -> str:
+    return "" if type_of(media) == "image/png" else f"the model reads no {type_of(media)}"
+
+
+@pytest.mark.parametrize("following", [(), (Turn("assistant", (ToolCall("c", "f", {}),)),)])
+def test_an_image_of_an_unknown_type_is_refused_where_it_has_just_been_sent(following: tuple[Turn, ...]) -> None:
+    with pytest.raises(RequestError, match="reads no image/bmp"):
+        written(Turn("user", (BITMAP,)), *following, known=Expressible("anthropic", png_alone))
+
+
+def test_an_image_of_an_unknown_type_is_noted_in_earlier_turns() -> None:
+    said = (Turn("user", (Text("look"), BITMAP)), Turn("assistant", (Text("no"),)), Turn("user", (Text("well"),)))
+    turns, losses = written(*said, known=Expressible("anthropic", png_alone))
+    note = Text("[image left out: the model reads no image/bmp]")
+    assert turns == (Turn("user", (Text("look"), note)), *said[1:])
+    assert [loss.field for loss in losses] == ["messages[0].content[1] (image)"]
+    with pytest.raises(RequestError, match="no images here"):
+        written(*said)
+
+
+def test_media_go_by_their_true_kind() -> None:
+    known = Expressible("anthropic", lambda media: "", assistant_media=True)
+    turns, _ = written(Turn("user", (Media("image", mime="image/png", data="JVBERi0x"),)), known=known)
+    assert turns[0].parts == (Media("document", data="JVBERi0x"),)
+    turns, _ = written(Turn("user", (Media("document", mime="application/pdf", data="iVBORw0KGgo="),)), known=known)
+    assert turns[0].parts == (Media("image", data="iVBORw0KGgo="),)
 
 
 def test_media_of_a_tool_that_cannot_be_sent_are_noted() -> None:

@@ -225,6 +225,7 @@ def _texts(value: Any) -> str:
     return "\n".join(piece for piece in (*pieces, _texts(value.get("tool_references"))) if piece)
 
 
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _TEXTUAL = frozenset(
     {"application/json", "application/xml", "application/javascript", "application/x-yaml", "application/yaml"}
 )
@@ -261,6 +262,8 @@ class BlockWriter:
             return "the model takes no media by URL"
         if media.file_id and not self._native:
             return "the file was uploaded to another vendor"
+        if media.data and media.kind == "image" and type_of(media) not in _IMAGES:
+            return f"Claude reads JPEG, PNG, GIF and WebP, not {type_of(media)}"
         if media.data and media.kind == "document" and type_of(media) != "application/pdf":
             return "" if _text_of(media) is not None else f"Claude reads PDF and UTF-8 text, not this {type_of(media)}"
         return lacking(media, self._capabilities)
