@@ -13,7 +13,7 @@ from bm.gateway.models import Models
 from bm.gateway.record import CallLog
 from bm.gateway.router import Router
 from bm.gateway.settings import Settings
-from bm.gateway.stores import ResponseStore, SignatureStore
+from bm.gateway.stores import InteractionStore, ResponseStore, SignatureStore
 from bm.ledger.writer import Ledger
 from bm.upstream.client import UpstreamClient
 from bm.upstream.fetch import token_fetcher
@@ -37,6 +37,7 @@ class Services:
         self.affinities = Affinities(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
         self.signatures = SignatureStore()
         self.responses = ResponseStore()
+        self.interactions = InteractionStore()
         self.calibration = TokenCalibration()
         self.context_limits = ContextLimits()
         self.remedies = LearnedRemedies()

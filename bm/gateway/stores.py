@@ -126,6 +126,27 @@ def _key(name: str, conversation: str) -> str:
     return f"{conversation} {name}" if conversation else ""
 
 
+class InteractionStore:
+    """The steps of the latest interactions, for clients that name one by `previous_interaction_id`."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def keep(self, name: str, steps: list[Json]) -> None:
+        """Store the conversation up to an interaction."""
+        kept = self._kept[name] = msgspec.json.encode(steps)
+        self._size += len(kept)
+        while self._size > self._max_bytes:
+            self._size -= len(self._kept.popitem(last=False)[1])
+
+    def get(self, name: str) -> list[Json] | None:
+        """The conversation up to an interaction; None when it is not stored, or no longer."""
+        kept = self._kept.get(name)
+        return None if kept is None else msgspec.json.decode(kept)
+
+
 class _Stored(msgspec.Struct):
     store: Any = None
 

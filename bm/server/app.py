@@ -18,15 +18,29 @@ from bm.chat.parts import Json
 from bm.chat.surrogates import without_halves
 from bm.errors import Failure, RequestError
 from bm.gateway import stored
-from bm.gateway.call import Call, conversation_of, new_id, read_head
+from bm.gateway.call import Call, Client, conversation_of, json_object, new_id, read_head
 from bm.gateway.exchange import Exchange
 from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
 from bm.names import ProtocolName
+from bm.protocols import interactions
+from bm.protocols.reading import refuse, string_of
 from bm.protocols.registry import CODECS
 from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
 from bm.server.guard import guard_of
-from bm.server.routes import Found, ModelsRoute, Probe, Route, StoredRoute, caller, find, wants_array, without_key
+from bm.server.interactions import InteractionsClient
+from bm.server.routes import (
+    Found,
+    InteractionsRoute,
+    ModelsRoute,
+    Probe,
+    Route,
+    StoredRoute,
+    caller,
+    find,
+    wants_array,
+    without_key,
+)
 from bm.server.tasks import spawn
 from bm.server.websocket import Connection
 from bm.upstream.headers import Headers
@@ -101,6 +115,8 @@ class _Request:
             case StoredRoute():
                 about = (found.response, found.action, self._query)
                 await self._json(200, await stored.answer(self._services, self._method, *about))
+            case InteractionsRoute():
+                await self._interact(receive)
             case Route():
                 await self._call(found, receive)
 
@@ -130,9 +146,40 @@ class _Request:
             array=route.protocol == "gemini" and streams and wants_array(self._query),
             conversation=conversation_of(head, self._by_name),
         )
-        await self._run(call, receive)
+        await self._run(call, receive, self._client)
 
-    async def _run(self, call: Call, receive: Receive) -> None:
+    async def _interact(self, receive: Receive) -> None:
+        """Serve an interaction as a request to generate."""
+        body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
+        given, kept = json_object(body), self._services.interactions
+        name = string_of(given.get("previous_interaction_id"))
+        earlier = kept.get(name) if name else []
+        if earlier is None:
+            raise refuse("previous_interaction_id", f"there is no interaction {name}", "not_found")
+        asked = interactions.decode(given, earlier)
+        document = msgspec.json.encode(asked.body)
+        call = Call(
+            id=self._id,
+            protocol="gemini",
+            operation="generate",
+            headers=self._headers,
+            body=document,
+            model=asked.model,
+            stream=asked.stream,
+            path=quote(self._path, safe="/:"),
+            query="alt=sse" if asked.stream else "",
+            version="v1beta",
+            conversation=conversation_of(read_head(document, needs_model=False), self._by_name),
+        )
+        own = new_id("int_")
+
+        def keep(steps: list[Json]) -> None:
+            if given.get("store") is not False:
+                kept.keep(own, [*asked.steps, *steps])
+
+        await self._run(call, receive, InteractionsClient(self._client, interactions.Writer(own, asked.model), keep))
+
+    async def _run(self, call: Call, receive: Receive, client: Client) -> None:
         """Run the call. If the client disconnects, cancel it together with its upstream request."""
         work = asyncio.current_task()
         gone = False
@@ -147,7 +194,7 @@ class _Request:
 
         watcher = spawn(watch(), "watching for a disconnect")
         try:
-            await Exchange(self._services, call, self._client).run()
+            await Exchange(self._services, call, client).run()
         except asyncio.CancelledError:
             if not gone:
                 raise
@@ -158,6 +205,8 @@ class _Request:
 
     async def _refuse(self, failure: Failure) -> None:
         status, body = CODECS[self._protocol].encode_error(failure, self._id)
+        if isinstance(self._found, InteractionsRoute):
+            body = {"error": interactions.error_object(body["error"])}
         _log.info("%s %s %s %d %s: %s", self._id, self._method, self._path, status, failure.kind, failure.message)
         await self._json(status, body, error_headers(failure))
 

@@ -31,6 +31,12 @@ class ModelsRoute(msgspec.Struct, frozen=True):
     model: str = ""
 
 
+class InteractionsRoute(msgspec.Struct, frozen=True):
+    """A request of Google's Interactions API, which is served as one of generateContent."""
+
+    protocol: ProtocolName = "gemini"
+
+
 class StoredRoute(msgspec.Struct, frozen=True):
     """A request about a response that was stored."""
 
@@ -49,6 +55,7 @@ _CALLS = {
 }
 _METHODS = {name: meaning for meaning, name in GEMINI_METHODS.items()}
 _GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
+_INTERACTIONS = re.compile(r"/(?:v1beta|v1)/interactions")
 _STORED = re.compile(r"/v1/responses/([^/]+)(?:/(cancel|input_items))?")
 _STORED_ACTIONS: dict[str, tuple[Action, tuple[str, ...], Literal["GET", "POST"]]] = {
     "": ("", ("GET", "DELETE"), "GET"),
@@ -63,7 +70,7 @@ _NO_UPGRADE = Failure(
 )
 """Codex goes on over HTTP at once after this status (RFC 9110, 15.5.22), and tries five times after any other."""
 
-Found = Route | ModelsRoute | StoredRoute | Probe
+Found = Route | ModelsRoute | StoredRoute | InteractionsRoute | Probe
 
 
 def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
@@ -87,6 +94,8 @@ def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
         return ModelsRoute(caller(headers, path), found[2] or "")
     if (found := _STORED.fullmatch(path)) is not None:
         return _stored(method, path, found[1], found[2] or "")
+    if _INTERACTIONS.fullmatch(path):
+        return InteractionsRoute() if method == "POST" else _wrong_method(method, path, "POST")
     if path == "/api/hello" or (path == "/" and method == "HEAD"):
         return Probe()
     return Failure(kind="not_found", message=f"there is no {path} here{_hint(path)}", param="path")

@@ -11,7 +11,7 @@ from bm.chat.parts import Text, ToolCall
 from bm.chat.request import ChatRequest, Turn
 from bm.chat.signature import Signature, text_key
 from bm.gateway.call import Call
-from bm.gateway.stores import Kept, ResponseStore, SignatureStore, is_stored
+from bm.gateway.stores import InteractionStore, Kept, ResponseStore, SignatureStore, is_stored
 from tests.gateway.world import World
 
 
@@ -239,3 +239,10 @@ def test_a_conversation_goes_on_over_the_pool(world: World, stream: bool) -> Non
     assert second.complete
     sent = json.dumps(world.calls()[-1].body)
     assert "remember the word plum" in sent and "which word?" in sent
+
+
+def test_the_oldest_interactions_go_when_the_room_is_full() -> None:
+    store = InteractionStore(max_bytes=40)
+    for name in ("a", "b", "c"):
+        store.keep(name, [{"type": "user_input"}])
+    assert store.get("a") is None and store.get("c") == [{"type": "user_input"}]

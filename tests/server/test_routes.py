@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.errors import Failure
-from bm.server.routes import ModelsRoute, Probe, Route, StoredRoute, caller, find, wants_array, without_key
+from bm.server.routes import (
+    InteractionsRoute,
+    ModelsRoute,
+    Probe,
+    Route,
+    StoredRoute,
+    caller,
+    find,
+    wants_array,
+    without_key,
+)
 
 GOOGLE = {"x-goog-api-key": "key"}
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
@@ -200,3 +210,10 @@ def test_a_request_about_a_stored_response(method: str, path: str, route: Stored
 def test_a_wrong_method_about_a_stored_response(path: str, right: str) -> None:
     assert isinstance(found := find("PUT", f"/v1/responses/{path}", {}), Failure)
     assert (found.kind, found.code) == ("method", right)
+
+
+@pytest.mark.parametrize("path", ["/v1beta/interactions", "/v1/interactions/"])
+def test_an_interaction(path: str) -> None:
+    assert find("POST", path, {}) == InteractionsRoute()
+    refused = find("GET", path, {})
+    assert isinstance(refused, Failure) and refused.kind == "method"
