@@ -104,6 +104,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         ws="wsproto" if settings.config.server.websocket else "none",
         ws_max_size=settings.config.server.max_body_mb * 1024 * 1024,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_about_more_than_upgrades)
     server = _Server(config, instance, lambda: services.config.server.drain)
     for warning in settings.warnings:
         _log.warning("%s", warning)
@@ -127,6 +128,11 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         await services.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)
+
+
+def _is_about_more_than_upgrades(record: logging.LogRecord) -> bool:
+    """Whether uvicorn reports anything but a request for WebSocket where it is off, which bm answers itself."""
+    return not any(words in record.getMessage() for words in ("upgrade request", "WebSocket library"))
 
 
 async def _read_prices() -> None:

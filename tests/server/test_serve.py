@@ -82,3 +82,17 @@ def test_the_drain_limit_is_the_present_setting(bm_home: Path) -> None:
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(timeout=20) == 0, "it waits as long as configured at its start"
             assert not answer.result().complete
+
+
+def test_a_websocket_that_is_not_wanted_is_refused_in_bms_own_words(bm_home: Path) -> None:
+    asked = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "eA==",
+    }
+    with Simulator() as simulator, daemon(bm_home, *started(simulator, bm_home)) as running:
+        with httpx.Client(base_url=running.url, trust_env=False, verify=False) as http:
+            answer = http.get("/v1/responses", headers=running.headers | asked)
+        assert answer.status_code == 426 and "POST" in answer.json()["error"]["message"]
+        assert "426" in running.log() and "WebSocket library" not in running.log()
