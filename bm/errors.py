@@ -23,7 +23,8 @@ FailureKind = Literal[
     "upstream_auth",  # bm's key was refused upstream; the client never sees 401 for it
     "billing",  # the account is out of credit
     "permission",  # the account may not do this
-    "blocked",  # a web page or a proxy refused the request, not the API; no key is at fault
+    "blocked",  # a web page, a proxy or the region stands in the way; no key is at fault
+    "declined",  # 400: the account declines this one request, by its price or its content; another may serve it
     "forbidden",  # 403 by bm itself: foreign Host or Origin
     "not_found",  # 404: unknown model or path
     "method",  # 405
@@ -36,17 +37,18 @@ FailureKind = Literal[
     "connection",  # refused, reset or unresolvable
     "truncated",  # the answer ended before its end
     "malformed",  # the answer is not what its protocol promises
-    "unavailable",  # bm has no target for the request: no account, provider off, all cooling
+    "unavailable",  # 400: no target until a person acts: no account, a provider that is off, refused keys
 ]
 
 STATUS: dict[FailureKind, int] = {
     "bad_request": 400,
     "context_too_long": 400,
     "unauthorized": 401,
-    "upstream_auth": 503,
-    "billing": 503,
-    "permission": 503,
+    "upstream_auth": 400,
+    "billing": 400,
+    "permission": 400,
     "blocked": 502,
+    "declined": 400,
     "forbidden": 403,
     "not_found": 404,
     "method": 405,
@@ -59,7 +61,7 @@ STATUS: dict[FailureKind, int] = {
     "connection": 502,
     "truncated": 502,
     "malformed": 502,
-    "unavailable": 503,
+    "unavailable": 400,
 }
 """The status a client gets for a failure that carries none of its own."""
 

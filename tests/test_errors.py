@@ -24,7 +24,7 @@ def test_a_failure_may_carry_its_own_status() -> None:
 
 @pytest.mark.parametrize("kind", ["upstream_auth", "billing", "permission"])
 def test_a_client_never_takes_a_fault_of_bms_own_key_for_one_of_its_key(kind: FailureKind) -> None:
-    assert Failure(kind=kind, message="").http_status == 503
+    assert Failure(kind=kind, message="").http_status == 400
 
 
 @pytest.mark.parametrize(

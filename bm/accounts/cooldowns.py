@@ -40,6 +40,16 @@ MAX_PROACTIVE = 60.0
 request is allowed."""
 
 
+LONG = 3600.0
+"""Seconds from which a cooldown is probed before its end: quotas return early, and delays of days are often wrong."""
+
+PROBE_AFTER = 1800.0
+"""Seconds after the last refusal until one request may probe an account in a long cooldown."""
+
+EXCLUDED_FOR = 6 * 3600.0
+"""Seconds after which one request may probe an excluded model: tiers are upgraded."""
+
+
 class CooldownEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One event that counts against an account. Times are monotonic seconds.
 
@@ -94,7 +104,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The combined effect of all entries of one model.
 
     `until` is the end of the longest cooldown; `overloaded` means that overload caused it rather than a limit.
-    `circuit_until` is the end of the current cooldown of a circuit that is not closed.
+    `circuit_until` is the end of the current cooldown of a circuit that is not closed. From `probe_at` on, one request
+    may probe in spite of a long cooldown or an exclusion.
     """
 
     until: float = float("-inf")
@@ -103,6 +114,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     disabled: str = ""
     circuit_until: float = float("-inf")
     overloaded: bool = False
+    probe_at: float = float("inf")
 
 
 CLEAR = Status()
@@ -130,7 +142,18 @@ def status(entries: Sequence[CooldownEntry]) -> Status:
         disabled=_reason(entries, "disabled"),
         circuit_until=circuit_until,
         overloaded=overloaded,
+        probe_at=_probe_at(entries),
     )
+
+
+def _probe_at(entries: Sequence[CooldownEntry]) -> float:
+    """When a long cooldown or an exclusion may be probed: some time after the last refusal."""
+    waits = [
+        entry.at + (EXCLUDED_FOR if entry.kind == "excluded" else PROBE_AFTER)
+        for entry in entries
+        if entry.kind == "excluded" or (entry.kind == "delay" and entry.seconds >= LONG)
+    ]
+    return max(waits, default=float("inf"))
 
 
 def backoff_step(kind: Kind, entries: Iterable[CooldownEntry]) -> BackoffStep:
@@ -154,10 +177,16 @@ def _backoff_steps(kind: Kind, entries: Iterable[CooldownEntry]) -> Iterator[tup
 def after_success(entries: Iterable[CooldownEntry], now: float, sent: float) -> list[CooldownEntry]:
     """The entries that remain after a request sent at `sent` succeeded.
 
-    It ends exclusions, and backoffs whose cooldown is over. A request sent before an entry says nothing about it.
+    It ends exclusions, long delays, and backoffs whose cooldown is over. A request sent before an entry says nothing
+    about it.
     """
-    kept = [entry for entry in entries if entry.kind not in ("excluded", "disabled") or sent <= entry.at]
+    kept = [entry for entry in entries if not _is_disproved(entry) or sent <= entry.at]
     return _without_backoffs(kept, lambda current: now >= current.until and sent > current.at)
+
+
+def _is_disproved(entry: CooldownEntry) -> bool:
+    """Whether an answer to a later request shows that the entry no longer holds."""
+    return entry.kind in ("excluded", "disabled") or (entry.kind == "delay" and entry.seconds >= LONG)
 
 
 def with_entry(entries: Sequence[CooldownEntry], new: CooldownEntry) -> list[CooldownEntry]:
@@ -206,8 +235,9 @@ class CooldownLog:
         """Remove entries, as if they had never been added."""
         self._change(lambda entries: [entry for entry in entries if entry.id not in ids])
 
-    def clear(self, kind: Kind) -> None:
-        self._change(lambda entries: [entry for entry in entries if entry.kind != kind])
+    def clear(self) -> None:
+        """Remove every entry."""
+        self._change(lambda entries: [])
 
     def record_success(self, model: str, now: float, sent: float) -> None:
         """A request for `model` sent at `sent` has succeeded."""

@@ -104,7 +104,7 @@ class Pool:
     def reload(self, credentials: Iterable[Credential]) -> dict[AccountId, AccountId]:
         """Replace the list of accounts; those that keep provider and key keep their state.
 
-        An account that a person has verified or enabled is usable again. One that left its project takes along only the
+        An account that a person has verified or enabled is usable again, whatever its cooldowns. One that left its project takes along only the
         entries of its own responses. Returns the previous id of each renamed account.
         """
         credentials = tuple(credentials)
@@ -131,9 +131,7 @@ class Pool:
             old.credential, old.shared, old.meter = credential, log, meter
             self.runtimes[credential.id] = old
             if renewed:
-                # Cooldowns stay: they are the provider's word.
-                old.own.clear("disabled")
-                old.shared.clear("excluded")
+                old.wake()
         return moved
 
     def credential(self, account_id: AccountId) -> Credential | None:
@@ -178,15 +176,16 @@ class Pool:
             runtime = AccountRuntime(removed, CooldownLog(), Meter())
         return Lease(self, runtime, target, sent, fingerprint)
 
-    def record_probe(self, target: Target, effect: AccountEffect, *, now: float, wall: float) -> None:
-        """Apply the effect of a `bm test` request.
-
-        A success ends no cooldown and enables nothing: a person does that by verifying the account.
-        """
+    def record_probe(
+        self, target: Target, effect: AccountEffect, *, now: float, wall: float, wake: bool = False
+    ) -> None:
+        """Apply the effect of a `bm test` request. A success ends cooldowns if a person wants to `wake` the account."""
         lease = self.begin(target, now=now, wall=wall)
         lease.end()
         if effect.kind != "answered":
             lease.apply(effect, now=now, wall=wall)
+        elif wake:
+            lease.runtime.wake()
 
     def cooldown_left(self, target: Target, now: float, fingerprint: int = 0) -> float:
         """Seconds until the target may be asked: it is cooling down, or another request is probing it."""

@@ -80,9 +80,9 @@ def _row(runtime: AccountRuntime, now: float, wall: float) -> Row:
     account = runtime.credential.account
     current = runtime.state(now)
     cooldowns = [
-        Cooldown(model, round(state.cooldown, 1), state.reason)
+        Cooldown(model, round(seconds, 1), state.reason)
         for model, state in current.states.items()
-        if state.cooldown > 0
+        if (seconds := runtime.named_cooldown(model, now)) > 0
     ]
     cooldowns.sort(key=lambda each: each.seconds)
     today = runtime.today.on(local_day(wall))

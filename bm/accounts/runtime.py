@@ -128,6 +128,9 @@ class AccountRuntime:
             return _USABLE
         longer = max(own, shared, key=lambda each: each.until)
         cooldown = max(0.0, longer.until - now)
+        probe_at = min(own.probe_at, shared.probe_at) if own.excluded or shared.excluded else longer.probe_at
+        if now >= probe_at and model not in self.probing:
+            return ModelState(reason=longer.reason or own.excluded or shared.excluded, circuit="half_open")
         excluded = own.excluded or shared.excluded
         overloaded = longer.overloaded and cooldown > 0
         if now > own.circuit_until + FORGET:
@@ -144,6 +147,15 @@ class AccountRuntime:
     def cooldown_left(self, model: str, now: float) -> float:
         """Seconds until the account may be asked for the model again."""
         return max(self.model_state(name, now).cooldown for name in (model, ANY_MODEL))
+
+    def named_cooldown(self, model: str, now: float) -> float:
+        """Seconds until the cooldown of exactly this model ends by itself, although a request may probe before."""
+        return max(0.0, self.own.status(model).until - now, self.shared.status(model).until - now)
+
+    def wake(self) -> None:
+        """The account works, or a person says so: end all of its cooldowns."""
+        self.own.clear()
+        self.shared.clear()
 
     def overloaded(self, model: str, now: float) -> bool:
         """Whether overload rather than a limit is the cause of the cooldown."""
@@ -202,6 +214,7 @@ class AccountRuntime:
         return AccountState(
             name=self.credential.account.name,
             disabled=self.disabled,
+            refused=self.disabled != "" and self.disabled == self.own.status(ANY_MODEL).disabled,
             health=self.health.score(now),
             idle=None if self.last_used is None else max(0.0, now - self.last_used),
             inflight=self.inflight.total(),

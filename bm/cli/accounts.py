@@ -297,13 +297,31 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Accounts; default: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Test the accounts. One that works is used again, also if it was disabled."""
+    """Test the accounts. One that works is used again, also if it was disabled or is cooling down."""
+    _verify(admin.here(), names or [], as_json=as_json)
+
+
+def wake(
+    names: Annotated[list[str] | None, typer.Argument(help="Accounts; default: all that are not usable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Test accounts that are cooling down or disabled. One that works is used again at once."""
+    paths = admin.here()
+    if not names:
+        rows = admin.ask(paths, "GET", "/admin/accounts")["accounts"]
+        names = [row["name"] for row in rows if row["state"] in ("cooling down", "disabled")]
+        if not names:
+            render.line("every account is usable")
+            return
+    _verify(paths, names, as_json=as_json)
+
+
+def _verify(paths: Paths, names: list[str], *, as_json: bool) -> None:
     from bm.cli.test import probe, report
 
-    paths = admin.here()
     # A key file that could not be read before may exist now.
     admin.reload(paths)
-    results = probe(paths, names or [])
+    results = probe(paths, names, wake=True)
     worked = {(row["provider"], row["account"]) for row in results if row["ok"]}
     admin.change_accounts(paths, lambda stored: _renewed(stored, worked))
     report(results, as_json=as_json)

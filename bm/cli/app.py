@@ -107,7 +107,7 @@ _group(
     "accounts",
     "Manage the credentials that requests are sent with.",
     *(accounts.list_, accounts.add, accounts.login, accounts.import_, accounts.export),
-    *(accounts.enable, accounts.disable, accounts.remove, accounts.verify),
+    *(accounts.enable, accounts.disable, accounts.remove, accounts.verify, accounts.wake),
     lists=True,
 )
 _group(

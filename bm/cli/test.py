@@ -58,13 +58,13 @@ def _ask_deeply(paths: Paths, names: list[str], *, as_json: bool, yes: bool) -> 
     render.table(("model", "question", "answer", "the service's words"), found, empty="nothing was asked")
 
 
-def probe(paths: Paths, names: list[str]) -> list[dict[str, Any]]:
-    """The result for each account.
+def probe(paths: Paths, names: list[str], *, wake: bool = False) -> list[dict[str, Any]]:
+    """The result for each account. With `wake`, an answer ends its cooldowns.
 
     Raises:
         BmError: the daemon or the files cannot be used.
     """
-    answer = admin.ask(paths, "POST", "/admin/probe", {"names": names}, timeout=admin.PROBE_LIMIT)
+    answer = admin.ask(paths, "POST", "/admin/probe", {"names": names, "wake": wake}, timeout=admin.PROBE_LIMIT)
     return list(answer["results"])
 
 

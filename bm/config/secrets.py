@@ -158,3 +158,7 @@ class Mask:
         for form in self._forms:
             text = text.replace(form, MASK)
         return SHAPES.sub(MASK, text) if any(beginning in text for beginning in _BEGINNINGS) else text
+
+    def masked_bytes(self, data: bytes) -> bytes:
+        """Bytes of a body or stream, which may not be UTF-8, with every secret masked."""
+        return self(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -36,7 +36,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `seconds` is the time left while it is cooling down, `overloaded` means that no limit is the cause. `context` is in
     tokens, 0 if unknown. `chosen` means that bm or its configuration has chosen the
-    model, and not the client. `without` names the media that its model does not take and that a note replaces.
+    model, and not the client. `refused` means that the service has refused the account, and the reason is in its words.
+    `without` names the media that its model does not take and that a note replaces.
     """
 
     target: Target
@@ -45,6 +46,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     mapping: str
     chosen: bool = False
+    refused: bool = False
     seconds: float = 0.0
     overloaded: bool = False
     context: int = 0
@@ -109,6 +111,7 @@ def _judged(
     model = candidate.target.model
     state = account.state(model)
     if account.disabled:
+        candidate = msgspec.structs.replace(candidate, refused=account.refused)
         return _with(candidate, "disabled", f"disabled: {account.disabled}")
     if state.excluded:
         return _with(candidate, "excluded", f"this account does not have {model}: {state.excluded}")

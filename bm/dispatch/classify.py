@@ -27,6 +27,7 @@ _TABLE: Final[dict[FailureKind, tuple[EffectKind, RequestEffect]]] = {
     "malformed": ("fault", "next"),
     "overloaded": ("overload", "next"),
     "blocked": ("overload", "next"),
+    "declined": ("none", "next"),
     "timeout": ("fault", "silent"),
     "unavailable": ("none", "next"),
 }

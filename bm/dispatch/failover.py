@@ -19,7 +19,7 @@ from bm.dispatch.candidates import Candidate
 from bm.dispatch.classify import takes_no_media
 from bm.dispatch.outcome import AccountEffect, EffectKind, Outcome
 from bm.dispatch.plan import Plan
-from bm.dispatch.refusal import KEY_FAILURES, LIMIT_FAILURES, cooling_down, presentable
+from bm.dispatch.refusal import KEY_FAILURES, LIMIT_FAILURES, cooling_down, presentable, refused, refused_keys
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
 from bm.errors import Failure, FailureKind
@@ -43,10 +43,13 @@ MIN_ALIKE = 2
 MAX_ALIKE = 4
 """Accounts that worked lately and fail on this request with the same message: no further account will serve it."""
 
-FAULTS: frozenset[FailureKind] = frozenset({"server", "overloaded"})
+FAULTS: frozenset[FailureKind] = frozenset({"server", "overloaded", "blocked"})
 """Failures that a request can cause and a limit cannot."""
 
 NO_ANSWER: frozenset[FailureKind] = frozenset({"timeout", "connection"})
+
+_NO_ENDPOINT: frozenset[FailureKind] = frozenset({"not_found", "method", "blocked"})
+"""How services answer at an address that they do not have."""
 
 UNREACHABLE = frozenset({"connect", "dns", "proxy", "tls"})
 """Codes of failures to connect. An upstream that closes the connection was reached."""
@@ -108,11 +111,24 @@ def request_at_fault(transcript: Transcript) -> tuple[Target, ...]:
 
 
 def network_at_fault(transcript: Transcript) -> tuple[Target, ...]:
-    """The targets whose cooldowns this machine's network has caused: all, if none of them could be reached."""
+    """The targets whose cooldowns the network has caused.
+
+    They are all, if none of them could be reached; else those whose accounts were all shown the same page.
+    """
     kinds = [(_kind(outcome), outcome.failure.code if outcome.failure else "") for _, outcome in transcript]
     if not kinds or any(kind not in NO_ANSWER or code not in UNREACHABLE for kind, code in kinds):
-        return ()
+        return _shown_alike(transcript)
     return tuple({attempt.target: None for attempt, _ in transcript})
+
+
+def _shown_alike(transcript: Transcript) -> tuple[Target, ...]:
+    """The targets of two or more accounts in whose place the same page or proxy has answered."""
+    alike: dict[str, dict[Target, None]] = {}
+    for attempt, outcome in transcript:
+        if outcome.failure is not None and outcome.failure.kind == "blocked":
+            alike.setdefault(_wording(outcome.failure.message), {})[attempt.target] = None
+    several = [found for found in alike.values() if len({target.account_id for target in found}) >= MIN_ALIKE]
+    return tuple(target for found in several for target in found)
 
 
 def refused_alike(transcript: Transcript) -> list[tuple[Target, ...]]:
@@ -151,6 +167,7 @@ class _Course:
         self.gone: Counter[tuple[str, str]] = Counter()
         self.refusals: dict[Target, Failure] = {}
         self.replaceable = plan.replaceable
+        self.disabled = plan.disabled
         self.no_media: set[tuple[str, str]] = set()
         self.no_tools: set[str] = set()
         self.too_long: list[Candidate] = []
@@ -242,7 +259,7 @@ class _Course:
         """Apply the effect of a failure on the request."""
         target = attempt.target
         match outcome.request:
-            case "return" if failure.kind in ("not_found", "method") and target in self.refusals:
+            case "return" | "next" if failure.kind in _NO_ENDPOINT and target in self.refusals:
                 # The service lacks the endpoint that the remedy chose: the client receives the refusal itself.
                 self.final = self.refusals[target]
             case "return" if failure.kind == "not_found" and self.choices[target].chosen:
@@ -289,6 +306,10 @@ class _Course:
         delay = failure.retry_after if outcome.cooldown is None else outcome.cooldown
         self.ready_at[target] = self.now + (pause if delay is None else max(delay, MIN_PAUSE))
 
+    def _refused(self, failures: Iterable[tuple[Target, Failure]], last: Failure) -> Failure:
+        """The failure where only a person can help: every account is named that was refused or is disabled."""
+        return refused(last, [*refused_keys(failures), *self.disabled])
+
     def failure(self) -> Failure:
         """The failure for the client when no target is left: the upstream's message and the earliest honest delay."""
         failures = [(attempt.target, outcome.failure) for attempt, outcome in self.transcript if outcome.failure]
@@ -302,7 +323,8 @@ class _Course:
             # The delay with a daily quota is that of the minute's (Gemini's RetryInfo), and would be wrong.
             return msgspec.structs.replace(last, retry_after=None, should_retry=False)
         if seconds is None:
-            return presentable(last, target.provider, target.account)
+            of_key = last.kind in KEY_FAILURES
+            return self._refused(failures, last) if of_key else presentable(last, target.provider, target.account)
         limited = all(failure.kind in LIMIT_FAILURES for _, failure in failures)
         later = cooling_down(last.message, seconds, self.limits, limited=limited)
         if last.kind not in LIMIT_FAILURES and last.kind != "overloaded":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bm.dispatch.candidates import Candidate, Stage, Verdict, candidates_of, mismatch, missing_key, switched_off
-from bm.dispatch.refusal import no_candidate
+from bm.dispatch.refusal import no_candidate, reason_of
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `choices` are ready, in order. Those in `cooling_down` recover later, the soonest first. `considered` lists every
     provider and account. `failure` is set if no choice is ready and waiting within the limit would not help. `steps`
     tell how prefix and aliases were resolved. `replaceable` names the media that a note may replace.
+    `disabled` says of each disabled account why, in bm's words.
     """
 
     asked: str
@@ -42,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     random_number: float = 0.0
     replaceable: frozenset[str] = frozenset()
+    disabled: tuple[str, ...] = ()
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -86,6 +88,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
         failure=_failure(name, groups, absent, choices, cooling_down, snapshot.limits),
         random_number=random_number,
         replaceable=query.requirements.replaceable,
+        disabled=tuple(reason_of(each) for group in groups for each in group.candidates if each.verdict == "disabled"),
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from bm.dispatch.candidates import Candidate
 from bm.dispatch.snapshot import Limits
+from bm.dispatch.target import Target
 from bm.errors import Failure, FailureKind
 from bm.providers.catalog import GEMINI
 
@@ -17,6 +20,9 @@ MAX_CLIENT_WAIT = 45.0
 
 KEY_FAILURES: frozenset[FailureKind] = frozenset({"upstream_auth", "billing", "permission"})
 """Failures of bm's own account. The client's key is fine, so the client never gets 401 or 403 for them."""
+
+_OWN_REMEDY = re.compile(r"\((bm [^()]*)\)")
+"""A command that bm's own code has put into a failure, such as the sign-in that a refused token needs."""
 
 LIMIT_FAILURES: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted"})
 
@@ -43,18 +49,49 @@ def _whole(seconds: float) -> int:
 
 
 def presentable(failure: Failure, provider: str, account: str) -> Failure:
-    """An upstream's failure as the client may see it. One of bm's key becomes 503 and names the remedy."""
+    """An upstream's failure as the client may see it: one of bm's key in bm's words, which name the remedy.
+
+    A request that is declined gets the upstream's words, but not its 402 or 403, which tools take for their sign-in.
+    """
+    if failure.kind == "declined":
+        return msgspec.structs.replace(failure, upstream_status=0, upstream_body=b"")
     if failure.kind not in KEY_FAILURES:
         return failure
-    remedy = "" if "(bm " in failure.message else f" ({_remedy(provider, account)})"
-    message = f"{provider} refused the key of account {account}: {failure.message}{remedy}"
+    return refused(failure, [_of_key(failure, provider, account)])
+
+
+def refused(failure: Failure, reasons: Iterable[str]) -> Failure:
+    """The failure of requests that only a person can make succeed.
+
+    The upstream's words stay in the record: tools take words about a key for their own sign-in.
+    """
+    message = f"{'; '.join(dict.fromkeys(reasons))}. What the service said: bm why last"
     return msgspec.structs.replace(
-        failure, message=message, status=0, upstream_status=0, upstream_body=b"", should_retry=False
+        failure, message=message, status=0, upstream_status=0, upstream_body=b"", code="", param="", should_retry=False
     )
 
 
+_OF_KIND = {
+    "upstream_auth": "{0} does not accept the key of account {1}",
+    "billing": "account {1} of {0} is out of credit",
+    "permission": "account {1} of {0} is not permitted to do this",
+}
+
+
+def refused_keys(failures: Iterable[tuple[Target, Failure]]) -> list[str]:
+    """Which accounts were refused, and the command that helps each of them."""
+    return [_of_key(failure, target.provider, target.account) for target, failure in failures]
+
+
+def _of_key(failure: Failure, provider: str, account: str) -> str:
+    found = _OWN_REMEDY.search(failure.message)
+    remedy = found.group(1) if found is not None else _remedy(provider, account)
+    return f"{_OF_KIND[failure.kind].format(provider, account)} ({remedy})"
+
+
 def _remedy(provider: str, account: str) -> str:
-    return f"bm accounts verify {account}" if provider == GEMINI.name else f"bm providers key {provider}"
+    own = provider == GEMINI.name or account not in ("config", "main")
+    return f"bm accounts verify {shlex.quote(account)}" if own else f"bm providers key {provider}"
 
 
 def no_candidate(model: str, candidates: Sequence[Candidate], hints: Sequence[str], limits: Limits) -> Failure:
@@ -70,14 +107,18 @@ def no_candidate(model: str, candidates: Sequence[Candidate], hints: Sequence[st
         return cooling_down(message, first.seconds, limits, limited=limited)
     if found := [candidate for candidate in candidates if candidate.verdict in ("unsuitable", "too long")]:
         return _unsuitable(found)
-    reasons = dict.fromkeys([*map(_reason, candidates), *hints])
+    reasons = dict.fromkeys([*map(reason_of, candidates), *hints])
     return unavailable(f"no account can serve {model}: {'; '.join(reasons) or 'bm accounts add NAME'}")
 
 
-def _reason(candidate: Candidate) -> str:
+def reason_of(candidate: Candidate) -> str:
+    """Why an account cannot serve, in bm's words, with the command that helps."""
+    target = candidate.target
+    if candidate.refused:
+        return f"{target.provider} does not accept account {target.account} ({_remedy(*target.account_id)})"
     named = candidate.verdict != "disabled" or "(bm " in candidate.reason
-    remedy = "" if named else f" ({_remedy(*candidate.target.account_id)})"
-    return f"{candidate.target.account} of {candidate.target.provider}: {candidate.reason}{remedy}"
+    remedy = "" if named else f" ({_remedy(*target.account_id)})"
+    return f"{target.account} of {target.provider}: {candidate.reason}{remedy}"
 
 
 def _unsuitable(candidates: Sequence[Candidate]) -> Failure:

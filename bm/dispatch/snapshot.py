@@ -36,13 +36,14 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one account.
 
-    `disabled` is why it cannot be used, empty while it can. `health` goes from 1 (healthy) to 0. `idle` is the seconds
-    since its last use, None = never used. `models` is its list of models if known. `states` holds the models that are
-    not fully usable; `ANY_MODEL` applies to all of them.
+    `disabled` is why it cannot be used, empty while it can; `refused` means that the service said so. `health` goes
+    from 1 (healthy) to 0. `idle` is the seconds since its last use, None = never used. `models` is its list of models
+    if known. `states` holds the models that are not fully usable; `ANY_MODEL` applies to all of them.
     """
 
     name: str
     disabled: str = ""
+    refused: bool = False
     health: float = 1.0
     idle: float | None = None
     inflight: int = 0

@@ -11,7 +11,7 @@ import msgspec
 
 from bm.accounts.account import Access
 from bm.accounts.google import TokenError
-from bm.config.secrets import hint
+from bm.config.secrets import Mask
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import Outcome
@@ -69,6 +69,13 @@ class Attempts:
         self.delivered: list[tuple[Target, UpstreamCall, Watch]] = []
 
     async def run(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
+        """Make an attempt. What the upstream says in its failure holds no secret."""
+        outcome = await self._authorized(attempt, entry)
+        if outcome.failure is None:
+            return outcome
+        return msgspec.structs.replace(outcome, failure=masked(outcome.failure, self._services.mask))
+
+    async def _authorized(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
         """Make an attempt; twice where the access token has expired before its time."""
         target = attempt.target
         try:
@@ -149,9 +156,8 @@ class Attempts:
     async def _refused(self, upstream: UpstreamCall, response: UpstreamResponse, access: Access) -> Outcome:
         idle = self._settings.config.timeouts_for(upstream.target.provider).idle
         body = await response.read(MAX_ERROR_BYTES, idle)
-        if access.key:
-            # Some upstreams quote the account's key.
-            body = body.replace(access.key.encode(), hint(access.key).encode())
+        self._services.mask.learn([access.key])
+        body = self._services.mask.masked_bytes(body)
         headers = dict(response.headers)
         failure = decode_error(response.status, headers, body)
         if not upstream.passes_through:
@@ -187,7 +193,8 @@ class Attempts:
         if failure is not None and pipe is None:
             return classify(failure)
         if pipe is not None:
-            await self._reply.client.end(full.body if failure is None else pipe.abort(failure))
+            secret_free = None if failure is None else masked(failure, self._services.mask)
+            await self._reply.client.end(full.body if secret_free is None else pipe.abort(secret_free))
         else:
             headers = self._reply.head(upstream, response.headers, full.content_type)
             await self._reply.complete(response.status, headers, full.body)
@@ -228,6 +235,7 @@ class Attempts:
             config.limits,
             timeouts,
             on_content=self._note_content,
+            mask=self._services.mask,
             committed=continued,
             # Google's JavaScript SDKs pass over an error event: without the cut they take the response for complete.
             cuts=self._adapter.call.protocol == "gemini",
@@ -260,7 +268,7 @@ class Attempts:
         record.target = upstream.target
         record.usage = watch.usage
         record.finish = watch.finish.reason if watch.finish else ""
-        record.failure = watch.failure
+        record.failure = None if watch.failure is None else masked(watch.failure, self._services.mask)
         record.losses = upstream.losses
         record.passed_through = upstream.passes_through
         if watch.usage is not None:
@@ -271,6 +279,17 @@ class Attempts:
 def _is_no_page(failure: Failure, model: str) -> bool:
     """Whether the service has nothing under the URL, rather than no such model."""
     return failure.upstream_status in (404, 405, 501) and "model" not in failure.code and model not in failure.message
+
+
+def masked(failure: Failure, mask: Mask) -> Failure:
+    """The failure without secrets: some upstreams quote a key or a header of bm's."""
+    return msgspec.structs.replace(
+        failure,
+        message=mask(failure.message),
+        code=mask(failure.code),
+        param=mask(failure.param),
+        upstream_body=mask.masked_bytes(failure.upstream_body) if failure.upstream_body else b"",
+    )
 
 
 def naming_project(failure: Failure, access: Access) -> Failure:

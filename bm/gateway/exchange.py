@@ -16,7 +16,7 @@ from bm.dispatch.outcome import Outcome
 from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter
-from bm.gateway.attempt import Attempts
+from bm.gateway.attempt import Attempts, masked
 from bm.gateway.call import Call, Client, json_object
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
@@ -149,8 +149,8 @@ class Exchange:
         if rescue is None or rescue.cut is None:
             await self._reply.fail(failure)
             return
-        self.record.failure = rescue.cut
-        await self._reply.client.end(rescue.error(rescue.cut))
+        self.record.failure = masked(rescue.cut, self._services.mask)
+        await self._reply.client.end(rescue.error(self.record.failure))
 
     def _learn(self) -> None:
         """Store what the exchange shows about conversations and models."""

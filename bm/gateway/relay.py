@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 from bm.config.schema import Limits, Timeouts
+from bm.config.secrets import Mask
 from bm.errors import Failure
 from bm.gateway.call import Client
 from bm.protocols.passthrough import ResponsePipe
@@ -89,7 +90,7 @@ class Relay:
     `committed` is true once the client has received the head of the response; from the start where the stream continues
     one that was cut. `document` holds the first bytes of a response that is a JSON object in spite of its content type;
     then nothing of it has been relayed. `on_content` is called when the first content has arrived. `cuts`
-    breaks the connection of a failed response, also after its error.
+    breaks the connection of a failed response, also after its error. `mask` hides secrets in the error of a stream.
     """
 
     def __init__(
@@ -102,11 +103,13 @@ class Relay:
         timeouts: Timeouts,
         *,
         on_content: Callable[[], None],
+        mask: Mask,
         committed: bool = False,
         cuts: bool = False,
     ) -> None:
         self._response, self._pipe, self._client, self._headers = response, pipe, client, headers
         self._limits, self._timeouts, self._on_content = limits, timeouts, on_content
+        self._mask = mask
         self._now = asyncio.get_running_loop().time
         self._started = self._last_sent = self._now()
         self._held: list[bytes] = []
@@ -135,11 +138,13 @@ class Relay:
                     self.document = chunk
                     return None
                 self._read = True
-                await self._send(self._pipe.feed(chunk))
+                fed = self._pipe.feed(chunk)
+                await self._send(fed if self._pipe.watch.failure is None else self._mask.masked_bytes(fed))
                 failure = self._pipe.watch.failure
                 if failure is not None and (self._pipe.ended or self._unknown_to_client):
                     return await self._fail(failure)
-            await self._send(self._pipe.close())
+            closing = self._pipe.close()
+            await self._send(closing if self._pipe.watch.failure is None else self._mask.masked_bytes(closing))
         except UpstreamError as error:
             if not self._pipe.finished:
                 return await self._abort(error.failure)

@@ -1,7 +1,7 @@
 """Turn an upstream's error into a `Failure`, whether it is a response of its own or an event inside a stream.
 
 Statuses and words have one table for all services and protocols. A body that is not an error of the API (a web page, a
-proxy's block page, a captive portal) is judged by its status, but never says anything about a key.
+proxy's block page, a captive portal) says nothing about a key, nor about the request.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ _STATUSES: dict[int, FailureKind] = {
     405: "method",
     407: "blocked",
     408: "timeout",
+    409: "server",  # a conflict with another request, which passes
     410: "not_found",
     413: "too_large",
     414: "too_large",
+    425: "server",  # too early: it may be sent again
     429: "rate_limited",
     498: "overloaded",  # Groq: flex tier at capacity
     499: "timeout",  # Google: cancelled
@@ -42,10 +44,12 @@ _STATUSES: dict[int, FailureKind] = {
     524: "timeout",  # Cloudflare
     **dict.fromkeys((520, 521, 523, 525, 526, 527, 528, 529, 530), "overloaded"),
 }
-"""Any other status is `bad_request` from 400 to 499, and `server` otherwise."""
+"""Any other status is `blocked` from 300 to 399 (a redirect), `bad_request` from 400 to 499, and `server` otherwise."""
 
-_PAGES: dict[int, FailureKind] = {401: "blocked", 402: "blocked", 403: "blocked"}
-"""Statuses that mean something else where the body is not the API's."""
+_OF_REQUEST_ALONE = frozenset({400, 404, 405, 408, 410, 413, 414, 415, 422, 429, 498, 499})
+"""Statuses that APIs also send without an error of theirs. Any other of 400 to 499 is then a proxy's."""
+_OF_ANY_SERVER = frozenset({408, 413, 414, 429})
+"""Statuses that mean the same where a web page comes with them."""
 
 _STATUS_OF_WORD: dict[str, int] = {
     word: status
@@ -109,6 +113,12 @@ _RETIRED = (
 """How Groq, OpenAI, Google and Together say that a model is gone."""
 _NO_BILLING = r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account"
 _BAD_KEY = r"api[ _]key (?:not valid|expired|not found)|reported as leaked|(?:invalid|incorrect) api key"
+_REGION = (
+    r"(?:location|country|region|territory) (?:is |are )?not (?:supported|available)"
+    r"|not (?:supported|available) in your (?:location|country|region)"
+)
+_CONTENT = r"content polic|usage (?:guidelines|polic)|content violates|moderation|flagged|safety_check"
+"""How services refuse the content of one request."""
 _DAILY = r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|\bdaily\b"
 
 _ROWS: tuple[Row, ...] = (
@@ -116,7 +126,7 @@ _ROWS: tuple[Row, ...] = (
     _row("malformed", "Groq", "tool_use_failed"),
     _row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
     # The request asks for more than the credit pays; a smaller one is served.
-    _row("bad_request", "OpenRouter", wording=r"can only afford \d{4,}", at=(402,)),
+    _row("declined", "OpenRouter", wording=r"can only afford [1-9]|fewer max_tokens", at=(402, 403)),
     _row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
     _row("billing", "DeepSeek", "insufficient_balance payment_required"),
     _row("billing", "Anthropic", "billing_error", wording=r"credit balance is too low|purchase credits"),
@@ -126,8 +136,9 @@ _ROWS: tuple[Row, ...] = (
     _row("upstream_auth", "Anthropic", "authentication_error"),
     _row("upstream_auth", "Google", "api_key_invalid api_key_expired access_token_expired credentials_missing"),
     _row("upstream_auth", "Google, xAI", wording=_BAD_KEY, at=(400, 403)),
-    _row("permission", "OpenAI", "unsupported_country_region_territory"),
-    _row("permission", "Google", wording=r"location is not supported", at=(400, 403)),
+    # The region is that of the network, whatever the account.
+    _row("blocked", "OpenAI", "unsupported_country_region_territory"),
+    _row("blocked", "Google, OpenAI, Anthropic", wording=_REGION, at=(400, 403, 451)),
     _row("context_too_long", "OpenAI", "context_length_exceeded too_many_prompt_tokens"),
     _row("context_too_long", "all", wording=_TOO_LONG, at=(400, 413, 422)),
     _row("too_large", "Google", wording=r"request payload size exceeds", at=(400, 403)),
@@ -140,7 +151,8 @@ _ROWS: tuple[Row, ...] = (
     ),
     _row("not_found", "all", wording=_RETIRED, at=(400, 403, 410)),
     # Metadata of a moderation, which is about the content of one request and not about the account.
-    _row("bad_request", "OpenRouter", "flagged_input reasons", at=(403,)),
+    _row("declined", "OpenRouter", "flagged_input reasons", at=(403,)),
+    _row("declined", "xAI, OpenRouter, OpenAI", "content_policy_violation content_filter", _CONTENT, at=(403,)),
     _row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
     _row("quota_exhausted", "Google", wording=r"limit:\s*0(?![\d.])", at=(429,), code=NOT_IN_TIER),
     _row("quota_exhausted", "Google, OpenAI, Groq", wording=_DAILY, at=(429,)),
@@ -153,6 +165,10 @@ _OF_REQUEST: frozenset[FailureKind] = frozenset({"context_too_long", "too_large"
 """What a service behind a gateway may say of a request; its words about keys and credit are not about bm's account."""
 _PASSING: frozenset[FailureKind] = frozenset({"rate_limited", "quota_exhausted", "overloaded"})
 _PLACE = re.compile(r"([a-z_]+(?:\.[A-Za-z0-9_]+)*): ")
+_ABOUT_ACCOUNT = re.compile(
+    r"key|token|credential|permission|authori[sz]|credit|balance|billing|model|safety|content|usage", re.I
+)
+"""What only a service speaks of, in whatever shape."""
 _TITLE = re.compile(r"<title>([^<]+)</title>", re.I)
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 _MAX_TEXT = 300
@@ -166,8 +182,10 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
     """
     document = json_of(without_halves(body))
     error = error_in(document)
+    if error is not None and not _is_of_api(status, document):
+        error = None
     if error is None:
-        kind = _PAGES.get(status) or _kind_of(status)
+        kind = _kind_of_page(status, headers, body)
         failure = Failure(kind=kind, message=f"the upstream answered {_of_page(kind, status, body)}")
     else:
         failure = _failure(error, status, f"the upstream answered {status} and gave no reason")
@@ -250,7 +268,23 @@ def _quoted(error: Json) -> Json:
 
 
 def _kind_of(status: int) -> FailureKind:
+    if 300 <= status < 400:
+        return "blocked"
     return _STATUSES.get(status) or ("bad_request" if 400 <= status < 500 else "server")
+
+
+def _kind_of_page(status: int, headers: Mapping[str, str], body: bytes) -> FailureKind:
+    """The kind of a response whose body is no error of the API."""
+    html = "html" in headers.get("content-type", "") or body[:512].lstrip()[:1] == b"<"
+    known = _OF_ANY_SERVER if html else _OF_REQUEST_ALONE
+    return "blocked" if 300 <= status < 500 and status not in known else _kind_of(status)
+
+
+def _is_of_api(status: int, document: Any) -> bool:
+    """Whether an error is the API's. Many proxies also refuse with 403 and a bare message."""
+    if status not in (402, 403) or not isinstance(document, dict) or isinstance(document.get("error"), dict):
+        return True
+    return _ABOUT_ACCOUNT.search(str(document)) is not None
 
 
 def _is_daily_at_google(failure: Failure, error: Json | None) -> bool:

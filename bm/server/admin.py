@@ -77,6 +77,7 @@ class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
 
 class _ProbeParams(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
+    wake: bool = False
 
 
 class _DeepProbeParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -389,12 +390,12 @@ class Admin:
         }
 
     async def probe(self, request: Request) -> Json:
-        """Send one small request to each provider and account named."""
+        """Send one small request to each provider and account named. With `wake`, an answer ends its cooldowns."""
         params = msgspec.json.decode(await request.body() or b"{}", type=_ProbeParams)
         services = self._services
 
         def ended(target: Target, effect: AccountEffect) -> None:
-            services.pool.record_probe(target, effect, now=time.monotonic(), wall=time.time())
+            services.pool.record_probe(target, effect, now=time.monotonic(), wall=time.time(), wake=params.wake)
 
         return {"results": await probe_all(services.client, services.settings, params.names, services.tokens, ended)}
 

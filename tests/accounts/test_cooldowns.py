@@ -148,10 +148,10 @@ def test_a_removed_entry_is_gone_and_its_model_with_it() -> None:
     assert [each.id for each in made.entries()] == [2]
 
 
-def test_clearing_removes_the_entries_of_a_kind() -> None:
-    made = log_of(logged(1, kind="disabled"), logged(2, kind="disabled", at=5), logged(3))
-    made.clear("disabled")
-    assert [each.id for each in made.entries()] == [3]
+def test_clearing_removes_every_entry() -> None:
+    made = log_of(logged(1, kind="disabled"), logged(2, "n", "excluded", at=5), logged(3))
+    made.clear()
+    assert (list(made.entries()), made.models(), made.status("m")) == ([], set(), CooldownLog().status("m"))
 
 
 def test_a_success_counts_for_its_model_and_for_the_whole_account() -> None:

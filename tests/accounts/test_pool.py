@@ -30,7 +30,7 @@ Event = tuple[float, EffectKind, float | None]
 SEQUENCES: dict[str, tuple[list[Event], dict[float, bool]]] = {
     "nothing": ([], {0: True}),
     "a 429 with a delay": ([(0, "cooldown", 20)], {0: False, 19.9: False, 20: True}),
-    "a delay of years is a mistake": ([(0, "cooldown", 1e12)], {31 * 24 * HOUR - 1: False, 31 * 24 * HOUR: True}),
+    "a delay of days may be probed": ([(0, "cooldown", 1e12)], {HOUR / 2 - 1: False, HOUR / 2: True}),
     "the longer of two delays counts": ([(0, "cooldown", 20), (1, "cooldown", 5)], {6.5: False, 19.9: False, 20: True}),
     "an answer does not end a delay": ([(0, "cooldown", 20), (5, "answered", None)], {6: False, 20: True}),
     "a delay of zero is a short cooldown": ([(0, "cooldown", 0)], {0: False, 1.9: False, 2: True}),
@@ -49,8 +49,8 @@ SEQUENCES: dict[str, tuple[list[Event], dict[float, bool]]] = {
         {6.9: False, 7: True},
     ),
     "long quiet makes it short again": ([(0, "backoff", None), (700, "backoff", None)], {701.9: False, 702: True}),
-    "a quota of the day": ([(0, "daily", 20)], {21: False, 12 * HOUR - 1: False, 12 * HOUR: True}),
-    "a model outside the tier": ([(0, "excluded", None)], {1: False, 100 * HOUR: False}),
+    "a quota of the day": ([(0, "daily", 20)], {21: False, HOUR / 2 - 1: False, HOUR / 2: True}),
+    "a model outside the tier": ([(0, "excluded", None)], {1: False, 6 * HOUR - 1: False, 6 * HOUR: True}),
     "a refused key": ([(0, "disabled", None)], {1: False, 100 * HOUR: False}),
     "a refused key that works again": ([(0, "disabled", None), (5, "answered", None)], {5: True, 100 * HOUR: True}),
     "one fault": ([(0, "fault", None)], {0: True}),
@@ -330,7 +330,7 @@ def test_an_ambiguous_rename_is_not_guessed() -> None:
     assert pool.reload([credential("c", key="same", provider="groq")]) == {}
 
 
-def test_an_account_that_is_enabled_or_verified_is_usable_again_but_keeps_cooling_down() -> None:
+def test_an_account_that_is_enabled_or_verified_is_usable_again() -> None:
     def refused() -> Pool:
         pool = pool_of("a")
         apply(pool, "disabled", 0)
@@ -345,10 +345,35 @@ def test_an_account_that_is_enabled_or_verified_is_usable_again_but_keeps_coolin
         if again is account:
             pool.reload([credential("a", enabled=False)])
         pool.reload([Credential(account=again, secret=credential("a").secret)])
-        assert [usable(pool, 1, target(model=model)) for model in "mno"] == [True, True, False]
+        assert [usable(pool, 1, target(model=model)) for model in "mno"] == [True, True, True]
     pool = refused()
     pool.reload([credential("a")])
     assert not usable(pool, 1)
+
+
+def test_one_request_at_a_time_probes_a_long_cooldown_and_its_answer_ends_it() -> None:
+    pool = pool_of("a")
+    apply(pool, "cooldown", 0, seconds=18 * 24 * HOUR)
+    later = HOUR / 2
+    assert pool.states(later)["gemini"][0].states["m"].circuit == "half_open"
+    probe = pool.begin(target(), now=later, wall=later)
+    assert not usable(pool, later)
+    probe.apply(AccountEffect("cooldown", 18 * 24 * HOUR), now=later, wall=later)
+    probe.end()
+    assert not usable(pool, later + HOUR / 2 - 1)
+    probe = pool.begin(target(), now=2 * later, wall=2 * later)
+    probe.apply(AccountEffect("answered"), now=2 * later, wall=2 * later)
+    probe.end()
+    assert pool.states(2 * later)["gemini"][0].states == {}
+
+
+def test_an_answer_to_a_test_ends_cooldowns_only_if_a_person_wants_it() -> None:
+    pool = pool_of("a")
+    apply(pool, "cooldown", 0, seconds=600)
+    pool.record_probe(target(), AccountEffect("answered"), now=1, wall=1)
+    assert not usable(pool, 2)
+    pool.record_probe(target(), AccountEffect("answered"), now=2, wall=2, wake=True)
+    assert usable(pool, 2)
 
 
 def test_a_key_quoted_by_the_upstream_is_masked() -> None:

@@ -282,7 +282,7 @@ def test_a_refused_key_goes_to_the_next_target(fault: str) -> None:
 
 @pytest.mark.parametrize(("fault", "kind"), [("401", "upstream_auth"), ("402", "billing"), ("403", "permission")])
 def test_the_client_never_sees_401_for_an_upstream_key(fault: str, kind: str) -> None:
-    assert course(ONE, f">> {fault}")[-1] == f"<< 503 {kind} give-up"
+    assert course(ONE, f">> {fault}")[-1] == f"<< 400 {kind} give-up"
     steps = attempts(ONE, Limits())
     next(steps)
     with pytest.raises(StopIteration) as end:

@@ -247,7 +247,7 @@ def test_when_no_model_is_suitable_the_client_gets_the_reason() -> None:
 
 def test_without_any_account_the_remedies_are_named() -> None:
     made = planned(gemini(), paid("groq", "off"), paid("acme", "off", configured=False))
-    assert made.failure and made.failure.http_status == 503
+    assert made.failure and made.failure.http_status == 400
     assert made.failure.should_retry is False
     assert "gemini has no key: bm accounts add NAME" in made.failure.message
     assert "groq is off: bm providers mode groq fallback" in made.failure.message

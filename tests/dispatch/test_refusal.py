@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bm.dispatch.candidates import Candidate, Verdict
@@ -62,10 +63,29 @@ def test_other_failures_are_shown_as_they_are() -> None:
 
 def test_a_failure_of_a_key_names_the_account_and_the_remedy() -> None:
     failure = presentable(Failure(kind="upstream_auth", message="bad key", status=401), "gemini", "work")
-    assert failure.http_status == 503
-    assert failure.message == "gemini refused the key of account work: bad key (bm accounts verify work)"
+    assert failure.http_status == 400
+    assert failure.message == (
+        "gemini does not accept the key of account work (bm accounts verify work). What the service said: bm why last"
+    )
     paid = presentable(Failure(kind="billing", message="broke"), "groq", "config")
-    assert paid.message.endswith("broke (bm providers key groq)")
+    assert paid.message.startswith("account config of groq is out of credit (bm providers key groq)")
+
+
+def test_a_failure_that_names_its_own_command_keeps_it() -> None:
+    revoked = Failure(kind="upstream_auth", message="the sign-in was revoked (bm accounts login work)")
+    assert "(bm accounts login work)" in presentable(revoked, "gemini", "work").message
+
+
+def test_a_request_that_is_declined_is_no_matter_of_the_clients_sign_in() -> None:
+    failure = Failure(kind="declined", message="flagged", upstream_status=403, upstream_body=b"{}")
+    shown = presentable(failure, "openrouter", "main")
+    assert (shown.http_status, shown.message, shown.upstream_body) == (400, "flagged", b"")
+
+
+def test_what_a_service_said_of_an_account_stays_in_the_record() -> None:
+    named = candidate("disabled", "disabled: invalid x-api-key", provider="anthropic")
+    failure = no_candidate("m", [msgspec.structs.replace(named, refused=True)], [], Limits())
+    assert failure.message == "no account can serve m: anthropic does not accept account work (bm accounts verify work)"
 
 
 def test_disabled_accounts_are_named_with_the_remedy() -> None:

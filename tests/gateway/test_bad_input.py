@@ -204,14 +204,14 @@ def test_a_foreign_host_or_origin(world: World, protocol: str, headers: dict[str
 def test_no_account(world: World, protocol: str, stream: bool) -> None:
     world.set_up(accounts=0)
     answer = world.ask(protocol, stream=stream)
-    refused(answer, 503, "bm accounts add")
+    refused(answer, 400, "bm accounts add")
     assert world.asked() == []
 
 
 @EVERY_PROTOCOL
 def test_a_provider_without_a_key(world: World, protocol: str) -> None:
     world.set_up(modes={"groq": "exclusive"}, keys=0)
-    refused(world.ask(protocol), 503, "bm providers key groq")
+    refused(world.ask(protocol), 400, "bm providers key groq")
 
 
 @EVERY_PROTOCOL
@@ -292,7 +292,7 @@ SPENT = "the quota of this minute is spent"
 TROUBLES = {
     "wrong key": Trouble(401, "bm env", ("AuthenticationError", "AuthenticationError", "ClientError"), key="wrong"),
     "no account": Trouble(
-        503, "bm accounts add", ("ServiceUnavailableError", "InternalServerError", "ServerError"), accounts=0
+        400, "bm accounts add", ("BadRequestError", "BadRequestError", "ClientError"), accounts=0
     ),
     "rate limit": Trouble(
         429,

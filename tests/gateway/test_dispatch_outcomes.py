@@ -100,7 +100,7 @@ def test_the_client_never_sees_401_for_an_upstreams_key(world: World, row: Rule,
     world.sim.script(row)
     for _ in range(2):
         answer = world.ask(protocol, stream=stream)
-        assert answer.status == 503 and "bm accounts verify" in answer.message
+        assert answer.status == 400 and "bm accounts verify" in answer.message
         assert answer.headers["x-should-retry"] == "false"
     assert sorted(world.asked()) == world.pool, "a refused key is not used again"
 
@@ -131,8 +131,8 @@ def test_a_faulty_request_is_returned_with_the_upstreams_message_and_no_effect(
 
 
 OPENAIS_ERRORS = {
-    "xAI's wrong key": (400, {"code": "x", "error": "Incorrect API key provided: xa***yz."}, 503, "disabled"),
-    "OpenRouter's moderation": (403, {"error": {"code": 403, "metadata": {"reasons": ["x"]}}}, 403, "usable"),
+    "xAI's wrong key": (400, {"code": "x", "error": "Incorrect API key provided: xa***yz."}, 400, "disabled"),
+    "OpenRouter's moderation": (403, {"error": {"code": 403, "metadata": {"reasons": ["x"]}}}, 400, "usable"),
     "Groq's flex tier": (498, {"error": {"message": "flex tier at capacity"}}, 498, "cooling down"),
     "Cloudflare": (520, {}, 503, "cooling down"),
     "Groq's context": (400, {"error": {"message": "Please reduce the length of the messages"}}, 400, "usable"),

@@ -105,7 +105,7 @@ def test_a_revoked_sign_in_is_reported_with_its_remedy_not_as_401(google: World)
     with_accounts(google, person(google.sim))
     google.sim.script(oauth=OAuth(revoke=True))
     answer = google.ask("anthropic")
-    assert answer.status == 503
+    assert answer.status == 400
     assert answer.message.count("(bm accounts") == 1 and "bm accounts login me" in answer.message
 
 
@@ -141,7 +141,7 @@ def test_a_wrong_project_is_named(google: World) -> None:
     with_accounts(google, person(google.sim, project="project-two"))
     google.sim.script(oauth=OAuth(projects=("project-one",)))
     google.sim.script(Rule(error="permission", message="Permission denied."))
-    assert google.ask("anthropic").status == 503
+    assert google.ask("anthropic").status == 400
     row = google.account("me")
     assert row["state"] == "disabled" and "project-two" in row["reason"]
 
@@ -149,7 +149,8 @@ def test_a_wrong_project_is_named(google: World) -> None:
 def test_the_project_is_added_to_a_refusal_without_it(google: World) -> None:
     with_accounts(google, person(google.sim, project="project-two"))
     google.sim.script(Rule(error="permission", message="Permission denied."))
-    assert "Permission denied. (project project-two)" in google.ask("anthropic").message
+    assert google.ask("anthropic").status == 400
+    assert "Permission denied. (project project-two)" in google.account("me")["reason"]
 
 
 def test_an_unreadable_key_file_disables_only_its_account(google: World, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_failed_probe_affects_the_account_at_once(world: World) -> None:
 def test_a_successful_probe_enables_no_account(world: World) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(error="invalid_key"))
-    assert world.ask("gemini").status == 503
+    assert world.ask("gemini").status == 400
     assert probed(world)[0]["ok"]
     assert set(world.states().values()) == {"disabled"}
 

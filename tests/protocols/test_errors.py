@@ -49,8 +49,9 @@ INVALID = "invalid_request_error"
         (400, error("Input length 300000 exceeds the maximum length 262144."), "context_too_long"),
         (400, error("The model `m` has been decommissioned and is no longer supported."), "not_found"),
         (410, error("gone"), "not_found"),
-        (402, error("You requested up to 65536 tokens, but can only afford 41216."), "bad_request"),
-        (402, error("You requested up to 65536 tokens, but can only afford 12."), "billing"),
+        (402, error("You requested up to 65536 tokens, but can only afford 41216."), "declined"),
+        (402, error("You requested up to 65536 tokens, but can only afford 12."), "declined"),
+        (402, error("You requested up to 9 tokens, but can only afford 0."), "billing"),
         (413, error("Request too large for model", code="rate_limit_exceeded", type="tokens"), "too_large"),
         (413, anthropic("request_too_large", "too large"), "too_large"),
         (401, error(code="invalid_api_key"), "upstream_auth"),
@@ -63,16 +64,21 @@ INVALID = "invalid_request_error"
         (429, error(code="insufficient_quota", type="insufficient_quota"), "billing"),
         (400, anthropic(INVALID, "Your credit balance is too low to access the Anthropic API."), "billing"),
         (403, error(), "permission"),
-        (403, error(code="unsupported_country_region_territory"), "permission"),
+        (403, error(code="unsupported_country_region_territory"), "blocked"),
         (400, anthropic("permission_error", "no"), "permission"),
-        (403, error("Input was flagged", metadata={"reasons": ["violence"]}), "bad_request"),
+        (403, error("Input was flagged", metadata={"reasons": ["violence"]}), "declined"),
+        (403, error("Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"), "declined"),
+        (403, {"message": "Forbidden"}, "blocked"),
+        (403, {"error": "Access denied by the company's proxy"}, "blocked"),
+        (403, {"message": "this key has no access to the model"}, "permission"),
         (403, error(code="model_not_found"), "not_found"),
         (404, error(code="model_not_found"), "not_found"),
         (404, anthropic("not_found_error", "model: x"), "not_found"),
         (503, error(code="model_not_found"), "overloaded"),
         (405, error(), "method"),
         (408, error(), "timeout"),
-        (409, anthropic("conflict_error", "no"), "bad_request"),
+        (409, anthropic("conflict_error", "no"), "server"),
+        (425, error(), "server"),
         (429, error(code="rate_limit_exceeded", type="tokens"), "rate_limited"),
         (429, anthropic("rate_limit_error", "slow down"), "rate_limited"),
         (400, anthropic("rate_limit_error", "slow down"), "rate_limited"),
@@ -90,7 +96,9 @@ INVALID = "invalid_request_error"
         (520, {}, "overloaded"),
         (524, b"", "timeout"),
         (529, anthropic("overloaded_error", "Overloaded"), "overloaded"),
-        (302, b"", "server"),
+        (302, b"", "blocked"),
+        (307, error("moved"), "blocked"),
+        (600, b"{}", "server"),
         (599, b"[]", "server"),
     ],
 )
@@ -111,22 +119,29 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 407])
+@pytest.mark.parametrize("status", [302, 401, 402, 403, 407, 409, 421, 449, 451])
 @pytest.mark.parametrize(("body", "said"), PAGES)
-def test_a_page_is_not_the_services_word_about_a_key(status: int, body: bytes, said: str) -> None:
+def test_a_page_is_not_the_services_word_about_a_key_or_request(status: int, body: bytes, said: str) -> None:
     failure = decode_error(status, {}, body)
     assert failure.kind == "blocked"
     assert failure.message == f"the upstream answered {status} with a page that is not the API's{said}"
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(404, "not_found"), (413, "too_large"), (429, "rate_limited"), (503, "overloaded")]
+    ("status", "kind"), [(413, "too_large"), (429, "rate_limited"), (503, "overloaded")]
 )
 @pytest.mark.parametrize(("body", "said"), PAGES)
 def test_any_other_page_is_judged_by_its_status(status: int, kind: FailureKind, body: bytes, said: str) -> None:
     failure = decode_error(status, {"retry-after": "7"}, body)
     assert (failure.kind, failure.message) == (kind, f"the upstream answered {status}{said}")
     assert failure.retry_after == 7.0
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 422])
+def test_only_a_web_page_hides_what_a_status_says_of_the_request(status: int) -> None:
+    assert decode_error(status, {"content-type": "text/html; charset=utf-8"}, b"no such page").kind == "blocked"
+    assert decode_error(status, {"content-type": "text/plain"}, b"<html><title>404</title></html>").kind == "blocked"
+    assert decode_error(status, {"content-type": "text/plain"}, b"404 page not found").kind != "blocked"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +206,7 @@ IN_BAND = [
     (error(code="tool_use_failed", status_code=400), "malformed", 400),
     (error("Incorrect API key provided", code=400), "upstream_auth", 400),
     (error("Please reduce the length of the messages", code=400), "context_too_long", 400),
-    (error("flagged", code=403, metadata={"flagged_input": "x"}), "bad_request", 403),
+    (error("flagged", code=403, metadata={"flagged_input": "x"}), "declined", 403),
     (error(code=498), "overloaded", 498),
     (error(code=520), "overloaded", 520),
     (error(), "server", 0),
@@ -357,7 +372,7 @@ GOOGLES: list[tuple[str, int, Any, str, float | None, str]] = [
         "a wrong country",
         400,
         google(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
-        "permission",
+        "blocked",
         None,
         "FAILED_PRECONDITION",
     ),

@@ -70,7 +70,7 @@ def test_an_edit_by_hand_takes_effect_within_a_second(world: World) -> None:
 
 def test_an_account_added_by_hand_is_used(world: World) -> None:
     world.set_up(accounts=0)
-    assert world.ask("gemini").status == 503
+    assert world.ask("gemini").status == 400
     account = Account(name="late", key="key-of-the-latecomer-late00")
     update(world.daemon.paths.accounts, lambda stored: stored.add(account))
     assert soon(lambda: world.ask("gemini").bm("account") == "late")
@@ -131,7 +131,7 @@ def test_a_request_in_progress_survives_the_removal_of_its_account(world: World)
         update(world.daemon.paths.accounts, lambda stored: stored.remove(("gemini", world.pool[0])))
         assert world.admin("reload", {})["ok"]
         assert answer.result().complete
-    assert world.ask("anthropic").status == 503
+    assert world.ask("anthropic").status == 400
 
 
 async def test_reload_returns_the_reason_when_the_files_are_invalid(bm_home: Path) -> None:

@@ -9,10 +9,11 @@ WORDS: dict[FailureKind, tuple[str, str | None]] = {
     "bad_request": ("invalid_request_error", None),
     "context_too_long": ("invalid_request_error", "context_length_exceeded"),
     "unauthorized": ("invalid_request_error", "invalid_api_key"),
-    "upstream_auth": ("server_error", "upstream_auth"),
-    "billing": ("insufficient_quota", "insufficient_quota"),
-    "permission": ("server_error", "upstream_permission"),
+    "upstream_auth": ("invalid_request_error", "upstream_auth"),
+    "billing": ("invalid_request_error", "upstream_billing"),
+    "permission": ("invalid_request_error", "upstream_permission"),
     "blocked": ("server_error", "upstream_blocked"),
+    "declined": ("invalid_request_error", "upstream_declined"),
     "forbidden": ("invalid_request_error", "forbidden"),
     "not_found": ("invalid_request_error", "model_not_found"),
     "method": ("invalid_request_error", "method_not_allowed"),
@@ -25,7 +26,7 @@ WORDS: dict[FailureKind, tuple[str, str | None]] = {
     "connection": ("server_error", "upstream_connection"),
     "truncated": ("server_error", "upstream_truncated"),
     "malformed": ("server_error", "upstream_malformed"),
-    "unavailable": ("server_error", "unavailable"),
+    "unavailable": ("invalid_request_error", "unavailable"),
 }
 """`type` and `code`."""
 

@@ -13,7 +13,7 @@ from bm.protocols.gemini.codec import CODEC
     [
         (Failure(kind="bad_request", message="m"), 400, "INVALID_ARGUMENT"),
         (Failure(kind="unauthorized", message="m"), 401, "UNAUTHENTICATED"),
-        (Failure(kind="upstream_auth", message="m"), 503, "UNAVAILABLE"),
+        (Failure(kind="upstream_auth", message="m"), 400, "INVALID_ARGUMENT"),
         (Failure(kind="not_found", message="m"), 404, "NOT_FOUND"),
         (Failure(kind="rate_limited", message="m"), 429, "RESOURCE_EXHAUSTED"),
         (Failure(kind="server", message="m"), 502, "INTERNAL"),

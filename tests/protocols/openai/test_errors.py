@@ -26,7 +26,7 @@ def test_every_failure_can_be_written(kind: FailureKind) -> None:
         (Failure(kind="bad_request", message="m", status=422), 422, "invalid_request_error", None),
         (Failure(kind="context_too_long", message="m"), 400, "invalid_request_error", "context_length_exceeded"),
         (Failure(kind="unauthorized", message="m"), 401, "invalid_request_error", "invalid_api_key"),
-        (Failure(kind="upstream_auth", message="m"), 503, "server_error", "upstream_auth"),
+        (Failure(kind="upstream_auth", message="m"), 400, "invalid_request_error", "upstream_auth"),
         (Failure(kind="not_found", message="m"), 404, "invalid_request_error", "model_not_found"),
         (Failure(kind="rate_limited", message="m"), 429, "rate_limit_error", "rate_limit_exceeded"),
     ],
