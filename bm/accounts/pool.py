@@ -104,8 +104,8 @@ class Pool:
     def reload(self, credentials: Iterable[Credential]) -> dict[AccountId, AccountId]:
         """Replace the list of accounts; those that keep provider and key keep their state.
 
-        An account that a person has verified or enabled is usable again, whatever its cooldowns. One that left its project takes along only the
-        entries of its own responses. Returns the previous id of each renamed account.
+        An account that a person has verified or enabled is usable again, whatever its cooldowns. One that left its
+        project takes along only the entries of its own responses. Returns the previous id of each renamed account.
         """
         credentials = tuple(credentials)
         before, self.runtimes = self.runtimes, {}

@@ -135,8 +135,7 @@ def _restore_account(pool: Pool, account_id: AccountId, saved: SavedAccount, now
     kept = (
         entry
         for entry in saved.entries
-        if entry.at >= void
-        and not (left and entry.shared and entry.account != saved.name)
+        if entry.at >= void and not (left and entry.shared and entry.account != saved.name)
     )
     # The clock may have been set back meanwhile: no entry may lie in the future.
     pool.restore(account_id, (_shifted(entry, now - wall, latest=now) for entry in kept))

@@ -291,9 +291,7 @@ class Trouble(NamedTuple):
 SPENT = "the quota of this minute is spent"
 TROUBLES = {
     "wrong key": Trouble(401, "bm env", ("AuthenticationError", "AuthenticationError", "ClientError"), key="wrong"),
-    "no account": Trouble(
-        400, "bm accounts add", ("BadRequestError", "BadRequestError", "ClientError"), accounts=0
-    ),
+    "no account": Trouble(400, "bm accounts add", ("BadRequestError", "BadRequestError", "ClientError"), accounts=0),
     "rate limit": Trouble(
         429,
         SPENT,

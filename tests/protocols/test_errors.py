@@ -127,9 +127,7 @@ def test_a_page_is_not_the_services_word_about_a_key_or_request(status: int, bod
     assert failure.message == f"the upstream answered {status} with a page that is not the API's{said}"
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(413, "too_large"), (429, "rate_limited"), (503, "overloaded")]
-)
+@pytest.mark.parametrize(("status", "kind"), [(413, "too_large"), (429, "rate_limited"), (503, "overloaded")])
 @pytest.mark.parametrize(("body", "said"), PAGES)
 def test_any_other_page_is_judged_by_its_status(status: int, kind: FailureKind, body: bytes, said: str) -> None:
     failure = decode_error(status, {"retry-after": "7"}, body)
