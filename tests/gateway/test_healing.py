@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from bm.chat.remedy import Remedy
@@ -72,6 +73,25 @@ def test_what_concerns_one_request_is_not_learnt() -> None:
     assert model.refuse(when) == "drop seed"
     model.answer()
     assert model.learned.saved() == ()
+
+
+def test_a_client_reads_what_is_wrong_with_its_own_schema() -> None:
+    asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}}
+    body = msgspec.json.encode({"model": "llama", "messages": [], "response_format": asked})
+    invalid = Failure(kind="bad_request", message="Invalid schema for response_format 'a': 'objekt' is not valid")
+    for names, remedy in ((None, ""), ({}, "weaken (schema)")):
+        model = Model()
+        first = UpstreamCall(
+            TARGET,
+            UpstreamRequest("groq", "POST", "https://groq.example", [], body),
+            CODECS["openai-chat"],
+            names=names,
+        )
+
+        def prepare(model: Model = model, first: UpstreamCall = first) -> UpstreamCall:
+            return first.changed(model.healing.of(TARGET), strict=False)
+
+        assert model.healing.find(invalid, first, TARGET, prepare) == remedy
 
 
 def test_a_request_that_cannot_be_made_is_no_remedy() -> None:
