@@ -11,7 +11,6 @@ import msgspec
 
 from bm.simulator.request import Request
 from bm.simulator.rules import Finish, Rule, ToolCall, Usage
-from bm.simulator.sample import sample
 
 _LONGEST_ECHO = 200
 _CHUNKS = 4
@@ -176,3 +175,40 @@ def _tokens(
 def compact(value: Any) -> str:
     """`value` as JSON without blanks."""
     return msgspec.json.encode(value).decode()
+
+
+_PLAIN: dict[str, Any] = {"string": "simulated", "integer": 1, "number": 1.5, "boolean": True, "null": None}
+_DEEPEST = 12
+
+
+def sample(schema: Any, root: Any = None, depth: int = 0) -> Any:
+    """The smallest obvious value of `schema`: required properties only, the first of each choice."""
+    root = schema if root is None else root
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return "simulated"
+    if isinstance(reference := schema.get("$ref"), str):
+        return sample(_resolve(reference, root), root, depth + 1)
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for choice in ("anyOf", "oneOf", "allOf"):
+        if schema.get(choice):
+            return sample(schema[choice][0], root, depth + 1)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    kind = str(kind[0] if isinstance(kind, list) and kind else kind).lower()
+    if kind == "object":
+        properties = schema.get("properties") or {}
+        names = [name for name in schema.get("required") or [] if name in properties]
+        return {name: sample(properties[name], root, depth + 1) for name in names}
+    if kind == "array":
+        return [sample(schema.get("items"), root, depth + 1)] * max(1, int(schema.get("minItems") or 1))
+    return _PLAIN.get(kind, "simulated")
+
+
+def _resolve(reference: str, root: Any) -> Any:
+    value = root
+    for step in reference.removeprefix("#").strip("/").split("/"):
+        if step and isinstance(value, dict):
+            value = value.get(step)
+    return value

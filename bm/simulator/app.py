@@ -11,14 +11,25 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bm.simulator import anthropic, embeddings, faults, gemini, models, oauth, openai_chat, openai_responses, rules
+from bm.simulator import anthropic, faults, gemini, models, oauth, openai_chat, openai_responses, rules
 from bm.simulator.answer import Answer, Caches, Prompt, calls_of, compose, count
 from bm.simulator.connection import Exchange
 from bm.simulator.faults import Refused, Trouble
-from bm.simulator.log import Record, masked, tail
 from bm.simulator.oauth import Authority
 from bm.simulator.player import JSON, Player
-from bm.simulator.request import Api, Json, Request, Target, api_of, credential, parse_query, target
+from bm.simulator.request import (
+    Api,
+    Json,
+    Record,
+    Request,
+    Target,
+    api_of,
+    credential,
+    masked,
+    parse_query,
+    tail,
+    target,
+)
 from bm.simulator.rules import Quota, Rule, RuleBook, Script
 from bm.simulator.wire import Wire
 
@@ -204,9 +215,9 @@ class App:
     def _plain(self, request: Request, wire: Wire) -> Json:
         """The body of an answer that is not generated."""
         if request.operation == "models":
-            return models.answer(request)
+            return models.listed(request)
         if request.operation == "embed":
-            return embeddings.answer(request)
+            return models.embed(request)
         return wire.counted(request, wire.prompt(request))
 
     def spend(self, request: Request) -> None:

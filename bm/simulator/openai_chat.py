@@ -5,17 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from bm import sse
-from bm.simulator import openai_error
 from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
-from bm.simulator.faults import Trouble
+from bm.simulator.faults import Trouble, http_status
 from bm.simulator.openai_check import check_chat
 from bm.simulator.request import Json, Request
-from bm.simulator.rules import Finish
+from bm.simulator.rules import ErrorKind, Finish
 from bm.simulator.wire import CREATED, Frame, dump, items, text_of
 
 check = check_chat
-error = openai_error.error
-headers = openai_error.headers
 
 _FINISH: dict[Finish, str] = {
     "stop": "stop",
@@ -28,6 +25,25 @@ _FINISH: dict[Finish, str] = {
     "malformed_tool_call": "stop",
     "blocked_prompt": "content_filter",
 }
+_ERROR: dict[ErrorKind, tuple[str, str | None, str]] = {
+    "bad_request": ("invalid_request_error", None, "Invalid request."),
+    "invalid_key": ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    "permission": ("invalid_request_error", None, "You are not allowed to sample from this model."),
+    "not_found": ("invalid_request_error", "model_not_found", "The model does not exist or you lack access to it."),
+    "too_large": ("invalid_request_error", None, "Request too large."),
+    "rate_limit": ("requests", "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+    "server": ("server_error", None, "The server had an error while processing your request."),
+    "bad_gateway": ("server_error", None, "Bad gateway."),
+    "unavailable": ("server_error", None, "The server is currently unavailable."),
+    "timeout": ("server_error", None, "The request timed out."),
+    "overloaded": ("server_error", None, "The server is currently overloaded with other requests."),
+    "context_too_long": (
+        "invalid_request_error",
+        "context_length_exceeded",
+        "This model's maximum context length is 131072 tokens. However, your messages resulted in 250000 tokens."
+        " Please reduce the length of the messages.",
+    ),
+}  # fmt: skip
 
 
 def prompt(request: Request) -> Prompt:
@@ -170,3 +186,31 @@ def counted(request: Request, prompt: Prompt) -> Json:
 def in_band(request: Request, trouble: Trouble, sent: int) -> Frame:
     """An error as a chunk."""
     return Frame(sse.encode(msgspec.json.encode(error(request, trouble)[2])))
+
+
+def headers(request: Request) -> dict[str, str]:
+    """The request's identifier, and on Groq its rate limits."""
+    out = {"x-request-id": f"req_sim{request.number:08d}"}
+    if request.flavour == "groq":
+        out |= {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "14370"}
+    return out
+
+
+def error_object(trouble: Trouble) -> Json:
+    """What stands under `error`."""
+    kind, code, message = _ERROR[trouble.kind]
+    return {
+        "message": trouble.message or message,
+        "type": kind,
+        "param": trouble.param or None,
+        "code": trouble.code or code,
+    }
+
+
+def error(request: Request, trouble: Trouble) -> tuple[int, dict[str, str], Json]:
+    """Status, headers and body of an error."""
+    return (
+        http_status(trouble, {"overloaded": 503}),
+        headers(request) | trouble.headers,
+        {"error": error_object(trouble)},
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from bm import sse
-from bm.simulator import openai_error, signatures
+from bm.simulator import openai_chat, signatures
 from bm.simulator.answer import Answer, Prompt, Tokens, Tool, compact, count, split
 from bm.simulator.faults import Trouble
 from bm.simulator.openai_check import RESPONSE_ID, RESULTS, check_responses
@@ -16,8 +16,9 @@ from bm.simulator.rules import Finish
 from bm.simulator.wire import CREATED, Frame, dump, items, text_of
 
 check = check_responses
-error = openai_error.error
-headers = openai_error.headers
+call_id = openai_chat.call_id
+error = openai_chat.error
+headers = openai_chat.headers
 
 _INCOMPLETE: dict[Finish, str] = {
     "length": "max_output_tokens",
@@ -72,11 +73,6 @@ def _turn(history: list[Json]) -> tuple[int, tuple[str, ...], str]:
             last = last or text_of(item.get("output"))
         before = kind
     return len(rounds), tuple(reversed(rounds[0])) if rounds else (), last
-
-
-def call_id(request: Request, place: int) -> str:
-    """A `call_id`."""
-    return f"call_sim{request.number:08d}{place:04d}"
 
 
 def _usage(tokens: Tokens) -> Json:
@@ -207,6 +203,6 @@ def counted(request: Request, prompt: Prompt) -> Json:
 
 def in_band(request: Request, trouble: Trouble, sent: int) -> Frame:
     """An `error` event."""
-    said = openai_error.error_object(trouble)
+    said = openai_chat.error_object(trouble)
     event = {"type": "error", "code": said["code"] or said["type"], "message": said["message"], "param": said["param"]}
     return _frame(event, sent)

@@ -11,8 +11,7 @@ import msgspec
 from bm.simulator.answer import Answer
 from bm.simulator.connection import Exchange
 from bm.simulator.faults import Trouble, trouble_of
-from bm.simulator.log import Record
-from bm.simulator.request import Json, Request
+from bm.simulator.request import Json, Record, Request
 from bm.simulator.rules import BREAKS, Rule
 from bm.simulator.wire import Frame, Wire
 

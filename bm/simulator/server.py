@@ -13,8 +13,8 @@ import msgspec
 
 from bm.simulator.app import App
 from bm.simulator.connection import Connection
-from bm.simulator.log import Record
 from bm.simulator.oauth import OAuth
+from bm.simulator.request import Record
 from bm.simulator.rules import Quota, Rule, Script
 
 T = TypeVar("T")

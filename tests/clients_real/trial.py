@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.simulator.log import Record
+from bm.simulator.request import Record
 from bm.simulator.rules import Rule, ToolCall
 from tests.clients_real.kinds import Site
 from tests.clients_real.machine import Run, run

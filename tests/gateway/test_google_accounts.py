@@ -14,7 +14,7 @@ from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
 from bm.daemon.main import _secrets
 from bm.simulator import OAuth, Rule
-from bm.simulator.log import Record
+from bm.simulator.request import Record
 from tests.gateway.world import EVERY_CLIENT, World
 from tests.support.daemon import daemon
 from tests.support.google import key_pair, person, robot

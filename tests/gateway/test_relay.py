@@ -10,7 +10,7 @@ import pytest
 
 from bm.gateway.relay import Deadline
 from bm.simulator import Rule
-from bm.simulator.log import Record
+from bm.simulator.request import Record
 from tests.gateway.sdk import FAILURES, deltas
 from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, World, path_of
 from tests.simulator.streams import body_of

@@ -15,7 +15,7 @@ import pytest
 from bm.accounts.account import Account
 from bm.accounts.credentials import Credentials, update
 from bm.simulator import Simulator
-from bm.simulator.log import Record
+from bm.simulator.request import Record
 from tests.simulator.streams import TERMINAL, body_of
 from tests.support.daemon import Daemon
 

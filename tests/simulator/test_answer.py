@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.simulator import Rule, Simulator, Usage
-from bm.simulator.answer import count, split
+from bm.simulator.answer import count, sample, split
 from tests.simulator.streams import path_of
 
 USER = {"role": "user", "content": "count"}
@@ -95,3 +95,35 @@ def test_an_answer_that_is_begun_is_gone_on_with(sim: Simulator, http: httpx.Cli
     sim.script(Rule(text="One, two, three."))
     answer = http.post(path_of(api, "", stream=False), json=body)
     assert answer.status_code == 200 and "two, three." in answer.text and "One" not in answer.text
+
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}, "nick": {"type": "string"}},
+    "required": ["name", "age"],
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string"}, "simulated"),
+        ({"type": "INTEGER"}, 1),
+        ({"type": ["boolean", "null"]}, True),
+        ({"enum": ["red", "blue"]}, "red"),
+        ({"const": 7}, 7),
+        ({"anyOf": [{"type": "number"}, {"type": "string"}]}, 1.5),
+        ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, [1, 1]),
+        (PERSON, {"name": "simulated", "age": 1}),
+        ({"$ref": "#/$defs/P", "$defs": {"P": PERSON}}, {"name": "simulated", "age": 1}),
+        ({"type": "object"}, {}),
+        (None, "simulated"),
+    ],
+)
+def test_the_obvious_value_of_a_schema(schema: Any, value: Any) -> None:
+    assert sample(schema) == value
+
+
+def test_a_schema_that_holds_itself_comes_to_an_end() -> None:
+    node: dict[str, Any] = {"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#"}}}
+    assert "next" in sample(node)

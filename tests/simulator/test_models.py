@@ -9,7 +9,7 @@ import pytest
 from google import genai
 
 from bm.simulator import Simulator
-from bm.simulator.models import ANTHROPIC, GEMINI, GROQ, OPENAI, TOGETHER
+from bm.simulator.models import ANTHROPIC, DIMENSIONS, GEMINI, GROQ, OPENAI, TOGETHER, vector
 from tests.support.shared import needs_corpus, validators
 
 
@@ -69,3 +69,25 @@ def test_a_list_is_of_the_official_types(sim: Simulator, kind: str, path: str, h
     result = validators().validate_response(kind, answer.text, compat=False)
     assert result.errors == []
     assert set(result.warnings) <= {"supportedGenerationMethods: unknown field"}
+
+
+def test_a_text_has_one_vector() -> None:
+    assert vector("a") == vector("a") != vector("b")
+    assert len(vector("a")) == DIMENSIONS
+    assert vector("a", 100)[:8] == vector("a")
+
+
+def test_openai(sim: Simulator) -> None:
+    with openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0) as client:
+        answer = client.embeddings.create(model="text-embedding-3-small", input=["a", "b"], dimensions=40)
+        plain = client.embeddings.create(model="text-embedding-3-small", input="a", encoding_format="float")
+    assert [data.embedding for data in answer.data] == [vector("a", 40), vector("b", 40)]
+    assert plain.data[0].embedding == vector("a")
+    assert plain.usage.prompt_tokens == 1
+
+
+def test_gemini(sim: Simulator) -> None:
+    client = genai.Client(api_key="k", http_options={"base_url": sim.url})
+    answer = client.models.embed_content(model="gemini-embedding-001", contents=["a"])
+    client.close()
+    assert [embedding.values for embedding in answer.embeddings or []] == [vector("a")]

@@ -85,3 +85,22 @@ def test_each_service_has_its_own_place_for_thinking(
 def test_together_tells_no_details_of_usage(http: httpx.Client) -> None:
     body = http.post("/together/v1/chat/completions", json=body_of("openai-chat", stream=False)).json()
     assert set(body["usage"]) == {"prompt_tokens", "completion_tokens", "total_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, openai.BadRequestError),
+        (401, openai.AuthenticationError),
+        (403, openai.PermissionDeniedError),
+        (404, openai.NotFoundError),
+        (429, openai.RateLimitError),
+        (503, openai.InternalServerError),
+    ],
+)
+def test_the_sdk_raises(sim: Simulator, status: int, kind: type[openai.APIStatusError]) -> None:
+    client = openai.OpenAI(api_key="k", base_url=f"{sim.url}/v1", max_retries=0)
+    with client, pytest.raises(kind) as caught:
+        client.chat.completions.create(model=f"sim-{status}", messages=[{"role": "user", "content": "hello"}])
+    assert caught.value.type is not None
+    assert caught.value.request_id == "req_sim00000001"

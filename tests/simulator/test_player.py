@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from bm.simulator import Rule, Simulator
-from bm.simulator.log import Record
+from bm.simulator.request import Record
 from tests.simulator.streams import APIS, TERMINAL, ask, body_of, path_of
 
 

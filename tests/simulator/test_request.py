@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from bm.simulator.request import Target, credential, target
+from bm.simulator import Simulator
+from bm.simulator.request import Target, credential, masked, tail, target
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,30 @@ def test_headers_tell_three_model_lists_apart(path: str, headers: dict[str, str]
 )
 def test_where_a_key_may_stand(headers: dict[str, str], query: dict[str, str], key: str) -> None:
     assert credential(headers, query) == key
+
+
+SECRET = "a-very-secret-key-123456"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ({"x-api-key": SECRET}, {}),
+        ({"authorization": f"Bearer {SECRET}"}, {}),
+        ({"x-goog-api-key": SECRET}, {}),
+        ({}, {"key": SECRET}),
+    ],
+)
+def test_a_key_shows_only_its_tail(sim: Simulator, headers: dict[str, str], query: dict[str, str]) -> None:
+    httpx.post(f"{sim.url}/v1beta/models/gemini-2.5-flash:countTokens", headers=headers, params=query, json={})
+    log = httpx.get(f"{sim.url}/__sim/log")
+    assert SECRET not in log.text
+    assert log.json()[0]["account"] == "123456"
+
+
+def test_other_headers_are_shown() -> None:
+    assert masked({"user-agent": "a", "cookie": "b"}) == {"user-agent": "a", "cookie": "***"}
+
+
+def test_a_short_key_is_its_own_tail() -> None:
+    assert tail("abc") == "abc"
