@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from bm.chat.events import Failed
+from bm.chat.parts import Json
 from bm.errors import RequestError
 from bm.gateway.adapter import Unable
 from bm.names import ProtocolName
@@ -97,7 +98,11 @@ def http(bm: Daemon) -> Iterator[httpx.Client]:
 
 def sent(http: httpx.Client, case: Case, prefix: str) -> httpx.Response:
     """The answer of bm to the recorded request; to a plain one where only an answer was recorded."""
-    body = case.request_body or {"model": "m", "messages": [], "stream": case.sse}
+    plain: Json = {"model": "m", "messages": [], "stream": case.sse}
+    if case.sse and APIS[case.api] == "openai-chat":
+        # Else bm takes the usage out.
+        plain["stream_options"] = {"include_usage": True}
+    body = case.request_body or plain
     path = {"anthropic": "/v1/messages", "openai-chat": "/v1/chat/completions", "openai-responses": "/v1/responses"}
     address = path.get(APIS[case.api], "")
     if not address:
