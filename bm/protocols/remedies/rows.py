@@ -160,6 +160,12 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("Cerebras", r"mixed values for .strict", _do("not_strict")),
     _row("OpenAI", r"'required' is required to be supplied|strict.{0,60}schema|schema.{0,60}strict", _do("not_strict")),
     _row("Groq, OpenAI", r"'tools'.{0,60}maximum (?:number of items is|length) (\d+)", readers.most_tools),
+    _row(
+        "Anthropic",
+        r"the image appears to be an? image/|Property keys should match pattern",
+        _do("rewrite", passing=True),
+        "anthropic",
+    ),
     _row("Anthropic", r"tool names must be unique|duplicate (?:tool|function)", _do("one_of_each", passing=True)),
     _row("OpenAI", r"object schema missing properties", _do("add_properties")),
     _row("Kimi", r"type should be defined in anyOf items", _do("type_into_branches")),

@@ -321,6 +321,18 @@ def test_another_api_is_a_remedy_too() -> None:
     assert remedies(RESPONSES, "Tool 'x' is not supported with this model.", {})[-1] == "rewrite"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "messages.83.content.0.tool_result.content.1.image.source.base64: The image was specified using the image/jpeg "
+        "media type, but the image appears to be a image/png image",
+        "tools.0.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'",
+    ],
+)
+def test_what_translation_repairs_is_written_anew(message: str) -> None:
+    assert remedies(CLAUDE, message, {}) == ["rewrite"]
+
+
 def test_betas_that_are_not_known_leave_the_header() -> None:
     message = "Unexpected value(s) `fast-mode-2026-02-01`, `x-1` for the `anthropic-beta` header. Please consult ..."
     assert remedies(CLAUDE, message, {}) == ["drop values anthropic-beta (fast-mode-2026-02-01, x-1)"]
