@@ -193,14 +193,13 @@ class GeminiStreamDecoder:
         if self._parts.ended:
             return ()
         if not self.finished:
-            return self._fail(_cut(started=self._parts.started, candidates=bool(self._choices)))
+            if self._parts.started and not self._choices:
+                message = "the upstream's answer holds no candidates"
+                return self._fail(Failure(kind="malformed", message=message, should_retry=True))
+            return self._fail(
+                Failure(kind="truncated", message="the upstream ended the stream without a finish reason")
+            )
         self._close_all()
         outcomes = [self._outcome(choice) for _, choice in sorted(self._choices.items())]
         finishes = [outcome for outcome in outcomes if isinstance(outcome, Finish)]
         return self._parts.end(finishes or [self._blocked or Finish("stop")])
-
-
-def _cut(*, started: bool, candidates: bool) -> Failure:
-    if candidates or not started:
-        return Failure(kind="truncated", message="the upstream ended the stream without a finish reason")
-    return Failure(kind="malformed", message="the upstream's answer holds no candidates", should_retry=True)

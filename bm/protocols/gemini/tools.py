@@ -71,14 +71,11 @@ def decode_choice(body: Json, unread: reading.Unread) -> ToolChoice:
 
 
 _HOSTED = {
-    "web_search": "googleSearch",
+    **{kind: name for name, kind in reversed(_HOSTED_KINDS.items())},
     "web_search_preview": "googleSearch",
-    "code_execution": "codeExecution",
     "code_interpreter": "codeExecution",
-    "web_fetch": "urlContext",
     "url_context": "urlContext",
 }
-_DOMAINS = ("allowed_domains", "blocked_domains")
 
 
 def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -104,12 +101,9 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
     config = _calling(request, functions, capabilities)
     if functions and hosted:
         config["includeServerSideToolInvocations"] = True
-    members: Json = {}
-    if tools or hosted:
-        members["tools"] = [*tools, *hosted]
-    if config and members:
-        members["toolConfig"] = config
-    return members
+    if not tools and not hosted:
+        return {}
+    return {"tools": [*tools, *hosted], **({"toolConfig": config} if config else {})}
 
 
 def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
@@ -120,7 +114,9 @@ def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
         losses.append(Loss(f"tools ({tool.kind})", "Gemini has no such tool"))
         return None
     losses += [
-        Loss(f"tools ({tool.kind}).{key}", "Gemini's search has no filter") for key in _DOMAINS if tool.raw.get(key)
+        Loss(f"tools ({tool.kind}).{key}", "Gemini's search has no filter")
+        for key in ("allowed_domains", "blocked_domains")
+        if tool.raw.get(key)
     ]
     return {name: {}}
 
