@@ -330,7 +330,7 @@ def test_another_api_is_a_remedy_too() -> None:
     ],
 )
 def test_what_translation_repairs_is_written_anew(message: str) -> None:
-    assert remedies(CLAUDE, message, {}) == ["rewrite"]
+    assert remedies(CLAUDE, message, {})[0] == "rewrite"
 
 
 def test_betas_that_are_not_known_leave_the_header() -> None:
