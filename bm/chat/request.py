@@ -12,6 +12,8 @@ from bm.names import Level, ProtocolName
 Role = Literal["user", "assistant", "system"]
 LEVELS: tuple[Level, ...] = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
 """Levels in rising order, without `auto`."""
+ULTRA = "ultra"
+"""A word of Codex and Ollama for a level above all others; the models of most vendors know no such level."""
 
 
 class Turn(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking, ToolCall
 from bm.chat.repair import current_turn_start
-from bm.chat.request import LEVELS, ChatRequest, Loss, Reasoning, Turn
+from bm.chat.request import LEVELS, ULTRA, ChatRequest, Loss, Reasoning, Turn
 from bm.chat.thinking import asked_level, budget_of_level, clamp_budget, fit_level, level_of_budget, yields_to_call
 from bm.names import ANTHROPIC, Level
 from bm.protocols.reading import Unread, integer, mapping, mismatch, refuse
@@ -43,6 +43,7 @@ def asks_to_think(body: bytes) -> bool:
 def decode_reasoning(body: Json, effort: str, unread: Unread) -> Reasoning:
     """The thinking that a client asked for. `effort` alone asks for a level, not for showing the thinking."""
     raw = mapping(body, "thinking")
+    effort = "max" if effort == ULTRA else effort
     if effort and effort not in get_args(Level):
         raise refuse("output_config.effort", f"expected one of {', '.join(LEVELS[2:])}")
     level = next((level for level in LEVELS if level == effort), None)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Thinking
-from bm.chat.request import ChatRequest, Loss, Reasoning
+from bm.chat.request import ULTRA, ChatRequest, Loss, Reasoning
 from bm.chat.signature import REDACTED, SELF, Signature, unwrap, wrap
 from bm.chat.thinking import budget_of_level, clamp_budget, fit_level, level_of_budget
 from bm.names import Level
@@ -17,7 +17,7 @@ from bm.protocols.reading import boolean, integer, string, string_of
 SMALL_ANSWER = 1024
 """With fewer tokens in total, thinking at its default leaves no room for the answer."""
 
-_LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
+_LEVELS: dict[str, Level] = {ULTRA: "max", **{level: level for level in get_args(Level)}}
 
 
 def decode_reasoning(config: Json, place: str) -> Reasoning:

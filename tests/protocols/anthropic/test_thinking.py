@@ -50,6 +50,7 @@ OWN = Thinking("hm", signature=Signature("anthropic", "EqRk"))
             Reasoning(level="max", visible=False),
         ),
         ({"output_config": {"effort": "medium"}}, Reasoning(level="medium")),
+        ({"output_config": {"effort": "ultra"}}, Reasoning(level="max")),
         ({"thinking": {"type": "disabled"}}, Reasoning(level="off")),
         ({"thinking": {"type": "between_tools"}}, Reasoning(level="off")),
     ],
