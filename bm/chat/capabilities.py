@@ -85,7 +85,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     thinking_bound: bool = False
     """Its signatures cover the system prompt, the tools and all earlier messages."""
     replay: str = ""
-    """The member of an assistant message that carries earlier thinking back; empty = it is dropped."""
+    """The member of an assistant message that carries earlier thinking back, `content` as a part of type `thinking`;
+    empty = it is dropped."""
     replay_required: bool = False
     """While it thinks, each assistant message with calls must carry `replay`, if only a space."""
     signatures_required: bool = False

@@ -208,7 +208,6 @@ _PAID: Final[tuple[Row, ...]] = (
             stream_usage=False,
             max_stop=0,
         ),
-        changes=_NO_REPLAY,
         key_env="MISTRAL_API_KEY",
         console="https://console.mistral.ai/api-keys",
         models={

@@ -253,13 +253,7 @@ class TurnWriter:
         calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
         if calls:
             message["tool_calls"] = calls
-        thinking = "\n\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
-        replay = self._capabilities.replay
-        if calls or texts:
-            signed = (part.signature for part in parts if isinstance(part, ToolCall | Text))
-            message |= write_details(signed, self._capabilities)
-        if DETAILS not in message and replay and (thinking or (calls and self._capabilities.replay_required)):
-            message[replay] = thinking or NO_THINKING
+        message |= self._thinking(parts, message)
         if len(message) == 1:
             return
         if "content" not in message and not calls:
@@ -267,6 +261,22 @@ class TurnWriter:
         if not calls:
             message |= self._signature(texts)
         self.messages.append(message)
+
+    def _thinking(self, parts: Sequence[Part], message: Json) -> Json:
+        """The members that carry the earlier thinking of a message back."""
+        answers = [part for part in parts if isinstance(part, ToolCall | Text)]
+        if details := write_details((part.signature for part in answers), self._capabilities):
+            return details
+        replay, calls = self._capabilities.replay, "tool_calls" in message
+        thinking = "\n\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
+        if not replay or not (thinking or (calls and self._capabilities.replay_required)):
+            return {}
+        if replay != "content":
+            return {replay: thinking or NO_THINKING}
+        if not thinking or not answers:
+            return {}
+        texts = [{"type": "text", "text": message["content"]}] if "content" in message else []
+        return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": thinking}]}, *texts]}
 
     def _said(self, part: Part) -> Text | None:
         match part:

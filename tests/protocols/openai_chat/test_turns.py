@@ -303,6 +303,25 @@ def test_thinking_goes_back_only_to_services_that_have_a_member_for_it(member: s
     assert losses(*turns, capabilities=capabilities) == []
 
 
+def test_thinking_goes_back_as_a_part_of_the_content() -> None:
+    """Mistral reads it there."""
+    mistral = Capabilities(replay="content", dialect=Dialect(name="mistral"))
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+
+    def written(*parts: Part) -> list[Json]:
+        return [
+            message
+            for message in messages(user(Text("Hi")), written_assistant(*parts), user(Text("?")), capabilities=mistral)
+            if message["role"] == "assistant"
+        ]
+
+    (said,) = written(Thinking("hm"), Text("yes"))
+    assert said == {"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]}
+    assert written(Thinking("hm"), F)[0]["content"] == [thought]
+    assert written(Text("yes")) == [{"role": "assistant", "content": "yes"}]
+    assert written(Thinking("hm")) == []
+
+
 DETAILS = [{"type": "reasoning.encrypted", "data": "zz", "format": "google-gemini-v1", "index": 0}]
 
 
