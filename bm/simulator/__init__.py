@@ -1,6 +1,6 @@
-"""An upstream that speaks every wire and misbehaves on demand: a real HTTP server on loopback.
+"""A simulated upstream for every API, with faults on demand: a real HTTP server on loopback.
 
-It shares no code with the codecs, so that it can bear witness for or against them.
+It shares no code and no tables with the codecs and providers, so it can test them.
 """
 
 from bm.simulator.oauth import OAuth

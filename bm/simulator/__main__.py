@@ -1,4 +1,4 @@
-"""`python -m bm.simulator`: the simulator as a process. The first line it prints is its address."""
+"""`python -m bm.simulator`: run the simulator as a process. The first line it prints is its address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bm.simulator.server import listen
 
 
 async def serve(host: str, port: int) -> None:
-    """Serve until cancelled, saying where on the first line."""
+    """Serve until cancelled. Print the address first."""
     server = await listen(App(), host, port, set())
     sys.stdout.write(f"http://{host}:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -20,7 +20,7 @@ async def serve(host: str, port: int) -> None:
 
 
 def main() -> int:
-    """Run as the command line says; 1 when the port is taken."""
+    """Run the command line. Return 1 if the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m bm.simulator", description="A simulated upstream of every kind.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")

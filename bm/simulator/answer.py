@@ -1,4 +1,4 @@
-"""The answer before it has a wire: derived from the request alone, or from the rule that is in force."""
+"""The answer in terms common to all APIs, computed from the request or the rule that applies."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ _CHUNKS = 4
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A function the request offers. `schema` is its parameters' JSON schema."""
+    """A function that the request offers. `schema` is the JSON schema of its parameters."""
 
     name: str
     schema: Any = None
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A request without its wire.
+    """A request in terms common to all APIs.
 
-    `segments` are its parts in the order of a prompt cache; of them the first `cacheable` may be cached. `begun` is the
-    beginning of the answer, where the request gives one. `step` counts the rounds of tool results since the last
-    message of the user; `results` names the calls the last of these rounds answers, by identifier and, on Gemini, by
-    function name too.
+    `segments` are its parts in the order of a prompt cache; the first `cacheable` of them may be cached. `begun` is the
+    beginning of the answer, if the request gives one. `step` counts the rounds of tool results since the last message
+    of the user; `results` names the calls that the last round answers, by identifier and, on Gemini, also by function.
     """
 
     segments: tuple[str, ...]
@@ -45,7 +44,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """What an answer cost. `input` includes `cached` and `written` (to the cache); `output` excludes `thinking`."""
+    """The tokens of an answer. `input` includes `cached` and `written` (to the cache); `output` excludes `thinking`."""
 
     input: int
     cached: int
@@ -55,7 +54,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be said. `pieces` joined are the text; `calls` carry their identifiers."""
+    """One answer. `pieces` joined are the text; `calls` are pairs of identifier and call."""
 
     pieces: tuple[str, ...]
     thinking: str
@@ -72,25 +71,25 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count(text: str) -> int:
-    """Tokens of `text` by the simulator's fixed rule: a token for every four characters begun."""
+    """Tokens of `text`: one for four characters, rounded up."""
     return -(-len(text) // 4)
 
 
 def split(text: str, pieces: int) -> tuple[str, ...]:
-    """`text` in so many parts of about equal length; fewer when it has fewer characters."""
+    """`text` in parts of about equal length, at most one for each character."""
     pieces = max(1, min(pieces, len(text)))
     edges = [len(text) * place // pieces for place in range(pieces + 1)]
     return tuple(text[start:end] for start, end in itertools.pairwise(edges) if end > start)
 
 
 class Caches:
-    """Which prompt prefixes were seen, by account and model."""
+    """The prompt prefixes that were seen, by account and model."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def lookup(self, request: Request, prompt: Prompt) -> tuple[int, int]:
-        """Tokens of the prompt read from the cache, and tokens newly written to it, which are now seen."""
+        """Tokens of the prompt read from the cache and written to it. All its prefixes count as seen from now on."""
         digest = hashlib.sha256(f"{request.api}\0{request.prefix}\0{request.key}\0{request.model}".encode())
         read = total = 0
         for segment in prompt.segments[: prompt.cacheable]:
@@ -103,7 +102,7 @@ class Caches:
 
 
 def calls_of(prompt: Prompt, rule: Rule | None, step: int) -> tuple[ToolCall, ...]:
-    """The calls this answer makes: the rule's at this step, else the tool the request insists on."""
+    """The calls of this answer: those of the rule at this step, else the tool that the request forces."""
     if rule is not None and rule.steps:
         return rule.steps[step] if step < len(rule.steps) else ()
     if rule is not None and rule.text is not None:
@@ -118,7 +117,7 @@ def calls_of(prompt: Prompt, rule: Rule | None, step: int) -> tuple[ToolCall, ..
 def compose(
     request: Request, prompt: Prompt, rule: Rule | None, calls: Sequence[tuple[str, ToolCall]], caches: Caches
 ) -> Answer:
-    """The answer to `request` as `rule` wants it, and by the simulator's own rule where it wants nothing."""
+    """The answer to `request`: the fields of `rule`, and defaults for those that it leaves open."""
     rule = rule or Rule()
     blocked = rule.finish == "blocked_prompt"
     text = rule.text if rule.text is not None else _default_text(request, prompt)
@@ -173,7 +172,7 @@ def _tokens(
 
 
 def compact(value: Any) -> str:
-    """`value` as JSON without blanks."""
+    """`value` as JSON without spaces."""
     return msgspec.json.encode(value).decode()
 
 
@@ -182,7 +181,7 @@ _DEEPEST = 12
 
 
 def sample(schema: Any, root: Any = None, depth: int = 0) -> Any:
-    """The smallest obvious value of `schema`: required properties only, the first of each choice."""
+    """A small value that matches `schema`: required properties only, the first of each choice."""
     root = schema if root is None else root
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return "simulated"

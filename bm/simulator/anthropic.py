@@ -1,4 +1,4 @@
-"""Anthropic Messages as the service frames it: named events, line feeds, a ping after the start."""
+"""Anthropic Messages in the framing of the service: named events, line feeds, a ping after the start."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ERROR: dict[ErrorKind, tuple[str, str]] = {
 
 
 def prompt(request: Request) -> Prompt:
-    """The request without its wire; what stands before the last `cache_control` may be cached."""
+    """The request in terms common to all APIs. What is before the last `cache_control` may be cached."""
     body = request.body
     segments: list[str] = []
     cacheable = 0
@@ -79,7 +79,7 @@ def _begun(messages: list[Json]) -> str:
 
 
 def _turn(body: Json) -> tuple[int, tuple[str, ...], str]:
-    """Rounds of results in the current turn, the calls answered last, and what was said last."""
+    """Rounds of results in the current turn, the calls answered last, and the last text."""
     step = 0
     results: tuple[str, ...] = ()
     said = ""
@@ -150,7 +150,7 @@ def _message(request: Request, usage: Json) -> Json:
     }
 
 
-def whole(request: Request, answer: Answer) -> Json:
+def full_response(request: Request, answer: Answer) -> Json:
     """A `message` object."""
     content = {"content": _content(request, answer)}
     return _message(request, _usage(answer.tokens)) | content | _stop(request, answer)
@@ -183,7 +183,7 @@ def _block_frames(index: int, block: Json, answer: Answer) -> list[Frame]:
 
 
 def _opened(block: Json, answer: Answer) -> tuple[Json, list[Json]]:
-    """A block as it starts, and the deltas that fill it."""
+    """A block as it starts, and its deltas."""
     if block["type"] == "thinking":
         deltas = [{"type": "thinking_delta", "thinking": piece} for piece in split(block["thinking"], 2)]
         signature = {"type": "signature_delta", "signature": block["signature"]}

@@ -1,4 +1,4 @@
-"""What the Messages API refuses, in its own words as far as they are on record.
+"""What the Messages API refuses of any model, in its own words as far as they are on record.
 
 Sources: platform.claude.com/docs/en/api, anthropic 2.12.0 (types), the claude-api skill of @anthropic-ai/claude-code
 2.1.332 (models, model-migration, error-codes, api-version-migration), all read in November 2026, and recorded answers.
@@ -29,7 +29,7 @@ _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _MOST_MARKS = 4
 NEW_VERSION = "2026-10-21"
-"""From this version on sampling parameters, documents in assistant messages and citations of users are refused."""
+"""From this version on, sampling parameters, documents in assistant messages and citations of users are refused."""
 
 
 def check(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""From a request to its answer, or to the fault that was asked for instead."""
+"""Answers a request, or sends the fault that was asked for."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DAY = 86_400.0
 
 
 class App:
-    """What the simulator remembers, and how it answers. `clock` gives seconds; only quotas and the log use it."""
+    """The state of the simulator, and its handler. `clock` gives seconds for quotas and the log."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.rulebook = RuleBook()
@@ -56,7 +56,7 @@ class App:
         self.reset()
 
     def reset(self) -> None:
-        """Forget rules, quotas, keys, caches and the log. Answers under way go on."""
+        """Remove rules, quotas, keys, caches and the log. Answers that are being sent are not affected."""
         self.rulebook.clear()
         self.records.clear()
         self.quotas: dict[str, Quota] = {}
@@ -67,7 +67,7 @@ class App:
         self.authority = Authority()
 
     def apply(self, script: Script) -> None:
-        """Put a script in force."""
+        """Apply a script."""
         if script.replace:
             self.rulebook.clear()
         self.rulebook.add(script.rules)
@@ -79,7 +79,7 @@ class App:
             self.authority.apply(script.oauth)
 
     def gone(self, exchange: Exchange) -> None:
-        """The client left before the answer to `exchange` was complete."""
+        """Record that the client disconnected before the answer to `exchange` was complete."""
         if record := self._open.pop(exchange, None):
             record.aborted = True
             record.duration = self._now() - record.t
@@ -93,7 +93,7 @@ class App:
         if path.startswith("/__sim/"):
             await self._control(exchange, path.removeprefix("/__sim/"))
         elif exchange.method == "HEAD":
-            await exchange.whole(200, {"content-type": JSON}, b"")
+            await exchange.respond(200, {"content-type": JSON}, b"")
         else:
             record = self._record(exchange, path)
             self._open[exchange] = record
@@ -119,15 +119,15 @@ class App:
             case _:
                 known = "there are POST /__sim/script, GET /__sim/log and POST /__sim/reset"
                 status, body = 404, msgspec.json.encode({"error": known})
-        await exchange.whole(status, {"content-type": JSON}, body)
+        await exchange.respond(status, {"content-type": JSON}, body)
 
     async def _sign_in(self, exchange: Exchange, record: Record) -> None:
-        """Play Google's sign-in. Of what was sent only the kind of grant is kept."""
+        """Play Google's sign-in. Only the grant type is recorded."""
         authority = self.authority
         record.operation, headers = "sign-in", authority.headers()
         if record.path.endswith(oauth.CONSENT):
             record.status, place = authority.consent(parse_query(exchange.query))
-            await exchange.whole(record.status, headers | {"location": place}, place.encode())
+            await exchange.respond(record.status, headers | {"location": place}, place.encode())
             return
         form = parse_query(exchange.body.decode("utf-8", "replace"))
         record.body = {"grant_type": form.get("grant_type")}
@@ -137,7 +137,7 @@ class App:
             return
         record.status, answer = authority.token(form, f"http://{exchange.headers.get('host')}{record.path}")
         record.refusal = str(answer.get("error") or "")
-        await exchange.whole(record.status, headers, msgspec.json.encode(answer))
+        await exchange.respond(record.status, headers, msgspec.json.encode(answer))
 
     def _record(self, exchange: Exchange, path: str) -> Record:
         self._number += 1
@@ -205,7 +205,7 @@ class App:
             raise Refused(Trouble(kind="invalid_key"))
 
     def _admit_token(self, request: Request) -> None:
-        """Refuse an access token that is no good, or not for the project."""
+        """Refuse an access token that is not valid, or not for the project."""
         if not self.authority.admits(request.key):
             raise Refused(Trouble(kind="invalid_key", status=401))
         if not self.authority.allows(request.project):
@@ -213,7 +213,7 @@ class App:
             raise Refused(Trouble(kind="permission", message=message))
 
     def _plain(self, request: Request, wire: Wire) -> Json:
-        """The body of an answer that is not generated."""
+        """The response to an operation other than generation."""
         if request.operation == "models":
             return models.listed(request)
         if request.operation == "embed":
@@ -221,7 +221,7 @@ class App:
         return wire.counted(request, wire.prompt(request))
 
     def spend(self, request: Request) -> None:
-        """Count a request against its account's quota, if it has one, and refuse it when that is used up."""
+        """Count a request against the quota of its account, if it has one, and refuse it if that is exceeded."""
         name = next((name for name in self.quotas if request.key.endswith(name)), None)
         if name is None:
             return
@@ -238,7 +238,7 @@ class App:
         raise Refused(_exceeded(request.api, quota, left, too_much=too_much and used < quota.requests), quota.delay)
 
     def _choose(self, request: Request, prompt: Prompt) -> tuple[Rule | None, int]:
-        """The rule for a request, and which of its rounds of calls is next."""
+        """The rule for a request, and the index of its next round of calls."""
         waiting = (self._pending.get(f"{request.api} {name}") for name in prompt.results)
         pending = next((entry for entry in waiting if entry is not None), None)
         queued = self.rulebook.peek(request, prompt.step)
@@ -260,7 +260,7 @@ class App:
 
 
 def _exceeded(api: Api, quota: Quota, left: float, *, too_much: bool) -> Trouble:
-    """What is said of a used up quota that begins anew in `left` seconds: of its tokens, or of its requests."""
+    """The error of an exceeded quota, of tokens or of requests, which resets in `left` seconds."""
     per = "Day" if quota.window >= _DAY else "Minute"
     unit = f"GenerateContentInputTokensPerModelPer{per}" if too_much else f"GenerateRequestsPer{per}PerProjectPerModel"
     return Trouble(

@@ -1,7 +1,7 @@
-"""HTTP/1.1 over one TCP connection, close enough to the socket to break it.
+"""HTTP/1.1 over one TCP connection, with access to the socket.
 
-A server framework hides what the simulator is for: that a client left, at once and in whatever state the answer
-is, and a connection that ends in a reset instead of an orderly close.
+A server framework hides what the simulator needs: to notice at once that a client disconnected, and to end a connection
+with a reset.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _log = logging.getLogger(__name__)
 _LARGEST_HEAD = 256 * 1024
 _LINGER_NOT = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _GRACE = 0.02
-"""Seconds between the last bytes and a reset: the peer's system may throw away what it has not read by then."""
+"""Seconds between the last bytes and a reset; a reset discards what the peer has not read."""
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 
 
 class Exchange:
-    """One request, its body read, and the response to it."""
+    """One request with its body, and the response to it."""
 
     def __init__(self, connection: Connection, head: h11.Request, body: bytes) -> None:
         target = head.target.decode("ascii", "replace")
@@ -37,7 +37,7 @@ class Exchange:
         self._connection = connection
 
     async def head(self, status: int, headers: dict[str, str]) -> None:
-        """Send the head of the response. Without a `content-length` the body is sent in chunks."""
+        """Send the status and headers. Without `content-length` the body is sent in chunks."""
         lines = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await self._connection.send(h11.Response(status_code=status, headers=lines))
 
@@ -46,24 +46,24 @@ class Exchange:
         await self._connection.send(h11.Data(data=data))
 
     async def end(self) -> None:
-        """End the response as it should end."""
+        """End the response normally."""
         await self._connection.send(h11.EndOfMessage())
 
-    async def whole(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """Send a response of known length."""
+    async def respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Send a response with a `content-length`."""
         await self.head(status, headers | {"content-length": str(len(body))})
         if self.method != "HEAD":
             await self.data(body)
         await self.end()
 
     async def reset(self) -> None:
-        """Break the connection with a TCP reset."""
+        """End the connection with a TCP reset."""
         await asyncio.sleep(_GRACE)
         self._connection.reset()
 
 
 class Connection(asyncio.Protocol):
-    """The requests of one connection, one after the other. `gone` is called with an exchange cut by the client."""
+    """The requests of one connection, in order. `gone` is called with an exchange if the client disconnects."""
 
     def __init__(self, handler: Handler, alive: set[Connection], gone: Callable[[Exchange], None]) -> None:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's is none by its type.
+        # The transport of uvloop is not a subclass of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self._writable.set()
         self._alive.add(self)
@@ -152,22 +152,22 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     async def send(self, event: h11.Event) -> None:
-        """Send a part of a response, waiting while the peer reads more slowly than this writes."""
+        """Send a part of a response. Wait while the send buffer is full."""
         await self._writable.wait()
         self._write(event)
 
     def close(self) -> None:
-        """Close in good order, after what was written."""
+        """Close after everything written is sent."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once; what was not yet sent is lost."""
+        """Close at once. What is not sent yet is lost."""
         if self._transport is not None:
             self._transport.abort()
 
     def reset(self) -> None:
-        """Close without waiting for anything: the peer sees the connection reset."""
+        """Close at once with a TCP reset."""
         if self._transport is None:
             return
         sock = self._transport.get_extra_info("socket")

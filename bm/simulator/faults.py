@@ -1,4 +1,4 @@
-"""Errors before they have a wire, and the faults a model name can ask for."""
+"""Errors in terms common to all APIs, and the faults that a model name may ask for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STATUSES: dict[ErrorKind, int] = {
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """An error to be worded by an API. What is empty, or status 0, is left to it.
+    """An error. Empty fields, and status 0, are filled in by the API.
 
     `retry_info` is a Google duration such as `20.04s`; `limit` and `quota_ids` describe an exceeded quota.
     """
@@ -58,12 +58,12 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def http_status(trouble: Trouble, own: Mapping[ErrorKind, int] = MappingProxyType({})) -> int:
-    """The status `trouble` is sent with; `own` holds what an API does unlike the others."""
+    """The status of `trouble`; `own` holds where an API differs from the others."""
     return trouble.status or own.get(trouble.kind) or STATUSES[trouble.kind]
 
 
 class Refused(Exception):
-    """A request that the API it was sent to does not accept, which it says after `delay` seconds."""
+    """The API refuses the request, after `delay` seconds."""
 
     def __init__(self, trouble: Trouble, delay: float = 0.0) -> None:
         super().__init__(trouble.message or trouble.kind)
@@ -71,12 +71,12 @@ class Refused(Exception):
 
 
 def bad_request(message: str, *, param: str = "", code: str = "") -> Refused:
-    """The refusal of a request that is wrong in itself."""
+    """The refusal of an invalid request."""
     return Refused(Trouble(kind="bad_request", message=message, param=param, code=code))
 
 
 def trouble_of(rule: Rule) -> Trouble:
-    """The error that `rule` sends."""
+    """The error of `rule`."""
     kind = rule.error or KINDS.get(rule.status or 500, "server" if (rule.status or 500) >= 500 else "bad_request")
     headers = dict(rule.headers)
     if rule.retry_after is not None:
@@ -125,13 +125,13 @@ NAMED: dict[str, Rule] = {
     "error-first": Rule(status=529, error_after=0),
     "error-mid": Rule(status=529, error_after=3),
 }
-"""Faults by the name that a model asks for them with: `sim-429`, `gemini-3-flash-sim-cut`."""
+"""Faults by the end of a model's name: `sim-429`, `gemini-3-flash-sim-cut`."""
 
 _IN_NAME = re.compile(r"(?:^|[-/:])sim-(?P<fault>[a-z0-9-]+)$")
 
 
 def of_model(model: str, first_tool: str = "") -> Rule | None:
-    """The fault, if any, that the name of a model asks for. `sim-tool` calls the request's first tool."""
+    """The fault that the name of a model asks for, if any. `sim-tool` calls the first tool of the request."""
     found = _IN_NAME.search(model)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Gemini generateContent as the service frames it: CRLF, no event names, usage on every chunk, no end mark."""
+"""Gemini generateContent in the framing of the service: CRLF, no event names, usage in every chunk, no end marker."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _TYPE = "type.googleapis.com/google.rpc."
 
 
 def prompt(request: Request) -> Prompt:
-    """The request without its wire; everything but its last content may be cached."""
+    """The request in terms common to all APIs. Everything but its last content may be cached."""
     body = normal(request)
     if isinstance(inner := body.get("generateContentRequest"), dict):
         body = inner
@@ -68,7 +68,7 @@ def prompt(request: Request) -> Prompt:
         last_text=dump(results[-1].get("response")) if results else last,
         begun=begun,
         step=len(rounds),
-        # Clients invent identifiers for calls of models that have none.
+        # Clients invent identifiers for calls of models that send none.
         results=tuple(str(result[by]) for result in results for by in ("id", "name") if result.get(by)),
         tools=tools,
         forced=_forced(body, tools),
@@ -93,7 +93,7 @@ def _forced(body: Json, tools: tuple[Tool, ...]) -> str:
 
 
 def call_id(request: Request, place: int) -> str:
-    """A call's identifier; empty before Gemini 3, which has none."""
+    """The identifier of a call; empty before Gemini 3."""
     return f"sim{request.number:06d}{place:02d}" if signs_calls(request.model) else ""
 
 
@@ -112,7 +112,7 @@ def _usage(tokens: Tokens, *, output: int | None = None) -> Json:
 
 
 def _call_parts(request: Request, calls: tuple[tuple[str, ToolCall], ...]) -> list[Json]:
-    """Calls as parts; of parallel ones only the first is signed."""
+    """Calls as parts. Only the first of parallel calls is signed."""
     parts: list[Json] = []
     for identifier, call in calls:
         function: Json = {"name": call.name, "args": call.arguments}
@@ -129,7 +129,7 @@ def _shows_thoughts(request: Request) -> bool:
 
 
 def _signed_end(request: Request, answer: Answer) -> str:
-    """The signature of an answer without calls, empty where there is none."""
+    """The signature of an answer without calls; empty if it has none."""
     return signatures.issue("gemini", "") if signs_calls(request.model) and not answer.calls and answer.text else ""
 
 
@@ -161,7 +161,7 @@ def _blocked(request: Request, answer: Answer) -> Json:
     }
 
 
-def whole(request: Request, answer: Answer) -> Json:
+def full_response(request: Request, answer: Answer) -> Json:
     """A `GenerateContentResponse`."""
     if answer.finish == "blocked_prompt":
         return _blocked(request, answer)
@@ -212,12 +212,12 @@ def counted(request: Request, prompt: Prompt) -> Json:
 
 
 def headers(request: Request) -> dict[str, str]:
-    """What Google's front end adds."""
+    """The headers that Google's front end adds."""
     return {"server": "scaffolding on HTTPServer2", "x-gemini-service-tier": "standard"}
 
 
 def error(request: Request, trouble: Trouble) -> tuple[int, dict[str, str], Any]:
-    """A `google.rpc.Status`; a list of one on a stream that is a JSON array."""
+    """A `google.rpc.Status`; a list of one if the stream is a JSON array."""
     status, message = _ERROR[trouble.kind]
     code = http_status(trouble, {"invalid_key": 400, "overloaded": 503})
     if code == 401:

@@ -1,4 +1,4 @@
-"""What the Gemini API refuses, in Google's words as far as they are on record.
+"""What the Gemini API refuses of any model, in its own words as far as they are on record.
 
 Sources: ai.google.dev/gemini-api/docs (function-calling, thought-signatures, thinking), the REST reference, and
 recorded answers.
@@ -131,7 +131,7 @@ def _check_tools(body: Json) -> None:
 
 
 def _check_schema(schema: Any, where: str) -> None:
-    """The types of an OpenAPI-style schema; its unknown fields were refused before."""
+    """Check the types of an OpenAPI-style schema, whose fields are known."""
     if isinstance(schema, bool):
         raise bad_request(
             f"Invalid value at '{where}' (type.googleapis.com/google.ai.generativelanguage.v1beta.Schema)"
@@ -181,7 +181,7 @@ def _check_answers(contents: list[Json]) -> None:
 
 
 def current_turn(contents: list[Json]) -> list[tuple[int, str, list[Json]]]:
-    """The steps since the last user turn that is not made of function responses."""
+    """The turns since the last user turn that is not made of function responses."""
     steps: list[tuple[int, str, list[Json]]] = []
     for turn in turns(contents):
         asks = turn[1] == "user" and not any("functionResponse" in part for part in turn[2])

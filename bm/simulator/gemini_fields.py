@@ -1,4 +1,4 @@
-"""The JSON fields the Gemini API knows, and where in a request it looks for which.
+"""The JSON fields that the Gemini API knows, by message.
 
 Source: the types of google-genai 3.4.0 and the REST reference. Every field is known in camelCase and snake_case.
 """
@@ -74,7 +74,7 @@ MESSAGES: dict[str, dict[str, str]] = {
         " minItems minLength minProperties minimum nullable pattern propertyOrdering required title type"
     ),
 }
-"""Message → field → the message it holds; empty where nothing below is looked at, `{}` before a map's values."""
+"""Message → field → the message it holds; empty if its content is not checked; `{}` before the values of a map."""
 
 
 def snake(name: str) -> str:
@@ -83,11 +83,11 @@ def snake(name: str) -> str:
 
 
 CAMEL = {snake(name): name for fields in MESSAGES.values() for name in fields}
-"""Every snake_case spelling and the camelCase one of the same field."""
+"""The camelCase spelling of every field by the snake_case one."""
 
 
 def camel_keys(value: Any, message: str) -> Any:
-    """`value` with its known fields in camelCase. Keys that are data, such as arguments', are left alone."""
+    """`value` with its known fields in camelCase. Keys that are data, such as those of arguments, are kept."""
     if isinstance(value, list):
         return [camel_keys(item, message) for item in value]
     if not isinstance(value, dict):
@@ -106,7 +106,7 @@ def camel_keys(value: Any, message: str) -> Any:
 
 
 def unknown(value: Any, message: str, where: str = "") -> list[tuple[str, str]]:
-    """Fields that are not known, as (place, name), in the order they come. `value` is as it was received."""
+    """The unknown fields of `value`, as received, as pairs (place, name) in their order."""
     if isinstance(value, list):
         return [fault for place, item in enumerate(value) for fault in unknown(item, message, f"{where}[{place}]")]
     if not isinstance(value, dict):

@@ -38,7 +38,7 @@ _PAGE = 50
 
 
 def names(request: Request) -> tuple[str, ...]:
-    """The models listed where `request` asks."""
+    """The models that the service of `request` lists."""
     if request.api == "gemini":
         return GEMINI
     if request.api == "anthropic":
@@ -47,7 +47,7 @@ def names(request: Request) -> tuple[str, ...]:
 
 
 def listed(request: Request) -> Json:
-    """A list of models, or the one that is asked for.
+    """The response to a request for models: the list, or one of them.
 
     Raises:
         Refused: no such model.
@@ -113,17 +113,17 @@ def _entry(request: Request, name: str) -> Json:
 
 
 DIMENSIONS = 8
-"""The length of a vector when the request names none."""
+"""The length of a vector if the request names none."""
 
 
 def vector(text: str, dimensions: int = DIMENSIONS) -> list[float]:
-    """Numbers from -1 to 1, exact in a float of 32 bits."""
+    """The embedding of `text`: numbers from -1 to 1 that are exact in a float of 32 bits."""
     stream = b"".join(hashlib.sha256(f"{place}:{text}".encode()).digest() for place in range(-(-dimensions // 32)))
     return [(byte - 128) / 128 for byte in stream[:dimensions]]
 
 
 def embed(request: Request) -> Json:
-    """The body of an embeddings request's answer, OpenAI's or Gemini's. The body has passed the API's check."""
+    """The response to an embeddings request of OpenAI or Gemini that has passed the check."""
     if request.api == "gemini":
         body = normal(request)
         if request.verb == "embedContent":

@@ -1,4 +1,4 @@
-"""Google's sign-in: the page of consent, which answers for the person, and the endpoint of tokens.
+"""Google's sign-in: a consent page that agrees at once, and the token endpoint.
 
 Sources: developers.google.com/identity/protocols/oauth2 (native apps, service accounts), RFC 6749, 7523 and 7636.
 """
@@ -18,7 +18,7 @@ import msgspec
 CONSENT = "/oauth/consent"
 TOKEN = "/oauth/token"  # noqa: S105 - a path
 ACCESS_PREFIX = "sim-access-"
-"""What access tokens begin with. Other bearer tokens are keys to the simulator."""
+"""Prefix of access tokens. Other bearer tokens count as keys."""
 
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"  # noqa: S105 - google-auth's assertions are always addressed to it
 _TOLERANCE = 300.0
@@ -29,12 +29,12 @@ Fault = Literal["", "invalid_grant", "invalid_client", "unavailable", "down"]
 
 
 class OAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How sign-in goes. `skew` are seconds by which its clock is ahead; `scopes` are granted instead of those asked.
+    """How sign-in behaves. `skew`: seconds by which its clock is ahead; `scopes` replace the requested ones.
 
-    `rotate` replaces a refresh token whenever it is used, and the old one is void. `revoke` makes all tokens void now,
-    `expire` the access tokens. `accounts` maps the addresses of service accounts to their public keys (PEM), without
-    it any is known. `projects` are those that a caller with a token may use, None is any. `fault` is of the token
-    endpoint; `delay` are the seconds it takes.
+    `rotate` replaces a refresh token at each use and invalidates the old one. `revoke` invalidates all tokens now,
+    `expire` all access tokens. `accounts` maps the addresses of service accounts to their public keys (PEM); None
+    accepts all. `projects` are those that a caller with a token may use; None allows all. `fault` is a fault of the
+    token endpoint, which takes `delay` seconds.
     """
 
     deny: bool = False
@@ -51,7 +51,7 @@ class OAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Code(msgspec.Struct, frozen=True):
-    """What a code was issued for."""
+    """The request that a code was issued for."""
 
     client: str
     redirect: str
@@ -60,7 +60,7 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Authority:
-    """Who has signed in. `wall` is Unix time."""
+    """The codes and tokens issued. `wall` gives Unix time."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
@@ -71,7 +71,7 @@ class Authority:
         self._access: dict[str, float] = {}
 
     def apply(self, settings: OAuth) -> None:
-        """Go by new settings."""
+        """Apply new settings."""
         self.settings = settings
         if settings.revoke:
             self._refresh.clear()
@@ -79,19 +79,19 @@ class Authority:
             self._access.clear()
 
     def admits(self, token: str) -> bool:
-        """Whether an access token is good now."""
+        """Whether an access token is valid now."""
         return self._access.get(token, 0.0) > self._wall()
 
     def allows(self, project: str) -> bool:
-        """Whether a caller may use a project; one that is not named is always allowed."""
+        """Whether a caller may use a project. An empty name is always allowed."""
         return not project or self.settings.projects is None or project in self.settings.projects
 
     def headers(self) -> dict[str, str]:
-        """What all answers carry: the time as this side has it."""
+        """The headers of all responses, with the time of this clock."""
         return {"date": formatdate(self._wall() + self.settings.skew, usegmt=True), "content-type": "application/json"}
 
     def consent(self, query: dict[str, str]) -> tuple[int, str]:
-        """Where the browser is sent back to (status 302), or why it is not (400)."""
+        """The address that the browser is redirected to (status 302), or the error (400)."""
         redirect = query.get("redirect_uri", "")
         if query.get("response_type") != "code" or not query.get("client_id"):
             return 400, "Error 400: invalid_request"
@@ -108,7 +108,7 @@ class Authority:
         return 302, f"{redirect}?{urlencode(back | {'code': code, 'scope': scope})}"
 
     def token(self, form: dict[str, str], own: str) -> tuple[int, dict[str, Any]]:
-        """The answer of the token endpoint, whose own address is `own`."""
+        """The response of the token endpoint, whose address is `own`."""
         match self.settings.fault:
             case "unavailable":
                 return 503, {"error": "temporarily_unavailable"}

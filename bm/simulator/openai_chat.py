@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions, and what Groq and Together make of it: `data:` chunks and `[DONE]`."""
+"""OpenAI Chat Completions and its variants at Groq and Together: `data:` chunks and `[DONE]`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ERROR: dict[ErrorKind, tuple[str, str | None, str]] = {
 
 
 def prompt(request: Request) -> Prompt:
-    """The request without its wire; everything but its last message may be cached."""
+    """The request in terms common to all APIs. Everything but its last message may be cached."""
     body = request.body
     messages = items(body.get("messages"))
     tools = tuple(
@@ -94,7 +94,7 @@ def _turn(messages: list[Json]) -> tuple[int, tuple[str, ...]]:
 
 
 def call_id(request: Request, place: int) -> str:
-    """A tool call's identifier."""
+    """The identifier of a tool call."""
     return f"call_sim{request.number:08d}{place:04d}"
 
 
@@ -111,7 +111,7 @@ def _usage(request: Request, tokens: Tokens) -> Json:
 
 
 def _reasoning_field(request: Request) -> str:
-    """Where the service shows its thinking; OpenAI itself shows none."""
+    """The field of thinking; empty for OpenAI, which shows none."""
     if request.flavour == "openai" or request.body.get("reasoning_format") == "hidden":
         return ""
     return "reasoning" if request.flavour in ("groq", "together", "cerebras", "openrouter") else "reasoning_content"
@@ -133,7 +133,7 @@ def _head(request: Request, kind: str) -> Json:
     return {"id": identifier, "object": kind, "created": CREATED, "model": request.model}
 
 
-def whole(request: Request, answer: Answer) -> Json:
+def full_response(request: Request, answer: Answer) -> Json:
     """A `chat.completion` object."""
     message: Json = {"role": "assistant", "content": answer.text if answer.text or not answer.calls else None}
     if request.flavour == "openai":
@@ -179,7 +179,7 @@ def frames(request: Request, answer: Answer) -> list[Frame]:
 
 
 def counted(request: Request, prompt: Prompt) -> Json:
-    """A count; Chat has no operation for it."""
+    """A token count; Chat has no operation for it."""
     return {"object": "response.input_tokens", "input_tokens": sum(count(segment) for segment in prompt.segments)}
 
 
@@ -189,7 +189,7 @@ def in_band(request: Request, trouble: Trouble, sent: int) -> Frame:
 
 
 def headers(request: Request) -> dict[str, str]:
-    """The request's identifier, and on Groq its rate limits."""
+    """The identifier of the request, and at Groq its rate limits."""
     out = {"x-request-id": f"req_sim{request.number:08d}"}
     if request.flavour == "groq":
         out |= {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "14370"}
@@ -197,7 +197,7 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def error_object(trouble: Trouble) -> Json:
-    """What stands under `error`."""
+    """The object under `error`."""
     kind, code, message = _ERROR[trouble.kind]
     return {
         "message": trouble.message or message,

@@ -1,4 +1,4 @@
-"""OpenAI Responses: items, the full event grammar, numbers that rise from 0."""
+"""OpenAI Responses: items, the full sequence of events, sequence numbers from 0."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _INCOMPLETE: dict[Finish, str] = {
 
 
 def prompt(request: Request) -> Prompt:
-    """The request without its wire; everything but its last item may be cached."""
+    """The request in terms common to all APIs. Everything but its last item may be cached."""
     body = request.body
     given = body.get("input")
     history = [{"role": "user", "content": given}] if isinstance(given, str) else list(items(given))
@@ -59,7 +59,7 @@ def prompt(request: Request) -> Prompt:
 
 
 def _turn(history: list[Json]) -> tuple[int, tuple[str, ...], str]:
-    """Rounds of results since the last message of the user, the calls answered last, and what was said last."""
+    """Rounds of results since the last message of the user, the calls answered last, and the last text."""
     rounds: list[list[str]] = []
     before = last = ""
     for item in reversed(history):
@@ -129,7 +129,7 @@ def _response(request: Request) -> Json:
     }
 
 
-def whole(request: Request, answer: Answer) -> Json:
+def full_response(request: Request, answer: Answer) -> Json:
     """A `response` object."""
     reason = _INCOMPLETE.get(answer.finish)
     return _response(request) | {
@@ -141,7 +141,7 @@ def whole(request: Request, answer: Answer) -> Json:
 
 
 def _events(request: Request, answer: Answer) -> Iterator[Json]:
-    final = whole(request, answer)
+    final = full_response(request, answer)
     yield {"type": "response.created", "response": _response(request)}
     yield {"type": "response.in_progress", "response": _response(request)}
     for index, item in enumerate(final["output"]):
@@ -154,7 +154,7 @@ def _events(request: Request, answer: Answer) -> Iterator[Json]:
 
 
 def _opened(item: Json) -> Json:
-    """An item as it is when it is added."""
+    """An item as it is when added."""
     if item["type"] == "reasoning":
         return item | {"summary": []}
     emptied: Json = {"content": []} if item["type"] == "message" else {"arguments": ""}

@@ -1,4 +1,4 @@
-"""Plays an answer or a fault on a connection, event by event."""
+"""Sends an answer or a fault on a connection, event by event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BROKEN = b'data: {"broken": \r\n\r\n'
 
 
 class Player:
-    """The response to one request under one rule; keeps the record of how far it came."""
+    """Sends the response to one request under one rule, and records how much was sent."""
 
     def __init__(self, exchange: Exchange, record: Record, request: Request, wire: Wire, rule: Rule) -> None:
         self._exchange = exchange
@@ -30,19 +30,19 @@ class Player:
         self._rule = rule
 
     async def generate(self, answer: Answer) -> None:
-        """Send the answer as the request wants it, or what the rule puts in its place."""
+        """Send the answer, streamed or not as requested, or the fault of the rule."""
         if await self._before():
             return
         if self._request.stream and self._rule.raw_body is None:
             await self._stream(self._wire.frames(self._request, answer))
         else:
             await asyncio.sleep(self._rule.first_token_delay)
-            await self._whole(self._wire.whole(self._request, answer))
+            await self._respond(self._wire.full_response(self._request, answer))
 
     async def plain(self, body: Json) -> None:
-        """Send the answer to an operation that knows no stream."""
+        """Send the response of an operation that is not streamed."""
         if not await self._before():
-            await self._whole(body)
+            await self._respond(body)
 
     async def fail(self, trouble: Trouble) -> None:
         """Send an error instead of an answer."""
@@ -53,11 +53,11 @@ class Player:
             raw = gzip.compress(raw, mtime=0)
             headers["content-encoding"] = "gzip"
         self._record.status = status
-        await self._exchange.whole(status, headers, raw)
+        await self._exchange.respond(status, headers, raw)
         self._record.events = 1
 
     async def _before(self) -> bool:
-        """What comes before an answer. Whether it was in place of one."""
+        """Apply what the rule does before an answer. Return whether that replaces the answer."""
         if self._rule.silent:
             await asyncio.Event().wait()
         await asyncio.sleep(self._rule.head_delay)
@@ -70,7 +70,7 @@ class Player:
         own = {"content-type": self._rule.content_type or content_type}
         return own | self._wire.headers(self._request) | self._rule.headers
 
-    async def _whole(self, body: Json) -> None:
+    async def _respond(self, body: Json) -> None:
         self._record.status = 200
         raw = msgspec.json.encode(body)
         if self._rule.raw_body is not None:
@@ -82,7 +82,7 @@ class Player:
             half = len(raw) // 2
             await self._events([Frame(raw[:half]), Frame(raw[half:])], least=1)
             return
-        await self._exchange.whole(200, self._headers(JSON), raw)
+        await self._exchange.respond(200, self._headers(JSON), raw)
         self._record.events = 1
 
     async def _stream(self, frames: Sequence[Frame]) -> None:
@@ -92,7 +92,7 @@ class Player:
         await self._events(frames)
 
     async def _events(self, frames: Sequence[Frame], least: int = 0) -> None:
-        """Send `frames` until the rule breaks them; it does so before the last one at the latest."""
+        """Send `frames`, and break the stream as the rule says: before the last one at the latest."""
         breaking = next((name for name in BREAKS if getattr(self._rule, name) is not None), "")
         where = max(least, min(getattr(self._rule, breaking), len(frames) - 1)) if breaking else -1
         begun = False
@@ -110,7 +110,7 @@ class Player:
         self._record.events += 1
 
     async def _break(self, how: str, place: int) -> bool:
-        """Break the stream before event `place`. Whether that was its end."""
+        """Break the stream before event `place`. Return whether that ended it."""
         match how:
             case "stall_after":
                 await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""A request as the simulator sees it: which wire, which provider, which account, which model."""
+"""A received request: its API, service, account and model; and its record in the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVICES = ("groq", "together", "mistral", "deepseek", "moonshot", "xai", "zai",
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `number` counts from 1 and makes identifiers; `prefix` is what stands before the API's path."""
+    """One request. `number` counts from 1 and is part of identifiers; `prefix` is the path before that of the API."""
 
     number: int
     method: str
@@ -47,18 +47,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def vertex(self) -> bool:
-        """Whether this is Vertex AI, by the path."""
+        """Whether the path is one of Vertex AI."""
         return self.prefix.endswith("/publishers/google")
 
     @property
     def project(self) -> str:
-        """The Google Cloud project that is to be used; empty where none is named."""
+        """The Google Cloud project of the request; empty if it names none."""
         found = re.search(r"/projects/([^/]+)/", self.path)
         return self.headers.get("x-goog-user-project") or (found[1] if found else "")
 
     @property
     def sse(self) -> bool:
-        """Whether the stream is made of events; Gemini without `alt=sse` streams one JSON array instead."""
+        """Whether the stream consists of events. Gemini without `alt=sse` streams one JSON array."""
         return self.api != "gemini" or self.query.get("alt") == "sse"
 
 
@@ -92,7 +92,7 @@ _VERTEX_MODELS = re.compile(r"^(?P<prefix>.*?/v1(?:beta1)?/publishers/google)/mo
 
 
 def target(method: str, path: str, headers: dict[str, str]) -> Target | None:
-    """What `path` asks for, or None when no API of the simulator is there for this method."""
+    """What `path` asks for; None if no API of the simulator has it for this method."""
     if method == "GET":
         if found := _VERTEX_MODELS.match(path):
             return Target("gemini", "models", found["prefix"], unquote(found["model"] or ""))
@@ -112,7 +112,7 @@ def target(method: str, path: str, headers: dict[str, str]) -> Target | None:
 
 
 def api_of(version: str, headers: dict[str, str]) -> Api:
-    """Whose model list is asked for: three services share `/v1/models`, and only the headers tell them apart."""
+    """The API of a model list: three services share `/v1/models`, and only the headers distinguish them."""
     if version in ("v1beta", "v1alpha") or "x-goog-api-key" in headers or "x-goog-api-client" in headers:
         return "gemini"
     if "anthropic-version" in headers or "x-api-key" in headers:
@@ -121,7 +121,7 @@ def api_of(version: str, headers: dict[str, str]) -> Api:
 
 
 def credential(headers: dict[str, str], query: dict[str, str]) -> str:
-    """The key a request came with, in whichever place it was put; empty when it came with none."""
+    """The key of a request, from any header or the query; empty if it has none."""
     bearer = headers.get("authorization", "")
     token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else ""
     return headers.get("x-api-key") or headers.get("x-goog-api-key") or token or query.get("key", "")
@@ -134,14 +134,14 @@ def parse_query(text: str) -> dict[str, str]:
 
 _SECRET = ("authorization", "x-api-key", "x-goog-api-key", "proxy-authorization", "cookie")
 TAIL = 6
-"""How many characters of a key name its account."""
+"""Length of the end of a key that identifies its account."""
 
 
 class Record(msgspec.Struct, kw_only=True):
     """One request. Times are seconds since the simulator started.
 
-    `events` counts what was sent of the stream (a whole body counts as one); `aborted` means that the client
-    left before the end; `duration` is None while the answer is under way.
+    `events` counts the events sent (a body that is not streamed counts as one); `aborted`: the client disconnected
+    before the end; `duration` is None while the answer is being sent.
     """
 
     number: int
@@ -164,10 +164,10 @@ class Record(msgspec.Struct, kw_only=True):
 
 
 def masked(headers: dict[str, str]) -> dict[str, str]:
-    """`headers` without any credential."""
+    """`headers` with credentials masked."""
     return {name: "***" if name in _SECRET else value for name, value in headers.items()}
 
 
 def tail(key: str) -> str:
-    """The end of a key, by which an account is named in the log."""
+    """The end of a key, which identifies an account in the log."""
     return key[-TAIL:]

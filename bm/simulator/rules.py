@@ -1,4 +1,4 @@
-"""The script language: what the simulator shall do with which request."""
+"""The script language: which behaviour for which request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Seconds = float
 
 
 class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One call the answer makes."""
+    """One tool call in an answer."""
 
     name: str
     arguments: dict[str, Any] = {}
@@ -56,10 +56,9 @@ class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """So many generation requests in a window of so many seconds, which starts with the first of them.
+    """A limit of `requests` in a window of `window` seconds, which starts with the first request.
 
-    `tokens` are how many all their prompts may have together, without it any number. `delay` are the seconds that a
-    refusal takes.
+    `tokens` limits the sum of their prompts. A refusal is delayed by `delay` seconds.
     """
 
     requests: int
@@ -69,14 +68,14 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One behaviour, and the requests it is for. Every condition that is not given holds for all of them.
+    """One behaviour, and the requests it applies to. Absent conditions match everything.
 
-    Rules are used up in order, `times` requests each; `times` null means for ever. A rule with calls answers the
-    tool results that come back, without being used up again, before other rules but faults; `preface` is what it
-    says before the calls, `text` what it says in the end. All `_after` fields count events of the stream.
+    Rules are used up in order, after `times` requests each (None: never). A rule with calls also answers their
+    results, without being used up again; only faults take precedence. `preface` is the text before the calls, `text`
+    the text at the end. All `_after` fields count events of the stream.
 
     Raises:
-        ValueError: two contradicting fields are given.
+        ValueError: two fields contradict each other.
     """
 
     api: Api | None = None
@@ -136,21 +135,21 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def steps(self) -> tuple[tuple[ToolCall, ...], ...]:
-        """The rounds of calls this rule makes before it answers with text."""
+        """The rounds of calls before the text."""
         return self.tool_steps or ((self.tool_calls,) if self.tool_calls else ())
 
     @property
     def fails(self) -> bool:
-        """Whether an error is what this rule sends."""
+        """Whether this rule sends an error."""
         return self.status is not None or self.error is not None
 
     @property
     def disturbs(self) -> bool:
-        """Whether this rule is a fault rather than an answer."""
+        """Whether this rule is a fault."""
         return self.fails or self.silent or any(getattr(self, name) is not None for name in BREAKS)
 
     def fits(self, request: Request, step: int) -> bool:
-        """Whether this rule is for `request`, which has `step` rounds of tool results in its current turn."""
+        """Whether this rule applies to `request`, which has `step` rounds of tool results in its current turn."""
         return (
             self.api in (None, request.api)
             and self.operation in ("any", request.operation)
@@ -162,11 +161,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 BREAKS = ("stall_after", "cut_after", "end_after", "malformed_after", "error_after")
-"""The fields that break a stream after so many events; at most one is given."""
+"""The fields that break a stream after a number of events. A rule has at most one."""
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `POST /__sim/script` takes. Rules are added to those there are, unless `replace`."""
+    """The body of `POST /__sim/script`. Rules are added to the existing ones, unless `replace`."""
 
     rules: tuple[Rule, ...] = ()
     quotas: dict[str, Quota] | None = None
@@ -179,7 +178,7 @@ def decode(raw: bytes) -> Script:
     """Read a script: an object with `rules`, a list of rules, or one rule.
 
     Raises:
-        ValueError: the script is not JSON, or says something the language does not have; the message says where.
+        ValueError: the script is not JSON, or has an unknown or wrong field; the message says where.
     """
     try:
         value = msgspec.json.decode(raw)
@@ -193,17 +192,17 @@ def decode(raw: bytes) -> Script:
 
 
 class RuleBook:
-    """The rules in force and how often each may still be used."""
+    """The active rules and how often each may still be used."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[Rule, int | None]] = []
 
     def add(self, rules: Sequence[Rule]) -> None:
-        """Put `rules` after those there are."""
+        """Append `rules`."""
         self._entries += [(rule, rule.times) for rule in rules]
 
     def clear(self) -> None:
-        """Forget every rule."""
+        """Remove all rules."""
         self._entries.clear()
 
     def peek(self, request: Request, step: int) -> Rule | None:
@@ -211,7 +210,7 @@ class RuleBook:
         return next((rule for rule, _ in self._entries if rule.fits(request, step)), None)
 
     def take(self, request: Request, step: int) -> Rule | None:
-        """The first rule for `request`, used up by one; None when there is none."""
+        """The first rule for `request`, whose uses are reduced by one; None if there is none."""
         for place, (rule, left) in enumerate(self._entries):
             if rule.fits(request, step):
                 if left == 1:

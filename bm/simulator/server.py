@@ -1,4 +1,4 @@
-"""The simulator as a server: in a thread of its own beside a test, or as the whole of a process."""
+"""The simulator as a server, in a thread of a test or in its own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POLL = 0.005
 
 
 async def listen(app: App, host: str, port: int, alive: set[Connection]) -> asyncio.Server:
-    """Start to serve `app`. Port 0 is any free one.
+    """Start to serve `app`. Port 0 takes any free port.
 
     Raises:
         OSError: the port is taken.
@@ -50,11 +50,11 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The address, without a slash at the end."""
         return f"http://{self.host}:{self.port}"
 
     def start(self) -> Self:
-        """Serve; returns once connections are accepted.
+        """Start serving. Return once connections are accepted.
 
         Raises:
             OSError: the port is taken.
@@ -67,7 +67,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """End every connection and the server."""
+        """Close all connections and stop the server."""
         if self._loop is not None and self._stopping is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
@@ -101,7 +101,7 @@ class Simulator:
         await asyncio.sleep(0)
 
     def _call(self, function: Callable[[], T]) -> T:
-        """Run `function` where the answers are made, so that it never sees half a change."""
+        """Run `function` in the event loop of the server, so that it never sees a partial change."""
         if self._loop is None or not self._thread.is_alive():
             return function()
 
@@ -118,32 +118,32 @@ class Simulator:
         oauth: OAuth | None = None,
         replace: bool = False,
     ) -> None:
-        """Add rules, and set quotas by key, the keys that are valid, and how sign-in goes; see `Rule` and `OAuth`.
+        """Add rules, and set quotas by key, the valid keys, and the behaviour of sign-in; see `Rule` and `OAuth`.
 
         Raises:
-            ValueError: a rule given as a mapping says something the language does not have.
+            ValueError: a rule given as a mapping has an unknown or wrong field.
         """
         typed = tuple(rule if isinstance(rule, Rule) else msgspec.convert(rule, Rule) for rule in rules)
         script = Script(rules=typed, quotas=dict(quotas) if quotas else None, keys=keys, oauth=oauth, replace=replace)
         self._call(lambda: self._app.apply(script))
 
     def log(self) -> list[Record]:
-        """What was received since the start or the last reset, as it stands now."""
+        """A copy of the log: all requests since the start or the last reset."""
         return self._call(lambda: [msgspec.structs.replace(record) for record in self._app.records])
 
     def reset(self) -> None:
-        """Forget rules, quotas, keys, caches and the log."""
+        """Remove rules, quotas, keys, caches and the log."""
         self._call(self._app.reset)
 
     def wait(self, holds: Callable[[list[Record]], bool], seconds: float = 5.0) -> list[Record]:
-        """Wait until `holds` of the log, and return the log.
+        """Wait until `holds(log)` is true, and return the log.
 
         Raises:
-            TimeoutError: it did not hold in time; the message shows the log.
+            TimeoutError: the condition did not become true in time; the message shows the log.
         """
         limit = time.monotonic() + seconds
         while not holds(log := self.log()):
             if time.monotonic() > limit:
-                raise TimeoutError(f"the simulator's log did not come to that: {log}")
+                raise TimeoutError(f"the condition did not become true; the simulator's log: {log}")
             time.sleep(_POLL)
         return log

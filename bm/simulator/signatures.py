@@ -1,6 +1,6 @@
-"""Signatures that prove themselves: what the simulator issued it knows again, also after a restart.
+"""Signatures over content, which the simulator verifies without remembering them, also after a restart.
 
-A signature covers what it was issued for, so that one that was changed, or put on another part, is found out.
+A signature that was changed, or moved to another part, is detected.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 
 _SALT = b"simulated signature: "
 DUMMIES = frozenset({"skip_thought_signature_validator", "context_engineering_is_the_way_to_go"})
-"""Accepted by Gemini in place of a signature for history that another model wrote; see its "Thought signatures"."""
+"""Placeholders that Gemini accepts for history written by another model; ai.google.dev: thought signatures."""
 
 
 def issue(vendor: str, content: str) -> str:
@@ -21,7 +21,7 @@ def issue(vendor: str, content: str) -> str:
 
 
 def decoded(signature: str) -> bytes | None:
-    """The bytes of a signature in either base64 alphabet, None when it is not base64."""
+    """The bytes of a signature in either base64 alphabet; None if it is not base64."""
     text = signature.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -30,10 +30,10 @@ def decoded(signature: str) -> bytes | None:
 
 
 def known(vendor: str, content: str, signature: str) -> bool:
-    """Whether `signature` is the one issued over `content`, in whichever alphabet it came back."""
+    """Whether `signature` is the one issued over `content`, in either base64 alphabet."""
     return decoded(signature) == decoded(issue(vendor, content))
 
 
 def dummy(signature: str) -> bool:
-    """Whether `signature` is a documented stand-in, bare or in base64."""
+    """Whether `signature` is a documented placeholder, plain or in base64."""
     return signature in DUMMIES or (decoded(signature) or b"").decode("ascii", "replace") in DUMMIES

@@ -1,4 +1,4 @@
-"""What the simulator asks of each API it plays."""
+"""The interface of the APIs that the simulator plays, and helpers they share."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from bm.simulator.faults import Trouble
 from bm.simulator.request import Json, Request
 
 CREATED = 1_767_225_600
-"""The moment every answer was made, seconds since the epoch: a clock would make answers differ."""
+"""When every answer was created, in seconds since the epoch; fixed, so that answers are reproducible."""
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One event of a stream, framed. `content` says that a reader sees something new of the answer in it."""
+    """One event of a stream, framed. `content`: it carries a piece of the answer."""
 
     data: bytes
     content: bool = False
 
 
 class Wire(Protocol):
-    """One API. The modules `anthropic`, `openai_chat`, `openai_responses` and `gemini` are its four instances."""
+    """One API, implemented by the modules `anthropic`, `openai_chat`, `openai_responses` and `gemini`."""
 
     def check(self, request: Request) -> None:
-        """Refuse what the real service refuses.
+        """Check a request as the real service does.
 
         Raises:
-            Refused: with the error the service would send.
+            Refused: the service would refuse the request, with this error.
         """
 
     def prompt(self, request: Request) -> Prompt:
-        """The request without its wire. The body has passed `check`, or is a count's."""
+        """The request in terms common to all APIs. The body has passed `check`, or is that of a token count."""
         ...
 
     def call_id(self, request: Request, place: int) -> str:
-        """The identifier of the answer's tool call number `place`."""
+        """The identifier of tool call number `place` in the answer."""
         ...
 
     def frames(self, request: Request, answer: Answer) -> list[Frame]:
         """The answer as a stream."""
         ...
 
-    def whole(self, request: Request, answer: Answer) -> Json:
-        """The answer as one body."""
+    def full_response(self, request: Request, answer: Answer) -> Json:
+        """The answer as one JSON body."""
         ...
 
     def counted(self, request: Request, prompt: Prompt) -> Json:
-        """The answer to a request to count tokens."""
+        """The response to a request to count tokens."""
         ...
 
     def error(self, request: Request, trouble: Trouble) -> tuple[int, dict[str, str], Any]:
@@ -56,31 +56,31 @@ class Wire(Protocol):
         ...
 
     def in_band(self, request: Request, trouble: Trouble, sent: int) -> Frame:
-        """An error as event number `sent` of a stream that began well."""
+        """An error as event number `sent` of a stream with status 200."""
         ...
 
     def headers(self, request: Request) -> dict[str, str]:
-        """Headers that a good answer carries besides its content type."""
+        """The headers of a successful response besides its content type."""
         ...
 
 
 def dump(value: Any) -> str:
-    """A part of a request as text, for counting and caching. Keys keep their order."""
+    """A part of a request as text, for counting and caching. The order of keys is kept."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def items(value: Any) -> list[Json]:
-    """The objects of a list that should hold objects; nothing for any other value."""
+    """The objects in a list; empty for any other value."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def blocks(content: Any) -> list[Json]:
-    """Content as typed blocks; a string is one block of text."""
+    """Content as typed blocks. A string becomes one text block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else items(content)
 
 
 def text_of(content: Any) -> str:
-    """The text of content that is a string or a list of parts with `text`."""
+    """The text of a string or of a list of parts with `text`."""
     if isinstance(content, str):
         return content
     return " ".join(str(part["text"]) for part in items(content) if isinstance(part.get("text"), str))

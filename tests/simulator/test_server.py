@@ -71,5 +71,5 @@ def test_replace_puts_rules_in_place_of_those_there_are(sim: Simulator, http: ht
 
 
 def test_wait_says_what_the_log_was_when_it_never_comes_true(sim: Simulator) -> None:
-    with pytest.raises(TimeoutError, match="log did not come to that"):
+    with pytest.raises(TimeoutError, match="the condition did not become true"):
         sim.wait(lambda log: len(log) > 0, seconds=0.05)
