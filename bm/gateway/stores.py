@@ -127,24 +127,29 @@ def _key(name: str, conversation: str) -> str:
 
 
 class InteractionStore:
-    """The steps of the latest interactions, for clients that name one by `previous_interaction_id`."""
+    """The latest interactions, for clients that name one later; each with the steps of its whole conversation."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
 
-    def keep(self, name: str, steps: list[Json]) -> None:
-        """Store the conversation up to an interaction."""
-        kept = self._kept[name] = msgspec.json.encode(steps)
+    def keep(self, interaction: Json, earlier: list[Json]) -> None:
+        """Store an interaction and the steps before its own."""
+        name = interaction["id"]
+        kept = self._kept[name] = msgspec.json.encode((interaction, earlier))
         self._size += len(kept)
         while self._size > self._max_bytes:
-            self._size -= len(self._kept.popitem(last=False)[1])
+            self.drop(next(iter(self._kept)))
 
-    def get(self, name: str) -> list[Json] | None:
-        """The conversation up to an interaction; None when it is not stored, or no longer."""
+    def get(self, name: str) -> tuple[Json, list[Json]] | None:
+        """An interaction and the steps before its own; None when it is not stored, or no longer."""
         kept = self._kept.get(name)
-        return None if kept is None else msgspec.json.decode(kept)
+        return None if kept is None else msgspec.json.decode(kept, type=tuple[Json, list[Json]])
+
+    def drop(self, name: str) -> None:
+        """Store an interaction no longer."""
+        self._size -= len(self._kept.pop(name, b""))
 
 
 class _Stored(msgspec.Struct):

@@ -24,7 +24,7 @@ from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
 from bm.names import ProtocolName
 from bm.protocols import interactions
-from bm.protocols.reading import refuse, string_of
+from bm.protocols.reading import string_of
 from bm.protocols.registry import CODECS
 from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
 from bm.server.guard import guard_of
@@ -115,6 +115,11 @@ class _Request:
             case StoredRoute():
                 about = (found.response, found.action, self._query)
                 await self._json(200, await stored.answer(self._services, self._method, *about))
+            case InteractionsRoute(name=name) if name:
+                whole, _ = self._interaction(name, "")
+                if self._method == "DELETE":
+                    self._services.interactions.drop(name)
+                await self._json(200, {} if self._method == "DELETE" else whole)
             case InteractionsRoute():
                 await self._interact(receive)
             case Route():
@@ -148,14 +153,19 @@ class _Request:
         )
         await self._run(call, receive, self._client)
 
+    def _interaction(self, name: str, param: str) -> tuple[Json, list[Json]]:
+        if (kept := self._services.interactions.get(name)) is None:
+            raise RequestError(Failure(kind="not_found", message=f"there is no interaction {name}", param=param))
+        return kept
+
     async def _interact(self, receive: Receive) -> None:
         """Serve an interaction as a request to generate."""
         body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
-        given, kept = json_object(body), self._services.interactions
-        name = string_of(given.get("previous_interaction_id"))
-        earlier = kept.get(name) if name else []
-        if earlier is None:
-            raise refuse("previous_interaction_id", f"there is no interaction {name}", "not_found")
+        given = json_object(body)
+        earlier: list[Json] = []
+        if name := string_of(given.get("previous_interaction_id")):
+            whole, before = self._interaction(name, "previous_interaction_id")
+            earlier = [*before, *whole["steps"]]
         asked = interactions.decode(given, earlier)
         document = msgspec.json.encode(asked.body)
         call = Call(
@@ -173,9 +183,9 @@ class _Request:
         )
         own = new_id("int_")
 
-        def keep(steps: list[Json]) -> None:
+        def keep(interaction: Json) -> None:
             if given.get("store") is not False:
-                kept.keep(own, [*asked.steps, *steps])
+                self._services.interactions.keep(interaction, asked.steps)
 
         await self._run(call, receive, InteractionsClient(self._client, interactions.Writer(own, asked.model), keep))
 

@@ -32,8 +32,9 @@ class ModelsRoute(msgspec.Struct, frozen=True):
 
 
 class InteractionsRoute(msgspec.Struct, frozen=True):
-    """A request of Google's Interactions API, which is served as one of generateContent."""
+    """A request of Google's Interactions API, which is served as one of generateContent, or about the one named."""
 
+    name: str = ""
     protocol: ProtocolName = "gemini"
 
 
@@ -55,7 +56,7 @@ _CALLS = {
 }
 _METHODS = {name: meaning for meaning, name in GEMINI_METHODS.items()}
 _GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
-_INTERACTIONS = re.compile(r"/(?:v1beta|v1)/interactions")
+_INTERACTIONS = re.compile(r"/(?:v1beta|v1)/interactions(?:/([^/]+))?")
 _STORED = re.compile(r"/v1/responses/([^/]+)(?:/(cancel|input_items))?")
 _STORED_ACTIONS: dict[str, tuple[Action, tuple[str, ...], Literal["GET", "POST"]]] = {
     "": ("", ("GET", "DELETE"), "GET"),
@@ -94,8 +95,11 @@ def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
         return ModelsRoute(caller(headers, path), found[2] or "")
     if (found := _STORED.fullmatch(path)) is not None:
         return _stored(method, path, found[1], found[2] or "")
-    if _INTERACTIONS.fullmatch(path):
-        return InteractionsRoute() if method == "POST" else _wrong_method(method, path, "POST")
+    if (found := _INTERACTIONS.fullmatch(path)) is not None:
+        right = method in ("GET", "DELETE") if found[1] else method == "POST"
+        return (
+            InteractionsRoute(found[1] or "") if right else _wrong_method(method, path, "GET" if found[1] else "POST")
+        )
     if path == "/api/hello" or (path == "/" and method == "HEAD"):
         return Probe()
     return Failure(kind="not_found", message=f"there is no {path} here{_hint(path)}", param="path")

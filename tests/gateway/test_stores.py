@@ -242,7 +242,9 @@ def test_a_conversation_goes_on_over_the_pool(world: World, stream: bool) -> Non
 
 
 def test_the_oldest_interactions_go_when_the_room_is_full() -> None:
-    store = InteractionStore(max_bytes=40)
+    store = InteractionStore(max_bytes=80)
     for name in ("a", "b", "c"):
-        store.keep(name, [{"type": "user_input"}])
-    assert store.get("a") is None and store.get("c") == [{"type": "user_input"}]
+        store.keep({"id": name}, [{"type": "user_input"}])
+    assert store.get("a") is None and store.get("c") == ({"id": "c"}, [{"type": "user_input"}])
+    store.drop("c")
+    assert store.get("c") is None

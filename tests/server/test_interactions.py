@@ -79,3 +79,12 @@ def test_a_cut_stream_is_no_interaction(world: World, api: Any) -> None:
         for event in api.create(model="gemini-3.8-flash", input="hi", stream=True):
             events.append(event.event_type)
     assert events[-1] == "error" and "interaction.completed" not in events
+
+
+def test_an_interaction_can_be_read_and_deleted(world: World, api: Any) -> None:
+    world.set_up(1)
+    made = api.create(model="gemini-3.8-flash", input="hi")
+    assert api.get(made.id).output_text == made.output_text
+    api.delete(made.id)
+    answer = world.http.get(f"/v1beta/interactions/{made.id}")
+    assert answer.status_code == 404 and answer.json()["error"]["code"] == "not_found"

@@ -217,3 +217,4 @@ def test_an_interaction(path: str) -> None:
     assert find("POST", path, {}) == InteractionsRoute()
     refused = find("GET", path, {})
     assert isinstance(refused, Failure) and refused.kind == "method"
+    assert find("DELETE", f"{path.rstrip('/')}/int_1", {}) == InteractionsRoute("int_1")
