@@ -240,7 +240,7 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
         row = found
     message = ": ".join(dict.fromkeys(filter(None, (own, behind))))
     kind = row.kind if row is not None else _kind_of(status)
-    if kind == "context_too_long" and answer_room(message) is not None:
+    if kind == "context_too_long" and _is_about_answer(message):
         kind = "bad_request"
     code = next(iter((*words, *_words(quoted))), "")
     failure = Failure(
@@ -382,6 +382,11 @@ def context_in_text(message: str) -> int | None:
     return tokens if tokens >= _LEAST_CONTEXT else None
 
 
+_ANSWER = re.compile(
+    r"max_?(?:completion_|output_|new_)?tokens\W{0,3} (?:must|is too|cannot|can not|exceeds|should|value)"
+    r"|at most \d+ (?:completion|output)",
+    re.I,
+)
 _ROOM = tuple(
     re.compile(pattern, re.I | re.S)
     for pattern in (
@@ -397,8 +402,18 @@ _ROOM = tuple(
 
 def answer_room(message: str) -> tuple[int, int] | None:
     """The context and the prompt in tokens, where a refusal says that only the answer's length does not fit."""
-    for pattern in _ROOM:
-        if (found := pattern.search(message)) is not None:
-            context, prompt = (int(found[name].replace(",", "")) for name in ("context", "prompt"))
-            return (context, prompt) if prompt < context else None
-    return None
+    context, prompt = _sizes(message) or (0, 0)
+    return (context, prompt) if prompt < context else None
+
+
+def _sizes(message: str) -> tuple[int, int] | None:
+    """The context and the prompt in tokens, where a refusal gives both."""
+    found = next((found for pattern in _ROOM if (found := pattern.search(message))), None)
+    return (int(found["context"].replace(",", "")), int(found["prompt"].replace(",", ""))) if found else None
+
+
+def _is_about_answer(message: str) -> bool:
+    """Whether a refusal that speaks of the context is about the length of the answer, and the prompt would fit."""
+    if _sizes(message) is not None:
+        return answer_room(message) is not None
+    return _ANSWER.search(message) is not None

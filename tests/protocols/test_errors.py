@@ -46,6 +46,8 @@ INVALID = "invalid_request_error"
         (400, anthropic(INVALID, "input length and `max_tokens` exceed context limit: 3 + 2 > 2"), "context_too_long"),
         (400, anthropic(INVALID, "input length and `max_tokens` exceed context limit: 1 + 2 > 2"), "bad_request"),
         (400, error("maximum context length is 9 tokens and your request has 5 input tokens"), "bad_request"),
+        (400, error("`max_completion_tokens` must be at most `9`, less than the `context_window`"), "bad_request"),
+        (400, error("maximum context length is 9 tokens and your request has 15 input tokens"), "context_too_long"),
         (400, error("Input length 300000 exceeds the maximum length 262144."), "context_too_long"),
         (400, error("The model `m` has been decommissioned and is no longer supported."), "not_found"),
         (410, error("gone"), "not_found"),

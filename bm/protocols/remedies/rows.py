@@ -52,6 +52,9 @@ def _do(operation: str, *values: Any, path: str = "", passing: bool = False) -> 
 
 _LEAST = r"(?:reasoning is mandatory|cannot be disabled|only works in thinking mode|always engages in thinking)"
 
+_NO_FAULT: Final = re.compile(r"jinja|template|not supported|unsupported|validation error|invalid request", re.I)
+"""What a service says with status 500 although the request is refused: llama.cpp, vLLM and Ollama do."""
+
 ROWS: Final[tuple[Row, ...]] = (
     # Which API
     _row("OpenAI, Azure", r"only supported in v1/responses|use /?v1/responses", _do("speak", "openai-responses")),
@@ -288,7 +291,8 @@ ROWS: Final[tuple[Row, ...]] = (
 
 def remedies_for(failure: Failure, body: bytes, protocol: ProtocolName) -> Iterator[tuple[Remedy, ...]]:
     """What may heal a refusal of a request, the most exact first: remedies that are tried together."""
-    if failure.kind not in ("bad_request", "not_found", "server", "malformed", "context_too_long"):
+    refused = failure.kind in ("bad_request", "not_found")
+    if not refused and not (failure.kind == "server" and _NO_FAULT.search(failure.message)):
         return
     try:
         document: Json = msgspec.json.decode(body)

@@ -338,10 +338,18 @@ def test_betas_that_are_not_known_leave_the_header() -> None:
     assert remedies(CLAUDE, message, {}) == ["drop values anthropic-beta (fast-mode-2026-02-01, x-1)"]
 
 
-@pytest.mark.parametrize("kind", ["rate_limited", "upstream_auth", "billing", "timeout"])
+@pytest.mark.parametrize("kind", ["rate_limited", "upstream_auth", "malformed", "context_too_long"])
 def test_other_failures_have_no_remedy(kind: Any) -> None:
     failure = Failure(kind=kind, message="Unsupported parameter: 'seed'")
     assert list(remedies_for(failure, b'{"seed": 1}', CHAT)) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "found"), [("Jinja Exception: seed is not supported", True), ("seed fault", False)]
+)
+def test_a_fault_of_the_service_is_a_refusal_only_where_it_says_so(message: str, found: bool) -> None:
+    failure = Failure(kind="server", message=message)
+    assert bool(list(remedies_for(failure, b'{"seed": 1}', CHAT))) is found
 
 
 def test_a_body_that_is_none_has_no_remedy() -> None:
