@@ -17,6 +17,7 @@ _REASON: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "refusal",
     "pause_turn": "pause",
+    "stop": "stop",
 }
 _STOP_REASON = {reason: native for native, reason in reversed(_REASON.items())}
 
@@ -69,12 +70,15 @@ def encode_usage(usage: Usage) -> Json:
 
 
 def decode_finish(message: Json, *, called: bool) -> Finish:
-    """The end of a message or the `delta` of a `message_delta`. Without a reason, calls make the difference."""
+    """The end of a message or the `delta` of a `message_delta`. Without a reason, calls make the difference.
+
+    An answer with an unknown reason counts as cut: a client must not take it for complete.
+    """
     native = message.get("stop_reason")
     if not isinstance(native, str):
         return Finish("tool_calls" if called else "stop")
     return Finish(
-        _REASON.get(native, "stop"),
+        _REASON.get(native, "length"),
         native=native,
         stop_sequence=string_of(message.get("stop_sequence")),
         explanation=string_of(object_of(message.get("stop_details")).get("explanation")),

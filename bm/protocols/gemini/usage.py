@@ -88,7 +88,8 @@ def native_reason(value: Any, words: str = _FINISHES) -> str:
 def decode_finish(native: str, message: str, *, calls: bool, content: bool, choice: int = 0) -> Finish | Failure:
     """What a finish reason means for an answer that made `calls` or has any `content`.
 
-    Gemini has no reason of its own for calls: an answer that holds some and was not cut or refused wants them run.
+    Gemini has no reason of its own for calls: an answer that holds some and was not cut or refused wants them run. One
+    without, that ended for a reason of no known meaning, counts as cut: a client must not take it for complete.
     """
     if native in _FAULTS.split():
         return _fault("malformed", native, message or f"the model's answer was unusable ({native})")
@@ -101,7 +102,7 @@ def decode_finish(native: str, message: str, *, calls: bool, content: bool, choi
     if calls and reason in (None, "stop"):
         reason = "tool_calls"
     explanation = message or f"Gemini ended the answer: {native}" if reason == "refusal" else ""
-    return Finish(reason or "stop", native=native, explanation=explanation, choice=choice)
+    return Finish(reason or ("length" if native else "stop"), native=native, explanation=explanation, choice=choice)
 
 
 def _fault(kind: Any, native: str, message: str) -> Failure:

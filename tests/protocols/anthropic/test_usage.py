@@ -64,8 +64,8 @@ def test_a_refusal_has_its_reason() -> None:
     assert encode_finish(finish, called=False)["stop_details"] == details
 
 
-def test_an_unknown_reason_is_a_plain_stop() -> None:
-    assert decode_finish({"stop_reason": "tired"}, called=False) == Finish("stop", native="tired")
+def test_an_answer_with_an_unknown_reason_counts_as_cut() -> None:
+    assert decode_finish({"stop_reason": "tired"}, called=False) == Finish("length", native="tired")
 
 
 @pytest.mark.parametrize(

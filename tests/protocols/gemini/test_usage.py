@@ -76,9 +76,9 @@ def test_a_client_gets_the_same_counts() -> None:
         ("SAFETY", "refusal"),
         ("RECITATION", "refusal"),
         ("IMAGE_SAFETY", "refusal"),
-        ("OTHER", "stop"),
-        ("LANGUAGE", "stop"),
-        ("SOMETHING_NEW", "stop"),
+        ("OTHER", "length"),
+        ("LANGUAGE", "length"),
+        ("SOMETHING_NEW", "length"),
     ],
 )
 def test_a_finish_reason_with_content(native: str, reason: str) -> None:
