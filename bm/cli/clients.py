@@ -12,7 +12,7 @@ import typer
 
 from bm.cli import admin, render
 from bm.cli.render import Json
-from bm.clients.environment import HOW, UNSET, VARIABLES, Shell, detect, script, values
+from bm.clients.environment import HOW, UNSET, VARIABLES, Shell, beside_proxy, detect, is_proxied, script, values
 
 if TYPE_CHECKING:
     from bm.clients.journal import Record
@@ -32,14 +32,21 @@ def env(
 
     Apply them with: eval "$(bm env)"
     """
+    from bm.clients.catalog import BY_NAME, TOOLS
+    from bm.clients.status import elsewhere
+
     paths = admin.here()
     chosen = shell or detect(os.environ, windows=sys.platform == "win32")
     names = _names(paths)
-    assigned = values(names["origin"], names["key"])
+    assigned = {**values(names["origin"], names["key"]), **beside_proxy(os.environ)}
     if as_json:
         render.json({"set": assigned, "unset": UNSET})
         return
-    render.line(script(chosen, assigned, UNSET))
+    removed = (*UNSET, *(name for name in BY_NAME["claude"].unset if os.environ.get(name)))
+    render.line(script(chosen, assigned, removed))
+    for tool in TOOLS:
+        if found := elsewhere(tool, {**os.environ, **dict.fromkeys(removed, "")}):
+            render.note(f"note: {found} makes {tool.title} use another service (bm setup {tool.name} removes it)")
     if not render.is_terminal():
         return
     render.note("")
@@ -64,7 +71,7 @@ def run(
 
     from bm.accounts.credentials import ensure_local_key
     from bm.clients.launch import launch
-    from bm.clients.status import warnings
+    from bm.clients.status import elsewhere, warnings
     from bm.errors import BmError
 
     paths = admin.here()
@@ -76,6 +83,8 @@ def run(
     given = arguments or []
     words = given[1:] if given[:1] == ["--"] else given
     ready = launch(row, program, words, names, os.environ, paths.clients.with_suffix(""))
+    if found := elsewhere(row, os.environ):
+        render.note(f"bm: {found} makes {row.title} use another service; this run overrides it")
     for note in (*ready.notes, *warnings(row, names, os.environ, Path.cwd(), run=True)):
         render.note(f"bm: {note}")
     _become(program, ready.argv, ready.environ)
@@ -144,18 +153,21 @@ def _list(paths: Paths, *, as_json: bool) -> None:
 
 def _set_up(paths: Paths, name: str, *, dry_run: bool, as_json: bool) -> None:
     from bm.clients.setup import carry_out, opened, planned
-    from bm.clients.status import status, warnings
+    from bm.clients.status import elsewhere, status, warnings
 
     tool = known(name)
     names = _names(paths)
+    found = elsewhere(tool, os.environ)
     with opened(paths.clients) as held:
         changes = planned(tool, names, os.environ, held)
         if not dry_run:
             carry_out(changes, held, paths.clients)
         installed = status(tool, names, os.environ, held).program
-    notes = list(warnings(tool, names, os.environ, Path.cwd()))
+    notes = [f"{found} made {tool.title} use another service"] if found and not found.endswith("this shell") else []
+    notes += list(warnings(tool, names, os.environ, Path.cwd()))
     notes += [tool.note] if tool.note else []
     notes += [] if installed else [f"{tool.title} is not on PATH ({tool.install})"]
+    notes += _proxy_notes()
     notes += _daemon_notes(paths)
     if as_json:
         render.json({"tool": name, "dry_run": dry_run, **_described(changes), "notes": notes})
@@ -247,6 +259,13 @@ def _names(paths: Paths) -> dict[str, str]:
             raise NotRunning("bm is not running, and its port is chosen when it starts: bm start, then try again")
         origin = url_of(server.host, server.port)
     return {"origin": origin, "key": ensure_local_key(paths.accounts)}
+
+
+def _proxy_notes() -> list[str]:
+    """A proxy of this shell that the tool would send its requests to bm through."""
+    if not is_proxied(os.environ):
+        return []
+    return ["a proxy is set in this shell: add 127.0.0.1,localhost to NO_PROXY, or requests to bm go to the proxy"]
 
 
 def _daemon_notes(paths: Paths) -> list[str]:

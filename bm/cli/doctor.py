@@ -16,7 +16,8 @@ from bm.accounts.credentials import load as load_credentials
 from bm.cli import admin, render
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
-from bm.clients.status import status
+from bm.clients.environment import is_proxied
+from bm.clients.status import elsewhere, status
 from bm.config.address import points_at, url_of
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
@@ -156,6 +157,9 @@ def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
     names = {"origin": origin, "key": case.stored.local_key}
     for tool in TOOLS if origin else ():
         state = status(tool, names, case.environ, held).state
+        if found := elsewhere(tool, case.environ):
+            detail = f"{found} makes {tool.title} use another service than bm"
+            yield Finding("tools", "warning", detail, f"bm setup {tool.name}, and unset such variables")
         if state == "stale":
             detail = f"the settings of {tool.title} do not hold {origin} and bm's key"
             yield Finding("tools", "warning", detail, f"bm setup {tool.name}")
@@ -240,9 +244,6 @@ def _own_key(case: Case) -> Iterator[Finding]:
 
 def _proxies(case: Case) -> Iterator[Finding]:
     """A proxy that tools would send their requests to bm through."""
-    lowered = {name.lower(): value for name, value in case.environ.items()}
-    proxy = lowered.get("http_proxy") or lowered.get("all_proxy")
-    excepted = lowered.get("no_proxy", "")
-    if proxy and not any(name in excepted for name in ("127.0.0.1", "localhost", "*")):
+    if is_proxied(case.environ):
         detail = "HTTP_PROXY is set and NO_PROXY lacks 127.0.0.1: tools may send their requests to bm through the proxy"
         yield Finding("environment", "warning", detail, "export NO_PROXY=127.0.0.1,localhost")

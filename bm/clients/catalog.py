@@ -11,12 +11,15 @@ from typing import Any, Final
 from bm.clients.tool import Overlay, Override, Place, Setting, SettingsFile, Tool
 from bm.config.keys import Key
 
-_CLAUDE: Final = (
+_CLAUDE_ELSEWHERE: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+"""Variables that send Claude Code to another cloud, whatever its base URL is."""
+_CLAUDE_HERE: Final = (
     Setting(("env", "ANTHROPIC_BASE_URL"), "{origin}"),
     Setting(("env", "ANTHROPIC_AUTH_TOKEN"), "{key}"),
 )
-_CLAUDE_ELSEWHERE: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
-"""Variables that send Claude Code to another cloud, whatever its base URL is."""
+_CLAUDE: Final = (*_CLAUDE_HERE, *(Setting(("env", name), None) for name in _CLAUDE_ELSEWHERE))
+_CLAUDE_RUN: Final = (*_CLAUDE_HERE, *(Setting(("env", name), "0") for name in _CLAUDE_ELSEWHERE))
+"""The settings of a run cannot remove a variable of the user's settings, but override it."""
 _CLAUDE_OVERRIDES: Final = tuple(
     ("env", name) for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE)
 )
@@ -100,7 +103,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         ),
         overriding_variables=("ANTHROPIC_API_KEY", *_CLAUDE_ELSEWHERE),
         unset=_CLAUDE_ELSEWHERE,
-        overlay=Overlay("claude.json", _CLAUDE, ("--settings", "{file}")),
+        overlay=Overlay("claude.json", _CLAUDE_RUN, ("--settings", "{file}")),
     ),
     Tool(
         "codex",

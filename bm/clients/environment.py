@@ -39,6 +39,12 @@ UNSET: Final[tuple[str, ...]] = ("ANTHROPIC_API_KEY", "GOOGLE_API_KEY")
 GOOGLE_API_KEY. A tool that insists on ANTHROPIC_API_KEY takes the value of ANTHROPIC_AUTH_TOKEN."""
 
 
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK_NAMES: Final = {"127.0.0.1", "127.0.0.0/8", "*"}
+"""Entries of NO_PROXY, one of which keeps requests to 127.0.0.1 away from a proxy."""
+_PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
+
+
 class Dialect(NamedTuple):
     """How a shell sets and unsets a variable."""
 
@@ -82,6 +88,26 @@ HOW: Final[dict[Shell, str]] = {
 def values(origin: str, key: str) -> dict[str, str]:
     """The variables to set for a bm at `origin` (without a trailing slash) with the local key `key`."""
     return {row.name: row.value.format(origin=origin, key=key) for row in VARIABLES}
+
+
+def is_proxied(environ: Mapping[str, str]) -> bool:
+    """Whether requests to this machine would go to a proxy, as far as the variables tell."""
+    return bool(beside_proxy(environ)) and not _LOOPBACK_NAMES & set(_excepted(environ))
+
+
+def beside_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """When a proxy is set: NO_PROXY with this machine added, so that requests to bm do not go to the proxy."""
+    proxies = (name for name, value in environ.items() if value and name.lower() in _PROXIES)
+    if not any(proxies):
+        return {}
+    hosts = _excepted(environ)
+    joined = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
+    return {"NO_PROXY": joined, "no_proxy": joined}
+
+
+def _excepted(environ: Mapping[str, str]) -> list[str]:
+    named = next((value for name in ("no_proxy", "NO_PROXY") if (value := environ.get(name))), "")
+    return [host.strip() for host in named.split(",") if host.strip()]
 
 
 def script(shell: Shell, assigned: Mapping[str, str], unset: tuple[str, ...]) -> str:

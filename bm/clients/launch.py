@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bm.clients.change import applied, holds
-from bm.clients.environment import UNSET, values
+from bm.clients.environment import UNSET, beside_proxy, values
 from bm.clients.setup import read
 from bm.clients.tool import Overlay, Setting, Tool, filled, shown
 from bm.config.document import CannotEdit
 from bm.config.files import make_private_folder, write_private
 from bm.errors import ConfigError
-
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Launch(NamedTuple):
@@ -43,7 +41,7 @@ def launch(
     own = {name: value for name, value in environ.items() if name not in unset}
     own |= values(names["origin"], names["key"])
     own |= {name: filled(value, names) for name, value in tool.environ}
-    own |= _no_proxy(environ)
+    own |= beside_proxy(environ)
     if tool.document is not None:
         variable, settings = tool.document
         own[variable] = _put(environ.get(variable, ""), settings, names, variable)
@@ -92,14 +90,3 @@ def _put(text: str, settings: Sequence[Setting], names: Mapping[str, str], where
         return applied(text, "json", settings, names)[0]
     except CannotEdit as error:
         raise ConfigError(f"the settings for this run cannot be added: {error}", path=where) from None
-
-
-def _no_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """When a proxy is set: NO_PROXY with this machine added, so that requests to bm do not go to the proxy."""
-    set_ = {name: value for name, value in environ.items() if value}
-    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in set_):
-        return {}
-    named = next((set_[name] for name in ("no_proxy", "NO_PROXY") if name in set_), "")
-    hosts = [each.strip() for each in named.split(",") if each.strip()]
-    joined = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
-    return {"NO_PROXY": joined, "no_proxy": joined}

@@ -67,6 +67,22 @@ def warnings(
                 yield f"{shown(path)}: {what} when {tool.title} is started here"
 
 
+def elsewhere(tool: Tool, environ: Mapping[str, str]) -> str:
+    """What makes `tool` use another service whatever address it is given, as a phrase; "" for nothing."""
+    for file in tool.files:
+        path = file.place.find(environ)
+        try:
+            text = read(path) or ""
+            removed = (setting.key for setting in file.settings if setting.value is None)
+            found = [dotted(key) for key in removed if EDITORS[file.format].get(text, key) is not None]
+        except (CannotEdit, ConfigError, OSError):
+            continue
+        if found:
+            return f"{', '.join(found)} in {shown(path)}"
+    found = [name for name in tool.unset if environ.get(name)]
+    return f"{', '.join(found)} in this shell" if found else ""
+
+
 def _is_configured(file: SettingsFile, names: Mapping[str, str], environ: Mapping[str, str]) -> bool:
     try:
         text = read(file.place.find(environ))

@@ -18,6 +18,7 @@ from msgspec import inspect
 
 from bm.config.address import is_loopback, points_at
 from bm.config.keys import Key, dotted
+from bm.config.proxy import read_proxy
 from bm.config.schema import Config, ProviderConfig, Server, UpstreamProxy
 
 
@@ -237,7 +238,6 @@ def _instead(name: str, kind: Kind) -> str:
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
@@ -292,8 +292,12 @@ def _upstream(key: Key, base_url: str, headers: Mapping[str, str], server: Serve
 
 
 def _proxy(key: Key, proxy: UpstreamProxy | None) -> Iterator[Problem]:
-    if proxy and proxy.url not in ("", "direct") and not _is_url(proxy.url, _PROXY_SCHEMES):
-        yield Problem((*key, "url"), "is not the URL of an http, https or socks5 proxy", 'such as "http://proxy:3128"')
+    if proxy is None or proxy.url in ("", "direct"):
+        return
+    try:
+        read_proxy(proxy.url)
+    except ValueError as error:
+        yield Problem((*key, "url"), str(error), 'such as "http://proxy:3128"')
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

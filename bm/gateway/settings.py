@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,7 +13,8 @@ from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
 from bm.accounts.credentials import load as load_credentials
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
-from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts
+from bm.config.proxy import read_proxy
+from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts, UpstreamProxy
 from bm.dispatch.snapshot import Limits, Member
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
@@ -88,7 +88,14 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
         for section in sections:
             yield from section.headers.values()
         for proxy in (self.config.upstream_proxy, *(section.proxy for section in sections if section.proxy)):
-            yield urlsplit(proxy.url).password or ""
+            yield _password(proxy)
+
+
+def _password(proxy: UpstreamProxy) -> str:
+    try:
+        return read_proxy(proxy.url).password
+    except ValueError:
+        return ""
 
 
 def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:

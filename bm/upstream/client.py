@@ -20,10 +20,11 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from bm.config.proxy import ProxyAddress
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import ConfigError, Failure
 from bm.upstream.headers import Headers
-from bm.upstream.proxy import proxy_url
+from bm.upstream.proxy import for_request, proxy_for
 
 MAX_HEADER_BYTES = 64 * 1024
 
@@ -136,7 +137,7 @@ class UpstreamClient:
     """Sends requests. The daemon has one; it keeps connections per provider address and proxy."""
 
     def __init__(self) -> None:
-        self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[ProxyAddress | None, str], aiohttp.ClientSession] = {}
         self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
@@ -144,23 +145,24 @@ class UpstreamClient:
 
         Raises:
             UpstreamError: the upstream could not be reached, the head did not arrive within `timeouts.first_byte`, or
-                the proxy's CA bundle cannot be read.
+                the proxy's address or CA bundle cannot be read.
         """
-        through = proxy_url(request.url, proxy)
         try:
+            through = proxy_for(request.url, proxy)
             session = self._session(through, proxy.ca_bundle)
         except ConfigError as error:
             raise UpstreamError(Failure(kind="unavailable", message=str(error))) from error
+        headers, options = for_request(through, request.url)
         try:
             async with asyncio.timeout(timeouts.first_byte or None):
                 response = await session.request(
                     request.method,
                     _address(request.url),
-                    headers=request.headers,
+                    headers=[*request.headers, *headers],
                     data=request.body or None,
-                    proxy=through if through.startswith("http") else None,
                     timeout=_connecting(timeouts.connect),
                     allow_redirects=False,
+                    **options,
                 )
         except aiohttp.ConnectionTimeoutError as error:
             message = f"{request.provider} did not accept a connection within {timeouts.connect:g} s"
@@ -169,13 +171,13 @@ class UpstreamClient:
             message = f"{request.provider} sent no response within {timeouts.first_byte:g} s"
             raise UpstreamError(Failure(kind="timeout", message=message, code="first_byte")) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise UpstreamError(_broken(error, request.provider)) from error
-        except _socks_errors(through) as error:
-            raise UpstreamError(_refused_by_proxy(error, request.provider)) from error
+            raise UpstreamError(_broken(error, request.provider, through)) from error
+        except socks_errors() as error:
+            raise UpstreamError(_refused_by_proxy(str(error), request.provider)) from error
         return UpstreamResponse(response, request.provider)
 
-    def _session(self, through: str, ca_bundle: str) -> aiohttp.ClientSession:
-        socks = through if through.startswith("socks") else ""
+    def _session(self, through: ProxyAddress | None, ca_bundle: str) -> aiohttp.ClientSession:
+        socks = through if through and through.is_socks else None
         key = (socks, ca_bundle)
         if key not in self._sessions:
             self._sessions[key] = aiohttp.ClientSession(
@@ -202,9 +204,9 @@ class UpstreamClient:
                     broken += 1
         return broken
 
-    def _connector(self, socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+    def _connector(self, socks: ProxyAddress | None, context: ssl.SSLContext) -> aiohttp.TCPConnector:
         if socks:
-            return _through_socks(socks, context)
+            return through_socks(socks, context)
         return aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=context, socket_factory=self._socket)
 
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
@@ -248,37 +250,43 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
     return context
 
 
-def _through_socks(socks: str, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+def through_socks(socks: ProxyAddress, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+    """A connector for a SOCKS proxy, which also resolves the names."""
     from aiohttp_socks import ProxyConnector
 
-    # python-socks has no `socks5h` scheme; with `rdns` its socks5 resolves names at the proxy.
-    remote_dns = socks.startswith("socks5h://")
-    url = socks.replace("socks5h://", "socks5://", 1)
-    connector: aiohttp.TCPConnector = ProxyConnector.from_url(
-        url, rdns=remote_dns or None, limit=0, keepalive_timeout=60, ssl=context
+    connector: aiohttp.TCPConnector = ProxyConnector(
+        host=socks.host,
+        port=socks.port,
+        username=socks.user or None,
+        password=socks.password or None,
+        rdns=True,
+        limit=0,
+        keepalive_timeout=60,
+        ssl=context,
     )
     return connector
 
 
-def _socks_errors(through: str) -> tuple[type[Exception], ...]:
-    """The exceptions of the SOCKS connector, none of which is an `OSError` or an aiohttp error."""
-    if not through.startswith("socks"):
-        return ()
+def socks_errors() -> tuple[type[Exception], ...]:
+    """The exceptions of the SOCKS connector, none of which is an `OSError` or an aiohttp error. A proxy that hangs up is an `EOFError`."""
     from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
-    return ProxyConnectionError, ProxyError, ProxyTimeoutError
+    return ProxyConnectionError, ProxyError, ProxyTimeoutError, EOFError
 
 
-def _refused_by_proxy(error: Exception, provider: str) -> Failure:
-    message = f"the proxy on the way to {provider} refused: {error}"
+def _refused_by_proxy(what: str, provider: str) -> Failure:
+    message = f"the proxy on the way to {provider} refused: {what}"
     return Failure(kind="connection", message=message, code="proxy")
 
 
-def _broken(error: Exception, provider: str) -> Failure:
+def _broken(error: Exception, provider: str, through: ProxyAddress | None = None) -> Failure:
     """The failure for a connection that failed or broke. aiohttp's messages contain no keys."""
     match error:
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return _refused_by_proxy(error, provider)
+        case aiohttp.ClientHttpProxyError():
+            place = through.place if through else "the proxy"
+            return _refused_by_proxy(f"{place} answered {error.status} {error.message}".rstrip(), provider)
+        case aiohttp.ClientProxyConnectionError():
+            return _refused_by_proxy(str(error), provider)
         case aiohttp.ClientConnectorDNSError():
             return Failure(kind="connection", message=f"the name of {provider} cannot be resolved: {error}", code="dns")
         case aiohttp.ClientSSLError():

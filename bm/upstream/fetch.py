@@ -7,28 +7,27 @@ names and redirects say, and size, time and type are bounded.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
+import ssl
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from bm.accounts.google import Fetch, Fetched, FetchRequest
-from bm.config.address import is_address
+from bm.config.proxy import ProxyAddress
 from bm.config.schema import Config, UpstreamProxy
 from bm.errors import ConfigError, Failure
-from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, tls_context
+from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, socks_errors, through_socks, tls_context
 from bm.upstream.endpoint import USER_AGENT
-from bm.upstream.proxy import proxy_url
+from bm.upstream.proxy import for_request, proxy_for
+from bm.upstream.public import PublicOnly, public_url, refuse_private_name
 
 MAX_BYTES = 20 * 1024 * 1024
 SECONDS = 20.0
 MAX_REDIRECTS = 3
+_HEADERS = (("user-agent", USER_AGENT), ("accept", "*/*"))
 _TYPES = ("image/", "audio/", "video/", "application/pdf", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -49,45 +48,6 @@ class NotFetched(Exception):
     """The URL was refused, or yielded no media within the bounds. The text says why."""
 
 
-class _PublicOnly(AbstractResolver):
-    """Resolves names to public addresses only. It runs when connecting, so a name cannot change in between."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The public addresses of `host`.
-
-        Raises:
-            OSError: it has none.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        public = [each for each in found if is_public(each["host"])]
-        if not public:
-            raise OSError(f"{host} is not a public address")
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is a public one. Mapped and translated forms count as the address they contain."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip.is_global and not ip.is_multicast
-
-
 async def fetch_media(url: str, proxy: UpstreamProxy, *, public_only: bool = True) -> FetchedMedia:
     """The media at an http(s) URL.
 
@@ -96,42 +56,44 @@ async def fetch_media(url: str, proxy: UpstreamProxy, *, public_only: bool = Tru
     Raises:
         NotFetched: the address is not public, the type is not media, or size, time or redirects exceed the bounds.
     """
+    failures: tuple[type[Exception], ...] = (aiohttp.ClientError, ConfigError, OSError, ValueError, *socks_errors())
     try:
         async with asyncio.timeout(SECONDS):
             return await _fetch(url, proxy, public_only)
     except TimeoutError:
         raise NotFetched(f"it took longer than {SECONDS:g} s") from None
-    except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
+    except aiohttp.ClientHttpProxyError as error:
+        raise NotFetched(f"the proxy answered {error.status}") from error
+    except failures as error:
         raise NotFetched(str(error) or type(error).__name__) from error
 
 
 async def _fetch(url: str, proxy: UpstreamProxy, public_only: bool) -> FetchedMedia:
-    resolver = _PublicOnly() if public_only else ThreadedResolver()
-    connector = aiohttp.TCPConnector(resolver=resolver, ssl=tls_context(proxy.ca_bundle), use_dns_cache=False)
-    headers = {"user-agent": USER_AGENT, "accept": "*/*"}
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers
-    ) as session:
-        for _ in range(MAX_REDIRECTS + 1):
-            _check(url, public_only)
-            through = proxy_url(url, proxy)
-            options: dict[str, Any] = {"proxy": through} if through.startswith("http") else {}
-            async with session.get(url, allow_redirects=False, **options) as response:
-                if response.status in _REDIRECTS and "location" in response.headers:
-                    url = urljoin(url, response.headers["location"])
-                    continue
+    for _ in range(MAX_REDIRECTS + 1):
+        address = public_url(url, public_only=public_only)
+        through = proxy_for(str(address), proxy)
+        if through and public_only:
+            await refuse_private_name(address)
+        headers, options = for_request(through, str(address))
+        context = tls_context(proxy.ca_bundle)
+        async with (
+            aiohttp.ClientSession(
+                connector=_connector(through, context, public_only), cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
+            session.get(address, headers=[*_HEADERS, *headers], allow_redirects=False, **options) as response,
+        ):
+            if response.status not in _REDIRECTS or "location" not in response.headers:
                 return await _read(response)
+            url = urljoin(str(address), response.headers["location"])
     raise NotFetched(f"it redirects more than {MAX_REDIRECTS} times")
 
 
-def _check(url: str, public_only: bool) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise NotFetched("only http and https URLs are fetched")
-    if parts.username or parts.password:
-        raise NotFetched("URLs with a user name are not fetched")
-    if public_only and is_address(parts.hostname) and not is_public(parts.hostname):
-        raise NotFetched(f"{parts.hostname} is not a public address")
+def _connector(through: ProxyAddress | None, context: ssl.SSLContext, public_only: bool) -> aiohttp.TCPConnector:
+    if through and through.is_socks:
+        return through_socks(through, context)
+    # The address of a proxy may be private.
+    resolver = PublicOnly() if public_only and through is None else ThreadedResolver()
+    return aiohttp.TCPConnector(resolver=resolver, ssl=context, use_dns_cache=False)
 
 
 async def _read(response: aiohttp.ClientResponse) -> FetchedMedia:

@@ -2,33 +2,71 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import re
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from bm.config.address import is_loopback
+from bm.config.proxy import ProxyAddress, read_proxy
 from bm.config.schema import UpstreamProxy
+from bm.errors import ConfigError
+from bm.upstream.headers import Headers
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def proxy_url(url: str, settings: UpstreamProxy, environment: Mapping[str, str] | None = None) -> str:
-    """The proxy for `url`; empty for none.
+def proxy_for(url: str, settings: UpstreamProxy, environment: Mapping[str, str] | None = None) -> ProxyAddress | None:
+    """The proxy for `url`; None for a direct connection.
 
-    The configured proxy takes precedence over the environment's `HTTPS_PROXY` family, which is read as `urllib` does.
-    Loopback addresses are never proxied.
+    The configured proxy takes precedence over the environment's `HTTPS_PROXY` family. Loopback addresses are never
+    proxied.
+
+    Raises:
+        ConfigError: the address of the proxy cannot be read. Its key is the setting or the variable.
     """
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    if settings.url == "direct" or is_loopback(host) or _bypassed(host, settings.no_proxy):
-        return ""
+    host = (parts.hostname or "").lower().rstrip(".")
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    if settings.url == "direct" or is_loopback(host) or _bypassed(host, port, settings.no_proxy):
+        return None
     if settings.url:
-        return settings.url
+        return _read(settings.url, "upstream_proxy.url")
     proxies = environment if environment is not None else _environment_proxies(int(time.monotonic()))
-    if _bypassed(host, [entry.strip() for entry in proxies.get("no", "").split(",")]):
-        return ""
-    return proxies.get(parts.scheme, "") or proxies.get("all", "")
+    if _bypassed(host, port, re.split(r"[,\s]+", proxies.get("no", ""))):
+        return None
+    for name in (parts.scheme, "all"):
+        if found := proxies.get(name, ""):
+            return _read(found, f"{name.upper()}_PROXY")
+    return None
+
+
+def for_request(through: ProxyAddress | None, url: str) -> tuple[Headers, dict[str, Any]]:
+    """The headers that a request needs on its way through a proxy, and the options that aiohttp needs.
+
+    Credentials stay out of the proxy's URL, which aiohttp quotes in its errors.
+    """
+    if through is None or through.is_socks:
+        return [], {}
+    credentials: Headers = []
+    if through.user or through.password:
+        token = base64.b64encode(f"{through.user}:{through.password}".encode()).decode()
+        credentials = [("proxy-authorization", f"Basic {token}")]
+    if url.startswith("https:"):
+        return [], {"proxy": through.url, "proxy_headers": dict(credentials)}
+    return credentials, {"proxy": through.url}
+
+
+def _read(text: str, key: str) -> ProxyAddress:
+    try:
+        return read_proxy(text)
+    except ValueError as error:
+        raise ConfigError(str(error), key=key) from None
 
 
 @lru_cache(maxsize=1)
@@ -37,16 +75,22 @@ def _environment_proxies(second: int) -> Mapping[str, str]:
     return urllib.request.getproxies()
 
 
-def _bypassed(host: str, patterns: Sequence[str]) -> bool:
-    return any(_matches(host, pattern.lower()) for pattern in patterns if pattern)
+def _bypassed(host: str, port: int, patterns: Iterable[str]) -> bool:
+    return any(_matches(host, port, pattern.strip().lower()) for pattern in patterns if pattern.strip())
 
 
-def _matches(host: str, pattern: str) -> bool:
-    """Match `*`, a network such as 10.0.0.0/8, a name, or a domain with or without a leading dot."""
+def _matches(host: str, port: int, pattern: str) -> bool:
+    """Match `*`, a network such as 10.0.0.0/8, a name, or a domain with or without a leading dot.
+
+    A name or an address may end in a port, which is then compared too.
+    """
     if pattern == "*":
         return True
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(pattern, strict=False)
+        return ipaddress.ip_address(host) in ipaddress.ip_network(pattern.strip("[]"), strict=False)
     except ValueError:
-        domain = pattern.removeprefix("*").removeprefix(".")
-        return host == domain or host.endswith(f".{domain}")
+        pass
+    if with_port := re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:]*):(\d+)", pattern):
+        return int(with_port[2]) == port and (not with_port[1] or _matches(host, port, with_port[1]))
+    domain = pattern.removeprefix("*").removeprefix(".")
+    return host == domain or host.endswith(f".{domain}")

@@ -8,7 +8,19 @@ import sys
 
 import pytest
 
-from bm.clients.environment import DIALECTS, HOW, SHELLS, UNSET, VARIABLES, Shell, detect, script, values
+from bm.clients.environment import (
+    DIALECTS,
+    HOW,
+    SHELLS,
+    UNSET,
+    VARIABLES,
+    Shell,
+    beside_proxy,
+    detect,
+    is_proxied,
+    script,
+    values,
+)
 
 VALUES = {
     "PLAIN": "http://127.0.0.1:8094/v1",
@@ -92,3 +104,19 @@ def test_every_shell_has_instructions() -> None:
 )
 def test_the_shell_is_detected(variable: str, windows: bool, shell: Shell) -> None:
     assert detect({"SHELL": variable}, windows=windows) == shell
+
+
+@pytest.mark.parametrize(
+    ("environ", "excepted", "proxied"),
+    [
+        ({}, None, False),
+        ({"NO_PROXY": "corp"}, None, False),
+        ({"HTTP_PROXY": ""}, None, False),
+        ({"HTTP_PROXY": "http://proxy"}, "127.0.0.1,localhost,[::1]", True),
+        ({"all_proxy": "socks://proxy", "no_proxy": "corp"}, "corp,127.0.0.1,localhost,[::1]", True),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "127.0.0.1"}, "127.0.0.1,localhost,[::1]", False),
+    ],
+)
+def test_a_proxy_does_not_get_the_requests_to_bm(environ: dict[str, str], excepted: str | None, proxied: bool) -> None:
+    assert beside_proxy(environ).get("NO_PROXY") == beside_proxy(environ).get("no_proxy") == excepted
+    assert is_proxied(environ) is proxied

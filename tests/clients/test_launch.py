@@ -37,7 +37,9 @@ def test_claude_code_gets_settings_that_override_its_own(folder: Path) -> None:
     argv = launched("claude", folder, "-p", "hi").argv
     assert argv == ["/bin/claude", "--settings", str(folder / "claude.json"), "-p", "hi"]
     text = (folder / "claude.json").read_text()
-    assert json.loads(text)["env"] == {"ANTHROPIC_BASE_URL": ORIGIN, "ANTHROPIC_AUTH_TOKEN": KEY}
+    elsewhere = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+    settings = {"ANTHROPIC_BASE_URL": ORIGIN, "ANTHROPIC_AUTH_TOKEN": KEY, **dict.fromkeys(elsewhere, "0")}
+    assert json.loads(text)["env"] == settings
 
 
 @pytest.mark.parametrize("words", [("--settings", "mine.json"), ("--settings={}",)])

@@ -10,7 +10,7 @@ import pytest
 from bm.clients.catalog import BY_NAME
 from bm.clients.journal import Journal
 from bm.clients.setup import carry_out, opened, planned
-from bm.clients.status import State, status, warnings
+from bm.clients.status import State, elsewhere, status, warnings
 from tests.clients.golden import NAMES
 
 MOVED = {**NAMES, "origin": "http://127.0.0.1:9999"}
@@ -108,3 +108,18 @@ def test_only_some_files_override_a_run(home: Path) -> None:
     (project / ".env").write_text("GEMINI_API_KEY=mine")
     assert warned("aider", project) == []
     assert "GEMINI_API_KEY overrides" in next(iter(warnings(BY_NAME["aider"], NAMES, {}, project, run=True)))
+
+
+def test_settings_that_name_another_service(home: Path) -> None:
+    claude = BY_NAME["claude"]
+    assert elsewhere(claude, {}) == ""
+    assert elsewhere(claude, {"CLAUDE_CODE_USE_VERTEX": "1"}) == "CLAUDE_CODE_USE_VERTEX in this shell"
+    settings = home / ".claude/settings.json"
+    settings.parent.mkdir()
+    settings.write_text('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}')
+    assert elsewhere(claude, {}) == "env.CLAUDE_CODE_USE_BEDROCK in ~/.claude/settings.json"
+    with opened(home / "clients.json") as held:
+        carry_out(planned(claude, NAMES, {}, held), held, home / "clients.json")
+    assert elsewhere(claude, {}) == ""
+    settings.write_text("{")
+    assert elsewhere(claude, {}) == ""

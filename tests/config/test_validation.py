@@ -158,8 +158,8 @@ BROKEN = {
     '[gemini.headers]\nx = "a\\r\\nb: c"': (
         "2: gemini.headers.x: a header value must not contain line breaks or control characters"
     ),
-    '[upstream_proxy]\nurl = "proxy:3128"': (
-        '2: upstream_proxy.url: is not the URL of an http, https or socks5 proxy (such as "http://proxy:3128")'
+    '[upstream_proxy]\nurl = "http://proxy:port"': (
+        '2: upstream_proxy.url: has no valid host and port (such as "http://proxy:3128")'
     ),
     '[providers.groq.proxy]\nurl = "ftp://proxy"': (
         '2: providers.groq.proxy.url: is not the URL of an http, https or socks5 proxy (such as "http://proxy:3128")'

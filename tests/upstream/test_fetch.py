@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 
@@ -13,39 +14,10 @@ from bm.errors import Failure
 from bm.simulator import OAuth, Simulator
 from bm.upstream import fetch as fetch_module
 from bm.upstream.client import UpstreamClient, UpstreamRequest, UpstreamResponse, tls_context
-from bm.upstream.fetch import FetchedMedia, NotFetched, fetch_media, is_public, token_fetcher
-from tests.upstream.wire import Exchange, serving
+from bm.upstream.fetch import FetchedMedia, NotFetched, fetch_media, token_fetcher
+from tests.upstream.wire import Exchange, http_proxy, serving, socks_proxy
 
 DIRECT = UpstreamProxy()
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.216.34", True),
-        ("2606:2800:220:1::1", True),
-        ("127.0.0.1", False),
-        ("10.0.0.1", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("255.255.255.255", False),
-        ("::1", False),
-        ("::", False),
-        ("fe80::1", False),
-        ("fc00::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("::ffff:93.184.216.34", True),
-        ("64:ff9b::7f00:1", False),
-        ("2002:7f00:1::", False),
-        ("localhost", False),
-    ],
-)
-def test_public_addresses(address: str, public: bool) -> None:
-    assert is_public(address) is public
 
 
 @pytest.mark.parametrize(
@@ -221,3 +193,33 @@ async def test_the_metadata_server_is_never_proxied(
     with pytest.raises(OSError):
         await token_fetcher(client, lambda: config)(request(url))
     assert seen == [proxy]
+
+
+async def test_media_goes_through_a_socks_proxy() -> None:
+    async with serving(image) as server, socks_proxy() as proxy:
+        settings = UpstreamProxy(url=f"socks5h://127.0.0.1:{proxy.port}")
+        url = f"http://pictures.acme.test:{server.port}/x.png"
+        assert (await fetch_media(url, settings)).data == b"pixels"
+        assert proxy.targets == [f"pictures.acme.test:{server.port}"]
+
+
+async def test_a_socks_proxy_that_hangs_up_is_told() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(3)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as proxy:
+        settings = UpstreamProxy(url=f"socks5h://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        with pytest.raises(NotFetched):
+            await fetch_media("http://pictures.acme.test/x.png", settings)
+
+
+async def test_a_redirect_behind_a_proxy_is_checked_before_the_proxy_is_asked() -> None:
+    async def away(exchange: Exchange) -> None:
+        await exchange.answer(302, b"", "location: http://127\u30020\u30020\u30021/secret.png")
+
+    async with serving(away) as server, http_proxy() as proxy:
+        settings = UpstreamProxy(url=f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(NotFetched, match="not a public address"):
+            await fetch_media(f"http://pictures.acme.test:{server.port}/x.png", settings)
+        assert len(proxy.targets) == 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bm.config.proxy import read_proxy
 from bm.config.schema import UpstreamProxy
+from bm.errors import ConfigError
 from bm.upstream import proxy
-from bm.upstream.proxy import proxy_url
+from bm.upstream.proxy import for_request, proxy_for
 
 OWN = "http://proxy.example:3128"
 FAR = "https://api.far.example/v1"
@@ -40,6 +42,18 @@ TABLE = [
     ("https://192.0.2.9", OWN, ("192.0.2.0/24",), {}, ""),
     ("https://192.0.3.9", OWN, ("192.0.2.0/24",), {}, OWN),
     ("https://[2001:db8::9]", OWN, ("2001:db8::/32",), {}, ""),
+    (FAR, "", (), {"https": "env.example:1"}, "http://env.example:1"),
+    (FAR, "", (), {"all": "socks://env.example:1/"}, "socks5://env.example:1"),
+    (FAR, OWN, ("api.far.example:443",), {}, ""),
+    (FAR, OWN, (".far.example:443",), {}, ""),
+    (FAR, OWN, ("far.example:8443",), {}, OWN),
+    ("https://api.far.example:8443", OWN, ("far.example:8443",), {}, ""),
+    ("http://api.far.example", OWN, ("far.example:80",), {}, ""),
+    ("https://192.0.2.9:8443", OWN, ("192.0.2.9:8443",), {}, ""),
+    ("https://[2001:db8::9]", OWN, ("[2001:db8::9]:443",), {}, ""),
+    ("https://[2001:db8::9]", OWN, ("[2001:db8::9]",), {}, ""),
+    ("https://api.far.example.", OWN, ("far.example",), {}, ""),
+    (FAR, "", (), {"https": OWN, "no": "a.example b.example  far.example"}, ""),
     ("http://127.0.0.1:9", OWN, (), ENVIRONMENT, ""),
     ("http://localhost:11434/v1", OWN, (), ENVIRONMENT, ""),
     ("http://[::1]:9", OWN, (), {}, ""),
@@ -51,12 +65,42 @@ def test_the_proxy_of_a_url(
     url: str, configured: str, no_proxy: tuple[str, ...], environment: dict[str, str], through: str
 ) -> None:
     settings = UpstreamProxy(url=configured, no_proxy=no_proxy)
-    assert proxy_url(url, settings, environment) == through
+    found = proxy_for(url, settings, environment)
+    assert found == (read_proxy(through) if through else None)
 
 
 def test_the_environment_is_read_when_the_configuration_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://from-the-environment.example:8")
     monkeypatch.setenv("NO_PROXY", "quiet.example")
     proxy._environment_proxies.cache_clear()
-    assert proxy_url(FAR, UpstreamProxy()) == "http://from-the-environment.example:8"
-    assert proxy_url("https://quiet.example", UpstreamProxy()) == ""
+    assert proxy_for(FAR, UpstreamProxy()) == read_proxy("http://from-the-environment.example:8")
+    assert proxy_for("https://quiet.example", UpstreamProxy()) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "key"),
+    [
+        (UpstreamProxy(), {"all": "ftp://word@proxy.example"}, "ALL_PROXY"),
+        (UpstreamProxy(), {"https": "http://user:word@"}, "HTTPS_PROXY"),
+        (UpstreamProxy(url="http://word@:8"), {}, "upstream_proxy.url"),
+    ],
+)
+def test_an_unusable_proxy_is_named_by_its_variable(
+    settings: UpstreamProxy, environment: dict[str, str], key: str
+) -> None:
+    with pytest.raises(ConfigError, match=key) as raised:
+        proxy_for(FAR, settings, environment)
+    assert "word" not in str(raised.value)
+
+
+def test_the_password_of_a_proxy_is_no_part_of_its_url() -> None:
+    through = read_proxy("http://us\u00e9r:p@ss#x@proxy.example:3128")
+    basic = {"proxy-authorization": "Basic dXPDqXI6cEBzcyN4"}
+    assert for_request(through, "https://far.example") == (
+        [],
+        {"proxy": "http://proxy.example:3128", "proxy_headers": basic},
+    )
+    headers, options = for_request(through, "http://far.example")
+    assert (dict(headers), options) == (basic, {"proxy": "http://proxy.example:3128"})
+    assert for_request(read_proxy("socks5://a:b@proxy.example"), FAR) == ([], {})
+    assert for_request(None, FAR) == ([], {})

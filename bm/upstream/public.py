@@ -1,0 +1,133 @@
+"""Which URLs lead to the public internet, judged by the host that is then connected to."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import unicodedata
+from typing import Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from bm.config.address import is_loopback
+
+_DOTS: Final = str.maketrans("。．｡", "...")
+"""Characters that separate labels like a full stop (RFC 3490, section 3.1)."""
+_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_PRIVATE_NAMES: Final = ("internal", "local", "localdomain", "lan", "home", "corp", "intranet", "private", "home.arpa")
+"""Domains that exist in private networks only. A proxy could resolve them."""
+
+
+class NotPublic(ValueError):
+    """The URL does not lead to the public internet. The text says why."""
+
+
+class PublicOnly(AbstractResolver):
+    """Resolves names to public addresses only. It runs when connecting, so a name cannot change in between."""
+
+    def __init__(self) -> None:
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The public addresses of `host`.
+
+        Raises:
+            OSError: it has none.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        public = [each for each in found if is_public(each["host"])]
+        if not public:
+            raise OSError(f"{host} is not a public address")
+        return public
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is a public one. Mapped and translated forms count as the address they contain."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id or ip.is_site_local:
+            return False
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is not None:
+            return is_public(str(inner))
+        if ip in ipaddress.ip_network("64:ff9b::/96") or int(ip) >> 32 == 0:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip.is_global and not ip.is_multicast
+
+
+def public_url(url: str, *, public_only: bool = True) -> URL:
+    """The URL with its host as a connection reads it: mapped like a browser does, IPv4 addresses in four numbers.
+
+    Raises:
+        NotPublic: it is no http(s) URL, names a user, or with `public_only` its host is obviously not public.
+    """
+    try:
+        parsed = URL(url)
+        host = canonical_host(parsed.host or "")
+    except ValueError:
+        raise NotPublic("it is not a valid URL") from None
+    if parsed.scheme not in ("http", "https") or not host:
+        raise NotPublic("only http and https URLs are fetched")
+    if parsed.user is not None or parsed.password is not None:
+        raise NotPublic("URLs with a user name are not fetched")
+    if public_only and not _may_be_public(host):
+        raise NotPublic(f"{host} is not a public address")
+    return parsed.with_host(host)
+
+
+def canonical_host(host: str) -> str:
+    """The host in ASCII and lower case (UTS 46); addresses in their usual form.
+
+    Raises:
+        ValueError: it is no host name and no address.
+    """
+    if ":" in host:
+        return str(ipaddress.IPv6Address(host.strip("[]")))
+    text = unicodedata.normalize("NFKC", host.translate(_DOTS)).translate(_DOTS).lower().rstrip(".")
+    if not text.isascii():
+        text = text.encode("idna").decode().lower()
+    if re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)", text.rpartition(".")[2]):
+        # The C library reads 0177.1 and 2130706433 as 127.0.0.1.
+        try:
+            return str(ipaddress.IPv4Address(socket.inet_aton(text)))
+        except OSError:
+            raise ValueError(f"{text} is not an address") from None
+    if text and not _NAME.fullmatch(text):
+        raise ValueError(f"{text} is not a host name")
+    return text
+
+
+def _may_be_public(host: str) -> bool:
+    if ":" in host or host.replace(".", "").isdigit():
+        return is_public(host)
+    private = any(host.endswith(f".{name}") for name in _PRIVATE_NAMES)
+    return "." in host and not private and not is_loopback(host)
+
+
+async def refuse_private_name(url: URL) -> None:
+    """Refuse a name that resolves to a private address here, before a proxy is asked for it.
+
+    A name that this machine cannot resolve is left to the proxy.
+
+    Raises:
+        NotPublic: at least one of its addresses is not public.
+    """
+    host = url.host or ""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return
+    if not all(is_public(str(address[0])) for *_, address in found):
+        raise NotPublic(f"{host} is not a public address")
