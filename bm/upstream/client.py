@@ -268,7 +268,7 @@ def through_socks(socks: ProxyAddress, context: ssl.SSLContext) -> aiohttp.TCPCo
 
 
 def socks_errors() -> tuple[type[Exception], ...]:
-    """The exceptions of the SOCKS connector, none of which is an `OSError` or an aiohttp error. A proxy that hangs up is an `EOFError`."""
+    """The exceptions of the SOCKS connector, which are not aiohttp's; `EOFError` when the proxy hangs up."""
     from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
     return ProxyConnectionError, ProxyError, ProxyTimeoutError, EOFError

@@ -198,12 +198,12 @@ async def test_the_metadata_server_is_never_proxied(
 async def test_media_goes_through_a_socks_proxy() -> None:
     async with serving(image) as server, socks_proxy() as proxy:
         settings = UpstreamProxy(url=f"socks5h://127.0.0.1:{proxy.port}")
-        url = f"http://pictures.acme.test:{server.port}/x.png"
+        url = f"http://pictures.invalid:{server.port}/x.png"
         assert (await fetch_media(url, settings)).data == b"pixels"
-        assert proxy.targets == [f"pictures.acme.test:{server.port}"]
+        assert proxy.targets == [f"pictures.invalid:{server.port}"]
 
 
-async def test_a_socks_proxy_that_hangs_up_is_told() -> None:
+async def test_a_socks_proxy_that_hangs_up_is_reported() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(3)
         writer.close()
@@ -211,7 +211,7 @@ async def test_a_socks_proxy_that_hangs_up_is_told() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as proxy:
         settings = UpstreamProxy(url=f"socks5h://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         with pytest.raises(NotFetched):
-            await fetch_media("http://pictures.acme.test/x.png", settings)
+            await fetch_media("http://pictures.invalid/x.png", settings)
 
 
 async def test_a_redirect_behind_a_proxy_is_checked_before_the_proxy_is_asked() -> None:
@@ -221,5 +221,5 @@ async def test_a_redirect_behind_a_proxy_is_checked_before_the_proxy_is_asked() 
     async with serving(away) as server, http_proxy() as proxy:
         settings = UpstreamProxy(url=f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(NotFetched, match="not a public address"):
-            await fetch_media(f"http://pictures.acme.test:{server.port}/x.png", settings)
+            await fetch_media(f"http://pictures.invalid:{server.port}/x.png", settings)
         assert len(proxy.targets) == 1

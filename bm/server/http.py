@@ -1,0 +1,224 @@
+"""HTTP/1.1 with limits: a client that has not shown a key yet gets little memory, little time and no descriptor for
+long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's head: its first line and its headers."""
+HEAD_SECONDS = 10.0
+"""Until a connection has sent a whole head; afterwards only between two requests, where `timeout_keep_alive` holds."""
+BODY_SECONDS = 60.0
+"""Silence in the middle of a request's body."""
+_MIN_CONNECTIONS = 16
+_KEPT_DESCRIPTORS = 64
+"""Descriptors for files, sockets that listen, and background work."""
+_MOST_DESCRIPTORS = 65_536
+_SAY_AGAIN = 60.0
+_UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings", b"connection"})
+_log = logging.getLogger("bm")
+
+
+class HeadTooLarge(Exception):
+    """The head of a request exceeds `MAX_HEAD`."""
+
+
+class RefusedHead(Exception):
+    """The head of a request is not valid."""
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """uvicorn's protocol with limits of size, time and number, and without trailers as headers.
+
+    An offer to upgrade to HTTP/2 is ignored (RFC 9110, section 7.8). httptools would take the body for bytes of the
+    other protocol, so the request is parsed again without the offer.
+    """
+
+    _said = 0.0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_head = True
+        self._in_body = False
+        self._size = self._unfinished = 0
+        self._seen = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._repeated = False
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether no request of this connection is being served or has been received."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept a connection, and close the one that has been waiting the longest if there are too many."""
+        super().connection_made(transport)
+        self._wait_for_head()
+        if len(self.connections) > most_connections():
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        waiting = [each for each in self.connections if isinstance(each, LimitedHttp) and each.gives_way]
+        oldest = min(waiting, key=lambda each: each._seen, default=self)
+        if (now := time.monotonic()) - LimitedHttp._said > _SAY_AGAIN:
+            LimitedHttp._said = now
+            _log.warning("%d connections are open: idle ones are closed (ulimit -n limits them)", len(self.connections))
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._seen = time.monotonic()
+        was_in_head = self._in_head
+        try:
+            self._feed(data)
+        except httptools.HttpParserCallbackError as error:
+            self._refuse(error.__context__)
+            return
+        except httptools.HttpParserError as error:
+            self._refuse(error)
+            return
+        # The parser hands over a header only when it is whole.
+        self._unfinished = self._unfinished + len(data) if was_in_head and self._in_head else 0
+        if self._unfinished > MAX_HEAD:
+            self._refuse(HeadTooLarge())
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._repeated:
+                self._repeated = False
+                self._feed_again(data[upgrade.args[0] :])
+
+    def _feed_again(self, rest: bytes) -> None:
+        """Parse a request that offered an upgrade once more without the offer."""
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/1.1"]
+        kept = [(name, value) for name, value in self.headers if name not in _UPGRADE_HEADERS]
+        lines += [name + b": " + value for name, value in kept]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"\r\n".join(lines) + b"\r\n\r\n")
+        self.parser.feed_data(rest)
+
+    def _refuse(self, reason: BaseException | None) -> None:
+        """Answer a head that cannot be served, and close the connection."""
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if isinstance(reason, HeadTooLarge) else HTTPStatus(400)
+        text = str(reason) if isinstance(reason, RefusedHead) else status.phrase
+        if self.gives_way and not self.transport.is_closing():
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: text/plain\r\n"
+            self.transport.write(f"{head}content-length: {len(text)}\r\nconnection: close\r\n\r\n{text}".encode())
+        self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._size = True, 0
+        if self._timer is None:
+            self._wait_for_head()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes after the head is a trailer (RFC 9110, section 6.5.1).
+        if self._in_head:
+            self._count(len(name) + len(value) + 4)
+            super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_HEAD:
+            raise HeadTooLarge
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_timer()
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise RefusedHead("a request has one Host header")
+        if self.parser.should_upgrade() and self._get_upgrade() != b"websocket":
+            self._repeated = True
+            return
+        super().on_headers_complete()
+        self._in_body = True
+        self._timer = self.loop.call_later(BODY_SECONDS, self._check_body)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._repeated:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._repeated:
+            return
+        self._in_body = False
+        self._stop_timer()
+        if self.cycle is not None:
+            super().on_message_complete()
+
+    def _wait_for_head(self) -> None:
+        self._seen = time.monotonic()
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check_body(self) -> None:
+        """Close the connection if its body has stopped arriving; a body that bm itself does not read may wait."""
+        silence = 0.0 if self.flow.read_paused else time.monotonic() - self._seen
+        if silence >= BODY_SECONDS:
+            self._give_up()
+        else:
+            self._timer = self.loop.call_later(BODY_SECONDS - silence, self._check_body)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+if sys.platform == "win32":
+
+    def most_connections() -> int:
+        """How many connections of clients may be open."""
+        return 4096
+
+    def raise_file_limit() -> None:
+        """Windows limits neither sockets nor handles this way."""
+else:
+    import resource
+
+    def most_connections() -> int:
+        """How many connections of clients may be open: each may need another one to a provider."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY:
+            return _MOST_DESCRIPTORS // 2
+        return max(_MIN_CONNECTIONS, (soft - _KEPT_DESCRIPTORS) // 2)
+
+    def raise_file_limit() -> None:
+        """Raise the soft limit of open files; systems start programs with 256 or 1024."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+        if soft == resource.RLIM_INFINITY or soft >= most:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            # macOS refuses more than the kernel's own limit.
+            _log.debug("the limit of open files stays at %d", soft)
