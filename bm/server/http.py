@@ -1,5 +1,4 @@
-"""HTTP/1.1 with limits: a client that has not shown a key yet gets little memory, little time and no descriptor for
-long."""
+"""HTTP/1.1 with limits of size, time and number, which hold before any key has been checked."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head: its first line and its headers."""
 HEAD_SECONDS = 10.0
-"""Until a connection has sent a whole head; afterwards only between two requests, where `timeout_keep_alive` holds."""
+"""From the first byte of a request, or the start of a connection, until the head is complete."""
 BODY_SECONDS = 60.0
 """Silence in the middle of a request's body."""
 _MIN_CONNECTIONS = 16
@@ -48,7 +47,6 @@ class LimitedHttp(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._in_head = True
-        self._in_body = False
         self._size = self._unfinished = 0
         self._seen = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -57,7 +55,8 @@ class LimitedHttp(HttpToolsProtocol):
     @property
     def gives_way(self) -> bool:
         """Whether no request of this connection is being served or has been received."""
-        return self.cycle is None or self.cycle.response_complete
+        cycle: Any = self.cycle
+        return cycle is None or bool(cycle.response_complete)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, and close the one that has been waiting the longest if there are too many."""
@@ -95,6 +94,8 @@ class LimitedHttp(HttpToolsProtocol):
         self._unfinished = self._unfinished + len(data) if was_in_head and self._in_head else 0
         if self._unfinished > MAX_HEAD:
             self._refuse(HeadTooLarge())
+        elif self.gives_way and self._timer is None:
+            self._wait_for_head()
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -155,7 +156,6 @@ class LimitedHttp(HttpToolsProtocol):
             self._repeated = True
             return
         super().on_headers_complete()
-        self._in_body = True
         self._timer = self.loop.call_later(BODY_SECONDS, self._check_body)
 
     def on_body(self, body: bytes) -> None:
@@ -165,19 +165,25 @@ class LimitedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._repeated:
             return
-        self._in_body = False
         self._stop_timer()
-        if self.cycle is not None:
-            super().on_message_complete()
+        super().on_message_complete()
 
     def _wait_for_head(self) -> None:
         self._seen = time.monotonic()
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._check_head)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _check_head(self) -> None:
+        """Close the connection, unless the next request only waits behind one that is being served."""
+        self._timer = None
+        if self.gives_way:
+            self._give_up()
+        else:
+            self._wait_for_head()
 
     def _check_body(self) -> None:
         """Close the connection if its body has stopped arriving; a body that bm itself does not read may wait."""

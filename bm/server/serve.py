@@ -24,6 +24,7 @@ from bm.ledger.writer import Ledger
 from bm.loop import runner
 from bm.server.admin import Instance, admin_app
 from bm.server.app import App
+from bm.server.http import LimitedHttp, raise_file_limit
 from bm.server.network import Network
 from bm.server.reload import Reloader
 from bm.server.state import SavedState
@@ -42,6 +43,7 @@ def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Insta
 
     A first signal lets running responses finish within `[server] drain` seconds, a second one ends them.
     """
+    raise_file_limit()
     runner().run(_serve(paths, settings, sock, instance))
 
 
@@ -100,7 +102,7 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,
-        http="auto",
+        http=LimitedHttp,
         ws="wsproto" if settings.config.server.websocket else "none",
         ws_max_size=settings.config.server.max_body_mb * 1024 * 1024,
     )
