@@ -41,6 +41,8 @@ class Server(_Section, frozen=True, kw_only=True):
     """`none` is refused unless `host` is a loopback address."""
     allowed_hosts: tuple[str, ...] = ()
     """Further names accepted in the Host header, besides loopback names and `host`."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages that may use the model APIs, such as `http://localhost:5173`, besides loopback names."""
     echo_model: Literal["answered", "asked"] = "answered"
     """The model name in responses: the model that answered, or the name that was requested."""
     max_body_mb: Megabytes = 64

@@ -237,12 +237,14 @@ def _instead(name: str, kind: Kind) -> str:
 
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_ORIGIN_SCHEMES = ("http", "https", "chrome-extension", "moz-extension", "app", "tauri", "capacitor")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
     """Problems of `config` that its types allow. `known` are the names of the providers in the catalog."""
     yield from _server(config.server)
+    yield from _origins(config.server)
     yield from _upstream(("gemini",), config.gemini.base_url, config.gemini.headers, config.server)
     yield from _proxy(("upstream_proxy",), config.upstream_proxy)
     yield from _proxy(("gemini", "proxy"), config.gemini.proxy)
@@ -264,6 +266,13 @@ def _server(server: Server) -> Iterator[Problem]:
     elif server.auth == "none" and not is_loopback(server.host):
         message = f'"none" is refused while host "{server.host}" accepts other machines'
         yield Problem(("server", "auth"), message, 'write auth = "key" or host = "127.0.0.1"')
+
+
+def _origins(server: Server) -> Iterator[Problem]:
+    for origin in server.allowed_origins:
+        if not _is_url(origin, _ORIGIN_SCHEMES) or urlsplit(origin).path not in ("", "/"):
+            message = f"{origin!r} is not an origin"
+            yield Problem(("server", "allowed_origins"), message, 'such as "https://chat.example:5173"')
 
 
 def _provider(key: Key, name: str, provider: ProviderConfig, known: Collection[str]) -> Iterator[Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from typing import Any, NamedTuple
 
 import msgspec
@@ -77,9 +79,11 @@ def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
 
 
 def is_answering(daemon: Daemon, timeout: float = PATIENCE) -> bool:
-    """Whether this process answers on its port, and not another server or another bm."""
+    """Whether this process answers on its port, and not another server or another bm, which would get the key."""
+    challenge = secrets.token_hex(16)
     try:
-        answer = ask(daemon, "GET", "/healthz", timeout=timeout)
+        answer = ask(daemon, "GET", f"/healthz?challenge={challenge}", timeout=timeout)
     except NoAnswer:
         return False
-    return isinstance(answer.body, dict) and answer.body.get("instance") == daemon.fingerprint
+    proof = answer.body.get("proof") if isinstance(answer.body, dict) else None
+    return isinstance(proof, str) and hmac.compare_digest(proof.encode(), daemon.proof(challenge).encode())

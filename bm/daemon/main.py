@@ -106,7 +106,7 @@ def _serve_on(
     from bm.server.admin import Instance
     from bm.server.serve import serve
 
-    instance = Instance(identity=daemon.fingerprint, started_at=daemon.started_at, version=daemon.version, ready=ready)
+    instance = Instance(prove=daemon.proof, started_at=daemon.started_at, version=daemon.version, ready=ready)
     try:
         serve(paths, settings, sock, instance)
     finally:

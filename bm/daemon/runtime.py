@@ -1,12 +1,13 @@
 """daemon.json: the running daemon's process, address and identity.
 
-The file survives a `kill -9` and a reboot, so it proves nothing by itself. `same_process` and the fingerprint returned
-by `/healthz` do.
+The file survives a `kill -9` and a reboot, so it proves nothing by itself. `same_process` and the proof that
+`/healthz` returns for a challenge do.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,9 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
         """The base URL for clients, without a trailing slash."""
         return url_of(self.host, self.port)
 
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the token, which `/healthz` returns."""
-        return hashlib.sha256(self.token.encode()).hexdigest()[:16]
+    def proof(self, challenge: str) -> str:
+        """What only this run can answer to a challenge, which nobody can repeat for another one."""
+        return hmac.new(self.token.encode(), challenge.encode(), hashlib.sha256).hexdigest()
 
     def __repr__(self) -> str:
         return f"Daemon(pid={self.pid!r}, url={self.url!r}, version={self.version!r})"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import msgspec
 
@@ -118,10 +120,26 @@ def read_head(body: bytes, *, needs_model: bool) -> Head:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
     except RecursionError as error:
         raise RequestError(Failure(kind="bad_request", message="the body is nested too deeply")) from error
+    check_model(head.model)
     if needs_model and not head.model.strip():
         message = "the request names no model: give `model`, for example a name that `bm models` lists"
         raise RequestError(Failure(kind="bad_request", message=message, param="model"))
     return head
+
+
+def check_model(model: str) -> None:
+    """Refuse a name that would not stay one name in headers, paths and logs.
+
+    Raises:
+        RequestError: it contains control characters, or `.` or `..` as a segment of a path.
+    """
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in model):
+        message = "the name of the model contains control characters or line breaks"
+    elif not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(model))):
+        message = "the name of the model contains `.` or `..` as a segment of a path"
+    else:
+        return
+    raise RequestError(Failure(kind="bad_request", message=message, param="model"))
 
 
 def _invalid(text: str) -> Failure:

@@ -55,14 +55,17 @@ _FLUSH_WAIT: Final = 5.0
 _log = logging.getLogger("bm")
 
 
+_MAX_CHALLENGE = 128
+
+
 class Instance(msgspec.Struct, frozen=True):
     """The running process. `started_at` is Unix time; `version` is the version that runs, whatever is installed by now.
 
-    `identity` distinguishes this process from any other on its port. `ready` is called once the server accepts
+    `prove` answers a challenge as only this process can. `ready` is called once the server accepts
     connections.
     """
 
-    identity: str
+    prove: Callable[[str], str]
     started_at: float
     version: str
     ready: Callable[[], None]
@@ -119,8 +122,8 @@ def admin_app(
     keyed, shown = admission.keyed, admission.shown
 
     async def health(request: Request) -> Response:
-        facts = {"status": "ok", "version": instance.version, "instance": instance.identity, "pid": os.getpid()}
-        return JsonResponse(facts)
+        challenge = request.query_params.get("challenge", "")[:_MAX_CHALLENGE]
+        return JsonResponse({"status": "ok", "proof": instance.prove(challenge)} if challenge else {"status": "ok"})
 
     async def ready(request: Request) -> Response:
         reason = admin.not_ready()
@@ -138,8 +141,8 @@ def admin_app(
 
     return Starlette(
         routes=[
-            Route("/healthz", health),
-            Route("/readyz", ready),
+            Route("/healthz", admission.open(health)),
+            Route("/readyz", admission.open(ready)),
             Route("/", front(services)),
             Route("/metrics", keyed(measured)),
             Route("/admin/session", admission.open(sign_in.enter), methods=["POST"]),

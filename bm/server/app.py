@@ -18,7 +18,7 @@ from bm.chat.parts import Json
 from bm.chat.surrogates import without_halves
 from bm.errors import Failure, RequestError
 from bm.gateway import stored
-from bm.gateway.call import Call, Client, conversation_of, json_object, new_id, read_head
+from bm.gateway.call import Call, Client, check_model, conversation_of, json_object, new_id, read_head
 from bm.gateway.exchange import Exchange
 from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
@@ -26,6 +26,7 @@ from bm.names import ProtocolName
 from bm.protocols import interactions
 from bm.protocols.reading import string_of
 from bm.protocols.registry import CODECS
+from bm.server import cors
 from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
 from bm.server.guard import guard_of
 from bm.server.interactions import InteractionsClient
@@ -65,7 +66,8 @@ class App:
             await self._admin(scope, receive, send)
             return
         headers: Headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        await _Request(self._services, scope, headers, AsgiClient(send)).serve(receive)
+        shared = cors.headers_for(self._services.config.server, headers)
+        await _Request(self._services, scope, headers, AsgiClient(send, shared)).serve(receive)
 
 
 class _Request:
@@ -79,7 +81,9 @@ class _Request:
         self._headers = headers
         self._by_name: Mapping[str, str] = dict(reversed(headers))
         self._id = new_id("req_")
-        found = self._found = find(self._method, self._path, self._by_name)
+        self._preflight = cors.is_preflight(self._method, self._by_name)
+        asked = self._by_name["access-control-request-method"] if self._preflight else self._method
+        found = self._found = find(asked, self._path, self._by_name)
         self._protocol: ProtocolName = getattr(found, "protocol", None) or caller(self._by_name, self._path)
 
     async def serve(self, receive: Receive) -> None:
@@ -104,6 +108,9 @@ class _Request:
     async def _answer(self, receive: Receive) -> None:
         found = self._found
         self._admit(found)
+        if self._preflight:
+            await self._client.respond(204, cors.preflight(self._by_name), b"")
+            return
         match found:
             case Failure():
                 raise RequestError(found)
@@ -127,15 +134,16 @@ class _Request:
 
     def _admit(self, found: Found | Failure) -> None:
         guard = guard_of(self._services.settings)
-        if (foreign := guard.foreign(self._by_name)) is not None:
+        if (foreign := guard.foreign(self._by_name, api=True)) is not None:
             raise RequestError(foreign)
-        if not isinstance(found, Probe) and not guard.admits(self._by_name, self._query):
+        if not isinstance(found, Probe) and not self._preflight and not guard.admits(self._by_name, self._query):
             message = "the key is not the daemon's; `bm env` prints the right settings for each tool"
             raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
 
     async def _call(self, route: Route, receive: Receive) -> None:
         body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
         head = read_head(body, needs_model=not route.model)
+        check_model(route.model)
         streams = bool(head.stream) if route.streams is None else route.streams
         call = Call(
             id=self._id,

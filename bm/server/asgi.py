@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -16,6 +17,9 @@ from bm.upstream.headers import Headers
 
 _MAX_WINDOW = 128 * 1024 * 1024
 """Bytes that a zstd frame may make its reader remember; the most that zstd itself writes by default."""
+
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class ClientGone(Exception):
@@ -89,16 +93,16 @@ def _too_large(limit_mb: int) -> Failure:
 
 
 class AsgiClient:
-    """Sends one response. `status` is 0 until it has begun."""
+    """Sends one response with `headers` beside its own. `status` is 0 until it has begun."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, headers: Headers | None = None) -> None:
+        self._send, self._headers = send, headers or []
         self.status = 0
         self.sent = 0
 
     async def start(self, status: int, headers: Headers) -> None:
         self.status = status
-        encoded = [(name.encode("latin-1"), _latin(value)) for name, value in headers]
+        encoded = [(name.encode("latin-1"), _latin(value)) for name, value in (*headers, *self._headers)]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def send(self, data: bytes) -> None:
@@ -126,7 +130,7 @@ class Cut(Exception):
 
 def _latin(value: str) -> bytes:
     """A header value as bytes. Names of models and accounts may contain characters that headers may not."""
-    return value.encode("latin-1", "backslashreplace")
+    return _CONTROL.sub(b" ", value.encode("latin-1", "backslashreplace"))
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -12,12 +12,14 @@ from bm.config.address import is_address, is_loopback
 from bm.config.schema import Server
 from bm.errors import Failure
 from bm.gateway.settings import Settings
+from bm.server.cors import is_allowed
 
 
 class Guard:
     """The checks on every request before it is processed."""
 
     def __init__(self, server: Server, local_key: str) -> None:
+        self._server = server
         self._open = server.auth == "none"
         self._digest = hashlib.sha256(local_key.encode()).digest()
         self._names = frozenset(name.lower() for name in (server.host, *server.allowed_hosts))
@@ -28,8 +30,10 @@ class Guard:
         """Whether no key is required."""
         return self._open
 
-    def foreign(self, headers: Mapping[str, str]) -> Failure | None:
+    def foreign(self, headers: Mapping[str, str], *, api: bool = False) -> Failure | None:
         """The failure for a request with a foreign `Host` or `Origin`; None if both are accepted.
+
+        The model APIs are also open to `allowed_origins`; administration is not.
 
         A browser can be made to send requests to a loopback address under a foreign name (DNS rebinding) or from a
         foreign page.
@@ -39,9 +43,9 @@ class Guard:
             message = f"the Host header names {host!r}; add it to [server] allowed_hosts if it is this machine"
             return Failure(kind="forbidden", message=message)
         origin = headers.get("origin")
-        if origin is not None and not self._known(_name_in(origin)):
-            return Failure(kind="forbidden", message=f"requests from the web origin {origin!r} are not accepted")
-        return None
+        if origin is None or self._known(_name_in(origin)) or (api and is_allowed(self._server, origin)):
+            return None
+        return Failure(kind="forbidden", message=f"requests from the web origin {origin!r} are not accepted")
 
     def _known(self, name: str) -> bool:
         if is_loopback(name) or name in self._names:

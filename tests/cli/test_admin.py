@@ -46,8 +46,8 @@ def test_without_a_daemon_there_is_nothing_to_reload(paths: Paths) -> None:
 
 def test_a_daemon_that_cannot_use_the_files_says_so(paths: Paths) -> None:
     make_folders(paths)
-    refusal = b'{"ok": false, "error": "line 3", "instance": "%s"}' % daemon().fingerprint.encode()
-    with answering(200, refusal) as port:
+    refusal = b'{"ok": false, "error": "line 3"}'
+    with answering(200, refusal, proves=daemon()) as port:
         runtime.write(paths.runtime, daemon(port=port))
         with pytest.raises(DaemonError, match="keeps its old settings: line 3"):
             admin.reload(paths)

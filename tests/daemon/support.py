@@ -35,16 +35,19 @@ def foreign_process(code: str = LISTEN) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def answering(status: int, body: bytes) -> Iterator[int]:
-    """The port of a server that sends the same response to every request."""
+def answering(status: int, body: bytes, proves: Daemon | None = None) -> Iterator[int]:
+    """The port of a server that sends the same response to every request; with `proves` as that daemon does."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", 0)))
+            content = body
+            if proves and "challenge=" in self.path:
+                content = b'{"proof": "%s"}' % proves.proof(self.path.partition("challenge=")[2]).encode()
             self.send_response(status)
-            self.send_header("content-length", str(len(body)))
+            self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(content)
 
         do_POST = do_GET
 

@@ -44,14 +44,19 @@ def test_no_file_is_no_daemon(paths: Paths) -> None:
 
 def test_the_token_identifies_the_daemon(paths: Paths) -> None:
     make_folders(paths)
-    body = f'{{"status": "ok", "instance": "{daemon().fingerprint}"}}'
-    with answering(200, body.encode()) as port:
+    with answering(200, b"{}", proves=daemon()) as port:
         runtime.write(paths.runtime, daemon(port=port))
         assert find(paths) == Found(daemon(port=port), answers=True)
 
 
 def test_another_bm_on_the_port_is_not_this_one() -> None:
-    with answering(200, b'{"status": "ok", "instance": "0123456789abcdef"}') as port:
+    with answering(200, b"{}", proves=daemon(token="another")) as port:
+        assert not is_answering(daemon(port=port))
+
+
+def test_an_answer_cannot_be_repeated() -> None:
+    body = b'{"status": "ok", "proof": "%s"}' % daemon().proof("an earlier challenge").encode()
+    with answering(200, body) as port:
         assert not is_answering(daemon(port=port))
 
 

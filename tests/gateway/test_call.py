@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from bm.dispatch.snapshot import Requirements
 from bm.errors import RequestError
-from bm.gateway.call import Conversation, Head, conversation_of, json_object, new_id, read_head, requirements_of
+from bm.gateway.call import (
+    Conversation,
+    Head,
+    check_model,
+    conversation_of,
+    json_object,
+    new_id,
+    read_head,
+    requirements_of,
+)
 from bm.names import ProtocolName
 
 
@@ -288,3 +297,31 @@ IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
 def test_whether_the_newest_message_holds_a_picture(protocol: ProtocolName, body: Any, past: bool) -> None:
     requirements = requirements_of(json.dumps(body).encode(), protocol)
     assert requirements.images and requirements.replaceable == (frozenset({"images"}) if past else frozenset())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "m\n",
+        "m\r\nX: 1",
+        "m\x00",
+        "m\x1b[31m",
+        "m\x7f",
+        "m\x85",
+        "m\u2028",
+        "..",
+        "a/../b",
+        "a/./b",
+        "a/%2e%2E/b",
+        "a\\..\\b",
+    ],
+)
+def test_a_model_name_that_would_not_stay_one_name(model: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        check_model(model)
+    assert raised.value.failure.param == "model"
+
+
+@pytest.mark.parametrize("model", ["", "opus", "groq:a/b-1.5:free", "a...b", "mod\u00e8le \u6a21", "@cf/x/y"])
+def test_a_model_name_may_be_odd(model: str) -> None:
+    check_model(model)
