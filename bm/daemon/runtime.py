@@ -49,7 +49,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
         return url_of(self.host, self.port)
 
     def proof(self, challenge: str) -> str:
-        """What only this run can answer to a challenge, which nobody can repeat for another one."""
+        """The answer that only this run can give to a challenge."""
         return hmac.new(self.token.encode(), challenge.encode(), hashlib.sha256).hexdigest()
 
     def __repr__(self) -> str:

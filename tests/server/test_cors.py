@@ -1,4 +1,4 @@
-"""Origins of web pages: what a browser is told."""
+"""Origins of web pages: what a browser gets to know."""
 
 from __future__ import annotations
 
