@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bm.accounts.credentials import Credentials
     from bm.config.paths import Paths
 
-Name = Annotated[str, typer.Argument(help="The account.")]
+Name = Annotated[str, typer.Argument(help="The account.", autocompletion=completion.accounts)]
 Place = Annotated[str, typer.Option("--location", help="Vertex AI location: global, us, eu, europe-west4, …")]
 Owner = Annotated[str, typer.Option("--provider", help="Its provider, if several have an account of this name.")]
 
@@ -294,7 +294,9 @@ def remove(
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Accounts; default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Accounts; default: all.", autocompletion=completion.accounts)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Test the accounts. One that works is used again, also if it was disabled or is cooling down."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 from bm.clients.environment import HOW, UNSET, VARIABLES, Shell, beside_proxy, detect, is_proxied, script, values
 
@@ -58,7 +58,10 @@ def env(
 
 
 def run(
-    tool: Annotated[str, typer.Argument(help="claude, codex, gemini, opencode, aider, qwen or llm.")],
+    tool: Annotated[
+        str,
+        typer.Argument(help="claude, codex, gemini, opencode, aider, qwen or llm.", autocompletion=completion.tools),
+    ],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGS]...", help="Arguments for the tool, passed on unchanged.")
     ] = None,
@@ -114,7 +117,10 @@ def _become(program: str, argv: list[str], environ: dict[str, str]) -> None:
 
 
 def setup(
-    tool: Annotated[str | None, typer.Argument(help="The tool; without it, list all.", show_default=False)] = None,
+    tool: Annotated[
+        str | None,
+        typer.Argument(help="The tool; without it, list all.", show_default=False, autocompletion=completion.tools),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
     undo: Annotated[
         bool, typer.Option("--undo", help="Restore the previous settings; without TOOL, those of every tool.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from bm.config.schema import Config
     from bm.errors import ConfigError
 
-Key = Annotated[str, typer.Argument(help="The setting, such as server.port or providers.groq.mode.")]
+Key = Annotated[
+    str,
+    typer.Argument(help="The setting, such as server.port or providers.groq.mode.", autocompletion=completion.settings),
+]
 _MASK = "…"
 
 
@@ -120,10 +123,14 @@ def set_(key: Key, value: Annotated[str, typer.Argument(help="The new value.")])
 
 def unset(key: Key) -> None:
     """Remove a setting or table, which restores its default."""
+    from bm.cli.exits import UsageError
     from bm.config.keys import split
+    from bm.config.validation import unknown_key
 
     paths = admin.here()
     if not admin.unset_setting(paths, key):
+        if fault := unknown_key(split(key)):
+            raise UsageError(f"{key}: {fault}")
         render.note(f"{key} is not in {paths.config}")
     _note_restart(paths, split(key))
 

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -133,6 +133,20 @@ def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
         return
     if fault := status["config"]["error"]:
         yield Finding("daemon", "failed", f"keeps its old settings: {fault}", "bm config edit")
+    yield from _states(admin.ask_daemon(paths, case.daemon, "GET", "/admin/accounts")["accounts"])
+
+
+def _states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
+    """What keeps accounts from being used: refused keys, and cooldowns if no account is left beside them."""
+    rows = [row for row in rows if row["state"] != "off"]
+    for row in rows:
+        if row["state"] == "disabled":
+            detail = f"account {row['name']} of {row['provider']} is disabled: {row['reason']}"
+            yield Finding("accounts", "failed", detail, row["remedy"])
+    cooling = [row for row in rows if row["state"] == "cooling down"]
+    if cooling and not any(row["state"] == "usable" for row in rows):
+        names = ", ".join(f"{row['name']} of {row['provider']}" for row in cooling)
+        yield Finding("accounts", "failed", f"none is usable now; cooling down: {names}", "bm accounts says until when")
 
 
 def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:

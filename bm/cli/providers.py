@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 from bm.names import Mode, ProtocolName
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bm.config.paths import Paths
     from bm.providers.provider import Provider
 
-Name = Annotated[str, typer.Argument(help="The provider, such as groq.")]
+Name = Annotated[str, typer.Argument(help="The provider, such as groq.", autocompletion=completion.providers)]
 
 
 def list_(as_json: Json = False) -> None:
@@ -38,6 +38,11 @@ def list_(as_json: Json = False) -> None:
     ]
     columns = ("provider", "enabled", "mode", "protocol", "key", "accounts", "health")
     render.table(columns, rows, empty="no providers")
+    listed = {row["name"] for row in answer["providers"]}
+    if others := [provider.name for provider in _providers(admin.here()) if provider.name not in listed]:
+        render.line()
+        render.paragraph(f"Known and not set up: {', '.join(others)}.")
+        render.paragraph("To use one: bm providers key NAME, then bm providers mode NAME fallback.")
 
 
 def show(name: Name, as_json: Json = False) -> None:
@@ -86,14 +91,20 @@ def _from_catalog(provider: Provider) -> dict[str, Any]:
 
 
 def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go to it.")]) -> None:
-    """Set the dispatch mode: off, exclusive, pooled or fallback. Applies from the next request on."""
+    """Set the dispatch mode: off, exclusive, pooled or fallback. Applies from the next request on.
+
+    A mode other than off also enables the provider.
+    """
     from bm.cli.exits import UsageError
 
     paths = admin.here()
     if known(paths, name).pool:
         raise UsageError("gemini is the pool itself and has no mode (to switch it off: bm providers disable gemini)")
-    admin.change_settings(paths, {_key(name, "mode"): mode})
-    render.line(f"{name}: mode {mode}")
+    settings: dict[str, Any] = {_key(name, "mode"): mode}
+    if mode != "off" and not known(paths, name).enabled:
+        settings[_key(name, "enabled")] = True
+    admin.change_settings(paths, settings)
+    render.line(f"{name}: mode {mode}" + (", enabled" if len(settings) > 1 else ""))
     if mode != "off":
         _warn_of_gaps(paths, name)
 

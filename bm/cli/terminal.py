@@ -60,8 +60,17 @@ def answer(question: str) -> str:
 
 
 def confirmed(question: str, *, yes: bool) -> bool:
-    """Whether to proceed: `yes`, or the user agrees. Without a terminal to ask on, the command itself is consent."""
-    return yes or not sys.stdin.isatty() or typer.confirm(question, err=True)
+    """Whether to proceed: `yes` (the option), or the user agrees, on the terminal or in the first line of input.
+
+    Raises:
+        UsageError: there is no answer to read, so the option is needed.
+    """
+    if yes or sys.stdin.isatty():
+        return yes or typer.confirm(question, err=True)
+    line = sys.stdin.readline().strip().lower()
+    if not line:
+        raise UsageError(f"{question} There is no terminal to ask on: add --yes")
+    return line in ("y", "yes")
 
 
 if sys.platform == "win32":

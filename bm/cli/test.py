@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def test(
-    names: Annotated[list[str] | None, typer.Argument(help="Providers or accounts; default: all in use.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Providers or accounts; default: all in use.", autocompletion=completion.accounts_and_providers
+        ),
+    ] = None,
     as_json: Json = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Ask what the models take: levels, forced tools, schemas, limits.")
@@ -61,11 +66,30 @@ def _ask_deeply(paths: Paths, names: list[str], *, as_json: bool, yes: bool) -> 
 def probe(paths: Paths, names: list[str], *, wake: bool = False) -> list[dict[str, Any]]:
     """The result for each account. With `wake`, an answer ends its cooldowns.
 
+    Who is waited for, and each answer as it comes, is shown on standard error.
+
     Raises:
         BmError: the daemon or the files cannot be used.
     """
-    answer = admin.ask(paths, "POST", "/admin/probe", {"names": names, "wake": wake}, timeout=admin.PROBE_LIMIT)
-    return list(answer["results"])
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    def post(**body: Any) -> Any:
+        return admin.ask(paths, "POST", "/admin/probe", {**body, "wake": wake}, timeout=admin.PROBE_LIMIT)
+
+    plan = post(names=names, dry=True)
+    accounts = [tuple(each) for each in plan["accounts"]]
+    if accounts:
+        render.note(f"testing {', '.join(f'{name} of {provider}' for provider, name in accounts)} …")
+    if len(accounts) < 2 or admin.running(paths) is None:
+        return list(post(names=names)["results"])
+    results: dict[tuple[str, str], dict[str, Any]] = {}
+    with ThreadPoolExecutor(len(accounts)) as pool:
+        asked = [pool.submit(post, account=account) for account in accounts]
+        for each in as_completed(asked):
+            for row in each.result()["results"]:
+                results[row["provider"], row["account"]] = row
+                render.note(f"{row['account']} of {row['provider']}: {'ok' if row['ok'] else row['error']}")
+    return [results[account] for account in accounts if account in results] + list(plan["results"])
 
 
 def report(results: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -228,6 +228,18 @@ def _misfit(key: Key, value: object, kind: Kind) -> Problem:
     return Problem(key, f"expected {wanted(kind)}, got {got}", next(filter(None, hints), ""))
 
 
+def unknown_key(key: Key) -> str:
+    """Why there is no setting `key`, with the nearest one; empty when there is."""
+    kind: Kind = SCHEMA
+    for part in key:
+        found = _member(kind, part)
+        if found is None:
+            hint = _instead(part, kind)
+            return f"unknown key ({hint})" if hint else "unknown key (bm config show)"
+        kind = found
+    return ""
+
+
 def _instead(name: str, kind: Kind) -> str:
     if near := nearest(name, members(kind)):
         return near

@@ -86,7 +86,7 @@ async def probe_all(
     finally:
         if tokens is None:
             await access_tokens.close()
-    return probes + _without_account(settings, names, {each.account.provider for each in chosen})
+    return probes + without_account(settings, names)
 
 
 def is_chosen(credential: Credential, settings: Settings, names: Collection[str]) -> bool:
@@ -97,8 +97,9 @@ def is_chosen(credential: Credential, settings: Settings, names: Collection[str]
     return account.enabled and settings.providers[account.provider].enabled
 
 
-def _without_account(settings: Settings, names: Collection[str], probed: set[str]) -> list[Probe]:
+def without_account(settings: Settings, names: Collection[str]) -> list[Probe]:
     """Providers in use that have no account, or names that stand for nothing."""
+    probed = {each.account.provider for each in settings.credentials if is_chosen(each, settings, names)}
     missing = [p.name for p in settings.providers.values() if p.enabled and p.mode != "off" and not p.pool]
     if names:
         known = {each.account.name for each in settings.credentials} | probed

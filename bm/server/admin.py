@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from bm.accounts.report import State, counts, rows
 from bm.chat.parts import Json
-from bm.config.edit import set_value
+from bm.config.edit import Value, set_values
 from bm.config.keys import dotted
 from bm.config.load import load
 from bm.config.paths import Paths
@@ -32,7 +32,7 @@ from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import ConfigError, Failure, RequestError
 from bm.gateway.deep_probe import ask_deeply, plans
-from bm.gateway.probe import probe_all
+from bm.gateway.probe import is_chosen, probe_all, without_account
 from bm.gateway.record import document_of
 from bm.gateway.services import Services
 from bm.ledger.advice import advice
@@ -81,6 +81,8 @@ class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
 class _ProbeParams(msgspec.Struct, forbid_unknown_fields=True):
     names: list[str] = []
     wake: bool = False
+    account: tuple[str, str] | None = None
+    dry: bool = False
 
 
 class _DeepProbeParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -299,6 +301,7 @@ class Admin:
     async def set_mode(self, request: Request) -> Json:
         """Write a provider's dispatch mode to config.toml and reload; the next request uses it.
 
+        A mode other than off also enables the provider.
         In the answer, `mode` is the mode in force. When it differs from the requested one, `error` says why the file
         cannot be used, or `overridden_by` names the environment variable that overrides the file.
 
@@ -310,8 +313,11 @@ class Admin:
         mode = msgspec.json.decode(await request.body(), type=_ModeParams).mode
         self._require_mode(name)
         key = dotted(("providers", name, "mode"))
+        values: dict[str, Value] = {key: mode}
+        if mode != "off" and not self._services.settings.providers[name].enabled:
+            values[dotted(("providers", name, "enabled"))] = True
         try:
-            await asyncio.to_thread(set_value, self._paths.config, key, mode, known=KNOWN)
+            await asyncio.to_thread(set_values, self._paths.config, values, known=KNOWN)
         except OSError as error:
             raise ConfigError(f"cannot be written: {error.strerror}", path=str(self._paths.config)) from error
         _log.info("the mode of %s was set to %s", name, mode)
@@ -393,14 +399,28 @@ class Admin:
         }
 
     async def probe(self, request: Request) -> Json:
-        """Send one small request to each provider and account named. With `wake`, an answer ends its cooldowns."""
+        """Send one small request to each provider and account named, or to the one `account` (provider, name).
+
+        With `wake`, an answer ends the account's cooldowns. With `dry`, nothing is sent: `accounts` lists what would be
+        asked, `results` what cannot be.
+        """
         params = msgspec.json.decode(await request.body() or b"{}", type=_ProbeParams)
         services = self._services
+        if params.dry:
+            settings = services.settings
+            chosen = [each.account.id for each in settings.credentials if is_chosen(each, settings, params.names)]
+            return {"accounts": chosen, "results": without_account(settings, params.names)}
+        if params.account is not None:
+            only = tuple(each for each in services.settings.credentials if each.id == params.account)
+            settings = msgspec.structs.replace(services.settings, credentials=only)
+            names = [params.account[1]]
+        else:
+            settings, names = services.settings, params.names
 
         def ended(target: Target, effect: AccountEffect) -> None:
             services.pool.record_probe(target, effect, now=time.monotonic(), wall=time.time(), wake=params.wake)
 
-        return {"results": await probe_all(services.client, services.settings, params.names, services.tokens, ended)}
+        return {"results": await probe_all(services.client, settings, names, services.tokens, ended)}
 
     async def probe_deeply(self, request: Request) -> Json:
         """Ask models what they take; only say what that costs where `dry`."""

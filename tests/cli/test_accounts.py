@@ -65,9 +65,11 @@ def test_disable_enable_remove(bm: Bm, paths: Paths) -> None:
     assert before is not None
     assert after is not None
     assert after > before
-    assert bm("accounts", "remove", "one") == (0, "one: removed\n", "")
+    assert bm("accounts", "remove", "one", stdin="n\n").code == 1
+    assert len(load(paths.accounts).accounts) == 1, "an answer other than yes removes nothing"
+    assert bm("accounts", "remove", "one", "--yes") == (0, "one: removed\n", "")
     assert load(paths.accounts).accounts == ()
-    assert bm("accounts", "remove", "one").code == 2
+    assert bm("accounts", "remove", "one", "--yes").code == 2
 
 
 def test_a_name_at_two_providers_needs_the_provider(bm: Bm) -> None:

@@ -151,7 +151,7 @@ def test_an_export_with_a_passphrase_is_imported(bm: Bm, paths: Paths, tmp_path:
     ran = bm("accounts", "export", str(file), stdin=f"{SEALING}\n")
     assert (ran.code, ran.out) == (0, f"{file}: 1 accounts\n")
     assert PLANTED not in file.read_text() + ran.err
-    bm("accounts", "remove", "one")
+    bm("accounts", "remove", "one", "--yes")
     assert bm("accounts", "import", str(file), stdin="another passphrase\n").code == 2
     assert bm("accounts", "import", str(file), stdin=f"{SEALING}\n").out == "1 accounts added: one\n"
     assert load(paths.accounts).accounts[0].key == PLANTED

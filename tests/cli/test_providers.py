@@ -17,9 +17,13 @@ def test_the_list(bm: Bm) -> None:
     expected = (
         "PROVIDER  ENABLED  MODE      PROTOCOL     KEY  ACCOUNTS  HEALTH\n"
         "gemini    yes      pooled    gemini       no   0         unknown\n"
-        "groq      no       fallback  openai-chat  no   0         unknown\n"
+        "groq      yes      fallback  openai-chat  no   0         unknown\n"
+        "\nKnown and not set up: anthropic, "
     )
-    assert bm("providers") == bm("providers", "list") == (0, expected, "")
+    ran = bm("providers")
+    assert ran == bm("providers", "list")
+    assert ran.out.startswith(expected)
+    assert ran.out.endswith("\nTo use one: bm providers key NAME, then bm providers mode NAME fallback.\n")
 
 
 def test_the_list_for_programs(bm: Bm) -> None:
@@ -34,9 +38,8 @@ def test_the_list_for_programs(bm: Bm) -> None:
 def test_a_mode_is_written_and_gaps_are_reported(bm: Bm, paths: Paths) -> None:
     paths.config.write_text("# mine\n[providers.groq]\n")
     ran = bm("providers", "mode", "groq", "fallback")
-    assert (ran.code, ran.out) == (0, "groq: mode fallback\n")
-    assert ran.err == "note: groq is not enabled: bm providers enable groq\n" + GROQ_KEY
-    assert paths.config.read_text() == '# mine\n[providers.groq]\nmode = "fallback"\n'
+    assert (ran.code, ran.out, ran.err) == (0, "groq: mode fallback, enabled\n", GROQ_KEY)
+    assert paths.config.read_text() == '# mine\n[providers.groq]\nmode = "fallback"\nenabled = true\n'
 
 
 def test_switching_off_reports_no_gaps(bm: Bm) -> None:
@@ -97,7 +100,7 @@ def test_a_provider_is_added_and_removed(bm: Bm, paths: Paths) -> None:
     again = bm("providers", "add", "acme", "--protocol", "openai-chat", "--base-url", "https://llm.example/v1")
     assert (again.code, again.err) == (2, "error: provider acme exists already (bm providers show acme)\n")
     bm("providers", "key", "acme", "--no-verify", stdin=PLANTED)
-    assert bm("providers", "remove", "acme") == (0, "acme: removed\n", "")
+    assert bm("providers", "remove", "acme", "--yes") == (0, "acme: removed\n", "")
     assert paths.config.read_text() == ""
     assert load(paths.accounts).accounts == ()
 

@@ -63,9 +63,14 @@ def test_a_typed_key_is_not_echoed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (asked["text"], asked["hide_input"]) == ("Key for groq", True)
 
 
-def test_questions_are_asked_on_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_yes_confirms(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, confirmed in (("y\n", True), ("YES\n", True), ("n\n", False), ("what?\n", False)):
+        given(monkeypatch, text)
+        assert terminal.confirmed("Really?", yes=False) is confirmed
     given(monkeypatch, "")
-    assert terminal.confirmed("Really?", yes=False)
+    with pytest.raises(UsageError, match="--yes"):
+        terminal.confirmed("Really?", yes=False)
+    assert terminal.confirmed("Really?", yes=True)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("typer.confirm", lambda text, err: False)
     assert not terminal.confirmed("Really?", yes=False)

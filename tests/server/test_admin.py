@@ -159,7 +159,7 @@ def test_the_rest_of_the_file_is_unchanged(world: World) -> None:
 
 def test_a_provider_of_the_catalog_needs_no_section(world: World) -> None:
     found = change(world, "together", {"mode": "pooled"}).json()
-    assert (found["mode"], found["enabled"]) == ("pooled", False)
+    assert (found["mode"], found["enabled"]) == ("pooled", True), "a mode other than off enables the provider"
     assert '[providers.together]\nmode = "pooled"' in world.daemon.paths.config.read_text()
 
 
