@@ -74,9 +74,29 @@ def unwrap(text: str) -> tuple[Signature, str] | None:
     return Signature(vendor=vendor, value=value, family=family), about
 
 
+class TextKey:
+    """The key under which the signature of a text is stored: a digest, since texts have no id.
+
+    A text that arrives in pieces is not kept for it. `size` is its length so far.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self._digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+        self.size = len(text)
+
+    def add(self, piece: str) -> None:
+        """Take the next piece of the text."""
+        self._digest.update(piece.encode("utf-8", "surrogatepass"))
+        self.size += len(piece)
+
+    @property
+    def value(self) -> str:
+        return f"text:{self._digest.hexdigest()[:32]}"
+
+
 def text_key(text: str) -> str:
-    """The key under which the signature of a text is stored: a digest, since texts have no id."""
-    return f"text:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    """The key of a whole text."""
+    return TextKey(text).value
 
 
 def may_hold_wrapped(body: bytes) -> bool:

@@ -59,11 +59,12 @@ class Timeouts(_Section, frozen=True, kw_only=True):
     first_byte: Seconds = 120.0
     """Until the response head."""
     whole: Seconds = 600.0
-    """Until the response head of a call that does not stream, which arrives when the response is complete."""
+    """Until the response head of a call that does not stream, which arrives when the response is complete, and for its
+    body. In a stream, between two events with content."""
     first_token: Seconds = 0.0
     """Until the first content."""
     idle: Seconds = 120.0
-    """Silence inside a stream."""
+    """Silence inside a stream, and the longest that a client may leave it unread."""
 
 
 class TimeoutOverrides(_Section, frozen=True, kw_only=True):

@@ -53,7 +53,7 @@ class AccountUpdates:
         return lease
 
     def answered(self) -> None:
-        """The first content has arrived: the account works, however long the rest takes."""
+        """A response has come so far without a failure: the account works."""
         self._leases[-1].apply(_ANSWERED, now=time.monotonic(), wall=time.time())
 
     def limits_reported(self, headers: Headers) -> None:

@@ -155,7 +155,7 @@ class Attempts:
 
     async def _refused(self, upstream: UpstreamCall, response: UpstreamResponse, access: Access) -> Outcome:
         idle = self._settings.config.timeouts_for(upstream.target.provider).idle
-        body = await response.read(MAX_ERROR_BYTES, idle)
+        body = await response.read(MAX_ERROR_BYTES, idle, whole=idle)
         self._services.mask.learn([access.key])
         body = self._services.mask.masked_bytes(body)
         headers = dict(response.headers)
@@ -187,7 +187,7 @@ class Attempts:
             message = f"{upstream.target.provider} sent no stream, so it cannot continue one"
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
         silence = self._settings.max_silence(upstream.target.provider)
-        body = begun + await response.read(MAX_ANSWER_BYTES, silence)
+        body = begun + await response.read(MAX_ANSWER_BYTES, silence, whole=silence)
         full = self._adapter.read(upstream, await self._with_further(upstream, body) if upstream.further else body)
         failure = full.watch.failure
         if failure is not None and pipe is None:
@@ -242,6 +242,11 @@ class Attempts:
         )
         try:
             failure = await relay.run()
+        except BaseException:
+            # The client is gone. What it has received shows that the account works.
+            if pipe.watch.begun and pipe.watch.failure is None:
+                self._updates.answered()
+            raise
         finally:
             if pipe.watch.begun or (relay.committed and not continued and not relay.document):
                 self._note_delivered(upstream, pipe.watch)
@@ -249,17 +254,16 @@ class Attempts:
             return await self._complete(upstream, response, relay.document, pipe if relay.committed else None)
         if rescue is not None and (outcome := rescue.ended(upstream.target, pipe, failure, relay.committed, record)):
             return outcome
-        if failure is None:
-            return Outcome()
         outcome = classify(failure, streaming_started=relay.committed)
+        if failure is None:
+            return outcome
         # The client has received the error in its stream, so no other target is tried.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
 
     def _note_content(self) -> None:
-        """The first content has arrived: the account works, however long the rest takes."""
+        """The first content has arrived. It does not show that the account works: overload is also reported later."""
         if self._reply.record.first_content is None:
             self._reply.record.first_content = time.monotonic() - self._began
-        self._updates.answered()
 
     def _note_delivered(self, upstream: UpstreamCall, watch: Watch) -> None:
         """Record what the client has received."""

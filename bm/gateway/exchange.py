@@ -22,6 +22,7 @@ from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
 from bm.gateway.learned import LACKS
 from bm.gateway.record import AttemptRecord, Record
+from bm.gateway.relay import ClientStalled
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
@@ -81,6 +82,9 @@ class Exchange:
         except asyncio.CancelledError:
             self.record.client_left = True
             raise
+        except ClientStalled:
+            self.record.client_left = True
+            await self._reply.client.cut()
         finally:
             self._learn()
             self.record.close(time.monotonic() - self._began, self._adapter.call.body)

@@ -22,9 +22,22 @@ from bm.upstream.headers import Headers
 AFTER_END = 2.0
 """Seconds an upstream may keep its connection open after the last event; then bm ends the response itself."""
 
+SLICE = 8 * 1024
+"""Bytes of tiny events that are read in one go before other requests get their turn."""
+
+TINY = 32
+"""Events are tiny if a line of a chunk has fewer bytes than this on average."""
+
+GRACE = 5.0
+"""Seconds after a deadline for which bytes that have arrived are still read."""
+
 _NEVER = float("inf")
 Result = TypeVar("Result")
-Due = Literal["end", "idle", "first_token", "hold", "keep_alive"]
+Due = Literal["end", "idle", "whole", "first_token", "hold", "keep_alive"]
+
+
+class ClientStalled(Exception):
+    """The client has read nothing for too long."""
 
 
 class Deadline:
@@ -111,7 +124,7 @@ class Relay:
         self._limits, self._timeouts, self._on_content = limits, timeouts, on_content
         self._mask = mask
         self._now = asyncio.get_running_loop().time
-        self._started = self._last_sent = self._now()
+        self._started = self._last_sent = self._last_item = self._last_content = self._now()
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._read = False
@@ -125,6 +138,9 @@ class Relay:
         """Relay the stream to its end. None means that it is complete.
 
         The client has received a failure if `committed`, unless the pipe is `resumable`.
+
+        Raises:
+            ClientStalled: the client has read nothing for `timeouts.idle` seconds.
         """
         try:
             return await self._relay()
@@ -138,10 +154,7 @@ class Relay:
                     self.document = chunk
                     return None
                 self._read = True
-                fed = self._pipe.feed(chunk)
-                await self._send(fed if self._pipe.watch.failure is None else self._mask.masked_bytes(fed))
-                failure = self._pipe.watch.failure
-                if failure is not None and (self._pipe.ended or self._unknown_to_client):
+                if (failure := await self._feed(chunk)) is not None:
                     return await self._fail(failure)
             closing = self._pipe.close()
             await self._send(closing if self._pipe.watch.failure is None else self._mask.masked_bytes(closing))
@@ -157,13 +170,35 @@ class Relay:
         await self._client.end()
         return None
 
+    async def _feed(self, chunk: bytes) -> Failure | None:
+        """Pass on what the upstream has sent. Returns the failure that ends the stream.
+
+        Tiny events can take a second of work in one chunk, so other requests get their turn in between.
+        """
+        watch = self._pipe.watch
+        tiny = len(chunk) > SLICE and chunk.count(b"\n") * TINY > len(chunk)
+        size = SLICE if tiny else len(chunk)
+        for start in range(0, len(chunk), size):
+            if start:
+                await asyncio.sleep(0)
+            items, contents = watch.items, watch.contents
+            fed = self._pipe.feed(chunk[start : start + size])
+            await self._send(fed if watch.failure is None else self._mask.masked_bytes(fed))
+            if watch.items > items:
+                self._last_item = self._now()
+            if watch.contents > contents:
+                self._last_content = self._last_item
+            if watch.failure is not None and (self._pipe.ended or self._unknown_to_client):
+                return watch.failure
+        return None
+
     async def _abort(self, failure: Failure) -> Failure:
         """The stream has broken off. If the client has received any of it, end it with an error of its protocol."""
         if self._unknown_to_client:
             self._pipe.watch.failure = failure
             return failure
         if error := self._pipe.abort(failure):
-            await self._client.send(error)
+            await self._write(self._mask.masked_bytes(error))
         return await self._fail(failure)
 
     async def _fail(self, failure: Failure) -> Failure:
@@ -184,8 +219,7 @@ class Relay:
             self._on_content()
         if self.committed:
             if data:
-                await self._client.send(data)
-                self._last_sent = self._now()
+                await self._write(data)
             return
         self._held.append(data)
         self._held_bytes += len(data)
@@ -198,23 +232,32 @@ class Relay:
             return
         self.committed = True
         await self._client.start(200, self._headers)
+        self._last_sent = self._now()
         if held := b"".join(self._held):
-            await self._client.send(held)
+            await self._write(held)
         self._held.clear()
+
+    async def _write(self, data: bytes) -> None:
+        idle = self._timeouts.idle
+        try:
+            await self._deadline.wait(self._now() + idle if idle else _NEVER, self._client.send(data))
+        except TimeoutError:
+            raise ClientStalled from None
         self._last_sent = self._now()
 
     async def _next(self) -> bytes:
-        """The next bytes; empty at the end. Sends keep-alives while the upstream is silent.
+        """The next bytes; empty at the end. Sends keep-alives while the upstream is silent. Comments are silence.
 
         Raises:
             UpstreamError: the upstream was silent for too long.
         """
-        if arrived := self._response.read_now():
-            return arrived
-        silent_since = self._now()
         while True:
-            name, due = self._next_due(silent_since)
+            name, due = self._next_due()
+            if self._now() < due + GRACE and (arrived := self._response.read_now()):
+                return arrived
             try:
+                if self._now() >= due + GRACE:
+                    raise TimeoutError
                 return await self._deadline.wait(due, self._response.read_some())
             except TimeoutError:
                 if name == "end":
@@ -222,18 +265,19 @@ class Relay:
                 if name == "hold":
                     await self._commit()
                 elif name == "keep_alive":
-                    await self._client.send(self._pipe.keepalive())
-                    self._last_sent = self._now()
+                    await self._write(self._pipe.keepalive())
                 else:
                     raise UpstreamError(self._silence(name)) from None
 
-    def _next_due(self, silent_since: float) -> tuple[Due, float]:
+    def _next_due(self) -> tuple[Due, float]:
         """What is due first, and when."""
         limits, timeouts, watch = self._limits, self._timeouts, self._pipe.watch
         name: Due = "idle"
-        due = silent_since + timeouts.idle if timeouts.idle else _NEVER
-        if watch.complete and (end := silent_since + AFTER_END) < due:
+        due = self._last_item + timeouts.idle if timeouts.idle else _NEVER
+        if watch.complete and (end := self._last_item + AFTER_END) < due:
             name, due = "end", end
+        if timeouts.whole and (whole := self._last_content + timeouts.whole) < due:
+            name, due = "whole", whole
         if timeouts.first_token and not watch.begun and (first := self._started + timeouts.first_token) < due:
             name, due = "first_token", first
         if not self.committed:
@@ -244,6 +288,7 @@ class Relay:
         return name, due
 
     def _silence(self, name: Due) -> Failure:
-        limit = self._timeouts.idle if name == "idle" else self._timeouts.first_token
+        limits = {"idle": self._timeouts.idle, "whole": self._timeouts.whole}
+        limit = limits.get(name, self._timeouts.first_token)
         what = "nothing further" if name == "idle" else "no content"
         return Failure(kind="timeout", message=f"the upstream sent {what} within {limit:g} s", code=name)

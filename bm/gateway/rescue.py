@@ -147,7 +147,7 @@ class Rescue:
         if failure is None:
             self.done()
             record.continuations = self.continuations
-            return Outcome()
+            return classify(None)
         return self.broken(failure) if broken else None
 
     def share(self, watch: Watch) -> Usage:

@@ -26,7 +26,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.signature import Signature, text_key
+from bm.chat.signature import Signature, TextKey
 from bm.chat.surrogates import HalfJoiner
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
@@ -103,8 +103,9 @@ class ResponsePipe(Protocol):
 class Watch:
     """What the events of a response say so far.
 
+    `items` counts what the upstream has sent but comments, `events` what that meant, and `contents` those with content.
     `begun` is true from the first content on: from then on the response cannot be retried. `signatures` maps ids of
-    tool calls, and the `text_key` of texts, to their vendor's signatures.
+    tool calls, and the `TextKey` of texts, to their vendor's signatures.
     """
 
     def __init__(self) -> None:
@@ -114,20 +115,21 @@ class Watch:
         self.usage: Usage | None = None
         self.finish: Finish | None = None
         self.model = ""
-        self.events = 0
+        self.items = self.events = self.contents = 0
         self.signatures: dict[str, Signature] = {}
         self._calls: dict[int, str] = {}
-        self._texts: dict[int, list[str]] = {}
+        self._texts: dict[int, TextKey] = {}
         self._text_signatures: dict[int, Signature] = {}
 
     def see(self, event: Event) -> None:
         """Take one event."""
         self.events += 1
-        if not self.begun and isinstance(event, CONTENT):
+        if isinstance(event, CONTENT):
             self.begun = True
+            self.contents += 1
         if type(event) is PartDelta:
-            if (pieces := self._texts.get(event.index)) is not None:
-                pieces.append(event.text)
+            if (key := self._texts.get(event.index)) is not None:
+                key.add(event.text)
             return
         match event:
             case PartStart() | PartSignature() | PartEnd():
@@ -153,7 +155,7 @@ class Watch:
                 if event.signature is not None:
                     self.signatures[event.id] = event.signature
             case PartStart(kind="text"):
-                self._texts[event.index] = []
+                self._texts[event.index] = TextKey()
                 if event.signature is not None:
                     self._text_signatures[event.index] = event.signature
             case PartSignature(index=index) if index in self._calls:
@@ -161,9 +163,9 @@ class Watch:
             case PartSignature(index=index) if index in self._texts:
                 self._text_signatures[index] = event.signature
             case PartEnd(index=index) if index in self._texts:
-                pieces, signature = self._texts.pop(index), self._text_signatures.pop(index, None)
-                if signature is not None and pieces:
-                    self.signatures[text_key("".join(pieces))] = signature
+                key, signature = self._texts.pop(index), self._text_signatures.pop(index, None)
+                if signature is not None and key.size:
+                    self.signatures[key.value] = signature
             case _:
                 pass
 
@@ -253,6 +255,7 @@ class PassThrough:
 
     def _see(self, parsed: Iterable[sse.Event]) -> None:
         for item in parsed:
+            self.watch.items += 1
             for event in self._decoder.feed(item):
                 self.watch.see(event)
 

@@ -63,7 +63,9 @@ class Translation:
         return self.watch.complete or self._decoder.finished
 
     def feed(self, chunk: bytes) -> bytes:
-        return b"".join([self._through(self._decoder.feed(item)) for item in self._parser.feed(chunk)])
+        items = self._parser.feed(chunk)
+        self.watch.items += len(items)
+        return b"".join([self._through(self._decoder.feed(item)) for item in items])
 
     def close(self) -> bytes:
         rest = [self._through(self._decoder.feed(item)) for item in self._parser.close()]

@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Collection
+from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from weakref import WeakSet
 
 import aiohttp
@@ -27,6 +28,9 @@ from bm.upstream.headers import Headers
 from bm.upstream.proxy import for_request, proxy_for
 
 MAX_HEADER_BYTES = 64 * 1024
+
+MAX_DEAD = 5
+"""Connections in a row that may turn out to be dead before a request fails."""
 
 
 class UpstreamError(Exception):
@@ -100,13 +104,21 @@ class UpstreamResponse:
         self._peeked = await self._read_within(idle)
         return self._peeked
 
-    async def read(self, limit: int, idle: float = 0.0) -> bytes:
+    async def read(self, limit: int, idle: float = 0.0, whole: float = 0.0) -> bytes:
         """The rest of the body.
 
         Raises:
-            UpstreamError: the connection broke, nothing arrived for `idle` seconds (0 = no limit), or the body is
-                longer than `limit` bytes.
+            UpstreamError: the connection broke, nothing arrived for `idle` seconds, the body took more than `whole`
+                seconds (0 = no limit), or it is longer than `limit` bytes.
         """
+        try:
+            async with asyncio.timeout(whole or None):
+                return await self._read_all(limit, idle)
+        except TimeoutError:
+            message = f"{self._provider} did not complete its response within {whole:g} s"
+            raise UpstreamError(Failure(kind="timeout", message=message, code="whole")) from None
+
+    async def _read_all(self, limit: int, idle: float) -> bytes:
         pieces, size = [], 0
         content = self._response.content
         while piece := await (self.read_some() if content.is_eof() else self._read_within(idle)):
@@ -143,6 +155,9 @@ class UpstreamClient:
     async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
         """Send a request and return when the head of the response has arrived.
 
+        A connection that was used before may be dead by now: servers close idle ones. A request that such a connection
+        loses is sent again at once on another.
+
         Raises:
             UpstreamError: the upstream could not be reached, the head did not arrive within `timeouts.first_byte`, or
                 the proxy's address or CA bundle cannot be read.
@@ -153,17 +168,19 @@ class UpstreamClient:
         except ConfigError as error:
             raise UpstreamError(Failure(kind="unavailable", message=str(error))) from error
         headers, options = for_request(through, request.url)
+        sending = partial(
+            session.request,
+            request.method,
+            _address(request.url),
+            headers=[*request.headers, *headers],
+            data=request.body or None,
+            timeout=_connecting(timeouts.connect),
+            allow_redirects=False,
+            **options,
+        )
         try:
             async with asyncio.timeout(timeouts.first_byte or None):
-                response = await session.request(
-                    request.method,
-                    _address(request.url),
-                    headers=[*request.headers, *headers],
-                    data=request.body or None,
-                    timeout=_connecting(timeouts.connect),
-                    allow_redirects=False,
-                    **options,
-                )
+                response = await _on_living_connection(sending)
         except aiohttp.ConnectionTimeoutError as error:
             message = f"{request.provider} did not accept a connection within {timeouts.connect:g} s"
             raise UpstreamError(Failure(kind="timeout", message=message, code="connect")) from error
@@ -187,6 +204,7 @@ class UpstreamClient:
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
                 read_bufsize=256 * 1024,
+                trace_configs=[_tracing()],
             )
         return self._sessions[key]
 
@@ -219,6 +237,35 @@ class UpstreamClient:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
+
+
+class _Use(msgspec.Struct):
+    """Whether a request has got a connection that was used before."""
+
+    reused: bool = False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Notes in the `_Use` of a request that its connection was used before."""
+
+    async def reused(session: object, context: SimpleNamespace, params: object) -> None:
+        context.trace_request_ctx.reused = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(reused)
+    return tracing
+
+
+async def _on_living_connection(sending: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aiohttp.ClientResponse:
+    """Send a request, again if a connection that was used before is lost ahead of the response."""
+    for _ in range(MAX_DEAD):
+        use = _Use()
+        try:
+            return await sending(trace_request_ctx=use)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+            if not use.reused:
+                raise
+    return await sending(trace_request_ctx=_Use())
 
 
 @lru_cache(maxsize=1024)

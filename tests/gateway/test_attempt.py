@@ -24,6 +24,28 @@ def test_the_accounts_key_is_masked_in_the_upstreams_message(world: World, proto
     assert key not in answer.body.decode()
 
 
+@EVERY_PROTOCOL
+def test_overload_after_the_first_content_is_booked_as_overload(world: World, protocol: str) -> None:
+    world.set_up(accounts=1)
+    world.sim.script(Rule(text="one two three", chunks=3, error="overloaded", error_after=1, times=None))
+    for _ in range(2):
+        world.ask(protocol)
+    row = world.account(world.pool[0])
+    assert row["state"] == "cooling down" and row["failures_today"] and row["last_error"]
+
+
+@EVERY_PROTOCOL
+def test_configured_headers_are_masked_in_errors_and_streams(world: World, protocol: str) -> None:
+    secret = "cf7access0client0secret0123456789"
+    more = f'[providers.openai.headers]\ncf-access-client-secret = "{secret}"\n'
+    world.set_up(0, {"openai": "exclusive"}, more, keys=1)
+    world.sim.script(Rule(status=400, message=f"refused: {secret}"))
+    answer = world.ask(protocol)
+    assert answer.status == 400 and secret not in answer.body.decode()
+    world.sim.script(Rule(text="one two", chunks=2, error="server", error_after=1, message=f"lost {secret}"))
+    assert secret not in world.ask(protocol).body.decode()
+
+
 @pytest.mark.parametrize(
     ("protocol", "provider", "back"),
     [

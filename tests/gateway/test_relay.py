@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from typing import cast
 
 import httpx
 import pytest
 
-from bm.gateway.relay import Deadline
+from bm.chat.request import ChatRequest
+from bm.config.schema import Limits, Timeouts
+from bm.config.secrets import Mask
+from bm.gateway.relay import ClientStalled, Deadline, Relay
+from bm.protocols.codec import IdFactory
+from bm.protocols.passthrough import PassThrough
+from bm.protocols.registry import CODECS
 from bm.simulator import Rule
 from bm.simulator.request import Record
+from bm.sse import Parser
+from bm.upstream.client import UpstreamResponse
+from bm.upstream.headers import Headers
 from tests.gateway.sdk import FAILURES, deltas
 from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, World, path_of
 from tests.simulator.streams import body_of
@@ -185,6 +195,97 @@ def after(seconds: float) -> float:
 async def returned(word: str, seconds: float = 0.0) -> str:
     await asyncio.sleep(seconds)
     return word
+
+
+class Scripted:
+    """A response that sends chunks, with pauses in seconds between them."""
+
+    def __init__(self, script: Iterable[bytes | float]) -> None:
+        self._script = iter(script)
+
+    def read_now(self) -> bytes:
+        return b""
+
+    async def read_some(self) -> bytes:
+        for step in self._script:
+            if isinstance(step, bytes):
+                return step
+            await asyncio.sleep(step)
+        return b""
+
+
+class Reader:
+    """A client that takes what it is sent, each time after a pause."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause, self.received = pause, b""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        pass
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.sleep(self.pause)
+        self.received += data
+
+    async def end(self, rest: bytes = b"") -> None:
+        self.received += rest
+
+    async def cut(self) -> None:
+        raise AssertionError
+
+
+def relay_of(script: Iterable[bytes | float], client: Reader, timeouts: Timeouts) -> Relay:
+    codec = CODECS["openai-chat"]
+    ids = IdFactory(lambda prefix: f"{prefix}0123456789abcdef")
+    encoder = codec.stream_encoder(ChatRequest(protocol="openai-chat", model="m", turns=()), ids, model="m")
+    pipe = PassThrough(Parser(), codec.stream_decoder(ids), encoder)
+    response = cast(UpstreamResponse, Scripted(script))
+    return Relay(response, pipe, client, [], Limits(), timeouts, on_content=lambda: None, mask=Mask())
+
+
+CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+
+
+@pytest.mark.parametrize("silence", [b": PROCESSING\n\n", b":", b"\n"])
+async def test_comments_and_drips_are_silence(silence: bytes) -> None:
+    drips = [each for _ in range(100) for each in (silence, 0.02)]
+    failure = await relay_of(drips, Reader(), Timeouts(idle=0.2)).run()
+    assert failure is not None and (failure.kind, failure.code) == ("timeout", "idle")
+
+
+async def test_events_without_content_are_bounded_generously() -> None:
+    empty = [each for _ in range(100) for each in (b'data: {"choices":[]}\n\n', 0.02)]
+    failure = await relay_of(empty, Reader(), Timeouts(idle=5, whole=0.3)).run()
+    assert failure is not None and (failure.kind, failure.code) == ("timeout", "whole")
+
+
+async def test_a_client_that_does_not_read_is_let_go() -> None:
+    with pytest.raises(ClientStalled):
+        await relay_of([CHUNK, CHUNK], Reader(pause=5), Timeouts(idle=0.1)).run()
+
+
+async def test_a_client_that_reads_slowly_is_not_the_upstreams_silence() -> None:
+    client = Reader(pause=0.15)
+    relay = relay_of([CHUNK, 0.1, CHUNK, 0.1, CHUNK, b"data: [DONE]\n\n"], client, Timeouts(idle=0.2))
+    failure = await relay.run()
+    assert client.received.count(b'"a"') == 3
+    assert failure is None or failure.kind == "truncated"
+
+
+async def test_tiny_events_give_way_to_others() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        task = group.create_task(other())
+        await relay_of([CHUNK, b"data: {}\n\n" * 20_000], Reader(), Timeouts()).run()
+        task.cancel()
+    assert turns > 20
 
 
 async def test_work_that_ends_in_time_is_returned(deadline: Deadline) -> None:

@@ -236,6 +236,36 @@ async def test_redirects_are_not_followed(client: UpstreamClient, status: int) -
         response.close()
 
 
+async def test_a_request_that_dies_on_a_used_connection_is_sent_again(client: UpstreamClient) -> None:
+    async def once(exchange: Exchange) -> None:
+        if len(server.exchanges) == 2:
+            exchange.reset()
+        else:
+            await ok(exchange)
+
+    async with serving(once) as server:
+        for _ in range(3):
+            response = await opened(client, server.url)
+            assert await response.read(100) == b"fine"
+            response.close()
+        assert (len(server.exchanges), server.connections) == (4, 2)
+
+
+async def test_a_body_that_drips_is_bounded_as_a_whole(client: UpstreamClient) -> None:
+    async def drip(exchange: Exchange) -> None:
+        await exchange.raw("HTTP/1.1 200 X\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(50):
+            await exchange.raw(" ")
+            await asyncio.sleep(0.05)
+
+    async with serving(drip) as server:
+        response = await opened(client, server.url)
+        with pytest.raises(UpstreamError) as caught:
+            await response.read(1 << 20, 5, whole=0.3)
+        response.close()
+    assert (caught.value.failure.kind, caught.value.failure.code) == ("timeout", "whole")
+
+
 async def test_a_connection_is_kept_after_a_complete_answer(client: UpstreamClient) -> None:
     async with serving(ok) as server:
         for _ in range(3):
