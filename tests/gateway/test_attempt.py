@@ -25,7 +25,7 @@ def test_the_accounts_key_is_masked_in_the_upstreams_message(world: World, proto
 
 
 @EVERY_PROTOCOL
-def test_overload_after_the_first_content_is_booked_as_overload(world: World, protocol: str) -> None:
+def test_overload_after_the_first_content_counts_as_overload(world: World, protocol: str) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(text="one two three", chunks=3, error="overloaded", error_after=1, times=None))
     for _ in range(2):
