@@ -15,8 +15,10 @@ from bm.protocols.openai_responses.errors import stream_error
         ("context_too_long", "context_length_exceeded"),
         ("not_found", "model_not_found"),
         ("overloaded", "server_is_overloaded"),
-        ("billing", "server_error"),
-        ("unavailable", "server_error"),
+        ("truncated", "server_error"),
+        ("upstream_auth", "invalid_prompt"),
+        ("billing", "invalid_prompt"),
+        ("unavailable", "invalid_prompt"),
     ],
 )
 def test_the_code_is_one_that_the_api_has(kind: FailureKind, code: str) -> None:
