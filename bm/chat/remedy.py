@@ -10,7 +10,7 @@ import msgspec
 class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to change in requests to a model.
 
-    `operation` names a function of `bm.protocols.remedies`, `path` the member it changes (`*` stands for every element
+    `operation` names a function of `bm.remedies`, `path` the member it changes (`*` stands for every element
     of a list), `values` what it needs besides. `passing` remedies concern one request's content and are not learnt.
     `reason` is the refusal that called for it.
     """

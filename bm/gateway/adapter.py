@@ -46,7 +46,6 @@ from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import EventParser, JoiningParser, PassThrough, ResponsePipe, Watch
 from bm.protocols.property_keys import with_legal_keys
 from bm.protocols.registry import CODECS, upstream_codec
-from bm.protocols.remedies.apply import REWRITE, SPEAK
 from bm.protocols.sanitize import sanitize
 from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names
@@ -56,6 +55,7 @@ from bm.providers.families import family_of
 from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import replaces
+from bm.remedies.apply import REWRITE, SPEAK
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
 from bm.upstream.headers import Headers, with_own

@@ -23,10 +23,10 @@ from bm.gateway.services import Services
 from bm.ledger.prices import cost_of
 from bm.protocols.errors import decode_error, in_band
 from bm.protocols.reading import json_of, object_of
-from bm.protocols.remedies.apply import treated
-from bm.protocols.remedies.questions import ANSWER, Question, facts, plain, questions
-from bm.protocols.remedies.rows import remedies_for
 from bm.providers.provider import Provider
+from bm.remedies.apply import treated
+from bm.remedies.questions import ANSWER, Question, facts, plain, questions
+from bm.remedies.rows import remedies_for
 from bm.upstream.client import UpstreamError, UpstreamRequest
 from bm.upstream.endpoint import own_headers, url
 

@@ -10,9 +10,9 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.learned import LearnedRemedies, Subject
 from bm.gateway.upstream_call import UpstreamCall
-from bm.protocols.remedies.apply import REWRITE, SPEAK
-from bm.protocols.remedies.rows import remedies_for
 from bm.providers.provider import Provider
+from bm.remedies.apply import REWRITE, SPEAK
+from bm.remedies.rows import remedies_for
 
 
 class Healing:

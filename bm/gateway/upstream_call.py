@@ -10,7 +10,7 @@ from bm.dispatch.target import Target
 from bm.protocols import embeddings
 from bm.protocols.codec import Codec
 from bm.protocols.property_keys import Keys
-from bm.protocols.remedies.apply import loss_of, treated, without_values
+from bm.remedies.apply import loss_of, treated, without_values
 from bm.upstream.client import UpstreamRequest
 
 

@@ -14,7 +14,7 @@ from bm.gateway.healing import Healing
 from bm.gateway.learned import LearnedRemedies
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.registry import CODECS
-from bm.protocols.remedies.apply import treated
+from bm.remedies.apply import treated
 from bm.simulator import Rule
 from bm.upstream.client import UpstreamRequest
 from tests.gateway.matrix import providers

@@ -18,7 +18,7 @@ BASE = {"names", "errors", "sse"}
 CANON = BASE | {"chat"}
 WIRES = CANON | {"protocols"}
 DATA = {"names", "errors", "config", "providers"}
-ENGINE = WIRES | DATA | {"dispatch", "accounts", "upstream", "ledger"}
+ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "ledger"}
 
 AT_START: dict[str, set[str]] = {
     "names": set(),
@@ -28,6 +28,7 @@ AT_START: dict[str, set[str]] = {
     "loop": set(),
     "chat": BASE,
     "protocols": CANON,
+    "remedies": WIRES,
     "config": {"names", "errors"},
     "providers": CANON | {"config"},
     "dispatch": CANON | DATA,
@@ -48,7 +49,7 @@ INSIDE: dict[str, set[str]] = {
     "cli": ENGINE | {"gateway", "server", "simulator"},
 }
 
-PURE = {"names", "errors", "sse", "duration", "chat", "protocols", "dispatch"}
+PURE = {"names", "errors", "sse", "duration", "chat", "protocols", "remedies", "dispatch"}
 """Rooms that take values and return values."""
 
 IMPURE_MODULES = {

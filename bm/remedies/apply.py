@@ -11,7 +11,7 @@ from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
 from bm.chat.request import Loss
 from bm.names import ProtocolName
-from bm.protocols.remedies import formats, members, thinking, tools, turns
+from bm.remedies import formats, members, thinking, tools, turns
 
 Operation = Callable[[Json, Remedy, ProtocolName], bool]
 """Changes a body in place; returns whether there was anything to change."""

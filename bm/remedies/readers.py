@@ -13,7 +13,7 @@ from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.errors import answer_room
-from bm.protocols.remedies.members import (
+from bm.remedies.members import (
     ANSWER_LENGTHS,
     EFFORTS,
     SCALE,
@@ -23,7 +23,7 @@ from bm.protocols.remedies.members import (
     place,
     spots,
 )
-from bm.protocols.remedies.tools import digests, functions
+from bm.remedies.tools import digests, functions
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _QUOTE = r"['`\"]?"

@@ -6,7 +6,7 @@ import pytest
 
 from bm.names import ProtocolName
 from bm.protocols.gemini.thinking import DUMMY_WORD
-from tests.protocols.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
+from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
 
 CALL = {"functionCall": {"name": "f"}}
 

@@ -9,8 +9,8 @@ from bm.chat.remedy import Remedy
 from bm.names import ProtocolName
 from bm.protocols.gemini.thinking import DUMMY_WORD
 from bm.protocols.reading import object_of, objects_of
-from bm.protocols.remedies.members import COMMON, nearest
-from bm.protocols.remedies.turns import list_name, messages_of, pieces_of
+from bm.remedies.members import COMMON, nearest
+from bm.remedies.turns import list_name, messages_of, pieces_of
 
 _BLOCKS = ("thinking", "redacted_thinking")
 _EFFORT_UP_TO = ((2048, "low"), (10_000, "medium"), (24_576, "high"))

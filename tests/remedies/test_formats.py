@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bm.names import ProtocolName
-from tests.protocols.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
+from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}
 ASKED: dict[ProtocolName, Any] = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bm.protocols.remedies.members import first, may_go, nearest, place, spellings, spots
-from tests.protocols.remedies.heal import done
+from bm.remedies.members import first, may_go, nearest, place, spellings, spots
+from tests.remedies.heal import done
 
 BODY = {
     "temperature": 1,

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from bm.names import ProtocolName
-from bm.protocols.remedies.questions import ANSWER, HUGE, NO_LEVEL, facts, plain, questions
+from bm.remedies.questions import ANSWER, HUGE, NO_LEVEL, facts, plain, questions
 
 YES = {("level", "low"): True, ("level", "high"): True, ("level", NO_LEVEL): False}
 

@@ -17,7 +17,7 @@ from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.repair import inner_schemas
 from bm.protocols.json_schema.subsets import basic_schema
 from bm.protocols.reading import object_of, objects_of
-from bm.protocols.remedies.turns import ask, messages_of, pieces_of
+from bm.remedies.turns import ask, messages_of, pieces_of
 
 _SCHEMAS = ("parameters", "input_schema", "parametersJsonSchema")
 

@@ -16,8 +16,8 @@ from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
-from bm.protocols.remedies import readers
-from bm.protocols.remedies.readers import Refusal
+from bm.remedies import readers
+from bm.remedies.readers import Refusal
 
 Reader = Callable[[Refusal, re.Match[str]], Iterator[Remedy]]
 """Makes remedies of a refusal that a wording matches."""

@@ -13,7 +13,7 @@ from bm.names import ProtocolName
 from bm.protocols.json_schema.repair import map_schemas
 from bm.protocols.json_schema.subsets import closed_schema
 from bm.protocols.reading import object_of
-from bm.protocols.remedies.turns import messages_of, tell, text_of
+from bm.remedies.turns import messages_of, tell, text_of
 
 _SCHEMA_NAMES = ("responseJsonSchema", "responseSchema", "_responseJsonSchema")
 

@@ -6,7 +6,7 @@ import pytest
 
 from bm.chat.repair import NO_RESULT
 from bm.names import ProtocolName
-from tests.protocols.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
+from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
 
 HI = {"role": "user", "content": "hi"}
 SYSTEM = {"role": "system", "content": "be brief"}

@@ -8,8 +8,8 @@ import pytest
 
 from bm.errors import Failure
 from bm.names import ProtocolName
-from bm.protocols.remedies.rows import ROWS, remedies_for
-from tests.protocols.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, healed, remedies
+from bm.remedies.rows import ROWS, remedies_for
+from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, healed, remedies
 
 HI = {"role": "user", "content": "hi"}
 THINK = {"type": "enabled", "budget_tokens": 5000}

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from bm.chat.remedy import Remedy
-from bm.protocols.remedies.apply import OPERATIONS, loss_of, treated, without_values
-from tests.protocols.remedies.heal import CHAT
+from bm.remedies.apply import OPERATIONS, loss_of, treated, without_values
+from tests.remedies.heal import CHAT
 
 
 def test_only_what_changes_the_body_is_effective() -> None:

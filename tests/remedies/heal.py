@@ -10,8 +10,8 @@ from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.errors import decode_error
-from bm.protocols.remedies.apply import OPERATIONS, treated
-from bm.protocols.remedies.rows import remedies_for
+from bm.remedies.apply import OPERATIONS, treated
+from bm.remedies.rows import remedies_for
 
 CHAT: ProtocolName = "openai-chat"
 CLAUDE: ProtocolName = "anthropic"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bm.names import ProtocolName
-from bm.protocols.remedies.tools import digests, functions
-from tests.protocols.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
+from bm.remedies.tools import digests, functions
+from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
 
 
 def chat_tool(name: str, **more: Any) -> dict[str, Any]:
