@@ -82,6 +82,8 @@ def thinking_text(value: Any) -> str:
 
 
 def _citations(part: Json, protocol: ProtocolName) -> tuple[Citation, ...]:
+    if "annotations" not in part:
+        return ()
     return tuple(decode_citation(raw, protocol) for raw in objects_of(part.get("annotations")))
 
 

@@ -165,6 +165,8 @@ def _present(**members: object) -> Json:
 
 def read_signature(owner: Json) -> Signature | None:
     """The signature on a call, a delta or a message; None when it has none. Google also spelled it without nesting."""
+    if "extra_content" not in owner and "thought_signature" not in owner:
+        return None
     google = object_of(object_of(owner.get("extra_content")).get("google"))
     value = string_of(google.get("thought_signature") or owner.get("thought_signature"))
     if not value:
