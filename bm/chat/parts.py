@@ -52,12 +52,13 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Plain text, and its citations."""
+    """Plain text, and its citations. `phase` is what OpenAI's models call it: commentary, or the final answer."""
 
     text: str
     signature: Signature | None = None
     cache: CacheMark | None = None
     citations: tuple[Citation, ...] = ()
+    phase: str = ""
 
 
 class Thinking(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     """Read a request.
 
     A remaining `item_reference` or `previous_response_id` refers to nothing: `items.continued` resolves
-    them beforehand. A message's `phase` and its id have no place in the canonical form.
+    them beforehand. The id of a message has no place in the canonical form.
 
     Raises:
         RequestError: the body is not a request, or needs state that only OpenAI has.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from bm.chat import signature as signatures
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, signed
@@ -94,7 +96,8 @@ class TurnReader:
             case "user":
                 self._append("user", parts)
             case "assistant":
-                self._append("assistant", parts)
+                phase = string_of(item.get("phase"))
+                self._append("assistant", [_in_phase(part, phase) for part in parts] if phase else parts)
             case "system" | "developer":
                 texts = [part for part in parts if isinstance(part, Text)]
                 if self._turns or len(texts) < len(parts):
@@ -222,9 +225,10 @@ class TurnWriter:
             case Text(text=""):
                 pass
             case Text(text=text, citations=citations) if citations and self._request.protocol == RESPONSES:
-                self._said({"type": "output_text", "text": text, "annotations": [cited.raw for cited in citations]})
-            case Text(text=text):
-                self.items.append({"type": "message", "role": "assistant", "content": text})
+                notes = [cited.raw for cited in citations]
+                self._said({"type": "output_text", "text": text, "annotations": notes}, part.phase)
+            case Text(text=text, phase=phase):
+                self.items.append({"type": "message", "role": "assistant", "content": text, **self._phase(phase)})
             case Refusal(text=text):
                 self._said({"type": "refusal", "refusal": text})
             case Thinking():
@@ -240,8 +244,12 @@ class TurnWriter:
             case _:
                 pass
 
-    def _said(self, content: Json) -> None:
-        self.items.append({**_SAID, "content": [content]})
+    def _said(self, content: Json, phase: str = "") -> None:
+        self.items.append({**_SAID, "content": [content], **self._phase(phase)})
+
+    def _phase(self, phase: str) -> Json:
+        """The member that OpenAI wants back unchanged, and other services do not know."""
+        return {"phase": phase} if phase and self._capabilities.dialect.name == "openai" else {}
 
     def _thinking(self, part: Thinking) -> None:
         if (signature := self._accepted(part)) is None:
@@ -269,6 +277,10 @@ class TurnWriter:
         item["call_id" if "call_id" in item else "id"] = legal_call_id(result.call_id)
         self.items.append(item)
         return shown
+
+
+def _in_phase(part: Part, phase: str) -> Part:
+    return msgspec.structs.replace(part, phase=phase) if isinstance(part, Text) else part
 
 
 def _thinking_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:

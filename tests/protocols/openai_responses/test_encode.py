@@ -447,6 +447,14 @@ def test_thinking_that_came_at_the_end_of_its_answer_stands_before_it() -> None:
     assert [item["type"] for item in items] == ["message", "reasoning", "message", "message"]
 
 
+@pytest.mark.parametrize(("service", "sent"), [("openai", {"phase": "commentary"}), ("xai", {})])
+def test_the_phase_of_an_answer_goes_back_to_openai(service: str, sent: dict[str, str]) -> None:
+    said = {"role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "b"}]}
+    request = CODEC.decode_request({"model": "m", "input": [{"role": "user", "content": "a"}, said]})
+    item = written(request, Capabilities(dialect=Dialect(service))).body["input"][1]
+    assert item == {"type": "message", "role": "assistant", "content": "b", **sent}
+
+
 @given(exchanges(), st.lists(texts, max_size=3), st.sampled_from(["low", "high", None]))
 def test_what_the_protocol_can_express_survives_both_ways(
     turns: tuple[Turn, ...], system: list[Text], level: Any
