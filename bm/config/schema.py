@@ -101,6 +101,8 @@ class Pool(_Section, frozen=True, kw_only=True):
     """Read the providers' model lists at start, so that `default` applies from the first request on."""
     max_wait: Seconds = 30.0
     """Longest wait for a target that is cooling down when no other target is left."""
+    patience: Seconds = 5.0
+    """Longest wait for an account of the pool at its rate limit before a fallback is asked."""
     max_attempts: Count = 20
     """Upstream calls per request."""
     rescue: bool = False
@@ -139,7 +141,7 @@ class ProviderConfig(_Section, frozen=True, kw_only=True):
     api_key: str = ""
     """A secret reference, see `bm.config.secrets`."""
     protocols: tuple[ProtocolName, ...] | None = None
-    """Client protocols it matches."""
+    """Client protocols it matches; by default all as a fallback, else those that its API speaks."""
     match_models: tuple[str, ...] = ()
     """Glob patterns of the model names it matches; empty matches all."""
     models: dict[str, str] = {}

@@ -159,6 +159,7 @@ class _Course:
         self.choices = {choice.target: choice for choice in (*plan.choices, *plan.cooling_down)}
         self.queue = deque(plan.choices)
         self.ready_at = {choice.target: choice.seconds for choice in plan.cooling_down}
+        self.at_limit = {choice.target for choice in plan.cooling_down if not choice.overloaded}
         self.transcript: list[tuple[Attempt, Outcome]] = []
         self.calls: Counter[Target] = Counter()
         self.repeat: Attempt | None = None
@@ -183,6 +184,8 @@ class _Course:
         if self.repeat:
             return self._numbered(self.repeat)
         while self.queue:
+            if self.queue[0].stage == "fallback" and (awaited := self._patient()):
+                return awaited
             choice = self.queue.popleft()
             if self._can_serve(choice):
                 return self._numbered(Attempt(target=choice.target, reason=choice.reason))
@@ -212,10 +215,23 @@ class _Course:
     def _after_cooldown(self) -> Attempt | None:
         """An attempt at the target that recovers soonest within the limit: the pool's before a fallback's."""
         latest = self.now + self.limits.max_wait - self.waited
+        return self._soonest(latest, self.ready_at, "nothing else is left and it recovers in {:.1f} s")
+
+    def _patient(self) -> Attempt | None:
+        """An attempt at an account of the pool whose rate limit ends so soon that no fallback is asked yet."""
+        latest = self.now + self.limits.patience - self.waited
+        pool = {target for target in self.at_limit if self.choices[target].stage == "pool"}
+        free = [target for target in self.ready_at if target in pool]
+        return self._soonest(latest, free, "its rate limit ends in {:.1f} s, sooner than a fallback is asked")
+
+    def _soonest(self, latest: float, targets: Iterable[Target], reason: str) -> Attempt | None:
+        """An attempt at one of the targets that recover soonest, until `latest`."""
         ready = [
             (self._rank(self.choices[target]), at, target)
-            for target, at in self.ready_at.items()
-            if at <= latest and self.calls[target] < MAX_CALLS and self._can_serve(self.choices[target])
+            for target in targets
+            if (at := self.ready_at[target]) <= latest
+            and self.calls[target] < MAX_CALLS
+            and self._can_serve(self.choices[target])
         ]
         if not ready:
             return None
@@ -226,9 +242,9 @@ class _Course:
         del self.ready_at[target]
         wait = max(0.0, at - self.now)
         self.waited += wait
-        reason = f"nothing else is left and it recovers in {wait:.1f} s"
         remainder = self.random_number * len(near) % 1  # again evenly distributed in [0, 1)
-        return self._numbered(Attempt(target=target, wait=wait + remainder * (SPREAD + wait / 10), reason=reason))
+        spread = remainder * (SPREAD + wait / 10)
+        return self._numbered(Attempt(target=target, wait=wait + spread, reason=reason.format(wait)))
 
     def _rank(self, choice: Candidate) -> tuple[bool, bool]:
         """Which recovering targets to wait for first: those that take all media, then the pool's."""
@@ -303,6 +319,8 @@ class _Course:
         if kind not in COOLDOWNS or (kind == "daily" and outcome.cooldown is None):
             return
         pause = MIN_PAUSE * 2 ** (self.calls[target] - 1)
+        if failure.kind in LIMIT_FAILURES and failure.retry_after is not None:
+            self.at_limit.add(target)
         delay = failure.retry_after if outcome.cooldown is None else outcome.cooldown
         self.ready_at[target] = self.now + (pause if delay is None else max(delay, MIN_PAUSE))
 

@@ -12,7 +12,7 @@ from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
 from bm.names import Mode
-from bm.providers.resolve import Name, name_of
+from bm.providers.resolve import Name, name_of, nearest_prefix
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +74,10 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
     if name.error:
         failure = Failure(kind="bad_request", message=f"{name.error} (bm config edit)", param="model")
         return Plan(asked=query.model, failure=failure, random_number=random_number)
+    if not name.provider and (near := _misspelt(name.model, snapshot.members, names)):
+        message = f"no provider is named {name.model.partition(':')[0]}: did you mean {near}? (bm providers)"
+        failure = Failure(kind="not_found", message=message, param="model", should_retry=False)
+        return Plan(asked=query.model, steps=name.steps, failure=failure, random_number=random_number)
     members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
     staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
     groups = [_Group(member, stage, tuple(candidates_of(member, stage, query, name.model))) for member, stage in staged]
@@ -90,6 +94,18 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
         replaceable=query.requirements.replaceable,
         disabled=tuple(reason_of(each) for group in groups for each in group.candidates if each.verdict == "disabled"),
     )
+
+
+def _misspelt(model: str, members: Sequence[Member], names: Sequence[str]) -> str:
+    """The name that was probably meant where a prefix is nearly a provider's; empty if a model may be called so."""
+    near = nearest_prefix(model, names)
+    if not near:
+        return ""
+    for member in members:
+        known = [*member.provider.models, *member.facts, *(each for s in member.accounts for each in s.models or ())]
+        if model in known:
+            return ""
+    return near
 
 
 _Staged = list[tuple[Member, Stage]]
@@ -125,7 +141,10 @@ def _by_mode(members: Sequence[Member], query: RouteQuery) -> tuple[_Staged, lis
         others = [member for member in present if member is not exclusive]
         return [(exclusive, "exclusive")], [*absent, *_excluded(others, f"{exclusive.provider.name} is exclusive")]
     pool: _Staged = [(member, "pool") for member in present if _mode(member) == "pooled"]
-    return pool + [(member, "fallback") for member in present if _mode(member) == "fallback"], absent
+    fallbacks = [member for member in present if _mode(member) == "fallback"]
+    # Those that need no translation first.
+    fallbacks.sort(key=lambda member: query.protocol not in member.provider.speaks)
+    return pool + [(member, "fallback") for member in fallbacks], absent
 
 
 def _mode(member: Member) -> Mode:

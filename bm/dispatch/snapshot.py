@@ -78,10 +78,14 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one request: seconds of waiting in total, and upstream calls in total."""
+    """Limits of one request: seconds of waiting in total and upstream calls in total.
+
+    `patience` is the seconds of waiting for an account of the pool before a fallback is asked.
+    """
 
     max_wait: float = 30.0
     max_attempts: int = 20
+    patience: float = 0.0
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):

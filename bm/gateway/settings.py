@@ -40,7 +40,8 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def limits(self) -> Limits:
         """How long a request may wait and how often it may be tried."""
-        return Limits(max_wait=self.config.pool.max_wait, max_attempts=self.config.pool.max_attempts)
+        pool = self.config.pool
+        return Limits(max_wait=pool.max_wait, max_attempts=pool.max_attempts, patience=pool.patience)
 
     @cached_property
     def rules(self) -> Rules:

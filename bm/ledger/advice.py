@@ -46,5 +46,7 @@ def _limited(found: dict[str, Any], seconds: float | None) -> str:
         name = found["targets"][0]["provider"]
         return f"{wait}, or let others serve too: bm providers mode {name} pooled"
     if "fallback" in stages:
-        return f"{wait}, or add an account: bm accounts add NAME"
+        names = dict.fromkeys(each["provider"] for each in found["targets"] if each["stage"] == "fallback")
+        limited = f"the fallback {', '.join(names)} is at its limit too: it serves again when that ends"
+        return f"{wait}, or add an account: bm accounts add NAME ({limited})"
     return f"{wait}, or add an account (bm accounts add NAME) or a fallback (bm providers mode NAME fallback)"

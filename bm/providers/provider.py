@@ -173,7 +173,7 @@ def _provider(name: str, section: ProviderConfig, *, configured: bool = True) ->
         speaks=speaks,
         base_url=(section.base_url or row.base_url).rstrip("/"),
         auth=row.auth if known_wire else _AUTH[speaks[0]],
-        protocols=row.protocols if section.protocols is None else section.protocols,
+        protocols=_protocols(row, section),
         match_models=section.match_models,
         models=row.models | section.models,
         words=row.words,
@@ -187,6 +187,13 @@ def _provider(name: str, section: ProviderConfig, *, configured: bool = True) ->
         models_path=row.models_path if known_wire else _models_path(speaks[0]),
         configured=configured,
     )
+
+
+def _protocols(row: Row, section: ProviderConfig) -> tuple[ProtocolName, ...]:
+    """The client protocols that a provider serves. A fallback for one tool and not for the other would be a trap."""
+    if section.protocols is not None:
+        return section.protocols
+    return PROTOCOLS if section.mode == "fallback" else row.protocols
 
 
 def _unknown_row(name: str, section: ProviderConfig) -> Row:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal
@@ -53,6 +54,20 @@ def split_prefix(model: str, providers: Collection[str]) -> tuple[str, str]:
     head, colon, rest = model.partition(":")
     provider = head.strip().lower()
     return (provider, rest.strip()) if colon and rest.strip() and provider in providers else ("", model)
+
+
+def nearest_prefix(model: str, providers: Collection[str]) -> str:
+    """The name with the provider's prefix that was probably meant; empty if its prefix is not nearly a provider's.
+
+    Parts of models' names (`llama3:8b`, `llama:free`) are none.
+    """
+    head, colon, rest = model.partition(":")
+    word = head.strip().lower()
+    if not colon or not rest.strip() or not word.isalpha():
+        return ""
+    others = [name for name in providers if name not in word and word not in name]
+    found = get_close_matches(word, others, n=1, cutoff=0.7)
+    return f"{found[0]}:{rest.strip()}" if found else ""
 
 
 def bare(model: str) -> str:

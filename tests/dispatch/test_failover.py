@@ -95,6 +95,24 @@ def test_a_delay_beyond_the_limit_is_returned_and_not_waited_for() -> None:
     )
 
 
+def test_an_account_of_the_pool_is_waited_for_a_little_before_a_fallback() -> None:
+    made = planned(gemini("a"), paid("groq", "fallback"))
+    lines = """
+        << gemini/a
+        >> 429 3
+        << gemini/a wait 3
+        >> 429 3
+        << groq/key
+        >> ok
+        << answered
+        """
+    check(made, lines, Limits(patience=5))
+    assert course(made, ">> 429 3", Limits())[-1] == "<< groq/key"
+    assert course(made, ">> 429 6", Limits(patience=5))[-1] == "<< groq/key"
+    assert course(made, ">> 503", Limits(patience=5))[-1] == "<< groq/key"
+    assert course(made, ">> 429", Limits(patience=5))[-1] == "<< groq/key"
+
+
 def test_all_waits_together_stay_within_the_limit() -> None:
     check(
         ONE,

@@ -116,6 +116,19 @@ def test_fallback_comes_first_when_no_account_is_usable_for_this_model() -> None
     assert order(planned(*members, model="gemini-3.1-pro-preview")) == ["gemini/a", "groq/key"]
 
 
+def test_fallbacks_that_need_no_translation_come_first() -> None:
+    native = paid("n", "fallback", speaks=("anthropic",))
+    assert order(planned(gemini("a"), paid("z", "fallback"), native)) == ["gemini/a", "n/key", "z/key"]
+    assert order(planned(gemini("a"), native, paid("z", "fallback"), protocol="openai-chat"))[-2:] == ["z/key", "n/key"]
+
+
+def test_a_misspelt_prefix_is_refused_with_the_nearest() -> None:
+    made = planned(gemini("a"), paid("groq", "fallback"), model="gorq:llama")
+    assert made.failure and made.failure.http_status == 404 and "groq:llama" in made.failure.message
+    listed = account("a", models=frozenset({"gorq:llama"}))
+    assert planned(gemini(listed), paid("groq", "fallback"), model="gorq:llama").failure is None
+
+
 def test_fallbacks_come_in_the_order_of_the_file() -> None:
     members = (gemini("a"), paid("z", "fallback"), paid("b", "fallback"), paid("m", "fallback"))
     assert order(planned(*members, number=0.9)) == ["gemini/a", "z/key", "b/key", "m/key"]

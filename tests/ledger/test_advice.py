@@ -28,7 +28,7 @@ def test_a_refused_key_is_named_even_if_another_account_answered() -> None:
     ("stages", "words"),
     [
         (("pool",), "a fallback (bm providers mode NAME fallback)"),
-        (("pool", "fallback"), "or add an account: bm accounts add NAME"),
+        (("pool", "fallback"), "the fallback groq is at its limit too: it serves again when that ends)"),
         (("exclusive",), "bm providers mode groq pooled"),
     ],
 )

@@ -174,6 +174,12 @@ def test_what_a_row_matches_by_default(name: str, protocols: tuple[str, ...]) ->
     assert of(name).protocols == protocols
 
 
+def test_a_fallback_serves_every_client_unless_told_otherwise() -> None:
+    assert of("groq", mode="fallback").protocols == of("anthropic", mode="fallback").protocols == PROTOCOLS
+    assert of("groq", mode="fallback", protocols=("openai-chat",)).protocols == ("openai-chat",)
+    assert of("groq", mode="pooled").protocols == ("openai-chat", "openai-responses")
+
+
 def test_cache_control_is_kept_for_anthropic_and_removed_where_it_is_refused() -> None:
     assert of("anthropic").cache_control == "keep"
     assert of("anthropic", cache_control="strip").cache_control == "strip"

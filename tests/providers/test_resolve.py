@@ -4,7 +4,18 @@ import pytest
 
 from bm.config.schema import Config
 from bm.providers.provider import Provider, effective
-from bm.providers.resolve import bare, disguised, family, holds, model_for, name_of, replaces, split_prefix, undisguised
+from bm.providers.resolve import (
+    bare,
+    disguised,
+    family,
+    holds,
+    model_for,
+    name_of,
+    nearest_prefix,
+    replaces,
+    split_prefix,
+    undisguised,
+)
 
 PROVIDERS = {provider.name: provider for provider in effective(Config())}
 GEMINI, ANTHROPIC, GROQ = PROVIDERS["gemini"], PROVIDERS["anthropic"], PROVIDERS["groq"]
@@ -216,3 +227,21 @@ def test_a_name_of_claude_codes_list_leads_to_its_model() -> None:
 )
 def test_whether_bm_put_another_model_in_place(asked: str, model: str, replaced: bool) -> None:
     assert replaces(asked, "anthropic", model) is replaced
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("opnai:gpt-5", "openai:gpt-5"),
+        ("grok:foo", "groq:foo"),
+        ("Gorq: llama-3.3:free", "groq:llama-3.3:free"),
+        ("llama3:8b", ""),
+        ("llama:free", ""),
+        ("ft:gpt-4o:org", ""),
+        ("qwen2.5-coder:7b", ""),
+        ("openai", ""),
+        ("opnai:", ""),
+    ],
+)
+def test_a_prefix_that_is_nearly_a_providers(asked: str, meant: str) -> None:
+    assert nearest_prefix(asked, ["gemini", "openai", "groq", "ollama", "together"]) == meant
