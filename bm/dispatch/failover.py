@@ -219,7 +219,7 @@ class _Course:
 
     def _patient(self) -> Attempt | None:
         """An attempt at an account of the pool whose rate limit ends so soon that no fallback is asked yet."""
-        latest = self.now + self.limits.patience - self.waited
+        latest = self.now + min(self.limits.patience, self.limits.max_wait) - self.waited
         pool = {target for target in self.at_limit if self.choices[target].stage == "pool"}
         free = [target for target in self.ready_at if target in pool]
         return self._soonest(latest, free, "its rate limit ends in {:.1f} s, sooner than a fallback is asked")

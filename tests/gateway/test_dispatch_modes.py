@@ -90,7 +90,7 @@ def test_fallback_is_used_once_the_pool_is_spent(world: World, protocol: str, st
 
 @EVERY_PROTOCOL
 def test_when_the_fallback_fails_too_the_soonest_account_is_waited_for(world: World, protocol: str) -> None:
-    world.set_up(accounts=1, modes={"groq": "fallback"}, max_wait=5)
+    world.set_up(accounts=1, modes={"groq": "fallback"}, max_wait=5, pool="patience = 0")
     world.sim.script(
         Rule(api="gemini", status=429, retry_info="1s"), Rule(api="openai-chat", status=429, retry_after=600.0)
     )

@@ -174,7 +174,7 @@ def test_what_a_row_matches_by_default(name: str, protocols: tuple[str, ...]) ->
     assert of(name).protocols == protocols
 
 
-def test_a_fallback_serves_every_client_unless_told_otherwise() -> None:
+def test_a_fallback_serves_every_client_by_default() -> None:
     assert of("groq", mode="fallback").protocols == of("anthropic", mode="fallback").protocols == PROTOCOLS
     assert of("groq", mode="fallback", protocols=("openai-chat",)).protocols == ("openai-chat",)
     assert of("groq", mode="pooled").protocols == ("openai-chat", "openai-responses")
