@@ -345,7 +345,7 @@ class _Course:
             return self._refused(failures, last) if of_key else presentable(last, target.provider, target.account)
         limited = all(failure.kind in LIMIT_FAILURES for _, failure in failures)
         later = cooling_down(last.message, seconds, self.limits, limited=limited)
-        if last.kind not in LIMIT_FAILURES and last.kind != "overloaded":
+        if last.kind not in LIMIT_FAILURES and last.kind not in ("overloaded", "blocked"):
             return later
         return msgspec.structs.replace(last, retry_after=later.retry_after, should_retry=later.should_retry)
 

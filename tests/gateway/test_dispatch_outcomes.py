@@ -276,6 +276,16 @@ def test_an_html_error_is_reported_in_the_clients_protocol(world: World, protoco
 
 
 @EVERY_CLIENT
+def test_a_page_in_the_way_is_a_bad_gateway_also_while_the_account_cools_down(
+    world: World, protocol: str, stream: bool
+) -> None:
+    world.set_up(accounts=1, modes={"anthropic": "exclusive"} if protocol == "anthropic" else {})
+    world.sim.script(Rule(status=403, raw_body=PAGE, content_type="text/html", times=None))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.status == 502 and "Just a moment" in answer.message
+
+
+@EVERY_CLIENT
 def test_a_compressed_error_is_read(world: World, protocol: str, stream: bool) -> None:
     world.sim.script(Rule(status=400, gzip=True, message="said under pressure"))
     assert "said under pressure" in world.ask(protocol, stream=stream).message
