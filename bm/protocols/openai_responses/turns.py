@@ -23,9 +23,9 @@ from bm.protocols.openai_responses.items import (
     encode_content,
     encode_result,
     is_content,
+    of_vendor,
     result_parts,
 )
-from bm.protocols.openai_responses.summaries import of_vendor
 from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.tools import Names, by_name
 from bm.protocols.reading import refuse, string_of
