@@ -124,8 +124,7 @@ def update(path: Path, change: Callable[[Credentials], Credentials], *, patience
     """
     try:
         make_private_folder(path.parent)
-        real = Path(os.path.realpath(path))
-        with locked(real.with_name(f"{real.name}.lock"), patience):
+        with locked(lock_of(path), patience):
             table, text = _read(path)
             old = _content(table, path, text)
             new = change(old)
@@ -134,6 +133,12 @@ def update(path: Path, change: Callable[[Credentials], Credentials], *, patience
             return new
     except OSError as error:
         raise AccountError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def lock_of(path: Path) -> Path:
+    """The file that is locked while the accounts file is written."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f"{real.name}.lock")
 
 
 def ensure_local_key(path: Path) -> str:
@@ -156,7 +161,7 @@ def _with_local_key(credentials: Credentials) -> Credentials:
 def _read(path: Path) -> tuple[_Table, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return tomllib.loads(text), text
+        table = tomllib.loads(text)
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
@@ -167,6 +172,12 @@ def _read(path: Path) -> tuple[_Table, str]:
         # The parser's message may quote the line, and with it a key.
         found = re.search(r"at line (\d+)", str(error))
         raise _corrupt(path, int(found[1]) if found else text.count("\n") + 1, "it is not valid TOML") from None
+    except (ValueError, RecursionError):
+        raise _corrupt(path, 0, "a number in it has too many digits, or it is nested too deeply") from None
+    if not text.strip():
+        # bm itself never leaves it empty; a full disk or another program may.
+        raise _corrupt(path, 0, "it is empty, although bm keeps its key and the accounts there")
+    return table, text
 
 
 def _content(table: _Table, path: Path, text: str) -> Credentials:

@@ -148,7 +148,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     # Warnings about a damaged state file belong in the daemon's log.
     restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
     restore_models(models_path(paths), services)
-    instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None)
+    instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None, keep_file=_nothing)
     application = admin_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
     sent: list[Any] = []
 
@@ -164,6 +164,10 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
         await services.close()
     content = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], msgspec.json.decode(content)
+
+
+async def _nothing() -> None:
+    """This process is no daemon and has no daemon.json."""
 
 
 def _scope(settings: Settings, method: str, path: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for run
     server = admin.loaded(paths).config.server
     load(paths.accounts)
     daemon = admin.running(paths)
-    if daemon and (server.host, server.port) != (daemon.host, daemon.port):
+    if daemon and server.port != daemon.port:
         bind(server.host, server.port).close()
     _stop(paths, now=now)
     _begun(paths, begin(paths, os.environ))

@@ -17,6 +17,7 @@ from bm.clients.setup import read
 from bm.clients.tool import Override, SettingsFile, Tool, filled, shown
 from bm.config.document import CannotEdit
 from bm.config.keys import dotted
+from bm.config.paths import in_home
 from bm.errors import ConfigError
 
 State = Literal["yes", "stale", "by hand", "no"]
@@ -93,9 +94,9 @@ def _is_configured(file: SettingsFile, names: Mapping[str, str], environ: Mappin
 
 def _places(override: Override, folder: Path) -> Iterator[Path]:
     if override.name.startswith("~"):
-        yield Path(override.name).expanduser()
+        yield in_home(override.name)
         return
-    home = Path.home()
+    home = in_home("~")
     for above in (folder, *folder.parents):
         if above == home:
             return

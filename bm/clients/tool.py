@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from bm.clients.formats import Format
 from bm.config.keys import Key
+from bm.config.paths import in_home
 
 
 class Setting(NamedTuple):
@@ -46,11 +47,11 @@ class Place(NamedTuple):
 
     def _folder(self, environ: Mapping[str, str]) -> Path:
         if self.variable and (named := environ.get(self.variable)):
-            return Path(named).expanduser().absolute() / self.below
+            return in_home(named).absolute() / self.below
         own = {"darwin": self.mac, "win32": self.windows}.get(sys.platform) or self.folder
         if own.startswith("~/.config/") and (config := environ.get("XDG_CONFIG_HOME")):
             return Path(config, own.removeprefix("~/.config/"))
-        return Path(own).expanduser()
+        return in_home(own)
 
 
 class SettingsFile(NamedTuple):
@@ -127,5 +128,5 @@ def filled(value: Any, names: Mapping[str, str]) -> Any:
 
 def shown(path: Path) -> str:
     """`path` with `~` for the home folder."""
-    home = Path.home()
+    home = in_home("~")
     return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)

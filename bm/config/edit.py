@@ -76,11 +76,17 @@ def from_text(key: str, text: str) -> Value:
     return value  # type: ignore[no-any-return]
 
 
+def lock_of(path: Path) -> Path:
+    """The file that is locked while the settings are edited."""
+    target = Path(os.path.realpath(path))
+    return target.with_name(f".{target.name}.lock")
+
+
 def _edit(path: Path, change: Callable[[str], str], known: Collection[str]) -> bool:
     """Apply `change` to the text of the file; returns whether the text has changed."""
     target = Path(os.path.realpath(path))
     make_private_folder(target.parent)
-    with locked(target.with_name(f".{target.name}.lock"), LOCK_WAIT):
+    with locked(lock_of(path), LOCK_WAIT):
         before = read_text(target)
         _refuse_if_invalid(before, path, known)
         try:

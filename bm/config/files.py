@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +36,14 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
             os.fsync(file.fileno())
         if sys.platform != "win32":
             temporary.chmod(mode)
-        _replace(temporary, target)
+        try:
+            _replace(temporary, target)
+        except OSError as error:
+            # A file that is mounted by itself, as into a container, cannot be replaced.
+            if error.errno not in (errno.EBUSY, errno.EXDEV):
+                raise
+            target.write_bytes(data)
+            temporary.unlink()
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         # "No space left on device" comes without a file name.
@@ -70,6 +79,41 @@ else:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files that interrupted writes of `path` have left. No other process may be writing it."""
+    target = Path(os.path.realpath(path))
+    for left in target.parent.glob(f".{target.name}.*.tmp"):
+        with suppress(OSError):
+            left.unlink()
+
+
+if sys.platform == "win32":
+
+    def writable_by_others(path: Path) -> str:
+        """Windows protects the folders of a user by access lists."""
+        return ""
+else:
+
+    def writable_by_others(path: Path) -> str:
+        """Why other users could change the file, with the remedy; empty if they cannot, or there is no file.
+
+        Root may use files of others, as it does in containers. Users' own groups have one member.
+        """
+        target = Path(os.path.realpath(path))
+        for place, sticky in ((target, 0), (target.parent, stat.S_ISVTX)):
+            try:
+                status = place.stat()
+            except OSError:
+                continue
+            mode = stat.S_IMODE(status.st_mode)
+            if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+                return f"belongs to another user, who could make bm run commands (chown {place})"
+            foreign_group = status.st_gid not in (0, os.getegid())
+            if (mode & stat.S_IWOTH or (mode & stat.S_IWGRP and foreign_group)) and not mode & sticky:
+                return f"others can write to {place} (mode {mode:o}) and make bm run commands: chmod go-w {place}"
+        return ""
 
 
 def make_private_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bm.config.environment import Override, classic, laid_over, named, sources
+from bm.config.files import writable_by_others
 from bm.config.keys import Key, dotted, key_lines
 from bm.config.schema import GEMINI_MODELS, Config
 from bm.config.validation import Problem, Table, broken_rules, checked
@@ -47,8 +48,10 @@ def load(path: Path, environ: Mapping[str, str], *, known: Collection[str]) -> L
 
     Raises:
         InvalidConfig: the content is invalid; the message lists every problem with its place.
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or other users can change it.
     """
+    if danger := writable_by_others(path):
+        raise ConfigError(danger, path=str(path))
     return parse(read_text(path), environ, known=known, path=str(path))
 
 
@@ -103,6 +106,10 @@ def parse_toml(text: str, path: str) -> Table:
         message = f"not valid TOML: {_TOML_PLACE.sub('', str(error))}"
         column = f"column {place[2]}" if place and place[2] else ""
         raise InvalidConfig([ConfigError(message, path=path, line=line, hint=column)]) from None
+    except (ValueError, RecursionError):
+        # Python refuses to read numbers of thousands of digits, and tomllib calls itself for each bracket.
+        message = "not valid TOML: it contains a number with too many digits or is nested too deeply"
+        raise InvalidConfig([ConfigError(message, path=path)]) from None
 
 
 def _build(accepted: Table) -> Config:

@@ -10,8 +10,10 @@ import msgspec
 import platformdirs
 
 from bm.config.files import make_private_folder
+from bm.errors import ConfigError
 
 APP_NAME = "better-manager"
+_NOWHERE = "/nonexistent"
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +41,18 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def default(cls, environ: Mapping[str, str] = os.environ) -> Paths:
-        """The folder that `BM_HOME` names (`~` is expanded), else the platform's config, state and log folders."""
+        """The folder that `BM_HOME` names (`~` is expanded), else the platform's config, state and log folders.
+
+        Raises:
+            ConfigError: there is neither `BM_HOME` nor a home folder, as for an unknown uid in a container.
+        """
         if home := environ.get("BM_HOME"):
-            return cls.under(Path(home).expanduser().absolute())
+            return cls.under(in_home(home).absolute())
         dirs = platformdirs.PlatformDirs(APP_NAME, appauthor=False)
-        return cls._in(config=dirs.user_config_path, state=dirs.user_state_path, log=dirs.user_log_path)
+        try:
+            return cls._in(config=dirs.user_config_path, state=dirs.user_state_path, log=dirs.user_log_path)
+        except RuntimeError:
+            raise ConfigError("this user has no home folder: set HOME, or BM_HOME to a folder for bm") from None
 
     @classmethod
     def _in(cls, *, config: Path, state: Path, log: Path) -> Paths:
@@ -56,6 +65,22 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
             lock=state / "daemon.lock",
             log=log / "daemon.log",
         )
+
+
+def in_home(text: str) -> Path:
+    """The path with `~` expanded. Without a home folder it leads to where no file is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text.replace("~", _NOWHERE, 1))
+
+
+def is_default(paths: Paths) -> bool:
+    """Whether these are the files of this user without `BM_HOME`."""
+    try:
+        return paths == Paths.default({})
+    except ConfigError:
+        return False
 
 
 def make_folders(paths: Paths) -> None:

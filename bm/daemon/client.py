@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from bm.config.files import LockTimeout, locked
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.runtime import Daemon
@@ -57,6 +60,8 @@ def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = No
         connection.close()
 
 
+_LOST, _POLL = 1.5, 0.05
+"""Seconds for which a lost daemon.json is waited for, and between two looks at it."""
 PATIENCE = 2.0
 """Seconds a health check may take."""
 
@@ -70,12 +75,35 @@ class Found(msgspec.Struct, frozen=True):
 
 def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
     """The daemon of these paths; None if there is none, even if a crash or reboot left a daemon.json."""
-    daemon = runtime.read(paths.runtime)
+    daemon = runtime.read(paths.runtime) or _written_again(paths)
     if daemon is None:
         return None
     if is_answering(daemon, timeout):
         return Found(daemon, answers=True)
     return Found(daemon, answers=False) if runtime.same_process(daemon) else None
+
+
+def _written_again(paths: Paths) -> Daemon | None:
+    """The content of a lost daemon.json, which a running daemon writes again within a second."""
+    deadline = time.monotonic() + _LOST
+    while _is_held(paths.lock) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+        if daemon := runtime.read(paths.runtime):
+            return daemon
+    return None
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a daemon holds the lock."""
+    if not lock.exists():
+        return False
+    try:
+        with locked(lock, timeout=0):
+            return False
+    except LockTimeout:
+        return True
+    except OSError:
+        return False
 
 
 def is_answering(daemon: Daemon, timeout: float = PATIENCE) -> bool:

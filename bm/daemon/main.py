@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -14,7 +16,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 from bm import __version__
-from bm.config.files import LockTimeout, locked
+from bm.accounts.credentials import lock_of as accounts_lock
+from bm.accounts.state_file import state_path
+from bm.config.edit import lock_of as config_lock
+from bm.config.files import LockTimeout, locked, sweep
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths, make_folders
 from bm.config.schema import Log
@@ -27,6 +32,8 @@ from bm.errors import AccountError, BmError, ConfigError, DaemonError
 from bm.providers.catalog import KNOWN
 
 _log = logging.getLogger("bm.daemon")
+_FILE_INTERVAL = 0.5
+"""Seconds between two checks that daemon.json is still there."""
 _LOCK_WAIT = 0.2
 """Seconds to wait for the lock, which another `bm start` may hold briefly."""
 
@@ -49,9 +56,19 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
     make_folders(paths)
     try:
         with locked(paths.lock, _LOCK_WAIT):
+            _sweep(paths)
             _serve(paths, environ, announce, started_at, terminal)
     except LockTimeout:
         raise AlreadyRunning(_other(paths)) from None
+
+
+def _sweep(paths: Paths) -> None:
+    """Remove temporary files, which may hold keys, unless a command is writing just now."""
+    for path in (paths.ledger, paths.clients, paths.runtime, state_path(paths)):
+        sweep(path)
+    for path, lock in ((paths.accounts, accounts_lock(paths.accounts)), (paths.config, config_lock(paths.config))):
+        with contextlib.suppress(LockTimeout, OSError), locked(lock, timeout=0):
+            sweep(path)
 
 
 def _other(paths: Paths) -> str:
@@ -106,7 +123,15 @@ def _serve_on(
     from bm.server.admin import Instance
     from bm.server.serve import serve
 
-    instance = Instance(prove=daemon.proof, started_at=daemon.started_at, version=daemon.version, ready=ready)
+    async def keep_file() -> None:
+        while True:
+            await asyncio.sleep(_FILE_INTERVAL)
+            if not paths.runtime.exists():
+                runtime.write(paths.runtime, daemon)
+
+    instance = Instance(
+        prove=daemon.proof, started_at=daemon.started_at, version=daemon.version, ready=ready, keep_file=keep_file
+    )
     try:
         serve(paths, settings, sock, instance)
     finally:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -48,6 +48,7 @@ from bm.server.metrics import Metrics
 from bm.server.reload import Reloader
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
 from bm.server.state import models_path, save_models
+from bm.server.tasks import failures
 
 _FLUSH_WAIT: Final = 5.0
 """Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""
@@ -62,13 +63,14 @@ class Instance(msgspec.Struct, frozen=True):
     """The running process. `started_at` is Unix time; `version` is the version that runs, whatever is installed by now.
 
     `prove` answers a challenge as only this process can. `ready` is called once the server accepts
-    connections.
+    connections. `keep_file` writes daemon.json again whenever it is lost, until cancelled.
     """
 
     prove: Callable[[str], str]
     started_at: float
     version: str
     ready: Callable[[], None]
+    keep_file: Callable[[], Coroutine[Any, Any, None]]
 
 
 class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -204,7 +206,7 @@ class Admin:
                 "path": str(self._paths.config),
                 "loaded_at": self._reloader.loaded_at,
                 "error": self._reloader.error,
-                "warnings": list(settings.warnings),
+                "warnings": [*settings.warnings, *failures()],
             },
             "accounts": self.account_states(),
             "providers": [

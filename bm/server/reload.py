@@ -51,8 +51,9 @@ class Reloader:
         async with self._lock:
             try:
                 settings = await self._read()
-            except BmError as error:
-                self.error = str(error)
+            except (BmError, ValueError, RecursionError, OSError) as error:
+                # Whatever a file holds, the next edit is read.
+                self.error = str(error) or type(error).__name__
                 _log.error("the changed files are invalid, the old settings stay in force: %s", error)
                 return self.error
             self.error = None

@@ -28,7 +28,7 @@ from bm.server.http import LimitedHttp, raise_file_limit
 from bm.server.network import Network
 from bm.server.reload import Reloader
 from bm.server.state import SavedState
-from bm.server.tasks import spawn
+from bm.server.tasks import keep_running, spawn
 
 _log = logging.getLogger("bm")
 _PRICES_AFTER = 2.0
@@ -115,10 +115,11 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
     ledger.start()
     watchers = [
         spawn(_read_prices(), "reading prices"),
-        spawn(state.keep_saving(), "saving the state"),
-        spawn(services.models.keep_fresh(), "reading model lists"),
-        spawn(reloader.watch(), "watching the configuration"),
-        spawn(Network(services).watch(), "watching the network"),
+        keep_running(state.keep_saving, "saving the state"),
+        keep_running(services.models.keep_fresh, "reading model lists"),
+        keep_running(instance.keep_file, "keeping daemon.json"),
+        keep_running(reloader.watch, "watching the configuration"),
+        keep_running(Network(services).watch, "watching the network"),
         spawn(_stop_when(stopping, server), "waiting for a stop"),
     ]
     try:

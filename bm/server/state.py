@@ -166,10 +166,14 @@ def append_signatures(path: Path, kept: Iterable[Kept]) -> int:
     if not path.exists():
         save(lines, path)
         return len(lines)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-    with os.fdopen(descriptor, "ab") as file:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    with os.fdopen(descriptor, "r+b") as file:
+        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            # A crash cut the last line off.
+            lines = b"\n" + lines
         file.write(lines)
-        return file.tell()
+        file.flush()
+        return file.seek(0, os.SEEK_END)
 
 
 def rewrite_signatures(path: Path, kept: Iterable[Kept]) -> None:

@@ -370,3 +370,13 @@ def test_one_credential_in_two_places_is_two_accounts() -> None:
     stored = Credentials(accounts=(at("us", "a"), at("eu", "b"), at("us", "c")))
     listed = all_accounts(stored, Config(), {})
     assert [bool(each.problem) for each in listed] == [False, False, True]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x = " + "9" * 5000, "x = " + "[" * 3000 + "]" * 3000])
+def test_an_empty_or_odd_file_is_never_replaced(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(text)
+    for read in (load, ensure_local_key):
+        with pytest.raises(AccountError, match=r"accounts\.toml"):
+            read(path)
+    assert path.read_text() == text

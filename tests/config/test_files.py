@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -11,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from bm.config.files import ABSENT, LockTimeout, locked, make_private_folder, stamp, write_private
+from bm.config.files import (
+    ABSENT,
+    LockTimeout,
+    locked,
+    make_private_folder,
+    stamp,
+    sweep,
+    writable_by_others,
+    write_private,
+)
 from bm.errors import BmError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
@@ -191,3 +201,61 @@ def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         make_private_folder(tmp_path / "file")
+
+
+def test_temporary_files_of_interrupted_writes_are_swept(tmp_path: Path) -> None:
+    for name in (".accounts.toml.x1.tmp", ".other.toml.x1.tmp", "accounts.toml"):
+        (tmp_path / name).write_text("key")
+    sweep(tmp_path / "accounts.toml")
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".other.toml.x1.tmp", "accounts.toml"]
+
+
+def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(self: Path, target: Path) -> Path:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    path = tmp_path / "config.toml"
+    path.write_text("old")
+    inode = path.stat().st_ino
+    monkeypatch.setattr(Path, "replace", busy)
+    write_private(path, b"new")
+    assert (path.read_text(), path.stat().st_ino) == ("new", inode)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "refused"),
+    [
+        (0o600, 0o700, False),
+        (0o644, 0o755, False),
+        (0o664, 0o775, False),
+        (0o666, 0o700, True),
+        (0o602, 0o700, True),
+        (0o600, 0o777, True),
+        (0o600, 0o1777, False),
+    ],
+)
+def test_files_that_others_can_write(tmp_path: Path, file_mode: int, folder_mode: int, refused: bool) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    path = folder / "config.toml"
+    path.touch()
+    path.chmod(file_mode)
+    folder.chmod(folder_mode)
+    danger = writable_by_others(path)
+    assert bool(danger) is refused
+    assert not refused or "chmod go-w" in danger
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX owners")
+def test_files_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.toml"
+    path.touch(0o600)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    found = writable_by_others(path)
+    assert ("another user" in found) is (path.stat().st_uid != 0)
+
+
+def test_a_missing_file_is_no_danger(tmp_path: Path) -> None:
+    assert writable_by_others(tmp_path / "none.toml") == ""

@@ -141,3 +141,19 @@ def test_a_text_without_settings_gives_the_defaults(text: str) -> None:
 def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "BM_SERVER_PORT", "9999")
     assert parse("", {}, known=KNOWN, path="").config == Config()
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "9" * 5000, "x = " + "[" * 3000 + "]" * 3000, 'x = "\x00"', "x = 1e99999\nx = 2", "[" * 500]
+)
+def test_odd_files_are_a_config_error(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse(text, {}, known=(), path="config.toml")
+
+
+def test_a_file_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.touch()
+    path.chmod(0o666)
+    with pytest.raises(ConfigError, match="chmod go-w"):
+        load(path, {}, known=())

@@ -6,9 +6,11 @@ import os
 import stat
 from pathlib import Path
 
+import platformdirs
 import pytest
 
-from bm.config.paths import Paths, make_folders
+from bm.config.paths import Paths, in_home, is_default, make_folders
+from bm.errors import ConfigError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 
@@ -48,3 +50,17 @@ def test_folders_are_private(tmp_path: Path) -> None:
     make_folders(paths)
     modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (tmp_path / "a", tmp_path / "a" / "b")]
     assert modes == [0o700, 0o700]
+
+
+def test_without_a_home_folder_bm_home_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_home(*_: object) -> str:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.setattr(platformdirs.PlatformDirs, "user_config_path", property(no_home))
+    assert Paths.default({"BM_HOME": str(tmp_path)}) == Paths.under(tmp_path) or in_home("~/x") == Path(
+        "/nonexistent/x"
+    )
+    assert not is_default(Paths.under(tmp_path))
+    with pytest.raises(ConfigError, match="set HOME, or BM_HOME"):
+        Paths.default({})

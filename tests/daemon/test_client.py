@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import psutil
 import pytest
 
+from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.daemon.client import Answer, Found, NoAnswer, ask, find, is_answering
@@ -71,3 +74,12 @@ def test_a_daemon_that_does_not_answer_is_found_by_its_process(paths: Paths, fre
         stuck = daemon(pid=pid, created=psutil.Process(pid).create_time(), port=free_port)
         runtime.write(paths.runtime, stuck)
         assert find(paths) == Found(stuck, answers=False)
+
+
+def test_a_lost_file_is_waited_for_while_the_lock_is_held(paths: Paths) -> None:
+    make_folders(paths)
+    with answering(200, b"{}", proves=daemon()) as port, locked(paths.lock):
+        timer = threading.Timer(0.2, runtime.write, (paths.runtime, daemon(port=port)))
+        timer.start()
+        assert find(paths) == Found(daemon(port=port), answers=True)
+        timer.join()

@@ -171,3 +171,11 @@ async def test_signatures_survive_a_restart_within_bounds(bm_home: Path, monkeyp
     finally:
         await first.close()
         await second.close()
+
+
+def test_a_torn_line_does_not_eat_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "signatures.jsonl"
+    path.write_bytes(b'{"torn": 1')
+    size = append_signatures(path, [])
+    assert path.read_bytes() == b'{"torn": 1\n'
+    assert size == path.stat().st_size == append_signatures(path, [])

@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+from bm.server import tasks
 from bm.server.tasks import spawn
 
 
@@ -42,3 +43,35 @@ async def test_a_cancelled_task_logs_nothing(caplog: pytest.LogCaptureFixture) -
     await asyncio.wait([task])
     await asyncio.sleep(0)
     assert caplog.records == []
+
+
+async def test_a_loop_that_fails_starts_again_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(tasks, "troubled", {})
+    runs = 0
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs < 3:
+            raise ValueError("odd")
+
+    await tasks.keep_running(work, "the work")
+    assert runs == 3
+    assert tasks.failures() == ["the work failed and was started again: ValueError: odd"]
+
+
+async def test_a_loop_ends_when_it_is_cancelled() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    task = tasks.keep_running(work, "the work")
+    await asyncio.sleep(0.01)
+    task.cancel()
+    async with asyncio.timeout(5):
+        await ended.wait()

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
+from bm.config.paths import in_home
 from bm.daemon.service.manager import Manager, State, Unavailable, Unit, run_checked, run_tool
 
 _GONE = 5.0
@@ -26,7 +27,7 @@ class Launchd(Manager):
 
     def file(self, unit: Unit) -> Path:
         """The agent's property list. launchd loads the files in this folder at login."""
-        return Path.home() / "Library" / "LaunchAgents" / f"{unit.name}.plist"
+        return in_home("~") / "Library" / "LaunchAgents" / f"{unit.name}.plist"
 
     def definition(self, unit: Unit) -> bytes:
         """The property list. A daemon that exits with 0 was stopped and stays stopped; one that fails is restarted,

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 
-from bm.config.paths import APP_NAME, Paths
+from bm.config.paths import APP_NAME, Paths, is_default
 from bm.errors import DaemonError
 
 DESCRIPTION = "Better Manager: a gateway between coding tools and models"
@@ -47,7 +47,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 def name_of(paths: Paths) -> str:
     """The name of the service of these paths; each `BM_HOME` has its own."""
-    if paths == Paths.default({}):
+    if is_default(paths):
         return APP_NAME
     return f"{APP_NAME}-{hashlib.sha256(str(paths.config.parent).encode()).hexdigest()[:8]}"
 
@@ -58,7 +58,7 @@ def unit_of(paths: Paths, environ: Mapping[str, str], drain: float) -> Unit:
     `PATH` is included for `cmd:` references, because managers use a short one of their own.
     """
     given = {name: environ[name] for name in ("PATH", *_FOLDERS) if environ.get(name)}
-    if paths != Paths.default({}):
+    if not is_default(paths):
         given["BM_HOME"] = str(paths.config.parent)
     return Unit(
         name=name_of(paths),

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
+from bm.config.paths import in_home
 from bm.daemon.service.manager import DESCRIPTION, Manager, State, Unavailable, Unit, run_checked, run_tool
 
 TEMPLATE = """\
@@ -155,7 +156,7 @@ _NO_INSTANCE = (
 
 def _folder() -> Path:
     home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "systemd" / "user"
+    return (Path(home) if home else in_home("~/.config")) / "systemd" / "user"
 
 
 def _unit(unit: Unit) -> str:
