@@ -16,8 +16,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 from bm import __version__
-from bm.accounts.credentials import lock_of as accounts_lock
-from bm.accounts.state_file import state_path
 from bm.config.edit import lock_of as config_lock
 from bm.config.files import LockTimeout, locked, sweep
 from bm.config.load import Loaded, load
@@ -64,6 +62,9 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
 
 def _sweep(paths: Paths) -> None:
     """Remove temporary files, which may hold keys, unless a command is writing just now."""
+    from bm.accounts.credentials import lock_of as accounts_lock
+    from bm.accounts.state_file import state_path
+
     for path in (paths.ledger, paths.clients, paths.runtime, state_path(paths)):
         sweep(path)
     for path, lock in ((paths.accounts, accounts_lock(paths.accounts)), (paths.config, config_lock(paths.config))):
