@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -121,7 +122,7 @@ class Attempts:
             self._capture.requests.append(upstream.request)
         timeouts = settings.timeouts_for(target.provider, stream=self._adapter.call.stream)
         try:
-            response = await self.keep_alive(self._services.client.open(upstream.request, timeouts, proxy))
+            response = await self._head(self._services.client.open(upstream.request, timeouts, proxy))
         except UpstreamError as error:
             return classify(error.failure)
         entry.status = response.status
@@ -146,6 +147,22 @@ class Attempts:
             return outcome
         remedy = self._healing.find(failure, upstream, attempt.target, prepare)
         return Outcome(failure=failure, request="heal", remedy=remedy) if remedy else outcome
+
+    async def _head(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:
+        """Await the head of a response. The client of a stream receives keep-alives before it, after some time."""
+        call, limits = self._adapter.call, self._settings.config.limits
+        continued = self._rescue is not None and self._rescue.cut is not None
+        if continued or not call.stream or call.array or call.operation != "generate" or not limits.keep_alive:
+            return await self.keep_alive(opening)
+        task = asyncio.ensure_future(opening)
+        pause = max(0.0, limits.hold_time - (time.monotonic() - self._began))
+        try:
+            while not (await asyncio.wait({task}, timeout=pause))[0]:
+                await self._reply.keep_waiting()
+                pause = limits.keep_alive
+            return task.result()
+        finally:
+            task.cancel()
 
     async def keep_alive(self, work: Awaitable[Result]) -> Result:
         """Await `work`. A client whose response was cut meanwhile receives keep-alives."""

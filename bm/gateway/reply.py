@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
+from bm.chat.events import Failed
+from bm.chat.request import ChatRequest
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.call import Call, Client
+from bm.gateway.call import Call, Client, new_id
 from bm.gateway.full_response import JSON_TYPE
 from bm.gateway.record import Record
 from bm.gateway.upstream_call import UpstreamCall
+from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.counting import count_response
 from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers, to_client
 
+EVENT_STREAM = "text/event-stream"
 MAX_HEADER = 1024
+
+
+class WaitingClient:
+    """A client whose stream may begin before an upstream has answered; `opened` is true from then on.
+
+    The head of the answer itself is then not sent: other targets may still be tried.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client, self.opened = client, False
+        self.send, self.end, self.cut = client.send, client.end, client.cut
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head of the response, unless it has been sent."""
+        if not self.opened:
+            await self._client.start(status, headers)
+
+    async def open(self, headers: Headers) -> None:
+        """Send the head of a stream."""
+        await self.start(200, headers)
+        self.opened = True
 
 
 class Reply:
     """The response to one call. Notes in the call's `record` what it sends the `client`."""
 
     def __init__(self, call: Call, client: Client, record: Record) -> None:
-        self._call, self.client, self.record = call, client, record
+        self._call, self.client, self.record = call, WaitingClient(client), record
 
     def head(self, upstream: UpstreamCall, received: Headers, content_type: str) -> Headers:
         """The headers of an answer: bm's own, and the upstream's where it speaks the client's protocol.
@@ -48,6 +75,19 @@ class Reply:
             headers.append(("x-bm-model", target.model))
         return headers
 
+    async def keep_waiting(self) -> None:
+        """Send a client that waits for its stream a keep-alive, after the stream's head."""
+        if not self.client.opened:
+            headers = [("content-type", EVENT_STREAM), ("cache-control", "no-cache"), *self._headers(None)]
+            await self.client.open(headers)
+        await self.client.send(self._encoder().keepalive())
+
+    def _encoder(self) -> StreamEncoder:
+        """An encoder that only writes keep-alives and errors."""
+        call = self._call
+        request = ChatRequest(protocol=call.protocol, model=call.model, turns=(), stream=True)
+        return CODECS[call.protocol].stream_encoder(request, IdFactory(new_id, int(time.time())), model=call.model)
+
     async def complete(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a response that is not a stream."""
         await self.client.start(status, [*headers, ("content-length", str(len(body)))])
@@ -63,6 +103,12 @@ class Reply:
         """Send why there is no answer: in the upstream's own bytes where it spoke the client's protocol."""
         record = self.record
         record.failure = failure
+        if self.client.opened:
+            record.status = 200
+            await self.client.send(self._encoder().feed(Failed(failure)))
+            # Google's SDKs pass over an error event: without the cut they take the response for complete.
+            await (self.client.cut() if self._call.protocol == "gemini" else self.client.end())
+            return
         last = record.attempts[-1].target if record.attempts else None
         headers = [("content-type", JSON_TYPE), *self._headers(last), *error_headers(failure)]
         if failure.upstream_body and failure.status in (0, failure.upstream_status):

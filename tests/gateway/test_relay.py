@@ -348,3 +348,19 @@ async def test_an_exception_is_raised_unchanged(deadline: Deadline) -> None:
 
     with pytest.raises(ValueError, match="as it is"):
         await deadline.wait(after(LATE), wrong())
+
+
+@EVERY_PROTOCOL
+def test_keep_alives_reach_the_client_before_an_upstream_answers(world: World, protocol: str) -> None:
+    world.set_up(2, more="[limits]\nhold_time = 0.2\nkeep_alive = 0.2\n")
+    world.sim.script(Rule(status=503), Rule(text=LONG, chunks=3, head_delay=1.0))
+    answer = world.ask(protocol)
+    assert answer.complete and answer.body.startswith(KEEP_ALIVE[protocol])
+
+
+@EVERY_PROTOCOL
+def test_a_failure_after_keep_alives_is_an_error_in_the_stream(world: World, protocol: str) -> None:
+    world.set_up(1, more="[limits]\nhold_time = 0.2\nkeep_alive = 0.2\n")
+    world.sim.script(Rule(status=400, message="no such thing", head_delay=1.0))
+    answer = world.ask(protocol)
+    assert answer.status == 200 and not answer.complete and "no such thing" in answer.body.decode()
