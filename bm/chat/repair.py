@@ -82,13 +82,15 @@ def _merged(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def _answering(parts: tuple[Part, ...], calls: tuple[ToolCall, ...]) -> tuple[Part, ...]:
+    if not calls and not any(isinstance(part, ToolResult) for part in parts):
+        return parts
     waiting = {part.call_id: part for part in reversed(parts) if isinstance(part, ToolResult)}
     answers: list[Part] = []
     for call in calls:
         result = waiting.pop(call.id, None)
         if result is None:
             result = ToolResult(call.id, (Text(NO_RESULT),), is_error=True, kind=call.kind)
-        answers.append(msgspec.structs.replace(result, name=call.name))
+        answers.append(result if result.name == call.name else msgspec.structs.replace(result, name=call.name))
     answered = {call.id for call in calls}
     rest: list[Part] = []
     for part in parts:

@@ -42,14 +42,20 @@ def parsed_arguments(raw: str) -> Json | None:
     Some compatible servers encode the object twice.
     """
     try:
-        value: Any = msgspec.json.decode(without_halves(raw.encode())) if raw.strip() else None
+        value = _decoded(raw)
         if isinstance(value, str):
-            value = msgspec.json.decode(without_halves(value.encode())) if value.strip() else None
+            value = _decoded(value)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     if value is None:
         return {}
     return value if isinstance(value, dict) else None
+
+
+def _decoded(text: str) -> Any:
+    if not text or text.isspace():
+        return None
+    return msgspec.json.decode(without_halves(text.encode()) if "\\u" in text else text)
 
 
 class _Open:

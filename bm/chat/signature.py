@@ -74,23 +74,35 @@ def unwrap(text: str) -> tuple[Signature, str] | None:
     return Signature(vendor=vendor, value=value, family=family), about
 
 
+_PIECES = 64
+"""So many pieces of a text are digested at once, which costs less than one by one."""
+
+
 class TextKey:
     """The key under which the signature of a text is stored: a digest, since texts have no id.
 
-    A text that arrives in pieces is not kept for it. `size` is its length so far.
+    A text that arrives in pieces is not kept for it, but for the last few. `size` is its length so far.
     """
 
     def __init__(self, text: str = "") -> None:
-        self._digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+        self._digest = hashlib.sha256()
+        self._pieces = [text]
         self.size = len(text)
 
     def add(self, piece: str) -> None:
         """Take the next piece of the text."""
-        self._digest.update(piece.encode("utf-8", "surrogatepass"))
+        self._pieces.append(piece)
         self.size += len(piece)
+        if len(self._pieces) >= _PIECES:
+            self._digest_pieces()
+
+    def _digest_pieces(self) -> None:
+        self._digest.update("".join(self._pieces).encode("utf-8", "surrogatepass"))
+        self._pieces.clear()
 
     @property
     def value(self) -> str:
+        self._digest_pieces()
         return f"text:{self._digest.hexdigest()[:32]}"
 
 

@@ -124,13 +124,15 @@ class Watch:
     def see(self, event: Event) -> None:
         """Take one event."""
         self.events += 1
-        if isinstance(event, CONTENT):
+        if type(event) is PartDelta:
             self.begun = True
             self.contents += 1
-        if type(event) is PartDelta:
             if (key := self._texts.get(event.index)) is not None:
                 key.add(event.text)
             return
+        if isinstance(event, CONTENT):
+            self.begun = True
+            self.contents += 1
         match event:
             case PartStart() | PartSignature() | PartEnd():
                 self._see_part(event)

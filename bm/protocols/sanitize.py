@@ -77,7 +77,8 @@ def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
     Other models do not get Claude Code's attribution.
     """
     try:
-        checked = claude and _holds_odd_signature(body)
+        thinks = b'"thinking"' in body
+        checked = claude and thinks and _holds_odd_signature(body)
         foreign = checked or may_hold_wrapped(body) or _SEARCH in body
         changes = _without_foreign_thinking(body, checked=checked) if foreign else {}
         if not claude and _ATTRIBUTION in body:
@@ -85,7 +86,12 @@ def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
         if _DOMAINS_BYTES in body and _NO_DOMAINS.search(body) is not None:
             changes |= _without_empty_domains(body)
         kept = edited(body, changes) if changes else body
-        if b'"budget_tokens"' in body and b'"tool_result"' in body and (thoughtless := _without_thinking(kept)):
+        if (
+            thinks
+            and b'"budget_tokens"' in body
+            and b'"tool_result"' in body
+            and (thoughtless := _without_thinking(kept))
+        ):
             kept = edited(kept, thoughtless)
         return with_legal_marks(kept, strip=strip)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -94,9 +100,8 @@ def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
 
 def _holds_odd_signature(body: bytes) -> bool:
     """Whether some thinking may be unsigned, or signed by a service that only speaks Anthropic's protocol."""
-    if b'"thinking"' not in body or not (thoughts := len(_THOUGHT.findall(body))):
-        return False
-    return thoughts > len(_SIGNATURE.findall(body)) or _ODD_SIGNATURE.search(body) is not None
+    thoughts = len(_THOUGHT.findall(body))
+    return thoughts > len(_SIGNATURE.findall(body)) or (thoughts > 0 and _ODD_SIGNATURE.search(body) is not None)
 
 
 def _without_attribution(body: bytes) -> Changes:

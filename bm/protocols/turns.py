@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolResult
+from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import current_turn_start
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.names import ProtocolName
@@ -50,6 +50,9 @@ class Expressible(msgspec.Struct, frozen=True):
         turns: list[Turn] = []
         asked = current_turn_start(request.turns) - 1
         for number, turn in enumerate(request.turns):
+            if turn.parts and all(self._is_plain(part) for part in turn.parts):
+                turns.append(turn)
+                continue
             parts: list[Part] = []
             for index, part in enumerate(turn.parts):
                 place = place_of(request.protocol, number, index)
@@ -57,6 +60,18 @@ class Expressible(msgspec.Struct, frozen=True):
             if parts:
                 turns.append(Turn(turn.role, tuple(parts)))
         return tuple(turns)
+
+    def _is_plain(self, part: Part) -> bool:
+        """Whether every protocol has such a part, as it has most: it stays as it is."""
+        match part:
+            case Text(text=text):
+                return bool(text) and (self.blank_texts or not text.isspace())
+            case ToolCall():
+                return True
+            case ToolResult(parts=parts):
+                return all(isinstance(inner, Text) and self._is_plain(inner) for inner in parts)
+            case _:
+                return False
 
     def _part(self, part: Part, role: Role, place: str, losses: list[Loss], said: Said) -> Iterator[Part]:
         match part:

@@ -59,16 +59,15 @@ def rewritten(schema: Any, change: Callable[[Json], Json]) -> Any:
 
 def map_schemas(schema: Json, change: Callable[[Any], Any]) -> Json:
     """A copy with `change` applied to each schema directly inside. Property names are not keywords."""
-    copy: Json = {}
+    copy = dict(schema)
     for key, value in schema.items():
-        if key in NAMED and isinstance(value, dict):
-            copy[key] = {name: change(child) for name, child in value.items()}
-        elif key in LISTED and isinstance(value, list):
+        if isinstance(value, dict):
+            if key in NAMED:
+                copy[key] = {name: change(child) for name, child in value.items()}
+            elif key in SINGLE:
+                copy[key] = change(value)
+        elif isinstance(value, list) and key in LISTED:
             copy[key] = [change(child) for child in value]
-        elif key in SINGLE and isinstance(value, dict):
-            copy[key] = change(value)
-        else:
-            copy[key] = value
     return copy
 
 

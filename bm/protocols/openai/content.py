@@ -39,14 +39,16 @@ def decode_content(value: Any, place: str, protocol: ProtocolName) -> tuple[Part
     Raises:
         RequestError: it is anything else.
     """
+    if isinstance(value, str):
+        return (Text(value),) if value else ()
     if isinstance(value, dict):
         value = [value]
     if isinstance(value, list):
         parts = (_decode_part(each, f"{place}[{index}]", protocol) for index, each in enumerate(value))
         return tuple(part for part in parts if part is not None)
-    if not isinstance(value, str | None):
+    if value is not None:
         raise mismatch(place, "a string or an array of parts", value)
-    return (Text(value),) if value else ()
+    return ()
 
 
 def _decode_part(value: Any, place: str, protocol: ProtocolName) -> Part | None:

@@ -176,14 +176,14 @@ class _Choice:
         self._parts.close_choice(self.number)
 
     def ends(self, choice: Json) -> None:
-        """Read how the choice ends, if a chunk says so. vLLM and SGLang name the stop sequence that matched."""
-        self._names_finish = self._names_finish or "finish_reason" in choice
-        finish = string_of(choice.get("finish_reason"))
-        if finish and not self.finish:
+        """Read a `finish_reason`, perhaps null. vLLM and SGLang name the stop sequence that matched."""
+        self._names_finish = True
+        if not (finish := string_of(choice["finish_reason"])):
+            return
+        if not self.finish:
             self.finish = finish
             self._stop_sequence = string_of(choice.get("stop_reason")) or string_of(choice.get("matched_stop"))
-        if finish:
-            self.close()
+        self.close()
 
     def is_complete(self) -> bool:
         """Whether the choice had all its content when the service sent `[DONE]`.
@@ -266,7 +266,8 @@ class ChatStreamDecoder:
         delta = choice.get("delta") or (None if number in self._parts.begun else choice.get("message"))
         if isinstance(delta, dict):
             decoder.delta(delta)
-        decoder.ends(choice)
+        if "finish_reason" in choice:
+            decoder.ends(choice)
         return failed_choice(choice)
 
     def _error(self, chunk: Json) -> list[Event]:

@@ -184,8 +184,9 @@ def write_signature(signature: Signature | None) -> Json:
 
 def accepts(signature: Signature | None, capabilities: Capabilities) -> bool:
     """Whether an upstream is to be sent a signature: Google's endpoint, with the family of models that made it."""
-    takes = "extra_content" in capabilities.dialect.takes
-    return takes and accepted(signature, "gemini", capabilities.family) is not None
+    if signature is None or "extra_content" not in capabilities.dialect.takes:
+        return False
+    return accepted(signature, "gemini", capabilities.family) is not None
 
 
 DETAILS = "reasoning_details"

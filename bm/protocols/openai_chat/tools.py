@@ -45,7 +45,8 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
         nested = kind == "custom" or "function" in raw
         owner, where = (required_mapping(raw, kind, place), join(place, kind)) if nested else (raw, place)
         tool = decode_tool(owner, where, kind, CHAT)
-        tools.append(msgspec.structs.replace(tool, cache=decode_mark(raw)) if nested else tool)
+        marked = nested and (mark := decode_mark(raw)) != tool.cache
+        tools.append(msgspec.structs.replace(tool, cache=mark) if marked else tool)
     if body.get("tools") is None:
         tools += [decode_tool(raw, place, "function", CHAT) for raw, place in elements(body, "functions")]
     if (search := mapping(body, "web_search_options")) is not None:

@@ -34,6 +34,7 @@ _READ = frozenset(
 )
 _ECHOES = frozenset({"annotations", "logprobs", "parsed", "index", "provider_specific_fields", "thinking_blocks"})
 """Members that clients copy from an answer into the history and that mean nothing to a model."""
+_KNOWN = _READ | _ECHOES
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -68,8 +69,12 @@ class _TurnReader:
                 raise reading.refuse(reading.join(where, "role"), f"unknown role {role!r}", code="invalid_value")
             case other:
                 raise reading.mismatch(reading.join(where, "role"), "a string", other)
+        if not message.keys() <= _KNOWN:
+            self._unknown(message, where)
+
+    def _unknown(self, message: Json, where: str) -> None:
         for key, value in message.items():
-            known = key in _READ or key in _ECHOES or (key == "name" and message["role"] in ("tool", "function"))
+            known = key in _KNOWN or (key == "name" and message["role"] in ("tool", "function"))
             if value and not known:
                 self.extras.append(Extra(CHAT, reading.join(where, key), value))
 
@@ -102,7 +107,7 @@ class _TurnReader:
         if refusal:
             parts.append(Refusal(refusal))
         calls = self._calls(message, where)
-        signature = read_signature(message) or details_signature(details)
+        signature = read_signature(message) or (details_signature(details) if details else None)
         if signature is not None:
             _sign(calls or parts, signature)
         return parts + calls
@@ -205,6 +210,7 @@ class TurnWriter:
         self._capabilities = capabilities
         self._dialect = capabilities.dialect
         self._openai = capabilities.dialect.name == "openai"
+        self._replays = bool(capabilities.replay) or DETAILS in capabilities.dialect.takes
 
     def write(self, request: ChatRequest, instruction: str = "") -> None:
         """Write the system prompt, with `instruction` after it, and all turns.
@@ -253,7 +259,8 @@ class TurnWriter:
         calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
         if calls:
             message["tool_calls"] = calls
-        message |= self._thinking(parts, message)
+        if self._replays:
+            message |= self._thinking(parts, message)
         if len(message) == 1:
             return
         if "content" not in message and not calls:
