@@ -50,7 +50,7 @@ class LimitedHttp(HttpToolsProtocol):
         self._size = self._unfinished = 0
         self._seen = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._repeated = False
+        self._repeated = self._handed_over = False
 
     @property
     def gives_way(self) -> bool:
@@ -94,7 +94,7 @@ class LimitedHttp(HttpToolsProtocol):
         self._unfinished = self._unfinished + len(data) if was_in_head and self._in_head else 0
         if self._unfinished > MAX_HEAD:
             self._refuse(HeadTooLarge())
-        elif self.gives_way and self._timer is None:
+        elif self.gives_way and self._timer is None and not self._handed_over:
             self._wait_for_head()
 
     def _feed(self, data: bytes) -> None:
@@ -102,6 +102,7 @@ class LimitedHttp(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
+                self._handed_over = True
                 self.handle_websocket_upgrade()
             elif self._repeated:
                 self._repeated = False

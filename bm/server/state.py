@@ -111,6 +111,9 @@ def restore_models(path: Path, services: Services) -> None:
     except OSError as error:
         _warn(path, "read", error)
         return
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        _log.warning("%s: is not valid; what was learned about models is lost", path)
+        return
     services.calibration.restore(saved.token_calibration)
     providers = services.settings.providers.values()
     services.context_limits.restore(saved.context_limits, providers, wall=time.time())
@@ -125,14 +128,15 @@ async def save_models(path: Path, services: Services) -> None:
 
 
 def _read_models(path: Path) -> SavedModels:
-    """The content of models.json; empty if it is missing or damaged.
+    """The content of models.json; empty if it is missing.
 
     Raises:
         OSError: it cannot be read.
+        DecodeError: it is damaged.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=SavedModels)
-    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+    except FileNotFoundError:
         return SavedModels()
 
 

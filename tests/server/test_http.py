@@ -21,6 +21,12 @@ HEAD = b"POST /x HTTP/1.1\r\nhost: localhost\r\n"
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Answer with what the application was given."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(0.3)
+        await send({"type": "websocket.send", "text": "still here"})
+        return
     body, more = b"", True
     while more:
         message = await receive()
@@ -41,7 +47,7 @@ async def port() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[int]:
-    config = uvicorn.Config(echo, lifespan="off", log_config=None, ws="none")
+    config = uvicorn.Config(echo, lifespan="off", log_config=None, ws="wsproto")
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
@@ -148,6 +154,15 @@ async def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch, beginn
     monkeypatch.setattr(http, "BODY_SECONDS", 0.1)
     async with serving() as port:
         assert await sent(port, beginning) == b""
+
+
+async def test_the_limits_end_where_a_websocket_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(http, "BODY_SECONDS", 0.05)
+    asks = b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    async with serving() as port:
+        offer = b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        assert b"still here" in await sent(port, offer + asks)
 
 
 async def test_the_oldest_idle_connection_gives_way(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
