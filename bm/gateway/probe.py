@@ -36,6 +36,8 @@ from bm.upstream.discovery import ListedModel, Refused, list_models
 from bm.upstream.fetch import token_fetcher
 
 MAX_TOKENS = 64
+NO_LIST = (404, 405)
+"""Statuses of services without a list of models: one that is mapped to is asked."""
 MAX_PARALLEL = 8
 _PREFERENCE = ("haiku", "default", "sonnet", "opus")
 """Families from the cheapest up; the first that the provider lists is asked."""
@@ -157,6 +159,8 @@ class _Prober:
         try:
             listed = await self._list_models()
         except Refused as error:
+            if error.status in NO_LIST and (self._provider.models or self._provider.words):
+                return ()
             if error.status != UNAUTHENTICATED or not self._access.bearer:
                 raise
             # The access token has expired before its time: only a new one shows whether the account works.
