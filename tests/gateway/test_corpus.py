@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.corpus, needs_corpus]
 FLOOR = 0.995
 """The minimal share of a pair's cases that must pass, of those that both protocols can express."""
 
-SHAPED = {429: 429}
+SHAPED = {401: 400, 429: 429}
 """Statuses that concern an account. bm reports them in its own words, and never as 401."""
 
 

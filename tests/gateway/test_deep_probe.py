@@ -20,13 +20,23 @@ def test_the_cost_is_reported_before_anything_is_sent(world: World) -> None:
     assert world.calls() == []
 
 
+def answered_before(answers: list[dict[str, Any]], question: str) -> int:
+    """How many questions the simulator answered before that one. What it refuses takes no rule."""
+    names = [row["question"] for row in answers if row["answer"] == "yes" or row["question"] == question]
+    return names.index(question)
+
+
 def test_the_answers_are_kept(world: World) -> None:
     world.set_up(modes={"groq": "pooled"})
     model = asked(world, dry=True)["plan"][0]["model"]
-    rows = [Rule(model=model) for _ in range(8)]
+    world.admin("models/forget", {"model": f"groq:{model}"})
+    first = [row for row in asked(world)["answers"] if row["model"] == model]
+    world.admin("models/forget", {"model": f"groq:{model}"})
     refused = Rule(model=model, status=400, message="tool_choice: forced calls are not possible")
     limit = Rule(model=model, status=400, message="max_completion_tokens must be at most 5000")
-    world.sim.script(*rows, refused, *[Rule(model=model) for _ in range(4)], limit)
+    forced, longest = answered_before(first, "forced tools"), answered_before(first, "limit")
+    passed = [Rule(model=model)] * forced
+    world.sim.script(*passed, refused, *[Rule(model=model)] * (longest - forced - 1), limit)
     answers = asked(world)["answers"]
     mine = {row["question"]: row["answer"] for row in answers if row["model"] == model}
     assert (mine["a plain request"], mine["forced tools"], mine["limit"]) == ("yes", "no", "no")
