@@ -8,6 +8,7 @@ See the HTML standard, "Server-sent events: parsing an event stream".
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -32,6 +33,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 class EventTooLarge(ValueError):
     """The peer sent more than `MAX_EVENT_BYTES` without ending an event."""
+
+
+@lru_cache(maxsize=256)
+def _name_in(line: bytes) -> str:
+    return line[6:].removeprefix(b" ").decode("utf-8", "replace")
 
 
 class Parser:
@@ -95,10 +101,12 @@ class Parser:
                 if self._size > MAX_EVENT_BYTES:
                     self._admit()
             elif not line:
-                if (event := self._dispatch()) is not None:
-                    events.append(event)
+                if data := self._data:
+                    events.append(Event(data[0] if len(data) == 1 else b"\n".join(data), self._name))
+                    self._data, self._size = [], 0
+                self._name = ""
             elif line.startswith(b"event:"):
-                self._name = line[6:].removeprefix(b" ").decode("utf-8", "replace")
+                self._name = _name_in(line)
             elif line == b"data":
                 self._data.append(b"")
                 self._size += 1
@@ -106,14 +114,6 @@ class Parser:
             elif line == b"event":
                 self._name = ""
         return events
-
-    def _dispatch(self) -> Event | None:
-        name, self._name = self._name, ""
-        if not self._data:
-            return None
-        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        self._data, self._size = [], 0
-        return Event(data, name)
 
     def close(self) -> list[Event]:
         """Return the event that the end of the stream left without its blank line, if it is there.

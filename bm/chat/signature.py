@@ -87,18 +87,24 @@ class TextKey:
     def __init__(self, text: str = "") -> None:
         self._digest = hashlib.sha256()
         self._pieces = [text]
-        self.size = len(text)
+        self._size = 0
 
     def add(self, piece: str) -> None:
         """Take the next piece of the text."""
         self._pieces.append(piece)
-        self.size += len(piece)
         if len(self._pieces) >= _PIECES:
             self._digest_pieces()
 
     def _digest_pieces(self) -> None:
-        self._digest.update("".join(self._pieces).encode("utf-8", "surrogatepass"))
+        text = "".join(self._pieces)
+        self._digest.update(text.encode("utf-8", "surrogatepass"))
+        self._size += len(text)
         self._pieces.clear()
+
+    @property
+    def size(self) -> int:
+        self._digest_pieces()
+        return self._size
 
     @property
     def value(self) -> str:

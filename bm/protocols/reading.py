@@ -10,7 +10,7 @@ The functions that end in `_of` read an upstream's answer: a value of another ty
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from functools import lru_cache
 from typing import Any
 
@@ -73,7 +73,10 @@ def member(body: Json, key: str) -> Any:
 
 def string(body: Json, key: str, place: str = "") -> str:
     """A string; empty when absent."""
-    if isinstance(value := member(body, key), str):
+    value = body.get(key)
+    if value is None and not key.islower():
+        value = body.get(snake(key))
+    if isinstance(value, str):
         return value
     if value is None:
         return ""
@@ -82,7 +85,10 @@ def string(body: Json, key: str, place: str = "") -> str:
 
 def required_string(body: Json, key: str, place: str = "") -> str:
     """A string that must be there, and may be empty."""
-    if isinstance(value := member(body, key), str):
+    value = body.get(key)
+    if value is None and not key.islower():
+        value = body.get(snake(key))
+    if isinstance(value, str):
         return value
     raise mismatch(join(place, key), "a string", value)
 
@@ -125,7 +131,9 @@ def boolean(body: Json, key: str, place: str = "") -> bool | None:
 
 def mapping(body: Json, key: str, place: str = "") -> Json | None:
     """An object; None when absent."""
-    value = member(body, key)
+    value = body.get(key)
+    if value is None and not key.islower():
+        value = body.get(snake(key))
     if value is None or isinstance(value, dict):
         return value
     raise mismatch(join(place, key), "an object", value)
@@ -174,7 +182,7 @@ def elements(body: Json, key: str, place: str = "") -> Iterable[tuple[Json, str]
 def _placed(values: list[Any], place: str) -> Iterator[tuple[Json, str]]:
     for index, value in enumerate(values):
         at = f"{place}[{index}]"
-        yield element(value, at), at
+        yield (value if isinstance(value, dict) else element(value, at)), at
 
 
 def strings(body: Json, key: str, place: str = "") -> list[str]:
@@ -199,8 +207,10 @@ class Unread:
         """Keep one member."""
         self.extras.append(Extra(self._protocol, path, value))
 
-    def rest(self, body: Json, known: Collection[str], place: str = "") -> None:
+    def rest(self, body: Json, known: Set[str], place: str = "") -> None:
         """Keep the members of `body` that are not `known` and not null."""
+        if body.keys() <= known:
+            return
         for name, value in body.items():
             if value is not None and name not in known:
                 self.add(join(place, name), value)
@@ -213,6 +223,8 @@ def string_of(value: Any) -> str:
 
 def count_of(value: Any) -> int:
     """A count, such as of tokens, or an index; 0 for anything that is no positive number."""
+    if type(value) is int:
+        return max(value, 0)
     return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import count
 
 import msgspec
@@ -124,6 +125,7 @@ def _renamed(part: Part, forward: Mapping[str, str]) -> Part:
     return part
 
 
+@lru_cache(maxsize=4096)
 def legal_call_id(call_id: str) -> str:
     """The id itself if it is legal everywhere, else a legal one derived from it.
 

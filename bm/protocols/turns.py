@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -50,7 +50,7 @@ class Expressible(msgspec.Struct, frozen=True):
         turns: list[Turn] = []
         asked = current_turn_start(request.turns) - 1
         for number, turn in enumerate(request.turns):
-            if turn.parts and all(self._is_plain(part) for part in turn.parts):
+            if turn.parts and self._are_plain(turn.parts):
                 turns.append(turn)
                 continue
             parts: list[Part] = []
@@ -61,17 +61,18 @@ class Expressible(msgspec.Struct, frozen=True):
                 turns.append(Turn(turn.role, tuple(parts)))
         return tuple(turns)
 
-    def _is_plain(self, part: Part) -> bool:
-        """Whether every protocol has such a part, as it has most: it stays as it is."""
-        match part:
-            case Text(text=text):
-                return bool(text) and (self.blank_texts or not text.isspace())
-            case ToolCall():
-                return True
-            case ToolResult(parts=parts):
-                return all(isinstance(inner, Text) and self._is_plain(inner) for inner in parts)
-            case _:
+    def _are_plain(self, parts: Sequence[Part]) -> bool:
+        """Whether every protocol has such parts, as it has most: they stay as they are."""
+        for part in parts:
+            if isinstance(part, Text):
+                if not part.text or (not self.blank_texts and part.text.isspace()):
+                    return False
+            elif isinstance(part, ToolResult):
+                if not self._are_plain(part.parts):
+                    return False
+            elif not isinstance(part, ToolCall):
                 return False
+        return True
 
     def _part(self, part: Part, role: Role, place: str, losses: list[Loss], said: Said) -> Iterator[Part]:
         match part:

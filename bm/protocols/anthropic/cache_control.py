@@ -24,7 +24,7 @@ _TTLS = ("5m", "1h")
 
 def decode_mark(block: Json, place: str) -> CacheMark | None:
     """The `cache_control` of a block, tool or system text."""
-    value = mapping(block, _MARK, place)
+    value = mapping(block, _MARK, place) if _MARK in block else None
     return None if value is None else CacheMark(string(value, "ttl", f"{place}.{_MARK}"))
 
 

@@ -98,10 +98,11 @@ def opaque(raw: Json) -> Opaque:
 
 def decode_text(raw: Json, place: str) -> Text:
     """A block of text."""
+    cited = reading.elements(raw, "citations", place) if "citations" in raw else ()
     return Text(
         reading.required_string(raw, "text", place),
         cache=decode_mark(raw, place),
-        citations=tuple(decode_citation(each) for each, _ in reading.elements(raw, "citations", place)),
+        citations=tuple(decode_citation(each) for each, _ in cited) if cited else (),
     )
 
 

@@ -34,9 +34,9 @@ def decode_turns(body: Json, unread: Unread) -> tuple[tuple[Turn, ...], str]:
         if content is None:
             raise mismatch(f"{place}.content", "a string or an array", content)
         unread.rest(message, _MESSAGE, place)
-        config = mapping(message, "output_config", place) or {}
-        effort = string(config, "effort", f"{place}.output_config") or effort
-        unread.rest(config, frozenset({"effort"}), f"{place}.output_config")
+        if config := mapping(message, "output_config", place):
+            effort = string(config, "effort", f"{place}.output_config") or effort
+            unread.rest(config, frozenset({"effort"}), f"{place}.output_config")
         turns.append(Turn(role, decode_content(content, f"{place}.content", unread)))
     return tuple(turns), effort
 

@@ -53,7 +53,7 @@ def decode_choice(body: Json, unread: reading.Unread) -> ToolChoice:
     """Read a `toolConfig`. Members that only Gemini has are kept in `unread`."""
     config = reading.mapping(body, "toolConfig") or {}
     calling = reading.object_of(reading.member(config, "functionCallingConfig"))
-    unread.rest({reading.camel(key): value for key, value in config.items()}, ("functionCallingConfig",), "toolConfig")
+    unread.rest({reading.camel(key): value for key, value in config.items()}, {"functionCallingConfig"}, "toolConfig")
     names = tuple(
         name for name in reading.array_of(reading.member(calling, "allowedFunctionNames")) if isinstance(name, str)
     )

@@ -78,6 +78,9 @@ class TurnReader:
             raw = {"text": raw}
         if not isinstance(raw, dict):
             raise reading.mismatch(at, "a part object", raw)
+        if len(raw) == 1 and isinstance(text := raw.get("text"), str):
+            yield Text(text)
+            return
         signature = decode_signature(reading.member(raw, "thoughtSignature"))
         call, result = reading.mapping(raw, "functionCall", at), reading.mapping(raw, "functionResponse", at)
         if call is not None:
@@ -162,7 +165,8 @@ def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
 def _given_ids(rows: list[Any]) -> Iterator[str]:
     for row in reading.objects_of(rows):
         for part in reading.objects_of(row.get("parts")):
-            if given := reading.string_of(reading.object_of(reading.member(part, "functionCall")).get("id")):
+            call = reading.member(part, "functionCall")
+            if isinstance(call, dict) and (given := reading.string_of(call.get("id"))):
                 yield given
 
 

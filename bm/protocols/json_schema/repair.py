@@ -34,12 +34,13 @@ STRUCTURAL = frozenset({*NAMED, *LISTED, *_NO_BOOLEAN, "$ref"})
 def inner_schemas(schema: Json) -> Iterator[Any]:
     """Each schema directly inside."""
     for key, value in schema.items():
-        if key in NAMED and isinstance(value, dict):
-            yield from value.values()
-        elif key in LISTED and isinstance(value, list):
+        if isinstance(value, dict):
+            if key in NAMED:
+                yield from value.values()
+            elif key in SINGLE:
+                yield value
+        elif isinstance(value, list) and key in LISTED:
             yield from value
-        elif key in SINGLE:
-            yield value
 
 
 def every_schema(schema: Any) -> Iterator[Json]:

@@ -29,6 +29,7 @@ MAX_DEPTH = 48
 """Deeper schemas are cut: no tool needs them, and Gemini's JSON parser stops at a nesting of 100."""
 
 _BRANCHES = ("anyOf", "oneOf", "allOf")
+_NOT_AT_ROOT = frozenset({*_BRANCHES, "$ref", "enum", "not"})
 _BASIC = frozenset(
     {"type", "title", "description", "enum", "const", "properties", "required", "items", "prefixItems", "anyOf"}
     | {"$ref", "$defs", "additionalProperties"}
@@ -136,9 +137,25 @@ def openai_schema(schema: Json | None) -> Json:
     The root is an object with `properties` and without alternatives, arrays have `items`, and a `type` beside `anyOf`
     stands in its branches (OpenAI's "Invalid schema for function"; Moonshot's "flavored json schema").
     """
+    if schema is not None and _is_openai(schema):
+        return schema
     root = without(object_schema(schema), "enum", "not")
     made: Json = repair.rewritten({**root, "properties": root.get("properties") or {}}, _with_items)
     return schema if schema == made else made
+
+
+def _is_openai(schema: Json) -> bool:
+    """Whether a schema is such already, as most are."""
+    is_object = schema.get("type") == "object" and isinstance(schema.get("properties"), dict)
+    return is_object and schema.keys().isdisjoint(_NOT_AT_ROOT) and _has_items(schema)
+
+
+def _has_items(node: Json) -> bool:
+    """Whether `_with_items` leaves the node and those inside it as they are."""
+    kind = node.get("type")
+    if kind is not None and ("anyOf" in node or (kind == "array" and "items" not in node)):
+        return False
+    return all(_has_items(inner) for inner in repair.inner_schemas(node) if isinstance(inner, dict))
 
 
 def _with_items(node: Json) -> Json:

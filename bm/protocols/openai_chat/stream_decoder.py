@@ -268,7 +268,7 @@ class ChatStreamDecoder:
             decoder.delta(delta)
         if "finish_reason" in choice:
             decoder.ends(choice)
-        return failed_choice(choice)
+        return failed_choice(choice) if choice.get("finish_reason") or "error" in choice else None
 
     def _error(self, chunk: Json) -> list[Event]:
         """Usage may come with the error (OpenRouter), and was paid for."""

@@ -113,10 +113,9 @@ class _TurnReader:
         return parts + calls
 
     def _calls(self, message: Json, where: str) -> list[Part]:
-        calls: list[Part] = [
-            _decode_call(call, place) for call, place in reading.elements(message, "tool_calls", where)
-        ]
-        legacy = reading.mapping(message, "function_call", where)
+        rows = reading.elements(message, "tool_calls", where) if "tool_calls" in message else ()
+        calls: list[Part] = [_decode_call(call, place) for call, place in rows]
+        legacy = reading.mapping(message, "function_call", where) if "function_call" in message else None
         if legacy is not None and not calls:
             place = reading.join(where, "function_call")
             name = reading.string(legacy, "name", place)

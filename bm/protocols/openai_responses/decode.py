@@ -133,7 +133,7 @@ def _conversation(body: Json, names: Names) -> TurnReader:
 
 def _output(body: Json, unread: Unread) -> OutputFormat:
     text = mapping(body, "text") or {}
-    unread.rest(text, ("format",), "text")
+    unread.rest(text, {"format"}, "text")
     if (output := decode_format(text, "format", "text")) is None:
         raise refuse("text.format", "expected the format text, json_object or json_schema")
     return output

@@ -19,7 +19,7 @@ def decode_reasoning(body: Json, unread: Unread) -> Reasoning:
     reasoning = mapping(body, "reasoning") or {}
     effort = string(reasoning, "effort", "reasoning")
     summary = string(reasoning, "summary", "reasoning") or string(reasoning, "generate_summary", "reasoning")
-    unread.rest(reasoning, ("effort", "summary") if summary in ("", "auto") else ("effort",), "reasoning")
+    unread.rest(reasoning, {"effort", "summary"} if summary in ("", "auto") else {"effort"}, "reasoning")
     visible = True if summary not in ("", "none") else None
     # An unknown effort is taken for the highest.
     return Reasoning(level=LEVELS.get(effort, "max") if effort else None, visible=visible)
