@@ -94,9 +94,6 @@ class _Request:
             await self._refuse(error.failure)
         except ClientGone:
             _log.info("%s %s %s: the client left before its request was complete", self._id, self._method, self._path)
-        except Cut:
-            _log.debug("%s the connection is closed before the end of the response", self._id)
-            raise
         except Exception:
             _log.exception("%s %s %s: an internal error of bm", self._id, self._method, self._path)
             if self._client.status:
@@ -104,6 +101,8 @@ class _Request:
             await self._refuse(
                 Failure(kind="server", message="internal error of bm; see `bm logs`", status=500, should_retry=False)
             )
+        if self._client.is_cut:
+            raise Cut
 
     async def _answer(self, receive: Receive) -> None:
         found = self._found

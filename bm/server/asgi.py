@@ -99,6 +99,7 @@ class AsgiClient:
         self._send, self._headers = send, headers or []
         self.status = 0
         self.sent = 0
+        self.is_cut = False
 
     async def start(self, status: int, headers: Headers) -> None:
         self.status = status
@@ -115,8 +116,8 @@ class AsgiClient:
         await self._send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def cut(self) -> None:
-        """Close the connection: uvicorn does so when a response is left without its end."""
-        raise Cut
+        """Leave the response without its end. The connection is closed once the exchange is over: see `Cut`."""
+        self.is_cut = True
 
     async def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         """Send a complete response."""
@@ -125,7 +126,7 @@ class AsgiClient:
 
 
 class Cut(Exception):
-    """Ends a response without its end."""
+    """Raised to uvicorn, which closes the connection of a response that was left without its end."""
 
 
 def _latin(value: str) -> bytes:

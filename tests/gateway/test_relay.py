@@ -22,7 +22,7 @@ from bm.sse import Parser
 from bm.upstream.client import UpstreamResponse
 from bm.upstream.headers import Headers
 from tests.gateway.sdk import FAILURES, deltas
-from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, World, path_of
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, PROTOCOLS_LINE, World, path_of, soon
 from tests.simulator.streams import body_of
 
 UPSTREAMS = {"gemini": {}, "anthropic": {"anthropic": "exclusive"}, "openai": {"openai": "exclusive"}}
@@ -94,6 +94,14 @@ def test_an_error_before_any_content_is_hidden_from_the_client(world: World, pro
 
 
 BREAKS = pytest.mark.parametrize("fault", ["cut_after", "end_after", "error_after"])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_cut_answer_counts_against_its_account(world: World, protocol: str) -> None:
+    world.sim.script(Rule(text=LONG, chunks=12, cut_after=9))
+    world.ask(protocol)
+    (asked,) = world.asked()
+    assert soon(lambda: world.account(asked)["failures_today"] == 1)
 
 
 @BREAKS
