@@ -13,7 +13,7 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Extra, Loss
+from bm.chat.request import ChatRequest, Extra, Loss, OutputFormat
 from bm.chat.thinking import asked_level, takes_sampling
 from bm.names import ProtocolName
 from bm.protocols.ignorable_fields import is_loss, is_sampling_loss
@@ -128,9 +128,15 @@ def output_format(request: ChatRequest, capabilities: Capabilities, losses: list
         return Format(kind)
     losses.append(Loss(field_name(request, "format"), "asked for in words: the model cannot be held to it"))
     text = "Answer with a single JSON value and nothing else: no explanation, no code fence."
-    if output.schema:
-        text += f" It must fit this JSON Schema:\n{msgspec.json.encode(output.schema).decode()}"
+    if schema := described_schema(output):
+        text += f" It must fit this JSON Schema:\n{msgspec.json.encode(schema).decode()}"
     return Format(kind, text)
+
+
+def described_schema(output: OutputFormat) -> Json:
+    """The schema of the answer, with the description that only OpenAI's formats have beside it."""
+    schema = output.schema or {}
+    return {"description": output.description, **schema} if output.description and schema else schema
 
 
 def own_extras(request: ChatRequest, protocol: ProtocolName, losses: list[Loss]) -> Iterator[Extra]:

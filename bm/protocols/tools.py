@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from itertools import count
 
 import msgspec
 
 from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
-from bm.chat.parts import Part, ToolCall, ToolResult
-from bm.chat.request import ChatRequest, Loss, Tool, Turn
+from bm.chat.parts import Json, Part, ToolCall, ToolResult
+from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, Turn
 from bm.names import ProtocolName
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
-from bm.protocols.reading import json_of, object_of, string_of
+from bm.protocols.reading import json_of, member, object_of, string_of
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -187,6 +187,31 @@ class SingleCall:
                 return event.index not in self._dropped
             case _:
                 return True
+
+
+_SEARCH = ("allowed_domains", "blocked_domains", "user_location", "max_uses", "search_context_size")
+
+
+def search_options(tool: HostedTool, known: Collection[str], losses: list[Loss]) -> Json:
+    """What a client asks of a web search, as far as the service knows it; the rest is lost.
+
+    The names are Anthropic's, with `search_context_size` of OpenAI's. A place has the form that both share. How often
+    the vendor may search is no loss.
+    """
+    raw = tool.raw | object_of(tool.raw.get("filters"))
+    if tool.protocol == "gemini":
+        raw["blocked_domains"] = member(object_of(member(raw, "googleSearch")), "excludeDomains")
+    if isinstance(location := raw.get("user_location"), dict):
+        # Chat Completions puts the place into a member `approximate` of its own.
+        place = location.get("approximate")
+        raw["user_location"] = {"type": "approximate", **place} if isinstance(place, dict) else location
+    asked = {name: raw[name] for name in _SEARCH if raw.get(name)}
+    losses += [
+        Loss(f"tools ({tool.kind}).{name}", "the service's search has no such option")
+        for name in asked
+        if name not in known and name != "max_uses"
+    ]
+    return {name: value for name, value in asked.items() if name in known}
 
 
 def offers_search(request: ChatRequest) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -10,12 +10,20 @@ import msgspec
 from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import current_turn_start
 from bm.chat.request import ChatRequest, Loss, Role, Turn
-from bm.names import ProtocolName
+from bm.names import CHAT, ProtocolName
 from bm.protocols.media import of_true_kind
 from bm.protocols.reading import place_of, refuse
 
 LOOKUP = "tool_search"
 """Vendors' tools that look up deferred tools: of no use where every tool is in the request."""
+
+_NAME: Mapping[ProtocolName, str] = {
+    "anthropic": "title",
+    "openai-chat": "file.filename",
+    "openai-responses": "filename",
+    "gemini": "inlineData.displayName",
+}
+"""What the name of a file is called."""
 
 Said = Literal["now", "earlier", "result"]
 """Where a part stands: in the user's last turn or after it, in a turn before that, or in a tool's result."""
@@ -56,6 +64,7 @@ class Expressible(msgspec.Struct, frozen=True):
             parts: list[Part] = []
             for index, part in enumerate(turn.parts):
                 place = place_of(request.protocol, number, index)
+                self._note(part, place, request.protocol, losses)
                 parts += self._part(part, turn.role, place, losses, "earlier" if number < asked else "now")
             if parts:
                 turns.append(Turn(turn.role, tuple(parts)))
@@ -73,6 +82,19 @@ class Expressible(msgspec.Struct, frozen=True):
             elif not isinstance(part, ToolCall):
                 return False
         return True
+
+    def _note(self, part: Part, place: str, client: ProtocolName, losses: list[Loss]) -> None:
+        """Report what the protocol has no member for beside media: their name, and that they may be seen coarsely."""
+        if isinstance(part, ToolResult):
+            for number, inner in enumerate(part.parts):
+                self._note(inner, f"{place}.content[{number}]", client, losses)
+        if not isinstance(part, Media):
+            return
+        if part.name and not part.text and (self.protocol == "gemini" or part.kind != "document"):
+            losses.append(Loss(f"{place}.{_NAME[client]}", f"{part.kind}s have no name there"))
+        if part.detail == "low" and self.protocol in ("anthropic", "gemini"):
+            field = "image_url.detail" if client == CHAT else "detail"
+            losses.append(Loss(f"{place}.{field}", "the model sees images in full"))
 
     def _part(self, part: Part, role: Role, place: str, losses: list[Loss], said: Said) -> Iterator[Part]:
         match part:

@@ -16,7 +16,7 @@ from bm.protocols.anthropic.tools import choice_in_words, encode_choice, encode_
 from bm.protocols.anthropic.turns import ATTRIBUTION, encode_turns
 from bm.protocols.codec import Encoded
 from bm.protocols.json_schema.subsets import closed_schema, is_closable
-from bm.protocols.parameters import output_format, own_extras, sampling, stop_sequences
+from bm.protocols.parameters import described_schema, output_format, own_extras, sampling, stop_sequences
 from bm.protocols.reading import array_of, refuse
 
 VERSION_WITH_SAMPLING = "2023-06-01"
@@ -72,7 +72,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         _remind(messages, words)
     config: Json = {"effort": plan.effort} if plan.effort else {}
     if form.kind == "schema":
-        schema = closed_schema(request.output.schema or {}, capabilities.output_keywords)
+        schema = closed_schema(described_schema(request.output), capabilities.output_keywords)
         config["format"] = {"type": "json_schema", "schema": schema}
     members = {
         "system": system,

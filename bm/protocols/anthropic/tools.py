@@ -14,7 +14,7 @@ from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
-from bm.protocols.tools import as_function
+from bm.protocols.tools import as_function, search_options
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _MODES: dict[str, Literal["auto", "required", "none"]] = {
@@ -30,6 +30,7 @@ _HOSTED: dict[str, Json] = {
     "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
 }
 """The versions that every model with the tool takes; used for clients of other protocols."""
+_SEARCH = ("allowed_domains", "blocked_domains", "user_location", "max_uses")
 
 
 def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -88,7 +89,7 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
         if hosted.protocol == ANTHROPIC:
             tools.append(_without_empty_domains(hosted.raw))
         elif hosted.kind in _HOSTED:
-            tools.append(_HOSTED[hosted.kind])
+            tools.append(_HOSTED[hosted.kind] | search_options(hosted, _SEARCH, losses))
         else:
             losses.append(Loss(f"tools ({hosted.kind})", "Anthropic runs no such tool"))
     return tools

@@ -11,6 +11,7 @@ from bm.protocols.gemini.thinking import encode_reasoning
 from bm.protocols.gemini.tools import encode_tools, schema_member
 from bm.protocols.gemini.turns import TurnWriter
 from bm.protocols.parameters import (
+    described_schema,
     max_tokens,
     output_format,
     own_extras,
@@ -86,7 +87,7 @@ def _generation(request: ChatRequest, capabilities: Capabilities, losses: list[L
     if form.kind != "text":
         config["responseMimeType"] = "application/json"
     if form.kind == "schema":
-        config |= schema_member("responseSchema", request.output.schema or {}, capabilities)
+        config |= schema_member("responseSchema", described_schema(request.output), capabilities)
     if thinking := encode_reasoning(request, capabilities, losses, limit):
         config["thinkingConfig"] = thinking
     return config, form.instruction

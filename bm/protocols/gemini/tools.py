@@ -6,9 +6,10 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols import reading
+from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.subsets import gemini_schema
-from bm.protocols.tools import as_function
+from bm.protocols.tools import as_function, search_options
 
 _SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
 _DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
@@ -113,11 +114,7 @@ def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
     if name is None:
         losses.append(Loss(f"tools ({tool.kind})", "Gemini has no such tool"))
         return None
-    losses += [
-        Loss(f"tools ({tool.kind}).{key}", "Gemini's search has no filter")
-        for key in ("allowed_domains", "blocked_domains")
-        if tool.raw.get(key)
-    ]
+    search_options(tool, (), losses)
     return {name: {}}
 
 
@@ -130,6 +127,8 @@ def _declaration(tool: Tool, place: str, capabilities: Capabilities, losses: lis
         declaration |= schema_member("parameters", tool.schema, capabilities)
     if tool.protocol == "gemini":
         declaration |= tool.extra
+    else:
+        losses += [Loss(f"{place}.{name}", "unknown to Gemini") for name in lost_tool_fields(tool)]
     return declaration
 
 

@@ -41,6 +41,9 @@ def gemini_schema(schema: Json) -> Json:
     """The schema for `parametersJsonSchema` and `responseJsonSchema`; the same object when nothing had to change."""
     root = repair.with_root_resolved(schema)
     cleaned = _clean(root, schema, 0)
+    for word in ("anyOf", "oneOf"):
+        if word in root and not cleaned.keys() & {"anyOf", "oneOf"}:
+            cleaned = _saying(cleaned, f"{word}: {_spelled(root[word])}")
     return schema if cleaned == schema else cleaned
 
 
@@ -116,7 +119,7 @@ def object_schema(schema: Json | None) -> Json:
 
     Anthropic refuses `anyOf`, `oneOf` and `allOf` at the top level. The branches are merged instead of wrapped in a
     property, so that the arguments keep the shape the client's tool expects: a property of any branch may be given,
-    those that all branches require must be.
+    those that all branches require must be. The description says what each branch requires.
     """
     if schema is None:
         return {"type": "object", "properties": {}}
@@ -128,6 +131,9 @@ def object_schema(schema: Json | None) -> Json:
                 repair.with_root_resolved({**definitions, **each}) for each in branches if isinstance(each, dict)
             ]
             schema = repair.union(without(schema, word), resolved, every=word == "allOf")
+            required = [each.get("required") or [] for each in resolved]
+            if word != "allOf" and any(each != required[0] for each in required):
+                schema = _saying(schema, f"{word}: {_spelled([{'required': each} for each in required])}")
     return schema if schema.get("type") == "object" else {"type": "object", **without(schema, "type")}
 
 
@@ -179,7 +185,7 @@ def is_strict(schema: Any) -> bool:
 
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
 """Of the words of `format` those that Anthropic's structured output takes (anthropic SDK, lib/_parse/_transform.py)."""
-_MUTE = frozenset({"$schema", "$id", "$comment", "additionalProperties", "examples", "readOnly", "writeOnly"})
+_MUTE = frozenset({"$schema", "$id", "$comment", "additionalProperties", "readOnly", "writeOnly"})
 """Keywords that say nothing about an answer, or that closing an object replaces."""
 
 
@@ -208,9 +214,14 @@ def _described(node: Json, keywords: Collection[str]) -> Json:
     }
     kept = {name: value for name, value in node.items() if name not in refused}
     if said := ", ".join(f"{name}: {_spelled(value)}" for name, value in refused.items() if name not in _MUTE):
-        described = str(node.get("description") or "")
-        kept["description"] = f"{described}\n\n{{{said}}}" if described else f"{{{said}}}"
+        return _saying(kept, said)
     return kept
+
+
+def _saying(node: Json, said: str) -> Json:
+    """The schema with keywords in words in its description."""
+    described = str(node.get("description") or "")
+    return {**node, "description": f"{described}\n\n{{{said}}}" if described else f"{{{said}}}"}
 
 
 def _spelled(value: Any) -> str:

@@ -114,10 +114,21 @@ def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Js
     if tool.description:
         described["description"] = tool.description
     if openai:
-        return {"type": "custom", "custom": {**described, **own}}
+        return {"type": "custom", "custom": {**described, **(own or _grammar(tool))}}
     function = as_function(tool, place, losses)
     described |= {"description": function.description} if function.description else {}
     return {"type": "function", "function": {**described, "parameters": function.schema}}
+
+
+def _grammar(tool: Tool) -> Json:
+    """The format of a custom tool of the Responses API, which spells it one level higher."""
+    match tool.extra.get("format"):
+        case {"type": "grammar", **grammar}:
+            return {"format": {"type": "grammar", "grammar": grammar}}
+        case {"type": str()} as plain:
+            return {"format": plain}
+        case _:
+            return {}
 
 
 def _unify_strict(tools: list[Json]) -> None:

@@ -13,6 +13,7 @@ from bm.names import RESPONSES
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai.tools import decode_tool, described_function
 from bm.protocols.reading import elements, mapping, object_of, refuse, string, string_of
+from bm.protocols.tools import search_options
 
 _HOSTED = {
     "web_search": "web_search",
@@ -237,20 +238,14 @@ def _grammar(tool: Tool) -> Json:
 
 
 def _encode_hosted(hosted: HostedTool, losses: list[Loss]) -> list[Json]:
-    raw = hosted.raw
     if hosted.protocol == RESPONSES:
-        return [raw]
+        return [hosted.raw]
     match hosted.kind:
         case "web_search":
-            wire: Json = {"type": "web_search"}
-            if raw.get("allowed_domains"):
-                wire["filters"] = {"allowed_domains": raw["allowed_domains"]}
-            if raw.get("blocked_domains"):
-                losses.append(Loss("tools (web_search).blocked_domains", "OpenAI's search has no such limit"))
-            if isinstance(location := raw.get("user_location"), dict):
-                # Chat Completions puts the place into a member `approximate` of its own.
-                place = location.get("approximate")
-                wire["user_location"] = {"type": "approximate", **place} if isinstance(place, dict) else location
+            known = ("allowed_domains", "user_location", "search_context_size")
+            wire = {"type": "web_search", **search_options(hosted, known, losses)}
+            if "allowed_domains" in wire:
+                wire["filters"] = {"allowed_domains": wire.pop("allowed_domains")}
             return [wire]
         case "code_execution":
             return [{"type": "code_interpreter", "container": {"type": "auto"}}]

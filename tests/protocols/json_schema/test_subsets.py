@@ -197,9 +197,16 @@ def test_alternatives_at_the_root_are_merged(word: str, required: list[str]) -> 
     written = object_schema(schema)
     assert set(written["properties"]) == {"a", "b", "x"}
     assert written["required"] == required
-    assert written["type"] == "object" and written["description"] == "d"
+    said = "" if word == "allOf" else f'\n\n{{{word}: [{{"required":["a","x"]}},{{"required":["b","x"]}}]}}'
+    assert written["type"] == "object" and written["description"] == "d" + said
     assert word not in written
     assert schema == before
+
+
+def test_alternatives_that_gemini_takes_nowhere_stand_in_the_description() -> None:
+    schema = {**WITH_A, "anyOf": [{"required": ["y"]}, {"required": ["z"]}]}
+    written = gemini_schema(schema)
+    assert "anyOf" not in written and '"required":["z"]' in written["description"]
 
 
 def test_alternatives_below_the_root_stay() -> None:

@@ -179,6 +179,16 @@ def test_a_custom_tool_of_the_chat_api_keeps_its_grammar() -> None:
         ),
         (HostedTool("web_search", "gemini", {"googleSearch": {}}), [{"type": "web_search"}], []),
         (
+            HostedTool("web_search", "gemini", {"googleSearch": {"excludeDomains": ["b.example"]}}),
+            [{"type": "web_search"}],
+            ["tools (web_search).blocked_domains"],
+        ),
+        (
+            HostedTool("web_search", "openai-chat", {"search_context_size": "low"}),
+            [{"type": "web_search", "search_context_size": "low"}],
+            [],
+        ),
+        (
             HostedTool("code_execution", "gemini", {}),
             [{"type": "code_interpreter", "container": {"type": "auto"}}],
             [],
