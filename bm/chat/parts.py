@@ -112,7 +112,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     """The client's answer to a `ToolCall`. `name` is the tool's, when the protocol gave it."""
 
     call_id: str
-    parts: tuple[Text | Media | Opaque, ...] = ()
+    parts: tuple[ResultPart, ...] = ()
     is_error: bool = False
     name: str = ""
     kind: ToolKind = "function"
@@ -141,6 +141,8 @@ class Opaque(msgspec.Struct, frozen=True):
     lost: str = ""
 
 
+ResultPart = Text | Media | Opaque
+"""What the result of a tool may hold."""
 Part = Text | Thinking | Media | ToolCall | ToolResult | Refusal | Opaque
 
 

@@ -123,6 +123,8 @@ def without_media(request: ChatRequest, kinds: Collection[str]) -> tuple[ChatReq
 
     A plain-text document loses nothing: its text takes its place.
     """
+    if not kinds:
+        return request, ()
     missed = Counter(media.kind for media in media_of(request) if _CAPABILITY[media.kind] in kinds and not media.text)
 
     noted = replace_media(request, lambda media: _note(media) if _CAPABILITY[media.kind] in kinds else media)

@@ -224,7 +224,7 @@ def string_of(value: Any) -> str:
 def count_of(value: Any) -> int:
     """A count, such as of tokens, or an index; 0 for anything that is no positive number."""
     if type(value) is int:
-        return max(value, 0)
+        return value if value > 0 else 0
     return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 

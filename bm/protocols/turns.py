@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Media, Opaque, Part, Refusal, ResultPart, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import current_turn_start
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.names import CHAT, ProtocolName
@@ -115,11 +115,11 @@ class Expressible(msgspec.Struct, frozen=True):
             case _:
                 yield part
 
-    def _within(self, result: ToolResult, place: str, losses: list[Loss]) -> Iterator[Text | Media | Opaque]:
+    def _within(self, result: ToolResult, place: str, losses: list[Loss]) -> Iterator[ResultPart]:
         for number, inner in enumerate(result.parts):
             at = f"{place}.content[{number}]"
             for part in self._part(inner, "user", at, losses, "result"):
-                if isinstance(part, Text | Media | Opaque):
+                if isinstance(part, ResultPart):
                     yield part
 
     def _foreign(self, part: Opaque, place: str, losses: list[Loss]) -> Iterator[Part]:

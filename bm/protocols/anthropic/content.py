@@ -17,6 +17,7 @@ from bm.chat.parts import (
     Opaque,
     Part,
     Refusal,
+    ResultPart,
     Text,
     Thinking,
     ToolCall,
@@ -141,9 +142,9 @@ def _tool_use(raw: Json, place: str) -> ToolCall:
 
 
 def _tool_result(raw: Json, place: str, unread: reading.Unread) -> ToolResult:
-    parts: list[Text | Media | Opaque] = []
+    parts: list[ResultPart] = []
     for number, part in enumerate(decode_content(raw.get("content"), f"{place}.content", unread)):
-        if not isinstance(part, Text | Media | Opaque):
+        if not isinstance(part, ResultPart):
             raise reading.refuse(f"{place}.content[{number}]", "a tool result cannot hold such a block")
         parts.append(part)
     return ToolResult(

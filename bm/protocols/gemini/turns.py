@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted
@@ -184,7 +184,7 @@ def _is_bare(raw: Json) -> bool:
     return raw.keys() <= {"thought", "thoughtSignature", "thought_signature", "text"}
 
 
-def _answer(response: Any, name: str) -> tuple[list[Text | Media | Opaque], bool]:
+def _answer(response: Any, name: str) -> tuple[list[ResultPart], bool]:
     """A result's text. A lone `output`, `result` or `error` is replaced by its value, as is the AI SDK's `content`."""
     is_error = False
     value = response

@@ -46,7 +46,7 @@ class _Choice:
         self._model = model
         self._details: list[Json] = []
         self.finish = self._stop_sequence = ""
-        self._names_finish = False
+        self.names_finish = False
         self._parts = parts
         self._splitter = TagSplitter(dialect.thinking_tag) if dialect.thinking_tag else None
 
@@ -176,8 +176,7 @@ class _Choice:
         self._parts.close_choice(self.number)
 
     def ends(self, choice: Json) -> None:
-        """Read a `finish_reason`, perhaps null. vLLM and SGLang name the stop sequence that matched."""
-        self._names_finish = True
+        """Read a `finish_reason`. vLLM and SGLang name the stop sequence that matched."""
         if not (finish := string_of(choice["finish_reason"])):
             return
         if not self.finish:
@@ -192,7 +191,7 @@ class _Choice:
         """
         if self.finish or self._parts.has_whole_calls(self.number):
             return True
-        return self.number in self._parts.begun and not self._names_finish
+        return self.number in self._parts.begun and not self.names_finish
 
     def end(self) -> Finish:
         """How the choice finished; a service that did not say so is judged by what it sent."""
@@ -267,8 +266,12 @@ class ChatStreamDecoder:
         if isinstance(delta, dict):
             decoder.delta(delta)
         if "finish_reason" in choice:
+            decoder.names_finish = True
+        if choice.get("finish_reason"):
             decoder.ends(choice)
-        return failed_choice(choice) if choice.get("finish_reason") or "error" in choice else None
+        elif "error" not in choice:
+            return None
+        return failed_choice(choice)
 
     def _error(self, chunk: Json) -> list[Event]:
         """Usage may come with the error (OpenRouter), and was paid for."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Extra, Loss, Turn
 from bm.chat.signature import Signature
@@ -96,15 +96,14 @@ class _TurnReader:
     def _assistant(self, message: Json, where: str) -> list[Part]:
         parts: list[Part] = []
         thinking = message.get("reasoning_content") or message.get("reasoning")
-        details = reading.objects_of(message.get(DETAILS))
+        details = reading.objects_of(message[DETAILS]) if DETAILS in message else []
         if not thinking and details:
             thinking = "".join(thinking_text(row.get("text") or row.get("summary")) for row in details)
         if isinstance(thinking, str) and thinking:
             parts.append(Thinking(thinking))
         content = decode_content(message.get("content"), reading.join(where, "content"), CHAT)
         parts += _with_audio_transcript(content, message.get("audio"))
-        refusal = reading.string(message, "refusal", where)
-        if refusal:
+        if "refusal" in message and (refusal := reading.string(message, "refusal", where)):
             parts.append(Refusal(refusal))
         calls = self._calls(message, where)
         signature = read_signature(message) or (details_signature(details) if details else None)
@@ -126,7 +125,7 @@ class _TurnReader:
         return calls
 
     def _result(self, message: Json, where: str, *, legacy: bool) -> None:
-        name = reading.string(message, "name", where)
+        name = reading.string(message, "name", where) if "name" in message else ""
         if legacy:
             call_id = self._legacy_ids.get(name, "")
         else:
@@ -135,7 +134,7 @@ class _TurnReader:
         content = message.get("content")
         if isinstance(content, dict) and "type" not in content:
             content = msgspec.json.encode(content).decode()
-        parts = tuple(part for part in decode_content(content, place, CHAT) if isinstance(part, Text | Media | Opaque))
+        parts = tuple(part for part in decode_content(content, place, CHAT) if isinstance(part, ResultPart))
         result = ToolResult(call_id, parts, name=name)
         last = self.turns[-1] if self.turns else None
         if last is not None and last.role == "user" and all(isinstance(part, ToolResult) for part in last.parts):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, ToolCall, ToolResult
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, ToolCall, ToolResult
 from bm.chat.request import Tool
 from bm.names import RESPONSES
 from bm.protocols.compaction import COMPACTIONS, REQUEST, TRIGGER, summary_in
@@ -79,7 +79,7 @@ def decode_result(item: Json, path: str) -> ToolResult | None:
         case "function_call_output" | "custom_tool_call_output":
             content = decode_content(item.get("output"), f"{path}.output", RESPONSES)
             read = (Text(part.text) if isinstance(part, Refusal) else part for part in content)
-            parts = tuple(part for part in read if isinstance(part, Text | Media | Opaque))
+            parts = tuple(part for part in read if isinstance(part, ResultPart))
             name = qualified(item.get("namespace"), string(item, "name", path))
             custom = kind == "custom_tool_call_output"
             return ToolResult(_call_id(item, path), parts, name=name, kind="custom" if custom else "function")
@@ -224,7 +224,7 @@ def is_content(part: Opaque) -> bool:
     return part.protocol == RESPONSES and named
 
 
-def encode_content(part: Text | Media | Opaque) -> Json:
+def encode_content(part: ResultPart) -> Json:
     """Write a part of a user's message or of a tool's result."""
     match part:
         case Opaque(raw=raw):
@@ -235,9 +235,9 @@ def encode_content(part: Text | Media | Opaque) -> Json:
             return encode_responses_media(part)
 
 
-def result_parts(result: ToolResult) -> list[Text | Media | Opaque]:
+def result_parts(result: ToolResult) -> list[ResultPart]:
     """The parts of a result that can be written; OpenAI's own items as their summaries."""
-    parts: list[Text | Media | Opaque] = []
+    parts: list[ResultPart] = []
     for part in result.parts:
         match part:
             case Opaque() if not is_content(part):

@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from bm.chat.parts import Media, Opaque, Part, Text, ToolCall, ToolResult
+from bm.chat.parts import Opaque, Part, ResultPart, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Loss, Tool, Turn
 from bm.names import Operation
 from bm.protocols.openai_responses.items import is_content
@@ -45,7 +45,7 @@ def only_for_openai(body: bytes, operation: Operation, service: str) -> bool:
     """
     if service == "openai":
         return False
-    if operation == "compact" or _COMPACTION.search(body) is not None:
+    if operation == "compact" or (b"compaction" in body and _COMPACTION.search(body) is not None):
         return True
     return service in _LIMITED and _OPENAI_ONLY.search(body) is not None
 
@@ -69,7 +69,7 @@ def _part(part: Part) -> Part:
         case ToolCall(kind="custom"):
             return msgspec.structs.replace(part, kind="function", raw=msgspec.json.encode(part.arguments).decode())
         case ToolResult(parts=parts):
-            kept = [inner for each in parts if isinstance(inner := _part(each), Text | Media | Opaque)]
+            kept = [inner for each in parts if isinstance(inner := _part(each), ResultPart)]
             return msgspec.structs.replace(part, kind="function", parts=tuple(kept))
         case Opaque(protocol="openai-responses") if not is_content(part):
             return msgspec.structs.replace(part, protocol="openai")

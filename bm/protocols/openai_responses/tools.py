@@ -108,17 +108,19 @@ def declared_tools(body: Json) -> tuple[list[Tool], list[HostedTool], Names]:
             declared += decode_tools(item, f"input[{at}]", loaded=kind != "additional_tools")[0]
     tools: list[Tool] = []
     places: dict[str, tuple[str, str]] = {}
+    known_places: set[tuple[str, str]] = set()
     names: dict[tuple[str, str], str] = {}
     for at, tool in enumerate(declared):
         place = _place_of(tool)
-        known = place in places.values()
-        if tool in tools or (known and at >= own):
+        known = place in known_places
+        if known and (at >= own or tool in tools):
             continue
         if not known and tool.name in places:
             wire, _ = place
             names[place[::-1]] = other = next(name for n in count(2) if (name := f"{tool.name}_{n}") not in places)
             tool = msgspec.structs.replace(tool, name=other, extra={**tool.extra, "wire": wire})
         places.setdefault(tool.name, place)
+        known_places.add(place)
         tools.append(tool)
     return tools, hosted, names
 
