@@ -174,7 +174,7 @@ class Adapter:
         return msgspec.structs.replace(target, protocol=spoken.values[0]) if spoken is not None else target
 
     def _healed(self, upstream: UpstreamCall) -> UpstreamCall:
-        return upstream.changed(self._remedies(upstream.target), strict=self._rules.strict)
+        return upstream.changed(self._remedies(upstream.target), self.call.protocol, strict=self._rules.strict)
 
     def _passes(self, target: Target, provider: Provider) -> bool:
         """Whether the target speaks the client's protocol as the client does."""
@@ -236,7 +236,7 @@ class Adapter:
             target=target,
             request=UpstreamRequest(provider.name, "POST", self._own_url(target, provider, access), headers, body),
             codec=upstream_codec(target.protocol, provider.dialect),
-            losses=(LOST_THINKING,) if lost_thinking else (),
+            losses=(*call.losses, LOST_THINKING) if lost_thinking else call.losses,
         )
         return self._healed(upstream) if call.operation not in EMBEDDING else upstream
 
@@ -277,7 +277,7 @@ class Adapter:
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
             raise Unable(error.failure) from error
-        losses = (*left_out, *encoded.losses)
+        losses = (*call.losses, *left_out, *encoded.losses)
         if losses and self._rules.strict:
             raise RequestError(_refusal(losses, target))
         query = "alt=sse" if target.protocol == "gemini" and call.stream else ""

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from bm.chat.request import Loss
 from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
@@ -54,7 +55,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is where it was sent, `query` the query string without a key. `version` is the API version in a Gemini path,
     empty for none. `array` says that a Gemini client wants its stream as a JSON array. `home` is the account that
-    stores what the call follows on, and `short` the body for it alone, without what it knows.
+    stores what the call follows on, and `short` the body for it alone, without what it knows. `losses` are what the
+    body no longer holds of what the client sent.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     conversation: Conversation = Conversation()
     home: AccountId | None = None
     short: bytes = b""
+    losses: tuple[Loss, ...] = ()
 
 
 class Client(Protocol):

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
+from bm.chat.request import Extra, Loss
 from bm.chat.signature import unwrap
 from bm.protocols import reading
+from bm.protocols.ignorable_fields import is_loss
 
 _CONTENT = ("text", "image", "audio", "document", "video")
 _GENERATION = {
@@ -25,16 +27,27 @@ _GENERATION = {
 }
 _TOOLS = {"google_search": "googleSearch", "url_context": "urlContext", "code_execution": "codeExecution"}
 _REFUSED = ("agent", "background", "cached_content", "continuation_token", "environment", "webhook_config")
+_READ: frozenset[str] = frozenset(
+    {"model", "stream", "input", "system_instruction", "generation_config", "tools", "response_format", "store"}
+    | {"response_mime_type", "response_modalities", "service_tier", "previous_interaction_id", *_REFUSED}
+)
+_READ_GENERATION = frozenset({*_GENERATION, "thinking_level", "thinking_summaries", "tool_choice"})
+_READ_FUNCTION = frozenset({"type", "name", "description", "parameters"})
+_READ_CONTENT = frozenset({"type", "text", "data", "uri", "mime_type", "annotations"})
 _CODES = {400: "invalid_request"}
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a client asks for: the body for `generateContent`, and the steps of the conversation so far."""
+    """What a client asks for: the body for `generateContent`, and the steps of the conversation so far.
+
+    `losses` are the members that generateContent has no counterpart of.
+    """
 
     model: str
     stream: bool
     body: Json
     steps: list[Json]
+    losses: tuple[Loss, ...] = ()
 
 
 def decode(body: Json, earlier: list[Json]) -> Asked:
@@ -51,14 +64,35 @@ def decode(body: Json, earlier: list[Json]) -> Asked:
     if system := reading.string(body, "system_instruction"):
         document["systemInstruction"] = {"parts": [{"text": system}]}
     config = reading.mapping(body, "generation_config") or {}
-    if generation := _generation(config) | _format(body):
+    modalities = [str(each).upper() for each in reading.array_of(body.get("response_modalities"))]
+    spoken = {"responseModalities": modalities} if modalities not in ([], ["TEXT"]) else {}
+    if generation := _generation(config) | _format(body) | spoken:
         document["generationConfig"] = generation
+    if tier := reading.string(body, "service_tier"):
+        document["serviceTier"] = tier
     if tools := _tools(body):
         document["tools"] = tools
         if choice := _choice(config.get("tool_choice")):
             document["toolConfig"] = {"functionCallingConfig": choice}
     model = reading.filled_string(body, "model", what="the name of a model")
-    return Asked(model.removeprefix("models/"), reading.boolean(body, "stream") or False, document, steps)
+    stream = reading.boolean(body, "stream") or False
+    return Asked(model.removeprefix("models/"), stream, document, steps, tuple(_losses(body, steps[len(earlier) :])))
+
+
+def _losses(body: Json, steps: list[Json]) -> Iterator[Loss]:
+    """The members of a request that have no place in one to generate, unless they change no answer."""
+    places = [
+        ("", body, _READ),
+        ("generation_config.", reading.object_of(body.get("generation_config")), _READ_GENERATION),
+    ]
+    places += [(f"{at}.", tool, _READ_FUNCTION) for tool, at in reading.elements(body, "tools")]
+    for number, step in enumerate(steps):
+        contents = reading.objects_of(step.get("content"))
+        places += [(f"input[{number}].content[{index}].", each, _READ_CONTENT) for index, each in enumerate(contents)]
+    for place, held, known in places:
+        for name in held.keys() - known:
+            if held[name] is not None and is_loss(Extra("gemini", reading.camel(name), held[name])):
+                yield Loss(place + name, "generateContent has no such member")
 
 
 def _steps(given: Any) -> list[Json]:

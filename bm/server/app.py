@@ -187,6 +187,7 @@ class _Request:
             query="alt=sse" if asked.stream else "",
             version="v1beta",
             conversation=conversation_of(read_head(document, needs_model=False), self._by_name),
+            losses=asked.losses,
         )
         own = new_id("int_")
 

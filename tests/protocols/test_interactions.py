@@ -219,3 +219,22 @@ def test_an_error_in_the_stream() -> None:
     assert (
         error_object({"code": 429, "message": "wait", "status": "RESOURCE_EXHAUSTED"})["code"] == "resource_exhausted"
     )
+
+
+def test_members_without_a_counterpart_are_losses() -> None:
+    given = {
+        "model": "m",
+        "input": [{"type": "image", "mime_type": "image/png", "data": "aaaa", "resolution": "low"}],
+        "labels": {"a": "b"},
+        "safety_settings": [],
+        "service_tier": "flex",
+        "response_modalities": ["text", "image"],
+        "generation_config": {"speech_config": {"voice": "x"}, "top_p": 0.5},
+        "tools": [{"type": "google_search", "search_types": ["image"]}],
+        "unheard_of": 1,
+    }
+    asked = decode(given, [])
+    lost = {"input[0].content[0].resolution", "generation_config.speech_config", "tools[0].search_types", "unheard_of"}
+    assert {loss.field for loss in asked.losses} == lost
+    assert asked.body["serviceTier"] == "flex"
+    assert asked.body["generationConfig"] == {"topP": 0.5, "responseModalities": ["TEXT", "IMAGE"]}

@@ -88,3 +88,10 @@ def test_an_interaction_can_be_read_and_deleted(world: World, api: Any) -> None:
     api.delete(made.id)
     answer = world.http.get(f"/v1beta/interactions/{made.id}")
     assert answer.status_code == 404 and answer.json()["error"]["code"] == "not_found"
+
+
+def test_what_is_left_out_is_reported(world: World) -> None:
+    world.set_up(1)
+    body = {"model": "gemini-3.8-flash", "input": "hi", "unheard_of": 1}
+    answer = world.http.post("/v1beta/interactions", json=body)
+    assert answer.headers["x-bm-dropped"] == "unheard_of"
