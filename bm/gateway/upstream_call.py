@@ -7,10 +7,12 @@ import msgspec
 from bm.chat.remedy import Remedy
 from bm.chat.request import Loss
 from bm.dispatch.target import Target
+from bm.names import ProtocolName
 from bm.protocols import embeddings
 from bm.protocols.codec import Codec
 from bm.protocols.property_keys import Keys
 from bm.remedies.apply import loss_of, treated, without_values
+from bm.remedies.fields import client_field
 from bm.upstream.client import UpstreamRequest
 
 
@@ -38,8 +40,11 @@ class UpstreamCall(msgspec.Struct, frozen=True):
         """Whether the answer's bytes go to the client unchanged."""
         return self.names is None and self.embedding is None
 
-    def changed(self, remedies: tuple[Remedy, ...], *, strict: bool) -> UpstreamCall:
-        """The request after the remedies for its target. In strict mode nothing may be lost by them."""
+    def changed(self, remedies: tuple[Remedy, ...], client: ProtocolName, *, strict: bool) -> UpstreamCall:
+        """The request after the remedies for its target. In strict mode nothing may be lost by them.
+
+        What is lost is named as the client calls it.
+        """
         if strict:
             remedies = tuple(remedy for remedy in remedies if loss_of(remedy) is None)
         if not remedies:
@@ -47,6 +52,10 @@ class UpstreamCall(msgspec.Struct, frozen=True):
         body, effective = treated(self.request.body, remedies, self.target.protocol)
         headers, dropped = without_values(self.request.headers, remedies)
         effective = (*effective, *dropped)
-        lost = [loss for remedy in effective if (loss := loss_of(remedy)) is not None]
+        lost = [
+            Loss(client_field(loss.field, self.target.protocol, client), loss.reason)
+            for remedy in effective
+            if (loss := loss_of(remedy)) is not None
+        ]
         request = msgspec.structs.replace(self.request, body=body, headers=headers)
         return msgspec.structs.replace(self, request=request, losses=(*self.losses, *lost), remedies=effective)

@@ -89,7 +89,7 @@ def test_a_client_reads_what_is_wrong_with_its_own_schema() -> None:
         )
 
         def prepare(model: Model = model, first: UpstreamCall = first) -> UpstreamCall:
-            return first.changed(model.healing.of(TARGET), strict=False)
+            return first.changed(model.healing.of(TARGET), "openai-chat", strict=False)
 
         assert model.healing.find(invalid, first, TARGET, prepare) == remedy
 

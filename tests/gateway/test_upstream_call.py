@@ -28,12 +28,12 @@ CALL = UpstreamCall(Target("groq", "one", "m", "openai-chat"), REQUEST, CODECS["
 REMEDIES = (Remedy("drop", "seed"), Remedy("rename", "max_tokens", ("max_completion_tokens",)), Remedy("drop", "store"))
 
 
-def test_remedies_change_the_request_and_tell_what_is_lost() -> None:
-    changed = CALL.changed(REMEDIES, strict=False)
+def test_remedies_change_the_request_and_report_losses_by_the_clients_names() -> None:
+    changed = CALL.changed(REMEDIES, "gemini", strict=False)
     assert changed.request.body == b'{"max_completion_tokens":2}'
-    assert ([loss.field for loss in changed.losses], changed.remedies) == (["seed"], REMEDIES[:2])
-    assert CALL.changed((), strict=False) is CALL
+    assert ([loss.field for loss in changed.losses], changed.remedies) == (["generationConfig.seed"], REMEDIES[:2])
+    assert CALL.changed((), "gemini", strict=False) is CALL
 
 
 def test_in_strict_mode_nothing_is_lost() -> None:
-    assert CALL.changed(REMEDIES, strict=True).request.body == b'{"seed":1,"max_completion_tokens":2}'
+    assert CALL.changed(REMEDIES, "gemini", strict=True).request.body == b'{"seed":1,"max_completion_tokens":2}'
