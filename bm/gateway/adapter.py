@@ -147,6 +147,8 @@ class Adapter:
             RequestError: the body is not a request of its protocol, or `strict` refuses what would be lost.
         """
         target = self._target(attempt.target)
+        if self.call.losses and self._rules.strict:
+            raise RequestError(_refusal(self.call.losses, target))
         attempt = msgspec.structs.replace(attempt, target=target)
         passes = self._passes(target, provider)
         operation = self._operation(target, passes=passes)

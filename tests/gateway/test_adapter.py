@@ -9,6 +9,7 @@ import pytest
 
 from bm.accounts.account import Access
 from bm.chat.repair import RETRY_HINT
+from bm.chat.request import Loss
 from bm.chat.signature import Signature
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
@@ -118,6 +119,14 @@ def test_strict_refuses_what_would_be_lost_and_names_it() -> None:
         prepared(adapter(rules=Rules(strict=True)), GEMINI)
     assert (caught.value.failure.http_status, caught.value.failure.param) == (400, "unheard_of")
     assert prepared(adapter(rules=Rules(strict=True)), CLAUDE).losses == ()
+
+
+def test_what_the_body_no_longer_holds_is_lost_too() -> None:
+    lost = Loss("labels", "has no place")
+    assert prepared(adapter(losses=(lost,)), CLAUDE).losses == (lost,)
+    assert lost in prepared(adapter(losses=(lost,)), GEMINI).losses
+    with pytest.raises(RequestError, match="labels"):
+        prepared(adapter(losses=(lost,), rules=Rules(strict=True)), CLAUDE)
 
 
 def test_the_body_is_decoded_once_for_all_targets() -> None:
