@@ -94,17 +94,17 @@ class Parser:
         """Take whole lines."""
         events: list[Event] = []
         for line in lines:
-            if line.startswith(b"data:"):
+            if not line:
+                if data := self._data:
+                    events.append(Event(data[0] if len(data) == 1 else b"\n".join(data), self._name))
+                    self._data, self._size = [], 0
+                self._name = ""
+            elif line.startswith(b"data:"):
                 value = line[6:] if line.startswith(b"data: ") else line[5:]
                 self._data.append(value)
                 self._size += len(value) + 1
                 if self._size > MAX_EVENT_BYTES:
                     self._admit()
-            elif not line:
-                if data := self._data:
-                    events.append(Event(data[0] if len(data) == 1 else b"\n".join(data), self._name))
-                    self._data, self._size = [], 0
-                self._name = ""
             elif line.startswith(b"event:"):
                 self._name = _name_in(line)
             elif line == b"data":

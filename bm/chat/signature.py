@@ -91,8 +91,9 @@ class TextKey:
 
     def add(self, piece: str) -> None:
         """Take the next piece of the text."""
-        self._pieces.append(piece)
-        if len(self._pieces) >= _PIECES:
+        pieces = self._pieces
+        pieces.append(piece)
+        if len(pieces) >= _PIECES:
             self._digest_pieces()
 
     def _digest_pieces(self) -> None:

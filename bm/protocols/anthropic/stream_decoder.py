@@ -65,11 +65,11 @@ class AnthropicStreamDecoder:
         """Return the events of one server-sent event."""
         if self._parts.ended:
             return _NOTHING
-        if event.data == b"[DONE]":
-            return self.close()
         try:
             wire = _decode(event.data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if event.data == b"[DONE]":
+                return self.close()
             broken = _unreadable(error)
             # Everything was said once there is a stop reason: only `message_stop` can have been cut.
             return self._complete() if broken.kind == "truncated" and self._stop else self._parts.fail(broken)

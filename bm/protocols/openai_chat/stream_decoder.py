@@ -257,7 +257,7 @@ class ChatStreamDecoder:
         return self._parts.take()
 
     def _choice(self, choice: Json) -> Failure | None:
-        number = count_of(choice.get("index"))
+        number = count_of(index) if (index := choice.get("index")) else 0
         decoder = self._choices.get(number)
         if decoder is None:
             decoder = self._choices[number] = _Choice(number, self._parts, self._dialect, self._model)

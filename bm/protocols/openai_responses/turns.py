@@ -73,6 +73,8 @@ class TurnReader:
             RequestError: it is not an item, or refers to something not stored here.
         """
         match item:
+            case {"type": "function_call" | "function_call_output" as kind} if "role" not in item:
+                self._other(kind, item, path)
             case {"type": "message", "role": _} | {"role": _, "content": _}:
                 self._message(item, path)
             case {"type": "reasoning"}:
