@@ -101,7 +101,8 @@ class Attempts:
         credential = self._services.pool.credential(target.account_id)
         if credential is None:
             message = f"the account {target.account} of {target.provider} is gone"
-            raise TokenError(Failure(kind="unavailable", message=message))
+            # It was removed since the plan was made: the same request will not meet it again.
+            raise TokenError(Failure(kind="unavailable", message=message, status=503, should_retry=True))
         return await self._services.tokens.access(credential, refused=refused)
 
     async def _send(self, attempt: Attempt, access: Access, entry: AttemptRecord) -> Outcome:

@@ -46,6 +46,7 @@ def test_route_lists_excluded_accounts_with_the_remedy(bm: Bm, simulator: Simula
 
 def test_route_depends_on_the_protocol(bm: Bm, simulator: Simulator) -> None:
     bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
+    bm("config", "set", "providers.anthropic.protocols", '["anthropic"]')
     assert bm("route", "opus").code == 0
     assert bm("route", "opus", "--protocol", "openai-chat").code == 1
     assert bm("route", "opus", "--protocol", "telex").code == 2

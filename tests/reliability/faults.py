@@ -148,7 +148,9 @@ def play(world: World, case: Case) -> Outcome:
     answer = world.ask(case.protocol, stream=case.stream, **(STREAM_USAGE if with_usage else {}))
     calls = world.calls()
     outcome = Outcome(case, answer, len(calls), sum(call.account == calls[0].account for call in calls))
-    outcome.check(outcome.struck <= fault.most, f"{outcome.struck} calls to the failing target")
+    # A late fault that comes in one piece with the first content is hidden by asking once more.
+    most = 2 if case.setting == "own" and answer.complete else fault.most
+    outcome.check(outcome.struck <= most, f"{outcome.struck} calls to the failing target")
     if fault.name == "content filter":
         judge_refusal(outcome)
     elif fault.late and not case.rescue:
