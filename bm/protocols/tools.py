@@ -26,6 +26,8 @@ class Rule(msgspec.Struct, frozen=True):
     length: int
 
 
+_NAMED = (ToolCall, ToolResult)
+"""The parts that name a tool."""
 _WORD = Rule(re.compile(r"[a-zA-Z0-9_-]{1,64}"), re.compile(r"[^a-zA-Z0-9_-]"), 64)
 RULES: dict[ProtocolName, Rule] = {
     "anthropic": Rule(re.compile(r"[a-zA-Z0-9_-]{1,128}"), _WORD.illegal, 128),
@@ -104,7 +106,7 @@ def _all_names(request: ChatRequest) -> Iterable[str]:
     names = [tool.name for tool in request.tools]
     names += request.tool_choice.names
     for turn in request.turns:
-        names += [part.name for part in turn.parts if isinstance(part, ToolCall | ToolResult) and part.name]
+        names += [part.name for part in turn.parts if isinstance(part, _NAMED) and part.name]
     return dict.fromkeys(names)
 
 
@@ -120,7 +122,7 @@ def legal_name(name: str, rule: Rule, taken: set[str]) -> str:
 
 
 def _renamed(part: Part, forward: Mapping[str, str]) -> Part:
-    if isinstance(part, ToolCall | ToolResult) and part.name in forward:
+    if isinstance(part, _NAMED) and part.name in forward:
         return msgspec.structs.replace(part, name=forward[part.name])
     return part
 

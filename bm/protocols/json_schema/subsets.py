@@ -158,8 +158,7 @@ def _is_openai(schema: Json) -> bool:
 
 def _has_items(node: Json) -> bool:
     """Whether `_with_items` leaves the node and those inside it as they are."""
-    kind = node.get("type")
-    if kind is not None and ("anyOf" in node or (kind == "array" and "items" not in node)):
+    if "type" in node and ("anyOf" in node or (node["type"] == "array" and "items" not in node)):
         return False
     return all(_has_items(inner) for inner in repair.inner_schemas(node) if isinstance(inner, dict))
 

@@ -102,7 +102,7 @@ class _TurnReader:
         if isinstance(thinking, str) and thinking:
             parts.append(Thinking(thinking))
         content = decode_content(message.get("content"), reading.join(where, "content"), CHAT)
-        parts += _with_audio_transcript(content, message.get("audio"))
+        parts += _with_audio_transcript(content, message["audio"]) if "audio" in message else content
         if "refusal" in message and (refusal := reading.string(message, "refusal", where)):
             parts.append(Refusal(refusal))
         calls = self._calls(message, where)
