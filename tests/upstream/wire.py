@@ -84,7 +84,9 @@ async def listening(
         server.close()
         for writer in open_writers:
             writer.transport.abort()
-        await asyncio.sleep(0)
+        # Handlers end on the next turns of the loop, and close what they have opened themselves.
+        for _ in range(5):
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -128,8 +130,10 @@ async def http_proxy() -> AsyncIterator[Proxy]:
         kept = "".join(f"{key}: {value}\r\n" for key, value in headers.items() if key != "proxy-authorization")
         upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", int(port))
         upstream.write(f"{method} /{path} HTTP/1.1\r\n{kept}\r\n".encode() + body)
-        await copy(upstream_reader, writer)
-        upstream.close()
+        try:
+            await copy(upstream_reader, writer)
+        finally:
+            upstream.transport.abort()
 
     async with listening(connected) as proxy.port:
         yield proxy
@@ -155,9 +159,11 @@ async def socks_proxy(*, refuses: bool = False) -> AsyncIterator[Proxy]:
             return
         upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", port)
         back = asyncio.ensure_future(copy(upstream_reader, writer))
-        await copy(reader, upstream)
-        back.cancel()
-        upstream.close()
+        try:
+            await copy(reader, upstream)
+        finally:
+            back.cancel()
+            upstream.transport.abort()
 
     async with listening(connected) as proxy.port:
         yield proxy
