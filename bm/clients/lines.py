@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from bm.config.document import CannotEdit
 from bm.config.keys import Key
 
 
-class _LineEditor:
-    """What the line-based formats share. `_span` says where the value of a key starts and ends in the text."""
+class _LineEditor(ABC):
+    """What the line-based formats share."""
 
+    @abstractmethod
     def _span(self, text: str, key: Key) -> tuple[int, int] | None:
-        raise NotImplementedError
+        """Where the value of a key starts and ends in the text."""
 
+    @abstractmethod
     def _line(self, key: Key, raw: str) -> str:
         """The line that adds a new setting."""
-        raise NotImplementedError
 
     def get(self, text: str, key: Key) -> str | None:
         """See `Editor`."""
