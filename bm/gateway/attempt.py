@@ -24,7 +24,7 @@ from bm.gateway.adapter import EVENT_STREAM, NO_COUNTER, Adapter, Unable
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
 from bm.gateway.record import AttemptRecord
-from bm.gateway.relay import Relay
+from bm.gateway.relay import ClientStalled, Relay
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
@@ -260,7 +260,7 @@ class Attempts:
         )
         try:
             failure = await relay.run()
-        except BaseException:
+        except (asyncio.CancelledError, ClientStalled):
             # The client is gone. What it has received shows that the account works.
             if pipe.watch.begun and pipe.watch.failure is None:
                 self._updates.answered()
