@@ -148,8 +148,10 @@ def play(world: World, case: Case) -> Outcome:
     answer = world.ask(case.protocol, stream=case.stream, **(STREAM_USAGE if with_usage else {}))
     calls = world.calls()
     outcome = Outcome(case, answer, len(calls), sum(call.account == calls[0].account for call in calls))
-    # A late fault that comes in one piece with the first content is hidden by asking once more.
-    most = 2 if case.setting == "own" and answer.complete else fault.most
+    # A late fault that comes in one piece with the first content is met before the client has a byte of the answer. A
+    # target that is the only one is then asked once more, which the head of the answer says.
+    unseen = case.setting == "own" and fault.late and answer.complete and answer.bm("attempts") == "2"
+    most = 2 if unseen else fault.most
     outcome.check(outcome.struck <= most, f"{outcome.struck} calls to the failing target")
     if fault.name == "content filter":
         judge_refusal(outcome)
