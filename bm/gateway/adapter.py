@@ -6,7 +6,6 @@ canonical form.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
@@ -23,8 +22,8 @@ from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
-from bm.gateway.call import Call, json_object, new_id
-from bm.gateway.full_response import JSON_TYPE, FullResponse, counted, embedded, malformed, own, start_of
+from bm.gateway.call import Call, json_object, new_ids
+from bm.gateway.full_response import EVENT_STREAM, JSON_TYPE, FullResponse, counted, embedded, malformed, own, start_of
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.settings import Rules
@@ -60,7 +59,6 @@ from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
 from bm.upstream.headers import Headers, with_own
 
-EVENT_STREAM = "text/event-stream"
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
 EMBEDDING: frozenset[Operation] = frozenset({"embed", "batch_embed"})
@@ -302,11 +300,12 @@ class Adapter:
         """The pipe for a streamed answer."""
         if not upstream.passes_through:
             return self.translation(upstream, self.encoder(upstream), self.event_filter(upstream))
-        decoder = upstream.codec.stream_decoder(_ids())
+        decoder = upstream.codec.stream_decoder(new_ids())
         if isinstance(decoder, ResponsesStreamDecoder):
             self._responses = decoder
-        parser, encoder, rename = self._parser(upstream), self._error_encoder(upstream), self._rename(upstream)
-        return PassThrough(parser, decoder, encoder, rename=rename, drop=self._drop, framed=not self.call.array)
+        parser, encoder = self._parser(upstream), self.call.notices(upstream.target.model)
+        rename, framed = self._rename(upstream), not self.call.array
+        return PassThrough(parser, decoder, encoder, rename=rename, drop=self._drop, framed=framed)
 
     def resumable(self, upstream: UpstreamCall, events: EventFilter) -> ResumablePassThrough:
         """The pipe for a streamed answer that passes through, such that another target can finish it.
@@ -314,14 +313,14 @@ class Adapter:
         Raises:
             RequestError: the body is not a request of its protocol.
         """
-        ids, rename = _ids(), self._rename(upstream)
+        ids, rename = new_ids(), self._rename(upstream)
         visible = msgspec.structs.replace(self.chat.reasoning, visible=True)
         request = msgspec.structs.replace(self.chat, reasoning=visible)
 
         def make(ids: IdFactory, shown: str) -> StreamEncoder:
             return self._codec.stream_encoder(request, ids, model=shown or upstream.target.model)
 
-        decoder, encoder = upstream.codec.stream_decoder(ids), self._error_encoder(upstream)
+        decoder, encoder = upstream.codec.stream_decoder(ids), self.call.notices(upstream.target.model)
         model = self.call.model if rename else ""
         edits = {"rename": rename, "drop": self._drop}
         return ResumablePassThrough(self._parser(upstream), decoder, encoder, events, make, ids, model=model, **edits)
@@ -330,7 +329,7 @@ class Adapter:
         """The pipe that writes an answer with `encoder`, even where its bytes could pass through."""
         if isinstance(encoder, ResponsesStreamEncoder):
             self._responses = encoder
-        return Translation(self._parser(upstream), upstream.codec.stream_decoder(_ids()), encoder, events)
+        return Translation(self._parser(upstream), upstream.codec.stream_decoder(new_ids()), encoder, events)
 
     def encoder(self, upstream: UpstreamCall) -> StreamEncoder:
         """An encoder for the client's stream.
@@ -338,7 +337,7 @@ class Adapter:
         Raises:
             RequestError: the body is not a request of its protocol.
         """
-        encoder = self._codec.stream_encoder(self.chat, _ids(), model=self._shown_model(upstream))
+        encoder = self._codec.stream_encoder(self.chat, new_ids(), model=self._shown_model(upstream))
         if isinstance(encoder, ResponsesStreamEncoder):
             self._responses = encoder
         return ArrayFramer(encoder) if self.call.array else encoder
@@ -353,12 +352,6 @@ class Adapter:
 
     def _parser(self, upstream: UpstreamCall) -> EventParser:
         return JoiningParser(ArraySplitter() if upstream.passes_through and self.call.array else sse.Parser())
-
-    def _error_encoder(self, upstream: UpstreamCall) -> StreamEncoder:
-        """An encoder that only writes keep-alives and errors, for which the request need not be decoded."""
-        call = self.call
-        request = ChatRequest(protocol=call.protocol, model=call.model, turns=(), stream=call.stream)
-        return self._codec.stream_encoder(request, _ids(), model=upstream.target.model)
 
     def _shown_model(self, upstream: UpstreamCall) -> str:
         return self.call.model if self._rules.echo_asked else upstream.target.model
@@ -404,7 +397,7 @@ class Adapter:
             return FullResponse(Watch(), body)
         if self.call.operation == "count_tokens":
             return counted(self.call.protocol, answer, body, provider)
-        events = upstream.codec.decode_response(answer, _ids())
+        events = upstream.codec.decode_response(answer, new_ids())
         if upstream.names is None and not self.call.stream:
             self._document = answer
             if self._rules.echo_asked:
@@ -414,7 +407,7 @@ class Adapter:
 
     def _gathered(self, upstream: UpstreamCall, body: bytes) -> FullResponse:
         """The client's response from a stream that it has not asked for."""
-        parser, decoder = JoiningParser(sse.Parser()), upstream.codec.stream_decoder(_ids())
+        parser, decoder = JoiningParser(sse.Parser()), upstream.codec.stream_decoder(new_ids())
         events = [event for item in (*parser.feed(body), *parser.close()) for event in decoder.feed(item)]
         return self._encode(upstream, [*events, *decoder.close()])
 
@@ -427,7 +420,7 @@ class Adapter:
         if self.call.stream:
             encoder = self.encoder(upstream)
             return FullResponse(watch, b"".join(map(encoder.feed, kept)), self.stream_type)
-        document = self._codec.encode_response(kept, self.chat, _ids(), model=self._shown_model(upstream))
+        document = self._codec.encode_response(kept, self.chat, new_ids(), model=self._shown_model(upstream))
         self._document = document
         if document.get("status") == "failed":
             return malformed(f"{upstream.target.provider} wrote no summary of the conversation")
@@ -438,10 +431,6 @@ class Adapter:
 
 def _post(provider: Provider, address: str, headers: Headers, document: Json) -> UpstreamRequest:
     return UpstreamRequest(provider.name, "POST", address, headers, msgspec.json.encode(document))
-
-
-def _ids() -> IdFactory:
-    return IdFactory(new_id, int(time.time()))
 
 
 def _refusal(losses: tuple[Loss, ...], target: Target) -> Failure:

@@ -20,11 +20,12 @@ from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.account_updates import AccountUpdates
-from bm.gateway.adapter import EVENT_STREAM, NO_COUNTER, Adapter, Unable
+from bm.gateway.adapter import NO_COUNTER, Adapter, Unable
 from bm.gateway.capture import Capture
+from bm.gateway.full_response import EVENT_STREAM
 from bm.gateway.healing import Healing
 from bm.gateway.record import AttemptRecord
-from bm.gateway.relay import ClientStalled, Relay
+from bm.gateway.relay import ClientStalled, Relay, kept_alive
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
@@ -152,18 +153,15 @@ class Attempts:
     async def _head(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:
         """Await the head of a response. The client of a stream receives keep-alives before it, after some time."""
         call, limits = self._adapter.call, self._settings.config.limits
-        continued = self._rescue is not None and self._rescue.cut is not None
-        if continued or not call.stream or call.array or call.operation != "generate" or not limits.keep_alive:
+        if self._continues or not call.stream or call.array or call.operation != "generate" or not limits.keep_alive:
             return await self.keep_alive(opening)
-        task = asyncio.ensure_future(opening)
-        pause = max(0.0, limits.hold_time - (time.monotonic() - self._began))
-        try:
-            while not (await asyncio.wait({task}, timeout=pause))[0]:
-                await self._reply.keep_waiting()
-                pause = limits.keep_alive
-            return task.result()
-        finally:
-            task.cancel()
+        after = max(0.0, limits.hold_time - (time.monotonic() - self._began))
+        return await kept_alive(opening, self._reply.keep_waiting, after=after, every=limits.keep_alive)
+
+    @property
+    def _continues(self) -> bool:
+        """Whether the client waits for the rest of a response that was cut."""
+        return self._rescue is not None and self._rescue.cut is not None
 
     async def keep_alive(self, work: Awaitable[Result]) -> Result:
         """Await `work`. A client whose response was cut meanwhile receives keep-alives."""
@@ -201,7 +199,7 @@ class Attempts:
 
         `pipe` is given where the client has received the head of a stream.
         """
-        if self._rescue is not None and self._rescue.cut is not None:
+        if self._continues:
             message = f"{upstream.target.provider} sent no stream, so it cannot continue one"
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
         silence = self._settings.max_silence(upstream.target.provider)
@@ -211,8 +209,10 @@ class Attempts:
         if failure is not None and pipe is None:
             return classify(failure)
         if pipe is not None:
-            secret_free = None if failure is None else masked(failure, self._services.mask)
-            await self._reply.client.end(full.body if secret_free is None else pipe.abort(secret_free))
+            if failure is None:
+                await self._reply.client.end(full.body)
+            else:
+                await self._reply.break_off(pipe.abort(masked(failure, self._services.mask)))
         else:
             headers = self._reply.head(upstream, response.headers, full.content_type)
             await self._reply.complete(response.status, headers, full.body)
@@ -243,7 +243,7 @@ class Attempts:
         pipe = self._source.pipe(upstream)
         headers = self._reply.head(upstream, response.headers, self._adapter.stream_type)
         headers.append(("cache-control", "no-cache"))
-        continued = rescue is not None and rescue.cut is not None
+        continued = self._continues
         timeouts = config.timeouts_for(upstream.target.provider)
         relay = Relay(
             response,
@@ -255,8 +255,7 @@ class Attempts:
             on_content=self._note_content,
             mask=self._services.mask,
             committed=continued,
-            # Google's JavaScript SDKs pass over an error event: without the cut they take the response for complete.
-            cuts=self._adapter.call.protocol == "gemini",
+            cuts=self._reply.cuts,
         )
         try:
             failure = await relay.run()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -16,13 +17,15 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bm.chat.request import Loss
+from bm.chat.request import ChatRequest, Loss
 from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
 from bm.names import Operation, ProtocolName
+from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.reading import json_of, object_of, string_of
+from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers
 
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
@@ -38,6 +41,11 @@ MIN_TOKENS = 1000
 def new_id(prefix: str) -> str:
     """A unique id: the prefix and 24 random hexadecimal digits."""
     return f"{prefix}{random.getrandbits(96):024x}"
+
+
+def new_ids() -> IdFactory:
+    """The ids of a response that begins now."""
+    return IdFactory(new_id, int(time.time()))
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -74,6 +82,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     home: AccountId | None = None
     short: bytes = b""
     losses: tuple[Loss, ...] = ()
+
+    def notices(self, model: str) -> StreamEncoder:
+        """An encoder that only writes keep-alives and errors, for which the body need not be decoded."""
+        request = ChatRequest(protocol=self.protocol, model=self.model, turns=(), stream=True)
+        return CODECS[self.protocol].stream_encoder(request, new_ids(), model=model)
 
 
 class Client(Protocol):

@@ -154,7 +154,7 @@ class Exchange:
             await self._reply.fail(failure)
             return
         self.record.failure = masked(rescue.cut, self._services.mask)
-        await self._reply.client.end(rescue.error(self.record.failure))
+        await self._reply.break_off(rescue.error(self.record.failure))
 
     def _learn(self) -> None:
         """Store what the exchange shows about conversations and models."""

@@ -16,6 +16,7 @@ from bm.protocols.counting import count_response, read_count
 from bm.protocols.passthrough import Watch
 
 JSON_TYPE = "application/json"
+EVENT_STREAM = "text/event-stream"
 
 
 class FullResponse(msgspec.Struct, frozen=True):

@@ -40,6 +40,21 @@ class ClientStalled(Exception):
     """The client has read nothing for too long."""
 
 
+async def kept_alive(
+    work: Awaitable[Result], send: Callable[[], Awaitable[None]], *, after: float, every: float
+) -> Result:
+    """Await `work`. Call `send` after `after` seconds, and every `every` seconds from then on."""
+    task = asyncio.ensure_future(work)
+    try:
+        pause = after
+        while not (await asyncio.wait({task}, timeout=pause))[0]:
+            await send()
+            pause = every
+        return task.result()
+    finally:
+        task.cancel()
+
+
 class Deadline:
     """A deadline for many waits in a row, with one timer for all of them. Times are the event loop's.
 

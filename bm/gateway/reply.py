@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from bm.chat.events import Failed
-from bm.chat.request import ChatRequest
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.call import Call, Client, new_id
-from bm.gateway.full_response import JSON_TYPE
+from bm.gateway.call import Call, Client
+from bm.gateway.full_response import EVENT_STREAM, JSON_TYPE
 from bm.gateway.record import Record
 from bm.gateway.upstream_call import UpstreamCall
-from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.counting import count_response
 from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers, to_client
 
-EVENT_STREAM = "text/event-stream"
 MAX_HEADER = 1024
 
 
@@ -80,18 +75,25 @@ class Reply:
         if not self.client.opened:
             headers = [("content-type", EVENT_STREAM), ("cache-control", "no-cache"), *self._headers(None)]
             await self.client.open(headers)
-        await self.client.send(self._encoder().keepalive())
-
-    def _encoder(self) -> StreamEncoder:
-        """An encoder that only writes keep-alives and errors."""
-        call = self._call
-        request = ChatRequest(protocol=call.protocol, model=call.model, turns=(), stream=True)
-        return CODECS[call.protocol].stream_encoder(request, IdFactory(new_id, int(time.time())), model=call.model)
+        await self.client.send(self._call.notices(self._call.model).keepalive())
 
     async def complete(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a response that is not a stream."""
         await self.client.start(status, [*headers, ("content-length", str(len(body)))])
         await self.client.end(body)
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a failed stream ends in a broken connection.
+
+        Google's JavaScript SDKs pass over an error event: without the cut they take the response for complete.
+        """
+        return self._call.protocol == "gemini"
+
+    async def break_off(self, error: bytes) -> None:
+        """End a stream that has begun with an error of its protocol."""
+        await self.client.send(error)
+        await (self.client.cut() if self.cuts else self.client.end())
 
     async def estimate(self, tokens: int) -> None:
         """Send an estimated token count, marked as such."""
@@ -105,9 +107,7 @@ class Reply:
         record.failure = failure
         if self.client.opened:
             record.status = 200
-            await self.client.send(self._encoder().feed(Failed(failure)))
-            # Google's SDKs pass over an error event: without the cut they take the response for complete.
-            await (self.client.cut() if self._call.protocol == "gemini" else self.client.end())
+            await self.break_off(self._call.notices(self._call.model).feed(Failed(failure)))
             return
         last = record.attempts[-1].target if record.attempts else None
         headers = [("content-type", JSON_TYPE), *self._headers(last), *error_headers(failure)]

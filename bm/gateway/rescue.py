@@ -6,7 +6,6 @@ through an encoder at the moment of the cut; elsewhere bm's encoder has written 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import TypeVar
 
@@ -26,6 +25,7 @@ from bm.gateway.adapter import Adapter
 from bm.gateway.call import Client
 from bm.gateway.continuation import Delivered, Splice
 from bm.gateway.record import Record
+from bm.gateway.relay import kept_alive
 from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.codec import StreamEncoder
@@ -188,13 +188,8 @@ class Rescue:
         """Await `work`, and send a client with half a response a keep-alive every `pause` seconds."""
         if self.cut is None or self._encoder is None or not pause:
             return await work
-        task = asyncio.ensure_future(work)
-        try:
-            while not (await asyncio.wait({task}, timeout=pause))[0]:
-                await client.send(self._encoder.keepalive())
-            return task.result()
-        finally:
-            task.cancel()
+        encoder = self._encoder
+        return await kept_alive(work, lambda: client.send(encoder.keepalive()), after=pause, every=pause)
 
 
 def begun(request: ChatRequest, text: str, tokens: int, target: Target) -> ChatRequest:

@@ -123,6 +123,24 @@ async def test_the_limit_that_a_refusal_names_is_learned(acme: tuple[Services, S
     assert services.context_limits.of("acme") == {"opus": 4096}
 
 
+async def test_a_cut_response_that_no_target_continues_does_not_look_complete_to_geminis_clients(
+    acme: tuple[Services, Simulator],
+) -> None:
+    services, simulator = acme
+    rescued = msgspec.structs.replace(services.config.pool, rescue=True)
+    services.apply(
+        msgspec.structs.replace(services.settings, config=msgspec.structs.replace(services.config, pool=rescued))
+    )
+    simulator.script(Rule(text="one two three four", chunks=8, cut_after=5), *[Rule(status=500)] * 9)
+    body = b'{"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}'
+    reader = Reader()
+    await Exchange(
+        services, msgspec.structs.replace(call(body=body), protocol="gemini", model="acme:opus"), reader
+    ).run()
+    assert b'"on"' in reader.body and b'"error"' in reader.body
+    assert reader.sent[-1] == "cut"
+
+
 async def test_an_exchange_that_the_client_leaves_is_recorded_and_learned_from(
     acme: tuple[Services, Simulator],
 ) -> None:

@@ -60,6 +60,13 @@ async def test_an_error_of_the_clients_protocol_is_sent_unchanged() -> None:
     assert (sent.reader.status, sent.reader.body) == (422, words)
 
 
+@pytest.mark.parametrize(("protocol", "end"), [("anthropic", "end"), ("gemini", "cut")])
+async def test_a_stream_that_breaks_off_ends_so_that_the_clients_sdks_notice(protocol: ProtocolName, end: str) -> None:
+    sent = Sent(protocol)
+    await sent.reply.break_off(b"an error")
+    assert sent.reader.sent == [b"an error", end]
+
+
 async def test_an_estimate_is_marked_as_one() -> None:
     sent = Sent()
     await sent.reply.estimate(77)
