@@ -14,7 +14,7 @@ from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
 from bm.names import ProtocolName
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
-from bm.protocols.json_schema.repair import inner_schemas
+from bm.protocols.json_schema.repair import every_schema
 from bm.protocols.json_schema.subsets import basic_schema
 from bm.protocols.reading import object_of, objects_of
 from bm.remedies.turns import ask, messages_of, pieces_of
@@ -196,18 +196,11 @@ def add_properties(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def _with_properties(root: Json) -> bool:
-    lacking = [schema for schema in _all_schemas(root) if schema is root or schema.get("type") == "object"]
+    lacking = [schema for schema in every_schema(root) if schema is root or schema.get("type") == "object"]
     lacking = [schema for schema in lacking if not isinstance(schema.get("properties"), dict)]
     for schema in lacking:
         schema |= {"type": "object", "properties": {}}
     return bool(lacking)
-
-
-def _all_schemas(schema: Any) -> Iterator[Json]:
-    if isinstance(schema, dict):
-        yield schema
-        for inner in list(inner_schemas(schema)):
-            yield from _all_schemas(inner)
 
 
 def type_into_branches(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
@@ -216,7 +209,7 @@ def type_into_branches(body: Json, remedy: Remedy, protocol: ProtocolName) -> bo
     found = [
         schema
         for root in roots
-        for schema in _all_schemas(root)
+        for schema in every_schema(root)
         if isinstance(schema.get("anyOf"), list) and "type" in schema
     ]
     for schema in found:

@@ -13,14 +13,14 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.protocols.json_schema import repair
-from bm.protocols.json_schema.repair import merge, repaired, without
+from bm.protocols.json_schema.repair import Pointers, merge, repaired, without
 from bm.protocols.reading import camel
 
 MAX_DEPTH = 16
 MAX_NODES = 1000
 """Nodes with children: inlining shared references can multiply them without limit."""
 
-_ANNOTATIONS = ("title", "description", "default", "example", "nullable")
+_ANNOTATIONS = ("title", "description", "default", "example")
 _HINTED = (
     "multipleOf",
     "uniqueItems",
@@ -59,12 +59,12 @@ class _Simplifier:
             return _one_object(branches)
         return node
 
-    def _node(self, schema: Any, depth: int, seen: frozenset[str]) -> Json:
-        node, seen = self._resolved(repaired(schema), seen)
-        if any(node.get(key) for key in ("properties", "items", "prefixItems", "anyOf", "oneOf")):
-            if depth >= MAX_DEPTH or self._left <= 0:
-                return _described({**_kept(node, "title", "description", "nullable")}, [_CUT])
-            self._left -= 1
+    def _node(self, schema: Any, depth: int, seen: Pointers) -> Json:
+        node, seen = repair.resolved(repaired(schema), self._root, seen)
+        inner = any(node.get(key) for key in ("properties", "items", "prefixItems", "anyOf", "oneOf"))
+        if "$ref" in node or (inner and (depth >= MAX_DEPTH or self._left <= 0)):
+            return _described(_kept(node, "title", "description"), [_CUT])
+        self._left -= inner
         nullable = _take_null(node)
         types = node.get("type")
         if isinstance(types, list):
@@ -77,25 +77,7 @@ class _Simplifier:
             result["nullable"] = True
         return result
 
-    def _resolved(self, node: Json, seen: frozenset[str]) -> tuple[Json, frozenset[str]]:
-        """The node with its references and its `allOf` resolved, and the pointers followed so far."""
-        while "$ref" in node or "allOf" in node:
-            if "$ref" in node:
-                pointer = node["$ref"]
-                target = repair.resolve(self._root, pointer)
-                node = without(node, "$ref")
-                if pointer in seen:
-                    return _described(_kept(node, "title", "description"), [_CUT]), seen
-                seen = seen | {pointer}
-                if target is not None:
-                    node = repaired(merge(node, repaired(target)))
-            else:
-                opened = {branch.get("$ref") for branch in node["allOf"] if isinstance(branch, dict)}
-                node = repaired(repair.all_of_merged(node, self._root, seen))
-                seen = seen | {pointer for pointer in opened if isinstance(pointer, str)}
-        return node, seen
-
-    def _any_of(self, node: Json, nullable: bool, depth: int, seen: frozenset[str]) -> Json:
+    def _any_of(self, node: Json, nullable: bool, depth: int, seen: Pointers) -> Json:
         shared = without(node, "anyOf", "oneOf", *_ANNOTATIONS)
         branches: list[Json] = []
         for candidate in (*node.get("anyOf", ()), *node.get("oneOf", ())):
@@ -125,11 +107,11 @@ class _Simplifier:
             _set_nullable(joined)
         return joined
 
-    def _typed(self, node: Json, depth: int, seen: frozenset[str]) -> Json:
+    def _typed(self, node: Json, depth: int, seen: Pointers) -> Json:
         kind = node.get("type") or _type_by_enum(node)
         hints = [_hint(key, node[key]) for key in _HINTED if key in node and not _is_expressed(key, kind, node)]
         result: Json = {"type": kind.upper()} if kind is not None else {}
-        result |= _kept(node, "title", "description", "default", "example", "nullable")
+        result |= _kept(node, *_ANNOTATIONS)
         if result.get("default", 0) is None:
             del result["default"]
         match kind:
@@ -145,7 +127,7 @@ class _Simplifier:
         _write_format(node, kind, result, hints)
         return _described(result, hints)
 
-    def _object(self, node: Json, result: Json, hints: list[str], depth: int, seen: frozenset[str]) -> None:
+    def _object(self, node: Json, result: Json, hints: list[str], depth: int, seen: Pointers) -> None:
         further = node.get("additionalProperties")
         properties = {
             name: self._node(child, depth + 1, seen)
@@ -166,7 +148,7 @@ class _Simplifier:
         if isinstance(order, list) and set(order) <= properties.keys():
             result["propertyOrdering"] = order
 
-    def _array(self, node: Json, result: Json, depth: int, seen: frozenset[str]) -> None:
+    def _array(self, node: Json, result: Json, depth: int, seen: Pointers) -> None:
         items = node.get("items")
         result |= _kept_counts(node, "minItems", "maxItems")
         if "prefixItems" in node:
@@ -274,8 +256,7 @@ def _kept(node: Json, *keys: str) -> Json:
 
 
 def _kept_counts(node: Json, *keys: str) -> Json:
-    counts = {key: node[key] for key in keys if key in node}
-    return {key: int(v) for key, v in counts.items() if _is_number(v) and v >= 0}
+    return {key: int(value) for key, value in _kept(node, *keys).items() if _is_number(value) and value >= 0}
 
 
 def _hint(name: str, value: Any) -> str:
@@ -300,7 +281,7 @@ def from_openapi(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     node = {key if key.startswith("$") else camel(key): value for key, value in schema.items()}
-    _lower_type(node)
+    _in_json_types(node)
     node = repair.map_schemas(node, from_openapi)
     repair.nullable_to_type(node)
     order, properties = node.pop("propertyOrdering", None), node.get("properties")
@@ -310,7 +291,8 @@ def from_openapi(schema: Any) -> Any:
     return node
 
 
-def _lower_type(node: Json) -> None:
+def _in_json_types(node: Json) -> None:
+    """Write types in lower case, and counts as numbers: proto clients write 64-bit integers as strings."""
     kind = node.get("type")
     if isinstance(kind, list):
         node["type"] = [name.lower() if isinstance(name, str) else name for name in kind]
@@ -319,6 +301,5 @@ def _lower_type(node: Json) -> None:
         if node["type"] == "type_unspecified":
             del node["type"]
     for key in _COUNTS:
-        # Proto clients write 64-bit integers as strings.
         if isinstance(node.get(key), str) and node[key].isdecimal():
             node[key] = int(node[key])

@@ -178,24 +178,30 @@ def keep_known_required(node: Json) -> None:
         node["required"] = required
 
 
-def all_of_merged(node: Json, root: Json, seen: frozenset[str]) -> Json:
-    """The node with the branches of its `allOf`, and of theirs, merged into it; the node's own keywords win."""
-    merged = without(node, "allOf")
-    for branch in node.get("allOf", ()):
-        part = repaired(branch)
-        pointer = part.get("$ref")
-        inner = seen
-        if pointer is not None:
-            target = None if pointer in seen else resolve(root, pointer)
-            part = without(part, "$ref")
-            inner = seen | {pointer}
-            if target is not None:
-                part = merge(part, repaired(target))
-        if "allOf" in part or "$ref" in part:
-            chained = [*part.get("allOf", ()), *([{"$ref": part["$ref"]}] if "$ref" in part else [])]
-            part = all_of_merged({**without(part, "$ref"), "allOf": chained}, root, inner)
-        merged = merge(merged, part)
-    return merged
+Pointers = frozenset[str]
+"""References that have been followed."""
+
+
+def resolved(node: Json, root: Json, seen: Pointers) -> tuple[Json, Pointers]:
+    """The node with its reference and its `allOf` merged into it, and the references followed. One in `seen` stays."""
+    while True:
+        pointer = node.get("$ref")
+        if pointer is not None and pointer not in seen:
+            seen |= {pointer}
+            node = repaired(merge(without(node, "$ref"), repaired(resolve(root, pointer))))
+        elif "allOf" in node:
+            node, seen = all_of_merged(node, root, seen)
+        else:
+            return node, seen
+
+
+def all_of_merged(node: Json, root: Json, seen: Pointers) -> tuple[Json, Pointers]:
+    """The node with the branches of its `allOf` merged into it, and the references followed; its own keywords win."""
+    merged, followed = without(node, "allOf"), seen
+    for branch in node["allOf"]:
+        part, pointers = resolved(repaired(branch), root, seen)
+        merged, followed = merge(merged, without(part, "$ref")), followed | pointers
+    return repaired(merged), followed
 
 
 def merge(first: Json, second: Json) -> Json:

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest
 from bm.protocols.json_schema import repair
 from bm.protocols.json_schema.repair import resolve, without
 
@@ -53,7 +52,7 @@ def _clean(schema: Any, root: Json, depth: int) -> Json:
     node = repair.repaired(schema)
     node.pop("$schema", None)
     if "allOf" in node:
-        node = repair.repaired(_clean_all_of(node, root))
+        node = _clean_all_of(node, root)
     repair.nullable_to_type(node)
     if "definitions" in node:
         node["$defs"] = {**node.pop("definitions"), **node.get("$defs", {})}
@@ -82,7 +81,7 @@ def _clean_all_of(node: Json, root: Json) -> Json:
         rest = without(node, "allOf")
         if not rest.keys() & (repair.STRUCTURAL - {"$defs", "definitions"}):
             return {**rest, "$ref": branches[0]["$ref"]}
-    return repair.all_of_merged(node, root, frozenset())
+    return repair.all_of_merged(node, root, frozenset())[0]
 
 
 def _renamed_pointer(pointer: str) -> str:
@@ -250,12 +249,3 @@ def basic_schema(schema: Json) -> Json:
         gemini_schema(schema), lambda node: {name: value for name, value in node.items() if name in _BASIC}
     )
     return object_schema(basic)
-
-
-def with_basic_schemas(request: ChatRequest) -> ChatRequest:
-    """The request with the schemas of its tools cut down: an upstream has refused them as they were."""
-    tools = tuple(
-        tool if tool.schema is None else msgspec.structs.replace(tool, schema=basic_schema(tool.schema))
-        for tool in request.tools
-    )
-    return msgspec.structs.replace(request, tools=tools)

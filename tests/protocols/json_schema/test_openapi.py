@@ -29,6 +29,7 @@ SIMPLE: list[tuple[str, Any, Any]] = [
         {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": A}},
         {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}},
     ),
+    ("a reference that is no pointer says nothing", {"allOf": [{"$ref": {}}, A]}, {"type": "STRING"}),
     (
         "a cycle is cut",
         {

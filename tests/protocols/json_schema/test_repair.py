@@ -81,4 +81,6 @@ def test_the_first_of_two_schemas_wins_and_names_are_united() -> None:
 
 def test_branches_that_refer_to_themselves_are_merged_once() -> None:
     root: dict[str, Any] = {"$defs": {"N": {"title": "n", "allOf": [{"$ref": "#/$defs/N"}, {"type": "object"}]}}}
-    assert all_of_merged({"allOf": [{"$ref": "#/$defs/N"}]}, root, frozenset()) == {"title": "n", "type": "object"}
+    merged, followed = all_of_merged({"allOf": [{"$ref": "#/$defs/N"}]}, root, frozenset())
+    assert merged == {"title": "n", "type": "object"}
+    assert followed == {"#/$defs/N"}

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.chat.request import ChatRequest, Tool
 from bm.protocols.json_schema.openapi import openapi_schema
 from bm.protocols.json_schema.subsets import (
     basic_schema,
@@ -19,7 +18,6 @@ from bm.protocols.json_schema.subsets import (
     is_strict,
     object_schema,
     openai_schema,
-    with_basic_schemas,
 )
 from bm.providers.families import families
 from tests.protocols.json_schema.schemas import SCHEMAS
@@ -242,15 +240,6 @@ def test_a_refused_schema_is_cut_down_to_what_everyone_knows() -> None:
     assert {"type": "string"} in written["properties"]["either"]["anyOf"]
     assert (written["type"], written["required"]) == ("object", ["format"])
     assert "$schema" not in written
-
-
-def test_the_tools_of_a_request_are_cut_down_alike() -> None:
-    tool = Tool("run", schema={"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}})
-    request = ChatRequest(protocol="openai-chat", model="m", turns=(), tools=(tool, Tool("bare")))
-    written, bare = with_basic_schemas(request).tools
-    assert (written.name, written.schema) == ("run", {"type": "object", "properties": {"a": {"type": "string"}}})
-    assert bare == Tool("bare")
-    assert request.tools[0] is tool
 
 
 def test_closing_leaves_properties_that_are_called_like_keywords() -> None:
