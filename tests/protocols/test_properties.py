@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 
 import pytest
@@ -9,13 +10,13 @@ from hypothesis import assume, given, settings
 
 from bm import sse
 from bm.chat.events import End, Event, PartWhole
-from bm.chat.parts import Media, Opaque, Refusal, Text, ToolCall
+from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
 from bm.protocols.registry import CODECS
 from tests.protocols.openai_chat.generate import answers
-from tests.protocols.pair import CLIENTS, asks, check, hello, ids, streamed, whole
+from tests.protocols.pair import CLIENTS, asks, check, continued, hello, ids, reported, sent, streamed, whole
 from tests.protocols.pair import HI as LEAST
 
 CURIOUS: dict[ProtocolName, ChatRequest] = {
@@ -34,6 +35,21 @@ CURIOUS: dict[ProtocolName, ChatRequest] = {
     ),
 }
 """Clients that want to see and carry all there is."""
+
+
+FUNCTIONS: dict[ProtocolName, Json] = {
+    "anthropic": {
+        "thinking": {"type": "adaptive"},
+        "tools": [{"name": name, "input_schema": {"type": "object"}} for name in "fg"],
+    },
+    "openai-chat": {"tools": [{"type": "function", "function": {"name": name}} for name in "fg"]},
+    "openai-responses": {
+        "include": ["reasoning.encrypted_content"],
+        "store": False,
+        "tools": [{"type": "function", "name": name, "parameters": {}} for name in "fg"],
+    },
+    "gemini": {"tools": [{"functionDeclarations": [{"name": name} for name in "fg"]}]},
+}
 
 
 def read(client: ProtocolName, stream: bytes) -> ChatResponse:
@@ -88,3 +104,18 @@ def test_what_was_said_and_called_arrives(client: ProtocolName, events: list[Eve
 def _shown_otherwise(events: Sequence[Event]) -> bool:
     """Whether a part is replaced by a note, such as a picture to those who can show none."""
     return any(isinstance(event, PartWhole) and isinstance(event.part, Media | Opaque) for event in events)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_geminis_signatures_come_back_through_every_client(client: ProtocolName) -> None:
+    body = {**LEAST[client], **FUNCTIONS[client]}
+    signatures = [base64.b64encode(bytes(range(256)) * 600 + bytes([step])).decode() for step in range(3)]
+    for signature in signatures:
+        calls: list[Json] = [{"functionCall": {"name": name, "args": {}}} for name in "fg"]
+        calls[0]["thoughtSignature"] = signature
+        candidate = {"content": {"role": "model", "parts": calls}, "finishReason": "STOP"}
+        answer = whole(asks(client, body), reported("gemini", [{"candidates": [candidate]}]))
+        body = continued(client, body, answer)
+    contents = sent(asks(client, body), "gemini", "gemini-3.1-pro-preview").body["contents"]
+    made = [part for content in contents for part in content["parts"] if "functionCall" in part]
+    assert [call.get("thoughtSignature") for call in made] == [each for given in signatures for each in (given, None)]

@@ -12,6 +12,7 @@ from bm.chat.signature import Signature, wrap
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.sanitize import sanitize
+from tests.protocols.pair import HI, asks, continued, reported, whole
 
 FOREIGN = wrap(Signature("anthropic", "c2lnbmVk"), "next")
 THOUGHT: Json = {"type": "thinking", "thinking": "hm", "signature": wrap(Signature("gemini", "c2ln"), "next")}
@@ -222,3 +223,26 @@ def test_a_choice_among_no_tools_is_removed_where_it_is_refused(protocol: Protoc
     assert through(protocol, tools, lone_choice=False) == tools
     demanded = {"tool_choice": "required"}
     assert through(protocol, demanded, lone_choice=False) == demanded
+
+
+@pytest.mark.parametrize("spelled", ['"allowed_domains":[]', '"blocked_domains" : [ ]'])
+def test_an_empty_list_of_domains_does_not_reach_claude(spelled: str) -> None:
+    body = b'{"model":"m","tools":[{"type":"web_search_20250305","name":"web_search",%b}],"messages":[]}'
+    clean = json.loads(claude_bytes(body % spelled.encode()))
+    assert clean["tools"] == [{"type": "web_search_20250305", "name": "web_search"}]
+
+
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [
+        ([{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "c2ln"}], ["tool_use"]),
+        ([{"text": "hm", "thought": True}, {"text": "A"}], ["text"]),
+    ],
+)
+def test_what_gemini_thought_is_recognized_in_the_clients_next_request(parts: list[Json], kinds: list[str]) -> None:
+    body = {**HI["anthropic"], "thinking": {"type": "adaptive"}, "tools": [{"name": "f", "input_schema": {}}]}
+    candidate = {"content": {"parts": parts}, "finishReason": "STOP"}
+    answer = whole(asks("anthropic", body), reported("gemini", [{"candidates": [candidate]}]))
+    following = continued("anthropic", body, answer)
+    assert any(block["type"] == "thinking" for block in following["messages"][1]["content"])
+    assert [block["type"] for block in claude(following)["messages"][1]["content"]] == kinds
