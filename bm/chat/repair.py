@@ -30,11 +30,15 @@ _CAPABILITY = {"image": "images", "document": "documents", "audio": "audio", "vi
 def inline_system(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """Turn instructions in mid-conversation into user text at their place.
 
-    Hoisting them to the system prompt would break their order and the cached prefix. The tag is the one that Claude
-    Code uses itself and that models know.
+    Hoisting them to the system prompt would break their order and the cached prefix.
     """
     inlined = (_as_reminder(turn) if turn.role == "system" else turn for turn in turns)
     return tuple(turn for turn in inlined if turn is not None)
+
+
+def reminder(text: str) -> str:
+    """Instructions in the words of a user, as Claude Code writes them."""
+    return f"<system-reminder>\n{text}\n</system-reminder>"
 
 
 def _as_reminder(turn: Turn) -> Turn | None:
@@ -42,7 +46,7 @@ def _as_reminder(turn: Turn) -> Turn | None:
     known = [part for part in turn.parts if isinstance(part, Text | Opaque)]
     texts = [part.text if isinstance(part, Text) else part.summary for part in known]
     text = "\n\n".join(text for text in texts if text)
-    return Turn("user", (Text(f"<system-reminder>\n{text}\n</system-reminder>"),)) if text else None
+    return Turn("user", (Text(reminder(text)),)) if text else None
 
 
 def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:

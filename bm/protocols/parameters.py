@@ -127,10 +127,13 @@ def output_format(request: ChatRequest, capabilities: Capabilities, losses: list
     if output.kind == kind:
         return Format(kind)
     losses.append(Loss(field_name(request, "format"), "asked for in words: the model cannot be held to it"))
+    return Format(kind, json_in_words(described_schema(output)))
+
+
+def json_in_words(schema: Json | None) -> str:
+    """How a model is asked for JSON that it cannot be held to."""
     text = "Answer with a single JSON value and nothing else: no explanation, no code fence."
-    if schema := described_schema(output):
-        text += f" It must fit this JSON Schema:\n{msgspec.json.encode(schema).decode()}"
-    return Format(kind, text)
+    return f"{text} It must fit this JSON Schema:\n{msgspec.json.encode(schema).decode()}" if schema else text
 
 
 def described_schema(output: OutputFormat) -> Json:

@@ -139,6 +139,15 @@ def legal_call_id(call_id: str) -> str:
     return f"{_WORD.illegal.sub('_', call_id)[:40]}_{digest}"
 
 
+def fitting_call_id(call_id: str, exact: int, most: int) -> str:
+    """The id as a service takes it: of `exact` letters and digits, or, if that is 0, legal and of at most `most`."""
+    if not exact and len(legal := legal_call_id(call_id)) <= most:
+        return legal
+    if exact and len(call_id) == exact and call_id.isalnum() and call_id.isascii():
+        return call_id
+    return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[: exact or most]
+
+
 def as_function(tool: Tool, place: str, losses: list[Loss]) -> Tool:
     """A custom tool as a function that takes its free text; a grammar stands in the description, where none is kept."""
     if tool.kind == "function":

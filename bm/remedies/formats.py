@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
-
-import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
 from bm.names import ProtocolName
-from bm.protocols.json_schema.repair import map_schemas
-from bm.protocols.json_schema.subsets import closed_schema
+from bm.protocols.json_schema.repair import rewritten
+from bm.protocols.json_schema.subsets import closed_schema, saying
+from bm.protocols.parameters import json_in_words
 from bm.protocols.reading import object_of
 from bm.remedies.turns import messages_of, tell, text_of
 
@@ -28,10 +26,7 @@ def weaken(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         return False
     keeps_json = kind == "schema" and "json" not in remedy.values and protocol != "anthropic"
     _set(body, protocol, keeps_json)
-    text = "Answer with JSON alone, without any other text."
-    if schema is not None:
-        text = f"{text} It must fit this JSON Schema:\n{msgspec.json.encode(schema).decode()}"
-    tell(body, protocol, text)
+    tell(body, protocol, json_in_words(schema))
     return True
 
 
@@ -86,7 +81,11 @@ def describe_keywords(body: Json, remedy: Remedy, protocol: ProtocolName) -> boo
     schema, kind = _asked(body, protocol)
     if kind != "schema" or not isinstance(schema, dict):
         return False
-    new = _described(schema, remedy.values)
+
+    def described(node: Json) -> Json:
+        return saying(node, {name: node.pop(name) for name in remedy.values if name in node})
+
+    new = rewritten(schema, described)
     if protocol == "anthropic":
         new = closed_schema(new)
     if new == schema:
@@ -94,15 +93,3 @@ def describe_keywords(body: Json, remedy: Remedy, protocol: ProtocolName) -> boo
     schema.clear()
     schema |= new
     return True
-
-
-def _described(schema: Any, keywords: Collection[Any]) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    node = map_schemas(schema, lambda inner: _described(inner, keywords))
-    refused = {name: node.pop(name) for name in keywords if name in node}
-    if refused:
-        said = ", ".join(f"{name}: {msgspec.json.encode(value).decode()}" for name, value in refused.items())
-        described = str(node.get("description") or "")
-        node["description"] = f"{described}\n\n{{{said}}}" if described else f"{{{said}}}"
-    return node

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
+from bm.chat.request import LEVELS, ULTRA
 from bm.names import ProtocolName
+from bm.protocols.reading import camel, snake
 
-SCALE: Sequence[str] = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
+SCALE: Sequence[str] = ("none", *LEVELS[1:], ULTRA)
 """Levels of thinking in every vendor's words, rising."""
 COMMON = ("low", "medium", "high")
 """The levels that are left to try where a refusal lists none."""
@@ -26,54 +28,14 @@ ANSWER_LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "g
 
 _NESTS = ("generationConfig", "generationConfig.thinkingConfig", "output_config", "thinking", "reasoning", "text")
 """Objects whose members a refusal may name without them."""
-_KEPT = frozenset(
-    {
-        "model",
-        "messages",
-        "contents",
-        "input",
-        "system",
-        "instructions",
-        "systemInstruction",
-        "role",
-        "content",
-        "parts",
-        "type",
-        "text",
-        "name",
-        "id",
-        "call_id",
-        "tool_use_id",
-        "tool_call_id",
-        "tool_calls",
-        "tools",
-        "function",
-        "functionCall",
-        "functionResponse",
-        "arguments",
-        "output",
-        "source",
-        "file",
-        "file_data",
-        "image",
-        "image_url",
-        "input_audio",
-        "inlineData",
-        "fileData",
-        "data",
-        "url",
-        "document",
-        "image_source",
-        "stream",
-        "parameters",
-        "input_schema",
-        "parametersJsonSchema",
-        "functionDeclarations",
-        "response_format",
-        "schema",
-        "json_schema",
-    }
-)
+_KEPT = frozenset({
+    "model", "messages", "contents", "input", "system", "instructions", "systemInstruction", "role", "content",
+    "parts", "type", "text", "name", "id", "call_id", "tool_use_id", "tool_call_id", "tool_calls", "tools",
+    "function", "functionCall", "functionResponse", "arguments", "output", "source", "file", "file_data", "image",
+    "image_url", "input_audio", "inlineData", "fileData", "data", "url", "document", "image_source", "stream",
+    "parameters", "input_schema", "parametersJsonSchema", "functionDeclarations", "response_format", "schema",
+    "json_schema"
+})  # fmt: skip
 """Members that hold what the request is about: it would be another request without them."""
 _SPOTS = (
     "messages.*",
@@ -89,13 +51,6 @@ _SPOTS = (
 _TYPES = frozenset({"list", "dict", "str", "int", "float", "bool"})
 """What pydantic says at the end of a place in a union: `stop.list[str]`."""
 _TOKEN = re.compile(r"[\w$@-]+")
-
-
-def spellings(name: str) -> tuple[str, ...]:
-    """A name as it is, in snake case and in camel case."""
-    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-    head, *rest = snake.split("_")
-    return name, snake, head + "".join(word.capitalize() for word in rest)
 
 
 def place(body: Json, written: str) -> str:
@@ -120,7 +75,7 @@ def _walk(node: Any, steps: Sequence[str], path: list[str]) -> str:
             node = node[int(step)]
             path.append("*")
             continue
-        key = next((name for name in spellings(step) if isinstance(node, dict) and name in node), None)
+        key = next((name for name in (step, snake(step), camel(step)) if isinstance(node, dict) and name in node), None)
         if key is not None:
             node = node[key]
             path.append(key)
@@ -213,24 +168,24 @@ def replace(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 def level(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Choose the nearest of the levels that the model takes."""
-    return _leveled(body, remedy.path, remedy.values)
+    taken = {str(value).lower() for value in remedy.values}
+    return _leveled(body, remedy.path, remedy.values, lambda word: word in taken)
 
 
 def avoid(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Choose another level than those the model does not take."""
     refused = {str(value).lower() for value in remedy.values}
     left = tuple(name for name in COMMON if name not in refused)
-    return _leveled(body, remedy.path, left, only=refused)
+    return _leveled(body, remedy.path, left, lambda word: word not in refused)
 
 
-def _leveled(body: Json, path: str, levels: Sequence[str], only: set[str] | None = None) -> bool:
+def _leveled(body: Json, path: str, levels: Sequence[str], fits: Callable[[str], bool]) -> bool:
     changed = False
     for owner, name in list(owners(body, path)):
-        now = owner[name]
-        fits = now in levels if only is None else str(now).lower() not in only
-        new = None if fits else nearest(str(now), levels)
+        now = str(owner[name])
+        new = None if fits(now.lower()) else nearest(now, levels)
         if new is not None:
-            owner[name] = new.upper() if str(now).isupper() else new
+            owner[name] = new.upper() if now.isupper() else new
             changed = True
     return changed
 

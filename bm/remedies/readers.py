@@ -254,28 +254,6 @@ def longest_call_id(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     yield Remedy("shorten_call_ids", values=(None, int(match[1])))
 
 
-def reasoning(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    yield Remedy("send_reasoning", "reasoning_content")
-
-
-def no_developer(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    name = "input" if refusal.protocol == "openai-responses" else "messages"
-    yield Remedy("replace", f"{name}.*.role", ("developer", "system"))
-
-
-def twins(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    """Gemini's members that go together."""
-    penalties = ("presencePenalty", "frequencyPenalty")
-    for name in penalties if "penalty" in match[0].lower() else ("responseLogprobs", "logprobs"):
-        yield Remedy("drop", f"generationConfig.{name}")
-
-
-def sampling(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    """Claude's models take all of these or none."""
-    for name in ("temperature", "top_p", "top_k"):
-        yield Remedy("drop", name)
-
-
 def keywords(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """Keywords that the answer's schema may not have."""
     yield Remedy("describe_keywords", values=tuple(sorted(re.findall(r"\w+", match[1]))))

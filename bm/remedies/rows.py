@@ -50,6 +50,10 @@ def _do(operation: str, *values: Any, path: str = "", passing: bool = False) -> 
     return Remedy(operation, path, values, passing)
 
 
+def _drops(*paths: str) -> Reader:
+    return _always(*(Remedy("drop", path) for path in paths))
+
+
 _LEAST = r"(?:reasoning is mandatory|cannot be disabled|only works in thinking mode|always engages in thinking)"
 
 _NO_FAULT: Final = re.compile(r"jinja|template|not supported|unsupported|validation error|invalid request", re.I)
@@ -108,7 +112,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "Kimi, DeepSeek, MiMo",
         r"reasoning_content.{0,80}(?:missing|passed back|required)|missing.{0,20}reasoning_content",
-        readers.reasoning,
+        _do("send_reasoning"),
     ),
     _row("Google", r"missing a thought_?signature", _do("stand_in_signatures")),
     _row(
@@ -133,7 +137,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "Anthropic",
         r"(?:temperature|top_p|top_k). is deprecated for this model",
-        readers.sampling,
+        _drops("temperature", "top_p", "top_k"),
         "anthropic",
         together=True,
     ),
@@ -213,7 +217,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "Azure, vLLM, Ollama",
         r"\bdeveloper\b.{0,80}(?:is not one of|not supported|unknown|unexpected|invalid)"
         r"|(?:unknown variant|unexpected role|invalid role).{0,20}developer",
-        readers.no_developer,
+        _always(*(_do("replace", "developer", "system", path=f"{name}.*.role") for name in ("messages", "input"))),
     ),
     _row(
         "Google",
@@ -266,7 +270,20 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("all", readers.RANGE, readers.number),
     _row("all", r"(?:maximum length|at most|maximum number of items is|no more than|up to) (\d+)", readers.cut),
     _row("all", readers.UNKNOWN, readers.unknown, together=True),
-    _row("Google", r"(?:penalty|logprobs) is not enabled", readers.twins, "gemini", together=True),
+    _row(
+        "Google",
+        r"penalty is not enabled",
+        _drops("generationConfig.presencePenalty", "generationConfig.frequencyPenalty"),
+        "gemini",
+        together=True,
+    ),
+    _row(
+        "Google",
+        r"logprobs is not enabled",
+        _drops("generationConfig.responseLogprobs", "generationConfig.logprobs"),
+        "gemini",
+        together=True,
+    ),
     _row(
         "Google",
         r"thinking is not (?:enabled|supported)",

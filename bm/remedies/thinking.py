@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
-from bm.names import ProtocolName
+from bm.chat.request import LEVELS
+from bm.chat.thinking import budget_of_level, level_of_budget
+from bm.names import Level, ProtocolName
+from bm.protocols.anthropic.thinking import MIN_BUDGET, OFF
 from bm.protocols.gemini.thinking import DUMMY_WORD
 from bm.protocols.reading import object_of, objects_of
 from bm.remedies.members import COMMON, nearest
 from bm.remedies.turns import list_name, messages_of, pieces_of
 
 _BLOCKS = ("thinking", "redacted_thinking")
-_EFFORT_UP_TO = ((2048, "low"), (10_000, "medium"), (24_576, "high"))
-_BUDGETS = {"low": 2048, "medium": 10_000, "high": 16_384, "xhigh": 32_000, "max": 32_000}
-_LEAST_BUDGET = 1024
-"""The least that Claude takes."""
+_CLAUDE = Capabilities(family="claude")
 
 
 def adaptive(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
@@ -27,8 +28,7 @@ def adaptive(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     budget = thinking.get("budget_tokens")
     body["thinking"] = {"type": "adaptive"} | ({"display": thinking["display"]} if "display" in thinking else {})
     if isinstance(budget, int) and not object_of(body.get("output_config")).get("effort"):
-        effort = next((word for most, word in _EFFORT_UP_TO if budget <= most), "xhigh")
-        body["output_config"] = {**object_of(body.get("output_config")), "effort": effort}
+        body["output_config"] = {**object_of(body.get("output_config")), "effort": level_of_budget(budget)}
     return True
 
 
@@ -36,21 +36,27 @@ def budgeted(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Claude: a budget in place of adaptive thinking; none where the answer leaves no room for one."""
     if object_of(body.get("thinking")).get("type") != "adaptive":
         return False
-    effort = object_of(body.get("output_config")).get("effort", "medium")
+    effort = object_of(body.get("output_config")).get("effort")
+    level: Level = next((level for level in LEVELS if level == effort), "medium")
+    _set_budget(body, budget_of_level(level, _CLAUDE))
+    return True
+
+
+def _set_budget(body: Json, wanted: int) -> None:
+    """Ask for a budget below the answer's length; for no thinking where that leaves too little."""
     most = body.get("max_tokens")
-    budget = min(_BUDGETS.get(str(effort), 10_000), most - 1 if isinstance(most, int) else 10_000)
-    if budget < _LEAST_BUDGET:
+    budget = min(wanted, most - 1) if isinstance(most, int) else wanted
+    if budget < MIN_BUDGET:
         del body["thinking"]
     else:
-        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
-    return True
+        body["thinking"] = {**body["thinking"], "type": "enabled", "budget_tokens": budget}
 
 
 def think_least(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Thinking cannot be turned off: ask for the lowest effort instead, one of `values` where they are known."""
     level = nearest("low", remedy.values or COMMON) or "low"
     thinking = object_of(body.get("thinking"))
-    off = thinking.get("type") in ("disabled", "between_tools")
+    off = thinking.get("type") in OFF
     if protocol == "anthropic" and off:
         del body["thinking"]
         body["output_config"] = {**object_of(body.get("output_config")), "effort": level}
@@ -100,15 +106,11 @@ def no_thinking(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def smaller_budget(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Bring the budget below the answer's length; without thinking where that leaves too little."""
-    thinking, most = object_of(body.get("thinking")), body.get("max_tokens")
-    budget = thinking.get("budget_tokens")
+    """Bring the budget below the answer's length."""
+    budget, most = object_of(body.get("thinking")).get("budget_tokens"), body.get("max_tokens")
     if not isinstance(budget, int) or not isinstance(most, int) or budget < most:
         return False
-    if most - 1 < _LEAST_BUDGET:
-        del body["thinking"]
-    else:
-        thinking["budget_tokens"] = most - 1
+    _set_budget(body, budget)
     return True
 
 
@@ -148,7 +150,7 @@ def not_encrypted(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 def send_reasoning(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Give each of the assistant's messages with calls its `reasoning_content`, a space where there is none."""
-    name = remedy.path or "reasoning_content"
+    name = "reasoning_content"
     lacking = [
         message
         for message in messages_of(body)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,11 +10,13 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
+from bm.chat.response import parse_arguments
 from bm.names import ProtocolName
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.repair import every_schema
 from bm.protocols.json_schema.subsets import basic_schema
 from bm.protocols.reading import object_of, objects_of
+from bm.protocols.tools import fitting_call_id
 from bm.remedies.turns import ask, messages_of, pieces_of
 
 _SCHEMAS = ("parameters", "input_schema", "parametersJsonSchema")
@@ -90,7 +90,15 @@ def not_strict(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 def one_of_each(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Keep the first of several tools of one name."""
-    return _keep(body, lambda function, seen: seen[str(function.get("name") or function.get("type"))] == 1)
+    seen: set[str] = set()
+
+    def is_first(function: Json) -> bool:
+        name = str(function.get("name") or function.get("type"))
+        is_new = name not in seen
+        seen.add(name)
+        return is_new
+
+    return _keep(body, is_first)
 
 
 def fewer_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
@@ -102,7 +110,7 @@ def fewer_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         return False
     called = {name for message in messages_of(body) for name in _called(message)}
     left_out = set([name for name in reversed(names) if name not in called][:over])
-    return _keep(body, lambda function, seen: function.get("name") not in left_out)
+    return _keep(body, lambda function: function.get("name") not in left_out)
 
 
 def _called(message: Json) -> Iterator[str]:
@@ -112,13 +120,7 @@ def _called(message: Json) -> Iterator[str]:
             yield str(name)
 
 
-def _keep(body: Json, kept: Callable[[Json, Counter[str]], bool]) -> bool:
-    seen: Counter[str] = Counter()
-
-    def stays(function: Json) -> bool:
-        seen[str(function.get("name") or function.get("type"))] += 1
-        return kept(function, seen)
-
+def _keep(body: Json, stays: Callable[[Json], bool]) -> bool:
     tools = objects_of(body.get("tools"))
     changed = False
     for tool in tools:
@@ -220,19 +222,11 @@ def type_into_branches(body: Json, remedy: Remedy, protocol: ProtocolName) -> bo
 
 
 def shorten_call_ids(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Give calls and their results ids of letters and digits alone: of `length`, or of at most so many."""
+    """Give calls and their results ids of an exact length, or legal ones of at most so many characters."""
     exact, most = remedy.values
-
-    def legal(value: str) -> str:
-        clean = re.sub(r"[^A-Za-z0-9]" if exact else r"[^A-Za-z0-9_-]", "" if exact else "_", value)
-        if clean == value and (len(value) == exact if exact else 0 < len(value) <= most):
-            return value
-        digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return digest[:exact] if exact else (clean if clean and len(clean) <= most else f"call_{digest[:24]}")
-
     changed = False
     for piece, name in _ids(body):
-        new = legal(piece[name])
+        new = fitting_call_id(piece[name], exact or 0, most or 0)
         changed = changed or new != piece[name]
         piece[name] = new
     return changed
@@ -259,17 +253,9 @@ def arguments_as_objects(body: Json, remedy: Remedy, protocol: ProtocolName) -> 
                 owner[name] = msgspec.json.encode(value).decode()
                 changed = True
             elif not as_text and isinstance(value, str):
-                owner[name] = _object_in(value)
+                owner[name] = parse_arguments(value)
                 changed = True
     return changed
-
-
-def _object_in(text: str) -> Json:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return {"value": text} if text.strip() else {}
-    return value if isinstance(value, dict) else {"value": value}
 
 
 def drop_tool(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
-from bm.chat.repair import GO_ON, NO_RESULT
+from bm.chat.repair import GO_ON, NO_RESULT, reminder
 from bm.names import ProtocolName
 from bm.protocols.reading import object_of, objects_of, string_of
 
@@ -36,32 +36,32 @@ def tell(body: Json, protocol: ProtocolName, text: str) -> None:
         instruction = body.setdefault(name, {"parts": []})
         instruction["parts"] = [*objects_of(instruction.get("parts")), {"text": text}]
     elif protocol == "anthropic":
-        body["system"] = _with_text(body.get("system"), text, "text")
+        body["system"] = _with_text(body.get("system"), text)
     elif protocol == "openai-responses":
-        body["instructions"] = _with_text(body.get("instructions"), text, "text")
+        body["instructions"] = _with_text(body.get("instructions"), text)
     else:
         messages = messages_of(body)
         head = next((message for message in messages[:1] if message.get("role") in _SYSTEM), None)
         if head is None:
             body["messages"] = [{"role": "system", "content": text}, *messages]
         else:
-            head["content"] = _with_text(head.get("content"), text, "text")
+            head["content"] = _with_text(head.get("content"), text)
 
 
 def ask(body: Json, protocol: ProtocolName, text: str) -> None:
     """Add to the user's last message; the prompt before it stays as it is."""
     last = next(iter(messages_of(body)[-1:]), {})
     if protocol in ("anthropic", "openai-chat") and last.get("role") == "user":
-        last["content"] = _with_text(last.get("content"), text, "text")
+        last["content"] = _with_text(last.get("content"), text)
     elif protocol == "gemini" and last.get("role") == "user" and objects_of(last.get("parts")):
         last["parts"] = [*objects_of(last["parts"]), {"text": text}]
     else:
         tell(body, protocol, text)
 
 
-def _with_text(content: Any, text: str, kind: str) -> Any:
+def _with_text(content: Any, text: str) -> Any:
     if isinstance(content, list):
-        return [*content, {"type": kind, "text": text}]
+        return [*content, {"type": "text", "text": text}]
     return f"{content}\n\n{text}" if isinstance(content, str) and content else text
 
 
@@ -70,11 +70,7 @@ def go_on(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     last = next(iter(messages_of(body)[-1:]), {})
     if last.get("role") not in ("assistant", "model"):
         return False
-    turns = body[list_name(body)]
-    if protocol == "gemini":
-        turns.append({"role": "user", "parts": [{"text": GO_ON}]})
-    else:
-        turns.append({"role": "user", "content": GO_ON})
+    body[list_name(body)].append(_user(GO_ON, protocol))
     last.pop("prefix", None)
     return True
 
@@ -85,8 +81,12 @@ def begin_with_user(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     at = next((at for at, turn in enumerate(turns) if object_of(turn).get("role") not in _SYSTEM), None)
     if at is None or turns[at].get("role") == "user":
         return False
-    turns.insert(at, {"role": "user", "parts": [{"text": GO_ON}]} if protocol == "gemini" else _said(GO_ON))
+    turns.insert(at, _user(GO_ON, protocol))
     return True
+
+
+def _user(text: str, protocol: ProtocolName) -> Json:
+    return {"role": "user", "parts": [{"text": text}]} if protocol == "gemini" else _said(text)
 
 
 def _said(text: str, role: str = "user") -> Json:
@@ -122,8 +122,7 @@ def move_system(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     for turn in later:
         text = text_of(turn)
         turn.clear()
-        reminder = f"<system-reminder>\n{text}\n</system-reminder>"
-        turn |= {"role": "user", "parts": [{"text": reminder}]} if protocol == "gemini" else _said(reminder)
+        turn |= _user(reminder(text), protocol)
     body[name] = merged(rest, ("user",) if later else ())
     if keeps_head and head:
         body[name].insert(0, _said("\n\n".join(filter(None, map(text_of, head))), "system"))
@@ -141,8 +140,7 @@ def system_as_user(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         texts.append(text_of(turns.pop(0)))
     if not any(texts):
         return False
-    text = "\n\n".join(filter(None, texts))
-    first = {"role": "user", "parts": [{"text": text}]} if protocol == "gemini" else _said(text)
+    first = _user("\n\n".join(filter(None, texts)), protocol)
     body[list_name(body)] = merged([first, *turns], ("user",))
     return True
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bm.names import ProtocolName
+from bm.protocols.parameters import json_in_words
 from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}
@@ -25,7 +26,7 @@ def test_a_schema_that_is_not_taken_is_said_in_words(protocol: ProtocolName) -> 
 
 def test_json_that_is_not_taken_is_asked_for_in_words() -> None:
     changed = done("weaken", {"response_format": {"type": "json_object"}, "messages": []}, "json")
-    assert changed == {"messages": [{"role": "system", "content": "Answer with JSON alone, without any other text."}]}
+    assert changed == {"messages": [{"role": "system", "content": json_in_words(None)}]}
     assert done("weaken", ASKED[CHAT], "schema", "json").keys() == {"messages"}
     assert done("weaken", {"messages": []}, "schema", "json") is None
 

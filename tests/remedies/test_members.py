@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from bm.remedies.members import first, may_go, nearest, place, spellings, spots
+from bm.remedies.members import first, may_go, nearest, place, spots
 from tests.remedies.heal import done
 
 BODY = {
     "temperature": 1,
+    "max_tokens": 9,
     "generationConfig": {"topK": 2, "thinkingConfig": {"thinkingBudget": 0}},
     "tools": [{"name": "f", "input_schema": {}}],
     "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}],
@@ -19,6 +20,7 @@ BODY = {
     ("written", "path"),
     [
         ("temperature", "temperature"),
+        ("maxTokens", "max_tokens"),
         ("body.temperature", "temperature"),
         ("GenerateContentRequest.generation_config.top_k", "generationConfig.topK"),
         ("topK", "generationConfig.topK"),
@@ -34,10 +36,6 @@ BODY = {
 def test_a_refusal_names_a_member_in_its_own_way(written: str, path: str) -> None:
     found = place(BODY, written)
     assert found == path or (written == "messages.7.content" and found == "")
-
-
-def test_names_are_known_in_both_spellings() -> None:
-    assert spellings("top_k")[1:] == ("top_k", "topK") and spellings("presencePenalty")[1] == "presence_penalty"
 
 
 def test_members_of_messages_and_tools_are_found_by_name() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bm.errors import Failure
 from bm.names import ProtocolName
+from bm.protocols.parameters import json_in_words
 from bm.remedies.rows import ROWS, remedies_for
 from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, healed, remedies
 
@@ -276,15 +277,10 @@ CASES: dict[str, tuple[ProtocolName, str, Any, Any]] = {
     "a schema for the answer": (
         CHAT,
         "This response_format type is unavailable now",
-        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}, "messages": []},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}, "messages": []},
         {
             "response_format": {"type": "json_object"},
-            "messages": [
-                {
-                    "role": "system",
-                    "content": "Answer with JSON alone, without any other text. It must fit this JSON Schema:\n{}",
-                }
-            ],
+            "messages": [{"role": "system", "content": json_in_words({"type": "object"})}],
         },
     ),
     "a retired value": (

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bm.names import ProtocolName
+from bm.protocols.tools import legal_call_id
 from bm.remedies.tools import digests, functions
 from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
 
@@ -124,7 +125,7 @@ def test_calls_and_results_keep_one_id(exact: int | None, most: int | None) -> N
 def test_the_ids_of_items_are_not_those_of_calls() -> None:
     body = {"input": [{"type": "function_call", "id": "fc:1", "call_id": "a:b"}]}
     changed = done("shorten_call_ids", body, None, 64, protocol=RESPONSES)
-    assert changed == {"input": [{"type": "function_call", "id": "fc:1", "call_id": "a_b"}]}
+    assert changed == {"input": [{"type": "function_call", "id": "fc:1", "call_id": legal_call_id("a:b")}]}
 
 
 def test_arguments_as_objects_and_as_text() -> None:
@@ -133,7 +134,7 @@ def test_arguments_as_objects_and_as_text() -> None:
         return {"messages": [{"role": "assistant", "tool_calls": [call]}]}
 
     assert done("arguments_as_objects", calling('{"a":1}')) == calling({"a": 1})
-    assert done("arguments_as_objects", calling("oh")) == calling({"value": "oh"})
+    assert done("arguments_as_objects", calling("oh")) == calling({"input": "oh"})
     assert done("arguments_as_objects", calling({"a": 1}), "text") == calling('{"a":1}')
     assert done("arguments_as_objects", calling({"a": 1})) is None
 

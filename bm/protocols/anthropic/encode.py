@@ -6,6 +6,7 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
+from bm.chat.repair import reminder
 from bm.chat.request import LEVELS, ChatRequest, Loss
 from bm.chat.thinking import may_force
 from bm.names import ANTHROPIC
@@ -145,8 +146,7 @@ def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: lis
 def _remind(messages: list[Json], words: str) -> None:
     """Add an instruction to the user's last message (Anthropic, "Error codes", on forced tool use)."""
     if messages[-1]["role"] == "user":
-        text = f"<system-reminder>\n{words}\n</system-reminder>"
-        messages[-1]["content"].append({"type": "text", "text": text})
+        messages[-1]["content"].append({"type": "text", "text": reminder(words)})
 
 
 def _bound(plan: ThinkingPlan, messages: list[Json], capabilities: Capabilities, betas: set[str]) -> Json | None:

@@ -42,7 +42,7 @@ def gemini_schema(schema: Json) -> Json:
     cleaned = _clean(root, schema, 0)
     for word in ("anyOf", "oneOf"):
         if word in root and not cleaned.keys() & {"anyOf", "oneOf"}:
-            cleaned = _saying(cleaned, f"{word}: {_spelled(root[word])}")
+            cleaned = saying(cleaned, {word: root[word]})
     return schema if cleaned == schema else cleaned
 
 
@@ -132,7 +132,7 @@ def object_schema(schema: Json | None) -> Json:
             schema = repair.union(without(schema, word), resolved, every=word == "allOf")
             required = [each.get("required") or [] for each in resolved]
             if word != "allOf" and any(each != required[0] for each in required):
-                schema = _saying(schema, f"{word}: {_spelled([{'required': each} for each in required])}")
+                schema = saying(schema, {word: [{"required": each} for each in required]})
     return schema if schema.get("type") == "object" else {"type": "object", **without(schema, "type")}
 
 
@@ -211,13 +211,14 @@ def _described(node: Json, keywords: Collection[str]) -> Json:
         or (name == "format" and value not in _FORMATS)
     }
     kept = {name: value for name, value in node.items() if name not in refused}
-    if said := ", ".join(f"{name}: {_spelled(value)}" for name, value in refused.items() if name not in _MUTE):
-        return _saying(kept, said)
-    return kept
+    return saying(kept, without(refused, *_MUTE))
 
 
-def _saying(node: Json, said: str) -> Json:
+def saying(node: Json, keywords: Json) -> Json:
     """The schema with keywords in words in its description."""
+    if not keywords:
+        return node
+    said = ", ".join(f"{name}: {_spelled(value)}" for name, value in keywords.items())
     described = str(node.get("description") or "")
     return {**node, "description": f"{described}\n\n{{{said}}}" if described else f"{{{said}}}"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from bm.protocols.openai_chat.thinking import (
     write_details,
     write_signature,
 )
-from bm.protocols.tools import legal_call_id
+from bm.protocols.tools import fitting_call_id
 from bm.protocols.turns import Expressible
 
 _READ = frozenset(
@@ -311,12 +310,7 @@ class TurnWriter:
 
     def _id(self, call_id: str) -> str:
         """An id that the service takes, the same for a call and its result."""
-        length, most = self._capabilities.call_id_length, self._capabilities.call_id_most
-        if not length and len(legal := legal_call_id(call_id)) <= most:
-            return legal
-        if length and len(call_id) == length and call_id.isalnum() and call_id.isascii():
-            return call_id
-        return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[: length or most]
+        return fitting_call_id(call_id, self._capabilities.call_id_length, self._capabilities.call_id_most)
 
     def _user(self, parts: Sequence[Part]) -> None:
         content: list[Json] = []
