@@ -42,6 +42,7 @@ def test_a_refusal_is_an_error_in_the_daemons_words(paths: Paths) -> None:
 
 def test_without_a_daemon_there_is_nothing_to_reload(paths: Paths) -> None:
     admin.reload(paths)
+    assert not paths.runtime.exists()
 
 
 def test_a_daemon_that_cannot_use_the_files_says_so(paths: Paths) -> None:

@@ -18,8 +18,8 @@ def test_port_0_is_any_free_port() -> None:
 
 
 def test_the_socket_listens_at_once() -> None:
-    with bind("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()):
-        pass
+    with bind("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()) as client:
+        assert client.getpeername() == sock.getsockname()
 
 
 def test_the_owner_of_a_taken_port_is_named() -> None:
@@ -50,5 +50,5 @@ def test_old_connections_do_not_block_the_port() -> None:
         with socket.create_connection(("127.0.0.1", port)):
             accepted, _ = sock.accept()
             accepted.close()
-    with bind("127.0.0.1", port):
-        pass
+    with bind("127.0.0.1", port) as again:
+        assert again.getsockname()[1] == port

@@ -30,6 +30,8 @@ def test_a_closed_pipe_does_not_harm_the_daemon() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     Report(writing).ready()
+    with pytest.raises(OSError):
+        os.fstat(writing)
 
 
 def test_it_runs_in_its_own_session(paths: Paths) -> None:

@@ -160,7 +160,10 @@ def test_a_file_of_a_newer_version_is_not_written(path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     with running(path) as ledger:
+        put(ledger, "req_1")
         until(lambda: "newer version" in ledger.problem)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
 def test_a_request_that_cannot_be_rendered_is_dropped(path: Path) -> None:
