@@ -259,7 +259,7 @@ def models(
     as_json: Json = False,
     everything: Annotated[bool, typer.Option("--all", help="Include models that do not chat.")] = False,
 ) -> None:
-    """List the models of the providers in use, or what was learned of one."""
+    """List the models in use, or what was learned of one."""
     match words or []:
         case []:
             _list_models(as_json=as_json, everything=everything)
