@@ -39,8 +39,11 @@ class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def joined(known: tuple[Remedy, ...], new: Remedy) -> tuple[Remedy, ...]:
-    """The remedies with `new` in place of the one that it replaces. Values to avoid add up."""
+    """The remedies with `new` in place of the one that it replaces. Values to avoid add up; of levels, both hold."""
     before = next((each for each in known if each.key == new.key), None)
     if before is not None and new.operation == "avoid":
         new = msgspec.structs.replace(new, values=tuple(dict.fromkeys((*before.values, *new.values))))
+    if before is not None and new.operation == "level":
+        both = tuple(value for value in new.values if value in before.values)
+        new = msgspec.structs.replace(new, values=both or new.values)
     return (*(each for each in known if each is not before), new)

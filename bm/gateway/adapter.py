@@ -124,6 +124,10 @@ class Adapter:
         facts = self._facts(target.provider).get(target.model, {})
         return provider.capabilities(target.protocol, target.model, facts)
 
+    def known(self, target: Target, provider: Provider) -> Capabilities | None:
+        """What the target's model takes; None for a model of no known family."""
+        return self.capabilities(target, provider) if family_of(target.model, provider.dialect.name) else None
+
     async def inline_media(self, attempt: Attempt, provider: Provider, fetch: Fetch) -> None:
         """Fetch media that the target cannot fetch itself, once for all targets, and put them into the request.
 

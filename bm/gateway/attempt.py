@@ -147,7 +147,8 @@ class Attempts:
         failure = outcome.failure
         if failure is None or outcome.request in ("done", "resume") or upstream.embedding is not None:
             return outcome
-        remedy = self._healing.find(failure, upstream, attempt.target, prepare)
+        known = self._adapter.known(upstream.target, self._settings.providers[upstream.target.provider])
+        remedy = self._healing.find(failure, upstream, attempt.target, prepare, known)
         return Outcome(failure=failure, request="heal", remedy=remedy) if remedy else outcome
 
     async def _head(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.remedy import Remedy, joined
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
@@ -32,11 +33,17 @@ class Healing:
         return self._learned.of(subject) if current is None else current
 
     def find(
-        self, failure: Failure, upstream: UpstreamCall, target: Target, prepare: Callable[[], UpstreamCall]
+        self,
+        failure: Failure,
+        upstream: UpstreamCall,
+        target: Target,
+        prepare: Callable[[], UpstreamCall],
+        takes: Capabilities | None = None,
     ) -> str:
         """Choose remedies for a refused request; returns them in words, or nothing where none changes the request.
 
-        `prepare` makes the request anew. What was tried for the same refusal before has not helped and is given up.
+        `prepare` makes the request anew; `takes` is what is known of the model. What was tried for the same refusal
+        before has not helped and is given up.
         """
         self._refused.add(_digest(upstream))
         subject, before = subject_of(upstream.target), self.of(upstream.target)
@@ -44,7 +51,7 @@ class Healing:
         if message == failure.message:
             before = tuple(remedy for remedy in before if remedy not in added)
         tried = self._tried.setdefault(subject, set())
-        for group in remedies_for(failure, upstream.request.body, upstream.target.protocol):
+        for group in remedies_for(failure, upstream.request.body, upstream.target.protocol, takes):
             if upstream.passes_through and any(remedy.operation == "weaken" and remedy.passing for remedy in group):
                 # The client has written this schema for this service, and learns best what is wrong with it.
                 continue

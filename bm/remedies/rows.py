@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import Any, Final
 
 import msgspec
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
+from bm.chat.remedy import Remedy, joined
 from bm.errors import Failure
 from bm.names import ProtocolName
-from bm.remedies import readers
+from bm.remedies import readers, thinking
+from bm.remedies.members import EFFORTS
 from bm.remedies.readers import Refusal
 
 Reader = Callable[[Refusal, re.Match[str]], Iterator[Remedy]]
@@ -58,6 +61,8 @@ _LEAST = r"(?:reasoning is mandatory|cannot be disabled|only works in thinking m
 
 _NO_FAULT: Final = re.compile(r"jinja|template|not supported|unsupported|validation error|invalid request", re.I)
 """What a service says with status 500 although the request is refused: llama.cpp, vLLM and Ollama do."""
+
+_THINKING: Final = frozenset({"adaptive", "budgeted", "think_least", "not_between_tools"})
 
 ROWS: Final[tuple[Row, ...]] = (
     # Which API
@@ -306,8 +311,13 @@ ROWS: Final[tuple[Row, ...]] = (
 )
 
 
-def remedies_for(failure: Failure, body: bytes, protocol: ProtocolName) -> Iterator[tuple[Remedy, ...]]:
-    """What may heal a refusal of a request, the most exact first: remedies that are tried together."""
+def remedies_for(
+    failure: Failure, body: bytes, protocol: ProtocolName, takes: Capabilities | None = None
+) -> Iterator[tuple[Remedy, ...]]:
+    """What may heal a refusal of a request, the most exact first: remedies that are tried together.
+
+    `takes` is what is known of the model. A refusal of how thinking is asked for is answered with all of that at once.
+    """
     refused = failure.kind in ("bad_request", "not_found")
     if not refused and not (failure.kind == "server" and _NO_FAULT.search(failure.message)):
         return
@@ -322,5 +332,8 @@ def remedies_for(failure: Failure, body: bytes, protocol: ProtocolName) -> Itera
         match = row.wording.search(text) if not row.protocols or protocol in row.protocols else None
         if match is None:
             continue
-        found = [msgspec.structs.replace(remedy, reason=reason) for remedy in row.read(refusal, match)]
-        yield from [tuple(found)] if row.together and found else [(remedy,) for remedy in found]
+        found = list(row.read(refusal, match))
+        for group in [tuple(found)] if row.together and found else [(remedy,) for remedy in found]:
+            if takes is not None and any(each.operation in _THINKING or each.path in EFFORTS for each in group):
+                group = reduce(joined, group, thinking.known(document, takes))
+            yield tuple(msgspec.structs.replace(remedy, reason=reason) for remedy in group)

@@ -13,11 +13,25 @@ from bm.names import Level, ProtocolName
 from bm.protocols.anthropic.thinking import MIN_BUDGET, OFF
 from bm.protocols.gemini.thinking import DUMMY_WORD
 from bm.protocols.reading import object_of, objects_of
-from bm.remedies.members import COMMON, nearest
+from bm.remedies.members import COMMON, EFFORTS, first, nearest
 from bm.remedies.turns import list_name, messages_of, pieces_of
 
 _BLOCKS = ("thinking", "redacted_thinking")
 _CLAUDE = Capabilities(family="claude")
+
+
+def known(body: Json, takes: Capabilities) -> tuple[Remedy, ...]:
+    """What a model is known to refuse of the way a body asks for thinking, as remedies."""
+    found = []
+    if object_of(body.get("thinking")).get("type") in OFF and takes.thinking_off == "never":
+        found.append(Remedy("think_least", values=takes.levels))
+    path = first(body, EFFORTS)
+    if path and takes.levels:
+        off = () if takes.thinking_off == "never" else ("none",)
+        found.append(Remedy("level", path, (*off, *takes.levels)))
+    elif path and takes.thinking == "budget" and takes.family == "claude":
+        found.append(Remedy("drop", path))
+    return tuple(found)
 
 
 def adaptive(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:

@@ -18,6 +18,11 @@ def test_values_to_avoid_add_up() -> None:
     assert joined((Remedy("avoid", "e", ("none",)),), Remedy("avoid", "e", ("low",)))[0].values == ("none", "low")
 
 
+def test_of_levels_those_are_left_that_hold_in_both() -> None:
+    known = (Remedy("level", "e", ("medium", "high")),)
+    assert joined(known, Remedy("level", "e", ("low", "medium")))[0].values == ("medium",)
+
+
 def test_sets_of_schemas_stand_side_by_side() -> None:
     first, second = Remedy("simplify_schemas", values=("a",)), Remedy("simplify_schemas", values=("b",))
     assert joined((first,), second) == (first, second)

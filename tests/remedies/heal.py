@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
@@ -30,10 +31,10 @@ def remedies(protocol: ProtocolName, message: str, body: Any, param: str = "", s
     return ["; ".join(map(str, group)) for group in found]
 
 
-def healed(protocol: ProtocolName, message: str, body: Any, param: str = "", status: int = 400) -> Any:
+def healed(protocol: ProtocolName, message: str, body: Any, param: str = "", takes: Capabilities | None = None) -> Any:
     """The body after the first remedy that changes it; None where none does."""
     encoded = msgspec.json.encode(body)
-    for group in remedies_for(refused(message, param, status), encoded, protocol):
+    for group in remedies_for(refused(message, param), encoded, protocol, takes):
         changed, effective = treated(encoded, group, protocol)
         if effective:
             return msgspec.json.decode(changed)

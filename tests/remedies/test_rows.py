@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bm.chat.capabilities import Capabilities
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.parameters import json_in_words
@@ -309,6 +310,31 @@ def test_a_refusal_changes_the_request(name: str) -> None:
 def test_the_parameter_at_fault_counts_where_the_words_name_none() -> None:
     message = "Invalid value: 'in_memory'. Only '24h' is supported with this model."
     assert healed(RESPONSES, message, {"prompt_cache_retention": "in_memory"}, "prompt_cache_retention") == {}
+
+
+@pytest.mark.parametrize(
+    ("takes", "expected"),
+    [
+        (Capabilities(), {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}}),
+        (Capabilities(family="claude", thinking="budget"), {"thinking": {"type": "disabled"}}),
+        (Capabilities(thinking_off="never", levels=("low", "medium")), {"output_config": {"effort": "low"}}),
+    ],
+)
+def test_all_that_is_known_of_a_models_thinking_is_mended_at_once(takes: Capabilities, expected: Any) -> None:
+    message = '"thinking.type.between_tools" is not supported for this model.'
+    body = {"thinking": {"type": "between_tools"}, "output_config": {"effort": "high"}}
+    assert healed(CLAUDE, message, body, takes=takes) == expected
+
+
+def test_levels_are_those_that_are_listed_and_known() -> None:
+    takes = Capabilities(thinking_off="never", levels=("medium", "high", "xhigh"))
+    message = "Unsupported value: 'none' is not supported with the 'm' model. Supported values are: 'low' and 'medium'."
+    assert healed(RESPONSES, message, {"reasoning": {"effort": "none"}}, takes=takes) == {
+        "reasoning": {"effort": "medium"}
+    }
+    assert healed(
+        RESPONSES, "Unsupported parameter: 'seed'", {"seed": 1, "reasoning": {"effort": "low"}}, takes=takes
+    ) == {"reasoning": {"effort": "low"}}
 
 
 def test_another_api_is_a_remedy_too() -> None:
