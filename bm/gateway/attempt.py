@@ -226,17 +226,14 @@ class Attempts:
         Raises:
             UpstreamError: one of them failed.
         """
-        provider, answers = upstream.target.provider, [first]
+        provider, client, answers = upstream.target.provider, self._services.client, [first]
         timeouts = self._settings.timeouts_for(provider, stream=False)
+        proxy = self._settings.config.proxy_for(provider)
         for request in upstream.further:
-            response = await self._services.client.open(request, timeouts, self._settings.config.proxy_for(provider))
-            try:
-                body = await response.read(MAX_ANSWER_BYTES, self._settings.max_silence(provider))
-            finally:
-                response.close()
-            if response.status // 100 != 2:
-                raise UpstreamError(decode_error(response.status, dict(response.headers), body))
-            answers.append(body)
+            found = await client.fetch(request, timeouts, proxy, limit=MAX_ANSWER_BYTES)
+            if found.status // 100 != 2:
+                raise UpstreamError(decode_error(found.status, found.headers, found.body))
+            answers.append(found.body)
         return embeddings.joined(answers)
 
     async def _relay(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:

@@ -175,16 +175,12 @@ class _Asker:
         request = UpstreamRequest(name, "POST", address, own_headers(self._provider, self._access), body)
         try:
             timeouts, proxy = settings.timeouts_for(name, stream=False), settings.config.proxy_for(name)
-            response = await self._services.client.open(request, timeouts, proxy)
-            try:
-                answer = await response.read(MAX_ERROR_BYTES, timeouts.idle)
-            finally:
-                response.close()
+            found = await self._services.client.fetch(request, timeouts, proxy, limit=MAX_ERROR_BYTES)
         except UpstreamError as error:
             return error.failure
-        if response.status // 100 != 2:
-            return decode_error(response.status, dict(response.headers), answer)
-        document = object_of(json_of(answer))
+        if found.status // 100 != 2:
+            return decode_error(found.status, found.headers, found.body)
+        document = object_of(json_of(found.body))
         return in_band(document) if document.get("error") else None
 
     def _answer(self, question: Question, failure: Failure | None) -> DeepAnswer:

@@ -74,9 +74,10 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     def timeouts_for(self, provider: str, *, stream: bool) -> Timeouts:
         """The timeouts towards a provider. Without a stream, the head of a response comes with its end."""
         timeouts = self.config.timeouts_for(provider)
-        if stream or not timeouts.first_byte:
+        if stream:
             return timeouts
-        return msgspec.structs.replace(timeouts, first_byte=max(timeouts.first_byte, timeouts.whole))
+        first_byte = max(timeouts.first_byte, timeouts.whole) if timeouts.first_byte else 0.0
+        return msgspec.structs.replace(timeouts, first_byte=first_byte, idle=self.max_silence(provider))
 
     def secrets(self) -> Iterator[str]:
         """Every secret: bm's own key, account keys, OAuth client secrets, configured headers, proxy passwords."""
@@ -115,8 +116,8 @@ def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.
     Raises:
         AccountError: accounts.toml cannot be used.
     """
-    local_key = ensure_local_key(paths.accounts)
     stored = load_credentials(paths.accounts)
+    local_key = stored.local_key or ensure_local_key(paths.accounts)
     credentials = tuple(_without_own_key(each, local_key) for each in all_accounts(stored, loaded.config, environ))
     providers = {provider.name: provider for provider in effective(loaded.config)}
     warnings = (*loaded.warnings, *stored.warnings)

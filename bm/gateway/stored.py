@@ -85,16 +85,12 @@ async def _forwarded(services: Services, account: AccountId, method: str, path: 
     try:
         access = await services.tokens.access(credential)
         request = UpstreamRequest(provider.name, method, address, own_headers(provider, access))
-        response = await services.client.open(request, timeouts, proxy)
-        try:
-            body = await response.read(MAX_BYTES, timeouts.idle)
-        finally:
-            response.close()
+        found = await services.client.fetch(request, timeouts, proxy, limit=MAX_BYTES)
     except (TokenError, UpstreamError) as error:
         raise RequestError(error.failure) from error
-    if response.status // 100 != 2:
-        raise RequestError(decode_error(response.status, dict(response.headers), body))
-    return json_object(body)
+    if found.status // 100 != 2:
+        raise RequestError(decode_error(found.status, found.headers, found.body))
+    return json_object(found.body)
 
 
 def _not_found(message: str) -> RequestError:

@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from bm.accounts.google import Fetched
 from bm.config.proxy import ProxyAddress
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import ConfigError, Failure
@@ -192,6 +193,19 @@ class UpstreamClient:
         except socks_errors() as error:
             raise UpstreamError(_refused_by_proxy(str(error), request.provider)) from error
         return UpstreamResponse(response, request.provider)
+
+    async def fetch(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy, *, limit: int) -> Fetched:
+        """Send a request and read its whole response, of any status.
+
+        Raises:
+            UpstreamError: see `open`; or the body broke off, stopped for `timeouts.idle`, or is longer than `limit`.
+        """
+        response = await self.open(request, timeouts, proxy)
+        try:
+            body = await response.read(limit, timeouts.idle)
+        finally:
+            response.close()
+        return Fetched(status=response.status, headers=dict(response.headers), body=body)
 
     def _session(self, through: ProxyAddress | None, ca_bundle: str) -> aiohttp.ClientSession:
         socks = through if through and through.is_socks else None

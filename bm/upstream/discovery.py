@@ -98,12 +98,8 @@ async def list_wires(
     for protocol in (ANTHROPIC, RESPONSES):
         address = url(provider, Target(provider.name, "", "", protocol), "generate", access, stream=False)
         request = UpstreamRequest(provider.name, "POST", address, own_headers(provider, access), b"{}")
-        response = await client.open(request, timeouts, proxy)
-        try:
-            body = await response.read(MAX_LIST_BYTES)
-        finally:
-            response.close()
-        if response.status in _COMPLAINTS or (response.status == _NOT_FOUND and b"model" in body):
+        answer = await client.fetch(request, timeouts, proxy, limit=MAX_LIST_BYTES)
+        if answer.status in _COMPLAINTS or (answer.status == _NOT_FOUND and b"model" in answer.body):
             found.append(protocol)
     return tuple(found)
 
@@ -112,15 +108,11 @@ _FIRST_PAGE: dict[str, Mapping[str, str]] = {"gemini": {"pageSize": "1000"}, "an
 
 
 async def _read(client: UpstreamClient, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> Any:
-    response = await client.open(request, timeouts, proxy)
+    found = await client.fetch(request, timeouts, proxy, limit=MAX_LIST_BYTES)
+    if found.status != 200:
+        raise Refused(found.status, found.headers, found.body)
     try:
-        body = await response.read(MAX_LIST_BYTES)
-    finally:
-        response.close()
-    if response.status != 200:
-        raise Refused(response.status, dict(response.headers), body)
-    try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(found.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{request.provider} sent no list of models: {error}"
         raise UpstreamError(Failure(kind="malformed", message=message)) from error

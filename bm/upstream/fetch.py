@@ -124,15 +124,8 @@ def token_fetcher(client: UpstreamClient, config: Callable[[], Config]) -> Fetch
         headers = [(name.lower(), value) for name, value in request.headers.items()]
         upstream = UpstreamRequest("Google's sign-in", request.method, request.url, headers, request.body)
         try:
-            response = await client.open(upstream, timeouts, proxy)
-            try:
-                body = await response.read(MAX_TOKEN_BYTES)
-            finally:
-                response.close()
+            return await client.fetch(upstream, timeouts, proxy, limit=MAX_TOKEN_BYTES)
         except UpstreamError as error:
             return error.failure
-        except ConfigError as error:
-            return Failure(kind="connection", message=str(error))
-        return Fetched(status=response.status, headers=dict(response.headers), body=body)
 
     return fetch

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from bm.accounts.account import Access
+from bm.accounts.google import Fetched
 from bm.config.schema import Config
 from bm.errors import RequestError
 from bm.gateway.stored import answer
@@ -25,18 +26,12 @@ class Upstream:
     """Answers each request with `body`."""
 
     def __init__(self, body: bytes = b"{}", status: int = 200) -> None:
-        self.body, self.status, self.headers = body, status, ()
+        self.found = Fetched(status=status, headers={}, body=body)
         self.requests: list[Any] = []
 
-    async def open(self, request: Any, timeouts: Any, proxy: Any) -> Upstream:
+    async def fetch(self, request: Any, timeouts: Any, proxy: Any, *, limit: int) -> Fetched:
         self.requests.append(request)
-        return self
-
-    async def read(self, limit: int, idle: float) -> bytes:
-        return self.body
-
-    def close(self) -> None:
-        pass
+        return self.found
 
 
 class Tokens:
@@ -48,7 +43,7 @@ class Tokens:
 
 def services(upstream: Upstream | None = None, account: tuple[str, str] | None = None, *, known: bool = True) -> Any:
     responses = ResponseStore()
-    responses.keep({"input": SAID}, RESPONSE, account)
+    responses.keep(json.dumps({"input": SAID}).encode(), RESPONSE, account)
     config = Config()
     settings = SimpleNamespace(providers={each.name: each for each in effective(config)}, config=config)
     pool = SimpleNamespace(credential=lambda account: "key" if known else None)

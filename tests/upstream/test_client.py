@@ -62,6 +62,26 @@ async def test_an_answer_is_read_with_its_headers_in_lower_case(client: Upstream
         response.close()
 
 
+async def test_a_whole_response_of_any_status(client: UpstreamClient) -> None:
+    async def refuses(exchange: Exchange) -> None:
+        await exchange.answer(404, b"nothing", "X-Why: this")
+
+    async with serving(refuses) as server:
+        found = await client.fetch(request(server.url), PATIENT, DIRECT, limit=100)
+    assert (found.status, found.headers["x-why"], found.body) == (404, "this", b"nothing")
+
+
+async def test_a_whole_response_that_stops_is_a_timeout(client: UpstreamClient) -> None:
+    async def stops(exchange: Exchange) -> None:
+        await exchange.raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"a piece")
+        await asyncio.sleep(5)
+
+    async with serving(stops) as server:
+        with pytest.raises(UpstreamError) as caught:
+            await client.fetch(request(server.url), Timeouts(connect=5, first_byte=5, idle=0.1), DIRECT, limit=100)
+    assert (caught.value.failure.kind, caught.value.failure.code) == ("timeout", "idle")
+
+
 async def test_nothing_is_sent_that_was_not_asked_for(client: UpstreamClient) -> None:
     async with serving(ok) as server:
         headers = [("x-api-key", "key"), ("anthropic-beta", "one")]
