@@ -17,7 +17,7 @@ from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter
 from bm.gateway.attempt import Attempts, masked
-from bm.gateway.call import Call, Client, json_object
+from bm.gateway.call import Call, Client
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
 from bm.gateway.learned import LACKS
@@ -193,9 +193,10 @@ class Exchange:
 
     def _store(self, upstream: UpstreamCall) -> None:
         """Store a response for calls that follow on it, unless the client wants it not to be."""
-        response = self._adapter.response
-        if response and is_stored(self._call.body):
+        if response := self._adapter.response:
             dialect = self._settings.providers[upstream.target.provider].dialect.name
-            native = upstream.passes_through and dialect in STORING and is_stored(upstream.request.body)
+            native = upstream.passes_through and dialect in STORING
+            # Only a remedy changes the client's `store`.
+            native = native and (not upstream.remedies or is_stored(upstream.request.body))
             account = upstream.target.account_id if native else None
-            self._services.responses.keep(json_object(self._call.body), response, account)
+            self._services.responses.keep(self._call.body, response, account)

@@ -71,6 +71,8 @@ class Models:
     def facts(self, provider: str) -> Mapping[str, Facts]:
         """What the provider's list says of its models' capabilities and longest answers, by model."""
         listed, learned = self._facts.get(provider, {}), self._remedies.facts(provider)
+        if not learned:
+            return listed
         return {**listed, **{model: {**listed.get(model, {}), **facts} for model, facts in learned.items()}}
 
     def wires(self, provider: str) -> tuple[ProtocolName, ...]:

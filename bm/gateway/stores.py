@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,7 +12,7 @@ from bm.chat.parts import Json, Part, Text, ToolCall
 from bm.chat.request import ChatRequest, Turn
 from bm.chat.signature import Signature, text_key
 from bm.dispatch.target import AccountId
-from bm.gateway.call import Call
+from bm.gateway.call import Call, json_object
 from bm.protocols.openai_responses.items import continued, input_items, output_items, without_identity
 from bm.protocols.reading import json_of, object_of, string_of
 
@@ -24,6 +24,26 @@ STORING = frozenset({"openai", "xai"})
 """Dialects of services that store responses (OpenAI's and xAI's API references, 2026-11)."""
 _TEXT = "text:"
 _PREVIOUS = b'"previous_response_id"'
+Value = TypeVar("Value")
+
+
+class _Latest(OrderedDict[str, Value]):
+    """The values put in or moved to the end last, up to `max_bytes` of them, which `size` measures."""
+
+    def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
+        super().__init__()
+        self._max_bytes, self._size, self._bytes = max_bytes, size, 0
+
+    def put(self, name: str, value: Value) -> None:
+        self.drop(name)
+        self[name] = value
+        self._bytes += self._size(value)
+        while self._bytes > self._max_bytes:
+            self.drop(next(iter(self)))
+
+    def drop(self, name: str) -> None:
+        if name in self:
+            self._bytes -= self._size(self.pop(name))
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -41,9 +61,7 @@ class SignatureStore:
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, Signature] = OrderedDict()
-        self._size = 0
+        self._kept = _Latest[Signature](max_bytes, lambda signature: len(signature.value))
         self._new: list[Kept] = []
         self._texts = False
 
@@ -55,16 +73,8 @@ class SignatureStore:
                 self._new.append(Kept(key, signature))
 
     def _put(self, key: str, signature: Signature) -> None:
-        self._drop(key)
-        self._kept[key] = signature
-        self._size += len(signature.value)
+        self._kept.put(key, signature)
         self._texts = self._texts or _TEXT in key
-        while self._size > self._max_bytes and self._kept:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, key: str) -> None:
-        if dropped := self._kept.pop(key, None):
-            self._size -= len(dropped.value)
 
     def restore(self, kept: Iterable[Kept]) -> None:
         """Take over what an earlier run has stored, the oldest first."""
@@ -130,17 +140,11 @@ class InteractionStore:
     """The latest interactions, for clients that name one later; each with the steps of its whole conversation."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._size = 0
+        self._kept = _Latest[bytes](max_bytes, len)
 
     def keep(self, interaction: Json, earlier: list[Json]) -> None:
         """Store an interaction and the steps before its own."""
-        name = interaction["id"]
-        kept = self._kept[name] = msgspec.json.encode((interaction, earlier))
-        self._size += len(kept)
-        while self._size > self._max_bytes:
-            self.drop(next(iter(self._kept)))
+        self._kept.put(interaction["id"], msgspec.json.encode((interaction, earlier)))
 
     def get(self, name: str) -> tuple[Json, list[Json]] | None:
         """An interaction and the steps before its own; None when it is not stored, or no longer."""
@@ -149,7 +153,7 @@ class InteractionStore:
 
     def drop(self, name: str) -> None:
         """Store an interaction no longer."""
-        self._size -= len(self._kept.pop(name, b""))
+        self._kept.drop(name)
 
 
 class _Stored(msgspec.Struct):
@@ -183,26 +187,23 @@ class ResponseStore:
     """The latest exchanges of the Responses API, for clients that name one by `previous_response_id`."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, StoredExchange] = OrderedDict()
-        self._size = 0
+        self._kept = _Latest[StoredExchange](max_bytes, lambda kept: kept.size)
 
-    def keep(self, request: Json, response: Json, account: AccountId | None = None) -> None:
+    def keep(self, body: bytes, response: Json, account: AccountId | None = None) -> None:
         """Store an exchange, unless the client has set `store` to false. `account` is the one that stores it itself."""
         name = response.get("id")
-        if request.get("store") is False or not isinstance(name, str) or name in self._kept:
+        if not isinstance(name, str) or name in self._kept or not is_stored(body):
             return
+        request = json_object(body)
         sent = input_items(request)
-        kept = self._kept[name] = StoredExchange(
+        kept = StoredExchange(
             items=msgspec.json.encode([*sent, *output_items(response)]),
             response=msgspec.json.encode(response) if account is None else b"",
             inputs=len(sent),
             previous=string_of(request.get("previous_response_id")),
             account=account,
         )
-        self._size += kept.size
-        while self._size > self._max_bytes:
-            self.drop(next(iter(self._kept)))
+        self._kept.put(name, kept)
 
     def get(self, name: str) -> StoredExchange | None:
         """The exchange that ended in a response; None when it is not stored, or no longer."""
@@ -210,8 +211,7 @@ class ResponseStore:
 
     def drop(self, name: str) -> None:
         """Store an exchange no longer."""
-        if (dropped := self._kept.pop(name, None)) is not None:
-            self._size -= dropped.size
+        self._kept.drop(name)
 
     def items(self, name: str) -> list[Json] | None:
         """All items of the conversation up to a response; None when any of them is no longer stored."""

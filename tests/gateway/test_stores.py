@@ -147,8 +147,10 @@ def naming(body: dict[str, Any], protocol: str = "openai-responses") -> Call:
 def store() -> ResponseStore:
     """A conversation of two turns."""
     store = ResponseStore()
-    store.keep({"input": "one"}, response("resp_1", "two"))
-    store.keep({"input": [said("three")], "previous_response_id": "resp_1"}, response("resp_2", "four"))
+    store.keep(json.dumps({"input": "one"}).encode(), response("resp_1", "two"))
+    store.keep(
+        json.dumps({"input": [said("three")], "previous_response_id": "resp_1"}).encode(), response("resp_2", "four")
+    )
     return store
 
 
@@ -188,7 +190,7 @@ def test_the_account_that_stores_a_response_takes_the_call_as_it_is() -> None:
     store = ResponseStore()
     call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": "{}"}
     output = [{"type": "reasoning", "id": "rs_1", "summary": []}, call, {"type": "web_search_call", "id": "ws_1"}]
-    store.keep({"input": "one"}, {"id": "resp_1", "output": output}, ("openai", "a"))
+    store.keep(json.dumps({"input": "one"}).encode(), {"id": "resp_1", "output": output}, ("openai", "a"))
     asked = naming({"model": "m", "input": "two", "previous_response_id": "resp_1"})
     completed = store.complete(asked)
     assert (completed.home, completed.short) == (("openai", "a"), asked.body)
@@ -213,20 +215,22 @@ def test_whether_a_response_is_stored(body: bytes, kept: bool) -> None:
 
 def test_store_false_stores_nothing() -> None:
     store = ResponseStore()
-    store.keep({"input": "secret", "store": False}, response("resp_1", "two"))
+    store.keep(json.dumps({"input": "secret", "store": False}).encode(), response("resp_1", "two"))
     assert store.items("resp_1") is None
 
 
 def test_a_conversation_whose_beginning_was_dropped_is_unknown() -> None:
     store = ResponseStore(max_bytes=500)
-    store.keep({"input": "one " * 20}, response("resp_1", "two"))
-    store.keep({"input": "three " * 20, "previous_response_id": "resp_1"}, response("resp_2", "four"))
+    store.keep(json.dumps({"input": "one " * 20}).encode(), response("resp_1", "two"))
+    store.keep(
+        json.dumps({"input": "three " * 20, "previous_response_id": "resp_1"}).encode(), response("resp_2", "four")
+    )
     assert store.items("resp_1") is None and store.items("resp_2") is None
 
 
 def test_a_circular_conversation_is_unknown() -> None:
     store = ResponseStore()
-    store.keep({"input": "one", "previous_response_id": "resp_1"}, response("resp_1", "two"))
+    store.keep(json.dumps({"input": "one", "previous_response_id": "resp_1"}).encode(), response("resp_1", "two"))
     assert store.items("resp_1") is None
 
 
