@@ -15,7 +15,14 @@ import msgspec
 from bm.chat.parts import Json
 from bm.chat.surrogates import without_halves
 from bm.errors import Failure, FailureKind
-from bm.protocols.limits import delay_in_details, delay_in_headers, delay_in_text, quota_violations, should_retry
+from bm.protocols.limits import (
+    delay_in_details,
+    delay_in_headers,
+    delay_in_text,
+    quota_of,
+    quota_violations,
+    should_retry,
+)
 from bm.protocols.reading import json_of, object_of, objects_of, string_of
 
 NOT_IN_TIER = "not_in_tier"
@@ -325,7 +332,7 @@ def _reasons(error: Json) -> list[str]:
 def _quotas(details: Any) -> list[str]:
     """The names of the quotas that Google reports as used up."""
     limits = [string_of(object_of(row.get("metadata")).get("quota_limit")) for row in objects_of(details)]
-    return [*limits, *(str(each.get("quotaId") or each.get("quotaMetric") or "") for each in quota_violations(details))]
+    return [*limits, *map(quota_of, quota_violations(details))]
 
 
 def _message(value: Any) -> str:

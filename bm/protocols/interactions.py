@@ -34,7 +34,6 @@ _READ: frozenset[str] = frozenset(
 _READ_GENERATION = frozenset({*_GENERATION, "thinking_level", "thinking_summaries", "tool_choice"})
 _READ_FUNCTION = frozenset({"type", "name", "description", "parameters"})
 _READ_CONTENT = frozenset({"type", "text", "data", "uri", "mime_type", "annotations"})
-_CODES = {400: "invalid_request"}
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -357,4 +356,5 @@ class Writer:
 def error_object(error: Json) -> Json:
     """The error of a generateContent client, as this API has it."""
     word = reading.string_of(error.get("status")).lower()
-    return {"code": _CODES.get(reading.count_of(error.get("code")), word), "message": error.get("message")}
+    code = "invalid_request" if error.get("code") == 400 else word
+    return {"code": code, "message": error.get("message")}

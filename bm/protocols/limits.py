@@ -102,20 +102,18 @@ def parse_duration(text: str) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
-def until(text: str, headers: Mapping[str, str], now: float) -> float | None:
+def until(text: str, headers: Mapping[str, str], now: float | None = None) -> float | None:
     """The seconds of a delay (`6m0s`, seconds) or until a moment (RFC 3339, an HTTP date, Unix time).
 
-    `now` is in Unix seconds. It is used when the response has no `date`.
+    `now` is in Unix seconds. It is used when the response has no `date`; without both, a moment is None.
     """
     seconds = parse_duration(text)
     if not text or (seconds is not None and seconds < FIRST_MOMENT):
         return seconds
     moment = _moment(text) if seconds is None else seconds / (1000 if seconds >= FIRST_MOMENT * 1000 else 1)
-    if moment is None:
-        return None
     with suppress(ValueError, TypeError, OverflowError):
         now = parsedate_to_datetime(headers.get("date", "")).timestamp()
-    return max(0.0, moment - now)
+    return None if moment is None or now is None else max(0.0, moment - now)
 
 
 def _moment(text: str) -> float | None:
@@ -126,22 +124,12 @@ def _moment(text: str) -> float | None:
 
 
 def delay_in_headers(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `retry-after-ms` or `retry-after`, which may be a date (counted from the `date` header).
+    """Seconds to wait by `retry-after-ms` or `retry-after`.
 
-    A moment in Unix time, which some services write there, needs a clock: see `with_delay`.
+    A moment in a response without a `date` needs a clock: see `with_delay`.
     """
     milliseconds = parse_duration(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    text = headers.get("retry-after", "")
-    seconds = parse_duration(text)
-    if seconds is not None or not text:
-        return None if seconds is None or seconds >= FIRST_MOMENT else seconds
-    try:
-        moment = parsedate_to_datetime(text)
-        return max(0.0, (moment - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return until(headers.get("retry-after", ""), headers) if milliseconds is None else milliseconds / 1000
 
 
 def delay_in_text(message: str) -> float | None:
@@ -221,6 +209,11 @@ def allowances_in_body(body: bytes, wait: float | None = None) -> tuple[Allowanc
     )
 
 
+def quota_of(violation: Json) -> str:
+    """The name of a quota that is used up."""
+    return str(violation.get("quotaId") or violation.get("quotaMetric") or "")
+
+
 def quota_violations(details: Any) -> Iterator[Json]:
     """The quotas that the details of a Google error name as used up."""
     for row in objects_of(details):
@@ -228,7 +221,7 @@ def quota_violations(details: Any) -> Iterator[Json]:
 
 
 def _violated(violation: Json, said: str | None) -> Allowance | None:
-    quota = str(violation.get("quotaId") or violation.get("quotaMetric") or "").replace("_", "").lower()
+    quota = quota_of(violation).replace("_", "").lower()
     window: Window | None = "day" if "perday" in quota else "minute" if "perminute" in quota else None
     limit = _count(str(violation.get("quotaValue", ""))) or _count(said)
     if window is None or not limit:

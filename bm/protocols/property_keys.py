@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from bm.chat.request import ChatRequest, Tool, Turn
 from bm.names import ANTHROPIC, ProtocolName
 from bm.protocols.json_schema.subsets import object_schema
 from bm.protocols.reading import object_of
-from bm.protocols.tools import Rule, legal_name
+from bm.protocols.tools import Rule, renamings
 
 Keys = Mapping[str, Mapping[str, str]]
 """Of each tool with renamed arguments: the client's names by those that the upstream has."""
@@ -24,8 +24,8 @@ _RULE = Rule(re.compile(r"[a-zA-Z0-9_.-]{1,64}"), re.compile(r"[^a-zA-Z0-9_.-]")
 
 def with_legal_keys(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatRequest, Keys]:
     """Give the arguments of tools names that `protocol` takes, in definitions and history alike."""
-    keys = {tool.name: _keys(tool) for tool in request.tools} if protocol == ANTHROPIC else {}
-    keys = {name: renamed for name, renamed in keys.items() if renamed}
+    tools = request.tools if protocol == ANTHROPIC else ()
+    keys = {tool.name: names for tool in tools if (names := renamings(_names(tool), _RULE))}
     if not keys:
         return request, {}
     tools = tuple(_tool(tool, keys[tool.name]) if tool.name in keys else tool for tool in request.tools)
@@ -33,15 +33,8 @@ def with_legal_keys(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatR
     return msgspec.structs.replace(request, tools=tools, turns=turns), keys
 
 
-def _keys(tool: Tool) -> Mapping[str, str]:
-    """The client's names by the new ones."""
-    names = [*object_of(object_schema(tool.schema).get("properties"))]
-    taken = {name for name in names if _RULE.legal.fullmatch(name)}
-    keys: dict[str, str] = {}
-    for name in names:
-        if name not in taken:
-            keys[legal_name(name, _RULE, taken | keys.keys())] = name
-    return keys
+def _names(tool: Tool) -> Collection[str]:
+    return object_of(object_schema(tool.schema).get("properties")).keys()
 
 
 def _tool(tool: Tool, keys: Mapping[str, str]) -> Tool:

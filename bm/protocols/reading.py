@@ -85,12 +85,10 @@ def string(body: Json, key: str, place: str = "") -> str:
 
 def required_string(body: Json, key: str, place: str = "") -> str:
     """A string that must be there, and may be empty."""
-    value = body.get(key)
-    if value is None and not key.islower():
-        value = body.get(snake(key))
-    if isinstance(value, str):
-        return value
-    raise mismatch(join(place, key), "a string", value)
+    value = string(body, key, place)
+    if not value and member(body, key) is None:
+        raise mismatch(join(place, key), "a string", None)
+    return value
 
 
 def filled_string(body: Json, key: str, place: str = "", what: str = "a string") -> str:

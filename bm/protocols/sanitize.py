@@ -7,7 +7,7 @@ and cache marks that are not legal. A body without them is returned as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -24,8 +24,6 @@ from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
-_EXTRA = "extra_content"
-_MARK = "cache_control"
 _SEARCH = ID_PREFIX.encode()
 _CLEARS = "clear_thinking"
 _DOMAINS = ("allowed_domains", "blocked_domains")
@@ -218,21 +216,22 @@ def _without_choice(body: Json) -> bool:
 
 
 def _without_extra_content(body: Json) -> bool:
-    hit = False
-    for message in objects_of(body.get("messages")):
-        for owner in (message, *objects_of(message.get("tool_calls"))):
-            hit |= owner.pop(_EXTRA, None) is not None
-    return hit
+    return _without("extra_content", _messages_with(body, "tool_calls"))
 
 
 def _without_marks(body: Json) -> bool:
-    hit = body.pop(_MARK, None) is not None
-    for tool in objects_of(body.get("tools")):
-        hit |= tool.pop(_MARK, None) is not None
+    return _without("cache_control", (body, *objects_of(body.get("tools")), *_messages_with(body, "content")))
+
+
+def _messages_with(body: Json, member: str) -> Iterator[Json]:
+    """The messages, and the objects in one of their members."""
     for message in objects_of(body.get("messages")):
-        for owner in (message, *objects_of(message.get("content"))):
-            hit |= owner.pop(_MARK, None) is not None
-    return hit
+        yield from (message, *objects_of(message.get(member)))
+
+
+def _without(member: str, owners: Iterable[Json]) -> bool:
+    """Remove a member; whether any of its owners had it."""
+    return any([owner.pop(member, None) is not None for owner in owners])
 
 
 def _without_foreign_thoughts(body: Json) -> bool:

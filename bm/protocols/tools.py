@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from itertools import count
 
@@ -45,14 +45,10 @@ def with_legal_names(request: ChatRequest, protocol: ProtocolName) -> tuple[Chat
     """
     rule = RULES[protocol]
     request, doubles = _with_unique_names(request)
-    names = _all_names(request)
-    if all(rule.legal.fullmatch(name) for name in names):
+    reverse = renamings(_all_names(request), rule)
+    if not reverse:
         return request, doubles
-    forward: dict[str, str] = {}
-    taken = {name for name in names if rule.legal.fullmatch(name)}
-    for name in names:
-        if name not in taken and name not in forward:
-            forward[name] = legal_name(name, rule, taken | set(forward.values()))
+    forward = {old: new for new, old in reverse.items()}
     choice = request.tool_choice
     renamed = msgspec.structs.replace(
         request,
@@ -60,7 +56,7 @@ def with_legal_names(request: ChatRequest, protocol: ProtocolName) -> tuple[Chat
         tool_choice=msgspec.structs.replace(choice, names=tuple(forward.get(n, n) for n in choice.names)),
         turns=tuple(Turn(turn.role, tuple(_renamed(part, forward) for part in turn.parts)) for turn in request.turns),
     )
-    return renamed, {**doubles, **{new: doubles.get(old, old) for old, new in forward.items()}}
+    return renamed, {**doubles, **{new: doubles.get(old, old) for new, old in reverse.items()}}
 
 
 def _with_unique_names(request: ChatRequest) -> tuple[ChatRequest, dict[str, str]]:
@@ -102,15 +98,25 @@ def restore(event: Event, reverse: Mapping[str, str]) -> Event:
             return event
 
 
-def _all_names(request: ChatRequest) -> Iterable[str]:
+def _all_names(request: ChatRequest) -> Collection[str]:
     names = [tool.name for tool in request.tools]
     names += request.tool_choice.names
     for turn in request.turns:
         names += [part.name for part in turn.parts if isinstance(part, _NAMED) and part.name]
-    return dict.fromkeys(names)
+    return dict.fromkeys(names).keys()
 
 
-def legal_name(name: str, rule: Rule, taken: set[str]) -> str:
+def renamings(names: Collection[str], rule: Rule) -> dict[str, str]:
+    """The names that are not legal, by new ones that are."""
+    illegal = [name for name in names if not rule.legal.fullmatch(name)]
+    taken = set(names).difference(illegal)
+    old: dict[str, str] = {}
+    for name in illegal:
+        old[_legal_name(name, rule, taken | old.keys())] = name
+    return old
+
+
+def _legal_name(name: str, rule: Rule, taken: set[str]) -> str:
     """Replace illegal characters; if the result is too long or taken, end it with a digest of the whole name."""
     base = rule.illegal.sub("_", name) or "_"
     if not rule.legal.fullmatch(base[:1]):
