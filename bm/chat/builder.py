@@ -222,7 +222,7 @@ class PartBuilder:
         """A citation on an open text."""
         part = self._parts[key]
         part.citations += 1
-        self._events.append(events.PartAnnotation(part.index, citation.protocol, citation.raw, citation.sources))
+        self._events.append(events.PartAnnotation(part.index, citation))
 
     def add(self, part: Part, choice: int = 0) -> None:
         """A part that came at once."""

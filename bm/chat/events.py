@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from bm.chat.parts import Json, Part, Source, StreamedKind, ToolKind
+from bm.chat.parts import Citation, Part, StreamedKind, ToolKind
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
@@ -85,12 +85,10 @@ class PartSignature(msgspec.Struct, frozen=True):
 
 
 class PartAnnotation(msgspec.Struct, frozen=True):
-    """A citation on an open text part, in `protocol`'s own shape, and the pages it names."""
+    """A citation on an open text part."""
 
     index: int
-    protocol: str
-    raw: Json
-    sources: tuple[Source, ...] = ()
+    citation: Citation
 
 
 class PartEnd(msgspec.Struct, frozen=True):

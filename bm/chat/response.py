@@ -73,7 +73,7 @@ class _Open:
             case events.PartSignature():
                 self.signature = event.signature
             case events.PartAnnotation():
-                self.citations.append(Citation(event.protocol, event.raw, event.sources))
+                self.citations.append(event.citation)
 
     def part(self) -> Part:
         start, text = self.start, "".join(self.pieces)

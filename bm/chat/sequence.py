@@ -168,7 +168,7 @@ class PartSequencer(ABC):
             case events.PartSignature():
                 return writer.sign(event.signature)
             case events.PartAnnotation():
-                return writer.cite(Citation(event.protocol, event.raw, event.sources))
+                return writer.cite(event.citation)
             case events.PartEnd():
                 return self._close(event.index)
 

@@ -186,7 +186,7 @@ CITED = Citation("x", {}, (Source("https://a.example"),))
         (
             "text",
             Text("so", citations=(CITED,)),
-            [PartStart(0, "text"), PartDelta(0, "s"), PartAnnotation(0, "x", {}, CITED.sources), PartEnd(0)],
+            [PartStart(0, "text"), PartDelta(0, "s"), PartAnnotation(0, Citation("x", {}, CITED.sources)), PartEnd(0)],
         ),
         (
             "thinking",

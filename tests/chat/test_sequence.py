@@ -99,9 +99,9 @@ TEXT = PartStart(0, "text")
         ([TEXT, PartWhole(1, Media("image")), PartDelta(0, "a"), PartEnd(0)], "#0[text:a](whole)"),
         ([PartWhole(1, Media("image")), TEXT, PartEnd(0)], "#0(whole)[text:]"),
         ([TEXT, call(1), call(2), PartEnd(2), PartEnd(0), PartDelta(1, "b")], "#0[text:][tool_call:b"),
-        ([TEXT, PartSignature(0, SIGNATURE), PartAnnotation(0, "gemini", {})], "#0[text:~s*gemini"),
+        ([TEXT, PartSignature(0, SIGNATURE), PartAnnotation(0, Citation("gemini", {}))], "#0[text:~s*gemini"),
         (
-            [TEXT, call(1), PartSignature(1, SIGNATURE), PartAnnotation(1, "x", {}), PartEnd(0)],
+            [TEXT, call(1), PartSignature(1, SIGNATURE), PartAnnotation(1, Citation("x", {})), PartEnd(0)],
             "#0[text:][tool_call s:*x",
         ),
         ([PartDelta(7, "of no part"), PartSignature(7, SIGNATURE), PartEnd(7)], ""),

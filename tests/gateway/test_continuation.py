@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Text
+from bm.chat.parts import Citation, Text
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
@@ -162,9 +162,9 @@ def test_new_thinking_is_dropped_and_a_new_call_follows_the_text() -> None:
 def test_citations_are_delivered_once_the_text_is_new() -> None:
     delivered, sent = begun("ab")
     notes: list[Event] = [
-        PartAnnotation(4, "x", {}),
+        PartAnnotation(4, Citation("x", {})),
         PartDelta(4, "abc"),
-        PartAnnotation(4, "y", {}),
+        PartAnnotation(4, Citation("y", {})),
         PartSignature(4, SIGNED),
     ]
     events = [Start(), PartStart(4, "text"), *notes, PartEnd(4), Finish("stop"), End()]

@@ -97,7 +97,7 @@ def part_events(index: int, part: Part, choice: int = 0) -> Iterator[Event]:
         case Text(text=text, signature=signature, citations=citations):
             yield PartStart(index, "text", signature=signature, choice=choice)
             for cited in citations:
-                yield PartAnnotation(index, cited.protocol, cited.raw, cited.sources)
+                yield PartAnnotation(index, cited)
             yield from _closing(index, text)
         case Thinking(text=text, signature=signature, redacted=False):
             yield PartStart(index, "thinking", signature=signature, choice=choice)

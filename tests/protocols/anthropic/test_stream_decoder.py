@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Opaque, Search, Thinking
+from bm.chat.parts import Citation, Json, Opaque, Search, Thinking
 from bm.chat.signature import Signature
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
 from bm.sse import Event as Raw
@@ -82,7 +82,7 @@ UPSTREAM_ANSWER: list[Event] = [
     PartEnd(0),
     PartStart(1, "text"),
     PartDelta(1, "Hi \U0001f95d"),
-    PartAnnotation(1, "anthropic", {"type": "char_location"}),
+    PartAnnotation(1, Citation("anthropic", {"type": "char_location"})),
     PartEnd(1),
     PartStart(2, "tool_call", "t1", "run"),
     PartDelta(2, '{"a"'),
@@ -252,7 +252,7 @@ def test_a_whole_message_has_the_events_of_a_stream() -> None:
     ]
     citation = {"type": "char_location", "cited_text": "x"}
     cited = whole({"content": [{"type": "text", "text": "Hi", "citations": [citation]}]})
-    assert PartAnnotation(0, "anthropic", citation) in cited and PartDelta(0, "Hi") in cited
+    assert PartAnnotation(0, Citation("anthropic", citation)) in cited and PartDelta(0, "Hi") in cited
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Part, Source, StreamedKind, Text, Thinking, ToolCall
+from bm.chat.parts import Citation, Media, Opaque, Part, Source, StreamedKind, Text, Thinking, ToolCall
 from bm.chat.request import Reasoning
 from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature, unwrap
@@ -310,8 +310,8 @@ def test_a_custom_tools_input_is_wrapped(pieces: list[str], written: str) -> Non
 
 
 def test_citations_of_its_own_kind_go_into_the_text() -> None:
-    own = PartAnnotation(0, "anthropic", {"type": "char_location"})
-    foreign = PartAnnotation(0, "openai-chat", {"type": "url_citation"}, (Source("https://a.example"),))
+    own = PartAnnotation(0, Citation("anthropic", {"type": "char_location"}))
+    foreign = PartAnnotation(0, Citation("openai-chat", {"type": "url_citation"}, (Source("https://a.example"),)))
     text: list[Event] = [PartStart(0, "text"), own, PartDelta(0, "A"), own, foreign, PartEnd(0)]
     assert blocks(text) == "[text *citations_delta +A *citations_delta ]"
     assert blocks([PartStart(0, "text"), own, PartEnd(0)]) == ""

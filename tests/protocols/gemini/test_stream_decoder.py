@@ -24,6 +24,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
+from bm.chat.parts import Citation
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import SIGNED, S, call_part, chunk, reported
@@ -123,7 +124,7 @@ def test_grounding_is_an_annotation_of_the_text() -> None:
     last = chunk({"text": "b"}, finish="STOP")
     last["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["q"]}
     events = reported(chunk({"text": "a"}), last)
-    assert PartAnnotation(0, "gemini", {"groundingMetadata": {"webSearchQueries": ["q"]}}) in events
+    assert PartAnnotation(0, Citation("gemini", {"groundingMetadata": {"webSearchQueries": ["q"]}})) in events
 
 
 def test_an_empty_answer_is_an_answer() -> None:

@@ -21,7 +21,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Source, Text, Thinking, ToolCall
+from bm.chat.parts import Citation, Media, Opaque, Source, Text, Thinking, ToolCall
 from bm.chat.response import ChatResponse, Choice
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
@@ -144,7 +144,7 @@ def test_citations_become_grounding() -> None:
     body = b""
     for protocol, raw in (("gemini", grounding), ("openai-chat", citation)):
         pages = () if protocol == "gemini" else (Source("https://a.example/", "A"),)
-        cited = PartAnnotation(0, protocol, raw, pages)
+        cited = PartAnnotation(0, Citation(protocol, raw, pages))
         events: list[Event] = [PartStart(0, "text"), PartDelta(0, "a"), cited, PartEnd(0)]
         body = sent([*events, Finish("stop"), End()])
         last = grammar_gemini.check(body, complete=True)[-1]["candidates"][0]

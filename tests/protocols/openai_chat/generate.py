@@ -23,7 +23,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Part, Source, StreamedKind, Thinking
+from bm.chat.parts import Citation, Media, Opaque, Part, Source, StreamedKind, Thinking
 from bm.chat.signature import Signature
 from bm.errors import Failure
 
@@ -55,7 +55,7 @@ def one_part(draw: st.DrawFn, index: int, choices: int) -> list[Event]:
     start = PartStart(index, kind, id=f"c{index}" if name else "", name=name, choice=choice)
     events: list[Event] = [start, *(PartDelta(index, text) for text in draw(st.lists(TEXTS, max_size=3)))]
     if kind == "text" and draw(st.booleans()):
-        events.insert(1, PartAnnotation(index, "anthropic", {}, (Source("https://a.example", "A"),)))
+        events.insert(1, PartAnnotation(index, Citation("anthropic", {}, (Source("https://a.example", "A"),))))
     if signature is not None:
         events.append(PartSignature(index, signature))
     return [*events, PartEnd(index)]

@@ -20,7 +20,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
+from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
 from bm.chat.response import ChatResponse, fold
 from bm.chat.signature import Signature
 from tests.protocols.openai_chat.kit import answer, chunk, decode, failure_kind, read, stream
@@ -156,7 +156,7 @@ def test_web_citations_stay_with_the_text() -> None:
     note = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A"}}
     events = decode(stream(chunk({"content": "x"}), chunk({"annotations": [note], "content": ""}, "stop")))
     check(events)
-    cited = PartAnnotation(0, "openai-chat", note, (Source("https://a.example", "A"),))
+    cited = PartAnnotation(0, Citation("openai-chat", note, (Source("https://a.example", "A"),)))
     assert [event for event in events if isinstance(event, PartAnnotation)] == [cited]
 
 

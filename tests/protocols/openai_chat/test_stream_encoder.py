@@ -203,7 +203,7 @@ def test_a_cited_page_becomes_an_annotation_over_its_text() -> None:
     events: list[Event] = [
         *HELLO,
         PartStart(1, "text"),
-        PartAnnotation(1, "anthropic", raw, (Source("https://a.example", "A"),)),
+        PartAnnotation(1, Citation("anthropic", raw, (Source("https://a.example", "A"),))),
         PartDelta(1, "there"),
         PartEnd(1),
         *DONE,

@@ -113,7 +113,7 @@ def test_a_stream_of_every_common_kind() -> None:
         PartStart(1, "text"),
         PartDelta(1, "Hel"),
         PartDelta(1, "lo"),
-        PartAnnotation(1, "openai-responses", NOTE, (PAGE,)),
+        PartAnnotation(1, Citation("openai-responses", NOTE, (PAGE,))),
         PartEnd(1),
         PartStart(2, "tool_call", id="c1", name="look"),
         PartDelta(2, '{"x"'),

@@ -25,7 +25,7 @@ from bm.chat.events import (
     Usage,
     UsageUpdate,
 )
-from bm.chat.parts import Media, Opaque, Part, Source, Text, Thinking, ToolCall, ToolResult
+from bm.chat.parts import Citation, Media, Opaque, Part, Source, Text, Thinking, ToolCall, ToolResult
 from bm.chat.response import fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure, FailureKind
@@ -328,7 +328,7 @@ def test_citations_are_written_in_openais_shape(
         Start(),
         PartStart(0, "text"),
         PartDelta(0, "a"),
-        PartAnnotation(0, protocol, raw, pages),
+        PartAnnotation(0, Citation(protocol, raw, pages)),
         PartEnd(0),
         *STOP,
     ]
@@ -428,7 +428,7 @@ def pieces(index: int, kind: str) -> st.SearchStrategy[list[Event]]:
     inside: st.SearchStrategy[Event] = st.one_of(
         st.text(min_size=1, max_size=5).map(lambda text: PartDelta(index, text)),
         st.sampled_from([GEMINI, CLAUDE]).map(lambda signature: PartSignature(index, signature)),
-        st.just(PartAnnotation(index, "openai-responses", NOTE)),
+        st.just(PartAnnotation(index, Citation("openai-responses", NOTE))),
     )
     names = st.sampled_from(["f", "patch", "shell", "agents__close", "unknown"])
     starts: dict[str, Callable[[str, Any, Any], Event]] = {
