@@ -59,8 +59,8 @@ def test_another_answer_is_never_glued_on(world: World, protocol: str) -> None:
     set_up(world)
     cut(world, Rule(status=400, message="prefill is not supported"), Rule(text="Something else entirely.", times=None))
     answer = world.ask(protocol)
-    read = reading(answer)
-    assert read.failure is not None and TEXT.startswith(text_of(answer)) and not answer.broken
+    assert reading(answer).failure is not None and TEXT.startswith(text_of(answer))
+    assert bool(answer.broken) == (protocol == "gemini"), "Google's SDKs see no error event but a broken connection"
 
 
 @EVERY_PROTOCOL
