@@ -57,10 +57,10 @@ def decode_choice(choice: Any, parallel: bool | None) -> ToolChoice | None:
             return ToolChoice("none", parallel=parallel)
         case {"type": "allowed_tools"}:
             allowed = object_of(choice.get("allowed_tools")) or choice
-            names = tuple(name for tool in array_of(allowed.get("tools")) if (name := _tool_name(tool)))
+            names = tuple(name for tool in array_of(allowed.get("tools")) if (name := tool_name(tool)))
             return ToolChoice("required" if allowed.get("mode") == "required" else "auto", names, parallel)
         case _:
-            name = _tool_name(choice)
+            name = tool_name(choice)
             return ToolChoice("required", (name,), parallel) if name else None
 
 
@@ -77,7 +77,22 @@ def described_function(tool: Tool, name: str, place: str, losses: list[Loss], *,
     return described if tool.strict is None else {**described, "strict": tool.strict}
 
 
-def _tool_name(reference: Any) -> str:
+def described_custom(tool: Tool, name: str, protocol: ProtocolName) -> Json:
+    """Name and description of a custom tool, and the other API's format: Chat Completions nests grammars."""
+    described: Json = {"name": name}
+    if tool.description:
+        described["description"] = tool.description
+    form = object_of(tool.extra.get("format"))
+    if tool.protocol == protocol or not isinstance(form.get("type"), str):
+        return described
+    if form["type"] == "grammar":
+        grammar = object_of(form.get("grammar")) or {key: value for key, value in form.items() if key != "type"}
+        form = {"type": "grammar", **({"grammar": grammar} if protocol == CHAT else grammar)}
+    return {**described, "format": form}
+
+
+def tool_name(reference: Any) -> str:
+    """The name in a definition, or in a choice of a tool; empty for tools that only have a type."""
     match reference:
         case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}}:
             return name

@@ -29,7 +29,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     name = model or reading.filled_string(body, "model", what="the name of a model")
     conversation = decode_turns(body)
     tools, hosted = decode_tools(body)
-    choice, allowed = decode_choice(body)
+    choice = decode_choice(body)
     legacy = body.get("tools") is None and bool(tools)
     if legacy:
         # Its one `function_call` member has room for a single call.
@@ -42,7 +42,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         model=name,
         turns=conversation.turns,
         system=conversation.system,
-        tools=tools if allowed is None else tuple(tool for tool in tools if tool.name in allowed),
+        tools=tools,
         hosted_tools=hosted,
         tool_choice=choice,
         sampling=_sampling(body),

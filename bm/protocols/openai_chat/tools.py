@@ -14,16 +14,8 @@ from bm.names import CHAT
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai.content import decode_mark
 from bm.protocols.openai.tools import decode_choice as openai_choice
-from bm.protocols.openai.tools import decode_tool, described_function
-from bm.protocols.reading import (
-    boolean,
-    elements,
-    join,
-    mapping,
-    refuse,
-    required_mapping,
-    string,
-)
+from bm.protocols.openai.tools import decode_tool, described_custom, described_function, tool_name
+from bm.protocols.reading import boolean, elements, join, mapping, refuse, required_mapping, string
 from bm.protocols.tools import as_function, most_used
 from bm.protocols.turns import LOOKUP
 
@@ -54,11 +46,8 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     return tuple(tools), tuple(hosted)
 
 
-def decode_choice(body: Json) -> tuple[ToolChoice, frozenset[str] | None]:
+def decode_choice(body: Json) -> ToolChoice:
     """Read `tool_choice`, `function_call` and `parallel_tool_calls`.
-
-    The second value holds names if `allowed_tools` lets the model choose freely among some of the tools. Only OpenAI
-    has such a choice, so the other tools are left out of the request.
 
     Raises:
         RequestError: the choice has an unknown form.
@@ -68,9 +57,7 @@ def decode_choice(body: Json) -> tuple[ToolChoice, frozenset[str] | None]:
     choice = openai_choice(body.get(key), boolean(body, "parallel_tool_calls"))
     if choice is None:
         raise refuse(key, 'expected "auto", "none", "required" or an object that names a tool', code="invalid_value")
-    if choice.mode == "auto" and choice.names:
-        return ToolChoice("auto", parallel=choice.parallel), frozenset(choice.names)
-    return choice, None
+    return choice
 
 
 def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -108,27 +95,10 @@ def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Js
     if tool.protocol != CHAT:
         foreign = lost_tool_fields(tool)
         losses += [Loss(f"{place}.{key}", "Chat Completions has no such member") for key in foreign]
-    if tool.kind == "function":
-        return {"type": "function", "function": {**described_function(tool, tool.name, place, losses), **own}}
-    described: Json = {"name": tool.name}
-    if tool.description:
-        described["description"] = tool.description
-    if openai:
-        return {"type": "custom", "custom": {**described, **(own or _grammar(tool))}}
-    function = as_function(tool, place, losses)
-    described |= {"description": function.description} if function.description else {}
-    return {"type": "function", "function": {**described, "parameters": function.schema}}
-
-
-def _grammar(tool: Tool) -> Json:
-    """The format of a custom tool of the Responses API, which spells it one level higher."""
-    match tool.extra.get("format"):
-        case {"type": "grammar", **grammar}:
-            return {"format": {"type": "grammar", "grammar": grammar}}
-        case {"type": str()} as plain:
-            return {"format": plain}
-        case _:
-            return {}
+    if tool.kind == "custom" and openai:
+        return {"type": "custom", "custom": {**described_custom(tool, tool.name, CHAT), **own}}
+    described = described_function(as_function(tool, place, losses), tool.name, place, losses)
+    return {"type": "function", "function": {**described, **(own if tool.kind == "function" else {})}}
 
 
 def _unify_strict(tools: list[Json]) -> None:
@@ -142,31 +112,20 @@ def _unify_strict(tools: list[Json]) -> None:
 def _encode_choice(
     request: ChatRequest, tools: list[Json], capabilities: Capabilities, losses: list[Loss]
 ) -> tuple[Any, list[Json]]:
-    choice = request.tool_choice
-    if choice.mode != "required":
-        return (None if choice.mode == "auto" else choice.mode), tools
-    if not may_force(request, capabilities):
+    """The choice, None for the default, and the tools that are offered for it."""
+    choice, mode = request.tool_choice, None if request.tool_choice.mode == "auto" else request.tool_choice.mode
+    if mode == "required" and not may_force(request, capabilities):
         losses.append(Loss("tool_choice", "the model takes no forced tool call"))
         return "auto", tools
-    named = [tool for tool in tools if _tool_name(tool) in choice.names]
-    if not named:
-        return "required", tools
-    if not capabilities.dialect.named_choice or capabilities.forced_tools == "unnamed":
-        return "required", named
-    references = [_reference(tool) for tool in named]
-    if len(references) == 1:
+    named = [tool for tool in tools if tool_name(tool) in choice.names]
+    if mode == "none" or not named:
+        return mode, tools
+    if mode is not None and (not capabilities.dialect.named_choice or capabilities.forced_tools == "unnamed"):
+        return mode, named
+    references = [{"type": tool["type"], tool["type"]: {"name": tool_name(tool)}} for tool in named]
+    if mode is not None and len(references) == 1:
         return references[0], tools
     if capabilities.dialect.name == "openai":
-        return {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": references}}, tools
+        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": references}}, tools
     # Elsewhere "one of these" can only be expressed by leaving out the others.
-    return "required", named
-
-
-def _tool_name(tool: Json) -> str:
-    owner = tool.get("function") or tool.get("custom")
-    return str(owner.get("name")) if isinstance(owner, dict) else ""
-
-
-def _reference(tool: Json) -> Json:
-    kind = "custom" if tool.get("type") == "custom" else "function"
-    return {"type": kind, kind: {"name": _tool_name(tool)}}
+    return mode, named

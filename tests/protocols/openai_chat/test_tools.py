@@ -97,7 +97,7 @@ def test_a_faulty_definition_names_its_place(definition: Any, message: str) -> N
     ],
 )
 def test_choices_are_read(choice: Any, expected: ToolChoice) -> None:
-    assert decode_choice({"tools": [F], "tool_choice": choice}) == (expected, None)
+    assert decode_choice({"tools": [F], "tool_choice": choice}) == expected
 
 
 def test_a_choice_of_unknown_form_is_refused() -> None:
@@ -105,11 +105,16 @@ def test_a_choice_of_unknown_form_is_refused() -> None:
         decode_choice({"tools": [F], "tool_choice": "sometimes"})
 
 
-def test_a_free_choice_among_some_tools_leaves_out_the_others() -> None:
+def test_a_free_choice_among_some_tools_leaves_out_the_others_where_openai_is_not_asked() -> None:
+    named = {"type": "function", "function": {"name": "g"}}
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "name": "g"}]}}
     request = client_request(tools=[F, G], tool_choice=allowed)
-    assert [tool.name for tool in request.tools] == ["g"]
-    assert request.tool_choice == ToolChoice("auto")
+    assert request.tool_choice == ToolChoice("auto", ("g",))
+    body = sent(request)
+    assert body["tools"] == [F, G]
+    assert body["tool_choice"] == {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [named]}}
+    body = sent(request, COMPATIBLE)
+    assert body["tools"] == [G] and "tool_choice" not in body
 
 
 @pytest.mark.parametrize("definition", [F, CUSTOM, {"type": "function", "function": {**F["function"], "strict": True}}])
@@ -151,7 +156,7 @@ def test_a_vendors_tool_goes_back_to_its_own_protocol_as_it_came() -> None:
 
 def test_an_allowed_tool_without_a_name_is_passed_over() -> None:
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "mcp"}, F]}}
-    assert decode_choice({"tools": [F], "tool_choice": allowed})[0] == ToolChoice("required", ("f",))
+    assert decode_choice({"tools": [F], "tool_choice": allowed}) == ToolChoice("required", ("f",))
 
 
 def test_web_search_goes_to_openai_and_is_reported_elsewhere() -> None:
