@@ -43,6 +43,18 @@ class PartWriter(ABC):
         return b""
 
 
+class HeldWriter(PartWriter):
+    """Holds the pieces of a part that is written at its end, or not at all."""
+
+    def __init__(self, signature: Signature | None = None) -> None:
+        super().__init__(signature)
+        self.pieces: list[str] = []
+
+    def text(self, text: str) -> bytes:
+        self.pieces.append(text)
+        return b""
+
+
 class _Waiting:
     """A part that began while another was open: its events, until its turn comes."""
 

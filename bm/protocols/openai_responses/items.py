@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, ToolCall, ToolResult
+from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, ToolCall, ToolKind, ToolResult
 from bm.chat.request import Tool
 from bm.names import RESPONSES
 from bm.protocols.compaction import COMPACTIONS, REQUEST, TRIGGER, summary_in
@@ -25,6 +25,7 @@ from bm.protocols.reading import (
     string,
     string_of,
 )
+from bm.protocols.tools import legal_call_id
 
 _ENCRYPTED = "it is encrypted, and only the vendor that made it can read it"
 _PATCHES = {"create_file", "update_file", "delete_file"}
@@ -137,11 +138,16 @@ def encode_call(call: ToolCall, call_id: str, tools: dict[str, Tool]) -> Json:
     native = native_item(SEARCH if tool is None and call.name == SEARCH else native_type(tool), call.arguments)
     if native is not None:
         return {**native, "call_id": call_id}
-    named = wire_name(call.name, tools)
-    if call.kind == "custom":
-        return {"type": "custom_tool_call", "call_id": call_id, **named, "input": call.raw}
-    raw = call.raw if call.raw.strip() else msgspec.json.encode(call.arguments).decode()
-    return {"type": "function_call", "call_id": call_id, **named, "arguments": raw}
+    item, member = call_item(call.kind, call_id, wire_name(call.name, tools))
+    raw = call.raw if call.kind == "custom" or call.raw.strip() else msgspec.json.encode(call.arguments).decode()
+    return {**item, member: raw}
+
+
+def call_item(kind: ToolKind, call_id: str, named: Json) -> tuple[Json, str]:
+    """The item of a call without its arguments, and the member that holds them."""
+    if kind == "custom":
+        return {"type": "custom_tool_call", "call_id": call_id, **named}, "input"
+    return {"type": "function_call", "call_id": call_id, **named}, "arguments"
 
 
 def native_item(native: str, arguments: Json) -> Json | None:
@@ -181,7 +187,7 @@ def encode_result(result: ToolResult, output: str | list[Json], answered: Json |
 
     OpenAI has no error flag, so errors are marked in the output.
     """
-    call_id = answered["call_id"] if answered is not None else result.call_id
+    call_id = legal_call_id(result.call_id)
     plain = _plain(result, output)
     match (answered or {}).get("type"):
         case "apply_patch_call":
@@ -237,23 +243,14 @@ def encode_content(part: ResultPart) -> Json:
 
 def result_parts(result: ToolResult) -> list[ResultPart]:
     """The parts of a result that can be written; OpenAI's own items as their summaries."""
-    parts: list[ResultPart] = []
-    for part in result.parts:
-        match part:
-            case Opaque() if not is_content(part):
-                parts += [Text(part.summary)] if part.summary else []
-            case _:
-                parts.append(part)
-    return parts
+    shown = (Text(p.summary) if isinstance(p, Opaque) and not is_content(p) else p for p in result.parts)
+    return [part for part in shown if part != Text("")]
 
 
 def input_items(body: Json) -> list[Json]:
     """The items of a request; a plain string is one message of the user."""
-    match body.get("input"):
-        case str(text):
-            return [{"type": "message", "role": "user", "content": text}]
-        case items:
-            return objects_of(items)
+    given = body.get("input")
+    return [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else objects_of(given)
 
 
 def output_items(response: Json) -> list[Json]:
@@ -329,27 +326,26 @@ def _code(item: Json) -> str:
 
 def _files(item: Json) -> str:
     """What a search in uploaded files has found."""
-    found = [
-        f"{string_of(row.get('filename'))}:\n{text}"
-        for row in objects_of(item.get("results"))
-        if (text := string_of(row.get("text")))
-    ]
+    rows = [row for row in objects_of(item.get("results")) if string_of(row.get("text"))]
+    found = [f"{string_of(row.get('filename'))}:\n{row['text']}" for row in rows]
     return "\n\n".join(["Found in files:", *found]) if found else ""
 
 
 def _mcp_call(item: Json) -> str:
     """A call of a tool on an MCP server, and its result."""
-    error = item.get("error")
-    failed = f"Error: {msgspec.json.encode(error).decode()}" if error else ""
     if not item.get("name"):
         return ""
-    called = f"Called {string_of(item.get('server_label'))}.{string_of(item.get('name'))}"
-    return f"{called} with {string_of(item.get('arguments'))}:\n{failed or string_of(item.get('output'))}"
+    error = item.get("error")
+    answer = f"Error: {msgspec.json.encode(error).decode()}" if error else string_of(item.get("output"))
+    return f"Called {_mcp_tool(item)} with {string_of(item.get('arguments'))}:\n{answer}"
+
+
+def _mcp_tool(item: Json) -> str:
+    return f"{string_of(item.get('server_label'))}.{string_of(item.get('name'))}"
 
 
 def _approval_request(item: Json) -> str:
-    called = f"{string_of(item.get('server_label'))}.{string_of(item.get('name'))}"
-    return f"May {called} be called with {string_of(item.get('arguments'))}?"
+    return f"May {_mcp_tool(item)} be called with {string_of(item.get('arguments'))}?"
 
 
 def _approval(item: Json) -> str:

@@ -11,13 +11,13 @@ from bm import sse
 from bm.chat.parts import Citation, Json, ToolKind
 from bm.chat.request import ChatRequest, Tool
 from bm.chat.response import parse_arguments
-from bm.chat.sequence import PartWriter
+from bm.chat.sequence import HeldWriter, PartWriter
 from bm.chat.signature import PREVIOUS, SELF, Signature, wrap
 from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
 from bm.protocols.openai.citations import encode_citation
 from bm.protocols.openai.parameters import EFFORTS
-from bm.protocols.openai_responses.items import native_item
+from bm.protocols.openai_responses.items import call_item, native_item
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools, native_type, wire_name
 from bm.protocols.tools import free_text
 
@@ -114,11 +114,13 @@ class Output:
         """An item that comes at once."""
         return self.added({**item, "status": "in_progress"} if "status" in item else item) + self.done(item)
 
-    def carry(self, signature: Signature, about: str) -> bytes:
+    def carry(self, signature: Signature | None, about: str) -> bytes:
         """A reasoning item that hands another vendor's signature through a client which knows only OpenAI's.
 
         A signature that was carried already is not repeated: Gemini bills it twice.
         """
+        if signature is None:
+            return b""
         last, self._carried = self._carried, signature
         if not self._carries or (last is not None and last.spelling == signature.spelling):
             return b""
@@ -133,48 +135,40 @@ def template(name: str, **fields: Any) -> bytes:
 
 
 class ItemWriter(PartWriter):
-    """Writes one item. A signature that comes after its begin is carried behind it."""
+    """Writes one item, whose text comes in events called `name`. A signature that follows is carried behind it.
 
-    def __init__(self, output: Output, signature: Signature | None = None) -> None:
-        super().__init__(signature)
-        self._output = output
+    `place` is where its text stands in the item, `more` what events with text have besides.
+    """
+
+    def __init__(self, output: Output, item: Json, name: str, place: Json, more: Json, /) -> None:
+        super().__init__()
+        self._output, self._item, self._name, self._more = output, item, name, more
+        self._place = {"item_id": item["id"], "output_index": len(output.items), **place}
+        self._template = template(f"{name}.delta", **self._place, **more)
         self._pieces: list[str] = []
+
+    def text(self, text: str) -> bytes:
+        self._pieces.append(text)
+        return self._output.delta(self._template, text)
 
     @abstractmethod
     def finish(self, text: str) -> bytes:
         """The item is complete, with this text in all."""
 
     def end(self) -> bytes:
-        out = self.finish("".join(self._pieces))
-        return out if self.signature is None else out + self._output.carry(self.signature, PREVIOUS)
-
-
-class HeldText(PartWriter):
-    """Text that is not written where it comes."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-
-    def __str__(self) -> str:
-        return "".join(self._pieces)
-
-    def text(self, text: str) -> bytes:
-        self._pieces.append(text)
-        return b""
+        return self.finish("".join(self._pieces)) + self._output.carry(self.signature, PREVIOUS)
 
 
 class Message(ItemWriter):
     """Text or a refusal: a message with one content part. Citations wait for the end: they may be about all of it."""
 
     def __init__(self, output: Output, item_id: str, *, refusal: bool = False) -> None:
-        super().__init__(output)
-        self._place = {"item_id": item_id, "output_index": len(output.items), "content_index": 0}
+        item = {"id": item_id, "type": "message", "role": "assistant", "content": []}
+        more: Json = {} if refusal else {"logprobs": []}
+        name = "response.refusal" if refusal else "response.output_text"
+        super().__init__(output, item, name, {"content_index": 0}, more)
         self._field = "refusal" if refusal else "text"
-        self._name = "response.refusal" if refusal else "response.output_text"
-        self._probabilities: Json = {} if refusal else {"logprobs": []}
-        self._template = template(f"{self._name}.delta", **self._place, **self._probabilities)
         self._citations: list[Citation] = []
-        self._item: Json = {"id": item_id, "type": "message", "role": "assistant", "content": []}
 
     def begin(self) -> bytes:
         """The item and its content part begin."""
@@ -184,11 +178,7 @@ class Message(ItemWriter):
     def _part(self, text: str, annotations: list[Json]) -> Json:
         if self._field == "refusal":
             return {"type": "refusal", "refusal": text}
-        return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
-
-    def text(self, text: str) -> bytes:
-        self._pieces.append(text)
-        return self._output.delta(self._template, text)
+        return {"type": "output_text", "text": text, "annotations": annotations, **self._more}
 
     def cite(self, citation: Citation) -> bytes:
         self._citations += [citation] if self._field == "text" else []
@@ -196,43 +186,39 @@ class Message(ItemWriter):
 
     def finish(self, text: str) -> bytes:
         notes = [note for cited in self._citations for note in encode_citation(cited, RESPONSES, 0, len(text))]
-        name, out = "response.output_text.annotation.added", []
+        out = b""
         for number, note in enumerate(notes):
-            out.append(self._output.event(name, **self._place, annotation=note, annotation_index=number))
+            out += self._output.event(
+                "response.output_text.annotation.added", **self._place, annotation=note, annotation_index=number
+            )
         part = self._part(text, notes)
-        out += [
-            self._output.event(f"{self._name}.done", **self._place, **{self._field: text}, **self._probabilities),
-            self._output.event("response.content_part.done", **self._place, part=part),
-            self._output.done({**self._item, "status": "completed", "content": [part]}),
-        ]
-        return b"".join(out)
+        out += self._output.event(f"{self._name}.done", **self._place, **{self._field: text}, **self._more)
+        out += self._output.event("response.content_part.done", **self._place, part=part)
+        return out + self._output.done({**self._item, "status": "completed", "content": [part]})
 
 
 class Reasoning(ItemWriter):
     """Thinking, shown as the one summary of a reasoning item. Nothing is written for thinking that stays empty."""
 
     def __init__(self, output: Output, item_id: str, signature: Signature | None = None) -> None:
-        super().__init__(output, signature)
-        self._place = {"item_id": item_id, "output_index": len(output.items), "summary_index": 0}
-        self._template = template("response.reasoning_summary_text.delta", **self._place)
-        self._item: Json = {"id": item_id, "type": "reasoning", "summary": []}
+        item = {"id": item_id, "type": "reasoning", "summary": []}
+        super().__init__(output, item, "response.reasoning_summary_text", {"summary_index": 0}, {})
+        self.signature = signature
 
     def text(self, text: str) -> bytes:
-        begun = bool(self._pieces)
-        self._pieces.append(text)
-        if begun:
-            return self._output.delta(self._template, text)
+        return (b"" if self._pieces else self._open()) + super().text(text)
+
+    def _open(self) -> bytes:
         part = {"type": "summary_text", "text": ""}
-        opened = self._output.added(self._item)
-        opened += self._output.event("response.reasoning_summary_part.added", **self._place, part=part)
-        return opened + self._output.delta(self._template, text)
+        added = self._output.added(self._item)
+        return added + self._output.event("response.reasoning_summary_part.added", **self._place, part=part)
 
     def finish(self, text: str) -> bytes:
         if not text:
             return self._output.added(self._item)
         part = {"type": "summary_text", "text": text}
         self._item = self._item | {"summary": [part]}
-        done = self._output.event("response.reasoning_summary_text.done", **self._place, text=text)
+        done = self._output.event(f"{self._name}.done", **self._place, text=text)
         return done + self._output.event("response.reasoning_summary_part.done", **self._place, part=part)
 
     def end(self) -> bytes:
@@ -251,20 +237,13 @@ class Call(ItemWriter):
     """A call of a function or a custom tool, whose arguments come as they are."""
 
     def __init__(self, output: Output, item_id: str, call: Json, field: str) -> None:
-        super().__init__(output)
+        name = f"response.{'function_call_arguments' if field == 'arguments' else 'custom_tool_call_input'}"
+        super().__init__(output, {"id": item_id, **call}, name, {}, {})
         self._field = field
-        self._name = f"response.{'function_call_arguments' if field == 'arguments' else 'custom_tool_call_input'}"
-        self._place = {"item_id": item_id, "output_index": len(output.items)}
-        self._template = template(f"{self._name}.delta", **self._place)
-        self._item: Json = {"id": item_id, **call}
 
     def begin(self) -> bytes:
         """The item begins."""
         return self._output.added({**self._item, "status": "in_progress", self._field: ""})
-
-    def text(self, text: str) -> bytes:
-        self._pieces.append(text)
-        return self._output.delta(self._template, text)
 
     def finish(self, text: str) -> bytes:
         out = b""
@@ -275,7 +254,7 @@ class Call(ItemWriter):
         return out + self._output.done({**self._item, "status": "completed", self._field: text})
 
 
-class ConvertedCall(ItemWriter):
+class ConvertedCall(HeldWriter):
     """A call whose arguments take another form here, and so must be known whole before the item can begin.
 
     That is a built-in tool of OpenAI's, and a custom tool whose free text an upstream that knows only functions wrapped
@@ -283,33 +262,19 @@ class ConvertedCall(ItemWriter):
     """
 
     def __init__(self, output: Output, item_id: str, call_id: str, kind: ToolKind, tool: Tool) -> None:
-        super().__init__(output)
+        super().__init__()
+        self._output = output
         self._item_id, self._call_id, self._kind, self._tool = item_id, call_id, kind, tool
 
-    def text(self, text: str) -> bytes:
-        self._pieces.append(text)
-        return b""
-
-    def finish(self, text: str) -> bytes:
-        arguments = parse_arguments(text)
-        native = native_item(native_type(self._tool), arguments)
+    def end(self) -> bytes:
+        text, carried = "".join(self.pieces), self.signature
+        native = native_item(native_type(self._tool), parse_arguments(text))
         if native is not None:
-            return self._output.whole({"id": self._item_id, **native, "call_id": self._call_id})
+            item = {"id": self._item_id, **native, "call_id": self._call_id}
+            return self._output.whole(item) + self._output.carry(carried, PREVIOUS)
+        if self._tool.kind != self._kind:
+            text = free_text(text) if self._tool.kind == "custom" else _encode({"input": text}).decode()
         named = wire_name(self._tool.name, {self._tool.name: self._tool})
         call = Call(self._output, self._item_id, *call_item(self._tool.kind, self._call_id, named))
-        converted = self._converted(text)
-        return call.begin() + (call.text(converted) if converted else b"") + call.end()
-
-    def _converted(self, raw: str) -> str:
-        if self._tool.kind == self._kind:
-            return raw
-        if self._tool.kind == "function":
-            return _encode({"input": raw}).decode()
-        return free_text(raw)
-
-
-def call_item(kind: ToolKind, call_id: str, named: Json) -> tuple[Json, str]:
-    """The item of a call without its arguments, and the member that holds them."""
-    if kind == "custom":
-        return {"type": "custom_tool_call", "call_id": call_id, **named}, "input"
-    return {"type": "function_call", "call_id": call_id, **named}, "arguments"
+        written = call.begin() + (call.text(text) if text else b"") + call.end()
+        return written + self._output.carry(carried, PREVIOUS)

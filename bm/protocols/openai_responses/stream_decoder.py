@@ -6,7 +6,7 @@ and the finished item, and in the end the finished response, supply whatever no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from bm.protocols.openai.tools import qualified
 from bm.protocols.openai_responses.items import decode_output
 from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.usage import decode_usage, finish_of
-from bm.protocols.reading import count_of, object_of, string_of
+from bm.protocols.reading import array_of, count_of, object_of, string_of
 
 _CALLS: dict[str, ToolKind] = {"function_call": "function", "custom_tool_call": "custom"}
 
@@ -71,20 +71,6 @@ class ResponsesStreamDecoder:
         self._encrypted: set[int] = set()
         self._sections: dict[tuple[int, int], tuple[str, int]] = {}
         self._raw_sections: dict[int, int] = {}
-        self._handlers: dict[str, Callable[[Json], Sequence[Event]]] = {
-            "response.created": self._start,
-            "response.queued": self._start,
-            "response.in_progress": self._start,
-            "response.output_item.added": self._added,
-            "response.output_item.done": self._item_done,
-            "response.output_text.annotation.added": self._annotation,
-            "response.completed": self._terminal,
-            "response.incomplete": self._terminal,
-            "response.failed": self._terminal,
-            "response.cancelled": self._terminal,
-            "error": self._error,
-            "keepalive": self._ping,
-        }
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
         """Return the events of one server-sent event."""
@@ -102,14 +88,29 @@ class ResponsesStreamDecoder:
     def _handle(self, body: Any, event: sse.Event) -> Sequence[Event]:
         if not isinstance(body, dict):
             return self._malformed("an event of the stream is no object")
-        name = body.get("type") or event.name
+        name = string_of(body.get("type")) or event.name
         if (kind := _DELTAS.get(name)) is not None:
             return self._piece(name, kind, _delta.decode(event.data))
         if name in _WHOLE:
             return self._whole_text(name, body)
-        if handler := self._handlers.get(name):
-            return handler(body)
-        return self._error(body) if "error" in body and not name else ()
+        match name:
+            case "response.output_item.added":
+                self._added(body)
+            case "response.output_item.done":
+                return self._item_done(body)
+            case "response.output_text.annotation.added":
+                self._annotation(body)
+            case "response.created" | "response.queued" | "response.in_progress":
+                self._start(object_of(body.get("response")))
+            case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
+                return self._terminal(body.get("response"))
+            case "error":
+                return self._parts.fail(in_band(body))
+            case "keepalive":
+                return (Ping(),) if self._parts.started else ()
+            case _ if "error" in body and not name:
+                return self._parts.fail(in_band(body))
+        return self._parts.take()
 
     @property
     def finished(self) -> bool:
@@ -124,18 +125,13 @@ class ResponsesStreamDecoder:
 
     def whole(self, response: Json) -> Sequence[Event]:
         """Return the events of a whole response."""
-        return self._terminal({"response": response})
+        return self._terminal(response)
 
     def _malformed(self, message: str) -> Sequence[Event]:
         return self._parts.fail(Failure(kind="malformed", message=message))
 
-    def _ping(self, _: Json) -> Sequence[Event]:
-        return [Ping()] if self._parts.started else []
-
-    def _start(self, body: Json) -> Sequence[Event]:
-        head = object_of(body.get("response"))
+    def _start(self, head: Json) -> None:
         self._parts.start(string_of(head.get("id")), string_of(head.get("model")))
-        return self._parts.take()
 
     def _piece(self, name: str, kind: StreamedKind, piece: _Delta) -> Sequence[Event]:
         text = piece.delta
@@ -189,19 +185,17 @@ class ResponsesStreamDecoder:
             self._raw_sections[piece.output_index] = self._section(source, piece) + 1
         return events
 
-    def _added(self, body: Json) -> Sequence[Event]:
+    def _added(self, body: Json) -> None:
         match body.get("item"):
             case {"type": str(kind), "name": str(name), "call_id": str(call_id), **item} if kind in _CALLS:
                 named = qualified(item.get("namespace"), name)
                 self._parts.call((count_of(body.get("output_index")), 0), call_id, named, kind=_CALLS[kind])
-        return self._parts.take()
 
-    def _annotation(self, body: Json) -> Sequence[Event]:
+    def _annotation(self, body: Json) -> None:
         if raw := object_of(body.get("annotation")):
             key = (count_of(body.get("output_index")), count_of(body.get("content_index")))
             self._parts.open(key, "text")
             self._parts.cite(key, decode_citation(raw, RESPONSES))
-        return self._parts.take()
 
     def _item_done(self, body: Json) -> Sequence[Event]:
         item, at = body.get("item"), count_of(body.get("output_index"))
@@ -219,8 +213,8 @@ class ResponsesStreamDecoder:
             return Failure(kind="malformed", message=f"{error.failure.param}: {error}")
         for number, part in enumerate(parts):
             if isinstance(part, Thinking):
-                self._parts.complete((at, number), self._bound(part))
-            elif isinstance(part, Text | Refusal | ToolCall):
+                part = self._bound(part)
+            if isinstance(part, Text | Refusal | Thinking | ToolCall):
                 self._parts.complete((at, number), part)
             else:
                 self._parts.add(part)
@@ -230,18 +224,16 @@ class ResponsesStreamDecoder:
                 self._parts.close(key)
         return None
 
-    def _terminal(self, body: Json) -> Sequence[Event]:
-        response = body.get("response")
+    def _terminal(self, response: Any) -> Sequence[Event]:
         if not isinstance(response, dict):
             return self._malformed("the last event of the stream holds no response")
         self.response = response
-        self._parts.start(string_of(response.get("id")), string_of(response.get("model")))
-        status, error = response.get("status"), response.get("error")
-        if isinstance(error, dict) or status in ("failed", "cancelled", "queued", "in_progress"):
-            said = Failure(kind="server", message=f"the upstream's answer is {status}")
-            return self._parts.fail(in_band(response) if isinstance(error, dict) else said)
-        items = response.get("output")
-        for at, item in enumerate(items if isinstance(items, list) else ()):
+        self._start(response)
+        if isinstance(response.get("error"), dict):
+            return self._parts.fail(in_band(response))
+        if (status := response.get("status")) in ("failed", "cancelled", "queued", "in_progress"):
+            return self._parts.fail(Failure(kind="server", message=f"the upstream's answer is {status}"))
+        for at, item in enumerate(array_of(response.get("output"))):
             if not isinstance(item, dict):
                 continue
             if self._done:
@@ -265,9 +257,6 @@ class ResponsesStreamDecoder:
         if signature is None or signature.vendor != "openai" or signature.family:
             return thinking
         return msgspec.structs.replace(thinking, signature=msgspec.structs.replace(signature, family=self._service))
-
-    def _error(self, body: Json) -> Sequence[Event]:
-        return self._parts.fail(in_band(body))
 
 
 def _source(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from bm.chat.events import Event, PartStart, PartWhole, Start
 from bm.chat.parts import Json, Media, Opaque, Search, Thinking
 from bm.chat.request import ChatRequest
-from bm.chat.sequence import PartSequencer, PartWriter
+from bm.chat.sequence import HeldWriter, PartSequencer, PartWriter
 from bm.chat.signature import NEXT, REDACTED, Signature
 from bm.errors import Failure
 from bm.names import RESPONSES
@@ -23,14 +23,13 @@ from bm.protocols.openai.citations import encode_search
 from bm.protocols.openai.errors import error_object
 from bm.protocols.openai_responses.encode import ENCRYPTED
 from bm.protocols.openai_responses.errors import stream_error
+from bm.protocols.openai_responses.items import call_item
 from bm.protocols.openai_responses.outputs import (
     Call,
     ConvertedCall,
-    HeldText,
     Message,
     Output,
     Reasoning,
-    call_item,
     response_head,
 )
 from bm.protocols.openai_responses.tools import by_name, native_type, wire_name
@@ -55,7 +54,7 @@ class ResponsesStreamEncoder(PartSequencer):
         self._searches = offers_search(request)
         self._refused = False
         self._compacts = asks_to_compact(request)
-        self._summaries: list[HeldText] = []
+        self._summaries: list[HeldWriter] = []
         self.response: Json = {}
 
     def continue_after(self, number: int) -> None:
@@ -78,12 +77,12 @@ class ResponsesStreamEncoder(PartSequencer):
 
     def open_part(self, start: PartStart) -> tuple[bytes, PartWriter]:
         if self._compacts and start.kind != "thinking":
-            held = HeldText()
+            held = HeldWriter()
             self._summaries += [held] if start.kind == "text" else []
             return b"", held
         if start.kind == "thinking":
             return b"", Reasoning(self._output, self._ids.new_id("rs_"), start.signature)
-        carried = self._output.carry(start.signature, NEXT) if start.signature is not None else b""
+        carried = self._output.carry(start.signature, NEXT)
         if start.kind == "tool_call":
             begun, call = self._open_call(start)
             return carried + begun, call
@@ -93,10 +92,10 @@ class ResponsesStreamEncoder(PartSequencer):
 
     def _open_call(self, start: PartStart) -> tuple[bytes, PartWriter]:
         tool = self._tools.get(start.name)
-        if tool is not None and (native_type(tool) or tool.kind != start.tool_kind):
-            item_id = self._ids.new_id(_PREFIX.get(native_type(tool) or tool.kind, "fc_"))
+        native, kind = native_type(tool), tool.kind if tool is not None else start.tool_kind
+        item_id = self._ids.new_id(_PREFIX.get(native or kind, "fc_"))
+        if tool is not None and (native or kind != start.tool_kind):
             return b"", ConvertedCall(self._output, item_id, start.id, start.tool_kind, tool)
-        item_id = self._ids.new_id(_PREFIX.get(start.tool_kind, "fc_"))
         call = Call(self._output, item_id, *call_item(start.tool_kind, start.id, wire_name(start.name, self._tools)))
         return call.begin(), call
 
@@ -126,7 +125,7 @@ class ResponsesStreamEncoder(PartSequencer):
     def end(self) -> bytes:
         out, finish = self.head(0), self.finishes.get(0)
         if self._compacts and not any(item["type"] in COMPACTIONS for item in self._output.items):
-            if not (summary := "".join(map(str, self._summaries)).strip()):
+            if not (summary := "".join(piece for held in self._summaries for piece in held.pieces).strip()):
                 failure = Failure(kind="malformed", message="the model wrote no summary of the conversation")
                 return out + self.fail(failure)
             out += self._output.whole(compaction_item(summary, self._ids.new_id("cmp_")))

@@ -11,8 +11,8 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import RESPONSES
 from bm.protocols.ignorable_fields import lost_tool_fields
-from bm.protocols.openai.tools import decode_tool, described_function
-from bm.protocols.reading import elements, mapping, object_of, refuse, string, string_of
+from bm.protocols.openai.tools import decode_tool, described_custom, described_function
+from bm.protocols.reading import array_of, elements, mapping, object_of, refuse, string, string_of
 from bm.protocols.tools import search_options
 
 _HOSTED = {
@@ -55,7 +55,8 @@ NATIVE: dict[str, tuple[str, Json]] = {
 }
 """Tools that the client runs and OpenAI's models know: what they do, and their arguments."""
 
-_OWN = {"type", "name", "description", "parameters", "strict"}
+_UNKEPT = {"type", "name", "strict"}
+"""Members of a built-in tool that say nothing."""
 _PLACE = {"namespace", "namespace_description", "native", "loaded", "wire"}
 """Members of `Tool.extra` that say where the definition stood: in which namespace, as which built-in tool, or in an
 item of the conversation (`loaded`). `wire` is the name where it is not what the canonical name says."""
@@ -101,8 +102,7 @@ def declared_tools(body: Json) -> tuple[list[Tool], list[HostedTool], Names]:
     """
     declared, hosted = decode_tools(body)
     own = len(declared)
-    items = body.get("input")
-    for at, item in enumerate(items if isinstance(items, list) else ()):
+    for at, item in enumerate(array_of(body.get("input"))):
         kind = object_of(item).get("type")
         if kind in ("additional_tools", f"{SEARCH}_output"):
             declared += decode_tools(item, f"input[{at}]", loaded=kind != "additional_tools")[0]
@@ -142,11 +142,11 @@ def decode_tools(owner: Json, path: str = "", *, loaded: bool = False) -> tuple[
                 place = {"namespace": space, "namespace_description": string(tool, "description", at), **noted}
                 functions += [_decode_tool(inner, where, place) for inner, where in elements(tool, "tools", at)]
             case {"type": "apply_patch" | "local_shell" as native}:
-                functions.append(_decode_native(native, tool))
+                functions.append(_decode_native(native, tool, at))
             case {"type": "shell"} if object_of(tool.get("environment")).get("type", "local") == "local":
-                functions.append(_decode_native("shell", tool))
+                functions.append(_decode_native("shell", tool, at))
             case {"type": "tool_search", "execution": "client"}:
-                functions.append(_decode_search(tool, at))
+                functions.append(_decode_native(SEARCH, tool, at))
             case {"type": str(kind)}:
                 hosted.append(HostedTool(_HOSTED.get(kind, kind), RESPONSES, tool))
             case _:
@@ -161,7 +161,8 @@ def _decode_tool(tool: Json, path: str, place: Json) -> Tool:
     return decode_tool(tool, path, kind, RESPONSES, **place)
 
 
-def _decode_native(native: str, tool: Json) -> Tool:
+def _decode_native(native: str, tool: Json, path: str) -> Tool:
+    """A tool that the client runs and declares by its type. Any model can call it as a function."""
     description, properties = NATIVE[native]
     schema = {
         "type": "object",
@@ -169,21 +170,13 @@ def _decode_native(native: str, tool: Json) -> Tool:
         "required": [next(iter(properties))],
         "additionalProperties": False,
     }
-    rest = {field: value for field, value in tool.items() if field not in _OWN}
+    kept = {field: value for field, value in tool.items() if field not in _UNKEPT and value is not None}
     return Tool(
-        name=native, description=description, schema=schema, protocol=RESPONSES, extra={**rest, "native": native}
-    )
-
-
-def _decode_search(tool: Json, path: str) -> Tool:
-    """The client's own search for tools, which any model can call as a function."""
-    declared = _decode_native(SEARCH, tool)
-    given = {field: tool[field] for field in ("description", "parameters") if tool.get(field) is not None}
-    return msgspec.structs.replace(
-        declared,
-        description=string(tool, "description", path) or declared.description,
-        schema=mapping(tool, "parameters", path) or declared.schema,
-        extra={**declared.extra, **given},
+        native,
+        string(tool, "description", path) or description,
+        mapping(tool, "parameters", path) or schema,
+        protocol=RESPONSES,
+        extra={**kept, "native": native},
     )
 
 
@@ -194,18 +187,18 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
     for i, tool in enumerate(request.tools):
         place = f"tools[{i}]"
         own = tool.protocol == RESPONSES
-        extra = tool.extra if own else {}
-        if extra.get("loaded"):
+        if own and tool.extra.get("loaded"):
             continue
         name, space = _place_of(tool) if own else (tool.name, "")
-        if space:
-            if space not in spaces:
-                described = extra.get("namespace_description")
-                spaces[space] = {"type": "namespace", "name": space, "description": described, "tools": []}
-                wire.append(spaces[space])
-            spaces[space]["tools"].append(_encode_tool(tool, name, place, request, losses))
+        encoded = _encode_tool(tool, name, place, request, losses)
+        if not space:
+            wire.append(encoded)
+        elif space in spaces:
+            spaces[space]["tools"].append(encoded)
         else:
-            wire.append(_encode_tool(tool, name, place, request, losses))
+            described = tool.extra.get("namespace_description")
+            spaces[space] = {"type": "namespace", "name": space, "description": described, "tools": [encoded]}
+            wire.append(spaces[space])
         if not own:
             losses += [Loss(f"{place}.{field}", "unknown to the Responses API") for field in lost_tool_fields(tool)]
     for hosted in request.hosted_tools:
@@ -219,24 +212,11 @@ def _encode_tool(tool: Tool, name: str, place: str, request: ChatRequest, losses
     if native := native_type(tool):
         return {"type": native, **extra}
     if tool.kind == "custom":
-        described = {"description": tool.description} if tool.description else {}
-        grammar = {} if own else _grammar(tool)
-        return {"type": "custom", "name": name, **described, **grammar, **extra}
+        return {"type": "custom", **described_custom(tool, name, RESPONSES), **extra}
     # Unsaid, OpenAI rewrites the schema to its strict subset, which a schema written for another vendor may not stand.
     unsaid = None if request.protocol == RESPONSES else False
     described = described_function(tool, name, place, losses, keep_schema=own)
     return {"type": "function", "strict": unsaid, **described, **extra}
-
-
-def _grammar(tool: Tool) -> Json:
-    """The format of a custom tool as the Chat API spells it, one level deeper."""
-    match tool.extra.get("format"):
-        case {"type": "grammar", "grammar": dict() as grammar}:
-            return {"format": {"type": "grammar", **grammar}}
-        case {"type": str()} as plain:
-            return {"format": plain}
-        case _:
-            return {}
 
 
 def _encode_hosted(hosted: HostedTool, losses: list[Loss]) -> list[Json]:

@@ -16,16 +16,7 @@ from bm.errors import Failure, RequestError
 from bm.names import CHAT, RESPONSES
 from bm.protocols.compaction import COMPACTIONS, TRIGGER, readable
 from bm.protocols.openai.content import decode_content, responses_objection
-from bm.protocols.openai_responses.items import (
-    decode_call,
-    decode_result,
-    encode_call,
-    encode_content,
-    encode_result,
-    is_content,
-    of_vendor,
-    result_parts,
-)
+from bm.protocols.openai_responses import items
 from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.tools import Names, by_name
 from bm.protocols.reading import refuse, string_of
@@ -34,13 +25,8 @@ from bm.protocols.turns import Expressible
 
 _SAID = {"type": "message", "role": "assistant", "status": "completed"}
 _FROM_CLIENT = {
-    "computer_call_output",
-    "mcp_approval_response",
-    "agent_message",
-    *COMPACTIONS,
-    TRIGGER,
-    "shell_call_output",
-}
+    "computer_call_output", "mcp_approval_response", "agent_message", *COMPACTIONS, TRIGGER, "shell_call_output"
+}  # fmt: skip
 """Items without a counterpart in other protocols that the client wrote, not the model."""
 
 
@@ -52,10 +38,10 @@ def not_found(message: str, place: str, code: str) -> RequestError:
 class TurnReader:
     """Gathers items into turns: neighbours of one role are one turn, instructions before the first are the system's.
 
-    `tools` are those that items of the conversation define.
+    `names` are the canonical names of tools that differ from their namespace and name.
     """
 
-    def __init__(self, names: Names | None = None) -> None:
+    def __init__(self, names: Names) -> None:
         self.system: list[Text] = []
         self._names = names
         self._turns: list[tuple[Role, list[Part]]] = []
@@ -79,12 +65,10 @@ class TurnReader:
                 self._message(item, path)
             case {"type": "reasoning"}:
                 self._reasoning(item)
-            case {"type": "item_reference", "id": ref} | {"type": None, "id": ref}:
-                raise not_found(f"Item with id '{ref}' not found.", path, "item_not_found")
             case {"type": "additional_tools" | "configuration_update"}:
                 # They say what the request's own members say.
                 pass
-            case {"type": str(kind)}:
+            case {"type": str(kind)} if kind != "item_reference":
                 self._other(kind, item, path)
             case {"id": str(ref)}:
                 raise not_found(f"Item with id '{ref}' not found.", path, "item_not_found")
@@ -110,30 +94,22 @@ class TurnReader:
                 raise refuse(f"{path}.role", "expected the role user, assistant, system or developer")
 
     def _reasoning(self, item: Json) -> None:
-        carried = unwrap(string_of(item.get("encrypted_content")))
-        thinking = decode_thinking(item)
-        match carried:
+        match unwrap(string_of(item.get("encrypted_content"))):
             case (signature, signatures.NEXT):
                 self._next_signature = signature
-            case (signature, signatures.PREVIOUS):
-                self._sign_previous(signature)
-            case _:
-                pass
-        if thinking is not None:
+            case (signature, signatures.PREVIOUS) if self._turns and self._turns[-1][0] == "assistant":
+                parts = self._turns[-1][1]
+                parts[-1] = signed(parts[-1], signature)
+        if (thinking := decode_thinking(item)) is not None:
             self._append("assistant", [thinking])
 
-    def _sign_previous(self, signature: Signature) -> None:
-        if self._turns and self._turns[-1][0] == "assistant":
-            parts = self._turns[-1][1]
-            parts[-1] = signed(parts[-1], signature)
-
     def _other(self, kind: str, item: Json, path: str) -> None:
-        if (call := decode_call(item, path, self._names)) is not None:
+        if (call := items.decode_call(item, path, self._names)) is not None:
             self._append("assistant", [call])
-        elif (result := decode_result(item, path)) is not None and not self._hosted_shell(item):
+        elif (result := items.decode_result(item, path)) is not None and not self._hosted_shell(item):
             self._append("user", [result])
         else:
-            self._append("user" if kind in _FROM_CLIENT else "assistant", [of_vendor(kind, item)])
+            self._append("user" if kind in _FROM_CLIENT else "assistant", [items.of_vendor(kind, item)])
 
     def _hosted_shell(self, item: Json) -> bool:
         """Whether this is the output of a shell that OpenAI ran, not the client."""
@@ -193,10 +169,7 @@ class TurnWriter:
             for part in _thinking_first(turn.parts):
                 self._assistant(part)
             return
-        shown: list[Part] = []
-        for part in turn.parts:
-            if isinstance(part, ToolResult):
-                shown += self._result(part)
+        shown = [media for part in turn.parts if isinstance(part, ToolResult) for media in self._result(part)]
         said = [part for part in turn.parts if not isinstance(part, ToolResult)]
         self._message("user" if turn.role == "user" else self._developer, [*shown, *said])
 
@@ -204,18 +177,14 @@ class TurnWriter:
         content: list[Json] = []
         for part in parts:
             match part:
-                case Text() | Media():
-                    content.append(encode_content(part))
-                case Refusal(text=text):
-                    content.append({"type": "input_text", "text": text})
-                case Opaque() if is_content(part):
-                    content.append(part.raw)
-                case Opaque():
+                case Opaque() if not items.is_content(part):
                     self._flush(role, content)
                     content = []
                     self.items.append(readable(part.raw))
-                case _:
-                    pass
+                case Text() | Media() | Opaque():
+                    content.append(items.encode_content(part))
+                case Refusal(text=text):
+                    content.append(items.encode_content(Text(text)))
         self._flush(role, content)
 
     def _flush(self, role: str, content: list[Json]) -> None:
@@ -236,15 +205,13 @@ class TurnWriter:
             case Thinking():
                 self._thinking(part)
             case ToolCall():
-                item = encode_call(part, legal_call_id(part.id), self._tools)
+                item = items.encode_call(part, legal_call_id(part.id), self._tools)
                 self._calls[part.id] = item
                 self.items.append({"id": item["call_id"], **item} if item["type"] == "local_shell_call" else item)
-            case Opaque() if is_content(part):
+            case Opaque() if items.is_content(part):
                 self._said(part.raw)
             case Opaque():
                 self.items.append(readable(part.raw))
-            case _:
-                pass
 
     def _said(self, content: Json, phase: str = "") -> None:
         self.items.append({**_SAID, "content": [content], **self._phase(phase)})
@@ -263,7 +230,7 @@ class TurnWriter:
 
     def _result(self, result: ToolResult) -> list[Media]:
         """Write an answer; return the media in it that a user's message must show instead."""
-        parts = result_parts(result)
+        parts = items.result_parts(result)
         shown: list[Media] = []
         if not self._capabilities.media_in_results:
             shown = [part for part in parts if isinstance(part, Media)]
@@ -274,10 +241,8 @@ class TurnWriter:
             case [Text(text=text)]:
                 output = text
             case _:
-                output = [encode_content(part) for part in parts]
-        item = encode_result(result, output, self._calls.get(result.call_id))
-        item["call_id" if "call_id" in item else "id"] = legal_call_id(result.call_id)
-        self.items.append(item)
+                output = [items.encode_content(part) for part in parts]
+        self.items.append(items.encode_result(result, output, self._calls.get(result.call_id)))
         return shown
 
 

@@ -14,7 +14,6 @@ from bm.protocols.openai_responses.outputs import (
     Message,
     Output,
     Reasoning,
-    call_item,
     response_head,
     template,
 )
@@ -96,11 +95,6 @@ def test_a_converted_call_waits_for_all_of_its_arguments(pieces: list[str], text
     reported = events(call.end())
     assert reported[0]["item"]["type"] == "custom_tool_call" and reported[-1]["item"]["input"] == text
     assert out.items == [reported[-1]["item"]]
-
-
-def test_the_members_of_a_call() -> None:
-    assert call_item("function", "c", {"name": "f"}) == (CALL, "arguments")
-    assert call_item("custom", "c", {"name": "f"})[1] == "input"
 
 
 def test_an_item_that_comes_at_once_is_in_progress_first() -> None:

@@ -18,7 +18,7 @@ RESULT = {"type": "function_call_output", "call_id": "c", "output": "seen"}
 
 
 def read(*items: dict[str, Any]) -> TurnReader:
-    conversation = TurnReader()
+    conversation = TurnReader({})
     for i, item in enumerate(items):
         conversation.add(item, f"input[{i}]")
     return conversation
