@@ -15,7 +15,7 @@ from bm.chat.events import Event, Finish, PartStart, PartWhole, Start, Usage
 from bm.chat.parts import Citation, Json, Media, Opaque, Search, Source, Thinking
 from bm.chat.request import ChatRequest
 from bm.chat.response import parse_arguments
-from bm.chat.sequence import PartSequencer, PartWriter
+from bm.chat.sequence import HeldWriter, PartSequencer, PartWriter
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.codec import IdFactory, written
@@ -192,20 +192,15 @@ class _HiddenWriter(PartWriter):
         return b""
 
 
-class _CallWriter(PartWriter):
+class _CallWriter(HeldWriter):
     """A call, which is written when it is whole."""
 
     def __init__(self, encoder: GeminiStreamEncoder, choice: _Choice, start: PartStart) -> None:
         super().__init__(start.signature)
         self._encoder, self._choice, self._start = encoder, choice, start
-        self._pieces: list[str] = []
-
-    def text(self, text: str) -> bytes:
-        self._pieces.append(text)
-        return b""
 
     def end(self) -> bytes:
-        raw, start = "".join(self._pieces), self._start
+        raw, start = "".join(self.pieces), self._start
         arguments = {"input": raw} if start.tool_kind == "custom" else parse_arguments(raw)
         call = {"name": start.name, "args": arguments, "id": start.id}
         signature = self.signature or self._choice.take_carried()
