@@ -95,7 +95,7 @@ class Media(msgspec.Struct, frozen=True):
 class ToolCall(msgspec.Struct, frozen=True):
     """The model calls a tool of the client.
 
-    `raw` is the arguments' JSON text as it came, `arguments` the object it holds (`parse_arguments`).
+    `raw` is the arguments' JSON text where they came as text, `arguments` the object it holds (`parse_arguments`).
     For `custom` tools `raw` is the free-form input and `arguments` is {"input": raw}.
     """
 

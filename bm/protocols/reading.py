@@ -38,6 +38,11 @@ def camel(name: str) -> str:
     return _UNDERSCORE.sub(lambda found: found.group(1).upper(), name)
 
 
+def in_camel_case(body: Json) -> Json:
+    """The members that are not null, with their names in camelCase."""
+    return {camel(key): value for key, value in body.items() if value is not None}
+
+
 def refuse(place: str, message: str, code: str = "") -> RequestError:
     """The error for a request that is at fault in `place`."""
     text = f"{place}: {message}" if place else message

@@ -131,12 +131,10 @@ def _thinking(raw: Json, place: str) -> Thinking:
 
 
 def _tool_use(raw: Json, place: str) -> ToolCall:
-    arguments = reading.required_mapping(raw, "input", place)
     return ToolCall(
         id=reading.required_string(raw, "id", place),
         name=reading.required_string(raw, "name", place),
-        arguments=arguments,
-        raw=msgspec.json.encode(arguments).decode(),
+        arguments=reading.required_mapping(raw, "input", place),
         cache=decode_mark(raw, place),
     )
 

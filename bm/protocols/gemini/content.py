@@ -52,7 +52,13 @@ def decode_media(part: Json, signature: Signature | None = None) -> Media | None
     return Media(kind, mime=mime, url=value, signature=signature)
 
 
+_BARE = frozenset({"thought", "thoughtSignature", "thought_signature", "text"})
 _ANNOTATIONS = frozenset({"thought", "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution"})
+
+
+def is_bare(part: Json) -> bool:
+    """Whether a part has no content but perhaps a text."""
+    return part.keys() <= _BARE
 
 
 def opaque_part(part: Json) -> Opaque:

@@ -29,7 +29,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     Raises:
         RequestError: the body is not a generateContent request.
     """
-    row = _in_camel_case(reading.element(body, ""))
+    row = reading.in_camel_case(reading.element(body, ""))
     wrapped = row.get("generateContentRequest")
     if isinstance(wrapped, dict) and "contents" not in row:
         return decode_request(wrapped, model=model, stream=stream)
@@ -38,7 +38,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
     unread = reading.Unread("gemini")
     unread.rest({name: value for name, value in row.items() if value not in ([], {})}, _KNOWN)
     choice = decode_choice(row, unread)
-    config = _in_camel_case(reading.mapping(row, _CONFIG) or {})
+    config = reading.in_camel_case(reading.mapping(row, _CONFIG) or {})
     unread.rest({name: value for name, value in config.items() if _DEFAULTS.get(name) != value}, _GENERATION, _CONFIG)
     output = _output(config, unread)
     turns = TurnReader(unread).turns(row["contents"])
@@ -63,10 +63,6 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         stream_usage=True,
         extras=tuple(unread.extras),
     )
-
-
-def _in_camel_case(body: Json) -> Json:
-    return {reading.camel(key): value for key, value in body.items() if value is not None}
 
 
 def _sampling(config: Json) -> Sampling:

@@ -20,14 +20,13 @@ from bm.errors import Failure
 from bm.protocols import reading
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
-from bm.protocols.gemini.content import decode_media, opaque_part
+from bm.protocols.gemini.content import decode_media, is_bare, opaque_part
 from bm.protocols.gemini.grounding import KIND, METADATA, decode_grounding
 from bm.protocols.gemini.thinking import decode_signature
 from bm.protocols.gemini.usage import blocked, decode_finish, decode_usage, native_reason
 
 _IN_MIDST = frozenset({"content", "index"})
 """The members of a candidate that is not finished."""
-_SIGNED = frozenset({"thought", "thoughtSignature", "thought_signature"})
 _TEXT = frozenset({"text"})
 
 
@@ -126,7 +125,7 @@ class GeminiStreamDecoder:
         elif isinstance(text, str):
             self._text(choice, "thinking" if part.get("thought") is True else "text", text)
             self._sign(choice, signature)
-        elif part.keys() <= _SIGNED:
+        elif is_bare(part):
             self._sign(choice, signature)
         else:
             self._whole(choice, decode_media(part, signature) or opaque_part(part))

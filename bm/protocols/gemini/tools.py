@@ -11,8 +11,7 @@ from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.subsets import gemini_schema
 from bm.protocols.tools import as_function, search_options
 
-_SCHEMA_FIELDS = ("parametersJsonSchema", "parameters")
-_DECLARATION = frozenset({"name", "description", *_SCHEMA_FIELDS})
+_DECLARATION = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
 _HOSTED_KINDS = {
     "googleSearch": "web_search",
     "googleSearchRetrieval": "web_search",
@@ -28,22 +27,21 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     alone = isinstance(body.get("tools"), dict)
     for row, at in reading.elements({"tools": [body["tools"]]} if alone else body, "tools"):
         for key, value in row.items():
-            if reading.camel(key) == "functionDeclarations":
+            name = reading.camel(key)
+            if name == "functionDeclarations":
                 functions += [_declaration_of(each, place) for each, place in reading.elements(row, key, at)]
             elif value is not None:
-                hosted.append(
-                    HostedTool(_HOSTED_KINDS.get(reading.camel(key), reading.camel(key)), "gemini", {key: value})
-                )
+                hosted.append(HostedTool(_HOSTED_KINDS.get(name, name), "gemini", {key: value}))
     return tuple(functions), tuple(hosted)
 
 
 def _declaration_of(declaration: Json, at: str) -> Tool:
-    field = next((name for name in _SCHEMA_FIELDS if reading.member(declaration, name) is not None), "parameters")
-    schema = reading.mapping(declaration, field, at)
-    extra = {reading.camel(key): value for key, value in declaration.items() if reading.camel(key) not in _DECLARATION}
+    row = reading.in_camel_case(declaration)
+    schema = reading.mapping(row, "parametersJsonSchema" if "parametersJsonSchema" in row else "parameters", at)
+    extra = {name: value for name, value in row.items() if name not in _DECLARATION}
     return Tool(
-        reading.required_string(declaration, "name", at),
-        reading.string_of(declaration.get("description")),
+        reading.required_string(row, "name", at),
+        reading.string_of(row.get("description")),
         from_openapi(schema) if schema is not None else None,
         protocol="gemini" if extra else "",
         extra=extra,
@@ -52,9 +50,9 @@ def _declaration_of(declaration: Json, at: str) -> Tool:
 
 def decode_choice(body: Json, unread: reading.Unread) -> ToolChoice:
     """Read a `toolConfig`. Members that only Gemini has are kept in `unread`."""
-    config = reading.mapping(body, "toolConfig") or {}
-    calling = reading.object_of(reading.member(config, "functionCallingConfig"))
-    unread.rest({reading.camel(key): value for key, value in config.items()}, {"functionCallingConfig"}, "toolConfig")
+    config = reading.in_camel_case(reading.mapping(body, "toolConfig") or {})
+    calling = reading.object_of(config.get("functionCallingConfig"))
+    unread.rest(config, {"functionCallingConfig"}, "toolConfig")
     names = tuple(
         name for name in reading.array_of(reading.member(calling, "allowedFunctionNames")) if isinstance(name, str)
     )

@@ -19,6 +19,7 @@ from bm.protocols.gemini.content import (
     decode_media,
     encode_media,
     fetchable,
+    is_bare,
     opaque_part,
 )
 from bm.protocols.gemini.thinking import DUMMY, decode_signature, decode_thought
@@ -91,15 +92,15 @@ class TurnReader:
             text = reading.string(raw, "text", at)
             thought = raw.get("thought") is True
             yield decode_thought(text, reading.member(raw, "thoughtSignature")) if thought else Text(text, signature)
-        elif "thoughtSignature" in raw or "thought_signature" in raw:
-            yield Thinking("", signature) if _is_bare(raw) else opaque_part(raw)
-        elif not _is_bare(raw):
-            yield self._media(raw, at) or opaque_part(raw)
+        elif not is_bare(raw):
+            yield self._media(raw, at, signature) or opaque_part(raw)
+        elif signature is not None:
+            yield Thinking("", signature)
 
-    def _media(self, raw: Json, at: str) -> Media | None:
+    def _media(self, raw: Json, at: str, signature: Signature | None) -> Media | None:
         if reading.member(raw, "inlineData") is None and reading.member(raw, "fileData") is None:
             return None
-        media = decode_media(raw)
+        media = decode_media(raw, signature)
         if media is None:
             raise reading.refuse(at, "expected inlineData with mimeType and base64 data, or fileData with fileUri")
         for name in _PART_EXTRAS:
@@ -113,7 +114,6 @@ class TurnReader:
             id=reading.string_of(call.get("id")) or self._ids(name),
             name=name,
             arguments=arguments,
-            raw=msgspec.json.encode(arguments).decode(),
             signature=signature,
         )
         self._waiting.append(decoded)
@@ -179,29 +179,19 @@ def _rows_of(row: Json, at: str) -> list[Any]:
     return reading.array(row, "parts", at)
 
 
-def _is_bare(raw: Json) -> bool:
-    """Whether a part has no content of its own."""
-    return raw.keys() <= {"thought", "thoughtSignature", "thought_signature", "text"}
-
-
 def _answer(response: Any, name: str) -> tuple[list[ResultPart], bool]:
     """A result's text. A lone `output`, `result` or `error` is replaced by its value, as is the AI SDK's `content`."""
-    is_error = False
-    value = response
-    if isinstance(response, dict):
-        match response:
-            case {"error": inner} if len(response) == 1:
-                value, is_error = inner, True
-            case {"output": inner} | {"result": inner} if len(response) == 1:
-                value = inner
-            case {"name": said, "content": inner} if len(response) == 2 and said == name:
-                value = inner
-            case {}:
-                value = response or None
+    match response:
+        case {"error": value} | {"output": value} | {"result": value} if len(response) == 1:
+            pass
+        case {"name": said, "content": value} if len(response) == 2 and said == name:
+            pass
+        case _:
+            value = None if response == {} else response
+    is_error = isinstance(response, dict) and response.keys() == {"error"}
     if value is None or value == "":
         return [], is_error
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return [Text(text)], is_error
+    return [Text(value if isinstance(value, str) else msgspec.json.encode(value).decode())], is_error
 
 
 def decode_system(instruction: Any) -> tuple[Text, ...]:

@@ -39,7 +39,7 @@ OWN = Signature("anthropic", "EqRk")
         ({"type": "redacted_thinking", "data": "EqRk"}, Thinking("", signature=OWN, redacted=True)),
         (
             {"type": "tool_use", "id": "t1", "name": "run", "input": {"cache_control": 1}},
-            ToolCall("t1", "run", {"cache_control": 1}, raw='{"cache_control":1}'),
+            ToolCall("t1", "run", {"cache_control": 1}),
         ),
         ({"type": "tool_result", "tool_use_id": "t1"}, ToolResult("t1")),
         ({"type": "tool_result", "tool_use_id": "t1", "content": ""}, ToolResult("t1")),
@@ -80,8 +80,8 @@ def test_a_wrapped_signature_goes_back_to_the_part_that_follows() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "run", "input": {}}
     assert parts_of(signed, call, {**call, "id": "t2"}) == (
         Thinking("hm"),
-        ToolCall("t1", "run", {}, raw="{}", signature=GEMINI),
-        ToolCall("t2", "run", {}, raw="{}"),
+        ToolCall("t1", "run", {}, signature=GEMINI),
+        ToolCall("t2", "run", {}),
     )
 
 

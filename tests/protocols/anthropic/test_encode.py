@@ -262,7 +262,7 @@ def conversations(draw: st.DrawFn) -> tuple[Turn, ...]:
     results: list[ToolResult] = []
     for number in range(draw(st.integers(1, 3))):
         turns.append(Turn("user", (*results, *draw(st.lists(texts | images, min_size=1, max_size=2)))))
-        calls = [ToolCall(f"t{number}{n}", "run", {"a": n}, raw=f'{{"a":{n}}}') for n in range(draw(st.integers(0, 2)))]
+        calls = [ToolCall(f"t{number}{n}", "run", {"a": n}) for n in range(draw(st.integers(0, 2)))]
         said: tuple[Part, ...] = (
             *draw(st.lists(thoughts, max_size=1)),
             *draw(st.lists(texts, min_size=1, max_size=2)),

@@ -449,8 +449,8 @@ def test_a_foreign_signature_comes_back_to_the_call_it_belongs_to() -> None:
             Choice(
                 (
                     Thinking("hm"),
-                    ToolCall("t1", "run", {"a": 1}, raw='{"a":1}', signature=signature),
-                    ToolCall("t2", "run", {"b": 2}, raw='{"b":2}'),
+                    ToolCall("t1", "run", {"a": 1}, signature=signature),
+                    ToolCall("t2", "run", {"b": 2}),
                 ),
                 Finish("tool_calls"),
             ),

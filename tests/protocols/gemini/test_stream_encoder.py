@@ -119,7 +119,7 @@ def test_another_vendors_thinking_comes_back_with_its_signature() -> None:
     assert history.turns[0].parts == (
         Thinking("hm", CLAUDE),
         Thinking("", Signature("anthropic", "secret"), redacted=True),
-        ToolCall("a", "f", {}, "{}"),
+        ToolCall("a", "f", {}),
     )
 
 

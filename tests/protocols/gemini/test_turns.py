@@ -76,6 +76,10 @@ PARTS: list[tuple[dict[str, Any], Part]] = [
     ({"inlineData": {"mimeType": "image/png", "data": "x"}}, Media("image", mime="image/png", data="x")),
     ({"inline_data": {"mime_type": "audio/wav", "data": "x"}}, Media("audio", mime="audio/wav", data="x")),
     (
+        {"inlineData": {"mimeType": "image/png", "data": "x"}, "thoughtSignature": "c2ln"},
+        Media("image", mime="image/png", data="x", signature=S1),
+    ),
+    (
         {"inlineData": {"mime_type": "application/pdf", "data": "x"}},
         Media("document", mime="application/pdf", data="x"),
     ),
@@ -84,10 +88,10 @@ PARTS: list[tuple[dict[str, Any], Part]] = [
         Media("video", mime="video/mp4", url="gs://b/f.mp4"),
     ),
     ({"file_data": {"file_uri": "https://youtu.be/x"}}, Media("video", url="https://youtu.be/x")),
-    ({"functionCall": {"name": "f", "args": {"a": 1}, "id": "i"}}, ToolCall("i", "f", {"a": 1}, '{"a":1}')),
+    ({"functionCall": {"name": "f", "args": {"a": 1}, "id": "i"}}, ToolCall("i", "f", {"a": 1})),
     (
         {"function_call": {"name": "f"}, "thought_signature": "c2ln"},
-        ToolCall("call_1_f", "f", {}, "{}", signature=S1),
+        ToolCall("call_1_f", "f", {}, signature=S1),
     ),
     (
         {"executableCode": {"code": "1"}},
