@@ -227,7 +227,7 @@ def test_an_error_inside_a_stream_means_the_same_in_every_protocol(
     failed = [
         event.failure for event in reported(protocol, [{"type": "error", **document}]) if isinstance(event, Failed)
     ]
-    assert [failure.kind for failure in failed] == [kind]
+    assert [(failure.kind, failure.upstream_status) for failure in failed] == [(kind, status)]
 
 
 RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "20.04s"}
