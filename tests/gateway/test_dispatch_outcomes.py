@@ -300,8 +300,8 @@ def test_an_error_after_the_first_content_is_reported_in_the_stream(world: World
     assert b"error" in answer.body
 
 
-@EVERY_CLIENT
-def test_the_effects_of_a_bad_request_are_rolled_back(world: World, protocol: str, stream: bool) -> None:
+@EVERY_PROTOCOL
+def test_the_effects_of_a_bad_request_are_rolled_back(world: World, protocol: str) -> None:
     """Two accounts refuse it while they answer others: the third is not asked, and all stay usable."""
     world.set_up(accounts=3)
     model = "gemini-2.5-flash"
@@ -319,8 +319,8 @@ def test_the_effects_of_a_bad_request_are_rolled_back(world: World, protocol: st
     assert set(world.states().values()) == {"usable"}
 
 
-@EVERY_CLIENT
-def test_another_request_ends_the_cooldowns_of_a_bad_one(world: World, protocol: str, stream: bool) -> None:
+@EVERY_PROTOCOL
+def test_another_request_ends_the_cooldowns_of_a_bad_one(world: World, protocol: str) -> None:
     """All accounts refuse it and cool down, also for its repetition; the next request probes one and ends them all."""
     world.set_up(accounts=3)
     model = "gemini-2.5-flash"
