@@ -135,7 +135,7 @@ def test_run_passes_signals_and_returns_the_exit_code(tools: Path) -> None:
 
 
 @posix
-def test_run_reports_what_overrides_it(tools: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_reports_what_overrides_it(tools: Path, home: Path) -> None:
     (tools / "qwen").write_text(REPORTER.format(python=sys.executable))
     (tools / "qwen").chmod(0o755)
     (home / ".qwen").mkdir()

@@ -124,7 +124,7 @@ def test_a_daemon_without_a_report_is_explained_by_its_log(paths: Paths, monkeyp
         start(paths)
 
 
-def test_a_daemon_that_does_not_become_ready_is_killed(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_does_not_become_ready_is_killed(paths: Paths) -> None:
     paths.config.write_text('[providers.groq]\nenabled = true\nmode = "pooled"\napi_key = "cmd:sleep 30"\n')
     with pytest.raises(StartError, match="did not answer within"):
         start(paths, limit=2)

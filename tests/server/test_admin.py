@@ -193,7 +193,7 @@ def test_a_file_with_errors_is_not_changed(world: World) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions differ there")
-def test_a_file_that_cannot_be_written_is_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_written_is_reported(world: World) -> None:
     world.set_up(modes={"groq": "pooled"})
     config = world.daemon.paths.config
     lock = config.with_name(".config.toml.lock")

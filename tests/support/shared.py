@@ -188,11 +188,6 @@ def validators() -> ModuleType:
     return module
 
 
-def clients_home() -> Path:
-    """The folder with the scripts that drive real coding tools."""
-    return _shared() / "clients"
-
-
 def _shared() -> Path:
     assert SHARED is not None, "guard the test with needs_corpus"
     return SHARED

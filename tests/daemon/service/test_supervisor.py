@@ -71,7 +71,7 @@ def test_an_invalid_setting_stops_the_service(service: Supervisor, systemctl: To
     assert asked(systemctl) == ["start", "stop"]
 
 
-def test_other_reasons_are_reported(service: Supervisor, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_reasons_are_reported(service: Supervisor, paths: Paths) -> None:
     paths.config.write_text('[server]\nhost = "192.0.2.1"\n')
     with pytest.raises(StartError, match=r"^192\.0\.2\.1 is not an address of this machine") as caught:
         start(paths)
