@@ -161,8 +161,11 @@ class Adapter:
         if attempt.retry_hint and self.readable:
             return self.translate(with_retry_hint(self.chat), attempt, provider, access)
         rewritten = any(remedy.operation == REWRITE for remedy in self._remedies(target))
-        if passes and not attempt.without and not rewritten:
-            return self._fitted(attempt, provider, access) or self._pass_through(target, provider, access)
+        if passes and not attempt.without:
+            if fitted := self._fitted(attempt, provider, access, rewritten=rewritten):
+                return fitted
+            if not rewritten:
+                return self._pass_through(target, provider, access)
         if operation in EMBEDDING:
             return self._embed(target, provider, access)
         return self.translate(self.chat, attempt, provider, access)
@@ -195,10 +198,10 @@ class Adapter:
             return self.call.operation
         return "batch_embed" if target.protocol == "gemini" else "embed"
 
-    def _fitted(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall | None:
-        """The request as a model of another family takes it, where bm put that in place of the client's; else None."""
+    def _fitted(self, attempt: Attempt, provider: Provider, access: Access, *, rewritten: bool) -> UpstreamCall | None:
+        """The request as the model takes it, where it is rewritten or bm chose a model of another family; else None."""
         target, call = attempt.target, self.call
-        if call.operation != "generate" or not replaces(call.model, target.provider, target.model):
+        if call.operation != "generate" or not (rewritten or replaces(call.model, target.provider, target.model)):
             return None
         try:
             upstream = self.translate(self.chat, attempt, provider, access)

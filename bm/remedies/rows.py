@@ -178,7 +178,7 @@ ROWS: Final[tuple[Row, ...]] = (
         _do("rewrite", passing=True),
         "anthropic",
     ),
-    _row("Anthropic", r"tool names must be unique|duplicate (?:tool|function)", _do("one_of_each", passing=True)),
+    _row("Anthropic", r"tool names must be unique|duplicate (?:tool|function)", _do("rewrite", passing=True)),
     _row("OpenAI", r"object schema missing properties", _do("add_properties")),
     _row("Kimi", r"type should be defined in anyOf items", _do("type_into_branches")),
     _row("Google", r"only one of parameters and parameters_?json_?schema", _do("as_json_schema"), "gemini"),
@@ -243,11 +243,11 @@ ROWS: Final[tuple[Row, ...]] = (
     _row(
         "Mistral",
         r"not the same number of function calls",
-        _always(_do("answer_calls", passing=True), _do("part_after_results")),
+        _always(_do("rewrite", passing=True), _do("part_after_results")),
         "openai-chat",
         together=True,
     ),
-    _row("all", readers.UNPAIRED, _do("answer_calls", passing=True)),
+    _row("all", readers.UNPAIRED, _do("rewrite", passing=True)),
     _row("all", readers.EMPTY, _do("drop_empty")),
     _row(
         "all",

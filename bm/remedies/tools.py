@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -88,19 +88,6 @@ def not_strict(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     return bool(strict)
 
 
-def one_of_each(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Keep the first of several tools of one name."""
-    seen: set[str] = set()
-
-    def is_first(function: Json) -> bool:
-        name = str(function.get("name") or function.get("type"))
-        is_new = name not in seen
-        seen.add(name)
-        return is_new
-
-    return _keep(body, is_first)
-
-
 def fewer_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Leave out tools that the conversation has not called, the last ones first."""
     (most,) = remedy.values
@@ -110,7 +97,13 @@ def fewer_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         return False
     called = {name for message in messages_of(body) for name in _called(message)}
     left_out = set([name for name in reversed(names) if name not in called][:over])
-    return _keep(body, lambda function: function.get("name") not in left_out)
+    tools = objects_of(body.get("tools"))
+    for tool in tools:
+        for name in ("functionDeclarations", "function_declarations"):
+            if declared := objects_of(tool.get(name)):
+                tool[name] = [function for function in declared if function.get("name") not in left_out]
+    body["tools"] = [tool for tool in tools if (object_of(tool.get("function")) or tool).get("name") not in left_out]
+    return bool(left_out)
 
 
 def _called(message: Json) -> Iterator[str]:
@@ -118,23 +111,6 @@ def _called(message: Json) -> Iterator[str]:
         call = object_of(piece.get("functionCall")) or object_of(piece.get("function")) or piece
         if name := call.get("name"):
             yield str(name)
-
-
-def _keep(body: Json, stays: Callable[[Json], bool]) -> bool:
-    tools = objects_of(body.get("tools"))
-    changed = False
-    for tool in tools:
-        for name in ("functionDeclarations", "function_declarations"):
-            if declared := objects_of(tool.get(name)):
-                tool[name] = [function for function in declared if stays(function)]
-                changed = changed or len(tool[name]) < len(declared)
-    kept_tools = [tool for tool in tools if _declares(tool) or stays(object_of(tool.get("function")) or tool)]
-    body["tools"] = kept_tools
-    return changed or len(kept_tools) < len(tools)
-
-
-def _declares(tool: Json) -> bool:
-    return "functionDeclarations" in tool or "function_declarations" in tool
 
 
 def digests(body: Json) -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
-from bm.chat.repair import GO_ON, NO_RESULT, reminder
+from bm.chat.repair import GO_ON, reminder
 from bm.names import ProtocolName
 from bm.protocols.reading import object_of, objects_of, string_of
 
@@ -245,89 +244,3 @@ def plain_text(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     for message in found:
         message["content"] = text_of(message)
     return bool(found)
-
-
-def answer_calls(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Give each call without a result one, and show a result without a call as the user's text."""
-    name = list_name(body)
-    pair = _PAIRS.get(protocol)
-    if pair is None:
-        return False
-    turns = objects_of(body.get(name))
-    made = list(pair(turns))
-    body[name] = made
-    return made != turns
-
-
-def _paired_chat(turns: list[Json]) -> Iterator[Json]:
-    open_calls: list[str] = []
-    for turn in turns:
-        if turn.get("role") == "tool":
-            call_id = string_of(turn.get("tool_call_id"))
-            if call_id in open_calls:
-                open_calls.remove(call_id)
-                yield turn
-            else:
-                yield _said(f"Result of a tool:\n{text_of(turn)}")
-            continue
-        yield from (_no_result(call_id) for call_id in open_calls)
-        open_calls = [string_of(call.get("id")) for call in objects_of(turn.get("tool_calls"))]
-        yield turn
-    yield from (_no_result(call_id) for call_id in open_calls)
-
-
-def _no_result(call_id: str) -> Json:
-    return {"role": "tool", "tool_call_id": call_id, "content": NO_RESULT}
-
-
-def _paired_messages(turns: list[Json]) -> Iterator[Json]:
-    """Anthropic's: all results of a turn stand at the head of the next one."""
-    open_calls: list[str] = []
-    for turn in turns:
-        if turn.get("role") == "user":
-            pieces = _as_pieces(turn.get("content"))
-            given = [each for each in pieces if object_of(each).get("tool_use_id") in open_calls]
-            found = {each["tool_use_id"] for each in given}
-            given += [_no_block(call_id) for call_id in open_calls if call_id not in found]
-            rest = [_as_said(each) for each in pieces if not any(each is one for one in given)]
-            yield {**turn, "content": [*given, *rest]} if given or rest != pieces else turn
-            open_calls = []
-            continue
-        if open_calls:
-            yield {"role": "user", "content": [_no_block(call_id) for call_id in open_calls]}
-        open_calls = [string_of(each.get("id")) for each in pieces_of(turn) if each.get("type") == "tool_use"]
-        yield turn
-    if open_calls:
-        yield {"role": "user", "content": [_no_block(call_id) for call_id in open_calls]}
-
-
-def _no_block(call_id: str) -> Json:
-    return {"type": "tool_result", "tool_use_id": call_id, "content": NO_RESULT}
-
-
-def _as_said(piece: Any) -> Any:
-    if object_of(piece).get("type") != "tool_result":
-        return piece
-    return {"type": "text", "text": f"Result of a tool:\n{text_of(piece)}"}
-
-
-def _paired_items(turns: list[Json]) -> Iterator[Json]:
-    """The items of Responses: results may follow anywhere."""
-    kinds = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
-    called = {turn.get("call_id") for turn in turns if turn.get("type") in kinds}
-    answered = {turn.get("call_id") for turn in turns if turn.get("type") in kinds.values()}
-    for turn in turns:
-        kind = turn.get("type")
-        if kind in kinds.values() and turn.get("call_id") not in called:
-            yield _said(f"Result of a tool:\n{text_of({'content': turn.get('output')})}")
-            continue
-        yield turn
-        if kind in kinds and turn.get("call_id") not in answered:
-            yield {"type": kinds[kind], "call_id": turn.get("call_id"), "output": NO_RESULT}
-
-
-_PAIRS: dict[ProtocolName, Callable[[list[Json]], Iterator[Json]]] = {
-    "openai-chat": _paired_chat,
-    "anthropic": _paired_messages,
-    "openai-responses": _paired_items,
-}

@@ -144,6 +144,22 @@ def test_an_error_in_the_stream_before_any_content_is_healed_too(world: World) -
     assert answer.complete and answer.bm("attempts") == "2"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_conversation_that_is_broken_is_written_anew_and_the_answer_passes_through(
+    world: World, stream: bool
+) -> None:
+    world.set_up(modes={"anthropic": "exclusive"})
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [call]}]
+    messages = [*turns, {"role": "user", "content": "go on"}]
+    answer = world.ask("anthropic", stream=stream, messages=messages, service_tier="auto")
+    assert answer.complete and answer.bm("attempts") == "2"
+    assert b"msg_sim" in answer.body
+    sent = world.calls()[-1].body
+    result, text = sent["messages"][2]["content"]
+    assert (result["tool_use_id"], text["text"], sent["service_tier"]) == ("toolu_1", "go on", "auto")
+
+
 def test_an_unknown_refusal_is_reported_as_it_is(world: World) -> None:
     world.sim.script(Rule(status=400, message="we do not like this"))
     answer = world.ask("anthropic", MODELS["gemini"], temperature=0.9)

@@ -349,6 +349,8 @@ def test_another_api_is_a_remedy_too() -> None:
         "messages.83.content.0.tool_result.content.1.image.source.base64: The image was specified using the image/jpeg "
         "media type, but the image appears to be a image/png image",
         "tools.0.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'",
+        "tools: Tool names must be unique.",
+        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1.",
     ],
 )
 def test_what_translation_repairs_is_written_anew(message: str) -> None:

@@ -66,14 +66,6 @@ def test_tools_that_were_called_are_kept() -> None:
     assert done("fewer_tools", body, 3) is None
 
 
-def test_one_of_two_tools_of_a_name_is_kept() -> None:
-    declared = [{"functionDeclarations": [{"name": "a"}, {"name": "a"}, {"name": "b"}]}]
-    assert done("one_of_each", {"tools": declared}, protocol=GEMINI)["tools"] == [
-        {"functionDeclarations": [{"name": "a"}, {"name": "b"}]}
-    ]
-    assert done("one_of_each", {"tools": [{"name": "a"}, {"name": "a"}]}, protocol=CLAUDE) == {"tools": [{"name": "a"}]}
-
-
 def test_only_the_refused_schemas_are_simplified() -> None:
     schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": "["}}}
     body = {"tools": [chat_tool("f", parameters=schema), chat_tool("g", parameters=schema)]}

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from bm.chat.repair import NO_RESULT
 from bm.names import ProtocolName
-from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, done
+from tests.remedies.heal import CHAT, CLAUDE, GEMINI, done
 
 HI = {"role": "user", "content": "hi"}
 SYSTEM = {"role": "system", "content": "be brief"}
@@ -23,7 +22,6 @@ REMINDER = "<system-reminder>\nbe brief\n</system-reminder>"
         ("merge_roles", CHAT, {"messages": [HI]}, None),
         ("part_after_results", CHAT, {"messages": [HI]}, None),
         ("drop_empty", CLAUDE, {"messages": [HI]}, None),
-        ("answer_calls", GEMINI, {"contents": []}, None),
         ("plain_text", CHAT, {"messages": [HI]}, None),
         ("move_system", CHAT, {"messages": [SYSTEM, HI]}, None),
         ("system_as_user", CHAT, {"messages": [HI]}, None),
@@ -85,44 +83,3 @@ def test_what_is_empty_is_left_out() -> None:
 def test_texts_become_plain() -> None:
     body = {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]}
     assert done("plain_text", body)["messages"][0]["content"] == "a\n\nb"
-
-
-def test_chat_calls_are_answered() -> None:
-    calls = {"role": "assistant", "tool_calls": [{"id": "1"}, {"id": "2"}]}
-    answer = {"role": "tool", "tool_call_id": "2", "content": "two"}
-    orphan = {"role": "tool", "tool_call_id": "9", "content": "nine"}
-    changed = done("answer_calls", {"messages": [calls, answer, HI, orphan]})["messages"]
-    assert changed == [
-        calls,
-        answer,
-        {"role": "tool", "tool_call_id": "1", "content": NO_RESULT},
-        HI,
-        {"role": "user", "content": "Result of a tool:\nnine"},
-    ]
-
-
-def test_claudes_calls_are_answered_in_the_next_turn() -> None:
-    calls = {"role": "assistant", "content": [{"type": "tool_use", "id": "1"}]}
-    orphan = {"type": "tool_result", "tool_use_id": "9", "content": "nine"}
-    changed = done("answer_calls", {"messages": [calls, {"role": "user", "content": [orphan]}, calls]}, protocol=CLAUDE)
-    missing = {"type": "tool_result", "tool_use_id": "1", "content": NO_RESULT}
-    text = {"type": "text", "text": "Result of a tool:\nnine"}
-    assert changed["messages"] == [
-        calls,
-        {"role": "user", "content": [missing, text]},
-        calls,
-        {"role": "user", "content": [missing]},
-    ]
-
-
-def test_items_are_paired_wherever_they_stand() -> None:
-    call, other = (
-        {"type": "function_call", "call_id": "1"},
-        {"type": "function_call_output", "call_id": "9", "output": "x"},
-    )
-    changed = done("answer_calls", {"input": [call, other]}, protocol=RESPONSES)
-    assert changed["input"] == [
-        call,
-        {"type": "function_call_output", "call_id": "1", "output": NO_RESULT},
-        {"role": "user", "content": "Result of a tool:\nx"},
-    ]
