@@ -86,10 +86,14 @@ def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
 
 
+def primary_code(error: BaseException) -> int:
+    """The primary result code of an error of SQLite; 0 for other errors."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
+
+
 def is_damage(error: BaseException) -> bool:
     """Whether an error means that the file is not a database, or is corrupt."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(code, int) and code & _PRIMARY in _DAMAGED
+    return primary_code(error) in _DAMAGED
 
 
 def move_aside(path: Path) -> Path:

@@ -13,6 +13,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import BmError, Failure
+from bm.ledger.database import primary_code
 from bm.ledger.entry import COLUMNS
 from bm.names import By
 
@@ -124,7 +125,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         return _connected(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        if primary_code(error) != sqlite3.SQLITE_CANTOPEN:
             raise
     return _connected(path, "immutable=1")
 

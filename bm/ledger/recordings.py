@@ -104,13 +104,15 @@ def load(folder: Path, recording_id: str) -> Recording:
     Raises:
         RecordingError: it does not exist or cannot be read.
     """
-    newest = next(_newest_first(folder), None) if recording_id == "last" else _file(folder, recording_id)
-    if newest is None or not newest.exists():
-        raise RecordingError(f"there is no recording {recording_id} (bm record list)")
+    file = next(_newest_first(folder), None) if recording_id == "last" else _file(folder, recording_id)
+    if file is None:
+        raise RecordingError("there are no recordings (bm record on)")
     try:
-        return msgspec.json.decode(newest.read_bytes(), type=Recording)
+        return msgspec.json.decode(file.read_bytes(), type=Recording)
+    except FileNotFoundError:
+        raise _unknown(recording_id) from None
     except (OSError, msgspec.DecodeError) as error:
-        raise RecordingError(f"{newest}: cannot be read: {error}") from error
+        raise RecordingError(f"{file}: cannot be read: {error}") from error
 
 
 def summaries(folder: Path) -> list[Summary]:
@@ -134,7 +136,11 @@ def delete(folder: Path, recording_id: str) -> None:
     try:
         _file(folder, recording_id).unlink()
     except FileNotFoundError:
-        raise RecordingError(f"there is no recording {recording_id} (bm record list)") from None
+        raise _unknown(recording_id) from None
+
+
+def _unknown(recording_id: str) -> RecordingError:
+    return RecordingError(f"there is no recording {recording_id} (bm record list)")
 
 
 def clear(folder: Path) -> int:

@@ -87,7 +87,7 @@ def test_a_missing_recording_is_an_error(tmp_path: Path, name: str) -> None:
 
 
 def test_an_empty_folder_has_no_latest_recording(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="last"):
+    with pytest.raises(RecordingError, match="there are no recordings"):
         load(tmp_path / "none", "last")
     assert summaries(tmp_path / "none") == []
 
