@@ -27,15 +27,11 @@ _PART: Final = re.compile(
 
 
 class Page(NamedTuple):
-    """The document and its content security policy."""
+    """The document, its content security policy and its entity tag."""
 
     body: bytes
     policy: str
-
-    @property
-    def tag(self) -> str:
-        """The entity tag of this version of the page."""
-        return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
+    tag: str
 
 
 @cache
@@ -50,7 +46,7 @@ def page() -> Page:
         hashes[kind].append(f"'sha256-{digest}'")
         return f"<{kind}>{content}</{kind}>"
 
-    body = _PART.sub(part, (FOLDER / "page.html").read_text(encoding="utf-8"))
+    body = _PART.sub(part, (FOLDER / "page.html").read_text(encoding="utf-8")).encode()
     rules = (
         "default-src 'none'",
         f"script-src {' '.join(hashes['script'])}",
@@ -63,7 +59,7 @@ def page() -> Page:
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
     )
-    return Page(body.encode(), "; ".join(rules))
+    return Page(body, "; ".join(rules), f'"{hashlib.sha256(body).hexdigest()[:16]}"')
 
 
 def front(services: Services) -> Handler:
