@@ -18,7 +18,6 @@ from bm.upstream.headers import Headers
 _MAX_WINDOW = 128 * 1024 * 1024
 """Bytes that a zstd frame may make its reader remember; the most that zstd itself writes by default."""
 
-
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -50,12 +49,18 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit_mb: int)
         more = message.get("more_body", False)
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     encoding = headers.get("content-encoding", "").strip().lower()
-    return body if encoding in ("", "identity") else _decompressed(body, encoding, limit, limit_mb)
+    if encoding in ("", "identity"):
+        return body
+    plain = _decompressed(body, encoding, limit)
+    if len(plain) > limit:
+        raise RequestError(_too_large(limit_mb))
+    return plain
 
 
-def _decompressed(body: bytes, encoding: str, limit: int, limit_mb: int) -> bytes:
+def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
+    """The content of a body; of one that is too large, a byte more than `limit`."""
     if encoding == "zstd":
-        return _unzstd(body, limit, limit_mb)
+        return _unzstd(body, limit)
     if encoding not in ("gzip", "deflate"):
         message = f"content-encoding {encoding!r} is not supported; send the body plain, zstd, gzip or deflate"
         raise RequestError(Failure(kind="bad_request", message=message, status=415))
@@ -65,26 +70,21 @@ def _decompressed(body: bytes, encoding: str, limit: int, limit_mb: int) -> byte
     except zlib.error as error:
         message = f"the body is not valid {encoding}: {error}"
         raise RequestError(Failure(kind="bad_request", message=message)) from error
-    if len(plain) > limit:
-        raise RequestError(_too_large(limit_mb))
-    if not decoder.eof:
+    if not decoder.eof and len(plain) <= limit:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid {encoding}: its end is missing"))
     return plain
 
 
-def _unzstd(body: bytes, limit: int, limit_mb: int) -> bytes:
-    """Codex compresses its bodies this way. The frame's own size is not trusted: reading stops at the limit."""
+def _unzstd(body: bytes, limit: int) -> bytes:
+    """Codex compresses its bodies this way. The frame's own size is not trusted: reading stops behind the limit."""
     import zstandard  # few clients send it, and it takes 10 ms
 
     decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     try:
         with decoder.stream_reader(body, read_across_frames=True) as reader:
-            plain = reader.read(limit + 1)
+            return reader.read(limit + 1)
     except zstandard.ZstdError as error:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid zstd: {error}")) from error
-    if len(plain) > limit:
-        raise RequestError(_too_large(limit_mb))
-    return plain
 
 
 def _too_large(limit_mb: int) -> Failure:
@@ -98,7 +98,6 @@ class AsgiClient:
     def __init__(self, send: Send, headers: Headers | None = None) -> None:
         self._send, self._headers = send, headers or []
         self.status = 0
-        self.sent = 0
         self.is_cut = False
 
     async def start(self, status: int, headers: Headers) -> None:
@@ -107,12 +106,10 @@ class AsgiClient:
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def send(self, data: bytes) -> None:
-        self.sent += len(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, rest: bytes = b"") -> None:
         """Send the last chunk and complete the response."""
-        self.sent += len(rest)
         await self._send({"type": "http.response.body", "body": rest, "more_body": False})
 
     async def cut(self) -> None:
