@@ -205,6 +205,19 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether the lock on the file `path` is held. A file that is missing or cannot be opened is not locked."""
+    if not path.exists():
+        return False
+    try:
+        with locked(path, timeout=0):
+            return False
+    except LockTimeout:
+        return True
+    except OSError:
+        return False
+
+
 class Stamp(NamedTuple):
     """Identifies one version of a file. Editors that write a new file and rename it change the inode."""
 

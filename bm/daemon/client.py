@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bm.config.files import LockTimeout, locked
+from bm.config.files import is_held
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.runtime import Daemon
@@ -86,24 +86,11 @@ def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
 def _written_again(paths: Paths) -> Daemon | None:
     """The content of a lost daemon.json, which a running daemon writes again within a second."""
     deadline = time.monotonic() + _LOST
-    while _is_held(paths.lock) and time.monotonic() < deadline:
+    while is_held(paths.lock) and time.monotonic() < deadline:
         time.sleep(_POLL)
         if daemon := runtime.read(paths.runtime):
             return daemon
     return None
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a daemon holds the lock."""
-    if not lock.exists():
-        return False
-    try:
-        with locked(lock, timeout=0):
-            return False
-    except LockTimeout:
-        return True
-    except OSError:
-        return False
 
 
 def is_answering(daemon: Daemon, timeout: float = PATIENCE) -> bool:

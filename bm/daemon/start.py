@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bm.config.files import LockTimeout, locked
+from bm.config.files import is_held
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.daemon.client import ask, find
@@ -114,11 +114,9 @@ def _await_other(paths: Paths, deadline: float) -> None:
         found = find(paths)
         if found and found.answers:
             return
-        try:
-            with locked(paths.lock, timeout=0):
-                return
-        except LockTimeout:
-            time.sleep(_POLL)
+        if not is_held(paths.lock):
+            return
+        time.sleep(_POLL)
     present = runtime.read(paths.runtime)
     who = f"the daemon with pid {present.pid}" if present else "another bm process"
     raise StartError(f"{who} has not ended yet and does not answer (`bm stop` ends it)")

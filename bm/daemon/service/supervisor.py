@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.config.files import LockTimeout, locked, stamp
+from bm.config.files import is_held, stamp
 from bm.config.paths import Paths
 from bm.daemon.client import find
 from bm.daemon.service.manager import Manager, State, Unavailable, Unit, unit_of
@@ -89,10 +89,7 @@ def supervisor(paths: Paths) -> Supervisor | None:
 
 def _failure(paths: Paths, state: State, seen: int) -> Line | None:
     """Why it failed, from the log since position `seen`."""
-    try:
-        with locked(paths.lock, timeout=0):
-            pass
-    except LockTimeout:
+    if is_held(paths.lock):
         return Line(cause="running")
     try:
         with paths.log.open("rb") as log:
