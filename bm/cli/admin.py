@@ -93,33 +93,6 @@ def ask_daemon(paths: Paths, daemon: Daemon, method: str, path: str, body: Any =
     return _content(*ask_there(daemon, method, path, key=key, body=body, timeout=timeout))
 
 
-def post(
-    daemon: Daemon, path: str, body: bytes, headers: Mapping[str, str], *, key: str, timeout: float
-) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request as a tool would: status, headers (lower case), and the body as far as it arrives.
-
-    Raises:
-        DaemonError: the daemon does not respond.
-    """
-    import http.client
-
-    from bm.errors import DaemonError
-
-    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=timeout)
-    try:
-        connection.request("POST", path, body, {**headers, "authorization": f"Bearer {key}"})
-        response = connection.getresponse()
-        try:
-            content = response.read()
-        except http.client.IncompleteRead as cut:
-            content = cut.partial
-        return response.status, {name.lower(): value for name, value in response.getheaders()}, content
-    except (OSError, http.client.HTTPException) as error:
-        raise DaemonError(f"{daemon.url} does not respond: {str(error) or type(error).__name__}") from None
-    finally:
-        connection.close()
-
-
 def _content(status: int, body: Any) -> Any:
     from bm.errors import DaemonError
 

@@ -22,6 +22,7 @@ from bm.accounts.account import Account
 from bm.accounts.credentials import Credentials, load, update
 from bm.cli import admin, render
 from bm.config.paths import Paths, make_folders
+from bm.daemon.client import send
 from bm.daemon.runtime import Daemon
 from bm.daemon.start import start
 from bm.daemon.stop import stop
@@ -203,7 +204,7 @@ def _post(daemon: Daemon, key: str, path: str, body: dict[str, Any]) -> tuple[Se
         DaemonError: it does not succeed.
     """
     headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
-    status, found, answer = admin.post(daemon, path, msgspec.json.encode(body), headers, key=key, timeout=60.0)
+    status, found, answer = send(daemon, "POST", path, msgspec.json.encode(body), headers, key=key, timeout=60.0)
     if status != 200:
         raise DaemonError(f"a request to {path} got status {status}")
     return Served(*(found.get(f"x-bm-{name}", "-") for name in Served._fields)), answer

@@ -118,6 +118,7 @@ def replay(
     Compares text, latency, tokens and cost. You pay for it again.
     """
     from bm.accounts.credentials import load as load_credentials
+    from bm.daemon.client import send
     from bm.ledger.recordings import folder_of, load
     from bm.upstream.headers import to_upstream
 
@@ -126,7 +127,7 @@ def replay(
     daemon = admin.daemon_of(paths)
     path, body = addressed(kept, to, _providers(paths, daemon) if to else ())
     headers, key = dict(to_upstream(kept.request.headers)), load_credentials(paths.accounts).local_key
-    status, received, answer = admin.post(daemon, path, body, headers, key=key, timeout=REPLAY_LIMIT)
+    status, received, answer = send(daemon, "POST", path, body, headers, key=key, timeout=REPLAY_LIMIT)
     decision = _decision(paths, daemon, received.get("x-bm-request-id", ""))
     before = _summary(kept.decision, kept.status, text_of(kept, kept.path, kept.status, kept.answer.content))
     after = _summary(decision, status, text_of(kept, path, status, answer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,38 +26,67 @@ class Answer(NamedTuple):
     body: Any
 
 
+class Response(NamedTuple):
+    """A response as it arrived: header names are in lower case, and a body that was cut off is incomplete."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class NoAnswer(DaemonError):
     """The daemon does not answer at its address, or something else does."""
 
 
-def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = None, timeout: float = 5.0) -> Answer:
+def send(
+    daemon: Daemon,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    key: str = "",
+    timeout: float,
+) -> Response:
     """Send one request. `timeout` is the longest silence in seconds.
+
+    Raises:
+        NoAnswer: the connection fails or times out.
+    """
+    import http.client
+
+    given = {**headers, "authorization": f"Bearer {key}"} if key else headers
+    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=timeout)
+    try:
+        connection.request(method, path, body, given)
+        response = connection.getresponse()
+        try:
+            content = response.read(_LARGEST)
+        except http.client.IncompleteRead as cut:
+            content = cut.partial
+        return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"{daemon.url} does not answer: {str(error) or type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = None, timeout: float = 5.0) -> Answer:
+    """Send JSON, unless `body` is None, and read JSON.
 
     Raises:
         NoAnswer: the connection fails or times out, or the response is not JSON.
     """
-    import http.client
-
     headers = {"accept": "application/json"}
-    if key:
-        headers["authorization"] = f"Bearer {key}"
     payload = None
     if body is not None:
         headers["content-type"] = "application/json"
         payload = msgspec.json.encode(body)
-    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=timeout)
+    found = send(daemon, method, path, payload, headers, key=key, timeout=timeout)
     try:
-        connection.request(method, path, payload, headers)
-        response = connection.getresponse()
-        content = response.read(_LARGEST)
-        return Answer(response.status, msgspec.json.decode(content) if content else None)
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise NoAnswer(f"{daemon.url} does not answer: {reason}") from None
+        return Answer(found.status, msgspec.json.decode(found.body) if found.body else None)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NoAnswer(f"{daemon.url} does not answer as bm does") from None
-    finally:
-        connection.close()
 
 
 _LOST, _POLL = 1.5, 0.05
