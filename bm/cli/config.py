@@ -95,13 +95,11 @@ def _text(value: object) -> str:
 
 
 def _problems(error: ConfigError) -> list[dict[str, Any]]:
-    """The errors, one by one."""
-    from bm.config.load import InvalidConfig
+    from bm.config.load import problems_in
 
-    found = error.problems if isinstance(error, InvalidConfig) else (error,)
     return [
         {"path": each.path, "line": each.line or None, "key": each.key, "message": each.message, "hint": each.hint}
-        for each in found
+        for each in problems_in(error)
     ]
 
 
@@ -125,7 +123,6 @@ def unset(key: Key) -> None:
     """Remove a setting or table, which restores its default."""
     from bm.cli.exits import UsageError
     from bm.config.keys import split
-    from bm.config.validation import unknown_key
 
     paths = admin.here()
     if not admin.unset_setting(paths, key):

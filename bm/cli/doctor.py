@@ -19,7 +19,7 @@ from bm.clients.catalog import TOOLS
 from bm.clients.environment import is_proxied
 from bm.clients.status import elsewhere, status
 from bm.config.address import points_at, url_of
-from bm.config.load import Loaded, load
+from bm.config.load import Loaded, load, problems_in
 from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.daemon.client import find
@@ -64,9 +64,8 @@ def report(paths: Paths, environ: Mapping[str, str], *, as_json: bool) -> bool:
     else:
         rows = [(each.result, each.check, each.detail) for each in findings]
         render.table(("result", "check", "detail"), rows, empty="nothing to check")
-        for each in findings:
-            if each.remedy:
-                render.line(f"{each.check}: {each.remedy}")
+        for remedy in dict.fromkeys(f"{each.check}: {each.remedy}" for each in findings if each.remedy):
+            render.line(remedy)
     return all(each.result != "failed" for each in findings)
 
 
@@ -78,8 +77,8 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
         findings += [Finding("configuration", "warning", warning) for warning in loaded.warnings]
         findings.append(Finding("configuration", "ok", str(paths.config)))
     except ConfigError as error:
-        findings.append(Finding("configuration", "failed", str(error), "bm config edit"))
-        return findings
+        problems = [Finding("configuration", "failed", str(each), "bm config edit") for each in problems_in(error)]
+        return findings + problems
     try:
         stored = load_credentials(paths.accounts)
         findings += [Finding("accounts file", "warning", warning) for warning in stored.warnings]

@@ -29,6 +29,11 @@ class InvalidConfig(ConfigError):
         self.args = ("\n".join(str(problem) for problem in self.problems),)
 
 
+def problems_in(error: ConfigError) -> tuple[ConfigError, ...]:
+    """The problems that an error reports, one by one."""
+    return error.problems if isinstance(error, InvalidConfig) else (error,)
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """A valid configuration.
 

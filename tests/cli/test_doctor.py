@@ -154,3 +154,10 @@ def test_a_failed_check_exits_with_1_and_has_a_remedy(bm: Bm, paths: Paths) -> N
     assert bm("doctor").code == 1
     (check,) = bm("doctor", "--json").json["checks"]
     assert (check["check"], check["result"], check["remedy"]) == ("configuration", "failed", "bm config edit")
+
+
+def test_every_problem_of_the_configuration_is_listed_and_a_remedy_once(bm: Bm, paths: Paths) -> None:
+    paths.config.write_text("[server]\nprot = 1\n[pool]\nstrickt = true\n")
+    ran = bm("doctor")
+    assert [line.split()[:2] for line in ran.out.splitlines()[1:3]] == [["failed", "configuration"]] * 2
+    assert ran.out.splitlines()[3:] == ["configuration: bm config edit"]
