@@ -71,11 +71,13 @@ def get(key: Key, as_json: Json = False) -> None:
     """Print one setting in force."""
     from bm.cli.exits import UsageError
     from bm.config.keys import split
+    from bm.config.validation import unknown_key
 
     value: Any = masked(admin.loaded(admin.here()).config)
-    for part in split(key):
+    parts = split(key)
+    for part in parts:
         if not isinstance(value, dict) or part not in value:
-            raise UsageError(f"{key} is not set and has no default (bm config show)")
+            raise UsageError(f"{key}: {unknown_key(parts) or 'is not set (bm config show)'}")
         value = value[part]
     if as_json or isinstance(value, dict | list):
         render.json(value)
@@ -123,6 +125,7 @@ def unset(key: Key) -> None:
     """Remove a setting or table, which restores its default."""
     from bm.cli.exits import UsageError
     from bm.config.keys import split
+    from bm.config.validation import unknown_key
 
     paths = admin.here()
     if not admin.unset_setting(paths, key):

@@ -58,7 +58,8 @@ def test_set_get_unset(bm: Bm, paths: Paths) -> None:
         (("set", "server.prot", "1"), "server.prot: unknown key"),
         (("set", "server.port", "many"), "server.port"),
         (("set", "providers.groq.mode", "maybe"), "providers.groq.mode"),
-        (("get", "server.prot"), "server.prot is not set"),
+        (("get", "server.prot"), 'server.prot: unknown key (did you mean "port"?)'),
+        (("get", "providers.groq.mode"), "providers.groq.mode: is not set (bm config show)"),
     ],
 )
 def test_errors_are_named_and_nothing_is_written(bm: Bm, paths: Paths, words: tuple[str, ...], error: str) -> None:
