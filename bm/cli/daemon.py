@@ -168,27 +168,14 @@ def status(as_json: Json = False) -> None:
         return
     installed = {"service": f"{service.name} of {service.manager}"} if name else {}
     render.facts(_status_facts(answer, found.daemon) | installed)
-    for warning in (*_problems(answer, found.daemon), *_moved(paths, found.daemon), *_retiring(paths)):
+    for warning in (*_problems(answer, found.daemon), *_config_notes(paths, found.daemon)):
         render.note(f"note: {warning}")
     _note_service(service, as_json=as_json)
 
 
-def _moved(paths: Paths, daemon: Daemon) -> list[str]:
-    """A note when the configured address has changed: a running daemon keeps its address."""
+def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
+    """Notes on a changed address, which a running daemon does not take, and on models that retire soon."""
     from bm.config.address import url_of
-    from bm.errors import ConfigError
-
-    try:
-        server = admin.loaded(paths).config.server
-    except ConfigError:
-        return []
-    if server.host == daemon.host and server.port in (0, daemon.port):
-        return []
-    return [f"the configured address is now {url_of(server.host, server.port)}: bm restart"]
-
-
-def _retiring(paths: Paths) -> list[str]:
-    """Notes on models that the configuration leads to and that retire soon."""
     from bm.errors import ConfigError
     from bm.providers.provider import effective
     from bm.providers.retirement import retiring
@@ -197,7 +184,12 @@ def _retiring(paths: Paths) -> list[str]:
         config = admin.loaded(paths).config
     except ConfigError:
         return []
-    return list(retiring(effective(config), config.aliases, date.today()))
+    server = config.server
+    moved = server.host != daemon.host or server.port not in (0, daemon.port)
+    return [
+        *([f"the configured address is now {url_of(server.host, server.port)}: bm restart"] if moved else []),
+        *retiring(effective(config), config.aliases, date.today()),
+    ]
 
 
 def _note_service(service: Service, *, as_json: bool) -> None:
