@@ -53,7 +53,7 @@ def _draw_route(answer: dict[str, Any]) -> None:
     if answer["failure"]:
         render.paragraph(answer["failure"]["message"])
     left_out = [
-        (each["provider"], each["account"] or "", state(each), " ".join(each["reason"].split()))
+        (each["provider"], each["account"] or "", state(each), each["reason"])
         for each in answer["considered"]
         if not each["in"]
     ]
@@ -128,7 +128,7 @@ def _draw_plan(found: dict[str, Any]) -> None:
             each["account"] or "",
             each["model"],
             state(each),
-            " ".join(each["reason"].split()),
+            each["reason"],
         )
         for each in found["considered"]
     ]

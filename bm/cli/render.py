@@ -51,11 +51,11 @@ def json(value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, spare: Sequence[str] = ()) -> None:
-    """Print rows under their headings, or `empty` when there are none.
+    """Print rows under their headings, or `empty` when there are none. White space in cells becomes single spaces.
 
     On a narrow terminal, the columns in `spare` are dropped in order until the table fits.
     """
-    cells = [[clean(cell) for cell in row] for row in rows]
+    cells = [[clean(" ".join(cell.split())) for cell in row] for row in rows]
     if not cells:
         line(empty)
     elif is_terminal():

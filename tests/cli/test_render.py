@@ -80,8 +80,8 @@ def test_facts_are_aligned_and_empty_ones_left_out(capsys: pytest.CaptureFixture
 
 def test_control_characters_are_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     render.line("a\x1b[2Jb\rc")
-    render.table(("n",), [("x\ny",)], empty="")
-    assert capsys.readouterr().out == "a�[2Jb�c\nN\nx�y\n"
+    render.table(("n",), [("x\n  y\x07",)], empty="")
+    assert capsys.readouterr().out == "a�[2Jb�c\nN\nx y�\n"
 
 
 def test_characters_that_the_output_cannot_encode_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
