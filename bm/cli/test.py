@@ -37,6 +37,7 @@ def test(
 
 def _ask_deeply(paths: Paths, names: list[str], *, as_json: bool, yes: bool) -> None:
     """Say what asking costs, ask, and print the answers, which are kept like what refusals teach."""
+    from bm.cli import terminal
 
     def post(dry: bool) -> dict[str, Any]:
         body = {"names": names, "dry": dry}
@@ -51,7 +52,7 @@ def _ask_deeply(paths: Paths, names: list[str], *, as_json: bool, yes: bool) -> 
         ]
         empty = "nothing to ask: no provider in use has an account and a model that bm maps to"
         render.table(("provider", "account", "model", "requests", "cost, about"), rows, empty=empty)
-        if not plan or not typer.confirm("Send these requests?", err=True):
+        if not plan or not terminal.confirmed("Send these requests?", yes=False):
             raise typer.Exit(1)
     answer = post(dry=False)
     if as_json:
