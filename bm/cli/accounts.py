@@ -304,7 +304,12 @@ def verify(
 
 
 def wake(
-    names: Annotated[list[str] | None, typer.Argument(help="Accounts; default: all that are not usable.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Accounts; default: all that are cooling down or disabled.", autocompletion=completion.accounts
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Test accounts that are cooling down or disabled. One that works is used again at once."""
@@ -313,7 +318,7 @@ def wake(
         rows = admin.ask(paths, "GET", "/admin/accounts")["accounts"]
         names = [row["name"] for row in rows if row["state"] in ("cooling down", "disabled")]
         if not names:
-            render.line("every account is usable")
+            render.line("no account is cooling down or disabled")
             return
     _verify(paths, names, as_json=as_json)
 
