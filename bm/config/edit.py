@@ -25,21 +25,15 @@ LOCK_WAIT = 10.0
 Value: TypeAlias = str | int | float | bool | list[str] | dict[str, str]
 
 
-def set_value(path: Path, key: str, value: Value, *, known: Collection[str]) -> None:
-    """Set the dotted `key` to `value`. A missing file or table is created.
+def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:
+    """Set settings, given by their dotted keys. A missing file or table is created.
 
     Raises:
-        InvalidConfig: the value would make the file invalid.
+        InvalidConfig: the values would make the file invalid.
         ConfigError: the file is already invalid, or cannot be read or edited.
         LockTimeout: another process holds the lock.
         OSError: it cannot be written.
     """
-    set_values(path, {key: value}, known=known)
-
-
-def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:
-    """Set several settings that are only valid together, such as those of a new provider."""
-
     for key, value in values.items():
         _refuse_unwritable(key, value)
 
@@ -54,7 +48,7 @@ def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str
 def unset(path: Path, key: str, *, known: Collection[str]) -> bool:
     """Remove a setting or a table, so that its default applies; False when the file does not contain it.
 
-    Raises the same errors as `set_value`.
+    Raises the same errors as `set_values`.
     """
     return _edit(path, lambda text: drop(text, split(key)), known)
 

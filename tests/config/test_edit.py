@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
-from bm.config.edit import Value, from_text, set_value, set_values, unset
+from bm.config.edit import Value, from_text, set_values, unset
 from bm.config.files import LockTimeout, locked, stamp
 from bm.config.load import InvalidConfig, load
 from bm.errors import ConfigError
@@ -77,7 +77,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def put(path: Path, key: str, value: Value) -> None:
-    set_value(path, key, value, known=KNOWN)
+    set_values(path, {key: value}, known=KNOWN)
 
 
 @pytest.mark.parametrize(("key", "value", "old", "new"), GOLDEN, ids=[row[0] for row in GOLDEN])
@@ -262,9 +262,9 @@ def test_a_symlink_is_followed(path: Path, tmp_path: Path) -> None:
 EDITOR = """
 import sys
 from pathlib import Path
-from bm.config.edit import set_value
+from bm.config.edit import set_values
 for number in range(int(sys.argv[3])):
-    set_value(Path(sys.argv[1]), f"aliases.{sys.argv[2]}{number}", "groq:x", known=["groq"])
+    set_values(Path(sys.argv[1]), {f"aliases.{sys.argv[2]}{number}": "groq:x"}, known=["groq"])
 """
 
 

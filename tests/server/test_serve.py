@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from bm.config.edit import set_value
+from bm.config.edit import set_values
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import Answer, World
 from tests.support.daemon import Daemon, daemon
@@ -77,7 +77,7 @@ def test_the_drain_limit_is_the_present_setting(bm_home: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator)) as running:
         simulator.script(Rule(text="word " * 200, chunks=200, delay=0.3))
         with running_answer(simulator, running) as (http, answer):
-            set_value(running.paths.config, "server.drain", 1, known=())
+            set_values(running.paths.config, {"server.drain": 1}, known=())
             assert http.post("/admin/reload").json()["ok"] is True
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(timeout=20) == 0, "it waits as long as configured at its start"
