@@ -27,7 +27,7 @@ from bm.config.load import load
 from bm.config.paths import Paths
 from bm.config.validation import nearest
 from bm.dispatch.outcome import AccountEffect
-from bm.dispatch.plan import Considered, plan
+from bm.dispatch.plan import plan
 from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import ConfigError, Failure, RequestError
@@ -53,10 +53,8 @@ from bm.server.tasks import failures
 _FLUSH_WAIT: Final = 5.0
 """Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""
 
+_MAX_CHALLENGE: Final = 128
 _log = logging.getLogger("bm")
-
-
-_MAX_CHALLENGE = 128
 
 
 class Instance(msgspec.Struct, frozen=True):
@@ -392,11 +390,14 @@ class Admin:
             "protocol": params.protocol,
             "steps": list(made.steps),
             "targets": [
-                {**msgspec.structs.asdict(choice.target), "stage": choice.stage, "reason": choice.reason}
-                | {"mapping": choice.mapping}
+                msgspec.structs.asdict(choice.target)
+                | {"stage": choice.stage, "reason": choice.reason, "mapping": choice.mapping}
                 for choice in made.choices
             ],
-            "considered": [_considered(line) for line in made.considered],
+            "considered": [
+                msgspec.structs.asdict(line) | {"account": line.account or None, "in": line.verdict == "ready"}
+                for line in made.considered
+            ],
             "failure": None if made.failure is None else {"kind": made.failure.kind, "message": made.failure.message},
         }
 
@@ -444,7 +445,3 @@ def _health(accounts: tuple[AccountState, ...]) -> str:
         return "down"
     healthy = all(account.health > 0.5 and not account.states for account in enabled)
     return "ok" if healthy and len(enabled) == len(accounts) else "degraded"
-
-
-def _considered(line: Considered) -> dict[str, Any]:
-    return msgspec.structs.asdict(line) | {"account": line.account or None, "in": line.verdict == "ready"}
