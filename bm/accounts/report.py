@@ -1,8 +1,8 @@
-"""The accounts as `bm accounts` and the dashboard show them, one row each."""
+"""The accounts and providers as `bm accounts`, `bm providers` and the dashboard show them, one row each."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,6 +10,8 @@ from bm.accounts.account import Kind, remedy_for
 from bm.accounts.pool import Pool
 from bm.accounts.quota import Unit, Window, local_day
 from bm.accounts.runtime import AccountRuntime
+from bm.dispatch.snapshot import AccountState
+from bm.providers.provider import Provider
 
 State = Literal["usable", "cooling down", "disabled", "off"]
 """`cooling down`: at least one model is. `disabled`: its credential was refused or is missing, and a person must act.
@@ -127,3 +129,31 @@ def _quotas(runtime: AccountRuntime, now: float, wall: float) -> tuple[Quota, ..
         if each.limit is not None or (each.unit == "requests" and each.used)
     ]
     return tuple(sorted(shown, key=lambda each: (each.model, each.unit, each.window == "day")))
+
+
+def provider_row(provider: Provider, accounts: tuple[AccountState, ...]) -> dict[str, Any]:
+    """One provider with its accounts."""
+    return {
+        "name": provider.name,
+        "enabled": provider.enabled,
+        "mode": provider.mode,
+        "protocol": provider.protocol,
+        "base_url": provider.base_url,
+        "protocols": list(provider.protocols),
+        "accounts": len(accounts),
+        "key_present": provider.auth == "none" or any(not account.disabled for account in accounts),
+        "health": _health(accounts),
+        "last_error": next((account.disabled for account in accounts if account.disabled), None),
+        "models": provider.models,
+    }
+
+
+def _health(accounts: tuple[AccountState, ...]) -> str:
+    """`unknown` before the first use, `down` when no account is usable, `degraded` when some are unhealthy."""
+    if not accounts or all(account.idle is None for account in accounts):
+        return "unknown"
+    enabled = [account for account in accounts if not account.disabled]
+    if not enabled:
+        return "down"
+    healthy = all(account.health > 0.5 and not account.states for account in enabled)
+    return "ok" if healthy and len(enabled) == len(accounts) else "degraded"

@@ -49,8 +49,7 @@ def show(name: Name, as_json: Json = False) -> None:
     """Show everything about one provider."""
     paths = admin.here()
     provider = known(paths, name)
-    rows = admin.ask(paths, "GET", "/admin/providers")["providers"]
-    row = next((row for row in rows if row["name"] == provider.name), None) or _from_catalog(provider)
+    row = admin.ask(paths, "GET", f"/admin/providers/{name}")
     if as_json:
         render.json(row)
         return
@@ -73,23 +72,6 @@ def show(name: Name, as_json: Json = False) -> None:
     )
 
 
-def _from_catalog(provider: Provider) -> dict[str, Any]:
-    """A provider that the configuration does not name, in the form of the admin app."""
-    return {
-        "name": provider.name,
-        "enabled": provider.enabled,
-        "mode": provider.mode,
-        "protocol": provider.protocol,
-        "base_url": provider.base_url,
-        "protocols": list(provider.protocols),
-        "accounts": 0,
-        "key_present": provider.auth == "none",
-        "health": "unknown",
-        "last_error": None,
-        "models": provider.models,
-    }
-
-
 def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go to it.")]) -> None:
     """Set the dispatch mode: off, exclusive, pooled or fallback. Applies from the next request on.
 
@@ -98,10 +80,11 @@ def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go
     from bm.cli.exits import UsageError
 
     paths = admin.here()
-    if known(paths, name).pool:
+    provider = known(paths, name)
+    if provider.pool:
         raise UsageError("gemini is the pool itself and has no mode (to switch it off: bm providers disable gemini)")
     settings: dict[str, Any] = {_key(name, "mode"): mode}
-    if mode != "off" and not known(paths, name).enabled:
+    if mode != "off" and not provider.enabled:
         settings[_key(name, "enabled")] = True
     admin.change_settings(paths, settings)
     render.line(f"{name}: mode {mode}" + (", enabled" if len(settings) > 1 else ""))

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bm.accounts.report import State, counts, rows
+from bm.accounts.report import State, counts, provider_row, rows
 from bm.chat.parts import Json
 from bm.config.edit import Value, set_values
 from bm.config.keys import dotted
@@ -28,7 +28,7 @@ from bm.config.paths import Paths
 from bm.config.validation import nearest
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import plan
-from bm.dispatch.snapshot import AccountState, Requirements, RouteQuery
+from bm.dispatch.snapshot import Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.errors import ConfigError, Failure, RequestError
 from bm.gateway.deep_probe import ask_deeply, plans
@@ -154,6 +154,7 @@ def admin_app(
             Route("/admin/status", shown(json_handler(admin.status))),
             Route("/admin/accounts", shown(json_handler(admin.accounts))),
             Route("/admin/providers", shown(json_handler(admin.providers))),
+            Route("/admin/providers/{name}", keyed(json_handler(admin.provider))),
             Route("/admin/providers/{name}/mode", shown(json_handler(admin.set_mode)), methods=["POST"]),
             Route("/admin/why/{id}", shown(json_handler(admin.why))),
             Route("/admin/usage", shown(json_handler(admin.usage))),
@@ -279,24 +280,28 @@ class Admin:
         return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
 
     async def providers(self, request: Request) -> Json:
-        """The Gemini pool and every provider the configuration names."""
-        return {"providers": [self._provider(p) for p in self._services.settings.providers.values() if p.configured]}
+        """The Gemini pool, and every other provider that the configuration names or that has an account."""
+        states = self._services.pool.states(time.monotonic())
+        named = self._services.settings.providers.values()
+        found = [each for each in named if each.configured or each.name in states]
+        return {"providers": [provider_row(each, states.get(each.name, ())) for each in found]}
 
-    def _provider(self, provider: Provider) -> Json:
-        accounts = self._services.pool.states(time.monotonic()).get(provider.name, ())
-        return {
-            "name": provider.name,
-            "enabled": provider.enabled,
-            "mode": provider.mode,
-            "protocol": provider.protocol,
-            "base_url": provider.base_url,
-            "protocols": list(provider.protocols),
-            "accounts": len(accounts),
-            "key_present": provider.auth == "none" or any(not account.disabled for account in accounts),
-            "health": _health(accounts),
-            "last_error": next((account.disabled for account in accounts if account.disabled), None),
-            "models": provider.models,
-        }
+    async def provider(self, request: Request) -> Json:
+        """One provider, also if nothing uses it.
+
+        Raises:
+            RequestError: it is unknown.
+        """
+        found = self._named(request.path_params["name"])
+        return provider_row(found, self._services.pool.states(time.monotonic()).get(found.name, ()))
+
+    def _named(self, name: str) -> Provider:
+        providers = self._services.settings.providers
+        if name not in providers:
+            message = f"no provider is named {name!r}"
+            near = nearest(name, list(providers))
+            raise RequestError(Failure(kind="not_found", message=f"{message} ({near})" if near else message))
+        return providers[name]
 
     async def set_mode(self, request: Request) -> Json:
         """Write a provider's dispatch mode to config.toml and reload; the next request uses it.
@@ -311,10 +316,12 @@ class Admin:
         """
         name: str = request.path_params["name"]
         mode = msgspec.json.decode(await request.body(), type=_ModeParams).mode
-        self._require_mode(name)
-        key = dotted(("providers", name, "mode"))
-        values: dict[str, Value] = {key: mode}
-        if mode != "off" and not self._services.settings.providers[name].enabled:
+        provider = self._named(name)
+        if provider.pool:
+            message = f"{name} is the pool itself and has no mode"
+            raise RequestError(Failure(kind="bad_request", message=message))
+        values: dict[str, Value] = {dotted(("providers", name, "mode")): mode}
+        if mode != "off" and not provider.enabled:
             values[dotted(("providers", name, "enabled"))] = True
         try:
             await asyncio.to_thread(set_values, self._paths.config, values, known=KNOWN)
@@ -329,22 +336,13 @@ class Admin:
             "mode": provider.mode,
             "enabled": provider.enabled,
             "error": problem,
-            "overridden_by": await asyncio.to_thread(self._variable_for, key) if overridden else None,
+            "overridden_by": await asyncio.to_thread(self._variable_for, name) if overridden else None,
         }
 
-    def _require_mode(self, name: str) -> None:
-        providers = self._services.settings.providers
-        if name not in providers:
-            message = f"no provider is named {name!r}"
-            near = nearest(name, list(providers))
-            raise RequestError(Failure(kind="not_found", message=f"{message} ({near})" if near else message))
-        if providers[name].pool:
-            message = f"{name} is the pool itself and has no mode"
-            raise RequestError(Failure(kind="bad_request", message=message))
-
-    def _variable_for(self, key: str) -> str | None:
-        """The environment variable that overrides a setting. Blocks."""
-        return load(self._paths.config, os.environ, known=KNOWN).sources.get(key)
+    def _variable_for(self, name: str) -> str | None:
+        """The environment variable that overrides the mode of a provider. Blocks."""
+        sources = load(self._paths.config, os.environ, known=KNOWN).sources
+        return sources.get(dotted(("providers", name, "mode")))
 
     async def models(self, request: Request) -> Json:
         return {"models": list(await self._services.models.all())}
@@ -434,14 +432,3 @@ class Admin:
         answers = await ask_deeply(self._services, params.names)
         await save_models(models_path(self._paths), self._services)
         return {"plan": plan, "answers": answers}
-
-
-def _health(accounts: tuple[AccountState, ...]) -> str:
-    """`unknown` before the first use, `down` when no account is usable, `degraded` when some are unhealthy."""
-    if not accounts or all(account.idle is None for account in accounts):
-        return "unknown"
-    enabled = [account for account in accounts if not account.disabled]
-    if not enabled:
-        return "down"
-    healthy = all(account.health > 0.5 and not account.states for account in enabled)
-    return "ok" if healthy and len(enabled) == len(accounts) else "degraded"

@@ -55,6 +55,14 @@ def test_enable_and_disable(bm: Bm) -> None:
     assert bm("providers", "--json").json["providers"][0]["enabled"] is False
 
 
+def test_a_provider_with_a_key_is_listed_and_shown_with_it_before_it_has_a_mode(bm: Bm) -> None:
+    bm("providers", "key", "groq", "--no-verify", stdin=PLANTED)
+    (_, row) = bm("providers", "--json").json["providers"]
+    assert row == bm("providers", "show", "groq", "--json").json
+    assert (row["name"], row["mode"], row["accounts"], row["key_present"]) == ("groq", "off", 1, True)
+    assert "groq" not in bm("providers").out.partition("Known and not set up")[2]
+
+
 def test_an_unknown_name_is_corrected(bm: Bm) -> None:
     ran = bm("providers", "mode", "grok", "pooled")
     assert (ran.code, ran.out) == (2, "")

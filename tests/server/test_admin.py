@@ -219,6 +219,7 @@ GUARDED = [
     ("GET", "/admin/status"),
     ("GET", "/admin/accounts"),
     ("GET", "/admin/providers"),
+    ("GET", "/admin/providers/groq"),
     ("GET", "/admin/models"),
     ("GET", "/admin/why/last"),
     ("GET", "/admin/usage"),
