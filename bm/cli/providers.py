@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -78,14 +78,13 @@ def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go
     A mode other than off also enables the provider.
     """
     from bm.cli.exits import UsageError
+    from bm.config.edit import mode_settings
 
     paths = admin.here()
     provider = known(paths, name)
     if provider.pool:
         raise UsageError("gemini is the pool itself and has no mode (to switch it off: bm providers disable gemini)")
-    settings: dict[str, Any] = {_key(name, "mode"): mode}
-    if mode != "off" and not provider.enabled:
-        settings[_key(name, "enabled")] = True
+    settings = mode_settings(name, mode, enabled=provider.enabled)
     admin.change_settings(paths, settings)
     render.line(f"{name}: mode {mode}" + (", enabled" if len(settings) > 1 else ""))
     if mode != "off":

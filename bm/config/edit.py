@@ -18,6 +18,7 @@ from bm.config.keys import dotted, split
 from bm.config.load import InvalidConfig, parse, read_text
 from bm.config.validation import Table, checked, kind_of, read
 from bm.errors import ConfigError
+from bm.names import Mode
 
 LOCK_WAIT = 10.0
 """Seconds to wait for another edit to finish."""
@@ -51,6 +52,14 @@ def unset(path: Path, key: str, *, known: Collection[str]) -> bool:
     Raises the same errors as `set_values`.
     """
     return _edit(path, lambda text: drop(text, split(key)), known)
+
+
+def mode_settings(name: str, mode: Mode, *, enabled: bool) -> dict[str, Value]:
+    """The settings that give the provider `name` a dispatch mode. A mode other than off also enables it."""
+    settings: dict[str, Value] = {dotted(("providers", name, "mode")): mode}
+    if mode != "off" and not enabled:
+        settings[dotted(("providers", name, "enabled"))] = True
+    return settings
 
 
 def from_text(key: str, text: str) -> Value:

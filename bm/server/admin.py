@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from bm.accounts.report import State, counts, provider_row, rows
 from bm.chat.parts import Json
-from bm.config.edit import Value, set_values
+from bm.config.edit import mode_settings, set_values
 from bm.config.keys import dotted
 from bm.config.load import load
 from bm.config.paths import Paths
@@ -320,9 +320,7 @@ class Admin:
         if provider.pool:
             message = f"{name} is the pool itself and has no mode"
             raise RequestError(Failure(kind="bad_request", message=message))
-        values: dict[str, Value] = {dotted(("providers", name, "mode")): mode}
-        if mode != "off" and not provider.enabled:
-            values[dotted(("providers", name, "enabled"))] = True
+        values = mode_settings(name, mode, enabled=provider.enabled)
         try:
             await asyncio.to_thread(set_values, self._paths.config, values, known=KNOWN)
         except OSError as error:
