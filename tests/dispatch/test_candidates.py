@@ -96,6 +96,23 @@ def test_every_account_maps_the_model_by_its_own_list() -> None:
     assert found == [MODEL, "gemini-9"]
 
 
+@pytest.mark.parametrize(
+    ("member", "model", "stand_in"),
+    [
+        (paid("acme", "fallback"), "gpt-9", "acme-model"),
+        (paid("acme", "fallback"), "acme-model", ""),
+        (paid("acme", "fallback", account("key", models=frozenset({"gpt-9"}))), "gpt-9", ""),
+        (paid("acme", "fallback", models={}), "gpt-9", ""),
+        (gemini("a"), "gemini-9", ""),
+    ],
+)
+def test_the_default_stands_by_where_it_is_unknown_whether_the_provider_has_the_model(
+    member: Member, model: str, stand_in: str
+) -> None:
+    (found,) = candidates_of(member, "pool", QUERY, model)
+    assert (found.stand_in.model if found.stand_in else "") == stand_in
+
+
 def test_the_clients_protocol_is_used_where_the_provider_speaks_it() -> None:
     both = paid("acme", "fallback", speaks=("openai-chat", "anthropic"))
     assert [each.target.protocol for each in candidates_of(both, "pool", QUERY, MODEL)] == ["anthropic"]

@@ -277,8 +277,8 @@ def test_when_two_accounts_get_no_answer_other_providers_are_tried_before_the_re
         << gemini/b
         >> silent
         << groq/key
-        >> 404
-        << 404 not_found
+        >> 400
+        << 400 bad_request
         """,
     )
     assert course(planned(gemini("a", "b", "c"), paid("groq", "fallback")), ">> silent\n" * 3)[-1] == "<< gemini/c"
@@ -408,6 +408,17 @@ def test_a_model_that_bm_has_chosen_and_that_is_gone_is_looked_for_elsewhere() -
 def test_a_model_that_the_client_has_named_and_that_is_gone_is_reported_at_once() -> None:
     made = planned(gemini("a", "b"), paid("acme", "fallback"), model="gemini-9")
     assert course(made, ">> 404")[-1] == "<< 404 not_found"
+
+
+def test_the_default_is_asked_for_where_a_provider_turns_out_not_to_have_the_named_model() -> None:
+    made = planned(paid("acme", "exclusive"), model="gpt-9")
+    lines = course(made, ">> 404\n>> ok")
+    assert [line for line in lines if line.startswith("<<")] == ["<< acme/key", "<< acme/key", "<< answered"]
+    steps = attempts(made, Limits())
+    assert next(steps).target.model == "gpt-9"
+    instead = steps.send(classify(FAILURES["404"]))
+    assert (instead.target.model, instead.reason) == ("acme-model", "acme has no gpt-9: its default is acme-model")
+    assert course(made, ">> 404\n>> 404")[-1] == "<< 404 not_found"
 
 
 def test_a_model_that_turns_out_to_take_no_media_is_asked_once_more_without_the_earlier_ones() -> None:
