@@ -100,11 +100,36 @@ def _output(request: Request, answer: Answer) -> list[Json]:
         part = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
         base = {"id": f"msg_sim{number:08d}", "type": "message", "role": "assistant", "status": "completed"}
         output.append(base | {"content": [part]})
+    kinds = dict(_offered(request.body))
     for place, (identifier, call) in enumerate(answer.calls):
-        base = {"id": f"fc_sim{number:08d}{place:04d}", "type": "function_call", "status": "completed"}
-        arguments = compact(call.arguments)
-        output.append(base | {"call_id": identifier, "name": call.name, "arguments": arguments})
+        kind, named = kinds.get(call.name, ("function", {"name": call.name}))
+        base = {"call_id": identifier, **named, "status": "completed"}
+        if kind == "custom":
+            text = str(call.arguments.get("input", ""))
+            output.append({"id": f"ctc_sim{number:08d}{place:04d}", "type": "custom_tool_call", **base, "input": text})
+        else:
+            arguments = compact(call.arguments)
+            output.append(
+                {"id": f"fc_sim{number:08d}{place:04d}", "type": "function_call", **base, "arguments": arguments}
+            )
     return output
+
+
+def _offered(body: Json) -> Iterator[tuple[str, tuple[str, Json]]]:
+    """The functions and custom tools that a request offers: what a rule calls them, their kind, and what calls name.
+
+    A rule calls a function of a namespace NAMESPACE__NAME.
+    """
+    given = body.get("input")
+    added = [item for item in items(given) if item.get("type") == "additional_tools"] if given else []
+    for tool in [*items(body.get("tools")), *(tool for item in added for tool in items(item.get("tools")))]:
+        name = str(tool.get("name"))
+        if tool.get("type") == "namespace":
+            for inner in items(tool.get("tools")):
+                called = {"name": inner.get("name"), "namespace": name}
+                yield f"{name}__{inner.get('name')}", (str(inner.get("type")), called)
+        else:
+            yield name, (str(tool.get("type")), {"name": name})
 
 
 def _response(request: Request) -> Json:
@@ -157,7 +182,9 @@ def _opened(item: Json) -> Json:
     """An item as it is when added."""
     if item["type"] == "reasoning":
         return item | {"summary": []}
-    emptied: Json = {"content": []} if item["type"] == "message" else {"arguments": ""}
+    emptied: Json = {
+        name: [] if name == "content" else "" for name in ("content", "arguments", "input") if name in item
+    }
     return item | {"status": "in_progress"} | emptied
 
 
@@ -179,6 +206,11 @@ def _item_events(item: Json, answer: Answer, place: Json) -> Iterator[Json]:
                 yield {"type": "response.output_text.delta", **here, "delta": piece, "logprobs": []}
             yield {"type": "response.output_text.done", **here, "text": part["text"], "logprobs": []}
             yield {"type": "response.content_part.done", **here, "part": part}
+        case "custom_tool_call":
+            kind = "response.custom_tool_call_input"
+            for piece in split(item["input"], 3):
+                yield {"type": f"{kind}.delta", **place, "delta": piece}
+            yield {"type": f"{kind}.done", **place, "input": item["input"]}
         case _:
             kind = "response.function_call_arguments"
             for piece in split(item["arguments"], 3):

@@ -84,3 +84,27 @@ def test_an_earlier_response_may_be_referred_to(client: openai.OpenAI) -> None:
     first = client.responses.create(model="gpt-5", input="hello")
     again = client.responses.create(model="gpt-5", input="and?", previous_response_id=first.id)
     assert again.output_text == "[simulated gpt-5] and?"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("member", ["tools", "input"])
+def test_custom_tools_and_those_of_a_namespace_are_called_as_such(
+    sim: Simulator, http: httpx.Client, member: str, stream: bool
+) -> None:
+    sim.script(Rule(tool_calls=(ToolCall("run", {"input": "1 + 1"}), ToolCall("team__ask", {"whom": "all"}))))
+    tools = [
+        {"type": "custom", "name": "run"},
+        {"type": "namespace", "name": "team", "tools": [TOOL | {"name": "ask"}]},
+    ]
+    said = [{"role": "user", "content": "hi"}]
+    body = {"tools": {"tools": tools}, "input": {"input": [{"type": "additional_tools", "tools": tools}, *said]}}[
+        member
+    ]
+    answer = http.post("/v1/responses", json={"model": "gpt-5", "input": said, "stream": stream, **body})
+    assert answer.status_code == 200
+    last = answer.text.split("data: ")[-1]
+    output = (json.loads(last)["response"] if stream else answer.json())["output"]
+    free, named = output
+    assert (free["type"], free["name"], free["input"]) == ("custom_tool_call", "run", "1 + 1")
+    assert (named["type"], named["namespace"], named["name"]) == ("function_call", "team", "ask")
+    assert stream == ("response.custom_tool_call_input.done" in answer.text)
