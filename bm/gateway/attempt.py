@@ -152,6 +152,15 @@ class Attempts:
         return Outcome(failure=failure, request="heal", remedy=remedy) if remedy else outcome
 
     async def _head(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:
+        """Await the head of a response, and close the response if the client leaves just as the head arrives."""
+        task = asyncio.ensure_future(opening)
+        try:
+            return await self._waited(task)
+        except BaseException:
+            task.add_done_callback(_close)
+            raise
+
+    async def _waited(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:
         """Await the head of a response. The client of a stream receives keep-alives before it, after some time."""
         call, limits = self._adapter.call, self._settings.config.limits
         if self._continues or not call.stream or call.array or call.operation != "generate" or not limits.keep_alive:
@@ -317,6 +326,11 @@ def naming_project(failure: Failure, access: Access) -> Failure:
     if failure.kind not in ("permission", "billing") or not project or project in failure.message:
         return failure
     return msgspec.structs.replace(failure, message=f"{failure.message} (project {project})")
+
+
+def _close(opening: asyncio.Future[UpstreamResponse]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def _is_stream(response: UpstreamResponse, idle: float) -> bool:
