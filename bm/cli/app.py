@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from bm.cli import (
     accounts,
@@ -16,6 +17,7 @@ from bm.cli import (
     config,
     daemon,
     dispatch,
+    help,
     monitoring,
     providers,
     record,
@@ -26,24 +28,23 @@ from bm.cli import (
 from bm.cli.render import Json
 
 
-def _typer(help_: str) -> typer.Typer:
+def _typer(help_: str, words: str = "", kind: type[TyperGroup] = TyperGroup) -> typer.Typer:
     return typer.Typer(
+        cls=kind,
         help=help_,
+        epilog=help.epilog(words),
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
-app = _typer("A local gateway between your coding tools and your models.")
+app = _typer("A local gateway between your coding tools and your models.", kind=help.Sections)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from bm import __version__
-        from bm.cli import render
-
-        render.line(f"bm {__version__}")
+        help.version()
         raise typer.Exit
 
 
@@ -52,8 +53,11 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
 ) -> None:
+    """A local gateway between your coding tools and your models."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        from bm.cli.welcome import welcome
+
+        welcome(admin.here(), os.environ)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -83,26 +87,27 @@ def _or(list_: Callable[[bool], None]) -> Callable[[typer.Context, bool], None]:
     return listed
 
 
-def _add(to: typer.Typer, *commands: Callable[..., None]) -> None:
+def _add(to: typer.Typer, *commands: Callable[..., None], below: str = "") -> None:
     """Add commands under the names of their functions."""
     for command in commands:
         settings = clients.PASS_THROUGH if command is clients.run else None
-        to.command(command.__name__.strip("_"), context_settings=settings)(command)
+        name = command.__name__.strip("_")
+        to.command(name, context_settings=settings, epilog=help.epilog(f"{below} {name}".strip()))(command)
 
 
 def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = False) -> None:
     """Add a group; with `lists`, its first command is the default."""
-    group = _typer(help_)
+    group = _typer(help_, name)
     if lists:
         group.callback(invoke_without_command=True)(_or(commands[0]))
-    _add(group, *commands)
+    _add(group, *commands, below=name)
     app.add_typer(group, name=name, no_args_is_help=not lists)
 
 
 _add(app, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
 _add(app, clients.run, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
-_add(app, providers.models, test.test, doctor, record.replay, demo)
+_add(app, providers.models, test.test, doctor, record.replay, demo, help.help_, help.version)
 _group(
     "accounts",
     "Manage the credentials that requests are sent with.",

@@ -66,10 +66,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, 
 
 def paragraph(text: str, *, indent: int = 0) -> None:
     """Print a text as one line; on a terminal, wrap it between words."""
+    _wrapped(" ".join(text.split()), " " * indent, " " * (indent + 2))
+
+
+def _wrapped(text: str, first: str, further: str) -> None:
+    """Print a text behind `first`; on a terminal, wrap it between words, further lines behind `further`."""
     import shutil
     import textwrap
 
-    text, first, further = " ".join(text.split()), " " * indent, " " * (indent + 2)
     width = shutil.get_terminal_size().columns if is_terminal() else 0
     if width <= len(further):
         line(first + text)
@@ -85,7 +89,7 @@ def facts(pairs: Mapping[str, str]) -> None:
     shown = {name: value for name, value in pairs.items() if value}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        line(f"{name:<{width}}  {value}")
+        _wrapped(value, f"{name:<{width}}  ", " " * (width + 2))
 
 
 def is_terminal() -> bool:

@@ -1,0 +1,87 @@
+"""Examples of every command, which its help ends with, and the sections of `bm --help`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "Start here": ("run", "demo", "help"),
+    "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
+    "Providers and accounts": ("providers", "accounts", "models", "test"),
+    "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
+    "Set up": ("setup", "env", "service", "config", "version"),
+}
+"""The headings of `bm --help`, and the commands below each."""
+
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "start": ("bm start", "bm start --foreground"),
+    "stop": ("bm stop", "bm stop --now"),
+    "restart": ("bm restart",),
+    "status": ("bm status", "bm status --json"),
+    "logs": ("bm logs -n 200", "bm logs --follow"),
+    "run": ("bm run claude", "bm run codex -- exec 'explain this repository'", "bm run aider --model anthropic/opus"),
+    "setup": ("bm setup", "bm setup claude --dry-run", "bm setup claude", "bm setup claude --undo"),
+    "env": ('eval "$(bm env)"', "bm env --shell fish | source"),
+    "route": ("bm route opus", "bm route gpt-5 --protocol openai-chat", "bm route groq:openai/gpt-oss-120b"),
+    "why": ("bm why", "bm why last"),
+    "dashboard": ("bm dashboard", "bm dashboard --no-browser"),
+    "top": ("bm top",),
+    "usage": ("bm usage --days 7", "bm usage --by model", "bm usage --json"),
+    "models": ("bm models", "bm models --all", "bm models forget gemini-3.8-flash"),
+    "test": ("bm test", "bm test groq", "bm test --deep groq"),
+    "doctor": ("bm doctor", "bm doctor --json"),
+    "replay": ("bm replay last", "bm replay last --to groq:openai/gpt-oss-120b"),
+    "demo": ("bm demo", "bm demo --once"),
+    "help": ("bm help", "bm help accounts add"),
+    "version": ("bm version",),
+    "accounts": ("bm accounts", "bm accounts add work"),
+    "accounts list": ("bm accounts list --json",),
+    "accounts add": (
+        "bm accounts add work",
+        "bm accounts add work < key-file",
+        "bm accounts add second --provider groq",
+        "bm accounts add cloud --vertex service-account.json",
+    ),
+    "accounts login": ("bm accounts login me --client client_secret.json", "bm accounts login me"),
+    "accounts import": ("bm accounts import accounts.json", "bm accounts import keys.csv --provider groq"),
+    "accounts export": ("bm accounts export accounts.json",),
+    "accounts enable": ("bm accounts enable work",),
+    "accounts disable": ("bm accounts disable work",),
+    "accounts remove": ("bm accounts remove work", "bm accounts remove work --yes"),
+    "accounts verify": ("bm accounts verify", "bm accounts verify work"),
+    "accounts wake": ("bm accounts wake", "bm accounts wake work"),
+    "providers": ("bm providers", "bm providers key groq", "bm providers mode groq fallback"),
+    "providers list": ("bm providers list --json",),
+    "providers show": ("bm providers show groq",),
+    "providers mode": ("bm providers mode groq fallback", "bm providers mode groq off"),
+    "providers enable": ("bm providers enable groq",),
+    "providers disable": ("bm providers disable groq",),
+    "providers key": ("bm providers key groq", "bm providers key groq < key-file"),
+    "providers add": (
+        "bm providers add acme --protocol openai-chat --base-url https://llm.example/v1 --mode fallback",
+    ),
+    "providers remove": ("bm providers remove acme",),
+    "config": ("bm config show", "bm config set pool.max_wait 10"),
+    "config path": ("bm config path", "bm config path --json"),
+    "config show": ("bm config show",),
+    "config check": ("bm config check",),
+    "config get": ("bm config get server.port",),
+    "config set": (
+        "bm config set pool.max_wait 10",
+        "bm config set aliases.fast groq:openai/gpt-oss-20b",
+        "bm config set providers.groq.api_key env:GROQ_API_KEY",
+    ),
+    "config unset": ("bm config unset aliases.fast",),
+    "config edit": ("bm config edit",),
+    "service": ("bm service install", "bm service status"),
+    "service install": ("bm service install",),
+    "service uninstall": ("bm service uninstall",),
+    "service status": ("bm service status",),
+    "record": ("bm record on", "bm record list", "bm record off"),
+    "record on": ("bm record on",),
+    "record off": ("bm record off",),
+    "record list": ("bm record list",),
+    "record show": ("bm record show last",),
+    "record delete": ("bm record delete --all",),
+}
+"""By the words after `bm`. Each is checked to be a command line that exists."""
