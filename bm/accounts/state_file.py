@@ -116,7 +116,7 @@ def _saved(account_id: AccountId, runtime: AccountRuntime, ahead: float) -> Save
         project=runtime.credential.account.project,
         last_used=None if runtime.last_used is None else runtime.last_used + ahead,
         today=runtime.today,
-        entries=tuple(_shifted(entry, ahead) for entry in entries),
+        entries=tuple(shifted(entry, ahead) for entry in entries),
         health=tuple((at + ahead, id != 0) for at, id in runtime.health.seen()),
         gauges=tuple(_shifted_gauge(gauge, ahead) for gauge in runtime.meter.all()),
     )
@@ -138,7 +138,7 @@ def _restore_account(pool: Pool, account_id: AccountId, saved: SavedAccount, now
         if entry.at >= void and not (left and entry.shared and entry.account != saved.name)
     )
     # The clock may have been set back meanwhile: no entry may lie in the future.
-    pool.restore(account_id, (_shifted(entry, now - wall, latest=now) for entry in kept))
+    pool.restore(account_id, (shifted(entry, now - wall, latest=now) for entry in kept))
     # Faults of running requests have positive ids.
     runtime.health.merge((min(now, at - wall + now), -1 if fault else 0) for at, fault in saved.health)
     if not left:
@@ -151,7 +151,7 @@ def _shifted_gauge(gauge: Gauge, seconds: float, latest: float = float("inf")) -
     return msgspec.structs.replace(gauge, ends=min(gauge.ends + seconds, latest))
 
 
-def _shifted(entry: CooldownEntry, seconds: float, latest: float = float("inf")) -> CooldownEntry:
+def shifted(entry: CooldownEntry, seconds: float, latest: float = float("inf")) -> CooldownEntry:
     """The entry by a clock that is `seconds` ahead."""
     at, sent = min(entry.at + seconds, latest), min(entry.sent + seconds, latest)
     return msgspec.structs.replace(entry, at=at, sent=sent)

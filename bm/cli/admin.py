@@ -104,8 +104,6 @@ def _content(status: int, body: Any) -> Any:
 
 async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[int, Any]:
     """Status and JSON from the admin app in this process, with the account state the last daemon saved."""
-    import asyncio
-
     import msgspec
 
     from bm import __version__
@@ -122,7 +120,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
     restore_models(models_path(paths), services)
     instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None, keep_file=_nothing)
-    application = admin_app(services, Reloader(paths, services), instance, paths, asyncio.Event())
+    application = admin_app(services, Reloader(paths, services), instance, paths, {})
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bm.daemon.runtime import Daemon
     from bm.daemon.service.install import Service
     from bm.daemon.start import Started
+    from bm.daemon.stop import Stopped
 
 
 def start(
@@ -44,22 +45,25 @@ def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for runnin
 
 
 def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for running answers.")] = False) -> None:
-    """Stop the daemon and start it again.
+    """Start the daemon anew, without refusing a connection or cutting an answer.
 
-    If it could not start with the new settings, it keeps running.
+    The new daemon takes the connections over, and the previous one finishes its answers. Where that is not possible,
+    the daemon is stopped and started. If it could not start with the new settings, it keeps running.
     """
     from bm.accounts.credentials import load
-    from bm.daemon.port import bind
-    from bm.daemon.start import start as begin
+    from bm.daemon.restart import restart as begin_anew
 
     paths = admin.here()
-    server = admin.loaded(paths).config.server
+    admin.loaded(paths)
     load(paths.accounts)
-    daemon = admin.running(paths)
-    if daemon and server.port != daemon.port:
-        bind(server.host, server.port).close()
-    _stop(paths, now=now)
-    _begun(paths, begin(paths, os.environ))
+    done = begin_anew(paths, os.environ, drain_of(paths), now=now, waiting=waits(silent=now))
+    if done.stopped:
+        _ended(done.stopped)
+    if done.handed_over:
+        render.line(f"bm has taken over from the previous daemon (pid {done.handed_over.pid})")
+    _begun(paths, done.started)
+    if done.note and done.stopped:
+        render.note(f"note: connections were refused meanwhile: {done.note}")
 
 
 def _begun(paths: Paths, started: Started) -> None:
@@ -75,9 +79,13 @@ def _stop(paths: Paths, *, now: bool) -> bool:
     stopped = end(paths, drain_of(paths), now=now, waiting=waits(silent=now))
     if stopped is None:
         return False
+    _ended(stopped)
+    return True
+
+
+def _ended(stopped: Stopped) -> None:
     how = {"asked": "", "hurried": " before all answers had finished", "killed": " by force"}[stopped.how]
     render.line(f"bm has stopped{how} (pid {stopped.daemon.pid})")
-    return True
 
 
 def waits(*, silent: bool = False) -> Callable[[float], None]:
@@ -134,6 +142,9 @@ def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
         found.append(f"the ledger cannot be written ({problem}); requests are served anyway")
     if dropped := ledger.get("dropped"):
         found.append(f"{dropped} requests since the start are missing from the ledger")
+    earlier = status.get("predecessor") or {}
+    if active := earlier.get("active"):
+        found.append(f"the previous daemon (pid {earlier['pid']}) is finishing running answers: {active}")
     if daemon.version != __version__:
         found.insert(0, f"the daemon is version {daemon.version}, this command is {__version__}: bm restart")
     return found

@@ -180,11 +180,12 @@ else:
 
 
 @contextmanager
-def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
+def locked(path: Path, timeout: float = 10.0) -> Iterator[int]:
     """Hold an exclusive lock on the file `path` within the block. A `timeout` of 0 tries once.
 
-    The system releases the lock if the process dies. Child processes do not inherit it. The file is created when
-    missing and never removed: two processes could then lock two different files of that name.
+    Gives the descriptor, which another process may be handed to hold the lock as well. The system releases the lock if
+    the process dies. Child processes do not inherit it. The file is created when missing and never removed: two
+    processes could then lock two different files of that name.
 
     Raises:
         LockTimeout: the lock was not free within `timeout` seconds.
@@ -198,7 +199,7 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
                 raise LockTimeout(path)
             time.sleep(POLL)
         try:
-            yield
+            yield descriptor
         finally:
             _unlock(descriptor)
     finally:
@@ -216,6 +217,23 @@ def is_held(path: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+@contextmanager
+def inherited(descriptor: int) -> Iterator[int]:
+    """Hold the lock whose descriptor another process has handed over within the block. It is released when neither of
+    them has it open any more."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def forget_lock(descriptor: int) -> None:
+    """Leave a lock to the process that was handed its descriptor: the end of the block no longer releases it."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
 
 
 class Stamp(NamedTuple):

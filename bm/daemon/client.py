@@ -109,6 +109,10 @@ def find(paths: Paths, timeout: float = PATIENCE) -> Found | None:
         return None
     if is_answering(daemon, timeout):
         return Found(daemon, answers=True)
+    later = runtime.read(paths.runtime)
+    if later and later.token != daemon.token and is_answering(later, timeout):
+        # It has handed over just now.
+        return Found(later, answers=True)
     return Found(daemon, answers=False) if runtime.same_process(daemon) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import os
 import platform
@@ -12,22 +13,27 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import NoReturn
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NoReturn
 
 from bm import __version__
 from bm.config.edit import lock_of as config_lock
 from bm.config.files import LockTimeout, locked, sweep
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths, make_folders
-from bm.config.schema import Log
+from bm.config.schema import Log, Server
 from bm.daemon import log, runtime
 from bm.daemon.port import PortError, bind
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.supervisor import NOT_STARTED
-from bm.daemon.spawn import Report
+from bm.daemon.spawn import TAKE_OVER, TAKE_OVER_NOW, Report
+from bm.daemon.take_over import NoHandover, taken_over
 from bm.errors import AccountError, BmError, ConfigError, DaemonError
 from bm.providers.catalog import KNOWN
+
+if TYPE_CHECKING:
+    from bm.server.predecessor import Predecessor
 
 _log = logging.getLogger("bm.daemon")
 _FILE_INTERVAL = 0.5
@@ -38,6 +44,10 @@ _LOCK_WAIT = 0.2
 
 class AlreadyRunning(DaemonError):
     """Another daemon of these paths is starting, running or stopping."""
+
+
+Start = Callable[[Server], AbstractContextManager[tuple[socket.socket, int, "Predecessor | None"]]]
+"""Gets the listening socket, the lock, and the daemon they come from."""
 
 
 def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, terminal: bool) -> None:
@@ -53,11 +63,35 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
     started_at = time.time()
     make_folders(paths)
     try:
-        with locked(paths.lock, _LOCK_WAIT):
+        with locked(paths.lock, _LOCK_WAIT) as lock:
             _sweep(paths)
-            _serve(paths, environ, announce, started_at, terminal)
+
+            @contextlib.contextmanager
+            def begin(server: Server) -> Iterator[tuple[socket.socket, int, Predecessor | None]]:
+                with bind(server.host, server.port) as sock:
+                    yield sock, lock, None
+
+            _serve(paths, environ, announce, started_at, begin, terminal=terminal)
     except LockTimeout:
         raise AlreadyRunning(_other(paths)) from None
+
+
+def run_next(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, now: bool) -> None:
+    """Serve in place of the running daemon, which finishes its answers, or ends them `now`.
+
+    Raises:
+        NoHandover: it does not hand over; it goes on.
+        ConfigError, AccountError, PortError, OSError: as of `run`; the running daemon goes on.
+    """
+
+    @contextlib.contextmanager
+    def begin(server: Server) -> Iterator[tuple[socket.socket, int, Predecessor | None]]:
+        from bm.server.predecessor import Predecessor
+
+        with taken_over(paths, server, now=now) as taken:
+            yield taken.sock, taken.lock, Predecessor(taken.channel, taken.hello)
+
+    _serve(paths, environ, announce, time.time(), begin, terminal=False)
 
 
 def _sweep(paths: Paths) -> None:
@@ -80,7 +114,13 @@ def _other(paths: Paths) -> str:
 
 
 def _serve(
-    paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], started_at: float, terminal: bool
+    paths: Paths,
+    environ: Mapping[str, str],
+    announce: Callable[[Daemon], None],
+    started_at: float,
+    begin: Start,
+    *,
+    terminal: bool,
 ) -> None:
     try:
         loaded = load(paths.config, environ, known=KNOWN)
@@ -92,8 +132,7 @@ def _serve(
     redact = log.Redactor(lambda: _secrets(paths, environ), (paths.config, paths.accounts))
     log.set_up(paths.log, loaded.config.log, redact, terminal=terminal)
     try:
-        with bind(loaded.config.server.host, loaded.config.server.port) as sock:
-            _serve_on(sock, loaded, paths, environ, announce, started_at)
+        _serve_on(begin, loaded, paths, environ, announce, started_at)
     except BmError as error:
         _log.error("%s%s", NOT_STARTED, error)
         raise
@@ -103,7 +142,7 @@ def _serve(
 
 
 def _serve_on(
-    sock: socket.socket,
+    begin: Start,
     loaded: Loaded,
     paths: Paths,
     environ: Mapping[str, str],
@@ -111,33 +150,46 @@ def _serve_on(
     started_at: float,
 ) -> None:
     from bm.gateway.settings import make_settings
-
-    settings = make_settings(loaded, paths, environ)
-    daemon = _this_process(sock, loaded.config.server.host, started_at)
-
-    def ready() -> None:
-        runtime.write(paths.runtime, daemon)
-        facts = daemon.version, daemon.url, daemon.pid, platform.python_version()
-        _log.info("bm %s serves at %s (pid %d, Python %s)", *facts)
-        announce(daemon)
-
     from bm.server.admin import Instance
+    from bm.server.handover import Place
     from bm.server.serve import serve
 
-    async def keep_file() -> None:
-        while True:
-            await asyncio.sleep(_FILE_INTERVAL)
-            if not paths.runtime.exists():
-                runtime.write(paths.runtime, daemon)
+    settings, server = make_settings(loaded, paths, environ), loaded.config.server
+    with begin(server) as (sock, lock, predecessor):
+        daemon = _this_process(sock, server.host, started_at)
 
-    instance = Instance(
-        prove=daemon.proof, started_at=daemon.started_at, version=daemon.version, ready=ready, keep_file=keep_file
-    )
-    try:
-        serve(paths, settings, sock, instance)
-    finally:
-        runtime.remove(paths.runtime, daemon)
-        _log.info("bm has stopped")
+        def ready() -> None:
+            runtime.write(paths.runtime, daemon)
+            if predecessor is not None:
+                predecessor.serving()
+            facts = daemon.version, daemon.url, daemon.pid, platform.python_version()
+            _log.info("bm %s serves at %s (pid %d, Python %s)", *facts)
+            announce(daemon)
+
+        async def keep_file() -> None:
+            while True:
+                await asyncio.sleep(_FILE_INTERVAL)
+                if not paths.runtime.exists():
+                    runtime.write(paths.runtime, daemon)
+
+        instance = Instance(
+            prove=daemon.proof,
+            started_at=daemon.started_at,
+            version=daemon.version,
+            ready=ready,
+            keep_file=keep_file,
+            predecessor=predecessor.to_json if predecessor else lambda: None,
+        )
+        place = Place(
+            lock=lock,
+            bind=lambda: bind(daemon.host, daemon.port),
+            permits=lambda path, permit: hmac.compare_digest(permit.encode(), daemon.permit(path).encode()),
+        )
+        try:
+            serve(paths, settings, sock, instance, place, predecessor)
+        finally:
+            runtime.remove(paths.runtime, daemon)
+            _log.info("bm has stopped")
 
 
 def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
@@ -178,12 +230,19 @@ def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
     return [secret for secret in found if secret]
 
 
-def main() -> int:
-    """Run as a detached process. Reports the outcome of the start on standard output, then closes it."""
+def main(mode: str = "") -> int:
+    """Run as a detached process, in place of a running daemon if `mode` is one of `TAKE_OVER`. Reports the outcome of
+    the start on standard output, then closes it."""
     detach()
     report = Report.to_stdout()
+    paths = Paths.default(os.environ)
     try:
-        run(Paths.default(os.environ), os.environ, lambda daemon: report.ready(), terminal=False)
+        if mode in TAKE_OVER:
+            run_next(paths, os.environ, lambda daemon: report.ready(), now=mode == TAKE_OVER_NOW)
+        else:
+            run(paths, os.environ, lambda daemon: report.ready(), terminal=False)
+    except NoHandover as error:
+        report.failed("handover", str(error))
     except AlreadyRunning as error:
         report.failed("running", str(error))
     except ConfigError as error:
@@ -218,4 +277,4 @@ def detach() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(*sys.argv[1:]))

@@ -52,6 +52,10 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
         """The answer that only this run can give to a challenge."""
         return hmac.new(self.token.encode(), challenge.encode(), hashlib.sha256).hexdigest()
 
+    def permit(self, path: str) -> str:
+        """Shows that whoever names a path can read daemon.json. Never equal to a `proof`, which anybody can ask for."""
+        return hmac.new(self.token.encode(), path.encode(), hashlib.sha512).hexdigest()
+
     def __repr__(self) -> str:
         return f"Daemon(pid={self.pid!r}, url={self.url!r}, version={self.version!r})"
 

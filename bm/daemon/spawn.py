@@ -18,8 +18,8 @@ import msgspec
 from bm.config.files import open_private
 from bm.config.paths import Paths
 
-Cause = Literal["running", "config", "accounts", "port", "files"]
-"""Why a daemon did not start; `running` means another one holds the lock."""
+Cause = Literal["running", "handover", "config", "accounts", "port", "files"]
+"""Why a daemon did not start; `running` means another one holds the lock, `handover` that it does not hand over."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,13 +62,16 @@ class Report:
 
 
 _MODULE = "bm.daemon.main"
+TAKE_OVER_NOW = "--take-over-now"
+TAKE_OVER = ("--take-over", TAKE_OVER_NOW)
+"""Arguments that make it start in place of the running daemon."""
 
 
 class Silence(Exception):
     """The daemon neither became ready nor failed in time, and was killed."""
 
 
-def spawn(paths: Paths, environ: Mapping[str, str], limit: float) -> Line | None:
+def spawn(paths: Paths, environ: Mapping[str, str], limit: float, *arguments: str) -> Line | None:
     """Start a daemon and wait until it is ready or has failed; None if it ended without a report.
 
     Any exception meanwhile, including Ctrl-C, kills the daemon.
@@ -79,7 +82,7 @@ def spawn(paths: Paths, environ: Mapping[str, str], limit: float) -> Line | None
     """
     with open_private(paths.log) as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _MODULE],
+            [sys.executable, "-P", "-m", _MODULE, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -59,15 +59,15 @@ def start(paths: Paths, environ: Mapping[str, str] = os.environ, limit: float = 
             make_folders(paths)
             line, note = _begun(paths, environ, max(deadline - time.monotonic(), 1.0))
         except Silence:
-            raise StartError(_with_log(f"the daemon did not answer within {limit:g} seconds", paths)) from None
+            raise StartError(with_log(f"the daemon did not answer within {limit:g} seconds", paths)) from None
         except OSError as error:
             raise StartError(_unusable(error, paths)) from error
         if line is None:
-            raise StartError(_with_log("the daemon ended while it was starting", paths))
+            raise StartError(with_log("the daemon ended while it was starting", paths))
         if line.ready:
-            return Started(_verified(paths), already=False, note=note)
+            return Started(verified(paths), already=False, note=note)
         if line.cause != "running":
-            raise _refused(line)
+            raise refused(line)
         _await_other(paths, deadline)
 
 
@@ -87,17 +87,18 @@ def _unusable(error: OSError, paths: Paths) -> str:
     return f"{place} (bm keeps its files there; BM_HOME names another folder for them)"
 
 
-def _refused(line: Line) -> StartError:
+def refused(line: Line) -> StartError:
+    """Why the daemon did not start, as it reports it."""
     return StartError(line.message, usage=line.cause in ("config", "accounts"))
 
 
-def _verified(paths: Paths) -> Daemon:
+def verified(paths: Paths) -> Daemon:
     """The daemon that has just reported ready, after checking that it accepts the local key."""
     from bm.accounts.credentials import load
 
     daemon = runtime.read(paths.runtime)
     if daemon is None:
-        raise StartError(_with_log("the daemon ended as soon as it was ready", paths))
+        raise StartError(with_log("the daemon ended as soon as it was ready", paths))
     answer = ask(daemon, "GET", "/admin/status", key=load(paths.accounts).local_key)
     if answer.status != 200:
         raise StartError(f"{daemon.url} is running, but refuses the key in {paths.accounts} (status {answer.status})")
@@ -122,7 +123,8 @@ def _await_other(paths: Paths, deadline: float) -> None:
     raise StartError(f"{who} has not ended yet and does not answer (`bm stop` ends it)")
 
 
-def _with_log(message: str, paths: Paths) -> str:
+def with_log(message: str, paths: Paths) -> str:
+    """The message with the end of the log."""
     lines = tail(paths.log, _LOG_LINES)
     return "\n".join([f"{message}; the last lines of {paths.log}:", *(f"  {line}" for line in lines)])
 

@@ -33,17 +33,31 @@ class _Latest(OrderedDict[str, Value]):
     def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
         super().__init__()
         self._max_bytes, self._size, self._bytes = max_bytes, size, 0
+        self._new: dict[str, None] = {}
 
     def put(self, name: str, value: Value) -> None:
         self.drop(name)
         self[name] = value
+        self._new[name] = None
         self._bytes += self._size(value)
         while self._bytes > self._max_bytes:
             self.drop(next(iter(self)))
 
     def drop(self, name: str) -> None:
+        self._new.pop(name, None)
         if name in self:
             self._bytes -= self._size(self.pop(name))
+
+    def take_new(self, max_bytes: int) -> dict[str, Value]:
+        """Values put in that no earlier call of this function has given, at least one and up to `max_bytes` of them."""
+        found: dict[str, Value] = {}
+        size = 0
+        while self._new and size < max_bytes:
+            name = next(iter(self._new))
+            del self._new[name]
+            found[name] = self[name]
+            size += self._size(self[name])
+        return found
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -69,8 +83,13 @@ class SignatureStore:
         """Store signatures by call id or `text_key`. A text's needs a known conversation."""
         for name, signature in signatures.items():
             if key := _key(name, conversation):
-                self._put(key, signature)
-                self._new.append(Kept(key, signature))
+                self.add((Kept(key, signature),))
+
+    def add(self, kept: Iterable[Kept]) -> None:
+        """Store signatures by their whole keys."""
+        for each in kept:
+            self._put(each.key, each.signature)
+            self._new.append(each)
 
     def _put(self, key: str, signature: Signature) -> None:
         self._kept.put(key, signature)
@@ -146,6 +165,15 @@ class InteractionStore:
         """Store an interaction and the steps before its own."""
         self._kept.put(interaction["id"], msgspec.json.encode((interaction, earlier)))
 
+    def take_new(self, max_bytes: int) -> dict[str, bytes]:
+        """Stored interactions that no earlier call of this function has given, as `restore` takes them."""
+        return self._kept.take_new(max_bytes)
+
+    def restore(self, kept: Mapping[str, bytes]) -> None:
+        """Take over what another daemon has stored."""
+        for name, value in kept.items():
+            self._kept.put(name, value)
+
     def get(self, name: str) -> tuple[Json, list[Json]] | None:
         """An interaction and the steps before its own; None when it is not stored, or no longer."""
         kept = self._kept.get(name)
@@ -204,6 +232,15 @@ class ResponseStore:
             account=account,
         )
         self._kept.put(name, kept)
+
+    def take_new(self, max_bytes: int) -> dict[str, StoredExchange]:
+        """Stored exchanges that no earlier call of this function has given."""
+        return self._kept.take_new(max_bytes)
+
+    def restore(self, kept: Mapping[str, StoredExchange]) -> None:
+        """Take over what another daemon has stored."""
+        for name, value in kept.items():
+            self._kept.put(name, value)
 
     def get(self, name: str) -> StoredExchange | None:
         """The exchange that ended in a response; None when it is not stored, or no longer."""

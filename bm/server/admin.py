@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -41,7 +41,7 @@ from bm.ledger.writer import KEEP_DAYS
 from bm.names import By, Mode, ProtocolName
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider
-from bm.server.asgi import JsonResponse, json_handler
+from bm.server.asgi import Handler, JsonResponse, json_handler
 from bm.server.dashboard import front
 from bm.server.live import Live
 from bm.server.metrics import Metrics
@@ -61,7 +61,8 @@ class Instance(msgspec.Struct, frozen=True):
     """The running process. `started_at` is Unix time; `version` is the version that runs, whatever is installed by now.
 
     `prove` answers a challenge as only this process can. `ready` is called once the server accepts
-    connections. `keep_file` writes daemon.json again whenever it is lost, until cancelled.
+    connections. `keep_file` writes daemon.json again whenever it is lost, until cancelled. `predecessor` describes the
+    daemon that has handed over to this one and is still finishing its answers.
     """
 
     prove: Callable[[str], str]
@@ -69,6 +70,7 @@ class Instance(msgspec.Struct, frozen=True):
     version: str
     ready: Callable[[], None]
     keep_file: Callable[[], Coroutine[Any, Any, None]]
+    predecessor: Callable[[], Json | None] = lambda: None
 
 
 class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -112,9 +114,10 @@ class _LiveParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def admin_app(
-    services: Services, reloader: Reloader, instance: Instance, paths: Paths, stopping: asyncio.Event
+    services: Services, reloader: Reloader, instance: Instance, paths: Paths, asked: Mapping[str, Handler]
 ) -> Starlette:
-    """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `/admin/stop` sets `stopping`."""
+    """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `asked` are further paths below
+    `/admin` that are posted to, with the key."""
     admin = Admin(services, reloader, instance, paths)
     metrics = Metrics(lambda: services.calls.active, admin.account_states)
     services.calls.observers += [metrics.observe, admin.live_view.observe]
@@ -133,10 +136,6 @@ def admin_app(
 
     async def measured(request: Request) -> Response:
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
-
-    async def stop(request: Request) -> Response:
-        stopping.set()
-        return JsonResponse({"stopping": True}, 202)
 
     async def unknown_path(request: Request) -> Response:
         return JsonResponse({"error": f"there is no {request.url.path} here"}, 404)
@@ -166,7 +165,7 @@ def admin_app(
             Route("/admin/route", keyed(json_handler(admin.route)), methods=["POST"]),
             Route("/admin/probe", keyed(json_handler(admin.probe)), methods=["POST"]),
             Route("/admin/probe/deep", keyed(json_handler(admin.probe_deeply)), methods=["POST"]),
-            Route("/admin/stop", keyed(stop), methods=["POST"]),
+            *(Route(f"/admin/{name}", keyed(handler), methods=["POST"]) for name, handler in asked.items()),
             Route("/{path:path}", unknown_path),
         ]
     )
@@ -216,6 +215,7 @@ class Admin:
             "requests": {"active": calls.active, "total": calls.total, "failed": calls.failed},
             "ledger": self._ledger(),
             "recording": settings.config.record.enabled,
+            "predecessor": instance.predecessor(),
         }
 
     def _ledger(self) -> Json:

@@ -18,6 +18,8 @@ HEAD_SECONDS = 10.0
 """From the first byte of a request, or the start of a connection, until the head is complete."""
 BODY_SECONDS = 60.0
 """Silence in the middle of a request's body."""
+IDLE_SECONDS = 3.0
+"""Silence after which a daemon that has handed over closes a connection. Clients use it once more until then."""
 _MIN_CONNECTIONS = 16
 _KEPT_DESCRIPTORS = 64
 """Descriptors for files, sockets that listen, and background work."""
@@ -42,6 +44,8 @@ class LimitedHttp(HttpToolsProtocol):
     other protocol, so the request is parsed again without the offer.
     """
 
+    leaving = False
+    """Whether another daemon serves by now: then every answer is the last one on its connection."""
     _said = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -157,6 +161,8 @@ class LimitedHttp(HttpToolsProtocol):
             self._repeated = True
             return
         super().on_headers_complete()
+        if self.leaving:
+            self.cycle.keep_alive = False
         self._timer = self.loop.call_later(BODY_SECONDS, self._check_body)
 
     def on_body(self, body: bytes) -> None:
@@ -168,6 +174,15 @@ class LimitedHttp(HttpToolsProtocol):
             return
         self._stop_timer()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._seen = time.monotonic()
+        super().on_response_complete()
+
+    def close_if_idle(self) -> None:
+        """Close the connection if it has been silent for some time, so that no request is on its way."""
+        if self.gives_way and time.monotonic() - self._seen >= IDLE_SECONDS:
+            self._give_up()
 
     def _wait_for_head(self) -> None:
         self._seen = time.monotonic()

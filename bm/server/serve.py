@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bm.config.paths import Paths
 from bm.gateway.capture import Recorder
@@ -24,38 +28,63 @@ from bm.ledger.writer import Ledger
 from bm.loop import runner
 from bm.server.admin import Instance, admin_app
 from bm.server.app import App
+from bm.server.asgi import JsonResponse, json_handler
+from bm.server.handover import Handover, Place
 from bm.server.http import LimitedHttp, raise_file_limit
 from bm.server.network import Network
+from bm.server.predecessor import Predecessor
 from bm.server.reload import Reloader
 from bm.server.state import SavedState
-from bm.server.tasks import keep_running, spawn
+from bm.server.tasks import Work, keep_running, spawn
+from bm.server.websocket import leave_all
 
 _log = logging.getLogger("bm")
 _PRICES_AFTER = 2.0
 """Seconds after the start until the price data is read, which uses most of a core for most of a second."""
+_LOOK_EVERY = 0.1
 _GC_THRESHOLD = 10_000
 """Allocations between garbage collections of the youngest generation. A few concurrent requests hold more objects than
 the default of 700, so collections would be frequent and find nothing."""
 
 
-def serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
+def serve(
+    paths: Paths,
+    settings: Settings,
+    sock: socket.socket,
+    instance: Instance,
+    place: Place,
+    predecessor: Predecessor | None,
+) -> None:
     """Serve requests on `sock` until a signal or `/admin/stop`; returns when running streams have ended.
 
-    A first signal lets running responses finish within `[server] drain` seconds, a second one ends them.
+    A first signal lets running responses finish within `[server] drain` seconds, a second one ends them. `predecessor`
+    is the daemon that has handed over to this one.
     """
     raise_file_limit()
-    runner().run(_serve(paths, settings, sock, instance))
+    runner().run(_serve(paths, settings, sock, instance, place, predecessor))
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its signal handling, which raises the signal again after a clean shutdown."""
 
-    def __init__(self, config: uvicorn.Config, instance: Instance, drain: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        instance: Instance,
+        drain: Callable[[], float],
+        predecessor: Predecessor | None,
+    ) -> None:
         super().__init__(config)
-        self._instance, self._drain = instance, drain
+        self._instance, self._drain, self._predecessor = instance, drain, predecessor
+        self._sock: socket.socket | None = None
+        self._leaving = False
+        self._deadline = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown; a second signal forces it."""
+        if self._leaving and self._deadline == math.inf:
+            self.leave(self._drain())
+            return
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -70,14 +99,62 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and report it."""
+        (self._sock,) = sockets or (None,)
         await super().startup(sockets)
         if self.started:
             self._instance.ready()
 
+    def pause(self) -> socket.socket:
+        """Accept no more connections. Gives the socket in which they wait."""
+        assert self._sock is not None
+        sock = self._sock.dup()
+        for server in self.servers:
+            server.close()
+        self.servers = []
+        return sock
+
+    async def resume(self, sock: socket.socket) -> None:
+        """Accept connections again."""
+        self._sock = sock
+        await super().startup([sock])
+
+    def leave(self, drain: float | None) -> None:
+        """End when the clients have their answers and are gone, or after so many seconds."""
+        self._leaving = self.should_exit = True
+        if drain is not None:
+            self._deadline = min(self._deadline, time.monotonic() + drain)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running responses finish within the configured time."""
         self.config.timeout_graceful_shutdown = int(self._drain()) or 1
+        ending = None
+        if self._predecessor is not None:
+            ending = asyncio.ensure_future(self._predecessor.end(self._drain()))
+        if self._leaving:
+            await self._finish()
+            self.config.timeout_graceful_shutdown = 1
         await super().shutdown(sockets)
+        if self._predecessor is not None and ending is not None:
+            if self.force_exit:
+                await self._predecessor.end(0.0)
+            await ending
+
+    async def _finish(self) -> None:
+        """Answer what was sent to this daemon before another one served, without a time limit unless one is set.
+
+        A connection is not closed while it is used, because the next request may be on its way: the answer to that one
+        says that it is the last. The predecessor's answers are not over either before it says so.
+        """
+        LimitedHttp.leaving = True
+        leave_all()
+        while not self.force_exit and time.monotonic() < self._deadline:
+            connections = self.server_state.connections
+            for each in list(connections):
+                if isinstance(each, LimitedHttp):
+                    each.close_if_idle()
+            if not connections and not self.server_state.tasks:
+                return
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 def _stop_signals() -> list[signal.Signals]:
@@ -87,14 +164,41 @@ def _stop_signals() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance: Instance) -> None:
+async def _serve(
+    paths: Paths,
+    settings: Settings,
+    sock: socket.socket,
+    instance: Instance,
+    place: Place,
+    predecessor: Predecessor | None,
+) -> None:
     ledger = Ledger(paths.ledger, decisions=settings.config.limits.decisions)
     recorder = Recorder(folder_of(paths))
     services = Services(settings, ledger=ledger, recorder=recorder)
     reloader = Reloader(paths, services)
     stopping = asyncio.Event()
+    state = SavedState(paths, services)
+    work = Work(
+        {
+            "saving the state": state.keep_saving,
+            "reading model lists": services.models.keep_fresh,
+            "keeping daemon.json": instance.keep_file,
+            "watching the configuration": reloader.watch,
+        }
+    )
+
+    async def retire() -> None:
+        work.stop()
+        await state.save()
+
+    async def stop(request: Request) -> Response:
+        stopping.set()
+        return JsonResponse({"stopping": True}, 202)
+
+    handover = Handover(services, instance.version, place, retire=retire, return_=work.start)
+    asked = {"stop": stop, "handover": json_handler(handover.answer)}
     config = uvicorn.Config(
-        app=App(services, admin_app(services, reloader, instance, paths, stopping)),
+        app=App(services, admin_app(services, reloader, instance, paths, asked)),
         lifespan="off",
         access_log=False,
         proxy_headers=False,
@@ -107,27 +211,26 @@ async def _serve(paths: Paths, settings: Settings, sock: socket.socket, instance
         ws_max_size=settings.config.server.max_body_mb * 1024 * 1024,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_about_more_than_upgrades)
-    server = _Server(config, instance, lambda: services.config.server.drain)
+    server = handover.listener = _Server(config, instance, lambda: services.config.server.drain, predecessor)
     for warning in settings.warnings:
         _log.warning("%s", warning)
-    state = SavedState(paths, services)
     state.restore()
     ledger.start()
+    work.start()
     watchers = [
         spawn(_read_prices(), "reading prices"),
-        keep_running(state.keep_saving, "saving the state"),
-        keep_running(services.models.keep_fresh, "reading model lists"),
-        keep_running(instance.keep_file, "keeping daemon.json"),
-        keep_running(reloader.watch, "watching the configuration"),
         keep_running(Network(services).watch, "watching the network"),
         spawn(_stop_when(stopping, server), "waiting for a stop"),
     ]
+    if predecessor is not None:
+        watchers.append(spawn(predecessor.follow(services), "following the earlier daemon"))
     try:
         await server.serve(sockets=[sock])
     finally:
         for watcher in watchers:
             watcher.cancel()
-        await state.save()
+        work.stop()
+        await (handover.close() if handover.given else state.save())
         await services.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)

@@ -44,6 +44,7 @@ class SavedState:
         self._signatures = signatures_path(paths)
         self._models = models_path(paths)
         self._written = (0, 0)
+        self._saving: asyncio.Task[None] | None = None
 
     def restore(self) -> None:
         services = self._services
@@ -68,7 +69,13 @@ class SavedState:
         return self._services.calls.total, self._services.calls.active
 
     async def save(self) -> None:
-        """Save now, writing in another thread."""
+        """Save now, writing in another thread. A save whose caller was cancelled ends before the next one begins."""
+        while self._saving is not None and not self._saving.done():
+            await asyncio.wait({self._saving})
+        self._saving = asyncio.get_running_loop().create_task(self._save())
+        await asyncio.shield(self._saving)
+
+    async def _save(self) -> None:
         services = self._services
         self._written = self._counts()
         await _replace(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
@@ -114,15 +121,25 @@ def restore_models(path: Path, services: Services) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         _log.warning("%s: is not valid; what was learned about models is lost", path)
         return
-    services.calibration.restore(saved.token_calibration)
+    restore_learned(services, saved)
+
+
+def restore_learned(services: Services, learned: SavedModels) -> None:
+    """Take over what another run has learned about models."""
+    services.calibration.restore(learned.token_calibration)
     providers = services.settings.providers.values()
-    services.context_limits.restore(saved.context_limits, providers, wall=time.time())
-    services.remedies.restore(saved.remedies, providers, wall=time.time())
+    services.context_limits.restore(learned.context_limits, providers, wall=time.time())
+    services.remedies.restore(learned.remedies, providers, wall=time.time())
+
+
+def learned_models(services: Services) -> SavedModels:
+    """What is learned about models."""
+    return SavedModels(services.calibration.saved(), services.context_limits.saved(), services.remedies.saved())
 
 
 async def save_models(path: Path, services: Services) -> None:
     """Save what is learned about models, writing in another thread."""
-    models = SavedModels(services.calibration.saved(), services.context_limits.saved(), services.remedies.saved())
+    models = learned_models(services)
     if models != SavedModels() or await asyncio.to_thread(path.exists):
         await _replace(msgspec.json.encode(models), path)
 

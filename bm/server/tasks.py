@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 _running: set[asyncio.Task[Any]] = set()
@@ -26,6 +26,22 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 def keep_running(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
     """Run a loop as a task, and start it again when it fails. `troubled` holds the last reason of each."""
     return spawn(_keep(work, name), name)
+
+
+class Work:
+    """Loops that run together, by their names."""
+
+    def __init__(self, loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        self._loops = loops
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Run the loops until `stop`."""
+        self._tasks = [keep_running(loop, name) for name, loop in self._loops.items()]
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
 
 def failures() -> list[str]:

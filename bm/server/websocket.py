@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
+from weakref import WeakSet
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -37,8 +38,8 @@ MAX_WAITING = 16
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 _TRANSPORT = ("type", "stream", "stream_id", "background", "generate")
 """Members of a message that no HTTP request has."""
-_REFUSED, _FAILED = 4403, 1011
-"""Codes that close a connection (RFC 6455, 7.4)."""
+_REFUSED, _FAILED, _RESTART = 4403, 1011, 1012
+"""Codes that close a connection (RFC 6455, 7.4; the last one is registered with IANA)."""
 _BETA = "responses_websockets"
 
 
@@ -83,6 +84,15 @@ class WebSocketClient:
         await self._send({"type": "websocket.send", "text": data.decode()})
 
 
+_connections: WeakSet[Connection] = WeakSet()
+
+
+def leave_all() -> None:
+    """Close every connection once it has answered what its client has sent. Codex connects again."""
+    for connection in list(_connections):
+        connection.leave()
+
+
 class Connection:
     """Serves one connection, one request after the other."""
 
@@ -96,6 +106,13 @@ class Connection:
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING + 1)
         self._work: asyncio.Task[None] | None = None
         self._kept: OrderedDict[str, list[Json]] = OrderedDict()
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Close the connection after the messages that have arrived."""
+        if not self._leaving and not self._messages.full():
+            self._leaving = True
+            self._messages.put_nowait(None)
 
     async def serve(self) -> None:
         """Serve the connection until the client closes it."""
@@ -106,6 +123,7 @@ class Connection:
             await self._send({"type": "websocket.close", "code": _REFUSED})
             return
         await self._send({"type": "websocket.accept"})
+        _connections.add(self)
         reader = spawn(self._read(), "reading from a WebSocket")
         try:
             while (message := await self._messages.get()) is not None:
@@ -114,6 +132,8 @@ class Connection:
                 if not work.cancelled() and (error := work.exception()) is not None:
                     _log.error("%s: an internal error of bm", self._path, exc_info=error)
                     await self._send({"type": "websocket.close", "code": _FAILED})
+            if self._leaving:
+                await self._send({"type": "websocket.close", "code": _RESTART})
         finally:
             reader.cancel()
             if self._work is not None:
