@@ -73,7 +73,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What only one daemon has, and what the next one gets. `lock` is the descriptor of the lock; `bind` listens on the
-    address again; `permits` tells whether a path and its permit come from somebody who can read daemon.json."""
+    address again; `permits` tells whether a path and its permit come from a reader of daemon.json."""
 
     lock: int
     bind: Callable[[], socket.socket]
@@ -177,7 +177,7 @@ class Handover:
         while (order := await read_line(reader, Order)) is not None:
             self.listener.leave(order.drain)
         reports.cancel()
-        # Nobody is left to say how long answers may take.
+        # The next daemon has ended and no longer says how long answers may take.
         self.listener.leave(self._services.config.server.drain)
 
     async def _go_on(self, sock: socket.socket) -> None:
@@ -218,7 +218,7 @@ async def read_line(reader: asyncio.StreamReader, kind: type[Any]) -> Any:
         line = await reader.readline()
         return msgspec.json.decode(line, type=kind) if line else None
     except (OSError, ValueError, msgspec.DecodeError) as error:
-        _log.debug("the other daemon cannot be understood: %s", error)
+        _log.warning("the other daemon cannot be understood: %s", error)
         return None
 
 

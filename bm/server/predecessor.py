@@ -1,4 +1,4 @@
-"""The daemon that has handed over to this one and finishes its answers: what it reports, and what it is told."""
+"""The daemon that has handed over to this one and finishes its answers: what it reports, and the orders it gets."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bm.config.paths import Paths
+from bm.config.schema import Server as ServerSettings
 from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
@@ -120,7 +121,7 @@ class _Server(uvicorn.Server):
 
     def leave(self, drain: float | None) -> None:
         """End when the clients have their answers and are gone, or after so many seconds."""
-        self._leaving = self.should_exit = True
+        self._leaving = self.should_exit = LimitedHttp.leaving = True
         if drain is not None:
             self._deadline = min(self._deadline, time.monotonic() + drain)
 
@@ -132,11 +133,13 @@ class _Server(uvicorn.Server):
             ending = asyncio.ensure_future(self._predecessor.end(self._drain()))
         if self._leaving:
             await self._finish()
-            self.config.timeout_graceful_shutdown = 1
+            if self.server_state.connections:
+                self.config.timeout_graceful_shutdown = 0
         await super().shutdown(sockets)
         if self._predecessor is not None and ending is not None:
             if self.force_exit:
-                await self._predecessor.end(0.0)
+                ending.cancel()
+                ending = asyncio.ensure_future(self._predecessor.end(0.0))
             await ending
 
     async def _finish(self) -> None:
@@ -145,7 +148,6 @@ class _Server(uvicorn.Server):
         A connection is not closed while it is used, because the next request may be on its way: the answer to that one
         says that it is the last. The predecessor's answers are not over either before it says so.
         """
-        LimitedHttp.leaving = True
         leave_all()
         while not self.force_exit and time.monotonic() < self._deadline:
             connections = self.server_state.connections
@@ -197,20 +199,7 @@ async def _serve(
 
     handover = Handover(services, instance.version, place, retire=retire, return_=work.start)
     asked = {"stop": stop, "handover": json_handler(handover.answer)}
-    config = uvicorn.Config(
-        app=App(services, admin_app(services, reloader, instance, paths, asked)),
-        lifespan="off",
-        access_log=False,
-        proxy_headers=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        http=LimitedHttp,
-        ws="wsproto" if settings.config.server.websocket else "none",
-        ws_max_size=settings.config.server.max_body_mb * 1024 * 1024,
-    )
-    logging.getLogger("uvicorn.error").addFilter(_is_about_more_than_upgrades)
+    config = _config(App(services, admin_app(services, reloader, instance, paths, asked)), settings.config.server)
     server = handover.listener = _Server(config, instance, lambda: services.config.server.drain, predecessor)
     for warning in settings.warnings:
         _log.warning("%s", warning)
@@ -234,6 +223,23 @@ async def _serve(
         await services.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)
+
+
+def _config(app: App, settings: ServerSettings) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(_is_about_more_than_upgrades)
+    return uvicorn.Config(
+        app=app,
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        http=LimitedHttp,
+        ws="wsproto" if settings.websocket else "none",
+        ws_max_size=settings.max_body_mb * 1024 * 1024,
+    )
 
 
 def _is_about_more_than_upgrades(record: logging.LogRecord) -> bool:

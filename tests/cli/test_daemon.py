@@ -86,7 +86,9 @@ def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
     bm("start")
     old = running(paths)
     ran = bm("restart")
-    assert ran.out.startswith(f"bm has taken over from the previous daemon (pid {old.pid})\nbm is running at {old.url} ")
+    assert ran.out.startswith(
+        f"bm has taken over from the previous daemon (pid {old.pid})\nbm is running at {old.url} "
+    )
     assert running(paths).token != old.token
 
 

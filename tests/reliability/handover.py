@@ -1,7 +1,7 @@
 """Streams and requests while the daemon is replaced: `scripts/handover --streams 100 --rate 100`.
 
-Half of the requests come on new connections, half on those of a pool, as SDKs keep one. Nobody tries again: each
-connection that is refused and each answer that is cut counts.
+Half of the requests come on new connections, half on those of a pool, as SDKs keep one. No client tries
+again: each connection that is refused and each answer that is cut counts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Clients:
         self._url, self._headers = url, {"x-api-key": key}
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self.begun = 0
+        self._begun = 0
+        self._awaited = asyncio.Condition()
         self.stopping = False
 
     async def stream(self, number: int) -> None:
@@ -64,20 +65,30 @@ class Clients:
         ):
             while not self.stopping:
                 session = (pooled, single)[number % 2]
-                task = asyncio.create_task(self._ask(session, APIS[number % 4], FAST, "request", stream=False))
+                task = asyncio.ensure_future(self._ask(session, APIS[number % 4], FAST, "request", stream=False))
                 running.add(task)
                 task.add_done_callback(running.discard)
                 due, number = due + 1 / rate, number + 1
                 await asyncio.sleep(max(due - time.monotonic(), 0))
             await asyncio.gather(*running)
 
+    async def _note_begun(self, stream: bool) -> None:
+        async with self._awaited:
+            self._begun += stream
+            self._awaited.notify_all()
+
+    async def have_begun(self, streams: int) -> None:
+        """Wait until so many streams have begun."""
+        async with asyncio.timeout(PATIENCE), self._awaited:
+            await self._awaited.wait_for(lambda: self._begun >= streams)
+
     async def _ask(self, session: aiohttp.ClientSession, api: str, model: str, kind: str, *, stream: bool) -> None:
         body = b""
         try:
             async with asyncio.timeout(PATIENCE):
                 asked = body_of(api, "hello", model, stream=stream)
-                async with session.post(path_of(api, model, stream=stream), json=asked) as response:  # type: ignore[arg-type]
-                    self.begun += stream
+                async with session.post(path_of(api, model, stream=stream), json=asked) as response:
+                    await self._note_begun(stream)
                     body = await response.read()
             good = response.status == 200 and (not stream or TERMINAL[api] in body)
             outcome = "complete" if good else f"cut or wrong ({response.status})"
@@ -99,8 +110,8 @@ def bm(paths: Paths, *words: str, environ: Mapping[str, str] | None = None) -> s
     return ran.stdout + ran.stderr
 
 
-async def run(home: Path, upstream: str, *, streams: int, rate: float, seconds: float) -> Clients:
-    """Restart the daemon while so many streams of so many seconds run, and twice more."""
+async def run(home: Path, upstream: str, *, streams: int, rate: float, seconds: float, times: int) -> Clients:
+    """Restart the daemon so many times while streams of so many seconds run."""
     paths = Paths.under(home)
     make_folders(paths)
     paths.config.write_text(f'[server]\nport = 0\n[gemini]\nbase_url = "{upstream}"\n', encoding="utf-8")
@@ -117,12 +128,11 @@ async def run(home: Path, upstream: str, *, streams: int, rate: float, seconds: 
         found = runtime.read(paths.runtime)
         assert found is not None
         clients = Clients(found.url, load(paths.accounts).local_key)
-        asking = asyncio.create_task(clients.requests(rate))
-        running = [asyncio.create_task(clients.stream(number)) for number in range(streams)]
-        while clients.begun < streams and not all(task.done() for task in running):
-            await asyncio.sleep(0.05)
+        asking = asyncio.ensure_future(clients.requests(rate))
+        running = [asyncio.ensure_future(clients.stream(number)) for number in range(streams)]
+        await clients.have_begun(streams)
         pids = {found.pid}
-        for _ in range(3):
+        for _ in range(times):
             await asyncio.to_thread(bm, paths, "restart")
             latest = runtime.read(paths.runtime)
             assert latest is not None
@@ -146,7 +156,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, upstreams() as upstream:
         home = Path(folder)
         clients = runner().run(
-            run(home, upstream, streams=options.streams, rate=options.rate, seconds=options.seconds)
+            run(home, upstream, streams=options.streams, rate=options.rate, seconds=options.seconds, times=3)
         )
     for name, count in sorted(clients.counts.items()):
         print(f"{name:30} {count}")
