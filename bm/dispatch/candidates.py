@@ -37,8 +37,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     `seconds` is the time left while it is cooling down, `overloaded` means that no limit is the cause. `context` is in
     tokens, 0 if unknown. `chosen` means that bm or its configuration has chosen the
     model, and not the client. `refused` means that the service has refused the account, and the reason is in its words.
-    `without` names the media that its model does not take and that a note replaces. `stand_in` is the target with the
-    provider's default, where it is not known whether the provider has the model that the client named.
+    `without` names the media that its model does not take and that a note replaces. `stand_in` is the same account
+    with the provider's default, where it is not known whether the provider has the model that the client named.
     """
 
     target: Target
@@ -52,7 +52,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     overloaded: bool = False
     context: int = 0
     without: frozenset[str] = frozenset()
-    stand_in: Target | None = None
+    stand_in: Candidate | None = None
     rank: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
     """Orders ready candidates: probes, weak and nearly spent accounts last, then the longest idle first."""
 
@@ -86,34 +86,45 @@ def missing_key(provider: Provider) -> str:
 
 def candidates_of(member: Member, stage: Stage, query: RouteQuery, model: str) -> Iterator[Candidate]:
     """Every account of a member. `model` is the name after prefix and aliases, which each account maps for itself."""
-    provider = member.provider
-    needs = query.requirements
-    found: dict[frozenset[str] | None, tuple[Mapped, ProtocolName, Capabilities]] = {}
+    provider, needs = member.provider, query.requirements
+    served: dict[str, tuple[ProtocolName, Capabilities]] = {}
+    mappings: dict[frozenset[str] | None, Mapped] = {}
 
-    def protocol_of(name: str) -> ProtocolName:
-        return provider.speaks_with(query.protocol, name, tools=needs.tools, effort=needs.effort, wires=member.wires)
-
-    for account in member.account_states:
-        if account.models not in found:
-            mapped = model_for(provider, model, account.models)
-            protocol = protocol_of(mapped.model)
+    def candidate(account: AccountState, mapped: Mapped, stand_in: Candidate | None = None) -> Candidate:
+        if mapped.model not in served:
+            protocol = provider.speaks_with(
+                query.protocol, mapped.model, tools=needs.tools, effort=needs.effort, wires=member.wires
+            )
             facts = member.facts.get(mapped.model, {})
-            found[account.models] = mapped, protocol, provider.capabilities(protocol, mapped.model, facts)
-        mapped, protocol, capabilities = found[account.models]
-        target = Target(provider.name, account.name, mapped.model, protocol)
-        default = provider.models.get("default", "")
-        unknown = mapped.rule == "as is" and account.models is None and not provider.serves
-        stand_in = None
-        if unknown and default not in ("", mapped.model):
-            stand_in = Target(provider.name, account.name, default, protocol_of(default))
+            served[mapped.model] = protocol, provider.capabilities(protocol, mapped.model, facts)
+        protocol, capabilities = served[mapped.model]
         context = capabilities.context
         if "context" not in provider.said(mapped.model):
             context = member.contexts.get(mapped.model, 0) or context
-        chosen = not bare(query.model).endswith(mapped.model)
-        candidate = Candidate(
-            target=target, stage=stage, mapping=mapped.reason, chosen=chosen, context=context, stand_in=stand_in
+        found = Candidate(
+            target=Target(provider.name, account.name, mapped.model, protocol),
+            stage=stage,
+            mapping=mapped.reason,
+            chosen=not bare(query.model).endswith(mapped.model),
+            context=context,
+            stand_in=stand_in,
         )
-        yield _judged(candidate, account, query.requirements, capabilities)
+        return _judged(found, account, needs, capabilities)
+
+    for account in member.account_states:
+        if account.models not in mappings:
+            mappings[account.models] = model_for(provider, model, account.models)
+        mapped = mappings[account.models]
+        default = _default_for(provider, mapped) if account.models is None else None
+        yield candidate(account, mapped, candidate(account, default) if default else None)
+
+
+def _default_for(provider: Provider, mapped: Mapped) -> Mapped | None:
+    """The provider's default, where it is not known whether the provider has the model; None where it is no other."""
+    default = provider.models.get("default", "")
+    if mapped.rule != "as is" or provider.serves or default in ("", mapped.model):
+        return None
+    return Mapped(default, "default", f"{provider.name} has no {mapped.model}: its default is {default}")
 
 
 def _judged(

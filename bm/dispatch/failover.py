@@ -279,7 +279,7 @@ class _Course:
                 # The service lacks the endpoint that the remedy chose: the client receives the refusal itself.
                 self.final = self.refusals[target]
             case "return" if failure.kind == "not_found" and (stand_in := self.choices[target].stand_in):
-                self._stand_in(self.choices[target], stand_in)
+                self._ask_instead(stand_in)
             case "return" if failure.kind == "not_found" and self.choices[target].chosen:
                 self.gone[target.provider, target.model] += 1
             case "return":
@@ -306,12 +306,11 @@ class _Course:
             case "next":
                 self._expect_recovery(target, failure, outcome)
 
-    def _stand_in(self, choice: Candidate, target: Target) -> None:
+    def _ask_instead(self, choice: Candidate) -> None:
         """Ask for the provider's default next: what its list of models would have said, the refusal has said now."""
-        reason = f"{target.provider} has no {choice.target.model}: its default is {target.model}"
-        instead = msgspec.structs.replace(choice, target=target, reason=reason, chosen=True, stand_in=None)
-        self.choices[target] = instead
-        self.queue.appendleft(instead)
+        if choice.verdict == "ready":
+            self.choices[choice.target] = choice = msgspec.structs.replace(choice, reason=choice.mapping)
+            self.queue.appendleft(choice)
 
     def _prefers_others(self, provider: str) -> bool:
         """Whether to try other providers first: two accounts of this one gave no answer, or fail alike."""

@@ -110,7 +110,15 @@ def test_the_default_stands_by_where_it_is_unknown_whether_the_provider_has_the_
     member: Member, model: str, stand_in: str
 ) -> None:
     (found,) = candidates_of(member, "pool", QUERY, model)
-    assert (found.stand_in.model if found.stand_in else "") == stand_in
+    assert (found.stand_in.target.model if found.stand_in else "") == stand_in
+
+
+def test_the_default_that_stands_by_is_judged_like_any_other() -> None:
+    member = paid("acme", "fallback", models={"default": "openai/gpt-oss-120b"})
+    query = RouteQuery(model="gpt-9", protocol="anthropic", requirements=PICTURE_ONCE)
+    (found,) = candidates_of(member, "fallback", query, "gpt-9")
+    assert not found.without
+    assert found.stand_in is not None and found.stand_in.without == {"images"}
 
 
 def test_the_clients_protocol_is_used_where_the_provider_speaks_it() -> None:
