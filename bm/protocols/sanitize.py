@@ -21,6 +21,7 @@ from bm.protocols.anthropic.thinking import may_be_claudes
 from bm.protocols.anthropic.turns import ATTRIBUTION, split_attribution
 from bm.protocols.compaction import readable
 from bm.protocols.gemini.thinking import DUMMY
+from bm.protocols.openai_responses.items import with_readable_task
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
@@ -63,6 +64,8 @@ def sanitize(
             changes.append(_without_marks)
     elif may_hold_wrapped(body):
         changes.append(_without_foreign_thoughts if protocol == "gemini" else _without_foreign_reasoning)
+    if protocol == "openai-responses" and b'"agent_message"' in body:
+        changes.append(_with_readable_tasks)
     if not lone_choice and b'"tool_choice"' in body and _SOME_TOOL.search(body) is None:
         changes.append(_without_choice)
     return _changed(body, changes) if changes else body
@@ -260,6 +263,16 @@ def _without_foreign_reasoning(body: Json) -> bool:
     kept = [readable(item) for item in items if not _is_foreign_reasoning(item)]
     body["input"] = kept
     return kept != items
+
+
+def _with_readable_tasks(body: Json) -> bool:
+    """OpenAI refuses plain text where it expects its ciphertext."""
+    items = array_of(body.get("input"))
+    made = [with_readable_task(item) if isinstance(item, dict) else item for item in items]
+    changed = made != items
+    if changed:
+        body["input"] = made
+    return changed
 
 
 def _is_foreign_reasoning(item: Any) -> bool:

@@ -94,6 +94,16 @@ def test_openai_gets_no_reasoning_that_it_cannot_decrypt() -> None:
     assert through("openai-responses", {"input": [message, foreign, own]}) == {"input": [message, own]}
 
 
+def test_openai_gets_as_text_what_another_vendors_model_wrote_to_a_sub_agent() -> None:
+    secret = {"type": "encrypted_content", "encrypted_content": "gAAAA"}
+    plain = {"type": "encrypted_content", "encrypted_content": "Say banana."}
+    items = [{"type": "agent_message", "content": [part]} for part in (secret, plain)]
+    sent = through("openai-responses", {"input": items})["input"]
+    assert sent == [items[0], {"type": "agent_message", "content": [{"type": "input_text", "text": "Say banana."}]}]
+    body = json.dumps({"input": items[:1]}).encode()
+    assert sanitize("openai-responses", body, cache_control="keep") is body
+
+
 def claude_bytes(body: bytes) -> bytes:
     return sanitize("anthropic", body, cache_control="keep")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from bm.protocols.openai.tools import decode_arguments, qualified
 from bm.protocols.openai_responses.thinking import decode_thinking
 from bm.protocols.openai_responses.tools import SEARCH, Names, decode_tools, native_type, wire_name
 from bm.protocols.reading import (
+    array_of,
     filled_string,
     object_of,
     objects_of,
@@ -28,6 +30,8 @@ from bm.protocols.reading import (
 from bm.protocols.tools import legal_call_id
 
 _ENCRYPTED = "it is encrypted, and only the vendor that made it can read it"
+_CIPHERTEXT = re.compile(r"gAAAA[\w=-]*|[\w+/=-]{64,}")
+"""What OpenAI encrypts begins with gAAAA; a longer run without a space is no plain text of anyone's."""
 _PATCHES = {"create_file", "update_file", "delete_file"}
 _SHELL_OPTIONS = {"timeout_ms": int, "max_output_length": int}
 _EXEC_OPTIONS = {"timeout_ms": int, "user": str, "working_directory": str}
@@ -308,14 +312,30 @@ def of_vendor(kind: str, item: Json) -> Opaque:
 
 def _agent_message(item: Json) -> Opaque:
     """What one agent wrote to another: the task of a sub-agent, or its report."""
+    item = with_readable_task(item)
     parts = objects_of(item.get("content"))
-    texts = [text for part in parts if (text := string_of(part.get("text")))]
     encrypted = any("encrypted_content" in part for part in parts)
-    if encrypted and not texts:
-        texts = ["[encrypted: it cannot be read here]"]
+    hidden = "[encrypted: it cannot be read here]"
+    texts = [hidden if "encrypted_content" in part else string_of(part.get("text")) for part in parts]
     way = f"Message from {string_of(item.get('author')) or 'an agent'} to {string_of(item.get('recipient')) or 'you'}:"
-    summary = "\n\n".join([way, *texts]) if texts else ""
+    summary = "\n\n".join([way, *filter(None, texts)]) if any(texts) else ""
     return Opaque(RESPONSES, "agent_message", item, summary=summary, lost=_ENCRYPTED if encrypted else "")
+
+
+def with_readable_task(item: Json) -> Json:
+    """A message to an agent with its plain text as text; the item itself where there is none.
+
+    Codex takes for encrypted what its parent's model wrote, and sends it back as such, even if that model was another
+    vendor's and wrote plain text (openai/codex#45233, #37237, 2026-09; Codex 0.169.0).
+    """
+    parts = array_of(item.get("content"))
+    made = [_readable(part) for part in parts]
+    return item if item.get("type") != "agent_message" or made == parts else {**item, "content": made}
+
+
+def _readable(part: Any) -> Any:
+    text = string_of(object_of(part).get("encrypted_content"))
+    return {"type": "input_text", "text": text} if text and not _CIPHERTEXT.fullmatch(text) else part
 
 
 def _code(item: Json) -> str:

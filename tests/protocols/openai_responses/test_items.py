@@ -352,9 +352,18 @@ def test_what_an_item_says_in_words(kind: str, item: dict[str, Any], summary: st
 def test_what_is_encrypted_is_named_as_lost() -> None:
     part = of_vendor("agent_message", {**FROM, "content": [TASK, SECRET]})
     assert "Say banana." in part.summary and "gAAAA" not in part.summary and part.lost
+    assert part.summary.endswith("[encrypted: it cannot be read here]")
     alone = of_vendor("agent_message", {**FROM, "content": [SECRET]})
     assert "encrypted" in alone.summary and alone.lost
     assert of_vendor("compaction", {"encrypted_content": "gAAAA"}).lost
+
+
+@pytest.mark.parametrize("text", ["Say banana.", "x" * 63, "Read /a/b-c_d and go on.\n" * 9])
+def test_a_task_that_codex_takes_for_encrypted_is_read_where_it_is_plain_text(text: str) -> None:
+    plain = {"type": "encrypted_content", "encrypted_content": text}
+    part = of_vendor("agent_message", {"type": "agent_message", **FROM, "content": [TASK, plain]})
+    assert part.summary.endswith(text) and not part.lost
+    assert part.raw["content"] == [TASK, {"type": "input_text", "text": text}]
 
 
 def test_a_summary_of_bms_is_not_lost() -> None:
