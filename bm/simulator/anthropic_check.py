@@ -137,7 +137,9 @@ def _check_messages(body: Json) -> None:
             role = message.get("role") if isinstance(message, dict) else message
             raise bad_request(f'messages: Unexpected role "{role}". Allowed roles are "user" or "assistant".')
         final = place == len(messages) - 1 and message["role"] == "assistant"
-        if not message.get("content") and not final:
+        # Claude Code 2.1.330 changes the effort of later turns by a system turn without content.
+        adjusts = message["role"] == "system" and "output_config" in message
+        if not message.get("content") and not final and not adjusts:
             raise bad_request(
                 f"messages.{place}: all messages must have non-empty content except for the optional final"
                 " assistant message"

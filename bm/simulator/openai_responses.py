@@ -89,6 +89,9 @@ def _usage(tokens: Tokens) -> Json:
 def _output(request: Request, answer: Answer) -> list[Json]:
     number = request.number
     output: list[Json] = []
+    if _compacts(request):
+        sealed = signatures.issue("openai", answer.text)
+        return [{"id": f"cmp_sim{number:08d}", "type": "compaction", "encrypted_content": sealed}]
     if answer.thinking:
         shown = answer.thinking if (request.body.get("reasoning") or {}).get("summary") else ""
         summary = [{"type": "summary_text", "text": shown}] if shown else []
@@ -113,6 +116,11 @@ def _output(request: Request, answer: Answer) -> list[Json]:
                 {"id": f"fc_sim{number:08d}{place:04d}", "type": "function_call", **base, "arguments": arguments}
             )
     return output
+
+
+def _compacts(request: Request) -> bool:
+    """Whether the answer takes the place of the conversation (OpenAI, "Compaction", 2026)."""
+    return [item.get("type") for item in items(request.body.get("input"))][-1:] == ["compaction_trigger"]
 
 
 def _offered(body: Json) -> Iterator[tuple[str, tuple[str, Json]]]:
@@ -182,6 +190,8 @@ def _opened(item: Json) -> Json:
     """An item as it is when added."""
     if item["type"] == "reasoning":
         return item | {"summary": []}
+    if item["type"] == "compaction":
+        return item
     emptied: Json = {
         name: [] if name == "content" else "" for name in ("content", "arguments", "input") if name in item
     }
@@ -206,6 +216,8 @@ def _item_events(item: Json, answer: Answer, place: Json) -> Iterator[Json]:
                 yield {"type": "response.output_text.delta", **here, "delta": piece, "logprobs": []}
             yield {"type": "response.output_text.done", **here, "text": part["text"], "logprobs": []}
             yield {"type": "response.content_part.done", **here, "part": part}
+        case "compaction":
+            pass
         case "custom_tool_call":
             kind = "response.custom_tool_call_input"
             for piece in split(item["input"], 3):

@@ -89,6 +89,14 @@ TAKEN: list[dict[str, Any]] = [
 ]
 
 
+def test_a_system_turn_that_only_adjusts_the_effort_may_be_empty(http: httpx.Client) -> None:
+    turn = {"role": "system", "content": [], "output_config": {"effort": "medium"}}
+    messages = [{"role": "user", "content": "hi"}, turn, {"role": "assistant", "content": "a"}]
+    body = body_of("anthropic", model="claude-opus-5-5", stream=False)
+    body |= {"messages": [*messages, {"role": "user", "content": "go on"}]}
+    assert http.post("/v1/messages", json=body).status_code == 200
+
+
 @pytest.mark.parametrize("change", TAKEN)
 def test_it_is_taken(http: httpx.Client, change: dict[str, Any]) -> None:
     body = body_of("anthropic", model="claude-haiku-4-5", stream=False) | change

@@ -108,3 +108,11 @@ def test_custom_tools_and_those_of_a_namespace_are_called_as_such(
     assert (free["type"], free["name"], free["input"]) == ("custom_tool_call", "run", "1 + 1")
     assert (named["type"], named["namespace"], named["name"]) == ("function_call", "team", "ask")
     assert stream == ("response.custom_tool_call_input.done" in answer.text)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_is_compacted_into_a_sealed_item(http: httpx.Client, stream: bool) -> None:
+    items = [{"role": "user", "content": "hi"}, {"type": "compaction_trigger"}]
+    answer = http.post("/v1/responses", json={"model": "gpt-5", "input": items, "stream": stream})
+    last = json.loads(answer.text.split("data: ")[-1])["response"] if stream else answer.json()
+    assert [item["type"] for item in last["output"]] == ["compaction"]
