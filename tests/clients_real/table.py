@@ -1,6 +1,7 @@
 """Every tool against every kind of upstream; writes the result into docs/clients.md.
 
-`python -m tests.clients_real.table [--write | --errors] [--to KIND] [TOOL…]`: a TOOL may be the beginning of its name.
+`python -m tests.clients_real.table [--write | --errors | --sessions] [--to KIND] [TOOL…]`: a TOOL may be the beginning
+of its name.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from tests.clients_real import wall
+from tests.clients_real.agents import AGENTS
 from tests.clients_real.errors import TROUBLES, provoke
 from tests.clients_real.kinds import BY_NAME, KINDS, Kind, Site, site
+from tests.clients_real.sessions import Agent, session
 from tests.clients_real.tools import TOOLS, Tool
 from tests.clients_real.trial import attempt
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 BEGIN, END = "<!-- table: written by scripts/clients -->", "<!-- end of table -->"
+Row = TypeVar("Row", Tool, Agent)
 Results = dict[tuple[str, str], dict[str, str]]
 
 
@@ -60,6 +66,17 @@ def provoke_all(tools: Iterable[Tool]) -> int:
     return 0
 
 
+def work_long(agents: Iterable[Agent]) -> int:
+    """Let agents work for forty turns while their upstream is switched, and tell what each session showed."""
+    wrong = 0
+    for agent in agents:
+        with tempfile.TemporaryDirectory(prefix="bm-session-") as name:
+            report = session(agent, Path(name))
+        print(report, flush=True)
+        wrong |= bool(report.wrong)
+    return wrong
+
+
 def _cell(found: dict[str, str]) -> str:
     wrong = [feature for feature, why in found.items() if why]
     return f"✗ {', '.join(wrong)}" if wrong else "✓"
@@ -72,20 +89,30 @@ def _write(text: str) -> None:
     DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
+def installed(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    """The rows that the command line names and that can be run here; tells about the others."""
+    wanted = [row for row in rows if not names or row.name.startswith(tuple(names))]
+    for row in wanted:
+        if row.missing():
+            print(f"skip {row.name}: {row.missing()}")
+    return [row for row in wanted if not row.missing()]
+
+
 def main() -> int:
     """Run what the command line names. 1 when a feature failed, 2 when no such tool is installed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the table into docs/clients.md")
     parser.add_argument("--to", choices=BY_NAME, action="append", metavar="KIND", help=f"one of {', '.join(BY_NAME)}")
     parser.add_argument("--errors", action="store_true", help="show how the tools take what can go wrong instead")
+    parser.add_argument("--sessions", action="store_true", help="let the agents work for forty turns instead")
     parser.add_argument("tools", nargs="*", metavar="TOOL", help="a tool, or the beginning of its name; all by default")
     given = parser.parse_args()
     kinds = [kind for kind in KINDS if kind.name in (given.to or BY_NAME)]
-    tools = [tool for tool in TOOLS if not given.tools or tool.name.startswith(tuple(given.tools))]
-    for tool in tools:
-        if tool.missing():
-            print(f"skip {tool.name}: {tool.missing()}")
-    tools = [tool for tool in tools if not tool.missing()]
+    if given.sessions:
+        print(wall.missing(), end="\n" * bool(wall.missing()))
+        agents = [] if wall.missing() else installed(AGENTS, given.tools)
+        return work_long(agents) if agents else 2
+    tools = installed(TOOLS, given.tools)
     if not tools:
         return 2
     if given.errors:

@@ -141,24 +141,26 @@ def _codex_steps(project: Path) -> Steps:
 CODEX = INSTALLED / "node/codex/node_modules/@openai/codex/bin/codex.js"
 
 
-def codex(*words: str, model: str = "gpt-5") -> Callable[[Place], Command]:
-    """Codex with further words on its command line."""
+def codex(
+    *words: str, model: str = "gpt-5", prompt: str = PROMPT, provider: str = "", settings: str = "", name: str = "bm"
+) -> Callable[[Place], Command]:
+    """Codex with further words on its command line. `provider` are further lines for bm, `settings` for all else."""
 
     def command(place: Place) -> Command:
         home = place.folder / "home/.codex"
         home.mkdir(parents=True, exist_ok=True)
         (home / "config.toml").write_text(
-            f'model = "{model}"\nmodel_provider = "bm"\ncheck_for_update_on_startup = false\n'
+            f'model = "{model}"\nmodel_provider = "bm"\ncheck_for_update_on_startup = false\n{settings}'
             "[analytics]\nenabled = false\n"
-            f'[model_providers.bm]\nname = "bm"\nbase_url = "{place.origin}/v1"\n'
-            'env_key = "OPENAI_API_KEY"\nwire_api = "responses"\n',
+            f'[model_providers.bm]\nname = "{name}"\nbase_url = "{place.origin}/v1"\n'
+            f'env_key = "OPENAI_API_KEY"\nwire_api = "responses"\n{provider}',
             encoding="utf-8",
         )
         schema = place.folder / "schema.json"
         schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
         asked = [word.replace("SCHEMA", str(schema)) for word in words]
         options = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", *asked]
-        return Command([str(NODE), str(CODEX), "exec", *options, PROMPT], {"CODEX_HOME": str(home)})
+        return Command([str(NODE), str(CODEX), "exec", *options, prompt], {"CODEX_HOME": str(home)})
 
     return command
 
@@ -177,7 +179,7 @@ def _gemini_steps(project: Path) -> Steps:
 GEMINI = INSTALLED / "node/gemini/node_modules/.bin/gemini"
 
 
-def gemini(*words: str) -> Callable[[Place], Command]:
+def gemini(*words: str, prompt: str = PROMPT) -> Callable[[Place], Command]:
     """Gemini CLI with further words on its command line."""
 
     def command(place: Place) -> Command:
@@ -190,7 +192,7 @@ def gemini(*words: str) -> Callable[[Place], Command]:
         }
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         options = ["--skip-trust", "--approval-mode", "yolo", *words]
-        return Command([str(NODE), str(GEMINI), "-p", PROMPT, *options], {"GEMINI_CLI_NO_RELAUNCH": "true"})
+        return Command([str(NODE), str(GEMINI), "-p", prompt, *options], {"GEMINI_CLI_NO_RELAUNCH": "true"})
 
     return command
 

@@ -41,7 +41,9 @@ class Daemon:
 
 
 @contextmanager
-def daemon(home: Path, config: str, accounts: Mapping[str, str] | None = None) -> Iterator[Daemon]:
+def daemon(
+    home: Path, config: str, accounts: Mapping[str, str] | None = None, *, learn_models: bool = False
+) -> Iterator[Daemon]:
     """Run a daemon on a free port with that `config.toml` until the block ends.
 
     `accounts` maps names of Gemini accounts to their keys.
@@ -53,7 +55,8 @@ def daemon(home: Path, config: str, accounts: Mapping[str, str] | None = None) -
         account = Account(name=name, provider="gemini", key=key)
         update(paths.accounts, lambda stored, account=account: stored.add(account))  # type: ignore[misc]
     # Requests of the daemon's own would sometimes appear in the simulator's log.
-    environ = {"BM_POOL_LEARN_MODELS": "false", **os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
+    learning = {} if learn_models else {"BM_POOL_LEARN_MODELS": "false"}
+    environ = {**learning, **os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
     with (home / "output.txt").open("wb") as output:
         process = subprocess.Popen(_COMMAND, env=environ, stdout=output, stderr=output)
     try:
