@@ -33,16 +33,31 @@ _TABLE: Final[dict[FailureKind, tuple[EffectKind, RequestEffect]]] = {
 }
 
 _NO_MEDIA: Final = re.compile(
-    r"(?=.*(?:image|vision|multi-?modal|audio|video|document|pdf))"
-    r"(?=.*(?:support|not an? multi|at most 0|unknown variant|not enabled|mmproj|missing data))",
+    r"(?=.*(?:image|vision|multi-?modal|audio|video|document|pdf|mime|\bfile uri|(?:part|content)\b.{0,40}\bfile\b"
+    r"|content\.type\b.{0,60}\[.?text))"
+    r"(?=.*(?:support|not an? multi|at most \d+ image|unknown (?:variant|part)|not enabled|mmproj|missing data|valid"
+    r"|illegal|expected tags|expected to be|could not|cannot|unable))",
     re.IGNORECASE | re.DOTALL,
 )
 """A refusal of media. Each service has its own wording, some with status 404 or 500."""
+
+_ONE_MEDIUM: Final = re.compile(
+    r"\bmime|\bformats?\b|valid image|invalid (?:image|pdf|file|base64)|(?:image|file|media)[ _]type|\buri\b"
+    r"|dimension|pixel|corrupt|process|download|fetch|too (?:large|many|big)|at most [1-9]|exceed|\bsize\b|empty"
+    r"|\burls?\b(?! is only)",
+    re.IGNORECASE,
+)
+"""What is said of one image or document, and not of a kind of media."""
 
 
 def takes_no_media(failure: Failure) -> bool:
     """Whether an upstream has refused a request because of media in it."""
     return failure.kind in ("bad_request", "not_found", "server") and _NO_MEDIA.search(failure.message) is not None
+
+
+def lacks_media(failure: Failure) -> bool:
+    """Whether a refusal of media is one of their kind, and not of the media in this request."""
+    return takes_no_media(failure) and _ONE_MEDIUM.search(failure.message) is None
 
 
 def classify(failure: Failure | None, streaming_started: bool = False) -> Outcome:

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
 from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
@@ -24,6 +25,7 @@ from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
 from bm.names import Operation, ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
+from bm.protocols.media import is_text
 from bm.protocols.reading import json_of, object_of, string_of
 from bm.protocols.registry import CODECS
 from bm.upstream.headers import Headers
@@ -239,6 +241,8 @@ def _texts(value: Any) -> bytes:
 # The names and types of members, quotes included, cannot occur inside a text: there, the quotes are escaped.
 _IMAGE = (b'"image', b'"input_image"')
 _DOCUMENT = (b'"document"', b'"file_data"', b'"input_file"', b'"application/pdf"')
+_DOCUMENTS = frozenset({"document", "file", "input_file"})
+"""The types of pieces that hold a document."""
 _AUDIO = (b'"input_audio"', b'"audio/')
 _VIDEO = (b'"video_url"', b'"video/')
 _IMAGE_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:image|image_url|input_image)"|[a-zA-Z_]+"\s*:\s*"image/)')
@@ -309,11 +313,29 @@ def _effort(body: bytes) -> str:
 def _media(body: bytes) -> frozenset[str]:
     found = {
         "images": _holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None,
-        "documents": _holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None,
+        "documents": _holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None and not _are_text(body),
         "audio": _holds(body, _AUDIO),
         "video": _holds(body, _VIDEO),
     }
     return frozenset(name for name, held in found.items() if held)
+
+
+def _are_text(body: bytes) -> bool:
+    """Whether all documents in a body, or in pieces of one, are plain text, which every model takes."""
+    try:
+        waiting = [msgspec.json.decode(b"[" + body + b"]")]
+    except _UNREADABLE:
+        return False
+    while waiting:
+        value = waiting.pop()
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if isinstance(value, dict) and _is_document(value) and not is_text(value):
+            return False
+    return True
+
+
+def _is_document(piece: Json) -> bool:
+    return piece.get("type") in _DOCUMENTS or "application/pdf" in (piece.get("mimeType"), piece.get("mime_type"))
 
 
 def _holds(body: bytes, words: tuple[bytes, ...]) -> bool:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from bm.chat.estimate import countable, estimate
 from bm.chat.remedy import Remedy
-from bm.dispatch.classify import takes_no_media
+from bm.dispatch.classify import lacks_media
 from bm.dispatch.failover import Attempt, attempts, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.errors import Failure, RequestError
@@ -172,7 +172,7 @@ class Exchange:
     def _learn_media(self) -> None:
         """A model that refused media, and answered with notes in their place, would refuse them again."""
         for (_, refused), (attempt, answered) in pairwise(self._transcript):
-            if refused.failure is None or not takes_no_media(refused.failure) or answered.failure is not None:
+            if refused.failure is None or not lacks_media(refused.failure) or answered.failure is not None:
                 continue
             if attempt.repeat and attempt.without:
                 provider = self._settings.providers[attempt.target.provider]

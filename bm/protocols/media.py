@@ -10,7 +10,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Media, MediaKind
+from bm.chat.parts import Json, Media, MediaKind
+from bm.protocols.reading import object_of, string_of
 
 TYPE_OF_SUFFIX = {
     "pdf": "application/pdf",
@@ -73,6 +74,10 @@ _FIRST_BYTES = (
     (0, b"ID3", "audio/mpeg"),
 )
 """What files begin with, and where."""
+_TEXTUAL = frozenset(
+    {"application/json", "application/xml", "application/javascript", "application/x-yaml", "application/yaml"}
+)
+"""Types of text that do not begin with `text/`."""
 
 
 def kind_of_type(mime: str, otherwise: MediaKind = "document") -> MediaKind:
@@ -117,6 +122,22 @@ def _type_by_bytes(media: Media) -> str:
     return next((mime for at, mark, mime in _FIRST_BYTES if head.startswith(mark, at)), "")
 
 
+def text_in(media: Media) -> str | None:
+    """The text of a document; None when it is none, or is not UTF-8."""
+    mime = type_of(media)
+    if media.text or media.kind != "document" or not is_textual(mime):
+        return media.text or None
+    try:
+        return base64.b64decode(media.data, validate=True).decode() if media.data else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def is_textual(mime: str) -> bool:
+    """Whether documents of a MIME type are text."""
+    return mime.startswith("text/") or mime in _TEXTUAL
+
+
 def suffix_of(media: Media) -> str:
     """The suffix of a file with the media, or the name of their audio format; empty when it has none."""
     return _SUFFIX_OF_TYPE.get(type_of(media), "")
@@ -141,6 +162,19 @@ def data_of_url(url: str) -> tuple[str, str] | None:
     if "base64" in parameters.split(";"):
         return mime, data
     return mime or "text/plain", base64.b64encode(unquote_to_bytes(data)).decode()
+
+
+def is_text(piece: Json) -> bool:
+    """Whether a document, as any protocol writes it, is plain text inline."""
+    file = object_of(piece.get("file")) or piece
+    source = object_of(piece.get("source"))
+    data = string_of(file.get("file_data"))
+    mime = source.get("media_type") or piece.get("mimeType") or piece.get("mime_type")
+    if not mime and data:
+        suffix = string_of(file.get("filename")).rpartition(".")[2].lower()
+        mime = data[5:].partition(",")[0] if data.startswith("data:") else TYPE_OF_SUFFIX.get(suffix)
+    inline = source.get("data") or piece.get("data") or data
+    return bool(inline) and is_textual(string_of(mime).partition(";")[0].strip().lower())
 
 
 def lacking(media: Media, capabilities: Capabilities) -> str:

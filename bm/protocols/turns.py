@@ -11,7 +11,7 @@ from bm.chat.parts import Media, Opaque, Part, Refusal, ResultPart, Text, Thinki
 from bm.chat.repair import current_turn_start
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.names import CHAT, ProtocolName
-from bm.protocols.media import of_true_kind
+from bm.protocols.media import of_true_kind, text_in
 from bm.protocols.reading import place_of, refuse
 
 LOOKUP = "tool_search"
@@ -136,6 +136,8 @@ class Expressible(msgspec.Struct, frozen=True):
             reason = "the protocol takes no media of the assistant"
         if not reason:
             yield part
+        elif text := text_in(part):
+            yield Text(msgspec.structs.replace(part, text=text).titled_text, cache=part.cache)
         elif role == "assistant":
             losses.append(Loss(f"{place} ({part.kind})", reason))
         elif said == "result" or (said == "earlier" and not self.objection(Media(part.kind, data="AAAA"))):

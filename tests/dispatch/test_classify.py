@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from bm.dispatch.classify import classify, takes_no_media
+from bm.dispatch.classify import classify, lacks_media, takes_no_media
 from bm.errors import Failure, FailureKind
 from tests.dispatch.transcript import outcome
 
@@ -85,3 +85,27 @@ def test_a_model_closed_to_an_account_leaves_the_account_usable() -> None:
 )
 def test_whether_a_request_was_refused_for_its_media(kind: FailureKind, message: str, refused: bool) -> None:
     assert takes_no_media(Failure(kind=kind, message=message)) is refused
+
+
+@pytest.mark.parametrize(
+    ("message", "lacks"),
+    [
+        ("This model does not support image input.", True),
+        ("messages[1]: unknown variant `image_url`, expected `text` at line 1 column 9", True),
+        ("messages.content.type parameter is illegal: allowed values ['text']", True),
+        ("Unknown part type: file", True),
+        ("Input tag 'file' found using 'type' does not match any of the expected tags: 'text', 'image_url'", True),
+        ("Unsupported MIME type: image/gif", False),
+        ("Unsupported file uri: https://example.com/a.png", False),
+        ("You uploaded an unsupported image. Please make sure it has one of the following formats: ['png']", False),
+        ("The image data you provided does not represent a valid image.", False),
+        ("Could not process image", False),
+        ("image dimensions exceed max allowed size: 8000 pixels, which is not supported", False),
+        ("At most 1 image(s) may be provided in one prompt.", False),
+        ("image URLs are not currently supported, please use base64 encoded data instead", False),
+    ],
+)
+def test_a_refusal_of_one_image_says_nothing_of_others(message: str, lacks: bool) -> None:
+    failure = Failure(kind="bad_request", message=message)
+    assert takes_no_media(failure)
+    assert lacks_media(failure) == lacks

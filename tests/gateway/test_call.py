@@ -218,6 +218,21 @@ TABLE: list[tuple[Any, Requirements]] = [
     ({"content": [{"type": "document", "source": {"media_type": "application/pdf"}}]}, Requirements(documents=True)),
     ({"content": [{"type": "input_file", "file_data": ""}]}, Requirements(documents=True)),
     ({"parts": [{"fileData": {"mimeType": "application/pdf"}}]}, Requirements(documents=True)),
+    (
+        {"content": [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}}]},
+        Requirements(),
+    ),
+    ({"content": [{"type": "file", "file": {"file_data": "data:text/csv;base64,YSxi"}}]}, Requirements()),
+    ({"content": [{"type": "input_file", "filename": "a.md", "file_data": "YSxi"}]}, Requirements()),
+    (
+        {
+            "content": [
+                {"type": "input_file", "filename": "a.md", "file_data": "YSxi"},
+                {"type": "input_file", "filename": "a.pdf", "file_data": "JVBERi0="},
+            ]
+        },
+        Requirements(documents=True),
+    ),
     ({"content": [{"type": "input_audio", "input_audio": {"format": "wav"}}]}, Requirements(audio=True)),
     ({"parts": [{"inlineData": {"mimeType": "audio/mp3"}}]}, Requirements(audio=True)),
     ({"parts": [{"fileData": {"mimeType": "video/mp4"}}]}, Requirements(video=True)),

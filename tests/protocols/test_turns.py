@@ -58,6 +58,14 @@ def test_a_plain_text_document_becomes_text_where_there_are_no_documents() -> No
     assert parts(NOTES, known=Expressible("anthropic", objection, text_documents=True)) == (NOTES,)
 
 
+def test_a_document_of_text_that_cannot_be_sent_becomes_text() -> None:
+    known = Expressible("openai-chat", lambda media: f"no {media.kind}s here")
+    table = Media("document", mime="text/csv; charset=utf-8", data="YSxi", name="a.csv")
+    assert parts(table, known=known) == (Text("a.csv\n\na,b"),)
+    with pytest.raises(RequestError, match="no documents here"):
+        parts(Media("document", mime="text/csv", data="/w=="), known=known)
+
+
 def test_media_of_the_user_that_cannot_be_sent_are_refused_by_their_place() -> None:
     with pytest.raises(RequestError, match="no images here") as caught:
         written(Turn("user", (Text("look"), PICTURE)))

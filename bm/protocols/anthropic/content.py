@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +28,7 @@ from bm.protocols import reading
 from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
 from bm.protocols.anthropic.citations import decode_citation, decode_search
 from bm.protocols.anthropic.thinking import may_be_claudes
-from bm.protocols.media import lacking, type_of
+from bm.protocols.media import lacking, text_in, type_of
 from bm.protocols.tools import legal_call_id
 
 FOREIGN = "bm"
@@ -226,9 +224,6 @@ def _texts(value: Any) -> str:
 
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_TEXTUAL = frozenset(
-    {"application/json", "application/xml", "application/javascript", "application/x-yaml", "application/yaml"}
-)
 
 
 class BlockWriter:
@@ -265,7 +260,7 @@ class BlockWriter:
         if media.data and media.kind == "image" and type_of(media) not in _IMAGES:
             return f"Claude reads JPEG, PNG, GIF and WebP, not {type_of(media)}"
         if media.data and media.kind == "document" and type_of(media) != "application/pdf":
-            return "" if _text_of(media) is not None else f"Claude reads PDF and UTF-8 text, not this {type_of(media)}"
+            return "" if text_in(media) is not None else f"Claude reads PDF and UTF-8 text, not this {type_of(media)}"
         return lacking(media, self._capabilities)
 
     def part(self, part: Part, role: str) -> list[Json]:
@@ -322,20 +317,9 @@ class BlockWriter:
         if part.file_id:
             self.betas.add("files-api-2025-04-14")
             return {"type": "file", "file_id": part.file_id}
-        if part.kind == "document" and (text := _text_of(part)) is not None:
+        if part.kind == "document" and (text := text_in(part)) is not None:
             return {"type": "text", "media_type": "text/plain", "data": text}
         return {"type": "base64", "media_type": type_of(part), "data": part.data}
-
-
-def _text_of(part: Media) -> str | None:
-    """The text of a document; None when it is none, or is not UTF-8."""
-    mime = type_of(part)
-    if part.text or not (mime.startswith("text/") or mime in _TEXTUAL):
-        return part.text or None
-    try:
-        return base64.b64decode(part.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
 
 
 def _marked(block: Json, cache: CacheMark | None) -> Json:

@@ -10,7 +10,17 @@ from typing import Any
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Citation, Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking
 from bm.names import ProtocolName
-from bm.protocols.media import TYPE_OF_SUFFIX, data_of_url, data_url, file_name, kind_of_type, lacking, suffix_of
+from bm.protocols.media import (
+    TYPE_OF_SUFFIX,
+    data_of_url,
+    data_url,
+    file_name,
+    is_textual,
+    kind_of_type,
+    lacking,
+    suffix_of,
+    type_of,
+)
 from bm.protocols.openai.citations import decode_citation
 from bm.protocols.reading import (
     element,
@@ -167,6 +177,8 @@ def chat_objection(media: Media, capabilities: Capabilities) -> str:
         return f"Chat Completions takes no {'audio by URL' if media.url else media.mime}"
     if media.kind == "document" and media.url and "document_url" not in takes:
         return "Chat Completions takes no document by URL"
+    if media.kind == "document" and media.data and is_textual(type_of(media)):
+        return f"Chat Completions takes no {type_of(media)}"
     return ""
 
 
