@@ -18,6 +18,11 @@ State = Literal["usable", "cooling down", "disabled", "off"]
 `off`: a person has switched it off."""
 
 
+ProviderState = Literal["in use", "ready", "needs key", "down"]
+"""`in use`: requests go to it in its mode. `ready`: only its mode is missing. `down`: none of its accounts is usable
+until a person acts."""
+
+
 class Cooldown(msgspec.Struct, frozen=True):
     """A model that is cooling down, the seconds left, and the reason. `model` is empty for all models."""
 
@@ -135,6 +140,7 @@ def provider_row(provider: Provider, accounts: tuple[AccountState, ...]) -> dict
     """One provider with its accounts."""
     return {
         "name": provider.name,
+        "state": _provider_state(provider, accounts),
         "enabled": provider.enabled,
         "mode": provider.mode,
         "protocol": provider.protocol,
@@ -146,6 +152,14 @@ def provider_row(provider: Provider, accounts: tuple[AccountState, ...]) -> dict
         "last_error": next((account.disabled for account in accounts if account.disabled), None),
         "models": provider.models,
     }
+
+
+def _provider_state(provider: Provider, accounts: tuple[AccountState, ...]) -> ProviderState:
+    if provider.auth != "none" and not accounts:
+        return "needs key"
+    if not provider.enabled or (provider.mode == "off" and not provider.pool):
+        return "ready"
+    return "down" if accounts and all(account.disabled for account in accounts) else "in use"
 
 
 def _health(accounts: tuple[AccountState, ...]) -> str:

@@ -18,12 +18,14 @@ from bm.cli import (
     daemon,
     dispatch,
     help,
+    models,
     monitoring,
     providers,
     record,
     service,
     test,
     usage,
+    use,
 )
 from bm.cli.render import Json
 
@@ -107,7 +109,7 @@ def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = 
 _add(app, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
 _add(app, clients.run, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
-_add(app, providers.models, test.test, doctor, record.replay, demo, help.help_, help.version)
+_add(app, models.models, test.test, doctor, record.replay, demo, help.help_, help.version)
 _group(
     "accounts",
     "Manage the credentials that requests are sent with.",
@@ -118,7 +120,7 @@ _group(
 _group(
     "providers",
     "Manage providers: which are used, when, and with which key.",
-    *(providers.list_, providers.show, providers.mode, providers.enable, providers.disable),
+    *(providers.list_, use.use, providers.show, providers.mode, providers.enable, providers.disable),
     *(providers.key, providers.add, providers.remove),
     lists=True,
 )

@@ -1,9 +1,9 @@
-"""`bm providers` and `bm models`: who may be called, how, with which key and which models."""
+"""`bm providers`: who may be called, when, and with which key."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,30 +19,30 @@ Name = Annotated[str, typer.Argument(help="The provider, such as groq.", autocom
 
 
 def list_(as_json: Json = False) -> None:
-    """List the providers: enabled, mode, protocol, key, health."""
-    answer = admin.ask(admin.here(), "GET", "/admin/providers")
-    if as_json:
-        render.json(answer)
-        return
-    rows = [
-        (
-            row["name"],
-            render.yes(row["enabled"]),
-            row["mode"],
-            row["protocol"],
-            render.yes(row["key_present"]),
-            str(row["accounts"]),
-            row["health"],
-        )
-        for row in answer["providers"]
-    ]
-    columns = ("provider", "enabled", "mode", "protocol", "key", "accounts", "health")
-    render.table(columns, rows, empty="no providers")
+    """List all providers: in use, ready, and those that need a key."""
+    from bm.cli.use import available
+
+    paths = admin.here()
+    answer = admin.ask(paths, "GET", "/admin/providers")
     listed = {row["name"] for row in answer["providers"]}
-    if others := [provider.name for provider in _providers(admin.here()) if provider.name not in listed]:
+    others = available([each for each in _providers(paths) if each.name not in listed], os.environ)
+    if as_json:
+        render.json(answer | {"available": [each._asdict() for each in others]})
+        return
+    rows = [(row["name"], row["state"], row["mode"], _key_words(row), row["health"]) for row in answer["providers"]]
+    rows += [(each.name, each.state, "-", each.key, "-") for each in others if each.state == "ready"]
+    render.table(("provider", "state", "mode", "key", "health"), rows, empty="no providers", spare=("health",))
+    unused = [(each.name, each.key, each.link) for each in others if each.state != "ready"]
+    if unused:
         render.line()
-        render.paragraph(f"Known and not set up: {', '.join(others)}.")
-        render.paragraph("To use one: bm providers key NAME, then bm providers mode NAME fallback.")
+        render.line("To use another one: bm providers use NAME")
+        render.table(("provider", "takes its key from", "get one at"), unused, empty="")
+
+
+def _key_words(row: dict[str, Any]) -> str:
+    if not row["accounts"]:
+        return "no key" if row["state"] == "needs key" else "no key needed"
+    return f"{row['accounts']} account{'s' if row['accounts'] > 1 else ''}"
 
 
 def show(name: Name, as_json: Json = False) -> None:
@@ -57,6 +57,7 @@ def show(name: Name, as_json: Json = False) -> None:
     render.facts(
         {
             "provider": row["name"],
+            "state": row["state"],
             "enabled": render.yes(row["enabled"]),
             "mode": row["mode"],
             "protocol": row["protocol"],
@@ -116,27 +117,14 @@ def key(
 
     Instead of the key you may give a reference: env:NAME, file:PATH, cmd:COMMAND or keyring:NAME.
     """
-    from datetime import UTC, datetime
-
-    from bm.accounts.account import MAIN_NAME, Account
-    from bm.accounts.credentials import Credentials
     from bm.cli import terminal
     from bm.cli.exits import UsageError
-    from bm.cli.test import insist
+    from bm.cli.use import save_key
 
     paths = admin.here()
     if known(paths, name).pool:
         raise UsageError("gemini has named accounts instead: bm accounts add NAME")
-    now = datetime.now(UTC)
-    account = Account(name=MAIN_NAME, provider=name, key=terminal.key(name), added_at=now, renewed_at=now)
-    if not no_verify:
-        insist(paths, account)
-
-    def change(stored: Credentials) -> Credentials:
-        known = any(each.id == account.id for each in stored.accounts)
-        return stored.change(account) if known else stored.add(account)
-
-    admin.change_accounts(paths, change)
+    save_key(paths, name, terminal.key(name), verify=not no_verify)
     render.line(f"{name}: key saved")
     _warn_of_gaps(paths, name)
 
@@ -231,69 +219,3 @@ def _warn_of_gaps(paths: Paths, name: str) -> None:
     for each in accounts:
         if each.problem:
             render.note(f"note: account {each.account.name} of {name} cannot be used: {each.problem}")
-
-
-def models(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL | forget MODEL]", help="Show or forget what was learned of a model."),
-    ] = None,
-    as_json: Json = False,
-    everything: Annotated[bool, typer.Option("--all", help="Include models that do not chat.")] = False,
-) -> None:
-    """List the models in use, or what was learned of one."""
-    match words or []:
-        case []:
-            _list_models(as_json=as_json, everything=everything)
-        case ["forget", model]:
-            _forget(model, as_json=as_json)
-        case [model]:
-            _learned(model, as_json=as_json)
-        case _:
-            raise typer.BadParameter("give one model, or: forget MODEL")
-
-
-def _forget(model: str, *, as_json: bool) -> None:
-    answer = admin.ask(admin.here(), "POST", "/admin/models/forget", {"model": model})
-    if as_json:
-        render.json(answer)
-        return
-    render.line(f"forgot {answer['forgotten']} changes of requests to {model}")
-
-
-def _learned(model: str, *, as_json: bool) -> None:
-    answer = admin.ask(admin.here(), "POST", "/admin/models/learned", {"model": model})
-    if as_json:
-        render.json(answer)
-        return
-    rows = [
-        (f"{row['provider']}:{row['model']}", row["protocol"], row["remedy"], render.moment(row["at"]), row["reason"])
-        for row in answer["learned"]
-    ]
-    empty = f"nothing was learned of {model}: its requests are sent as they are"
-    render.table(("model", "protocol", "change", "since", "because"), rows, empty=empty)
-
-
-def _list_models(*, as_json: bool, everything: bool) -> None:
-    from datetime import date
-
-    from bm.providers.retirement import retirement
-
-    answer = admin.ask(admin.here(), "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
-    if as_json:
-        render.json(answer)
-        return
-    today = date.today()
-    rows = [
-        (
-            row["id"],
-            row["provider"],
-            render.count(row["context"] or None),
-            render.count(row["max_output"] or None),
-            retirement(row["id"], today, date.fromisoformat(row["retires"]) if row.get("retires") else None),
-        )
-        for row in answer["models"]
-        if everything or row["generates"]
-    ]
-    empty = "no provider in use lists any model (bm test says why)"
-    render.table(("model", "provider", "context", "longest answer", "note"), rows, empty=empty)

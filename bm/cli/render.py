@@ -19,8 +19,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """The option of every reading command."""
 
 _COLOURS = {
-    **dict.fromkeys(("ok", "usable", "yes", "pooled", "exclusive", "fallback", "passed", "planned"), "green"),
-    **dict.fromkeys(("cooling down", "degraded", "warning", "waiting"), "yellow"),
+    **dict.fromkeys(("ok", "usable", "in use", "yes", "pooled", "exclusive", "fallback", "passed", "planned"), "green"),
+    **dict.fromkeys(("cooling down", "degraded", "warning", "waiting", "ready"), "yellow"),
     **dict.fromkeys(("disabled", "down", "failed", "error"), "red"),
     **dict.fromkeys(("off", "excluded", "unknown", "no", "-"), "bright_black"),
 }
@@ -35,12 +35,12 @@ def line(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Print a line to standard error: about the result, not part of it."""
-    _write(sys.stderr, text)
+    _write(sys.stderr, _fitted(text))
 
 
 def error(text: str) -> None:
     """Print why the command failed."""
-    _write(sys.stderr, f"error: {text}")
+    _write(sys.stderr, _fitted(f"error: {text}"))
 
 
 def json(value: Any) -> None:
@@ -71,17 +71,27 @@ def paragraph(text: str, *, indent: int = 0) -> None:
 
 def _wrapped(text: str, first: str, further: str) -> None:
     """Print a text behind `first`; on a terminal, wrap it between words, further lines behind `further`."""
+    line(_filled(text, first, further) if is_terminal() else first + text)
+
+
+def _fitted(text: str) -> str:
+    """A text for standard error: on a terminal, lines are wrapped between words; indented ones are to be copied."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return text
+    return "\n".join(each if each.startswith(" ") else _filled(each, "", "  ") for each in text.split("\n"))
+
+
+def _filled(text: str, first: str, further: str) -> str:
     import shutil
     import textwrap
 
-    width = shutil.get_terminal_size().columns if is_terminal() else 0
+    width = shutil.get_terminal_size().columns
     if width <= len(further):
-        line(first + text)
-        return
+        return first + text
     wrapper = textwrap.TextWrapper(
         width, initial_indent=first, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
     )
-    line(wrapper.fill(text))
+    return wrapper.fill(text)
 
 
 def facts(pairs: Mapping[str, str]) -> None:

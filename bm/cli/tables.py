@@ -140,11 +140,8 @@ def _nearest_limit(quotas: Sequence[dict[str, Any]]) -> str:
 
 def live_providers(live: dict[str, Any]) -> Table:
     """For `bm top`: one row a provider, the pool first."""
-    rows = [
-        (row["name"], row["mode"] if row["enabled"] else "disabled", row["health"], str(row["accounts"]))
-        for row in live["providers"]
-    ]
-    return Table(("provider", "mode", "health", "accounts"), rows, "no providers")
+    rows = [(row["name"], row["state"], row["mode"], row["health"], str(row["accounts"])) for row in live["providers"]]
+    return Table(("provider", "state", "mode", "health", "accounts"), rows, "no providers")
 
 
 def requests(rows: Sequence[dict[str, Any]]) -> Table:

@@ -96,6 +96,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "Claude Code",
         "claude",
         "npm install -g @anthropic-ai/claude-code",
+        protocols=("anthropic",),
         files=(SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE),),
         overrides=(
             Override(".claude/settings.json", "json", _CLAUDE_OVERRIDES),
@@ -110,6 +111,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "Codex",
         "codex",
         "npm install -g @openai/codex",
+        protocols=("openai-responses",),
         files=(SettingsFile(Place("~/.codex", ("config.toml",), "CODEX_HOME"), "toml", _CODEX),),
         overrides=(Override(".codex/config.toml", "toml", (("model_provider",), ("model_providers", "bm"))),),
         arguments=("-c", 'model_provider="bm"', "-c", _CODEX_RUN),
@@ -119,6 +121,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "Gemini CLI",
         "gemini",
         "npm install -g @google/gemini-cli",
+        protocols=("gemini",),
         files=(
             SettingsFile(Place("~/.gemini", ("settings.json",), "GEMINI_CLI_HOME", ".gemini"), "json", (_API_KEY,)),
             SettingsFile(
@@ -145,6 +148,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "opencode",
         "opencode",
         "npm install -g opencode-ai",
+        protocols=("anthropic",),
         files=(
             SettingsFile(Place("~/.config/opencode", ("opencode.jsonc", "opencode.json")), "json", _opencode("{key}")),
         ),
@@ -160,6 +164,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "aider",
         "aider",
         "pipx install aider-chat",
+        protocols=("openai-chat", "anthropic", "gemini"),
         files=(
             SettingsFile(
                 Place("~", (".aider.conf.yml",)),
@@ -205,6 +210,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "Qwen Code",
         "qwen",
         "npm install -g @qwen-code/qwen-code",
+        protocols=("openai-chat",),
         files=(
             SettingsFile(
                 Place("~/.qwen", ("settings.json",), "QWEN_HOME"),
@@ -230,6 +236,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "llm",
         "llm",
         "pipx install llm",
+        protocols=("openai-chat",),
         files=(
             SettingsFile(_llm("extra-openai-models.yaml"), "yaml-list", (Setting(("model_id", "bm"), _LLM_MODEL),)),
             SettingsFile(_llm("keys.json"), "json", (Setting(("bm",), "{key}"),)),

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from bm.clients.formats import Format
 from bm.config.keys import Key
 from bm.config.paths import in_home
+from bm.names import ProtocolName
 
 
 class Setting(NamedTuple):
@@ -92,16 +93,17 @@ class Overlay(NamedTuple):
 class Tool(NamedTuple):
     """One coding tool.
 
-    `program` is its command, `install` how to install it. `bm setup` changes `files`; `overrides` and
-    `overriding_variables` override them. The rest is for `bm run`: `arguments` go before the user's, `environ` and
-    `unset` are variables beside those of `bm env`, `document` is a variable that holds settings as JSON. `note` is
-    printed after `bm setup`.
+    `program` is its command, `install` how to install it, `protocols` are those it speaks to bm. `bm setup` changes
+    `files`; `overrides` and `overriding_variables` override them. The rest is for `bm run`: `arguments` go before the
+    user's, `environ` and `unset` are variables beside those of `bm env`, `document` is a variable that holds settings
+    as JSON. `note` is printed after `bm setup`.
     """
 
     name: str
     title: str
     program: str
     install: str
+    protocols: tuple[ProtocolName, ...]
     files: tuple[SettingsFile, ...]
     overrides: tuple[Override, ...] = ()
     overriding_variables: tuple[str, ...] = ()

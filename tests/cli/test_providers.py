@@ -1,4 +1,4 @@
-"""`bm providers` and `bm models`."""
+"""`bm providers`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,39 @@ from tests.cli.conftest import PLANTED, Bm
 GROQ_KEY = "note: groq has no key: bm providers key groq (get one: https://console.groq.com/keys)\n"
 
 
-def test_the_list(bm: Bm) -> None:
+def test_the_list_shows_all_providers_by_their_state(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     bm("providers", "mode", "groq", "fallback")
-    expected = (
-        "PROVIDER  ENABLED  MODE      PROTOCOL     KEY  ACCOUNTS  HEALTH\n"
-        "gemini    yes      pooled    gemini       no   0         unknown\n"
-        "groq      yes      fallback  openai-chat  no   0         unknown\n"
-        "\nKnown and not set up: anthropic, "
-    )
+    bm("providers", "key", "xai", "--no-verify", stdin=PLANTED)
+    bm("start")
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    monkeypatch.setenv("MISTRAL_API_KEY", "bm-own-key")
     ran = bm("providers")
     assert ran == bm("providers", "list")
-    assert ran.out.startswith(expected)
-    assert ran.out.endswith("\nTo use one: bm providers key NAME, then bm providers mode NAME fallback.\n")
+    assert ran.out.startswith(
+        "PROVIDER  STATE      MODE      KEY                    HEALTH\n"
+        "gemini    needs key  pooled    no key                 unknown\n"
+        "groq      needs key  fallback  no key                 unknown\n"
+        "xai       ready      off       1 account              unknown\n"
+        "openai    ready      -         OPENAI_API_KEY is set  -\n"
+        "\nTo use another one: bm providers use NAME\n"
+        "PROVIDER       TAKES ITS KEY FROM     GET ONE AT\n"
+        "anthropic      ANTHROPIC_API_KEY      platform.claude.com/settings/keys\n"
+    )
+    assert "\nmistral        MISTRAL_API_KEY " in ran.out
+    assert PLANTED not in ran.out
 
 
 def test_the_list_for_programs(bm: Bm) -> None:
-    (row,) = bm("providers", "--json").json["providers"]
+    answer = bm("providers", "--json").json
+    (row,) = answer["providers"]
     assert set(row) == {
-        *("name", "enabled", "mode", "protocol", "base_url", "protocols", "accounts", "key_present", "health"),
+        *("name", "state", "enabled", "mode", "protocol", "base_url", "protocols", "accounts", "key_present", "health"),
         *("last_error", "models"),
     }
-    assert bm("providers", "list", "--json").json == bm("providers", "--json").json
+    assert {"name": "groq", "state": "needs key", "key": "GROQ_API_KEY", "link": "console.groq.com/keys"} in answer[
+        "available"
+    ]
+    assert bm("providers", "list", "--json").json == answer
 
 
 def test_a_mode_is_written_and_gaps_are_reported(bm: Bm, paths: Paths) -> None:
@@ -60,7 +72,7 @@ def test_a_provider_with_a_key_is_listed_and_shown_with_it_before_it_has_a_mode(
     (_, row) = bm("providers", "--json").json["providers"]
     assert row == bm("providers", "show", "groq", "--json").json
     assert (row["name"], row["mode"], row["accounts"], row["key_present"]) == ("groq", "off", 1, True)
-    assert "groq" not in bm("providers").out.partition("Known and not set up")[2]
+    assert "groq" not in bm("providers").out.partition("To use another one")[2]
 
 
 def test_an_unknown_name_is_corrected(bm: Bm) -> None:
@@ -123,35 +135,10 @@ def test_a_provider_without_a_usable_address_is_refused(bm: Bm, paths: Paths, ur
 def test_show_works_for_unconfigured_providers(bm: Bm) -> None:
     ran = bm("providers", "show", "together")
     assert ran.code == 0
-    assert ran.out.startswith("provider   together\nenabled    no\nmode       off\nprotocol   openai-chat\n")
+    assert ran.out.startswith(
+        "provider   together\nstate      needs key\nenabled    no\nmode       off\nprotocol   openai-chat\n"
+    )
     assert (
         bm("providers", "show", "together", "--json").json.keys()
         == bm("providers", "show", "gemini", "--json").json.keys()
     )
-
-
-def test_none(bm: Bm) -> None:
-    assert bm("models") == (0, "no provider in use lists any model (bm test says why)\n", "")
-
-
-def test_the_models_of_the_providers_in_use(bm: Bm, simulator: Simulator) -> None:
-    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
-    down = bm("models")
-    lines = down.out.splitlines()
-    assert lines[0].split() == ["MODEL", "PROVIDER", "CONTEXT", "LONGEST", "ANSWER", "NOTE"]
-    assert lines[1].split()[:2] == ["gemini-2.5-pro", "gemini"]
-    bm("start")
-    assert bm("models") == down
-    row = bm("models", "--json").json["models"][0]
-    assert set(row) >= {"id", "provider", "context", "max_output"}
-    assert len(bm("models", "--all").out.splitlines()) >= len(lines)
-
-
-def test_what_was_learned_of_a_model_is_shown_and_forgotten(bm: Bm, simulator: Simulator) -> None:
-    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
-    assert "nothing was learned of gemini-2.5-pro" in bm("models", "gemini-2.5-pro").out
-    bm("start")
-    assert bm("models", "gemini-2.5-pro", "--json").json == {"learned": []}
-    assert bm("models", "forget", "gemini-2.5-pro", "--json").json == {"forgotten": 0}
-    assert "forgot 0 changes" in bm("models", "forget", "gemini-2.5-pro").out
-    assert bm("models", "one", "two").code == 2

@@ -147,3 +147,15 @@ def test_money(cost: float | None, words: str) -> None:
 def test_numbers_and_times_or_a_dash() -> None:
     assert (render.count(12345), render.count(None)) == ("12,345", "-")
     assert (render.seconds(0.418), render.seconds(None)) == ("0.42 s", "-")
+
+
+def test_messages_are_wrapped_on_a_terminal_and_commands_in_them_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("COLUMNS", "20")
+    render.error("ollama does not run at\n    bm providers use ollama --no-verify")
+    assert screen.getvalue().splitlines() == [
+        "error: ollama does",
+        "  not run at",
+        "    bm providers use ollama --no-verify",
+    ]

@@ -68,11 +68,8 @@ def test_an_account_shows_the_limit_closest_to_its_end() -> None:
 
 
 def test_providers() -> None:
-    row = {"name": "groq", "enabled": True, "mode": "fallback", "health": "ok", "accounts": 1}
-    table = tables.live_providers(
-        live(providers=[row | {"name": "gemini", "mode": "pooled"}, row, row | {"enabled": False}])
-    )
-    assert [each[1] for each in table.rows] == ["pooled", "fallback", "disabled"]
+    row = {"name": "groq", "state": "in use", "mode": "fallback", "health": "ok", "accounts": 1}
+    assert tables.live_providers(live(providers=[row])).rows == [("groq", "in use", "fallback", "ok", "1")]
 
 
 @pytest.mark.parametrize(

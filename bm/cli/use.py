@@ -1,0 +1,188 @@
+"""`bm providers use`: from a known name to a provider in use, in one step; and what could be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from bm.cli import admin, completion, render
+from bm.names import Mode
+
+if TYPE_CHECKING:
+    from bm.accounts.credentials import Credentials
+    from bm.config.paths import Paths
+    from bm.providers.provider import Provider
+
+_LOCAL_WAIT = 0.5
+"""Seconds that a server on this machine may take to accept a connection."""
+
+
+class Available(NamedTuple):
+    """A known provider that is not set up. `key` says in words where its key is or comes from."""
+
+    name: str
+    state: str
+    key: str
+    link: str
+
+
+def available(providers: Sequence[Provider], environ: Mapping[str, str]) -> list[Available]:
+    """Those that are ready first: their key is in the environment, or they run on this machine."""
+    from bm.providers.catalog import KNOWN
+
+    found = [_available(each, environ) for each in providers]
+    return sorted(found, key=lambda each: (each.state != "ready", KNOWN.index(each.name)))
+
+
+def _available(provider: Provider, environ: Mapping[str, str]) -> Available:
+    link = provider.console.removeprefix("https://")
+    if provider.auth == "none":
+        runs = answers(provider)
+        return Available(provider.name, "ready" if runs else "not running", "no key needed", link)
+    if key_in(environ, provider):
+        return Available(provider.name, "ready", f"{provider.key_env} is set", link)
+    return Available(provider.name, "needs key", provider.key_env, link)
+
+
+def key_in(environ: Mapping[str, str], provider: Provider) -> str:
+    """The provider's key in this shell; empty if there is none, or only bm's own, which `bm env` sets."""
+    from bm.accounts.credentials import LOCAL_KEY_PREFIX
+
+    found = environ.get(provider.key_env, "").strip() if provider.key_env else ""
+    return "" if found.startswith(LOCAL_KEY_PREFIX) else found
+
+
+def answers(provider: Provider) -> bool:
+    """Whether a server on this machine accepts connections."""
+    import socket
+    from urllib.parse import urlsplit
+
+    address = urlsplit(provider.base_url)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), _LOCAL_WAIT).close()
+    except OSError:
+        return False
+    return True
+
+
+def use(
+    name: Annotated[str, typer.Argument(help="The provider, such as groq.", autocompletion=completion.providers)],
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="When requests go to it; default: fallback, or the mode it has.")
+    ] = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not test the key.")] = False,
+) -> None:
+    """Use a provider: ask for its key, test it, enable the provider, set its mode.
+
+    The key is taken from the provider's own variable (GROQ_API_KEY …) if that is set, else read from a prompt or
+    standard input. A key that is stored already is kept (bm providers key NAME replaces it).
+    """
+    from bm.cli.exits import UsageError
+    from bm.cli.providers import known
+
+    paths = admin.here()
+    provider = known(paths, name)
+    if mode == "off":
+        raise UsageError(f"off means that it is not used: bm providers mode {name} off")
+    if provider.pool and mode:
+        raise UsageError("gemini is the pool itself and has no mode")
+    take(paths, provider, mode, verify=not no_verify)
+
+
+def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool) -> None:
+    """Make sure that there is a key, enable the provider in `mode`, and print what it serves.
+
+    Raises:
+        AccountError: the key is refused.
+        ConfigError: the settings cannot be changed.
+        UsageError: no key is given, or a server on this machine does not run.
+    """
+    from bm.cli.exits import UsageError
+    from bm.config.edit import Value, mode_settings
+
+    name = provider.name
+    if provider.auth != "none":
+        _ensure_key(paths, provider, verify=verify)
+    elif verify and not answers(provider):
+        raise UsageError(f"{name} does not run at {provider.base_url}: start it ({provider.console})")
+    settings: dict[str, Value] = {"gemini.enabled": True}
+    chosen = mode or (provider.mode if provider.mode != "off" else "fallback")
+    if not provider.pool:
+        settings = mode_settings(name, chosen, enabled=provider.enabled)
+    if not provider.pool or not provider.enabled:
+        admin.change_settings(paths, settings)
+    render.line(f"{name}: in use" + ("" if provider.pool else f", mode {chosen}"))
+    say_who_is_served(paths, name)
+
+
+def _ensure_key(paths: Paths, provider: Provider, *, verify: bool) -> None:
+    """Store a key unless a usable one is stored. One in the environment is copied: the daemon may not see it."""
+    from bm.cli import terminal
+
+    name, offered = provider.name, key_in(os.environ, provider)
+    rows = [row for row in admin.ask(paths, "GET", "/admin/accounts")["accounts"] if row["provider"] == name]
+    if any(row["state"] != "disabled" and _is_stored(row, offered) for row in rows):
+        render.note(f"{name}: the key that is stored is kept")
+        return
+    for row in rows:
+        if row["state"] == "disabled":
+            render.note(f"{name}: the key of {row['name']} cannot be used: {row['reason']}")
+    if offered:
+        render.note(f"the key is taken from {provider.key_env}")
+    where = f" ({provider.console})" if provider.console else ""
+    save_key(paths, name, offered or terminal.key(f"{name}{where}"), verify=verify)
+
+
+def _is_stored(row: dict[str, Any], offered: str) -> bool:
+    """Whether the key of an account is in bm's files, instead of only in this shell's environment."""
+    from bm.accounts.account import CONFIG_NAME
+
+    return row["name"] != CONFIG_NAME or not offered
+
+
+def save_key(paths: Paths, name: str, key: str, *, verify: bool) -> None:
+    """Store the key of a provider's main account, in place of the one it has.
+
+    Raises:
+        AccountError: the key is refused.
+    """
+    from datetime import UTC, datetime
+
+    from bm.accounts.account import MAIN_NAME, Account
+    from bm.cli.test import insist
+
+    now = datetime.now(UTC)
+    account = Account(name=MAIN_NAME, provider=name, key=key, added_at=now, renewed_at=now)
+    if verify:
+        insist(paths, account)
+
+    def change(stored: Credentials) -> Credentials:
+        known = any(each.id == account.id for each in stored.accounts)
+        return stored.change(account) if known else stored.add(account)
+
+    admin.change_accounts(paths, change)
+
+
+def say_who_is_served(paths: Paths, name: str) -> None:
+    """Print which tools the provider serves in its mode, and how the others can be."""
+    from bm.cli.providers import known
+
+    provider = known(paths, name)
+    served, others = tools_of(provider)
+    render.line(f"it serves {', '.join(served) if served else 'no tool that bm knows'}")
+    if others:
+        every = '["anthropic", "openai-chat", "openai-responses", "gemini"]'
+        render.note(f"note: it does not serve {', '.join(others)}, which speak other protocols. To let it:")
+        render.note(f"    bm config set providers.{name}.protocols '{every}'")
+
+
+def tools_of(provider: Provider) -> tuple[list[str], list[str]]:
+    """The titles of the tools whose requests the provider matches, and of the others."""
+    from bm.clients.catalog import TOOLS
+
+    served = [tool.title for tool in TOOLS if set(tool.protocols) & set(provider.protocols)]
+    return served, [tool.title for tool in TOOLS if tool.title not in served]
