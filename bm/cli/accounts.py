@@ -94,11 +94,10 @@ def add(
     from bm.accounts.credentials import load
     from bm.cli import terminal
     from bm.cli.exits import UsageError
-    from bm.cli.providers import known
     from bm.cli.test import insist
 
     paths = admin.here()
-    owner = known(paths, provider)
+    owner = admin.provider(paths, provider)
     if any(each.id == (provider, name) for each in load(paths.accounts).accounts):
         raise UsageError(f"{provider} already has an account named {name!r} (bm accounts remove {name})")
     if sum((vertex is not None, service_account is not None, adc)) > 1:
@@ -232,10 +231,9 @@ def import_(
     """Add the accounts in a file. Existing accounts are not changed."""
     from bm.accounts.transfer import accounts_in, is_sealed, merged, read_import
     from bm.cli import terminal
-    from bm.cli.providers import known
 
     paths = admin.here()
-    known(paths, provider)
+    admin.provider(paths, provider)
     content = read_import(file)
     passphrase = terminal.passphrase(twice=False) if is_sealed(content) else ""
     accounts = accounts_in(content, passphrase, provider)

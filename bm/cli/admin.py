@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
     from bm.gateway.settings import Settings
+    from bm.providers.provider import Provider
 
 PROBE_LIMIT = 300.0
 """Seconds that a request to the providers may take."""
@@ -39,6 +40,33 @@ def loaded(paths: Paths) -> Loaded:
     from bm.providers.catalog import KNOWN
 
     return load(paths.config, os.environ, known=KNOWN)
+
+
+def providers(paths: Paths) -> tuple[Provider, ...]:
+    """Every provider, in the order of dispatch.
+
+    Raises:
+        ConfigError: config.toml or the environment is invalid.
+    """
+    from bm.providers.provider import effective
+
+    return effective(loaded(paths).config)
+
+
+def provider(paths: Paths, name: str) -> Provider:
+    """The provider of that name.
+
+    Raises:
+        UsageError: there is none; the message names the nearest.
+    """
+    from bm.cli.exits import UsageError
+    from bm.config.validation import nearest
+
+    found = {each.name: each for each in providers(paths)}
+    if name in found:
+        return found[name]
+    remedy = nearest(name, list(found)) or f"bm providers add {name} --protocol … --base-url …"
+    raise UsageError(f"no provider is named {name!r} ({remedy})")
 
 
 def running(paths: Paths) -> Daemon | None:

@@ -13,7 +13,6 @@ from bm.names import Mode, ProtocolName
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
-    from bm.providers.provider import Provider
 
 Name = Annotated[str, typer.Argument(help="The provider, such as groq.", autocompletion=completion.providers)]
 
@@ -25,7 +24,7 @@ def list_(as_json: Json = False) -> None:
     paths = admin.here()
     answer = admin.ask(paths, "GET", "/admin/providers")
     listed = {row["name"] for row in answer["providers"]}
-    others = available([each for each in _providers(paths) if each.name not in listed], os.environ)
+    others = available([each for each in admin.providers(paths) if each.name not in listed], os.environ)
     if as_json:
         render.json(answer | {"available": [each._asdict() for each in others]})
         return
@@ -48,7 +47,7 @@ def _key_words(row: dict[str, Any]) -> str:
 def show(name: Name, as_json: Json = False) -> None:
     """Show everything about one provider."""
     paths = admin.here()
-    provider = known(paths, name)
+    provider = admin.provider(paths, name)
     row = admin.ask(paths, "GET", f"/admin/providers/{name}")
     if as_json:
         render.json(row)
@@ -82,7 +81,7 @@ def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go
     from bm.config.edit import mode_settings
 
     paths = admin.here()
-    provider = known(paths, name)
+    provider = admin.provider(paths, name)
     if provider.pool:
         raise UsageError("gemini is the pool itself and has no mode (to switch it off: bm providers disable gemini)")
     settings = mode_settings(name, mode, enabled=provider.enabled)
@@ -95,7 +94,7 @@ def mode(name: Name, mode: Annotated[Mode, typer.Argument(help="When requests go
 def enable(name: Name) -> None:
     """Allow a provider to be used, in its mode."""
     paths = admin.here()
-    known(paths, name)
+    admin.provider(paths, name)
     admin.change_settings(paths, {_key(name, "enabled"): True})
     render.line(f"{name}: enabled")
     _warn_of_gaps(paths, name)
@@ -104,7 +103,7 @@ def enable(name: Name) -> None:
 def disable(name: Name) -> None:
     """Stop using a provider; its mode and keys are kept."""
     paths = admin.here()
-    known(paths, name)
+    admin.provider(paths, name)
     admin.change_settings(paths, {_key(name, "enabled"): False})
     render.line(f"{name}: disabled")
 
@@ -122,7 +121,7 @@ def key(
     from bm.cli.use import save_key
 
     paths = admin.here()
-    if known(paths, name).pool:
+    if admin.provider(paths, name).pool:
         raise UsageError("gemini has named accounts instead: bm accounts add NAME")
     save_key(paths, name, terminal.key(name), verify=not no_verify)
     render.line(f"{name}: key saved")
@@ -139,7 +138,7 @@ def add(
     from bm.cli.exits import UsageError
 
     paths = admin.here()
-    if any(each.name == name and each.configured for each in _providers(paths)):
+    if any(each.name == name and each.configured for each in admin.providers(paths)):
         raise UsageError(f"provider {name} exists already (bm providers show {name})")
     values = {"enabled": True, "mode": mode, "protocol": protocol, "base_url": base_url}
     admin.change_settings(paths, {_key(name, field): value for field, value in values.items()})
@@ -157,7 +156,7 @@ def remove(
     from bm.cli.exits import UsageError
 
     paths = admin.here()
-    if known(paths, name).pool:
+    if admin.provider(paths, name).pool:
         raise UsageError("gemini cannot be removed (bm providers disable gemini)")
     if not terminal.confirmed(f"Remove the settings and keys of {name}?", yes=yes):
         raise typer.Exit(1)
@@ -179,33 +178,11 @@ def _key(*parts: str) -> str:
     return dotted(parts if parts[0] == "gemini" else ("providers", *parts))
 
 
-def _providers(paths: Paths) -> tuple[Provider, ...]:
-    from bm.providers.provider import effective
-
-    return effective(admin.loaded(paths).config)
-
-
-def known(paths: Paths, name: str) -> Provider:
-    """The provider of that name.
-
-    Raises:
-        UsageError: there is none; the message names the nearest.
-    """
-    from bm.cli.exits import UsageError
-    from bm.config.validation import nearest
-
-    found = {provider.name: provider for provider in _providers(paths)}
-    if name in found:
-        return found[name]
-    remedy = nearest(name, list(found)) or f"bm providers add {name} --protocol … --base-url …"
-    raise UsageError(f"no provider is named {name!r} ({remedy})")
-
-
 def _warn_of_gaps(paths: Paths, name: str) -> None:
     """Say what keeps the provider from being used, and the remedy."""
     from bm.accounts.credentials import all_accounts, load
 
-    provider = known(paths, name)
+    provider = admin.provider(paths, name)
     if not provider.enabled:
         render.note(f"note: {name} is not enabled: bm providers enable {name}")
     elif provider.mode == "off":

@@ -82,10 +82,9 @@ def use(
     standard input. A key that is stored already is kept (bm providers key NAME replaces it).
     """
     from bm.cli.exits import UsageError
-    from bm.cli.providers import known
 
     paths = admin.here()
-    provider = known(paths, name)
+    provider = admin.provider(paths, name)
     if mode == "off":
         raise UsageError(f"off means that it is not used: bm providers mode {name} off")
     if provider.pool and mode:
@@ -169,9 +168,7 @@ def save_key(paths: Paths, name: str, key: str, *, verify: bool) -> None:
 
 def say_who_is_served(paths: Paths, name: str) -> None:
     """Print which tools the provider serves in its mode, and how the others can be."""
-    from bm.cli.providers import known
-
-    provider = known(paths, name)
+    provider = admin.provider(paths, name)
     served, others = tools_of(provider)
     render.line(f"it serves {', '.join(served) if served else 'no tool that bm knows'}")
     if others:
