@@ -86,9 +86,10 @@ class Backoff(msgspec.Struct, frozen=True):
 
 
 BACKOFFS: dict[Kind, Backoff] = {
-    "backoff": Backoff(first=2.0, longest=240.0),
-    "overload": Backoff(first=1.0, longest=60.0, opens=3),
+    "backoff": Backoff(first=2.0, longest=60.0),
+    "overload": Backoff(first=1.0, longest=24.0, opens=3),
 }
+"""With its jitter the longest overload lasts 30 s: so soon is the end of an outage noticed."""
 
 
 class BackoffStep(msgspec.Struct, frozen=True):
