@@ -229,11 +229,20 @@ def inherited(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def forget_lock(descriptor: int) -> None:
-    """Leave a lock to the process that was handed its descriptor: the end of the block no longer releases it."""
+def lend_lock(descriptor: int) -> int:
+    """A duplicate of a lock's descriptor for another process. Until `take_back_lock` the end of the block does not
+    release the lock; closing the duplicate does, unless the other process holds it."""
+    lent = os.dup(descriptor)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, descriptor, inheritable=False)
     os.close(nothing)
+    return lent
+
+
+def take_back_lock(descriptor: int, lent: int) -> None:
+    """Undo `lend_lock`."""
+    os.dup2(lent, descriptor, inheritable=False)
+    os.close(lent)
 
 
 class Stamp(NamedTuple):

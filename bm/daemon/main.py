@@ -26,8 +26,9 @@ from bm.config.schema import Log, Server
 from bm.daemon import log, runtime
 from bm.daemon.port import PortError, bind
 from bm.daemon.runtime import Daemon
-from bm.daemon.service.supervisor import NOT_STARTED
-from bm.daemon.spawn import TAKE_OVER, TAKE_OVER_NOW, Report
+from bm.daemon.service.supervisor import NOT_HANDED_OVER, NOT_STARTED
+from bm.daemon.service.systemd import become_main_process
+from bm.daemon.spawn import TAKE_OVER, Report
 from bm.daemon.take_over import NoHandover, taken_over
 from bm.errors import AccountError, BmError, ConfigError, DaemonError
 from bm.providers.catalog import KNOWN
@@ -76,8 +77,8 @@ def run(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], N
         raise AlreadyRunning(_other(paths)) from None
 
 
-def run_next(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None], *, now: bool) -> None:
-    """Serve in place of the running daemon, which finishes its answers, or ends them `now`.
+def run_next(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemon], None]) -> None:
+    """Serve in place of the running daemon, which finishes its answers.
 
     Raises:
         NoHandover: it does not hand over; it goes on.
@@ -88,7 +89,7 @@ def run_next(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemo
     def begin(server: Server) -> Iterator[tuple[socket.socket, int, Predecessor | None]]:
         from bm.server.predecessor import Predecessor
 
-        with taken_over(paths, server, now=now) as taken:
+        with taken_over(paths, server) as taken:
             yield taken.sock, taken.lock, Predecessor(taken.channel, taken.hello)
 
     _serve(paths, environ, announce, time.time(), begin, terminal=False)
@@ -134,7 +135,7 @@ def _serve(
     try:
         _serve_on(begin, loaded, paths, environ, announce, started_at)
     except BmError as error:
-        _log.error("%s%s", NOT_STARTED, error)
+        _log.error("%s%s", NOT_HANDED_OVER if isinstance(error, NoHandover) else NOT_STARTED, error)
         raise
     except Exception:
         _log.critical("stopped by an internal error of bm", exc_info=True)
@@ -161,6 +162,7 @@ def _serve_on(
         def ready() -> None:
             runtime.write(paths.runtime, daemon)
             if predecessor is not None:
+                become_main_process()
                 predecessor.serving()
             facts = daemon.version, daemon.url, daemon.pid, platform.python_version()
             _log.info("bm %s serves at %s (pid %d, Python %s)", *facts)
@@ -231,14 +233,14 @@ def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
 
 
 def main(mode: str = "") -> int:
-    """Run as a detached process, in place of a running daemon if `mode` is one of `TAKE_OVER`. Reports the outcome of
-    the start on standard output, then closes it."""
+    """Run as a detached process, in place of a running daemon if `mode` is `TAKE_OVER`. Reports the outcome of the
+    start on standard output, then closes it."""
     detach()
     report = Report.to_stdout()
     paths = Paths.default(os.environ)
     try:
-        if mode in TAKE_OVER:
-            run_next(paths, os.environ, lambda daemon: report.ready(), now=mode == TAKE_OVER_NOW)
+        if mode == TAKE_OVER:
+            run_next(paths, os.environ, lambda daemon: report.ready())
         else:
             run(paths, os.environ, lambda daemon: report.ready(), terminal=False)
     except NoHandover as error:

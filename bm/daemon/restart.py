@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 
@@ -10,10 +12,11 @@ import msgspec
 from bm.config.paths import Paths
 from bm.daemon.client import find
 from bm.daemon.runtime import Daemon
+from bm.daemon.service.manager import Unavailable
 from bm.daemon.service.supervisor import supervisor
-from bm.daemon.spawn import TAKE_OVER, TAKE_OVER_NOW, Silence, spawn
+from bm.daemon.spawn import TAKE_OVER, Line, Silence, spawn
 from bm.daemon.start import LIMIT, Started, StartError, refused, start, verified, with_log
-from bm.daemon.stop import Stopped, stop
+from bm.daemon.stop import Stopped, end_now, stop
 
 
 class Restarted(msgspec.Struct, frozen=True):
@@ -46,21 +49,21 @@ def restart(
     found = find(paths)
     reason = ""
     if found and found.answers:
-        reason = _handed_over(paths, environ, now=now)
+        reason = _hand_over(paths, environ, found.daemon)
         if not reason:
+            if now:
+                end_now(found.daemon)
             return Restarted(Started(verified(paths), already=False), handed_over=found.daemon)
     stopped = stop(paths, drain, now=now, waiting=waiting)
     return Restarted(start(paths, environ), stopped=stopped, note=reason)
 
 
-def _handed_over(paths: Paths, environ: Mapping[str, str], *, now: bool) -> str:
+def _hand_over(paths: Paths, environ: Mapping[str, str], daemon: Daemon) -> str:
     """Start the next daemon, which takes over from the running one; returns why that is impossible."""
     if sys.platform == "win32":
         return "Windows cannot pass sockets between processes"
-    if service := supervisor(paths):
-        return f"{service.manager.title} starts it anew"
     try:
-        line = spawn(paths, environ, LIMIT, TAKE_OVER_NOW if now else TAKE_OVER[0])
+        line = _begun(paths, environ, daemon)
     except Silence:
         raise StartError(with_log(f"the new daemon did not answer within {LIMIT:g} seconds", paths)) from None
     if line is None:
@@ -70,3 +73,24 @@ def _handed_over(paths: Paths, environ: Mapping[str, str], *, now: bool) -> str:
     if not line.ready:
         raise refused(line)
     return ""
+
+
+def _begun(paths: Paths, environ: Mapping[str, str], daemon: Daemon) -> Line | None:
+    """Start by the service or directly."""
+    if service := supervisor(paths):
+        with contextlib.suppress(Unavailable):
+            return service.hand_over(paths, daemon)
+    return spawn(paths, environ, LIMIT, TAKE_OVER)
+
+
+def main() -> int:
+    """Start the next daemon as a command of its service, which waits for it."""
+    try:
+        line = spawn(Paths.default(os.environ), os.environ, LIMIT, TAKE_OVER)
+    except (Silence, OSError):
+        return 1
+    return 0 if line and line.ready else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -62,9 +62,8 @@ class Report:
 
 
 _MODULE = "bm.daemon.main"
-TAKE_OVER_NOW = "--take-over-now"
-TAKE_OVER = ("--take-over", TAKE_OVER_NOW)
-"""Arguments that make it start in place of the running daemon."""
+TAKE_OVER = "--take-over"
+"""The argument that makes it start in place of the running daemon."""
 
 
 class Silence(Exception):

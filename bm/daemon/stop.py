@@ -128,6 +128,16 @@ def _signal(daemon: Daemon, number: signal.Signals) -> None:
         raise DaemonError(f"the daemon with pid {daemon.pid} belongs to another user") from None
 
 
+def end_now(daemon: Daemon) -> None:
+    """End the running answers of a daemon that has handed over. Two signals of one kind could be taken for one.
+
+    Raises:
+        DaemonError: not permitted.
+    """
+    _signal(daemon, signal.SIGTERM)
+    _signal(daemon, signal.SIGINT)
+
+
 def _kill(daemon: Daemon) -> None:
     _signal(daemon, getattr(signal, "SIGKILL", signal.SIGTERM))
 

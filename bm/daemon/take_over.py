@@ -42,10 +42,10 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def taken_over(paths: Paths, server: Server, *, now: bool) -> Iterator[Taken]:
+def taken_over(paths: Paths, server: Server) -> Iterator[Taken]:
     """What the running daemon hands over. Until this process says that it serves, that one can go on.
 
-    A changed address is bound anew. With `now`, running answers are ended.
+    A changed address is bound anew.
 
     Raises:
         NoHandover: it does not.
@@ -60,7 +60,7 @@ def taken_over(paths: Paths, server: Server, *, now: bool) -> Iterator[Taken]:
         sock = None
         if not same and server.port != old.port:
             sock = stack.enter_context(bind(server.host, server.port))
-        channel, hello, descriptors = _asked(paths, old, listener=same, now=now)
+        channel, hello, descriptors = _asked(paths, old, listener=same)
         stack.enter_context(channel)
         lock = stack.enter_context(inherited(descriptors[0]))
         if same:
@@ -72,7 +72,7 @@ def taken_over(paths: Paths, server: Server, *, now: bool) -> Iterator[Taken]:
         yield Taken(sock, lock, channel, hello)
 
 
-def _asked(paths: Paths, old: Daemon, *, listener: bool, now: bool) -> tuple[socket.socket, Hello, list[int]]:
+def _asked(paths: Paths, old: Daemon, *, listener: bool) -> tuple[socket.socket, Hello, list[int]]:
     """The connection to the old daemon, what it says first, and the descriptors."""
     from bm.accounts.credentials import load
     from bm.server.handover import FORMAT, Invitation
@@ -85,7 +85,7 @@ def _asked(paths: Paths, old: Daemon, *, listener: bool, now: bool) -> tuple[soc
         try:
             meeting.bind(place)
             meeting.listen(1)
-            asked = Invitation(format=FORMAT, to=place, permit=old.permit(place), listener=listener, now=now)
+            asked = Invitation(format=FORMAT, to=place, permit=old.permit(place), listener=listener)
             key = load(paths.accounts).local_key
             answer = ask(old, "POST", "/admin/handover", key=key, body=asked, timeout=PATIENCE)
             if answer.status != 200:

@@ -23,7 +23,7 @@ import msgspec
 from starlette.requests import Request
 
 from bm.chat.parts import Json
-from bm.config.files import forget_lock
+from bm.config.files import lend_lock, take_back_lock
 from bm.errors import BmError, Failure, RequestError
 from bm.gateway.services import Services
 from bm.server.changes import Changes, Watch
@@ -38,16 +38,12 @@ _log = logging.getLogger("bm")
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the next daemon waits, and whether it takes the listening socket or has an address of its own.
-
-    With `now`, running answers are ended instead of finished.
-    """
+    """Where the next daemon waits, and whether it takes the listening socket or has an address of its own."""
 
     format: int
     to: str
     permit: str
     listener: bool = True
-    now: bool = False
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +90,7 @@ class Listener(Protocol):
 
 
 class Handover:
-    """One daemon's readiness to hand over. `given` says that it has done so."""
+    """How one daemon hands over. `begun` says that the next one has been sent what it needs, and may serve by now."""
 
     def __init__(
         self,
@@ -109,7 +105,7 @@ class Handover:
         self._services, self._version, self._place = services, version, place
         self._retire, self._return = retire, return_
         self.listener: Listener | None = None
-        self.given = self._giving = False
+        self.begun = False
         self._watch: Watch | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -124,28 +120,28 @@ class Handover:
             raise _refusal("the running version of bm hands over in another way")
         if not self._place.permits(asked.to, asked.permit):
             raise RequestError(Failure(kind="forbidden", message="the permit is not of this daemon"))
-        if self.given or self._giving or self.listener is None:
+        if self.begun or self.listener is None:
             raise _refusal("the daemon is already handing over")
-        self._giving = True
+        self.begun = True
         sock = self.listener.pause()
         await self._retire()
         if not asked.listener:
             sock.close()
+        lock = lend_lock(self._place.lock)
         try:
-            channel = self._meet(asked, sock)
+            channel = self._meet(asked.to, [lock, sock.fileno()] if asked.listener else [lock])
         except OSError as error:
-            await self._go_on(sock)
+            await self._go_on(sock, lock)
             raise _refusal(f"the next daemon cannot be met: {error.strerror or error}") from None
-        spawn(self._follow(channel, sock, now=asked.now), "handing over")
+        spawn(self._follow(channel, sock, lock), "handing over")
         return {"handing_over": True}
 
-    def _meet(self, asked: Invitation, sock: socket.socket) -> socket.socket:
+    def _meet(self, place: str, descriptors: list[int]) -> socket.socket:
         """The connection to the next daemon, with the descriptors sent."""
         channel = socket.socket(socket.AF_UNIX)
         try:
-            channel.connect(asked.to)
+            channel.connect(place)
             hello = Hello(pid=os.getpid(), version=self._version)
-            descriptors = [self._place.lock, *([sock.fileno()] if asked.listener else [])]
             socket.send_fds(channel, [msgspec.json.encode(hello) + b"\n"], descriptors)
         except OSError:
             channel.close()
@@ -153,7 +149,7 @@ class Handover:
         channel.setblocking(False)
         return channel
 
-    async def _follow(self, channel: socket.socket, sock: socket.socket, *, now: bool) -> None:
+    async def _follow(self, channel: socket.socket, sock: socket.socket, lock: int) -> None:
         """Wait until the next daemon serves, then leave and do what it says."""
         reader, self._writer = await asyncio.open_unix_connection(sock=channel)
         try:
@@ -164,14 +160,13 @@ class Handover:
         if order is None or not order.serving:
             self._writer.close()
             _log.warning("the next daemon has not started; this one goes on")
-            await self._go_on(sock)
+            await self._go_on(sock, lock)
             return
         assert self.listener is not None
-        self.given = True
         sock.close()
-        forget_lock(self._place.lock)
+        os.close(lock)
         self._watch = Watch(self._services)
-        self.listener.leave(0.0 if now else None)
+        self.listener.leave(None)
         _log.info("handed over to the next daemon; %d answers are finished here", self._services.calls.active)
         reports = spawn(self._report(self._writer), "reporting to the next daemon")
         while (order := await read_line(reader, Order)) is not None:
@@ -180,10 +175,11 @@ class Handover:
         # The next daemon has ended and no longer says how long answers may take.
         self.listener.leave(self._services.config.server.drain)
 
-    async def _go_on(self, sock: socket.socket) -> None:
+    async def _go_on(self, sock: socket.socket, lock: int) -> None:
         """Serve again, because the next daemon does not."""
         assert self.listener is not None
-        self._giving = False
+        self.begun = False
+        take_back_lock(self._place.lock, lock)
         try:
             await self.listener.resume(sock if sock.fileno() >= 0 else self._place.bind())
         except (BmError, OSError) as error:
@@ -203,7 +199,7 @@ class Handover:
 
     async def close(self) -> None:
         """Report for the last time, at the end of a daemon that has handed over."""
-        if self._writer is not None and self.given:
+        if self._writer is not None and self._watch is not None:
             await self._tell(self._writer)
             self._writer.close()
 

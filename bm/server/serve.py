@@ -219,7 +219,7 @@ async def _serve(
         for watcher in watchers:
             watcher.cancel()
         work.stop()
-        await (handover.close() if handover.given else state.save())
+        await (handover.close() if handover.begun else state.save())
         await services.close()
         await asyncio.to_thread(recorder.close)
         await asyncio.to_thread(ledger.stop)

@@ -76,7 +76,7 @@ def test_invalid_settings_change_nothing(paths: Paths) -> None:
 
 def test_a_version_that_cannot_hand_over_is_stopped(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     old = start(paths).daemon
-    monkeypatch.setattr(module, "_handed_over", lambda *given, **options: "it is too old")
+    monkeypatch.setattr(module, "_hand_over", lambda *given, **options: "it is too old")
     done = restart(paths, os.environ, 5)
     assert done.stopped is not None and done.stopped.daemon == old
     assert done.note == "it is too old" and runtime.read(paths.runtime) == done.started.daemon

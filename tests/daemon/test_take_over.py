@@ -13,7 +13,7 @@ from tests.daemon.support import answering, daemon
 
 def test_without_a_daemon(paths: Paths) -> None:
     make_folders(paths)
-    with pytest.raises(NoHandover, match="no daemon is running"), taken_over(paths, Server(), now=False):
+    with pytest.raises(NoHandover, match="no daemon is running"), taken_over(paths, Server()):
         pass
 
 
@@ -31,5 +31,5 @@ def test_a_daemon_that_refuses(paths: Paths, status: int, body: bytes, reason: s
     running = daemon()
     with answering(status, body, proves=running) as port:
         runtime.write(paths.runtime, daemon(port=port))
-        with pytest.raises(NoHandover, match=reason), taken_over(paths, Server(port=port), now=False):
+        with pytest.raises(NoHandover, match=reason), taken_over(paths, Server(port=port)):
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import tempfile
@@ -13,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from bm.config.files import is_held
 from bm.config.paths import Paths
@@ -159,3 +162,27 @@ def test_who_may_not_have_the_sockets(
     assert ask(found, "POST", "/admin/handover", key=old.key, body=asked).status == status
     assert ask(found, "GET", "/healthz").status == 200
     assert found.proof(to) != found.permit(to), "whoever asks /healthz gets no permit"
+
+
+def test_a_websocket_gets_its_answer_and_is_closed(paths: Paths) -> None:
+    with Simulator() as simulator:
+        config, accounts = started(simulator)
+        config += "[server]\nwebsocket = true\n"
+        with daemon(paths.config.parent, config, accounts) as old:
+            simulator.script(Rule(text="word " * 20, chunks=20, delay=0.1))
+            address = old.url.replace("http", "ws", 1) + "/v1/responses"
+            given = {"authorization": f"Bearer {old.key}", "openai-beta": "responses_websockets=2026-02-06"}
+            with connect(address, additional_headers=given, proxy=None) as busy:
+                with connect(address, additional_headers=given, proxy=None) as idle:
+                    busy.send(json.dumps({"type": "response.create", "model": "gpt-5", "input": "hi"}))
+                    simulator.wait(lambda log: bool(log) and log[0].events > 1)
+                    restart(paths, os.environ, 30)
+                    with pytest.raises(ConnectionClosed):
+                        idle.recv(timeout=10)
+                    assert idle.close_code == 1012
+                events: list[str] = []
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        events.append(json.loads(busy.recv(timeout=10))["type"])
+            assert events[-1] == "response.completed" and busy.close_code == 1012
+            assert old.process.wait(timeout=10) == 0

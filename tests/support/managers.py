@@ -19,14 +19,17 @@ def calls(words):
     with (home / "calls").open("a") as file:
         file.write(json.dumps(words) + "\\n")
 
-def keep(unit):
-    # The supervising process: it outlives this call, reaps the daemon and keeps its exit code.
+def run(unit, setting):
     lines = (pathlib.Path.home() / ".config/systemd/user" / unit).read_text().replace("%%", "%").splitlines()
     given = [line.partition("=")[2] for line in lines if line.startswith("Environment=")]
     environ = dict(shlex.split(each)[0].split("=", 1) for each in given)
     environ |= {name: os.environ[name] for name in os.environ if name.startswith(("PYTEST", "BM_SERVER"))}
-    command = next(line.partition("=")[2] for line in lines if line.startswith("ExecStart="))
-    child = subprocess.Popen(shlex.split(command), env=environ, stderr=subprocess.DEVNULL)
+    command = next(line.partition("=")[2] for line in lines if line.startswith(setting + "="))
+    return subprocess.Popen(shlex.split(command), env=environ, stderr=subprocess.DEVNULL)
+
+def keep(unit):
+    # The supervising process: it outlives this call, reaps the daemon and keeps its exit code.
+    child = run(unit, "ExecStart")
     (home / "pid").write_text(str(child.pid))
     code = child.wait()
     (home / "pid").unlink()
@@ -63,6 +66,8 @@ elif word == "start" and not pid():
     subprocess.Popen([sys.executable, __file__, "keep", sys.argv[3]], start_new_session=True, **devnull)
     while not pid() and not (home / "code").exists():
         time.sleep(0.01)
+elif word == "reload":
+    sys.exit(run(sys.argv[3], "ExecReload").wait())
 elif word == "stop" and pid():
     os.kill(pid(), signal.SIGTERM)
     while pid():

@@ -160,6 +160,18 @@ class Manager(ABC):
             ServiceError: it cannot be stopped.
         """
 
+    def can_hand_over(self, content: bytes) -> bool:
+        """Whether the service with this definition can be replaced by a new process that takes its sockets over."""
+        return False
+
+    def hand_over(self, unit: Unit) -> None:
+        """Start the next process, and wait until it serves.
+
+        Raises:
+            ServiceError: it does not.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def state(self, unit: Unit) -> State:
         """The state of the service."""

@@ -11,24 +11,32 @@ import msgspec
 from bm.config.files import is_held, stamp
 from bm.config.paths import Paths
 from bm.daemon.client import find
-from bm.daemon.service.manager import Manager, State, Unavailable, Unit, unit_of
-from bm.daemon.spawn import Line, Silence
+from bm.daemon.runtime import Daemon
+from bm.daemon.service.manager import Manager, ServiceError, State, Unavailable, Unit, unit_of
+from bm.daemon.spawn import Cause, Line, Silence
 
 NOT_STARTED = "not started: "
 """The prefix of the log line that says why the daemon did not start."""
+NOT_HANDED_OVER = "not handed over: "
+"""The prefix of the one that says why the running daemon did not hand over to it."""
 
+_CAUSES: dict[str, Cause] = {NOT_STARTED: "files", NOT_HANDED_OVER: "handover"}
 _POLL = 0.1
 _SETTINGS = 2
 """The exit code of a daemon with invalid settings."""
 
 
 class Supervisor(msgspec.Struct, frozen=True):
-    """A manager with an installed service."""
+    """A manager with an installed service, as its definition says."""
 
     manager: Manager
     unit: Unit
-    interpreter: str
-    """The Python that the installed definition runs."""
+    content: bytes
+
+    @property
+    def interpreter(self) -> str:
+        """The Python that the installed definition runs."""
+        return self.manager.interpreter(self.content)
 
     @property
     def problem(self) -> str:
@@ -63,6 +71,30 @@ class Supervisor(msgspec.Struct, frozen=True):
         self.manager.stop(self.unit)
         raise Silence
 
+    def hand_over(self, paths: Paths, daemon: Daemon) -> Line | None:
+        """Replace the running daemon by the next one; None if that failed without a reason.
+
+        Raises:
+            Unavailable: the manager cannot be reached.
+        """
+        self.manager.check()
+        title = self.manager.title
+        if self.problem:
+            return Line(cause="files", message=self.problem)
+        if not self.manager.can_hand_over(self.content):
+            message = f"{title} cannot start the next daemon beside it"
+            if self.manager.can_hand_over(self.manager.definition(self.unit)):
+                message = "the service was installed by an earlier bm (bm service install)"
+            return Line(cause="handover", message=message)
+        if self.manager.state(self.unit).pid != daemon.pid:
+            return Line(cause="handover", message=f"{title} does not run the present daemon")
+        seen = max(stamp(paths.log).size, 0)
+        try:
+            self.manager.hand_over(self.unit)
+        except ServiceError as error:
+            return _logged(paths, seen) or Line(cause="files", message=str(error))
+        return Line(ready=True)
+
     def hold(self) -> None:
         """Keep the manager from starting the daemon again. Does nothing if it cannot be reached.
 
@@ -84,25 +116,33 @@ def supervisor(paths: Paths) -> Supervisor | None:
         content = manager.file(unit).read_bytes()
     except OSError:
         return None
-    return Supervisor(manager, unit, manager.interpreter(content)) if manager.supervises else None
+    return Supervisor(manager, unit, content) if manager.supervises else None
 
 
 def _failure(paths: Paths, state: State, seen: int) -> Line | None:
     """Why it failed, from the log since position `seen`."""
     if is_held(paths.lock):
         return Line(cause="running")
+    reason = _logged(paths, seen)
+    if reason and state.exit_code == _SETTINGS:
+        return msgspec.structs.replace(reason, cause="config")
+    return reason
+
+
+def _logged(paths: Paths, seen: int) -> Line | None:
+    """The last reason that the log gives since position `seen`."""
     try:
         with paths.log.open("rb") as log:
             log.seek(seen)
             lines = log.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return None
-    reasons = [line.partition(NOT_STARTED)[2] for line in lines if NOT_STARTED in line]
-    if not reasons:
-        return None
-    # The log joins the lines of a message by " | ".
-    message = reasons[-1].replace(" | ", "\n")
-    return Line(cause="config" if state.exit_code == _SETTINGS else "files", message=message)
+    for line in reversed(lines):
+        for prefix, cause in _CAUSES.items():
+            if prefix in line:
+                # The log joins the lines of a message by " | ".
+                return Line(cause=cause, message=line.partition(prefix)[2].replace(" | ", "\n"))
+    return None
 
 
 def this_manager() -> Manager:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shlex
+import socket
 from collections.abc import Collection
 from pathlib import Path
 
@@ -21,6 +22,8 @@ StartLimitBurst=5
 [Service]
 Type=exec
 ExecStart={command}
+ExecReload={reload}
+NotifyAccess=all
 WorkingDirectory=-{folder}
 {environment}EnvironmentFile=-{variables}
 UMask=0077
@@ -34,7 +37,7 @@ RestartPreventExitStatus=2
 WantedBy=default.target
 """
 """A daemon that was stopped exits with 0, one with invalid settings with 2; neither is restarted. Five failures within
-a minute end the attempts."""
+a minute end the attempts. Reloading starts the next daemon, which reports itself as the main process."""
 
 WANTED_BY = "default.target.wants"
 _ENV = "/usr/bin/env"
@@ -61,6 +64,7 @@ class Systemd(Manager):
         text = TEMPLATE.format(
             description=DESCRIPTION,
             command=_command(unit.command),
+            reload=_command((unit.interpreter, "-P", "-m", "bm.daemon.restart")),
             folder=folder,
             environment="".join(lines),
             # systemd interprets it as a glob pattern.
@@ -116,6 +120,13 @@ class Systemd(Manager):
         """Stop the unit, also between two start attempts."""
         run_checked("systemctl", "--user", "stop", _unit(unit))
 
+    def can_hand_over(self, content: bytes) -> bool:
+        return b"\nExecReload=" in content
+
+    def hand_over(self, unit: Unit) -> None:
+        """Run the unit's reload command, with its present environment."""
+        run_checked("systemctl", "--user", "reload", _unit(unit))
+
     def state(self, unit: Unit) -> State:
         ran = run_tool("systemctl", "--user", "show", _unit(unit), f"--property={_SHOWN}")
         if ran.code:
@@ -145,6 +156,16 @@ class Systemd(Manager):
         with contextlib.suppress(OSError):
             lines += unit.variables.read_text(encoding="utf-8", errors="replace").splitlines()
         return {line.partition("=")[0].strip() for line in lines}.intersection(variables)
+
+
+def become_main_process() -> None:
+    """Report this process as the main one of its service, if systemd runs it: sd_notify(3). Must come before the
+    present main process ends, which would end the service."""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if not place:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.sendto(f"MAINPID={os.getpid()}".encode(), place.replace("@", "\0", 1) if place[0] == "@" else place)
 
 
 _INSTEAD = "let another supervisor run `bm start --foreground`, or run `bm start` after each login"

@@ -41,12 +41,16 @@ exit $code
 """An instance that sees a booted system; its mounts disappear with it. Exit code 9: no instance."""
 
 LIFE = """
-import os, signal, time
-from bm.cli import main
+import contextlib, os, signal, time
+from bm.cli import main as command
 from bm.config.paths import Paths
 from bm.daemon.service.supervisor import this_manager
 from bm.daemon.service.manager import unit_of
 from bm.daemon.client import find
+
+def main(words):
+    with contextlib.redirect_stdout(open(paths.log.with_name("printed"), "w")):
+        return command(words)
 
 paths = Paths.default()
 unit = unit_of(paths, os.environ, 0)
@@ -76,8 +80,23 @@ time.sleep(2.5)  # longer than systemd waits before it starts a service that has
 assert find(paths) is None and this_manager().state(unit).words == "inactive (dead)"
 
 assert main(["restart"]) == 0
+before = running()
+assert this_manager().state(unit).pid == before
+
+assert main(["restart"]) == 0
 third = running()
-assert this_manager().state(unit).pid == third
+assert f"taken over from the previous daemon (pid {before})" in paths.log.with_name("printed").read_text()
+while os.path.exists(f"/proc/{before}"):
+    time.sleep(0.1)
+time.sleep(0.5)
+assert this_manager().state(unit).pid == third != before, "systemd follows the daemon that has taken over"
+assert this_manager().state(unit).running
+
+os.kill(third, signal.SIGKILL)
+while (found := find(paths)) and found.daemon.pid == third:
+    time.sleep(0.1)
+third = running()
+assert this_manager().state(unit).pid == third, "the daemon that has taken over is started again after a crash"
 os.kill(third, signal.SIGSTOP)
 assert main(["stop", "--now"]) == 0
 time.sleep(2.5)

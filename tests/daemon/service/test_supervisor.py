@@ -10,6 +10,8 @@ import pytest
 from bm.config.files import locked
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
+from bm.daemon.client import find
+from bm.daemon.restart import restart
 from bm.daemon.service.launchd import Launchd
 from bm.daemon.service.manager import unit_of
 from bm.daemon.service.scheduler import Scheduler
@@ -17,6 +19,7 @@ from bm.daemon.service.supervisor import Supervisor, supervisor, this_manager
 from bm.daemon.service.systemd import Systemd
 from bm.daemon.start import StartError, start
 from bm.daemon.stop import stop
+from tests.daemon.support import daemon
 from tests.support.managers import Tool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="driven by a stand-in for systemctl")
@@ -37,7 +40,7 @@ def service(systemctl: Tool, paths: Paths) -> Supervisor:
 
 def asked(systemctl: Tool) -> list[str]:
     """The calls that change something."""
-    return [call[1] for call in systemctl.calls() if call[1] in ("start", "stop")]
+    return [call[1] for call in systemctl.calls() if call[1] in ("start", "stop", "reload")]
 
 
 def test_without_a_file_there_is_no_service(systemctl: Tool, paths: Paths) -> None:
@@ -112,3 +115,46 @@ def test_it_waits_for_a_daemon_that_is_starting_without_the_service(service: Sup
 def test_each_system_has_its_manager(monkeypatch: pytest.MonkeyPatch, platform: str, kind: type) -> None:
     monkeypatch.setattr("sys.platform", platform)
     assert type(this_manager()) is kind
+
+
+def test_a_restart_reloads_the_unit(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+    old = start(paths).daemon
+    assert restart(paths, os.environ, 5).handed_over == old
+    assert asked(systemctl) == ["start", "reload"]
+
+
+def test_a_restart_that_fails_says_why_and_leaves_the_daemon_alone(service: Supervisor, paths: Paths) -> None:
+    old = start(paths).daemon
+    paths.config.write_text("[server]\nprot = 1\n")
+    with pytest.raises(StartError, match=r"server\.prot"):
+        restart(paths, os.environ, 5)
+    found = find(paths)
+    assert found and found.answers and found.daemon == old
+
+
+def test_where_the_manager_cannot_hand_over_the_daemon_is_stopped_and_started(
+    service: Supervisor, systemctl: Tool, paths: Paths
+) -> None:
+    file = Systemd().file(service.unit)
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if "ExecReload" not in line))
+    old = start(paths).daemon
+    done = restart(paths, os.environ, 5)
+    assert done.stopped is not None and done.stopped.daemon == old
+    assert done.note == "the service was installed by an earlier bm (bm service install)"
+    assert asked(systemctl) == ["start", "stop", "start"]
+
+
+def test_a_daemon_outside_of_the_service_is_stopped_for_it(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
+    file, content = Systemd().file(service.unit), Systemd().file(service.unit).read_bytes()
+    file.unlink()
+    start(paths)
+    file.write_bytes(content)
+    done = restart(paths, os.environ, 5)
+    assert done.note == "systemd does not run the present daemon"
+    assert service.manager.state(service.unit).pid == done.started.daemon.pid
+
+
+def test_launchd_cannot_hand_over(paths: Paths, launchctl: Tool) -> None:
+    unit = unit_of(paths, os.environ, 0)
+    line = Supervisor(Launchd(), unit, Launchd().definition(unit)).hand_over(paths, daemon())
+    assert line and (line.cause, line.message) == ("handover", "launchd cannot start the next daemon beside it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from bm.daemon.service.manager import ServiceError, State, Unavailable
-from bm.daemon.service.systemd import Systemd
+from bm.daemon.service.systemd import Systemd, become_main_process
 from tests.daemon.service.support import GOLDEN, unit
 from tests.support.managers import Tool
 
@@ -134,3 +135,14 @@ def test_when_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert "loginctl enable-linger you" in Systemd().when()
     (tmp_path / "you").touch()
     assert Systemd().when() == "when the machine starts"
+
+
+def test_the_daemon_reports_itself_as_the_main_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    become_main_process()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        become_main_process()
+        assert manager.recv(100) == f"MAINPID={os.getpid()}".encode()
+    become_main_process()
