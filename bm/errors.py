@@ -66,6 +66,10 @@ STATUS: dict[FailureKind, int] = {
 """The status a client gets for a failure that carries none of its own."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding raises where bytes or a text are no JSON, or JSON that is nested too deeply to be read."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why something did not succeed.
 

@@ -11,7 +11,7 @@ import msgspec
 from bm.accounts.account import GOOGLE_CONSENT, GOOGLE_TOKEN, OAuthClient
 from bm.config.address import is_loopback
 from bm.config.secrets import is_reference, resolve
-from bm.errors import AccountError, ConfigError
+from bm.errors import UNREADABLE, AccountError, ConfigError
 
 FILE = "file:"
 
@@ -74,7 +74,7 @@ def _key_file(text: str, place: str) -> KeyFile:
     except msgspec.ValidationError as error:
         other = _other_than_key(document) or f"is not the key of a service account: {error}"
         raise AccountError(f"{place}: {other}") from None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise AccountError(f"{place}: is not JSON") from None
     if other := _other_than_key(document):
         raise AccountError(f"{place}: {other}")
@@ -108,7 +108,7 @@ def read_client(path: Path) -> OAuthClient:
         raise AccountError(f"{path}: cannot be read: {error.strerror}") from error
     except msgspec.ValidationError:
         found = _ClientFile()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise AccountError(f"{path}: is not JSON; download it again at {CONSOLE}") from None
     if found.web is not None and found.installed is None:
         raise AccountError(f"{path}: is a client of the type Web application; make a Desktop app at {CONSOLE}")

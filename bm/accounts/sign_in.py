@@ -24,7 +24,7 @@ from bm.accounts.account import Account, OAuthClient
 from bm.accounts.credentials import Credentials
 from bm.accounts.google import CLOUD, Fetch, FetchRequest, scopes_of
 from bm.config.secrets import Mask, resolve
-from bm.errors import AccountError, ConfigError, Failure
+from bm.errors import UNREADABLE, AccountError, ConfigError, Failure
 
 PATIENCE = 300.0
 """Seconds a person may take in the browser."""
@@ -227,7 +227,7 @@ async def exchange(sign_in: SignIn, code: str, fetch: Fetch) -> str:
         raise AccountError(f"no sign-in: {response.message}: run the command again")
     try:
         found = msgspec.json.decode(response.body, type=_Tokens)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         found = _Tokens(error=f"status {response.status}")
     if response.status != 200 or found.error:
         said = Mask((secret, code))(found.error_description or found.error or f"status {response.status}")

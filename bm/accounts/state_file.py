@@ -18,6 +18,7 @@ from bm.accounts.runtime import AccountRuntime, Tally, digest, renamed
 from bm.config.files import make_private_folder, write_private
 from bm.config.paths import Paths
 from bm.dispatch.target import AccountId
+from bm.errors import UNREADABLE
 
 VERSION = 2
 
@@ -87,7 +88,7 @@ def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall:
         return ""
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror}); the cooldowns of the last run are lost"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return f"{path}: is not valid; the cooldowns of the last run are lost"
     if saved.version != VERSION:
         return f"{path}: written by another version of bm; the cooldowns of the last run are lost"

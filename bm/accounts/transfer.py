@@ -11,7 +11,7 @@ import msgspec
 from bm.accounts.account import Account, check
 from bm.accounts.credentials import Credentials
 from bm.config.files import write_private
-from bm.errors import AccountError
+from bm.errors import UNREADABLE, AccountError
 
 VERSION = 1
 FORMAT = "better-manager accounts"
@@ -154,7 +154,7 @@ def _document(content: bytes) -> _Document | None:
         return None
     try:
         document = msgspec.json.decode(content, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise AccountError("the file is not an export of bm, or it is damaged") from None
     if document.format != FORMAT:
         raise AccountError("the file is not an export of bm")
@@ -172,7 +172,7 @@ def _opened(sealed: _Sealed, passphrase: str) -> tuple[Account, ...]:
         return msgspec.json.decode(plain, type=tuple[Account, ...])
     except InvalidTag:
         raise AccountError("the passphrase is wrong, or the export is damaged") from None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise AccountError("the export needs a newer bm") from None
 
 

@@ -14,7 +14,7 @@ from bm.chat import events
 from bm.chat.parts import Citation, Part, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
 from bm.chat.signature import Signature
 from bm.chat.surrogates import without_halves
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 
 _KINDS: dict[type, StreamedKind] = {Text: "text", Refusal: "refusal", Thinking: "thinking", ToolCall: "tool_call"}
 
@@ -39,7 +39,7 @@ class _Part(msgspec.Struct, eq=False):
         """Whether the arguments so far are a JSON value: what follows then belongs to another call."""
         try:
             msgspec.json.decode(without_halves("".join(self.arguments).encode()))
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except UNREADABLE:
             return False
         return True
 

@@ -10,7 +10,7 @@ import msgspec
 from bm.chat import events
 from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall
 from bm.chat.surrogates import without_halves
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ def parsed_arguments(raw: str) -> Json | None:
         value = _decoded(raw)
         if isinstance(value, str):
             value = _decoded(value)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except UNREADABLE:
         return None
     if value is None:
         return {}

@@ -18,10 +18,20 @@ _BYTES_AT_START = re.compile(rb'(?<=")[\x80-\xbf]{1,3}')
 
 
 def without_halves(data: bytes) -> bytes:
-    """The JSON text with U+FFFD in place of every half of a pair; the same object when it has none."""
+    """The JSON text with U+FFFD in place of every half of a character; the same object when it has none."""
+    if not data.isascii():
+        data = _in_utf8(data)
     if not _may_hold_halves(data):
         return data
     return _ESCAPE.sub(lambda found: found.group() if len(found.group()) != _HALF else _REPLACEMENT, data)
+
+
+def _in_utf8(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data
 
 
 def _may_hold_halves(data: bytes) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from bm.clients.change import Put
 from bm.clients.formats import Format
 from bm.config.files import write_private
-from bm.errors import ConfigError
+from bm.errors import UNREADABLE, ConfigError
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ def load(path: Path) -> Journal:
         return msgspec.json.decode(path.read_bytes(), type=Journal, dec_hook=_path)
     except FileNotFoundError:
         return Journal()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         hint = "bm setup --undo needs it: restore it, or restore the settings by hand and delete it"
         raise ConfigError(f"cannot be read: {error}", path=str(path), hint=hint) from None
 

@@ -14,7 +14,7 @@ from bm.config.files import is_held
 from bm.config.paths import Paths
 from bm.daemon import runtime
 from bm.daemon.runtime import Daemon
-from bm.errors import DaemonError
+from bm.errors import UNREADABLE, DaemonError
 
 _LARGEST = 64 * 1024 * 1024
 
@@ -85,7 +85,7 @@ def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = No
     found = send(daemon, method, path, payload, headers, key=key, timeout=timeout)
     try:
         return Answer(found.status, msgspec.json.decode(found.body) if found.body else None)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise NoAnswer(f"{daemon.url} does not answer as bm does") from None
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from bm.config.address import reachable, url_of
 from bm.config.files import write_private
+from bm.errors import UNREADABLE
 
 if TYPE_CHECKING:
     import psutil
@@ -64,7 +65,7 @@ def read(path: Path) -> Daemon | None:
     """The content of daemon.json; None if it is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Daemon)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 

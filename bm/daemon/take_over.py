@@ -19,7 +19,7 @@ from bm.config.schema import Server
 from bm.daemon.client import NoAnswer, ask, find
 from bm.daemon.port import bind
 from bm.daemon.runtime import Daemon
-from bm.errors import DaemonError
+from bm.errors import UNREADABLE, DaemonError
 
 if TYPE_CHECKING:
     from bm.server.handover import Hello
@@ -109,7 +109,7 @@ def _received(channel: socket.socket, count: int) -> tuple[socket.socket, Hello,
     try:
         said, descriptors, _, _ = socket.recv_fds(channel, 4096, count)
         hello = msgspec.json.decode(said, type=Hello)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         channel.close()
         raise NoHandover(f"the daemon hands over nothing: {error}") from None
     if len(descriptors) != count:

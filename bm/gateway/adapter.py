@@ -22,7 +22,7 @@ from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
-from bm.gateway.call import Call, json_object, new_ids
+from bm.gateway.call import TOO_DEEP, Call, json_object, new_ids
 from bm.gateway.full_response import EVENT_STREAM, JSON_TYPE, FullResponse, counted, embedded, malformed, own, start_of
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.resume import ResumablePassThrough
@@ -103,10 +103,13 @@ class Adapter:
         body = json_object(self.call.body)
         if self.call.operation == "compact":
             body = triggered(body)
-        if self.call.protocol == "gemini":
-            request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
-        else:
-            request = self._codec.decode_request(body)
+        try:
+            if self.call.protocol == "gemini":
+                request = self._codec.decode_request(body, model=self.call.model, stream=self.call.stream)
+            else:
+                request = self._codec.decode_request(body)
+        except RecursionError as error:
+            raise RequestError(TOO_DEEP) from error
         if self.call.path.startswith(GROQ_PATH):
             request = msgspec.structs.replace(request, groq_usage=True)
         return self._signatures.sign(request, self.call.conversation.key)
@@ -284,6 +287,8 @@ class Adapter:
             encoded = codec.encode_request(request, capabilities, model=target.model)
         except RequestError as error:
             raise Unable(error.failure) from error
+        except RecursionError as error:
+            raise Unable(TOO_DEEP) from error
         losses = (*call.losses, *left_out, *encoded.losses)
         if losses and self._rules.strict:
             raise RequestError(_refusal(losses, target))

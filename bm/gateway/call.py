@@ -22,7 +22,7 @@ from bm.chat.request import ChatRequest, Loss
 from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
-from bm.errors import Failure, RequestError
+from bm.errors import UNREADABLE, Failure, RequestError
 from bm.names import Operation, ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.media import is_text
@@ -32,8 +32,8 @@ from bm.upstream.headers import Headers
 
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 """Claude Code; Codex in both spellings; opencode."""
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+TOO_DEEP = Failure(kind="bad_request", message="the body is nested too deeply")
 MAX_BYTES_PER_TOKEN = 10
 """Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
 MIN_TOKENS = 1000
@@ -134,10 +134,10 @@ def read_head(body: bytes, *, needs_model: bool) -> Head:
         head = msgspec.json.decode(body, type=Head)
     except msgspec.ValidationError as error:
         raise RequestError(_invalid(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
     except RecursionError as error:
-        raise RequestError(Failure(kind="bad_request", message="the body is nested too deeply")) from error
+        raise RequestError(TOO_DEEP) from error
+    except UNREADABLE as error:
+        raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
     check_model(head.model)
     if needs_model and not head.model.strip():
         message = "the request names no model: give `model`, for example a name that `bm models` lists"
@@ -176,7 +176,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     """
     try:
         value: Any = msgspec.json.decode(without_halves(body))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
     if not isinstance(value, dict):
         raise RequestError(Failure(kind="bad_request", message="the body is not a JSON object"))
@@ -220,7 +220,7 @@ def _by_beginning(head: Head) -> Conversation:
             digest.update(_texts(message))
             if isinstance(message, dict) and message.get("role", "user") == "user":
                 return Conversation(f"start:{digest.hexdigest()[:24]}", continues=count < len(turns))
-    except _UNREADABLE:
+    except UNREADABLE:
         return Conversation()
     return Conversation()
 
@@ -324,7 +324,7 @@ def _are_text(body: bytes) -> bool:
     """Whether all documents in a body, or in pieces of one, are plain text, which every model takes."""
     try:
         waiting = [msgspec.json.decode(b"[" + body + b"]")]
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     while waiting:
         value = waiting.pop()
@@ -347,7 +347,7 @@ def _newest(body: bytes, protocol: ProtocolName) -> bytes:
     try:
         found = msgspec.json.decode(body, type=_Body)
         pieces = list(_newest_pieces(found.messages or found.input or found.contents, protocol))
-    except _UNREADABLE:
+    except UNREADABLE:
         return body
     return b",".join(pieces)
 

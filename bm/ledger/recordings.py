@@ -12,7 +12,7 @@ import msgspec
 from bm.chat.parts import Json
 from bm.config.files import make_private_folder, write_private
 from bm.config.paths import Paths
-from bm.errors import BmError
+from bm.errors import UNREADABLE, BmError
 from bm.names import ProtocolName
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -111,7 +111,7 @@ def load(folder: Path, recording_id: str) -> Recording:
         return msgspec.json.decode(file.read_bytes(), type=Recording)
     except FileNotFoundError:
         raise _unknown(recording_id) from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise RecordingError(f"{file}: cannot be read: {error}") from error
 
 
@@ -122,7 +122,7 @@ def summaries(folder: Path) -> list[Summary]:
         try:
             content = file.read_bytes()
             found.append(msgspec.structs.replace(msgspec.json.decode(content, type=Summary), size=len(content)))
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             continue
     return found
 

@@ -179,6 +179,8 @@ _ABOUT_ACCOUNT = re.compile(
 _TITLE = re.compile(r"<title>([^<]+)</title>", re.I)
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.I | re.S)
 _MAX_TEXT = 300
+_MAX_MESSAGE = 8_000
+"""Characters of an error's text; what is longer repeats the prompt."""
 _MAX_QUOTE = 1000
 
 
@@ -240,8 +242,8 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
     words, details, quoted = _words(error), error.get("details"), _quoted(error)
     if status == 400 and 400 < (named := _status_of(words)) < 500:
         status = named
-    own, behind = _message(error.get("message")), _message(quoted.get("message"))
-    text = "\n".join((own, *_quotas(details)))
+    own, behind = (_message(each.get("message"))[:_MAX_MESSAGE] for each in (error, quoted))
+    text = "\n".join((own, *_quotas(details)))[:_MAX_MESSAGE]
     row = _row_for(status, [*words, *_reasons(error)], text)
     if row is None and (found := _row_for(status, _words(quoted), behind)) is not None and found.kind in _OF_REQUEST:
         row = found
@@ -394,14 +396,15 @@ _ANSWER = re.compile(
     r"|at most \d+ (?:completion|output)",
     re.I,
 )
+_TOKENS = r"\d[\d,]{0,14}+(?!\d)"
 _ROOM = tuple(
     re.compile(pattern, re.I | re.S)
     for pattern in (
-        r"(?P<prompt>\d[\d,]*) \+ \d[\d,]* > (?P<context>\d[\d,]*)",
-        r"context (?:length|window|size)\D{0,30}(?P<context>\d[\d,]*).*?"
-        r"(?P<prompt>\d[\d,]*) "
+        rf"(?P<prompt>{_TOKENS}) \+ {_TOKENS} > (?P<context>{_TOKENS})",
+        rf"context (?:length|window|size)\D{{0,30}}(?P<context>{_TOKENS}).*?"
+        rf"(?P<prompt>{_TOKENS}) "
         r"(?:input tokens|(?:tokens )?(?:in|from|of) (?:the |your )?(?:messages|input|text|prompt))",
-        r"must be <= (?P<context>\d[\d,]*)\. Given: (?P<prompt>\d[\d,]*) \W?inputs",
+        rf"must be <= (?P<context>{_TOKENS})\. Given: (?P<prompt>{_TOKENS}) \W?inputs",
     )
 )
 """How Anthropic, OpenAI, vLLM, SGLang, OpenRouter and Together say that prompt and answer are too long together."""

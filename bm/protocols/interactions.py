@@ -131,10 +131,11 @@ def _merged(contents: Iterable[Json]) -> list[Json]:
 def _contents(steps: list[Json]) -> Iterator[Json]:
     """The steps as contents. A signature of Gemini's goes to the part that follows the thought."""
     signature = ""
-    names = {step.get("id"): step.get("name") for step in steps if step["type"] == "function_call"}
+    calls = [step for step in steps if step["type"] == "function_call"]
+    names = {reading.string_of(step.get("id")): step.get("name") for step in calls}
     for number, step in enumerate(steps):
         if step["type"] == "function_result" and not step.get("name"):
-            step = step | {"name": names.get(step.get("call_id"))}
+            step = step | {"name": names.get(reading.string_of(step.get("call_id")))}
         role, parts = _parts(step, f"input[{number}]")
         given = reading.string_of(step.get("signature")) if step["type"] == "thought" else ""
         if given and unwrap(given) is None:
@@ -199,7 +200,7 @@ def _tools(body: Json) -> list[Json]:
     functions: list[Json] = []
     hosted: list[Json] = []
     for tool, at in reading.elements(body, "tools"):
-        kind = tool.get("type")
+        kind = reading.string(tool, "type", at)
         if kind == "function":
             described = {"description": tool["description"]} if tool.get("description") else {}
             parameters = reading.mapping(tool, "parameters", at)

@@ -53,6 +53,8 @@ MINUTE = 60.0
 LEAST_BYTES_PER_TOKEN = 2
 """For a request in text, in any language."""
 
+_LONGEST = 64
+"""Characters of a duration; a service that sends more has none in mind."""
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -93,6 +95,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 def parse_duration(text: str) -> float | None:
     """Seconds in `20.04s`, `1h2m3s`, `250ms` or a bare number of seconds; None for anything else."""
     text = text.strip()
+    if len(text) > _LONGEST:
+        return None
     if _DURATION.fullmatch(text):
         return sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(text))
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from fnmatch import fnmatchcase
 from urllib.parse import unquote_to_bytes
 
@@ -115,7 +114,7 @@ def _type_by_bytes(media: Media) -> str:
     """The type that the data begin like; empty when they show none."""
     try:
         head = base64.b64decode(media.data[: min(64, len(media.data) // 4 * 4)])
-    except binascii.Error:
+    except ValueError:
         return ""
     if media.kind == "image" and b"<svg" in (start := head.lstrip(b"\xef\xbb\xbf \t\r\n")):
         head = start[start.index(b"<svg") :]
@@ -129,7 +128,7 @@ def text_in(media: Media) -> str | None:
         return media.text or None
     try:
         return base64.b64decode(media.data, validate=True).decode() if media.data else None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
 
 

@@ -28,7 +28,7 @@ from bm.chat.events import (
 )
 from bm.chat.signature import Signature, TextKey
 from bm.chat.surrogates import HalfJoiner
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
 
 BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
@@ -306,7 +306,7 @@ def is_garbage(data: bytes) -> bool:
     """Whether a failed response's event is not JSON, so that a client could not read it either."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return data.strip() != b"[DONE]"
     return False
 

@@ -18,7 +18,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.request import Extra
-from bm.errors import Failure, RequestError
+from bm.errors import UNREADABLE, Failure, RequestError
 from bm.names import ProtocolName
 
 _HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
@@ -250,5 +250,5 @@ def json_of(data: bytes | str) -> Any:
     """The decoded JSON; None when it is none."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -14,6 +14,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.signature import may_hold_wrapped, unwrap
+from bm.errors import UNREADABLE
 from bm.names import ProtocolName
 from bm.protocols.anthropic.cache_control import with_legal_marks
 from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
@@ -95,7 +96,7 @@ def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
         ):
             kept = edited(kept, thoughtless)
         return with_legal_marks(kept, strip=strip)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return body
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from bm.errors import UNREADABLE
 from bm.names import ProtocolName
 
 Path = tuple[str | int, ...]
@@ -68,7 +69,7 @@ def splice_model(body: bytes, model: str, *, present: str | None = None) -> byte
     long as everything else.
 
     Raises:
-        msgspec.DecodeError: `body` is not a JSON object, or its `model` is not a string.
+        DecodeError, UnicodeError: `body` is not a JSON object, or its `model` is not a string.
     """
     if (msgspec.json.decode(body, type=_Head).model if present is None else present) == model:
         return body
@@ -88,7 +89,7 @@ def _model(body: bytes) -> str:
     """The top-level model of what may have been spliced in the wrong place; empty when that broke it."""
     try:
         return msgspec.json.decode(body, type=_Head).model
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
 
 
@@ -111,7 +112,7 @@ def _renamer(path: tuple[str, ...], model: str) -> Callable[[bytes], bytes]:
             return data
         try:
             return _replaced(data, path, name)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return data
 
     return rename

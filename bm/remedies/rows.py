@@ -16,7 +16,7 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy, joined
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 from bm.names import ProtocolName
 from bm.remedies import readers, thinking
 from bm.remedies.members import EFFORTS
@@ -62,6 +62,8 @@ _LEAST = r"(?:reasoning is mandatory|cannot be disabled|only works in thinking m
 _NO_FAULT: Final = re.compile(r"jinja|template|not supported|unsupported|validation error|invalid request", re.I)
 """What a service says with status 500 although the request is refused: llama.cpp, vLLM and Ollama do."""
 
+MAX_TEXT: Final = 2000
+"""Characters of a refusal that are read; what is longer repeats the prompt."""
 _THINKING: Final = frozenset({"adaptive", "budgeted", "think_least", "not_between_tools"})
 
 ROWS: Final[tuple[Row, ...]] = (
@@ -323,8 +325,9 @@ def remedies_for(
         return
     try:
         document: Json = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return
+    failure = msgspec.structs.replace(failure, message=failure.message[:MAX_TEXT], code=failure.code[:MAX_TEXT])
     text = f"{failure.message}\n{failure.code}"
     reason = " ".join(failure.message.split())[:200]
     refusal = Refusal(failure, document, protocol)

@@ -107,10 +107,17 @@ class LimitedHttp(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self._handed_over = True
-                self.handle_websocket_upgrade()
+                self._hand_over()
             elif self._repeated:
                 self._repeated = False
                 self._feed_again(data[upgrade.args[0] :])
+
+    def _hand_over(self) -> None:
+        try:
+            self.handle_websocket_upgrade()
+        except UnicodeDecodeError:
+            # wsproto decodes some of the headers as ASCII, and all that it answers is a traceback in the log.
+            self.transport.close()
 
     def _feed_again(self, rest: bytes) -> None:
         """Parse a request that offered an upgrade once more without the offer."""

@@ -25,7 +25,7 @@ from starlette.responses import Response
 from bm.chat.parts import Json
 from bm.config.files import write_private
 from bm.config.paths import Paths
-from bm.errors import BmError, Failure, RequestError
+from bm.errors import UNREADABLE, BmError, Failure, RequestError
 from bm.gateway.services import Services
 from bm.server.asgi import Handler, JsonResponse
 from bm.server.guard import Guard, guard_of
@@ -132,7 +132,7 @@ def _read(path: Path) -> dict[str, float]:
     """The saved sessions; empty if the file is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return {}
 
 
@@ -187,7 +187,7 @@ class Admission:
                 return await handler(request)
             except RequestError as error:
                 return JsonResponse({"error": str(error)}, error.failure.http_status)
-            except (BmError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except (BmError, *UNREADABLE) as error:
                 return JsonResponse({"error": str(error)}, 400)
 
         return checked

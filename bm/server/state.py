@@ -13,6 +13,7 @@ import msgspec
 
 from bm.accounts.state_file import encoded, restore, save, state_path
 from bm.config.paths import Paths
+from bm.errors import UNREADABLE
 from bm.gateway.learned import ContextLimit, LearnedRemedy
 from bm.gateway.services import Services
 from bm.gateway.stores import Kept
@@ -118,7 +119,7 @@ def restore_models(path: Path, services: Services) -> None:
     except OSError as error:
         _warn(path, "read", error)
         return
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         _log.warning("%s: is not valid; what was learned about models is lost", path)
         return
     restore_learned(services, saved)
@@ -173,7 +174,7 @@ def read_signatures(path: Path) -> Iterator[Kept]:
     for line in path.read_bytes().splitlines():
         try:
             yield _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
 
 

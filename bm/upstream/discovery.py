@@ -12,7 +12,7 @@ import msgspec
 from bm.accounts.account import Access
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.dispatch.target import Target
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 from bm.names import ANTHROPIC, RESPONSES, ProtocolName
 from bm.providers.listing import Facts, listed_facts, listed_limits, listed_retirement
 from bm.providers.provider import Provider
@@ -113,7 +113,7 @@ async def _read(client: UpstreamClient, request: UpstreamRequest, timeouts: Time
         raise Refused(found.status, found.headers, found.body)
     try:
         return msgspec.json.decode(found.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         message = f"{request.provider} sent no list of models: {error}"
         raise UpstreamError(Failure(kind="malformed", message=message)) from error
 

@@ -26,6 +26,11 @@ def test_halves_are_replaced(text: str, read: str) -> None:
     assert json.loads(without_halves(text.encode())) == read
 
 
+@pytest.mark.parametrize("data", [b'{"a": "x\xf0\x9f"}', b'{"\xff": "b"}', b'{"\xc3": 1, "a": "\xc3\xa9\x80"}'])
+def test_bytes_that_are_no_utf8_are_replaced(data: bytes) -> None:
+    assert json.loads(without_halves(data)) == json.loads(data.decode("utf-8", "replace"))
+
+
 def test_a_text_without_halves_is_the_same_object() -> None:
     data = b'{"text": "\xf0\x9f\x98\x80 \\u00e9"}'
     assert without_halves(data) is data

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import CacheMark, Json
-from bm.protocols.reading import array_of, mapping, object_of, string
+from bm.protocols.reading import array_of, mapping, object_of, string, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
 MAX_MARKS = 4
@@ -46,7 +46,7 @@ def with_legal_marks(body: bytes, *, strip: bool = False) -> bytes:
     """The body with the marks that the API refuses repaired, or without any; the same object when nothing changes.
 
     Raises:
-        msgspec.DecodeError: `body` is not a request.
+        DecodeError, UnicodeError: `body` is not a request.
     """
     if _MARK_BYTES not in body:
         return body
@@ -129,7 +129,7 @@ def _may_stand(mark: _Mark) -> bool:
     value, block = mark.value, mark.block
     if not isinstance(value, dict) or value.get("type") != "ephemeral":
         return False
-    if block.get("type") in _UNMARKABLE or block.get("defer_loading") is True:
+    if string_of(block.get("type")) in _UNMARKABLE or block.get("defer_loading") is True:
         return False
     text = block.get("text")
     return not (block.get("type") == "text" and isinstance(text, str) and not text.strip())

@@ -12,7 +12,7 @@ from bm.chat.builder import PartBuilder
 from bm.chat.events import Event, Ping
 from bm.chat.parts import Json, Thinking
 from bm.chat.signature import Signature
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 from bm.names import ANTHROPIC
 from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import opaque
@@ -67,7 +67,7 @@ class AnthropicStreamDecoder:
             return _NOTHING
         try:
             wire = _decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             if event.data == b"[DONE]":
                 return self.close()
             broken = _unreadable(error)

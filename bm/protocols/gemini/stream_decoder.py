@@ -16,7 +16,7 @@ from bm.chat.builder import PartBuilder
 from bm.chat.events import Event, Finish
 from bm.chat.parts import Citation, Json, Opaque, Part, ToolCall
 from bm.chat.signature import Signature
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 from bm.protocols import reading
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
@@ -57,7 +57,7 @@ class GeminiStreamDecoder:
             return ()
         try:
             chunk = msgspec.json.decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is not JSON"))
         return self._chunk(chunk)
 

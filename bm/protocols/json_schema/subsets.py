@@ -15,6 +15,7 @@ import msgspec
 from bm.chat.parts import Json
 from bm.protocols.json_schema import repair
 from bm.protocols.json_schema.repair import resolve, without
+from bm.protocols.reading import array_of, object_of
 
 CUSTOM_TOOL: Json = {
     "type": "object",
@@ -176,7 +177,7 @@ def is_strict(schema: Any) -> bool:
     objects = (node for node in repair.every_schema(schema) if node.get("type") == "object" or "properties" in node)
     return all(
         node.get("additionalProperties") is False
-        and {*(node.get("properties") or ())} <= {*(node.get("required") or ())}
+        and all(name in array_of(node.get("required")) for name in object_of(node.get("properties")))
         for node in objects
     )
 

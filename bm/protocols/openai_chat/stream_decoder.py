@@ -18,7 +18,7 @@ from bm.chat.capabilities import Dialect
 from bm.chat.events import Event, Finish
 from bm.chat.parts import Json, Opaque, Part, StreamedKind
 from bm.chat.signature import Signature
-from bm.errors import Failure
+from bm.errors import UNREADABLE, Failure
 from bm.names import CHAT
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
@@ -89,7 +89,7 @@ class _Choice:
         owner = object_of(fragment.get("custom" if custom else "function"))
         given = owner.get("input" if custom else "arguments")
         self._parts.call(
-            None if index is None else (self.number, index),
+            (self.number, index) if isinstance(index, int | str) else None,
             str(fragment.get("id") or ""),
             str(owner.get("name") or ""),
             # Ollama and others send the object itself.
@@ -219,7 +219,7 @@ class ChatStreamDecoder:
             return self._done()
         try:
             chunk: Any = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return self._fail(Failure(kind="malformed", message=f"the upstream sent a chunk that is no JSON: {error}"))
         if not isinstance(chunk, dict):
             return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is no object"))

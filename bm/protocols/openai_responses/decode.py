@@ -128,7 +128,7 @@ def _output(body: Json, unread: reading.Unread) -> OutputFormat:
 
 
 def _sampling(body: Json) -> Sampling:
-    logprobs = "message.output_text.logprobs" in reading.array(body, "include")
+    logprobs = "message.output_text.logprobs" in reading.strings(body, "include")
     return Sampling(
         temperature=reading.number(body, "temperature"),
         top_p=reading.number(body, "top_p"),

@@ -22,7 +22,7 @@ from bm.protocols.parameters import (
     put,
     sampling,
 )
-from bm.protocols.reading import refuse
+from bm.protocols.reading import refuse, strings
 
 ENCRYPTED = "reasoning.encrypted_content"
 LEAST_OUTPUT = 16
@@ -75,7 +75,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     _write_extras(body, request, losses)
     if capabilities.thinking != "none" or history.encrypted:
         include.add(ENCRYPTED)
-    if include := include | set(body.get("include", ())):
+    if include := include | set(strings(body, "include")):
         body["include"] = sorted(include)
     drop_refused(body, capabilities.dialect.refuses, _IGNORABLE, losses)
     drop_values(body, capabilities.refuses, losses)

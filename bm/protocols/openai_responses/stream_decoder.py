@@ -15,7 +15,7 @@ from bm import sse
 from bm.chat.builder import PartBuilder
 from bm.chat.events import Event, Ping
 from bm.chat.parts import Json, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
-from bm.errors import Failure, RequestError
+from bm.errors import UNREADABLE, Failure, RequestError
 from bm.names import RESPONSES
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
@@ -82,7 +82,7 @@ class ResponsesStreamDecoder:
                 return self._piece(event.name, kind, _delta.decode(event.data))
             body: Any = msgspec.json.decode(event.data)
             return self._handle(body, event)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return self._malformed(f"an event of the stream is not valid: {error}")
 
     def _handle(self, body: Any, event: sse.Event) -> Sequence[Event]:
