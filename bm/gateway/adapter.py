@@ -285,10 +285,8 @@ class Adapter:
             request, names = with_legal_names(as_functions(chat, target.protocol), target.protocol)
             request, keys = with_legal_keys(request, target.protocol)
             encoded = codec.encode_request(request, capabilities, model=target.model)
-        except RequestError as error:
-            raise Unable(error.failure) from error
-        except RecursionError as error:
-            raise Unable(TOO_DEEP) from error
+        except (RequestError, RecursionError) as error:
+            raise Unable(error.failure if isinstance(error, RequestError) else TOO_DEEP) from error
         losses = (*call.losses, *left_out, *encoded.losses)
         if losses and self._rules.strict:
             raise RequestError(_refusal(losses, target))

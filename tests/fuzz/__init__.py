@@ -1,0 +1,1 @@
+"""Mutated input for everything that reads bytes from outside: `scripts/fuzz`."""
