@@ -56,21 +56,24 @@ class Timeouts(_Section, frozen=True, kw_only=True):
     """Time limits for upstream calls. 0 disables a limit."""
 
     connect: Seconds = 10.0
-    first_byte: Seconds = 120.0
-    """Until the response head."""
+    hedge: Seconds = 45.0
+    """Silence before the first content after which another target is asked beside the first. For a response that is not
+    streamed it is a quarter of `whole`."""
+    first_byte: Seconds = 300.0
+    """Until the head of a stream, and the longest silence of a model that thinks or has not begun."""
     whole: Seconds = 600.0
-    """Until the response head of a call that does not stream, which arrives when the response is complete, and for its
-    body. In a stream, between two events with content."""
-    first_token: Seconds = 0.0
-    """Until the first content."""
-    idle: Seconds = 120.0
-    """Silence inside a stream, and the longest that a client may leave it unread."""
+    """Until a response that is not streamed is complete; in a stream, between two events with content."""
+    first_token: Seconds = 600.0
+    """From the head of a stream until the first content."""
+    idle: Seconds = 90.0
+    """Silence inside a text or a call, and the longest that a client may leave a response unread."""
 
 
 class TimeoutOverrides(_Section, frozen=True, kw_only=True):
     """A provider's own timeouts; absent ones come from `[timeouts]`."""
 
     connect: Seconds | None = None
+    hedge: Seconds | None = None
     first_byte: Seconds | None = None
     whole: Seconds | None = None
     first_token: Seconds | None = None
@@ -203,9 +206,10 @@ class Limits(_Section, frozen=True, kw_only=True):
     hold_events: Count = 64
     """Events held back before the first content, so that an early error can still fail over."""
     hold_kb: Count = 256
-    hold_time: Seconds = 20.0
+    hold_time: Seconds = 5.0
+    """From here on, a client that waits for its stream is sent the head of a response and keep-alives."""
     keep_alive: Seconds = 15.0
-    """Interval of keep-alives to a client whose response has not begun; 0 disables them."""
+    """Interval of keep-alives to a client that waits for content; 0 disables them."""
     decisions: Count = 1_000
     """Requests that `bm why` remembers."""
 

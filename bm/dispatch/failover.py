@@ -1,17 +1,18 @@
-"""The course of one request from target to target, as a generator that yields attempts and is sent their outcomes.
+"""The course of one request from target to target: it names the next attempt and takes the outcome of each.
 
-    steps = attempts(plan, limits)
-    attempt = next(steps)              # StopIteration.value is the failure for the client, None after a success
-    attempt = steps.send(outcome)
+    course = Course(plan, limits)
+    while attempt := course.next():
+        course.record(attempt, outcome)
+    course.result                      # the failure for the client, None after a success
 
-The caller sleeps `attempt.wait` seconds before it calls upstream. The generator reads no clock: it adds up the waits
-and the times that the outcomes report.
+The caller sleeps `attempt.wait` seconds before it calls upstream. The course reads no clock: it adds up the waits and
+the times that it is given. Several attempts may be under way, once the course has been asked for one `beside` another.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -59,38 +60,25 @@ COOLDOWNS: frozenset[EffectKind] = frozenset({"cooldown", "backoff", "overload",
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream call to make after `wait` seconds. `number` counts from 1.
+    """One upstream call to make after `wait` seconds, which is `at` seconds after the start. `number` counts from 1.
 
     A `repeat` of a call is made even though the target may be cooling down because of the first one; any other attempt
-    is not. `retry_hint` asks for a note to the model, whose tool call was malformed. `without` names the media to be
-    replaced by a note.
+    is not. One `beside` another is made while that one is silent. `retry_hint` asks for a note to the model, whose tool
+    call was malformed. `without` names the media to be replaced by a note.
     """
 
     target: Target
     wait: float = 0.0
+    at: float = 0.0
     reason: str = ""
     retry_hint: bool = False
     repeat: bool = False
+    beside: bool = False
     without: frozenset[str] = frozenset()
     number: int = 1
 
 
 Transcript = Sequence[tuple[Attempt, Outcome]]
-
-
-def attempts(plan: Plan, limits: Limits) -> Generator[Attempt, Outcome, Failure | None]:
-    """Carry out a plan. Returns None after a success, else the failure for the client."""
-    if plan.failure:
-        return plan.failure
-    course = _Course(plan, limits)
-    while attempt := course.next():
-        outcome = yield attempt
-        course.record(attempt, outcome)
-        if outcome.request == "done":
-            return None
-        if course.final:
-            return course.final
-    return course.failure()
 
 
 def still_cooling_down(seconds: float, *, overloaded: bool = False) -> Outcome:
@@ -150,8 +138,8 @@ def failing_alike(transcript: Transcript, kinds: frozenset[FailureKind], provide
     return max(map(len, alike.values()), default=0)
 
 
-class _Course:
-    """The state of a request between two attempts. `now` is in seconds since its start."""
+class Course:
+    """The state of a request between its attempts. `now` is in seconds since its start."""
 
     def __init__(self, plan: Plan, limits: Limits) -> None:
         self.limits = limits
@@ -161,6 +149,8 @@ class _Course:
         self.ready_at = {choice.target: choice.seconds for choice in plan.cooling_down}
         self.at_limit = {choice.target for choice in plan.cooling_down if not choice.overloaded}
         self.transcript: list[tuple[Attempt, Outcome]] = []
+        self.under_way: list[Attempt] = []
+        self.cancellations = 0
         self.calls: Counter[Target] = Counter()
         self.repeat: Attempt | None = None
         self.retried: set[Target] = set()
@@ -175,28 +165,58 @@ class _Course:
         self.now = 0.0
         self.waited = 0.0
         self.limited = True
-        self.final: Failure | None = None
+        self.answered = False
+        self.final = plan.failure
+
+    @property
+    def result(self) -> Failure | None:
+        """The failure for the client when no attempt is left; None after a success."""
+        return None if self.answered else self.final or self.failure()
 
     def next(self) -> Attempt | None:
-        """The next attempt; None if no target is worth one."""
-        if len(self.transcript) >= self.limits.max_attempts:
+        """The next attempt; None after a success, and if no target is worth one."""
+        if self.answered or self.final or self._made >= self.limits.max_attempts:
             return None
-        if self.repeat:
-            return self._numbered(self.repeat)
+        attempt = self.repeat or self._queued() or self._after_cooldown()
+        return self._begun(attempt) if attempt else None
+
+    def beside(self, now: float) -> Attempt | None:
+        """An attempt at the next target while the one under way has been silent until `now`; None if there is none.
+
+        It is the target to which a failure would lead, unless that has to recover first or does not take all media.
+        """
+        self.now = max(self.now, now)
+        if self._made >= self.limits.max_attempts:
+            return None
+        self._prefer_others(self.under_way[-1].target.provider, [attempt.target for attempt in self.under_way])
+        if not self.queue or self.queue[0].without or (attempt := self._queued()) is None:
+            return None
+        reason = f"asked beside {self.under_way[-1].target}, which is silent; {attempt.reason}"
+        return self._begun(msgspec.structs.replace(attempt, reason=reason, beside=True))
+
+    @property
+    def _made(self) -> int:
+        return len(self.transcript) + len(self.under_way) + self.cancellations
+
+    def _queued(self) -> Attempt | None:
+        """An attempt at the first target in the queue that may serve the request."""
         while self.queue:
             if self.queue[0].stage == "fallback" and (awaited := self._patient()):
                 return awaited
             choice = self.queue.popleft()
             if self._can_serve(choice):
-                return self._numbered(Attempt(target=choice.target, reason=choice.reason))
-        return self._after_cooldown()
+                return Attempt(target=choice.target, reason=choice.reason)
+        return None
 
-    def _numbered(self, attempt: Attempt) -> Attempt:
+    def _begun(self, attempt: Attempt) -> Attempt:
+        """The attempt with its number, its time, and the media that its model does not take."""
         target = attempt.target
         no_media = (target.provider, target.model) in self.no_media
         without = self.replaceable if no_media else self.choices[target].without
-        number = len(self.transcript) + 1
-        return msgspec.structs.replace(attempt, number=number, without=without)
+        at, number = self.now + attempt.wait, self._made + 1
+        begun = msgspec.structs.replace(attempt, at=at, number=number, without=without)
+        self.under_way.append(begun)
+        return begun
 
     def _can_serve(self, choice: Candidate) -> bool:
         """Whether a target may serve the request, considering how the others have failed."""
@@ -244,7 +264,7 @@ class _Course:
         self.waited += wait
         remainder = self.random_number * len(near) % 1  # again evenly distributed in [0, 1)
         spread = remainder * (SPREAD + wait / 10)
-        return self._numbered(Attempt(target=target, wait=wait + spread, reason=reason.format(wait)))
+        return Attempt(target=target, wait=wait + spread, reason=reason.format(wait))
 
     def _rank(self, choice: Candidate) -> tuple[bool, bool]:
         """Which recovering targets to wait for first: those that take all media, then the pool's."""
@@ -253,7 +273,9 @@ class _Course:
     def record(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take the outcome of an attempt into account."""
         self.repeat = None
-        self.now += attempt.wait + outcome.elapsed
+        self.under_way.remove(attempt)
+        self.now = max(self.now, attempt.at + outcome.elapsed)
+        self.answered |= outcome.request == "done"
         target, failure = attempt.target, outcome.failure
         if not outcome.sent:
             self.limited &= _kind(outcome) != "overloaded"
@@ -267,9 +289,16 @@ class _Course:
             self.no_media.add((target.provider, target.model))
             self._repeat(target, 0.0, "it takes no media: once more with a note in place of the earlier ones")
             return
-        if self._prefers_others(target.provider):
-            self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == target.provider))
+        self._prefer_others(target.provider)
         self._apply(attempt, outcome, failure)
+
+    def cancelled(self, attempt: Attempt) -> None:
+        """Another attempt has answered first. The target may still be asked, unless it is the one that was silent."""
+        self.under_way.remove(attempt)
+        self.cancellations += 1
+        self.calls[attempt.target] += 1
+        if attempt.beside:
+            self.queue.appendleft(self.choices[attempt.target])
 
     def _apply(self, attempt: Attempt, outcome: Outcome, failure: Failure) -> None:
         """Apply the effect of a failure on the request."""
@@ -312,11 +341,12 @@ class _Course:
             self.choices[choice.target] = choice = msgspec.structs.replace(choice, reason=choice.mapping)
             self.queue.appendleft(choice)
 
-    def _prefers_others(self, provider: str) -> bool:
-        """Whether to try other providers first: two accounts of this one gave no answer, or fail alike."""
-        unanswered = {attempt.target.account_id for attempt, outcome in self.transcript if _kind(outcome) in NO_ANSWER}
-        absent = len({account_id for account_id in unanswered if account_id[0] == provider})
-        return absent >= MIN_ALIKE or failing_alike(self.transcript, FAULTS, provider) >= MIN_ALIKE
+    def _prefer_others(self, provider: str, silent: Iterable[Target] = ()) -> None:
+        """Try other providers first if two accounts of this one give no answer or are `silent`, or fail alike."""
+        unanswered = [attempt.target for attempt, outcome in self.transcript if _kind(outcome) in NO_ANSWER]
+        absent = {target.account_id for target in (*unanswered, *silent) if target.provider == provider}
+        if len(absent) >= MIN_ALIKE or failing_alike(self.transcript, FAULTS, provider) >= MIN_ALIKE:
+            self.queue = deque(sorted(self.queue, key=lambda choice: choice.target.provider == provider))
 
     def _repeat(self, target: Target, wait: float, reason: str, *, retry_hint: bool = False) -> None:
         self.repeat = Attempt(target=target, wait=wait, reason=reason, retry_hint=retry_hint, repeat=True)

@@ -26,7 +26,7 @@ _ANSWERED = AccountEffect("answered")
 class AccountUpdates:
     """One call's changes to the pool. `body` is what goes upstream: a call that is repeated has the same.
 
-    One attempt is made at a time. What follows `begin` concerns the account of the attempt begun last.
+    Each attempt has the `Lease` of its account that `begin` returns; several may be under way.
     """
 
     def __init__(self, pool: Pool, record: Record, body: bytes) -> None:
@@ -52,26 +52,25 @@ class AccountUpdates:
         self._leases.append(lease)
         return lease
 
-    def answered(self) -> None:
+    def answered(self, lease: Lease) -> None:
         """A response has come so far without a failure: the account works."""
-        self._leases[-1].apply(_ANSWERED, now=time.monotonic(), wall=time.time())
+        lease.apply(_ANSWERED, now=time.monotonic(), wall=time.time())
 
-    def limits_reported(self, headers: Headers) -> None:
+    def limits_reported(self, lease: Lease, headers: Headers) -> None:
         """Apply the limits in an answer's headers. One that is used up starts a cooldown at once."""
         named = dict(headers)
         if not any("ratelimit" in name for name in named):
             return
-        lease, wall = self._leases[-1], time.time()
+        wall = time.time()
         self._learn(lease, allowances_in_headers(named, wall, lease.target.provider))
         if wait := used_up(named, wall):
             effect = AccountEffect("proactive", wait, "its limit is used up")
             lease.apply(effect, now=time.monotonic(), wall=wall)
 
-    def refused(self, failure: Failure, headers: Mapping[str, str], body: bytes) -> None:
+    def refused(self, lease: Lease, failure: Failure, headers: Mapping[str, str], body: bytes) -> None:
         """Apply the limits that a refusal names. One that is used up was not used up by this request alone."""
         if failure.kind not in LIMIT_FAILURES:
             return
-        lease = self._leases[-1]
         allowances = allowances_in_body(body, failure.retry_after)
         allowances = allowances or allowances_in_headers(headers, time.time(), lease.target.provider)
         self._learn(lease, allowances)
@@ -88,18 +87,17 @@ class AccountUpdates:
             gauge = lease.target.model, each.window, each.unit
             lease.runtime.meter.learn(gauge, each.limit, left=each.left, resets=each.resets, now=now, wall=wall)
 
-    def count_tokens(self, tokens: int) -> None:
+    def count_tokens(self, lease: Lease, tokens: int) -> None:
         """The model has read this many tokens."""
-        lease = self._leases[-1]
         lease.runtime.meter.count(lease.target.model, tokens, "tokens", now=time.monotonic(), wall=time.time())
 
-    def settle(self, entry: AttemptRecord, outcome: Outcome, *, disturbed: float) -> Outcome:
+    def settle(self, lease: Lease, entry: AttemptRecord, outcome: Outcome, *, disturbed: float) -> Outcome:
         """Apply the outcome of an attempt to its account, and add to it what only the pool knows.
 
         A broken connection does not count against the account if the machine slept or lost its network meanwhile;
         `disturbed` is when that happened last.
         """
-        lease, failure, effect = self._leases[-1], outcome.failure, outcome.account
+        failure, effect = outcome.failure, outcome.account
         now, wall, jitter = time.monotonic(), time.time(), random.random()
         outcome = msgspec.structs.replace(outcome, elapsed=entry.took)
         if failure is None:

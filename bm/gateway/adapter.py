@@ -90,8 +90,8 @@ class Adapter:
         self._signatures, self._rules, self._facts = signatures, rules, facts
         self._remedies = remedies
         self._codec = CODECS[call.protocol]
-        self._responses: ResponsesStreamEncoder | ResponsesStreamDecoder | None = None
-        self._document: Json | None = None
+        self._responses: dict[Target, ResponsesStreamEncoder | ResponsesStreamDecoder] = {}
+        self._documents: dict[Target, Json] = {}
 
     @cached_property
     def chat(self) -> ChatRequest:
@@ -312,7 +312,7 @@ class Adapter:
             return self.translation(upstream, self.encoder(upstream), self.event_filter(upstream))
         decoder = upstream.codec.stream_decoder(new_ids())
         if isinstance(decoder, ResponsesStreamDecoder):
-            self._responses = decoder
+            self._responses[upstream.target] = decoder
         parser, encoder = self._parser(upstream), self.call.notices(upstream.target.model)
         rename, framed = self._rename(upstream), not self.call.array
         return PassThrough(parser, decoder, encoder, rename=rename, drop=self._drop, framed=framed)
@@ -338,7 +338,7 @@ class Adapter:
     def translation(self, upstream: UpstreamCall, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
         """The pipe that writes an answer with `encoder`, even where its bytes could pass through."""
         if isinstance(encoder, ResponsesStreamEncoder):
-            self._responses = encoder
+            self._responses[upstream.target] = encoder
         return Translation(self._parser(upstream), upstream.codec.stream_decoder(new_ids()), encoder, events)
 
     def encoder(self, upstream: UpstreamCall) -> StreamEncoder:
@@ -349,7 +349,7 @@ class Adapter:
         """
         encoder = self._codec.stream_encoder(self.chat, new_ids(), model=self._shown_model(upstream))
         if isinstance(encoder, ResponsesStreamEncoder):
-            self._responses = encoder
+            self._responses[upstream.target] = encoder
         return ArrayFramer(encoder) if self.call.array else encoder
 
     def event_filter(self, upstream: UpstreamCall) -> EventFilter:
@@ -382,10 +382,10 @@ class Adapter:
         renamed = self._rules.echo_asked and self.call.model != upstream.target.model
         return rename_in_events(self.call.protocol, self.call.model) if renamed else None
 
-    @property
-    def response(self) -> Json | None:
-        """The response of a Responses client; None while there is none."""
-        return self._responses.response if self._responses is not None else self._document
+    def response(self, upstream: UpstreamCall) -> Json | None:
+        """What a Responses client has received as the answer to that request; None while there is none."""
+        streamed = self._responses.get(upstream.target)
+        return streamed.response if streamed is not None else self._documents.get(upstream.target)
 
     @property
     def stream_type(self) -> str:
@@ -409,7 +409,7 @@ class Adapter:
             return counted(self.call.protocol, answer, body, provider)
         events = upstream.codec.decode_response(answer, new_ids())
         if upstream.names is None and not self.call.stream:
-            self._document = answer
+            self._documents[upstream.target] = answer
             if self._rules.echo_asked:
                 body = rename_in_response(self.call.protocol, body, self.call.model)
             return own(events, answer, body)
@@ -431,7 +431,7 @@ class Adapter:
             encoder = self.encoder(upstream)
             return FullResponse(watch, b"".join(map(encoder.feed, kept)), self.stream_type)
         document = self._codec.encode_response(kept, self.chat, new_ids(), model=self._shown_model(upstream))
-        self._document = document
+        self._documents[upstream.target] = document
         if document.get("status") == "failed":
             return malformed(f"{upstream.target.provider} wrote no summary of the conversation")
         if self.call.operation == "compact":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 
 from bm.accounts.account import Access
 from bm.accounts.google import TokenError
+from bm.config.schema import Timeouts
 from bm.config.secrets import Mask
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
@@ -24,8 +24,8 @@ from bm.gateway.adapter import NO_COUNTER, Adapter, Unable
 from bm.gateway.capture import Capture
 from bm.gateway.full_response import EVENT_STREAM
 from bm.gateway.healing import Healing
-from bm.gateway.record import AttemptRecord
-from bm.gateway.relay import ClientStalled, Relay, kept_alive
+from bm.gateway.race import Running
+from bm.gateway.relay import ClientStalled, Relay
 from bm.gateway.reply import Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
@@ -34,7 +34,7 @@ from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols import embeddings
 from bm.protocols.errors import decode_error
 from bm.protocols.limits import with_delay
-from bm.protocols.passthrough import ResponsePipe, Watch
+from bm.protocols.passthrough import Watch
 from bm.sse import is_stream
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch_media
@@ -42,11 +42,10 @@ from bm.upstream.fetch import fetch_media
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 UNAUTHENTICATED = 401
-Result = TypeVar("Result")
 
 
 class Attempts:
-    """The upstream calls of one exchange.
+    """The upstream calls of one exchange. Several may be under way, so nothing here belongs to only one of them.
 
     With `rescue`, another target may continue a response that was cut. `delivered` are the calls of whose responses the
     client has received something, each with its target in the plan and what its response says.
@@ -70,22 +69,22 @@ class Attempts:
         self._began = time.monotonic()
         self.delivered: list[tuple[Target, UpstreamCall, Watch]] = []
 
-    async def run(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
+    async def run(self, running: Running) -> Outcome:
         """Make an attempt. What the upstream says in its failure holds no secret."""
-        outcome = await self._authorized(attempt, entry)
+        outcome = await self._authorized(running)
         if outcome.failure is None:
             return outcome
         return msgspec.structs.replace(outcome, failure=masked(outcome.failure, self._services.mask))
 
-    async def _authorized(self, attempt: Attempt, entry: AttemptRecord) -> Outcome:
+    async def _authorized(self, running: Running) -> Outcome:
         """Make an attempt; twice where the access token has expired before its time."""
-        target = attempt.target
+        target = running.attempt.target
         try:
             access = await self._access(target)
-            outcome = await self._send(attempt, access, entry)
-            if entry.status == UNAUTHENTICATED and access.bearer:
+            outcome = await self._send(running, access)
+            if running.entry.status == UNAUTHENTICATED and access.bearer:
                 renewed = await self._access(target, refused=access.key)
-                outcome = await self._send(attempt, renewed, entry)
+                outcome = await self._send(running, renewed)
         except TokenError as error:
             if error.failure.kind in KEY_FAILURES:
                 return classify(error.failure)
@@ -106,9 +105,9 @@ class Attempts:
             raise TokenError(Failure(kind="unavailable", message=message, status=503, should_retry=True))
         return await self._services.tokens.access(credential, refused=refused)
 
-    async def _send(self, attempt: Attempt, access: Access, entry: AttemptRecord) -> Outcome:
-        target, settings = attempt.target, self._settings
-        self._planned = target
+    async def _send(self, running: Running, access: Access) -> Outcome:
+        attempt, entry, settings = running.attempt, running.entry, self._settings
+        target, streams = attempt.target, self._adapter.call.stream
         provider, proxy = settings.providers[target.provider], settings.config.proxy_for(target.provider)
         await self._adapter.inline_media(attempt, provider, partial(fetch_media, proxy=proxy))
         try:
@@ -122,18 +121,21 @@ class Attempts:
             entry.reason = f"{entry.reason}; changed: {'; '.join(map(str, upstream.remedies))}"
         if self._capture is not None:
             self._capture.requests.append(upstream.request)
-        timeouts = settings.timeouts_for(target.provider, stream=self._adapter.call.stream)
+        timeouts = settings.timeouts_for(target.provider, stream=streams, alone=self._continues)
+        running.send()
         try:
-            response = await self._head(self._services.client.open(upstream.request, timeouts, proxy))
+            response = await self._services.client.open(upstream.request, timeouts, proxy)
         except UpstreamError as error:
             return classify(error.failure)
         entry.status = response.status
+        if streams:
+            running.hear()
         try:
             if response.status // 100 != 2:
-                outcome = await self._refused(upstream, response, access)
+                outcome = await self._refused(running, upstream, response, access)
             else:
-                self._updates.limits_reported(response.headers)
-                outcome = await self._answered(upstream, response)
+                self._updates.limits_reported(running.lease, response.headers)
+                outcome = await self._answered(running, upstream, response, timeouts)
             return self._healed(outcome, upstream, attempt, partial(self._source.prepare, attempt, provider, access))
         except UpstreamError as error:
             return classify(error.failure)
@@ -151,35 +153,14 @@ class Attempts:
         remedy = self._healing.find(failure, upstream, attempt.target, prepare, known)
         return Outcome(failure=failure, request="heal", remedy=remedy) if remedy else outcome
 
-    async def _head(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:
-        """Await the head of a response, and close the response if the client leaves just as the head arrives."""
-        task = asyncio.ensure_future(opening)
-        try:
-            return await self._waited(task)
-        except BaseException:
-            task.add_done_callback(_close)
-            raise
-
-    async def _waited(self, opening: Awaitable[UpstreamResponse]) -> UpstreamResponse:
-        """Await the head of a response. The client of a stream receives keep-alives before it, after some time."""
-        call, limits = self._adapter.call, self._settings.config.limits
-        if self._continues or not call.stream or call.array or call.operation != "generate" or not limits.keep_alive:
-            return await self.keep_alive(opening)
-        after = max(0.0, limits.hold_time - (time.monotonic() - self._began))
-        return await kept_alive(opening, self._reply.keep_waiting, after=after, every=limits.keep_alive)
-
     @property
     def _continues(self) -> bool:
         """Whether the client waits for the rest of a response that was cut."""
         return self._rescue is not None and self._rescue.cut is not None
 
-    async def keep_alive(self, work: Awaitable[Result]) -> Result:
-        """Await `work`. A client whose response was cut meanwhile receives keep-alives."""
-        if self._rescue is None:
-            return await work
-        return await self._rescue.keep_waiting(work, self._reply.client, self._settings.config.limits.keep_alive)
-
-    async def _refused(self, upstream: UpstreamCall, response: UpstreamResponse, access: Access) -> Outcome:
+    async def _refused(
+        self, running: Running, upstream: UpstreamCall, response: UpstreamResponse, access: Access
+    ) -> Outcome:
         idle = self._settings.config.timeouts_for(upstream.target.provider).idle
         body = await response.read(MAX_ERROR_BYTES, idle, whole=idle)
         self._services.mask.learn([access.key])
@@ -192,42 +173,34 @@ class Attempts:
         failure = with_delay(failure, headers, time.time())
         if self._adapter.call.operation == "count_tokens" and _is_no_page(failure, upstream.target.model):
             failure = msgspec.structs.replace(failure, code=NO_COUNTER)
-        self._updates.refused(failure, headers, body)
+        self._updates.refused(running.lease, failure, headers, body)
         return classify(naming_project(failure, access))
 
-    async def _answered(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
+    async def _answered(
+        self, running: Running, upstream: UpstreamCall, response: UpstreamResponse, timeouts: Timeouts
+    ) -> Outcome:
         call = self._adapter.call
-        silence = self._settings.max_silence(upstream.target.provider)
-        if call.stream and (call.array or await _is_stream(response, silence)):
-            return await self._relay(upstream, response)
-        return await self._complete(upstream, response)
+        if call.stream and (call.array or await _is_stream(response, timeouts.first_byte)):
+            return await self._relay(running, upstream, response, timeouts)
+        return await self._complete(running, upstream, response)
 
     async def _complete(
-        self, upstream: UpstreamCall, response: UpstreamResponse, begun: bytes = b"", pipe: ResponsePipe | None = None
+        self, running: Running, upstream: UpstreamCall, response: UpstreamResponse, begun: bytes = b""
     ) -> Outcome:
-        """Send the client a response that is not a stream. `begun` has been read of it.
-
-        `pipe` is given where the client has received the head of a stream.
-        """
+        """Send the client a response that is not a stream. `begun` has been read of it."""
         if self._continues:
             message = f"{upstream.target.provider} sent no stream, so it cannot continue one"
             return Outcome(failure=Failure(kind="malformed", message=message), request="next")
-        silence = self._settings.max_silence(upstream.target.provider)
-        body = begun + await response.read(MAX_ANSWER_BYTES, silence, whole=silence)
+        whole = self._settings.config.timeouts_for(upstream.target.provider).whole
+        body = begun + await response.read(MAX_ANSWER_BYTES, whole=whole, since=running.began)
         full = self._adapter.read(upstream, await self._with_further(upstream, body) if upstream.further else body)
-        failure = full.watch.failure
-        if failure is not None and pipe is None:
-            return classify(failure)
-        if pipe is not None:
-            if failure is None:
-                await self._reply.client.end(full.body)
-            else:
-                await self._reply.break_off(pipe.abort(masked(failure, self._services.mask)))
-        else:
-            headers = self._reply.head(upstream, response.headers, full.content_type)
-            await self._reply.complete(response.status, headers, full.body)
-        self._note_delivered(upstream, full.watch)
-        return msgspec.structs.replace(classify(failure, streaming_started=True), request="done")
+        if full.watch.failure is not None:
+            return classify(full.watch.failure)
+        running.claim()
+        headers = self._reply.head(upstream, response.headers, full.content_type)
+        await self._reply.complete(response.status, headers, full.body)
+        self._note_delivered(running, upstream, full.watch)
+        return classify(None)
 
     async def _with_further(self, upstream: UpstreamCall, first: bytes) -> bytes:
         """The answers to all requests of the call, joined.
@@ -245,20 +218,22 @@ class Attempts:
             answers.append(found.body)
         return embeddings.joined(answers)
 
-    async def _relay(self, upstream: UpstreamCall, response: UpstreamResponse) -> Outcome:
-        rescue, config, record = self._rescue, self._settings.config, self._reply.record
+    async def _relay(
+        self, running: Running, upstream: UpstreamCall, response: UpstreamResponse, timeouts: Timeouts
+    ) -> Outcome:
+        rescue, record, continued = self._rescue, self._reply.record, self._continues
         pipe = self._source.pipe(upstream)
-        headers = self._reply.head(upstream, response.headers, self._adapter.stream_type)
-        headers.append(("cache-control", "no-cache"))
-        continued = self._continues
-        timeouts = config.timeouts_for(upstream.target.provider)
+        running.watch = pipe.watch
+        if continued:
+            running.claim()
         relay = Relay(
             response,
             pipe,
             self._reply.client,
-            headers,
-            config.limits,
+            lambda: self._reply.stream_head(upstream, response.headers, self._adapter.stream_type),
+            self._settings.config.limits,
             timeouts,
+            running=running,
             on_content=self._note_content,
             mask=self._services.mask,
             committed=continued,
@@ -268,14 +243,14 @@ class Attempts:
             failure = await relay.run()
         except (asyncio.CancelledError, ClientStalled):
             # The client is gone. What it has received shows that the account works.
-            if pipe.watch.begun and pipe.watch.failure is None:
-                self._updates.answered()
+            if relay.committed and pipe.watch.begun and pipe.watch.failure is None:
+                self._updates.answered(running.lease)
             raise
         finally:
-            if pipe.watch.begun or (relay.committed and not continued and not relay.document):
-                self._note_delivered(upstream, pipe.watch)
+            if relay.committed and (pipe.watch.begun or not continued):
+                self._note_delivered(running, upstream, pipe.watch)
         if relay.document:
-            return await self._complete(upstream, response, relay.document, pipe if relay.committed else None)
+            return await self._complete(running, upstream, response, relay.document)
         if rescue is not None and (outcome := rescue.ended(upstream.target, pipe, failure, relay.committed, record)):
             return outcome
         outcome = classify(failure, streaming_started=relay.committed)
@@ -289,7 +264,7 @@ class Attempts:
         if self._reply.record.first_content is None:
             self._reply.record.first_content = time.monotonic() - self._began
 
-    def _note_delivered(self, upstream: UpstreamCall, watch: Watch) -> None:
+    def _note_delivered(self, running: Running, upstream: UpstreamCall, watch: Watch) -> None:
         """Record what the client has received."""
         record = self._reply.record
         record.status = 200
@@ -300,8 +275,8 @@ class Attempts:
         record.losses = upstream.losses
         record.passed_through = upstream.passes_through
         if watch.usage is not None:
-            self._updates.count_tokens(watch.usage.prompt)
-        self.delivered.append((self._planned, upstream, watch))
+            self._updates.count_tokens(running.lease, watch.usage.prompt)
+        self.delivered.append((running.attempt.target, upstream, watch))
 
 
 def _is_no_page(failure: Failure, model: str) -> bool:
@@ -326,11 +301,6 @@ def naming_project(failure: Failure, access: Access) -> Failure:
     if failure.kind not in ("permission", "billing") or not project or project in failure.message:
         return failure
     return msgspec.structs.replace(failure, message=f"{failure.message} (project {project})")
-
-
-def _close(opening: asyncio.Future[UpstreamResponse]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
 
 
 async def _is_stream(response: UpstreamResponse, idle: float) -> bool:

@@ -9,9 +9,10 @@ import time
 from itertools import pairwise
 
 from bm.chat.estimate import countable, estimate
+from bm.chat.events import Usage
 from bm.chat.remedy import Remedy
 from bm.dispatch.classify import lacks_media
-from bm.dispatch.failover import Attempt, attempts, still_cooling_down
+from bm.dispatch.failover import Attempt, Course, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
@@ -21,9 +22,10 @@ from bm.gateway.call import Call, Client
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
 from bm.gateway.learned import LACKS
-from bm.gateway.record import AttemptRecord, Record
+from bm.gateway.race import Race, Running
+from bm.gateway.record import Record
 from bm.gateway.relay import ClientStalled
-from bm.gateway.reply import Reply
+from bm.gateway.reply import KeepAlive, Reply
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.stores import STORING, is_stored
@@ -61,6 +63,9 @@ class Exchange:
         )
         self._updates = AccountUpdates(services.pool, self.record, self._adapter.call.body)
         self._reply = Reply(call, self._capture or client, self.record)
+        limits, waits = settings.config.limits, call.stream and not call.array and call.operation == "generate"
+        every = limits.keep_alive if waits else 0.0
+        self._keep_alive = KeepAlive(self._reply.client, self._keep_waiting, first=limits.hold_time, every=every)
         rescued = settings.config.pool.rescue and call.stream and call.operation == "generate"
         self._rescue = Rescue(self._adapter) if rescued else None
         self._attempts = Attempts(
@@ -77,8 +82,10 @@ class Exchange:
                 await self._estimate()
             elif failure is not None:
                 await self._fail(failure)
+            await self._reply.client.close()
         except RequestError as error:
             await self._fail(error.failure)
+            await self._reply.client.close()
         except asyncio.CancelledError:
             self.record.client_left = True
             raise
@@ -97,39 +104,84 @@ class Exchange:
         """Try one target after another. None means that the client has received all of a response that it will get."""
         plan = self._services.router.plan(self._settings, self._adapter.call, random_number=random.random())
         self.record.plan = plan
-        steps = attempts(plan, self._settings.limits)
-        try:
-            attempt = next(steps)
-            while True:
-                outcome = await self._attempt(attempt)
-                self._transcript.append((attempt, outcome))
-                if outcome.failure is not None:
-                    self._updates.suspect(self._transcript)
-                attempt = steps.send(outcome)
-        except StopIteration as stop:
-            self._updates.roll_back(self._transcript)
-            failure: Failure | None = stop.value
-            return failure
+        course = Course(plan, self._settings.limits)
+        while attempt := course.next():
+            await self._race(course, attempt)
+        self._updates.roll_back(self._transcript)
+        return course.result
 
-    async def _attempt(self, attempt: Attempt) -> Outcome:
+    async def _race(self, course: Course, attempt: Attempt) -> None:
+        """Make an attempt, and others beside it while it is silent, until all have ended."""
+        async with Race(self._attempt, self._keep_alive) as race:
+            race.begin(self._running(attempt))
+            while race.under_way:
+                ended = await race.next()
+                if ended is not None:
+                    self._note(course, *ended)
+                elif beside := course.beside(time.monotonic() - self._began):
+                    race.begin(self._running(beside))
+                else:
+                    race.closed = True
+
+    def _running(self, attempt: Attempt) -> Running:
+        continues = self._rescue is not None and self._rescue.cut is not None
+        hedge = self._settings.hedge_for(attempt.target.provider, stream=self._call.stream)
+        return Running(attempt, 0.0 if continues else hedge)
+
+    def _note(self, course: Course, running: Running, outcome: Outcome | None) -> None:
+        """Tell dispatch how an attempt has ended: None if it was cancelled."""
+        if outcome is None:
+            course.cancelled(running.attempt)
+            self._note_cancelled(running)
+            return
+        self._transcript.append((running.attempt, outcome))
+        course.record(running.attempt, outcome)
+        if outcome.failure is not None:
+            self._updates.suspect(self._transcript)
+
+    def _note_cancelled(self, running: Running) -> None:
+        """Record what an attempt has used that is of no use: its service bills it all the same."""
+        entry = running.entry
+        entry.outcome, entry.message = "cancelled", "another target had an answer first"
+        if not running.sent:
+            return
+        entry.usage = running.watch.usage if running.watch is not None else None
+        if entry.usage is None and self._adapter.readable:
+            entry.usage = Usage(input=estimate(self._adapter.chat))
+        if entry.usage is not None:
+            entry.message += f"; its service may bill the prompt of about {entry.usage.prompt} tokens"
+            self._updates.count_tokens(running.lease, entry.usage.prompt)
+
+    async def _attempt(self, running: Running) -> Outcome:
         """Make an attempt and apply its outcome to its account."""
+        attempt, entry, updates = running.attempt, running.entry, self._updates
         if attempt.wait:
-            await self._attempts.keep_alive(asyncio.sleep(attempt.wait))
-        target, updates = attempt.target, self._updates
-        if not attempt.repeat and (seconds := updates.cooldown_left(target)):
-            return still_cooling_down(seconds, overloaded=updates.overloaded(target))
-        entry = AttemptRecord(target=target, reason=attempt.reason, wait=attempt.wait)
+            await asyncio.sleep(attempt.wait)
+        if not attempt.repeat and (seconds := updates.cooldown_left(attempt.target)):
+            return still_cooling_down(seconds, overloaded=updates.overloaded(attempt.target))
         self.record.attempts.append(entry)
-        lease = updates.begin(target)
+        lease = running.lease = updates.begin(attempt.target)
         entry.at = lease.sent - self._began
         try:
-            outcome = await self._attempts.run(attempt, entry)
+            outcome = await self._attempts.run(running)
+        except RequestError as error:
+            if not attempt.beside:
+                raise
+            # What this target cannot take is no reason to give up the one that is being waited for.
+            outcome = Outcome(failure=error.failure, request="next")
         finally:
             lease.end()
             entry.took = time.monotonic() - lease.sent
         if self._rescue is not None:
-            outcome = self._rescue.judged(outcome, target)
-        return updates.settle(entry, outcome, disturbed=self._services.disturbed)
+            outcome = self._rescue.judged(outcome, attempt.target)
+        return updates.settle(lease, entry, outcome, disturbed=self._services.disturbed)
+
+    async def _keep_waiting(self) -> None:
+        """Send a keep-alive to the client of a stream that has not begun, or was cut."""
+        if self._rescue is not None and self._rescue.cut is not None:
+            await self._reply.client.send(self._rescue.keepalive())
+        else:
+            await self._reply.keep_waiting()
 
     async def _estimate(self) -> None:
         """Send an estimate where no service counts the model's tokens.
@@ -193,7 +245,7 @@ class Exchange:
 
     def _store(self, upstream: UpstreamCall) -> None:
         """Store a response for calls that follow on it, unless the client wants it not to be."""
-        if response := self._adapter.response:
+        if response := self._adapter.response(upstream):
             dialect = self._settings.providers[upstream.target.provider].dialect.name
             native = upstream.passes_through and dialect in STORING
             # Only a remedy changes the client's `store`.

@@ -40,7 +40,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     """One upstream call. Times are seconds: `wait` before it, `took` from sending to its outcome.
 
     `at` is when it was sent, since the call came in. `effect` is its effect on the account, which cools down for
-    `cooldown` seconds.
+    `cooldown` seconds. `usage` is what a call has used that was cancelled because another target answered first, as far
+    as its service has reported it, else an estimate of the prompt.
     """
 
     target: Target
@@ -53,13 +54,15 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     message: str = ""
     effect: str = ""
     cooldown: float = 0.0
+    usage: Usage | None = None
 
 
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `cost` is in US dollars at list price, None while no price is known. `continuations` counts how often another target
-    has continued the answer after it was cut; `shares` then holds each target's part of the usage, at its own price.
+    `cost` is in US dollars at list price, with what cancelled attempts cost, None while no price is known.
+    `continuations` counts how often another target has continued the answer after it was cut; `shares` then holds each
+    target's part of the usage, at its own price.
     """
 
     id: str
@@ -105,6 +108,7 @@ class Record(msgspec.Struct, kw_only=True):
         """Compute what the call has cost, unless it is known. Loads the price data: not for the event loop."""
         if self.cost is None and self.usage is not None and self.target is not None:
             shares = self.shares or [(self.target, self.usage)]
+            shares = [*shares, *((each.target, each.usage) for each in self.attempts if each.usage is not None)]
             costs = [cost_of(target.provider, target.model, usage) for target, usage in shares]
             known = [cost for cost in costs if cost is not None]
             self.cost = sum(known) if len(known) == len(costs) else None

@@ -1,7 +1,7 @@
 """Relays one stream from an upstream to the client.
 
-Events are held until the first content, so that a stream that fails at its start can still be replaced by another
-target's.
+Events are held until the first content, so that a stream that fails or is silent at its start can still be replaced by
+another target's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from bm.config.schema import Limits, Timeouts
 from bm.config.secrets import Mask
 from bm.errors import Failure
 from bm.gateway.call import Client
+from bm.gateway.race import Running
 from bm.protocols.passthrough import ResponsePipe
 from bm.sse import EventTooLarge
 from bm.upstream.client import UpstreamError, UpstreamResponse
@@ -33,26 +34,11 @@ GRACE = 5.0
 
 _NEVER = float("inf")
 Result = TypeVar("Result")
-Due = Literal["end", "idle", "whole", "first_token", "hold", "keep_alive"]
+Due = Literal["end", "idle", "whole", "first_byte", "first_token", "keep_alive"]
 
 
 class ClientStalled(Exception):
     """The client has read nothing for too long."""
-
-
-async def kept_alive(
-    work: Awaitable[Result], send: Callable[[], Awaitable[None]], *, after: float, every: float
-) -> Result:
-    """Await `work`. Call `send` after `after` seconds, and every `every` seconds from then on."""
-    task = asyncio.ensure_future(work)
-    try:
-        pause = after
-        while not (await asyncio.wait({task}, timeout=pause))[0]:
-            await send()
-            pause = every
-        return task.result()
-    finally:
-        task.cancel()
 
 
 class Deadline:
@@ -115,10 +101,11 @@ class Deadline:
 class Relay:
     """One stream on its way to the client.
 
-    `committed` is true once the client has received the head of the response; from the start where the stream continues
-    one that was cut. `document` holds the first bytes of a response that is a JSON object in spite of its content type;
-    then nothing of it has been relayed. `on_content` is called when the first content has arrived. `cuts`
-    breaks the connection of a failed response, also after its error. `mask` hides secrets in the error of a stream.
+    `committed` is true once `running` has claimed the client for its response; from the start where the stream goes on
+    with one that was cut. `head` gives the response's headers. `document` holds the first bytes of a response that is a
+    JSON object in spite of its content type; then nothing of it has been relayed. `on_content` is called when the first
+    content has arrived. `cuts` breaks the connection of a failed response, also after its error. `mask` hides
+    secrets in the error of a stream.
     """
 
     def __init__(
@@ -126,17 +113,19 @@ class Relay:
         response: UpstreamResponse,
         pipe: ResponsePipe,
         client: Client,
-        headers: Headers,
+        head: Callable[[], Headers],
         limits: Limits,
         timeouts: Timeouts,
         *,
+        running: Running,
         on_content: Callable[[], None],
         mask: Mask,
         committed: bool = False,
         cuts: bool = False,
     ) -> None:
-        self._response, self._pipe, self._client, self._headers = response, pipe, client, headers
-        self._limits, self._timeouts, self._on_content = limits, timeouts, on_content
+        self._response, self._pipe, self._client, self._head = response, pipe, client, head
+        self._limits, self._timeouts = limits, timeouts
+        self._running, self._on_content = running, on_content
         self._mask = mask
         self._now = asyncio.get_running_loop().time
         self._started = self._last_sent = self._last_item = self._last_content = self._now()
@@ -201,6 +190,7 @@ class Relay:
             await self._send(fed if watch.failure is None else self._mask.masked_bytes(fed))
             if watch.items > items:
                 self._last_item = self._now()
+                self._running.hear()
             if watch.contents > contents:
                 self._last_content = self._last_item
             if watch.failure is not None and (self._pipe.ended or self._unknown_to_client):
@@ -246,7 +236,8 @@ class Relay:
         if self.committed:
             return
         self.committed = True
-        await self._client.start(200, self._headers)
+        self._running.claim()
+        await self._client.start(200, self._head())
         self._last_sent = self._now()
         if held := b"".join(self._held):
             await self._write(held)
@@ -263,6 +254,8 @@ class Relay:
     async def _next(self) -> bytes:
         """The next bytes; empty at the end. Sends keep-alives while the upstream is silent. Comments are silence.
 
+        The client of a response that has not begun is kept waiting by the race.
+
         Raises:
             UpstreamError: the upstream was silent for too long.
         """
@@ -277,9 +270,7 @@ class Relay:
             except TimeoutError:
                 if name == "end":
                     return b""
-                if name == "hold":
-                    await self._commit()
-                elif name == "keep_alive":
+                if name == "keep_alive":
                     await self._write(self._pipe.keepalive())
                 else:
                     raise UpstreamError(self._silence(name)) from None
@@ -287,23 +278,20 @@ class Relay:
     def _next_due(self) -> tuple[Due, float]:
         """What is due first, and when."""
         limits, timeouts, watch = self._limits, self._timeouts, self._pipe.watch
-        name: Due = "idle"
-        due = self._last_item + timeouts.idle if timeouts.idle else _NEVER
+        name: Due = "first_byte" if watch.thinking else "idle"
+        silence = timeouts.first_byte if watch.thinking else timeouts.idle
+        due = self._last_item + silence if silence else _NEVER
         if watch.complete and (end := self._last_item + AFTER_END) < due:
             name, due = "end", end
         if timeouts.whole and (whole := self._last_content + timeouts.whole) < due:
             name, due = "whole", whole
         if timeouts.first_token and not watch.begun and (first := self._started + timeouts.first_token) < due:
             name, due = "first_token", first
-        if not self.committed:
-            if (hold := self._started + limits.hold_time) < due:
-                name, due = "hold", hold
-        elif limits.keep_alive and (keep := self._last_sent + limits.keep_alive) < due:
+        if self.committed and limits.keep_alive and (keep := self._last_sent + limits.keep_alive) < due:
             name, due = "keep_alive", keep
         return name, due
 
     def _silence(self, name: Due) -> Failure:
-        limits = {"idle": self._timeouts.idle, "whole": self._timeouts.whole}
-        limit = limits.get(name, self._timeouts.first_token)
-        what = "nothing further" if name == "idle" else "no content"
+        limit = getattr(self._timeouts, name)
+        what = "no content" if name in ("whole", "first_token") else "nothing further"
         return Failure(kind="timeout", message=f"the upstream sent {what} within {limit:g} s", code=name)

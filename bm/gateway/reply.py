@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from bm.chat.events import Failed
@@ -17,26 +20,69 @@ from bm.upstream.headers import Headers, to_client
 
 MAX_HEADER = 1024
 
+QUICK = 1.0
+"""Seconds that an upstream has to refuse a request before its client is kept waiting: a refusal then has a status."""
+
+_NEVER = float("inf")
+
 
 class WaitingClient:
     """A client whose stream may begin before an upstream has answered; `opened` is true from then on.
 
-    The head of the answer itself is then not sent: other targets may still be tried.
+    The head of the answer itself is then not sent: other targets may still be tried. `started` is true once the client
+    has received any head. The end of the response is kept until the exchange is over, so a client that has received it
+    finds it recorded.
     """
 
     def __init__(self, client: Client) -> None:
-        self._client, self.opened = client, False
-        self.send, self.end, self.cut = client.send, client.end, client.cut
+        self._client, self.opened, self.started = client, False, False
+        self._rest: bytes | None = None
+        self.send, self.cut = client.send, client.cut
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of the response, unless it has been sent."""
-        if not self.opened:
+        if not self.started:
+            self.started = True
             await self._client.start(status, headers)
 
     async def open(self, headers: Headers) -> None:
         """Send the head of a stream."""
-        await self.start(200, headers)
         self.opened = True
+        await self.start(200, headers)
+
+    async def end(self, rest: bytes = b"") -> None:
+        """End the response with these bytes, when the exchange is over."""
+        self._rest = rest
+
+    async def close(self) -> None:
+        """The exchange is over: end the response that is to be ended."""
+        if self._rest is not None:
+            await self._client.end(self._rest)
+
+
+class KeepAlive:
+    """When a client that waits for its stream is next sent a keep-alive: `due`, in the event loop's time.
+
+    That is `first` seconds after the request came in, if an upstream is being asked by then, and again after `every`
+    seconds; never if that is 0. `write` sends one.
+    """
+
+    def __init__(
+        self, client: WaitingClient, write: Callable[[], Awaitable[None]], *, first: float, every: float
+    ) -> None:
+        self._client, self._write, self._every = client, write, every
+        self._quick = min(QUICK, first)
+        self._now = asyncio.get_running_loop().time
+        self.due = self._now() + first if every else _NEVER
+
+    def expect(self, sent: float) -> None:
+        """A request is sent at that time. It may be refused at once, which a status says better than a stream."""
+        self.due = max(self.due, (self._now() if self._client.started else sent) + self._quick)
+
+    async def send(self) -> None:
+        """Send a keep-alive."""
+        self.due = self._now() + self._every
+        await self._write()
 
 
 class Reply:
@@ -59,6 +105,10 @@ class Reply:
             dropped = ", ".join(loss.field for loss in upstream.losses)
             headers.append(("x-bm-dropped", dropped[:MAX_HEADER]))
         return headers
+
+    def stream_head(self, upstream: UpstreamCall, received: Headers, content_type: str) -> Headers:
+        """The headers of a stream."""
+        return [*self.head(upstream, received, content_type), ("cache-control", "no-cache")]
 
     def _headers(self, target: Target | None) -> Headers:
         """The headers that bm adds to every response."""

@@ -6,8 +6,7 @@ through an encoder at the moment of the cut; elsewhere bm's encoder has written 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 import msgspec
 
@@ -22,18 +21,14 @@ from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.adapter import Adapter
-from bm.gateway.call import Client
 from bm.gateway.continuation import Delivered, Splice
 from bm.gateway.record import Record
-from bm.gateway.relay import kept_alive
 from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.codec import StreamEncoder
 from bm.protocols.passthrough import ResponsePipe, Watch
 from bm.protocols.translate import EventFilter
 from bm.providers.provider import Provider
-
-Result = TypeVar("Result")
 
 DIVERGED = "diverged"
 """The code of the failure when a response is no continuation of what the client has."""
@@ -77,6 +72,7 @@ class Rescue:
         self._delivered = Delivered()
         self._encoder: StreamEncoder | None = None
         self._passing: ResumablePassThrough | None = None
+        self._begun: dict[ResponsePipe, tuple[Delivered, StreamEncoder | None, ResumablePassThrough | None]] = {}
         self._prefill: str | None = None
         self._spent = 0
         self._refusing: set[str] = set()
@@ -120,7 +116,7 @@ class Rescue:
         return "continues the cut response" if self._prefill else "starts over, to continue where the response was cut"
 
     def pipe(self, upstream: UpstreamCall) -> ResponsePipe:
-        """The pipe for a streamed response."""
+        """The pipe for a streamed response. Several may be open until one has content."""
         adapter = self._adapter
         self._spent = self._delivered.tokens if self._prefill is not None else 0
         if self.cut is not None and self._encoder is not None:
@@ -129,18 +125,23 @@ class Rescue:
             return adapter.translation(upstream, self._encoder, events)
         if not adapter.readable:
             return adapter.pipe(upstream)
-        self._delivered, self._encoder, self._passing = Delivered(), None, None
-        events = TrackingFilter(adapter.event_filter(upstream), self._delivered)
+        delivered = Delivered()
+        events = TrackingFilter(adapter.event_filter(upstream), delivered)
         if upstream.passes_through and not adapter.call.array:
-            self._passing = adapter.resumable(upstream, events)
-            return self._passing
-        self._encoder = adapter.encoder(upstream)
-        return adapter.translation(upstream, self._encoder, events)
+            passing = adapter.resumable(upstream, events)
+            self._begun[passing] = delivered, None, passing
+            return passing
+        encoder = adapter.encoder(upstream)
+        pipe = adapter.translation(upstream, encoder, events)
+        self._begun[pipe] = delivered, encoder, None
+        return pipe
 
     def ended(
         self, target: Target, pipe: ResponsePipe, failure: Failure | None, committed: bool, record: Record
     ) -> Outcome | None:
         """The outcome of a relayed stream; None where it failed like any other."""
+        if committed:
+            self.choose(pipe)
         broken = failure is not None and committed and pipe.resumable
         if self.cut is not None or broken:
             record.shares.append((target, self.share(pipe.watch)))
@@ -149,6 +150,11 @@ class Rescue:
             record.continuations = self.continuations
             return classify(None)
         return self.broken(failure) if broken else None
+
+    def choose(self, pipe: ResponsePipe) -> None:
+        """Of the pipes that were open, this is the one whose response the client receives."""
+        if pipe in self._begun:
+            self._delivered, self._encoder, self._passing = self._begun.pop(pipe)
 
     def share(self, watch: Watch) -> Usage:
         """The tokens of one of several targets for its part of the response: as reported, else an estimate."""
@@ -184,12 +190,9 @@ class Rescue:
         """The client's in-stream error, when no target can continue."""
         return self._encoder.feed(Failed(failure)) if self._encoder is not None else b""
 
-    async def keep_waiting(self, work: Awaitable[Result], client: Client, pause: float) -> Result:
-        """Await `work`, and send a client with half a response a keep-alive every `pause` seconds."""
-        if self.cut is None or self._encoder is None or not pause:
-            return await work
-        encoder = self._encoder
-        return await kept_alive(work, lambda: client.send(encoder.keepalive()), after=pause, every=pause)
+    def keepalive(self) -> bytes:
+        """What a client with half a response is sent while it waits for the rest."""
+        return self._encoder.keepalive() if self._encoder is not None else b""
 
 
 def begun(request: ChatRequest, text: str, tokens: int, target: Target) -> ChatRequest:

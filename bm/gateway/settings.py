@@ -19,6 +19,9 @@ from bm.dispatch.snapshot import Limits, Member
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
 
+WHOLE_HEDGE = 0.25
+"""The part of `[timeouts] whole` after which a second target is asked for an answer that is not streamed."""
+
 
 class Rules(msgspec.Struct, frozen=True):
     """How calls are adapted: `strict` refuses losses, `echo_asked` answers under the model name that was asked for."""
@@ -66,18 +69,23 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
             for each in self.providers.values()
         )
 
-    def max_silence(self, provider: str) -> float:
-        """Seconds of silence allowed in a response that is not a stream; 0 = any. Some models think after its head."""
-        timeouts = self.config.timeouts_for(provider)
-        return max(timeouts.idle, timeouts.whole) if timeouts.idle and timeouts.whole else 0.0
+    def timeouts_for(self, provider: str, *, stream: bool, alone: bool = False) -> Timeouts:
+        """The timeouts towards a provider. Without a stream, the head of a response comes with its end.
 
-    def timeouts_for(self, provider: str, *, stream: bool) -> Timeouts:
-        """The timeouts towards a provider. Without a stream, the head of a response comes with its end."""
+        A target that is `alone` because none can be asked beside it is given up when another would be asked.
+        """
         timeouts = self.config.timeouts_for(provider)
-        if stream:
-            return timeouts
-        first_byte = max(timeouts.first_byte, timeouts.whole) if timeouts.first_byte else 0.0
-        return msgspec.structs.replace(timeouts, first_byte=first_byte, idle=self.max_silence(provider))
+        if not stream:
+            return msgspec.structs.replace(timeouts, first_byte=timeouts.whole, idle=timeouts.whole)
+        if alone and timeouts.hedge:
+            first_byte = min(timeouts.first_byte or timeouts.hedge, timeouts.hedge)
+            return msgspec.structs.replace(timeouts, first_byte=first_byte)
+        return timeouts
+
+    def hedge_for(self, provider: str, *, stream: bool) -> float:
+        """Seconds of silence after which another target is asked beside the provider; 0 = never."""
+        timeouts = self.config.timeouts_for(provider)
+        return timeouts.hedge if stream or not timeouts.hedge else timeouts.whole * WHOLE_HEDGE
 
     def secrets(self) -> Iterator[str]:
         """Every secret: bm's own key, account keys, OAuth client secrets, configured headers, proxy passwords."""

@@ -104,12 +104,14 @@ class Watch:
     """What the events of a response say so far.
 
     `items` counts what the upstream has sent but comments, `events` what that meant, and `contents` those with content.
-    `begun` is true from the first content on: from then on the response cannot be retried. `signatures` maps ids of
+    `begun` is true from the first content on: from then on the response cannot be retried. `thinking` is true until a
+    part begins that is no thinking, and again from each part on that is. `signatures` maps ids of
     tool calls, and the `TextKey` of texts, to their vendor's signatures.
     """
 
     def __init__(self) -> None:
         self.begun = False
+        self.thinking = True
         self.complete = False
         self.failure: Failure | None = None
         self.usage: Usage | None = None
@@ -133,6 +135,8 @@ class Watch:
         if isinstance(event, CONTENT):
             self.begun = True
             self.contents += 1
+        elif type(event) is PartStart:
+            self.thinking = event.kind == "thinking"
         match event:
             case PartStart() | PartSignature() | PartEnd():
                 self._see_part(event)

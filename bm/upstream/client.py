@@ -105,15 +105,16 @@ class UpstreamResponse:
         self._peeked = await self._read_within(idle)
         return self._peeked
 
-    async def read(self, limit: int, idle: float = 0.0, whole: float = 0.0) -> bytes:
-        """The rest of the body.
+    async def read(self, limit: int, idle: float = 0.0, whole: float = 0.0, since: float | None = None) -> bytes:
+        """The rest of the body. `since` is when the `whole` began, in the event loop's time; now if None.
 
         Raises:
             UpstreamError: the connection broke, nothing arrived for `idle` seconds, the body took more than `whole`
                 seconds (0 = no limit), or it is longer than `limit` bytes.
         """
+        began = asyncio.get_running_loop().time() if since is None else since
         try:
-            async with asyncio.timeout(whole or None):
+            async with asyncio.timeout_at(began + whole if whole else None):
                 return await self._read_all(limit, idle)
         except TimeoutError:
             message = f"{self._provider} did not complete its response within {whole:g} s"
@@ -198,11 +199,12 @@ class UpstreamClient:
         """Send a request and read its whole response, of any status.
 
         Raises:
-            UpstreamError: see `open`; or the body broke off, stopped for `timeouts.idle`, or is longer than `limit`.
+            UpstreamError: see `open`; or the body broke off, stopped for `timeouts.idle`, took more than
+                `timeouts.whole`, or is longer than `limit`.
         """
         response = await self.open(request, timeouts, proxy)
         try:
-            body = await response.read(limit, timeouts.idle)
+            body = await response.read(limit, timeouts.idle, timeouts.whole)
         finally:
             response.close()
         return Fetched(status=response.status, headers=dict(response.headers), body=body)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bm.config.schema import Config, Gemini, ProviderConfig, TimeoutOverrides, Timeouts, UpstreamProxy
 
 CONFIG = Config(
-    timeouts=Timeouts(idle=90),
+    timeouts=Timeouts(idle=80),
     upstream_proxy=UpstreamProxy(url="http://office:3128"),
-    gemini=Gemini(timeouts=TimeoutOverrides(first_byte=300)),
+    gemini=Gemini(timeouts=TimeoutOverrides(first_byte=70)),
     providers={
         "groq": ProviderConfig(timeouts=TimeoutOverrides(connect=2, first_token=0), proxy=UpstreamProxy(url="direct")),
         "plain": ProviderConfig(),
@@ -16,8 +16,8 @@ CONFIG = Config(
 
 
 def test_timeouts_of_a_provider_override_the_common_ones() -> None:
-    assert CONFIG.timeouts_for("groq") == Timeouts(connect=2, first_byte=120, first_token=0, idle=90)
-    assert CONFIG.timeouts_for("gemini") == Timeouts(first_byte=300, idle=90)
+    assert CONFIG.timeouts_for("groq") == Timeouts(connect=2, first_token=0, idle=80)
+    assert CONFIG.timeouts_for("gemini") == Timeouts(first_byte=70, idle=80)
     assert CONFIG.timeouts_for("plain") == CONFIG.timeouts_for("unheard-of") == CONFIG.timeouts
 
 

@@ -9,7 +9,7 @@ from bm.dispatch.classify import classify
 from bm.dispatch.failover import (
     MAX_REMEDIES,
     Attempt,
-    attempts,
+    Course,
     failing_alike,
     network_at_fault,
     request_at_fault,
@@ -19,7 +19,7 @@ from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits, Requirements
 from bm.errors import Failure
-from tests.dispatch.transcript import FAILURES, check, course, outcome
+from tests.dispatch.transcript import FAILURES, USUAL, attempts, check, course, outcome
 from tests.dispatch.world import MODEL, account, gemini, paid, planned
 
 TWO = planned(gemini("a", "b"))
@@ -682,6 +682,107 @@ def test_a_cut_response_is_continued_on_another_target_or_else_on_the_same() -> 
     with pytest.raises(StopIteration) as end:
         steps.send(cut)
     assert end.value.value.kind == "truncated"
+
+
+def begun(plan: Plan, limits: Limits = USUAL) -> tuple[Course, Attempt]:
+    """A course whose first attempt is under way."""
+    course = Course(plan, limits)
+    attempt = course.next()
+    assert attempt is not None
+    return course, attempt
+
+
+def test_the_next_target_is_asked_beside_a_silent_one() -> None:
+    course, first = begun(TWO)
+    second = course.beside(45.0)
+    assert second is not None and second.beside and not first.beside
+    assert (first.target.account, second.target.account) == ("a", "b")
+    assert (second.number, second.at, second.wait) == (2, 45.0, 0.0)
+    assert "gemini/a" in second.reason and "silent" in second.reason
+    assert course.beside(90.0) is None, "there is no third target"
+
+
+@pytest.mark.parametrize("answered", ["first", "second"])
+def test_the_answer_of_either_ends_the_course(answered: str) -> None:
+    course, first = begun(TWO)
+    second = course.beside(45.0)
+    assert second is not None
+    won, lost = (first, second) if answered == "first" else (second, first)
+    course.cancelled(lost)
+    course.record(won, outcome("ok"))
+    assert (course.next(), course.result) == (None, None)
+
+
+def test_a_failure_of_one_leaves_the_answer_to_the_other() -> None:
+    course, first = begun(TWO)
+    second = course.beside(45.0)
+    assert second is not None
+    course.record(first, outcome("400"))
+    course.record(second, outcome("ok"))
+    assert (course.next(), course.result) == (None, None)
+
+
+def test_if_both_fail_the_course_goes_on() -> None:
+    course, first = begun(planned(gemini("a", "b", "c")))
+    second = course.beside(45.0)
+    assert second is not None
+    course.record(second, outcome("503 took=1"))
+    course.record(first, outcome("silent took=120"))
+    third = course.next()
+    assert third is not None and (third.target.account, third.at, third.number) == ("c", 120.0, 3)
+
+
+@pytest.mark.parametrize(("answered", "then"), [("first", "b"), ("second", "b")])
+def test_a_cut_answer_goes_to_the_target_that_was_asked_beside_but_not_to_the_silent_one(
+    answered: str, then: str
+) -> None:
+    cut = msgspec.structs.replace(classify(Failure(kind="truncated", message="cut")), request="resume")
+    course, first = begun(TWO)
+    second = course.beside(45.0)
+    assert second is not None
+    won, lost = (first, second) if answered == "first" else (second, first)
+    course.cancelled(lost)
+    course.record(won, cut)
+    again = course.next()
+    assert again is not None and again.target.account == then
+
+
+def test_two_silent_accounts_lead_to_another_provider() -> None:
+    course, _ = begun(planned(gemini("a", "b", "c"), paid("groq", "fallback")))
+    second, third = course.beside(45.0), course.beside(90.0)
+    assert second is not None and second.target.account == "b"
+    assert third is not None and third.target.provider == "groq"
+
+
+def test_an_account_that_recovers_soon_is_waited_for_before_a_fallback_is_asked_beside() -> None:
+    made = planned(gemini("a", account("b", cooldown=47)), paid("groq", "fallback"))
+    course, _ = begun(made, Limits(patience=5))
+    assert (beside := course.beside(45.0)) is not None
+    assert (beside.target.account, beside.wait) == ("b", 2.0)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        planned(gemini("a"), paid("groq", "off")),
+        planned(gemini("a", account("b", cooldown=900))),
+        planned(paid("groq", "exclusive"), gemini("a")),
+        planned(
+            gemini("a"),
+            paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",)),
+            requirements=Requirements(images=True, replaceable=frozenset({"images"})),
+        ),
+    ],
+    ids=["off", "cooling down", "exclusive", "takes no images"],
+)
+def test_a_silent_target_is_asked_alone_where_dispatch_has_no_other(made: Plan) -> None:
+    course, _ = begun(made)
+    assert course.beside(45.0) is None
+
+
+def test_attempts_beside_others_count_towards_the_limit() -> None:
+    course, _ = begun(planned(gemini("a", "b", "c")), Limits(max_attempts=2))
+    assert course.beside(45.0) is not None and course.beside(90.0) is None
 
 
 def test_a_model_that_cannot_call_a_tool_gets_one_retry_hint() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.dispatch.failover import attempts
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements
 from bm.names import Mode
+from tests.dispatch.transcript import attempts
 from tests.dispatch.world import MODEL, account, gemini, order, paid, planned
 
 

@@ -11,10 +11,12 @@ The last line is what the client gets: `answered`, or the status, the kind and t
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import msgspec
 
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts
+from bm.dispatch.failover import Attempt, Course
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import Limits
@@ -91,6 +93,14 @@ def result(failure: Failure | None) -> str:
     if failure.should_retry is not None:
         words.append("retry" if failure.should_retry else "give-up")
     return " ".join(words)
+
+
+def attempts(plan: Plan, limits: Limits) -> Generator[Attempt, Outcome, Failure | None]:
+    """The attempts of a plan, one after the other. Each is sent its outcome; the result is what the client gets."""
+    course = Course(plan, limits)
+    while attempt := course.next():
+        course.record(attempt, (yield attempt))
+    return course.result
 
 
 def course(plan: Plan, script: str, limits: Limits = USUAL) -> list[str]:

@@ -158,7 +158,7 @@ def _play_answer(protocol: ProtocolName, body: bytes, chance: random.Random) -> 
     adapter, upstream = _way_back(protocol, chance, stream=chance.random() < 0.3)
     full = adapter.read(upstream, body)
     assert full.watch.failure is not None or full.body
-    if response := adapter.response:
+    if response := adapter.response(upstream):
         ResponseStore().keep(adapter.call.body, response)
     if adapter.call.protocol == "gemini" and not adapter.call.stream:
         _interaction([full.body])
@@ -216,9 +216,10 @@ def _play_stream(protocol: ProtocolName, body: bytes, chance: random.Random) -> 
         assert pipe.watch.complete != (pipe.watch.failure is not None), "an end and a failure, or neither"
     failure = pipe.watch.failure
     if rescue is not None and failure is not None and pipe.resumable:
+        rescue.choose(pipe)
         rescue.broken(failure)
         assert rescue.error(failure)
-    if response := adapter.response:
+    if response := adapter.response(upstream):
         ResponseStore().keep(adapter.call.body, response)
 
 

@@ -35,8 +35,9 @@ class Updates:
         """One attempt from its beginning to its entry."""
         entry = AttemptRecord(target=at, reason="first")
         self.record.attempts.append(entry)
-        self.updates.begin(at).end()
-        outcome = self.updates.settle(entry, classify(failure), disturbed=disturbed)
+        lease = self.updates.begin(at)
+        lease.end()
+        outcome = self.updates.settle(lease, entry, classify(failure), disturbed=disturbed)
         self.transcript.append((Attempt(target=at), outcome))
         return entry
 
@@ -66,11 +67,11 @@ def test_a_connection_broken_by_sleep_has_no_effect_on_the_account() -> None:
 def test_a_call_that_working_accounts_refuse_leaves_no_cooldown() -> None:
     call = Updates()
     for name in ("a", "b"):
-        call.updates.begin(target(name))
+        lease = call.updates.begin(target(name))
         Updates(call.pool, body=b'{"other": 1}').attempt(target(name), None)
         entry = AttemptRecord(target=target(name), reason="first")
         call.record.attempts.append(entry)
-        outcome = call.updates.settle(entry, classify(LIMITED), disturbed=NEVER)
+        outcome = call.updates.settle(lease, entry, classify(LIMITED), disturbed=NEVER)
         call.transcript.append((Attempt(target=target(name)), outcome))
     assert all(outcome.answers_others for _, outcome in call.transcript)
     call.updates.roll_back(call.transcript)
@@ -81,11 +82,11 @@ def test_a_call_that_working_accounts_refuse_leaves_no_cooldown() -> None:
 def test_a_refusal_that_names_a_used_up_limit_is_not_the_calls_fault() -> None:
     call = Updates()
     spent = {"x-ratelimit-limit-requests": "30", "x-ratelimit-remaining-requests": "0"}
-    call.updates.begin(target("a"))
+    lease = call.updates.begin(target("a"))
     Updates(call.pool, body=b'{"other": 1}').attempt(target("a"), None)
-    call.updates.refused(LIMITED, spent, b"{}")
+    call.updates.refused(lease, LIMITED, spent, b"{}")
     entry = AttemptRecord(target=target("a"), reason="first")
-    assert not call.updates.settle(entry, classify(LIMITED), disturbed=NEVER).answers_others
+    assert not call.updates.settle(lease, entry, classify(LIMITED), disturbed=NEVER).answers_others
 
 
 @pytest.mark.parametrize(("left", "cooling"), [("0", True), ("1", False)])
@@ -98,16 +99,14 @@ def test_an_account_cools_down_once_an_answer_reports_a_used_up_limit(left: str,
         ("anthropic-ratelimit-requests-reset", "2026-04-01T19:00:30Z"),
         ("date", "Wed, 01 Apr 2026 19:00:00 GMT"),
     ]
-    call.updates.begin(target("a"))
-    call.updates.limits_reported(headers)
+    call.updates.limits_reported(call.updates.begin(target("a")), headers)
     assert (call.updates.cooldown_left(target("a")) > 20) is cooling
 
 
 def test_only_generation_counts_towards_limits() -> None:
     def used(operation: str) -> int:
         call = Updates(operation=operation)
-        call.attempt(target("a"), None)
-        call.updates.count_tokens(500)
+        call.updates.count_tokens(call.updates.begin(target("a")), 500)
         gauges = call.pool.runtimes["gemini", "a"].meter.gauges(time.monotonic())
         return sum(gauge.used for gauge in gauges if gauge.unit == "requests" and gauge.window == "minute")
 

@@ -12,6 +12,9 @@ import pytest
 from bm.chat.request import ChatRequest
 from bm.config.schema import Limits, Timeouts
 from bm.config.secrets import Mask
+from bm.dispatch.failover import Attempt
+from bm.dispatch.target import Target
+from bm.gateway.race import Running
 from bm.gateway.relay import ClientStalled, Deadline, Relay
 from bm.protocols.codec import IdFactory
 from bm.protocols.passthrough import PassThrough
@@ -169,8 +172,8 @@ def test_silence_before_the_first_content_fails_over(world: World, protocol: str
 
 @pytest.mark.parametrize(
     ("limits", "reported"),
-    [("", False), ("hold_events = 1", True), ("hold_kb = 1", True), ("hold_time = 0.2", True)],
-    ids=["within all bounds", "too many events", "too many bytes", "too long"],
+    [("", False), ("hold_events = 1", True), ("hold_kb = 1", True), ("hold_time = 0.2", False)],
+    ids=["within all bounds", "too many events", "too many bytes", "while the client is kept waiting"],
 )
 def test_the_start_of_an_answer_is_held_within_limits(world: World, limits: str, reported: bool) -> None:
     """Beyond a limit the client receives the start, and an error in its stream when nothing follows."""
@@ -242,22 +245,65 @@ class Reader:
         raise AssertionError
 
 
-def relay_of(script: Iterable[bytes | float], client: Reader, timeouts: Timeouts) -> Relay:
+ATTEMPT = Attempt(target=Target("acme", "one", "m", "openai-chat"))
+
+
+def relay_of(
+    script: Iterable[bytes | float], client: Reader, timeouts: Timeouts, running: Running | None = None
+) -> Relay:
     codec = CODECS["openai-chat"]
     ids = IdFactory(lambda prefix: f"{prefix}0123456789abcdef")
     encoder = codec.stream_encoder(ChatRequest(protocol="openai-chat", model="m", turns=()), ids, model="m")
     pipe = PassThrough(Parser(), codec.stream_decoder(ids), encoder)
     response = cast(UpstreamResponse, Scripted(script))
-    return Relay(response, pipe, client, [], Limits(), timeouts, on_content=lambda: None, mask=Mask())
+    return Relay(
+        response,
+        pipe,
+        client,
+        list,
+        Limits(),
+        timeouts,
+        running=running or Running(ATTEMPT),
+        on_content=lambda: None,
+        mask=Mask(),
+    )
 
 
 CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 
 
+THOUGHT = CHUNK.replace(b'"content"', b'"reasoning_content"')
+
+
+@pytest.mark.parametrize(("begun", "limit"), [([], "first_byte"), ([CHUNK], "idle")], ids=["before", "after"])
 @pytest.mark.parametrize("silence", [b": PROCESSING\n\n", b":", b"\n"])
-async def test_comments_and_drips_are_silence(silence: bytes) -> None:
-    drips = [each for _ in range(100) for each in (silence, 0.02)]
-    failure = await relay_of(drips, Reader(), Timeouts(idle=0.2)).run()
+async def test_comments_and_drips_are_silence(silence: bytes, begun: list[bytes | float], limit: str) -> None:
+    """Silence before the first content has a limit of its own: models think."""
+    drips = [*begun, *(each for _ in range(100) for each in (silence, 0.02))]
+    failure = await relay_of(drips, Reader(), Timeouts(**{limit: 0.2})).run()
+    assert failure is not None and (failure.kind, failure.code) == ("timeout", limit)
+
+
+@pytest.mark.parametrize(
+    ("piece", "lives"),
+    [
+        (b'data: {"choices": []}\n\n', True),
+        (b'event: ping\ndata: {"type": "ping"}\n\n', True),
+        (b": PROCESSING\n\n", False),
+        (b'data: {"choi', False),
+    ],
+    ids=["empty", "ping", "comment", "part of an event"],
+)
+async def test_whole_events_show_that_the_upstream_lives(piece: bytes, lives: bool) -> None:
+    running = Running(ATTEMPT)
+    before = running.heard
+    await relay_of([0.01, piece, 0.01], Reader(), Timeouts(), running).run()
+    assert (running.heard > before) is lives
+
+
+async def test_a_model_that_thinks_may_pause_for_longer_than_one_that_writes() -> None:
+    timeouts = Timeouts(idle=0.1, first_byte=5)
+    failure = await relay_of([THOUGHT, 0.3, CHUNK, 0.3], Reader(), timeouts).run()
     assert failure is not None and (failure.kind, failure.code) == ("timeout", "idle")
 
 

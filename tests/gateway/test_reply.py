@@ -37,6 +37,7 @@ class Sent:
 async def test_an_answer_has_its_length_and_its_bytes() -> None:
     sent = Sent()
     await sent.reply.complete(200, [("content-type", "application/json")], b'{"a": 1}')
+    await sent.reply.client.close()
     assert (sent.reader.status, sent.reader.body) == (200, b'{"a": 1}')
     assert sent.reader.headers == {"content-type": "application/json", "content-length": "8"}
 
@@ -46,6 +47,7 @@ async def test_a_failure_is_sent_in_the_clients_protocol_with_the_attempts(proto
     sent = Sent(protocol, attempts=2)
     failure = Failure(kind="overloaded", message="come back later", retry_after=7.0)
     await sent.reply.fail(failure)
+    await sent.reply.client.close()
     assert "come back later" in json.dumps(json.loads(sent.reader.body)["error"])
     assert sent.record.failure is failure and sent.record.status == sent.reader.status >= 500
     expected = {"x-bm-request-id": "req_1", "x-bm-attempts": "2", "x-bm-account": "main", "retry-after": "7"}
@@ -57,6 +59,7 @@ async def test_an_error_of_the_clients_protocol_is_sent_unchanged() -> None:
     sent = Sent()
     words = b'{"type": "error", "unheard_of": 1}'
     await sent.reply.fail(Failure(kind="bad_request", message="no", upstream_status=422, upstream_body=words))
+    await sent.reply.client.close()
     assert (sent.reader.status, sent.reader.body) == (422, words)
 
 
@@ -64,12 +67,23 @@ async def test_an_error_of_the_clients_protocol_is_sent_unchanged() -> None:
 async def test_a_stream_that_breaks_off_ends_so_that_the_clients_sdks_notice(protocol: ProtocolName, end: str) -> None:
     sent = Sent(protocol)
     await sent.reply.break_off(b"an error")
+    await sent.reply.client.close()
     assert sent.reader.sent == [b"an error", end]
+
+
+async def test_the_end_of_a_response_is_sent_when_the_exchange_is_over() -> None:
+    sent = Sent()
+    await sent.reply.client.start(200, [])
+    await sent.reply.client.end(b"the rest")
+    assert sent.reader.body == b""
+    await sent.reply.client.close()
+    assert sent.reader.sent[-2:] == [b"the rest", "end"]
 
 
 async def test_an_estimate_is_marked_as_one() -> None:
     sent = Sent()
     await sent.reply.estimate(77)
+    await sent.reply.client.close()
     assert json.loads(sent.reader.body) == {"input_tokens": 77}
     assert sent.reader.headers["x-bm-estimate"] == "true"
     assert (sent.record.status, sent.record.finish) == (200, "estimated")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -58,6 +57,7 @@ def cut_after(given: Rescue, text: str) -> bytes:
     pipe = given.pipe(prepared(given, GEMINI))
     received = (pipe.feed(gemini(text)) if text else b"") + pipe.close()
     assert pipe.watch.failure is not None
+    given.choose(pipe)
     assert given.broken(pipe.watch.failure).request == "resume"
     return received
 
@@ -203,46 +203,7 @@ def test_a_prefill_counts_against_max_tokens(
     assert (changed.max_tokens, changed.reasoning) == (left, reasoning)
 
 
-class Listener:
-    """A client that notes what it is sent."""
-
-    def __init__(self) -> None:
-        self.heard: list[bytes] = []
-        self.twice = asyncio.Event()
-
-    async def start(self, status: int, headers: Any) -> None:
-        raise AssertionError("its answer has begun")
-
-    async def send(self, data: bytes) -> None:
-        self.heard.append(data)
-        if len(self.heard) == 2:
-            self.twice.set()
-
-    async def end(self, rest: bytes = b"") -> None:
-        raise AssertionError("its answer is not complete")
-
-    async def cut(self) -> None:
-        raise AssertionError("its answer goes on")
-
-
-async def test_a_client_with_half_a_response_is_kept_waiting() -> None:
-    given, client = rescue(), Listener()
+def test_a_client_with_half_a_response_is_kept_waiting_in_its_stream() -> None:
+    given = rescue()
     cut_after(given, "one two ")
-    assert await given.keep_waiting(client.twice.wait(), client, 0.001)
-    assert set(client.heard) == {b'event: ping\ndata: {"type":"ping"}\n\n'}
-
-
-async def test_a_client_that_waits_for_its_first_byte_is_sent_nothing() -> None:
-    client = Listener()
-    assert await rescue().keep_waiting(asyncio.sleep(0.01, "done"), client, 0.001) == "done"
-    assert client.heard == []
-
-
-async def test_a_failure_of_the_awaited_work_is_raised() -> None:
-    async def broken() -> None:
-        raise OSError("gone")
-
-    given, client = rescue(), Listener()
-    cut_after(given, "one two ")
-    with pytest.raises(OSError, match="gone"):
-        await given.keep_waiting(broken(), client, 0.001)
+    assert given.keepalive() == b'event: ping\ndata: {"type":"ping"}\n\n'

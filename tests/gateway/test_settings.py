@@ -69,13 +69,37 @@ def test_requirements_matter_where_models_take_text_alone(paths: Paths, text: st
     [
         ("[timeouts]\nfirst_byte = 5\nwhole = 60\n", True, 5),
         ("[timeouts]\nfirst_byte = 5\nwhole = 60\n", False, 60),
-        ("[timeouts]\nfirst_byte = 90\nwhole = 60\n", False, 90),
-        ("[timeouts]\nfirst_byte = 0\nwhole = 60\n", False, 0),
-        ("[timeouts]\nfirst_byte = 5\n[gemini.timeouts]\nfirst_byte = 7\nwhole = 6\n", False, 7),
+        ("[timeouts]\nfirst_byte = 90\nwhole = 60\n", False, 60),
+        ("[timeouts]\nfirst_byte = 5\nwhole = 0\n", False, 0),
+        ("[timeouts]\nwhole = 60\n[gemini.timeouts]\nfirst_byte = 7\nwhole = 6\n", False, 6),
     ],
 )
-def test_a_full_response_is_given_more_time(paths: Paths, text: str, stream: bool, seconds: float) -> None:
+def test_the_head_of_a_full_response_is_due_with_its_end(paths: Paths, text: str, stream: bool, seconds: float) -> None:
     assert settings(paths, text).timeouts_for("gemini", stream=stream).first_byte == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "stream", "alone"),
+    [
+        ("[timeouts]\nhedge = 9\nfirst_byte = 30\n", 9, 9),
+        ("[timeouts]\nhedge = 9\nfirst_byte = 5\n", 9, 5),
+        ("[timeouts]\nhedge = 9\nfirst_byte = 0\n", 9, 9),
+        ("[timeouts]\nhedge = 0\nfirst_byte = 5\n", 0, 5),
+    ],
+)
+def test_a_target_that_no_other_can_be_asked_beside_is_given_up_instead(
+    paths: Paths, text: str, stream: float, alone: float
+) -> None:
+    found = settings(paths, text)
+    assert found.hedge_for("gemini", stream=True) == stream
+    assert found.timeouts_for("gemini", stream=True, alone=True).first_byte == alone
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 150), ("[timeouts]\nwhole = 60\n", 15), ("[timeouts]\nhedge = 0\n", 0)]
+)
+def test_a_full_response_is_hedged_after_a_quarter_of_its_time(paths: Paths, text: str, seconds: float) -> None:
+    assert settings(paths, text).hedge_for("gemini", stream=False) == seconds
 
 
 def test_limits_and_rules_come_from_the_configuration(paths: Paths) -> None:

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 
 from bm.accounts.pool import Lease, Pool
 from bm.dispatch.classify import classify
-from bm.dispatch.failover import Attempt, attempts, request_at_fault, still_cooling_down
+from bm.dispatch.failover import Attempt, request_at_fault, still_cooling_down
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import plan
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from tests.accounts.build import NOON, credential
+from tests.dispatch.transcript import attempts
 from tests.dispatch.world import MODEL, gemini
 
 LATENCY = 0.3

@@ -15,7 +15,7 @@ import pytest
 
 from bm.config.edit import set_values
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import Answer, World
+from tests.gateway.world import Answer, World, soon
 from tests.support.daemon import Daemon, daemon
 
 SLOW = Rule(text="one two three four five six seven eight", chunks=8, delay=0.15)
@@ -71,6 +71,26 @@ def test_a_second_signal_ends_running_responses(bm_home: Path) -> None:
             assert running.process.wait(timeout=10) == 0
             assert not answer.result().complete
         simulator.wait(lambda log: log[0].aborted)
+
+
+def test_a_forced_stop_ends_both_requests_of_a_race(bm_home: Path) -> None:
+    with Simulator() as simulator:
+        config, accounts = started(simulator)
+        with daemon(
+            bm_home, f"[timeouts]\nhedge = 0.2\n{config}", accounts | {"two": "key-of-the-account-two"}
+        ) as running:
+            simulator.script(*[Rule(silent=True)] * 2)
+            client = httpx.Client(base_url=running.url, headers=running.headers, timeout=90, trust_env=False)
+            with client as http, ThreadPoolExecutor(1) as user:
+                answer = user.submit(World(simulator, running, http).ask, "gemini")
+                simulator.wait(lambda log: len(log) == 2)
+                running.process.send_signal(signal.SIGTERM)
+                assert soon(lambda: gone(running))
+                running.process.send_signal(signal.SIGTERM)
+                assert running.process.wait(timeout=10) == 0
+                simulator.wait(lambda log: all(record.aborted for record in log))
+                assert isinstance(answer.exception(), httpx.HTTPError)
+            assert "never retrieved" not in running.log() and "was destroyed" not in running.log()
 
 
 def test_the_drain_limit_is_the_present_setting(bm_home: Path) -> None:

@@ -1,0 +1,141 @@
+"""Runs an attempt, and others beside it while it is silent: the first that has something for the client wins.
+
+Nowhere else do calls of one exchange run at the same time. Each has a task of its own, and none outlives the race,
+whatever ends that: an answer, a client that hangs up, or the daemon's stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bm.accounts.pool import Lease
+from bm.dispatch.failover import Attempt
+from bm.dispatch.outcome import Outcome
+from bm.gateway.record import AttemptRecord
+from bm.gateway.reply import KeepAlive
+from bm.protocols.passthrough import Watch
+
+MAX_AT_ONCE = 3
+"""Attempts at the same time. A third is made only when two are silent, such as two accounts of a service that is down.
+"""
+
+_NEVER = float("inf")
+
+
+class Running:
+    """An attempt under way: its record, its use of an account (`lease`), and what its response says so far (`watch`).
+
+    When it has been silent for `hedge` seconds, another target may be asked beside it; never if that is 0. `began` is
+    when it was sent and `heard` when its upstream last gave a sign of life, in the event loop's time; until it is sent
+    both are when that is expected. What is not `sent` costs nothing.
+    """
+
+    lease: Lease
+
+    def __init__(self, attempt: Attempt, hedge: float = 0.0) -> None:
+        self.attempt = attempt
+        self.entry = AttemptRecord(target=attempt.target, reason=attempt.reason, wait=attempt.wait)
+        self.watch: Watch | None = None
+        self.sent = False
+        self._hedge = hedge or _NEVER
+        self._now = asyncio.get_running_loop().time
+        self.began = self.heard = self._now() + attempt.wait
+        self.claims: Callable[[Running], None] = lambda running: None
+
+    def send(self) -> None:
+        """The request is being sent."""
+        self.sent = True
+        self.began = self.heard = self._now()
+
+    def hear(self) -> None:
+        """The upstream has given a sign of life: the head of a stream or one of its events."""
+        self.heard = self._now()
+
+    def claim(self) -> None:
+        """Its response goes to the client from now on: all other attempts are cancelled."""
+        self.claims(self)
+
+    @property
+    def silent_at(self) -> float:
+        """When it will have been silent for long enough to ask another target."""
+        return self.heard + self._hedge
+
+
+class Race:
+    """The attempts of one exchange that are under way. `closed` means that no further target can be asked.
+
+    async with Race(run, keep_alive) as race:
+        race.begin(running)
+        while race.under_way:
+            ended = await race.next()
+    """
+
+    def __init__(self, run: Callable[[Running], Coroutine[Any, Any, Outcome]], keep_alive: KeepAlive) -> None:
+        self._run, self._keep_alive = run, keep_alive
+        self._now = asyncio.get_running_loop().time
+        self._tasks: dict[asyncio.Task[Outcome], Running] = {}
+        self._winner: Running | None = None
+        self.closed = False
+
+    async def __aenter__(self) -> Race:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Cancel what is still under way, and wait until it has ended."""
+        if not self._tasks:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        for task in self._tasks:
+            if not task.cancelled():
+                # Whatever it raised on its way out, the race has ended for another reason.
+                task.exception()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an attempt has not ended yet."""
+        return bool(self._tasks)
+
+    def begin(self, running: Running) -> None:
+        """Make an attempt."""
+        running.claims = self._decide
+        self._keep_alive.expect(running.began)
+        self._tasks[asyncio.ensure_future(self._run(running))] = running
+
+    def _decide(self, winner: Running) -> None:
+        self._winner = winner
+        for task, running in self._tasks.items():
+            if running is not winner:
+                task.cancel()
+
+    async def next(self) -> tuple[Running, Outcome | None] | None:
+        """What happens next: an attempt has ended; or, None, all of them are silent and another may be made.
+
+        The outcome is None if the attempt was cancelled because another has won. Meanwhile the client receives
+        keep-alives, until there is a response for it.
+        """
+        while True:
+            for task, running in self._tasks.items():
+                if task.done():
+                    del self._tasks[task]
+                    lost = self._winner not in (None, running)
+                    return running, None if task.cancelled() or (lost and task.exception()) else task.result()
+            now, silent_at, due = self._now(), self._silent_at(), self._keep_alive.due
+            if self._winner is not None:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            elif silent_at <= now:
+                return None
+            elif due <= now:
+                await self._keep_alive.send()
+            else:
+                soonest = min(silent_at, due)
+                pause = soonest - now if soonest < _NEVER else None
+                await asyncio.wait(self._tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+
+    def _silent_at(self) -> float:
+        if self.closed or len(self._tasks) >= MAX_AT_ONCE:
+            return _NEVER
+        return max(running.silent_at for running in self._tasks.values())
