@@ -18,6 +18,7 @@ from bm.cli import (
     daemon,
     dispatch,
     help,
+    init,
     models,
     monitoring,
     providers,
@@ -106,7 +107,7 @@ def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = 
     app.add_typer(group, name=name, no_args_is_help=not lists)
 
 
-_add(app, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
+_add(app, init.init, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
 _add(app, clients.run, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
 _add(app, models.models, test.test, doctor, record.replay, demo, help.help_, help.version)

@@ -17,6 +17,7 @@ from bm.clients.environment import HOW, UNSET, VARIABLES, Shell, beside_proxy, d
 if TYPE_CHECKING:
     from bm.clients.journal import Record
     from bm.clients.setup import Change
+    from bm.clients.status import ToolStatus
     from bm.clients.tool import Tool
     from bm.config.paths import Paths
 
@@ -137,19 +138,13 @@ def setup(
     elif tool is None:
         _list(paths, as_json=as_json)
     else:
-        _set_up(paths, tool, dry_run=dry_run, as_json=as_json)
+        set_up(paths, tool, dry_run=dry_run, as_json=as_json)
 
 
 def _list(paths: Paths, *, as_json: bool) -> None:
     import msgspec
 
-    from bm.clients import journal
-    from bm.clients.catalog import TOOLS
-    from bm.clients.status import status
-
-    held = journal.load(paths.clients)
-    names = _names(paths)
-    found = [status(tool, names, os.environ, held) for tool in TOOLS]
+    found = statuses(paths)
     if as_json:
         render.json({"tools": [msgspec.to_builtins(each) for each in found]})
         return
@@ -157,7 +152,19 @@ def _list(paths: Paths, *, as_json: bool) -> None:
     render.table(("tool", "installed", "set up", "settings"), rows, empty="no tools")
 
 
-def _set_up(paths: Paths, name: str, *, dry_run: bool, as_json: bool) -> None:
+def statuses(paths: Paths) -> list[ToolStatus]:
+    """Every tool that bm knows: whether it is installed and uses bm."""
+    from bm.clients import journal
+    from bm.clients.catalog import TOOLS
+    from bm.clients.status import status
+
+    held = journal.load(paths.clients)
+    names = _names(paths)
+    return [status(tool, names, os.environ, held) for tool in TOOLS]
+
+
+def set_up(paths: Paths, name: str, *, dry_run: bool = False, as_json: bool = False) -> None:
+    """Configure a tool, or only print what would change."""
     from bm.clients.setup import carry_out, opened, planned
     from bm.clients.status import elsewhere, status, warnings
 
@@ -181,7 +188,9 @@ def _set_up(paths: Paths, name: str, *, dry_run: bool, as_json: bool) -> None:
     records = [change.record for change in changes if change.record is not None]
     _show(changes, (names["key"], *_previous(records)), dry_run=dry_run, nothing=f"{tool.title} is set up already")
     if any(change.changes for change in changes) and not dry_run:
-        render.line(f"{tool.title} now uses {names['origin']} (bm setup {name} --undo restores the previous settings)")
+        render.paragraph(
+            f"{tool.title} now uses {names['origin']} (bm setup {name} --undo restores the previous settings)"
+        )
     for each in notes:
         render.note(f"note: {each}")
 

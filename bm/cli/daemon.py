@@ -127,7 +127,7 @@ def introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
 def _next_step(status: dict[str, Any]) -> str:
     if any(status["accounts"].values()):
         return 'bm run TOOL (claude, codex, gemini …), or eval "$(bm env)" for all tools in this shell'
-    return "bm accounts add NAME   (get a Gemini key: https://aistudio.google.com/apikey)"
+    return "bm init, or bm accounts add NAME (get a Gemini key: https://aistudio.google.com/apikey)"
 
 
 def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:

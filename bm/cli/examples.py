@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Start here": ("run", "demo", "help"),
+    "Start here": ("init", "run", "demo", "help"),
     "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
     "Providers and accounts": ("providers", "accounts", "models", "test"),
     "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
@@ -14,6 +14,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
 """The headings of `bm --help`, and the commands below each."""
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "init": ("bm init", "bm init --yes", "bm init --yes --provider groq --mode fallback --no-tools --service"),
     "start": ("bm start", "bm start --foreground"),
     "stop": ("bm stop", "bm stop --now"),
     "restart": ("bm restart",),

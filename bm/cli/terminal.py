@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -57,6 +57,47 @@ def answer(question: str) -> str:
     if sys.stdin.isatty():
         return str(typer.prompt(question, default="", show_default=False, err=True))
     return sys.stdin.readline()
+
+
+def asked(question: str, *, hidden: bool = False) -> str:
+    """A line without outer spaces, typed or from standard input; empty for Enter alone.
+
+    Raises:
+        EOFError: standard input has ended.
+    """
+    if sys.stdin.isatty():
+        return str(typer.prompt(question, default="", show_default=False, hide_input=hidden, err=True)).strip()
+    typer.echo(f"{question}:", err=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError(question)
+    return line.strip()
+
+
+def agreed(question: str, *, default: bool) -> bool:
+    """Whether the user agrees; Enter alone means the default.
+
+    Raises:
+        EOFError: standard input has ended.
+    """
+    while True:
+        given = asked(f"{question} {'[Y/n]' if default else '[y/N]'}").lower()
+        if given in ("", "y", "yes", "n", "no"):
+            return given.startswith("y") if given else default
+
+
+def choice(question: str, options: Sequence[str]) -> int:
+    """The place of the option that the user picks by its number; Enter alone picks the first.
+
+    Raises:
+        EOFError: standard input has ended.
+    """
+    lines = [question, *(f"  {number}  {option}" for number, option in enumerate(options, 1))]
+    typer.echo("\n".join(lines), err=True)
+    while True:
+        given = asked(f"1-{len(options)} [1]") or "1"
+        if given.isdecimal() and 1 <= int(given) <= len(options):
+            return int(given) - 1
 
 
 def confirmed(question: str, *, yes: bool) -> bool:

@@ -92,8 +92,10 @@ def use(
     take(paths, provider, mode, verify=not no_verify)
 
 
-def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool) -> None:
+def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool, key: str = "") -> None:
     """Make sure that there is a key, enable the provider in `mode`, and print what it serves.
+
+    `key` is one that the user has given already. With the mode `off`, the key is stored and not used.
 
     Raises:
         AccountError: the key is refused.
@@ -105,7 +107,7 @@ def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool) -
 
     name = provider.name
     if provider.auth != "none":
-        _ensure_key(paths, provider, verify=verify)
+        _ensure_key(paths, provider, key, verify=verify)
     elif verify and not answers(provider):
         raise UsageError(f"{name} does not run at {provider.base_url}: start it ({provider.console})")
     settings: dict[str, Value] = {"gemini.enabled": True}
@@ -114,11 +116,14 @@ def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool) -
         settings = mode_settings(name, chosen, enabled=provider.enabled)
     if not provider.pool or not provider.enabled:
         admin.change_settings(paths, settings)
+    if chosen == "off":
+        render.line(f"{name}: ready (bm providers use {name})")
+        return
     render.line(f"{name}: in use" + ("" if provider.pool else f", mode {chosen}"))
-    say_who_is_served(paths, name)
+    _say_who_is_served(paths, name)
 
 
-def _ensure_key(paths: Paths, provider: Provider, *, verify: bool) -> None:
+def _ensure_key(paths: Paths, provider: Provider, given: str, *, verify: bool) -> None:
     """Store a key unless a usable one is stored. One in the environment is copied: the daemon may not see it."""
     from bm.cli import terminal
 
@@ -130,10 +135,10 @@ def _ensure_key(paths: Paths, provider: Provider, *, verify: bool) -> None:
     for row in rows:
         if row["state"] == "disabled":
             render.note(f"{name}: the key of {row['name']} cannot be used: {row['reason']}")
-    if offered:
+    if offered and given in ("", offered):
         render.note(f"the key is taken from {provider.key_env}")
     where = f" ({provider.console})" if provider.console else ""
-    save_key(paths, name, offered or terminal.key(f"{name}{where}"), verify=verify)
+    save_key(paths, name, given or offered or terminal.key(f"{name}{where}"), verify=verify)
 
 
 def _is_stored(row: dict[str, Any], offered: str) -> bool:
@@ -166,7 +171,7 @@ def save_key(paths: Paths, name: str, key: str, *, verify: bool) -> None:
     admin.change_accounts(paths, change)
 
 
-def say_who_is_served(paths: Paths, name: str) -> None:
+def _say_who_is_served(paths: Paths, name: str) -> None:
     """Print which tools the provider serves in its mode, and how the others can be."""
     provider = admin.provider(paths, name)
     served, others = tools_of(provider)

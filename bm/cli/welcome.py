@@ -36,7 +36,9 @@ def summary(paths: Paths, environ: Mapping[str, str]) -> Summary:
     from bm.cli.doctor import examine
 
     if fresh(paths):
-        return Summary("nothing is set up yet", "bm accounts add NAME, or bm demo to see it work without a key")
+        return Summary(
+            "nothing is set up yet", "bm init, which asks for all that is needed (bm demo shows it without a key)"
+        )
     findings = examine(paths, environ)
     failed = next((each for each in findings if each.result == "failed"), None)
     if failed is not None:

@@ -34,7 +34,7 @@ def test_start_prints_address_key_and_next_step(bm: Bm, paths: Paths) -> None:
     assert ran.out == (
         f"bm is running at {daemon.url} (pid {daemon.pid})\n"
         f"key   {hint(load(paths.accounts).local_key)}\n"
-        "next  bm accounts add NAME   (get a Gemini key: https://aistudio.google.com/apikey)\n"
+        "next  bm init, or bm accounts add NAME (get a Gemini key: https://aistudio.google.com/apikey)\n"
     )
     assert bm("start").out.startswith(f"bm is already running at {daemon.url} (pid {daemon.pid})\n")
 

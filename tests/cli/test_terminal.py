@@ -114,3 +114,26 @@ def test_without_a_terminal_there_are_no_keys(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.stdin", io.StringIO("q"))
     with keys() as wait:
         assert wait(0.0) == ""
+
+
+def test_a_question_takes_a_line_and_enter_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, default, agreed in (
+        ("\n", True, True),
+        ("\n", False, False),
+        ("N\n", True, False),
+        ("?\nyes\n", False, True),
+    ):
+        given(monkeypatch, text)
+        assert terminal.agreed("Really?", default=default) is agreed
+    given(monkeypatch, "")
+    with pytest.raises(EOFError):
+        terminal.agreed("Really?", default=True)
+
+
+def test_a_choice_is_a_number_and_enter_means_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, place in (("\n", 0), ("2\n", 1), ("3\ntwo\n2\n", 1)):
+        given(monkeypatch, text)
+        assert terminal.choice("Which?", ("this", "that")) == place
+    assert capsys.readouterr().err.startswith("Which?\n  1  this\n  2  that\n1-2 [1]:\n")
