@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Media, Opaque, Part, Text, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, Loss, Turn
+from bm.chat.thinking import asks_in_words
 
 GO_ON = "Continue."
 """What the user says after an answer that was begun for a model which takes no such beginning."""
@@ -22,6 +24,8 @@ RETRY_HINT = (
     "Your previous attempt to call a tool was malformed and was discarded. Call the tool again: use the name and the "
     "parameters exactly as they are declared, with arguments that are valid JSON, and no code around the call."
 )
+
+CALL_HINT = "You have called no tool, but a call is required here. Call {} now."
 
 _CAPABILITY = {"image": "images", "document": "documents", "audio": "audio", "video": "video"}
 """The capability that a kind of media requires."""
@@ -114,12 +118,34 @@ def current_turn_start(turns: tuple[Turn, ...]) -> int:
     return 0
 
 
-def with_retry_hint(request: ChatRequest) -> ChatRequest:
-    """The request with a hint at its end that the previous tool call was malformed."""
+def with_retry_hint(request: ChatRequest, uncalled: str | None = None) -> ChatRequest:
+    """The request with a hint at its end that the previous tool call was malformed.
+
+    `uncalled` is the model's answer if it has made no call at all, although one is required.
+    """
+    if uncalled is None:
+        return _with_user_text(request, RETRY_HINT)
+    if uncalled:
+        request = msgspec.structs.replace(request, turns=(*request.turns, Turn("assistant", (Text(uncalled),))))
+    return _with_user_text(request, CALL_HINT.format(_tools_to_call(request)))
+
+
+def with_call_in_words(request: ChatRequest, capabilities: Capabilities) -> ChatRequest:
+    """The request with the instruction to call a tool, where one is required and the model cannot be forced to."""
+    if not asks_in_words(request, capabilities):
+        return request
+    return _with_user_text(request, reminder(f"Answer with a call of {_tools_to_call(request)}."))
+
+
+def _tools_to_call(request: ChatRequest) -> str:
+    return " or ".join(request.tool_choice.names) or "one of the tools"
+
+
+def _with_user_text(request: ChatRequest, text: str) -> ChatRequest:
     turns = request.turns
     before = turns[-1].parts if turns and turns[-1].role == "user" else ()
-    hinted = Turn("user", (*before, Text(RETRY_HINT)))
-    return msgspec.structs.replace(request, turns=(*(turns[:-1] if before else turns), hinted))
+    last = Turn("user", (*before, Text(text)))
+    return msgspec.structs.replace(request, turns=(*(turns[:-1] if before else turns), last))
 
 
 def without_media(request: ChatRequest, kinds: Collection[str]) -> tuple[ChatRequest, tuple[Loss, ...]]:

@@ -54,6 +54,12 @@ def may_force(request: ChatRequest, capabilities: Capabilities) -> bool:
     return capabilities.forced_tools != "never"
 
 
+def asks_in_words(request: ChatRequest, capabilities: Capabilities) -> bool:
+    """Whether the required call of a tool can only be asked for."""
+    required = request.tool_choice.mode == "required" and bool(request.tools or request.hosted_tools)
+    return required and not may_force(request, capabilities)
+
+
 def budget_of_level(level: Level, capabilities: Capabilities) -> int:
     """The thinking tokens for a level, within the model's limits; -1 for `auto`."""
     if level == "auto":

@@ -64,7 +64,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     A `repeat` of a call is made even though the target may be cooling down because of the first one; any other attempt
     is not. One `beside` another is made while that one is silent. `retry_hint` asks for a note to the model, whose tool
-    call was malformed. `without` names the media to be replaced by a note.
+    call was malformed or left out. `without` names the media to be replaced by a note.
     """
 
     target: Target
@@ -288,6 +288,9 @@ class Course:
         if self.replaceable and not attempt.without and takes_no_media(failure):
             self.no_media.add((target.provider, target.model))
             self._repeat(target, 0.0, "it takes no media: once more with a note in place of the earlier ones")
+            return
+        if outcome.request == "ask":
+            self._repeat(target, 0.0, "the required tool call is asked for once more", retry_hint=True)
             return
         self._prefer_others(target.provider)
         self._apply(attempt, outcome, failure)

@@ -29,6 +29,7 @@ RequestEffect = Literal[
     "resume",  # continue a cut response on another target, or once more on this one if there is no other
     "larger",  # go to a target with a larger context
     "heal",  # try the same target once more with a changed request
+    "ask",  # ask the same target once more for the tool call that it has left out
     "return",  # return the failure to the client
 ]
 

@@ -27,6 +27,7 @@ from bm.gateway.healing import Healing
 from bm.gateway.race import Running
 from bm.gateway.relay import ClientStalled, Relay
 from bm.gateway.reply import Reply
+from bm.gateway.required_call import RequiredCall
 from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
@@ -66,6 +67,7 @@ class Attempts:
         self._healing = healing
         self._updates, self._reply, self._rescue, self._capture = updates, reply, rescue, capture
         self._source = rescue or adapter
+        self._required = RequiredCall(adapter, settings.limits.max_attempts)
         self._began = time.monotonic()
         self.delivered: list[tuple[Target, UpstreamCall, Watch]] = []
 
@@ -110,8 +112,10 @@ class Attempts:
         target, streams = attempt.target, self._adapter.call.stream
         provider, proxy = settings.providers[target.provider], settings.config.proxy_for(target.provider)
         await self._adapter.inline_media(attempt, provider, partial(fetch_media, proxy=proxy))
+        asks = attempt.retry_hint and self._required.answer is not None
+        prepare = partial(self._required.ask if asks else self._source.prepare, attempt, provider, access)
         try:
-            upstream = self._source.prepare(attempt, provider, access)
+            upstream = prepare()
         except Unable as unable:
             # Another target may serve it. If none does, the client receives this reason.
             return Outcome(failure=unable.failure, request="next")
@@ -136,7 +140,7 @@ class Attempts:
             else:
                 self._updates.limits_reported(running.lease, response.headers)
                 outcome = await self._answered(running, upstream, response, timeouts)
-            return self._healed(outcome, upstream, attempt, partial(self._source.prepare, attempt, provider, access))
+            return self._healed(outcome, upstream, attempt, prepare)
         except UpstreamError as error:
             return classify(error.failure)
         finally:
@@ -147,7 +151,7 @@ class Attempts:
     ) -> Outcome:
         """The outcome of an attempt of which the client knows nothing: a refusal may have a remedy."""
         failure = outcome.failure
-        if failure is None or outcome.request in ("done", "resume") or upstream.embedding is not None:
+        if failure is None or outcome.request in ("done", "resume", "ask") or upstream.embedding is not None:
             return outcome
         known = self._adapter.known(upstream.target, self._settings.providers[upstream.target.provider])
         remedy = self._healing.find(failure, upstream, attempt.target, prepare, known)
@@ -196,6 +200,8 @@ class Attempts:
         full = self._adapter.read(upstream, await self._with_further(upstream, body) if upstream.further else body)
         if full.watch.failure is not None:
             return classify(full.watch.failure)
+        if full.watch.uncalled and self._required.awaited(upstream, running.attempt):
+            return self._missed(running, full.watch)
         running.claim()
         headers = self._reply.head(upstream, response.headers, full.content_type)
         await self._reply.complete(response.status, headers, full.body)
@@ -224,6 +230,7 @@ class Attempts:
         rescue, record, continued = self._rescue, self._reply.record, self._continues
         pipe = self._source.pipe(upstream)
         running.watch = pipe.watch
+        pipe.watch.said = [] if self._required.awaited(upstream, running.attempt) else None
         if continued:
             running.claim()
         relay = Relay(
@@ -251,6 +258,8 @@ class Attempts:
                 self._note_delivered(running, upstream, pipe.watch)
         if relay.document:
             return await self._complete(running, upstream, response, relay.document)
+        if failure is None and pipe.watch.uncalled:
+            return self._missed(running, pipe.watch)
         if rescue is not None and (outcome := rescue.ended(upstream.target, pipe, failure, relay.committed, record)):
             return outcome
         outcome = classify(failure, streaming_started=relay.committed)
@@ -258,6 +267,13 @@ class Attempts:
             return outcome
         # The client has received the error in its stream, so no other target is tried.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
+
+    def _missed(self, running: Running, watch: Watch) -> Outcome:
+        """The outcome of an answer without the tool call that the client requires. It costs what any other does."""
+        running.entry.usage = watch.usage
+        if watch.usage is not None:
+            self._updates.count_tokens(running.lease, watch.usage.prompt)
+        return self._required.missed(watch)
 
     def _note_content(self) -> None:
         """The first content has arrived. It does not show that the account works: overload is also reported later."""

@@ -53,6 +53,7 @@ def own(events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
     A malformed answer may be better from another target; it keeps its body for the client in case there is none.
     """
     watch = Watch()
+    watch.said = []
     for event in events:
         watch.see(event)
     if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):

@@ -40,8 +40,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     """One upstream call. Times are seconds: `wait` before it, `took` from sending to its outcome.
 
     `at` is when it was sent, since the call came in. `effect` is its effect on the account, which cools down for
-    `cooldown` seconds. `usage` is what a call has used that was cancelled because another target answered first, as far
-    as its service has reported it, else an estimate of the prompt.
+    `cooldown` seconds. `usage` is what a call has used whose answer the client does not receive: it was cancelled
+    because another target answered first, or it lacks the required tool call. Where the service has reported none, it
+    is an estimate of the prompt.
     """
 
     target: Target

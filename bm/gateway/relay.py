@@ -102,7 +102,8 @@ class Relay:
     """One stream on its way to the client.
 
     `committed` is true once `running` has claimed the client for its response; from the start where the stream goes on
-    with one that was cut. `head` gives the response's headers. `document` holds the first bytes of a response that is a
+    with one that was cut. Where a tool call is awaited (`Watch.said`), text is held as well, and an answer without a
+    call is not relayed. `head` gives the response's headers. `document` holds the first bytes of a response that is a
     JSON object in spite of its content type; then nothing of it has been relayed. `on_content` is called when the first
     content has arrived. `cuts` breaks the connection of a failed response, also after its error. `mask` hides
     secrets in the error of a stream.
@@ -170,6 +171,8 @@ class Relay:
             return await self._abort(Failure(kind="malformed", message=f"the upstream sent {error}"))
         if self._pipe.watch.failure is not None:
             return await self._fail(self._pipe.watch.failure)
+        if not self.committed and self._pipe.watch.uncalled:
+            return None
         await self._commit()
         await self._client.end()
         return None
@@ -228,14 +231,16 @@ class Relay:
             return
         self._held.append(data)
         self._held_bytes += len(data)
-        full = watch.events > self._limits.hold_events or self._held_bytes > self._limits.hold_kb * 1024
-        if watch.failure is None and (watch.begun or full):
+        full = self._held_bytes > self._limits.hold_kb * 1024
+        ready = watch.said is None and (watch.begun or watch.events > self._limits.hold_events)
+        if watch.failure is None and (ready or full):
             await self._commit()
 
     async def _commit(self) -> None:
         if self.committed:
             return
         self.committed = True
+        self._pipe.watch.said = None
         self._running.claim()
         await self._client.start(200, self._head())
         self._last_sent = self._now()

@@ -106,7 +106,8 @@ class Watch:
     `items` counts what the upstream has sent but comments, `events` what that meant, and `contents` those with content.
     `begun` is true from the first content on: from then on the response cannot be retried. `thinking` is true until a
     part begins that is no thinking, and again from each part on that is. `signatures` maps ids of
-    tool calls, and the `TextKey` of texts, to their vendor's signatures.
+    tool calls, and the `TextKey` of texts, to their vendor's signatures. `said` holds the text while a tool call is
+    awaited; it is None from a call on, and where none is awaited.
     """
 
     def __init__(self) -> None:
@@ -119,9 +120,15 @@ class Watch:
         self.model = ""
         self.items = self.events = self.contents = 0
         self.signatures: dict[str, Signature] = {}
+        self.said: list[str] | None = None
         self._calls: dict[int, str] = {}
         self._texts: dict[int, TextKey] = {}
         self._text_signatures: dict[int, Signature] = {}
+
+    @property
+    def uncalled(self) -> bool:
+        """Whether a call was awaited, and the model has finished without one."""
+        return self.said is not None and self.finish is not None and self.finish.reason == "stop"
 
     def see(self, event: Event) -> None:
         """Take one event."""
@@ -131,6 +138,8 @@ class Watch:
             self.contents += 1
             if (key := self._texts.get(event.index)) is not None:
                 key.add(event.text)
+                if self.said is not None:
+                    self.said.append(event.text)
             return
         if isinstance(event, CONTENT):
             self.begun = True
@@ -157,6 +166,7 @@ class Watch:
         """Note which part a signature belongs to: a call by its id, a text by its content."""
         match event:
             case PartStart(kind="tool_call"):
+                self.said = None
                 self._calls[event.index] = event.id
                 if event.signature is not None:
                     self.signatures[event.id] = event.signature

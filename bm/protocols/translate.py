@@ -19,6 +19,7 @@ class EventFilter:
         self, names: Mapping[str, str], repair: AnswerRepair | None = None, *, single_call: bool = False
     ) -> None:
         self.watch = Watch()
+        self.watch.said = []
         self._names, self._repair = names, repair
         self._single = SingleCall() if single_call else None
 

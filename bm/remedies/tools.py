@@ -31,27 +31,31 @@ def functions(body: Json) -> Iterator[Json]:
             yield object_of(tool.get("function")) or tool
 
 
-def choose_freely(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Leave the choice of a tool to the model, and ask in words for the call that was demanded."""
-    named, forced = "", False
+def forces_call(body: Json, protocol: ProtocolName) -> bool:
+    """Whether the request makes the model call a tool."""
     if protocol == "gemini":
         config = object_of(object_of(body.get("toolConfig")).get("functionCallingConfig"))
-        forced = str(config.get("mode", "")).upper() == "ANY"
-        named = " or ".join(config.pop("allowedFunctionNames", None) or ()) if forced else ""
-        config["mode"] = "AUTO" if forced else config.get("mode")
+        return str(config.get("mode", "")).upper() == "ANY"
+    choice = body.get("tool_choice")
+    kind = choice.get("type") if isinstance(choice, dict) else choice
+    return kind in ("any", "required", "tool", "function", "custom")
+
+
+def choose_freely(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Leave the choice of a tool to the model, and ask in words for the call that was demanded."""
+    if not forces_call(body, protocol):
+        return False
+    if protocol == "gemini":
+        config = body["toolConfig"]["functionCallingConfig"]
+        named = " or ".join(config.pop("allowedFunctionNames", None) or ())
+        config["mode"] = "AUTO"
     else:
-        choice = body.get("tool_choice")
-        kind = choice.get("type") if isinstance(choice, dict) else choice
-        forced = kind in ("any", "required", "tool", "function", "custom")
-        if isinstance(choice, dict):
-            named = str(object_of(choice.get("function")).get("name") or choice.get("name") or "")
-        if forced and protocol == "anthropic":
-            body["tool_choice"] = {**{k: v for k, v in object_of(choice).items() if k != "name"}, "type": "auto"}
-        elif forced:
-            body["tool_choice"] = "auto"
-    if forced:
-        ask(body, protocol, f"Call the tool {named} now." if named else "Answer with a call of one of the tools.")
-    return forced
+        choice = object_of(body["tool_choice"])
+        named = str(object_of(choice.get("function")).get("name") or choice.get("name") or "")
+        free = {**{name: value for name, value in choice.items() if name != "name"}, "type": "auto"}
+        body["tool_choice"] = free if protocol == "anthropic" else "auto"
+    ask(body, protocol, f"Call the tool {named} now." if named else "Answer with a call of one of the tools.")
+    return True
 
 
 def choose_by_word(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.chat.capabilities import Capabilities
 from bm.chat.parts import CacheMark, Media, Part, Text, ToolCall, ToolResult
 from bm.chat.repair import (
+    CALL_HINT,
     NO_RESULT,
     RETRY_HINT,
     current_turn_start,
     inline_system,
     media_of,
     paired,
+    reminder,
+    with_call_in_words,
     with_retry_hint,
     without_media,
 )
-from bm.chat.request import ChatRequest, Turn
+from bm.chat.request import ChatRequest, Tool, ToolChoice, Turn
 
 
 def call(id: str) -> ToolCall:
@@ -112,6 +118,36 @@ def test_after_the_assistant_the_retry_hint_is_a_turn_of_its_own() -> None:
 
 def test_an_empty_conversation_begins_with_the_retry_hint() -> None:
     assert with_retry_hint(request()).turns == (Turn("user", (Text(RETRY_HINT),)),)
+
+
+@pytest.mark.parametrize(
+    ("names", "answer", "turns"),
+    [
+        (("f",), "No.", [("assistant", "No."), ("user", CALL_HINT.format("f"))]),
+        (("f", "g"), "", [("user", CALL_HINT.format("f or g"))]),
+        ((), "", [("user", CALL_HINT.format("one of the tools"))]),
+    ],
+)
+def test_a_call_that_was_left_out_is_asked_for(
+    names: tuple[str, ...], answer: str, turns: list[tuple[str, str]]
+) -> None:
+    asked = msgspec.structs.replace(request(), tool_choice=ToolChoice("required", names))
+    found = with_retry_hint(asked, answer).turns
+    assert [(turn.role, turn.parts[0].text) for turn in found if isinstance(turn.parts[0], Text)] == turns
+
+
+def test_a_call_that_cannot_be_forced_is_asked_for_in_words() -> None:
+    choice, tool = ToolChoice("required", ("f",)), Tool("f")
+    asked = msgspec.structs.replace(request(), tool_choice=choice, tools=(tool,))
+    free = Capabilities(forced_tools="never")
+    (turn,) = with_call_in_words(asked, free).turns
+    assert turn == Turn("user", (Text(reminder("Answer with a call of f.")),))
+    for other, capabilities in (
+        (asked, Capabilities()),
+        (msgspec.structs.replace(asked, tools=()), free),
+        (msgspec.structs.replace(asked, tool_choice=ToolChoice("auto", ("f",))), free),
+    ):
+        assert with_call_in_words(other, capabilities) is other
 
 
 PICTURE = Media("image", mime="image/png", data="AAAA", cache=CacheMark())

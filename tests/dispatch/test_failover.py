@@ -393,6 +393,14 @@ def test_the_client_reads_the_refusal_where_a_remedy_leads_to_an_endpoint_that_i
     assert course(TWO, ">> 400 healed\n>> 404")[-1] == "<< 400 bad_request"
 
 
+def test_a_tool_call_that_was_left_out_is_asked_for_at_once_and_at_the_same_target() -> None:
+    steps = attempts(TWO, Limits())
+    first = next(steps)
+    left_out = Outcome(failure=Failure(kind="malformed", message="no call"), request="ask")
+    second = steps.send(left_out)
+    assert (second.target, second.wait, second.repeat, second.retry_hint) == (first.target, 0.0, True, True)
+
+
 def test_a_model_that_bm_has_chosen_and_that_is_gone_is_looked_for_elsewhere() -> None:
     made = planned(gemini("a", "b", "c"), paid("acme", "fallback"), model="sonnet")
     lines = course(made, ">> 404\n>> 404\n>> ok")

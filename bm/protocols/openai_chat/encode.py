@@ -6,6 +6,7 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
+from bm.chat.repair import with_call_in_words
 from bm.chat.request import ChatRequest, Loss
 from bm.chat.thinking import takes_sampling
 from bm.names import CHAT
@@ -48,6 +49,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     body: Json = {"model": model, "messages": []}
     tools = encode_tools(request, capabilities, losses)
     form = openai_format(request, capabilities, losses)
+    request = with_call_in_words(request, capabilities)
     writer = TurnWriter(capabilities, losses)
     writer.write(request, form.instruction)
     body["messages"] = writer.messages

@@ -9,7 +9,7 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
-from bm.chat.thinking import may_force
+from bm.chat.thinking import asks_in_words
 from bm.names import CHAT
 from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai.content import decode_mark
@@ -114,8 +114,8 @@ def _encode_choice(
 ) -> tuple[Any, list[Json]]:
     """The choice, None for the default, and the tools that are offered for it."""
     choice, mode = request.tool_choice, None if request.tool_choice.mode == "auto" else request.tool_choice.mode
-    if mode == "required" and not may_force(request, capabilities):
-        losses.append(Loss("tool_choice", "the model takes no forced tool call"))
+    if asks_in_words(request, capabilities):
+        losses.append(Loss("tool_choice", "the model does not let a call be forced; it is asked for one"))
         return "auto", tools
     named = [tool for tool in tools if tool_name(tool) in choice.names]
     if mode == "none" or not named:

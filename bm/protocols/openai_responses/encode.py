@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
+from bm.chat.repair import with_call_in_words
 from bm.chat.request import ChatRequest, Loss
-from bm.chat.thinking import may_force
+from bm.chat.thinking import asks_in_words
 from bm.names import CHAT, RESPONSES
 from bm.protocols.codec import Encoded
 from bm.protocols.openai.parameters import encode_schema, identity, openai_format
@@ -57,6 +58,7 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if capabilities.dialect.name != "openai":
         request = portable(request, capabilities.dialect.name, losses)
     form = openai_format(request, capabilities, losses)
+    request = with_call_in_words(request, capabilities)
     history = TurnWriter(request, capabilities, losses, form.instruction)
     body: Json = {"model": model, **history.head(), "input": history.items}
     body |= _tools(request, capabilities, losses)
@@ -87,8 +89,8 @@ def _tools(request: ChatRequest, capabilities: Capabilities, losses: list[Loss])
         return {}
     choice = request.tool_choice
     members: Json = {"tools": tools, "tool_choice": encode_choice(choice, by_name(request))}
-    if choice.mode == "required" and not may_force(request, capabilities):
-        losses.append(Loss("tool_choice", "the model cannot be made to call a tool"))
+    if asks_in_words(request, capabilities):
+        losses.append(Loss("tool_choice", "the model does not let a call be forced; it is asked for one"))
         members["tool_choice"] = "auto"
     if choice.parallel is not None:
         members["parallel_tool_calls"] = choice.parallel
