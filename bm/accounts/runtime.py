@@ -89,6 +89,7 @@ class AccountRuntime:
     """The state of one account. Accounts of one project share a cooldown log for rate limits and a meter.
 
     By model, `answered` is the time of the last answer, and `proven` when the latest answered request was sent.
+    `silent` holds the models that gave no sign of life at the last request.
     """
 
     def __init__(self, credential: Credential, shared: CooldownLog, meter: Meter) -> None:
@@ -102,6 +103,7 @@ class AccountRuntime:
         self.probing: set[str] = set()
         self.answered: dict[str, float] = {}
         self.proven: dict[str, float] = {}
+        self.silent: set[str] = set()
         self.models: frozenset[str] | None = None
         self.today = Tally()
         self.last_error = ""
@@ -170,6 +172,7 @@ class AccountRuntime:
         """A request for the model sent at `sent` has succeeded."""
         self.answered[model] = now
         self.proven[model] = max(sent, self.proven.get(model, sent))
+        self.silent.discard(model)
         self.last_error = ""
         self.health.good(now)
         self.own.record_success(model, now, sent)

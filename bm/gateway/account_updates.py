@@ -44,6 +44,15 @@ class AccountUpdates:
         """Whether the target is cooling down because of overload rather than a limit."""
         return self._pool.overloaded(target, time.monotonic())
 
+    def was_silent(self, target: Target) -> bool:
+        """Whether the target gave no sign of life when it was asked last."""
+        runtime = self._pool.runtimes.get(target.account_id)
+        return runtime is not None and target.model in runtime.silent
+
+    def note_silence(self, lease: Lease) -> None:
+        """The target gave no sign of life, and another has answered. That is no fault, but next time bm waits less."""
+        lease.runtime.silent.add(lease.target.model)
+
     def begin(self, target: Target) -> Lease:
         """Record that a request is sent. `Lease.end` must follow, whatever happens."""
         metered = self._record.operation == "generate"

@@ -22,7 +22,7 @@ from bm.gateway.call import Call, Client
 from bm.gateway.capture import Capture
 from bm.gateway.healing import Healing
 from bm.gateway.learned import LACKS
-from bm.gateway.race import Race, Running
+from bm.gateway.race import SILENT_BEFORE, Race, Running
 from bm.gateway.record import Record
 from bm.gateway.relay import ClientStalled
 from bm.gateway.reply import KeepAlive, Reply
@@ -126,6 +126,7 @@ class Exchange:
     def _running(self, attempt: Attempt) -> Running:
         continues = self._rescue is not None and self._rescue.cut is not None
         hedge = self._settings.hedge_for(attempt.target.provider, stream=self._call.stream)
+        hedge *= SILENT_BEFORE if self._updates.was_silent(attempt.target) else 1.0
         return Running(attempt, 0.0 if continues else hedge)
 
     def _note(self, course: Course, running: Running, outcome: Outcome | None) -> None:
@@ -145,6 +146,8 @@ class Exchange:
         entry.outcome, entry.message = "cancelled", "another target had an answer first"
         if not running.sent:
             return
+        if self._call.stream and running.is_silent:
+            self._updates.note_silence(running.lease)
         entry.usage = running.watch.usage if running.watch is not None else None
         if entry.usage is None and self._adapter.readable:
             entry.usage = Usage(input=estimate(self._adapter.chat))

@@ -21,6 +21,10 @@ MAX_AT_ONCE = 3
 """Attempts at the same time. A third is made only when two are silent, such as two accounts of a service that is down.
 """
 
+SILENT_BEFORE = 0.1
+"""The part of the usual time after which another target is asked beside one that was silent the last time: a service
+that is down costs every request little, and the first one after its recovery finds it."""
+
 _NEVER = float("inf")
 
 
@@ -56,6 +60,11 @@ class Running:
     def claim(self) -> None:
         """Its response goes to the client from now on: all other attempts are cancelled."""
         self.claims(self)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the upstream has given no sign of life."""
+        return self.heard == self.began
 
     @property
     def silent_at(self) -> float:

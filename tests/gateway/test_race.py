@@ -206,6 +206,18 @@ def test_a_slow_target_wins_over_the_one_asked_beside_it(world: World, protocol:
     assert soon(lambda: all(world.account(name)["failures_today"] == 0 for name in world.pool))
 
 
+def test_a_target_that_was_silent_is_given_less_time_until_it_answers(world: World) -> None:
+    world.set_up(1, {"acme": "fallback"}, "[timeouts]\nhedge = 1\n", tables={"acme": 'protocol = "openai-chat"'})
+    first, second = world.pool[0], world.paid["acme"][0]
+    late, in_time = Rule(account=first, head_delay=0.5), Rule(account=first)
+    world.sim.script(Rule(account=first, silent=True), late, in_time, late)
+    answered = []
+    for _ in range(4):
+        assert world.ask("gemini", stream=True).complete
+        answered.append(asked_in_turn(world)[-1])
+    assert answered == [(second, "answered"), (second, "answered"), (first, "answered"), (first, "answered")]
+
+
 @EVERY_PROTOCOL
 def test_start_events_and_then_silence_are_silence(world: World, protocol: str) -> None:
     world.set_up(0, {"acme": "exclusive"}, SOON, keys=2, tables={"acme": f'{PROTOCOLS_LINE}\nprotocol = "anthropic"'})
