@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from bm.cli import (
     accounts,
     admin,
+    ask,
     clients,
     config,
     daemon,
@@ -108,7 +109,7 @@ def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = 
 
 
 _add(app, init.init, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
-_add(app, clients.run, clients.setup, clients.env)
+_add(app, clients.run, ask.ask, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
 _add(app, models.models, test.test, doctor, record.replay, demo, help.help_, help.version)
 _group(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bm.clients.status import ToolStatus
     from bm.clients.tool import Tool
     from bm.config.paths import Paths
+    from bm.daemon.runtime import Daemon
 
 PASS_THROUGH: Final[dict[str, Any]] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Context settings of `bm run`: everything after the tool's name belongs to the tool, `--help` included."""
@@ -83,7 +84,7 @@ def run(
     program = shutil.which(row.program)
     if program is None:
         raise BmError(f"{row.title} is not installed: {row.program} is not on PATH ({row.install})")
-    names = {"origin": _started(paths), "key": ensure_local_key(paths.accounts)}
+    names = {"origin": started(paths).url, "key": ensure_local_key(paths.accounts)}
     given = arguments or []
     words = given[1:] if given[:1] == ["--"] else given
     ready = launch(row, program, words, names, os.environ, paths.clients.with_suffix(""))
@@ -94,16 +95,16 @@ def run(
     _become(program, ready.argv, ready.environ)
 
 
-def _started(paths: Paths) -> str:
-    """The URL of the daemon, which is started if it is not running."""
+def started(paths: Paths) -> Daemon:
+    """The daemon, which is started if it is not running."""
     from bm.daemon.start import start
 
-    started = start(paths, os.environ)
-    if not started.already:
-        render.note(f"bm: started at {started.daemon.url}, pid {started.daemon.pid} (bm stop stops it)")
-    if started.note:
-        render.note(f"bm: {started.note}")
-    return started.daemon.url
+    done = start(paths, os.environ)
+    if not done.already:
+        render.note(f"bm: started at {done.daemon.url}, pid {done.daemon.pid} (bm stop stops it)")
+    if done.note:
+        render.note(f"bm: {done.note}")
+    return done.daemon
 
 
 def _become(program: str, argv: list[str], environ: dict[str, str]) -> None:

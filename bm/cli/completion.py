@@ -42,6 +42,30 @@ def accounts_and_providers(incomplete: str) -> list[str]:
     return sorted({*accounts(incomplete), *providers(incomplete)})
 
 
+def models(incomplete: str) -> list[str]:
+    """Aliases, families, and models that bm maps names to: of Gemini, and with their prefix of the other providers.
+
+    No list is read from a provider, which would take too long.
+    """
+    import os
+
+    from bm.cli import admin
+    from bm.config.load import load
+    from bm.config.schema import Config
+    from bm.errors import BmError
+    from bm.providers.catalog import KNOWN
+    from bm.providers.provider import effective
+    from bm.providers.resolve import FAMILIES
+
+    config = Config()
+    with contextlib.suppress(BmError, OSError):
+        config = load(admin.here().config, os.environ, known=KNOWN).config
+    names = [*config.aliases, *FAMILIES]
+    for provider in effective(config):
+        names += [each if provider.pool else f"{provider.name}:{each}" for each in provider.models.values()]
+    return _beginning(names, incomplete)
+
+
 def tools(incomplete: str) -> list[str]:
     """Names of the coding tools that bm configures."""
     from bm.clients.catalog import TOOLS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "Start here": ("init", "run", "demo", "help"),
+    "Start here": ("init", "run", "ask", "demo", "help"),
     "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
     "Providers and accounts": ("providers", "accounts", "models", "test"),
     "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
@@ -21,6 +21,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "status": ("bm status", "bm status --json"),
     "logs": ("bm logs -n 200", "bm logs --follow"),
     "run": ("bm run claude", "bm run codex -- exec 'explain this repository'", "bm run aider --model anthropic/opus"),
+    "ask": (
+        "bm ask 'what does HTTP 429 mean?'",
+        "bm ask -m groq:openai/gpt-oss-120b 'and 503?'",
+        "git diff | bm ask 'write a commit message for this'",
+    ),
     "setup": ("bm setup", "bm setup claude --dry-run", "bm setup claude", "bm setup claude --undo"),
     "env": ('eval "$(bm env)"', "bm env --shell fish | source"),
     "route": ("bm route opus", "bm route gpt-5 --protocol openai-chat", "bm route groq:openai/gpt-oss-120b"),

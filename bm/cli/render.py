@@ -33,6 +33,11 @@ def line(text: str = "") -> None:
     _write(sys.stdout, text)
 
 
+def part(text: str) -> None:
+    """Print a piece of a text as it comes."""
+    _write(sys.stdout, text, end="")
+
+
 def note(text: str) -> None:
     """Print a line to standard error: about the result, not part of it."""
     _write(sys.stderr, _fitted(text))
@@ -195,13 +200,13 @@ def coloured(cell: str) -> Text:
     return Text(cell, style=_COLOURS.get(state[1], "") if state else "")
 
 
-def _write(stream: TextIO | None, text: str, *, raw: bool = False) -> None:
-    """Write a line; characters that the stream cannot encode are escaped."""
+def _write(stream: TextIO | None, text: str, *, raw: bool = False, end: str = "\n") -> None:
+    """Write a text and flush; characters that the stream cannot encode are escaped."""
     if stream is None:  # closed by the caller, or Python on Windows without a console
         return
     shown = text if raw else "\n".join(map(clean, text.split("\n")))
     encoding = stream.encoding or "utf-8"
-    stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.write(shown.encode(encoding, "backslashreplace").decode(encoding) + end)
     stream.flush()
 
 

@@ -43,7 +43,7 @@ def test_every_command_has_one_section_and_examples() -> None:
 @pytest.mark.parametrize(("command", "example"), [(name, each) for name, lines in EXAMPLES.items() for each in lines])
 def test_an_example_is_a_command_line_of_its_command(command: str, example: str) -> None:
     inner = re.fullmatch(r'eval "\$\((.*)\)"', example)
-    line = re.split(r" [<|] ", inner[1] if inner else example)[0]
+    line = (inner[1] if inner else example).removeprefix("git diff | ").removesuffix(" | source").partition(" < ")[0]
     bm, *words = shlex.split(line)
     assert (bm, words[: len(command.split())]) == ("bm", command.split())
     parsed(words)
