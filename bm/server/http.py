@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -46,6 +47,8 @@ class LimitedHttp(HttpToolsProtocol):
 
     leaving = False
     """Whether another daemon serves by now: then every answer is the last one on its connection."""
+    unread_seconds: Callable[[], float] = staticmethod(lambda: 0.0)
+    """How long a client may read nothing of what it is sent; 0 = for ever."""
     _said = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -54,6 +57,8 @@ class LimitedHttp(HttpToolsProtocol):
         self._size = self._unfinished = 0
         self._seen = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._reading: asyncio.TimerHandle | None = None
         self._repeated = self._handed_over = False
 
     @property
@@ -71,7 +76,40 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More is to be sent than the client reads: whole responses and streams alike wait in the buffer."""
+        super().pause_writing()
+        self._watch_reading()
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        if self._reading is None and self.transport.get_write_buffer_size():
+            self._watch_reading()
+
+    def _watch_reading(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        if seconds := LimitedHttp.unread_seconds():
+            self._reading = self.loop.call_later(seconds, self._check_reading)
+
+    def _stop_watching(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _check_reading(self) -> None:
+        """Break the connection if the client has read nothing meanwhile."""
+        if self.transport.get_write_buffer_size() >= self._unread:
+            self._reading = None
+            self.transport.abort()
+        else:
+            self._watch_reading()
 
     def _make_room(self) -> None:
         waiting = [each for each in self.connections if isinstance(each, LimitedHttp) and each.gives_way]

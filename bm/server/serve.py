@@ -199,6 +199,7 @@ async def _serve(
 
     handover = Handover(services, instance.version, place, retire=retire, return_=work.start)
     asked = {"stop": stop, "handover": json_handler(handover.answer)}
+    LimitedHttp.unread_seconds = staticmethod(lambda: services.config.timeouts.idle)
     config = _config(App(services, admin_app(services, reloader, instance, paths, asked)), settings.config.server)
     server = handover.listener = _Server(config, instance, lambda: services.config.server.drain, predecessor)
     for warning in settings.warnings:

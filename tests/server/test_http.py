@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from uvicorn.server import ServerState
 from bm.server import http
 from bm.server.http import LimitedHttp, most_connections, raise_file_limit
 
+FLOOD = 16 * 1024 * 1024
 HEAD = b"POST /x HTTP/1.1\r\nhost: localhost\r\n"
 
 
@@ -46,8 +48,8 @@ async def port() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
-    config = uvicorn.Config(echo, lifespan="off", log_config=None, ws="wsproto")
+async def serving(app: Any = echo) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="wsproto")
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
@@ -105,6 +107,30 @@ async def test_a_long_body_is_no_head(port: int) -> None:
     body = b"a" * 300_000
     found = echoed(await sent(port, HEAD + b"content-length: 300000\r\n\r\n" + body[:7], body[7:]))
     assert found["body"] == body.decode()
+
+
+async def flood(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with more than the buffers on the way hold."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % FLOOD)]})
+    await send({"type": "http.response.body", "body": b"x" * FLOOD})
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_client_that_reads_nothing_of_a_whole_response_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    monkeypatch.setattr(LimitedHttp, "unread_seconds", staticmethod(lambda: 0.2))
+    async with serving(flood) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
+        writer.write(HEAD + b"\r\n")
+        await reader.readline()
+        await asyncio.sleep(0 if reads else 1.0)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while received < FLOOD and (piece := await reader.read(1 << 20)):
+                received += len(piece)
+        writer.close()
+    assert (received >= FLOOD) is reads
 
 
 @pytest.mark.parametrize("trailer", [b"x-api-key: key", b"host: evil.example", b"content-encoding: gzip"])
