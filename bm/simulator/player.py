@@ -61,6 +61,9 @@ class Player:
         if self._rule.silent:
             await asyncio.Event().wait()
         await asyncio.sleep(self._rule.head_delay)
+        if self._rule.reset:
+            await self._exchange.reset()
+            return True
         if self._rule.fails and self._rule.error_after is None:
             await self.fail(trouble_of(self._rule))
             return True

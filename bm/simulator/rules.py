@@ -113,6 +113,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     head_delay: Seconds = 0.0
     first_token_delay: Seconds = 0.0
     silent: bool = False
+    reset: bool = False
     stall_after: int | None = None
     cut_after: int | None = None
     end_after: int | None = None
@@ -146,7 +147,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def disturbs(self) -> bool:
         """Whether this rule is a fault."""
-        return self.fails or self.silent or any(getattr(self, name) is not None for name in BREAKS)
+        return self.fails or self.silent or self.reset or any(getattr(self, name) is not None for name in BREAKS)
 
     def fits(self, request: Request, step: int) -> bool:
         """Whether this rule applies to `request`, which has `step` rounds of tool results in its current turn."""

@@ -10,7 +10,7 @@ from bm.accounts.account import Access
 from bm.errors import Failure
 from bm.gateway.attempt import naming_project
 from bm.simulator import Rule
-from tests.gateway.world import EVERY_PROTOCOL, World
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World
 
 
 @EVERY_PROTOCOL
@@ -32,6 +32,18 @@ def test_overload_after_the_first_content_counts_as_overload(world: World, proto
         world.ask(protocol)
     row = world.account(world.pool[0])
     assert row["state"] == "cooling down" and row["failures_today"] and row["last_error"]
+
+
+@EVERY_CLIENT
+def test_a_request_that_a_used_connection_loses_is_nobodys_failure(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(accounts=1)
+    world.sim.script(Rule(), Rule(reset=True))
+    assert world.ask(protocol, stream=stream).complete
+    answer = world.ask(protocol, stream=stream)
+    assert answer.complete and answer.bm("attempts") == "1"
+    assert len(world.calls()) == 3
+    row = world.account(world.pool[0])
+    assert (row["failures_today"], row["health"]) == (0, 1.0)
 
 
 @EVERY_PROTOCOL
@@ -130,3 +142,11 @@ def test_more_texts_than_a_request_may_hold_take_several(world: World) -> None:
     assert answer.status_code == 200
     assert [row["index"] for row in answer.json()["data"]] == list(range(250))
     assert len(world.sim.log()) == 3
+
+
+@EVERY_PROTOCOL
+def test_a_whole_answer_is_due_with_its_body(world: World, protocol: str) -> None:
+    world.set_up(accounts=1, more="[timeouts]\nwhole = 0.4\n")
+    world.sim.script(Rule(head_delay=0.2, stall_after=0, times=None))
+    answer = world.ask(protocol, stream=False)
+    assert answer.status == 504 and "within 0.4 s" in answer.message

@@ -27,7 +27,7 @@ from tests.support import grammar_anthropic, grammar_gemini, grammar_openai_chat
 
 Setting = Literal["pool", "own"]
 PATIENCE = 0.6
-"""Seconds of bm's own timeouts in these tests."""
+"""Seconds of silence that bm allows in these tests: before an answer until another target is asked, and inside one."""
 
 TEXT = "".join(f"word{number:02d} " for number in range(60)).strip() + "."
 """What a good answer says, in 60 pieces."""
@@ -69,8 +69,8 @@ FAULTS = (
     Fault("429 without a delay", Rule(status=429)),
     Fault("500 once", Rule(status=500), most=2),
     Fault("503 for ever", Rule(status=503, times=None), settings=("pool",)),
-    Fault("reset before the head", Rule(cut_after=0), most=2),
-    Fault("silence", Rule(silent=True), whole=False),
+    Fault("reset before the head", Rule(reset=True), most=2),
+    Fault("silence", Rule(silent=True)),
     Fault("slow first token", Rule(first_token_delay=20.0), whole=False),
     _late("cut after 40 of 60 tokens", cut_after=40),
     _late("stall after 40 of 60 tokens", stall_after=40),
@@ -124,7 +124,7 @@ class Outcome:
 
 def put_up(world: World, case: Case) -> str:
     """Set the world up for a case. Gives the provider that helps."""
-    timeouts = f"[timeouts]\nfirst_byte = {PATIENCE}\nfirst_token = {PATIENCE}\nidle = {PATIENCE}\n"
+    timeouts = f"[timeouts]\nhedge = {PATIENCE}\nwhole = {4 * PATIENCE}\nidle = {PATIENCE}\n"
     rescue = "rescue = true\n" if case.rescue else ""
     more = f"{rescue}{timeouts}"
     models = ", ".join(f'"{name}" = "{HELPING_MODEL}"' for name in ("default", *sorted(set(MODELS.values()))))

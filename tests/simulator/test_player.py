@@ -82,6 +82,12 @@ def test_the_end_mark_may_be_missing(sim: Simulator, http: httpx.Client, api: st
     assert TERMINAL[api] not in got
 
 
+def test_a_connection_is_reset_in_place_of_an_answer(sim: Simulator, http: httpx.Client) -> None:
+    sim.script(Rule(reset=True))
+    with pytest.raises(httpx.ReadError):
+        ask(http, "openai-chat")
+
+
 @pytest.mark.parametrize(
     ("rule", "events"),
     [

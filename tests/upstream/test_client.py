@@ -286,6 +286,19 @@ async def test_a_body_that_drips_is_bounded_as_a_whole(client: UpstreamClient) -
     assert (caught.value.failure.kind, caught.value.failure.code) == ("timeout", "whole")
 
 
+async def test_the_time_of_a_body_may_have_begun_before_it_is_read(client: UpstreamClient) -> None:
+    async def half(exchange: Exchange) -> None:
+        await exchange.raw("HTTP/1.1 200 X\r\ncontent-length: 10\r\n\r\n", "half")
+        await asyncio.sleep(5)
+
+    async with serving(half) as server:
+        response = await opened(client, server.url)
+        began = asyncio.get_running_loop().time() - 60
+        with pytest.raises(UpstreamError, match="did not complete its response within 60 s"):
+            await response.read(100, whole=60, since=began)
+        response.close()
+
+
 async def test_a_connection_is_kept_after_a_complete_answer(client: UpstreamClient) -> None:
     async with serving(ok) as server:
         for _ in range(3):
