@@ -95,11 +95,13 @@ class TextKey:
         if len(pieces) >= _PIECES:
             self._digest_pieces()
 
-    def _digest_pieces(self) -> None:
+    def _digest_pieces(self) -> str:
+        """Digest the last pieces; returns their text."""
         text = "".join(self._pieces)
         self._digest.update(text.encode("utf-8", "surrogatepass"))
         self._size += len(text)
         self._pieces.clear()
+        return text
 
     @property
     def size(self) -> int:

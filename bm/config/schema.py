@@ -108,7 +108,7 @@ class Pool(_Section, frozen=True, kw_only=True):
     """Longest wait for an account of the pool at its rate limit before a fallback is asked."""
     max_attempts: Count = 20
     """Upstream calls per request."""
-    rescue: bool = False
+    rescue: bool = True
     """Continue a text response that was cut off on another target."""
     strict: bool = False
     """Refuse (400) what a target cannot express, instead of dropping and reporting it."""

@@ -7,7 +7,7 @@ canonical form.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import msgspec
 
@@ -23,6 +23,7 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.call import TOO_DEEP, Call, json_object, new_ids
+from bm.gateway.continuation import Delivered
 from bm.gateway.full_response import EVENT_STREAM, JSON_TYPE, FullResponse, counted, embedded, malformed, own, start_of
 from bm.gateway.media import Fetch, inlined, urls_to_fetch
 from bm.gateway.resume import ResumablePassThrough
@@ -121,6 +122,10 @@ class Adapter:
             return self.chat.choices == 1
         except RequestError:
             return False
+
+    def is_continuable(self, begun: bool) -> bool:
+        """Whether another target may finish a response. JSON that has begun is not put together from two answers."""
+        return self.readable and not (begun and self.chat.output.kind != "text")
 
     def capabilities(self, target: Target, provider: Provider) -> Capabilities:
         """What the target's model takes."""
@@ -306,34 +311,27 @@ class Adapter:
         )
         return self._healed(upstream)
 
-    def pipe(self, upstream: UpstreamCall) -> ResponsePipe:
-        """The pipe for a streamed answer."""
+    def pipe(self, upstream: UpstreamCall, delivered: Delivered | None = None) -> ResponsePipe:
+        """The pipe for a streamed answer. With `delivered`, another target can finish one that passes through."""
         if not upstream.passes_through:
             return self.translation(upstream, self.encoder(upstream), self.event_filter(upstream))
         decoder = upstream.codec.stream_decoder(new_ids())
         if isinstance(decoder, ResponsesStreamDecoder):
             self._responses[upstream.target] = decoder
         parser, encoder = self._parser(upstream), self.call.notices(upstream.target.model)
-        rename, framed = self._rename(upstream), not self.call.array
-        return PassThrough(parser, decoder, encoder, rename=rename, drop=self._drop, framed=framed)
+        rename = self._rename(upstream)
+        if delivered is None or self.call.array:
+            framed = not self.call.array
+            return PassThrough(parser, decoder, encoder, rename=rename, drop=self._drop, framed=framed)
+        make, model = partial(self._continuing_encoder, upstream), self.call.model if rename else ""
+        edits = {"rename": rename, "drop": self._drop}
+        return ResumablePassThrough(parser, decoder, encoder, delivered, make, new_ids(), model=model, **edits)
 
-    def resumable(self, upstream: UpstreamCall, events: EventFilter) -> ResumablePassThrough:
-        """The pipe for a streamed answer that passes through, such that another target can finish it.
-
-        Raises:
-            RequestError: the body is not a request of its protocol.
-        """
-        ids, rename = new_ids(), self._rename(upstream)
+    def _continuing_encoder(self, upstream: UpstreamCall, ids: IdFactory, model: str) -> StreamEncoder:
+        """An encoder for what follows a stream that passed through, in which thinking is visible if there is any."""
         visible = msgspec.structs.replace(self.chat.reasoning, visible=True)
         request = msgspec.structs.replace(self.chat, reasoning=visible)
-
-        def make(ids: IdFactory, shown: str) -> StreamEncoder:
-            return self._codec.stream_encoder(request, ids, model=shown or upstream.target.model)
-
-        decoder, encoder = upstream.codec.stream_decoder(ids), self.call.notices(upstream.target.model)
-        model = self.call.model if rename else ""
-        edits = {"rename": rename, "drop": self._drop}
-        return ResumablePassThrough(self._parser(upstream), decoder, encoder, events, make, ids, model=model, **edits)
+        return self._codec.stream_encoder(request, ids, model=model or upstream.target.model)
 
     def translation(self, upstream: UpstreamCall, encoder: StreamEncoder, events: EventFilter) -> ResponsePipe:
         """The pipe that writes an answer with `encoder`, even where its bytes could pass through."""

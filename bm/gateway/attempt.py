@@ -119,7 +119,7 @@ class Attempts:
         except Unable as unable:
             # Another target may serve it. If none does, the client receives this reason.
             return Outcome(failure=unable.failure, request="next")
-        if self._rescue is not None and (way := self._rescue.way):
+        if self._rescue is not None and (way := self._rescue.asked(target, upstream)):
             entry.reason = f"{entry.reason}; {way}"
         if upstream.remedies:
             entry.reason = f"{entry.reason}; changed: {'; '.join(map(str, upstream.remedies))}"

@@ -7,6 +7,7 @@ import msgspec
 from bm.chat.remedy import Remedy
 from bm.chat.request import Loss
 from bm.dispatch.target import Target
+from bm.gateway.continuation import Way
 from bm.names import ProtocolName
 from bm.protocols import embeddings
 from bm.protocols.codec import Codec
@@ -22,7 +23,7 @@ class UpstreamCall(msgspec.Struct, frozen=True):
     `names` maps tool names that were changed for the target back to the client's; None where bytes pass through. `keys`
     does so for the names of their arguments.
     `embedding` is set where embeddings are translated; `further` are the requests for the texts that `request` has no
-    room for. `remedies` have changed the request.
+    room for. `remedies` have changed the request. `continues` is how it asks for the rest of a response that was cut.
     """
 
     target: Target
@@ -34,6 +35,7 @@ class UpstreamCall(msgspec.Struct, frozen=True):
     further: tuple[UpstreamRequest, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     keys: Keys = {}
+    continues: Way = "restart"
 
     @property
     def passes_through(self) -> bool:

@@ -15,7 +15,7 @@ _REMEDIES = {
     "context_too_long": "shorten the conversation (/compact in Claude Code), or add a model with a larger context",
     "timeout": "try again; if the service is only slow, allow it more time: bm config edit, [timeouts]",
     "connection": "check the network and the service's address: bm doctor",
-    "truncated": "try again, or let another target continue responses that are cut off: bm config set pool.rescue true",
+    "truncated": "try again; another account or a fallback can finish text that was cut off, unless pool.rescue is off",
     "malformed": "try again, or use another model",
     "server": "try again: the service failed, the accounts are usable",
     "overloaded": "try again later: the service is overloaded",

@@ -6,10 +6,8 @@ A decoder reads along, so usage, the end and an error in mid-stream are known as
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
-
-import msgspec
 
 from bm import sse
 from bm.chat.events import (
@@ -28,12 +26,15 @@ from bm.chat.events import (
 )
 from bm.chat.signature import Signature, TextKey
 from bm.chat.surrogates import HalfJoiner
-from bm.errors import UNREADABLE, Failure
+from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
+from bm.protocols.reading import json_of, object_of, objects_of
 
-BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
+_BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LONGEST = max(map(len, _BLANK_LINES))
+_TERMINATORS = (b"message_stop", b"[DONE]")
+"""How the last event of a stream is known that says nothing but that the stream ends."""
 
 
 class EventParser(Protocol):
@@ -103,11 +104,12 @@ class ResponsePipe(Protocol):
 class Watch:
     """What the events of a response say so far.
 
-    `items` counts what the upstream has sent but comments, `events` what that meant, and `contents` those with content.
-    `begun` is true from the first content on: from then on the response cannot be retried. `thinking` is true until a
-    part begins that is no thinking, and again from each part on that is. `signatures` maps ids of
-    tool calls, and the `TextKey` of texts, to their vendor's signatures. `said` holds the text while a tool call is
-    awaited; it is None from a call on, and where none is awaited.
+    `items` counts what the upstream has sent but comments, `events` what that meant, `contents` those with content, and
+    `marks` those that are more than a piece of a part. `begun` is true from the first content on: from then on the
+    response cannot be retried. `thinking` is true until a part begins that is no thinking, and again from each part on
+    that is. `signatures` maps ids of tool calls, and the `TextKey` of texts, to their vendor's signatures. `sink` makes
+    what takes the pieces of a part, if anything does. `said` holds the text while a tool call is awaited; it is None
+    from a call on, and where none is awaited.
     """
 
     def __init__(self) -> None:
@@ -118,12 +120,13 @@ class Watch:
         self.usage: Usage | None = None
         self.finish: Finish | None = None
         self.model = ""
-        self.items = self.events = self.contents = 0
+        self.items = self.events = self.contents = self.marks = 0
+        self.sink = _digest_of
         self.signatures: dict[str, Signature] = {}
         self.said: list[str] | None = None
         self._calls: dict[int, str] = {}
         self._texts: dict[int, TextKey] = {}
-        self._text_signatures: dict[int, Signature] = {}
+        self._text_signatures: dict[int, Signature | None] = {}
 
     @property
     def uncalled(self) -> bool:
@@ -138,9 +141,10 @@ class Watch:
             self.contents += 1
             if (key := self._texts.get(event.index)) is not None:
                 key.add(event.text)
-                if self.said is not None:
+                if self.said is not None and event.index in self._text_signatures:
                     self.said.append(event.text)
             return
+        self.marks += 1
         if isinstance(event, CONTENT):
             self.begun = True
             self.contents += 1
@@ -170,13 +174,14 @@ class Watch:
                 self._calls[event.index] = event.id
                 if event.signature is not None:
                     self.signatures[event.id] = event.signature
-            case PartStart(kind="text"):
-                self._texts[event.index] = TextKey()
-                if event.signature is not None:
+            case PartStart():
+                if (key := self.sink(event)) is not None:
+                    self._texts[event.index] = key
+                if event.kind == "text":
                     self._text_signatures[event.index] = event.signature
             case PartSignature(index=index) if index in self._calls:
                 self.signatures[self._calls[index]] = event.signature
-            case PartSignature(index=index) if index in self._texts:
+            case PartSignature(index=index) if index in self._text_signatures:
                 self._text_signatures[index] = event.signature
             case PartEnd(index=index) if index in self._texts:
                 key, signature = self._texts.pop(index), self._text_signatures.pop(index, None)
@@ -184,6 +189,11 @@ class Watch:
                     self.signatures[key.value] = signature
             case _:
                 pass
+
+
+def _digest_of(start: PartStart) -> TextKey | None:
+    """What takes the pieces of a text, whose signature is stored under their digest."""
+    return TextKey() if start.kind == "text" else None
 
 
 class EventBuffer:
@@ -223,11 +233,12 @@ class EventBuffer:
 
 
 class PassThrough:
-    """Forwards whole events as they came while a decoder reads along.
+    """Forwards whole events as they came while a decoder reads along, up to the end of the response or its failure.
 
-    `encoder` only writes keep-alives and the error that ends a broken stream. `rename` puts the model's name that the
-    client is to see into one event's JSON, `drop` takes events that the client is not to see out of whole ones.
-    `framed` is false for a JSON array, where nothing can be put between the bytes: the missing end is its error.
+    `encoder` only writes keep-alives, the error that ends a broken stream, and the end that the upstream has left out.
+    `rename` puts the model's name that the client is to see into one event's JSON, `drop` takes events that the client
+    is not to see out of whole ones. `framed` is false for a JSON array, where nothing can be put between the bytes: the
+    missing end is its error.
     """
 
     def __init__(
@@ -247,6 +258,9 @@ class PassThrough:
         self._rename, self._drop = rename, drop
         self._buffer = EventBuffer()
         self._separator = b"["
+        self._unchanged = rename is None and drop is None
+        self._last = sse.Event(b"")
+        self._end = b""
 
     @property
     def resumable(self) -> bool:
@@ -261,19 +275,59 @@ class PassThrough:
         if self.ended:
             return b""
         parsed = self._parser.feed(chunk)
-        failed_before = self.watch.failure is not None
-        self._see(parsed)
-        if not failed_before and self.watch.failure is not None and any(is_garbage(item.data) for item in parsed):
-            return self._error(self.watch.failure)
-        if self.reports_errors:
-            return self._renamed(self._buffer.feed(chunk))
-        return self._renamed_elements(parsed) if self._rename is not None else chunk
+        passing = self._see(parsed)
+        if passing:
+            self._last = parsed[passing - 1]
+        if not self.reports_errors:
+            broken = self.watch.failure is not None and not any(map(is_error, parsed))
+            return b"" if broken else self._elements(parsed, chunk)
+        whole = self._buffer.feed(chunk)
+        if passing == len(parsed) and self._unchanged:
+            return whole
+        if passing < len(parsed):
+            whole = whole[: length_of(whole, passing)]
+        return self._passed(whole, passing) + self._end
 
-    def _see(self, parsed: Iterable[sse.Event]) -> None:
-        for item in parsed:
-            self.watch.items += 1
-            for event in self._decoder.feed(item):
-                self.watch.see(event)
+    def _see(self, parsed: Sequence[sse.Event]) -> int:
+        """Decode events. Returns how many of them are for the client: what follows the end or a failure is not."""
+        watch, decode = self.watch, self._decoder.feed
+        see, marks = watch.see, watch.marks
+        watch.items += len(parsed)
+        for number, item in enumerate(parsed):
+            events = decode(item)
+            for event in events:
+                see(event)
+            if watch.marks != marks or not events:
+                marks = watch.marks
+                self._note(number, item, events)
+                if watch.complete or watch.failure is not None:
+                    return number + self._ends_with(item)
+        return len(parsed)
+
+    def _note(self, number: int, item: sse.Event, events: Sequence[Event]) -> None:
+        """Take an event of the upstream that is not a piece of a part. `number` is its place in the chunk."""
+
+    def _ends_with(self, item: sse.Event) -> bool:
+        """The response is over with this event: whether it passes. If it does not, `_end` is sent in its place."""
+        self.ended = True
+        if self.watch.failure is not None:
+            passes = is_error(item)
+            self._end = b"" if passes else self._failed(self.watch.failure)
+        else:
+            mark, terminator = self._terminator()
+            said = isinstance(json_of(item.data), dict) and not is_error(item)
+            passes = (mark in item.data or item.name.encode() == mark) if mark else said
+            self._end = b"" if passes else terminator
+        return passes
+
+    def _terminator(self) -> tuple[bytes, bytes]:
+        """The event that ends a stream and says nothing else, and how it is known. Not every protocol has one."""
+        *_, last = _frames(self._encoder.feed(End()))
+        return next(((mark, last) for mark in _TERMINATORS if mark in last), (b"", b""))
+
+    def _passed(self, whole: bytes, count: int) -> bytes:
+        """What goes to the client of whole events, of which `count` are more than comments."""
+        return self._renamed(whole)
 
     def _renamed(self, data: bytes) -> bytes:
         if self._drop is not None:
@@ -283,46 +337,88 @@ class PassThrough:
             return data
         return b"\n".join([_renamed_line(line, rename) for line in data.split(b"\n")])
 
-    def _renamed_elements(self, parsed: Iterable[sse.Event]) -> bytes:
+    def _elements(self, parsed: Iterable[sse.Event], chunk: bytes) -> bytes:
         """The elements of an array, renamed."""
+        if self._rename is None:
+            return chunk
         out = []
         for item in parsed:
-            out += [self._separator, self._rename(item.data) if self._rename is not None else item.data]
+            out += [self._separator, self._rename(item.data)]
             self._separator = b",\r\n"
         return b"".join(out)
 
     def close(self) -> bytes:
-        failed_before = self.watch.failure is not None
+        if self.ended:
+            return b""
         parsed = self._parser.close()
-        self._see(parsed)
+        rest, passing = self._buffer.take(), self._see(parsed)
+        if not self.ended:
+            self._close_decoder()
+        if not self.reports_errors:
+            return self._close_array(parsed)
+        follows = self._end or self.watch.failure is not None
+        if passing < len(parsed) or (follows and not parsed):
+            rest = b""
+        elif parsed:
+            # The last event lacks its blank line.
+            rest = rest.rstrip(b"\r\n") + b"\n\n"
+        return self._passed(rest, passing) + self._end
+
+    def _close_decoder(self) -> None:
+        """The upstream has sent no end. All may have been said all the same."""
+        self.ended = True
         for event in self._decoder.close():
             self.watch.see(event)
-        if self.watch.failure is not None and not failed_before:
-            return self._error(self.watch.failure)
-        if self._rename is not None and not self.reports_errors:
-            return self._renamed_elements(parsed) + (b"]" if self._separator != b"[" else b"[]")
-        return self._renamed(self._buffer.take())
+        failure = self.watch.failure
+        self._end = self._terminator()[1] if failure is None else self._failed(failure)
+
+    def _close_array(self, parsed: Iterable[sse.Event]) -> bytes:
+        if self._rename is None or self.watch.failure is not None:
+            return b""
+        return self._elements(parsed, b"") + (b"]" if self._separator != b"[" else b"[]")
 
     def abort(self, failure: Failure) -> bytes:
         self.watch.failure = failure
+        self._buffer.take()
+        return self._error(failure)
+
+    def _failed(self, failure: Failure) -> bytes:
+        """What is sent when the upstream has failed."""
         return self._error(failure)
 
     def _error(self, failure: Failure) -> bytes:
         self.ended = True
-        self._buffer.take()
         return self._encoder.feed(Failed(failure)) if self.reports_errors else b""
 
     def keepalive(self) -> bytes:
         return self._encoder.keepalive() if self.reports_errors else b""
 
 
-def is_garbage(data: bytes) -> bool:
-    """Whether a failed response's event is not JSON, so that a client could not read it either."""
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except UNREADABLE:
-        return data.strip() != b"[DONE]"
-    return False
+def _frames(data: bytes) -> Iterator[bytes]:
+    """Split whole events."""
+    at = 0
+    for found in _BLANK_LINE.finditer(data):
+        yield data[at : found.end()]
+        at = found.end()
+
+
+def length_of(data: bytes, count: int) -> int:
+    """The length of the first `count` of whole events, with the comments between them."""
+    length = 0
+    for frame in _frames(data):
+        if not count:
+            break
+        length += len(frame)
+        count -= len(sse.Parser().feed(frame))
+    return length
+
+
+def is_error(item: sse.Event) -> bool:
+    """Whether an event of a failed response tells the client by itself that it has failed, or how it has finished."""
+    raw = object_of(json_of(item.data))
+    if item.name == "error" or raw.get("error") or raw.get("type") in ("error", "response.failed"):
+        return bool(raw)
+    return any(candidate.get("finishReason") for candidate in objects_of(raw.get("candidates")))
 
 
 def _renamed_line(line: bytes, rename: Callable[[bytes], bytes]) -> bytes:

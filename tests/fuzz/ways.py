@@ -216,8 +216,7 @@ def _play_stream(protocol: ProtocolName, body: bytes, chance: random.Random) -> 
         assert pipe.watch.complete != (pipe.watch.failure is not None), "an end and a failure, or neither"
     failure = pipe.watch.failure
     if rescue is not None and failure is not None and pipe.resumable:
-        rescue.choose(pipe)
-        rescue.broken(failure)
+        rescue.broken(failure, pipe)
         assert rescue.error(failure)
     if response := adapter.response(upstream):
         ResponseStore().keep(adapter.call.body, response)

@@ -27,7 +27,7 @@ from bm.chat.parts import Citation, Text
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
-from bm.gateway.continuation import Delivered, Splice
+from bm.gateway.continuation import Delivered, Splice, last_words
 from tests.support.events import check
 
 CUT = Failed(Failure(kind="truncated", message="cut"))
@@ -61,7 +61,7 @@ def text_of(events: Iterable[Event]) -> str:
 
 def test_a_restarted_response_counts_from_where_it_has_repeated_the_delivered_text() -> None:
     delivered, sent = begun("Hello ", "wor")
-    whole = continued(delivered, sent, Splice(delivered, prefill=None), answer("He", "llo world", "!"))
+    whole = continued(delivered, sent, Splice(delivered, "restart"), answer("He", "llo world", "!"))
     check(whole)
     assert text_of(whole) == "Hello world!"
     assert sum(isinstance(event, Start) for event in whole) == 1
@@ -70,14 +70,14 @@ def test_a_restarted_response_counts_from_where_it_has_repeated_the_delivered_te
 @pytest.mark.parametrize("events", [answer("Hi there"), answer("Hel"), answer(), answer("Hello Wor", "ld")])
 def test_a_restarted_response_that_differs_is_no_continuation(events: list[Event]) -> None:
     delivered, sent = begun("Hello wor")
-    splice = Splice(delivered, prefill=None)
+    splice = Splice(delivered, "restart")
     assert continued(delivered, sent, splice, events) == sent
     assert splice.diverged
 
 
 def test_a_prefilled_response_is_the_rest() -> None:
     delivered, sent = begun("Hello wor")
-    whole = continued(delivered, sent, Splice(delivered, prefill="Hello wor"), answer("ld", "!"))
+    whole = continued(delivered, sent, Splice(delivered, "prefill"), answer("ld", "!"))
     check(whole)
     assert text_of(whole) == "Hello world!"
 
@@ -95,7 +95,7 @@ def test_a_prefilled_response_is_the_rest() -> None:
 )
 def test_white_space_at_the_cut_is_delivered_once(had: str, given: str, pieces: list[str], read: str) -> None:
     delivered, sent = begun(had)
-    whole = continued(delivered, sent, Splice(delivered, prefill=given), answer(*pieces))
+    whole = continued(delivered, sent, Splice(delivered, "prefill"), answer(*pieces))
     check(whole)
     assert text_of(whole) == read
 
@@ -115,7 +115,7 @@ LONG = "A sentence that is long enough to be known again."
 )
 def test_what_a_prefilled_response_repeats_is_not_delivered_again(pieces: list[str], read: str) -> None:
     delivered, sent = begun(LONG)
-    whole = continued(delivered, sent, Splice(delivered, prefill=LONG), answer(*pieces))
+    whole = continued(delivered, sent, Splice(delivered, "prefill"), answer(*pieces))
     check(whole)
     assert text_of(whole) == read
 
@@ -123,9 +123,75 @@ def test_what_a_prefilled_response_repeats_is_not_delivered_again(pieces: list[s
 @pytest.mark.parametrize("pieces", [[LONG[:30] + "other words"], [LONG[:30]]])
 def test_a_prefilled_response_that_starts_over_with_other_words_is_no_continuation(pieces: list[str]) -> None:
     delivered, sent = begun(LONG)
-    splice = Splice(delivered, prefill=LONG)
+    splice = Splice(delivered, "prefill")
     assert continued(delivered, sent, splice, answer(*pieces)) == sent
     assert splice.diverged
+
+
+BEGUN = "First the boat is built. Then the boat is painted, and then"
+ALIKE = "on and on " * 60
+
+
+@pytest.mark.parametrize(
+    ("had", "pieces", "read"),
+    [
+        (BEGUN, ["the boat is painted, and then it sails."], BEGUN + " it sails."),
+        (BEGUN, ["pain", "ted", ",", " and", " then", " it", " sails."], BEGUN + " it sails."),
+        (BEGUN, [BEGUN[:20], BEGUN[20:] + " it sails."], BEGUN + " it sails."),
+        (BEGUN, ["the boat is\n painted, and then\nit sails."], BEGUN + "\nit sails."),
+        (BEGUN + " ", ["painted, and then", " ", "it sails."], BEGUN + " it sails."),
+        (BEGUN[:-2], ["painted, and then it sails."], BEGUN + " it sails."),
+        ("One,", ["One, two."], "One, two."),
+        (BEGUN, ["painted, and then"], BEGUN),
+        (BEGUN, ["it sails."], None),
+        (BEGUN, ["and then"[:3]], None),
+        (BEGUN, ["then it sails."], None),
+        (BEGUN, ["is painted, and now it sails."], None),
+        (BEGUN, ["First the boat is built. Then it sails."], None),
+        (BEGUN, ["Sure! Here it is: painted, and then it sails."], None),
+        (BEGUN, [], None),
+        (ALIKE, ["and on and on and off."], None),
+    ],
+)
+def test_a_model_that_is_asked_to_go_on_repeats_the_last_words(had: str, pieces: list[str], read: str | None) -> None:
+    """More of them, or fewer, are as good; without any, or with others, it is no continuation."""
+    delivered, sent = begun(had)
+    splice = Splice(delivered, "ask")
+    whole = continued(delivered, sent, splice, answer(*pieces))
+    assert splice.diverged is (read is None)
+    if read is None:
+        assert whole == sent
+    else:
+        check(whole)
+        assert text_of(whole) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("One, two", "One, two"),
+        ("One, two\n", "One, two"),
+        ("x" * 200 + " " + "y" * 100, "y" * 100),
+        (
+            "a b c " * 10 + "the end of it is only here, and it is long enough",
+            "the end of it is only here, and it is long enough",
+        ),
+        (BEGUN + "." * 20, "the boat is painted, and then" + "." * 20),
+        (ALIKE, ""),
+    ],
+)
+def test_the_last_words_are_those_that_the_text_has_once(text: str, words: str) -> None:
+    assert last_words(text) == words
+
+
+@given(st.text(min_size=1), st.data())
+def test_wherever_a_text_is_cut_its_last_words_and_the_rest_complete_it(text: str, data: st.DataObject) -> None:
+    had = text[: data.draw(st.integers(1, len(text)))]
+    words = last_words(had)
+    delivered, sent = begun(had)
+    rest = had[len(had.rstrip()) :] + text[len(had) :]
+    whole = continued(delivered, sent, Splice(delivered, "ask"), answer(*(words + rest)))
+    assert not words or text_of(whole) == text
 
 
 @given(st.text(min_size=1), st.data())
@@ -133,7 +199,7 @@ def test_wherever_it_is_cut_a_repeated_response_is_delivered_once(text: str, dat
     cut = data.draw(st.integers(1, len(text)))
     delivered, sent = begun(text[:cut])
     at = data.draw(st.integers(0, len(text)))
-    whole = continued(delivered, sent, Splice(delivered, prefill=None), answer(text[:at], text[at:]))
+    whole = continued(delivered, sent, Splice(delivered, "restart"), answer(text[:at], text[at:]))
     check(whole)
     assert text_of(whole) == text
 
@@ -152,7 +218,7 @@ def test_new_thinking_is_dropped_and_a_new_call_follows_the_text() -> None:
         Finish("tool_calls"),
         End(),
     ]
-    whole = continued(delivered, sent, Splice(delivered, prefill="So:"), events)
+    whole = continued(delivered, sent, Splice(delivered, "prefill"), events)
     check(whole)
     parts = fold(whole).choices[0].parts
     assert [type(part).__name__ for part in parts] == ["Text", "ToolCall"]
@@ -168,7 +234,7 @@ def test_citations_are_delivered_once_the_text_is_new() -> None:
         PartSignature(4, SIGNED),
     ]
     events = [Start(), PartStart(4, "text"), *notes, PartEnd(4), Finish("stop"), End()]
-    whole = continued(delivered, sent, Splice(delivered, prefill=None), events)
+    whole = continued(delivered, sent, Splice(delivered, "restart"), events)
     check(whole)
     (part,) = fold(whole).choices[0].parts
     assert isinstance(part, Text) and (part.text, part.signature) == ("abc", SIGNED)
@@ -179,7 +245,7 @@ def test_where_nothing_was_delivered_any_response_continues() -> None:
     delivered = Delivered()
     sent = list(delivered.through(Start()))
     assert delivered.resumable
-    whole = continued(delivered, sent, Splice(delivered, prefill=None), answer("all"))
+    whole = continued(delivered, sent, Splice(delivered, "restart"), answer("all"))
     check(whole)
     assert text_of(whole) == "all"
 
@@ -188,7 +254,7 @@ def test_the_end_of_the_text_is_held_back_until_something_follows() -> None:
     delivered, sent = begun("Hello", more=[PartEnd(0), UsageUpdate(Usage(output=3)), Ping(), CUT])
     assert not any(isinstance(event, PartEnd) for event in sent)
     assert delivered.resumable
-    whole = continued(delivered, sent[:-1], Splice(delivered, prefill="Hello"), answer(" you"))
+    whole = continued(delivered, sent[:-1], Splice(delivered, "prefill"), answer(" you"))
     check(whole)
     assert text_of(whole) == "Hello you"
 
@@ -214,15 +280,13 @@ def test_thinking_alone_is_not_resumable() -> None:
 def test_the_usage_of_a_prefilled_response_is_added() -> None:
     delivered, sent = begun("x" * 40, more=[UsageUpdate(Usage(input=9, output=15))])
     events = answer("y", usage=Usage(input=20, output=4))
-    assert fold(continued(delivered, sent, Splice(delivered, prefill="x" * 40), events)).usage == Usage(
-        input=20, output=19
-    )
+    assert fold(continued(delivered, sent, Splice(delivered, "prefill"), events)).usage == Usage(input=20, output=19)
 
 
 def test_a_restarted_response_has_its_own_usage() -> None:
     delivered, sent = begun("xx", more=[UsageUpdate(Usage(input=9, output=15))])
     events = answer("xxy", usage=Usage(input=9, output=4))
-    assert fold(continued(delivered, sent, Splice(delivered, prefill=None), events)).usage == Usage(input=9, output=4)
+    assert fold(continued(delivered, sent, Splice(delivered, "restart"), events)).usage == Usage(input=9, output=4)
 
 
 def test_tokens_are_estimated_where_none_were_reported() -> None:
@@ -233,9 +297,9 @@ def test_tokens_are_estimated_where_none_were_reported() -> None:
 def test_a_second_cut_is_continued_like_the_first() -> None:
     delivered, sent = begun("one ")
     events: list[Event] = [Start(), PartStart(0, "text"), PartDelta(0, "two "), CUT]
-    second = continued(delivered, sent, Splice(delivered, prefill="one"), events)[:-1]
+    second = continued(delivered, sent, Splice(delivered, "prefill"), events)[:-1]
     delivered.reopen()
     assert delivered.text == "one two " and delivered.resumable
-    whole = continued(delivered, second, Splice(delivered, prefill=None), answer("one two three"))
+    whole = continued(delivered, second, Splice(delivered, "restart"), answer("one two three"))
     check(whole)
     assert text_of(whole) == "one two three"

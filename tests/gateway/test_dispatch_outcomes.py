@@ -292,7 +292,8 @@ def test_a_compressed_error_is_read(world: World, protocol: str, stream: bool) -
 
 
 @EVERY_PROTOCOL
-def test_an_error_after_the_first_content_is_reported_in_the_stream(world: World, protocol: str) -> None:
+def test_an_error_after_the_first_content_is_reported_where_rescue_is_off(world: World, protocol: str) -> None:
+    world.set_up(pool="rescue = false")
     world.sim.script(Rule(chunks=8, text="one two three four five six", cut_after=4))
     answer = world.ask(protocol)
     assert answer.status == 200 and not answer.complete

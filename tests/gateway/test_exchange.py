@@ -23,14 +23,14 @@ from tests.gateway.world import World
 @pytest.mark.parametrize(
     ("text", "changes", "rescued"),
     [
-        ("[pool]\nrescue = true\n", {}, True),
-        ("", {}, False),
-        ("[pool]\nrescue = true\n", {"stream": False}, False),
-        ("[pool]\nrescue = true\n", {"operation": "count_tokens"}, False),
+        ("", {}, True),
+        ("[pool]\nrescue = false\n", {}, False),
+        ("", {"stream": False}, False),
+        ("", {"operation": "count_tokens"}, False),
     ],
     ids=["a stream", "switched off", "no stream", "a count"],
 )
-async def test_a_rescue_is_prepared_only_for_streams_and_if_switched_on(
+async def test_a_rescue_is_prepared_for_streams_unless_it_is_switched_off(
     bm_home: Path, monkeypatch: pytest.MonkeyPatch, text: str, changes: dict[str, Any], rescued: bool
 ) -> None:
     made: list[object] = []

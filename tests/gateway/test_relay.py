@@ -38,9 +38,10 @@ KEEP_ALIVE = {"anthropic": b"event: ping\n", "openai-chat": b":", "openai-respon
 """The keep-alive of each protocol."""
 
 
-def only(world: World, upstream: str, more: str = "") -> None:
+def only(world: World, upstream: str, more: str = "", *, rescue: bool = True) -> None:
     """Set up one kind of upstream, with two accounts."""
-    world.set_up(2 if upstream == "gemini" else 0, UPSTREAMS[upstream], more, keys=2)
+    pool = "" if rescue else "rescue = false"
+    world.set_up(2 if upstream == "gemini" else 0, UPSTREAMS[upstream], more, keys=2, pool=pool)
 
 
 def under_way(log: list[Record]) -> Record:
@@ -103,14 +104,14 @@ BREAKS = pytest.mark.parametrize("fault", ["cut_after", "end_after", "error_afte
 def test_a_cut_answer_counts_against_its_account(world: World, protocol: str) -> None:
     world.sim.script(Rule(text=LONG, chunks=12, cut_after=9))
     world.ask(protocol)
-    (asked,) = world.asked()
+    asked = world.asked()[0]
     assert soon(lambda: world.account(asked)["failures_today"] == 1)
 
 
 @BREAKS
 @EVERY_PAIR
 async def test_an_answer_that_is_cut_raises_in_the_sdk(world: World, protocol: str, upstream: str, fault: str) -> None:
-    only(world, upstream)
+    only(world, upstream, rescue=False)
     faults = {fault: 9} | ({"error": "overloaded"} if fault == "error_after" else {})
     world.sim.script({"text": LONG, "chunks": 12, "delay": 0.02, **faults})
     pieces = []
@@ -123,7 +124,7 @@ async def test_an_answer_that_is_cut_raises_in_the_sdk(world: World, protocol: s
 
 
 def test_the_connection_to_a_gemini_client_is_broken_after_the_error(world: World) -> None:
-    only(world, "gemini")
+    only(world, "gemini", rescue=False)
     world.sim.script(Rule(text=LONG, chunks=12, cut_after=9))
     body, path = body_of("gemini", model=MODELS["gemini"]), path_of("gemini", MODELS["gemini"], stream=True)
     with (
@@ -136,14 +137,14 @@ def test_the_connection_to_a_gemini_client_is_broken_after_the_error(world: Worl
 @pytest.mark.parametrize(("after", "complete"), [(9, False), (99, True)])
 def test_a_reset_after_the_finish_leaves_the_answer_complete(world: World, after: int, complete: bool) -> None:
     """The simulator breaks a stream before its last event at the latest, which is Anthropic's `message_stop`."""
-    only(world, "anthropic")
+    only(world, "anthropic", rescue=False)
     world.sim.script(Rule(text=LONG, chunks=12, cut_after=after))
     assert world.ask("openai-chat").complete is complete
 
 
 @EVERY_PAIR
 def test_an_answer_that_stalls_ends_in_an_error_of_the_protocol(world: World, protocol: str, upstream: str) -> None:
-    only(world, upstream, "[timeouts]\nidle = 0.3")
+    only(world, upstream, "[timeouts]\nidle = 0.3", rescue=False)
     world.sim.script(Rule(text=LONG, chunks=12, stall_after=9))
     answer = world.ask(protocol)
     assert answer.status == 200 and not answer.complete

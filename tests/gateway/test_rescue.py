@@ -15,9 +15,10 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.gateway.continuation import Way
 from bm.gateway.rescue import DIVERGED, Rescue, begun
 from bm.gateway.upstream_call import UpstreamCall
-from bm.protocols.passthrough import Watch
+from bm.protocols.passthrough import ResponsePipe
 from tests.gateway.matrix import providers
 from tests.gateway.test_adapter import CLAUDE, GEMINI, GPT, adapter
 from tests.support.grammar_anthropic import check
@@ -28,6 +29,7 @@ CUT = Failure(kind="truncated", message="the connection broke")
 REFUSED = Failure(kind="bad_request", message="This model does not support assistant message prefill.")
 NEWER = Target("anthropic", "one", "claude-opus-4-8", "anthropic")
 """Takes no prefill, unlike the older model."""
+UNKNOWN = Target("anthropic", "one", "large-1", "anthropic")
 
 
 def rescue(body: Json | None = None, **more: Any) -> Rescue:
@@ -52,20 +54,26 @@ def gemini(text: str, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps({"candidates": [candidate]}).encode() + b"\n\n"
 
 
-def cut_after(given: Rescue, text: str) -> bytes:
-    """What the client has when the first target broke off after this text."""
+def cut_after(given: Rescue, text: str) -> tuple[bytes, ResponsePipe]:
+    """What the client has when the first target broke off after this text, and the pipe it came by."""
     pipe = given.pipe(prepared(given, GEMINI))
     received = (pipe.feed(gemini(text)) if text else b"") + pipe.close()
     assert pipe.watch.failure is not None
-    given.choose(pipe)
-    assert given.broken(pipe.watch.failure).request == "resume"
-    return received
+    assert given.broken(pipe.watch.failure, pipe).request == "resume"
+    return received, pipe
 
 
 def refuse(given: Rescue, target: Target) -> None:
-    """The target takes no beginning of an answer, although it should."""
-    prepared(given, target)
+    """The target refuses the way in which it is asked."""
+    given.asked(target, prepared(given, target))
     assert given.judged(Outcome(failure=REFUSED, request="return"), target).request == "retry"
+
+
+def continued(given: Rescue, way: Way) -> UpstreamCall:
+    """The request to a target that refuses all ways before this one."""
+    while (upstream := prepared(given, GEMINI)).continues != way:
+        refuse(given, GEMINI)
+    return upstream
 
 
 def text_in(stream: bytes) -> str:
@@ -80,63 +88,90 @@ def test_a_model_that_takes_a_prefill_continues_the_response() -> None:
     upstream = prepared(given, CLAUDE)
     assert asked(upstream)["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "one two"}]}
     assert asked(upstream)["max_tokens"] == 98
-    assert given.way == "continues the cut response"
+    assert given.asked(upstream.target, upstream) == "continues the cut response"
 
 
-@pytest.mark.parametrize("target", [GPT, NEWER], ids=lambda target: target.model)
-def test_a_model_that_takes_no_prefill_is_asked_anew(target: Target) -> None:
+@pytest.mark.parametrize("target", [GPT, NEWER, UNKNOWN], ids=lambda target: target.model)
+def test_any_other_model_is_asked_to_repeat_the_last_words_and_to_go_on(target: Target) -> None:
     given = rescue()
     cut_after(given, "one two ")
-    assert "one two" not in prepared(given, target).request.body.decode()
-    assert given.way == "starts over, to continue where the response was cut"
+    upstream = prepared(given, target)
+    *_, question, answer, asking = asked(upstream)["messages"]
+    assert "hi" in str(question) and "one two" in str(answer) and answer["role"] == "assistant"
+    assert asking["role"] == "user" and "its last 2 words" in str(asking) and "one two" in str(asking)
+    assert given.asked(upstream.target, upstream) == "continues the cut response after its last words"
 
 
-@pytest.mark.parametrize(("rest", "anew"), [("three", False), ("one two three", True)], ids=["prefilled", "anew"])
-def test_the_client_receives_one_response(rest: str, anew: bool) -> None:
+def test_a_service_that_refuses_one_way_is_asked_in_the_next() -> None:
     given = rescue()
-    received = cut_after(given, "one two ")
-    if anew:
-        refuse(given, GEMINI)
-    pipe = given.pipe(prepared(given, GEMINI))
-    received += pipe.feed(gemini(rest, "STOP")) + pipe.close()
+    cut_after(given, "one two ")
+    for way in ("prefill", "ask"):
+        assert prepared(given, CLAUDE).continues == way
+        refuse(given, CLAUDE)
+    assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
+
+
+def test_a_text_without_an_end_of_its_own_starts_over() -> None:
+    given = rescue()
+    cut_after(given, "on and on " * 60)
+    upstream = prepared(given, GPT)
+    assert "on and on" not in upstream.request.body.decode()
+    assert given.asked(upstream.target, upstream) == "starts over, to continue where the response was cut"
+
+
+ANSWERS: dict[Way, str] = {"prefill": "three", "ask": "one two three", "restart": "one two three"}
+EVERY_WAY = pytest.mark.parametrize("way", ANSWERS)
+
+
+@EVERY_WAY
+def test_the_client_receives_one_response(way: Way) -> None:
+    given = rescue()
+    received, _ = cut_after(given, "one two ")
+    pipe = given.pipe(continued(given, way))
+    received += pipe.feed(gemini(ANSWERS[way], "STOP")) + pipe.close()
     given.done()
     assert text_in(received) == "one two three"
     check(received)
     assert (pipe.watch.failure, given.continuations, given.cut) == (None, 1, None)
 
 
-@pytest.mark.parametrize(("anew", "own"), [(False, 5), (True, 5)], ids=["prefilled", "anew"])
-def test_each_target_is_charged_for_its_part(anew: bool, own: int) -> None:
+@pytest.mark.parametrize(("way", "shown"), [("prefill", 7), ("ask", 5), ("restart", 5)])
+def test_each_target_is_charged_for_its_part(way: Way, shown: int) -> None:
     given = rescue()
-    cut_after(given, "one two ")
-    first = given.share(Watch())
+    first = given.share(cut_after(given, "one two ")[1])
     assert first.output == 2 and first.input > 0, "nothing was reported, so both are estimates"
-    if anew:
-        refuse(given, GEMINI)
-    pipe = given.pipe(prepared(given, GEMINI))
+    pipe = given.pipe(continued(given, way))
     usage = {"promptTokenCount": 40, "candidatesTokenCount": 5}
-    last = json.loads(gemini("one two three" if anew else "three", "STOP")[6:]) | {"usageMetadata": usage}
+    last = json.loads(gemini(ANSWERS[way], "STOP")[6:]) | {"usageMetadata": usage}
     pipe.feed(b"data: " + json.dumps(last).encode() + b"\n\n")
     pipe.close()
-    assert given.share(pipe.watch) == Usage(input=40, output=own)
-    assert pipe.watch.usage == Usage(input=40, output=5 if anew else 7), "the client is shown one response"
+    assert given.share(pipe) == Usage(input=40, output=5)
+    assert pipe.watch.usage == Usage(input=40, output=shown), "the client is shown one response"
 
 
-def test_a_new_response_that_differs_is_not_appended() -> None:
+@pytest.mark.parametrize("way", ["ask", "restart"])
+def test_a_new_response_that_differs_is_not_appended(way: Way) -> None:
     given = rescue()
-    received = cut_after(given, "one two ")
-    refuse(given, GEMINI)
-    pipe = given.pipe(prepared(given, GEMINI))
+    received, _ = cut_after(given, "one two ")
+    pipe = given.pipe(continued(given, way))
     received += pipe.feed(gemini("something else entirely", "STOP")) + pipe.close()
     assert text_in(received) == "one two "
     assert pipe.watch.failure is not None and pipe.watch.failure.code == DIVERGED
-    assert given.broken(pipe.watch.failure).request == "next"
+    assert given.broken(pipe.watch.failure, pipe).request == "next"
     assert given.cut is not None and given.cut.code != DIVERGED
+
+
+def test_json_that_has_begun_is_not_continued() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
+    given = rescue(HELLO | {"output_config": {"format": {"type": "json_schema", "schema": schema}}})
+    pipe = given.pipe(prepared(given, GEMINI))
+    received = pipe.feed(gemini('{"a": ')) + pipe.close()
+    assert not pipe.resumable and b"event: error" in received
 
 
 def test_the_client_is_informed_when_no_target_can_continue() -> None:
     given = rescue()
-    received = cut_after(given, "one two ") + given.error(CUT)
+    received = cut_after(given, "one two ")[0] + given.error(CUT)
     check(received)
     assert b"event: error" in received and b"message_stop" not in received
 
@@ -144,8 +179,11 @@ def test_the_client_is_informed_when_no_target_can_continue() -> None:
 def test_a_response_of_which_nothing_was_delivered_starts_over() -> None:
     given = rescue()
     cut_after(given, "")
-    assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
-    assert given.way == "starts over, because the client has received nothing of the response"
+    upstream = prepared(given, CLAUDE)
+    assert asked(upstream)["messages"] == HELLO["messages"]
+    assert (
+        given.asked(upstream.target, upstream) == "starts over, because the client has received nothing of the response"
+    )
 
 
 def test_a_response_that_the_client_prefilled_is_not_prefilled_again() -> None:
@@ -174,17 +212,16 @@ def test_a_refusal_after_the_cut_is_not_the_clients(outcome: Outcome, request_: 
     assert whole.judged(outcome, CLAUDE) == outcome
     given = rescue()
     cut_after(given, "one two ")
-    prepared(given, CLAUDE)
+    given.asked(CLAUDE, prepared(given, CLAUDE))
     assert given.judged(outcome, CLAUDE).request == request_
 
 
-def test_a_model_that_refuses_a_prefill_is_asked_anew_and_its_account_keeps_its_state() -> None:
+def test_a_refused_way_is_no_fault_of_the_account() -> None:
     given = rescue()
     cut_after(given, "one two ")
-    prepared(given, CLAUDE)
+    given.asked(CLAUDE, prepared(given, CLAUDE))
     effect = AccountEffect(kind="fault")
     assert given.judged(Outcome(failure=REFUSED, account=effect, request="return"), CLAUDE).account == AccountEffect()
-    assert asked(prepared(given, CLAUDE))["messages"] == HELLO["messages"]
 
 
 @pytest.mark.parametrize(("most", "left"), [(None, None), (100, 97), (2, 1)])

@@ -13,13 +13,11 @@ from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, St
 from bm.chat.request import ChatRequest, Reasoning
 from bm.errors import Failure
 from bm.gateway.continuation import Delivered, Splice
-from bm.gateway.rescue import TrackingFilter
 from bm.gateway.resume import ResumablePassThrough
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import rename_in_events
-from bm.protocols.translate import EventFilter
 from tests.protocols.test_passthrough import seconds
 from tests.support import grammar_anthropic
 
@@ -45,10 +43,10 @@ def resumable(protocol: ProtocolName, *, model: str = "") -> tuple[ResumablePass
         return codec.stream_encoder(request, ids, model=name)
 
     spare = codec.stream_encoder(request, IDS, model="m")
-    events = TrackingFilter(EventFilter({}), delivered)
     rename = rename_in_events(protocol, model) if model else None
     decoder = codec.stream_decoder(IDS)
-    return ResumablePassThrough(sse.Parser(), decoder, spare, events, make, IDS, model=model, rename=rename), delivered
+    pipe = ResumablePassThrough(sse.Parser(), decoder, spare, delivered, make, IDS, model=model, rename=rename)
+    return pipe, delivered
 
 
 def stream(*events: dict[str, Any] | tuple[str, dict[str, Any]]) -> bytes:
@@ -129,7 +127,8 @@ EVERY = pytest.mark.parametrize("protocol", STREAMS)
 def continuation(pipe: ResumablePassThrough, delivered: Delivered, events: Sequence[Event] = REST) -> bytes:
     """What another target's events make of the rest."""
     delivered.reopen()
-    splice, encoder = Splice(delivered, prefill="one two"), pipe.continuing_encoder()
+    splice, encoder = Splice(delivered, "prefill"), pipe.continuing_encoder()
+    assert encoder is not None
     spliced = [kept for event in events for kept in splice.through(event)]
     return b"".join(encoder.feed(out) for kept in spliced for out in delivered.through(kept))
 

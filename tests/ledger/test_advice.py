@@ -44,7 +44,7 @@ def test_when_all_are_rate_limited_the_advice_names_the_delay_and_an_alternative
     [
         ("bad_request", "every account would refuse it"),
         ("context_too_long", "/compact"),
-        ("truncated", "pool.rescue true"),
+        ("truncated", "pool.rescue"),
         ("connection", "bm doctor"),
         ("not_found", "bm models"),
     ],

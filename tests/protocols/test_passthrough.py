@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -32,10 +33,11 @@ from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
 from bm.protocols.gemini.array import ArraySplitter
-from bm.protocols.passthrough import BLANK_LINE, EventBuffer, JoiningParser, PassThrough, Watch
+from bm.protocols.passthrough import EventBuffer, JoiningParser, PassThrough, Watch
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import rename_in_events
 
+BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
 IDS = IdFactory(lambda prefix: f"{prefix}000000000000000000000001", 1_700_000_000)
 CHUNK = '{"id":"c","object":"chat.completion.chunk","created":1,"model":"their-model","choices":[%s]}'
 PIECES = [
@@ -96,6 +98,86 @@ def test_an_abort_is_reported_in_the_stream() -> None:
     aborted.feed("".join(PIECES[:3]).encode())
     assert b"nothing further" in aborted.abort(failure)
     assert aborted.watch.failure == failure
+
+
+def written(protocol: ProtocolName) -> list[bytes]:
+    """The events of a complete stream."""
+    said: list[Event] = [Start("id", "m"), PartStart(0, "text"), PartDelta(0, "one "), PartDelta(0, "two"), PartEnd(0)]
+    encoder = CODECS[protocol].stream_encoder(asked(protocol), IDS, model="m")
+    stream = b"".join(map(encoder.feed, [*said, UsageUpdate(Usage(input=3, output=2)), Finish("stop"), End()]))
+    ends = [0, *(found.end() for found in BLANK_LINE.finditer(stream))]
+    return [stream[a:b] for a, b in pairwise(ends)]
+
+
+def passed(protocol: ProtocolName, stream: bytes) -> tuple[bytes, PassThrough]:
+    """What goes to the client of a stream that ends there."""
+    codec = CODECS[protocol]
+    encoder = codec.stream_encoder(asked(protocol), IDS, model="m")
+    pipe = PassThrough(sse.Parser(), codec.stream_decoder(IDS), encoder)
+    return pipe.feed(stream) + pipe.close(), pipe
+
+
+GARBAGE = b"data: {half\n\n"
+ERRORS = {
+    "anthropic": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n',
+    "openai-chat": b'data: {"error":{"message":"busy","code":503}}\n\n',
+    "gemini": b'data: {"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}\n\n',
+    "openai-responses": b'event: error\ndata: {"type":"error","code":"busy","message":"busy","param":null}\n\n',
+}
+BEGUN_BY: dict[ProtocolName, int] = {"anthropic": 4, "openai-chat": 2, "openai-responses": 5, "gemini": 1}
+"""How many events of a stream begin its text."""
+EVERY = pytest.mark.parametrize("protocol", ERRORS)
+TERMINATED = pytest.mark.parametrize("protocol", ["anthropic", "openai-chat"])
+
+
+@EVERY
+def test_nothing_passes_after_the_end(protocol: ProtocolName) -> None:
+    if protocol != "gemini":
+        out, pipe = passed(protocol, b"".join([*written(protocol), *written(protocol)]))
+        assert out == b"".join(written(protocol)) and pipe.watch.complete
+
+
+@TERMINATED
+@pytest.mark.parametrize("rest", [b"", b": a comment\n\n", b"event: message", b"data: [DO", b"data: [DONE]"])
+def test_an_end_that_the_upstream_leaves_out_is_written(protocol: ProtocolName, rest: bytes) -> None:
+    *most, last = written(protocol)
+    out, pipe = passed(protocol, b"".join(most) + rest)
+    assert out.replace(b": a comment\n\n", b"") == b"".join([*most, last]) and pipe.watch.complete
+
+
+@EVERY
+@pytest.mark.parametrize("how", ["garbage", "error"])
+def test_what_goes_wrong_after_the_finish_reason_does_not_count(protocol: ProtocolName, how: str) -> None:
+    whole = written(protocol)
+    most = whole[:-1] if protocol in ("anthropic", "openai-chat") else whole
+    out, pipe = passed(protocol, b"".join(most) + (GARBAGE if how == "garbage" else ERRORS[protocol]))
+    assert out == b"".join(whole) and pipe.watch.complete and pipe.watch.failure is None
+
+
+@EVERY
+def test_nothing_passes_after_a_failure(protocol: ProtocolName) -> None:
+    stream = written(protocol)
+    begun, rest = b"".join(stream[: BEGUN_BY[protocol]]), b"".join(stream[BEGUN_BY[protocol] :])
+    out, pipe = passed(protocol, begun + ERRORS[protocol] + rest)
+    assert out == begun + ERRORS[protocol] and pipe.watch.failure is not None
+    out, pipe = passed(protocol, begun + GARBAGE + rest)
+    assert out.startswith(begun) and GARBAGE not in out and not out.endswith(rest) and pipe.watch.failure is not None
+
+
+UNFINISHED = {
+    "no finish reason": ("openai-chat", "".join(PIECES[:4]) + "data: [DONE]\n\n", b"[DONE]"),
+    "a second answer": (
+        "anthropic",
+        b"".join(written("anthropic")[:3] + written("anthropic")).decode(),
+        b"message_stop",
+    ),
+}
+
+
+@pytest.mark.parametrize(("protocol", "stream", "end"), UNFINISHED.values(), ids=UNFINISHED)
+def test_an_answer_that_is_not_finished_does_not_look_complete(protocol: ProtocolName, stream: str, end: bytes) -> None:
+    out, pipe = passed(protocol, stream.encode())
+    assert pipe.watch.failure is not None and b'"error"' in out and end not in out
 
 
 def array(rename: Callable[[bytes], bytes] | None = None) -> PassThrough:

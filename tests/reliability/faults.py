@@ -44,7 +44,7 @@ class Fault:
 
     `late` faults strike after the client has received a part of the answer: they are mended where rescue is on, and
     reported in the stream where it is not. `refuses` is how the helping target refuses to continue an answer, if it
-    does.
+    does; `helper` is its model.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Fault:
     settings: tuple[Setting, ...] = ("pool", "own")
     whole: bool = True
     refuses: Rule | None = None
+    helper: str = HELPING_MODEL
 
 
 def _late(name: str, **fields: Any) -> Fault:
@@ -78,7 +79,13 @@ FAULTS = (
     _late("no [DONE]", no_done=True),
     Fault("context too long", Rule(error="context_too_long"), settings=("pool",)),
     Fault("content filter", Rule(text="", finish="content_filter")),
-    _late("cut, the fallback rejects prefill", cut_after=40, settings=("pool",), refuses=REFUSAL),
+    _late(
+        "cut, the fallback rejects prefill",
+        cut_after=40,
+        settings=("pool",),
+        refuses=REFUSAL,
+        helper="claude-haiku-4-5",
+    ),
     Fault("down, then healthy", Rule(status=503), settings=("pool",)),
     Fault("accounting of a failover", Rule(status=500, times=None), most=2, settings=("pool",)),
 )
@@ -125,9 +132,9 @@ class Outcome:
 def put_up(world: World, case: Case) -> str:
     """Set the world up for a case. Gives the provider that helps."""
     timeouts = f"[timeouts]\nhedge = {PATIENCE}\nwhole = {4 * PATIENCE}\nidle = {PATIENCE}\n"
-    rescue = "rescue = true\n" if case.rescue else ""
+    rescue = "" if case.rescue else "rescue = false\n"
     more = f"{rescue}{timeouts}"
-    models = ", ".join(f'"{name}" = "{HELPING_MODEL}"' for name in ("default", *sorted(set(MODELS.values()))))
+    models = ", ".join(f'"{name}" = "{case.fault.helper}"' for name in ("default", *sorted(set(MODELS.values()))))
     table = f"{PROTOCOLS_LINE}\nmodels = {{ {models} }}\nprotocol = "
     if case.setting == "pool":
         world.set_up(1, {"acme": "fallback"}, pool=more, tables={"acme": f'{table}"anthropic"'})

@@ -12,14 +12,19 @@ from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, Answer, 
 from tests.reliability.faults import reading
 
 TEXT = "One, two, three, four, five, six, seven, eight, nine, ten."
-ON = "rescue = true"
-HELP = (
-    f'{PROTOCOLS_LINE}\nprotocol = "anthropic"\nmodels = {{ default = "large", sonnet = "large", "gpt-5" = "large" }}'
-)
+LAST = TEXT[TEXT.index("two") :]
+"""What a model says that repeats the last words of what the client has, and goes on."""
+PREFILLS = "claude-haiku-4-5"
+"""Goes on with a beginning of its own answer, unlike the models after it."""
 
 
-def set_up(world: World, accounts: int = 1, help_: str = HELP) -> None:
-    world.set_up(accounts, {"acme": "fallback"} if help_ else {}, pool=ON, tables={"acme": help_})
+def help_of(model: str) -> str:
+    names = ", ".join(f'"{name}" = "{model}"' for name in ("default", *sorted(set(MODELS.values()))))
+    return f'{PROTOCOLS_LINE}\nprotocol = "anthropic"\nmodels = {{ {names} }}'
+
+
+def set_up(world: World, accounts: int = 1, help_: str = "large") -> None:
+    world.set_up(accounts, {"acme": "fallback"} if help_ else {}, tables={"acme": help_of(help_)})
 
 
 def text_of(answer: Answer) -> str:
@@ -31,33 +36,46 @@ def cut(world: World, *answers: Rule, after: int = 5, **fields: Any) -> None:
     world.sim.script(Rule(account=world.pool[0], text=TEXT, chunks=10, cut_after=after, **fields), *answers)
 
 
+def last_turns(world: World) -> list[str]:
+    """The role of the last turn of each call to the helping provider."""
+    return [call.body["messages"][-1]["role"] for call in world.calls()[1:]]
+
+
 @EVERY_PROTOCOL
-def test_the_next_target_is_given_what_the_client_has(world: World, protocol: str) -> None:
+def test_the_next_target_is_asked_to_repeat_the_last_words_and_go_on(world: World, protocol: str) -> None:
     set_up(world)
-    cut(world, Rule(text=TEXT, usage=SimulatedUsage(input=50, output=7)))
+    cut(world, Rule(text=LAST, usage=SimulatedUsage(input=50, output=7)))
     answer = world.ask(protocol)
     assert answer.complete and text_of(answer) == TEXT
     first, second = world.calls()
-    given = second.body["messages"][-1]
-    assert first.account == world.pool[0] and given["role"] == "assistant"
-    assert TEXT.startswith(given["content"][0]["text"]) and len(given["content"][0]["text"]) > 10
-    assert "continues the cut response" in json.dumps(world.admin("why/last"))
+    *_, given, asking = second.body["messages"]
+    assert first.account == world.pool[0] and (given["role"], asking["role"]) == ("assistant", "user")
+    begun = given["content"][0]["text"]
+    assert TEXT.startswith(begun) and len(begun) > 10 and asking["content"][0]["text"].endswith(begun)
+    assert "continues the cut response after its last words" in json.dumps(world.admin("why/last"))
     assert "finished after a cut" in world.daemon.log()
 
 
-@EVERY_PROTOCOL
-def test_a_target_that_takes_no_beginning_is_asked_anew_and_must_repeat_it(world: World, protocol: str) -> None:
-    set_up(world)
-    cut(world, Rule(status=400, message="prefill is not supported"), Rule(text=TEXT))
-    answer = world.ask(protocol)
-    assert answer.complete and text_of(answer) == TEXT
-    assert [call.body["messages"][-1]["role"] for call in world.calls()[1:]] == ["assistant", "user"]
+def test_a_model_that_goes_on_with_a_beginning_is_given_it(world: World) -> None:
+    set_up(world, help_=PREFILLS)
+    world.sim.script(
+        Rule(account=world.pool[0], text=TEXT, chunks=2, delay=0.01, cut_after=1), Rule(text=TEXT[len(TEXT) // 2 :])
+    )
+    answer = world.ask("openai-chat")
+    assert answer.complete and text_of(answer) == TEXT and last_turns(world) == ["assistant"]
+
+
+def test_a_service_that_refuses_a_way_of_continuing_is_asked_in_the_next(world: World) -> None:
+    set_up(world, help_=PREFILLS)
+    cut(world, Rule(status=400, message="prefill is not supported"), Rule(text=LAST))
+    answer = world.ask("anthropic")
+    assert answer.complete and text_of(answer) == TEXT and last_turns(world) == ["assistant", "user"]
 
 
 @EVERY_PROTOCOL
 def test_another_answer_is_never_glued_on(world: World, protocol: str) -> None:
     set_up(world)
-    cut(world, Rule(status=400, message="prefill is not supported"), Rule(text="Something else entirely.", times=None))
+    cut(world, Rule(text="Something else entirely.", times=None))
     answer = world.ask(protocol)
     assert reading(answer).failure is not None and TEXT.startswith(text_of(answer))
     assert bool(answer.broken) == (protocol == "gemini"), "Google's SDKs see no error event but a broken connection"
@@ -100,7 +118,7 @@ def test_what_passes_through_does_so_byte_for_byte(world: World, protocol: str) 
     own = {} if protocol == "gemini" else {"acme": "exclusive"}
     table = f'{PROTOCOLS_LINE}\nprotocol = "{protocol}"'
     bodies = []
-    for pool in (ON, ""):
+    for pool in ("", "rescue = false"):
         world.set_up(0 if own else 1, own, pool=pool, tables={"acme": table})
         world.sim.script(Rule(text=TEXT, chunks=10, thinking="hm"))
         bodies.append(re.sub(rb"[0-9]+", b"0", world.ask(protocol).body))
@@ -111,7 +129,7 @@ def test_what_passes_through_does_so_byte_for_byte(world: World, protocol: str) 
 def test_each_part_of_a_rescued_answer_has_its_own_price(world: World, protocol: str) -> None:
     names = ", ".join(f'"{name}" = "claude-haiku-4-5"' for name in sorted(set(MODELS.values())))
     table = f"{PROTOCOLS_LINE}\nmodels = {{ {names} }}"
-    world.set_up(1, {"anthropic": "fallback"}, pool=ON, tables={"anthropic": table})
+    world.set_up(1, {"anthropic": "fallback"}, tables={"anthropic": table})
     cut(world, Rule(text=TEXT, usage=SimulatedUsage(input=1_000_000, output=7)))
     assert world.ask(protocol).complete
     reported = world.admin("why/last")

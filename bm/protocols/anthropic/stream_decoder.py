@@ -70,9 +70,7 @@ class AnthropicStreamDecoder:
         except UNREADABLE as error:
             if event.data == b"[DONE]":
                 return self.close()
-            broken = _unreadable(error)
-            # Everything was said once there is a stop reason: only `message_stop` can have been cut.
-            return self._complete() if broken.kind == "truncated" and self._stop else self._parts.fail(broken)
+            return self._fail(_unreadable(error))
         match wire.type or event.name:
             case "content_block_delta":
                 return self._delta(wire.index, wire.delta)
@@ -90,7 +88,7 @@ class AnthropicStreamDecoder:
             case "ping":
                 return (Ping(),) if self._parts.started else _NOTHING
             case "error":
-                return self._parts.fail(in_band({"error": wire.error}))
+                return self._fail(in_band({"error": wire.error}))
             case _:
                 return _NOTHING
 
@@ -206,6 +204,10 @@ class AnthropicStreamDecoder:
         for index in sorted({*self._native, *self._inputs}):
             self._block_stop(index)
         return self._parts.end([decode_finish(self._stop or {}, called=bool(self._parts.called))])
+
+    def _fail(self, failure: Failure) -> Sequence[Event]:
+        """Everything was said once there is a stop reason: nothing that follows makes the answer a failure."""
+        return self._complete() if self.finished else self._parts.fail(failure)
 
     def _malformed(self, message: str) -> Sequence[Event]:
         return self._parts.fail(Failure(kind="malformed", message=message))

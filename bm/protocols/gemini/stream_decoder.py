@@ -58,7 +58,7 @@ class GeminiStreamDecoder:
         try:
             chunk = msgspec.json.decode(event.data)
         except UNREADABLE:
-            return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is not JSON"))
+            return self._broken(Failure(kind="malformed", message="the upstream sent a chunk that is not JSON"))
         return self._chunk(chunk)
 
     def whole(self, body: Any) -> Sequence[Event]:
@@ -70,9 +70,9 @@ class GeminiStreamDecoder:
         if isinstance(chunk, list) and len(chunk) == 1:
             chunk = chunk[0]
         if not isinstance(chunk, dict):
-            return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is not an object"))
+            return self._broken(Failure(kind="malformed", message="the upstream sent a chunk that is not an object"))
         if chunk.get("error") is not None:
-            return self._fail(in_band(chunk))
+            return self._broken(in_band(chunk))
         if not self._parts.started:
             self._parts.start(
                 reading.string_of(reading.member(chunk, "responseId")),
@@ -173,6 +173,10 @@ class GeminiStreamDecoder:
     def _outcome(self, choice: _Choice) -> Finish | Failure:
         calls = choice.number in self._parts.called
         return decode_finish(choice.native, choice.message, calls=calls, content=choice.content, choice=choice.number)
+
+    def _broken(self, failure: Failure) -> Sequence[Event]:
+        """Everything was said once there is a finish reason: nothing that follows makes the answer a failure."""
+        return self.close() if self.finished else self._fail(failure)
 
     def _fail(self, failure: Failure) -> Sequence[Event]:
         self._close_all()

@@ -220,9 +220,9 @@ class ChatStreamDecoder:
         try:
             chunk: Any = _decode(data)
         except UNREADABLE as error:
-            return self._fail(Failure(kind="malformed", message=f"the upstream sent a chunk that is no JSON: {error}"))
+            return self._broken(f"the upstream sent a chunk that is no JSON: {error}")
         if not isinstance(chunk, dict):
-            return self._fail(Failure(kind="malformed", message="the upstream sent a chunk that is no object"))
+            return self._broken("the upstream sent a chunk that is no object")
         if chunk.get("error") or event.name == "error" or chunk.get("object") == "error":
             return self._error(chunk)
         return self._chunk(chunk)
@@ -277,7 +277,11 @@ class ChatStreamDecoder:
         """Usage may come with the error (OpenRouter), and was paid for."""
         if self._parts.started:
             self._parts.use(decode_usage(chunk.get("usage")))
-        return self._fail(in_band(chunk))
+        return self._complete() if self.finished else self._fail(in_band(chunk))
+
+    def _broken(self, message: str) -> list[Event]:
+        """Everything was said once there is a finish reason: nothing that follows makes the answer a failure."""
+        return self._complete() if self.finished else self._fail(Failure(kind="malformed", message=message))
 
     def _fail(self, failure: Failure) -> list[Event]:
         for choice in self._choices.values():
