@@ -24,6 +24,7 @@ import tomli_w
 from bm.accounts.account import CONFIG_NAME, KINDS, Account, check
 from bm.accounts.google_files import read_key_file
 from bm.config.files import locked, make_private_folder, write_private
+from bm.config.load import read_toml
 from bm.config.schema import Config
 from bm.config.secrets import hint, is_reference, resolve
 from bm.dispatch.target import AccountId
@@ -161,7 +162,7 @@ def _with_local_key(credentials: Credentials) -> Credentials:
 def _read(path: Path) -> tuple[_Table, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        table = tomllib.loads(text)
+        table = read_toml(text)
     except FileNotFoundError:
         return {}, ""
     except OSError as error:

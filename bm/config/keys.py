@@ -34,7 +34,7 @@ def split(text: str) -> Key:
     """
     try:
         table: Any = tomllib.loads(f"{text} = 0")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         raise _not_a_key(text) from None
     parts: list[str] = []
     while isinstance(table, dict):

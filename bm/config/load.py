@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,9 @@ from bm.config.schema import GEMINI_MODELS, Config
 from bm.config.validation import Problem, Table, broken_rules, checked
 from bm.errors import ConfigError
 
+MAX_DEPTH = 32
+"""Levels of tables and arrays in a file; each level is a call of most functions that read it."""
+_MAX_BITS = 10_000
 _TOML_PLACE = re.compile(r" \((?:at line (\d+), column (\d+)|at end of document)\)$")
 
 
@@ -97,6 +101,31 @@ def parse(text: str, environ: Mapping[str, str], *, known: Collection[str], path
     return Loaded(config=config, warnings=(*own.warnings, *tools.warnings), sources=sources(overrides))
 
 
+def read_toml(text: str) -> Table:
+    """The text as plain dicts.
+
+    Raises:
+        TOMLDecodeError: it is not valid TOML.
+        ValueError: it contains a number of thousands of digits, which Python refuses to read or to show.
+        RecursionError: it is nested too deeply.
+    """
+    table = tomllib.loads(text)
+    level: list[Any] = [table]
+    for _ in range(MAX_DEPTH):
+        level = [each for values in level for each in _inner(values)]
+    if level:
+        raise RecursionError
+    return table
+
+
+def _inner(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise ValueError
+    return value if isinstance(value, list) else ()
+
+
 def parse_toml(text: str, path: str) -> Table:
     """The text as plain dicts.
 
@@ -104,7 +133,7 @@ def parse_toml(text: str, path: str) -> Table:
         InvalidConfig: it is not valid TOML; the message names the line.
     """
     try:
-        return tomllib.loads(text)
+        return read_toml(text)
     except tomllib.TOMLDecodeError as error:
         place = _TOML_PLACE.search(str(error))
         line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
@@ -112,7 +141,6 @@ def parse_toml(text: str, path: str) -> Table:
         column = f"column {place[2]}" if place and place[2] else ""
         raise InvalidConfig([ConfigError(message, path=path, line=line, hint=column)]) from None
     except (ValueError, RecursionError):
-        # Python refuses to read numbers of thousands of digits, and tomllib calls itself for each bracket.
         message = "not valid TOML: it contains a number with too many digits or is nested too deeply"
         raise InvalidConfig([ConfigError(message, path=path)]) from None
 

@@ -155,7 +155,7 @@ def read(text: str, kind: Kind) -> Any:
 def _toml_value(text: str, types: tuple[type, ...]) -> Any:
     try:
         table = tomllib.loads(f"value = {text.strip()}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     value = table["value"] if len(table) == 1 else text
     return value if isinstance(value, types) and not isinstance(value, bool) else text

@@ -372,7 +372,9 @@ def test_one_credential_in_two_places_is_two_accounts() -> None:
     assert [bool(each.problem) for each in listed] == [False, False, True]
 
 
-@pytest.mark.parametrize("text", ["", " \n", "x = " + "9" * 5000, "x = " + "[" * 3000 + "]" * 3000])
+@pytest.mark.parametrize(
+    "text", ["", " \n", "x = " + "9" * 5000, "x = " + "[" * 3000 + "]" * 3000, "a" + ".a" * 900 + " = 1"]
+)
 def test_an_empty_or_odd_file_is_never_replaced(tmp_path: Path, text: str) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(text)

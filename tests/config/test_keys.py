@@ -23,7 +23,9 @@ def test_a_key_is_split(text: str, key: tuple[str, ...]) -> None:
     assert split(text) == key
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", "a b", "a = 1 #", "a\nb", "a = 1\nb", "[a]", "a = {} #", 'a."'])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a.", "a b", "a = 1 #", "a\nb", "a = 1\nb", "[a]", "a = {} #", 'a."', "a = " + "9" * 5000]
+)
 def test_invalid_keys_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not the name of a setting") as caught:
         split(text)

@@ -144,7 +144,16 @@ def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["x = " + "9" * 5000, "x = " + "[" * 3000 + "]" * 3000, 'x = "\x00"', "x = 1e99999\nx = 2", "[" * 500]
+    "text",
+    [
+        "x = " + "9" * 5000,
+        "x = " + "[" * 3000 + "]" * 3000,
+        'x = "\x00"',
+        "x = 1e99999\nx = 2",
+        "[" * 500,
+        "a" + ".a" * 900 + " = 1",
+        "x = 0x" + "f" * 6000,
+    ],
 )
 def test_odd_files_are_a_config_error(text: str) -> None:
     with pytest.raises(ConfigError):
