@@ -26,6 +26,7 @@ from bm.config.files import LockTimeout, locked
 from bm.config.secrets import is_reference
 from bm.dispatch.target import AccountId
 from bm.errors import AccountError, BmError, Failure
+from bm.tasks import keep_running, spawn
 
 REFRESH_BEFORE = 300.0
 """Seconds before its expiry from which a token is refreshed while still in use."""
@@ -148,7 +149,7 @@ class Tokens:
         """The running refresh of the account, started if there is none. It outlives the caller."""
         task = self._running.get(credential.id)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._renew(credential))
+            task = spawn(self._renew(credential), f"refreshing the token of {credential.account.name}")
             self._running[credential.id] = task
             task.add_done_callback(lambda _: self._running.pop(credential.id, None))
         return task
@@ -175,7 +176,7 @@ class Tokens:
         self._held[account_id] = held
         self._failed.pop(account_id, None)
         if self._unsaved and (self._writing is None or self._writing.done()):
-            self._writing = loop.create_task(self._store_later())
+            self._writing = keep_running(self._store_later, "storing refresh tokens")
         return held
 
     async def _store_later(self) -> None:
@@ -233,8 +234,8 @@ class Tokens:
         """Try again to store the tokens kept in memory, except of accounts being refreshed. Runs in a thread."""
         for account_id in list(self._unsaved):
             with suppress(BmError, OSError), locked(lock_path(self._path, account_id), 0):
-                account, token = self._unsaved[account_id]
-                if not is_reference(account.key):
+                account, token = self._unsaved.get(account_id, (None, ""))
+                if account is not None and not is_reference(account.key):
                     self._keep(account, token)
 
 

@@ -17,6 +17,7 @@ from bm.gateway.call import Call, Client
 from bm.gateway.record import Record, document_of
 from bm.gateway.settings import Settings
 from bm.ledger.recordings import Message, RecordedRequest, Recording, save
+from bm.tasks import report
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.headers import CREDENTIALS, Headers
 
@@ -108,7 +109,7 @@ class Recorder:
     def _written(self, done: Future[None]) -> None:
         self._room.release()
         if (error := done.exception()) is not None:
-            _log.error("an exchange cannot be recorded", exc_info=error)
+            report("recording an exchange", error)
 
     def _warn(self, problem: str) -> None:
         if problem != self._problem:

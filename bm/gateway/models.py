@@ -23,6 +23,7 @@ from bm.protocols.model_list import ModelCard, entry, listing
 from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import disguised
+from bm.tasks import spawn
 from bm.upstream.client import UpstreamClient, UpstreamError
 from bm.upstream.discovery import ListedModel, Refused, list_models, list_wires
 
@@ -142,7 +143,9 @@ class Models:
         for provider in stale:
             task = self._reading.get(provider.name)
             if task is None or task.done():
-                self._reading[provider.name] = asyncio.ensure_future(self._read(provider, level))
+                self._reading[provider.name] = spawn(
+                    self._read(provider, level), f"reading the models of {provider.name}"
+                )
         return [self._reading[provider.name] for provider in stale]
 
     async def _read(self, provider: Provider, level: int) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from bm.ledger.database import is_damage, move_aside, open_ledger
 from bm.ledger.entry import COLUMNS, Entry
+from bm.tasks import report
 
 CAPACITY = 2_000
 """Requests queued while the file cannot be written; further ones are dropped."""
@@ -125,14 +126,14 @@ class Ledger:
         """Write a batch if possible; returns whether it is done with, written or not."""
         try:
             written = self._write(batch)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the thread must not end
             self._close()
             if is_damage(error):
                 return self._start_anew(error) and self._attempt(batch)
             if isinstance(error, sqlite3.OperationalError | OSError):
                 self._fail(error)
                 return False
-            _log.exception("%d requests cannot be written to the ledger", len(batch))
+            report("writing the ledger", error, f", {len(batch)} requests are missing from it")
             written = 0
         if self.problem:
             _log.info("%s is written again; %d requests are missing from it", self.path, self.dropped)

@@ -48,7 +48,7 @@ from bm.server.metrics import Metrics
 from bm.server.reload import Reloader
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
 from bm.server.state import models_path, save_models
-from bm.server.tasks import failures
+from bm.tasks import failures
 
 _FLUSH_WAIT: Final = 5.0
 """Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""

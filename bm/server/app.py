@@ -42,8 +42,8 @@ from bm.server.routes import (
     wants_array,
     without_key,
 )
-from bm.server.tasks import spawn
 from bm.server.websocket import Connection
+from bm.tasks import spawn
 from bm.upstream.headers import Headers
 
 _log = logging.getLogger("bm.requests")

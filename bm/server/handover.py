@@ -27,7 +27,7 @@ from bm.config.files import lend_lock, take_back_lock
 from bm.errors import BmError, Failure, RequestError
 from bm.gateway.services import Services
 from bm.server.changes import Changes, Watch
-from bm.server.tasks import spawn
+from bm.tasks import spawn
 
 FORMAT: Final = 1
 """The version of what the two daemons say to each other."""

@@ -36,8 +36,8 @@ from bm.server.network import Network
 from bm.server.predecessor import Predecessor
 from bm.server.reload import Reloader
 from bm.server.state import SavedState
-from bm.server.tasks import Work, keep_running, spawn
 from bm.server.websocket import leave_all
+from bm.tasks import Work, keep_running, spawn
 
 _log = logging.getLogger("bm")
 _PRICES_AFTER = 2.0
@@ -208,7 +208,7 @@ async def _serve(
     ledger.start()
     work.start()
     watchers = [
-        spawn(_read_prices(), "reading prices"),
+        keep_running(_read_prices, "reading prices"),
         keep_running(Network(services).watch, "watching the network"),
         spawn(_stop_when(stopping, server), "waiting for a stop"),
     ]

@@ -27,7 +27,7 @@ from bm.protocols.openai_responses.items import continued, input_items, output_i
 from bm.protocols.reading import json_of, object_of, string_of
 from bm.server.guard import guard_of
 from bm.server.routes import Route, find, without_key
-from bm.server.tasks import spawn
+from bm.tasks import spawn
 from bm.upstream.headers import Headers
 
 _log = logging.getLogger("bm.requests")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bm import tasks
 from bm.ledger.database import MIGRATIONS
 from bm.ledger.reader import decision, requests
 from bm.ledger.writer import KEEP_DAYS, Ledger
@@ -202,3 +203,15 @@ os.kill(os.getpid(), signal.SIGKILL)
     with running(path) as ledger:
         put(ledger, "req_50")
     assert len(ids(path)) == 51
+
+
+def test_whatever_fails_the_thread_goes_on_and_it_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_troubles", {})
+    with running(path) as ledger:
+        ledger.put(lambda: "no entry at all")  # type: ignore[arg-type,return-value]
+        assert ledger.flush(LONG)
+        put(ledger, "req_1")
+        assert ledger.flush(LONG)
+        assert ids(path) == ["req_1"] and ledger.dropped == 1
+    (failure,) = tasks.failures()
+    assert failure.startswith("writing the ledger failed, 1 requests are missing from it: TypeError")

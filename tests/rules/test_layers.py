@@ -18,7 +18,7 @@ BASE = {"names", "errors", "sse"}
 CANON = BASE | {"chat"}
 WIRES = CANON | {"protocols"}
 DATA = {"names", "errors", "config", "providers"}
-ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "ledger"}
+ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "ledger", "tasks"}
 
 AT_START: dict[str, set[str]] = {
     "names": set(),
@@ -26,15 +26,16 @@ AT_START: dict[str, set[str]] = {
     "sse": set(),
     "duration": set(),
     "loop": set(),
+    "tasks": set(),
     "chat": BASE,
     "protocols": CANON,
     "remedies": WIRES,
     "config": {"names", "errors"},
     "providers": CANON | {"config"},
     "dispatch": CANON | DATA,
-    "accounts": DATA | {"dispatch"},
+    "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
-    "ledger": CANON | DATA | {"duration"},
+    "ledger": CANON | DATA | {"duration", "tasks"},
     "gateway": ENGINE,
     "server": ENGINE | {"gateway", "loop"},
     "simulator": {"names", "sse", "loop"},

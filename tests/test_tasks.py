@@ -8,8 +8,8 @@ import logging
 
 import pytest
 
-from bm.server import tasks
-from bm.server.tasks import spawn
+from bm import tasks
+from bm.tasks import spawn
 
 
 async def test_a_task_without_references_runs_to_its_end() -> None:
@@ -37,7 +37,7 @@ async def test_an_exception_of_a_task_is_logged(caplog: pytest.LogCaptureFixture
 
 
 async def test_a_cancelled_task_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    task = spawn(asyncio.Event().wait(), "the wait")  # type: ignore[arg-type]
+    task = spawn(asyncio.Event().wait(), "the wait")
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
@@ -47,7 +47,7 @@ async def test_a_cancelled_task_logs_nothing(caplog: pytest.LogCaptureFixture) -
 
 async def test_a_loop_that_fails_starts_again_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(tasks, "troubled", {})
+    monkeypatch.setattr(tasks, "_troubles", {})
     runs = 0
 
     async def work() -> None:
