@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from bm.cli import admin, render
 from bm.cli.render import Json
+
+if TYPE_CHECKING:
+    from bm.providers.provider import Provider
+
+UNPREFIXED: Final = ("gemini", "anthropic")
+"""Providers whose models are known by their own names."""
 
 
 def models(
@@ -18,7 +24,7 @@ def models(
     as_json: Json = False,
     everything: Annotated[bool, typer.Option("--all", help="Include models that do not chat.")] = False,
 ) -> None:
-    """List the models in use, or what was learned of one."""
+    """List models and aliases with what to type, or what was learned of one."""
     match words or []:
         case []:
             _list_models(as_json=as_json, everything=everything)
@@ -52,25 +58,57 @@ def _learned(model: str, *, as_json: bool) -> None:
 
 
 def _list_models(*, as_json: bool, everything: bool) -> None:
-    from datetime import date
-
-    from bm.providers.retirement import retirement
-
-    answer = admin.ask(admin.here(), "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
+    paths = admin.here()
+    answer = admin.ask(paths, "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
+    providers = {each.name: each for each in admin.providers(paths)}
+    rows = [_described(row, providers[row["provider"]]) for row in answer["models"] if everything or row["generates"]]
+    aliases = admin.loaded(paths).config.aliases
     if as_json:
-        render.json(answer)
+        render.json({"models": rows, "aliases": aliases})
         return
-    today = date.today()
-    rows = [
+    if aliases:
+        named = [(name, meant) for name, meant in aliases.items()]
+        render.table(("alias", "stands for"), named, empty="")
+        render.line()
+    columns = ("name to type", "context", "answer", "in / out", "takes", "note")
+    cells = [
         (
-            row["id"],
-            row["provider"],
+            row["name"],
             render.count(row["context"] or None),
             render.count(row["max_output"] or None),
-            retirement(row["id"], today, date.fromisoformat(row["retires"]) if row.get("retires") else None),
+            _price(row["price"]),
+            ", ".join(row["takes"]),
+            row["note"],
         )
-        for row in answer["models"]
-        if everything or row["generates"]
+        for row in rows
     ]
     empty = "no provider in use lists any model (bm test says why)"
-    render.table(("model", "provider", "context", "longest answer", "note"), rows, empty=empty)
+    render.table(columns, cells, empty=empty, spare=("answer", "takes", "note"))
+    if cells:
+        render.note("context and answer in tokens; in / out: US dollars per million tokens, at list price")
+
+
+def _described(row: dict[str, Any], provider: Provider) -> dict[str, Any]:
+    """A row of the daemon's list, with what bm knows of the model."""
+    from datetime import date
+
+    from bm.chat.events import Usage
+    from bm.ledger.prices import cost_of
+    from bm.providers.retirement import retirement
+
+    model = row["id"]
+    listed = date.fromisoformat(row["retires"]) if row.get("retires") else None
+    costs = [cost_of(provider.name, model, usage) for usage in (Usage(input=1000), Usage(output=1000))]
+    takes = provider.capabilities(provider.protocol, model)
+    features = {"thinking": takes.thinking != "none", "images": takes.images, "documents": takes.documents}
+    features |= {"audio": takes.audio, "video": takes.video, "no tools": not takes.tools}
+    return row | {
+        "name": model if provider.name in UNPREFIXED else f"{provider.name}:{model}",
+        "price": None if None in costs else [round((cost or 0) * 1000, 4) for cost in costs],
+        "takes": [name for name, has in features.items() if has],
+        "note": retirement(model, date.today(), listed),
+    }
+
+
+def _price(price: list[float] | None) -> str:
+    return "-" if price is None else " / ".join(f"{each:.2f}" for each in price)

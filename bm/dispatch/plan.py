@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
 from bm.names import Mode
-from bm.providers.resolve import Name, name_of, nearest_prefix
+from bm.providers.resolve import Name, bare, family, name_of, nearest_prefix
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
     cooling_down = _cooling_down(groups)
     return Plan(
         asked=query.model,
-        steps=name.steps,
+        steps=(*name.steps, *_listed_by(staged, name)),
         choices=tuple(choices),
         cooling_down=tuple(cooling_down),
         considered=tuple(_considered(groups, absent, choices)),
@@ -109,6 +109,25 @@ def _misspelt(model: str, members: Sequence[Member], names: Sequence[str]) -> st
 
 
 _Staged = list[tuple[Member, Stage]]
+
+
+def _listed_by(staged: _Staged, name: Name) -> Iterator[str]:
+    """Which providers list exactly the model that is named, when the pool answers with its default in its place.
+
+    They are asked in the order of their modes all the same: a tool that names gpt-5 would else never use the pool.
+    """
+    pool = [member for member, _ in staged if member.provider.pool]
+    if name.provider or not pool or family(bare(name.model)) or any(_lists(member, name.model) for member in pool):
+        return
+    for member, _ in staged:
+        provider = member.provider
+        if _lists(member, name.model):
+            remedy = f"ask for {provider.name}:{name.model}"
+            yield f"{provider.name} lists {name.model}, but its mode puts the pool first or beside it: {remedy}"
+
+
+def _lists(member: Member, model: str) -> bool:
+    return model in member.facts or any(model in account.models for account in member.accounts if account.models)
 
 
 def _staged(members: Sequence[Member], query: RouteQuery, name: Name) -> tuple[_Staged, list[Considered]]:

@@ -70,6 +70,12 @@ def nearest_prefix(model: str, providers: Collection[str]) -> str:
     return f"{found[0]}:{rest.strip()}" if found else ""
 
 
+def misspelt_aliases(aliases: Mapping[str, str], providers: Collection[str]) -> dict[str, str]:
+    """The aliases whose target has nearly a provider's prefix, and what was probably meant."""
+    found = {name: nearest_prefix(meant, providers) for name, meant in aliases.items()}
+    return {name: near for name, near in found.items() if near and aliases[name] not in aliases}
+
+
 def bare(model: str) -> str:
     """The name without what only the client knows of: Gemini's `models/`, Claude Code's suffix `[1m]`."""
     return _SUFFIX.sub("", model.strip().removeprefix("models/"))

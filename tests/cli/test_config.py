@@ -167,3 +167,18 @@ def test_keys_headers_and_passwords_are_masked() -> None:
 def test_unset_values_are_left_out() -> None:
     assert "proxy" not in masked(Config())["gemini"]
     assert masked(Config())["server"]["port"] == 8094
+
+
+def test_an_alias_to_a_misspelt_provider_is_refused_and_found_in_the_file(bm: Bm, paths: Paths) -> None:
+    ran = bm("config", "set", "aliases.fast", "gorq:llama")
+    assert (ran.code, ran.err) == (
+        2,
+        "error: aliases.fast: no provider is named 'gorq' (did you mean \"groq:llama\"?)\n",
+    )
+    assert not paths.config.exists()
+    assert bm("config", "set", "aliases.fast", "groq:llama").code == 0
+    assert bm("config", "set", "aliases.small", "llama3:8b").code == 0
+    paths.config.write_text('[aliases]\nfast = "opnai:gpt-5"\nquick = "fast"\n')
+    fault = "aliases.fast: no provider has the prefix of 'opnai:gpt-5' (did you mean \"openai:gpt-5\"?)"
+    assert bm("config", "check").err == f"warning: {fault}\n"
+    assert bm("config", "check", "--json").json["warnings"] == [fault]

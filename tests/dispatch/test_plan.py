@@ -129,6 +129,27 @@ def test_a_misspelt_prefix_is_refused_with_the_nearest() -> None:
     assert planned(gemini(listed), paid("groq", "fallback"), model="gorq:llama").failure is None
 
 
+@pytest.mark.parametrize(
+    ("model", "mode", "said"),
+    [
+        ("llama-9", "fallback", True),
+        ("llama-9", "pooled", True),
+        ("llama-9", "exclusive", False),
+        ("groq:llama-9", "fallback", False),
+        ("another", "fallback", False),
+        (MODEL, "fallback", False),
+        ("claude-sonnet-9", "fallback", False),
+    ],
+)
+def test_a_name_that_a_provider_lists_and_the_pool_replaces_is_explained(model: str, mode: Mode, said: bool) -> None:
+    lists = frozenset({"llama-9", MODEL, "claude-sonnet-9"})
+    made = planned(
+        gemini(account("a", models=frozenset({MODEL}))), paid("groq", mode, account("key", models=lists)), model=model
+    )
+    words = "groq lists llama-9, but its mode puts the pool first or beside it: ask for groq:llama-9"
+    assert (words in made.steps) is said
+
+
 def test_fallbacks_come_in_the_order_of_the_file() -> None:
     members = (gemini("a"), paid("z", "fallback"), paid("b", "fallback"), paid("m", "fallback"))
     assert order(planned(*members, number=0.9)) == ["gemini/a", "z/key", "b/key", "m/key"]

@@ -9,6 +9,7 @@ from bm.providers.resolve import (
     disguised,
     family,
     holds,
+    misspelt_aliases,
     model_for,
     name_of,
     nearest_prefix,
@@ -245,3 +246,8 @@ def test_whether_bm_put_another_model_in_place(asked: str, model: str, replaced:
 )
 def test_a_prefix_that_is_nearly_a_providers(asked: str, meant: str) -> None:
     assert nearest_prefix(asked, ["gemini", "openai", "groq", "ollama", "together"]) == meant
+
+
+def test_an_alias_to_a_misspelt_prefix_is_found_and_one_to_an_alias_is_not() -> None:
+    aliases = {"fast": "gorq:llama", "ruled": "openia:x", "openia:x": "groq:y", "small": "llama3:8b"}
+    assert misspelt_aliases(aliases, ["gemini", "openai", "groq"]) == {"fast": "groq:llama"}
