@@ -60,7 +60,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     refresh token, and `client` is the OAuth client it was issued to; for `service_account` it is `file:PATH` of the key
     file, or its content on one line; for `adc` it is empty. Accounts with the same `project` share their rate limits.
     With a `location` the account uses Vertex AI there, without one the Gemini API. `renewed_at` is when a person last
-    verified or enabled it: earlier refusals are void. Both times have a time zone.
+    verified or enabled it: earlier refusals are void. Both times have a time zone. Accounts of a provider with a lower
+    `tier` are used up before those with a higher one.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     location: str = ""
     client: OAuthClient | None = None
+    tier: int = 0
     added_at: datetime | None = None
     renewed_at: datetime | None = None
 
@@ -178,4 +180,4 @@ def remedy_for(account: Account, reason: str = "") -> str:
             return f"bm providers key {account.provider}"
         case _:
             of = "" if account.provider == GEMINI.name else f" --provider {account.provider}"
-            return f"{verify}; for another key: bm accounts remove {name}{of}, then bm accounts add {name}{of}"
+            return f"{verify}; for another key: bm accounts key {name}{of}"

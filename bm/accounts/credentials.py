@@ -84,12 +84,28 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         """A copy with `account` in place of the one with its id.
 
         Raises:
-            AccountError: there is no such account, or `account.check` refuses it.
+            AccountError: there is no such account, `account.check` refuses it, or another one has its new key.
         """
         check(account)
         old = self.find(account.name, account.provider)
+        for other in self.accounts:
+            if other is not old and other.identity == account.identity != old.identity:
+                raise AccountError(f"the account {other.name!r} of {other.provider} has this key already")
         changed = tuple(account if each is old else each for each in self.accounts)
         return msgspec.structs.replace(self, accounts=changed)
+
+    def rename(self, account: Account, name: str) -> Credentials:
+        """A copy in which `account` has another name.
+
+        Raises:
+            AccountError: there is no such account, or the name cannot be used.
+        """
+        renamed = msgspec.structs.replace(account, name=name)
+        check(renamed)
+        if any(each.id == renamed.id for each in self.accounts):
+            raise AccountError(f"{account.provider} already has an account named {name!r}")
+        old = self.find(account.name, account.provider)
+        return msgspec.structs.replace(self, accounts=tuple(renamed if each is old else each for each in self.accounts))
 
     def remove(self, account_id: AccountId) -> Credentials:
         """A copy without that account.
@@ -223,7 +239,8 @@ def _merged(table: _Table, credentials: Credentials, path: Path) -> _Table:
             raise AccountError(f"{path}: {account.name!r} is an account of a kind that needs a newer bm")
         unknown = {name: value for name, value in old.get(account.id, {}).items() if name not in _KNOWN}
         members = msgspec.to_builtins(account, builtin_types=(datetime,)).items()
-        written.append({name: value for name, value in members if value not in ("", None)} | unknown)
+        said = {name: value for name, value in members if value not in ("", None) and (name, value) != ("tier", 0)}
+        written.append(said | unknown)
     head = {"version": max(credentials.version, VERSION), "local_key": credentials.local_key}
     return table | head | {"accounts": written + foreign}
 

@@ -59,6 +59,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     key_hint: str
     project: str
     location: str = ""
+    tier: int = 0
     cooldowns: tuple[Cooldown, ...] = ()
     excluded: dict[str, str] = {}
     health: float = 1.0
@@ -107,6 +108,7 @@ def _row(runtime: AccountRuntime, now: float, wall: float) -> Row:
         key_hint=runtime.credential.shown,
         project=account.project,
         location=account.location,
+        tier=account.tier,
         cooldowns=tuple(cooldowns),
         excluded={model: each.excluded for model, each in current.states.items() if each.excluded},
         health=round(current.health, 2),

@@ -216,6 +216,7 @@ class AccountRuntime:
             states[model] = msgspec.structs.replace(states.get(model, _USABLE), nearly_spent=True)
         return AccountState(
             name=self.credential.account.name,
+            tier=self.credential.account.tier,
             disabled=self.disabled,
             refused=self.disabled != "" and self.disabled == self.own.status(ANY_MODEL).disabled,
             health=self.health.score(now),

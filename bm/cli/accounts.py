@@ -208,49 +208,6 @@ async def _sign_in(paths: Paths, account: Account, client: OAuthClient, *, no_br
     return msgspec.structs.replace(account, key=key)
 
 
-def export(
-    file: Annotated[Path, typer.Argument(help="The file to write.")],
-) -> None:
-    """Write all accounts to an encrypted file, for another machine."""
-    from bm.accounts.credentials import load
-    from bm.accounts.transfer import exported, write_export
-    from bm.cli import terminal
-
-    stored = load(admin.here().accounts)
-    write_export(file, exported(stored, terminal.passphrase(twice=True)))
-    render.line(f"{file}: {len(stored.accounts)} accounts")
-    for account in stored.accounts:
-        if account.key.startswith("file:"):
-            render.note(f"{account.name}: {account.key} is exported as a reference; copy that file yourself")
-
-
-def import_(
-    file: Annotated[Path, typer.Argument(help="An export of bm, or a list with one name,key per line.")],
-    provider: Annotated[str, typer.Option("--provider", help="The provider of the keys in a plain list.")] = "gemini",
-) -> None:
-    """Add the accounts in a file. Existing accounts are not changed."""
-    from bm.accounts.transfer import accounts_in, is_sealed, merged, read_import
-    from bm.cli import terminal
-
-    paths = admin.here()
-    admin.provider(paths, provider)
-    content = read_import(file)
-    passphrase = terminal.passphrase(twice=False) if is_sealed(content) else ""
-    accounts = accounts_in(content, passphrase, provider)
-    skipped: list[str] = []
-    added: list[str] = []
-
-    def change(stored: Credentials) -> Credentials:
-        found = merged(stored, accounts)
-        added[:], skipped[:] = found.added, found.skipped
-        return found.credentials
-
-    admin.change_accounts(paths, change)
-    for reason in skipped:
-        render.note(f"left out {reason}")
-    render.line(f"{len(added)} accounts added{': ' if added else ''}{', '.join(added)}")
-
-
 def enable(name: Name, provider: Owner = "") -> None:
     """Use an account again that was off or disabled."""
     from datetime import UTC, datetime
@@ -272,6 +229,60 @@ def _change(name: str, provider: str, fields: Callable[[], dict[str, Any]]) -> N
         return stored.change(msgspec.structs.replace(stored.find(name, provider), **fields()))
 
     admin.change_accounts(admin.here(), change)
+
+
+def rename(
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    provider: Owner = "",
+) -> None:
+    """Give an account another name. Its cooldowns and counts stay."""
+    admin.change_accounts(admin.here(), lambda stored: stored.rename(stored.find(name, provider), new))
+    render.line(f"{name}: renamed to {new}")
+
+
+def key(
+    name: Name,
+    provider: Owner = "",
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Save the key without testing it.")] = False,
+) -> None:
+    """Replace the key of an account, read from a prompt or standard input."""
+    from datetime import UTC, datetime
+
+    import msgspec
+
+    from bm.accounts.credentials import load
+    from bm.cli import terminal
+    from bm.cli.exits import UsageError
+    from bm.cli.test import insist
+
+    paths = admin.here()
+    account = load(paths.accounts).find(name, provider)
+    if account.kind != "api_key":
+        remedy = (
+            f"bm accounts login {shlex.quote(name)}" if account.kind == "google_oauth" else "bm accounts remove, add"
+        )
+        raise UsageError(f"{name} has no key but is of the kind {account.kind} ({remedy})")
+    now = datetime.now(UTC)
+    text = terminal.key(f"{account.provider} account {name}")
+    account = msgspec.structs.replace(account, key=text, renewed_at=now, enabled=True)
+    if not no_verify:
+        insist(paths, account)
+    admin.change_accounts(paths, lambda stored: stored.change(account))
+    render.line(f"{name}: key replaced")
+
+
+def tier(
+    name: Name,
+    tier: Annotated[int, typer.Argument(min=0, max=99, help="0 is used first.")],
+    provider: Owner = "",
+) -> None:
+    """Use accounts of a lower tier up before those of a higher one.
+
+    Every account begins in tier 0, and those of one tier are used in turn. A conversation stays with its account.
+    """
+    _change(name, provider, lambda: {"tier": tier})
+    render.line(f"{name}: tier {tier}")
 
 
 def remove(
@@ -322,13 +333,16 @@ def wake(
 
 
 def _verify(paths: Paths, names: list[str], *, as_json: bool) -> None:
+    from bm.accounts.credentials import update
     from bm.cli.test import probe, report
 
     # A key file that could not be read before may exist now.
     admin.reload(paths)
     results = probe(paths, names, wake=True)
     worked = {(row["provider"], row["account"]) for row in results if row["ok"]}
-    admin.change_accounts(paths, lambda stored: _renewed(stored, worked))
+    # Not a change that a person would undo.
+    update(paths.accounts, lambda stored: _renewed(stored, worked))
+    admin.reload(paths)
     report(results, as_json=as_json)
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bm.cli import changes
+
 if TYPE_CHECKING:
     from bm.accounts.credentials import Credentials
     from bm.config.edit import Value
@@ -212,7 +214,8 @@ def change_settings(paths: Paths, values: Mapping[str, Value]) -> None:
     from bm.config.edit import set_values
     from bm.providers.catalog import KNOWN
 
-    set_values(paths.config, values, known=KNOWN)
+    with changes.recorded(paths, "config"):
+        set_values(paths.config, values, known=KNOWN)
     _warn_of_variables(paths, tuple(values))
     reload(paths)
 
@@ -227,13 +230,14 @@ def unset_setting(paths: Paths, key: str) -> bool:
     from bm.config.edit import unset
     from bm.providers.catalog import KNOWN
 
-    removed = unset(paths.config, key, known=KNOWN)
+    with changes.recorded(paths, "config"):
+        removed = unset(paths.config, key, known=KNOWN)
     reload(paths)
     return removed
 
 
 def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) -> None:
-    """Change accounts.toml and reload.
+    """Change accounts.toml and reload. `bm undo` can take the change back.
 
     Raises:
         AccountError: the file cannot be changed that way.
@@ -241,7 +245,8 @@ def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) 
     """
     from bm.accounts.credentials import update
 
-    update(paths.accounts, change)
+    with changes.recorded(paths, "accounts"):
+        update(paths.accounts, change)
     reload(paths)
 
 

@@ -14,6 +14,7 @@ from bm.cli import (
     accounts,
     admin,
     ask,
+    changes,
     clients,
     config,
     daemon,
@@ -26,6 +27,7 @@ from bm.cli import (
     record,
     service,
     test,
+    transfer,
     usage,
     use,
 )
@@ -111,12 +113,13 @@ def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = 
 _add(app, init.init, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
 _add(app, clients.run, ask.ask, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
-_add(app, models.models, test.test, doctor, record.replay, demo, help.help_, help.version)
+_add(app, models.models, test.test, doctor, record.replay, demo, config.undo, help.help_, help.version)
 _group(
     "accounts",
     "Manage the credentials that requests are sent with.",
-    *(accounts.list_, accounts.add, accounts.login, accounts.import_, accounts.export),
-    *(accounts.enable, accounts.disable, accounts.remove, accounts.verify, accounts.wake),
+    *(accounts.list_, accounts.add, accounts.login, transfer.import_, transfer.export),
+    *(accounts.rename, accounts.key, accounts.tier, accounts.enable, accounts.disable),
+    *(accounts.remove, accounts.verify, accounts.wake),
     lists=True,
 )
 _group(
@@ -141,6 +144,7 @@ _group(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running."""
+    changes.begin(sys.argv[1:] if arguments is None else arguments)
     try:
         app(arguments, prog_name="bm")
     except SystemExit as end:

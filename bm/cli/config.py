@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, completion, render
+from bm.cli import admin, changes, completion, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ def edit_() -> None:
         raise UsageError("an editor needs a terminal (set EDITOR to one that does not, or use bm config set)")
     editor = editor or ("notepad" if os.name == "nt" else "vi")
     try:
-        done = subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(paths.config)], check=False)
+        with changes.recorded(paths, "config"):
+            done = subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(paths.config)], check=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot run the editor {editor!r}: {error}") from None
     if done.returncode:
@@ -194,6 +195,30 @@ def edit_() -> None:
     admin.loaded(paths)
     admin.reload(paths)
     render.line("the configuration is valid")
+
+
+def undo(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Take back the last change of the configuration or the accounts.
+
+    Only the last command that changed one can be undone, and only while the files are as it left them. Settings of
+    tools are restored by bm setup TOOL --undo.
+    """
+    from bm.cli import terminal
+
+    paths = admin.here()
+    record = changes.last(paths)
+    if record is None:
+        render.line("there is nothing to undo")
+        return
+    files = " and ".join(str(getattr(paths, file)) for file in record.files)
+    question = f"Undo {record.command!r} of {render.moment(record.at)}, which changed {files}?"
+    if not terminal.confirmed(question, yes=yes):
+        raise typer.Exit(1)
+    changes.restore(paths, record)
+    admin.reload(paths)
+    render.line(f"undone: {record.command}")
 
 
 def masked(config: Config) -> dict[str, Any]:

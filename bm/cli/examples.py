@@ -9,7 +9,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
     "Providers and accounts": ("providers", "accounts", "models", "test"),
     "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
-    "Set up": ("setup", "env", "service", "config", "version"),
+    "Set up": ("setup", "env", "service", "config", "undo", "version"),
 }
 """The headings of `bm --help`, and the commands below each."""
 
@@ -38,6 +38,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "doctor": ("bm doctor", "bm doctor --json"),
     "replay": ("bm replay last", "bm replay last --to groq:openai/gpt-oss-120b"),
     "demo": ("bm demo", "bm demo --once"),
+    "undo": ("bm undo", "bm undo --yes"),
     "help": ("bm help", "bm help accounts add"),
     "version": ("bm version",),
     "accounts": ("bm accounts", "bm accounts add work"),
@@ -51,6 +52,9 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "accounts login": ("bm accounts login me --client client_secret.json", "bm accounts login me"),
     "accounts import": ("bm accounts import accounts.json", "bm accounts import keys.csv --provider groq"),
     "accounts export": ("bm accounts export accounts.json",),
+    "accounts rename": ("bm accounts rename work office",),
+    "accounts key": ("bm accounts key work", "bm accounts key second --provider groq < key-file"),
+    "accounts tier": ("bm accounts tier paid 1",),
     "accounts enable": ("bm accounts enable work",),
     "accounts disable": ("bm accounts disable work",),
     "accounts remove": ("bm accounts remove work", "bm accounts remove work --yes"),

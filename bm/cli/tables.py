@@ -26,7 +26,9 @@ class Table(NamedTuple):
 def accounts(rows: Sequence[dict[str, Any]]) -> Table:
     """For `bm accounts`: state, the model that is cooling down, use today, credential."""
     columns = ("account", "provider", "state", "model", "today", "failed", "key", "last used")
-    return Table(columns, [_account(row) for row in rows], NO_ACCOUNTS)
+    if not any(row.get("tier") for row in rows):
+        return Table(columns, [_account(row) for row in rows], NO_ACCOUNTS)
+    return Table((*columns, "tier"), [(*_account(row), str(row["tier"])) for row in rows], NO_ACCOUNTS)
 
 
 def _account(row: dict[str, Any]) -> tuple[str, ...]:

@@ -53,8 +53,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 0
     without: frozenset[str] = frozenset()
     stand_in: Candidate | None = None
-    rank: tuple[bool, bool, bool, int, float] = (False, False, False, 0, 0.0)
-    """Orders ready candidates: probes, weak and nearly spent accounts last, then the longest idle first."""
+    rank: tuple[bool, bool, int, bool, int, float] = (False, False, 0, False, 0, 0.0)
+    """Orders ready candidates: probes and weak accounts last, then by tier; in a tier, nearly spent accounts last, then
+    the longest idle first."""
 
 
 def mismatch(provider: Provider, query: RouteQuery) -> str:
@@ -152,7 +153,7 @@ def _judged(
         return _cooling_down(candidate, PROBE_PAUSE, state.reason or "overloaded repeatedly", state)
     probing = state.circuit == "half_open"
     idle = float("inf") if account.idle is None else account.idle
-    rank = (probing, account.health < _WEAK, state.nearly_spent, account.inflight, -idle)
+    rank = (probing, account.health < _WEAK, account.tier, state.nearly_spent, account.inflight, -idle)
     return msgspec.structs.replace(candidate, rank=rank)
 
 

@@ -209,6 +209,8 @@ def _pooled(pool: Sequence[_Group], random_number: float) -> list[Candidate]:
     if slot < len(free):
         first, rest = accounts[:1], accounts[1:]
         reason = f"in turn among {len(free)} Gemini accounts, each {share} of the requests"
+        if any(account.rank[2] > first[0].rank[2] for account in rest):
+            reason = "in turn among the Gemini accounts of the lowest tier that is usable"
         reason = reason if slots > 1 else "the only Gemini account that is usable"
     else:
         first, rest = _by_rank(paid.pop(slot - len(free)), remainder), accounts

@@ -38,10 +38,12 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
 
     `disabled` is why it cannot be used, empty while it can; `refused` means that the service said so. `health` goes
     from 1 (healthy) to 0. `idle` is the seconds since its last use, None = never used. `models` is its list of models
-    if known. `states` holds the models that are not fully usable; `ANY_MODEL` applies to all of them.
+    if known. `states` holds the models that are not fully usable; `ANY_MODEL` applies to all of them. Accounts of a
+    lower `tier` come first.
     """
 
     name: str
+    tier: int = 0
     disabled: str = ""
     refused: bool = False
     health: float = 1.0

@@ -128,12 +128,11 @@ def test_a_clients_secret_is_not_shown() -> None:
     [
         (
             Account(name="a", key="k"),
-            "bm accounts verify a; for another key: bm accounts remove a, then bm accounts add a",
+            "bm accounts verify a; for another key: bm accounts key a",
         ),
         (
             Account(name="my own", key="k", provider="groq"),
-            "bm accounts verify 'my own'; for another key: bm accounts remove 'my own' --provider groq, "
-            "then bm accounts add 'my own' --provider groq",
+            "bm accounts verify 'my own'; for another key: bm accounts key 'my own' --provider groq",
         ),
         (Account(name="main", key="k", provider="groq"), "bm providers key groq"),
         (Account(name="config", key="k", provider="groq"), "correct [providers.groq] api_key"),

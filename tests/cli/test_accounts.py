@@ -130,3 +130,46 @@ def test_missing_models_are_reported_and_unlimited_ones_left_out(bm: Bm, monkeyp
     assert "m7     3/9 per day" in shown and "m8" not in shown and "(29 lines without a known limit" in shown
     assert "my own of gemini has not answered since: too busy\n" in shown
     assert "my own of gemini does not have pro: limit: 0\n    bm accounts verify 'my own' asks again\n" in shown
+
+
+def test_an_account_is_renamed_where_it_stands(bm: Bm, paths: Paths) -> None:
+    for name in ("one", "two"):
+        bm("accounts", "add", name, "--no-verify", stdin=f"key-{name}")
+    assert bm("accounts", "rename", "one", "first") == (0, "one: renamed to first\n", "")
+    assert [(each.name, each.key) for each in load(paths.accounts).accounts] == [
+        ("first", "key-one"),
+        ("two", "key-two"),
+    ]
+    for new, error in (
+        ("two", "already has an account named"),
+        ("", "cannot be the name"),
+        ("a\nb", "cannot be the name"),
+    ):
+        ran = bm("accounts", "rename", "first", new)
+        assert ran.code == 2 and error in ran.err
+    assert bm("accounts", "rename", "none", "x").code == 2
+
+
+def test_a_key_is_replaced_once_it_is_accepted(bm: Bm, paths: Paths, simulator: Simulator) -> None:
+    for name in ("one", "two"):
+        bm("accounts", "add", name, "--no-verify", stdin=f"key-{name}")
+    simulator.script(keys=(PLANTED,))
+    assert "not saved" in bm("accounts", "key", "one", stdin="wrong").err
+    assert load(paths.accounts).accounts[0].key == "key-one"
+    ran = bm("accounts", "key", "one", stdin=PLANTED)
+    assert (ran.code, ran.out) == (0, "one: key replaced\n")
+    assert [each.key for each in load(paths.accounts).accounts] == [PLANTED, "key-two"]
+    again = bm("accounts", "key", "two", "--no-verify", stdin=PLANTED)
+    assert (again.code, again.err) == (2, "error: the account 'one' of gemini has this key already\n")
+
+
+def test_a_tier_is_shown_and_orders_the_plan(bm: Bm, paths: Paths) -> None:
+    for name in ("paid", "free"):
+        bm("accounts", "add", name, "--no-verify", stdin=f"key-{name}")
+    assert "TIER" not in bm("accounts").out
+    assert bm("accounts", "tier", "paid", "1") == (0, "paid: tier 1\n", "")
+    assert bm("accounts").out.splitlines()[0].endswith("TIER")
+    for _ in range(5):
+        assert [each["account"] for each in bm("route", "opus", "--json").json["targets"]] == ["free", "paid"]
+    bm("accounts", "tier", "paid", "0")
+    assert "tier" not in paths.accounts.read_text()

@@ -1,4 +1,4 @@
-"""`bm accounts` for Google's credentials: sign-in, key files, default credentials, export and import."""
+"""`bm accounts` for Google's credentials: sign-in, key files, default credentials."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from bm.cli import terminal
 from bm.config.paths import Paths
 from bm.simulator import OAuth, Simulator
 from tests.accounts.test_sign_in import Browser
-from tests.cli.conftest import PLANTED, Bm
+from tests.cli.conftest import Bm
 from tests.support.google import CLIENT_SECRET, client_file, key_file, key_pair
-
-SEALING = "a long passphrase"
 
 
 @pytest.fixture
@@ -143,38 +141,6 @@ def test_a_wrong_project_is_named(bm: Bm, vertex: Simulator, tmp_path: Path) -> 
 def test_conflicting_options_are_refused(bm: Bm, tmp_path: Path) -> None:
     assert bm("accounts", "add", "a", "--adc", "--vertex", str(tmp_path / "k")).code == 2
     assert bm("accounts", "add", "a", "--location", "global", "--no-verify", stdin="k").code == 2
-
-
-def test_an_export_with_a_passphrase_is_imported(bm: Bm, paths: Paths, tmp_path: Path) -> None:
-    bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
-    file = tmp_path / "export.json"
-    ran = bm("accounts", "export", str(file), stdin=f"{SEALING}\n")
-    assert (ran.code, ran.out) == (0, f"{file}: 1 accounts\n")
-    assert PLANTED not in file.read_text() + ran.err
-    bm("accounts", "remove", "one", "--yes")
-    assert bm("accounts", "import", str(file), stdin="another passphrase\n").code == 2
-    assert bm("accounts", "import", str(file), stdin=f"{SEALING}\n").out == "1 accounts added: one\n"
-    assert load(paths.accounts).accounts[0].key == PLANTED
-    again = bm("accounts", "import", str(file), stdin=f"{SEALING}\n")
-    assert (again.code, again.out) == (0, "0 accounts added\n")
-    assert again.err == "left out one: one of gemini has this key already\n"
-
-
-def test_an_export_needs_a_passphrase(bm: Bm, tmp_path: Path) -> None:
-    bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
-    file = tmp_path / "export.json"
-    for passphrase in ("", "\n", "short\n"):
-        assert bm("accounts", "export", str(file), stdin=passphrase).code == 2
-        assert not file.exists()
-
-
-def test_a_list_of_keys_is_imported(bm: Bm, paths: Paths, tmp_path: Path) -> None:
-    (tmp_path / "keys.csv").write_text(f"one,{PLANTED}\ntwo,{PLANTED}-2\n")
-    assert bm("accounts", "import", str(tmp_path / "keys.csv"), "--provider", "groq").code == 0
-    assert [each.id for each in load(paths.accounts).accounts] == [("groq", "one"), ("groq", "two")]
-    (tmp_path / "keys.csv").write_text(PLANTED)
-    ran = bm("accounts", "import", str(tmp_path / "keys.csv"))
-    assert ran.code == 2 and "line 1" in ran.err and PLANTED not in ran.err
 
 
 def test_the_sign_in_redirects_to_this_machine(simulator: Simulator) -> None:

@@ -34,7 +34,7 @@ def test_a_failure_is_printed_with_its_remedy(bm: Bm, simulator: Simulator) -> N
     ran = bm("test", "one")
     assert ran.code == 1
     assert ran.out.splitlines()[1].split()[:4] == ["gemini", "one", "failed", "refused"]
-    assert "(bm accounts verify one; for another key: bm accounts remove one, then" in ran.out
+    assert "(bm accounts verify one; for another key: bm accounts key one (a key: https://" in ran.out
     assert bm("test", "one", "--json").code == 1
 
 

@@ -104,6 +104,15 @@ def test_the_longest_unused_account_is_first() -> None:
     assert order(made) == ["gemini/b", "gemini/c", "gemini/a"]
 
 
+@pytest.mark.parametrize("number", [0.0, 0.4, 0.99])
+def test_accounts_of_a_lower_tier_come_first_even_when_they_are_nearly_spent(number: float) -> None:
+    spent = account("a", idle=1, states={"": ModelState(nearly_spent=True)})
+    members = gemini(account("paid", tier=1), spent, account("b", idle=30), account("ill", health=0.1))
+    made = planned(members, number=number)
+    assert order(made) == ["gemini/b", "gemini/a", "gemini/paid", "gemini/ill"]
+    assert reasons(made)["gemini/b"] == "in turn among the Gemini accounts of the lowest tier that is usable"
+
+
 def test_fallback_comes_after_the_accounts() -> None:
     made = planned(gemini("a", "b"), paid("groq", "fallback", "one", "two"))
     assert order(made) == ["gemini/a", "gemini/b", "groq/one", "groq/two"]

@@ -1,0 +1,124 @@
+"""The last change of the configuration or the accounts, kept so that `bm undo` can take it back.
+
+One command may change both files; the next command that changes one replaces the record. It holds the former content,
+keys included, and is private like accounts.toml, beside which it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from bm.errors import UNREADABLE, BmError
+
+if TYPE_CHECKING:
+    from bm.config.paths import Paths
+
+File = Literal["config", "accounts"]
+
+
+class Former(msgspec.Struct, frozen=True):
+    """One file before the command, None if there was none, and a digest of it afterwards."""
+
+    before: str | None
+    after: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a command has changed, and when, in Unix time."""
+
+    command: str
+    at: float
+    files: dict[File, Former]
+
+
+class _Running:
+    """A command that runs, and what it has changed so far."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.files: dict[File, Former] = {}
+
+
+_running: ContextVar[_Running] = ContextVar("running", default=_Running("bm"))  # noqa: B039
+
+
+def begin(words: Sequence[str]) -> None:
+    """A command begins. The value of `bm config set` may be a secret, such as a header, and is not kept."""
+    kept = words[:3] if tuple(words[:2]) == ("config", "set") else words
+    _running.set(_Running(" ".join(("bm", *kept))))
+
+
+@contextmanager
+def recorded(paths: Paths, file: File) -> Iterator[None]:
+    """Keep the content of a file if the block changes it."""
+    before = _read(_path(paths, file))
+    yield
+    after = _read(_path(paths, file))
+    if after == before:
+        return
+    running = _running.get()
+    first = running.files[file].before if file in running.files else before
+    running.files[file] = Former(first, _digest(after))
+    from bm.config.files import write_private
+
+    write_private(_place(paths), msgspec.json.encode(Record(running.command, time.time(), running.files)))
+
+
+def last(paths: Paths) -> Record | None:
+    """The last change; None if there is none to undo."""
+    try:
+        return msgspec.json.decode(_place(paths).read_bytes(), type=Record)
+    except (FileNotFoundError, *UNREADABLE):
+        return None
+
+
+def restore(paths: Paths, record: Record) -> None:
+    """Give the files the content that they had before the change.
+
+    Raises:
+        BmError: a file was changed since; nothing is restored.
+        OSError: a file cannot be written.
+    """
+    from bm.accounts import credentials
+    from bm.config import edit
+    from bm.config.files import locked, write_private
+
+    locks = {"config": edit.lock_of(paths.config), "accounts": credentials.lock_of(paths.accounts)}
+    for file, former in record.files.items():
+        if _digest(_read(_path(paths, file))) != former.after:
+            raise BmError(f"{_path(paths, file)} was changed since {record.command!r}, so that is not undone")
+    for file, former in record.files.items():
+        path = _path(paths, file)
+        with locked(locks[file]):
+            if former.before is None:
+                path.unlink()
+            else:
+                write_private(path, former.before.encode(), path.stat().st_mode & 0o777)
+    _place(paths).unlink()
+
+
+def _place(paths: Paths) -> Path:
+    return paths.accounts.with_name("undo.json")
+
+
+def _path(paths: Paths, file: File) -> Path:
+    return paths.config if file == "config" else paths.accounts
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _digest(text: str | None) -> str:
+    return "" if text is None else hashlib.sha256(text.encode()).hexdigest()
