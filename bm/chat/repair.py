@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import count
 
 import msgspec
 
@@ -57,11 +58,11 @@ def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     """Merge neighbours of one role and answer every call in the turn that follows it.
 
     Results come first in their turn, in the order of the calls and with the tools' names. A call without a result gets
-    one that says so; a result without a call becomes text.
+    one that says so; a result without a call becomes text. A call whose id was used before gets another one.
     """
     repaired: list[Turn] = []
     calls: tuple[ToolCall, ...] = ()
-    for turn in _merged(turns):
+    for turn in _with_own_ids(_merged(turns)):
         if turn.role == "assistant":
             repaired += _unanswered(calls)
             calls = tuple(part for part in turn.parts if isinstance(part, ToolCall))
@@ -73,6 +74,35 @@ def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
             repaired.append(turn)
     repaired += _unanswered(calls)
     return tuple(repaired)
+
+
+def _with_own_ids(turns: list[Turn]) -> list[Turn]:
+    """The turns with an id of its own for each call, and for its result: some servers number each answer anew."""
+    ids = [part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
+    if len(set(ids)) == len(ids):
+        return turns
+    seen: set[str] = set()
+    waiting: dict[str, list[str]] = {}
+    made = []
+    for turn in turns:
+        if turn.role == "assistant":
+            waiting = {}
+        made.append(Turn(turn.role, tuple(_with_own_id(part, seen, waiting) for part in turn.parts)))
+    return made
+
+
+def _with_own_id(part: Part, seen: set[str], waiting: dict[str, list[str]]) -> Part:
+    """A call with an id that is not in `seen`, and a result under the id of the call it is `waiting` for."""
+    if isinstance(part, ToolResult) and (ids := waiting.get(part.call_id)):
+        return msgspec.structs.replace(part, call_id=ids.pop(0) if len(ids) > 1 else ids[0])
+    if not isinstance(part, ToolCall):
+        return part
+    own = part.id
+    if own in seen:
+        own = next(other for number in count(2) if (other := f"{part.id}_{number}") not in seen)
+    seen.add(own)
+    waiting.setdefault(part.id, []).append(own)
+    return msgspec.structs.replace(part, id=own)
 
 
 def _unanswered(calls: tuple[ToolCall, ...]) -> list[Turn]:

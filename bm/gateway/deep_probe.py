@@ -25,8 +25,8 @@ from bm.protocols.errors import decode_error, in_band
 from bm.protocols.reading import json_of, object_of
 from bm.providers.provider import Provider
 from bm.remedies.apply import treated
+from bm.remedies.find import remedies_for
 from bm.remedies.questions import ANSWER, Question, facts, plain, questions
-from bm.remedies.rows import remedies_for
 from bm.upstream.client import UpstreamError, UpstreamRequest
 from bm.upstream.endpoint import own_headers, url
 

@@ -13,7 +13,7 @@ from bm.gateway.learned import LearnedRemedies, Subject
 from bm.gateway.upstream_call import UpstreamCall
 from bm.providers.provider import Provider
 from bm.remedies.apply import REWRITE, SPEAK
-from bm.remedies.rows import remedies_for
+from bm.remedies.find import remedies_for
 
 
 class Healing:

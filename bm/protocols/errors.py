@@ -256,7 +256,7 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
         kind=kind,
         message=message or code or unexplained,
         code=row.code if row is not None and row.code else code,
-        param=string_of(error.get("param")) or string_of(quoted.get("param")),
+        param=string_of(error.get("param")) or string_of(quoted.get("param")) or _located(details),
     )
     if kind not in _PASSING or _is_daily_at_google(failure, error):
         return failure
@@ -306,6 +306,12 @@ def _number(value: Any) -> int:
     if isinstance(value, str) and value.isdecimal():
         value = int(value[:9])
     return value if isinstance(value, int) and 400 <= value <= 599 else 0
+
+
+def _located(details: Any) -> str:
+    """The place of the first fault in a list of them (Azure's Mistral)."""
+    steps: list[Any] = next((row["loc"] for row in objects_of(details) if isinstance(row.get("loc"), list)), [])
+    return ".".join(str(step) for step in steps)
 
 
 def _words(error: Json) -> list[str]:
@@ -410,6 +416,10 @@ _ROOM = tuple(
 """How Anthropic, OpenAI, vLLM, SGLang, OpenRouter and Together say that prompt and answer are too long together."""
 
 
+_TOOL_TOKENS = re.compile(r"(\d[\d,]*) of tool input")
+"""OpenRouter counts the tools apart."""
+
+
 def answer_room(message: str) -> tuple[int, int] | None:
     """The context and the prompt in tokens, where a refusal says that only the answer's length does not fit."""
     context, prompt = _sizes(message) or (0, 0)
@@ -419,7 +429,14 @@ def answer_room(message: str) -> tuple[int, int] | None:
 def _sizes(message: str) -> tuple[int, int] | None:
     """The context and the prompt in tokens, where a refusal gives both."""
     found = next((found for pattern in _ROOM if (found := pattern.search(message))), None)
-    return (int(found["context"].replace(",", "")), int(found["prompt"].replace(",", ""))) if found else None
+    if found is None:
+        return None
+    prompt = _tokens(found["prompt"]) + sum(map(_tokens, _TOOL_TOKENS.findall(message)))
+    return _tokens(found["context"]), prompt
+
+
+def _tokens(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def _is_about_answer(message: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         members.clamp,
         members.make_room,
         members.shorten,
+        members.leave_out,
         members.drop_blank,
         tools.choose_freely,
         tools.choose_by_word,
@@ -38,6 +40,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tools.simplify_schemas,
         tools.as_json_schema,
         tools.add_properties,
+        tools.complete_schemas,
         tools.type_into_branches,
         tools.shorten_call_ids,
         tools.arguments_as_objects,
@@ -60,6 +63,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         thinking.drop_item_ids,
         thinking.not_encrypted,
         thinking.send_reasoning,
+        thinking.not_both,
         thinking.stand_in_signatures,
         formats.weaken,
         formats.say_json,
@@ -85,6 +89,8 @@ _LOSES: Final[Mapping[str, str]] = {
     "avoid": "",
     "fewer_tools": "tools",
     "drop_tool": "tools",
+    "leave_out": "",
+    "not_both": "messages.*.reasoning_content",
     "choose_freely": "tool_choice",
     "weaken": "response_format",
     "not_strict": "tools.*.strict",
@@ -108,6 +114,7 @@ def loss_of(remedy: Remedy) -> Loss | None:
 def treated(body: bytes, remedies: Iterable[Remedy], protocol: ProtocolName) -> tuple[bytes, tuple[Remedy, ...]]:
     """The body after all remedies, and those that changed it; the same bytes where none did."""
     document: Json = msgspec.json.decode(body)
+    document = members.in_camel_case(document) if protocol == "gemini" else document
     known = [remedy for remedy in remedies if remedy.operation in OPERATIONS]
     effective = tuple(remedy for remedy in known if OPERATIONS[remedy.operation](document, remedy, protocol))
     return (msgspec.json.encode(document), effective) if effective else (body, ())
@@ -127,5 +134,6 @@ def without_values(
 
 
 def _without(value: str, remedy: Remedy) -> str:
-    kept = [each for each in map(str.strip, value.split(",")) if each not in remedy.values]
+    values = map(str.strip, value.split(","))
+    kept = [each for each in values if not any(fnmatchcase(each, refused) for refused in remedy.values)]
     return value if len(kept) == len(value.split(",")) else ",".join(kept)

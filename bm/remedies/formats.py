@@ -11,7 +11,7 @@ from bm.protocols.json_schema.repair import rewritten
 from bm.protocols.json_schema.subsets import closed_schema, saying
 from bm.protocols.parameters import json_in_words
 from bm.protocols.reading import object_of
-from bm.remedies.turns import messages_of, tell, text_of
+from bm.remedies.turns import messages_of, tell, tell_in_input, text_of
 
 _SCHEMA_NAMES = ("responseJsonSchema", "responseSchema", "_responseJsonSchema")
 
@@ -65,14 +65,20 @@ def _set(body: Json, protocol: ProtocolName, keeps_json: bool) -> None:
         body.pop("output_format", None)
         if keeps_json:
             above["format"] = {"type": "json_object"}
+        elif not above:
+            body.pop("text" if protocol == "openai-responses" else "output_config", None)
 
 
 def say_json(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Say the word that a model wants to hear before it answers with JSON."""
-    said = (*map(text_of, messages_of(body)), text_of({"content": body.get("systemInstruction")}))
-    if _asked(body, protocol)[1] != "json" or "json" in "".join((*said, str(body.get("instructions")))).lower():
+    said = (
+        *map(text_of, messages_of(body)),
+        text_of({"content": body.get("systemInstruction")}),
+        str(body.get("input")),
+    )
+    if _asked(body, protocol)[1] != "json" or "json" in "".join(said).lower():
         return False
-    tell(body, protocol, "Answer with JSON.")
+    tell_in_input(body, protocol, "Answer with JSON.")
     return True
 
 

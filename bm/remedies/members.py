@@ -48,6 +48,11 @@ _SPOTS = (
     "tools.*.function",
     "system.*",
 )
+_CLIENTS_OWN = frozenset({
+    "args", "response", "labels", "parameters", "parametersJsonSchema", "responseJsonSchema", "_responseJsonSchema",
+    "responseSchema"
+})  # fmt: skip
+"""Members of Gemini's requests that hold names of the client's."""
 _TYPES = frozenset({"list", "dict", "str", "int", "float", "bool"})
 """What pydantic says at the end of a place in a union: `stop.list[str]`."""
 _TOKEN = re.compile(r"[\w$@-]+")
@@ -89,6 +94,19 @@ def spots(body: Json, name: str) -> str:
     return first(body, [f"{spot}.{name}" for spot in _SPOTS])
 
 
+def in_camel_case(body: Json) -> Json:
+    """A body of Gemini with the names of its members in camelCase; names that are a client's own stay."""
+    return {
+        (name := camel(key)): value if name in _CLIENTS_OWN else _in_camel_case(value) for key, value in body.items()
+    }
+
+
+def _in_camel_case(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_camel_case(each) for each in value]
+    return in_camel_case(value) if isinstance(value, dict) else value
+
+
 def owners(body: Json, path: str) -> Iterator[tuple[Any, str]]:
     """The objects that have the last member of `path`, each with the name of that member."""
     *steps, last = path.split(".")
@@ -118,7 +136,9 @@ def first(body: Json, paths: Sequence[str]) -> str:
 
 def may_go(path: str) -> bool:
     """Whether a member can be dropped: it is an option, and not what the request is about."""
-    last = path.rpartition(".")[2]
+    above, _, last = path.rpartition(".")
+    if last == "id" and above.endswith(("functionCall", "functionResponse")):
+        return True
     return bool(path) and last not in _KEPT and last != "*"
 
 
@@ -239,6 +259,18 @@ def shorten(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     for owner, name in found:
         owner[name] = owner[name][:most]
     return bool(found)
+
+
+def leave_out(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Take values out of a list, and the list if nothing is left."""
+    changed = False
+    for owner, name in list(owners(body, remedy.path)):
+        if isinstance(given := owner[name], list):
+            owner[name] = [each for each in given if each not in remedy.values]
+            changed = changed or owner[name] != given
+            if not owner[name]:
+                del owner[name]
+    return changed
 
 
 def drop_blank(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:

@@ -23,77 +23,22 @@ from bm.remedies.members import (
     place,
     spots,
 )
-from bm.remedies.tools import digests, functions
+from bm.remedies.tools import digests, functions, hosted_types
+from bm.remedies.wordings import (
+    AT,
+    BOTH,
+    CONDITION,
+    EXCLUSIVE,
+    LEAST,
+    LENGTHS,
+    MOST,
+    NAMED,
+    OPEN,
+    PAIR,
+    THIS_SCHEMA,
+    WORDS,
+)
 
-_NUMBER = r"(-?\d+(?:\.\d+)?)"
-_QUOTE = r"['`\"]?"
-
-ROOM: Final = r"context|max_new_tokens"
-LENGTH: Final = r"max[_ ]?(?:completion|output|new)?[_ ]?tokens|(?:completion|output) tokens"
-LISTED: Final = (
-    r"(?:supported (?:string )?(?:values|levels)(?: are)?|must be one of|expected one of|is not one of|permitted:"
-    r"|(?:must|should) be(?= ['`\"])|please use|allowed values(?: are)?|valid (?:values|options)(?: are)?)\W{1,4}"
-    rf"({_QUOTE}[\w.-]+{_QUOTE}(?:[ ,|]{{1,3}}(?:(?:and|or) )?{_QUOTE}[\w.-]+{_QUOTE})*)"
-)
-RANGE: Final = (
-    r"\brange\b|between|from -?\d|less than|greater than|[<>]=|at most|at least|minimum|maximum"
-    r"|must (?:not exceed|be in)"
-)
-UNKNOWN: Final = (
-    r"un(?:supported|known|recognized|expected)|not (?:supported|allowed|permitted|enabled|accepted|available)|extra"
-    r"|deprecated|does not (?:support|accept|take)|must be unset|may only be set|cannot both|only one of"
-    r"|extra_forbidden"
-)
-SCHEMA: Final = r"schema|function_?declarations?|tools?\[|tools\.\d+|\bparameters\b|too many states"
-SYSTEM: Final = (
-    r"role\W{1,3}system\W{1,3}(?:is not supported|must precede)|unexpected role\W{1,3}system|valid role: user, model"
-    r"|system messages? (?:must be|should be|are only|is only|can only).{0,40}(?:beginning|first|start)"
-)
-PREFILL: Final = (
-    r"assistant message prefill|ending with a model turn|prefill is (?:incompatible|not supported)"
-    r"|must end with a user|last message (?:must|should|cannot)|cannot continue (?:the )?(?:final|last)"
-    r"|expected last role user"
-)
-UNPAIRED: Final = (
-    r"tool_use. ids were found without|must be followed by tool messages|no tool (?:output|call) found for"
-    r"|unexpected .{0,3}tool_use_id|must be a response to a prec"
-    r"|number of function (?:response parts|calls and responses)"
-)
-EMPTY: Final = (
-    r"must have (?:either )?content or tool_calls|text content blocks must"
-    r"|content (?:must be|is) (?:non-?empty|required)"
-    r"|message content type: <nil>|non-empty content"
-)
-FORMAT: Final = (
-    r"(?:response_?format|json_?schema|json_?object|structured outputs?|response_?schema|output_format"
-    r"|output_config\.format|text\.format)"
-    r".{0,160}(?:support|unavailable|not available|not enabled|must be|invalid|unknown variant|should)"
-    r"|(?:support|unavailable|invalid|unknown).{0,80}(?:response_?format|json_?schema|structured output)"
-)
-_CONDITION: Final = re.compile(
-    r"\b(?:when|while|if|unless|both|combined|together|only one)\b|with (?:tools|function)", re.I
-)
-_THIS_SCHEMA: Final = re.compile(
-    r"schema\S*: |invalid (?:json )?schema|propert(?:y|ies)|keyword|too (?:many|complex|deep)", re.I
-)
-"""What is said of one schema, and not of schemas altogether."""
-_PAIR: Final = r"['\"]?([\w.\[\]]+)['\"]? ?: property ['\"]([\w.]+)['\"] is unsupported"
-_NAMED: Final = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        r"property ['\"]([\w.\[\]]+)['\"] is unsupported",
-        r"([\w.\[\]$-]+): Extra inputs",
-        r"Extra inputs are not permitted, field: ['\"]([^'\"]+)['\"]",
-        r"(?:unsupported|unknown|unrecognized|unexpected|additional)(?: request| keyword)? "
-        rf"(?:parameter|argument|field|property|key)s?(?: supplied)?:? {_QUOTE}([\w.\[\]]+(?:, [\w.\[\]]+)*)",
-        rf"support (?:the )?(?:parameter|argument|field) {_QUOTE}([\w.\[\]]+)",
-        r"\(['\"](\w+)['\"](?:, ['\"]\w+['\"])* (?:was|were) unexpected\)",
-    )
-)
-_AT: Final = re.compile(r"Unknown name \"([^\"]+)\"(?: at '([^']*)')?", re.I)
-_WORDS: Final = re.compile(
-    r"['`\"]([\w.$\[\]-]+)['`\"]|\b([a-z]+(?:_[a-z]+)+|[a-z]+[A-Z]\w*|temperature|seed|logprobs)\b"
-)
 _ALIASES: Final = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 _FORMS: Final = (
     "output_config.format",
@@ -112,31 +57,15 @@ _SIBLINGS: Final = {
     "reasoning.effort": ("reasoning",),
 }
 """What a model does not take either that does not take the first."""
-_MOST: Final = re.compile(
-    r"(?:less than or equal to|<=|at most|maximum(?: value)?(?: of| is)?|no more than|(?:not|cannot) exceed|up to) "
-    rf"{_QUOTE}{_NUMBER}",
-    re.I,
-)
-_LEAST: Final = re.compile(
-    rf"(?:greater than or equal to|>=|at least|minimum(?: value)?(?: of| is)?|no less than) {_QUOTE}{_NUMBER}", re.I
-)
-_BOTH: Final = re.compile(
-    rf"(?:range|from)\b[^\d\[(-]{{0,30}}[\[(]?{_NUMBER}(?:\.\.|, ?| to | - ){_NUMBER}"
-    rf"|between {_NUMBER} and {_NUMBER}"
-    rf"|[\[(]{_NUMBER}, ?{_NUMBER}[\])]",
-    re.I,
-)
-_EXCLUSIVE: Final = re.compile(rf"from {_NUMBER} \(inclusive\) to {_NUMBER} \(exclusive\)", re.I)
-_LENGTHS: Final = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        r"\[\s*\d+\s*,\s*(\d[\d,]*)\s*\]",
-        r"> (\d[\d,]*)",
-        r"(?:at most|less than or equal to|<=|up to|limited to|(?:not|cannot) exceed|between \d+ and) "
-        rf"{_QUOTE}(\d[\d,]*)",
-        r"(?:maximum|limit|max)\b[^\d]{0,60}?(\d[\d,]*)",
-    )
-)
+_SAMPLING: Final = frozenset({"temperature", "top_p", "top_k", "topP", "topK"})
+CONSTRAINTS: Final = (
+    "contains", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maxProperties", "maximum",
+    "minLength", "minProperties", "minimum", "multipleOf", "pattern", "patternProperties", "propertyNames",
+    "uniqueItems",
+)  # fmt: skip
+"""What no service takes in the schema of an answer that refuses one of them."""
+LEAST_ANSWER: Final = 16
+"""The least tokens that an answer is shortened to."""
 
 
 class Refusal:
@@ -144,21 +73,29 @@ class Refusal:
 
     def __init__(self, failure: Failure, body: Json, protocol: ProtocolName) -> None:
         self.failure, self.body, self.protocol = failure, body, protocol
-        self.text = re.sub(r"did you mean.*", "", failure.message, flags=re.I)
+        self.text = re.sub(r"did you mean.*", "", said(failure), flags=re.I)
 
     @cached_property
     def named(self) -> tuple[str, ...]:
         """The members that it names, in its order: as the parameter at fault, at its head, or in its words."""
         head = re.match(r"\W*([\w.\[\]]+): ", self.text)
-        words = ["".join(groups) for groups in _WORDS.findall(self.text)]
+        words = ["".join(groups) for groups in WORDS.findall(self.text)]
         plain = re.findall(r"[A-Za-z]+", self.text.lower())
         phrases = [f"{first}_{second}" for first, second in pairwise(plain)]
         written = (self.failure.param, head.group(1) if head else "", *words, *phrases)
-        return tuple(dict.fromkeys(path for word in written if word and (path := place(self.body, word))))
+        return tuple(dict.fromkeys(path for word in written if word and (path := self._place(word))))
+
+    def _place(self, word: str) -> str:
+        return place(self.body, word) or place(self.body, word.lower())
 
     def value(self, path: str) -> Any:
         """The first value at a path; None where there is none."""
         return next(members(self.body, path), None)
+
+
+def said(failure: Failure) -> str:
+    """What a refusal says: its message, and the reason where that stands in the place of a member's name (MiMo)."""
+    return f"{failure.message}\n{failure.param}" if " " in failure.param else failure.message
 
 
 def betas(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -170,6 +107,14 @@ def room(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """Prompt and answer together are too long, and the prompt alone is not."""
     if (found := answer_room(refusal.text)) is not None:
         yield Remedy("make_room", "", found)
+
+
+def overshot(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """By how much prompt and answer together are too long."""
+    path = first(refusal.body, ANSWER_LENGTHS)
+    now = refusal.value(path) if path else None
+    if isinstance(now, int) and (most := now - (int(match[2]) - int(match[1]))) >= LEAST_ANSWER:
+        yield Remedy("clamp", path, (None, most), passing=True)
 
 
 def affordable(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -184,14 +129,21 @@ def length(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     now = refusal.value(path) if path else None
     if not isinstance(now, int):
         return
-    if (exclusive := _EXCLUSIVE.search(refusal.text)) is not None:
+    if (exclusive := EXCLUSIVE.search(refusal.text)) is not None:
         yield Remedy("clamp", path, (None, int(exclusive[2]) - 1))
-    for pattern in _LENGTHS:
+    for pattern in LENGTHS:
         for found in pattern.finditer(refusal.text):
-            most = int(found[1].replace(",", ""))
-            if 16 <= most < now:
+            most = _tokens(found[1])
+            if LEAST_ANSWER <= most < now:
                 yield Remedy("clamp", path, (None, most))
                 return
+    if refusal.protocol != "anthropic" and re.search(r"too (?:large|big|high|long)|exceed", refusal.text):
+        yield Remedy("drop", path)
+
+
+def _tokens(text: str) -> int:
+    """A count of tokens: `16,384`, `16_384`, `32k`."""
+    return int(re.sub(r"\D", "", text)) * (1024 if text.lower().endswith("k") else 1)
 
 
 def effort_up_to(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -212,10 +164,30 @@ def refused_level(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
         yield Remedy("avoid", path, (match[1].lower(),))
 
 
+def no_effort(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """The model does not think at all, or not as a request asks for it."""
+    found = (first(refusal.body, EFFORTS), "thinking", "reasoning", "generationConfig.thinkingConfig")
+    yield from (Remedy("drop", path) for path in found if path and next(members(refusal.body, path), None) is not None)
+
+
 def listed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """The values that a member may have: the nearest level, or else the member's default."""
-    values = [word.strip(".") for word in re.findall(r"[\w.-]+", match[1]) if word not in ("and", "or")]
+    values = [word.strip(".") for word in re.findall(r"[\w.-]+", match[1]) if word not in ("and", "or", "default")]
     levels = tuple(word for word in values if word.lower() in SCALE)
+    if "tool_choice" in refusal.named:
+        yield Remedy("choose_by_word")
+        if {"any", "required", "REQUIRED"}.isdisjoint(values):
+            yield Remedy("choose_freely")
+        return
+    if refusal.failure.param.startswith("include") and (value := re.search(r"'([^']+)'", refusal.text)):
+        yield Remedy("leave_out", "include", (value[1],))
+        return
+    if re.search(r"\binput\S*\btype$", refusal.failure.param):
+        yield Remedy("rewrite")
+        return
+    if re.search(r"\btools\W{1,5}\d+\W{1,5}type\b", f"{refusal.failure.param}\n{refusal.text}"):
+        yield from _without_types(refusal)
+        return
     named = [path for path in refusal.named if isinstance(refusal.value(path), str)]
     if levels:
         path = next((path for path in named if path in EFFORTS), "") or first(refusal.body, EFFORTS)
@@ -229,21 +201,68 @@ def listed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def named_member(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A member that may only have its default."""
-    passing = _CONDITION.search(refusal.text) is not None
+    passing = CONDITION.search(refusal.text) is not None
     yield from (Remedy("drop", path, passing=passing) for path in refusal.named[:1] if may_go(path))
 
 
 def most_tools(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    yield Remedy("fewer_tools", values=(int(match[1]),))
+    yield Remedy("fewer_tools", values=(int(next(filter(None, match.groups()))),))
 
 
 def refused_tool(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A kind of tool that the model does not have; Chat Completions has functions in their place."""
-    kind = next(filter(None, match.groups()))
+    yield from _without_type(next(filter(None, match.groups())))
+
+
+def _without_type(kind: str) -> Iterator[Remedy]:
     if kind in ("custom", "namespace"):
         yield Remedy("speak", values=("openai-chat",))
     yield Remedy("drop_tool", values=(kind,))
     yield Remedy("rewrite")
+
+
+def _without_types(refusal: Refusal) -> Iterator[Remedy]:
+    """The kinds of hosted tools that a refusal quotes, else all."""
+    kinds = hosted_types(refusal.body)
+    quoted = [kind for kind in kinds if re.search(rf"['`\"]{kind}['`\"]", refusal.text)]
+    for kind in quoted or kinds:
+        yield from _without_type(kind)
+
+
+def functions_only(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """A service that has functions alone."""
+    yield Remedy("rewrite")
+    yield from _without_types(refusal)
+
+
+def other_tool_type(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """A version of one of Claude's tools that the model does not have: the one that the refusal offers, or none."""
+    types = re.findall(r"\b[a-z_]+_20\d{6}\b", refusal.failure.message)
+    for kind in hosted_types(refusal.body):
+        if kind in types:
+            stem = kind.rpartition("_")[0]
+            other = next((each for each in types if each != kind and each.rpartition("_")[0] == stem), None)
+            yield Remedy("replace", "tools.*.type", (kind, other)) if other else Remedy("drop_tool", values=(kind,))
+
+
+_BUILT_IN: Final = {
+    "search": "googleSearch",
+    "code": "codeExecution",
+    "url": "urlContext",
+    "maps": "googleMaps",
+    "file": "fileSearch",
+}
+
+
+def built_in_tool(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """One of Google's own tools that the model does not have."""
+    if kind := next((kind for word, kind in _BUILT_IN.items() if word in match[1].lower()), ""):
+        yield Remedy("drop_tool", values=(kind,))
+
+
+def no_built_in_tools(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """Google's own tools beside functions."""
+    yield from (Remedy("drop_tool", values=(kind,), passing=True) for kind in _BUILT_IN.values())
 
 
 def exact_call_id(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -255,13 +274,14 @@ def longest_call_id(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 
 def keywords(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
-    """Keywords that the answer's schema may not have."""
-    yield Remedy("describe_keywords", values=tuple(sorted(re.findall(r"\w+", match[1]))))
+    """Keywords that a schema may not have: those named, and the others that are refused alike."""
+    yield Remedy("describe_keywords", values=tuple(sorted({*re.findall(r"\w+", match[1]), *CONSTRAINTS})))
+    yield Remedy("not_strict")
 
 
 def format_(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A form of the answer that the model is not held to: first the schema goes, then the JSON."""
-    passing = _CONDITION.search(refusal.text) is not None or _THIS_SCHEMA.search(refusal.text) is not None
+    passing = CONDITION.search(refusal.text) is not None or THIS_SCHEMA.search(refusal.text) is not None
     for kinds in (("schema",), ("schema", "json"), ("json",)):
         yield Remedy("weaken", values=kinds, passing=passing)
 
@@ -275,8 +295,6 @@ def renamed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 def number(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A number outside of its range."""
     low, high = _limits(refusal.text)
-    if low is None and high is None:
-        return
     for path in refusal.named:
         now = refusal.value(path)
         if not isinstance(now, int | float) or isinstance(now, bool):
@@ -284,15 +302,22 @@ def number(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
         if (low is not None and now < low) or (high is not None and now > high):
             yield Remedy("clamp", path, (low, high))
             return
+        if (
+            may_go(path)
+            and OPEN.search(refusal.text) is not None
+            and (low, high) in ((None, None), (now, high), (low, now))
+        ):
+            yield Remedy("drop", path)
+            return
 
 
 def _limits(text: str) -> tuple[float | None, float | None]:
-    if (exclusive := _EXCLUSIVE.search(text)) is not None:
+    if (exclusive := EXCLUSIVE.search(text)) is not None:
         return _number(exclusive[1]), _number(exclusive[2]) - 1
-    if (both := _BOTH.search(text)) is not None:
+    if (both := BOTH.search(text)) is not None:
         low, high = (group for group in both.groups() if group is not None)
         return _number(low), _number(high)
-    least, most = _LEAST.search(text), _MOST.search(text)
+    least, most = LEAST.search(text), MOST.search(text)
     return _number(least[1]) if least else None, _number(most[1]) if most else None
 
 
@@ -312,11 +337,15 @@ def cut(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def unknown(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """Members that the model does not take."""
-    passing = _CONDITION.search(refusal.text) is not None
+    passing = CONDITION.search(refusal.text) is not None
     paths = [path for path in _explicit(refusal) if may_go(path)]
     if not paths:
         options = [path for path in refusal.named if may_go(path)]
-        paths = options[1:2] if re.search(r"cannot both|only one of", refusal.text, re.I) else options[:1]
+        paths = options[:1]
+        if re.search(r"cannot both|only one of", refusal.text, re.I):
+            paths = options[1:2] or paths
+        elif paths and _SAMPLING.issuperset(path.rpartition(".")[2] for path in paths):
+            paths = [path for path in options if path.rpartition(".")[2] in _SAMPLING]
     for path in dict.fromkeys(each for named in paths for each in (named, *_SIBLINGS.get(named, ()))):
         above, _, last = path.rpartition(".")
         value = refusal.value(path)
@@ -334,13 +363,13 @@ def unknown(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def _explicit(refusal: Refusal) -> Iterator[str]:
     """The members that the refusal says are unknown, wherever they stand."""
-    for found in _AT.finditer(refusal.text):
+    for found in AT.finditer(refusal.text):
         yield place(refusal.body, f"{found[2] or ''}.{found[1]}")
-    for found in re.finditer(_PAIR, refusal.text):
+    for found in re.finditer(PAIR, refusal.text):
         yield place(refusal.body, f"{found[1]}.{found[2]}")
-    for pattern in _NAMED:
+    for pattern in NAMED:
         for found in pattern.finditer(refusal.text):
-            for name in found[1].split(", "):
+            for name in re.findall(r"[\w.$\[\]-]+", found[1]):
                 yield place(refusal.body, name) or spots(refusal.body, name)
 
 

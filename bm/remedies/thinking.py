@@ -28,9 +28,13 @@ def known(body: Json, takes: Capabilities) -> tuple[Remedy, ...]:
     path = first(body, EFFORTS)
     if path and takes.levels:
         off = () if takes.thinking_off == "never" else ("none",)
-        found.append(Remedy("level", path, (*off, *takes.levels)))
-    elif path and takes.thinking == "budget" and takes.family == "claude":
+        levels = takes.levels
+        if takes.effort_off and object_of(body.get("thinking")).get("type") in OFF:
+            levels = levels[: levels.index(takes.effort_off) + 1]
+        found.append(Remedy("level", path, (*off, *levels), passing=levels != takes.levels))
+    elif path and takes.family and (takes.thinking == "none" or (takes.thinking, takes.family) == ("budget", "claude")):
         found.append(Remedy("drop", path))
+        found += [Remedy("drop", "reasoning"), Remedy("not_encrypted")] if path == "reasoning.effort" else []
     return tuple(found)
 
 
@@ -163,7 +167,12 @@ def not_encrypted(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def send_reasoning(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Give each of the assistant's messages with calls its `reasoning_content`, a space where there is none."""
+    """Give each of the assistant's messages with calls its `reasoning_content`, a space where there is none.
+
+    At services that speak Anthropic's protocol, that is a block of thinking.
+    """
+    if protocol == "anthropic":
+        return _send_thinking(body)
     name = "reasoning_content"
     lacking = [
         message
@@ -175,8 +184,39 @@ def send_reasoning(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     return bool(lacking)
 
 
+def _send_thinking(body: Json) -> bool:
+    lacking = [
+        message
+        for message in messages_of(body)
+        if any(piece.get("type") == "tool_use" for piece in pieces_of(message))
+        and not any(piece.get("type") in _BLOCKS for piece in pieces_of(message))
+    ]
+    for message in lacking:
+        message["content"] = [{"type": "thinking", "thinking": " ", "signature": ""}, *pieces_of(message)]
+    return bool(lacking)
+
+
+def not_both(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Take the thinking out of messages that hold text and calls beside it."""
+    names = ("reasoning_content", "reasoning", "thinking")
+    found = [
+        (message, name)
+        for message in messages_of(body)
+        for name in names
+        if message.get("tool_calls") and message.get("content") and message.get(name)
+    ]
+    for message, name in found:
+        del message[name]
+    return bool(found)
+
+
 def stand_in_signatures(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Gemini: the signature that skips its check, on the first call of each turn that lacks one or has a wrong one."""
+    """Gemini: the signature that skips its check, on the first call of each turn that lacks one or has a wrong one.
+
+    Over Chat Completions it stands beside the call, or, as OpenRouter has it, in the details of the reasoning.
+    """
+    if protocol == "openai-chat":
+        return _stand_in_over_chat(body, "details" in remedy.values)
     every = "wrong" in remedy.values
     changed = False
     for content in messages_of(body):
@@ -187,4 +227,20 @@ def stand_in_signatures(body: Json, remedy: Remedy, protocol: ProtocolName) -> b
             if wanted and (every or not part.get(name)) and part.get(name) != DUMMY_WORD:
                 part[name] = DUMMY_WORD
                 changed = True
+    return changed
+
+
+def _stand_in_over_chat(body: Json, in_details: bool) -> bool:
+    changed = False
+    for message in messages_of(body):
+        calls = objects_of(message.get("tool_calls"))
+        if not calls:
+            continue
+        if in_details and not message.get("reasoning_details"):
+            known = {"type": "reasoning.encrypted", "data": DUMMY_WORD, "format": "google-gemini-v1", "index": 0}
+            message["reasoning_details"] = [known | {"id": calls[0].get("id")}]
+            changed = True
+        elif not in_details and not object_of(object_of(calls[0].get("extra_content")).get("google")):
+            calls[0]["extra_content"] = {"google": {"thought_signature": DUMMY_WORD}}
+            changed = True
     return changed

@@ -14,8 +14,8 @@ from bm.chat.response import parse_arguments
 from bm.names import ProtocolName
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.repair import every_schema
-from bm.protocols.json_schema.subsets import basic_schema
-from bm.protocols.reading import object_of, objects_of
+from bm.protocols.json_schema.subsets import basic_schema, object_schema, openai_schema
+from bm.protocols.reading import object_of, objects_of, string_of
 from bm.protocols.tools import fitting_call_id
 from bm.remedies.turns import ask, messages_of, pieces_of
 
@@ -60,6 +60,9 @@ def choose_freely(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 def choose_by_word(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Demand a call without naming the tool, and offer that tool alone."""
+    if body.get("tool_choice") == "any":
+        body["tool_choice"] = "required"
+        return True
     choice = object_of(body.get("tool_choice"))
     name = object_of(choice.get("function")).get("name") or choice.get("name")
     if not name:
@@ -78,18 +81,19 @@ def drop_choice(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         return False
     for name in names:
         del body[name]
-    if body.get("tools") == []:
+    if empty := body.get("tools") == []:
         del body["tools"]
-    return bool(names)
+    return bool(names) or empty
 
 
 def not_strict(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Make no tool strict."""
-    strict = [function for function in functions(body) if function.get("strict")]
-    for function in functions(body):
-        if "strict" in function:
-            function["strict"] = False
-    return bool(strict)
+    """Make no tool strict, nor the form of the answer."""
+    chat, responses = object_of(body.get("response_format")), object_of(body.get("text"))
+    strict = [*functions(body), object_of(chat.get("json_schema")), object_of(responses.get("format"))]
+    found = [each for each in strict if each.get("strict")]
+    for each in found:
+        each["strict"] = False
+    return bool(found)
 
 
 def fewer_tools(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
@@ -185,6 +189,20 @@ def _with_properties(root: Json) -> bool:
     return bool(lacking)
 
 
+def complete_schemas(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give every tool a schema of an object, with `properties` and, in arrays, `items`."""
+    changed = False
+    for function in functions(body):
+        if "name" not in function or protocol == "gemini":
+            continue
+        name = "input_schema" if protocol == "anthropic" else "parameters"
+        given = function.get(name) if isinstance(function.get(name), dict) else None
+        made = object_schema(given) if protocol == "anthropic" else openai_schema(given)
+        changed = changed or made != given
+        function[name] = made
+    return changed
+
+
 def type_into_branches(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Move a `type` that stands beside `anyOf` into the branches."""
     roots = [function.get(name) for function in functions(body) for name in _SCHEMAS]
@@ -238,11 +256,17 @@ def arguments_as_objects(body: Json, remedy: Remedy, protocol: ProtocolName) -> 
     return changed
 
 
+def hosted_types(body: Json) -> list[str]:
+    """The types of the tools that are no functions."""
+    types = [string_of(tool.get("type")) for tool in objects_of(body.get("tools"))]
+    return list(dict.fromkeys(kind for kind in types if kind not in ("", "function")))
+
+
 def drop_tool(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Leave out the hosted tools of a type that the model does not take."""
+    """Leave out the hosted tools of a type that the model does not take, in all its versions."""
     (kind,) = remedy.values
     tools = objects_of(body.get("tools"))
-    kept = [tool for tool in tools if tool.get("type") != kind and kind not in tool]
+    kept = [tool for tool in tools if not f"{tool.get('type')}_".startswith(f"{kind}_") and kind not in tool]
     if len(kept) == len(tools) or kind in ("function", "custom"):
         return False
     body["tools"] = kept

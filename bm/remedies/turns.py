@@ -10,6 +10,8 @@ from bm.chat.repair import GO_ON, reminder
 from bm.names import ProtocolName
 from bm.protocols.reading import object_of, objects_of, string_of
 
+NO_OUTPUT = "(no output)"
+"""What a tool returned that returned nothing."""
 _SYSTEM = ("system", "developer")
 
 
@@ -45,6 +47,16 @@ def tell(body: Json, protocol: ProtocolName, text: str) -> None:
             body["messages"] = [{"role": "system", "content": text}, *messages]
         else:
             head["content"] = _with_text(head.get("content"), text)
+
+
+def tell_in_input(body: Json, protocol: ProtocolName, text: str) -> None:
+    """Add to the system prompt where it counts as a message: the instructions of Responses do not."""
+    if protocol != "openai-responses":
+        tell(body, protocol, text)
+        return
+    given = body.get("input")
+    items = given if isinstance(given, list) else [_said(given or "")]
+    body["input"] = [_said(text, "developer"), *items]
 
 
 def ask(body: Json, protocol: ProtocolName, text: str) -> None:
@@ -205,11 +217,17 @@ def part_after_results(body: Json, remedy: Remedy, protocol: ProtocolName) -> bo
 
 
 def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Leave out empty texts, and messages that hold nothing."""
+    """Leave out empty texts, lists of no calls, and messages that hold nothing; a result that is empty says so."""
     name = list_name(body)
     turns = objects_of(body.get(name))
     changed = False
     for turn in turns:
+        if turn.get("tool_calls") == []:
+            del turn["tool_calls"]
+            changed = True
+        if turn.get("role") == "tool" and not text_of(turn).strip() and all(map(_is_empty, pieces_of(turn))):
+            turn["content"] = NO_OUTPUT
+            changed = True
         for list_ in ("content", "parts"):
             if pieces := objects_of(turn.get(list_)):
                 turn[list_] = [piece for piece in pieces if not _is_empty(piece)]
@@ -219,6 +237,8 @@ def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def _is_empty(piece: Json) -> bool:
+    if piece.keys() <= {"thought"}:
+        return True
     text = piece.get("text")
     return isinstance(text, str) and not text.strip() and piece.get("type", "text").endswith("text")
 
@@ -243,4 +263,12 @@ def plain_text(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     ]
     for message in found:
         message["content"] = text_of(message)
-    return bool(found)
+    results = [
+        item
+        for item in messages_of(body)
+        if isinstance(item.get("output"), list)
+        and all(isinstance(object_of(piece).get("text"), str) for piece in item["output"])
+    ]
+    for item in results:
+        item["output"] = text_of({"content": item["output"]})
+    return bool(found or results)

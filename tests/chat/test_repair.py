@@ -183,3 +183,19 @@ def test_without_anything_to_leave_out_nothing_changes() -> None:
     assert without_media(REQUEST, ()) == (REQUEST, ())
     assert without_media(REQUEST, {"audio"}) == (REQUEST, ())
     assert list(media_of(REQUEST)) == [PICTURE, REPORT, PICTURE, NOTES]
+
+
+def test_a_call_whose_id_was_used_before_gets_one_of_its_own_and_so_does_its_result() -> None:
+    turns = paired(
+        [
+            assistant(call("1")),
+            user(result("1", "a")),
+            assistant(call("1"), call("1")),
+            user(result("1", "b"), result("1", "c")),
+        ]
+    )
+    calls = [part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
+    results = [part for turn in turns for part in turn.parts if isinstance(part, ToolResult)]
+    assert len({*calls}) == 3 and calls[0] == "1"
+    assert [each.call_id for each in results] == calls
+    assert [each.parts for each in results] == [(Text("a"),), (Text("b"),), (Text("c"),)]

@@ -33,7 +33,7 @@ from bm.protocols.limits import allowances_in_body, allowances_in_headers, with_
 from bm.protocols.reading import json_of, object_of
 from bm.protocols.registry import CODECS
 from bm.remedies.apply import treated
-from bm.remedies.rows import remedies_for
+from bm.remedies.find import remedies_for
 from tests.fuzz.mutation import ODD, mutated, pieces_of, scrambled, written
 from tests.fuzz.seeds import seeds
 from tests.fuzz.surface import Surface, changed, sendable

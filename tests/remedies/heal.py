@@ -12,7 +12,7 @@ from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.errors import decode_error
 from bm.remedies.apply import OPERATIONS, treated
-from bm.remedies.rows import remedies_for
+from bm.remedies.find import remedies_for
 
 CHAT: ProtocolName = "openai-chat"
 CLAUDE: ProtocolName = "anthropic"

@@ -53,7 +53,7 @@ def test_the_schema_of_the_tool_that_is_named_comes_first() -> None:
 
 
 def test_what_holds_under_a_condition_is_not_learnt() -> None:
-    from bm.remedies.rows import remedies_for
+    from bm.remedies.find import remedies_for
 
     message = "`temperature` may only be set to 1 when thinking is enabled."
     ((found,),) = list(remedies_for(refused(message), b'{"temperature": 0.5}', CLAUDE))[:1]

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from bm.chat.capabilities import Capabilities
-from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.parameters import json_in_words
-from bm.remedies.rows import ROWS, remedies_for
+from bm.remedies.rows import ROWS
 from tests.remedies.heal import CHAT, CLAUDE, GEMINI, RESPONSES, healed, remedies
 
 HI = {"role": "user", "content": "hi"}
@@ -312,31 +310,6 @@ def test_the_parameter_at_fault_counts_where_the_words_name_none() -> None:
     assert healed(RESPONSES, message, {"prompt_cache_retention": "in_memory"}, "prompt_cache_retention") == {}
 
 
-@pytest.mark.parametrize(
-    ("takes", "expected"),
-    [
-        (Capabilities(), {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}}),
-        (Capabilities(family="claude", thinking="budget"), {"thinking": {"type": "disabled"}}),
-        (Capabilities(thinking_off="never", levels=("low", "medium")), {"output_config": {"effort": "low"}}),
-    ],
-)
-def test_all_that_is_known_of_a_models_thinking_is_mended_at_once(takes: Capabilities, expected: Any) -> None:
-    message = '"thinking.type.between_tools" is not supported for this model.'
-    body = {"thinking": {"type": "between_tools"}, "output_config": {"effort": "high"}}
-    assert healed(CLAUDE, message, body, takes=takes) == expected
-
-
-def test_levels_are_those_that_are_listed_and_known() -> None:
-    takes = Capabilities(thinking_off="never", levels=("medium", "high", "xhigh"))
-    message = "Unsupported value: 'none' is not supported with the 'm' model. Supported values are: 'low' and 'medium'."
-    assert healed(RESPONSES, message, {"reasoning": {"effort": "none"}}, takes=takes) == {
-        "reasoning": {"effort": "medium"}
-    }
-    assert healed(
-        RESPONSES, "Unsupported parameter: 'seed'", {"seed": 1, "reasoning": {"effort": "low"}}, takes=takes
-    ) == {"reasoning": {"effort": "low"}}
-
-
 def test_another_api_is_a_remedy_too() -> None:
     message = "This model is only supported in v1/responses and not in v1/chat/completions."
     assert remedies(CHAT, message, {}, status=404)[0] == "speak (openai-responses)"
@@ -360,24 +333,6 @@ def test_what_translation_repairs_is_written_anew(message: str) -> None:
 def test_betas_that_are_not_known_leave_the_header() -> None:
     message = "Unexpected value(s) `fast-mode-2026-02-01`, `x-1` for the `anthropic-beta` header. Please consult ..."
     assert remedies(CLAUDE, message, {}) == ["drop values anthropic-beta (fast-mode-2026-02-01, x-1)"]
-
-
-@pytest.mark.parametrize("kind", ["rate_limited", "upstream_auth", "malformed", "context_too_long"])
-def test_other_failures_have_no_remedy(kind: Any) -> None:
-    failure = Failure(kind=kind, message="Unsupported parameter: 'seed'")
-    assert list(remedies_for(failure, b'{"seed": 1}', CHAT)) == []
-
-
-@pytest.mark.parametrize(
-    ("message", "found"), [("Jinja Exception: seed is not supported", True), ("seed fault", False)]
-)
-def test_a_fault_of_the_service_is_a_refusal_only_where_it_says_so(message: str, found: bool) -> None:
-    failure = Failure(kind="server", message=message)
-    assert bool(list(remedies_for(failure, b'{"seed": 1}', CHAT))) is found
-
-
-def test_a_body_that_is_none_has_no_remedy() -> None:
-    assert list(remedies_for(Failure(kind="bad_request", message="Unsupported parameter: 'x'"), b"\xff", CHAT)) == []
 
 
 def test_every_row_says_who_says_it() -> None:

@@ -34,8 +34,17 @@ def encode_mark(mark: CacheMark) -> Json:
 
 
 def limit_marks(body: Json) -> None:
-    """Remove the oldest marks from messages that bm has written until the API takes their number."""
+    """Remove the oldest marks from messages that bm has written until the API takes their number.
+
+    An hour may not follow five minutes, in the order of the prompt.
+    """
     blocks = [block for message in body["messages"] for block in message["content"]]
+    short = False
+    for block in (*body.get("tools", ()), *body.get("system", ()), *blocks):
+        if (mark := block.get(_MARK)) is not None:
+            if short and mark.get("ttl") == "1h":
+                del mark["ttl"]
+            short = short or mark.get("ttl") != "1h"
     marked = [block for block in (*blocks, *body.get("system", ())) if _MARK in block]
     tools = sum(1 for tool in body.get("tools", ()) if _MARK in tool)
     for block in marked[: max(0, len(marked) + tools - MAX_MARKS)]:

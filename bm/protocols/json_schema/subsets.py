@@ -158,18 +158,25 @@ def _is_openai(schema: Json) -> bool:
 
 def _has_items(node: Json) -> bool:
     """Whether `_with_items` leaves the node and those inside it as they are."""
-    if "type" in node and ("anyOf" in node or (node["type"] == "array" and "items" not in node)):
+    if "type" in node and ("anyOf" in node or (_is_array(node) and not isinstance(node.get("items"), dict | bool))):
         return False
     return all(_has_items(inner) for inner in repair.inner_schemas(node) if isinstance(inner, dict))
 
 
 def _with_items(node: Json) -> Json:
-    if node.get("type") == "array" and "items" not in node and "prefixItems" not in node:
-        node["items"] = {}
+    if _is_array(node) and not isinstance(node.get("items"), dict | bool):
+        listed = node.get("items") or node.get("prefixItems")
+        several = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        node["items"] = {"anyOf": several} if len(several) > 1 else several[0] if several else {}
     if "type" in node and isinstance(node.get("anyOf"), list):
         kind = node.pop("type")
         node["anyOf"] = [{"type": kind, **each} if isinstance(each, dict) else each for each in node["anyOf"]]
     return node
+
+
+def _is_array(node: Json) -> bool:
+    kind = node.get("type")
+    return kind == "array" or (isinstance(kind, list) and "array" in kind)
 
 
 def is_strict(schema: Any) -> bool:
