@@ -54,8 +54,16 @@ def report(name: str, error: BaseException, consequence: str = "") -> None:
     _troubles[name] = f"{name} failed{consequence}: {type(error).__name__}: {error}"
 
 
+def note(name: str, words: str) -> None:
+    """Show a sentence in `failures`, or no longer if it is empty."""
+    if words:
+        _troubles[name] = words
+    else:
+        _troubles.pop(name, None)
+
+
 def failures() -> list[str]:
-    """What has failed since the start, as sentences."""
+    """What has failed since the start, and what is noted, as sentences."""
     return list(_troubles.values())
 
 

@@ -17,6 +17,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.record import AttemptRecord, Record
 from bm.protocols.limits import Allowance, allowances_in_body, allowances_in_headers, used_up
+from bm.upstream.client import NO_DESCRIPTOR
 from bm.upstream.headers import Headers
 
 _BROKEN = NO_ANSWER | {"truncated"}
@@ -103,8 +104,8 @@ class AccountUpdates:
     def settle(self, lease: Lease, entry: AttemptRecord, outcome: Outcome, *, disturbed: float) -> Outcome:
         """Apply the outcome of an attempt to its account, and add to it what only the pool knows.
 
-        A broken connection does not count against the account if the machine slept or lost its network meanwhile;
-        `disturbed` is when that happened last.
+        A broken connection does not count against the account if the machine slept or lost its network meanwhile, or
+        has no descriptors left; `disturbed` is when the former happened last.
         """
         failure, effect = outcome.failure, outcome.account
         now, wall, jitter = time.monotonic(), time.time(), random.random()
@@ -112,7 +113,7 @@ class AccountUpdates:
         if failure is None:
             entry.outcome = "answered"
             return lease.settle(outcome, now=now, wall=wall)
-        if lease.sent < disturbed and failure.kind in _BROKEN:
+        if failure.kind in _BROKEN and (lease.sent < disturbed or failure.code == NO_DESCRIPTOR):
             effect = AccountEffect()
         message = self._record.redact(failure.message, self._body)
         effect = msgspec.structs.replace(effect, reason=message if effect.reason else "")

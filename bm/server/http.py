@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -12,6 +11,8 @@ from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bm.server.descriptors import most_connections
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head: its first line and its headers."""
@@ -21,10 +22,6 @@ BODY_SECONDS = 60.0
 """Silence in the middle of a request's body."""
 IDLE_SECONDS = 3.0
 """Silence after which a daemon that has handed over closes a connection. Clients use it once more until then."""
-_MIN_CONNECTIONS = 16
-_KEPT_DESCRIPTORS = 64
-"""Descriptors for files, sockets that listen, and background work."""
-_MOST_DESCRIPTORS = 65_536
 _SAY_AGAIN = 60.0
 _UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _log = logging.getLogger("bm")
@@ -258,34 +255,3 @@ class LimitedHttp(HttpToolsProtocol):
         self._timer = None
         if not self.transport.is_closing():
             self.transport.close()
-
-
-if sys.platform == "win32":
-
-    def most_connections() -> int:
-        """How many connections of clients may be open."""
-        return 4096
-
-    def raise_file_limit() -> None:
-        """Windows limits neither sockets nor handles this way."""
-else:
-    import resource
-
-    def most_connections() -> int:
-        """How many connections of clients may be open: each may need another one to a provider."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft == resource.RLIM_INFINITY:
-            return _MOST_DESCRIPTORS // 2
-        return max(_MIN_CONNECTIONS, (soft - _KEPT_DESCRIPTORS) // 2)
-
-    def raise_file_limit() -> None:
-        """Raise the soft limit of open files; systems start programs with 256 or 1024."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-        if soft == resource.RLIM_INFINITY or soft >= most:
-            return
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        except (OSError, ValueError):
-            # macOS refuses more than the kernel's own limit.
-            _log.debug("the limit of open files stays at %d", soft)

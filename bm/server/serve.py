@@ -27,11 +27,12 @@ from bm.ledger.prices import load as load_prices
 from bm.ledger.recordings import folder_of
 from bm.ledger.writer import Ledger
 from bm.loop import runner
+from bm.server import descriptors
 from bm.server.admin import Instance, admin_app
 from bm.server.app import App
 from bm.server.asgi import JsonResponse, json_handler
 from bm.server.handover import Handover, Place
-from bm.server.http import LimitedHttp, raise_file_limit
+from bm.server.http import LimitedHttp
 from bm.server.network import Network
 from bm.server.predecessor import Predecessor
 from bm.server.reload import Reloader
@@ -61,7 +62,7 @@ def serve(
     A first signal lets running responses finish within `[server] drain` seconds, a second one ends them. `predecessor`
     is the daemon that has handed over to this one.
     """
-    raise_file_limit()
+    descriptors.raise_limit()
     runner().run(_serve(paths, settings, sock, instance, place, predecessor))
 
 
@@ -210,6 +211,7 @@ async def _serve(
     watchers = [
         keep_running(_read_prices, "reading prices"),
         keep_running(Network(services).watch, "watching the network"),
+        keep_running(descriptors.watch, "watching descriptors"),
         spawn(_stop_when(stopping, server), "waiting for a stop"),
     ]
     if predecessor is not None:

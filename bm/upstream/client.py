@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection
@@ -28,6 +29,8 @@ from bm.errors import ConfigError, Failure
 from bm.upstream.headers import Headers
 from bm.upstream.proxy import for_request, proxy_for
 
+NO_DESCRIPTOR = "descriptor"
+"""The code of a failure to connect for which this process alone is the reason: it has no descriptor left."""
 MAX_HEADER_BYTES = 64 * 1024
 
 MAX_DEAD = 5
@@ -354,6 +357,9 @@ def _broken(error: Exception, provider: str, through: ProxyAddress | None = None
             return Failure(kind="connection", message=f"the name of {provider} cannot be resolved: {error}", code="dns")
         case aiohttp.ClientSSLError():
             return Failure(kind="connection", message=f"no trusted connection to {provider}: {error}", code="tls")
+        case aiohttp.ClientConnectorError() if error.os_error.errno in (errno.EMFILE, errno.ENFILE):
+            message = f"no file descriptor is left to connect to {provider} (raise ulimit -n)"
+            return Failure(kind="connection", message=message, code=NO_DESCRIPTOR)
         case aiohttp.ClientConnectorError():
             return Failure(kind="connection", message=f"{provider} cannot be reached: {error}", code="connect")
         case aiohttp.ClientPayloadError():

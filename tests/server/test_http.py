@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from bm.server import http
-from bm.server.http import LimitedHttp, most_connections, raise_file_limit
+from bm.server.http import LimitedHttp
 
 FLOOD = 16 * 1024 * 1024
 HEAD = b"POST /x HTTP/1.1\r\nhost: localhost\r\n"
@@ -201,17 +200,3 @@ async def test_the_oldest_idle_connection_gives_way(monkeypatch: pytest.MonkeyPa
             await held[0][0].readexactly(1)
     for _, writer in held:
         writer.close()
-
-
-def test_the_limit_of_open_files_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[tuple[int, int]] = [(256, 4096)]
-    monkeypatch.setattr(resource, "getrlimit", lambda kind: limits[-1])
-    monkeypatch.setattr(resource, "setrlimit", lambda kind, values: limits.append(values))
-    raise_file_limit()
-    raise_file_limit()
-    assert limits == [(256, 4096), (4096, 4096)]
-    assert most_connections() == 2016
-    limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    raise_file_limit()
-    assert limits[-1] == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    assert most_connections() > 10_000
