@@ -23,11 +23,8 @@ from bm.upstream.headers import Headers
 AFTER_END = 2.0
 """Seconds an upstream may keep its connection open after the last event; then bm ends the response itself."""
 
-SLICE = 8 * 1024
-"""Bytes of tiny events that are read in one go before other requests get their turn."""
-
-TINY = 32
-"""Events are tiny if a line of a chunk has fewer bytes than this on average."""
+LINES = 64
+"""Lines of a chunk that are read in one go before other requests get their turn."""
 
 GRACE = 5.0
 """Seconds after a deadline for which bytes that have arrived are still read."""
@@ -180,11 +177,10 @@ class Relay:
     async def _feed(self, chunk: bytes) -> Failure | None:
         """Pass on what the upstream has sent. Returns the failure that ends the stream.
 
-        Tiny events can take a second of work in one chunk, so other requests get their turn in between.
+        Small events can take a second of work in one chunk, so other requests get their turn in between.
         """
         watch = self._pipe.watch
-        tiny = len(chunk) > SLICE and chunk.count(b"\n") * TINY > len(chunk)
-        size = SLICE if tiny else len(chunk)
+        size = len(chunk) * LINES // max(chunk.count(b"\n"), LINES)
         for start in range(0, len(chunk), size):
             if start:
                 await asyncio.sleep(0)
