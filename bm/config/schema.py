@@ -68,6 +68,13 @@ class Timeouts(_Section, frozen=True, kw_only=True):
     idle: Seconds = 90.0
     """Silence inside a text or a call, and the longest that a client may leave a response unread."""
 
+    @property
+    def alone(self) -> Timeouts:
+        """For a request beside which no other is made: silence ends it when another would be asked."""
+        if not self.hedge:
+            return self
+        return msgspec.structs.replace(self, first_byte=min(self.first_byte or self.hedge, self.hedge))
+
 
 class TimeoutOverrides(_Section, frozen=True, kw_only=True):
     """A provider's own timeouts; absent ones come from `[timeouts]`."""

@@ -113,7 +113,7 @@ class Models:
                 continue
             accounts = self._pool.states(time.monotonic()).get(provider.name, ())
             credential = self._pool.credential((provider.name, accounts[0].name)) if accounts else None
-            timeouts, proxy = config.timeouts_for(provider.name), config.proxy_for(provider.name)
+            timeouts, proxy = config.timeouts_for(provider.name).alone, config.proxy_for(provider.name)
             try:
                 access = Access() if credential is None else await self._tokens.access(credential)
                 self._wires[provider.name] = await list_wires(self._client, provider, access, timeouts, proxy)
@@ -151,7 +151,7 @@ class Models:
     async def _read(self, provider: Provider, level: int) -> None:
         """Read a list with the first account that can. Vertex AI's accounts come last: their list says least."""
         config = self._settings.config
-        timeouts, proxy = config.timeouts_for(provider.name), config.proxy_for(provider.name)
+        timeouts, proxy = config.timeouts_for(provider.name).alone, config.proxy_for(provider.name)
         accounts = self._pool.states(time.monotonic()).get(provider.name, ())
         account_ids = [(provider.name, account.name) for account in accounts if not account.disabled]
         for account_id in sorted(account_ids, key=self._is_vertex):

@@ -127,7 +127,7 @@ class _Prober:
         self._client, self._credential, self._tokens, self._on_result = client, credential, tokens, on_result
         self._access = Access()
         self._provider: Provider = settings.providers[account.provider]
-        self._timeouts = settings.config.timeouts_for(account.provider)
+        self._timeouts = settings.config.timeouts_for(account.provider).alone
         self._proxy = settings.config.proxy_for(account.provider)
         self.probe = Probe(provider=account.provider, account=account.name)
 

@@ -72,15 +72,12 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     def timeouts_for(self, provider: str, *, stream: bool, alone: bool = False) -> Timeouts:
         """The timeouts towards a provider. Without a stream, the head of a response comes with its end.
 
-        A target that is `alone` because none can be asked beside it is given up when another would be asked.
+        No other target is asked beside one that is `alone`.
         """
         timeouts = self.config.timeouts_for(provider)
         if not stream:
             return msgspec.structs.replace(timeouts, first_byte=timeouts.whole, idle=timeouts.whole)
-        if alone and timeouts.hedge:
-            first_byte = min(timeouts.first_byte or timeouts.hedge, timeouts.hedge)
-            return msgspec.structs.replace(timeouts, first_byte=first_byte)
-        return timeouts
+        return timeouts.alone if alone else timeouts
 
     def hedge_for(self, provider: str, *, stream: bool) -> float:
         """Seconds of silence after which another target is asked beside the provider; 0 = never."""

@@ -81,7 +81,7 @@ async def _forwarded(services: Services, account: AccountId, method: str, path: 
     if provider is None or credential is None:
         raise _not_found("The account that stores the response is gone.")
     address = f"{provider.base_url}{path}{f'?{query}' if query else ''}"
-    timeouts, proxy = settings.config.timeouts_for(provider.name), settings.config.proxy_for(provider.name)
+    timeouts, proxy = settings.config.timeouts_for(provider.name).alone, settings.config.proxy_for(provider.name)
     try:
         access = await services.tokens.access(credential)
         request = UpstreamRequest(provider.name, method, address, own_headers(provider, access))

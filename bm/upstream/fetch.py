@@ -117,7 +117,7 @@ def token_fetcher(client: UpstreamClient, config: Callable[[], Config]) -> Fetch
 
     async def fetch(request: FetchRequest) -> Fetched | Failure:
         current = config()
-        proxy, timeouts = current.proxy_for("gemini"), current.timeouts_for("gemini")
+        proxy, timeouts = current.proxy_for("gemini"), current.timeouts_for("gemini").alone
         if request.url.startswith(_METADATA):
             proxy = UpstreamProxy(url="direct")
             timeouts = msgspec.structs.replace(timeouts, connect=1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bm.config.schema import Config, Gemini, ProviderConfig, TimeoutOverrides, Timeouts, UpstreamProxy
 
 CONFIG = Config(
@@ -19,6 +21,19 @@ def test_timeouts_of_a_provider_override_the_common_ones() -> None:
     assert CONFIG.timeouts_for("groq") == Timeouts(connect=2, first_token=0, idle=80)
     assert CONFIG.timeouts_for("gemini") == Timeouts(first_byte=70, idle=80)
     assert CONFIG.timeouts_for("plain") == CONFIG.timeouts_for("unheard-of") == CONFIG.timeouts
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "first_byte"),
+    [
+        (Timeouts(hedge=9, first_byte=30), 9),
+        (Timeouts(hedge=9, first_byte=5), 5),
+        (Timeouts(hedge=9, first_byte=0), 9),
+        (Timeouts(hedge=0, first_byte=5), 5),
+    ],
+)
+def test_silence_ends_a_request_beside_which_no_other_is_made(timeouts: Timeouts, first_byte: float) -> None:
+    assert timeouts.alone.first_byte == first_byte
 
 
 def test_the_proxy_of_a_provider_replaces_the_common_one() -> None:

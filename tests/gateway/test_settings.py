@@ -79,23 +79,6 @@ def test_the_head_of_a_full_response_is_due_with_its_end(paths: Paths, text: str
 
 
 @pytest.mark.parametrize(
-    ("text", "stream", "alone"),
-    [
-        ("[timeouts]\nhedge = 9\nfirst_byte = 30\n", 9, 9),
-        ("[timeouts]\nhedge = 9\nfirst_byte = 5\n", 9, 5),
-        ("[timeouts]\nhedge = 9\nfirst_byte = 0\n", 9, 9),
-        ("[timeouts]\nhedge = 0\nfirst_byte = 5\n", 0, 5),
-    ],
-)
-def test_a_target_that_no_other_can_be_asked_beside_is_given_up_instead(
-    paths: Paths, text: str, stream: float, alone: float
-) -> None:
-    found = settings(paths, text)
-    assert found.hedge_for("gemini", stream=True) == stream
-    assert found.timeouts_for("gemini", stream=True, alone=True).first_byte == alone
-
-
-@pytest.mark.parametrize(
     ("text", "seconds"), [("", 150), ("[timeouts]\nwhole = 60\n", 15), ("[timeouts]\nhedge = 0\n", 0)]
 )
 def test_a_full_response_is_hedged_after_a_quarter_of_its_time(paths: Paths, text: str, seconds: float) -> None:
