@@ -18,10 +18,11 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
-from bm.errors import Failure
+from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter, Unable
 from bm.gateway.capture import Capture
+from bm.gateway.fault import own_fault
 from bm.gateway.full_response import EVENT_STREAM
 from bm.gateway.healing import Healing
 from bm.gateway.race import Running
@@ -72,8 +73,18 @@ class Attempts:
         self.delivered: list[tuple[Target, UpstreamCall, Watch]] = []
 
     async def run(self, running: Running) -> Outcome:
-        """Make an attempt. What the upstream says in its failure holds no secret."""
-        outcome = await self._authorized(running)
+        """Make an attempt. What the upstream says in its failure holds no secret.
+
+        A fault of bm's own is a failed attempt like any other, unless the client already reads this response.
+        """
+        try:
+            outcome = await self._authorized(running)
+        except (RequestError, ClientStalled):
+            raise
+        except Exception as error:
+            if self._reply.client.started and not (self._reply.client.opened or self._continues):
+                raise
+            outcome = Outcome(failure=own_fault(error), request="next")
         if outcome.failure is None:
             return outcome
         return msgspec.structs.replace(outcome, failure=masked(outcome.failure, self._services.mask))

@@ -20,6 +20,7 @@ from bm.gateway.adapter import NO_COUNTER, Adapter
 from bm.gateway.attempt import Attempts, masked
 from bm.gateway.call import Call, Client
 from bm.gateway.capture import Capture
+from bm.gateway.fault import own_fault
 from bm.gateway.healing import Healing
 from bm.gateway.learned import LACKS
 from bm.gateway.race import SILENT_BEFORE, Race, Running
@@ -92,8 +93,13 @@ class Exchange:
         except ClientStalled:
             self.record.client_left = True
             await self._reply.client.cut()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the client gets an answer
+            await self._give_up(own_fault(error))
         finally:
-            self._learn()
+            try:
+                self._learn()
+            except Exception as error:  # noqa: BLE001 - the client has its response
+                own_fault(error)
             self.record.close(time.monotonic() - self._began, self._adapter.call.body)
             _log.info("%s", self.record.line())
             self._services.calls.end(self.record)
@@ -210,6 +216,15 @@ class Exchange:
             return
         self.record.failure = masked(rescue.cut, self._services.mask)
         await self._reply.break_off(rescue.error(self.record.failure))
+
+    async def _give_up(self, failure: Failure) -> None:
+        """Answer the client after a fault of bm's own outside of any attempt, or in writing an error."""
+        self.record.failure = failure
+        if self._reply.client.started:
+            await self._reply.client.cut()
+            return
+        await self._reply.fail(failure)
+        await self._reply.client.close()
 
     def _learn(self) -> None:
         """Store what the exchange shows about conversations and models."""

@@ -14,6 +14,7 @@ from bm.config.schema import Limits, Timeouts
 from bm.config.secrets import Mask
 from bm.errors import Failure
 from bm.gateway.call import Client
+from bm.gateway.fault import own_fault
 from bm.gateway.race import Running
 from bm.protocols.passthrough import ResponsePipe
 from bm.sse import EventTooLarge
@@ -146,8 +147,24 @@ class Relay:
         """
         try:
             return await self._relay()
+        except ClientStalled:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of bm's own ends this response, not what runs it
+            return await self._break_off(own_fault(error))
         finally:
             self._deadline.close()
+
+    async def _break_off(self, failure: Failure) -> Failure:
+        """End the response by an error of its protocol, or by a broken connection if not even that can be written."""
+        try:
+            return await self._abort(failure)
+        except ClientStalled:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            own_fault(error)
+            self._pipe.watch.failure = failure
+            await self._client.cut()
+            return failure
 
     async def _relay(self) -> Failure | None:
         try:
