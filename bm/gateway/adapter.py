@@ -32,7 +32,7 @@ from bm.gateway.stores import SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
 from bm.names import Operation
 from bm.protocols import embeddings
-from bm.protocols.answer_repair import AnswerRepair
+from bm.protocols.answer_repair import AnswerRepair, CheckedDecoder
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
 from bm.protocols.client_tools import as_functions
 from bm.protocols.codec import IdFactory, StreamEncoder
@@ -318,6 +318,7 @@ class Adapter:
         decoder = upstream.codec.stream_decoder(new_ids())
         if isinstance(decoder, ResponsesStreamDecoder):
             self._responses[upstream.target] = decoder
+        decoder = CheckedDecoder(decoder)
         parser, encoder = self._parser(upstream), self.call.notices(upstream.target.model)
         rename = self._rename(upstream)
         if delivered is None or self.call.array:

@@ -12,6 +12,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols import embeddings
+from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.counting import count_response, read_count
 from bm.protocols.passthrough import Watch
 
@@ -48,18 +49,17 @@ def counted(protocol: ProtocolName, answer: Json, body: bytes, provider: str) ->
 
 
 def own(events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
-    """The upstream's own body, even where bm finds no answer in it, such as a response that is still queued.
+    """The upstream's own body, also where it holds no answer yet, such as a response that is still queued.
 
-    A malformed answer may be better from another target; it keeps its body for the client in case there is none.
+    A call whose arguments are no JSON is a failure, after which the model is asked again.
     """
-    watch = Watch()
+    watch, check = Watch(), AnswerRepair(passing=True)
     watch.said = []
     for event in events:
-        watch.see(event)
+        for seen in check.through(event):
+            watch.see(seen)
     if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):
         watch.failure = None
-    elif watch.failure is not None and watch.failure.kind == "malformed":
-        watch.failure = msgspec.structs.replace(watch.failure, upstream_status=200, upstream_body=body)
     return FullResponse(watch, body, JSON_TYPE)
 
 

@@ -1,18 +1,20 @@
-"""Repair an answer that is translated: a call whose arguments are cut, renamed arguments, thinking alone."""
+"""Repair an answer: calls whose arguments are cut and, where it is translated, renamed arguments and thinking alone."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from bm import sse
 from bm.chat.events import End, Event, Failed, Finish, PartDelta, PartEnd, PartStart, PartWhole
-from bm.chat.parts import Thinking
+from bm.chat.parts import Json, Thinking
 from bm.chat.response import parsed_arguments
 from bm.errors import Failure
+from bm.protocols.codec import StreamDecoder
 from bm.protocols.property_keys import Keys, renamed
 
-_CUT = ("length", "context_window")
+_CUT = ("length", "context_window", "refusal")
 """Finish reasons with which arguments may break off."""
 
 
@@ -26,14 +28,15 @@ class AnswerRepair:
     """Passes on the events of one answer.
 
     A call whose arguments are no JSON object fails the answer, so that it is asked for again: run with no arguments, a
-    tool would do something else. Calls of the `free` tools hold any text. Thinking alone is followed by an empty text,
-    since clients wait for an answer. `keys` are the names of arguments to put back.
+    tool would do something else. Its end is not passed on, since some clients run a call then. Calls of the `free`
+    tools hold any text. Thinking alone is followed by an empty text, since clients wait for an answer. `keys` are the
+    names of arguments to put back. An answer that is `passing` through is only checked.
     """
 
-    def __init__(self, keys: Keys | None = None, free: Collection[str] = ()) -> None:
-        self._keys, self._free = keys or {}, free
+    def __init__(self, keys: Keys | None = None, free: Collection[str] = (), *, passing: bool = False) -> None:
+        self._keys, self._free, self._passing = keys or {}, free, passing
         self._calls: dict[int, _Call] = {}
-        self._broken: dict[int, str] = {}
+        self._broken: dict[int, tuple[str, list[Event]]] = {}
         self._thought: set[int] = set()
         self._spoken: set[int] = set()
         self._next = 0
@@ -52,11 +55,12 @@ class AnswerRepair:
                 return self._end_of_call(event, self._calls.pop(index))
             case Finish(choice=choice):
                 if event.reason in _CUT:
-                    self._broken.pop(choice, None)
-                elif event.reason == "stop" and choice in self._thought - self._spoken:
+                    _, held = self._broken.pop(choice, ("", []))
+                    return (*held, event)
+                if not self._passing and event.reason == "stop" and choice in self._thought - self._spoken:
                     return self._empty_text(event)
             case End() if self._broken:
-                name = next(iter(self._broken.values()))
+                name, _ = next(iter(self._broken.values()))
                 message = f"the arguments of the call of {name or 'a tool'} are no whole JSON object"
                 return (Failed(Failure(kind="malformed", message=message, should_retry=True)),)
         return (event,)
@@ -72,14 +76,44 @@ class AnswerRepair:
     def _end_of_call(self, end: PartEnd, call: _Call) -> Iterable[Event]:
         text = "".join(call.pieces)
         arguments = parsed_arguments(text)
-        if arguments is None:
-            self._broken[call.choice] = call.name
-        if call.name not in self._keys:
-            return (end,)
+        ended: tuple[Event, ...] = (end,)
+        if call.name in self._keys:
+            if arguments is not None:
+                text = msgspec.json.encode(renamed(arguments, self._keys[call.name])).decode()
+            ended = (PartDelta(end.index, text), end)
         if arguments is not None:
-            text = msgspec.json.encode(renamed(arguments, self._keys[call.name])).decode()
-        return (PartDelta(end.index, text), end)
+            return ended
+        _, held = self._broken.setdefault(call.choice, (call.name, []))
+        held += ended
+        return ()
 
     def _empty_text(self, finish: Finish) -> Iterable[Event]:
         index, self._next = self._next, self._next + 1
         return (PartStart(index, "text", choice=finish.choice), PartDelta(index, ""), PartEnd(index), finish)
+
+
+class CheckedDecoder:
+    """A decoder whose response fails at its end if it has called a tool with arguments that are no JSON."""
+
+    def __init__(self, decoder: StreamDecoder) -> None:
+        self._decoder, self._check = decoder, AnswerRepair(passing=True)
+
+    @property
+    def finished(self) -> bool:
+        return self._decoder.finished
+
+    def feed(self, event: sse.Event) -> Sequence[Event]:
+        """Return the events of one server-sent event."""
+        return self._checked(self._decoder.feed(event))
+
+    def close(self) -> Sequence[Event]:
+        """The stream has ended."""
+        return self._checked(self._decoder.close())
+
+    def whole(self, body: Json) -> Sequence[Event]:
+        """Read a whole answer."""
+        return self._checked(self._decoder.whole(body))
+
+    def _checked(self, events: Sequence[Event]) -> Sequence[Event]:
+        through = self._check.through
+        return [seen for event in events for seen in through(event)] if events else events

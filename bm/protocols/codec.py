@@ -9,10 +9,11 @@ import msgspec
 
 from bm import sse
 from bm.chat.capabilities import Capabilities
-from bm.chat.events import Event
+from bm.chat.events import Event, Failed
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
 from bm.errors import Failure
+from bm.protocols.errors import error_in, in_band
 
 
 class IdFactory(msgspec.Struct, frozen=True):
@@ -106,8 +107,18 @@ class Codec(msgspec.Struct, frozen=True):
     encode_error: Callable[[Failure, str], tuple[int, Json]]
 
     def decode_response(self, body: Json, ids: IdFactory) -> tuple[Event, ...]:
-        """Read an upstream's whole answer as events, ending in End or Failed."""
-        return tuple(self.stream_decoder(ids).whole(body))
+        """Read an upstream's whole answer as events, ending in End or Failed.
+
+        Some services report an error under status 200, and not as their protocol does.
+        """
+        events = tuple(self.stream_decoder(ids).whole(body))
+        if body.keys() & {"error", "detail", "message"} and _is_no_answer(events) and error_in(body) is not None:
+            return (Failed(in_band(body)),)
+        return events
+
+
+def _is_no_answer(events: Sequence[Event]) -> bool:
+    return isinstance(events[-1], Failed) and events[-1].failure.kind == "malformed"
 
 
 def written(encoder: StreamEncoder, events: Iterable[Event]) -> list[Json]:

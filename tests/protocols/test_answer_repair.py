@@ -25,7 +25,7 @@ def through(events: list[Event], repair: AnswerRepair | None = None) -> list[Eve
 def test_a_call_without_whole_arguments_fails_the_answer(text: str, reason: FinishReason) -> None:
     events = [*call(text[:1], text[1:]), Finish(reason), End()]
     *kept, last = through(events)
-    assert kept == events[:-1]
+    assert kept == [each for each in events[:-1] if not isinstance(each, PartEnd)]
     assert isinstance(last, Failed)
     assert (last.failure.kind, last.failure.should_retry) == ("malformed", True)
     assert last.failure.message == "the arguments of the call of find are no whole JSON object"
@@ -37,7 +37,7 @@ def test_whole_arguments_pass(text: str) -> None:
     assert through(events) == events
 
 
-@pytest.mark.parametrize("reason", ["length", "context_window"])
+@pytest.mark.parametrize("reason", ["length", "context_window", "refusal"])
 def test_arguments_may_break_off_where_the_answer_was_cut(reason: FinishReason) -> None:
     events = [*call('{"a": "b'), Finish(reason), End()]
     assert through(events) == events
@@ -70,6 +70,12 @@ def test_broken_arguments_with_renamed_keys_arrive_as_they_came() -> None:
 def test_thinking_alone_is_followed_by_an_empty_text(thought: list[Event]) -> None:
     text = [PartStart(1, "text"), PartDelta(1, ""), PartEnd(1)]
     assert through([*thought, Finish("stop"), End()]) == [*thought, *text, Finish("stop"), End()]
+
+
+def test_what_passes_through_is_only_checked() -> None:
+    events: list[Event] = [PartStart(0, "thinking"), PartDelta(0, "hm"), PartEnd(0), Finish("stop"), End()]
+    assert through(events, AnswerRepair(passing=True)) == events
+    assert isinstance(through([*call("{"), Finish("stop"), End()], AnswerRepair(passing=True))[-1], Failed)
 
 
 @pytest.mark.parametrize(
