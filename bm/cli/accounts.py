@@ -36,7 +36,7 @@ def list_(as_json: Json = False) -> None:
         return
     rows = answer["accounts"]
     columns, cells, empty = tables.accounts(rows)
-    render.table(columns, cells, empty=empty, spare=("last used", "key", "failed", "provider"))
+    render.table(columns, cells, empty=empty, spare=("last used", "failed", "key", "model", "provider"))
     quotas, left_out = tables.quotas(rows, MOST_QUOTAS)
     if quotas.rows:
         if not render.is_terminal():

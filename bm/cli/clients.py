@@ -92,7 +92,21 @@ def run(
         render.note(f"bm: {found} makes {row.title} use another service; this run overrides it")
     for note in (*ready.notes, *warnings(row, names, os.environ, Path.cwd(), run=True)):
         render.note(f"bm: {note}")
+    _refuse_unserved(paths, row, words)
     _become(program, ready.argv, ready.environ)
+
+
+def _refuse_unserved(paths: Paths, tool: Tool, words: Sequence[str]) -> None:
+    """Say that no account can serve the tool now; on a terminal, ask whether to start it all the same."""
+    from bm.cli import terminal
+
+    asked = {"model": "sonnet", "protocol": tool.protocols[0]}
+    failure = admin.ask(paths, "POST", "/admin/route", asked)["failure"]
+    if failure is None or {"--version", "-V", "--help", "-h"} & set(words):
+        return
+    render.note(f"bm: {tool.title} would get no answer: {failure['message']}")
+    if sys.stdin.isatty() and render.is_terminal() and not terminal.agreed("Start it anyway?", default=False):
+        raise typer.Exit(1)
 
 
 def started(paths: Paths) -> Daemon:
@@ -150,7 +164,7 @@ def _list(paths: Paths, *, as_json: bool) -> None:
         render.json({"tools": [msgspec.to_builtins(each) for each in found]})
         return
     rows = [(each.tool, each.program or "-", each.state, ", ".join(each.files)) for each in found]
-    render.table(("tool", "installed", "set up", "settings"), rows, empty="no tools")
+    render.table(("tool", "installed", "set up", "settings"), rows, empty="no tools", spare=("installed", "settings"))
 
 
 def statuses(paths: Paths) -> list[ToolStatus]:

@@ -179,13 +179,23 @@ def status(as_json: Json = False) -> None:
         return
     installed = {"service": f"{service.name} of {service.manager}"} if name else {}
     render.facts(_status_facts(answer, found.daemon) | installed)
-    for warning in (*_problems(answer, found.daemon), *_config_notes(paths, found.daemon)):
+    accounts = admin.ask_daemon(paths, found.daemon, "GET", "/admin/accounts")["accounts"]
+    notes = (*_account_notes(accounts), *_problems(answer, found.daemon), *_config_notes(paths, found.daemon))
+    for warning in notes:
         render.note(f"note: {warning}")
     _note_service(service, as_json=as_json)
 
 
+def _account_notes(rows: list[dict[str, Any]]) -> list[str]:
+    """What keeps accounts from being used, with the remedy."""
+    from bm.cli.doctor import states
+
+    return [f"{each.detail} ({each.remedy})" for each in states(rows)]
+
+
 def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
     """Notes on a changed address, which a running daemon does not take, and on models that retire soon."""
+    from bm.cli.doctor import exposed
     from bm.config.address import url_of
     from bm.errors import ConfigError
     from bm.providers.provider import effective
@@ -199,6 +209,7 @@ def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
     moved = server.host != daemon.host or server.port not in (0, daemon.port)
     return [
         *([f"the configured address is now {url_of(server.host, server.port)}: bm restart"] if moved else []),
+        *(f"{each.detail} ({each.remedy})" for each in exposed(config)),
         *retiring(effective(config), config.aliases, date.today()),
     ]
 
@@ -213,9 +224,7 @@ def _note_service(service: Service, *, as_json: bool) -> None:
 def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
     requests = answer["requests"]
     accounts = ", ".join(f"{count} {state}" for state, count in answer["accounts"].items() if count)
-    providers = ", ".join(
-        f"{row['name']} {row['mode']}{'' if row['enabled'] else ' (disabled)'}" for row in answer["providers"]
-    )
+    providers = ", ".join(f"{row['name']} {row['mode'] if row['enabled'] else 'off'}" for row in answer["providers"])
     return {
         "bm": f"running at {daemon.url}",
         "version": str(answer["version"]),

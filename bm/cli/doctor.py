@@ -14,11 +14,13 @@ import msgspec
 from bm.accounts.credentials import Credential, Credentials, all_accounts
 from bm.accounts.credentials import load as load_credentials
 from bm.cli import admin, render
+from bm.cli.config import alias_faults
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
 from bm.clients.environment import is_proxied
+from bm.clients.journal import Journal
 from bm.clients.status import elsewhere, status
-from bm.config.address import points_at, url_of
+from bm.config.address import is_loopback, points_at, url_of
 from bm.config.load import Loaded, load, problems_in
 from bm.config.paths import Paths
 from bm.config.schema import Config
@@ -75,6 +77,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     try:
         loaded = load(paths.config, environ, known=KNOWN)
         findings += [Finding("configuration", "warning", warning) for warning in loaded.warnings]
+        findings += [Finding("configuration", "failed", each, "bm config edit") for each in alias_faults(loaded.config)]
         findings.append(Finding("configuration", "ok", str(paths.config)))
     except ConfigError as error:
         problems = [Finding("configuration", "failed", str(each), "bm config edit") for each in problems_in(error)]
@@ -92,6 +95,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     findings += _daemon(paths, answers=bool(found and found.answers), case=case)
     findings += _service(paths, environ)
     findings += _tools(paths, case)
+    findings += exposed(case.config)
     for check in (_accounts, _providers, _retirements, _loops, _bundles, _own_key, _proxies):
         findings += check(case)
     return findings
@@ -132,10 +136,10 @@ def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
         return
     if fault := status["config"]["error"]:
         yield Finding("daemon", "failed", f"keeps its old settings: {fault}", "bm config edit")
-    yield from _states(admin.ask_daemon(paths, case.daemon, "GET", "/admin/accounts")["accounts"])
+    yield from states(admin.ask_daemon(paths, case.daemon, "GET", "/admin/accounts")["accounts"])
 
 
-def _states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
+def states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
     """What keeps accounts from being used: refused keys, and cooldowns if no account is left beside them."""
     rows = [row for row in rows if row["state"] != "off"]
     for row in rows:
@@ -146,6 +150,29 @@ def _states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
     if cooling and not any(row["state"] == "usable" for row in rows):
         names = ", ".join(f"{row['name']} of {row['provider']}" for row in cooling)
         yield Finding("accounts", "failed", f"none is usable now; cooling down: {names}", "bm accounts says until when")
+
+
+def exposed(config: Config) -> Iterator[Finding]:
+    """An address that other machines reach without encryption."""
+    host = config.server.host
+    if not is_loopback(host):
+        detail = (
+            f"server.host {host} accepts other machines over plain HTTP, which shows keys and prompts to the network"
+        )
+        remedy = "put a proxy with TLS before it, or: bm config set server.host 127.0.0.1"
+        yield Finding("daemon", "warning", detail, remedy)
+
+
+def _unserved(case: Case, held: Journal) -> Iterator[Finding]:
+    """Fallbacks that do not serve a tool that uses bm."""
+    names = {record.tool for record in held.records}
+    for provider in case.providers:
+        if provider.pool or not provider.enabled or provider.mode != "fallback":
+            continue
+        titles = [t.title for t in TOOLS if t.name in names and not set(t.protocols) & set(provider.protocols)]
+        if titles:
+            detail = f"the fallback {provider.name} does not serve {', '.join(titles)}, whose protocol is another"
+            yield Finding("providers", "warning", detail, f"bm config unset providers.{provider.name}.protocols")
 
 
 def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -178,6 +205,7 @@ def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
             yield Finding("tools", "warning", detail, f"bm setup {tool.name}")
         elif state == "yes":
             yield Finding("tools", "ok", f"{tool.title} is configured to use {origin}")
+    yield from _unserved(case, held)
 
 
 def _accounts(case: Case) -> Iterator[Finding]:
@@ -200,10 +228,10 @@ def _providers(case: Case) -> Iterator[Finding]:
             continue
         if provider.enabled and provider.mode == "off":
             detail = f"{name} is enabled, but its mode is off"
-            yield Finding("providers", "warning", detail, f"bm providers mode {name} pooled")
+            yield Finding("providers", "warning", detail, f"bm providers use {name}")
         if not provider.enabled and provider.mode != "off":
             detail = f"{name} has mode {provider.mode}, but is not enabled"
-            yield Finding("providers", "warning", detail, f"bm providers enable {name}")
+            yield Finding("providers", "warning", detail, f"bm providers use {name}")
         if provider.enabled and provider.auth != "none" and name not in owners:
             yield Finding("providers", "failed", f"{name} has no key", f"bm providers key {name}")
 

@@ -54,7 +54,7 @@ def _learned(model: str, *, as_json: bool) -> None:
         for row in answer["learned"]
     ]
     empty = f"nothing was learned of {model}: its requests are sent as they are"
-    render.table(("model", "protocol", "change", "since", "because"), rows, empty=empty)
+    render.table(("model", "protocol", "change", "since", "because"), rows, empty=empty, spare=("protocol", "since"))
 
 
 def _list_models(*, as_json: bool, everything: bool) -> None:

@@ -55,7 +55,9 @@ def list_(as_json: Json = False) -> None:
         for each in found
     ]
     empty = "no recordings (bm record on)"
-    render.table(("request", "time", "protocol", "model", "status", "size"), rows, empty=empty)
+    render.table(
+        ("request", "time", "protocol", "model", "status", "size"), rows, empty=empty, spare=("size", "protocol")
+    )
 
 
 def show(recording: Id = "last", as_json: Json = False) -> None:

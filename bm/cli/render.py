@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -25,6 +24,8 @@ _COLOURS = {
     **dict.fromkeys(("off", "excluded", "unknown", "no", "-"), "bright_black"),
 }
 """Words that name a state: alone in a cell, or followed by a duration (`cooling down 3 min`)."""
+_WEEK = 6 * 86400.0
+"""Seconds for which the name of a day is clear."""
 _STATE = re.compile(r"(\D*?)(?: \d.*)?")
 
 
@@ -58,7 +59,7 @@ def json(value: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, spare: Sequence[str] = ()) -> None:
     """Print rows under their headings, or `empty` when there are none. White space in cells becomes single spaces.
 
-    On a narrow terminal, the columns in `spare` are dropped in order until the table fits.
+    On a narrow terminal, the columns in `spare` are dropped in order until the table fits; then cells are wrapped.
     """
     cells = [[clean(" ".join(cell.split())) for cell in row] for row in rows]
     if not cells:
@@ -141,6 +142,17 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
+def clock(at: float, *, seconds: bool = False) -> str:
+    """A Unix time as local time, with its day unless that is today."""
+    import time
+
+    then, now = time.localtime(at), time.localtime()
+    shown = "%H:%M:%S" if seconds else "%H:%M"
+    if then[:3] != now[:3]:
+        shown = f"%a {shown}" if abs(at - time.time()) < _WEEK else f"%Y-%m-%d {shown}"
+    return time.strftime(shown, then)
+
+
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     everything = [[name.upper() for name in columns], *rows]
     widths = [max(len(row[column]) for row in everything) for column in range(len(columns))]
@@ -158,8 +170,6 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: li
         gone = columns.index(spare.pop(0))
         kept = [[cell for place, cell in enumerate(row) if place != gone] for row in (columns, *rows)]
         _rich_table(kept[0], kept[1:], spare)
-    elif wide.minimum > console.width:
-        _records(console, columns, rows)
     else:
         console.print(table)
 
@@ -174,22 +184,6 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*(coloured(cell) for cell in row))
     return table
-
-
-def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print each row as a block: on a narrow terminal a table would break words."""
-    from rich.table import Table
-
-    for number, row in enumerate(rows):
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, cell in zip(columns, row, strict=True):
-            if cell:
-                table.add_row(name, coloured(cell))
-        if number:
-            console.print()
-        console.print(table)
 
 
 def coloured(cell: str) -> Text:

@@ -98,8 +98,8 @@ def rendered(view: View, console: Console) -> RenderableType:
 
 
 def _on_one_line(table: tables.Table) -> str:
-    """`gemini pooled ok   groq fallback degraded`: the rows without unknown cells."""
-    return "   ".join(" ".join(cell for cell in row[:3] if cell != "unknown") for row in table.rows)
+    """`gemini pooled ok   groq fallback degraded   xai ready off`: the rows without what goes without saying."""
+    return "   ".join(" ".join(cell for cell in row[:4] if cell not in ("unknown", "in use")) for row in table.rows)
 
 
 def _worst_first(table: tables.Table, room: int) -> tables.Table:

@@ -73,17 +73,22 @@ def quotas(rows: Sequence[dict[str, Any]], most: int) -> tuple[Table, int]:
 
     With more than `most` rows, those without a known limit are left out; the number of these is returned too.
     """
-    found = [line for row in rows for line in quota_rows(row)]
+    names = [row["name"] for row in rows]
+    found = [line for row in rows for line in quota_rows(row, alone=names.count(row["name"]) == 1)]
     known = [line for line in found if "/" in line[2]] if len(found) > most else found
     return Table(("account", "model", "used", "resets"), known, ""), len(found) - len(known)
 
 
-def quota_rows(row: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The models an account has used, with the local time at which the longest window ends."""
+def quota_rows(row: dict[str, Any], *, alone: bool = True) -> list[tuple[str, ...]]:
+    """The models an account has used, with the local time at which the longest window ends.
+
+    An account that is not `alone` with its name is shown with its provider.
+    """
+    name = row["name"] if alone else f"{row['name']} of {row['provider']}"
     by_model: dict[str, list[dict[str, Any]]] = {}
     for quota in row.get("quotas", ()):
         by_model.setdefault(quota["model"], []).append(quota)
-    return [(row["name"], model, ", ".join(map(_used, found)), _resets(found)) for model, found in by_model.items()]
+    return [(name, model, ", ".join(map(_used, found)), _resets(found)) for model, found in by_model.items()]
 
 
 def _used(quota: dict[str, Any]) -> str:
@@ -101,7 +106,7 @@ def _thousands(number: int | None) -> str | None:
 
 def _resets(found: list[dict[str, Any]]) -> str:
     ends = [quota["resets"] for quota in found if quota["resets"]]
-    return time.strftime("%H:%M", time.localtime(max(ends))) if ends else "-"
+    return render.clock(max(ends)) if ends else "-"
 
 
 def live_accounts(live: dict[str, Any]) -> Table:
@@ -156,7 +161,7 @@ def _request(row: dict[str, Any]) -> tuple[str, ...]:
     tokens = row["input"] + row["cache_read"] + row["cache_write"]
     used = tokens or row["output"]
     return (
-        time.strftime("%H:%M:%S", time.localtime(row["at"])),
+        render.clock(row["at"], seconds=True),
         row["protocol"] if row["operation"] == "generate" else f"{row['protocol']} {row['operation']}",
         row["model"],
         f"{row['provider']}/{row['account']} {row['upstream_model']}" if row["provider"] else "-",

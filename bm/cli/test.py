@@ -100,7 +100,8 @@ def report(results: list[dict[str, Any]], *, as_json: bool) -> None:
     else:
         columns = ("provider", "account", "result", "key", "model", "first token", "total", "tokens", "cost")
         empty = "nothing to test: no provider in use has an account (bm accounts add NAME)"
-        render.table(columns, [_row(row) for row in results], empty=empty)
+        spare = ("cost", "tokens", "total", "first token", "key", "model")
+        render.table(columns, [_row(row) for row in results], empty=empty, spare=spare)
         for row in results:
             if not row["ok"]:
                 remedy = f" ({row['remedy']})" if row["remedy"] else ""

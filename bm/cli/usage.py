@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _COUNTS = ("requests", "failures", "input", "cache_read", "cache_write", "output", "thinking")
 _COLUMNS = ("requests", "failed", "input", "cached", "cache written", "output", "thinking", "cost")
 
+_SPARE = ("thinking", "cache written", "cached", "failed", "input")
+
 
 def usage(
     days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, including today.")] = 30,
@@ -31,7 +33,7 @@ def usage(
     if rows:
         rows.append(_row("total", answer["total"]))
     span = "today" if days == 1 else f"in the last {days} days"
-    render.table((by, *_COLUMNS), rows, empty=f"no requests {span}")
+    render.table((by, *_COLUMNS), rows, empty=f"no requests {span}", spare=_SPARE)
     if unpriced := answer["total"]["unpriced"]:
         render.note(f"note: the cost excludes {unpriced} requests to models without a known price")
 

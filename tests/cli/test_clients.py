@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
 from bm.clients.catalog import TOOLS
 from bm.config.paths import Paths
@@ -113,6 +114,16 @@ def test_run_starts_the_daemon_and_the_tool_uses_it(tools: Path, paths: Paths, h
     assert json.loads(second.stdout)["argv"][-1] == "--version"
     assert second.stderr == ""
     assert [file.name for file in home.iterdir()] == ["project"]
+
+
+@posix
+def test_run_says_first_that_no_account_can_serve_the_tool(tools: Path, paths: Paths) -> None:
+    words = "bm: Claude Code would get no answer: "
+    assert words in ran("claude", "hi").stderr and "bm accounts add NAME" in ran("claude", "hi").stderr
+    update(paths.accounts, lambda stored: stored.add(Account(name="work", key=PLANTED)))
+    ran("claude", "--version")
+    assert subprocess.run([sys.executable, "-m", "bm", "accounts", "enable", "work"], check=False).returncode == 0
+    assert words not in ran("claude", "hi").stderr
 
 
 @posix

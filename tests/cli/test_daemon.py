@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from bm import __version__
-from bm.accounts.credentials import load
+from bm.accounts.account import Account
+from bm.accounts.credentials import load, update
 from bm.config.paths import Paths
 from bm.config.secrets import hint
 from bm.daemon import runtime
@@ -212,3 +213,9 @@ def test_the_local_key_is_never_printed_or_written(bm: Bm, paths: Paths) -> None
     assert key not in msgspec.json.encode(shown).decode()
     written = [file.read_bytes() for file in paths.config.parent.iterdir() if file != paths.accounts]
     assert [content for content in written if key.encode() in content] == []
+
+
+def test_status_names_an_account_that_cannot_be_used(bm: Bm, paths: Paths) -> None:
+    update(paths.accounts, lambda stored: stored.add(Account(name="work", key="env:NO_SUCH_VARIABLE")))
+    bm("start")
+    assert "note: account work of gemini is disabled: env:NO_SUCH_VARIABLE: " in bm("status").err

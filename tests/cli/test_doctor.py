@@ -13,7 +13,10 @@ from bm.cli.doctor import Finding, examine
 from bm.config.paths import Paths
 from bm.daemon.start import start
 from tests.cli.conftest import Bm
+from tests.clients.conftest import home
 from tests.daemon.support import foreign_process
+
+__all__ = ["home"]
 
 
 def found(paths: Paths, check: str) -> list[Finding]:
@@ -74,8 +77,8 @@ def test_an_account_with_bms_own_key(paths: Paths) -> None:
 @pytest.mark.parametrize(
     ("settings", "remedy"),
     [
-        ("enabled = true", "bm providers mode groq pooled"),
-        ('mode = "pooled"', "bm providers enable groq"),
+        ("enabled = true", "bm providers use groq"),
+        ('mode = "pooled"', "bm providers use groq"),
         ('enabled = true\nmode = "pooled"', "bm providers key groq"),
     ],
 )
@@ -161,3 +164,28 @@ def test_every_problem_of_the_configuration_is_listed_and_a_remedy_once(bm: Bm, 
     ran = bm("doctor")
     assert [line.split()[:2] for line in ran.out.splitlines()[1:3]] == [["failed", "configuration"]] * 2
     assert ran.out.splitlines()[3:] == ["configuration: bm config edit"]
+
+
+def test_an_address_that_other_machines_reach_is_reported_by_doctor_and_status(bm: Bm, paths: Paths) -> None:
+    paths.config.write_text('[server]\nhost = "0.0.0.0"\n')
+    bm("start")
+    remedy = "put a proxy with TLS before it, or: bm config set server.host 127.0.0.1"
+    assert remedy in [each.remedy for each in found(paths, "daemon")]
+    assert remedy in bm("status").err
+
+
+def test_a_fallback_that_does_not_serve_a_tool_in_use(bm: Bm, paths: Paths, home: Path) -> None:
+    with_account(paths)
+    bm("start")
+    paths.config.write_text('[providers.groq]\nenabled = true\nmode = "fallback"\nprotocols = ["openai-chat"]\n')
+    words = "the fallback groq does not serve Claude Code, whose protocol is another"
+    assert words not in [each.detail for each in found(paths, "providers")]
+    bm("setup", "claude")
+    assert words in [each.detail for each in found(paths, "providers")]
+    bm("config", "unset", "providers.groq.protocols")
+    assert words not in [each.detail for each in found(paths, "providers")]
+
+
+def test_an_alias_to_a_misspelt_provider_is_a_failure(paths: Paths) -> None:
+    paths.config.write_text('[aliases]\nfast = "gorq:llama"\n')
+    assert "failed" in [each.result for each in found(paths, "configuration")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 
@@ -48,23 +49,26 @@ def test_states_are_coloured_on_a_terminal_and_sentences_are_not(
     assert shown in screen.getvalue()
 
 
-def test_a_narrow_terminal_gets_one_block_per_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_stays_a_table_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "28")
-    rows = [("anthropic", "openai-responses", "fallback"), ("groq", "openai-chat", "")]
-    render.table(("provider", "protocol", "mode"), rows, empty="none")
+    monkeypatch.setenv("COLUMNS", "36")
+    rows = [("anthropic", "the whole of a long reason", "fallback"), ("groq", "none", "")]
+    render.table(("provider", "why", "mode"), rows, empty="none")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
-    assert [line.split() for line in plain.splitlines()] == [
-        ["provider", "anthropic"],
-        ["protocol", "openai-responses"],
-        ["mode", "fallback"],
-        [],
-        ["provider", "groq"],
-        ["protocol", "openai-chat"],
-    ]
+    assert all(len(line) <= 36 for line in plain.splitlines())
+    assert plain.split()[:3] == ["provider", "why", "mode"]
+    assert "anthropic   the whole" in plain
+
+
+def test_a_time_carries_its_day_unless_that_is_today() -> None:
+    now = time.time()
+    midnight = now - now % 86400
+    for at, shown in ((now, "%H:%M"), (now + 3 * 86400, "%a %H:%M"), (midnight - 30 * 86400, "%Y-%m-%d %H:%M")):
+        assert render.clock(at) == time.strftime(shown, time.localtime(at))
+    assert render.clock(now, seconds=True) == time.strftime("%H:%M:%S", time.localtime(now))
 
 
 def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:

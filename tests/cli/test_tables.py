@@ -33,8 +33,8 @@ def test_use_is_shown_with_the_known_limits(monkeypatch: pytest.MonkeyPatch) -> 
         {"model": "o", "window": "day", "unit": "requests", "used": 0, "limit": 9, "resets": None},
     ]
     assert tables.quota_rows({"name": "a", "quotas": quotas}) == [
-        ("a", "m", "12/15 per minute, 230/250 per day, 31k/250k tokens per minute", "13:00"),
-        ("a", "n", "2 this minute", "12:00"),
+        ("a", "m", "12/15 per minute, 230/250 per day, 31k/250k tokens per minute", "2026-04-01 13:00"),
+        ("a", "n", "2 this minute", "2026-04-01 12:00"),
         ("a", "o", "0/9 per day", "-"),
     ]
 
