@@ -359,7 +359,7 @@ class PassThrough:
         follows = self._end or self.watch.failure is not None
         if passing < len(parsed) or (follows and not parsed):
             rest = b""
-        elif parsed:
+        elif follows:
             # The last event lacks its blank line.
             rest = rest.rstrip(b"\r\n") + b"\n\n"
         return self._passed(rest, passing) + self._end
