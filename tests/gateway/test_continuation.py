@@ -27,6 +27,7 @@ from bm.chat.parts import Citation, Text
 from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
+from bm.gateway import continuation
 from bm.gateway.continuation import Delivered, Splice, last_words
 from tests.support.events import check
 
@@ -266,6 +267,25 @@ def test_the_end_of_the_text_is_held_back_until_something_follows() -> None:
 def test_more_than_one_text_is_not_resumable(event: Event) -> None:
     delivered, _ = begun("a", more=[event] if isinstance(event, PartStart) else [PartEnd(0), event])
     assert not delivered.resumable
+
+
+def test_a_response_that_is_too_long_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuation, "MAX_KEPT", 100_000)
+    delivered, _ = begun(*["0123456789"] * 9_000)
+    assert delivered.resumable and len(delivered.text) == 90_000
+    longer, _ = begun(*["0123456789"] * 11_000)
+    assert not longer.resumable and longer.text == ""
+
+
+def test_nothing_is_kept_once_another_target_cannot_finish_it() -> None:
+    delivered, _ = begun("a" * 1000, more=[PartStart(1, "tool_call", id="c", name="f"), PartDelta(1, "{}")])
+    assert (delivered.text, delivered.steps) == ("", [])
+
+
+def test_text_of_an_event_that_did_not_pass_is_taken_back() -> None:
+    delivered, _ = begun("one ", "two ", "three")
+    delivered.retract([PartDelta(0, "three"), PartEnd(0), CUT])
+    assert delivered.text == "one two "
 
 
 def test_thinking_alone_is_not_resumable() -> None:

@@ -185,6 +185,42 @@ def test_the_end_of_a_text_is_held_back_until_something_follows() -> None:
     assert not whole.resumable, "the client has read the end of the text"
 
 
+def test_the_end_of_a_call_is_not_held_back() -> None:
+    pipe, _ = resumable("anthropic")
+    call = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    called = stream(
+        typed("content_block_stop", index=1),
+        typed("content_block_start", index=2, content_block=call),
+        typed("content_block_stop", index=2),
+    )
+    assert pipe.feed(CLAUDE) + pipe.feed(called) == CLAUDE + called
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_text_that_the_client_saw_end_is_not_continued(size: int) -> None:
+    """Not even where what follows is unknown."""
+    pipe, _ = resumable("anthropic")
+    raw = CLAUDE + stream(typed("content_block_stop", index=1), typed("unheard_of", what=2))
+    assert b"".join(pipe.feed(raw[at : at + size]) for at in range(0, len(raw), size)) == raw
+    assert b"event: error" in pipe.close()
+
+
+def test_an_error_of_the_upstream_passes_only_where_no_other_target_may_continue() -> None:
+    error = stream(typed("error", error={"type": "overloaded_error", "message": "busy"}))
+    pipe, _ = resumable("anthropic")
+    assert pipe.feed(CLAUDE + error) == CLAUDE and pipe.resumable
+    other, _ = resumable("anthropic")
+    wrong = CLAUDE.replace(b'"index": 1', b'"index": 2')
+    assert other.feed(wrong + error) == wrong + error and not other.resumable
+
+
+def test_text_beside_a_failure_was_not_delivered() -> None:
+    pipe, delivered = resumable("openai-chat")
+    failed = stream(HEAD | {"choices": [{"index": 0, "delta": {"content": "three"}, "finish_reason": "error"}]})
+    assert pipe.feed(CHAT + failed) == CHAT and pipe.resumable
+    assert delivered.text == "one two "
+
+
 def test_nothing_follows_a_failure_that_another_target_may_recover() -> None:
     pipe, delivered = resumable("anthropic")
     assert pipe.feed(CLAUDE + b"event: content_block_delta\ndata: {half\n\n" + stream(text("three"))) == CLAUDE

@@ -6,10 +6,12 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from bm.simulator import Rule, ToolCall
 from bm.simulator import Usage as SimulatedUsage
 from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, Answer, World
-from tests.reliability.faults import reading
+from tests.reliability.faults import ENDS, reading
 
 TEXT = "One, two, three, four, five, six, seven, eight, nine, ten."
 LAST = TEXT[TEXT.index("two") :]
@@ -96,6 +98,19 @@ def test_the_only_target_is_asked_once_more(world: World) -> None:
     answer = world.ask("anthropic")
     assert answer.complete and text_of(answer) == TEXT
     assert world.asked() == [world.pool[0]] * 2
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat"])
+def test_a_complete_answer_whose_connection_breaks_is_complete(world: World, protocol: str) -> None:
+    """It is bought once, its last event is added, and the account has no fault."""
+    table = f'{PROTOCOLS_LINE}\nprotocol = "{protocol}"'
+    world.set_up(0, {"acme": "exclusive"}, keys=2, tables={"acme": table})
+    world.sim.script(Rule(text=TEXT, chunks=10, cut_after=99))
+    answer = world.ask(protocol)
+    assert answer.complete and text_of(answer) == TEXT and not answer.broken
+    assert ENDS[protocol] in answer.body and b'"error"' not in answer.body
+    (asked,) = world.asked()
+    assert world.account(asked)["failures_today"] == 0
 
 
 def test_when_no_target_can_continue_the_client_receives_the_first_cut(world: World) -> None:
