@@ -70,7 +70,7 @@ _WIRE: dict[FinishReason, str] = {
     "stop": "STOP",
     "stop_sequence": "STOP",
     "tool_calls": "STOP",
-    "pause": "STOP",
+    "pause": "MAX_TOKENS",
     "length": "MAX_TOKENS",
     "context_window": "MAX_TOKENS",
     "refusal": "SAFETY",

@@ -7,8 +7,8 @@ from bm.errors import Failure, FailureKind
 from bm.protocols.errors import in_band
 
 _BROKEN: dict[str, FailureKind] = {
-    "error": "server",
-    "network_error": "server",  # Zhipu (docs.bigmodel.cn)
+    "error": "truncated",  # OpenRouter
+    "network_error": "truncated",  # Zhipu (docs.bigmodel.cn)
     "insufficient_system_resource": "overloaded",  # DeepSeek (api-docs.deepseek.com)
     "abort": "truncated",  # vLLM and SGLang
 }

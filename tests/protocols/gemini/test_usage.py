@@ -130,7 +130,7 @@ def test_a_blocked_prompt_is_a_refusal(candidates: dict[str, Any]) -> None:
         ("stop", "end_turn", "STOP"),
         ("stop_sequence", "stop_sequence", "STOP"),
         ("tool_calls", "tool_use", "STOP"),
-        ("pause", "pause_turn", "STOP"),
+        ("pause", "pause_turn", "MAX_TOKENS"),
         ("length", "max_tokens", "MAX_TOKENS"),
         ("context_window", "", "MAX_TOKENS"),
         ("refusal", "refusal", "SAFETY"),

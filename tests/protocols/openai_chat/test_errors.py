@@ -11,5 +11,5 @@ def test_a_choice_that_failed_says_why_or_does_not() -> None:
     assert (said.kind, said.message) == ("rate_limited", "slow down")
     unexplained = failed_choice({"finish_reason": "error"})
     assert unexplained is not None
-    assert unexplained.kind == "server"
+    assert unexplained.kind == "truncated"
     assert failed_choice({"finish_reason": "stop"}) is None

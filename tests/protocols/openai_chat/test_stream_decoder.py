@@ -268,8 +268,8 @@ def test_done_ends_an_answer_of_whole_calls() -> None:
     [
         ("abort", "truncated"),
         ("insufficient_system_resource", "overloaded"),
-        ("network_error", "server"),
-        ("error", "server"),
+        ("network_error", "truncated"),
+        ("error", "truncated"),
     ],
 )
 def test_an_answer_that_broke_off_is_a_failure(word: str, kind: str) -> None:
@@ -329,7 +329,7 @@ def test_an_answer_cut_short_is_no_answer(raw: bytes) -> None:
         ('{"error":{"message":"bad call","code":"tool_use_failed","status_code":400}}', "malformed"),
         ('{"error":"model runner has stopped"}', "server"),
         ('{"object":"error","message":"no","type":"BadRequestError","code":400}', "bad_request"),
-        (chunk({}, "error"), "server"),
+        (chunk({}, "error"), "truncated"),
         (chunk(choices=[{"index": 0, "delta": {}, "error": {"code": 429, "message": "slow"}}]), "rate_limited"),
         ("{truncated", "malformed"),
         ("[]", "malformed"),
@@ -471,7 +471,7 @@ def test_finish_reasons_of_a_whole_message(message: Json, word: str | None, expe
         ({"choices": []}, "malformed"),
         ({"choices": [5]}, "malformed"),
         ({}, "malformed"),
-        (answer({}, "error"), "server"),
+        (answer({}, "error"), "truncated"),
         ({"choices": [{"error": {"message": "slow", "code": 429}, "message": {}}]}, "rate_limited"),
     ],
 )
