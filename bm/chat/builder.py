@@ -284,7 +284,13 @@ class PartBuilder:
                 self._close(part)
 
     def use(self, usage: events.Usage | None) -> None:
-        """What has been used so far."""
+        """What has been used so far. Counts only grow: a service that ends with zeros has not taken anything back."""
+        if usage is not None and (known := self._usage) is not None:
+            if not usage.prompt:
+                kept = {"input": known.input, "cache_read": known.cache_read, "cache_write": known.cache_write}
+                usage = msgspec.structs.replace(usage, cache_write_1h=known.cache_write_1h, **kept)
+            if not usage.output:
+                usage = msgspec.structs.replace(usage, output=known.output, thinking=known.thinking)
         if usage is not None and usage != self._usage:
             self._usage = usage
             self.start()

@@ -160,7 +160,8 @@ _PAID: Final[tuple[Row, ...]] = (
             takes=frozenset({"top_k", "video_url", "reasoning_details"}),
             thinking="openrouter",
         ),
-        changes={"replay": "reasoning", "replay_required": False},
+        # Models that demand their thinking back do so here too: can1357/oh-my-pi#787 (2026-04-26, DeepSeek V4).
+        changes={"replay": "reasoning"},
         key_env="OPENROUTER_API_KEY",
         console="https://openrouter.ai/settings/keys",
         models={

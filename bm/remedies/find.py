@@ -15,7 +15,7 @@ from bm.chat.remedy import Remedy, joined
 from bm.errors import UNREADABLE, Failure
 from bm.names import ProtocolName
 from bm.remedies import thinking
-from bm.remedies.members import EFFORTS, in_camel_case
+from bm.remedies.members import EFFORTS, SAMPLING, first, in_camel_case
 from bm.remedies.readers import Refusal, said
 from bm.remedies.rows import ROWS
 
@@ -34,7 +34,8 @@ def remedies_for(
 ) -> Iterator[tuple[Remedy, ...]]:
     """What may heal a refusal of a request, the most exact first: remedies that are tried together.
 
-    `takes` is what is known of the model. A refusal of how thinking is asked for is answered with all of that at once.
+    `takes` is what is known of the model. A refusal of how thinking is asked for is answered with all of that at once,
+    and so is one of sampling where the model takes none.
     """
     refused = failure.kind in ("bad_request", "not_found")
     if not refused and not (failure.kind == "server" and _NO_FAULT.search(failure.message)):
@@ -57,4 +58,6 @@ def remedies_for(
         for group in [tuple(found)] if row.together and found else [(remedy,) for remedy in found]:
             if takes is not None and any(each.operation in _THINKING or each.path in EFFORTS for each in group):
                 group = reduce(joined, group, thinking.known(document, takes))
+            if takes is not None and takes.sampling is False and any(each.path in SAMPLING for each in group):
+                group = (*group, *(Remedy("drop", path) for path in SAMPLING if first(document, (path,))))
             yield tuple(msgspec.structs.replace(remedy, reason=reason) for remedy in group)

@@ -23,6 +23,10 @@ EFFORTS = (
     "generationConfig.thinkingConfig.thinkingLevel",
 )
 """Where the protocols hold a level of thinking."""
+SAMPLING = (
+    "temperature", "top_p", "top_k", "generationConfig.temperature", "generationConfig.topP", "generationConfig.topK"
+)  # fmt: skip
+"""Where the protocols hold how words are chosen."""
 ANSWER_LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig.maxOutputTokens")
 """Where the protocols hold the most tokens of an answer."""
 

@@ -246,6 +246,14 @@ def test_usage_is_reported_when_it_changes() -> None:
     assert parts.take() == [Start("id", "model"), UsageUpdate(Usage(1)), UsageUpdate(Usage(2))]
 
 
+def test_usage_of_zeros_takes_nothing_back() -> None:
+    parts = builder()
+    parts.start("id", "model")
+    for usage in (Usage(9, output=1), Usage(0, output=3), Usage()):
+        parts.use(usage)
+    assert parts.take()[1:] == [UsageUpdate(Usage(9, output=1)), UsageUpdate(Usage(9, output=3))]
+
+
 def test_a_choice_is_closed_alone() -> None:
     parts = builder()
     parts.text(0, "text", "a")

@@ -30,6 +30,11 @@ def test_all_that_is_known_of_a_models_thinking_is_mended_at_once(takes: Capabil
     assert healed(CLAUDE, message, body, takes=takes) == expected
 
 
+def test_a_model_without_sampling_is_sent_none_after_the_first_refusal() -> None:
+    body, takes = {"temperature": 0, "top_p": 0.9, "n": 1}, Capabilities(sampling=False)
+    assert healed(CHAT, "invalid temperature: only 1 is allowed for this model", body, takes=takes) == {"n": 1}
+
+
 def test_levels_are_those_that_are_listed_and_known() -> None:
     takes = Capabilities(thinking_off="never", levels=("medium", "high", "xhigh"))
     message = "Unsupported value: 'none' is not supported with the 'm' model. Supported values are: 'low' and 'medium'."

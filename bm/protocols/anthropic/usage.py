@@ -34,7 +34,8 @@ class UsageMeter:
         """Take one `usage` object; None when it is none."""
         if not isinstance(usage, dict):
             return None
-        self._counts.update((name, value) for name, value in usage.items() if value is not None)
+        # Services of other vendors repeat counts of the beginning as 0.
+        self._counts.update((name, value) for name, value in usage.items() if value or name not in self._counts)
         return decode_usage(self._counts)
 
 

@@ -38,6 +38,7 @@ def test_a_later_count_replaces_the_earlier_and_silence_keeps_it() -> None:
     meter = UsageMeter()
     assert meter.add({"input_tokens": 10, "cache_read_input_tokens": 4, "output_tokens": 1}) == Usage(10, 4, 0, 1)
     assert meter.add({"output_tokens": 30, "input_tokens": None}) == Usage(10, 4, 0, 30)
+    assert meter.add({"output_tokens": 31, "input_tokens": 0}) == Usage(10, 4, 0, 31)
     assert meter.add(None) is None
 
 
