@@ -311,5 +311,5 @@ class Relay:
 
     def _silence(self, name: Due) -> Failure:
         limit = getattr(self._timeouts, name)
-        what = "no content" if name in ("whole", "first_token") else "nothing further"
+        what = {"idle": "nothing further", "first_byte": "no event"}.get(name, "no content")
         return Failure(kind="timeout", message=f"the upstream sent {what} within {limit:g} s", code=name)
