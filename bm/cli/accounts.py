@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="The account.", autocompletion=completion.accounts)]
 Place = Annotated[str, typer.Option("--location", help="Vertex AI location: global, us, eu, europe-west4, …")]
-Owner = Annotated[str, typer.Option("--provider", help="Its provider, if several have an account of this name.")]
+Owner = Annotated[
+    str,
+    typer.Option(
+        "--provider",
+        help="Its provider, if several have an account of this name.",
+        autocompletion=completion.providers,
+    ),
+]
 
 MOST_QUOTAS = 24
 """Beyond this many lines of quotas, those without a known limit are left out."""
@@ -68,7 +75,9 @@ def _explain(row: dict[str, Any]) -> None:
 
 def add(
     name: Annotated[str, typer.Argument(help="A name of your choice.")],
-    provider: Annotated[str, typer.Option("--provider", help="The provider the key belongs to.")] = "gemini",
+    provider: Annotated[
+        str, typer.Option("--provider", help="The provider the key belongs to.", autocompletion=completion.providers)
+    ] = "gemini",
     project: Annotated[str, typer.Option("--project", help="Accounts of one project share limits.")] = "",
     location: Place = "",
     vertex: Annotated[

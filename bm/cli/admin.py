@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from bm.cli import changes
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from bm.accounts.credentials import Credentials
+    from bm.cli.changes import Former
     from bm.config.edit import Value
     from bm.config.load import Loaded
     from bm.config.paths import Paths
@@ -23,6 +24,31 @@ if TYPE_CHECKING:
 
 PROBE_LIMIT = 300.0
 """Seconds that a request to the providers may take."""
+
+
+class _Command:
+    """The command that runs, and the former content of the files that it has changed."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        self.files: dict[str, Former] = {}
+
+
+_running: ContextVar[_Command] = ContextVar("running")
+
+
+def begin(words: Sequence[str]) -> None:
+    """A command begins. The value of `bm config set` may be a secret, such as a header, and is not kept."""
+    kept = words[:3] if tuple(words[:2]) == ("config", "set") else words
+    _running.set(_Command(" ".join(("bm", *kept))))
+
+
+def recorded(paths: Paths, file: Literal["config", "accounts"]) -> AbstractContextManager[None]:
+    """Let `bm undo` take back what the block changes in a file."""
+    from bm.cli import changes
+
+    command = _running.get(None) or _Command("bm")
+    return changes.recorded(paths, file, command.words, command.files)
 
 
 def here() -> Paths:
@@ -214,7 +240,7 @@ def change_settings(paths: Paths, values: Mapping[str, Value]) -> None:
     from bm.config.edit import set_values
     from bm.providers.catalog import KNOWN
 
-    with changes.recorded(paths, "config"):
+    with recorded(paths, "config"):
         set_values(paths.config, values, known=KNOWN)
     _warn_of_variables(paths, tuple(values))
     reload(paths)
@@ -230,7 +256,7 @@ def unset_setting(paths: Paths, key: str) -> bool:
     from bm.config.edit import unset
     from bm.providers.catalog import KNOWN
 
-    with changes.recorded(paths, "config"):
+    with recorded(paths, "config"):
         removed = unset(paths.config, key, known=KNOWN)
     reload(paths)
     return removed
@@ -245,7 +271,7 @@ def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) 
     """
     from bm.accounts.credentials import update
 
-    with changes.recorded(paths, "accounts"):
+    with recorded(paths, "accounts"):
         update(paths.accounts, change)
     reload(paths)
 

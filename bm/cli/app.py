@@ -14,7 +14,6 @@ from bm.cli import (
     accounts,
     admin,
     ask,
-    changes,
     clients,
     config,
     daemon,
@@ -144,7 +143,7 @@ _group(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running."""
-    changes.begin(sys.argv[1:] if arguments is None else arguments)
+    admin.begin(sys.argv[1:] if arguments is None else arguments)
     try:
         app(arguments, prog_name="bm")
     except SystemExit as end:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bm.config.files import locked, write_private
 from bm.errors import UNREADABLE, BmError
 
 if TYPE_CHECKING:
@@ -36,40 +36,20 @@ class Record(msgspec.Struct, frozen=True):
 
     command: str
     at: float
-    files: dict[File, Former]
-
-
-class _Running:
-    """A command that runs, and what it has changed so far."""
-
-    def __init__(self, command: str) -> None:
-        self.command = command
-        self.files: dict[File, Former] = {}
-
-
-_running: ContextVar[_Running] = ContextVar("running", default=_Running("bm"))  # noqa: B039
-
-
-def begin(words: Sequence[str]) -> None:
-    """A command begins. The value of `bm config set` may be a secret, such as a header, and is not kept."""
-    kept = words[:3] if tuple(words[:2]) == ("config", "set") else words
-    _running.set(_Running(" ".join(("bm", *kept))))
+    files: dict[str, Former]
 
 
 @contextmanager
-def recorded(paths: Paths, file: File) -> Iterator[None]:
-    """Keep the content of a file if the block changes it."""
+def recorded(paths: Paths, file: File, command: str, files: dict[str, Former]) -> Iterator[None]:
+    """Keep the content of a file if the block changes it. `files` are those that this command has changed before."""
     before = _read(_path(paths, file))
     yield
     after = _read(_path(paths, file))
     if after == before:
         return
-    running = _running.get()
-    first = running.files[file].before if file in running.files else before
-    running.files[file] = Former(first, _digest(after))
-    from bm.config.files import write_private
-
-    write_private(_place(paths), msgspec.json.encode(Record(running.command, time.time(), running.files)))
+    first = files[file].before if file in files else before
+    files[file] = Former(first, _digest(after))
+    write_private(_place(paths), msgspec.json.encode(Record(command, time.time(), files)))
 
 
 def last(paths: Paths) -> Record | None:
@@ -89,7 +69,6 @@ def restore(paths: Paths, record: Record) -> None:
     """
     from bm.accounts import credentials
     from bm.config import edit
-    from bm.config.files import locked, write_private
 
     locks = {"config": edit.lock_of(paths.config), "accounts": credentials.lock_of(paths.accounts)}
     for file, former in record.files.items():
@@ -109,7 +88,7 @@ def _place(paths: Paths) -> Path:
     return paths.accounts.with_name("undo.json")
 
 
-def _path(paths: Paths, file: File) -> Path:
+def _path(paths: Paths, file: str) -> Path:
     return paths.config if file == "config" else paths.accounts
 
 

@@ -1,40 +1,35 @@
-"""Names that shell completion offers: accounts, providers, tools and settings of this home.
+"""What shell completion offers: accounts, providers, models, tools, settings and their values, as this home has them.
 
-Completion must be fast and must never fail: what cannot be read offers nothing.
+Completion must be fast and must never fail. So files are read as plain TOML, without their rules, and what cannot be
+read offers nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bm.config.keys import Key
 
 
 def accounts(incomplete: str) -> list[str]:
     """Names of the stored accounts."""
-    from bm.accounts.credentials import load
     from bm.cli import admin
-    from bm.errors import BmError
 
-    try:
-        stored = load(admin.here().accounts)
-    except (BmError, OSError):
-        return []
-    return _beginning((account.name for account in stored.accounts), incomplete)
+    rows = _content(admin.here().accounts).get("accounts", [])
+    return _beginning((row["name"] for row in rows if isinstance(row, dict) and "name" in row), incomplete)
 
 
 def providers(incomplete: str) -> list[str]:
     """Names of the providers in the catalog and in the configuration."""
-    import os
+    from bm.providers.catalog import CATALOG
 
-    from bm.cli import admin
-    from bm.config.load import load
-    from bm.errors import BmError
-    from bm.providers.catalog import CATALOG, KNOWN
-
-    names = list(CATALOG)
-    with contextlib.suppress(BmError, OSError):
-        names += load(admin.here().config, os.environ, known=KNOWN).config.providers
-    return _beginning(names, incomplete)
+    return _beginning([*CATALOG, *_named("providers")], incomplete)
 
 
 def accounts_and_providers(incomplete: str) -> list[str]:
@@ -47,22 +42,13 @@ def models(incomplete: str) -> list[str]:
 
     No list is read from a provider, which would take too long.
     """
-    import os
+    from bm.providers.catalog import CATALOG
 
-    from bm.cli import admin
-    from bm.config.load import load
-    from bm.config.schema import Config
-    from bm.errors import BmError
-    from bm.providers.catalog import KNOWN
-    from bm.providers.provider import effective
-    from bm.providers.resolve import FAMILIES
-
-    config = Config()
-    with contextlib.suppress(BmError, OSError):
-        config = load(admin.here().config, os.environ, known=KNOWN).config
-    names = [*config.aliases, *FAMILIES]
-    for provider in effective(config):
-        names += [each if provider.pool else f"{provider.name}:{each}" for each in provider.models.values()]
+    names = [*_named("aliases"), "opus", "sonnet", "haiku"]
+    for row in CATALOG.values():
+        own = _named("providers", row.name, "models")
+        mapped = {**row.words, **row.models, **own}.values()
+        names += [each if row.name in ("gemini", "anthropic") else f"{row.name}:{each}" for each in mapped]
     return _beginning(names, incomplete)
 
 
@@ -71,6 +57,14 @@ def tools(incomplete: str) -> list[str]:
     from bm.clients.catalog import TOOLS
 
     return _beginning((tool.name for tool in TOOLS), incomplete)
+
+
+def commands(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What `bm help` takes: commands below those that are typed already."""
+    found: Any = ctx.find_root().command
+    for word in ctx.params.get("words") or ():
+        found = getattr(found, "commands", {}).get(word)
+    return _beginning(getattr(found, "commands", {}), incomplete)
 
 
 def settings(incomplete: str) -> list[str]:
@@ -84,10 +78,51 @@ def settings(incomplete: str) -> list[str]:
     if kind is None:
         return []
     found = []
-    for name in members(kind):
+    for name in dict.fromkeys((*members(kind), *_named(*key))):
         below = kind_of((*key, name))
         found.append(dotted((*key, name)) + ("." if below is not None and is_table(below) else ""))
     return _beginning(found, incomplete)
+
+
+def values(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Values that the setting of `bm config set` may have, if these are few or names that bm knows."""
+    from bm.config.keys import split
+    from bm.config.validation import choices, kind_of, wanted, without_none
+    from bm.errors import ConfigError
+
+    try:
+        key: Key = split(str(ctx.params.get("key") or ""))
+    except ConfigError:
+        return []
+    if key[0] == "aliases" or "models" in key[:-1]:
+        return models(incomplete)
+    found = kind_of(key)
+    kind = without_none(found) if found is not None else None
+    if kind is None:
+        return []
+    words = ["true", "false"] if wanted(kind) == "true or false" else choices(kind)
+    if key[-1] == "api_key":
+        words = ["env:", "file:", "cmd:", "keyring:"]
+    return _beginning(words, incomplete)
+
+
+def _named(*section: str) -> dict[str, Any]:
+    """A table of config.toml; empty if there is none."""
+    from bm.cli import admin
+
+    found: Any = _content(admin.here().config)
+    for name in section:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, changes, completion, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def _problems(error: ConfigError) -> list[dict[str, Any]]:
     ]
 
 
-def set_(key: Key, value: Annotated[str, typer.Argument(help="The new value.")]) -> None:
+def set_(
+    key: Key, value: Annotated[str, typer.Argument(help="The new value.", autocompletion=completion.values)]
+) -> None:
     """Change one setting. Comments and order in the file are kept."""
     from bm.cli.exits import UsageError
     from bm.config.edit import from_text
@@ -186,7 +188,7 @@ def edit_() -> None:
         raise UsageError("an editor needs a terminal (set EDITOR to one that does not, or use bm config set)")
     editor = editor or ("notepad" if os.name == "nt" else "vi")
     try:
-        with changes.recorded(paths, "config"):
+        with admin.recorded(paths, "config"):
             done = subprocess.run([*shlex.split(editor, posix=os.name != "nt"), str(paths.config)], check=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot run the editor {editor!r}: {error}") from None
@@ -205,7 +207,7 @@ def undo(
     Only the last command that changed one can be undone, and only while the files are as it left them. Settings of
     tools are restored by bm setup TOOL --undo.
     """
-    from bm.cli import terminal
+    from bm.cli import changes, terminal
 
     paths = admin.here()
     record = changes.last(paths)

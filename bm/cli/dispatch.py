@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, completion, render
 from bm.cli.render import Json
 from bm.duration import duration
 from bm.ledger.advice import advice
@@ -28,7 +28,7 @@ EFFECTS = {
 
 
 def route(
-    model: Annotated[str, typer.Argument(help="The model, as a tool would name it.")],
+    model: Annotated[str, typer.Argument(help="The model, as a tool would name it.", autocompletion=completion.models)],
     protocol: Annotated[ProtocolName, typer.Option("--protocol", help="The tool's protocol.")] = "anthropic",
     as_json: Json = False,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bm.daemon.start import StartError
 from bm.errors import AccountError, BmError, ConfigError, DaemonError
 
 DONE, FAILED, USAGE, NOT_RUNNING = range(4)
@@ -21,6 +20,8 @@ class UsageError(BmError):
 
 def exit_code(error: Exception) -> int:
     """The exit code of an error, as documented in docs/cli.md."""
+    from bm.daemon.start import StartError
+
     match error:
         case NotRunning():
             return NOT_RUNNING

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bm.cli import render
+from bm.cli import completion, render
 from bm.cli.examples import EXAMPLES, SECTIONS
 
 
@@ -31,7 +31,10 @@ def epilog(words: str) -> str | None:
 
 def help_(
     context: typer.Context,
-    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND]...", help="The command.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND]...", help="The command.", autocompletion=completion.commands),
+    ] = None,
 ) -> None:
     """Show the help of bm or of one of its commands."""
     from bm.cli.exits import UsageError

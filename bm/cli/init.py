@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
-from bm.cli import admin, completion, render, terminal
+from bm.cli import admin, completion, render
 from bm.names import Mode
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Setup:
             self.failed.append(title)
 
     def _agreed(self, question: str, *, default: bool = True) -> bool:
+        from bm.cli import terminal
+
         return default if self._wish.yes else terminal.agreed(question, default=default)
 
     def _accounts(self) -> None:
@@ -118,6 +120,8 @@ class Setup:
             self._ask_for_account(gemini)
 
     def _ask_for_account(self, gemini: Provider) -> None:
+        from bm.cli import terminal
+
         ways = (
             f"paste keys (free: {gemini.console})",
             "sign in to Google with your own OAuth client (docs/accounts.md)",
@@ -149,6 +153,8 @@ class Setup:
 
     def _providers(self) -> None:
         """Other providers, all in the mode that one question decides."""
+        from bm.cli import terminal
+
         rows = admin.ask(self._paths, "GET", "/admin/providers")["providers"]
         used = {row["name"]: row["mode"] for row in rows if row["state"] == "in use" and row["name"] != "gemini"}
         if used:
@@ -190,6 +196,7 @@ class Setup:
 
     def _named(self, left: list[str]) -> str:
         """The next provider that the user names; empty for none."""
+        from bm.cli import terminal
         from bm.config.validation import nearest
 
         while True:
@@ -202,6 +209,7 @@ class Setup:
     def _keyed(self, provider: Provider) -> dict[str, str]:
         """The provider with its key; empty when no key is given."""
         from bm.accounts.credentials import load
+        from bm.cli import terminal
         from bm.cli.use import key_in
 
         stored = any(each.provider == provider.name for each in load(self._paths.accounts).accounts)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from bm.cli import completion
@@ -33,11 +37,44 @@ def test_unreadable_files_offer_nothing_of_theirs(paths: Paths) -> None:
         ("ser", ["server."]),
         ("providers.groq.mod", ["providers.groq.mode", "providers.groq.models."]),
         ("nosuch.", []),
+        ("aliases.f", ["aliases.fast"]),
+        ("providers.own", ["providers.ownhouse."]),
     ],
 )
-def test_settings_are_offered_level_by_level(typed: str, offered: list[str]) -> None:
+def test_settings_are_offered_level_by_level(paths: Paths, typed: str, offered: list[str]) -> None:
+    paths.config.write_text('[aliases]\nfast = "x"\n[providers.ownhouse]\n')
     assert completion.settings(typed) == offered
 
 
 def test_tools_are_offered() -> None:
     assert completion.tools("cl") == ["claude"]
+
+
+def completed(words: str, paths: Paths) -> list[str]:
+    """What bash is offered for the last of the words."""
+    environ = {**os.environ, "BM_HOME": str(paths.config.parent), "_BM_COMPLETE": "complete_bash"}
+    environ |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    run = subprocess.run([sys.executable, "-m", "bm"], env=environ, capture_output=True, text=True, check=False)
+    return run.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("bm he", {"help"}),
+        ("bm help acc", {"accounts"}),
+        ("bm help accounts ren", {"rename"}),
+        ("bm ask -m fa", {"fast"}),
+        ("bm route groq:openai/gpt-oss-1", {"groq:openai/gpt-oss-120b"}),
+        ("bm providers use gro", {"groq"}),
+        ("bm providers mode groq e", {"exclusive"}),
+        ("bm config set providers.groq.mode f", {"fallback"}),
+        ("bm config set pool.affinity t", {"true"}),
+        ("bm config set aliases.quick so", {"sonnet"}),
+        ("bm config set providers.groq.api_key e", {"env:"}),
+        ("bm config set pool.max_wait 1", set()),
+    ],
+)
+def test_a_shell_is_offered(paths: Paths, words: str, offered: set[str]) -> None:
+    paths.config.write_text('[aliases]\nfast = "groq:x"\n')
+    assert set(completed(words, paths)) == offered
