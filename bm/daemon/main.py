@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import logging
 import os
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from bm.server.predecessor import Predecessor
 
 _log = logging.getLogger("bm.daemon")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_STATE_FILES = ("ledger.db", "state.json", "models.json", "signatures.jsonl", "sessions.json")
 _FILE_INTERVAL = 0.5
 """Seconds between two checks that daemon.json is still there."""
 _LOCK_WAIT = 0.2
@@ -98,9 +101,8 @@ def run_next(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemo
 def _sweep(paths: Paths) -> None:
     """Remove temporary files, which may hold keys, unless a command is writing just now."""
     from bm.accounts.credentials import lock_of as accounts_lock
-    from bm.accounts.state_file import state_path
 
-    for path in (paths.ledger, paths.clients, paths.runtime, state_path(paths)):
+    for path in (paths.clients, paths.runtime, *(paths.ledger.with_name(name) for name in _STATE_FILES)):
         sweep(path)
     for path, lock in ((paths.accounts, accounts_lock(paths.accounts)), (paths.config, config_lock(paths.config))):
         with contextlib.suppress(LockTimeout, OSError), locked(lock, timeout=0):
@@ -137,6 +139,12 @@ def _serve(
     except BmError as error:
         _log.error("%s%s", NOT_HANDED_OVER if isinstance(error, NoHandover) else NOT_STARTED, error)
         raise
+    except OSError as error:
+        if error.errno not in _DISK:
+            _log.critical("stopped by an internal error of bm", exc_info=True)
+        else:
+            _log.error("%s%s: %s", NOT_STARTED, error.filename, error.strerror)
+        raise
     except Exception:
         _log.critical("stopped by an internal error of bm", exc_info=True)
         raise
@@ -160,8 +168,9 @@ def _serve_on(
         daemon = _this_process(sock, server.host, started_at)
 
         def ready() -> None:
-            runtime.write(paths.runtime, daemon)
-            if predecessor is not None:
+            if predecessor is None:
+                runtime.write(paths.runtime, daemon)
+            else:
                 become_main_process()
                 predecessor.serving()
             facts = daemon.version, daemon.url, daemon.pid, platform.python_version()
@@ -188,6 +197,9 @@ def _serve_on(
             permits=lambda path, permit: hmac.compare_digest(permit.encode(), daemon.permit(path).encode()),
         )
         try:
+            if predecessor is not None:
+                # On a full disk this fails before a connection is accepted, and the earlier daemon goes on.
+                runtime.write(paths.runtime, daemon)
             serve(paths, settings, sock, instance, place, predecessor)
         finally:
             runtime.remove(paths.runtime, daemon)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 15.0
 """Seconds in which the running daemon answers: it writes its state first."""
+_LONGEST = 75
+"""Bytes of a folder in which a socket may be made: macOS allows paths of 103."""
 
 
 class NoHandover(DaemonError):
@@ -79,7 +81,9 @@ def _asked(paths: Paths, old: Daemon, *, listener: bool) -> tuple[socket.socket,
 
     if not hasattr(socket, "send_fds"):
         raise NoHandover("this system cannot pass sockets between processes")
-    with tempfile.TemporaryDirectory(prefix="bm-") as folder, socket.socket(socket.AF_UNIX) as meeting:
+    own = paths.runtime.parent
+    nearby = own if len(os.fsencode(own)) < _LONGEST else None
+    with tempfile.TemporaryDirectory(prefix=".next-", dir=nearby) as folder, socket.socket(socket.AF_UNIX) as meeting:
         place = str(Path(folder, "next"))
         meeting.settimeout(PATIENCE)
         try:

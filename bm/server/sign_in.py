@@ -129,10 +129,13 @@ def sessions_path(paths: Paths) -> Path:
 
 
 def _read(path: Path) -> dict[str, float]:
-    """The saved sessions; empty if the file is missing or damaged."""
+    """The saved sessions; empty if the file is missing or damaged, which the log reports."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except FileNotFoundError:
+        return {}
     except (OSError, *UNREADABLE):
+        _log.warning("%s cannot be read: sign in to the dashboard again (bm dashboard)", path)
         return {}
 
 

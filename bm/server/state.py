@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from bm.errors import UNREADABLE
 from bm.gateway.learned import ContextLimit, LearnedRemedy
 from bm.gateway.services import Services
 from bm.gateway.stores import Kept
+from bm.tasks import note
 
 INTERVAL = 5.0
 """Seconds between two writes: the most a `kill -9` loses."""
@@ -48,15 +50,21 @@ class SavedState:
         self._saving: asyncio.Task[None] | None = None
 
     def restore(self) -> None:
+        """Restore what earlier runs have saved. What cannot be used is kept beside the new files, and reported."""
         services = self._services
-        warning = restore(services.pool, services.affinities, self._path, now=time.monotonic(), wall=time.time())
-        if warning:
-            _log.warning("%s", warning)
+        now, wall = time.monotonic(), time.time()
+        _set_aside(self._path, restore(services.pool, services.affinities, self._path, now=now, wall=wall))
+        _set_aside(self._models, restore_models(self._models, services))
         try:
-            services.signatures.restore(read_signatures(self._signatures))
+            kept, torn = read_signatures(self._signatures)
+            services.signatures.restore(kept)
+            if torn:
+                words = f"{self._signatures}: {torn} lines cannot be read; their signatures are lost"
+                _log.warning("%s", words)
+                note(self._signatures.name, words)
+                rewrite_signatures(self._signatures, kept)
         except OSError as error:
             _warn(self._signatures, "read", error)
-        restore_models(self._models, services)
 
     async def keep_saving(self) -> None:
         """Save regularly while requests are served, until cancelled."""
@@ -107,22 +115,33 @@ def _warn(path: Path, what: str, error: OSError) -> None:
     _log.warning("%s cannot be %s: %s", path, what, error.strerror)
 
 
+def _set_aside(path: Path, problem: str) -> None:
+    """Report a problem with a file, if there is one, and rename the file: a new one is written in its place."""
+    if not problem:
+        return
+    aside = path.with_name(f"{path.name}.damaged")
+    with contextlib.suppress(OSError):
+        path.replace(aside)
+        problem = f"{problem}; the file is kept as {aside.name}"
+    _log.warning("%s", problem)
+    note(path.name, problem)
+
+
 def models_path(paths: Paths) -> Path:
     """The path of models.json, next to the ledger."""
     return paths.ledger.with_name("models.json")
 
 
-def restore_models(path: Path, services: Services) -> None:
-    """Restore what is learned about models. Blocks."""
+def restore_models(path: Path, services: Services) -> str:
+    """Restore what is learned about models. Returns a warning, empty without one. Blocks."""
     try:
         saved = _read_models(path)
     except OSError as error:
-        _warn(path, "read", error)
-        return
+        return f"{path}: cannot be read ({error.strerror}); what was learned about models is lost"
     except UNREADABLE:
-        _log.warning("%s: is not valid; what was learned about models is lost", path)
-        return
+        return f"{path}: is not valid; what was learned about models is lost"
     restore_learned(services, saved)
+    return ""
 
 
 def restore_learned(services: Services, learned: SavedModels) -> None:
@@ -163,19 +182,21 @@ def signatures_path(paths: Paths) -> Path:
     return paths.ledger.with_name("signatures.jsonl")
 
 
-def read_signatures(path: Path) -> Iterator[Kept]:
-    """The saved signatures, oldest first. A line that a crash cut off is skipped.
+def read_signatures(path: Path) -> tuple[list[Kept], int]:
+    """The saved signatures, oldest first, and how many lines cannot be read, as a crash cuts lines off.
 
     Raises:
         OSError: the file cannot be read.
     """
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines():
+    kept: list[Kept] = []
+    torn = 0
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for line in lines:
         try:
-            yield _decode(line)
+            kept.append(_decode(line))
         except UNREADABLE:
-            continue
+            torn += 1
+    return kept, torn
 
 
 def append_signatures(path: Path, kept: Iterable[Kept]) -> int:

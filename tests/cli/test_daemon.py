@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -91,6 +92,27 @@ def test_restart_is_a_new_process(bm: Bm, paths: Paths) -> None:
         f"bm has taken over from the previous daemon (pid {old.pid})\nbm is running at {old.url} "
     )
     assert running(paths).token != old.token
+
+
+def on_a_full_disk(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command where no file can grow."""
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    command = [sys.executable, "-m", "bm", *words]
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=full, check=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no files")
+def test_a_full_disk_is_reported_and_a_running_daemon_goes_on(bm: Bm, paths: Paths) -> None:
+    ran = on_a_full_disk("start")
+    assert ran.returncode and ran.stderr == f"error: {paths.accounts}: cannot be written: File too large\n"
+    bm("start")
+    before = running(paths)
+    ran = on_a_full_disk("restart")
+    assert ran.returncode and ran.stderr == f"error: {paths.runtime}: File too large\n"
+    assert running(paths) == before and bm("status").code == 0
 
 
 def test_start_says_why_it_fails(bm: Bm, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

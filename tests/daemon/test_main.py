@@ -17,7 +17,7 @@ from bm import __version__
 from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
 from bm.config.files import locked
-from bm.config.paths import Paths
+from bm.config.paths import Paths, make_folders
 from bm.daemon.client import ask
 from bm.daemon.main import AlreadyRunning, run
 from bm.daemon.start import start
@@ -72,6 +72,18 @@ def test_in_the_foreground_it_stops_cleanly_with_its_terminal(paths: Paths, hang
         process.communicate()
     assert process.returncode == 0
     assert not paths.runtime.exists()
+
+
+def test_temporary_files_of_an_interrupted_run_are_removed_at_the_start(paths: Paths) -> None:
+    make_folders(paths)
+    own = ("config.toml", "accounts.toml", "daemon.json", "ledger.db", "state.json", "models.json", "sessions.json")
+    left = [paths.ledger.with_name(f".{name}.a1b2c3.tmp") for name in own]
+    foreign = paths.ledger.with_name("notes.tmp")
+    for file in (*left, foreign):
+        file.write_text("a key, perhaps")
+    start(paths)
+    assert [file.name for file in left if file.exists()] == []
+    assert foreign.exists()
 
 
 def test_it_logs_start_and_stop(paths: Paths) -> None:

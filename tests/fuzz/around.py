@@ -275,7 +275,7 @@ _KEPT = {"key": "call_1", "signature": {"vendor": "gemini", "value": "c2ln", "fa
 def _play_export(data: bytes, chance: random.Random) -> None:
     file = Path(_folder().name, "signatures.jsonl")
     file.write_bytes(data)
-    list(read_signatures(file))
+    read_signatures(file)
     accounts_in(data, "secret")
 
 

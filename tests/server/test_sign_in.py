@@ -124,9 +124,12 @@ def test_a_new_key_ends_all_sessions(make: Make) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"a": "b"}', b"\xff"])
-def test_a_damaged_file_is_ignored(make: Make, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_reported(
+    make: Make, tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "sessions.json").write_bytes(content)
     sessions = make()
+    assert "sessions.json cannot be read" in caplog.text
     assert sessions.admits(sessions.open())
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bm import tasks
 from bm.accounts.state_file import state_path
 from bm.chat.signature import Signature
 from bm.config.paths import Paths, make_folders
@@ -131,26 +132,47 @@ TWO = Kept("two", Signature("anthropic", "EqQB"))
 
 def test_signatures_are_read_in_order(tmp_path: Path) -> None:
     path = tmp_path / "new" / "signatures.jsonl"
-    assert list(read_signatures(path)) == []
+    assert read_signatures(path) == ([], 0)
     append_signatures(path, [ONE])
     size = append_signatures(path, [TWO])
-    assert list(read_signatures(path)) == [ONE, TWO] and size == path.stat().st_size
+    assert read_signatures(path) == ([ONE, TWO], 0) and size == path.stat().st_size
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_an_incomplete_line_is_skipped(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_skipped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "signatures.jsonl"
     append_signatures(path, [ONE, TWO])
     whole = path.read_bytes()
     path.write_bytes(whole[:-9] + b"\n" + whole)
-    assert list(read_signatures(path)) == [ONE, ONE, TWO]
+    assert read_signatures(path) == ([ONE, ONE, TWO], 1)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"version": 2, "acc', b"\0" * 300, b"\xff\xfe"])
+@pytest.mark.parametrize("name", ["state.json", "models.json", "signatures.jsonl"])
+async def test_a_damaged_file_is_reported_and_kept(
+    bm_home: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
+) -> None:
+    monkeypatch.setattr(tasks, "_troubles", {})
+    paths = Paths.under(bm_home)
+    make_folders(paths)
+    file = paths.ledger.with_name(name)
+    file.write_bytes(content)
+    services = Services(read_settings(paths))
+    SavedState(paths, services).restore()
+    await services.close()
+    empty = name == "signatures.jsonl" and not content
+    assert [str(file) in each for each in tasks.failures()] == [True] * (not empty)
+    if name == "signatures.jsonl":
+        assert read_signatures(file) == ([], 0)
+    else:
+        assert file.with_name(f"{name}.damaged").read_bytes() == content and not file.exists()
 
 
 def test_rewriting_replaces_all_signatures(tmp_path: Path) -> None:
     path = tmp_path / "signatures.jsonl"
     append_signatures(path, [ONE, ONE, ONE])
     rewrite_signatures(path, [TWO])
-    assert list(read_signatures(path)) == [TWO]
+    assert read_signatures(path) == ([TWO], 0)
 
 
 async def test_signatures_survive_a_restart_within_bounds(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +187,7 @@ async def test_signatures_survive_a_restart_within_bounds(bm_home: Path, monkeyp
         monkeypatch.setattr(state, "SIGNATURES_BYTES", 10)
         first.signatures.keep({"two": TWO.signature})
         await saved.save()
-        assert list(read_signatures(signatures_path(paths))) == [TWO], "the younger half of what fits"
+        assert read_signatures(signatures_path(paths)) == ([TWO], 0), "the younger half of what fits"
         SavedState(paths, second).restore()
         assert second.signatures.latest(100) == [TWO]
     finally:
