@@ -7,6 +7,7 @@ responses, whether they are stored or not, so a client sends only what is new (O
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ _TRANSPORT = ("type", "stream", "stream_id", "background", "generate")
 """Members of a message that no HTTP request has."""
 _REFUSED, _FAILED, _RESTART = 4403, 1011, 1012
 """Codes that close a connection (RFC 6455, 7.4; the last one is registered with IANA)."""
+_CLOSING = 1.0
+"""Seconds in which a client can be sent the close."""
 _BETA = "responses_websockets"
 
 
@@ -72,7 +75,10 @@ class WebSocketClient:
             await self.message(msgspec.json.encode({"type": "error", "status": self._status, "error": error}))
 
     async def cut(self) -> None:
-        await self._send({"type": "websocket.close", "code": _FAILED})
+        # A client that has stopped reading takes no close either.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                await self._send({"type": "websocket.close", "code": _FAILED})
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole response."""

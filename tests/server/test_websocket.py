@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from bm.server import websocket
 from bm.server.websocket import WebSocketClient
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import World
@@ -108,3 +110,12 @@ async def test_a_broken_response_closes_the_connection() -> None:
     await client.send(b'event: a\ndata: {"type":"a"}\n\n: keep-alive\n\n')
     await client.cut()
     assert sent == [{"type": "websocket.send", "text": '{"type":"a"}'}, {"type": "websocket.close", "code": 1011}]
+
+
+async def test_a_client_that_takes_no_close_holds_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def send(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(websocket, "_CLOSING", 0.01)
+    async with asyncio.timeout(5):
+        await WebSocketClient(send).cut()
