@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from weakref import WeakSet
 
 import aiohttp
@@ -33,8 +34,8 @@ NO_DESCRIPTOR = "descriptor"
 """The code of a failure to connect for which this process alone is the reason: it has no descriptor left."""
 MAX_HEADER_BYTES = 64 * 1024
 
-MAX_DEAD = 5
-"""Connections in a row that may turn out to be dead before a request fails."""
+KEPT = 60.0
+"""Seconds for which an idle connection is kept."""
 
 
 class UpstreamError(Exception):
@@ -154,14 +155,14 @@ class UpstreamClient:
     """Sends requests. The daemon has one; it keeps connections per provider address and proxy."""
 
     def __init__(self) -> None:
-        self._sessions: dict[tuple[ProxyAddress | None, str], aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[ProxyAddress | None, str, bool], aiohttp.ClientSession] = {}
         self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
         """Send a request and return when the head of the response has arrived.
 
         A connection that was used before may be dead by now: servers close idle ones. A request that such a connection
-        loses is sent again at once on another.
+        loses is sent again at once on a new one.
 
         Raises:
             UpstreamError: the upstream could not be reached, the head did not arrive within `timeouts.first_byte`, or
@@ -170,22 +171,26 @@ class UpstreamClient:
         try:
             through = proxy_for(request.url, proxy)
             session = self._session(through, proxy.ca_bundle)
+            anew = partial(self._session, through, proxy.ca_bundle, keeps=False)
         except ConfigError as error:
             raise UpstreamError(Failure(kind="unavailable", message=str(error))) from error
         headers, options = for_request(through, request.url)
-        sending = partial(
-            session.request,
-            request.method,
-            _address(request.url),
-            headers=[*request.headers, *headers],
-            data=request.body or None,
-            timeout=_connecting(timeouts.connect),
-            allow_redirects=False,
-            **options,
-        )
+
+        def send(session: aiohttp.ClientSession, use: _Use) -> Awaitable[aiohttp.ClientResponse]:
+            return session.request(
+                request.method,
+                _address(request.url),
+                headers=[*request.headers, *headers],
+                data=request.body or None,
+                timeout=_connecting(timeouts.connect),
+                allow_redirects=False,
+                trace_request_ctx=use,
+                **options,
+            )
+
         try:
             async with asyncio.timeout(timeouts.first_byte or None):
-                response = await _on_living_connection(sending)
+                response = await _on_living_connection(send, session, anew)
         except aiohttp.ConnectionTimeoutError as error:
             message = f"{request.provider} did not accept a connection within {timeouts.connect:g} s"
             raise UpstreamError(Failure(kind="timeout", message=message, code="connect")) from error
@@ -212,12 +217,13 @@ class UpstreamClient:
             response.close()
         return Fetched(status=response.status, headers=dict(response.headers), body=body)
 
-    def _session(self, through: ProxyAddress | None, ca_bundle: str) -> aiohttp.ClientSession:
+    def _session(self, through: ProxyAddress | None, ca_bundle: str, *, keeps: bool = True) -> aiohttp.ClientSession:
+        """The session for a way to providers. One that does not keep connections makes a new one for each request."""
         socks = through if through and through.is_socks else None
-        key = (socks, ca_bundle)
+        key = (socks, ca_bundle, keeps)
         if key not in self._sessions:
             self._sessions[key] = aiohttp.ClientSession(
-                connector=self._connector(socks, tls_context(ca_bundle)),
+                connector=self._connector(socks, tls_context(ca_bundle), keeps=keeps),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
                 max_line_size=MAX_HEADER_BYTES,
@@ -241,10 +247,11 @@ class UpstreamClient:
                     broken += 1
         return broken
 
-    def _connector(self, socks: ProxyAddress | None, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+    def _connector(self, socks: ProxyAddress | None, context: ssl.SSLContext, *, keeps: bool) -> aiohttp.TCPConnector:
+        keeping: dict[str, Any] = {"keepalive_timeout": KEPT} if keeps else {"force_close": True}
         if socks:
-            return through_socks(socks, context)
-        return aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=context, socket_factory=self._socket)
+            return through_socks(socks, context, **keeping)
+        return aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=self._socket, **keeping)
 
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         made = socket.socket(*address[:3])
@@ -275,16 +282,19 @@ def _tracing() -> aiohttp.TraceConfig:
     return tracing
 
 
-async def _on_living_connection(sending: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aiohttp.ClientResponse:
-    """Send a request, again if a connection that was used before is lost ahead of the response."""
-    for _ in range(MAX_DEAD):
-        use = _Use()
-        try:
-            return await sending(trace_request_ctx=use)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
-            if not use.reused:
-                raise
-    return await sending(trace_request_ctx=_Use())
+async def _on_living_connection(
+    send: Callable[[aiohttp.ClientSession, _Use], Awaitable[aiohttp.ClientResponse]],
+    session: aiohttp.ClientSession,
+    anew: Callable[[], aiohttp.ClientSession],
+) -> aiohttp.ClientResponse:
+    """Send a request; if a connection that was used before is lost ahead of the response, again on a new one."""
+    use = _Use()
+    try:
+        return await send(session, use)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+        if not use.reused:
+            raise
+    return await send(anew(), _Use())
 
 
 @lru_cache(maxsize=1024)
@@ -316,7 +326,7 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
     return context
 
 
-def through_socks(socks: ProxyAddress, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+def through_socks(socks: ProxyAddress, context: ssl.SSLContext, **keeping: Any) -> aiohttp.TCPConnector:
     """A connector for a SOCKS proxy, which also resolves the names."""
     from aiohttp_socks import ProxyConnector
 
@@ -327,8 +337,8 @@ def through_socks(socks: ProxyAddress, context: ssl.SSLContext) -> aiohttp.TCPCo
         password=socks.password or None,
         rdns=True,
         limit=0,
-        keepalive_timeout=60,
         ssl=context,
+        **keeping,
     )
     return connector
 

@@ -256,19 +256,32 @@ async def test_redirects_are_not_followed(client: UpstreamClient, status: int) -
         response.close()
 
 
-async def test_a_request_that_dies_on_a_used_connection_is_sent_again(client: UpstreamClient) -> None:
+@pytest.mark.parametrize("kept", [1, 9])
+async def test_a_request_that_dies_on_a_used_connection_is_sent_again_on_a_new_one(
+    client: UpstreamClient, kept: int
+) -> None:
+    """However many connections have died unnoticed."""
+    together = asyncio.Barrier(kept)
+
     async def once(exchange: Exchange) -> None:
-        if len(server.exchanges) == 2:
+        if len(server.exchanges) > kept and server.connections == kept:
             exchange.reset()
-        else:
-            await ok(exchange)
+            return
+        if len(server.exchanges) <= kept:
+            await together.wait()
+        await ok(exchange)
+
+    async def ask() -> bytes:
+        response = await opened(client, server.url)
+        try:
+            return await response.read(100)
+        finally:
+            response.close()
 
     async with serving(once) as server:
-        for _ in range(3):
-            response = await opened(client, server.url)
-            assert await response.read(100) == b"fine"
-            response.close()
-        assert (len(server.exchanges), server.connections) == (4, 2)
+        assert await asyncio.gather(*(ask() for _ in range(kept))) == [b"fine"] * kept
+        assert await ask() == b"fine"
+        assert (len(server.exchanges), server.connections) == (kept + 2, kept + 1)
 
 
 async def test_a_body_that_drips_is_bounded_as_a_whole(client: UpstreamClient) -> None:
