@@ -38,12 +38,13 @@ from bm.protocols.client_tools import as_functions
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.compaction import compacted, triggered
 from bm.protocols.counting import count_request, vertex_count_request
+from bm.protocols.framing import EventParser, JoiningParser
 from bm.protocols.gemini.array import ArrayFramer, ArraySplitter
 from bm.protocols.openai_chat.usage import asks_for_usage, with_usage, without_usage
 from bm.protocols.openai_responses.portable import LOCAL, only_for_openai
 from bm.protocols.openai_responses.stream_decoder import ResponsesStreamDecoder
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
-from bm.protocols.passthrough import EventParser, JoiningParser, PassThrough, ResponsePipe, Watch
+from bm.protocols.passthrough import PassThrough, ResponsePipe, Watch
 from bm.protocols.property_keys import with_legal_keys
 from bm.protocols.registry import CODECS, upstream_codec
 from bm.protocols.sanitize import sanitize

@@ -16,8 +16,9 @@ from bm.chat.parts import Json
 from bm.errors import Failure
 from bm.gateway.continuation import Delivered
 from bm.protocols.codec import IdFactory, StreamDecoder, StreamEncoder
+from bm.protocols.framing import EventParser, length_of
 from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
-from bm.protocols.passthrough import EventParser, PassThrough, length_of
+from bm.protocols.passthrough import PassThrough
 from bm.protocols.reading import json_of, object_of
 
 MakeEncoder: TypeAlias = Callable[[IdFactory, str], StreamEncoder]

@@ -5,8 +5,7 @@ A decoder reads along, so usage, the end and an error in mid-stream are known as
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from bm import sse
@@ -25,45 +24,13 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.signature import Signature, TextKey
-from bm.chat.surrogates import HalfJoiner
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
+from bm.protocols.framing import EventBuffer, EventParser, frames_of, length_of
 from bm.protocols.reading import json_of, object_of, objects_of
 
-_BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
-_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
-_LONGEST = max(map(len, _BLANK_LINES))
 _TERMINATORS = (b"message_stop", b"[DONE]")
 """How the last event of a stream is known that says nothing but that the stream ends."""
-
-
-class EventParser(Protocol):
-    """Splits an upstream's bytes into events: `bm.sse.Parser`, or Gemini's JSON array."""
-
-    def feed(self, chunk: bytes) -> list[sse.Event]:
-        """Return the events that `chunk` completes."""
-
-    def close(self) -> list[sse.Event]:
-        """Return what the end of the stream completes."""
-
-
-class JoiningParser:
-    """Splits bytes into events by `parser`, with characters joined that the upstream cut between two events."""
-
-    def __init__(self, parser: EventParser) -> None:
-        self._parser, self._joiner = parser, HalfJoiner()
-
-    def feed(self, chunk: bytes) -> list[sse.Event]:
-        """Return the events that `chunk` completes."""
-        return self._joined(self._parser.feed(chunk))
-
-    def close(self) -> list[sse.Event]:
-        """Return what the end of the stream completes."""
-        return self._joined(self._parser.close())
-
-    def _joined(self, events: list[sse.Event]) -> list[sse.Event]:
-        joined = self._joiner.feed
-        return [item if (data := joined(item.data)) is item.data else sse.Event(data, item.name) for item in events]
 
 
 class ResponsePipe(Protocol):
@@ -196,42 +163,6 @@ def _digest_of(start: PartStart) -> TextKey | None:
     return TextKey() if start.kind == "text" else None
 
 
-class EventBuffer:
-    """Holds back the bytes of an event that is not complete. The work is linear in the bytes fed."""
-
-    def __init__(self) -> None:
-        self._held: list[bytes] = []
-        self._tail = b""
-        self.size = 0
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Return the bytes up to the end of the last whole event."""
-        if not self._held and chunk.endswith(b"\n\n"):
-            return chunk
-        seen = self._tail + chunk
-        end = max(at + len(mark) if (at := seen.rfind(mark)) >= 0 else 0 for mark in _BLANK_LINES) - len(self._tail)
-        if end <= 0:
-            self._hold(chunk)
-            self._tail = seen[1 - _LONGEST :]
-            return b""
-        whole = b"".join([*self._held, chunk[:end]])
-        self.take()
-        if rest := chunk[end:]:
-            self._hold(rest)
-            self._tail = rest[1 - _LONGEST :]
-        return whole
-
-    def _hold(self, data: bytes) -> None:
-        self._held.append(data)
-        self.size += len(data)
-
-    def take(self) -> bytes:
-        """Return what is held, and hold nothing."""
-        held = b"".join(self._held)
-        self._held, self._tail, self.size = [], b"", 0
-        return held
-
-
 class PassThrough:
     """Forwards whole events as they came while a decoder reads along, up to the end of the response or its failure.
 
@@ -259,6 +190,7 @@ class PassThrough:
         self._buffer = EventBuffer()
         self._separator = b"["
         self._unchanged = rename is None and drop is None
+        self._cut_line_end = b""
         self._last = sse.Event(b"")
         self._end = b""
 
@@ -274,6 +206,8 @@ class PassThrough:
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
             return b""
+        if self._cut_line_end or chunk.endswith(b"\r"):
+            chunk = self._with_whole_line_ends(chunk)
         parsed = self._parser.feed(chunk)
         passing = self._see(parsed)
         if passing:
@@ -287,6 +221,12 @@ class PassThrough:
         if passing < len(parsed):
             whole = whole[: length_of(whole, passing)]
         return self._passed(whole, passing) + self._end
+
+    def _with_whole_line_ends(self, chunk: bytes) -> bytes:
+        """The chunk without a carriage return at its end: the line feed that may follow belongs to the same event."""
+        chunk = self._cut_line_end + chunk
+        self._cut_line_end = chunk[-1:] if self.reports_errors and chunk.endswith(b"\r") else b""
+        return chunk.removesuffix(self._cut_line_end)
 
     def _see(self, parsed: Sequence[sse.Event]) -> int:
         """Decode events. Returns how many of them are for the client: what follows the end or a failure is not."""
@@ -315,14 +255,14 @@ class PassThrough:
             self._end = b"" if passes else self._failed(self.watch.failure)
         else:
             mark, terminator = self._terminator()
-            said = isinstance(json_of(item.data), dict) and not is_error(item)
-            passes = (mark in item.data or item.name.encode() == mark) if mark else said
+            marked = mark in item.data or item.name.encode() == mark
+            passes = is_sound(item) and marked and not (is_error(item) and not mark)
             self._end = b"" if passes else terminator
         return passes
 
     def _terminator(self) -> tuple[bytes, bytes]:
         """The event that ends a stream and says nothing else, and how it is known. Not every protocol has one."""
-        *_, last = _frames(self._encoder.feed(End()))
+        *_, last = frames_of(self._encoder.feed(End()))
         return next(((mark, last) for mark in _TERMINATORS if mark in last), (b"", b""))
 
     def _passed(self, whole: bytes, count: int) -> bytes:
@@ -351,13 +291,15 @@ class PassThrough:
         if self.ended:
             return b""
         parsed = self._parser.close()
-        rest, passing = self._buffer.take(), self._see(parsed)
+        rest, passing = self._buffer.take() + self._cut_line_end, self._see(parsed)
+        if passing:
+            self._last = parsed[passing - 1]
         if not self.ended:
             self._close_decoder()
         if not self.reports_errors:
             return self._close_array(parsed)
         follows = self._end or self.watch.failure is not None
-        if passing < len(parsed) or (follows and not parsed):
+        if passing < len(parsed) or not all(map(is_sound, parsed)) or (follows and not parsed):
             rest = b""
         elif follows:
             # The last event lacks its blank line.
@@ -394,23 +336,9 @@ class PassThrough:
         return self._encoder.keepalive() if self.reports_errors else b""
 
 
-def _frames(data: bytes) -> Iterator[bytes]:
-    """Split whole events."""
-    at = 0
-    for found in _BLANK_LINE.finditer(data):
-        yield data[at : found.end()]
-        at = found.end()
-
-
-def length_of(data: bytes, count: int) -> int:
-    """The length of the first `count` of whole events, with the comments between them."""
-    length = 0
-    for frame in _frames(data):
-        if not count:
-            break
-        length += len(frame)
-        count -= len(sse.Parser().feed(frame))
-    return length
+def is_sound(item: sse.Event) -> bool:
+    """Whether a client can read an event: it is JSON, or the mark at the end of a stream."""
+    return item.data.strip() == b"[DONE]" or json_of(item.data) is not None
 
 
 def is_error(item: sse.Event) -> bool:

@@ -8,7 +8,8 @@ from bm.chat.events import Event, Failed
 from bm.errors import Failure
 from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.codec import StreamDecoder, StreamEncoder
-from bm.protocols.passthrough import EventParser, Watch
+from bm.protocols.framing import EventParser
+from bm.protocols.passthrough import Watch
 from bm.protocols.tools import SingleCall, restore
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bm import sse
-from bm.chat.events import End, Event, Finish, PartDelta, PartEnd, PartStart, Start
+from bm.chat.events import End, Event, Failed, Finish, PartDelta, PartEnd, PartStart, Start, Usage, UsageUpdate
 from bm.chat.request import ChatRequest, Reasoning
 from bm.errors import Failure
-from bm.gateway.continuation import Delivered, Splice
+from bm.gateway.continuation import Delivered, Splice, Way, last_words
 from bm.gateway.resume import ResumablePassThrough
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
+from bm.protocols.framing import length_of
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import rename_in_events
 from tests.protocols.test_passthrough import seconds
-from tests.support import grammar_anthropic
+from tests.support import grammar_anthropic, grammar_gemini, grammar_openai_chat, grammar_openai_responses
 
 IDS = IdFactory(lambda prefix: f"{prefix}{'0' * 24}", 1)
 CUT = Failure(kind="truncated", message="cut")
@@ -155,6 +158,64 @@ def test_the_encoder_continues_under_the_upstreams_ids(protocol: ProtocolName) -
     assert sum(isinstance(event, Start) for event in events) == 1 and isinstance(events[-1], End)
     known = {"anthropic": b'"index":1', "openai-chat": b"chatcmpl-up", "openai-responses": b"resp_up"}
     assert known.get(protocol, b'"responseId":"up"') in rest and b"0000" not in rest
+
+
+WORDS = ["On ", "and on\n", "the né \U0001f600 ", "goes, ", "it", " ends."]
+GRAMMARS: dict[ProtocolName, Callable[[bytes], object]] = {
+    "anthropic": grammar_anthropic.check,
+    "openai-chat": lambda raw: grammar_openai_chat.check_stream(raw, usage=True, sparing=True),
+    "openai-responses": grammar_openai_responses.check,
+    "gemini": lambda raw: grammar_gemini.check(raw, complete=True),
+}
+HEADED: dict[ProtocolName, int] = {"anthropic": 1, "openai-chat": 1, "openai-responses": 2, "gemini": 1}
+"""How many events of a stream it takes to begin."""
+
+
+def read(protocol: ProtocolName, raw: bytes) -> tuple[str, Event]:
+    """The text that a client reads, and the last event."""
+    decoder, parser = CODECS[protocol].stream_decoder(IDS), sse.Parser()
+    events = [event for item in [*parser.feed(raw), *parser.close()] for event in decoder.feed(item)]
+    events += decoder.close()
+    return "".join(event.text for event in events if isinstance(event, PartDelta) and event.text != "hm"), events[-1]
+
+
+@EVERY
+@given(thinks=st.booleans(), at=st.floats(0, 1), size=st.sampled_from([1, 7, 90, 9_000]), closes=st.booleans())
+def test_wherever_a_stream_is_cut_the_client_reads_it_once(
+    protocol: ProtocolName, thinks: bool, at: float, size: int, closes: bool
+) -> None:
+    """Finished by another target, complete as it is, or an error: never a short text that looks complete."""
+    thought: list[Event] = [PartStart(0, "thinking"), PartDelta(0, "hm"), PartEnd(0)] if thinks else []
+    deltas = [PartDelta(int(thinks), word) for word in WORDS]
+    said: list[Event] = [Start("msg_up", "m"), *thought, PartStart(int(thinks), "text"), *deltas, PartEnd(int(thinks))]
+    visible = Reasoning(visible=True)
+    request = ChatRequest(protocol=protocol, model="m", turns=(), stream=True, stream_usage=True, reasoning=visible)
+    encoder = CODECS[protocol].stream_encoder(request, IDS, model="m")
+    raw = b"".join(map(encoder.feed, [*said, UsageUpdate(Usage(input=3, output=9)), Finish("stop"), End()]))
+    head = length_of(raw, HEADED[protocol])
+    cut, (pipe, delivered) = head + round(at * (len(raw) - head)), resumable(protocol)
+    out = b"".join(pipe.feed(raw[start : min(start + size, cut)]) for start in range(0, cut, size))
+    if closes or pipe.finished:
+        out += pipe.close()
+    elif not pipe.resumable:
+        out += pipe.abort(CUT)
+    if not pipe.watch.complete and pipe.resumable:
+        had = read(protocol, out)[0]
+        assert had == delivered.text
+        way: Way = "ask" if had.strip() else "restart"
+        rest = last_words(had) + had[len(had.rstrip()) :] + "".join(WORDS)[len(had) :]
+        delivered.reopen()
+        splice, continuing = Splice(delivered, way), pipe.continuing_encoder()
+        assert continuing is not None
+        events: list[Event] = [Start(), PartStart(0, "text"), PartDelta(0, rest), PartEnd(0), Finish("stop"), End()]
+        spliced = [kept for event in events for kept in splice.through(event)]
+        out += b"".join(continuing.feed(event) for kept in spliced for event in delivered.through(kept))
+    text, last = read(protocol, out)
+    if isinstance(last, End):
+        assert text == "".join(WORDS)
+        GRAMMARS[protocol](out)
+    else:
+        assert isinstance(last, Failed) and "".join(WORDS).startswith(text)
 
 
 def test_what_follows_the_cut_keeps_the_grammar_with_what_came_before() -> None:

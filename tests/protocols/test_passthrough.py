@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -32,8 +31,9 @@ from bm.chat.signature import Signature, text_key
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
+from bm.protocols.framing import JoiningParser
 from bm.protocols.gemini.array import ArraySplitter
-from bm.protocols.passthrough import EventBuffer, JoiningParser, PassThrough, Watch
+from bm.protocols.passthrough import PassThrough, Watch
 from bm.protocols.registry import CODECS
 from bm.protocols.splice import rename_in_events
 
@@ -235,16 +235,6 @@ def test_the_work_for_one_event_is_linear_in_its_size() -> None:
     assert larger < 20 * smaller, "eight times the bytes, 64 times the work if it is quadratic"
 
 
-@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_the_buffer_gives_out_whole_events_however_they_are_cut(cuts: list[int]) -> None:
-    buffer, ends = EventBuffer(), [0, *sorted(cuts), len(STREAM)]
-    given_out = b""
-    for a, b in pairwise(ends):
-        given_out += buffer.feed(STREAM[a:b])
-        assert given_out == STREAM[: max([found.end() for found in BLANK_LINE.finditer(STREAM, 0, b)], default=0)]
-        assert buffer.size == b - len(given_out)
-
-
 def test_the_watch_keeps_what_the_events_say() -> None:
     watch = Watch()
     late, early = Signature("gemini", "bGF0ZQ=="), Signature("gemini", "ZWFybHk=")
@@ -272,14 +262,6 @@ def test_a_failure_is_seen_by_the_watch() -> None:
     watch = Watch()
     watch.see(Failed(Failure(kind="server", message="no")))
     assert watch.failure is not None and not watch.complete
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_character_cut_between_two_events_is_joined(size: int) -> None:
-    cut = rb'data: {"text":"x\ud83d"}' + b"\n\n" + rb'data: {"text":"\ude00y"}'
-    parser = JoiningParser(sse.Parser())
-    found = [event for at in range(0, len(cut), size) for event in parser.feed(cut[at : at + size])]
-    assert [json.loads(event.data)["text"] for event in [*found, *parser.close()]] == ["x", "😀y"]
 
 
 def test_a_character_cut_between_two_events_passes_as_it_came() -> None:
