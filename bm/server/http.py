@@ -52,6 +52,7 @@ class LimitedHttp(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._in_head = True
         self._size = self._unfinished = 0
+        self._moved = False
         self._seen = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
@@ -120,7 +121,7 @@ class LimitedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self._seen = time.monotonic()
-        was_in_head = self._in_head
+        self._moved = False
         try:
             self._feed(data)
         except httptools.HttpParserCallbackError as error:
@@ -129,8 +130,8 @@ class LimitedHttp(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(error)
             return
-        # The parser hands over a header only when it is whole.
-        self._unfinished = self._unfinished + len(data) if was_in_head and self._in_head else 0
+        # The parser hands over a header or a trailer only when it is whole, and the extension of a chunk never.
+        self._unfinished = 0 if self._moved else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD:
             self._refuse(HeadTooLarge())
         elif self.gives_way and self._timer is None and not self._handed_over:
@@ -176,6 +177,7 @@ class LimitedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._size = True, 0
+        self._moved = True
         if self._timer is None:
             self._wait_for_head()
 
@@ -184,12 +186,13 @@ class LimitedHttp(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4)
         # What comes after the head is a trailer (RFC 9110, section 6.5.1).
         if self._in_head:
-            self._count(len(name) + len(value) + 4)
             super().on_header(name, value)
 
     def _count(self, size: int) -> None:
+        self._moved = True
         self._size += size
         if self._size > MAX_HEAD:
             raise HeadTooLarge
@@ -197,8 +200,7 @@ class LimitedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_timer()
-        if sum(name == b"host" for name, _ in self.headers) > 1:
-            raise RefusedHead("a request has one Host header")
+        self._check_head_is_plain()
         if self.parser.should_upgrade() and self._get_upgrade() != b"websocket":
             self._repeated = True
             return
@@ -207,11 +209,28 @@ class LimitedHttp(HttpToolsProtocol):
             self.cycle.keep_alive = False
         self._timer = self.loop.call_later(BODY_SECONDS, self._check_body)
 
+    def _check_head_is_plain(self) -> None:
+        """Refuse what another server could read in another way."""
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise RefusedHead("a request has one Host header")
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+            raise RefusedHead("chunked is the only Transfer-Encoding here")
+        if self.parser.get_method() == b"CONNECT":
+            raise RefusedHead("bm is not a proxy")
+        if self.url[:1] not in (b"/", b"*"):
+            # The host of an absolute address takes precedence (RFC 9112, section 3.2.2).
+            parts = httptools.parse_url(self.url)
+            port = f":{parts.port}".encode() if parts.port else b""
+            self.headers[:] = [each for each in self.headers if each[0] != b"host"]
+            self.headers.append((b"host", (parts.host or b"") + port))
+
     def on_body(self, body: bytes) -> None:
+        self._moved = True
         if not self._repeated:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._moved = True
         if self._repeated:
             return
         self._stop_timer()

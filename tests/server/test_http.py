@@ -132,6 +132,21 @@ async def test_a_client_that_reads_nothing_of_a_whole_response_is_let_go(
     assert (received >= FLOOD) is reads
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"0\r\nx: " + b"a" * 200_000,
+        b"0\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"a" * 1000) for n in range(80)) + b"\r\n",
+        b"2;" + b"a" * 200_000,
+    ],
+    ids=["trailer", "trailers", "extension"],
+)
+async def test_what_follows_a_body_is_cut_off_like_a_head(port: int, tail: bytes) -> None:
+    whole = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n" + tail
+    pieces = [whole[at : at + 10_000] for at in range(0, len(whole), 10_000)]
+    assert await sent(port, *pieces) == b""
+
+
 @pytest.mark.parametrize("trailer", [b"x-api-key: key", b"host: evil.example", b"content-encoding: gzip"])
 async def test_trailers_are_no_headers(port: int, trailer: bytes) -> None:
     chunks = b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n" + trailer + b"\r\n\r\n"
@@ -144,10 +159,25 @@ async def test_trailers_are_no_headers(port: int, trailer: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [HEAD + b"host: evil.example\r\n\r\n", b"POST /x\x00 HTTP/1.1\r\n\r\n", b"no HTTP\r\n\r\n"]
+    "request_",
+    [
+        HEAD + b"host: evil.example\r\n\r\n",
+        b"POST /x\x00 HTTP/1.1\r\n\r\n",
+        b"no HTTP\r\n\r\n",
+        HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        b"CONNECT evil.example:443 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ],
 )
 async def test_what_is_no_valid_head(port: int, request_: bytes) -> None:
-    assert (await sent(port, request_)).startswith(b"HTTP/1.1 400 ")
+    answer = await sent(port, request_)
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"connection: close" in answer
+
+
+async def test_the_host_of_an_absolute_address_counts(port: int) -> None:
+    found = echoed(await sent(port, b"GET http://evil.example:81/x HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+    assert found["headers"] == [["host", "evil.example:81"]]
 
 
 @pytest.mark.parametrize("pause", [False, True])
