@@ -42,7 +42,7 @@ class Mapped(msgspec.Struct, frozen=True):
     """The name a target knows the model by, which rule gave it, and that rule in words."""
 
     model: str
-    rule: Literal["exact", "family", "default", "as is"]
+    rule: Literal["exact", "family", "listed", "default", "as is"]
     reason: str
 
 
@@ -144,10 +144,20 @@ def model_for(provider: Provider, model: str, known: Collection[str] | None = No
         return Mapped(mapped, "family", f"{provider.name} maps the family {kind} to {mapped}")
     if mapped := provider.words.get(name.lower(), ""):
         return Mapped(mapped, "family", f"{kind} at {provider.name} is {mapped}")
-    default = provider.models.get("default", "")
-    if default and not holds(provider, name, known):
-        return Mapped(default, "default", f"{provider.name} has no {name}: its default is {default}")
+    if not holds(provider, name, known):
+        if known is not None and not provider.serves and (listed := _listed(name, frozenset(known))):
+            return Mapped(listed, "listed", f"{provider.name} lists {name} as {listed}")
+        if default := provider.models.get("default", ""):
+            return Mapped(default, "default", f"{provider.name} has no {name}: its default is {default}")
     return Mapped(name, "as is", f"{name} goes to {provider.name} as it is")
+
+
+@lru_cache(maxsize=1024)
+def _listed(model: str, known: frozenset[str]) -> str:
+    """The one model in a list that has this name after its vendor's, as with `openai/gpt-5`; "" if there is none."""
+    wanted = model.lower().replace(".", "-")
+    found = [each for each in known if "/" in each and each.lower().rpartition("/")[2].replace(".", "-") == wanted]
+    return found[0] if len(found) == 1 else ""
 
 
 def replaces(asked: str, provider: str, model: str) -> bool:

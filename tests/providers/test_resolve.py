@@ -149,6 +149,10 @@ def provider(**models: str) -> Provider:
         ({"default": "d"}, {"a", "b"}, "c", "d", "default"),
         ({"default": "d"}, {"a", "b"}, "a", "a", "as is"),
         ({"default": "d"}, {"models/a"}, "a", "a", "as is"),
+        ({"default": "d"}, {"openai/gpt-5", "openai/gpt-5:free"}, "gpt-5", "openai/gpt-5", "listed"),
+        ({}, {"accounts/fireworks/models/glm-5p3", "z-ai/GLM-5.3"}, "glm-5-3", "z-ai/GLM-5.3", "listed"),
+        ({"default": "d"}, {"a/gpt-5", "b/gpt-5"}, "gpt-5", "d", "default"),
+        ({"opus": "o"}, {"anthropic/claude-opus-5.5"}, "claude-opus-5-5", "o", "family"),
         ({"default": "d"}, None, "c", "c", "as is"),
         ({}, {"a"}, "c", "c", "as is"),
         ({}, None, "c[1m]", "c", "as is"),
@@ -182,6 +186,10 @@ def test_the_targets_own_mapping(
 )
 def test_the_rows_of_the_catalog_map_sensibly(target: Provider, asked: str, mapped: str) -> None:
     assert model_for(target, asked).model == mapped
+
+
+def test_a_vendors_own_names_stand_for_themselves() -> None:
+    assert model_for(GEMINI, "gemini-2-5-pro", {"models/gemini-2.5-pro"}).rule == "default"
 
 
 def test_a_known_list_is_stronger_than_the_vendors_habits() -> None:
