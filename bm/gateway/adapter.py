@@ -47,7 +47,7 @@ from bm.protocols.openai_responses.stream_encoder import ResponsesStreamEncoder
 from bm.protocols.passthrough import PassThrough, ResponsePipe, Watch
 from bm.protocols.property_keys import with_legal_keys
 from bm.protocols.registry import CODECS, upstream_codec
-from bm.protocols.sanitize import sanitize
+from bm.protocols.sanitize import is_unpaired, sanitize
 from bm.protocols.splice import rename_in_events, rename_in_response, splice_model
 from bm.protocols.tools import with_legal_names
 from bm.protocols.translate import EventFilter, Translation
@@ -169,7 +169,8 @@ class Adapter:
             raise Unable(Failure(kind="not_found", message=message, code=code))
         if attempt.retry_hint and self.readable:
             return self.translate(with_retry_hint(self.chat), attempt, provider, access)
-        rewritten = any(remedy.operation == REWRITE for remedy in self._remedies(target))
+        rewrites = (remedy.operation == REWRITE for remedy in self._remedies(target))
+        rewritten = any(rewrites) or is_unpaired(self.call.protocol, self.call.body)
         if passes and not attempt.without:
             if fitted := self._fitted(attempt, provider, access, rewritten=rewritten):
                 return fitted

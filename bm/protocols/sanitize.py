@@ -72,6 +72,17 @@ def sanitize(
     return _changed(body, changes) if changes else body
 
 
+def is_unpaired(protocol: ProtocolName, body: bytes) -> bool:
+    """Whether a request for Gemini has more results than calls, or fewer: Google refuses it.
+
+    Gemini CLI 0.61.0 sends results twice in a session that it resumes.
+    """
+    if protocol != "gemini":
+        return False
+    calls = body.count(b'"functionCall"') + body.count(b'"function_call"')
+    return calls != body.count(b'"functionResponse"') + body.count(b'"function_response"')
+
+
 def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
     """Remove thinking that carries another vendor's signature, other vendors' searches, and illegal cache marks.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from bm.accounts.account import Access
@@ -90,6 +91,20 @@ def test_a_request_is_fitted_to_a_model_that_bm_chose() -> None:
 def test_a_request_that_bm_cannot_read_goes_to_another_model_as_it_is() -> None:
     body = b'{"model":"asked","messages":"none"}'
     assert prepared(adapter(body=body), CLAUDE).request.body == body.replace(b"asked", b"claude-sonnet-4-5")
+
+
+def test_a_gemini_request_whose_results_do_not_match_its_calls_is_written_anew() -> None:
+    call = {"functionCall": {"id": "1", "name": "ls", "args": {}}}
+    result = {"functionResponse": {"id": "1", "name": "ls", "response": {"output": "a"}}}
+    turns = [{"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": [call]}]
+    for results, unchanged in ([result], True), ([result, result], False), ([], False):
+        contents = [*turns, {"role": "user", "parts": [*results, {"text": "go on"}]}]
+        body = msgspec.json.encode({"contents": contents})
+        upstream = prepared(adapter("gemini", body, model=GEMINI.model), GEMINI)
+        assert upstream.passes_through
+        assert (upstream.request.body == body) == unchanged
+        sent = msgspec.json.decode(upstream.request.body)["contents"][2]["parts"]
+        assert [part.get("functionResponse", {}).get("name") for part in sent] == ["ls", None]
 
 
 def test_the_clients_headers_are_forwarded_without_its_key() -> None:

@@ -11,7 +11,7 @@ from bm.chat.parts import Json
 from bm.chat.signature import Signature, wrap
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.gemini.thinking import DUMMY
-from bm.protocols.sanitize import sanitize
+from bm.protocols.sanitize import is_unpaired, sanitize
 from tests.protocols.pair import HI, asks, continued, reported, whole
 
 FOREIGN = wrap(Signature("anthropic", "c2lnbmVk"), "next")
@@ -256,3 +256,20 @@ def test_what_gemini_thought_is_recognized_in_the_clients_next_request(parts: li
     following = continued("anthropic", body, answer)
     assert any(block["type"] == "thinking" for block in following["messages"][1]["content"])
     assert [block["type"] for block in claude(following)["messages"][1]["content"]] == kinds
+
+
+@pytest.mark.parametrize(
+    ("parts", "unpaired"),
+    [
+        ([], False),
+        ([{"functionCall": {"name": "f"}}, {"functionResponse": {"name": "f"}}], False),
+        ([{"functionCall": {"name": "f"}}, {"function_response": {"name": "f"}}], False),
+        ([{"functionCall": {"name": "f"}}], True),
+        ([{"functionCall": {"name": "f"}}, *[{"functionResponse": {"name": "f"}}] * 2], True),
+        ([{"text": 'What is a "functionCall"?'}], False),
+    ],
+)
+def test_results_without_their_calls_and_calls_without_their_results(parts: list[Any], unpaired: bool) -> None:
+    body = json.dumps({"contents": [{"parts": parts}]}).encode()
+    assert is_unpaired("gemini", body) == unpaired
+    assert not is_unpaired("anthropic", body)
