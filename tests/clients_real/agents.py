@@ -142,7 +142,7 @@ AGENTS = (
     Agent(
         "codex-code",
         (NODE, CODEX),
-        _codex_prompts("gpt-6.1-sol", 18_000),
+        _codex_prompts("gpt-6.1-sol", 17_000),
         _codex_in_code,
         _errand(_script),
         more=_LISTENS,
@@ -152,7 +152,7 @@ AGENTS = (
     Agent(
         "codex-remote",
         (NODE, CODEX),
-        _codex_prompts("gpt-6.1-sol", 18_000, "OpenAI"),
+        _codex_prompts("gpt-6.1-sol", 17_000, "OpenAI"),
         _codex_in_code,
         _errand(_script),
         more=_LISTENS,

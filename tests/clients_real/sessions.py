@@ -34,9 +34,14 @@ PROVIDERS: Mapping[str, str] = {
     "kimi": "/moonshot/v1",
     "mistral": "/mistral/v1",
     "groq": "/groq/openai/v1",
+    "xai": "/xai/v1",
+    "together": "/together/v1",
 }
 """Whom the upstream is switched between, and their base URLs at the wall. `kimi` is a service of the user's own."""
-ROUTE = ("gemini", "anthropic", "openai", "kimi", "gemini", "openai", "deepseek", "anthropic", "mistral", "groq")
+ROUTE = (
+    *("gemini", "anthropic", "openai", "kimi", "gemini", "openai", "deepseek"),
+    *("anthropic", "mistral", "groq", "xai", "gemini", "together", "anthropic"),
+)
 FILES = 60
 LIMIT = 240.0
 """Seconds that a prompt may take."""
@@ -229,7 +234,7 @@ class _Switch:
         subprocess.run(words, env=environ, check=True, capture_output=True)
 
 
-def session(agent: Agent, folder: Path, every: int = 4) -> Report:
+def session(agent: Agent, folder: Path, every: int = 3) -> Report:
     """Let an agent work through its prompts, and switch its upstream after `every` turns."""
     project = folder / "tool/project"
     for path in (folder / "bm", folder / "tool/home", project / "facts"):

@@ -90,7 +90,7 @@ def wall() -> Iterator[Wall]:
 
 
 class _Front:
-    """Asks the wall, then the simulator; one request at a time, so that the rule meets the request it is for."""
+    """Asks the wall, then the simulator, which answers one request at a time: a rule is for a certain one."""
 
     def __init__(self, made: Wall, judge: str, sim: Simulator) -> None:
         self._made, self._judge, self._sim = made, judge, sim
@@ -100,13 +100,12 @@ class _Front:
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer to a request, or a refusal."""
+        judged, path = _ask(self._judge, method, target, headers, body), target.partition("?")[0]
+        if judged[0] >= 400:
+            return self._refused(path, judged[1].get("x-wall-rule", ""), judged)
+        if method != "POST" or not _GENERATES.search(path):
+            return judged
         with self._lock:
-            judged = _ask(self._judge, method, target, headers, body)
-            path = target.partition("?")[0]
-            if judged[0] >= 400:
-                return self._refused(path, judged[1].get("x-wall-rule", ""), judged)
-            if method != "POST" or not _GENERATES.search(path):
-                return judged
             return self._answered(path, target, headers, body, judged)
 
     def _answered(self, path: str, target: str, headers: Mapping[str, str], body: bytes, judged: Answer) -> Answer:
