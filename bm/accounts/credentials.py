@@ -27,6 +27,7 @@ from bm.config.files import locked, make_private_folder, write_private
 from bm.config.load import read_toml
 from bm.config.schema import Config
 from bm.config.secrets import hint, is_reference, resolve
+from bm.config.validation import nearest
 from bm.dispatch.target import AccountId
 from bm.errors import AccountError, ConfigError
 from bm.providers.provider import effective
@@ -60,7 +61,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         found = [each for each in self.accounts if each.name == name and provider in ("", each.provider)]
         if not found:
             of = f" of {provider}" if provider else ""
-            raise AccountError(f"no account{of} is named {name!r} (`bm accounts` lists them)")
+            near = nearest(name, [each.name for each in self.accounts]) or "`bm accounts` lists them"
+            raise AccountError(f"no account{of} is named {name!r} ({near})")
         if len(found) > 1:
             owners = ", ".join(each.provider for each in found)
             raise AccountError(f"several providers have an account named {name!r}: {owners}; say which one")

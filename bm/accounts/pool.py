@@ -184,7 +184,9 @@ class Pool:
         lease.end()
         if effect.kind != "answered":
             lease.apply(effect, now=now, wall=wall)
-        elif wake:
+            return
+        lease.runtime.last_error = ""
+        if wake:
             lease.runtime.wake()
 
     def cooldown_left(self, target: Target, now: float, fingerprint: int = 0) -> float:

@@ -264,10 +264,13 @@ def known(name: str) -> Tool:
     """
     from bm.cli.exits import UsageError
     from bm.clients.catalog import BY_NAME
+    from bm.config.validation import nearest
 
     if name not in BY_NAME:
+        near = nearest(name, list(BY_NAME))
         others = 'for any other, use the variables of `eval "$(bm env)"`'
-        raise UsageError(f"unknown tool {name!r}; bm knows {', '.join(BY_NAME)}; {others}")
+        known = f"bm knows {', '.join(BY_NAME)}; {others}"
+        raise UsageError(f"unknown tool {name!r}{f' ({near})' if near else ''}; {known}")
     return BY_NAME[name]
 
 

@@ -27,6 +27,7 @@ from bm.config.schema import Config
 from bm.daemon.client import find
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.install import inspect
+from bm.duration import duration
 from bm.errors import AccountError, BmError, ConfigError
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider, effective
@@ -146,10 +147,14 @@ def states(rows: list[dict[str, Any]]) -> Iterator[Finding]:
         if row["state"] == "disabled":
             detail = f"account {row['name']} of {row['provider']} is disabled: {row['reason']}"
             yield Finding("accounts", "failed", detail, row["remedy"])
+        elif row["state"] == "usable" and row["last_error"]:
+            detail = f"account {row['name']} of {row['provider']} has not answered since: {row['last_error']}"
+            yield Finding("accounts", "warning", detail, "bm test asks it again")
     cooling = [row for row in rows if row["state"] == "cooling down"]
     if cooling and not any(row["state"] == "usable" for row in rows):
-        names = ", ".join(f"{row['name']} of {row['provider']}" for row in cooling)
-        yield Finding("accounts", "failed", f"none is usable now; cooling down: {names}", "bm accounts says until when")
+        names = [f"{row['name']} of {row['provider']} {duration(row['cooldowns'][0]['seconds'])}" for row in cooling]
+        detail = f"no account is usable now; still cooling down: {', '.join(names)}"
+        yield Finding("accounts", "failed", detail, "bm accounts wake tests them, bm accounts add NAME adds another")
 
 
 def exposed(config: Config) -> Iterator[Finding]:

@@ -41,8 +41,14 @@ def summary(paths: Paths, environ: Mapping[str, str]) -> Summary:
         )
     findings = examine(paths, environ)
     failed = next((each for each in findings if each.result == "failed"), None)
+    if failed is not None and failed.check == "keys" and failed.remedy:
+        return Summary("there is no account yet", "bm init")
     if failed is not None:
-        return Summary(failed.detail, failed.remedy or "bm doctor")
+        # Some errors of files and ports end with their remedy.
+        detail, has_remedy, remedy = failed.detail.rpartition(" (")
+        if failed.remedy or not has_remedy:
+            return Summary(failed.detail, failed.remedy or "bm doctor")
+        return Summary(detail, remedy.removesuffix(")"))
     daemon = admin.running(paths)
     if daemon is None:
         return Summary("set up, but not running", "bm start, or bm run claude, which starts it")

@@ -12,6 +12,7 @@ import msgspec
 from bm.dispatch.candidates import Candidate
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
+from bm.duration import duration
 from bm.errors import Failure, FailureKind
 from bm.providers.catalog import GEMINI
 
@@ -101,7 +102,7 @@ def no_candidate(model: str, candidates: Sequence[Candidate], hints: Sequence[st
         first = min(cooling, key=lambda candidate: candidate.seconds)
         message = (
             f"every account that can serve {model} is cooling down; the first, {first.target.account} of "
-            f"{first.target.provider}, recovers in {_whole(first.seconds)} s ({first.reason})"
+            f"{first.target.provider}, recovers in {duration(_whole(first.seconds))} ({first.reason})"
         )
         limited = not any(candidate.overloaded for candidate in cooling)
         return cooling_down(message, first.seconds, limits, limited=limited)

@@ -15,6 +15,7 @@ from bm.accounts.tokens import Tokens
 from bm.chat.parts import Text
 from bm.chat.request import ChatRequest, Turn
 from bm.config.secrets import Mask
+from bm.config.validation import nearest
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect
@@ -114,7 +115,9 @@ def _not_probed(settings: Settings, name: str) -> Probe:
         return Probe(provider=name, account="", error="the pool has no account", remedy="bm accounts add NAME")
     if name in settings.providers:
         return Probe(provider=name, account="", error="it has no key", remedy=f"bm providers key {name}")
-    return Probe(provider=name, account="", error="no provider or account has this name", remedy="bm providers")
+    names = [*settings.providers, *(each.account.name for each in settings.credentials)]
+    remedy = nearest(name, names) or "bm providers and bm accounts list them"
+    return Probe(provider=name, account="", error="no provider or account has this name", remedy=remedy)
 
 
 class _Prober:

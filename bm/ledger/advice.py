@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,8 @@ _REMEDIES = {
     "server": "try again: the service failed, the accounts are usable",
     "overloaded": "try again later: the service is overloaded",
 }
+_COMMAND = re.compile(r"[(:] ?bm [a-z]")
+"""A message that names a command says itself what to do."""
 _LIMITS = ("rate_limited", "quota_exhausted")
 
 
@@ -34,7 +37,7 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
         return
     if failure["kind"] in _LIMITS:
         yield _limited(found, failure["retry_after"])
-    elif (remedy := _REMEDIES.get(failure["kind"], "")) and "(bm " not in failure["message"]:
+    elif (remedy := _REMEDIES.get(failure["kind"], "")) and not _COMMAND.search(failure["message"]):
         yield remedy
 
 

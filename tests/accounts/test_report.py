@@ -7,6 +7,7 @@ import msgspec
 from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool
 from bm.accounts.report import Quota, counts, rows
+from bm.dispatch.outcome import AccountEffect
 from tests.accounts.build import DAY, NOON, apply, credential, target
 
 SECRET = "planted-secret-value-0123456789"
@@ -64,6 +65,9 @@ def test_the_next_answer_clears_the_last_error() -> None:
     made = pool()
     apply(made, "answered", 8, to=target("a"))
     assert rows(made, now=10, wall=NOON + 10)[0].last_error == ""
+    tested = pool()
+    tested.record_probe(target("a"), AccountEffect("answered"), now=8, wall=NOON + 8)
+    assert rows(tested, now=10, wall=NOON + 10)[0].last_error == ""
 
 
 def test_a_row_shows_a_hint_and_never_the_key() -> None:

@@ -32,7 +32,7 @@ AT_START: dict[str, set[str]] = {
     "remedies": WIRES,
     "config": {"names", "errors"},
     "providers": CANON | {"config"},
-    "dispatch": CANON | DATA,
+    "dispatch": CANON | DATA | {"duration"},
     "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
     "ledger": CANON | DATA | {"duration", "tasks"},
