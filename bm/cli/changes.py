@@ -1,7 +1,8 @@
 """The last change of the configuration or the accounts, kept so that `bm undo` can take it back.
 
-One command may change both files; the next command that changes one replaces the record. It holds the former content,
-keys included, and is private like accounts.toml, beside which it is.
+One command may change both files; the next command that changes one replaces the record. It holds the former lines that
+were changed, and so the key of an account that was removed, but of no other. It is private like accounts.toml, beside
+which it is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,10 +27,29 @@ File = Literal["config", "accounts"]
 
 
 class Former(msgspec.Struct, frozen=True):
-    """One file before the command, None if there was none, and a digest of it afterwards."""
+    """One file before the command: its first `head` and last `tail` lines are those of the file afterwards, of which
+    `after` is a digest, and `lines` were between them. None if there was no file."""
 
-    before: str | None
+    lines: str | None
+    head: int
+    tail: int
     after: str
+
+    @classmethod
+    def of(cls, before: str | None, after: str | None) -> Former:
+        """What is needed to get from the content afterwards to the one before."""
+        old, new = _lines(before), _lines(after)
+        head = _alike(old, new)
+        tail = _alike(old[head:][::-1], new[head:][::-1])
+        lines = None if before is None else "".join(old[head : len(old) - tail])
+        return cls(lines, head, tail, _digest(after))
+
+    def content(self, after: str | None) -> str | None:
+        """The content before, from the one afterwards."""
+        if self.lines is None:
+            return None
+        lines = _lines(after)
+        return "".join([*lines[: self.head], self.lines, *lines[len(lines) - self.tail :]])
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -47,8 +68,8 @@ def recorded(paths: Paths, file: File, command: str, files: dict[str, Former]) -
     after = _read(_path(paths, file))
     if after == before:
         return
-    first = files[file].before if file in files else before
-    files[file] = Former(first, _digest(after))
+    first = files[file].content(before) if file in files else before
+    files[file] = Former.of(first, after)
     write_private(_place(paths), msgspec.json.encode(Record(command, time.time(), files)))
 
 
@@ -77,10 +98,11 @@ def restore(paths: Paths, record: Record) -> None:
     for file, former in record.files.items():
         path = _path(paths, file)
         with locked(locks[file]):
-            if former.before is None:
+            content = former.content(_read(path))
+            if content is None:
                 path.unlink()
             else:
-                write_private(path, former.before.encode(), path.stat().st_mode & 0o777)
+                write_private(path, content.encode(), path.stat().st_mode & 0o777)
     _place(paths).unlink()
 
 
@@ -97,6 +119,15 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+
+
+def _alike(one: list[str], other: list[str]) -> int:
+    """How many lines at the start are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _lines(text: str | None) -> list[str]:
+    return text.splitlines(keepends=True) if text else []
 
 
 def _digest(text: str | None) -> str:

@@ -77,6 +77,14 @@ def test_a_command_that_changes_nothing_keeps_the_record(bm: Bm, paths: Paths) -
     assert load(paths.accounts).accounts == ()
 
 
+def test_the_record_holds_no_key_that_the_command_did_not_change(bm: Bm, paths: Paths) -> None:
+    for name in ("one", "two", "three"):
+        bm("accounts", "add", name, "--no-verify", stdin=f"key-of-{name}")
+    bm("accounts", "remove", "two", "--yes")
+    kept = paths.accounts.with_name("undo.json").read_text()
+    assert [name for name in ("one", "two", "three") if f"key-of-{name}" in kept] == ["two"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 def test_the_record_is_private_and_a_damaged_one_is_ignored(bm: Bm, paths: Paths) -> None:
     bm("accounts", "add", "one", "--no-verify", stdin="key-one")
