@@ -10,6 +10,7 @@ from bm.accounts.account import Kind, remedy_for
 from bm.accounts.pool import Pool
 from bm.accounts.quota import Unit, Window, local_day
 from bm.accounts.runtime import AccountRuntime
+from bm.config.secrets import without_password
 from bm.dispatch.snapshot import AccountState
 from bm.providers.provider import Provider
 
@@ -146,7 +147,7 @@ def provider_row(provider: Provider, accounts: tuple[AccountState, ...]) -> dict
         "enabled": provider.enabled,
         "mode": provider.mode,
         "protocol": provider.protocol,
-        "base_url": provider.base_url,
+        "base_url": without_password(provider.base_url),
         "protocols": list(provider.protocols),
         "accounts": len(accounts),
         "key_present": provider.auth == "none" or any(not account.disabled for account in accounts),

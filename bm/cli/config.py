@@ -232,7 +232,7 @@ def masked(config: Config) -> dict[str, Any]:
 
 
 def _masked(value: Any, key: str) -> Any:
-    from bm.config.secrets import hint, is_reference
+    from bm.config.secrets import hint, is_reference, without_password
 
     if isinstance(value, dict):
         if key == "headers":
@@ -243,17 +243,5 @@ def _masked(value: Any, key: str) -> Any:
     if key == "api_key" and value and not is_reference(value):
         return hint(value)
     if key in ("url", "base_url"):
-        return _without_password(value)
+        return without_password(value)
     return value
-
-
-def _without_password(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return _MASK
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc=f"{_MASK}@{parts.netloc.rpartition('@')[2]}").geturl()

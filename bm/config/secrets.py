@@ -17,10 +17,13 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
+from bm.config.proxy import read_proxy
+from bm.config.schema import Config, Gemini, ProviderConfig
 from bm.errors import ConfigError
 
 COMMAND_LIMIT = 10.0
@@ -139,6 +142,30 @@ SHORTEST = 8
 """Shorter secrets are not masked: they would match ordinary words."""
 
 MASK = "[secret]"
+
+
+def configured_secrets(config: Config) -> Iterator[str]:
+    """The secrets that a configuration holds beside keys: values of headers, and passwords in URLs."""
+    sections: list[Gemini | ProviderConfig] = [config.gemini, *config.providers.values()]
+    for section in sections:
+        yield from section.headers.values()
+        with suppress(ValueError):
+            password = urlsplit(section.base_url).password or ""
+            yield from (password, unquote(password))
+    for proxy in (config.upstream_proxy, *(section.proxy for section in sections if section.proxy)):
+        with suppress(ValueError):
+            yield read_proxy(proxy.url).password
+
+
+def without_password(url: str) -> str:
+    """The URL with an ellipsis in place of user and password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    if "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 class Mask:

@@ -26,15 +26,21 @@ class Redactor:
     def __init__(self, read: Callable[[], Collection[str]], files: Collection[Path] = ()) -> None:
         self._read, self._files = read, files
         self._stamps: tuple[Stamp, ...] | None = None
-        self._mask = Mask()
+        self._masks = [Mask()]
+
+    def share(self, mask: Mask) -> None:
+        """Mask what `mask` knows as well, which has learnt what references to commands and files stand for."""
+        self._masks.append(mask)
 
     def __call__(self, text: str) -> str:
         """`text` with all present and former secrets masked."""
         stamps = tuple(stamp(file) for file in self._files)
         if stamps != self._stamps:
             self._stamps = stamps
-            self._mask.learn(self._read())
-        return self._mask(text)
+            self._masks[0].learn(self._read())
+        for mask in self._masks:
+            text = mask(text)
+        return text
 
 
 class LineFormatter(logging.Formatter):

@@ -24,6 +24,7 @@ from bm.config.files import LockTimeout, locked, sweep
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths, make_folders
 from bm.config.schema import Log, Server
+from bm.config.secrets import Mask
 from bm.daemon import log, runtime
 from bm.daemon.port import PortError, bind
 from bm.daemon.runtime import Daemon
@@ -135,7 +136,7 @@ def _serve(
     redact = log.Redactor(lambda: _secrets(paths, environ), (paths.config, paths.accounts))
     log.set_up(paths.log, loaded.config.log, redact, terminal=terminal)
     try:
-        _serve_on(begin, loaded, paths, environ, announce, started_at)
+        _serve_on(begin, loaded, paths, environ, announce, started_at, redact.share)
     except BmError as error:
         _log.error("%s%s", NOT_HANDED_OVER if isinstance(error, NoHandover) else NOT_STARTED, error)
         raise
@@ -157,6 +158,7 @@ def _serve_on(
     environ: Mapping[str, str],
     announce: Callable[[Daemon], None],
     started_at: float,
+    mask_in_log: Callable[[Mask], None],
 ) -> None:
     from bm.gateway.settings import make_settings
     from bm.server.admin import Instance
@@ -190,6 +192,7 @@ def _serve_on(
             ready=ready,
             keep_file=keep_file,
             predecessor=predecessor.to_json if predecessor else lambda: None,
+            mask_in_log=mask_in_log,
         )
         place = Place(
             lock=lock,
@@ -223,7 +226,7 @@ def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
 def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
     """Every secret that is known without running a command; none while a file is invalid."""
     from bm.accounts.credentials import load as load_credentials
-    from bm.config.secrets import is_reference, resolve
+    from bm.config.secrets import configured_secrets, is_reference, resolve
 
     try:
         stored = load_credentials(paths.accounts)
@@ -233,7 +236,7 @@ def _secrets(paths: Paths, environ: Mapping[str, str]) -> Collection[str]:
     references = [account.key for account in stored.accounts]
     references += [account.client.secret for account in stored.accounts if account.client]
     references += [provider.api_key for provider in config.providers.values()]
-    found = [stored.local_key]
+    found = [stored.local_key, *configured_secrets(config)]
     for reference in references:
         if is_reference(reference) and not reference.startswith("env:"):
             continue

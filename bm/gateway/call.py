@@ -335,7 +335,10 @@ def _are_text(body: bytes) -> bool:
 
 
 def _is_document(piece: Json) -> bool:
-    return piece.get("type") in _DOCUMENTS or "application/pdf" in (piece.get("mimeType"), piece.get("mime_type"))
+    return string_of(piece.get("type")) in _DOCUMENTS or "application/pdf" in (
+        piece.get("mimeType"),
+        piece.get("mime_type"),
+    )
 
 
 def _holds(body: bytes, words: tuple[bytes, ...]) -> bool:

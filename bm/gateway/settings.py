@@ -13,8 +13,8 @@ from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
 from bm.accounts.credentials import load as load_credentials
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
-from bm.config.proxy import read_proxy
-from bm.config.schema import Config, Gemini, ProviderConfig, Timeouts, UpstreamProxy
+from bm.config.schema import Config, Timeouts
+from bm.config.secrets import configured_secrets
 from bm.dispatch.snapshot import Limits, Member
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
@@ -85,24 +85,13 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
         return timeouts.hedge if stream or not timeouts.hedge else timeouts.whole * WHOLE_HEDGE
 
     def secrets(self) -> Iterator[str]:
-        """Every secret: bm's own key, account keys, OAuth client secrets, configured headers, proxy passwords."""
+        """Every secret: bm's own key, account keys, OAuth client secrets, configured headers, passwords in URLs."""
         yield self.local_key
         for credential in self.credentials:
             yield credential.secret
             if client := credential.account.client:
                 yield client.secret
-        sections: list[Gemini | ProviderConfig] = [self.config.gemini, *self.config.providers.values()]
-        for section in sections:
-            yield from section.headers.values()
-        for proxy in (self.config.upstream_proxy, *(section.proxy for section in sections if section.proxy)):
-            yield _password(proxy)
-
-
-def _password(proxy: UpstreamProxy) -> str:
-    try:
-        return read_proxy(proxy.url).password
-    except ValueError:
-        return ""
+        yield from configured_secrets(self.config)
 
 
 def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:

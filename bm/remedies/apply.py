@@ -112,12 +112,18 @@ def loss_of(remedy: Remedy) -> Loss | None:
 
 
 def treated(body: bytes, remedies: Iterable[Remedy], protocol: ProtocolName) -> tuple[bytes, tuple[Remedy, ...]]:
-    """The body after all remedies, and those that changed it; the same bytes where none did."""
-    document: Json = msgspec.json.decode(body)
-    document = members.in_camel_case(document) if protocol == "gemini" else document
-    known = [remedy for remedy in remedies if remedy.operation in OPERATIONS]
-    effective = tuple(remedy for remedy in known if OPERATIONS[remedy.operation](document, remedy, protocol))
-    return (msgspec.json.encode(document), effective) if effective else (body, ())
+    """The body after all remedies, and those that changed it; the same bytes where none did.
+
+    A body that is nested too deeply stays as it is.
+    """
+    try:
+        document: Json = msgspec.json.decode(body)
+        document = members.in_camel_case(document) if protocol == "gemini" else document
+        known = [remedy for remedy in remedies if remedy.operation in OPERATIONS]
+        effective = tuple(remedy for remedy in known if OPERATIONS[remedy.operation](document, remedy, protocol))
+        return (msgspec.json.encode(document), effective) if effective else (body, ())
+    except RecursionError:
+        return body, ()
 
 
 def without_values(

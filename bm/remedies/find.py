@@ -42,9 +42,9 @@ def remedies_for(
         return
     try:
         document: Json = msgspec.json.decode(body)
+        document = in_camel_case(document) if protocol == "gemini" else document
     except UNREADABLE:
         return
-    document = in_camel_case(document) if protocol == "gemini" else document
     cut = {name: getattr(failure, name)[:MAX_TEXT] for name in ("message", "code", "param")}
     failure = msgspec.structs.replace(failure, **cut)
     text = f"{said(failure)}\n{failure.code}"

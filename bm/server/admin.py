@@ -25,6 +25,7 @@ from bm.config.edit import mode_settings, set_values
 from bm.config.keys import dotted
 from bm.config.load import load
 from bm.config.paths import Paths
+from bm.config.secrets import Mask
 from bm.config.validation import nearest
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import plan
@@ -62,7 +63,8 @@ class Instance(msgspec.Struct, frozen=True):
 
     `prove` answers a challenge as only this process can. `ready` is called once the server accepts
     connections. `keep_file` writes daemon.json again whenever it is lost, until cancelled. `predecessor` describes the
-    daemon that has handed over to this one and is still finishing its answers.
+    daemon that has handed over to this one and is still finishing its answers. `mask_in_log` makes the log hide what
+    a mask hides.
     """
 
     prove: Callable[[str], str]
@@ -71,6 +73,7 @@ class Instance(msgspec.Struct, frozen=True):
     ready: Callable[[], None]
     keep_file: Callable[[], Coroutine[Any, Any, None]]
     predecessor: Callable[[], Json | None] = lambda: None
+    mask_in_log: Callable[[Mask], None] = lambda mask: None
 
 
 class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):

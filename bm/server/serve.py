@@ -178,6 +178,7 @@ async def _serve(
     ledger = Ledger(paths.ledger, decisions=settings.config.limits.decisions)
     recorder = Recorder(folder_of(paths))
     services = Services(settings, ledger=ledger, recorder=recorder)
+    instance.mask_in_log(services.mask)
     reloader = Reloader(paths, services)
     stopping = asyncio.Event()
     state = SavedState(paths, services)

@@ -21,6 +21,20 @@ _NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _PRIVATE_NAMES: Final = ("internal", "local", "localdomain", "lan", "home", "corp", "intranet", "private", "home.arpa")
 """Domains that exist in private networks only. A proxy could resolve them."""
 
+_SPECIAL: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # protocol assignments, and Oracle Cloud's metadata
+        "192.88.99.0/24",  # 6to4 relays
+        "168.63.129.16/32",  # Azure's own services for a virtual machine (learn.microsoft.com, 2026-11)
+        "64:ff9b:1::/48",  # NAT64 of a private network (RFC 8215)
+        "::ffff:0:0:0/96",  # IPv4 translated (RFC 2765)
+        "3fff::/20",  # documentation (RFC 9637)
+        "5f00::/16",  # segment routing (RFC 9602)
+    )
+)
+"""Networks that some versions of Python take for public, or that lead to one's own machine or cloud."""
+
 
 class NotPublic(ValueError):
     """The URL does not lead to the public internet. The text says why."""
@@ -64,7 +78,7 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip in ipaddress.ip_network("64:ff9b::/96") or int(ip) >> 32 == 0:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _SPECIAL)
 
 
 def public_url(url: str, *, public_only: bool = True) -> URL:

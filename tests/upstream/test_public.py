@@ -38,6 +38,11 @@ from bm.upstream.public import NotPublic, canonical_host, is_public, public_url,
         ("fe80::1%eth0", False),
         ("2001:4860:4860::8888", True),
         ("localhost", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+        ("64:ff9b:1::808:808", False),
+        ("::ffff:0:7f00:1", False),
+        ("5f00::1", False),
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:
