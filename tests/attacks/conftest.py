@@ -20,7 +20,7 @@ def stage(sealed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     with (
         Simulator() as simulator,
         hostile() as upstream,
-        daemon(home, "") as running,
+        daemon(home, "[server]\nwebsocket = true\n") as running,
         httpx.Client(base_url=running.url, headers=running.headers, timeout=20, trust_env=False) as http,
     ):
         yield Stage(running, upstream, simulator, http)

@@ -129,7 +129,8 @@ class Stage:
         self.hostile.asked.clear()
         self.key = secret or f"key-of-the-hostile-account-{number:04d}"
         accounts = [Account(name=f"{number:04d}h", provider=provider, key=self.key)]
-        lines = ["[pool]\nmax_wait = 0", more]
+        server = "" if "[server]" in more else "[server]\nwebsocket = true"
+        lines = [server, "[pool]\nmax_wait = 0", more]
         if provider == "gemini":
             lines.append(f'[gemini]\nbase_url = "{self.hostile.url}"')
         else:

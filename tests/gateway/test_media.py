@@ -13,7 +13,6 @@ from bm.errors import RequestError
 from bm.gateway.media import MAX_FETCHES, inlined, urls_to_fetch
 from bm.names import ProtocolName
 from bm.upstream.fetch import FetchedMedia, NotFetched
-from tests.gateway.world import World
 
 PICTURE = Media(kind="image", url="https://pictures.example/cat.png")
 PAPER = Media(kind="document", url="https://papers.example/paper.pdf")
@@ -85,13 +84,3 @@ async def test_the_number_of_urls_is_limited() -> None:
     with pytest.raises(RequestError) as caught:
         await inlined(request(PICTURE), [PICTURE.url] * (MAX_FETCHES + 1), fetch)
     assert str(MAX_FETCHES) in caught.value.failure.message
-
-
-def test_an_address_of_this_machine_is_not_fetched_for_a_client(world: World) -> None:
-    """A page that an agent reads could name a local address."""
-    source = {"type": "url", "url": f"{world.sim.url}/secret.png"}
-    content = [{"type": "image", "source": source}, {"type": "text", "text": "what is it?"}]
-    body = {"model": "claude-sonnet-5", "max_tokens": 99, "messages": [{"role": "user", "content": content}]}
-    answer = world.send("anthropic", "/v1/messages", body)
-    assert answer.status == 400 and "public address" in answer.message
-    assert not [record for record in world.sim.log() if "secret" in record.path]

@@ -22,11 +22,18 @@ CONFIGURED = "planted-key-of-the-configuration-5Mn"
 HEADER = "planted-secret-of-a-header-8Yv"
 PROXY = "planted-password-of-a-proxy-2Lk"
 ENVIRONMENT = "planted-key-of-the-environment-4Wd"
-PLANTED = (*POOL, STORED, CONFIGURED, HEADER, PROXY, ENVIRONMENT)
+COMMAND = "planted-key-of-a-command-6Hs"
+FILE = "planted-key-of-a-file-1Bg"
+URL = "planted-password-in-an-address-8Tc"
+KEYS = (*POOL, STORED, CONFIGURED, ENVIRONMENT, COMMAND, FILE)
+PLANTED = (*KEYS, HEADER, PROXY, URL)
 
 
-def config(simulator: Simulator) -> str:
+def config(simulator: Simulator, folder: Path) -> str:
+    (folder / "key.txt").write_text(f"{FILE}\n")
     return f"""
+[record]
+enabled = true
 [log]
 level = "debug"
 [pool]
@@ -51,6 +58,24 @@ enabled = true
 mode = "fallback"
 base_url = "{simulator.url}/together/v1"
 api_key = "env:PLANTED_TOGETHER_KEY"
+[providers.mistral]
+enabled = true
+mode = "fallback"
+match_models = ["only-by-its-prefix"]
+base_url = "{simulator.url}/mistral/v1"
+api_key = "cmd:echo {COMMAND}"
+[providers.deepseek]
+enabled = true
+mode = "fallback"
+match_models = ["only-by-its-prefix"]
+base_url = "{simulator.url}/deepseek"
+api_key = "file:{folder / "key.txt"}"
+[providers.xai]
+enabled = true
+mode = "fallback"
+match_models = ["only-by-its-prefix"]
+base_url = "http://user:{URL}@127.0.0.1:1/v1"
+api_key = "a-key-that-is-not-used"
 """
 
 
@@ -58,7 +83,7 @@ def misuse(running: Daemon, simulator: Simulator, http: httpx.Client) -> str:
     """Cause everything that may quote a key; returns all answers."""
     world = World(simulator, running, http)
     answers = []
-    for key in (*POOL, STORED, CONFIGURED, ENVIRONMENT):
+    for key in KEYS:
         # Upstreams quote keys in their errors, as words and within a stream.
         words = f"Incorrect API key provided: {key}. You can find your API key in the console."
         simulator.script(Rule(account=key, status=400, message=words), Rule(account=key, status=500, message=words))
@@ -68,7 +93,7 @@ def misuse(running: Daemon, simulator: Simulator, http: httpx.Client) -> str:
             for stream in (True, False):
                 answers.append(world.ask(protocol, stream=stream))
         answers.append(world.send("openai-chat", "/v1/chat/completions", b"{"))
-        answers.append(world.ask("openai-chat", "groq:x"))
+        answers += [world.ask("openai-chat", f"{name}:x") for name in ("groq", "mistral", "deepseek", "xai")]
     reported = [str(answer.headers.raw) + answer.body.decode("utf-8", "replace") for answer in answers]
     assert any("does not accept the key" in text for text in reported), "the errors came through"
     for path in ("status", "accounts", "providers", "models", "usage", "requests", "why/last"):
@@ -90,10 +115,10 @@ def written(home: Path, but: set[str]) -> dict[str, bytes]:
     return found
 
 
-def test_no_key_is_written_shown_or_sent(bm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_written_shown_or_sent(bm_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_TOGETHER_KEY", ENVIRONMENT)
     accounts = {f"account-{number}": key for number, key in enumerate(POOL)}
-    with Simulator() as simulator, daemon(bm_home, config(simulator), accounts) as running:
+    with Simulator() as simulator, daemon(bm_home, config(simulator, tmp_path), accounts) as running:
         stored = Account(name="spare", provider="groq", key=STORED)
         update(running.paths.accounts, lambda old: old.add(stored))
         local = running.key
@@ -106,7 +131,7 @@ def test_no_key_is_written_shown_or_sent(bm_home: Path, monkeypatch: pytest.Monk
         arguments = json.dumps(process.cmdline())
         runtime = running.paths.runtime.read_text()
         asked = {record.account for record in simulator.log()}
-    assert {key[-6:] for key in (*POOL, STORED, CONFIGURED, ENVIRONMENT)} <= asked, "every key was in use"
+    assert {key[-6:] for key in KEYS} <= asked, "every key was in use"
     places = written(bm_home, {"accounts.toml", "config.toml"})
     assert any(name.endswith("daemon.log") for name in places) and any("state.json" in name for name in places)
     texts = {"answers": answered, "arguments": arguments, "daemon.json": runtime}
