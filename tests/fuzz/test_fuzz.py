@@ -28,6 +28,10 @@ ONCE_FOUND: list[tuple[str, bytes]] = [
         b'{"messages":[{"role":"user","content":"a"}],"model":"m","tools":[{"name":"f","strict":true,"input_schema":'
         b'{"properties":1,"required":[[]],"additionalProperties":false}}]}',
     ),
+    (
+        "request of gemini",
+        b'{"contents":[{"parts":[{"type":{},"mimeType":"application/pdf"}]}],"a":{"type": "document"}}',
+    ),
     ("request of openai-chat", b'{"":[{}],"\xf8":{},"model":"m"}'),
     ("request of openai-responses", b'{"model":"m","input":"a","include":[{}, 1]}'),
     ("stream of openai-chat", b'data:{"choices":[{"delta":{"tool_calls":[{"index":[]}]}}]}'),
@@ -43,6 +47,13 @@ ONCE_FOUND: list[tuple[str, bytes]] = [
     ("refusal", b'[429,{"retry-after":"' + b"9" * 60_000 + b'"}]\n{"error":{"message":"slow down"}}'),
     ("refusal", b'[400,{}]\n{"error":{"message":"context window ' + b"9" * 5000 + b" " + b"9" * 5000 + b'"}}'),
     ("refusal", b'[400,{}]\n{"error":{"message":"Unknown parameter: ' + b"a.b" * 20_000 + b'"}}'),
+    (
+        "refused body",
+        b'["gemini","Thinking level MINIMAL is not supported."]\n{"generationConfig": {"thinkingConfig": '
+        + b'{"thinkingLevel": ' * 450
+        + b'"MINIMAL"'
+        + b"}" * 452,
+    ),
     ("head", b"GET / HTTP/1.1\r\nhost:\xd3\r\nupgrade:websocket\r\nconnection:Upgrade\r\n\r\n"),
 ]
 
