@@ -81,12 +81,14 @@ else:
             os.close(descriptor)
 
 
-def sweep(path: Path) -> None:
-    """Remove the temporary files that interrupted writes of `path` have left. No other process may be writing it."""
+def sweep(path: Path, age: float = 0.0) -> None:
+    """Remove the temporary files that interrupted writes of `path` have left, if they are `age` seconds old. Without an
+    age no other process may be writing it."""
     target = Path(os.path.realpath(path))
     for left in target.parent.glob(f".{target.name}.*.tmp"):
         with suppress(OSError):
-            left.unlink()
+            if time.time() - left.stat().st_mtime >= age:
+                left.unlink()
 
 
 if sys.platform == "win32":

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("bm.daemon")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _STATE_FILES = ("ledger.db", "state.json", "models.json", "signatures.jsonl", "sessions.json")
+_OLD = 60.0
+"""Seconds after which a temporary file of a command is left over."""
 _FILE_INTERVAL = 0.5
 """Seconds between two checks that daemon.json is still there."""
 _LOCK_WAIT = 0.2
@@ -105,6 +107,7 @@ def _sweep(paths: Paths) -> None:
 
     for path in (paths.clients, paths.runtime, *(paths.ledger.with_name(name) for name in _STATE_FILES)):
         sweep(path)
+    sweep(paths.accounts.with_name("undo.json"), _OLD)
     for path, lock in ((paths.accounts, accounts_lock(paths.accounts)), (paths.config, config_lock(paths.config))):
         with contextlib.suppress(LockTimeout, OSError), locked(lock, timeout=0):
             sweep(path)

@@ -136,6 +136,8 @@ class _Server(uvicorn.Server):
             await self._finish()
             if self.server_state.connections:
                 self.config.timeout_graceful_shutdown = 0
+        else:
+            await self._finish_websockets()
         await super().shutdown(sockets)
         if self._predecessor is not None and ending is not None:
             if self.force_exit:
@@ -157,6 +159,21 @@ class _Server(uvicorn.Server):
                     each.close_if_idle()
             if not connections and not self.server_state.tasks:
                 return
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _finish_websockets(self) -> None:
+        """Let answers over WebSocket finish: uvicorn would close those connections at once."""
+        deadline = time.monotonic() + self._drain()
+        for server in self.servers:
+            server.close()
+        leave_all()
+        while not self.force_exit and time.monotonic() < deadline:
+            connections = list(self.server_state.connections)
+            plain = [each for each in connections if isinstance(each, LimitedHttp)]
+            if len(plain) == len(connections):
+                return
+            for each in plain:
+                each.shutdown()
             await asyncio.sleep(_LOOK_EVERY)
 
 

@@ -208,6 +208,11 @@ def test_temporary_files_of_interrupted_writes_are_swept(tmp_path: Path) -> None
         (tmp_path / name).write_text("key")
     sweep(tmp_path / "accounts.toml")
     assert sorted(each.name for each in tmp_path.iterdir()) == [".other.toml.x1.tmp", "accounts.toml"]
+    sweep(tmp_path / "other.toml", age=60)
+    assert (tmp_path / ".other.toml.x1.tmp").exists()
+    os.utime(tmp_path / ".other.toml.x1.tmp", (1, 1))
+    sweep(tmp_path / "other.toml", age=60)
+    assert not (tmp_path / ".other.toml.x1.tmp").exists()
 
 
 def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from bm.config.edit import set_values
 from bm.simulator import Rule, Simulator
@@ -116,3 +119,22 @@ def test_a_websocket_that_is_not_wanted_is_refused_in_bms_own_words(bm_home: Pat
             answer = http.get("/v1/responses", headers=running.headers | asked)
         assert answer.status_code == 426 and "POST" in answer.json()["error"]["message"]
         assert "426" in running.log() and "WebSocket library" not in running.log()
+
+
+def test_an_answer_over_websocket_finishes_too(bm_home: Path) -> None:
+    with Simulator() as simulator:
+        config, accounts = started(simulator)
+        with daemon(bm_home, f"{config}[server]\nwebsocket = true\n", accounts) as running:
+            simulator.script(SLOW)
+            given = {"authorization": f"Bearer {running.key}", "openai-beta": "responses_websockets=2026-02-06"}
+            address = running.url.replace("http", "ws", 1) + "/v1/responses"
+            events: list[str] = []
+            with connect(address, additional_headers=given, proxy=None) as connection:
+                connection.send(json.dumps({"type": "response.create", "model": "gpt-5", "input": "hi"}))
+                simulator.wait(lambda log: bool(log) and log[0].events > 1)
+                running.process.send_signal(signal.SIGTERM)
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        events.append(json.loads(connection.recv(timeout=10))["type"])
+            assert events[-1] == "response.completed"
+            assert running.process.wait(timeout=10) == 0
