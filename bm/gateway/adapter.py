@@ -279,7 +279,7 @@ class Adapter:
             Unable: the target cannot serve it.
             RequestError: `strict` refuses what would be lost.
         """
-        target, call = attempt.target, self.call
+        target, call = self._target(attempt.target), self.call
         codec = upstream_codec(target.protocol, provider.dialect)
         capabilities = self.capabilities(target, provider)
         if any(remedy.operation == "send_reasoning" for remedy in self._remedies(target)):

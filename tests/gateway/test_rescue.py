@@ -10,15 +10,20 @@ import pytest
 from bm.accounts.account import Access
 from bm.chat.events import Usage
 from bm.chat.parts import Json, Text
+from bm.chat.remedy import Remedy
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.gateway.adapter import Adapter
 from bm.gateway.continuation import Way
 from bm.gateway.rescue import DIVERGED, Rescue, begun
+from bm.gateway.settings import Rules
+from bm.gateway.stores import SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.passthrough import ResponsePipe
+from bm.remedies.apply import SPEAK
 from tests.gateway.matrix import providers
 from tests.gateway.test_adapter import CLAUDE, GEMINI, GPT, adapter
 from tests.support.grammar_anthropic import check
@@ -100,6 +105,17 @@ def test_any_other_model_is_asked_to_repeat_the_last_words_and_to_go_on(target: 
     assert "hi" in str(question) and "one two" in str(answer) and answer["role"] == "assistant"
     assert asking["role"] == "user" and "its last 2 words" in str(asking) and "one two" in str(asking)
     assert given.asked(upstream.target, upstream) == "continues the cut response after its last words"
+
+
+def test_a_model_that_demands_another_protocol_is_asked_over_that() -> None:
+    call = adapter(body=json.dumps(HELLO).encode(), stream=True, model=MEANT).call
+    demands = (Remedy(SPEAK, values=("openai-responses",)),)
+    remedies = {"openai-chat": demands}
+    given = Rescue(Adapter(call, SignatureStore(), Rules(), remedies=lambda to: remedies.get(to.protocol, ())))
+    cut_after(given, "one two ")
+    upstream = prepared(given, GPT)
+    assert (upstream.continues, upstream.target.protocol) == ("ask", "openai-responses")
+    assert upstream.request.url.endswith("/responses") and "input" in asked(upstream)
 
 
 def test_a_service_that_refuses_one_way_is_asked_in_the_next() -> None:
