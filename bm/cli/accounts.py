@@ -46,8 +46,7 @@ def list_(as_json: Json = False) -> None:
     render.table(columns, cells, empty=empty, spare=("last used", "failed", "key", "model", "provider"))
     quotas, left_out = tables.quotas(rows, MOST_QUOTAS)
     if quotas.rows:
-        if not render.is_terminal():
-            render.line()
+        render.gap()
         render.table(quotas.columns, quotas.rows, empty="")
     if left_out:
         render.line(f"({left_out} lines without a known limit are left out: bm accounts --json)")

@@ -178,7 +178,8 @@ def status(as_json: Json = False) -> None:
         render.json(own | answer | {"service": name})
         return
     installed = {"service": f"{service.name} of {service.manager}"} if name else {}
-    render.facts(_status_facts(answer, found.daemon) | installed)
+    providers = admin.ask_daemon(paths, found.daemon, "GET", "/admin/providers")["providers"]
+    render.facts(_status_facts(answer, found.daemon, providers) | installed)
     accounts = admin.ask_daemon(paths, found.daemon, "GET", "/admin/accounts")["accounts"]
     notes = (*_account_notes(accounts), *_problems(answer, found.daemon), *_config_notes(paths, found.daemon))
     for warning in notes:
@@ -221,10 +222,15 @@ def _note_service(service: Service, *, as_json: bool) -> None:
             render.note(f"note: the service: {problem.detail} ({problem.remedy})")
 
 
-def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
+def providers_in_words(rows: list[dict[str, Any]]) -> str:
+    """`groq fallback, xai needs key`: the mode of each provider in use beside the pool, the state of the others."""
+    shown = [row for row in rows if row["name"] != "gemini"]
+    return ", ".join(f"{row['name']} {row['mode'] if row['state'] == 'in use' else row['state']}" for row in shown)
+
+
+def _status_facts(answer: dict[str, Any], daemon: Daemon, rows: list[dict[str, Any]]) -> dict[str, str]:
     requests = answer["requests"]
     accounts = ", ".join(f"{count} {state}" for state, count in answer["accounts"].items() if count)
-    providers = ", ".join(f"{row['name']} {row['mode'] if row['enabled'] else 'off'}" for row in answer["providers"])
     return {
         "bm": f"running at {daemon.url}",
         "version": str(answer["version"]),
@@ -232,7 +238,7 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon) -> dict[str, str]:
         "up": duration(answer["uptime"]),
         "config": str(answer["config"]["path"]),
         "accounts": accounts or "none (bm accounts add NAME)",
-        "providers": providers or "only gemini (bm providers)",
+        "providers": providers_in_words(rows) or "only gemini (bm providers)",
         "requests": f"{requests['total']}, {requests['active']} running, {requests['failed']} failed",
         "recording": "on; prompts and answers are kept (bm record off)" if answer.get("recording") else "",
     }

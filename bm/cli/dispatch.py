@@ -58,7 +58,7 @@ def _draw_route(answer: dict[str, Any]) -> None:
         if not each["in"]
     ]
     if left_out:
-        render.line()
+        render.gap()
         render.table(("not planned", "account", "state", "why"), left_out, empty="")
 
 
@@ -132,7 +132,8 @@ def _draw_plan(found: dict[str, Any]) -> None:
         )
         for each in found["considered"]
     ]
-    rows.sort(key=lambda row: int(row[0] or len(rows) + 1))
+    last = str(len(rows) + 1)
+    rows.sort(key=lambda row: int(row[0] or last))
     render.line()
     for step in found["steps"]:
         render.paragraph(step)

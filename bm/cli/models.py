@@ -69,7 +69,7 @@ def _list_models(*, as_json: bool, everything: bool) -> None:
     if aliases:
         named = [(name, meant) for name, meant in aliases.items()]
         render.table(("alias", "stands for"), named, empty="")
-        render.line()
+        render.gap()
     columns = ("name to type", "context", "answer", "in / out", "takes", "note")
     cells = [
         (

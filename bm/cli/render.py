@@ -34,6 +34,12 @@ def line(text: str = "") -> None:
     _write(sys.stdout, text)
 
 
+def gap() -> None:
+    """Print an empty line beside a table, which has its own on a terminal."""
+    if not is_terminal():
+        line()
+
+
 def part(text: str) -> None:
     """Print a piece of a text as it comes."""
     _write(sys.stdout, text, end="")
@@ -178,9 +184,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for place, name in enumerate(columns):
+        # Names stay whole, and sentences are wrapped.
+        table.add_column(name, overflow="fold", no_wrap=not any(" " in row[place] for row in rows))
     for row in rows:
         table.add_row(*(coloured(cell) for cell in row))
     return table

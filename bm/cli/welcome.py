@@ -53,7 +53,8 @@ def summary(paths: Paths, environ: Mapping[str, str]) -> Summary:
     if daemon is None:
         return Summary("set up, but not running", "bm start, or bm run claude, which starts it")
     status = admin.ask_daemon(paths, daemon, "GET", "/admin/status")
-    return Summary(f"running at {daemon.url}; {_figures(status)}", _use(findings))
+    providers = admin.ask_daemon(paths, daemon, "GET", "/admin/providers")["providers"]
+    return Summary(f"running at {daemon.url}; {_figures(status, providers)}", _use(findings))
 
 
 def fresh(paths: Paths) -> bool:
@@ -67,12 +68,14 @@ def fresh(paths: Paths) -> bool:
         return False
 
 
-def _figures(status: dict[str, Any]) -> str:
+def _figures(status: dict[str, Any], providers: list[dict[str, Any]]) -> str:
+    from bm.cli.daemon import providers_in_words
+
     accounts = [f"{count} {state}" for state, count in status["accounts"].items() if count]
-    providers = [f"{row['name']} {row['mode']}" for row in status["providers"] if row["enabled"]]
     requests = status["requests"]
     counted = f"{requests['total']} requests, {requests['failed']} failed" if requests["total"] else "no requests yet"
-    return "; ".join(filter(None, (f"accounts: {', '.join(accounts) or 'none'}", ", ".join(providers), counted)))
+    parts = (f"accounts: {', '.join(accounts) or 'none'}", providers_in_words(providers), counted)
+    return "; ".join(filter(None, parts))
 
 
 def _use(findings: list[Finding]) -> str:

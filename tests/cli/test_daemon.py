@@ -237,6 +237,13 @@ def test_the_local_key_is_never_printed_or_written(bm: Bm, paths: Paths) -> None
     assert [content for content in written if key.encode() in content] == []
 
 
+def test_status_gives_each_provider_its_mode_or_its_state(bm: Bm, paths: Paths) -> None:
+    paths.config.write_text('[providers.groq]\nenabled = true\nmode = "pooled"\n[providers.ollama]\n')
+    bm("start")
+    (line,) = [each for each in bm("status").out.splitlines() if each.startswith("providers")]
+    assert line.split("  ")[1].strip() == "groq needs key, ollama ready"
+
+
 def test_status_names_an_account_that_cannot_be_used(bm: Bm, paths: Paths) -> None:
     update(paths.accounts, lambda stored: stored.add(Account(name="work", key="env:NO_SUCH_VARIABLE")))
     bm("start")

@@ -44,6 +44,13 @@ def test_route_lists_excluded_accounts_with_the_remedy(bm: Bm, simulator: Simula
     assert "one" not in left_out.split() and "bm accounts enable two" in left_out
 
 
+def test_why_lists_the_plan_before_what_is_not_in_it(bm: Bm, http: httpx.Client) -> None:
+    bm("providers", "mode", "xai", "fallback")
+    ask(http, "anthropic")
+    rows = bm("why").out.partition("PLAN")[2].splitlines()[1:]
+    assert [row[:1] for row in rows] == ["1", "2", "3", " "]
+
+
 def test_route_depends_on_the_protocol(bm: Bm, simulator: Simulator) -> None:
     bm("providers", "key", "anthropic", "--no-verify", stdin="key-two")
     bm("config", "set", "providers.anthropic.protocols", '["anthropic"]')

@@ -60,7 +60,7 @@ def test_a_table_stays_a_table_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPa
     plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
     assert all(len(line) <= 36 for line in plain.splitlines())
     assert plain.split()[:3] == ["provider", "why", "mode"]
-    assert "anthropic   the whole" in plain
+    assert "anthropic  the whole of" in plain
 
 
 def test_a_time_carries_its_day_unless_that_is_today() -> None:
