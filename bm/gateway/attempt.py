@@ -37,6 +37,7 @@ from bm.protocols import embeddings
 from bm.protocols.errors import decode_error
 from bm.protocols.limits import with_delay
 from bm.protocols.passthrough import Watch
+from bm.providers.resolve import replaces
 from bm.sse import is_stream
 from bm.upstream.client import UpstreamError, UpstreamResponse
 from bm.upstream.fetch import fetch_media
@@ -165,7 +166,9 @@ class Attempts:
         if failure is None or outcome.request in ("done", "resume", "ask") or upstream.embedding is not None:
             return outcome
         known = self._adapter.known(upstream.target, self._settings.providers[upstream.target.provider])
-        remedy = self._healing.find(failure, upstream, attempt.target, prepare, known)
+        model = self._adapter.call.model
+        own = upstream.passes_through and not replaces(model, upstream.target.provider, upstream.target.model)
+        remedy = self._healing.find(failure, upstream, attempt.target, prepare, known, own=own)
         return Outcome(failure=failure, request="heal", remedy=remedy) if remedy else outcome
 
     @property

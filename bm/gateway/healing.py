@@ -39,11 +39,13 @@ class Healing:
         target: Target,
         prepare: Callable[[], UpstreamCall],
         takes: Capabilities | None = None,
+        *,
+        own: bool = False,
     ) -> str:
         """Choose remedies for a refused request; returns them in words, or nothing where none changes the request.
 
-        `prepare` makes the request anew; `takes` is what is known of the model. What was tried for the same refusal
-        before has not helped and is given up.
+        `prepare` makes the request anew; `takes` is what is known of the model; an `own` request is as the client wrote
+        it for this model. What was tried for the same refusal before has not helped and is given up.
         """
         self._refused.add(_digest(upstream))
         subject, before = subject_of(upstream.target), self.of(upstream.target)
@@ -52,7 +54,7 @@ class Healing:
             before = tuple(remedy for remedy in before if remedy not in added)
         tried = self._tried.setdefault(subject, set())
         for group in remedies_for(failure, upstream.request.body, upstream.target.protocol, takes):
-            if upstream.passes_through and any(remedy.operation == "weaken" and remedy.passing for remedy in group):
+            if own and any(remedy.operation == "weaken" and remedy.passing for remedy in group):
                 # The client has written this schema for this service, and learns best what is wrong with it.
                 continue
             words = "; ".join(map(str, group))

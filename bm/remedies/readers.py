@@ -54,6 +54,8 @@ _SIBLINGS: Final = {
     "frequency_penalty": ("presence_penalty",),
     "top_logprobs": ("logprobs",),
     "logprobs": ("top_logprobs",),
+    "generationConfig.logprobs": ("generationConfig.responseLogprobs",),
+    "generationConfig.responseLogprobs": ("generationConfig.logprobs",),
     "reasoning.effort": ("reasoning",),
 }
 """What a model does not take either that does not take the first."""
@@ -359,6 +361,8 @@ def unknown(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
             yield Remedy("drop", path, passing=passing)
         if path == "reasoning" and refusal.protocol == "openai-responses":
             yield Remedy("not_encrypted")
+        if path == "top_logprobs" and refusal.protocol == "openai-responses":
+            yield Remedy("leave_out", "include", ("message.output_text.logprobs",))
 
 
 def _explicit(refusal: Refusal) -> Iterator[str]:
@@ -370,7 +374,7 @@ def _explicit(refusal: Refusal) -> Iterator[str]:
     for pattern in NAMED:
         for found in pattern.finditer(refusal.text):
             for name in re.findall(r"[\w.$\[\]-]+", found[1]):
-                yield place(refusal.body, name) or spots(refusal.body, name)
+                yield place(refusal.body, name) or spots(refusal.body, name) or place(refusal.body, f"top_{name}")
 
 
 def schemas(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:

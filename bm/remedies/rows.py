@@ -250,9 +250,10 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("OpenAI", r"object schema missing properties", _do("add_properties")),
     _row(
         "OpenAI, Anthropic",
-        r"array schema missing items|input_schema(?:\.type)?: Field required|object fields require at least one",
+        r"array schema missing items|input_schema(?:\.type)?: Field required",
         _do("complete_schemas"),
     ),
+    _row("Cerebras", r"object fields require at least one", _always(_do("not_strict"), _do("complete_schemas"))),
     _row("Kimi", r"type should be defined in anyOf items", _do("type_into_branches")),
     _row("Google", r"only one of parameters and parameters_?json_?schema", _do("as_json_schema"), "gemini"),
     _row("Google", r"Unknown name \"[^\"]+\" at '(?:request\.)?tools[^']*parameters", _do("as_json_schema"), "gemini"),

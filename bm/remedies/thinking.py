@@ -51,9 +51,12 @@ def adaptive(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def budgeted(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Claude: a budget in place of adaptive thinking; none where the answer leaves no room for one."""
+    """Claude: a budget in place of adaptive thinking; none where a call is forced or the answer leaves no room."""
     if object_of(body.get("thinking")).get("type") != "adaptive":
         return False
+    if object_of(body.get("tool_choice")).get("type") in ("any", "tool"):
+        del body["thinking"]
+        return True
     effort = object_of(body.get("output_config")).get("effort")
     level: Level = next((level for level in LEVELS if level == effort), "medium")
     _set_budget(body, budget_of_level(level, _CLAUDE))

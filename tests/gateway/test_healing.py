@@ -79,19 +79,18 @@ def test_a_client_reads_what_is_wrong_with_its_own_schema() -> None:
     asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}}
     body = msgspec.json.encode({"model": "llama", "messages": [], "response_format": asked})
     invalid = Failure(kind="bad_request", message="Invalid schema for response_format 'a': 'objekt' is not valid")
-    for names, remedy in ((None, ""), ({}, "weaken (schema)")):
+    for own, remedy in ((True, ""), (False, "weaken (schema)")):
         model = Model()
         first = UpstreamCall(
             TARGET,
             UpstreamRequest("groq", "POST", "https://groq.example", [], body),
             CODECS["openai-chat"],
-            names=names,
         )
 
         def prepare(model: Model = model, first: UpstreamCall = first) -> UpstreamCall:
             return first.changed(model.healing.of(TARGET), "openai-chat", strict=False)
 
-        assert model.healing.find(invalid, first, TARGET, prepare) == remedy
+        assert model.healing.find(invalid, first, TARGET, prepare, own=own) == remedy
 
 
 def test_a_request_that_cannot_be_made_is_no_remedy() -> None:

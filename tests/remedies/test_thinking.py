@@ -34,6 +34,12 @@ CALL = {"functionCall": {"name": "f"}}
             {"thinking": {"type": "enabled", "budget_tokens": 3999}, "max_tokens": 4000},
         ),
         ("budgeted", CLAUDE, {"thinking": {"type": "adaptive"}, "max_tokens": 500}, {"max_tokens": 500}),
+        (
+            "budgeted",
+            CLAUDE,
+            {"thinking": {"type": "adaptive"}, "max_tokens": 9000, "tool_choice": {"type": "any"}},
+            {"max_tokens": 9000, "tool_choice": {"type": "any"}},
+        ),
         ("think_least", CLAUDE, {"thinking": {"type": "disabled"}}, {"output_config": {"effort": "low"}}),
         ("think_least", CHAT, {"reasoning": {"enabled": False}}, {"reasoning": {"effort": "minimal"}}),
         ("think_least", CHAT, {"reasoning_effort": "none"}, {"reasoning_effort": "low"}),

@@ -348,6 +348,12 @@ OTHERS: dict[str, tuple[ProtocolName, str, Any, Any]] = {
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
         {"messages": [{"role": "user", "content": "a"}]},
     ),
+    "probabilities, under whatever name": (
+        RESPONSES,
+        "Unsupported parameter: 'logprobs' is not supported with this model.",
+        {"top_logprobs": 3, "include": ["message.output_text.logprobs"]},
+        {},
+    ),
     "a value of a list": (
         RESPONSES,
         "Invalid value: 'x.y'. Supported values are: 'file_search_call.results', and 'reasoning.encrypted_content'.",
