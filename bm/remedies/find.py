@@ -19,6 +19,8 @@ from bm.remedies.members import EFFORTS, SAMPLING, first, in_camel_case
 from bm.remedies.readers import Refusal, said
 from bm.remedies.rows import ROWS
 
+_REFUSED: Final = frozenset({"invalid_request_error", "invalid_argument", "badrequesterror"})
+"""What services call a refusal in the error itself, whatever its status."""
 _NO_FAULT: Final = re.compile(
     r"jinja|template|not supported|unsupported|(?:are|supported types) |validation error|invalid|cannot pass", re.I
 )
@@ -38,7 +40,8 @@ def remedies_for(
     and so is one of sampling where the model takes none.
     """
     refused = failure.kind in ("bad_request", "not_found")
-    if not refused and not (failure.kind == "server" and _NO_FAULT.search(failure.message)):
+    called_so = failure.code.lower() in _REFUSED or _NO_FAULT.search(failure.message) is not None
+    if not refused and not (failure.kind == "server" and called_so):
         return
     try:
         document: Json = msgspec.json.decode(body)

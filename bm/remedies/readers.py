@@ -13,6 +13,7 @@ from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.errors import answer_room
+from bm.protocols.reading import array_of, objects_of
 from bm.remedies.members import (
     ANSWER_LENGTHS,
     EFFORTS,
@@ -66,6 +67,8 @@ CONSTRAINTS: Final = (
     "uniqueItems",
 )  # fmt: skip
 """What no service takes in the schema of an answer that refuses one of them."""
+_ESCAPED: Final = re.compile(r'\\+"')
+"""The quotes of a refusal that a gateway such as LiteLLM quotes as JSON."""
 LEAST_ANSWER: Final = 16
 """The least tokens that an answer is shortened to."""
 
@@ -97,7 +100,8 @@ class Refusal:
 
 def said(failure: Failure) -> str:
     """What a refusal says: its message, and the reason where that stands in the place of a member's name (MiMo)."""
-    return f"{failure.message}\n{failure.param}" if " " in failure.param else failure.message
+    message = _ESCAPED.sub('"', failure.message)
+    return f"{message}\n{failure.param}" if " " in failure.param else message
 
 
 def betas(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -156,7 +160,8 @@ def effort_up_to(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 
 def least(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """Thinking cannot be turned off."""
-    levels = [word for word in re.findall(r"\w+", refusal.text[match.end() :].lower()) if word in SCALE]
+    words = re.findall(r"\w+", refusal.text[match.end() :].lower())
+    levels = [word for word in words if word in SCALE and word != "none"]
     yield Remedy("think_least", values=tuple(levels))
 
 
@@ -181,16 +186,20 @@ def listed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
         if {"any", "required", "REQUIRED"}.isdisjoint(values):
             yield Remedy("choose_freely")
         return
-    if refusal.failure.param.startswith("include") and (value := re.search(r"'([^']+)'", refusal.text)):
-        yield Remedy("leave_out", "include", (value[1],))
+    refused = set(re.findall(r"['`\"]([\w.-]+)['`\"]", refusal.text[: match.start()]))
+    if unknown := sorted(refused.intersection(map(str, array_of(refusal.body.get("include"))))):
+        yield Remedy("leave_out", "include", tuple(unknown))
         return
-    if re.search(r"\binput\S*\btype$", refusal.failure.param):
+    if any(item.get("type") in refused for item in objects_of(refusal.body.get("input"))):
         yield Remedy("rewrite")
         return
-    if re.search(r"\btools\W{1,5}\d+\W{1,5}type\b", f"{refusal.failure.param}\n{refusal.text}"):
+    if refused.intersection(hosted_types(refusal.body)) or re.search(r"\btools\W{1,5}\d+\W{1,5}type\b", refusal.text):
         yield from _without_types(refusal)
         return
     named = [path for path in refusal.named if isinstance(refusal.value(path), str)]
+    if not named:
+        paths = [path for name in refusal.body for path in (name, f"{name}.verbosity")]
+        named = [path for path in paths if isinstance(value := refusal.value(path), str) and value in refused]
     if levels:
         path = next((path for path in named if path in EFFORTS), "") or first(refusal.body, EFFORTS)
         if path:

@@ -150,6 +150,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("Ollama", r"think value .?(\w+)\W+is not supported", readers.refused_level),
     _row("DashScope", r"enable_thinking must be set to false", _do("put", False, path="enable_thinking")),
     _row("DashScope, Codex", r"only supports? stream|stream must be set to true", _do("put", True, path="stream")),
+    _row("OpenAI", r"verified to generate reasoning summar", _do("drop", path="reasoning.summary")),
     _row("Codex", r"store must be (?:set to )?false", _do("put", False, path="store")),
     _row("OpenRouter", r"reasoning_effort and reasoning\.effort", _do("drop", path="reasoning_effort")),
     _row(

@@ -113,7 +113,7 @@ NAMED: Final = tuple(
         r"(?:parameter|argument|field|property|key)(?:s|\(s\))?(?: supplied| in object)?:? "
         rf"({_NAME}(?:, {_NAME})*)",
         rf"(?:argument|parameter) not supported(?: on this model)?: ({_NAME})",
-        rf"support (?:the )?(?:parameter|argument|field) {_QUOTE}([\w.\[\]]+)",
+        rf"support (?:the )?(?:parameter|argument|field)s?:? [\[{{]?({_QUOTE}\w[\w.]*{_QUOTE}(?:, ['\"]\w+['\"])*)",
         r"\((['\"]\w+['\"](?:, ['\"]\w+['\"])*) (?:was|were) unexpected\)",
     )
 )

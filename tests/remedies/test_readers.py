@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
+from bm.protocols.errors import decode_error
+from bm.remedies.find import remedies_for
 from bm.remedies.readers import Refusal
-from tests.remedies.heal import CHAT, CLAUDE, refused, remedies
+from tests.remedies.heal import CHAT, CLAUDE, healed, refused, remedies
 
 BODY = {
     "temperature": 3,
@@ -53,8 +58,6 @@ def test_the_schema_of_the_tool_that_is_named_comes_first() -> None:
 
 
 def test_what_holds_under_a_condition_is_not_learnt() -> None:
-    from bm.remedies.find import remedies_for
-
     message = "`temperature` may only be set to 1 when thinking is enabled."
     ((found,),) = list(remedies_for(refused(message), b'{"temperature": 0.5}', CLAUDE))[:1]
     assert (found.operation, found.passing, found.reason) == ("drop", True, message)
@@ -77,3 +80,45 @@ def test_levels_in_the_words_of_several_vendors(message: str, remedy: str) -> No
 def test_a_form_of_the_answer_is_not_dropped_but_asked_for_in_words() -> None:
     body = {"output_config": {"format": {"type": "json_schema", "schema": {}}}}
     assert remedies(CLAUDE, "output_config.format: Extra inputs are not permitted", body) == ["weaken (schema, json)"]
+
+
+@pytest.mark.parametrize(
+    ("message", "body", "expected"),
+    [
+        (
+            'litellm.BadRequestError: VertexAIException - {"error": {"message": "Unknown name \\"store\\": Cannot find '
+            'field."}}. Received Model Group=m',
+            {"store": True},
+            {},
+        ),
+        (
+            "litellm.UnsupportedParamsError: openai does not support parameters: ['seed', 'store'], for model=m. To "
+            "drop these, set `litellm.drop_params=True`",
+            {"seed": 1, "store": True},
+            {},
+        ),
+        (
+            "Reasoning is mandatory for this endpoint and cannot be disabled.. Received Model Group=m Fallbacks=None",
+            {"reasoning": {"enabled": False}},
+            {"reasoning": {"effort": "minimal"}},
+        ),
+        (
+            "Invalid value: 'priority'. Supported values are: 'auto' and 'flex'. (request id: 1)",
+            {"service_tier": "priority"},
+            {},
+        ),
+        (
+            "Invalid value: 'tool_search'. Supported values are: 'function', and 'mcp'. (request id: 1)",
+            {"tools": [{"type": "function"}, {"type": "tool_search"}]},
+            {"tools": [{"type": "function"}]},
+        ),
+    ],
+)
+def test_what_a_gateway_leaves_of_a_refusal(message: str, body: Any, expected: Any) -> None:
+    assert healed(CHAT, message, body) == expected
+
+
+def test_a_refusal_under_500_is_one_where_the_error_is_called_so() -> None:
+    document = {"type": "error", "error": {"type": "invalid_request_error", "message": "`top_k` is deprecated"}}
+    failure = decode_error(500, {}, msgspec.json.encode(document))
+    assert list(remedies_for(failure, b'{"top_k": 1}', CLAUDE))
