@@ -14,6 +14,8 @@ RESPONSES: Final[ProtocolName] = "openai-responses"
 Operation = Literal["generate", "count_tokens", "compact", "embed", "batch_embed"]
 """What is asked of a model; `compact` is OpenAI's summary in place of a conversation, `batch_embed` Gemini's embedding
 of several texts."""
+FITTED: Final[frozenset[Operation]] = frozenset({"generate", "count_tokens"})
+"""Those whose requests are fitted to the model that they go to."""
 
 PATHS: dict[tuple[ProtocolName, Operation], str] = {
     ("anthropic", "generate"): "/v1/messages",

@@ -30,7 +30,7 @@ from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
-from bm.names import Operation
+from bm.names import FITTED, Operation
 from bm.protocols import embeddings
 from bm.protocols.answer_repair import AnswerRepair, CheckedDecoder
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
@@ -211,7 +211,7 @@ class Adapter:
     def _fitted(self, attempt: Attempt, provider: Provider, access: Access, *, rewritten: bool) -> UpstreamCall | None:
         """The request as the model takes it, where it is rewritten or bm chose a model of another family; else None."""
         target, call = attempt.target, self.call
-        if call.operation != "generate" or not (rewritten or replaces(call.model, target.provider, target.model)):
+        if call.operation not in FITTED or not (rewritten or replaces(call.model, target.provider, target.model)):
             return None
         try:
             upstream = self.translate(self.chat, attempt, provider, access)

@@ -63,7 +63,7 @@ _SIBLINGS: Final = {
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k", "topP", "topK"})
 CONSTRAINTS: Final = (
     "contains", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maxProperties", "maximum",
-    "minLength", "minProperties", "minimum", "multipleOf", "pattern", "patternProperties", "propertyNames",
+    "minItems", "minLength", "minProperties", "minimum", "multipleOf", "pattern", "patternProperties", "propertyNames",
     "uniqueItems",
 )  # fmt: skip
 """What no service takes in the schema of an answer that refuses one of them."""

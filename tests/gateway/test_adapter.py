@@ -88,6 +88,16 @@ def test_a_request_is_fitted_to_a_model_that_bm_chose() -> None:
     assert [loss.field for loss in upstream.losses] == ["temperature"]
 
 
+def test_a_count_is_fitted_to_a_model_that_bm_chose() -> None:
+    asked = {"thinking": {"type": "disabled"}, "messages": [{"role": "user", "content": "hi"}]}
+    body = json.dumps({"model": "claude-haiku-4-5", **asked}).encode()
+    target = Target("anthropic", "one", "claude-opus-5-5", "anthropic")
+    upstream = prepared(adapter(body=body, operation="count_tokens", model="claude-haiku-4-5"), target)
+    written = json.loads(upstream.request.body)
+    assert upstream.request.url == "https://api.anthropic.com/v1/messages/count_tokens"
+    assert written.get("thinking") is None and {"max_tokens", "stream"}.isdisjoint(written)
+
+
 def test_a_request_that_bm_cannot_read_goes_to_another_model_as_it_is() -> None:
     body = b'{"model":"asked","messages":"none"}'
     assert prepared(adapter(body=body), CLAUDE).request.body == body.replace(b"asked", b"claude-sonnet-4-5")
