@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from bm.simulator.rules import Rule
 from tests.clients_real.kinds import BY_NAME as KINDS
 from tests.clients_real.kinds import site
@@ -31,6 +33,9 @@ class Trouble:
     key: str = ""
 
 
+CUT = Rule(text=LONG, chunks=12, cut_after=5)
+NO_RESCUE = "[pool]\nrescue = false\n"
+
 TROUBLES = (
     Trouble(
         "short",
@@ -44,8 +49,13 @@ TROUBLES = (
         more="[pool]\nmax_wait = 0\n",
     ),
     Trouble("long", "every account is cooling down for 5 min", (Rule(status=429, retry_info="300s", times=None),)),
-    Trouble("cut", "the answer is cut once", (Rule(text=LONG, chunks=12, cut_after=5),)),
-    Trouble("cut-always", "every answer is cut", (Rule(text=LONG, chunks=12, cut_after=5, times=None),)),
+    Trouble("cut", "the answer is cut once, with rescue off", (CUT,), more=NO_RESCUE),
+    Trouble(
+        "cut-always",
+        "every answer is cut, with rescue off",
+        (msgspec.structs.replace(CUT, times=None),),
+        more=NO_RESCUE,
+    ),
     Trouble("keys", "every upstream key is refused", (Rule(error="invalid_key", times=None),)),
     Trouble("model", "the model is unknown upstream", (Rule(error="not_found", times=None),)),
     Trouble("local-key", "wrong local key", key="not-the-local-key"),
