@@ -33,10 +33,13 @@ _TABLE: Final[dict[FailureKind, tuple[EffectKind, RequestEffect]]] = {
 }
 
 _NO_MEDIA: Final = re.compile(
-    r"(?=.*(?:image|vision|multi-?modal|audio|video|document|pdf|mime|\bfile uri|(?:part|content)\b.{0,40}\bfile\b"
-    r"|content\.type\b.{0,60}\[.?text))"
-    r"(?=.*(?:support|not an? multi|at most \d+ image|unknown (?:variant|part)|not enabled|mmproj|missing data|valid"
-    r"|illegal|expected tags|expected to be|could not|cannot|unable))",
+    r"(?=.*(?:image|vision|multi-?modal|audio|video|\bdocuments?\b|pdf|mime|\bfile uri))"
+    r"(?=.*(?:support|not an? multi|at most \d+ image|unknown variant|not enabled|mmproj|missing data))"
+    r"|.*unknown part type"
+    r"|.*(?:part|content)\b.{0,40}\bfile\b.{0,80}(?:not supported|unsupported|expected tags)"
+    r"|.*(?:unsupported|invalid) content type\W{1,3}file"
+    r"|.*content\.type\b.{0,60}\[.?text"
+    r"|.*\bimages?\b.{0,40}(?:not represent a valid|is not valid)|.*could not process (?:image|pdf|document)",
     re.IGNORECASE | re.DOTALL,
 )
 """A refusal of media. Each service has its own wording, some with status 404 or 500."""
