@@ -358,9 +358,12 @@ def _newest(body: bytes, protocol: ProtocolName) -> bytes:
 def _newest_pieces(messages: Sequence[_Message], protocol: ProtocolName) -> Iterator[bytes]:
     """The pieces of the user's newest message, and of what came along with tool results since.
 
-    With Gemini, media beside a tool's result belong to the tool: its results had no room for them.
+    With Gemini, media beside a tool's result belong to the tool, and with Chat those in the message behind it: results
+    had no room for them (opencode 1.18, "Attached media from tool result").
     """
-    for message in reversed(messages):
+    for number, message in reversed(list(enumerate(messages))):
+        if number and messages[number - 1].role == "tool":
+            continue
         if message.role not in ("user", None) or message.type not in ("message", None):
             continue
         pieces = _pieces(bytes(message.content) or bytes(message.parts))

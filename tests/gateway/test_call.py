@@ -271,6 +271,7 @@ SHOWN = {"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}
 CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "see", "input": {}}]}
 PICTURE = {"inlineData": {"mimeType": "image/png", "data": ""}}
 RESPONSE = {"functionResponse": {"name": "see", "response": {}}}
+LOOKS, FOUND = {"role": "assistant", "tool_calls": []}, {"role": "tool", "content": "found"}
 SEEN = {"type": "input_image", "image_url": "https://x"}
 
 
@@ -297,6 +298,8 @@ IN_THE_PAST: list[tuple[ProtocolName, Any, bool]] = [
         True,
     ),
     ("openai-chat", {"messages": [sent(TEXT), {"role": "tool", "content": [{"type": "image_url"}]}]}, True),
+    ("openai-chat", {"messages": [sent(TEXT), LOOKS, FOUND, sent(TEXT, {"type": "image_url"})]}, True),
+    ("openai-chat", {"messages": [sent({"type": "image_url"}), LOOKS, FOUND, sent({"type": "image_url"})]}, False),
     ("openai-responses", {"input": [sent(SEEN)]}, False),
     ("openai-responses", {"input": [sent(SEEN), {"role": "user", "content": "and now?"}]}, True),
     ("openai-responses", {"input": [sent(TEXT), {"type": "function_call_output", "output": [SEEN]}]}, True),
