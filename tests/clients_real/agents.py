@@ -9,7 +9,21 @@ from pathlib import Path
 from bm.simulator.rules import ToolCall
 from tests.clients_real.machine import NODE
 from tests.clients_real.sessions import AGENT_ID, ERRAND, FOUND, PLANTED, ROUTE, Agent, Step, secret
-from tests.clients_real.tools import CLAUDE, CODEX, GEMINI, PROGRAM, RAN, Command, Place, call, claude, codex, gemini
+from tests.clients_real.tools import (
+    CLAUDE,
+    CODEX,
+    GEMINI,
+    OPENCODE,
+    PROGRAM,
+    RAN,
+    Command,
+    Place,
+    call,
+    claude,
+    codex,
+    gemini,
+    opencode,
+)
 
 FIRST = f"Remember this: {PLANTED}. Then look at all the files."
 GO_ON = "Go on with the rest."
@@ -118,6 +132,20 @@ def _gemini(project: Path) -> Sequence[Step]:
     )
 
 
+def _run(command: str) -> ToolCall:
+    return call("bash", command=command, description="Run it")
+
+
+def _opencode(project: Path) -> Sequence[Step]:
+    picture = call("read", filePath=str(project / "picture.png"))
+    return (
+        Step((_run(f"printf '{PROGRAM.strip()}' > hello.sh"),)),
+        Step((_run("sh hello.sh"), picture), (RAN,)),
+        *_reading(_run, 1, 38),
+        ANSWER,
+    )
+
+
 AGENTS = (
     Agent(
         "claude",
@@ -160,5 +188,6 @@ AGENTS = (
         silent=_FELL_BACK,
     ),
     Agent("gemini", (NODE, GEMINI), (gemini(prompt=FIRST), gemini("--resume", "latest", prompt=GO_ON)), _gemini),
+    Agent("opencode", (OPENCODE,), (opencode("@ai-sdk/openai-compatible", "v1", "qwen", prompt=FIRST),), _opencode),
 )
 BY_NAME: Mapping[str, Agent] = {agent.name: agent for agent in AGENTS}

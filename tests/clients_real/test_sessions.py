@@ -23,4 +23,4 @@ def test_a_session_outlives_its_vendors(agent: Agent, tmp_path: Path) -> None:
     assert report.wrong == [], str(report)
     assert len(report.story.turns) >= TURNS and report.switches >= SWITCHES
     assert report.story.errands or not agent.errand
-    assert report.story.summaries or agent.name == "gemini"
+    assert report.story.summaries or agent.name in ("gemini", "opencode")

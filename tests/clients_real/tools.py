@@ -212,7 +212,7 @@ def _opencode_steps(project: Path) -> Steps:
 OPENCODE = INSTALLED / "node/opencode/node_modules/opencode-linux-x64/bin/opencode"
 
 
-def opencode(package: str, version: str, model: str) -> Callable[[Place], Command]:
+def opencode(package: str, version: str, model: str, *, prompt: str = PROMPT) -> Callable[[Place], Command]:
     """opencode with one of the AI SDK's packages as its provider. `version` is the path behind the origin."""
 
     def command(place: Place) -> Command:
@@ -234,7 +234,7 @@ def opencode(package: str, version: str, model: str) -> Callable[[Place], Comman
             "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
             "npm_config_registry": "http://127.0.0.1:9",
         }
-        return Command([str(OPENCODE), "run", "--title", "trial", "--model", f"bm/{model}", PROMPT], environ)
+        return Command([str(OPENCODE), "run", "--title", "trial", "--model", f"bm/{model}", prompt], environ)
 
     return command
 
