@@ -66,7 +66,7 @@ def test_an_invalid_member_is_named(body: bytes, message: str, param: str) -> No
     assert failure.kind == "bad_request" and failure.message.startswith(message) and failure.param == param
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": "\xff"}', b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff", b"[" * 100_000 + b"]" * 100_000])
 def test_anything_but_a_json_object_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
         json_object(body)
