@@ -139,7 +139,7 @@ def _serve(
     redact = log.Redactor(lambda: _secrets(paths, environ), (paths.config, paths.accounts))
     log.set_up(paths.log, loaded.config.log, redact, terminal=terminal)
     try:
-        _serve_on(begin, loaded, paths, environ, announce, started_at, redact.share)
+        _serve_on(begin, loaded, paths, environ, announce, started_at, redact.share, terminal=terminal)
     except BmError as error:
         _log.error("%s%s", NOT_HANDED_OVER if isinstance(error, NoHandover) else NOT_STARTED, error)
         raise
@@ -162,6 +162,8 @@ def _serve_on(
     announce: Callable[[Daemon], None],
     started_at: float,
     mask_in_log: Callable[[Mask], None],
+    *,
+    terminal: bool,
 ) -> None:
     from bm.gateway.settings import make_settings
     from bm.server.admin import Instance
@@ -170,7 +172,7 @@ def _serve_on(
 
     settings, server = make_settings(loaded, paths, environ), loaded.config.server
     with begin(server) as (sock, lock, predecessor):
-        daemon = _this_process(sock, server.host, started_at)
+        daemon = _this_process(sock, server.host, started_at, foreground=terminal)
 
         def ready() -> None:
             if predecessor is None:
@@ -212,7 +214,7 @@ def _serve_on(
             _log.info("bm has stopped")
 
 
-def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
+def _this_process(sock: socket.socket, host: str, started_at: float, *, foreground: bool) -> Daemon:
     import psutil
 
     return Daemon(
@@ -223,6 +225,7 @@ def _this_process(sock: socket.socket, host: str, started_at: float) -> Daemon:
         version=__version__,
         token=secrets.token_urlsafe(24),
         started_at=started_at,
+        foreground=foreground,
     )
 
 

@@ -17,6 +17,7 @@ from bm.daemon.service.supervisor import supervisor
 from bm.daemon.spawn import TAKE_OVER, Line, Silence, spawn
 from bm.daemon.start import LIMIT, Started, StartError, refused, start, verified, with_log
 from bm.daemon.stop import Stopped, end_now, stop
+from bm.daemon.take_over import PATIENCE
 
 
 class Restarted(msgspec.Struct, frozen=True):
@@ -46,8 +47,8 @@ def restart(
         StartError: the new daemon does not start. The running one goes on if it could have handed over.
         DaemonError: the running daemon does not end.
     """
-    found = find(paths)
-    reason = ""
+    found = find(paths, PATIENCE)
+    reason = "it did not answer" if found else ""
     if found and found.answers:
         reason = _hand_over(paths, environ, found.daemon)
         if not reason:
@@ -80,6 +81,9 @@ def _begun(paths: Paths, environ: Mapping[str, str], daemon: Daemon) -> Line | N
     if service := supervisor(paths):
         with contextlib.suppress(Unavailable):
             return service.hand_over(paths, daemon)
+    if daemon.foreground:
+        # A supervisor would start it again beside the next daemon.
+        return Line(cause="handover", message="it runs in the foreground, as under a supervisor")
     return spawn(paths, environ, LIMIT, TAKE_OVER)
 
 

@@ -28,7 +28,8 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the daemon.
 
     `created` is the start of the process according to the system, `started_at` according to bm; both are Unix times.
-    `token` is a secret known only to this run and to readers of daemon.json.
+    `token` is a secret known only to this run and to readers of daemon.json. `foreground` means that the process
+    belongs to a terminal or a supervisor.
     """
 
     pid: int
@@ -38,6 +39,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     token: str
     started_at: float
+    foreground: bool = False
 
     @property
     def address(self) -> str:

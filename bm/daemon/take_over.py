@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bm.server.handover import Hello
 
 PATIENCE = 15.0
-"""Seconds in which the running daemon answers: it writes its state first."""
+"""Seconds in which the running daemon answers: it may be busy, and it writes its state first."""
 _LONGEST = 75
 """Bytes of a folder in which a socket may be made: macOS allows paths of 103."""
 
@@ -53,7 +53,7 @@ def taken_over(paths: Paths, server: Server) -> Iterator[Taken]:
         NoHandover: it does not.
         PortError: the new address is not available.
     """
-    found = find(paths)
+    found = find(paths, PATIENCE)
     if found is None or not found.answers:
         raise NoHandover("no daemon is running")
     old = found.daemon

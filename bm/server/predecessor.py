@@ -15,8 +15,8 @@ from bm.server.changes import merge
 from bm.server.handover import Hello, Order, Report, read_line, write_line
 
 _LONGEST_LINE = 256 * 1024 * 1024
-_MARGIN = 2.0
-"""Seconds beyond its time in which the earlier daemon closes its files."""
+_MARGIN, _HASTE = 2.0, 0.3
+"""Seconds beyond its time in which the earlier daemon closes its files, and how long it is waited for without any."""
 _log = logging.getLogger("bm")
 
 
@@ -56,7 +56,7 @@ class Predecessor:
         if self._gone.is_set() or self._writer is None:
             return
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(drain + _MARGIN):
+            async with asyncio.timeout(drain + _MARGIN if drain else _HASTE):
                 await write_line(self._writer, Order(drain=drain))
                 await self._gone.wait()
 

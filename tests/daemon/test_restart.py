@@ -15,6 +15,7 @@ from bm.daemon.client import find
 from bm.daemon.restart import restart
 from bm.daemon.start import StartError, start
 from tests.daemon.support import answering, daemon
+from tests.support.daemon import daemon as in_foreground
 
 
 def test_the_next_daemon_has_the_address_and_the_lock(paths: Paths) -> None:
@@ -87,3 +88,10 @@ def test_a_daemon_that_does_not_answer_is_replaced(paths: Paths) -> None:
         runtime.write(paths.runtime, daemon(pid=1, port=port))
         done = restart(paths, os.environ, 5)
     assert done.handed_over is None and runtime.read(paths.runtime) == done.started.daemon
+
+
+def test_a_daemon_in_the_foreground_is_stopped_for_its_supervisor(paths: Paths) -> None:
+    with in_foreground(paths.config.parent, "") as old:
+        done = restart(paths, os.environ, 5)
+        assert done.note == "it runs in the foreground, as under a supervisor"
+        assert old.process.wait(timeout=10) == 0 and done.started.daemon.pid != old.process.pid

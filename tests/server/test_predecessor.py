@@ -14,6 +14,7 @@ from bm.daemon.restart import restart
 from bm.daemon.stop import stop
 from bm.simulator import Rule, Simulator
 from tests.daemon.conftest import paths
+from tests.server.test_handover import detached
 from tests.server.test_serve import running_answer, started
 from tests.support.daemon import Daemon, daemon
 
@@ -25,6 +26,7 @@ LONG = Rule(text="word " * 200, chunks=200, delay=0.1)
 @pytest.fixture
 def served(paths: Paths) -> Iterator[tuple[Simulator, Daemon]]:
     with Simulator() as simulator, daemon(paths.config.parent, *started(simulator)) as running:
+        detached(paths)
         yield simulator, running
 
 
