@@ -33,6 +33,7 @@ PATIENCE = 2.0
 """Seconds of processor time for one input; one that takes longer is a finding too."""
 SHRINKING = 10.0
 """Seconds for making the input of a finding smaller."""
+NOTED = 50_000
 SHOWN = 1500
 """Bytes of an input that are printed."""
 
@@ -94,9 +95,16 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def fuzzed(
-    inputs: int, seed: int, seconds: float = 0.0, surfaces: Mapping[str, Surface] = SURFACES
+    inputs: int,
+    seed: int,
+    seconds: float = 0.0,
+    surfaces: Mapping[str, Surface] = SURFACES,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[int, dict[str, Finding]]:
-    """Play so many inputs, or for so many seconds. Returns their number, and the findings by their kind."""
+    """Play so many inputs, or for so many seconds. Returns their number, and the findings by their kind.
+
+    `say` is given each new finding, and how far it is, now and then.
+    """
     chance, end = random.Random(seed), time.monotonic() + seconds
     names = [name for name, surface in surfaces.items() for _ in range(surface.weight)]
     found: dict[str, Finding] = {}
@@ -105,6 +113,8 @@ def fuzzed(
         name, choices = chance.choice(names), chance.getrandbits(32)
         data = surfaces[name].make(chance)
         done += 1
+        if done % NOTED == 0:
+            say(f"{done} inputs")
         if not (what := played(surfaces[name], data, choices)):
             continue
         kind = kind_of(what)
@@ -113,6 +123,7 @@ def fuzzed(
         else:
             small = smallest(data, partial(_raises, surfaces[name], choices, kind))
             found[kind] = Finding(played(surfaces[name], small, choices) or what, name, small, choices)
+            say(report(found[kind]))
     return done, found
 
 
@@ -216,7 +227,8 @@ def main() -> int:
 
 
 def _share(inputs: int, seed: int, seconds: float, names: tuple[str, ...]) -> tuple[int, dict[str, Finding]]:
-    return fuzzed(inputs, seed, seconds, {name: SURFACES[name] for name in names})
+    said = partial(print, file=sys.stderr, flush=True)
+    return fuzzed(inputs, seed, seconds, {name: SURFACES[name] for name in names}, said)
 
 
 if __name__ == "__main__":
