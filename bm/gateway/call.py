@@ -153,7 +153,7 @@ def check_model(model: str) -> None:
     """
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in model):
         message = "the name of the model contains control characters or line breaks"
-    elif not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(model))):
+    elif not {".", ".."}.isdisjoint(re.split(r"[/\\:]", unquote(model))):
         message = "the name of the model contains `.` or `..` as a segment of a path"
     else:
         return

@@ -242,7 +242,10 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
     words, details, quoted = _words(error), error.get("details"), _quoted(error)
     if status == 400 and 400 < (named := _status_of(words)) < 500:
         status = named
-    own, behind = (_message(each.get("message"))[:_MAX_MESSAGE] for each in (error, quoted))
+    try:
+        own, behind = (_message(each.get("message"))[:_MAX_MESSAGE] for each in (error, quoted))
+    except RecursionError:
+        own = behind = ""
     text = "\n".join((own, *_quotas(details)))[:_MAX_MESSAGE]
     row = _row_for(status, [*words, *_reasons(error)], text)
     if row is None and (found := _row_for(status, _words(quoted), behind)) is not None and found.kind in _OF_REQUEST:

@@ -20,6 +20,7 @@ from bm.errors import Failure, RequestError
 from bm.gateway import stored
 from bm.gateway.call import Call, Client, check_model, conversation_of, json_object, new_id, read_head
 from bm.gateway.exchange import Exchange
+from bm.gateway.fault import own_fault
 from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
 from bm.names import ProtocolName
@@ -94,8 +95,9 @@ class _Request:
             await self._refuse(error.failure)
         except ClientGone:
             _log.info("%s %s %s: the client left before its request was complete", self._id, self._method, self._path)
-        except Exception:
-            _log.exception("%s %s %s: an internal error of bm", self._id, self._method, self._path)
+        except Exception as error:
+            own_fault(error)
+            _log.error("%s %s %s: ended by the internal error above", self._id, self._method, self._path)
             if self._client.status:
                 raise
             await self._refuse(

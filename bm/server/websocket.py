@@ -21,6 +21,7 @@ from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, conversation_of, json_object, new_id, read_head
 from bm.gateway.exchange import Exchange
+from bm.gateway.fault import own_fault
 from bm.gateway.services import Services
 from bm.names import RESPONSES
 from bm.protocols.openai.errors import encode_error
@@ -135,8 +136,8 @@ class Connection:
             while (message := await self._messages.get()) is not None:
                 work = self._work = asyncio.ensure_future(self._answer(message))
                 await asyncio.wait({work})
-                if not work.cancelled() and (error := work.exception()) is not None:
-                    _log.error("%s: an internal error of bm", self._path, exc_info=error)
+                if not work.cancelled() and isinstance(error := work.exception(), Exception):
+                    own_fault(error)
                     await self._send({"type": "websocket.close", "code": _FAILED})
             if self._leaving:
                 await self._send({"type": "websocket.close", "code": _RESTART})

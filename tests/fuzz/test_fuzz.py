@@ -47,6 +47,8 @@ ONCE_FOUND: list[tuple[str, bytes]] = [
     ("refusal", b'[429,{"retry-after":"' + b"9" * 60_000 + b'"}]\n{"error":{"message":"slow down"}}'),
     ("refusal", b'[400,{}]\n{"error":{"message":"context window ' + b"9" * 5000 + b" " + b"9" * 5000 + b'"}}'),
     ("refusal", b'[400,{}]\n{"error":{"message":"Unknown parameter: ' + b"a.b" * 20_000 + b'"}}'),
+    ("refusal", b'[422,{}]\n{"error":{"message":' + b"[" * 400 + b"]" * 400 + b"}}"),
+    ("refusal", b'[422,{}]\n{"error":{"message":' + b'{"a":' * 400 + b"1" + b"}" * 402),
     (
         "refused body",
         b'["gemini","Thinking level MINIMAL is not supported."]\n{"generationConfig": {"thinkingConfig": '
