@@ -17,7 +17,7 @@ from bm.config.secrets import Mask
 
 _POLL = 0.2
 _CHUNK = 64 * 1024
-_NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp", "httpx", "httpcore")
+_NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
 class Redactor:

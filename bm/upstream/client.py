@@ -1,41 +1,32 @@
-"""The HTTP client for upstream requests, a thin layer over aiohttp.
+"""The HTTP client for upstream requests: what is asked, what is answered, and what went wrong as a value.
 
-aiohttp takes a third of httpx's CPU per request and keeps connections apart per proxy. There is no total timeout, which
-would cut long streams; no redirects, which would carry a key elsewhere; no cookies, which could carry over from one
-account to another; and no limit on connections, because the default of 100 makes further streams wait.
+There is no total timeout, which would cut long streams; no redirects, which would carry a key elsewhere; no cookies,
+which could carry over from one account to another; and no limit on connections, which would make further streams wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import socket
-import ssl
-from collections.abc import Awaitable, Callable, Collection
-from functools import lru_cache, partial
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-from weakref import WeakSet
+from collections.abc import Collection
 
-import aiohttp
 import msgspec
-from yarl import URL
 
 from bm.accounts.google import Fetched
-from bm.config.proxy import ProxyAddress
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import ConfigError, Failure
+from bm.upstream.connection import Connection, NoHead
+from bm.upstream.dialer import Dialer, Unreachable
+from bm.upstream.encoding import Decoder, Undecodable, decoder_for
 from bm.upstream.headers import Headers
-from bm.upstream.proxy import for_request, proxy_for
+from bm.upstream.origin import Location, locate
+from bm.upstream.pool import Pool, Route
+from bm.upstream.proxy import credentials, proxy_for
+from bm.upstream.wire import CutOff, Malformed, request_head
 
 NO_DESCRIPTOR = "descriptor"
 """The code of a failure to connect for which this process alone is the reason: it has no descriptor left."""
-MAX_HEADER_BYTES = 64 * 1024
 
-KEPT = 60.0
-"""Seconds for which an idle connection is kept."""
+_PROXY_AUTHENTICATION = 407
 
 
 class UpstreamError(Exception):
@@ -59,29 +50,45 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 class UpstreamResponse:
     """A response whose head has arrived. It must be closed, whatever happens."""
 
-    def __init__(self, response: aiohttp.ClientResponse, provider: str) -> None:
-        self._response = response
-        self._provider = provider
+    def __init__(self, connection: Connection, pool: Pool, route: Route, provider: str) -> None:
+        response = connection.response
+        self._connection: Connection | None = connection
+        self._pool, self._route, self._provider = pool, route, provider
+        self._decoder: Decoder | None = decoder_for(response.encoding) if response.encoding else None
         self._peeked = b""
         self.status = response.status
-        self.headers: Headers = [(name.lower(), value) for name, value in response.headers.items()]
+        self.headers: Headers = response.headers
 
     def header(self, name: str) -> str:
         """The first value of a header; empty if absent."""
-        return self._response.headers.get(name, "")
+        wanted = name.lower()
+        return next((value for field, value in self.headers if field == wanted), "")
 
     def read_now(self) -> bytes:
         """What has arrived so far, possibly nothing.
 
         Raises:
-            UpstreamError: the connection broke.
+            UpstreamError: it is not compressed as its headers say.
         """
         if self._peeked:
-            return self._take_peeked()
+            peeked, self._peeked = self._peeked, b""
+            return peeked
+        if self._connection is None:
+            return b""
+        if self._decoder is None:
+            return self._connection.take()
         try:
-            return self._response.content.read_nowait()
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(_broken(error, self._provider)) from error
+            return self._unpacked(self._connection, self._decoder)
+        except Undecodable as error:
+            raise UpstreamError(_cut(error, self._provider)) from error
+
+    def _unpacked(self, connection: Connection, decoder: Decoder) -> bytes:
+        while True:
+            data = b"" if decoder.pending else connection.take()
+            if not data and not decoder.pending:
+                return b""
+            if plain := decoder.decode(data):
+                return plain
 
     async def read_some(self) -> bytes:
         """The next bytes that arrive; empty at the end.
@@ -89,16 +96,34 @@ class UpstreamResponse:
         Raises:
             UpstreamError: the connection broke.
         """
-        if self._peeked:
-            return self._take_peeked()
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(_broken(error, self._provider)) from error
+        while not (arrived := self.read_now()):
+            if self._at_end():
+                break
+            if self._connection is None:
+                raise UpstreamError(_cut(ConnectionResetError(), self._provider))
+            try:
+                await self._connection.progress()
+            except (Malformed, CutOff, OSError) as error:
+                raise UpstreamError(_cut(error, self._provider)) from error
+        return arrived
 
-    def _take_peeked(self) -> bytes:
-        peeked, self._peeked = self._peeked, b""
-        return peeked
+    def _at_end(self) -> bool:
+        """Whether everything has been read.
+
+        Raises:
+            UpstreamError: what was compressed ended too early.
+        """
+        if self._peeked or self._connection is None:
+            return False
+        response = self._connection.response
+        if not response.complete or response.size or (self._decoder is not None and self._decoder.pending):
+            return False
+        try:
+            if self._decoder is not None:
+                self._decoder.finish()
+        except Undecodable as error:
+            raise UpstreamError(_cut(error, self._provider)) from error
+        return True
 
     async def peek(self, idle: float = 0.0) -> bytes:
         """The next bytes that arrive, which will be read again; empty at the end.
@@ -106,7 +131,7 @@ class UpstreamResponse:
         Raises:
             UpstreamError: the connection broke, or nothing arrived for `idle` seconds (0 = no limit).
         """
-        self._peeked = await self._read_within(idle)
+        self._peeked = self.read_now() or await self._read_within(idle)
         return self._peeked
 
     async def read(self, limit: int, idle: float = 0.0, whole: float = 0.0, since: float | None = None) -> bytes:
@@ -116,24 +141,29 @@ class UpstreamResponse:
             UpstreamError: the connection broke, nothing arrived for `idle` seconds, the body took more than `whole`
                 seconds (0 = no limit), or it is longer than `limit` bytes.
         """
-        began = asyncio.get_running_loop().time() if since is None else since
-        try:
-            async with asyncio.timeout_at(began + whole if whole else None):
-                return await self._read_all(limit, idle)
-        except TimeoutError:
-            message = f"{self._provider} did not complete its response within {whole:g} s"
-            raise UpstreamError(Failure(kind="timeout", message=message, code="whole")) from None
+        pieces: list[bytes] = []
+        size = self._gather(pieces, 0, limit)
+        if not self._at_end():
+            began = asyncio.get_running_loop().time() if since is None else since
+            try:
+                async with asyncio.timeout_at(began + whole if whole else None):
+                    while not self._at_end():
+                        self._peeked = await self._read_within(idle)
+                        size = self._gather(pieces, size, limit)
+            except TimeoutError:
+                message = f"{self._provider} did not complete its response within {whole:g} s"
+                raise UpstreamError(Failure(kind="timeout", message=message, code="whole")) from None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _read_all(self, limit: int, idle: float) -> bytes:
-        pieces, size = [], 0
-        content = self._response.content
-        while piece := await (self.read_some() if content.is_eof() else self._read_within(idle)):
+    def _gather(self, pieces: list[bytes], size: int, limit: int) -> int:
+        """Add what has arrived. Returns the size of all."""
+        while piece := self.read_now():
             pieces.append(piece)
             size += len(piece)
             if size > limit:
                 message = f"{self._provider} sent more than {limit} bytes"
                 raise UpstreamError(Failure(kind="malformed", message=message))
-        return b"".join(pieces)
+        return size
 
     async def _read_within(self, idle: float) -> bytes:
         try:
@@ -144,64 +174,62 @@ class UpstreamResponse:
             raise UpstreamError(Failure(kind="timeout", message=message, code="idle")) from None
 
     def close(self) -> None:
-        """Keep the connection for reuse if the response was read to its end, else close it."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        """Keep the connection for reuse if the whole response has arrived, else close it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection, self._route)
 
 
 class UpstreamClient:
-    """Sends requests. The daemon has one; it keeps connections per provider address and proxy."""
+    """Sends requests. The daemon has one; it keeps connections per provider address and proxy.
 
-    def __init__(self) -> None:
-        self._sessions: dict[tuple[ProxyAddress | None, str, bool], aiohttp.ClientSession] = {}
-        self._sockets: WeakSet[socket.socket] = WeakSet()
+    With `public_only` it connects to public addresses only, whatever names resolve to. A proxy may be elsewhere.
+    """
+
+    def __init__(self, *, public_only: bool = False) -> None:
+        self._pool, self._dialer = Pool(), Dialer(public_only=public_only)
 
     async def open(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy) -> UpstreamResponse:
         """Send a request and return when the head of the response has arrived.
 
         A connection that was used before may be dead by now: servers close idle ones. A request that such a connection
-        loses is sent again at once on a new one.
+        loses before any of the response has arrived is sent again, once, on a new connection.
 
         Raises:
             UpstreamError: the upstream could not be reached, the head did not arrive within `timeouts.first_byte`, or
                 the proxy's address or CA bundle cannot be read.
         """
         try:
-            through = proxy_for(request.url, proxy)
-            session = self._session(through, proxy.ca_bundle)
-            anew = partial(self._session, through, proxy.ca_bundle, keeps=False)
-        except ConfigError as error:
-            raise UpstreamError(Failure(kind="unavailable", message=str(error))) from error
-        headers, options = for_request(through, request.url)
+            location = locate(request.url)
+            route = Route(location.origin, proxy_for(request.url, proxy), proxy.ca_bundle)
+            head = _head(request, location, route)
+            connection = await self._answering(route, head, request.body, timeouts)
+            try:
+                if connection.response.status == _PROXY_AUTHENTICATION and route.asks_proxy:
+                    raise Unreachable("proxy", "it answered 407 Proxy Authentication Required")
+                return UpstreamResponse(connection, self._pool, route, request.provider)
+            except (Unreachable, Undecodable):
+                connection.abort()
+                raise
+        except (ConfigError, CutOff, Malformed, NoHead, OSError, Undecodable, Unreachable, ValueError) as error:
+            raise UpstreamError(_failure(error, request.provider, timeouts)) from error
 
-        def send(session: aiohttp.ClientSession, use: _Use) -> Awaitable[aiohttp.ClientResponse]:
-            return session.request(
-                request.method,
-                _address(request.url),
-                headers=[*request.headers, *headers],
-                data=request.body or None,
-                timeout=_connecting(timeouts.connect),
-                allow_redirects=False,
-                trace_request_ctx=use,
-                **options,
-            )
-
+    async def _answering(self, route: Route, head: bytes, body: bytes, timeouts: Timeouts) -> Connection:
+        """A connection on which the head of the response has arrived."""
+        now, limit = asyncio.get_running_loop().time, timeouts.first_byte
+        due = now() + limit if limit else None
+        if (used := self._pool.take(route)) is not None:
+            try:
+                return await _asked(used, head, body, limit or None)
+            except (OSError, CutOff):
+                if used.response.answered:
+                    raise
         try:
-            async with asyncio.timeout(timeouts.first_byte or None):
-                response = await _on_living_connection(send, session, anew)
-        except aiohttp.ConnectionTimeoutError as error:
-            message = f"{request.provider} did not accept a connection within {timeouts.connect:g} s"
-            raise UpstreamError(Failure(kind="timeout", message=message, code="connect")) from error
-        except TimeoutError as error:
-            message = f"{request.provider} sent no response within {timeouts.first_byte:g} s"
-            raise UpstreamError(Failure(kind="timeout", message=message, code="first_byte")) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise UpstreamError(_broken(error, request.provider, through)) from error
-        except socks_errors() as error:
-            raise UpstreamError(_refused_by_proxy(str(error), request.provider)) from error
-        return UpstreamResponse(response, request.provider)
+            async with asyncio.timeout_at(due):
+                fresh = await self._dialer.dial(route, self._pool.connection, timeouts.connect)
+        except TimeoutError:
+            raise NoHead from None
+        return await _asked(fresh, head, body, due and max(due - now(), 0.0))
 
     async def fetch(self, request: UpstreamRequest, timeouts: Timeouts, proxy: UpstreamProxy, *, limit: int) -> Fetched:
         """Send a request and read its whole response, of any status.
@@ -217,165 +245,74 @@ class UpstreamClient:
             response.close()
         return Fetched(status=response.status, headers=dict(response.headers), body=body)
 
-    def _session(self, through: ProxyAddress | None, ca_bundle: str, *, keeps: bool = True) -> aiohttp.ClientSession:
-        """The session for a way to providers. One that does not keep connections makes a new one for each request."""
-        socks = through if through and through.is_socks else None
-        key = (socks, ca_bundle, keeps)
-        if key not in self._sessions:
-            self._sessions[key] = aiohttp.ClientSession(
-                connector=self._connector(socks, tls_context(ca_bundle), keeps=keeps),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-                read_bufsize=256 * 1024,
-                trace_configs=[_tracing()],
-            )
-        return self._sessions[key]
-
     def drop_connections(self, addresses: Collection[str] | None = None) -> int:
-        """Shut down all connections, or those from the given local addresses. Returns how many there were.
+        """Close all connections, or those from the given local addresses. Returns how many there were.
 
-        After a sleep or a change of network they are dead, and their readers would wait for a long time. Connections
-        through a SOCKS proxy stay: the proxy is responsible for its own network.
+        After a sleep or a change of network they are dead, and their readers would wait for a long time.
         """
-        broken = 0
-        for each in list(self._sockets):
-            with contextlib.suppress(OSError):
-                if addresses is None or each.getsockname()[0] in addresses:
-                    each.shutdown(socket.SHUT_RDWR)
-                    broken += 1
-        return broken
-
-    def _connector(self, socks: ProxyAddress | None, context: ssl.SSLContext, *, keeps: bool) -> aiohttp.TCPConnector:
-        keeping: dict[str, Any] = {"keepalive_timeout": KEPT} if keeps else {"force_close": True}
-        if socks:
-            return through_socks(socks, context, **keeping)
-        return aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=self._socket, **keeping)
-
-    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        made = socket.socket(*address[:3])
-        self._sockets.add(made)
-        return made
+        return self._pool.drop(addresses)
 
     async def close(self) -> None:
         """Close all connections. The client can be used again."""
-        sessions, self._sessions = list(self._sessions.values()), {}
-        for session in sessions:
-            await session.close()
+        await self._pool.close()
 
 
-class _Use(msgspec.Struct):
-    """Whether a request has got a connection that was used before."""
-
-    reused: bool = False
-
-
-def _tracing() -> aiohttp.TraceConfig:
-    """Notes in the `_Use` of a request that its connection was used before."""
-
-    async def reused(session: object, context: SimpleNamespace, params: object) -> None:
-        context.trace_request_ctx.reused = True
-
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(reused)
-    return tracing
+def _head(request: UpstreamRequest, location: Location, route: Route) -> bytes:
+    """The head of a request, as the server or the proxy that it is sent to takes it."""
+    headers, target = request.headers, location.target
+    if location.authorization:
+        headers = [*((name, value) for name, value in headers if name != "authorization")]
+        headers.append(("authorization", location.authorization))
+    if route.asks_proxy and route.through is not None:
+        headers, target = [*headers, *credentials(route.through)], location.absolute
+    return request_head(request.method, target, location.origin.host_header, headers, len(request.body))
 
 
-async def _on_living_connection(
-    send: Callable[[aiohttp.ClientSession, _Use], Awaitable[aiohttp.ClientResponse]],
-    session: aiohttp.ClientSession,
-    anew: Callable[[], aiohttp.ClientSession],
-) -> aiohttp.ClientResponse:
-    """Send a request; if a connection that was used before is lost ahead of the response, again on a new one."""
-    use = _Use()
+async def _asked(connection: Connection, head: bytes, body: bytes, seconds: float | None) -> Connection:
+    """Send a request and wait for the head of the response. A connection that fails at it is closed."""
     try:
-        return await send(session, use)
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
-        if not use.reused:
-            raise
-    return await send(anew(), _Use())
+        connection.send(head, body)
+        await connection.head(seconds)
+    except BaseException:
+        connection.abort()
+        raise
+    return connection
 
 
-@lru_cache(maxsize=1024)
-def _address(url: str) -> URL:
-    """The parsed URL, cached because it is the same for every request to a target."""
-    return URL(url, encoded=True)
-
-
-@lru_cache(maxsize=32)
-def _connecting(seconds: float) -> aiohttp.ClientTimeout:
-    """A timeout for connecting, and none for what follows."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=seconds or None, sock_read=None)
-
-
-@lru_cache(maxsize=8)
-def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """The system's certificates plus those of the bundle. Loading them takes some 60 ms, so contexts are shared.
-
-    Raises:
-        ConfigError: the bundle cannot be read.
-    """
-    context = ssl.create_default_context()
-    if ca_bundle:
-        path = Path(ca_bundle).expanduser()
-        try:
-            context.load_verify_locations(path)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"cannot read {path}: {error}", key="upstream_proxy.ca_bundle") from error
-    return context
-
-
-def through_socks(socks: ProxyAddress, context: ssl.SSLContext, **keeping: Any) -> aiohttp.TCPConnector:
-    """A connector for a SOCKS proxy, which also resolves the names."""
-    from aiohttp_socks import ProxyConnector
-
-    connector: aiohttp.TCPConnector = ProxyConnector(
-        host=socks.host,
-        port=socks.port,
-        username=socks.user or None,
-        password=socks.password or None,
-        rdns=True,
-        limit=0,
-        ssl=context,
-        **keeping,
-    )
-    return connector
-
-
-def socks_errors() -> tuple[type[Exception], ...]:
-    """The exceptions of the SOCKS connector, which are not aiohttp's; `EOFError` when the proxy hangs up."""
-    from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
-
-    return ProxyConnectionError, ProxyError, ProxyTimeoutError, EOFError
-
-
-def _refused_by_proxy(what: str, provider: str) -> Failure:
-    message = f"the proxy on the way to {provider} refused: {what}"
-    return Failure(kind="connection", message=message, code="proxy")
-
-
-def _broken(error: Exception, provider: str, through: ProxyAddress | None = None) -> Failure:
-    """The failure for a connection that failed or broke. aiohttp's messages contain no keys."""
+def _failure(error: Exception, provider: str, timeouts: Timeouts) -> Failure:
+    """The failure of a request whose response has not begun. No message contains a key."""
     match error:
-        case aiohttp.ClientHttpProxyError():
-            place = through.place if through else "the proxy"
-            return _refused_by_proxy(f"{place} answered {error.status} {error.message}".rstrip(), provider)
-        case aiohttp.ClientProxyConnectionError():
-            return _refused_by_proxy(str(error), provider)
-        case aiohttp.ClientConnectorDNSError():
-            return Failure(kind="connection", message=f"the name of {provider} cannot be resolved: {error}", code="dns")
-        case aiohttp.ClientSSLError():
-            return Failure(kind="connection", message=f"no trusted connection to {provider}: {error}", code="tls")
-        case aiohttp.ClientConnectorError() if error.os_error.errno in (errno.EMFILE, errno.ENFILE):
+        case Unreachable(stage="timeout"):
+            message = f"{provider} did not accept a connection within {timeouts.connect:g} s"
+            return Failure(kind="timeout", message=message, code="connect")
+        case NoHead():
+            message = f"{provider} sent no response within {timeouts.first_byte:g} s"
+            return Failure(kind="timeout", message=message, code="first_byte")
+        case Unreachable(stage="descriptor"):
             message = f"no file descriptor is left to connect to {provider} (raise ulimit -n)"
             return Failure(kind="connection", message=message, code=NO_DESCRIPTOR)
-        case aiohttp.ClientConnectorError():
+        case Unreachable(stage="proxy"):
+            message = f"the proxy on the way to {provider} refused: {error}"
+            return Failure(kind="connection", message=message, code="proxy")
+        case Unreachable(stage="dns"):
+            return Failure(kind="connection", message=f"the name of {provider} cannot be resolved: {error}", code="dns")
+        case Unreachable(stage="tls"):
+            return Failure(kind="connection", message=f"no trusted connection to {provider}: {error}", code="tls")
+        case Unreachable():
             return Failure(kind="connection", message=f"{provider} cannot be reached: {error}", code="connect")
-        case aiohttp.ClientPayloadError():
-            return Failure(kind="truncated", message=f"{provider} broke off its response")
-        case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientOSError():
+        case ConfigError():
+            return Failure(kind="unavailable", message=str(error))
+        case CutOff() | OSError():
             return Failure(kind="connection", message=f"{provider} closed the connection", code="reset")
+        case Malformed():
+            return Failure(kind="connection", message=f"the response of {provider} is not valid HTTP: {error}")
+        case Undecodable():
+            return Failure(kind="connection", message=f"the response of {provider} cannot be read: {error}")
         case _:
-            text = str(error) or type(error).__name__
-            return Failure(kind="connection", message=f"the request to {provider} failed: {text}")
+            return Failure(kind="connection", message=f"the request to {provider} failed: {error}")
+
+
+def _cut(error: Exception, provider: str) -> Failure:
+    """The failure of a response that has begun."""
+    why = f": {error}" if isinstance(error, Malformed | Undecodable) else ""
+    return Failure(kind="truncated", message=f"{provider} broke off its response{why}")

@@ -7,27 +7,26 @@ names and redirects say, and size, time and type are bounded.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from urllib.parse import urljoin
 
-import aiohttp
 import msgspec
-from aiohttp.resolver import ThreadedResolver
 
 from bm.accounts.google import Fetch, Fetched, FetchRequest
-from bm.config.proxy import ProxyAddress
-from bm.config.schema import Config, UpstreamProxy
+from bm.config.schema import Config, Timeouts, UpstreamProxy
 from bm.errors import ConfigError, Failure
-from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, socks_errors, through_socks, tls_context
+from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse
 from bm.upstream.endpoint import USER_AGENT
-from bm.upstream.proxy import for_request, proxy_for
-from bm.upstream.public import PublicOnly, public_url, refuse_private_name
+from bm.upstream.headers import Headers
+from bm.upstream.origin import locate
+from bm.upstream.proxy import proxy_for
+from bm.upstream.public import public_url, refuse_private_name
 
 MAX_BYTES = 20 * 1024 * 1024
 SECONDS = 20.0
 MAX_REDIRECTS = 3
-_HEADERS = (("user-agent", USER_AGENT), ("accept", "*/*"))
+_TIMEOUTS = Timeouts(connect=SECONDS, first_byte=SECONDS)
+_HEADERS: Headers = [("user-agent", USER_AGENT), ("accept", "*/*")]
 _TYPES = ("image/", "audio/", "video/", "application/pdf", "text/plain")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -56,60 +55,51 @@ async def fetch_media(url: str, proxy: UpstreamProxy, *, public_only: bool = Tru
     Raises:
         NotFetched: the address is not public, the type is not media, or size, time or redirects exceed the bounds.
     """
-    failures: tuple[type[Exception], ...] = (aiohttp.ClientError, ConfigError, OSError, ValueError, *socks_errors())
+    client = UpstreamClient(public_only=public_only)
     try:
         async with asyncio.timeout(SECONDS):
-            return await _fetch(url, proxy, public_only)
+            return await _fetch(client, url, proxy, public_only)
     except TimeoutError:
         raise NotFetched(f"it took longer than {SECONDS:g} s") from None
-    except aiohttp.ClientHttpProxyError as error:
-        raise NotFetched(f"the proxy answered {error.status}") from error
-    except failures as error:
-        raise NotFetched(str(error) or type(error).__name__) from error
+    except (ConfigError, ValueError) as error:
+        raise NotFetched(str(error)) from error
+    except UpstreamError as error:
+        raise NotFetched(error.failure.message) from error
+    finally:
+        await client.close()
 
 
-async def _fetch(url: str, proxy: UpstreamProxy, public_only: bool) -> FetchedMedia:
+async def _fetch(client: UpstreamClient, url: str, proxy: UpstreamProxy, public_only: bool) -> FetchedMedia:
     for _ in range(MAX_REDIRECTS + 1):
         address = public_url(url, public_only=public_only)
-        through = proxy_for(str(address), proxy)
-        if through and public_only:
-            await refuse_private_name(address)
-        headers, options = for_request(through, str(address))
-        context = tls_context(proxy.ca_bundle)
-        async with (
-            aiohttp.ClientSession(
-                connector=_connector(through, context, public_only), cookie_jar=aiohttp.DummyCookieJar()
-            ) as session,
-            session.get(address, headers=[*_HEADERS, *headers], allow_redirects=False, **options) as response,
-        ):
-            if response.status not in _REDIRECTS or "location" not in response.headers:
+        if public_only and proxy_for(address, proxy):
+            origin = locate(address).origin
+            await refuse_private_name(origin.host, origin.port)
+        response = await client.open(UpstreamRequest("its server", "GET", address, _HEADERS), _TIMEOUTS, proxy)
+        try:
+            location = response.header("location")
+            if response.status not in _REDIRECTS or not location:
                 return await _read(response)
-            url = urljoin(str(address), response.headers["location"])
+        finally:
+            response.close()
+        url = urljoin(address, location)
     raise NotFetched(f"it redirects more than {MAX_REDIRECTS} times")
 
 
-def _connector(through: ProxyAddress | None, context: ssl.SSLContext, public_only: bool) -> aiohttp.TCPConnector:
-    if through and through.is_socks:
-        return through_socks(through, context)
-    # The address of a proxy may be private.
-    resolver = PublicOnly() if public_only and through is None else ThreadedResolver()
-    return aiohttp.TCPConnector(resolver=resolver, ssl=context, use_dns_cache=False)
-
-
-async def _read(response: aiohttp.ClientResponse) -> FetchedMedia:
+async def _read(response: UpstreamResponse) -> FetchedMedia:
     if response.status != 200:
         raise NotFetched(f"its server answered {response.status}")
-    mime = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    mime = response.header("content-type").partition(";")[0].strip().lower()
     if not mime.startswith(_TYPES):
         raise NotFetched(f"it is of type {mime or 'unknown'}, not an image, a PDF, audio or video")
-    if (response.content_length or 0) > MAX_BYTES:
-        raise NotFetched(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    declared = response.header("content-length")
     data = bytearray()
-    while piece := await response.content.readany():
-        data += piece
-        if len(data) > MAX_BYTES:
-            raise NotFetched(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    return FetchedMedia(mime, bytes(data))
+    if not declared or int(declared) <= MAX_BYTES:
+        while (piece := await response.read_some()) and len(data) <= MAX_BYTES:
+            data += piece
+        if len(data) <= MAX_BYTES:
+            return FetchedMedia(mime, bytes(data))
+    raise NotFetched(f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
 
 
 def token_fetcher(client: UpstreamClient, config: Callable[[], Config]) -> Fetch:

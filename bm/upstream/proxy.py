@@ -9,7 +9,6 @@ import time
 import urllib.request
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 from urllib.parse import urlsplit
 
 from bm.config.address import is_loopback
@@ -30,36 +29,39 @@ def proxy_for(url: str, settings: UpstreamProxy, environment: Mapping[str, str] 
     Raises:
         ConfigError: the address of the proxy cannot be read. Its key is the setting or the variable.
     """
+    if environment is None:
+        return _proxy_now(url, settings.url, settings.no_proxy, int(time.monotonic()))
+    return _find(url, settings.url, settings.no_proxy, environment)
+
+
+@lru_cache(maxsize=1024)
+def _proxy_now(url: str, configured: str, no_proxy: tuple[str, ...], second: int) -> ProxyAddress | None:
+    """The proxy by the present environment, cached because it is the same for every request to a target."""
+    return _find(url, configured, no_proxy, _environment_proxies(second))
+
+
+def _find(url: str, configured: str, no_proxy: tuple[str, ...], environment: Mapping[str, str]) -> ProxyAddress | None:
     parts = urlsplit(url)
     host = (parts.hostname or "").lower().rstrip(".")
     port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    if settings.url == "direct" or is_loopback(host) or _bypassed(host, port, settings.no_proxy):
+    if configured == "direct" or is_loopback(host) or _bypassed(host, port, no_proxy):
         return None
-    if settings.url:
-        return _read(settings.url, "upstream_proxy.url")
-    proxies = environment if environment is not None else _environment_proxies(int(time.monotonic()))
-    if _bypassed(host, port, re.split(r"[,\s]+", proxies.get("no", ""))):
+    if configured:
+        return _read(configured, "upstream_proxy.url")
+    if _bypassed(host, port, re.split(r"[,\s]+", environment.get("no", ""))):
         return None
     for name in (parts.scheme, "all"):
-        if found := proxies.get(name, ""):
+        if found := environment.get(name, ""):
             return _read(found, f"{name.upper()}_PROXY")
     return None
 
 
-def for_request(through: ProxyAddress | None, url: str) -> tuple[Headers, dict[str, Any]]:
-    """The headers that a request needs on its way through a proxy, and the options that aiohttp needs.
-
-    Credentials stay out of the proxy's URL, which aiohttp quotes in its errors.
-    """
-    if through is None or through.is_socks:
-        return [], {}
-    credentials: Headers = []
-    if through.user or through.password:
-        token = base64.b64encode(f"{through.user}:{through.password}".encode()).decode()
-        credentials = [("proxy-authorization", f"Basic {token}")]
-    if url.startswith("https:"):
-        return [], {"proxy": through.url, "proxy_headers": dict(credentials)}
-    return credentials, {"proxy": through.url}
+def credentials(through: ProxyAddress) -> Headers:
+    """The header that authenticates at an HTTP proxy, if it takes any."""
+    if not through.user and not through.password:
+        return []
+    token = base64.b64encode(f"{through.user}:{through.password}".encode()).decode()
+    return [("proxy-authorization", f"Basic {token}")]
 
 
 def _read(text: str, key: str) -> ProxyAddress:

@@ -8,15 +8,14 @@ import re
 import socket
 import unicodedata
 from typing import Final
-
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-from yarl import URL
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from bm.config.address import is_loopback
 
 _DOTS: Final = str.maketrans("。．｡", "...")
 """Characters that separate labels like a full stop (RFC 3490, section 3.1)."""
+_WRITTEN: Final = "".join(map(chr, range(0x21, 0x7F)))
+"""Characters that stay as they are written."""
 _NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _PRIVATE_NAMES: Final = ("internal", "local", "localdomain", "lan", "home", "corp", "intranet", "private", "home.arpa")
 """Domains that exist in private networks only. A proxy could resolve them."""
@@ -40,30 +39,6 @@ class NotPublic(ValueError):
     """The URL does not lead to the public internet. The text says why."""
 
 
-class PublicOnly(AbstractResolver):
-    """Resolves names to public addresses only. It runs when connecting, so a name cannot change in between."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The public addresses of `host`.
-
-        Raises:
-            OSError: it has none.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        public = [each for each in found if is_public(each["host"])]
-        if not public:
-            raise OSError(f"{host} is not a public address")
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
 def is_public(address: str) -> bool:
     """Whether an IP address is a public one. Mapped and translated forms count as the address they contain."""
     try:
@@ -81,24 +56,26 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _SPECIAL)
 
 
-def public_url(url: str, *, public_only: bool = True) -> URL:
+def public_url(url: str, *, public_only: bool = True) -> str:
     """The URL with its host as a connection reads it: mapped like a browser does, IPv4 addresses in four numbers.
 
     Raises:
         NotPublic: it is no http(s) URL, names a user, or with `public_only` its host is obviously not public.
     """
     try:
-        parsed = URL(url)
-        host = canonical_host(parsed.host or "")
+        parts = urlsplit(url)
+        host, port = canonical_host(parts.hostname or ""), parts.port
     except ValueError:
         raise NotPublic("it is not a valid URL") from None
-    if parsed.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host:
         raise NotPublic("only http and https URLs are fetched")
-    if parsed.user is not None or parsed.password is not None:
+    if parts.username is not None or parts.password is not None:
         raise NotPublic("URLs with a user name are not fetched")
     if public_only and not _may_be_public(host):
         raise NotPublic(f"{host} is not a public address")
-    return parsed.with_host(host)
+    place = f"[{host}]" if ":" in host else host
+    path, query = quote(parts.path, safe=_WRITTEN), quote(parts.query, safe=_WRITTEN)
+    return urlunsplit((parts.scheme, place if port is None else f"{place}:{port}", path, query, ""))
 
 
 def canonical_host(host: str) -> str:
@@ -130,7 +107,7 @@ def _may_be_public(host: str) -> bool:
     return "." in host and not private and not is_loopback(host)
 
 
-async def refuse_private_name(url: URL) -> None:
+async def refuse_private_name(host: str, port: int) -> None:
     """Refuse a name that resolves to a private address here, before a proxy is asked for it.
 
     A name that this machine cannot resolve is left to the proxy.
@@ -138,9 +115,8 @@ async def refuse_private_name(url: URL) -> None:
     Raises:
         NotPublic: at least one of its addresses is not public.
     """
-    host = url.host or ""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return
     if not all(is_public(str(address[0])) for *_, address in found):

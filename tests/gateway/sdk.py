@@ -62,7 +62,6 @@ async def _openai_responses(daemon: Daemon, model: str) -> AsyncIterator[str]:
 
 
 async def _gemini(daemon: Daemon, model: str) -> AsyncIterator[str]:
-    # Its aiohttp session is a subclass that aiohttp warns of.
     async with httpx.AsyncClient(trust_env=False, verify=False) as http:
         options = HttpOptions(base_url=daemon.url, httpx_async_client=http)
         client = genai.Client(api_key=daemon.key, http_options=options)

@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-import aiohttp
+import httpx
+import msgspec
 
 from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
@@ -27,6 +28,7 @@ from bm.loop import runner
 from tests.gateway.world import path_of
 from tests.reliability.soak import upstreams
 from tests.simulator.streams import TERMINAL, body_of
+from tests.support.caller import Broken, Caller
 
 FAST, SLOW = "gemini-3-flash-preview", "gemini-3.1-pro-preview"
 APIS = ("anthropic", "openai-chat", "openai-responses", "gemini")
@@ -37,65 +39,60 @@ class Clients:
     """The clients of one run. `counts` says what became of their requests."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._url, self._headers = url, {"x-api-key": key}
+        self._url, self._headers = url, {"x-api-key": key, "content-type": "application/json"}
+        self._pool: list[Caller] = []
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self._begun = 0
-        self._awaited = asyncio.Condition()
+        self._begun = asyncio.Semaphore(0)
         self.stopping = False
 
     async def stream(self, number: int) -> None:
         """One long answer."""
         api = APIS[number % len(APIS)]
-        async with aiohttp.ClientSession(self._url, headers=self._headers, trust_env=False) as session:
-            await self._ask(session, api, SLOW, "stream", stream=True)
+        await self._ask(self._caller(keeps=False), api, SLOW, "stream", stream=True)
 
     async def requests(self, rate: float) -> None:
         """So many requests a second until `stopping`."""
         running: set[asyncio.Task[None]] = set()
         due, number = time.monotonic(), 0
-        async with (
-            aiohttp.ClientSession(self._url, headers=self._headers, trust_env=False) as pooled,
-            aiohttp.ClientSession(
-                self._url,
-                headers=self._headers,
-                trust_env=False,
-                connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            ) as single,
-        ):
-            while not self.stopping:
-                session = (pooled, single)[number % 2]
-                task = asyncio.ensure_future(self._ask(session, APIS[number % 4], FAST, "request", stream=False))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                due, number = due + 1 / rate, number + 1
-                await asyncio.sleep(max(due - time.monotonic(), 0))
-            await asyncio.gather(*running)
+        while not self.stopping:
+            task = asyncio.ensure_future(self._request(APIS[number % 4], pooled=number % 2 == 0))
+            running.add(task)
+            task.add_done_callback(running.discard)
+            due, number = due + 1 / rate, number + 1
+            await asyncio.sleep(max(due - time.monotonic(), 0))
+        await asyncio.gather(*running)
+        for caller in self._pool:
+            caller.close()
 
-    async def _note_begun(self, stream: bool) -> None:
-        async with self._awaited:
-            self._begun += stream
-            self._awaited.notify_all()
+    def _caller(self, *, keeps: bool) -> Caller:
+        return Caller(self._url, self._headers, keeps=keeps)
+
+    async def _request(self, api: str, *, pooled: bool) -> None:
+        caller = self._pool.pop() if pooled and self._pool else self._caller(keeps=pooled)
+        await self._ask(caller, api, FAST, "request", stream=False)
+        if pooled:
+            self._pool.append(caller)
 
     async def have_begun(self, streams: int) -> None:
         """Wait until so many streams have begun."""
-        async with asyncio.timeout(PATIENCE), self._awaited:
-            await self._awaited.wait_for(lambda: self._begun >= streams)
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(streams):
+                await self._begun.acquire()
 
-    async def _ask(self, session: aiohttp.ClientSession, api: str, model: str, kind: str, *, stream: bool) -> None:
+    async def _ask(self, caller: Caller, api: str, model: str, kind: str, *, stream: bool) -> None:
         body = b""
+        asked = msgspec.json.encode(body_of(api, "hello", model, stream=stream))
+        on_head = self._begun.release if stream else lambda: None
         try:
             async with asyncio.timeout(PATIENCE):
-                asked = body_of(api, "hello", model, stream=stream)
-                async with session.post(path_of(api, model, stream=stream), json=asked) as response:
-                    await self._note_begun(stream)
-                    body = await response.read()
-            good = response.status == 200 and (not stream or TERMINAL[api] in body)
-            outcome = "complete" if good else f"cut or wrong ({response.status})"
-        except aiohttp.ClientConnectorError as error:
-            outcome = f"refused ({error})"
-        except (aiohttp.ClientError, OSError) as error:
+                status, body = await caller.post(path_of(api, model, stream=stream), asked, on_head=on_head)
+            good = status == 200 and (not stream or TERMINAL[api] in body)
+            outcome = "complete" if good else f"cut or wrong ({status})"
+        except (Broken, TimeoutError) as error:
             outcome = f"cut ({error!r})"
+        except OSError as error:
+            outcome = f"refused ({error})"
         self.counts[f"{kind}: {outcome.partition(' (')[0]}"] += 1
         if outcome != "complete":
             self.wrong.append(f"{api} {kind}: {outcome} {body[-200:]!r}")
@@ -116,13 +113,13 @@ async def run(home: Path, upstream: str, *, streams: int, rate: float, seconds: 
     make_folders(paths)
     paths.config.write_text(f'[server]\nport = 0\n[gemini]\nbase_url = "{upstream}"\n', encoding="utf-8")
     update(paths.accounts, lambda stored: stored.add(Account(name="one", key="key-of-the-account-one")))
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    async with httpx.AsyncClient(trust_env=False) as session:
         rules = [
             {"model": SLOW, "text": "word " * 40, "chunks": 40, "delay": seconds / 40, "times": None},
             {"model": "*", "text": "word", "times": None},
         ]
-        async with session.post(f"{upstream}/__sim/script", json=rules) as answer:
-            assert answer.status < 300, await answer.text()
+        answer = await session.post(f"{upstream}/__sim/script", json=rules)
+        assert answer.status_code < 300, answer.text
     await asyncio.to_thread(bm, paths, "start")
     try:
         found = runtime.read(paths.runtime)

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiohttp
 import msgspec
 
 from bm import sse
@@ -22,6 +21,7 @@ from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
 from tests.gateway.world import path_of
 from tests.simulator.streams import body_of
+from tests.support.caller import Broken, Caller
 
 MODEL = "gemini-3-flash-preview"
 """What all targets call their model, so that each of them gives the same answer."""
@@ -64,16 +64,17 @@ class Load:
     stopping: bool = False
     _next: float = 0.0
     _number: int = 0
+    _idle: list[Caller] = field(default_factory=list)
 
     async def run(self) -> None:
         """Send until stopped, then wait for requests under way."""
         self._next = time.monotonic()
-        connector = aiohttp.TCPConnector(limit=0)
-        headers = {"x-api-key": self.key, "content-type": "application/json"}
-        async with aiohttp.ClientSession(self.url, connector=connector, headers=headers, trust_env=False) as session:
-            await asyncio.gather(*(self._work(session) for _ in range(WORKERS)))
+        await asyncio.gather(*(self._work() for _ in range(WORKERS)))
+        for caller in self._idle:
+            caller.close()
 
-    async def _work(self, session: aiohttp.ClientSession) -> None:
+    async def _work(self) -> None:
+        headers = {"x-api-key": self.key, "content-type": "application/json"}
         while not self.stopping:
             now = time.monotonic()
             self._next = max(self._next, now - BEHIND) + 1 / self.rate
@@ -81,9 +82,11 @@ class Load:
             number = self._number
             await asyncio.sleep(self._next - now)
             if not self.stopping:
-                await self._one(session, number)
+                caller = self._idle.pop() if self._idle else Caller(self.url, headers)
+                await self._one(caller, number)
+                self._idle.append(caller)
 
-    async def _one(self, session: aiohttp.ClientSession, number: int) -> None:
+    async def _one(self, caller: Caller, number: int) -> None:
         """One request: what it was answered, or how it was not."""
         protocol, stream = random.choice(PROTOCOLS), random.random() < 0.8
         said = f"request {number} " + "x" * random.randrange(150)
@@ -91,11 +94,11 @@ class Load:
         what = f"{number} {protocol} {'stream' if stream else 'whole'}"
         try:
             async with asyncio.timeout(PATIENCE):
-                status, body = await self._exchange(session, protocol, stream, said, aborts)
+                status, body = await self._exchange(caller, protocol, stream, said, aborts)
         except TimeoutError:
             self._count("hung", f"{what}: nothing for {PATIENCE:g} s")
             return
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except (Broken, OSError) as error:
             if self.down(began):
                 self._count("lost when the daemon was killed")
             else:
@@ -108,23 +111,16 @@ class Load:
         self._judge(what, protocol, stream, said.strip(), status, body)
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, protocol: ProtocolName, stream: bool, said: str, aborts: bool
+        self, caller: Caller, protocol: ProtocolName, stream: bool, said: str, aborts: bool
     ) -> tuple[int, bytes]:
         asked = msgspec.json.encode(body_of(protocol, said, MODEL, stream=stream))
-        async with session.post(path_of(protocol, MODEL, stream=stream), data=asked) as response:
-            if aborts:
-                await response.content.readany()
-                response.close()
-                return response.status, b""
-            body = bytearray()
-            try:
-                async for piece in response.content.iter_any():
-                    body += piece
-            except aiohttp.ClientPayloadError:
-                # Streams of the Gemini API that fail end in an error and a broken connection.
-                if protocol != "gemini" or b'"error"' not in body:
-                    raise
-            return response.status, bytes(body)
+        try:
+            return await caller.post(path_of(protocol, MODEL, stream=stream), asked, leaves=aborts)
+        except Broken as error:
+            # Streams of the Gemini API that fail end in an error and a broken connection.
+            if protocol != "gemini" or b'"error"' not in error.body:
+                raise
+            return 200, error.body
 
     def _judge(self, what: str, protocol: ProtocolName, stream: bool, said: str, status: int, body: bytes) -> None:
         expected = f"[simulated {MODEL}] {said}"

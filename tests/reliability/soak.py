@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+import httpx
 import psutil
 
 from bm.accounts.account import Account
@@ -77,13 +77,12 @@ class Service:
     async def start(self) -> None:
         """Start it and wait until it answers."""
         self._spawn()
-        async with aiohttp.ClientSession(trust_env=False) as session:
+        async with httpx.AsyncClient(trust_env=False) as session:
             for _ in range(400):
-                with contextlib.suppress(aiohttp.ClientError, OSError):
-                    async with session.get(f"{self.url}/healthz") as answer:
-                        if answer.status == 200:
-                            self.alive_since = time.monotonic()
-                            return
+                with contextlib.suppress(httpx.TransportError):
+                    if (await session.get(f"{self.url}/healthz")).status_code == 200:
+                        self.alive_since = time.monotonic()
+                        return
                 await asyncio.sleep(0.05)
         raise RuntimeError("the daemon does not come up:\n" + (self.home / "output.txt").read_text("utf-8")[-2000:])
 
@@ -163,7 +162,7 @@ def _rank(ranked: list[float], share: float) -> float:
 class Chaos:
     """Disturbs everything around the daemon, and the daemon itself."""
 
-    def __init__(self, service: Service, paths: Paths, upstream: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, service: Service, paths: Paths, upstream: str, session: httpx.AsyncClient) -> None:
         self._service, self._paths, self._upstream, self._session = service, paths, upstream, session
         self._accounts = itertools.count(100)
         self.done: Counter[str] = Counter()
@@ -211,8 +210,8 @@ class Chaos:
 
     async def tell(self, path: str, body: Any) -> None:
         """Tell the simulator."""
-        async with self._session.post(f"{self._upstream}/__sim/{path}", json=body) as answer:
-            assert answer.status < 300, await answer.text()
+        answer = await self._session.post(f"{self._upstream}/__sim/{path}", json=body)
+        assert answer.status_code < 300, answer.text
 
 
 def configure(paths: Paths, upstream: str, mode: str, *, rescue: bool) -> None:
@@ -268,7 +267,7 @@ async def soak(home: Path, *, seconds: float, rate: float) -> Report:
     service = Service(home, _free_port())
     with upstreams() as upstream:
         configure(paths, upstream, "fallback", rescue=True)
-        async with aiohttp.ClientSession(trust_env=False) as session:
+        async with httpx.AsyncClient(trust_env=False) as session:
             try:
                 await service.start()
                 return await _loaded(service, paths, Chaos(service, paths, upstream, session), seconds, rate)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SLOW = ("starlette", "uvicorn", "aiohttp", "httpx", "google.auth", "genai_prices", "prometheus_client")
+SLOW = ("starlette", "uvicorn", "httptools", "python_socks", "google.auth", "genai_prices", "prometheus_client")
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+import httpx
+import msgspec
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on PATH")
@@ -25,7 +27,7 @@ _PATIENCE = 30.0
 class Tab:
     """One tab. `said` is what its console and its security policy complained of."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._loaded = False
@@ -34,13 +36,17 @@ class Tab:
     async def call(self, method: str, **parameters: Any) -> Any:
         """One command of the devtools protocol (chromedevtools.github.io/devtools-protocol)."""
         number = next(self._numbers)
-        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        await self._socket.send(msgspec.json.encode({"id": number, "method": method, "params": parameters}), text=True)
         while True:
-            message = await self._socket.receive_json(timeout=_PATIENCE)
+            message = await self._received()
             if message.get("id") == number:
                 assert "error" not in message, message
                 return message["result"]
             self._note(message)
+
+    async def _received(self) -> dict[str, Any]:
+        async with asyncio.timeout(_PATIENCE):
+            return msgspec.json.decode(await self._socket.recv(), type=dict[str, Any])
 
     def _note(self, message: dict[str, Any]) -> None:
         match message:
@@ -56,7 +62,7 @@ class Tab:
         self._loaded = False
         await self.call("Page.navigate", url=url)
         while not self._loaded:
-            self._note(await self._socket.receive_json(timeout=_PATIENCE))
+            self._note(await self._received())
 
     async def value(self, script: str) -> Any:
         """What a script in the page comes to."""
@@ -104,15 +110,15 @@ async def browser(profile: Path) -> AsyncIterator[Tab]:
     )
     try:
         port = await asyncio.to_thread(_port, profile / "DevToolsActivePort")
-        async with aiohttp.ClientSession(trust_env=False) as http:
-            async with http.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                pages = [each for each in await answer.json() if each["type"] == "page"]
-            async with http.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                tab = Tab(socket)
-                for domain in ("Page", "Runtime", "Log"):
-                    await tab.call(f"{domain}.enable")
-                yield tab
-                await tab.call("Browser.close")
+        async with httpx.AsyncClient(trust_env=False) as http:
+            listed = await http.get(f"http://127.0.0.1:{port}/json/list")
+        pages = [each for each in listed.json() if each["type"] == "page"]
+        async with connect(pages[0]["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
+            tab = Tab(socket)
+            for domain in ("Page", "Runtime", "Log"):
+                await tab.call(f"{domain}.enable")
+            yield tab
+            await tab.call("Browser.close")
         await process.wait()
     finally:
         if process.returncode is None:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bm.config.schema import Timeouts, UpstreamProxy
 from bm.errors import ConfigError, Failure
-from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse, tls_context
+from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest, UpstreamResponse
 from bm.upstream.headers import Headers
+from bm.upstream.tls import tls_context
 from tests.upstream.wire import Exchange, http_proxy, listening, serving, socks_proxy
 
 PATIENT = Timeouts(connect=5, first_byte=5, idle=5)
 DIRECT = UpstreamProxy()
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[UpstreamClient]:
-    client = UpstreamClient()
-    yield client
-    await client.close()
 
 
 def request(url: str, body: bytes = b"{}", headers: Headers | None = None) -> UpstreamRequest:
@@ -173,32 +166,6 @@ async def test_a_server_without_tls(client: UpstreamClient) -> None:
     assert (failure.kind, failure.code) == ("connection", "tls") and "acme" in failure.message
 
 
-async def test_a_reset_before_the_head(client: UpstreamClient) -> None:
-    async def reset(exchange: Exchange) -> None:
-        exchange.reset()
-
-    async with serving(reset) as server:
-        failure = await failure_of(client, server.url)
-    assert (failure.kind, failure.code) == ("connection", "reset")
-
-
-async def test_a_close_before_the_head(client: UpstreamClient) -> None:
-    async def close(exchange: Exchange) -> None:
-        exchange.writer.close()
-
-    async with serving(close) as server:
-        failure = await failure_of(client, server.url)
-    assert (failure.kind, failure.code) == ("connection", "reset")
-
-
-async def test_a_response_that_is_not_http(client: UpstreamClient) -> None:
-    async def noise(exchange: Exchange) -> None:
-        await exchange.raw("SSH-2.0-OpenSSH_9.9\r\n\r\n")
-
-    async with serving(noise) as server:
-        assert (await failure_of(client, server.url)).kind == "connection"
-
-
 async def never(exchange: Exchange) -> None:
     await asyncio.Event().wait()
 
@@ -219,18 +186,6 @@ async def test_first_byte_bounds_only_the_head(client: UpstreamClient) -> None:
         response = await opened(client, server.url, timeouts=Timeouts(first_byte=0.2))
         assert await response.read(10) == b"late"
         response.close()
-
-
-@pytest.mark.parametrize("ending", ["close", "reset"])
-async def test_an_answer_that_breaks_off(client: UpstreamClient, ending: str) -> None:
-    async def cut(exchange: Exchange) -> None:
-        await exchange.raw("HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n", "half")
-        await asyncio.sleep(0.05)
-        exchange.reset() if ending == "reset" else exchange.writer.close()
-
-    async with serving(cut) as server:
-        failure = await failure_of(client, server.url)
-    assert failure.kind in ("truncated", "connection") and "acme" in failure.message
 
 
 async def test_cookies_are_not_kept(client: UpstreamClient) -> None:
@@ -254,34 +209,6 @@ async def test_redirects_are_not_followed(client: UpstreamClient, status: int) -
         response = await opened(client, server.url)
         assert response.status == status and len(server.exchanges) == 1
         response.close()
-
-
-@pytest.mark.parametrize("kept", [1, 9])
-async def test_a_request_that_dies_on_a_used_connection_is_sent_again_on_a_new_one(
-    client: UpstreamClient, kept: int
-) -> None:
-    """However many connections have died unnoticed."""
-    together = asyncio.Barrier(kept)
-
-    async def once(exchange: Exchange) -> None:
-        if len(server.exchanges) > kept and server.connections == kept:
-            exchange.reset()
-            return
-        if len(server.exchanges) <= kept:
-            await together.wait()
-        await ok(exchange)
-
-    async def ask() -> bytes:
-        response = await opened(client, server.url)
-        try:
-            return await response.read(100)
-        finally:
-            response.close()
-
-    async with serving(once) as server:
-        assert await asyncio.gather(*(ask() for _ in range(kept))) == [b"fine"] * kept
-        assert await ask() == b"fine"
-        assert (len(server.exchanges), server.connections) == (kept + 2, kept + 1)
 
 
 async def test_a_body_that_drips_is_bounded_as_a_whole(client: UpstreamClient) -> None:
@@ -310,15 +237,6 @@ async def test_the_time_of_a_body_may_have_begun_before_it_is_read(client: Upstr
         with pytest.raises(UpstreamError, match="did not complete its response within 60 s"):
             await response.read(100, whole=60, since=began)
         response.close()
-
-
-async def test_a_connection_is_kept_after_a_complete_answer(client: UpstreamClient) -> None:
-    async with serving(ok) as server:
-        for _ in range(3):
-            response = await opened(client, server.url)
-            await response.read(100)
-            response.close()
-        assert server.connections == 1
 
 
 async def test_a_connection_is_closed_when_the_answer_was_not_read_to_its_end(client: UpstreamClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +12,7 @@ from bm.config.schema import Config, Timeouts, UpstreamProxy
 from bm.errors import Failure
 from bm.simulator import OAuth, Simulator
 from bm.upstream import fetch as fetch_module
-from bm.upstream.client import UpstreamClient, UpstreamRequest, UpstreamResponse, tls_context
+from bm.upstream.client import UpstreamClient, UpstreamRequest, UpstreamResponse
 from bm.upstream.fetch import FetchedMedia, NotFetched, fetch_media, token_fetcher
 from tests.upstream.wire import Exchange, http_proxy, serving, socks_proxy
 
@@ -67,27 +66,6 @@ async def test_a_redirect_is_followed_only_to_public_addresses() -> None:
         assert (await fetch_media(f"{server.url}/a", DIRECT, public_only=False)).data == b"pixels"
         with pytest.raises(NotFetched, match="only http"):
             await fetch_media(f"{server.url}/b", DIRECT, public_only=False)
-
-
-async def test_urls_share_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[ssl.SSLContext] = []
-
-    def create() -> ssl.SSLContext:
-        made.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        return made[-1]
-
-    monkeypatch.setattr(ssl, "create_default_context", create)
-    tls_context.cache_clear()
-    try:
-        async with serving(image) as server:
-            for _ in range(3):
-                await fetch_media(server.url, DIRECT, public_only=False)
-            client = UpstreamClient()
-            (await client.open(UpstreamRequest("x", "GET", server.url, []), Timeouts(), DIRECT)).close()
-            await client.close()
-    finally:
-        tls_context.cache_clear()
-    assert len(made) == 1
 
 
 async def test_redirects_end() -> None:

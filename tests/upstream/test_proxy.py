@@ -8,7 +8,7 @@ from bm.config.proxy import read_proxy
 from bm.config.schema import UpstreamProxy
 from bm.errors import ConfigError
 from bm.upstream import proxy
-from bm.upstream.proxy import for_request, proxy_for
+from bm.upstream.proxy import credentials, proxy_for
 
 OWN = "http://proxy.example:3128"
 FAR = "https://api.far.example/v1"
@@ -73,6 +73,7 @@ def test_the_environment_is_read_when_the_configuration_names_none(monkeypatch: 
     monkeypatch.setenv("HTTPS_PROXY", "http://from-the-environment.example:8")
     monkeypatch.setenv("NO_PROXY", "quiet.example")
     proxy._environment_proxies.cache_clear()
+    proxy._proxy_now.cache_clear()
     assert proxy_for(FAR, UpstreamProxy()) == read_proxy("http://from-the-environment.example:8")
     assert proxy_for("https://quiet.example", UpstreamProxy()) is None
 
@@ -93,14 +94,15 @@ def test_an_unusable_proxy_is_named_by_its_variable(
     assert "word" not in str(raised.value)
 
 
-def test_the_password_of_a_proxy_is_no_part_of_its_url() -> None:
-    through = read_proxy("http://us\u00e9r:p@ss#x@proxy.example:3128")
-    basic = {"proxy-authorization": "Basic dXPDqXI6cEBzcyN4"}
-    assert for_request(through, "https://far.example") == (
-        [],
-        {"proxy": "http://proxy.example:3128", "proxy_headers": basic},
-    )
-    headers, options = for_request(through, "http://far.example")
-    assert (dict(headers), options) == (basic, {"proxy": "http://proxy.example:3128"})
-    assert for_request(read_proxy("socks5://a:b@proxy.example"), FAR) == ([], {})
-    assert for_request(None, FAR) == ([], {})
+@pytest.mark.parametrize(
+    ("proxy", "header"),
+    [
+        ("http://us\u00e9r:p@ss#x@proxy.example:3128", "Basic dXPDqXI6cEBzcyN4"),
+        ("http://token@proxy.example", "Basic dG9rZW46"),
+        ("http://proxy.example:3128", None),
+    ],
+)
+def test_the_credentials_of_a_proxy_are_a_header_and_no_part_of_its_url(proxy: str, header: str | None) -> None:
+    through = read_proxy(proxy)
+    assert dict(credentials(through)).get("proxy-authorization") == header
+    assert "@" not in through.url

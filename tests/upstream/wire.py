@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 
@@ -67,6 +69,8 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, s
 @asynccontextmanager
 async def listening(
     connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[int]:
     """A server whose every connection is handed to `connected`; gives its port."""
     open_writers: set[asyncio.StreamWriter] = set()
@@ -77,7 +81,7 @@ async def listening(
             await connected(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0)
+    server = await asyncio.start_server(guarded, host, 0, backlog=256, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -90,7 +94,7 @@ async def listening(
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[Server]:
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """An HTTP server that answers each request by `handler`."""
     seen = Server(0)
 
@@ -103,7 +107,7 @@ async def serving(handler: Handler) -> AsyncIterator[Server]:
             seen.exchanges.append(exchange)
             await handler(exchange)
 
-    async with listening(connected) as port:
+    async with listening(connected, tls) as port:
         seen.port = port
         yield seen
 
@@ -114,16 +118,22 @@ class Proxy:
 
     port: int = 0
     targets: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def http_proxy() -> AsyncIterator[Proxy]:
-    """A forward proxy for plain HTTP, one request a connection. It resolves every name to this machine."""
+async def http_proxy(tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """An HTTP proxy: one request a connection, or a tunnel. It resolves every name to this machine."""
     proxy = Proxy()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         method, target, headers = await read_head(reader)
         proxy.targets.append(target)
+        proxy.headers.append(headers)
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await tunnel(reader, writer, int(target.rpartition(":")[2]))
+            return
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         host, _, path = target.removeprefix("http://").partition("/")
         port = host.partition(":")[2]
@@ -135,19 +145,23 @@ async def http_proxy() -> AsyncIterator[Proxy]:
         finally:
             upstream.transport.abort()
 
-    async with listening(connected) as proxy.port:
+    async with listening(connected, tls) as proxy.port:
         yield proxy
 
 
 @asynccontextmanager
-async def socks_proxy(*, refuses: bool = False) -> AsyncIterator[Proxy]:
-    """A SOCKS5 proxy (RFC 1928) without authentication. It resolves every name to this machine."""
+async def socks_proxy(*, refuses: bool = False, login: tuple[str, str] | None = None) -> AsyncIterator[Proxy]:
+    """A SOCKS5 proxy (RFC 1928); `login` is a user and a password (RFC 1929). It resolves names to this machine."""
     proxy = Proxy()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _, methods = await reader.readexactly(2)
         await reader.readexactly(methods)
-        writer.write(b"\x05\x00")
+        writer.write(b"\x05\x02" if login else b"\x05\x00")
+        if login:
+            await reader.readexactly(1)
+            given = tuple([(await reader.readexactly((await reader.readexactly(1))[0])).decode() for _ in range(2)])
+            writer.write(b"\x01\x00" if given == login else b"\x01\x01")
         _, _, _, kind = await reader.readexactly(4)
         length = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
         address = await reader.readexactly(length)
@@ -157,16 +171,21 @@ async def socks_proxy(*, refuses: bool = False) -> AsyncIterator[Proxy]:
         writer.write(bytes([5, 5 if refuses else 0, 0, 1, 0, 0, 0, 0, 0, 0]))
         if refuses:
             return
-        upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", port)
-        back = asyncio.ensure_future(copy(upstream_reader, writer))
-        try:
-            await copy(reader, upstream)
-        finally:
-            back.cancel()
-            upstream.transport.abort()
+        await tunnel(reader, writer, port)
 
     async with listening(connected) as proxy.port:
         yield proxy
+
+
+async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Carry bytes to a port of this machine and back."""
+    upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", port)
+    back = asyncio.ensure_future(copy(upstream_reader, writer))
+    try:
+        await copy(reader, upstream)
+    finally:
+        back.cancel()
+        upstream.transport.abort()
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -174,3 +193,33 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     while piece := await reader.read(65536):
         writer.write(piece)
         await writer.drain()
+
+
+Ending = Literal["stay", "close", "half-close", "reset"]
+
+
+@asynccontextmanager
+async def answering(*pieces: bytes, ending: Ending = "stay") -> AsyncIterator[Server]:
+    """A server that answers each request by `pieces`, each of them a segment of its own, and then does as `ending`."""
+
+    async def handler(exchange: Exchange) -> None:
+        for piece in pieces:
+            await exchange.raw(piece)
+            await turns()
+        if ending == "close":
+            exchange.writer.close()
+        elif ending == "half-close":
+            exchange.writer.write_eof()
+        elif ending == "reset":
+            # A reset may overtake what was sent ahead of it.
+            await asyncio.sleep(0.02)
+            exchange.reset()
+
+    async with serving(handler) as server:
+        yield server
+
+
+async def turns(number: int = 3) -> None:
+    """Let the other side read what was sent."""
+    for _ in range(number):
+        await asyncio.sleep(0)
