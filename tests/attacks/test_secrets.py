@@ -13,6 +13,7 @@ import pytest
 from bm.accounts.account import Account
 from bm.accounts.credentials import update
 from bm.simulator import Rule, Simulator
+from tests.attacks.stage import Stage, answered
 from tests.gateway.world import PROTOCOLS, World
 from tests.support.daemon import Daemon, daemon
 
@@ -138,3 +139,36 @@ def test_no_key_is_written_shown_or_sent(bm_home: Path, tmp_path: Path, monkeypa
     texts |= {name: content.decode("utf-8", "replace") for name, content in places.items()}
     leaks = [(name, secret) for name, text in texts.items() for secret in (local, *PLANTED) if secret in text]
     assert leaks == []
+
+
+def quoting(key: str) -> dict[str, bytes]:
+    """Answers of a hostile upstream in which the key of its request stands."""
+    words = key.encode()
+    return {
+        "a page": answered(b"<title>key " + words + b"</title>" + words, "text/html", "403 Forbidden"),
+        "a redirect": answered(words, "text/plain", "302 Found", f"location: http://127.0.0.1:1/?key={key}"),
+        "a header": answered(
+            b'{"error": "no"}', "application/json", "400 Bad", f"request-id: {key}", f"retry-after: {key}"
+        ),
+        "a reason": answered(b"{}", "application/json", f"500 {key}"),
+        "an error under 200": answered(b'{"error": {"message": "%s", "code": "%s"}}' % (words, words)),
+        "an error in JSON's escapes": answered(b'{"error": "\\u006b%s"}' % words[1:], status="400 Bad"),
+        "an odd status": answered(words, "text/plain", "999 Denied"),
+        "garbage": answered(b"data: {oh " + words + b"\n\n", "text/event-stream"),
+        "an error event": answered(b'data: {"error": {"message": "%s"}}\n\n' % words, "text/event-stream"),
+        "a trailer": b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"3\r\n{}\n\r\n0\r\nx-key: " + words + b"\r\n\r\n",
+        "no HTTP": words,
+    }
+
+
+@pytest.mark.parametrize("name", quoting(""))
+@pytest.mark.parametrize("upstream", ["anthropic", "openai-chat"])
+def test_a_key_that_an_upstream_quotes_comes_nowhere(stage: Stage, upstream: str, name: str) -> None:
+    client = PROTOCOLS[list(quoting("")).index(name) % 4]
+    stage.set_up(upstream, rescued=False)
+    stage.hostile.says = lambda asked: quoting(asked.key)[name]
+    answer = stage.ask(client, stream=True)
+    assert stage.hostile.asked and {asked.key for asked in stage.hostile.asked} == {stage.key}
+    shown = [str(answer.headers.raw), answer.body.decode("utf-8", "replace"), stage.http.get("/admin/why/last").text]
+    assert not [text for text in (*shown, stage.daemon.log()) if stage.key in text]

@@ -79,7 +79,7 @@ ODD_STREAMS: dict[str, bytes] = {
 }
 
 
-def is_own_error(stage: Stage, protocol: str, status: int, document: object) -> bool:
+def is_own_error(protocol: str, status: int, document: object) -> bool:
     """Whether a client of the protocol gets an error that it can read, and no internal one of bm."""
     return 400 <= status <= 599 and SHAPES[protocol](document) and "internal error" not in json.dumps(document)
 
@@ -89,20 +89,21 @@ def test_an_odd_answer_is_one_failed_attempt(stage: Stage, name: str) -> None:
     at = list(ODD_ANSWERS).index(name)
     upstream, client = PROTOCOLS[at % 4], PROTOCOLS[(at // 4) % 4]
     stage.hostile.says = lambda asked: ODD_ANSWERS[name]
-    for stream in (False, True):
-        stage.set_up(upstream)
-        answer = stage.ask(client, stream=stream)
-        assert answer.complete and answer.bm("provider") == "together", (answer, stage.daemon.log()[-2000:])
-        assert stage.hostile.asked
-        stage.set_up(upstream, rescued=False)
-        answer = stage.ask(client, stream=stream)
-        assert is_own_error(stage, client, answer.status, answer.json), (answer, stage.daemon.log()[-2000:])
+    stage.set_up(upstream)
+    answer = stage.ask(client, stream=bool(at % 2))
+    assert answer.complete and answer.bm("provider") == "together", (answer, stage.daemon.log()[-2000:])
+    assert stage.hostile.asked
+    stage.set_up(upstream, rescued=False)
+    answer = stage.ask(client, stream=not at % 2)
+    assert is_own_error(client, answer.status, answer.json), (answer, stage.daemon.log()[-2000:])
 
 
 @pytest.mark.parametrize("name", ODD_STREAMS)
-@pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_an_odd_stream_is_one_failed_attempt(stage: Stage, upstream: str, name: str) -> None:
-    client = PROTOCOLS[list(ODD_STREAMS).index(name) % 4]
+@pytest.mark.parametrize("turn", [0, 2])
+def test_an_odd_stream_is_one_failed_attempt(stage: Stage, turn: int, name: str) -> None:
+    """Passed through, and translated for the client of another protocol."""
+    at = list(ODD_STREAMS).index(name)
+    upstream, client = PROTOCOLS[at % 4], PROTOCOLS[(at + turn) % 4]
     stage.hostile.says = lambda asked: answered(ODD_STREAMS[name], "text/event-stream")
     stage.set_up(upstream)
     answer = stage.ask(client, stream=True)
@@ -172,7 +173,7 @@ def test_a_broken_call_is_asked_for_again(stage: Stage, upstream: str, client: s
     stage.hostile.asked.clear()
     stage.hostile.says = lambda asked: call(asked, arguments)
     answer = stage.ask(client)
-    assert is_own_error(stage, client, answer.status, answer.json) and len(stage.hostile.asked) == 2
+    assert is_own_error(client, answer.status, answer.json) and len(stage.hostile.asked) == 2
 
 
 def calling(asked: Asked) -> bytes:

@@ -25,6 +25,11 @@ ONCE_FOUND: list[tuple[str, bytes]] = [
     ("request of anthropic", b'{"model":"m","system":[{"type":{},"text":"a","cache_control":{"type":"ephemeral"}}]}'),
     (
         "request of anthropic",
+        b'{"messages":[{"role":"user","content":[{"type":"","cache_control":""}]}],"model":"","system":[{"type":"text",'
+        b'"text":"R","cache_control":{}}]}',
+    ),
+    (
+        "request of anthropic",
         b'{"messages":[{"role":"user","content":"a"}],"model":"m","tools":[{"name":"f","strict":true,"input_schema":'
         b'{"properties":1,"required":[[]],"additionalProperties":false}}]}',
     ),

@@ -41,7 +41,7 @@ def limit_marks(body: Json) -> None:
     blocks = [block for message in body["messages"] for block in message["content"]]
     short = False
     for block in (*body.get("tools", ()), *body.get("system", ()), *blocks):
-        if (mark := block.get(_MARK)) is not None:
+        if isinstance(mark := block.get(_MARK), dict):
             if short and mark.get("ttl") == "1h":
                 del mark["ttl"]
             short = short or mark.get("ttl") != "1h"
