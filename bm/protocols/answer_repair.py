@@ -30,12 +30,12 @@ class AnswerRepair:
     A call whose arguments are no JSON object fails the answer, so that it is asked for again: run with no arguments, a
     tool would do something else. Its end is not passed on, since some clients run a call then. Calls of the `free`
     tools hold any text. Thinking alone is followed by an empty text, since clients wait for an answer. `keys` are the
-    names of arguments to put back. An answer that is `passing` through is only checked.
+    names of arguments to put back. An answer that is `passing` through is only checked. `calls` are those under way.
     """
 
     def __init__(self, keys: Keys | None = None, free: Collection[str] = (), *, passing: bool = False) -> None:
         self._keys, self._free, self._passing = keys or {}, free, passing
-        self._calls: dict[int, _Call] = {}
+        self.calls: dict[int, _Call] = {}
         self._broken: dict[int, tuple[str, list[Event]]] = {}
         self._thought: set[int] = set()
         self._spoken: set[int] = set()
@@ -44,15 +44,15 @@ class AnswerRepair:
     def through(self, event: Event) -> Iterable[Event]:
         """The events in place of one."""
         match event:
-            case PartDelta(index=index) if index not in self._calls:
+            case PartDelta(index=index) if index not in self.calls:
                 pass
             case PartDelta(index=index, text=text):
-                self._calls[index].pieces.append(text)
-                return () if self._calls[index].name in self._keys else (event,)
+                self.calls[index].pieces.append(text)
+                return () if self.calls[index].name in self._keys else (event,)
             case PartStart() | PartWhole():
                 self._begin(event)
-            case PartEnd(index=index) if index in self._calls:
-                return self._end_of_call(event, self._calls.pop(index))
+            case PartEnd(index=index) if index in self.calls:
+                return self._end_of_call(event, self.calls.pop(index))
             case Finish(choice=choice):
                 if event.reason in _CUT:
                     _, held = self._broken.pop(choice, ("", []))
@@ -71,7 +71,7 @@ class AnswerRepair:
         (self._thought if thinks else self._spoken).add(event.choice)
         match event:
             case PartStart(kind="tool_call", tool_kind="function", name=name) if name not in self._free:
-                self._calls[event.index] = _Call(name, event.choice)
+                self.calls[event.index] = _Call(name, event.choice)
 
     def _end_of_call(self, end: PartEnd, call: _Call) -> Iterable[Event]:
         text = "".join(call.pieces)
@@ -97,6 +97,7 @@ class CheckedDecoder:
 
     def __init__(self, decoder: StreamDecoder) -> None:
         self._decoder, self._check = decoder, AnswerRepair(passing=True)
+        self._calls = self._check.calls
 
     @property
     def finished(self) -> bool:
@@ -115,5 +116,7 @@ class CheckedDecoder:
         return self._checked(self._decoder.whole(body))
 
     def _checked(self, events: Sequence[Event]) -> Sequence[Event]:
-        through = self._check.through
-        return [seen for event in events for seen in through(event)] if events else events
+        # Pieces of text are most of a stream.
+        if not self._calls and len(events) == 1 and type(events[0]) is PartDelta:
+            return events
+        return [seen for event in events for seen in self._check.through(event)]
