@@ -163,8 +163,8 @@ def _list(paths: Paths, *, as_json: bool) -> None:
     if as_json:
         render.json({"tools": [msgspec.to_builtins(each) for each in found]})
         return
-    rows = [(each.tool, each.program or "-", each.state, ", ".join(each.files)) for each in found]
-    render.table(("tool", "installed", "set up", "settings"), rows, empty="no tools", spare=("installed", "settings"))
+    rows = [(each.tool, render.yes(each.program), each.state, ", ".join(each.files)) for each in found]
+    render.table(("tool", "installed", "uses bm", "settings"), rows, empty="no tools")
 
 
 def statuses(paths: Paths) -> list[ToolStatus]:
