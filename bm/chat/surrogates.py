@@ -35,7 +35,8 @@ def _in_utf8(data: bytes) -> bytes:
 
 
 def _may_hold_halves(data: bytes) -> bool:
-    return rb"\ud" in data or rb"\uD" in data
+    # A search for one byte is many times as fast as one for three, and most data have no backslash.
+    return b"\\" in data and (rb"\ud" in data or rb"\uD" in data)
 
 
 class HalfJoiner:
