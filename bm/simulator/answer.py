@@ -14,6 +14,7 @@ from bm.simulator.rules import Finish, Rule, ToolCall, Usage
 
 _LONGEST_ECHO = 200
 _CHUNKS = 4
+_REPEATED = 20
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -27,7 +28,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """A request in terms common to all APIs.
 
     `segments` are its parts in the order of a prompt cache; the first `cacheable` of them may be cached. `begun` is the
-    beginning of the answer, if the request gives one. `step` counts the rounds of tool results since the last message
+    beginning of the answer, if the request gives one; `interrupted` is an earlier question and its
+    answer, perhaps only the beginning. `step` counts the rounds of tool results since the last message
     of the user; `results` names the calls that the last round answers, by identifier and, on Gemini, also by function.
     """
 
@@ -35,6 +37,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     cacheable: int
     last_text: str
     begun: str = ""
+    interrupted: tuple[str, str] = ("", "")
     step: int = 0
     results: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
@@ -141,7 +144,16 @@ def compose(
 def _default_text(request: Request, prompt: Prompt) -> str:
     if prompt.schema is not None:
         return msgspec.json.encode(sample(prompt.schema)).decode()
-    return f"[simulated {request.model}] {prompt.last_text[:_LONGEST_ECHO]}".rstrip()
+    question, begun = prompt.interrupted
+    answer = _echo(request, question)
+    if begun and begun != answer and answer.startswith(begun):
+        # Its own answer was cut off, and whatever is said now asks for the rest: it repeats the last words and goes on.
+        return answer[begun.rstrip().rfind(" ", 0, -_REPEATED) + 1 :]
+    return _echo(request, prompt.last_text)
+
+
+def _echo(request: Request, text: str) -> str:
+    return f"[simulated {request.model}] {text[:_LONGEST_ECHO]}".rstrip()
 
 
 def _default_thinking(prompt: Prompt) -> str:

@@ -11,7 +11,7 @@ from bm.simulator.anthropic_refusals import turns
 from bm.simulator.faults import Trouble, http_status
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import ErrorKind, Finish
-from bm.simulator.wire import Frame, blocks, dump, items, text_of
+from bm.simulator.wire import Frame, blocks, dump, interrupted, items, text_of
 
 check = anthropic_check.check
 
@@ -63,6 +63,7 @@ def prompt(request: Request) -> Prompt:
         segments=tuple(segments),
         cacheable=len(segments) if body.get("cache_control") else cacheable,
         last_text=last,
+        interrupted=interrupted(items(body.get("messages"))),
         begun=_begun(items(body.get("messages"))),
         step=step,
         results=results,

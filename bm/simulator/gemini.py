@@ -13,7 +13,7 @@ from bm.simulator.gemini_check import normal
 from bm.simulator.gemini_refusals import declarations, signs_calls
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import ErrorKind, Finish, ToolCall
-from bm.simulator.wire import Frame, dump, items, text_of
+from bm.simulator.wire import Frame, dump, interrupted, items, text_of
 
 check = gemini_check.check
 
@@ -66,6 +66,7 @@ def prompt(request: Request) -> Prompt:
         segments=segments,
         cacheable=max(0, len(segments) - 1),
         last_text=dump(results[-1].get("response")) if results else last,
+        interrupted=interrupted(contents),
         begun=begun,
         step=len(rounds),
         # Clients invent identifiers for calls of models that send none.

@@ -10,7 +10,7 @@ from bm.simulator.faults import Trouble, http_status
 from bm.simulator.openai_check import check_chat
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import ErrorKind, Finish
-from bm.simulator.wire import CREATED, Frame, dump, items, text_of
+from bm.simulator.wire import CREATED, Frame, dump, interrupted, items, text_of
 
 check = check_chat
 
@@ -67,6 +67,7 @@ def prompt(request: Request) -> Prompt:
         segments=segments,
         cacheable=max(0, len(segments) - 1),
         last_text=text_of(said[-1].get("content")) if said else "",
+        interrupted=interrupted(messages),
         begun=begun,
         step=step,
         results=results,

@@ -13,7 +13,7 @@ from bm.simulator.faults import Trouble
 from bm.simulator.openai_check import RESPONSE_ID, RESULTS, check_responses
 from bm.simulator.request import Json, Request
 from bm.simulator.rules import Finish
-from bm.simulator.wire import CREATED, Frame, dump, items, text_of
+from bm.simulator.wire import CREATED, Frame, dump, interrupted, items, text_of
 
 check = check_responses
 call_id = openai_chat.call_id
@@ -48,6 +48,7 @@ def prompt(request: Request) -> Prompt:
         segments=segments,
         cacheable=max(0, len(segments) - 1),
         last_text=last,
+        interrupted=interrupted(history),
         step=step,
         results=results,
         tools=tools,

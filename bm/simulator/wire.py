@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -84,3 +85,13 @@ def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     return " ".join(str(part["text"]) for part in items(content) if isinstance(part.get("text"), str))
+
+
+def interrupted(messages: Sequence[Json]) -> tuple[str, str]:
+    """A question and its answer so far, where the conversation ends in them and another turn of the user."""
+    last = [(each.get("role"), text_of(each.get("content") or each.get("parts"))) for each in messages[-3:]]
+    match last:
+        case [("user", question), ("assistant" | "model", answer), ("user", _)]:
+            return question, answer
+        case _:
+            return "", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from bm.simulator import Rule, Simulator, Usage
 from bm.simulator.answer import count, sample, split
-from tests.simulator.streams import path_of
+from tests.simulator.streams import MODELS, body_of, path_of
 
 USER = {"role": "user", "content": "count"}
 ANSWER = {"role": "assistant", "content": "One,"}
@@ -40,6 +41,25 @@ def chat(http: httpx.Client, *texts: str, **fields: Any) -> dict[str, Any]:
 
 def test_the_text_echoes_what_was_said_last(http: httpx.Client) -> None:
     assert chat(http, "one", "two", "three")["choices"][0]["message"]["content"] == "[simulated gpt-5] three"
+
+
+@pytest.mark.parametrize("api", MODELS)
+def test_a_model_whose_own_answer_was_cut_goes_on_after_its_last_words(http: httpx.Client, api: str) -> None:
+    model = MODELS[api]
+    turns = [
+        ("user", "one two three four five six"),
+        ("assistant", f"[simulated {model}] one two three fo"),
+        ("user", "and?"),
+    ]
+    if api == "gemini":
+        said = [{"role": role.replace("assistant", "model"), "parts": [{"text": text}]} for role, text in turns]
+        fields: dict[str, Any] = {"contents": said}
+    else:
+        fields = {"input" if api == "openai-responses" else "messages": [{"role": r, "content": t} for r, t in turns]}
+    answer = http.post(path_of(api, model, stream=False), json=body_of(api, model=model, stream=False) | fields)
+    text = re.findall(r'"text":\s*"([^"]*)"|"content":\s*"([^"]*)"', answer.text)
+    assert ["".join(each) for each in text][-1].endswith("two three four five six")
+    assert "and?" not in answer.text
 
 
 def test_the_same_request_has_the_same_answer(http: httpx.Client) -> None:
