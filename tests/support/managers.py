@@ -10,8 +10,7 @@ from typing import NamedTuple
 import pytest
 
 SYSTEMCTL = """
-import os, pathlib, shlex, signal, subprocess, sys, time
-import json
+import json, os, pathlib, shlex, signal, socket, subprocess, sys, time
 
 home = pathlib.Path(__file__).parent
 
@@ -19,11 +18,11 @@ def calls(words):
     with (home / "calls").open("a") as file:
         file.write(json.dumps(words) + "\\n")
 
-def run(unit, setting):
+def run(unit, setting, **more):
     lines = (pathlib.Path.home() / ".config/systemd/user" / unit).read_text().replace("%%", "%").splitlines()
     given = [line.partition("=")[2] for line in lines if line.startswith("Environment=")]
     environ = dict(shlex.split(each)[0].split("=", 1) for each in given)
-    environ |= {name: os.environ[name] for name in os.environ if name.startswith(("PYTEST", "BM_SERVER"))}
+    environ |= {name: os.environ[name] for name in os.environ if name.startswith(("PYTEST", "BM_SERVER"))} | more
     command = next(line.partition("=")[2] for line in lines if line.startswith(setting + "="))
     return subprocess.Popen(shlex.split(command), env=environ, stderr=subprocess.DEVNULL)
 
@@ -32,8 +31,32 @@ def keep(unit):
     child = run(unit, "ExecStart")
     (home / "pid").write_text(str(child.pid))
     code = child.wait()
+    if pid() != child.pid:
+        # Another process has become the main one by now.
+        code = 0
+        while alive(pid()):
+            time.sleep(0.01)
     (home / "pid").unlink()
     (home / "code").write_text(str(code))
+
+def alive(number):
+    try:
+        os.kill(number, 0)
+    except OSError:
+        return False
+    return True
+
+def reload(unit):
+    # The command may report another main process before it ends.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind("")
+        notified.settimeout(0)
+        code = run(unit, "ExecReload", NOTIFY_SOCKET="@" + notified.getsockname()[1:].decode()).wait()
+        try:
+            (home / "pid").write_text(notified.recv(100).decode().removeprefix("MAINPID="))
+        except BlockingIOError:
+            pass
+    return code
 
 def pid():
     try:
@@ -67,7 +90,7 @@ elif word == "start" and not pid():
     while not pid() and not (home / "code").exists():
         time.sleep(0.01)
 elif word == "reload":
-    sys.exit(run(sys.argv[3], "ExecReload").wait())
+    sys.exit(reload(sys.argv[3]))
 elif word == "stop" and pid():
     os.kill(pid(), signal.SIGTERM)
     while pid():
