@@ -17,8 +17,11 @@ _log = logging.getLogger("bm.requests")
 def own_fault(error: Exception) -> Failure:
     """The failure of an attempt in which bm itself went wrong.
 
-    Its places in bm are logged, but not its text, which may quote a request.
+    Its places in bm are logged, but not its text, which may quote a request. JSON that is nested too deeply is no fault
+    of bm's.
     """
+    if isinstance(error, RecursionError):
+        return Failure(kind="malformed", message="the upstream sent JSON that is nested too deeply")
     places = [
         f"{Path(frame.filename).relative_to(_ROOT).as_posix()}:{frame.lineno} in {frame.name}"
         for frame in reversed(traceback.extract_tb(error.__traceback__))

@@ -353,10 +353,11 @@ def _each(
         yield f"{name} of {protocol}", Surface(partial(make, protocol), partial(play, protocol), declared, weight)
 
 
+# A response that is nested too deeply is a failed attempt: see `bm.gateway.fault`.
 WAYS: dict[str, Surface] = {
     **dict(_each(_request, _play_request, "request", (RequestError,), 6)),
-    **dict(_each(_answer, _play_answer, "answer", (), 4)),
-    **dict(_each(_stream, _play_stream, "stream", (sse.EventTooLarge,), 5)),
+    **dict(_each(_answer, _play_answer, "answer", (RecursionError,), 4)),
+    **dict(_each(_stream, _play_stream, "stream", (sse.EventTooLarge, RecursionError), 5)),
     "interaction": Surface(
         lambda chance: changed(chance.choice(_INTERACTIONS), chance), _play_interaction, (RequestError,), 3
     ),

@@ -171,3 +171,8 @@ def test_the_log_has_the_place_and_not_the_text(caplog: pytest.LogCaptureFixture
         failure = own_fault(error)
     assert re.search(r"(Type|Attribute)Error at bm/chat/response\.py:\d+ in \w+", caplog.text)
     assert SECRET not in caplog.text and SECRET not in failure.message
+
+
+def test_deep_json_is_no_fault_of_bms(caplog: pytest.LogCaptureFixture) -> None:
+    failure = own_fault(RecursionError(SECRET))
+    assert failure.kind == "malformed" and "nested too deeply" in failure.message and caplog.text == ""
