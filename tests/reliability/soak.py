@@ -39,11 +39,16 @@ KILL_EVERY = 12.0
 """Seconds between two ends of the process without warning, at most."""
 GRACE = 1.0
 """Seconds after a start for which connections of the old process may still break."""
+PAGE = "<html><title>Sign in to the network</title></html>"
 FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 429, "retry_info": "1s", "retry_after": 1.0},
     {"status": 429},
     {"status": 500},
     {"status": 503},
+    {"status": 403, "raw_body": PAGE, "content_type": "text/html"},
+    {"status": 502, "raw_body": PAGE, "content_type": "text/html"},
+    {"raw_body": PAGE, "content_type": "text/html"},
+    {"reset": True},
     {"cut_after": 0},
     {"cut_after": 4},
     {"end_after": 4},
