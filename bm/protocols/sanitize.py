@@ -171,7 +171,7 @@ def _without_thinking(body: bytes) -> Changes:
 
 
 def _blocks_of(message: msgspec.Raw) -> list[Json]:
-    return objects_of(msgspec.json.decode(message).get("content"))
+    return objects_of(object_of(msgspec.json.decode(message)).get("content"))
 
 
 def _without_thinking_edits(raw: msgspec.Raw | None) -> Changes:

@@ -22,6 +22,14 @@ def test_nothing_undeclared_comes_of_a_thousand_inputs() -> None:
 
 
 ONCE_FOUND: list[tuple[str, bytes]] = [
+    (
+        "request of anthropic",
+        b'{"messages":["",[{"":[{"":"tool_result"}]}]],"thinking":{"budget_tokens":"","type":"enabled"},"model":"m"}',
+    ),
+    (
+        "request of openai-responses",
+        b'{"input":[{"content":[{"image_url":"//[","type":"input_image"}],"role":"user"}],"model":"i"}',
+    ),
     ("request of anthropic", b'{"model":"m","system":[{"type":{},"text":"a","cache_control":{"type":"ephemeral"}}]}'),
     (
         "request of anthropic",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -221,7 +222,9 @@ def objection(media: Media, capabilities: Capabilities) -> str:
     if media.file_id:
         return "the file was uploaded to another vendor; Gemini cannot read it"
     if media.url and not fetchable(media.url):
-        host = urlsplit(media.url).netloc
+        host = ""
+        with suppress(ValueError):
+            host = urlsplit(media.url).netloc
         return f"Gemini does not fetch URLs, and bm could not fetch this one{f' from {host[:200]}' if host else ''}"
     return lacking(media, capabilities) if media.kind in ("image", "document") else ""
 
