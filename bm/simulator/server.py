@@ -19,6 +19,8 @@ from bm.simulator.rules import Quota, Rule, Script
 
 T = TypeVar("T")
 _POLL = 0.005
+_TURNS = 5
+"""Turns of the event loop after which a connection that was being accepted is known, and closed."""
 
 
 async def listen(app: App, host: str, port: int, alive: set[Connection]) -> asyncio.Server:
@@ -95,9 +97,17 @@ class Simulator:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
+        await self._end(server)
+
+    async def _end(self, server: asyncio.Server) -> None:
+        """Close all connections and the server, which would lose one that is just being accepted."""
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(_TURNS):
+            for connection in list(self._alive):
+                connection.abort()
+            await asyncio.sleep(0)
         server.close()
-        for connection in list(self._alive):
-            connection.abort()
         await asyncio.sleep(0)
 
     def _call(self, function: Callable[[], T]) -> T:
