@@ -197,7 +197,6 @@ async def _serve(
     services = Services(settings, ledger=ledger, recorder=recorder)
     instance.mask_in_log(services.mask)
     reloader = Reloader(paths, services)
-    stopping = asyncio.Event()
     state = SavedState(paths, services)
     work = Work(
         {
@@ -213,7 +212,8 @@ async def _serve(
         await state.save()
 
     async def stop(request: Request) -> Response:
-        stopping.set()
+        # At once: the signal that may follow is the second one, which ends running responses.
+        server.should_exit = True
         return JsonResponse({"stopping": True}, 202)
 
     handover = Handover(services, instance.version, place, retire=retire, return_=work.start)
@@ -230,7 +230,6 @@ async def _serve(
         keep_running(_read_prices, "reading prices"),
         keep_running(Network(services).watch, "watching the network"),
         keep_running(descriptors.watch, "watching descriptors"),
-        spawn(_stop_when(stopping, server), "waiting for a stop"),
     ]
     if predecessor is not None:
         watchers.append(spawn(predecessor.follow(services), "following the earlier daemon"))
@@ -277,8 +276,3 @@ async def _read_prices() -> None:
     await asyncio.to_thread(load_prices)
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
-
-
-async def _stop_when(stopping: asyncio.Event, server: uvicorn.Server) -> None:
-    await stopping.wait()
-    server.should_exit = True
