@@ -102,7 +102,8 @@ def _steps(given: Any) -> list[Json]:
     for number, row in enumerate(given if isinstance(given, list) else [given]):
         row = reading.element(row, f"input[{number}]")
         if row.get("type") in _CONTENT:
-            if not steps or steps[-1]["type"] != "user_input" or number == 0:
+            last = steps[-1] if number else {}
+            if last.get("type") != "user_input" or not isinstance(last.get("content"), list):
                 steps.append({"type": "user_input", "content": []})
             steps[-1]["content"].append(row)
         elif "role" in row:

@@ -22,6 +22,12 @@ def test_nothing_undeclared_comes_of_a_thousand_inputs() -> None:
 
 
 ONCE_FOUND: list[tuple[str, bytes]] = [
+    ("interaction", b'{"model":"m","input":[{"type":"user_input","content":""},{"type":"text","text":"a"}]}'),
+    (
+        "request of gemini",
+        b'{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"responseMimeType":"application/json",'
+        b'"responseSchema":{"type":"OBJECT","properties":{"a":{"format":{}}}}}}',
+    ),
     (
         "request of anthropic",
         b'{"messages":["",[{"":[{"":"tool_result"}]}]],"thinking":{"budget_tokens":"","type":"enabled"},"model":"m"}',

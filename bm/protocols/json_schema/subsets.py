@@ -15,7 +15,7 @@ import msgspec
 from bm.chat.parts import Json
 from bm.protocols.json_schema import repair
 from bm.protocols.json_schema.repair import resolve, without
-from bm.protocols.reading import array_of, object_of
+from bm.protocols.reading import array_of, object_of, string_of
 
 CUSTOM_TOOL: Json = {
     "type": "object",
@@ -216,7 +216,7 @@ def _described(node: Json, keywords: Collection[str]) -> Json:
         for name, value in node.items()
         if name not in keywords
         or (name == "minItems" and value not in (0, 1))
-        or (name == "format" and value not in _FORMATS)
+        or (name == "format" and string_of(value) not in _FORMATS)
     }
     kept = {name: value for name, value in node.items() if name not in refused}
     return saying(kept, without(refused, *_MUTE))
