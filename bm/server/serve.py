@@ -79,16 +79,15 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._instance, self._drain, self._predecessor = instance, drain, predecessor
         self._sock: socket.socket | None = None
-        self._leaving = False
+        self._leaving = self._signalled = False
         self._deadline = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown; a second signal forces it."""
-        if self._leaving and self._deadline == math.inf:
+        self.force_exit = self._signalled or (self.should_exit and not self._leaving)
+        self._signalled = self.should_exit = True
+        if self._leaving and not self.force_exit:
             self.leave(self._drain())
-            return
-        self.force_exit = self.should_exit
-        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
