@@ -170,7 +170,7 @@ class Manager(ABC):
         Raises:
             ServiceError: it does not.
         """
-        raise NotImplementedError
+        raise ServiceError(f"{self.title} cannot start the next daemon beside the running one")
 
     @abstractmethod
     def state(self, unit: Unit) -> State:
