@@ -6,11 +6,9 @@ Answers have the shapes of `bm … --json`.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,43 +17,30 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bm.accounts.report import State, counts, provider_row, rows
+from bm.accounts.report import State, counts, rows
 from bm.chat.parts import Json
-from bm.config.edit import mode_settings, set_values
-from bm.config.keys import dotted
-from bm.config.load import load
 from bm.config.paths import Paths
 from bm.config.secrets import Mask
-from bm.config.validation import nearest
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.plan import plan
 from bm.dispatch.snapshot import Requirements, RouteQuery
 from bm.dispatch.target import Target
-from bm.errors import ConfigError, Failure, RequestError
 from bm.gateway.deep_probe import ask_deeply, plans
 from bm.gateway.probe import is_chosen, probe_all, without_account
-from bm.gateway.record import document_of
 from bm.gateway.services import Services
-from bm.ledger.advice import advice
-from bm.ledger.reader import decision, midnight, requests, unknown, usage
-from bm.ledger.writer import KEEP_DAYS
-from bm.names import By, Mode, ProtocolName
-from bm.providers.catalog import KNOWN
-from bm.providers.provider import Provider
+from bm.names import ProtocolName
 from bm.server.asgi import Handler, JsonResponse, json_handler
 from bm.server.dashboard import front
+from bm.server.ledger import LedgerViews
 from bm.server.live import Live
 from bm.server.metrics import Metrics
+from bm.server.providers import ProviderViews
 from bm.server.reload import Reloader
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
 from bm.server.state import models_path, save_models
 from bm.tasks import failures
 
-_FLUSH_WAIT: Final = 5.0
-"""Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""
-
 _MAX_CHALLENGE: Final = 128
-_log = logging.getLogger("bm")
 
 
 class Instance(msgspec.Struct, frozen=True):
@@ -97,19 +82,6 @@ class _DeepProbeParams(msgspec.Struct, forbid_unknown_fields=True):
 
 class _ModelParams(msgspec.Struct, forbid_unknown_fields=True):
     model: str
-
-
-class _ModeParams(msgspec.Struct, forbid_unknown_fields=True):
-    mode: Mode
-
-
-class _UsageParams(msgspec.Struct, forbid_unknown_fields=True):
-    days: Annotated[int, msgspec.Meta(ge=1, le=KEEP_DAYS)] = 30
-    by: By = "provider"
-
-
-class _RequestsParams(msgspec.Struct, forbid_unknown_fields=True):
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
 
 
 class _LiveParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -155,12 +127,8 @@ def admin_app(
             Route("/admin/live", shown(json_handler(admin.live))),
             Route("/admin/status", shown(json_handler(admin.status))),
             Route("/admin/accounts", shown(json_handler(admin.accounts))),
-            Route("/admin/providers", shown(json_handler(admin.providers))),
-            Route("/admin/providers/{name}", keyed(json_handler(admin.provider))),
-            Route("/admin/providers/{name}/mode", shown(json_handler(admin.set_mode)), methods=["POST"]),
-            Route("/admin/why/{id}", shown(json_handler(admin.why))),
-            Route("/admin/usage", shown(json_handler(admin.usage))),
-            Route("/admin/requests", shown(json_handler(admin.requests))),
+            *admin.provider_views.routes(admission),
+            *LedgerViews(services, paths).routes(admission),
             Route("/admin/models", keyed(json_handler(admin.models))),
             Route("/admin/models/learned", keyed(json_handler(admin.learned)), methods=["POST"]),
             Route("/admin/models/forget", keyed(json_handler(admin.forget)), methods=["POST"]),
@@ -180,6 +148,7 @@ class Admin:
     def __init__(self, services: Services, reloader: Reloader, instance: Instance, paths: Paths) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
         self.live_view = Live(services, paths.ledger)
+        self.provider_views = ProviderViews(services, reloader, paths)
 
     def not_ready(self) -> str:
         """Why no request can be served; empty when some can."""
@@ -243,107 +212,11 @@ class Admin:
             "status": await self.status(request),
             "not_ready": self.not_ready() or None,
             **await self.accounts(request),
-            **await self.providers(request),
+            **await self.provider_views.rows(request),
         }
-
-    async def why(self, request: Request) -> Json:
-        """The decisions behind a request, by its id, with advice; the id `last` is the latest request.
-
-        Raises:
-            RequestError: the id is unknown.
-        """
-        wanted = request.path_params["id"]
-        found: Json | None
-        if (record := self._services.calls.find(wanted)) is not None:
-            found = await asyncio.to_thread(document_of, record, self._services.mask)
-        else:
-            found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
-        if found is None:
-            raise RequestError(unknown(wanted))
-        return found | {"advice": list(advice(found))}
-
-    async def usage(self, request: Request) -> Json:
-        """Usage of the last days, grouped."""
-        params = msgspec.convert(dict(request.query_params), _UsageParams, strict=False)
-        await self._flush()
-        since = midnight(params.days, datetime.now())
-        return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=params.by)
-
-    async def requests(self, request: Request) -> Json:
-        params = msgspec.convert(dict(request.query_params), _RequestsParams, strict=False)
-        await self._flush()
-        return {"requests": await asyncio.to_thread(requests, self._paths.ledger, params.limit)}
-
-    async def _flush(self) -> None:
-        """Wait briefly until requests that have just ended are in the ledger."""
-        if self._services.ledger is not None:
-            await asyncio.to_thread(self._services.ledger.flush, _FLUSH_WAIT)
 
     async def accounts(self, request: Request) -> Json:
         return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
-
-    async def providers(self, request: Request) -> Json:
-        """The Gemini pool, and every other provider that the configuration names or that has an account."""
-        states = self._services.pool.states(time.monotonic())
-        named = self._services.settings.providers.values()
-        found = [each for each in named if each.configured or each.name in states]
-        return {"providers": [provider_row(each, states.get(each.name, ())) for each in found]}
-
-    async def provider(self, request: Request) -> Json:
-        """One provider, also if nothing uses it.
-
-        Raises:
-            RequestError: it is unknown.
-        """
-        found = self._named(request.path_params["name"])
-        return provider_row(found, self._services.pool.states(time.monotonic()).get(found.name, ()))
-
-    def _named(self, name: str) -> Provider:
-        providers = self._services.settings.providers
-        if name not in providers:
-            message = f"no provider is named {name!r}"
-            near = nearest(name, list(providers))
-            raise RequestError(Failure(kind="not_found", message=f"{message} ({near})" if near else message))
-        return providers[name]
-
-    async def set_mode(self, request: Request) -> Json:
-        """Write a provider's dispatch mode to config.toml and reload; the next request uses it.
-
-        A mode other than off also enables the provider.
-        In the answer, `mode` is the mode in force. When it differs from the requested one, `error` says why the file
-        cannot be used, or `overridden_by` names the environment variable that overrides the file.
-
-        Raises:
-            RequestError: the provider is unknown or has no mode.
-            ConfigError: the file cannot be changed.
-        """
-        name: str = request.path_params["name"]
-        mode = msgspec.json.decode(await request.body(), type=_ModeParams).mode
-        provider = self._named(name)
-        if provider.pool:
-            message = f"{name} is the pool itself and has no mode"
-            raise RequestError(Failure(kind="bad_request", message=message))
-        values = mode_settings(name, mode, enabled=provider.enabled)
-        try:
-            await asyncio.to_thread(set_values, self._paths.config, values, known=KNOWN)
-        except OSError as error:
-            raise ConfigError(f"cannot be written: {error.strerror}", path=str(self._paths.config)) from error
-        _log.info("the mode of %s was set to %s", name, mode)
-        problem = await self._reloader.reload()
-        provider = self._services.settings.providers[name]
-        overridden = problem is None and provider.mode != mode
-        return {
-            "name": name,
-            "mode": provider.mode,
-            "enabled": provider.enabled,
-            "error": problem,
-            "overridden_by": await asyncio.to_thread(self._variable_for, name) if overridden else None,
-        }
-
-    def _variable_for(self, name: str) -> str | None:
-        """The environment variable that overrides the mode of a provider. Blocks."""
-        sources = load(self._paths.config, os.environ, known=KNOWN).sources
-        return sources.get(dotted(("providers", name, "mode")))
 
     async def models(self, request: Request) -> Json:
         return {"models": list(await self._services.models.all())}

@@ -1,0 +1,83 @@
+"""The ledger over HTTP: requests, usage, and the decisions behind a request."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import Route
+
+from bm.chat.parts import Json
+from bm.config.paths import Paths
+from bm.errors import RequestError
+from bm.gateway.record import document_of
+from bm.gateway.services import Services
+from bm.ledger.advice import advice
+from bm.ledger.reader import decision, midnight, requests, unknown, usage
+from bm.ledger.writer import KEEP_DAYS
+from bm.names import By
+from bm.server.asgi import json_handler
+from bm.server.sign_in import Admission
+
+_FLUSH_WAIT: Final = 5.0
+"""Seconds to wait for queued ledger entries before reading. Only the first prices after a start take a second."""
+
+
+class _UsageParams(msgspec.Struct, forbid_unknown_fields=True):
+    days: Annotated[int, msgspec.Meta(ge=1, le=KEEP_DAYS)] = 30
+    by: By = "provider"
+
+
+class _RequestsParams(msgspec.Struct, forbid_unknown_fields=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+
+
+class LedgerViews:
+    """Answers questions about what the ledger holds, and what is about to be written to it."""
+
+    def __init__(self, services: Services, paths: Paths) -> None:
+        self._services, self._paths = services, paths
+
+    def routes(self, admission: Admission) -> list[Route]:
+        shown = admission.shown
+        return [
+            Route("/admin/why/{id}", shown(json_handler(self.why))),
+            Route("/admin/usage", shown(json_handler(self.usage))),
+            Route("/admin/requests", shown(json_handler(self.requests))),
+        ]
+
+    async def why(self, request: Request) -> Json:
+        """The decisions behind a request, by its id, with advice; the id `last` is the latest request.
+
+        Raises:
+            RequestError: the id is unknown.
+        """
+        wanted = request.path_params["id"]
+        found: Json | None
+        if (record := self._services.calls.find(wanted)) is not None:
+            found = await asyncio.to_thread(document_of, record, self._services.mask)
+        else:
+            found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
+        if found is None:
+            raise RequestError(unknown(wanted))
+        return found | {"advice": list(advice(found))}
+
+    async def usage(self, request: Request) -> Json:
+        """Usage of the last days, grouped."""
+        params = msgspec.convert(dict(request.query_params), _UsageParams, strict=False)
+        await self._flush()
+        since = midnight(params.days, datetime.now())
+        return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=params.by)
+
+    async def requests(self, request: Request) -> Json:
+        params = msgspec.convert(dict(request.query_params), _RequestsParams, strict=False)
+        await self._flush()
+        return {"requests": await asyncio.to_thread(requests, self._paths.ledger, params.limit)}
+
+    async def _flush(self) -> None:
+        """Wait briefly until requests that have just ended are in the ledger."""
+        if self._services.ledger is not None:
+            await asyncio.to_thread(self._services.ledger.flush, _FLUSH_WAIT)
