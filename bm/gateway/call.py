@@ -23,7 +23,7 @@ from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
 from bm.errors import UNREADABLE, Failure, RequestError
-from bm.names import Operation, ProtocolName
+from bm.names import MAIN_KEY, Operation, ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.media import is_text
 from bm.protocols.reading import json_of, object_of, string_of
@@ -66,7 +66,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `path` is where it was sent, `query` the query string without a key. `version` is the API version in a Gemini path,
     empty for none. `array` says that a Gemini client wants its stream as a JSON array. `home` is the account that
     stores what the call follows on, and `short` the body for it alone, without what it knows. `losses` are what the
-    body no longer holds of what the client sent.
+    body no longer holds of what the client sent. `key` is the name of the client's key.
     """
 
     id: str
@@ -84,6 +84,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     home: AccountId | None = None
     short: bytes = b""
     losses: tuple[Loss, ...] = ()
+    key: str = MAIN_KEY
 
     def notices(self, model: str) -> StreamEncoder:
         """An encoder that only writes keep-alives and errors, for which the body need not be decoded."""

@@ -53,6 +53,7 @@ class Exchange:
             operation=call.operation,
             model=call.model,
             stream=call.stream,
+            key=call.key,
         )
         self._healing = Healing(services.remedies)
         self._adapter = Adapter(

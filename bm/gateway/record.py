@@ -23,7 +23,7 @@ from bm.gateway.redaction import PromptRedaction
 from bm.ledger.entry import Entry
 from bm.ledger.prices import cost_of
 from bm.ledger.writer import Ledger
-from bm.names import Operation, ProtocolName
+from bm.names import MAIN_KEY, Operation, ProtocolName
 
 MAX_LINES = 40
 """Lines of a kind that are kept of one call."""
@@ -61,9 +61,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `cost` is in US dollars at list price, with what cancelled attempts cost, None while no price is known.
-    `continuations` counts how often another target has continued the answer after it was cut; `shares` then holds each
-    target's part of the usage, at its own price.
+    `key` is the name of the client's key. `cost` is in US dollars at list price, with what cancelled attempts cost,
+    None while no price is known. `continuations` counts how often another target has continued the answer after it
+    was cut; `shares` then holds each target's part of the usage, at its own price.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Record(msgspec.Struct, kw_only=True):
     model: str
     stream: bool
     operation: Operation = "generate"
+    key: str = MAIN_KEY
     plan: Plan | None = None
     attempts: list[AttemptRecord] = []
     target: Target | None = None
@@ -226,6 +227,7 @@ def _facts(record: Record) -> Json:
         "took": record.took,
         "cost": record.cost,
         "passed_through": record.passed_through,
+        "key": record.key,
     }
 
 

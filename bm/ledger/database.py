@@ -49,6 +49,8 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE decisions SET document = CAST(replace(replace(replace(CAST(document AS TEXT),
         '"booked":', '"effect":'), '"rests":', '"cooldown":'), '"seams":', '"continuations":') AS BLOB);
     """,
+    # Until version 3 there was one key.
+    "ALTER TABLE requests ADD COLUMN key TEXT NOT NULL DEFAULT 'main'",
 )
 """Scripts from one schema version to the next; `PRAGMA user_version` is the number applied."""
 

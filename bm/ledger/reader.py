@@ -15,7 +15,7 @@ from bm.chat.parts import Json
 from bm.errors import BmError, Failure
 from bm.ledger.database import primary_code
 from bm.ledger.entry import COLUMNS
-from bm.names import By
+from bm.names import MAIN_KEY, By
 
 PATIENCE = 2.0
 """Seconds to wait while another process holds the file's lock."""
@@ -24,6 +24,7 @@ _KEYS: dict[By, str] = {
     "provider": "provider",
     "model": "upstream_model",
     "account": "provider || '/' || account",
+    "key": "key",
     "day": "strftime('%Y-%m-%d', at, 'unixepoch', 'localtime')",
 }
 _SUMS = """
@@ -32,6 +33,10 @@ _SUMS = """
     coalesce(sum(output), 0) AS output, coalesce(sum(thinking), 0) AS thinking, sum(cost) AS cost,
     coalesce(sum(cost IS NULL AND input + cache_read + cache_write + output > 0), 0) AS unpriced
 """
+
+
+_KEYED_SINCE = 3
+"""The version of the schema that has the key's name. Only the writer migrates, and the file may not have one yet."""
 
 
 class LedgerError(BmError):
@@ -113,6 +118,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         ledger = _opened(path)
         try:
             version: int = ledger.execute("PRAGMA user_version").fetchone()[0]
+            if 0 < version < _KEYED_SINCE:
+                ledger.execute(f"CREATE TEMP VIEW requests AS SELECT *, '{MAIN_KEY}' AS key FROM main.requests")
             yield ledger if version else None
         finally:
             ledger.close()

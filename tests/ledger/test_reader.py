@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bm.ledger.database import open_ledger
-from bm.ledger.entry import Entry
+from bm.ledger.database import MIGRATIONS, open_ledger
+from bm.ledger.entry import COLUMNS, Entry
 from bm.ledger.reader import LedgerError, decision, midnight, requests, usage
 from bm.ledger.writer import Ledger
 from bm.names import By
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
         tmp_path,
         [
             entry(id="a", at=NOON, cost=0.5),
-            entry(id="b", at=NOON + 1, provider="groq", account="work", upstream_model="gpt-oss", cost=None),
+            entry(id="b", at=NOON + 1, provider="groq", account="work", upstream_model="gpt-oss", cost=None, key="ci"),
             entry(id="c", at=NOON + DAY, failure="rate_limited", status=429, cost=None, **nothing),
             entry(id="d", at=NOON + DAY, cost=0.25),
         ],
@@ -53,6 +53,7 @@ def path(tmp_path: Path) -> Path:
         ("provider", ["gemini", "groq"]),
         ("model", ["gemini-3.8-flash", "gpt-oss"]),
         ("account", ["gemini/main", "groq/work"]),
+        ("key", ["main", "ci"]),
         ("day", ["2026-03-02", "2026-03-03"]),
     ],
 )
@@ -99,6 +100,16 @@ def test_a_decision_is_found_by_its_id(path: Path) -> None:
     assert decision(path, "b") == {"id": "b"}
     assert decision(path, "last") == {"id": "d"}
     assert decision(path, "unknown") is None
+
+
+def test_a_file_that_no_writer_has_migrated_yet_has_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    older = [column for column in COLUMNS if column != "key"]
+    values = [getattr(entry(id="a"), column) for column in older]
+    with closing(open_ledger(path, MIGRATIONS[:2])) as ledger:
+        ledger.execute(f"INSERT INTO requests ({', '.join(older)}) VALUES ({', '.join('?' * len(older))})", values)
+    assert requests(path, 5)[0]["key"] == "main"
+    assert [row["name"] for row in usage(path, since=0, by="key")["rows"]] == ["main"]
 
 
 def test_a_missing_file_is_an_empty_ledger(tmp_path: Path) -> None:
