@@ -27,6 +27,9 @@ MAIN_NAME = "main"
 
 MAX_NAME = 64
 
+MAX_ORDER = 99
+"""The largest tier and weight."""
+
 GOOGLE_CONSENT = "https://accounts.google.com/o/oauth2/v2/auth"
 GOOGLE_TOKEN = "https://oauth2.googleapis.com/token"  # noqa: S105 - a URL
 """Google's own addresses; a client file may name others."""
@@ -61,7 +64,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     file, or its content on one line; for `adc` it is empty. Accounts with the same `project` share their rate limits.
     With a `location` the account uses Vertex AI there, without one the Gemini API. `renewed_at` is when a person last
     verified or enabled it: earlier refusals are void. Both times have a time zone. Accounts of a provider with a lower
-    `tier` are used up before those with a higher one.
+    `tier` are used up before those with a higher one; among those of one tier, `weight` is the share of the requests.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     location: str = ""
     client: OAuthClient | None = None
     tier: int = 0
+    weight: int = 1
     added_at: datetime | None = None
     renewed_at: datetime | None = None
 
@@ -124,6 +128,8 @@ def check(account: Account) -> None:
         raise AccountError(f"account {account.name}: its key is empty")
     if not account.key.isprintable() or account.key != account.key.strip():
         raise AccountError(f"account {account.name}: its key holds line breaks, control characters or outer spaces")
+    if not (0 <= account.tier <= MAX_ORDER and 1 <= account.weight <= MAX_ORDER):
+        raise AccountError(f"account {account.name}: its tier is 0 to {MAX_ORDER}, its weight 1 to {MAX_ORDER}")
     if error := _kind_error(account):
         raise AccountError(f"account {account.name}: {error}")
 

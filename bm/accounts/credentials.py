@@ -65,7 +65,9 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
             raise AccountError(f"no account{of} is named {name!r} ({near})")
         if len(found) > 1:
             owners = ", ".join(each.provider for each in found)
-            raise AccountError(f"several providers have an account named {name!r}: {owners}; say which one")
+            raise AccountError(
+                f"several providers have an account named {name!r}: {owners} (say --provider {found[0].provider})"
+            )
         return found[0]
 
     def add(self, account: Account) -> Credentials:
@@ -241,13 +243,14 @@ def _merged(table: _Table, credentials: Credentials, path: Path) -> _Table:
             raise AccountError(f"{path}: {account.name!r} is an account of a kind that needs a newer bm")
         unknown = {name: value for name, value in old.get(account.id, {}).items() if name not in _KNOWN}
         members = msgspec.to_builtins(account, builtin_types=(datetime,)).items()
-        said = {name: value for name, value in members if value not in ("", None) and (name, value) != ("tier", 0)}
+        said = {name: value for name, value in members if value not in ("", None) and (name, value) not in _UNSAID}
         written.append(said | unknown)
     head = {"version": max(credentials.version, VERSION), "local_key": credentials.local_key}
     return table | head | {"accounts": written + foreign}
 
 
 _KNOWN = frozenset(Account.__struct_fields__)
+_UNSAID = (("tier", 0), ("weight", 1))
 
 
 def _is_foreign(row: _Table) -> bool:

@@ -161,7 +161,7 @@ class Pool:
             runtime.probing.add(model)
         if self.suspects and (suspect := self._suspect_behind(runtime, model, now, fingerprint)):
             suspect.probe = runtime.id
-        runtime.last_used = now
+        runtime.use(now)
         runtime.inflight[model] += 1
         if metered:
             runtime.meter.count(model, 1, "requests", now=now, wall=wall)

@@ -61,6 +61,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     location: str = ""
     tier: int = 0
+    weight: int = 1
     cooldowns: tuple[Cooldown, ...] = ()
     excluded: dict[str, str] = {}
     health: float = 1.0
@@ -110,10 +111,11 @@ def _row(runtime: AccountRuntime, now: float, wall: float) -> Row:
         project=account.project,
         location=account.location,
         tier=account.tier,
+        weight=account.weight,
         cooldowns=tuple(cooldowns),
         excluded={model: each.excluded for model, each in current.states.items() if each.excluded},
         health=round(current.health, 2),
-        inflight=current.inflight,
+        inflight=runtime.inflight.total(),
         last_used=None if runtime.last_used is None else runtime.last_used + wall - now,
         requests_today=today.requests,
         failures_today=today.failures,

@@ -89,7 +89,8 @@ class AccountRuntime:
     """The state of one account. Accounts of one project share a cooldown log for rate limits and a meter.
 
     By model, `answered` is the time of the last answer, and `proven` when the latest answered request was sent.
-    `silent` holds the models that gave no sign of life at the last request.
+    `silent` holds the models that gave no sign of life at the last request. A turn is as many requests as the account's
+    weight, of which it has had `taken` since `waiting_since`, when its last turn ended.
     """
 
     def __init__(self, credential: Credential, shared: CooldownLog, meter: Meter) -> None:
@@ -99,6 +100,8 @@ class AccountRuntime:
         self.meter = meter
         self.health = Health()
         self.last_used: float | None = None
+        self.taken = 0
+        self.waiting_since = -inf
         self.inflight: Counter[str] = Counter()
         self.probing: set[str] = set()
         self.answered: dict[str, float] = {}
@@ -163,6 +166,13 @@ class AccountRuntime:
         """Whether overload rather than a limit is the cause of the cooldown."""
         return any(self.model_state(name, now).overloaded for name in (model, ANY_MODEL))
 
+    def use(self, now: float) -> None:
+        """A request is sent."""
+        self.last_used = now
+        self.taken += 1
+        if self.taken >= self.credential.account.weight:
+            self.taken, self.waiting_since = 0, now
+
     def count(self, wall: float, *, requests: int = 0, failures: int = 0) -> None:
         """Add to the tally of the day."""
         today = self.today.on(local_day(wall))
@@ -207,6 +217,7 @@ class AccountRuntime:
         self.proven = {model: at - seconds for model, at in self.proven.items()}
         if self.last_used is not None:
             self.last_used -= seconds
+            self.waiting_since -= seconds
 
     def state(self, now: float) -> AccountState:
         """The state that dispatch decides by."""
@@ -220,8 +231,8 @@ class AccountRuntime:
             disabled=self.disabled,
             refused=self.disabled != "" and self.disabled == self.own.status(ANY_MODEL).disabled,
             health=self.health.score(now),
-            idle=None if self.last_used is None else max(0.0, now - self.last_used),
-            inflight=self.inflight.total(),
+            idle=None if self.last_used is None else max(0.0, now - self.waiting_since),
+            inflight=self.inflight.total() // self.credential.account.weight,
             models=self.models,
             states={model: state for model, state in states.items() if state != _USABLE},
         )

@@ -130,7 +130,7 @@ def _restore_account(pool: Pool, account_id: AccountId, saved: SavedAccount, now
     left = has_left(saved.project, runtime.credential)
     runtime.today = saved.today
     if saved.last_used is not None:
-        runtime.last_used = min(now, saved.last_used - wall + now)
+        runtime.last_used = runtime.waiting_since = min(now, saved.last_used - wall + now)
     renewed = runtime.credential.account.renewed_at
     void = renewed.timestamp() if renewed else float("-inf")
     kept = (

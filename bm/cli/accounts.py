@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, completion, render
+from bm.cli import admin, completion, order, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def add(
     ] = None,
     adc: Annotated[bool, typer.Option("--adc", help="Use this machine's Application Default Credentials.")] = False,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the key file into accounts.toml.")] = False,
+    tier: order.Tier = None,
+    weight: order.Weight = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Save the key without testing it.")] = False,
 ) -> None:
     """Add an account. Its key is read from a prompt or standard input.
@@ -110,7 +112,9 @@ def add(
         raise UsageError(f"{provider} already has an account named {name!r} (bm accounts remove {name})")
     if sum((vertex is not None, service_account is not None, adc)) > 1:
         raise UsageError("give only one of --vertex, --service-account and --adc")
-    account = Account(name=name, provider=provider, project=project, location=location)
+    account = Account(
+        name=name, provider=provider, project=project, location=location, tier=tier or 0, weight=weight or 1
+    )
     if file := vertex or service_account:
         place = location or (DEFAULT_LOCATION if vertex else "")
         account = msgspec.structs.replace(_service_account(account, file, copy=copy), location=place)
@@ -278,19 +282,6 @@ def key(
         insist(paths, account)
     admin.change_accounts(paths, lambda stored: stored.change(account))
     render.line(f"{name}: key replaced")
-
-
-def tier(
-    name: Name,
-    tier: Annotated[int, typer.Argument(min=0, max=99, help="0 is used first.")],
-    provider: Owner = "",
-) -> None:
-    """Use accounts of a lower tier up before those of a higher one.
-
-    Every account begins in tier 0, and those of one tier are used in turn. A conversation stays with its account.
-    """
-    _change(name, provider, lambda: {"tier": tier})
-    render.line(f"{name}: tier {tier}")
 
 
 def remove(

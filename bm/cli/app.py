@@ -22,6 +22,7 @@ from bm.cli import (
     init,
     models,
     monitoring,
+    order,
     providers,
     record,
     service,
@@ -117,7 +118,7 @@ _group(
     "accounts",
     "Manage the credentials that requests are sent with.",
     *(accounts.list_, accounts.add, accounts.login, transfer.import_, transfer.export),
-    *(accounts.rename, accounts.key, accounts.tier, accounts.enable, accounts.disable),
+    *(accounts.rename, accounts.key, order.order, accounts.enable, accounts.disable),
     *(accounts.remove, accounts.verify, accounts.wake),
     lists=True,
 )

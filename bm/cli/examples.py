@@ -54,7 +54,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "accounts export": ("bm accounts export accounts.json",),
     "accounts rename": ("bm accounts rename work office",),
     "accounts key": ("bm accounts key work", "bm accounts key second --provider groq < key-file"),
-    "accounts tier": ("bm accounts tier paid 1",),
+    "accounts order": ("bm accounts order", "bm accounts order free paid", "bm accounts order large --weight 3"),
     "accounts enable": ("bm accounts enable work",),
     "accounts disable": ("bm accounts disable work",),
     "accounts remove": ("bm accounts remove work", "bm accounts remove work --yes"),

@@ -26,9 +26,10 @@ class Table(NamedTuple):
 def accounts(rows: Sequence[dict[str, Any]]) -> Table:
     """For `bm accounts`: state, the model that is cooling down, use today, credential."""
     columns = ("account", "provider", "state", "model", "today", "failed", "key", "last used")
-    if not any(row.get("tier") for row in rows):
-        return Table(columns, [_account(row) for row in rows], NO_ACCOUNTS)
-    return Table((*columns, "tier"), [(*_account(row), str(row["tier"])) for row in rows], NO_ACCOUNTS)
+    usual = {"tier": 0, "weight": 1}
+    more = [name for name, value in usual.items() if any(row.get(name, value) != value for row in rows)]
+    cells = [(*_account(row), *(str(row.get(name, usual[name])) for name in more)) for row in rows]
+    return Table((*columns, *more), cells, NO_ACCOUNTS)
 
 
 def _account(row: dict[str, Any]) -> tuple[str, ...]:

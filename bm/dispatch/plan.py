@@ -204,17 +204,16 @@ def _pooled(pool: Sequence[_Group], random_number: float) -> list[Candidate]:
         return []
     slot = min(int(random_number * slots), slots - 1)
     remainder = random_number * slots - slot  # again evenly distributed in [0, 1)
-    share = f"1/{slots}"
     accounts = _by_rank(free, slot / len(free) if slot < len(free) else remainder) if free else []
     if slot < len(free):
         first, rest = accounts[:1], accounts[1:]
-        reason = f"in turn among {len(free)} Gemini accounts, each {share} of the requests"
+        reason = f"in turn among {len(free)} Gemini accounts, which get {len(free)}/{slots} of the requests"
         if any(account.rank[2] > first[0].rank[2] for account in rest):
             reason = "in turn among the Gemini accounts of the lowest tier that is usable"
         reason = reason if slots > 1 else "the only Gemini account that is usable"
     else:
         first, rest = _by_rank(paid.pop(slot - len(free)), remainder), accounts
-        reason = f"chosen at random: a pooled provider has {share} of the requests"
+        reason = f"chosen at random: a pooled provider has 1/{slots} of the requests"
     rest = rest + [candidate for candidates in paid for candidate in _by_rank(candidates, remainder)]
     return _because(first, reason) + _because(rest, "rest of the pool, when those before have failed")
 

@@ -37,9 +37,9 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one account.
 
     `disabled` is why it cannot be used, empty while it can; `refused` means that the service said so. `health` goes
-    from 1 (healthy) to 0. `idle` is the seconds since its last use, None = never used. `models` is its list of models
-    if known. `states` holds the models that are not fully usable; `ANY_MODEL` applies to all of them. Accounts of a
-    lower `tier` come first.
+    from 1 (healthy) to 0. `idle` is the seconds since its last turn, which is as many requests as its weight, None =
+    never used; `inflight` is the turns under way. `models` is its list of models if known. `states` holds the models
+    that are not fully usable; `ANY_MODEL` applies to all of them. Accounts of a lower `tier` come first.
     """
 
     name: str

@@ -18,10 +18,10 @@ DAY: tuple[str, Window, Unit] = ("m", "day", "requests")
 
 
 def credential(
-    name: str, *, provider: str = "gemini", project: str = "", key: str = "", enabled: bool = True
+    name: str, *, provider: str = "gemini", project: str = "", key: str = "", enabled: bool = True, weight: int = 1
 ) -> Credential:
     secret = key or f"key-{provider}-{name}"
-    account = Account(name=name, provider=provider, key=secret, project=project, enabled=enabled)
+    account = Account(name=name, provider=provider, key=secret, project=project, enabled=enabled, weight=weight)
     return Credential(account=account, secret=secret)
 
 

@@ -113,11 +113,11 @@ def test_content_of_a_newer_version_is_kept(path: Path) -> None:
         [[accounts]]
         name = "a"
         key = "k1"
-        weight = 3
+        mood = 3
         [[accounts]]
         name = "gone"
         key = "k2"
-        weight = 4
+        mood = 4
         [[accounts]]
         name = "later"
         kind = "telepathy"
@@ -134,7 +134,7 @@ def test_content_of_a_newer_version_is_kept(path: Path) -> None:
     assert (table["version"], table["colour"], table["other"]) == (7, "green", {"deep": [1, 2]})
     rows = {row["name"]: row for row in table["accounts"]}
     assert list(rows) == ["a", "b", "later"]
-    assert (rows["a"]["key"], rows["a"]["weight"]) == ("k9", 3)
+    assert (rows["a"]["key"], rows["a"]["mood"]) == ("k9", 3)
     assert rows["later"] == {"name": "later", "kind": "telepathy", "token": "t"}
     with pytest.raises(AccountError, match="newer bm"):
         update(path, adding(account("later")))

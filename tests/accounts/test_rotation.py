@@ -72,6 +72,23 @@ def test_accounts_without_limits_are_asked_equally_often(accounts: int) -> None:
     assert max(upstream.served.values()) - min(upstream.served.values()) <= 1
 
 
+def test_accounts_are_asked_in_proportion_to_their_weights() -> None:
+    weights = {"a": 1, "b": 3, "c": 2}
+    upstream = Upstream(dict.fromkeys(weights, 10_000), tells=True)
+    pool = Pool(credential(name, weight=weight) for name, weight in weights.items())
+    minutes(pool, upstream, count=2, rate=5, rng=random.Random(1))
+    assert upstream.served == {"a": 100, "b": 300, "c": 200}
+
+
+def test_requests_at_once_go_to_accounts_in_proportion_to_their_weights() -> None:
+    pool = Pool([credential("a"), credential("b", weight=3)])
+    asked = Counter(
+        pool.begin(choices(pool, number / 100, 0.5)[0], now=number / 100, wall=NOON).target.account
+        for number in range(40)
+    )
+    assert asked == {"a": 10, "b": 30}
+
+
 def test_without_a_delay_from_the_upstream_refusals_stay_few() -> None:
     quotas = {"a": 10, "b": 30}
     upstream = Upstream(quotas, tells=False)

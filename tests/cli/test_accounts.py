@@ -161,15 +161,3 @@ def test_a_key_is_replaced_once_it_is_accepted(bm: Bm, paths: Paths, simulator: 
     assert [each.key for each in load(paths.accounts).accounts] == [PLANTED, "key-two"]
     again = bm("accounts", "key", "two", "--no-verify", stdin=PLANTED)
     assert (again.code, again.err) == (2, "error: the account 'one' of gemini has this key already\n")
-
-
-def test_a_tier_is_shown_and_orders_the_plan(bm: Bm, paths: Paths) -> None:
-    for name in ("paid", "free"):
-        bm("accounts", "add", name, "--no-verify", stdin=f"key-{name}")
-    assert "TIER" not in bm("accounts").out
-    assert bm("accounts", "tier", "paid", "1") == (0, "paid: tier 1\n", "")
-    assert bm("accounts").out.splitlines()[0].endswith("TIER")
-    for _ in range(5):
-        assert [each["account"] for each in bm("route", "opus", "--json").json["targets"]] == ["free", "paid"]
-    bm("accounts", "tier", "paid", "0")
-    assert "tier" not in paths.accounts.read_text()
