@@ -292,6 +292,9 @@ class Course:
         if outcome.request == "ask":
             self._repeat(target, 0.0, "the required tool call is asked for once more", retry_hint=True)
             return
+        if outcome.request == "again":
+            self._repeat(target, 0.0, "the answer was empty: once more")
+            return
         self._prefer_others(target.provider)
         self._apply(attempt, outcome, failure)
 

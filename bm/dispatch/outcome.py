@@ -30,6 +30,7 @@ RequestEffect = Literal[
     "larger",  # go to a target with a larger context
     "heal",  # try the same target once more with a changed request
     "ask",  # ask the same target once more for the tool call that it has left out
+    "again",  # ask the same target once more, since it has answered with nothing
     "return",  # return the failure to the client
 ]
 

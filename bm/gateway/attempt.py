@@ -15,7 +15,7 @@ from bm.config.schema import Timeouts
 from bm.config.secrets import Mask
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
-from bm.dispatch.outcome import Outcome
+from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
@@ -33,6 +33,7 @@ from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.gateway.upstream_call import UpstreamCall
+from bm.names import ProtocolName
 from bm.protocols import embeddings
 from bm.protocols.errors import decode_error
 from bm.protocols.limits import with_delay
@@ -45,6 +46,7 @@ from bm.upstream.fetch import fetch_media
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 UNAUTHENTICATED = 401
+_EMPTY_BY_MISTAKE: tuple[ProtocolName, ...] = ("gemini", "openai-chat")
 
 
 class Attempts:
@@ -71,6 +73,7 @@ class Attempts:
         self._source = rescue or adapter
         self._required = RequiredCall(adapter, settings.limits.max_attempts)
         self._began = time.monotonic()
+        self._repeated = False
         self.delivered: list[tuple[Target, UpstreamCall, Watch]] = []
 
     async def run(self, running: Running) -> Outcome:
@@ -163,7 +166,7 @@ class Attempts:
     ) -> Outcome:
         """The outcome of an attempt of which the client knows nothing: a refusal may have a remedy."""
         failure = outcome.failure
-        if failure is None or outcome.request in ("done", "resume", "ask") or upstream.embedding is not None:
+        if failure is None or outcome.request in ("done", "resume", "ask", "again") or upstream.embedding is not None:
             return outcome
         known = self._adapter.known(upstream.target, self._settings.providers[upstream.target.provider])
         model = self._adapter.call.model
@@ -216,6 +219,9 @@ class Attempts:
             return classify(full.watch.failure)
         if full.watch.uncalled and self._required.awaited(upstream, running.attempt):
             return self._missed(running, full.watch)
+        full.watch.may_repeat = self._may_repeat(upstream, running.attempt)
+        if full.watch.empty:
+            return self._empty(running, full.watch)
         running.claim()
         headers = self._reply.head(upstream, response.headers, full.content_type)
         await self._reply.complete(response.status, headers, full.body)
@@ -245,6 +251,7 @@ class Attempts:
         pipe = self._source.pipe(upstream)
         running.watch = pipe.watch
         pipe.watch.said = [] if self._required.awaited(upstream, running.attempt) else None
+        pipe.watch.may_repeat = not continued and self._may_repeat(upstream, running.attempt)
         if continued:
             running.claim()
         relay = Relay(
@@ -274,6 +281,8 @@ class Attempts:
             return await self._complete(running, upstream, response, relay.document)
         if failure is None and pipe.watch.uncalled:
             return self._missed(running, pipe.watch)
+        if failure is None and not relay.committed and pipe.watch.empty:
+            return self._empty(running, pipe.watch)
         if rescue is not None and (outcome := rescue.ended(upstream.target, pipe, failure, relay.committed, record)):
             return outcome
         outcome = classify(failure, streaming_started=relay.committed)
@@ -284,10 +293,32 @@ class Attempts:
 
     def _missed(self, running: Running, watch: Watch) -> Outcome:
         """The outcome of an answer without the tool call that the client requires. It costs what any other does."""
+        self._note_unsent(running, watch)
+        return self._required.missed(watch)
+
+    def _may_repeat(self, upstream: UpstreamCall, attempt: Attempt) -> bool:
+        """Whether a model that answers with nothing is asked again, once.
+
+        Gemini at times finishes with `STOP` and without a part, and answers the same request when it is repeated
+        (https://github.com/livekit/agents/issues/4066, https://github.com/google-gemini/gemini-cli/issues/28784, read
+        2026-11-30), and so do services with Chat Completions. Claude means it: after a tool result it may have nothing
+        to add, and repeats the empty answer (https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons).
+        """
+        generates = self._adapter.call.operation == "generate" and upstream.target.protocol in _EMPTY_BY_MISTAKE
+        return generates and not self._repeated and attempt.number < self._settings.limits.max_attempts
+
+    def _empty(self, running: Running, watch: Watch) -> Outcome:
+        """The outcome of an answer with nothing in it, of which the client has received nothing."""
+        self._repeated = True
+        self._note_unsent(running, watch)
+        failure = Failure(kind="malformed", message="the model has answered with nothing")
+        return Outcome(failure=failure, account=AccountEffect("answered"), request="again")
+
+    def _note_unsent(self, running: Running, watch: Watch) -> None:
+        """Record what an answer has cost that the client does not receive."""
         running.entry.usage = watch.usage
         if watch.usage is not None:
             self._updates.count_tokens(running.lease, watch.usage.prompt)
-        return self._required.missed(watch)
 
     def _note_content(self) -> None:
         """The first content has arrived. It does not show that the account works: overload is also reported later."""

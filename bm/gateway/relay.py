@@ -185,7 +185,7 @@ class Relay:
             return await self._abort(Failure(kind="malformed", message=f"the upstream sent {error}"))
         if self._pipe.watch.failure is not None:
             return await self._fail(self._pipe.watch.failure)
-        if not self.committed and self._pipe.watch.uncalled:
+        if not self.committed and (self._pipe.watch.uncalled or self._pipe.watch.empty):
             return None
         await self._commit()
         await self._client.end()
@@ -235,7 +235,7 @@ class Relay:
 
     async def _send(self, data: bytes) -> None:
         watch = self._pipe.watch
-        if watch.begun and not self._begun:
+        if watch.begun and not self._begun and not watch.empty:
             self._begun = True
             self._on_content()
         if self.committed:
@@ -245,7 +245,7 @@ class Relay:
         self._held.append(data)
         self._held_bytes += len(data)
         full = self._held_bytes > self._limits.hold_kb * 1024
-        ready = watch.said is None and (watch.begun or watch.events > self._limits.hold_events)
+        ready = watch.said is None and not watch.empty and (watch.begun or watch.events > self._limits.hold_events)
         if watch.failure is None and (ready or full):
             await self._commit()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
@@ -16,12 +17,46 @@ from bm.protocols.property_keys import Keys, renamed
 
 _CUT = ("length", "context_window", "refusal")
 """Finish reasons with which arguments may break off."""
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_MARK = re.compile(r'\\(?:.|\Z)|["\x00-\x1f]', re.S)
+"""An escape, a quotation mark, or a character that a string may only hold as an escape (RFC 8259, 7)."""
 
 
 class _Call:
+    """A call whose arguments arrive in `pieces`."""
+
     def __init__(self, name: str, choice: int) -> None:
         self.name, self.choice = name, choice
         self.pieces: list[str] = []
+        self._scanned = 0
+        self._in_string = self._in_escape = False
+
+    def with_escapes(self, piece: str) -> str:
+        """The next piece with line ends and tabs inside strings as escapes.
+
+        Gemini, Kimi and local models write them as they are (https://github.com/MoonshotAI/kimi-cli/issues/1378,
+        https://github.com/rhesis-ai/rhesis/pull/2488, read 2026-11-30).
+        """
+        if _CONTROL.search(piece) is None:
+            return piece
+        self._scan("".join(self.pieces[self._scanned :]))
+        self._scanned = len(self.pieces) + 1
+        return self._scan(piece)
+
+    def _scan(self, text: str) -> str:
+        start = 1 if self._in_escape and text else 0
+        self._in_escape &= not text
+        return text[:start] + _MARK.sub(self._escaped, text[start:])
+
+    def _escaped(self, found: re.Match[str]) -> str:
+        mark = found.group()
+        if mark == '"':
+            self._in_string = not self._in_string
+        elif mark == "\\":
+            self._in_escape = True
+        elif self._in_string and mark < " ":
+            return msgspec.json.encode(mark).decode()[1:-1]
+        return mark
 
 
 class AnswerRepair:
@@ -46,9 +81,8 @@ class AnswerRepair:
         match event:
             case PartDelta(index=index) if index not in self.calls:
                 pass
-            case PartDelta(index=index, text=text):
-                self.calls[index].pieces.append(text)
-                return () if self.calls[index].name in self._keys else (event,)
+            case PartDelta(index=index):
+                return self._piece(event, self.calls[index])
             case PartStart() | PartWhole():
                 self._begin(event)
             case PartEnd(index=index) if index in self.calls:
@@ -72,6 +106,12 @@ class AnswerRepair:
         match event:
             case PartStart(kind="tool_call", tool_kind="function", name=name) if name not in self._free:
                 self.calls[event.index] = _Call(name, event.choice)
+
+    def _piece(self, event: PartDelta, call: _Call) -> Iterable[Event]:
+        if not self._passing and (text := call.with_escapes(event.text)) is not event.text:
+            event = PartDelta(event.index, text)
+        call.pieces.append(event.text)
+        return () if call.name in self._keys else (event,)
 
     def _end_of_call(self, end: PartEnd, call: _Call) -> Iterable[Event]:
         text = "".join(call.pieces)

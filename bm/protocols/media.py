@@ -104,10 +104,25 @@ def type_of(media: Media) -> str:
 
 
 def of_true_kind(media: Media) -> Media:
-    """An image that its client calls a document, or the reverse, under the kind that its first bytes show."""
+    """An image that its client calls a document, or the reverse, under the kind that its first bytes show.
+
+    Its data are plain base64 then, whatever the client has written: a data URL, lines, or the alphabet of URLs.
+    """
+    if (data := _plain_base64(media.data)) is not media.data:
+        media = msgspec.structs.replace(media, data=data)
     kind = kind_of_type(_type_by_bytes(media), media.kind)
     swapped = {kind, media.kind} == {"image", "document"}
     return msgspec.structs.replace(media, kind=kind, mime="") if swapped else media
+
+
+def _plain_base64(data: str) -> str:
+    if data.startswith("data:"):
+        data = data.partition(",")[2]
+    # Searches for one character, which cost next to nothing on megabytes.
+    if not len(data) % 4 and not any(mark in data for mark in "-_\n\r "):
+        return data
+    data = "".join(data.split()).translate({0x2D: "+", 0x5F: "/"}).rstrip("=")
+    return data + "=" * (-len(data) % 4)
 
 
 def _type_by_bytes(media: Media) -> str:

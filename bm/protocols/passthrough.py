@@ -73,7 +73,8 @@ class Watch:
 
     `items` counts what the upstream has sent but comments, `events` what that meant, `contents` those with content, and
     `marks` those that are more than a piece of a part. `begun` is true from the first content on: from then on the
-    response cannot be retried. `thinking` is true until a part begins that is no thinking, and again from each part on
+    response cannot be retried. `may_repeat` says whether the model may be asked again if it answers with nothing.
+    `thinking` is true until a part begins that is no thinking, and again from each part on
     that is. `signatures` maps ids of tool calls, and the `TextKey` of texts, to their vendor's signatures. `sink` makes
     what takes the pieces of a part, if anything does. `said` holds the text while a tool call is awaited; it is None
     from a call on, and where none is awaited.
@@ -91,6 +92,7 @@ class Watch:
         self.sink = _digest_of
         self.signatures: dict[str, Signature] = {}
         self.said: list[str] | None = None
+        self.may_repeat = False
         self._calls: dict[int, str] = {}
         self._texts: dict[int, TextKey] = {}
         self._text_signatures: dict[int, Signature | None] = {}
@@ -99,6 +101,11 @@ class Watch:
     def uncalled(self) -> bool:
         """Whether a call was awaited, and the model has finished without one."""
         return self.said is not None and self.finish is not None and self.finish.reason == "stop"
+
+    @property
+    def empty(self) -> bool:
+        """Whether the model has finished with nothing, and may be asked again."""
+        return self.may_repeat and self.contents == 1 and self.finish is not None and self.finish.reason == "stop"
 
     def see(self, event: Event) -> None:
         """Take one event."""

@@ -35,6 +35,24 @@ def test_overload_after_the_first_content_counts_as_overload(world: World, proto
 
 
 @EVERY_CLIENT
+def test_a_model_that_answers_with_nothing_is_asked_once_more(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(accounts=1)
+    world.sim.script(Rule(text=""), Rule(text="at last"))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.complete and b"at" in answer.body and b"last" in answer.body
+    world.sim.script(Rule(text=""), Rule(text=""), Rule(text="too late"))
+    answer = world.ask(protocol, stream=stream)
+    assert answer.complete and b"late" not in answer.body
+    assert world.account(world.pool[0])["failures_today"] == 0
+
+
+def test_claude_may_have_nothing_to_say(world: World) -> None:
+    world.set_up(0, {"anthropic": "exclusive"})
+    world.sim.script(Rule(text=""), Rule(text="asked again"))
+    assert b"again" not in world.ask("anthropic", "anthropic:claude-opus-5-5").body
+
+
+@EVERY_CLIENT
 def test_a_request_that_a_used_connection_loses_is_nobodys_failure(world: World, protocol: str, stream: bool) -> None:
     world.set_up(accounts=1)
     world.sim.script(Rule(), Rule(reset=True))

@@ -37,6 +37,23 @@ def test_whole_arguments_pass(text: str) -> None:
     assert through(events) == events
 
 
+LINES = '{\n\t"path": "a\\"b", "text": "one\n\ttwo three \\\\",\r\n"more": "\x00"}'
+ESCAPED = '{\n\t"path": "a\\"b", "text": "one\\n\\ttwo three \\\\",\r\n"more": "\\u0000"}'
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_line_ends_in_strings_of_arguments_become_escapes(size: int) -> None:
+    pieces = [LINES[at : at + size] for at in range(0, len(LINES), size)]
+    out = through([*call(*pieces), Finish("tool_calls"), End()])
+    assert "".join(event.text for event in out if isinstance(event, PartDelta)) == ESCAPED
+    assert isinstance(out[-1], End)
+
+
+def test_arguments_that_pass_through_are_only_checked() -> None:
+    *_, last = through([*call(LINES), Finish("tool_calls"), End()], AnswerRepair(passing=True))
+    assert isinstance(last, Failed)
+
+
 @pytest.mark.parametrize("reason", ["length", "context_window", "refusal"])
 def test_arguments_may_break_off_where_the_answer_was_cut(reason: FinishReason) -> None:
     events = [*call('{"a": "b'), Finish(reason), End()]

@@ -8,7 +8,7 @@ import pytest
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Media
-from bm.protocols.media import data_of_url, data_url, file_name, kind_of_type, lacking, suffix_of, type_of
+from bm.protocols.media import data_of_url, data_url, file_name, kind_of_type, lacking, of_true_kind, suffix_of, type_of
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,13 @@ def test_a_type_that_was_not_named_is_known_by_the_first_bytes_or_the_kind(media
 )
 def test_a_type_that_the_model_does_not_read(media: Media, why: str) -> None:
     assert lacking(media, Capabilities(refused_types=("image/gif", "application/vnd.*"))) == why
+
+
+@pytest.mark.parametrize(
+    "data", ["-_8A+/8=", "-_8A-_8", "+/8A\r\n+/8=\r\n", "data:image/png;base64,+/8A+/8=", "+/8A+/8=", " +/8A +/8="]
+)
+def test_data_reach_the_model_as_plain_base64(data: str) -> None:
+    assert of_true_kind(Media("image", mime="image/png", data=data)).data == "+/8A+/8="
 
 
 def test_a_file_has_a_name_with_the_suffix_of_its_type() -> None:

@@ -15,6 +15,9 @@ from bm.protocols.splice import edited, raw_object
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
 """Where services without `prompt_tokens_details` say it: DeepSeek, Mistral, Hugging Face, Databricks."""
 
+_COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+"""Both counts as Chat Completions names them, and as services do that took over the names of another API."""
+
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "eos": "stop",
@@ -59,7 +62,7 @@ def decode_usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     details, inner = object_of(usage.get("prompt_tokens_details")), object_of(usage.get("completion_tokens_details"))
-    prompt, output = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
+    prompt, output = (count_of(usage.get(name, usage.get(other))) for name, other in _COUNTS)
     thinking = count_of(inner.get("reasoning_tokens"))
     if thinking and count_of(usage.get("total_tokens")) == prompt + output + thinking:
         output += thinking

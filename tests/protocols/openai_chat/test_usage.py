@@ -24,6 +24,7 @@ from bm.protocols.openai_chat.usage import (
         ({"prompt_tokens": 10, "completion_tokens": 2}, Usage(10, 0, 0, 2)),
         ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}, Usage(6, 4)),
         ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3}}, Usage(3, 4, 3)),
+        ({"input_tokens": 10, "output_tokens": 2}, Usage(10, 0, 0, 2)),
         ({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}, Usage(6, 4)),
         ({"prompt_tokens": 10, "num_cached_tokens": 4}, Usage(6, 4)),
         ({"prompt_tokens": 10, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 3}, Usage(3, 4, 3)),
