@@ -56,8 +56,9 @@ SamplingRule = bool | Literal["without_thinking"]
 StructuredOutput = Literal["schema", "json", "none"]
 """What an answer can be held to: a JSON Schema, JSON, nothing."""
 
-By = Literal["provider", "model", "account", "key", "day"]
-"""How usage is grouped. `model` is the one that answered, `key` the one that asked, `day` a day of local time."""
+By = Literal["provider", "model", "account", "key", "tool", "day"]
+"""How usage is grouped. `model` is the one that answered, `key` the one that asked, `tool` the client's user agent,
+`day` a day of local time."""
 
 MAIN_KEY: Final = "main"
 """The name of bm's own key, with which everything is open; other keys get theirs from the user."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
-from bm.accounts.account import Kind, remedy_for
+from bm.accounts.account import Account, Kind, remedy_for
 from bm.accounts.pool import Pool
 from bm.accounts.quota import Unit, Window, local_day
 from bm.accounts.runtime import AccountRuntime
 from bm.config.secrets import without_password
 from bm.dispatch.snapshot import AccountState
+from bm.providers.catalog import GEMINI
 from bm.providers.provider import Provider
 
 State = Literal["usable", "cooling down", "disabled", "off"]
@@ -139,6 +141,11 @@ def _quotas(runtime: AccountRuntime, now: float, wall: float) -> tuple[Quota, ..
         if each.limit is not None or (each.unit == "requests" and each.used)
     ]
     return tuple(sorted(shown, key=lambda each: (each.model, each.unit, each.window == "day")))
+
+
+def billed(accounts: Iterable[Account]) -> list[str]:
+    """The names of the Gemini accounts that have no free tier: those of Vertex AI."""
+    return [account.name for account in accounts if account.provider == GEMINI.name and account.location]
 
 
 def provider_row(provider: Provider, accounts: tuple[AccountState, ...]) -> dict[str, Any]:

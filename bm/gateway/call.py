@@ -33,6 +33,8 @@ from bm.upstream.headers import Headers
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 """Claude Code; Codex in both spellings; opencode."""
 
+_AGENT = re.compile(r"[\w.@-]{1,40}(?:/(?:Python|JS)\b)?", re.ASCII)
+
 TOO_DEEP = Failure(kind="bad_request", message="the body is nested too deeply")
 MAX_BYTES_PER_TOKEN = 10
 """Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
@@ -198,6 +200,17 @@ def conversation_of(head: Head, headers: Mapping[str, str]) -> Conversation:
     if session := _session_in(json_of(head.metadata)):
         return Conversation(f"session:{session}", continues=True)
     return _by_beginning(head)
+
+
+def tool_of(headers: Headers) -> str:
+    """What the user agent names: the tool, or the SDK with its language; empty if there is none.
+
+    The SDKs of OpenAI and Anthropic say `OpenAI/Python 2.1` and `Anthropic/JS 0.60` (`user_agent` in their clients),
+    other programs their name and version.
+    """
+    agent = next((value for name, value in headers if name == "user-agent"), "")
+    found = _AGENT.match(agent)
+    return found[0] if found else ""
 
 
 def _session_in(metadata: Any) -> str:

@@ -18,7 +18,7 @@ from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter
 from bm.gateway.attempt import Attempts, masked
-from bm.gateway.call import Call, Client
+from bm.gateway.call import Call, Client, tool_of
 from bm.gateway.capture import Capture
 from bm.gateway.fault import own_fault
 from bm.gateway.healing import Healing
@@ -54,6 +54,7 @@ class Exchange:
             model=call.model,
             stream=call.stream,
             key=call.key,
+            tool=tool_of(call.headers),
         )
         self._healing = Healing(services.remedies)
         self._adapter = Adapter(

@@ -61,9 +61,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `key` is the name of the client's key. `cost` is in US dollars at list price, with what cancelled attempts cost,
-    None while no price is known. `continuations` counts how often another target has continued the answer after it
-    was cut; `shares` then holds each target's part of the usage, at its own price.
+    `key` is the name of the client's key, `tool` is what its user agent names. `cost` is in US dollars at list price,
+    with what cancelled attempts cost, None while no price is known. `continuations` counts how often another target has
+    continued the answer after it was cut; `shares` then holds each target's part of the usage, at its own price.
     """
 
     id: str
@@ -88,6 +88,7 @@ class Record(msgspec.Struct, kw_only=True):
     client_left: bool = False
     continuations: int = 0
     shares: list[tuple[Target, Usage]] = []
+    tool: str = ""
 
     @property
     def last_target(self) -> Target | None:
@@ -228,6 +229,7 @@ def _facts(record: Record) -> Json:
         "cost": record.cost,
         "passed_through": record.passed_through,
         "key": record.key,
+        "tool": record.tool,
     }
 
 

@@ -51,6 +51,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # Until version 3 there was one key.
     "ALTER TABLE requests ADD COLUMN key TEXT NOT NULL DEFAULT 'main'",
+    "ALTER TABLE requests ADD COLUMN tool TEXT NOT NULL DEFAULT ''",
 )
 """Scripts from one schema version to the next; `PRAGMA user_version` is the number applied."""
 

@@ -8,13 +8,14 @@ from bm.names import MAIN_KEY
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. Its fields up to `key` are the columns of `requests`.
+    """One request. Its fields up to `tool` are the columns of `requests`.
 
     `at` is Unix time. `first_content` and `took` are seconds since the request arrived; `first_content` is None if
     there was no content. `provider`, `account` and `upstream_model` name the target that answered, else the last one
     tried; they are empty if none was tried. `failure` is the kind of failure, empty for an answered request. `cost`
     is in US dollars at list price, None if the price is unknown. `dropped` is a comma-separated list of the request's
-    fields that the target does not support. `key` is the name of the client's key. `decision` is a JSON document.
+    fields that the target does not support. `key` is the name of the client's key, `tool` is what the client's user
+    agent names, empty if it names nothing. `decision` is a JSON document.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     passed_through: bool
     dropped: str
     key: str = MAIN_KEY
+    tool: str = ""
     decision: bytes = b""
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -20,11 +20,15 @@ from bm.names import MAIN_KEY, By
 PATIENCE = 2.0
 """Seconds to wait while another process holds the file's lock."""
 
+Step: TypeAlias = Literal["hour", "day"]
+"""How usage over time is divided."""
+
 _KEYS: dict[By, str] = {
     "provider": "provider",
     "model": "upstream_model",
     "account": "provider || '/' || account",
     "key": "key",
+    "tool": "tool",
     "day": "strftime('%Y-%m-%d', at, 'unixepoch', 'localtime')",
 }
 _SUMS = """
@@ -33,10 +37,14 @@ _SUMS = """
     coalesce(sum(output), 0) AS output, coalesce(sum(thinking), 0) AS thinking, sum(cost) AS cost,
     coalesce(sum(cost IS NULL AND input + cache_read + cache_write + output > 0), 0) AS unpriced
 """
+_FREE = "sum(CASE WHEN provider = 'gemini' AND account NOT IN (SELECT value FROM json_each(?)) THEN cost END)"
+_FORMS: dict[Step, str] = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d"}
+_HALF_HOUR = 1_800.0
 
 
-_KEYED_SINCE = 3
-"""The version of the schema that has the key's name. Only the writer migrates, and the file may not have one yet."""
+_ADDED = ((3, "key", MAIN_KEY), (4, "tool", ""))
+"""Columns of later versions of the schema, and what holds for older files. Only the writer migrates, and a file may not
+have had one yet."""
 
 
 class LedgerError(BmError):
@@ -49,10 +57,11 @@ def midnight(days: int, today: datetime) -> float:
     return first.timestamp()
 
 
-def usage(path: Path, *, since: float, by: By) -> Json:
+def usage(path: Path, *, since: float, by: By, billed: Sequence[str] = ()) -> Json:
     """Usage since a Unix time: one row per group, and the total.
 
-    `cost` is None if no price is known; `unpriced` counts the requests whose tokens have no known price.
+    `cost` is None if no price is known; `unpriced` counts the requests whose tokens have no known price. `free_cost` is
+    the part of it that Gemini accounts other than those `billed` would have cost outside the free tier.
 
     Raises:
         LedgerError: the file cannot be read.
@@ -60,12 +69,39 @@ def usage(path: Path, *, since: float, by: By) -> Json:
     nothing = dict.fromkeys(("requests", "failures", "input", "cache_read", "cache_write", "output", "thinking"), 0)
     with _reading(path) as ledger:
         if ledger is None:
-            return {"since": since, "by": by, "rows": [], "total": {**nothing, "cost": None, "unpriced": 0}}
+            total: Json = {**nothing, "cost": None, "unpriced": 0, "free_cost": None}
+            return {"since": since, "by": by, "rows": [], "total": total}
         order = "name" if by == "day" else "requests DESC, name"
-        grouped = f"SELECT {_KEYS[by]} AS name, {_SUMS} FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}"
-        rows = [dict(row) for row in ledger.execute(grouped, (since,))]
-        total = dict(ledger.execute(f"SELECT {_SUMS} FROM requests WHERE at >= ?", (since,)).fetchone())
+        sums, given = f"{_SUMS}, {_FREE} AS free_cost", (msgspec.json.encode(billed).decode(), since)
+        grouped = f"SELECT {_KEYS[by]} AS name, {sums} FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}"
+        rows = [dict(row) for row in ledger.execute(grouped, given)]
+        total = dict(ledger.execute(f"SELECT {sums} FROM requests WHERE at >= ?", given).fetchone())
     return {"since": since, "by": by, "rows": rows, "total": total}
+
+
+def series(path: Path, *, since: float, until: float, by: By, step: Step, billed: Sequence[str] = ()) -> Json:
+    """Usage in each hour or day of local time between two Unix times: a point per group and step that has any.
+
+    `steps` names all of them, also those without requests.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    form = _FORMS[step]
+    # In half hours, since days differ in length where clocks are changed.
+    count = int((until - since) // _HALF_HOUR) + 1
+    moments = (datetime.fromtimestamp(since + number * _HALF_HOUR).strftime(form) for number in range(count))
+    found: Json = {"since": since, "by": by, "step": step, "steps": list(dict.fromkeys(moments)), "points": []}
+    with _reading(path) as ledger:
+        if ledger is not None:
+            given = msgspec.json.encode(billed).decode(), since, until
+            grouped = f"""
+                SELECT strftime('{form}', at, 'unixepoch', 'localtime') AS step, {_KEYS[by]} AS name, {_SUMS},
+                    {_FREE} AS free_cost
+                FROM requests WHERE at >= ? AND at <= ? GROUP BY step, name ORDER BY step, name
+            """
+            found["points"] = [dict(row) for row in ledger.execute(grouped, given)]
+    return found
 
 
 def requests(path: Path, limit: int) -> list[Json]:
@@ -118,8 +154,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         ledger = _opened(path)
         try:
             version: int = ledger.execute("PRAGMA user_version").fetchone()[0]
-            if 0 < version < _KEYED_SINCE:
-                ledger.execute(f"CREATE TEMP VIEW requests AS SELECT *, '{MAIN_KEY}' AS key FROM main.requests")
+            if lacking := [f"'{value}' AS {name}" for since, name, value in _ADDED if 0 < version < since]:
+                ledger.execute(f"CREATE TEMP VIEW requests AS SELECT *, {', '.join(lacking)} FROM main.requests")
             yield ledger if version else None
         finally:
             ledger.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -10,13 +11,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.routing import Route
 
+from bm.accounts.account import Account
+from bm.accounts.report import billed
 from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.errors import RequestError
 from bm.gateway.record import document_of
 from bm.gateway.services import Services
 from bm.ledger.advice import advice
-from bm.ledger.reader import decision, midnight, requests, unknown, usage
+from bm.ledger.reader import Step, decision, midnight, requests, series, unknown, usage
 from bm.ledger.writer import KEEP_DAYS
 from bm.names import By
 from bm.server.asgi import json_handler
@@ -46,6 +49,7 @@ class LedgerViews:
         return [
             Route("/admin/why/{id}", shown(json_handler(self.why))),
             Route("/admin/usage", shown(json_handler(self.usage))),
+            Route("/admin/usage/series", shown(json_handler(self.series))),
             Route("/admin/requests", shown(json_handler(self.requests))),
         ]
 
@@ -69,8 +73,28 @@ class LedgerViews:
         """Usage of the last days, grouped."""
         params = msgspec.convert(dict(request.query_params), _UsageParams, strict=False)
         await self._flush()
-        since = midnight(params.days, datetime.now())
-        return await asyncio.to_thread(usage, self._paths.ledger, since=since, by=params.by)
+        since, path = midnight(params.days, datetime.now()), self._paths.ledger
+        return await asyncio.to_thread(usage, path, since=since, by=params.by, billed=billed(self._accounts()))
+
+    async def series(self, request: Request) -> Json:
+        """The same over time: by hour for one day, else by day."""
+        params = msgspec.convert(dict(request.query_params), _UsageParams, strict=False)
+        await self._flush()
+        now = datetime.now()
+        step: Step = "hour" if params.days == 1 else "day"
+        since, until = midnight(params.days, now), now.timestamp()
+        return await asyncio.to_thread(
+            series,
+            self._paths.ledger,
+            since=since,
+            until=until,
+            by=params.by,
+            step=step,
+            billed=billed(self._accounts()),
+        )
+
+    def _accounts(self) -> Iterator[Account]:
+        return (each.account for each in self._services.settings.credentials)
 
     async def requests(self, request: Request) -> Json:
         params = msgspec.convert(dict(request.query_params), _RequestsParams, strict=False)

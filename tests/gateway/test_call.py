@@ -21,8 +21,26 @@ from bm.gateway.call import (
     new_id,
     read_head,
     requirements_of,
+    tool_of,
 )
 from bm.names import ProtocolName
+
+
+@pytest.mark.parametrize(
+    ("agent", "tool"),
+    [
+        ("claude-cli/2.1.3 (external, cli)", "claude-cli"),
+        ("codex_cli_rs/0.60.1 (Debian 12; x86_64) unknown", "codex_cli_rs"),
+        ("Anthropic/JS 0.60.0", "Anthropic/JS"),
+        ("AsyncOpenAI/Python 2.1", "AsyncOpenAI/Python"),
+        ("ai-sdk/groq/3.0.1", "ai-sdk"),
+        ("<script>", ""),
+        ("", ""),
+        ("x" * 900, "x" * 40),
+    ],
+)
+def test_the_tool_that_asks(agent: str, tool: str) -> None:
+    assert tool_of([("accept", "*/*"), ("user-agent", agent)]) == tool
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from bm.ledger.database import MIGRATIONS, open_ledger
 from bm.ledger.entry import COLUMNS, Entry
-from bm.ledger.reader import LedgerError, decision, midnight, requests, usage
+from bm.ledger.reader import LedgerError, Step, decision, midnight, requests, series, usage
 from bm.ledger.writer import Ledger
 from bm.names import By
 from tests.ledger.entries import entry
@@ -39,10 +39,10 @@ def path(tmp_path: Path) -> Path:
     return kept(
         tmp_path,
         [
-            entry(id="a", at=NOON, cost=0.5),
+            entry(id="a", at=NOON, cost=0.5, tool="claude-cli"),
             entry(id="b", at=NOON + 1, provider="groq", account="work", upstream_model="gpt-oss", cost=None, key="ci"),
-            entry(id="c", at=NOON + DAY, failure="rate_limited", status=429, cost=None, **nothing),
-            entry(id="d", at=NOON + DAY, cost=0.25),
+            entry(id="c", at=NOON + DAY, tool="claude-cli", failure="rate_limited", status=429, cost=None, **nothing),
+            entry(id="d", at=NOON + DAY, cost=0.25, tool="claude-cli"),
         ],
     )
 
@@ -54,6 +54,7 @@ def path(tmp_path: Path) -> Path:
         ("model", ["gemini-3.8-flash", "gpt-oss"]),
         ("account", ["gemini/main", "groq/work"]),
         ("key", ["main", "ci"]),
+        ("tool", ["claude-cli", ""]),
         ("day", ["2026-03-02", "2026-03-03"]),
     ],
 )
@@ -75,7 +76,37 @@ def test_the_total(path: Path) -> None:
         "thinking": 15,
         "cost": 0.75,
         "unpriced": 1,
+        "free_cost": 0.75,
     }
+
+
+def test_what_the_free_tier_saves(tmp_path: Path) -> None:
+    rows = [("gemini", "ann"), ("gemini", "vertex"), ("groq", "ann")]
+    path = kept(tmp_path, [entry(provider=provider, account=account, cost=0.5) for provider, account in rows])
+    total = usage(path, since=0, by="day", billed=["vertex"])["total"]
+    assert (total["cost"], total["free_cost"]) == (1.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("step", "until", "steps", "points"),
+    [
+        (
+            "day",
+            NOON + 2 * DAY,
+            ["2026-03-02", "2026-03-03", "2026-03-04"],
+            [(0, "gemini"), (0, "groq"), (1, "gemini")],
+        ),
+        ("hour", NOON + 3700, ["2026-03-02 12:00", "2026-03-02 13:00"], [(0, "gemini"), (0, "groq")]),
+    ],
+)
+def test_usage_over_time(path: Path, step: Step, until: float, steps: list[str], points: list[tuple[int, str]]) -> None:
+    found = series(path, since=NOON - 60 * (step == "day"), until=until, by="provider", step=step)
+    assert found["steps"] == steps
+    assert [(steps.index(each["step"]), each["name"]) for each in found["points"]] == points
+    total = usage(path, since=NOON, by="provider")["total"]
+    if step == "day":
+        for column in ("requests", "failures", "input", "output", "unpriced"):
+            assert sum(each[column] for each in found["points"]) == total[column]
 
 
 def test_only_requests_since_the_given_time_count(path: Path) -> None:
@@ -102,13 +133,16 @@ def test_a_decision_is_found_by_its_id(path: Path) -> None:
     assert decision(path, "unknown") is None
 
 
-def test_a_file_that_no_writer_has_migrated_yet_has_one_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "lacking"), [(2, ("key", "tool")), (3, ("tool",))])
+def test_a_file_that_no_writer_has_migrated_yet_can_be_read(
+    tmp_path: Path, version: int, lacking: tuple[str, ...]
+) -> None:
     path = tmp_path / "ledger.db"
-    older = [column for column in COLUMNS if column != "key"]
+    older = [column for column in COLUMNS if column not in lacking]
     values = [getattr(entry(id="a"), column) for column in older]
-    with closing(open_ledger(path, MIGRATIONS[:2])) as ledger:
+    with closing(open_ledger(path, MIGRATIONS[:version])) as ledger:
         ledger.execute(f"INSERT INTO requests ({', '.join(older)}) VALUES ({', '.join('?' * len(older))})", values)
-    assert requests(path, 5)[0]["key"] == "main"
+    assert (requests(path, 5)[0]["key"], requests(path, 5)[0]["tool"]) == ("main", "")
     assert [row["name"] for row in usage(path, since=0, by="key")["rows"]] == ["main"]
 
 
