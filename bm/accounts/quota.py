@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +21,8 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 
 MINUTE = 60.0
+QUARTER = 900.0
+"""Days begin at a full quarter of an hour in every time zone in use."""
 DAY = 86_400.0
 
 NEARLY = 0.8
@@ -154,7 +156,12 @@ def seconds_to_reset(wall: float) -> float:
 
 def local_day(wall: float) -> str:
     """The local date, such as `2026-01-31`."""
-    return datetime.fromtimestamp(wall).date().isoformat()
+    return _day_of(wall // QUARTER)
+
+
+@lru_cache(maxsize=4)
+def _day_of(quarter: float) -> str:
+    return datetime.fromtimestamp(quarter * QUARTER).date().isoformat()
 
 
 @cache

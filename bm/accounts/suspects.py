@@ -77,6 +77,8 @@ class Suspects:
 
     def answered(self, place: Place, fingerprint: int, sent: float) -> frozenset[int]:
         """A request sent at `sent` was answered. Returns the cooldown entries this proves undeserved."""
+        if not self._open:
+            return frozenset()
         self.drop(fingerprint, place[0][0])
         guilty = [each for each in self._open if place in each.places and sent > each.at]
         self._open = [each for each in self._open if each not in guilty]

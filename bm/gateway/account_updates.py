@@ -16,7 +16,7 @@ from bm.dispatch.refusal import LIMIT_FAILURES
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.record import AttemptRecord, Record
-from bm.protocols.limits import Allowance, allowances_in_body, allowances_in_headers, used_up
+from bm.protocols.limits import Allowance, allowances_in_body, allowances_in_headers, names_limits, used_up
 from bm.upstream.client import NO_DESCRIPTOR
 from bm.upstream.headers import Headers
 
@@ -69,7 +69,7 @@ class AccountUpdates:
     def limits_reported(self, lease: Lease, headers: Headers) -> None:
         """Apply the limits in an answer's headers. One that is used up starts a cooldown at once."""
         named = dict(headers)
-        if not any("ratelimit" in name for name in named):
+        if not names_limits(named):
             return
         wall = time.time()
         self._learn(lease, allowances_in_headers(named, wall, lease.target.provider))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -44,6 +45,24 @@ _HEADERS: tuple[tuple[Unit | None, Window | None, str], ...] = (
 """Unit (None: not counted by bm), window (None: the provider's own) and the headers that hold the `limit`, what is
 `remaining` and the `reset`. Of two rows for one limit the latter is the more exact."""
 
+
+class _Row(msgspec.Struct, frozen=True):
+    """A row of the table, with the full name of each header."""
+
+    unit: Unit | None
+    window: Window | None
+    limit: str
+    remaining: str
+    reset: str
+
+
+_ROWS = tuple(
+    _Row(unit, window, name.format("limit"), name.format("remaining"), name.format("reset"))
+    for unit, window, name in _HEADERS
+)
+_ROW_OF = {name: number for number, row in enumerate(_ROWS) for name in (row.limit, row.remaining, row.reset)}
+"""The number of its row by the name of a header."""
+
 _DAILY_REQUESTS = frozenset({"groq"})
 """Providers whose `x-ratelimit-*-requests` count a day (console.groq.com/docs/rate-limits); others' count a minute."""
 
@@ -54,7 +73,9 @@ LEAST_BYTES_PER_TOKEN = 2
 """For a request in text, in any language."""
 
 _LONGEST = 64
-"""Characters of a duration; a service that sends more has none in mind."""
+"""Characters of a duration or a moment; a service that sends more has none in mind."""
+_KEPT = 256
+"""Texts whose meaning is kept: the headers of answers within the same second have them in common."""
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[dhms]))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -95,8 +116,11 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 def parse_duration(text: str) -> float | None:
     """Seconds in `20.04s`, `1h2m3s`, `250ms` or a bare number of seconds; None for anything else."""
     text = text.strip()
-    if len(text) > _LONGEST:
-        return None
+    return _duration(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=_KEPT)
+def _duration(text: str) -> float | None:
     if _DURATION.fullmatch(text):
         return sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(text))
     try:
@@ -111,16 +135,23 @@ def until(text: str, headers: Mapping[str, str], now: float | None = None) -> fl
 
     `now` is in Unix seconds. It is used when the response has no `date`; without both, a moment is None.
     """
+    if not text:
+        return None
     seconds = parse_duration(text)
-    if not text or (seconds is not None and seconds < FIRST_MOMENT):
+    if seconds is not None and seconds < FIRST_MOMENT:
         return seconds
     moment = _moment(text) if seconds is None else seconds / (1000 if seconds >= FIRST_MOMENT * 1000 else 1)
-    with suppress(ValueError, TypeError, OverflowError):
-        now = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    if (date := _moment(headers.get("date", ""))) is not None:
+        now = date
     return None if moment is None or now is None else max(0.0, moment - now)
 
 
 def _moment(text: str) -> float | None:
+    return _unix_time(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=_KEPT)
+def _unix_time(text: str) -> float | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         with suppress(ValueError, TypeError, OverflowError):
             return read(text).timestamp()
@@ -161,12 +192,23 @@ def should_retry(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
 
 
+def names_limits(headers: Mapping[str, str]) -> bool:
+    """Whether a response says anything of limits in its headers."""
+    return not _ROW_OF.keys().isdisjoint(headers)
+
+
+def _rows_in(headers: Mapping[str, str]) -> list[_Row]:
+    """The rows of which a response has headers, in the order of the table."""
+    found = _ROW_OF.keys() & headers.keys()
+    return [_ROWS[number] for number in sorted({_ROW_OF[name] for name in found})]
+
+
 def used_up(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds until more is allowed, from the headers of a response; None while no limit is used up."""
     waits = [
-        until(headers.get(name.format("reset"), ""), headers, now)
-        for _, _, name in _HEADERS
-        if parse_duration(headers.get(name.format("remaining"), "")) == 0
+        until(headers.get(row.reset, ""), headers, now)
+        for row in _rows_in(headers)
+        if parse_duration(headers.get(row.remaining, "")) == 0
     ]
     return max((wait for wait in waits if wait is not None), default=None)
 
@@ -187,13 +229,12 @@ def with_delay(failure: Failure, headers: Mapping[str, str], now: float) -> Fail
 def allowances_in_headers(headers: Mapping[str, str], now: float, provider: str) -> tuple[Allowance, ...]:
     """The limits in the headers of a response. `now` is in Unix seconds, for a response without a `date`."""
     found: list[Allowance] = []
-    for unit, window, name in _HEADERS:
-        if unit is None or (most := _count(headers.get(name.format("limit")))) is None:
+    for row in _rows_in(headers):
+        if row.unit is None or (most := _count(headers.get(row.limit))) is None:
             continue
-        span: Window = window or ("day" if provider in _DAILY_REQUESTS else "minute")
-        left = _count(headers.get(name.format("remaining")))
-        resets = until(headers.get(name.format("reset"), ""), headers, now)
-        found.append(Allowance(window=span, unit=unit, limit=most, left=left, resets=resets))
+        window: Window = row.window or ("day" if provider in _DAILY_REQUESTS else "minute")
+        left, resets = _count(headers.get(row.remaining)), until(headers.get(row.reset, ""), headers, now)
+        found.append(Allowance(window=window, unit=row.unit, limit=most, left=left, resets=resets))
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from bm.protocols.limits import (
     delay_in_details,
     delay_in_headers,
     delay_in_text,
+    names_limits,
     parse_duration,
     should_retry,
     used_up,
@@ -300,3 +301,17 @@ def test_a_small_request_hardly_touches_a_limit(unit: Any, size: int, hardly: bo
 
 def test_the_delay_of_a_429_is_when_a_minutes_limit_resets() -> None:
     assert [each.resets for each in allowances_in_body(refusal(MINUTE, DAY), 20.0)] == [20.0, None]
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("anthropic-ratelimit-requests-reset", True),
+        ("x-ratelimit-remaining-tokens", True),
+        ("x-tokenlimit-limit", True),
+        ("x-ratelimit-source", False),
+        ("content-type", False),
+    ],
+)
+def test_headers_name_limits_if_one_of_them_is_known(header: str, named: bool) -> None:
+    assert names_limits({"date": "Sat, 31 Jan 2026 12:00:00 GMT", header: "1"}) is named
