@@ -140,7 +140,7 @@ def model_for(provider: Provider, model: str, known: Collection[str] | None = No
         if exact in provider.models and exact not in (*FAMILIES, "default"):
             return Mapped(provider.models[exact], "exact", f"{provider.name} maps {exact} to {provider.models[exact]}")
     kind = family(name)
-    if kind and (mapped := provider.models.get(kind)):
+    if kind and (mapped := provider.models.get(kind)) and not _of_one_vendor(name, mapped):
         return Mapped(mapped, "family", f"{provider.name} maps the family {kind} to {mapped}")
     if mapped := provider.words.get(name.lower(), ""):
         return Mapped(mapped, "family", f"{kind} at {provider.name} is {mapped}")
@@ -150,6 +150,12 @@ def model_for(provider: Provider, model: str, known: Collection[str] | None = No
         if default := provider.models.get("default", ""):
             return Mapped(default, "default", f"{provider.name} has no {name}: its default is {default}")
     return Mapped(name, "as is", f"{name} goes to {provider.name} as it is")
+
+
+def _of_one_vendor(name: str, mapped: str) -> bool:
+    """Whether a service that names models after their vendors was asked for one in its own words: that one is meant."""
+    vendor, slash, _ = name.partition("/")
+    return bool(slash) and mapped.startswith(f"{vendor}/")
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ from bm.providers.resolve import (
 )
 
 PROVIDERS = {provider.name: provider for provider in effective(Config())}
-GEMINI, ANTHROPIC, GROQ = PROVIDERS["gemini"], PROVIDERS["anthropic"], PROVIDERS["groq"]
+GEMINI, ANTHROPIC, GROQ, OPENROUTER = (PROVIDERS[name] for name in ("gemini", "anthropic", "groq", "openrouter"))
 PLAIN = Provider(
     name="acme",
     enabled=True,
@@ -182,6 +182,9 @@ def test_the_targets_own_mapping(
         (ANTHROPIC, "gpt-4o", ANTHROPIC.models["default"]),
         (GROQ, "llama-3.3-70b-versatile", "llama-3.3-70b-versatile"),
         (GROQ, "claude-opus-5-5", GROQ.models["opus"]),
+        (OPENROUTER, "claude-sonnet-4-6", OPENROUTER.models["sonnet"]),
+        (OPENROUTER, "anthropic/claude-sonnet-4.6", "anthropic/claude-sonnet-4.6"),
+        (GEMINI, "anthropic/claude-sonnet-4.6", GEMINI.models["sonnet"]),
     ],
 )
 def test_the_rows_of_the_catalog_map_sensibly(target: Provider, asked: str, mapped: str) -> None:
