@@ -100,25 +100,37 @@ def read_client(path: Path) -> OAuthClient:
     Raises:
         AccountError: the file cannot be read, or contains no client of the type "Desktop app".
     """
-    document = None
     try:
-        document = msgspec.json.decode(path.read_text(encoding="utf-8-sig"))
-        found = msgspec.convert(document, _ClientFile)
+        return client_in(path.read_text(encoding="utf-8-sig"), str(path))
     except OSError as error:
         raise AccountError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise AccountError(f"{path}: is not JSON; download it again at {CONSOLE}") from None
+
+
+def client_in(text: str, place: str) -> OAuthClient:
+    """The OAuth client in the content of a `client_secret.json`; `place` names it in errors.
+
+    Raises:
+        AccountError: it contains no client of the type "Desktop app".
+    """
+    document = None
+    try:
+        document = msgspec.json.decode(text)
+        found = msgspec.convert(document, _ClientFile)
     except msgspec.ValidationError:
         found = _ClientFile()
     except UNREADABLE:
-        raise AccountError(f"{path}: is not JSON; download it again at {CONSOLE}") from None
+        raise AccountError(f"{place}: is not JSON; download it again at {CONSOLE}") from None
     if found.web is not None and found.installed is None:
-        raise AccountError(f"{path}: is a client of the type Web application; make a Desktop app at {CONSOLE}")
+        raise AccountError(f"{place}: is a client of the type Web application; make a Desktop app at {CONSOLE}")
     client = found.installed
     if client is None and (other := _credential_type(document)):
-        raise AccountError(f"{path}: {other}")
+        raise AccountError(f"{place}: {other}")
     if client is None or not client.client_id:
-        raise AccountError(f"{path}: holds no OAuth client; make one of the type Desktop app at {CONSOLE}")
+        raise AccountError(f"{place}: holds no OAuth client; make one of the type Desktop app at {CONSOLE}")
     if not (is_safe(client.auth_uri) and is_safe(client.token_uri)):
-        raise AccountError(f"{path}: its auth_uri or token_uri is not an https address")
+        raise AccountError(f"{place}: its auth_uri or token_uri is not an https address")
     return OAuthClient(
         id=client.client_id, secret=client.client_secret, auth_uri=client.auth_uri, token_uri=client.token_uri
     )

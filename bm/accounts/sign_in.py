@@ -14,7 +14,8 @@ import os
 import secrets
 import socket
 import webbrowser
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
@@ -129,20 +130,35 @@ async def sign_in_with_browser(
     Raises:
         AccountError: consent was refused or took too long, or Google issued no token.
     """
-    loop = asyncio.get_running_loop()
-    answered: asyncio.Future[str] = loop.create_future()
+    async with redirect_awaited(client, location) as (sign_in, answered):
+        show(sign_in.address)
+        await asyncio.to_thread(open_browser or webbrowser.open, sign_in.address)
+        code = await within(patience, answered)
+    return await exchange(sign_in, code, fetch)
+
+
+@asynccontextmanager
+async def redirect_awaited(client: OAuthClient, location: str) -> AsyncIterator[tuple[SignIn, asyncio.Future[str]]]:
+    """A new sign-in, and the code that the browser brings to this machine, or the error in its place."""
+    answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sign_in = new_sign_in(client, location, listener.getsockname()[1])
         server = await asyncio.start_server(_receiver(sign_in, answered), sock=listener, limit=_MAX_REQUEST)
         async with server:
-            show(sign_in.address)
-            await asyncio.to_thread(open_browser or webbrowser.open, sign_in.address)
-            try:
-                async with asyncio.timeout(patience):
-                    code = await answered
-            except TimeoutError:
-                raise AccountError(f"no sign-in within {patience:g} s: run the command again") from None
-    return await exchange(sign_in, code, fetch)
+            yield sign_in, answered
+
+
+async def within(patience: float, answered: asyncio.Future[str]) -> str:
+    """The code, within so many seconds.
+
+    Raises:
+        AccountError: consent was refused or took too long.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            return await answered
+    except TimeoutError:
+        raise AccountError(f"no sign-in within {patience:g} s: begin again") from None
 
 
 async def sign_in_by_paste(client: OAuthClient, location: str, fetch: Fetch, ask: Ask) -> str:
@@ -191,7 +207,7 @@ def _reply(sign_in: SignIn, target: str, answered: asyncio.Future[str]) -> tuple
         return "200 OK", f"bm is not signed in: {error}."
     if not answered.done():
         answered.set_result(code)
-    return "200 OK", "bm has its answer. You can close this page and go back to the terminal."
+    return "200 OK", "bm has its answer. You can close this page."
 
 
 def _http(status: str, words: str) -> bytes:

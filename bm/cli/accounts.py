@@ -102,6 +102,7 @@ def add(
 
     from bm.accounts.account import DEFAULT_LOCATION, Account
     from bm.accounts.credentials import load
+    from bm.accounts.edits import begun
     from bm.cli import terminal
     from bm.cli.exits import UsageError
     from bm.cli.test import insist
@@ -123,8 +124,7 @@ def add(
     else:
         key = terminal.key(f"{provider} account {name}{f' ({owner.console})' if owner.console else ''}")
         account = msgspec.structs.replace(account, key=key)
-    now = datetime.now(UTC)
-    account = msgspec.structs.replace(account, added_at=now, renewed_at=now)
+    account = begun(account, datetime.now(UTC))
     if not no_verify:
         insist(paths, account)
     admin.change_accounts(paths, lambda stored: stored.add(account))
@@ -261,23 +261,15 @@ def key(
     """Replace the key of an account, read from a prompt or standard input."""
     from datetime import UTC, datetime
 
-    import msgspec
-
     from bm.accounts.credentials import load
+    from bm.accounts.edits import refuse_without_key, with_key
     from bm.cli import terminal
-    from bm.cli.exits import UsageError
     from bm.cli.test import insist
 
     paths = admin.here()
     account = load(paths.accounts).find(name, provider)
-    if account.kind != "api_key":
-        remedy = (
-            f"bm accounts login {shlex.quote(name)}" if account.kind == "google_oauth" else "bm accounts remove, add"
-        )
-        raise UsageError(f"{name} has no key but is of the kind {account.kind} ({remedy})")
-    now = datetime.now(UTC)
-    text = terminal.key(f"{account.provider} account {name}")
-    account = msgspec.structs.replace(account, key=text, renewed_at=now, enabled=True)
+    refuse_without_key(account)
+    account = with_key(account, terminal.key(f"{account.provider} account {name}"), datetime.now(UTC))
     if not no_verify:
         insist(paths, account)
     admin.change_accounts(paths, lambda stored: stored.change(account))
@@ -332,7 +324,10 @@ def wake(
 
 
 def _verify(paths: Paths, names: list[str], *, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
     from bm.accounts.credentials import update
+    from bm.accounts.edits import renewed
     from bm.cli.test import probe, report
 
     # A key file that could not be read before may exist now.
@@ -340,18 +335,6 @@ def _verify(paths: Paths, names: list[str], *, as_json: bool) -> None:
     results = probe(paths, names, wake=True)
     worked = {(row["provider"], row["account"]) for row in results if row["ok"]}
     # Not a change that a person would undo.
-    update(paths.accounts, lambda stored: _renewed(stored, worked))
+    update(paths.accounts, lambda stored: renewed(stored, worked, datetime.now(UTC)))
     admin.reload(paths)
     report(results, as_json=as_json)
-
-
-def _renewed(stored: Credentials, worked: set[tuple[str, str]]) -> Credentials:
-    from datetime import UTC, datetime
-
-    import msgspec
-
-    now = datetime.now(UTC)
-    for account in stored.accounts:
-        if account.id in worked:
-            stored = stored.change(msgspec.structs.replace(account, renewed_at=now))
-    return stored

@@ -103,8 +103,8 @@ class Setup:
 
     def _accounts(self) -> None:
         """Gemini accounts: from the environment, by keys that are pasted, or by a sign-in."""
+        from bm.accounts.available import key_in
         from bm.accounts.credentials import load
-        from bm.cli.use import key_in
 
         gemini = admin.provider(self._paths, "gemini")
         have = [each.name for each in load(self._paths.accounts).accounts if each.provider == "gemini"]
@@ -177,7 +177,7 @@ class Setup:
 
     def _chosen(self, used: dict[str, Any]) -> dict[str, str]:
         """The providers to add, with their keys; an empty key is one that is stored or not needed."""
-        from bm.cli.use import available
+        from bm.accounts.available import available
 
         providers = [each for each in admin.providers(self._paths) if not each.pool and each.name not in used]
         names = {each.name: each for each in providers}
@@ -208,9 +208,9 @@ class Setup:
 
     def _keyed(self, provider: Provider) -> dict[str, str]:
         """The provider with its key; empty when no key is given."""
+        from bm.accounts.available import key_in
         from bm.accounts.credentials import load
         from bm.cli import terminal
-        from bm.cli.use import key_in
 
         stored = any(each.provider == provider.name for each in load(self._paths.accounts).accounts)
         if provider.auth == "none" or stored:

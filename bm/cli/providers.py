@@ -19,7 +19,7 @@ Name = Annotated[str, typer.Argument(help="The provider, such as groq.", autocom
 
 def list_(as_json: Json = False) -> None:
     """List all providers: in use, ready, and those that need a key."""
-    from bm.cli.use import available
+    from bm.accounts.available import available
 
     paths = admin.here()
     answer = admin.ask(paths, "GET", "/admin/providers")

@@ -138,30 +138,25 @@ def insist(paths: Paths, account: Account) -> None:
 
     check(account)
     render.note(f"testing the key with {account.provider} …")
-    result = asyncio.run(_probe_unsaved(paths, account))
+    try:
+        result = asyncio.run(_try_key(paths, account))
+    except AccountError as error:
+        raise AccountError(f"{error} (not saved; --no-verify saves it anyway)") from None
     if result.ok:
         render.note(f"accepted: {result.model} answered")
-    elif result.key_accepted:
-        render.note(f"accepted, but {result.model or account.provider} does not answer now: {result.error}")
     else:
-        raise AccountError(f"{account.provider}: {result.error} (not saved; --no-verify saves it anyway)")
+        render.note(f"accepted, but {result.model or account.provider} does not answer now: {result.error}")
 
 
-async def _probe_unsaved(paths: Paths, account: Account) -> Probe:
+async def _try_key(paths: Paths, account: Account) -> Probe:
     import os
 
-    import msgspec
-
-    from bm.accounts.credentials import resolved
-    from bm.gateway.probe import probe_all
+    from bm.gateway.probe import try_key
     from bm.gateway.settings import read_settings
     from bm.upstream.client import UpstreamClient
 
-    credential = resolved(account, os.environ)
-    settings = msgspec.structs.replace(read_settings(paths, os.environ), credentials=(credential,))
     client = UpstreamClient()
     try:
-        (result,) = await probe_all(client, settings, [account.name])
-        return result
+        return await try_key(client, read_settings(paths, os.environ), account, os.environ)
     finally:
         await client.close()

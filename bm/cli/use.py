@@ -1,10 +1,9 @@
-"""`bm providers use`: from a known name to a provider in use, in one step; and what could be used."""
+"""`bm providers use`: from a known name to a provider in use, in one step."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,61 +11,8 @@ from bm.cli import admin, completion, render
 from bm.names import Mode
 
 if TYPE_CHECKING:
-    from bm.accounts.credentials import Credentials
     from bm.config.paths import Paths
     from bm.providers.provider import Provider
-
-_LOCAL_WAIT = 0.5
-"""Seconds that a server on this machine may take to accept a connection."""
-
-
-class Available(NamedTuple):
-    """A known provider that is not set up. `key` says in words where its key is or comes from."""
-
-    name: str
-    state: str
-    key: str
-    link: str
-
-
-def available(providers: Sequence[Provider], environ: Mapping[str, str]) -> list[Available]:
-    """Those that are ready first: their key is in the environment, or they run on this machine."""
-    from bm.providers.catalog import KNOWN
-
-    found = [_available(each, environ) for each in providers]
-    return sorted(found, key=lambda each: (each.state != "ready", KNOWN.index(each.name)))
-
-
-def _available(provider: Provider, environ: Mapping[str, str]) -> Available:
-    link = provider.console.removeprefix("https://")
-    if provider.auth == "none":
-        runs = answers(provider)
-        return Available(provider.name, "ready" if runs else "not running", "no key needed", link)
-    if key_in(environ, provider):
-        return Available(provider.name, "ready", f"{provider.key_env} is set", link)
-    return Available(provider.name, "needs key", provider.key_env, link)
-
-
-def key_in(environ: Mapping[str, str], provider: Provider) -> str:
-    """The provider's key in this shell; empty if there is none, or only bm's own, which `bm env` sets."""
-    from bm.accounts.credentials import LOCAL_KEY_PREFIX
-
-    found = environ.get(provider.key_env, "").strip() if provider.key_env else ""
-    return "" if found.startswith(LOCAL_KEY_PREFIX) else found
-
-
-def answers(provider: Provider) -> bool:
-    """Whether a server on this machine accepts connections."""
-    import socket
-    from urllib.parse import urlsplit
-
-    address = urlsplit(provider.base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        socket.create_connection((address.hostname or "", port), _LOCAL_WAIT).close()
-    except OSError:
-        return False
-    return True
 
 
 def use(
@@ -102,6 +48,7 @@ def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool, k
         ConfigError: the settings cannot be changed.
         UsageError: no key is given, or a server on this machine does not run.
     """
+    from bm.accounts.available import answers
     from bm.cli.exits import UsageError
     from bm.config.edit import Value, mode_settings
 
@@ -125,6 +72,7 @@ def take(paths: Paths, provider: Provider, mode: Mode | None, *, verify: bool, k
 
 def _ensure_key(paths: Paths, provider: Provider, given: str, *, verify: bool) -> None:
     """Store a key unless a usable one is stored. One in the environment is copied: the daemon may not see it."""
+    from bm.accounts.available import key_in
     from bm.cli import terminal
 
     name, offered = provider.name, key_in(os.environ, provider)
@@ -156,35 +104,23 @@ def save_key(paths: Paths, name: str, key: str, *, verify: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from bm.accounts.account import MAIN_NAME, Account
+    from bm.accounts.edits import main_account, put
     from bm.cli.test import insist
 
-    now = datetime.now(UTC)
-    account = Account(name=MAIN_NAME, provider=name, key=key, added_at=now, renewed_at=now)
+    account = main_account(name, key, datetime.now(UTC))
     if verify:
         insist(paths, account)
-
-    def change(stored: Credentials) -> Credentials:
-        known = any(each.id == account.id for each in stored.accounts)
-        return stored.change(account) if known else stored.add(account)
-
-    admin.change_accounts(paths, change)
+    admin.change_accounts(paths, lambda stored: put(stored, account))
 
 
 def _say_who_is_served(paths: Paths, name: str) -> None:
     """Print which tools the provider serves in its mode, and how the others can be."""
+    from bm.clients.catalog import served_by
+
     provider = admin.provider(paths, name)
-    served, others = tools_of(provider)
+    served, others = served_by(provider.protocols)
     render.line(f"it serves {', '.join(served) if served else 'no tool that bm knows'}")
     if others:
         every = '["anthropic", "openai-chat", "openai-responses", "gemini"]'
         render.note(f"note: it does not serve {', '.join(others)}, which speak other protocols. To let it:")
         render.note(f"    bm config set providers.{name}.protocols '{every}'")
-
-
-def tools_of(provider: Provider) -> tuple[list[str], list[str]]:
-    """The titles of the tools whose requests the provider matches, and of the others."""
-    from bm.clients.catalog import TOOLS
-
-    served = [tool.title for tool in TOOLS if set(tool.protocols) & set(provider.protocols)]
-    return served, [tool.title for tool in TOOLS if tool.title not in served]

@@ -6,10 +6,12 @@ documentation says.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from bm.clients.tool import Overlay, Override, Place, Setting, SettingsFile, Tool
 from bm.config.keys import Key
+from bm.names import ProtocolName
 
 _CLAUDE_ELSEWHERE: Final = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 """Variables that send Claude Code to another cloud, whatever its base URL is."""
@@ -248,3 +250,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
 )
 
 BY_NAME: Final = {tool.name: tool for tool in TOOLS}
+
+
+def served_by(protocols: Collection[ProtocolName]) -> tuple[list[str], list[str]]:
+    """The titles of the tools that speak one of the protocols, and of the others."""
+    served = [tool.title for tool in TOOLS if set(tool.protocols) & set(protocols)]
+    return served, [tool.title for tool in TOOLS if tool.title not in served]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from bm.accounts.account import Access, remedy_for
-from bm.accounts.credentials import Credential
+from bm.accounts.account import Access, Account, check, remedy_for
+from bm.accounts.credentials import Credential, resolved
 from bm.accounts.google import NO_TOKEN, TokenError
 from bm.accounts.tokens import Tokens
 from bm.chat.parts import Text
@@ -21,7 +21,7 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.refusal import KEY_FAILURES
 from bm.dispatch.target import Target
-from bm.errors import Failure
+from bm.errors import AccountError, Failure
 from bm.gateway.adapter import Adapter
 from bm.gateway.attempt import MAX_ERROR_BYTES, UNAUTHENTICATED, naming_project
 from bm.gateway.call import Call
@@ -90,6 +90,22 @@ async def probe_all(
         if tokens is None:
             await access_tokens.close()
     return probes + without_account(settings, names)
+
+
+async def try_key(client: UpstreamClient, settings: Settings, account: Account, environ: Mapping[str, str]) -> Probe:
+    """Probe an account that is not saved yet. A provider that is merely busy does not make the key bad.
+
+    Raises:
+        AccountError: the key is refused, or the provider cannot be reached.
+        ConfigError: a reference cannot be resolved.
+    """
+    check(account)
+    credential = await asyncio.to_thread(resolved, account, environ)
+    alone = msgspec.structs.replace(settings, credentials=(credential,))
+    (result,) = await probe_all(client, alone, [account.name])
+    if not result.key_accepted:
+        raise AccountError(f"{account.provider}: {result.error}")
+    return result
 
 
 def is_chosen(credential: Credential, settings: Settings, names: Collection[str]) -> bool:

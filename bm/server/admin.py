@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bm.accounts.report import State, counts, rows
+from bm.accounts.report import State, counts
 from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.config.secrets import Mask
@@ -29,8 +29,11 @@ from bm.gateway.deep_probe import ask_deeply, plans
 from bm.gateway.probe import is_chosen, probe_all, without_account
 from bm.gateway.services import Services
 from bm.names import ProtocolName
+from bm.server.accounts import AccountViews
 from bm.server.asgi import Handler, JsonResponse, json_handler
 from bm.server.dashboard import front
+from bm.server.edits import Edits
+from bm.server.google_sign_in import GoogleSignIns
 from bm.server.ledger import LedgerViews
 from bm.server.live import Live
 from bm.server.metrics import Metrics
@@ -93,7 +96,8 @@ def admin_app(
 ) -> Starlette:
     """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `asked` are further paths below
     `/admin` that are posted to, with the key."""
-    admin = Admin(services, reloader, instance, paths)
+    edits = Edits(paths, reloader)
+    admin = Admin(services, reloader, edits, instance, paths)
     metrics = Metrics(lambda: services.calls.active, admin.account_states)
     services.calls.observers += [metrics.observe, admin.live_view.observe]
     sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
@@ -126,7 +130,8 @@ def admin_app(
             Route("/admin/session/code", keyed(json_handler(sign_in.code)), methods=["POST"]),
             Route("/admin/live", shown(json_handler(admin.live))),
             Route("/admin/status", shown(json_handler(admin.status))),
-            Route("/admin/accounts", shown(json_handler(admin.accounts))),
+            *admin.account_views.routes(admission),
+            *GoogleSignIns(services, edits, paths).routes(admission),
             *admin.provider_views.routes(admission),
             *LedgerViews(services, paths).routes(admission),
             Route("/admin/models", keyed(json_handler(admin.models))),
@@ -145,10 +150,11 @@ def admin_app(
 class Admin:
     """Answers questions about the running daemon."""
 
-    def __init__(self, services: Services, reloader: Reloader, instance: Instance, paths: Paths) -> None:
+    def __init__(self, services: Services, reloader: Reloader, edits: Edits, instance: Instance, paths: Paths) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
         self.live_view = Live(services, paths.ledger)
-        self.provider_views = ProviderViews(services, reloader, paths)
+        self.provider_views = ProviderViews(services, edits, paths)
+        self.account_views = AccountViews(services, edits, self.provider_views, paths)
 
     def not_ready(self) -> str:
         """Why no request can be served; empty when some can."""
@@ -211,12 +217,9 @@ class Admin:
             **await self.live_view.to_json(params.after),
             "status": await self.status(request),
             "not_ready": self.not_ready() or None,
-            **await self.accounts(request),
+            **await self.account_views.rows(request),
             **await self.provider_views.rows(request),
         }
-
-    async def accounts(self, request: Request) -> Json:
-        return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
 
     async def models(self, request: Request) -> Json:
         return {"models": list(await self._services.models.all())}

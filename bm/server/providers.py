@@ -6,25 +6,28 @@ import asyncio
 import logging
 import os
 import time
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.routing import Route
 
+from bm.accounts.available import available
 from bm.accounts.report import provider_row
 from bm.chat.parts import Json
-from bm.config.edit import mode_settings, set_values
+from bm.config.edit import mode_settings
 from bm.config.keys import dotted
 from bm.config.load import load
 from bm.config.paths import Paths
+from bm.config.schema import ProviderConfig
 from bm.config.validation import nearest
-from bm.errors import ConfigError, Failure, RequestError
+from bm.errors import Failure, RequestError
 from bm.gateway.services import Services
 from bm.names import Mode
 from bm.providers.catalog import KNOWN
-from bm.providers.provider import Provider
+from bm.providers.provider import Provider, effective
 from bm.server.asgi import json_handler
-from bm.server.reload import Reloader
+from bm.server.edits import Edits
 from bm.server.sign_in import Admission
 
 _log = logging.getLogger("bm")
@@ -34,17 +37,26 @@ class _ModeParams(msgspec.Struct, forbid_unknown_fields=True):
     mode: Mode
 
 
+class _Switch(msgspec.Struct, forbid_unknown_fields=True):
+    enabled: bool
+
+
+_SERVING: Final[tuple[Mode, ...]] = ("exclusive", "pooled", "fallback")
+
+
 class ProviderViews:
     """Shows and changes the providers."""
 
-    def __init__(self, services: Services, reloader: Reloader, paths: Paths) -> None:
-        self._services, self._reloader, self._paths = services, reloader, paths
+    def __init__(self, services: Services, edits: Edits, paths: Paths) -> None:
+        self._services, self._edits, self._paths = services, edits, paths
 
     def routes(self, admission: Admission) -> list[Route]:
-        shown, keyed = admission.shown, admission.keyed
+        shown = admission.shown
         return [
             Route("/admin/providers", shown(json_handler(self.rows))),
-            Route("/admin/providers/{name}", keyed(json_handler(self.provider))),
+            Route("/admin/available", shown(json_handler(self.available))),
+            Route("/admin/providers/{name}", shown(json_handler(self.provider))),
+            Route("/admin/providers/{name}", shown(json_handler(self.switch)), methods=["PATCH"]),
             Route("/admin/providers/{name}/mode", shown(json_handler(self.set_mode)), methods=["POST"]),
         ]
 
@@ -55,16 +67,54 @@ class ProviderViews:
         found = [each for each in named if each.configured or each.name in states]
         return {"providers": [provider_row(each, states.get(each.name, ())) for each in found]}
 
+    async def available(self, request: Request) -> Json:
+        """The known providers that are not set up, those that are ready first."""
+        states = self._services.pool.states(time.monotonic())
+        named = self._services.settings.providers.values()
+        others = [each for each in named if not each.configured and each.name not in states]
+        found = await asyncio.to_thread(available, others, os.environ)
+        return {"available": [each._asdict() for each in found]}
+
     async def provider(self, request: Request) -> Json:
-        """One provider, also if nothing uses it.
+        """One provider, also if nothing uses it, with the tools that it serves in each mode.
 
         Raises:
             RequestError: it is unknown.
         """
-        found = self._named(request.path_params["name"])
-        return provider_row(found, self._services.pool.states(time.monotonic()).get(found.name, ()))
+        found = self.named(request.path_params["name"])
+        row = provider_row(found, self._services.pool.states(time.monotonic()).get(found.name, ()))
+        return row | {"console": found.console, "key_env": found.key_env, "serves": self._served(found)}
 
-    def _named(self, name: str) -> Provider:
+    def _served(self, provider: Provider) -> dict[str, list[str]]:
+        """The tools whose requests it matches, by mode. The Gemini accounts have the one that they are in."""
+        from bm.clients.catalog import served_by
+
+        config, name = self._services.config, provider.name
+        if provider.pool:
+            return {provider.mode: served_by(provider.protocols)[0]}
+        section = config.providers.get(name, ProviderConfig())
+        found: dict[str, list[str]] = {"off": []}
+        for mode in _SERVING:
+            changed = config.providers | {name: msgspec.structs.replace(section, mode=mode)}
+            providers = effective(msgspec.structs.replace(config, providers=changed))
+            found[mode] = next(served_by(each.protocols)[0] for each in providers if each.name == name)
+        return found
+
+    async def switch(self, request: Request) -> Json:
+        """Allow or forbid a provider to be used, in its mode.
+
+        Raises:
+            RequestError: it is unknown.
+            ConfigError: the file cannot be changed.
+        """
+        wanted = msgspec.json.decode(await request.body(), type=_Switch)
+        provider = self.named(request.path_params["name"])
+        table = (provider.name,) if provider.pool else ("providers", provider.name)
+        problem = await self._edits.settings({dotted((*table, "enabled")): wanted.enabled})
+        now = self._services.settings.providers[provider.name]
+        return {"name": provider.name, "mode": now.mode, "enabled": now.enabled, "error": problem}
+
+    def named(self, name: str) -> Provider:
         providers = self._services.settings.providers
         if name not in providers:
             message = f"no provider is named {name!r}"
@@ -85,17 +135,12 @@ class ProviderViews:
         """
         name: str = request.path_params["name"]
         mode = msgspec.json.decode(await request.body(), type=_ModeParams).mode
-        provider = self._named(name)
+        provider = self.named(name)
         if provider.pool:
             message = f"{name} is the pool itself and has no mode"
             raise RequestError(Failure(kind="bad_request", message=message))
-        values = mode_settings(name, mode, enabled=provider.enabled)
-        try:
-            await asyncio.to_thread(set_values, self._paths.config, values, known=KNOWN)
-        except OSError as error:
-            raise ConfigError(f"cannot be written: {error.strerror}", path=str(self._paths.config)) from error
+        problem = await self._edits.settings(mode_settings(name, mode, enabled=provider.enabled))
         _log.info("the mode of %s was set to %s", name, mode)
-        problem = await self._reloader.reload()
         provider = self._services.settings.providers[name]
         overridden = problem is None and provider.mode != mode
         return {

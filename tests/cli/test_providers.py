@@ -70,7 +70,7 @@ def test_enable_and_disable(bm: Bm) -> None:
 def test_a_provider_with_a_key_is_listed_and_shown_with_it_before_it_has_a_mode(bm: Bm) -> None:
     bm("providers", "key", "groq", "--no-verify", stdin=PLANTED)
     (_, row) = bm("providers", "--json").json["providers"]
-    assert row == bm("providers", "show", "groq", "--json").json
+    assert row.items() <= bm("providers", "show", "groq", "--json").json.items()
     assert (row["name"], row["mode"], row["accounts"], row["key_present"]) == ("groq", "off", 1, True)
     assert "groq" not in bm("providers").out.partition("To use another one")[2]
 

@@ -47,6 +47,7 @@ AT_START: dict[str, set[str]] = {
 
 INSIDE: dict[str, set[str]] = {
     "daemon": ENGINE | {"gateway", "server"},
+    "server": {"clients"},
     "cli": ENGINE | {"gateway", "server", "simulator"},
 }
 

@@ -126,3 +126,27 @@ def test_a_variable_that_overrides_the_file_is_named(bm_home: Path, monkeypatch:
             found = http.post("/admin/providers/groq/mode", json={"mode": "exclusive"}).json()
         assert (found["mode"], found["overridden_by"]) == ("pooled", "BM_PROVIDERS_GROQ_MODE")
         assert 'mode = "exclusive"' in running.paths.config.read_text()
+
+
+def test_providers_that_could_be_used(world: World) -> None:
+    world.set_up(modes={"groq": "off"})
+    found = {row["name"]: row for row in world.admin("available")["available"]}
+    assert "groq" not in found and found["together"]["link"]
+    assert found["together"]["state"] in ("needs key", "ready")
+
+
+def test_which_tools_a_provider_serves_in_each_mode(world: World) -> None:
+    world.set_up(modes={"groq": "off"}, tables={"groq": ""})
+    serves = world.admin("providers/groq")["serves"]
+    assert serves["off"] == [] and "Claude Code" not in serves["pooled"] and "Claude Code" in serves["fallback"]
+    assert world.admin("providers/gemini")["serves"].keys() == {"pooled"}
+
+
+@pytest.mark.parametrize(("name", "table"), [("groq", "[providers.groq]"), ("gemini", "[gemini]")])
+def test_a_provider_is_switched_off_and_on(world: World, name: str, table: str) -> None:
+    world.set_up(modes={"groq": "pooled"})
+    for enabled in (False, True):
+        answer = world.http.patch(f"/admin/providers/{name}", json={"enabled": enabled}).json()
+        assert (answer["enabled"], answer["error"]) == (enabled, None)
+        assert world.admin(f"providers/{name}")["enabled"] is enabled
+    assert table in world.daemon.paths.config.read_text()
