@@ -12,6 +12,7 @@ Surrounding white space is removed. No error raised here contains a secret.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -168,8 +169,21 @@ def without_password(url: str) -> str:
     return parts._replace(netloc=f"…@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
+_ESCAPE = re.compile(
+    r"(?:(?<!\\)\\++(?:u00|x)|%)([0-9A-Fa-f]{2})|(?<!\\)\\++u([0-9A-Fa-f]{4})|(?<!\\)\\++([\"/])|(?<!\\)(\\)\\++"
+    r"|&#(?:[xX]0*([0-9A-Fa-f]{1,4})|0*([0-9]{1,5}));"
+)
+"""One character as JSON, URLs and HTML may write it; in JSON within JSON with any number of backslashes."""
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """The character that an escape stands for."""
+    byte, unit, mark, backslash, hexadecimal, decimal = escape.groups()
+    return mark or backslash or chr(int(decimal) if decimal else int(byte or unit or hexadecimal, 16))
+
+
 class Mask:
-    """Masks secrets in texts, plain or as JSON and URLs encode them. It keeps every secret it has learnt."""
+    """Masks secrets in texts, plain or as JSON, URLs and HTML write them. It keeps every secret it has learnt."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: tuple[str, ...] = ()
@@ -177,14 +191,35 @@ class Mask:
 
     def learn(self, secrets: Iterable[str]) -> None:
         known = [secret for secret in secrets if len(secret) >= SHORTEST]
-        forms = {form for secret in known for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+        writings = (str, lambda secret: json.dumps(secret)[1:-1], lambda secret: quote(secret, safe=""), html.escape)
+        forms = {write(secret) for secret in known for write in writings}
         # The longest first: one secret may be part of another.
         self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
 
     def __call__(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, MASK)
-        return SHAPES.sub(MASK, text) if any(beginning in text for beginning in _BEGINNINGS) else text
+        if any(beginning in text for beginning in _BEGINNINGS):
+            text = SHAPES.sub(MASK, text)
+        return self._unescaped(text) if "\\" in text or "%" in text or "&#" in text else text
+
+    def _unescaped(self, text: str) -> str:
+        """Mask the secrets of which some characters are escaped. JSON may be quoted within JSON."""
+        plain = _ESCAPE.sub(_meant, text)
+        if not any(known in plain for known in (*self._forms, *_BEGINNINGS)):
+            return text
+        starts: list[int] = []
+        pieces: list[str] = []
+        end = 0
+        for escape in _ESCAPE.finditer(text):
+            starts += range(end, escape.start() + 1)
+            end = escape.end()
+        starts += range(end, len(text) + 1)
+        end = 0
+        for secret in re.finditer("|".join((*map(re.escape, self._forms), SHAPES.pattern)), plain):
+            pieces += (text[end : starts[secret.start()]], MASK)
+            end = starts[secret.end()]
+        return "".join((*pieces, text[end:]))
 
     def masked_bytes(self, data: bytes) -> bytes:
         """Bytes of a body or stream, which may not be UTF-8, with every secret masked."""

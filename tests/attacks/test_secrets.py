@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -159,16 +160,50 @@ def quoting(key: str) -> dict[str, bytes]:
         "a trailer": b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         b"3\r\n{}\n\r\n0\r\nx-key: " + words + b"\r\n\r\n",
         "no HTTP": words,
+        **escaping(key),
     }
+
+
+def escaping(key: str) -> dict[str, bytes]:
+    """Answers in which the key stands escaped, in JSON that is quoted in an error."""
+    escaped = "".join(f"\\u{ord(character):04x}" for character in key)
+    slashes = key.replace("/", "\\/")
+    raw = json.dumps(f'{{"key": "{escaped}"}}')
+    twice = json.dumps(json.dumps({"raw": f'{{"key": "{slashes}"}}'}))
+    return {
+        "escapes in a code": answered(
+            f'{{"error": {{"message": "no", "code": "{escaped}"}}}}'.encode(), status="400 Bad"
+        ),
+        "escapes in quoted JSON": answered(
+            f'{{"error": {{"message": {raw}, "metadata": {{"raw": {raw}}}}}}}'.encode(), status="500 Oh"
+        ),
+        "escapes in JSON quoted twice": answered(f'{{"error": {{"message": {twice}}}}}'.encode(), status="403 No"),
+        "escapes in an error event": answered(
+            f'data: {{"error": {{"message": {raw}}}}}\n\n'.encode(), "text/event-stream"
+        ),
+        "escapes in a page": answered(
+            f"<title>{key.replace('-', '&#45;')}</title>{key.replace('-', '%2d')}".encode(), "text/html", "502 Oh"
+        ),
+    }
+
+
+def meant(text: str) -> str:
+    """The text without escapes."""
+    text = re.sub(r"\\+u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return re.sub(r"\\+/", "/", text).replace("&#45;", "-").replace("%2d", "-")
 
 
 @pytest.mark.parametrize("name", quoting(""))
 @pytest.mark.parametrize("upstream", ["anthropic", "openai-chat"])
 def test_a_key_that_an_upstream_quotes_comes_nowhere(stage: Stage, upstream: str, name: str) -> None:
-    client = PROTOCOLS[list(quoting("")).index(name) % 4]
-    stage.set_up(upstream, rescued=False)
+    at = list(quoting("")).index(name)
+    stage.set_up(upstream, rescued=False, secret=f"key-of-the/hostile-account-{at:04d}")
     stage.hostile.says = lambda asked: quoting(asked.key)[name]
-    answer = stage.ask(client, stream=True)
+    # Once in the client's own protocol, whose errors pass through, and once in another.
+    answers = [stage.ask(client, stream=bool(at % 2)) for client in (PROTOCOLS[at % 4], upstream)]
     assert stage.hostile.asked and {asked.key for asked in stage.hostile.asked} == {stage.key}
-    shown = [str(answer.headers.raw), answer.body.decode("utf-8", "replace"), stage.http.get("/admin/why/last").text]
-    assert not [text for text in (*shown, stage.daemon.log()) if stage.key in text]
+    shown = [str(answer.headers.raw) + answer.body.decode("utf-8", "replace") for answer in answers]
+    shown += [stage.http.get("/admin/why/last").text, stage.daemon.log()]
+    recorded = written(stage.daemon.paths.config.parent, {"accounts.toml", "config.toml"})
+    shown += [content.decode("utf-8", "replace") for content in recorded.values()]
+    assert not [text for text in shown if stage.key in meant(text)]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections.abc import Callable
+from functools import partial
 
+import psutil
 import pytest
+import zstandard
 
 from bm.chat.repair import RETRY_HINT
 from tests.attacks.stage import PAUSE, Asked, Stage, answered
@@ -77,6 +81,48 @@ ODD_STREAMS: dict[str, bytes] = {
     "half an event": b'data: {"type": "mess',
     "bytes that are no text": b"data: \xff\xfe\x00\n\n",
 }
+
+
+MEGABYTES = 70
+"""What a small answer unpacks to: more than bm reads of one event."""
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": partial(gzip.compress, mtime=0),
+    "deflate": zlib.compress,
+    "br": lambda plain: b"\x0b\x02\x80{}\x03",
+    "zstd": zstandard.compress,
+}
+UNPACKED = {
+    "a whole answer": (b'{"id": "', b"0", b'"}', "application/json"),
+    "an event": (b"data: {", b" ", b"}\n\n", "text/event-stream"),
+    "comments": (b"", b":" + b" " * 998 + b"\n", b"\n", "text/event-stream"),
+}
+
+
+@pytest.fixture(scope="module")
+def bombs() -> dict[tuple[str, str], bytes]:
+    """Successful answers that are small and unpack to much."""
+    plain = {
+        name: begin + much * (MEGABYTES * 1_000_000 // len(much)) + end
+        for name, (begin, much, end, _) in UNPACKED.items()
+    }
+    return {(name, encoding): pack(plain[name]) for name in UNPACKED for encoding, pack in PACKERS.items()}
+
+
+@pytest.mark.parametrize("encoding", PACKERS)
+@pytest.mark.parametrize("name", UNPACKED)
+def test_an_answer_that_unpacks_to_too_much_is_one_failed_attempt(
+    stage: Stage, bombs: dict[tuple[str, str], bytes], name: str, encoding: str
+) -> None:
+    at = list(UNPACKED).index(name) + list(PACKERS).index(encoding)
+    body, kind = bombs[name, encoding], UNPACKED[name][3]
+    assert len(body) < 400_000
+    stage.hostile.says = lambda asked: answered(body, kind, "200 OK", f"content-encoding: {encoding}")
+    stage.set_up(PROTOCOLS[at % 4])
+    before = psutil.Process(stage.daemon.process.pid).memory_info().rss
+    answer = stage.ask(PROTOCOLS[(at // 2) % 4], stream=name != "a whole answer")
+    assert answer.complete and answer.bm("provider") == "together", (answer, stage.daemon.log()[-2000:])
+    grown = (psutil.Process(stage.daemon.process.pid).memory_info().rss - before) / 1e6
+    assert grown < 2 * MEGABYTES, f"{grown:.0f} MB more are in use"
 
 
 def is_own_error(protocol: str, status: int, document: object) -> bool:

@@ -161,6 +161,41 @@ def test_a_known_secret_is_masked_in_every_encoding(written: str) -> None:
     assert "word" not in Mask([AWKWARD])(f"before {written} after")
 
 
+def quoted(secret: str, times: int) -> str:
+    """The secret within JSON that is quoted within JSON."""
+    return secret if not times else json.dumps({"raw": quoted(secret, times - 1)})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "planted\\u002dsecret/1234567890",
+        "".join(f"\\u{ord(character):04X}" for character in "planted-secret/1234567890"),
+        "planted-secret\\/1234567890",
+        "planted-secret%2f1234567890",
+        "planted%2Dsecret/1234567890",
+        "planted&#45;secret&#x2F;1234567890",
+        "planted\\x2dsecret/1234567890",
+    ],
+)
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_secret_is_masked_whichever_of_its_characters_are_escaped(written: str, times: int) -> None:
+    mask = Mask(["planted-secret/1234567890"])
+    assert mask(quoted(f"before\n{written}\tafter", times)) == quoted(f"before\n{MASK}\tafter", times)
+    assert mask.masked_bytes(b"\xff " + written.encode()) == b"\xff " + MASK.encode()
+
+
+def test_the_shape_of_a_key_is_masked_where_it_is_escaped() -> None:
+    assert Mask()(r"""{"raw": "{\"key\": \"\\u0073k-bbbbbbbbbbbbbbbbbbbbbbbb\"}"}""") == (
+        r"""{"raw": "{\"key\": \"[secret]\"}"}"""
+    )
+
+
+@pytest.mark.parametrize("text", [r"C:\users\u0041 100% sk-", "a\\", "100%", "&#", r"\ud83d\ude00 &#99999; %zz"])
+def test_escapes_without_a_secret_stay_as_they_are(text: str) -> None:
+    assert Mask(["planted-secret"])(text) == text
+
+
 def test_a_secret_within_another_leaves_nothing_unmasked() -> None:
     assert Mask(["key-of-mine", "key-of-mine-and-yours"])("x=key-of-mine-and-yours") == f"x={MASK}"
 
