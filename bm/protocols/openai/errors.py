@@ -29,6 +29,8 @@ WORDS: dict[FailureKind, tuple[str, str | None]] = {
     "unavailable": ("invalid_request_error", "unavailable"),
 }
 """`type` and `code`."""
+_UNKNOWN_URL = "unknown_url"
+"""OpenAI's code for a page that there is not (https://github.com/InternLM/MindSearch/issues/150, read 2026-11-30)."""
 
 
 def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:
@@ -41,4 +43,6 @@ def error_object(failure: Failure) -> Json:
     kind, code = WORDS[failure.kind]
     if failure.kind == "bad_request":
         code = failure.code or None
+    elif failure.kind == "not_found" and failure.param == "path":
+        code = _UNKNOWN_URL
     return {"message": failure.message, "type": kind, "param": failure.param or None, "code": code}

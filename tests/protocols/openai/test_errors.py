@@ -28,6 +28,7 @@ def test_every_failure_can_be_written(kind: FailureKind) -> None:
         (Failure(kind="unauthorized", message="m"), 401, "invalid_request_error", "invalid_api_key"),
         (Failure(kind="upstream_auth", message="m"), 400, "invalid_request_error", "upstream_auth"),
         (Failure(kind="not_found", message="m"), 404, "invalid_request_error", "model_not_found"),
+        (Failure(kind="not_found", message="m", param="path"), 404, "invalid_request_error", "unknown_url"),
         (Failure(kind="rate_limited", message="m"), 429, "rate_limit_error", "rate_limit_exceeded"),
     ],
 )
