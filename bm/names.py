@@ -16,6 +16,7 @@ Operation = Literal["generate", "count_tokens", "compact", "embed", "batch_embed
 of several texts."""
 FITTED: Final[frozenset[Operation]] = frozenset({"generate", "count_tokens"})
 """Those whose requests are fitted to the model that they go to."""
+EMBEDDINGS: Final[frozenset[Operation]] = frozenset({"embed", "batch_embed"})
 
 PATHS: dict[tuple[ProtocolName, Operation], str] = {
     ("anthropic", "generate"): "/v1/messages",
@@ -56,6 +57,15 @@ SamplingRule = bool | Literal["without_thinking"]
 StructuredOutput = Literal["schema", "json", "none"]
 """What an answer can be held to: a JSON Schema, JSON, nothing."""
 
+FAMILIES: Final = ("opus", "sonnet", "haiku")
+"""The words that every provider maps to a model of its own."""
+
+RouteKind = Literal["long_context", "image", "web_search", "background", "think", "default"]
+"""What a request can be for `[routes]`, by precedence."""
+
+ToolName = Literal["claude-code", "codex", "gemini-cli", "opencode"]
+"""The coding tools that are known by their user agents."""
+
 By = Literal["provider", "model", "account", "key", "tool", "day"]
 """How usage is grouped. `model` is the one that answered, `key` the one that asked, `tool` the client's user agent,
 `day` a day of local time."""
@@ -64,3 +74,19 @@ MAIN_KEY: Final = "main"
 """The name of bm's own key, with which everything is open; other keys get theirs from the user."""
 
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+ROUTE_KINDS: tuple[RouteKind, ...] = get_args(RouteKind)
+TOOLS: tuple[ToolName, ...] = get_args(ToolName)
+
+_USER_AGENTS: dict[ToolName, str] = {
+    "claude-code": "claude-cli/",  # claude-cli/2.1.330 (external, cli)
+    "codex": "codex",  # codex_exec/0.169.0 (...), codex_cli_rs/...
+    "gemini-cli": "geminicli",  # GeminiCLI-tui/0.61.0/gemini-3.1-pro-preview (...)
+    "opencode": "opencode/",  # opencode/1.18.33 ai-sdk/...
+}
+"""How each tool's user agent begins, in lower case (recorded from the tools, 2026-11)."""
+
+
+def known_tool(user_agent: str) -> ToolName | None:
+    """The coding tool with that user agent; None if it is not known."""
+    sent = user_agent.lower()
+    return next((tool for tool, start in _USER_AGENTS.items() if sent.startswith(start)), None)

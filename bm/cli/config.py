@@ -65,11 +65,11 @@ def check(as_json: Json = False) -> None:
                 "valid": True,
                 "path": str(paths.config),
                 "problems": [],
-                "warnings": [*loaded.warnings, *alias_faults(loaded.config)],
+                "warnings": list(loaded.warnings),
             }
         )
         return
-    for warning in (*loaded.warnings, *alias_faults(loaded.config)):
+    for warning in loaded.warnings:
         render.note(f"warning: {warning}")
     render.line("the configuration is valid")
 
@@ -126,31 +126,8 @@ def set_(
         remedy = f"bm providers key {parts[1]}" if len(parts) > 1 else "bm providers key NAME"
         raise UsageError(f"a key does not belong on the command line, where others can read it ({remedy}, or env:NAME)")
     paths = admin.here()
-    if parts[0] == "aliases":
-        _refuse_misspelt(paths, key, value)
     admin.change_settings(paths, {key: from_text(key, value)})
     _note_restart(paths, parts)
-
-
-def _refuse_misspelt(paths: Paths, key: str, value: str) -> None:
-    """Refuse an alias whose target has no provider's prefix, but nearly one."""
-    from bm.cli.exits import UsageError
-    from bm.providers.resolve import nearest_prefix
-
-    if near := nearest_prefix(value, [each.name for each in admin.providers(paths)]):
-        raise UsageError(f'{key}: no provider is named {value.partition(":")[0]!r} (did you mean "{near}"?)')
-
-
-def alias_faults(config: Config) -> list[str]:
-    """The aliases whose target probably means another provider."""
-    from bm.providers.provider import effective
-    from bm.providers.resolve import misspelt_aliases
-
-    found = misspelt_aliases(config.aliases, [each.name for each in effective(config)])
-    return [
-        f'aliases.{name}: no provider has the prefix of {config.aliases[name]!r} (did you mean "{near}"?)'
-        for name, near in found.items()
-    ]
 
 
 def unset(key: Key) -> None:

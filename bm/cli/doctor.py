@@ -14,7 +14,6 @@ import msgspec
 from bm.accounts.credentials import Credential, Credentials, all_accounts
 from bm.accounts.credentials import load as load_credentials
 from bm.cli import admin, render
-from bm.cli.config import alias_faults
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
 from bm.clients.environment import is_proxied
@@ -78,7 +77,6 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     try:
         loaded = load(paths.config, environ, known=KNOWN)
         findings += [Finding("configuration", "warning", warning) for warning in loaded.warnings]
-        findings += [Finding("configuration", "failed", each, "bm config edit") for each in alias_faults(loaded.config)]
         findings.append(Finding("configuration", "ok", str(paths.config)))
     except ConfigError as error:
         problems = [Finding("configuration", "failed", str(each), "bm config edit") for each in problems_in(error)]

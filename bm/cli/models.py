@@ -58,16 +58,20 @@ def _learned(model: str, *, as_json: bool) -> None:
 
 
 def _list_models(*, as_json: bool, everything: bool) -> None:
+    import msgspec
+
+    from bm.config.chains import described
+
     paths = admin.here()
     answer = admin.ask(paths, "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
     providers = {each.name: each for each in admin.providers(paths)}
     rows = [_described(row, providers[row["provider"]]) for row in answer["models"] if everything or row["generates"]]
     aliases = admin.loaded(paths).config.aliases
     if as_json:
-        render.json({"models": rows, "aliases": aliases})
+        render.json({"models": rows, "aliases": msgspec.to_builtins(aliases)})
         return
     if aliases:
-        named = [(name, meant) for name, meant in aliases.items()]
+        named = [(name, described(chain)) for name, chain in aliases.items()]
         render.table(("alias", "stands for"), named, empty="")
         render.gap()
     columns = ("name to type", "context", "answer", "in / out", "takes", "note")

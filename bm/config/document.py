@@ -156,7 +156,7 @@ def _with_line_ends_of(before: str, text: str) -> str:
 def as_item(value: Any) -> Item:
     if isinstance(value, dict):
         table = tomlkit.inline_table()
-        table.update(value)
+        table.update({name: as_item(each) for name, each in value.items()})
         return table
     item: Item = tomlkit.item(value)
     return item

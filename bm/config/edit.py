@@ -23,7 +23,7 @@ from bm.names import Mode
 LOCK_WAIT = 10.0
 """Seconds to wait for another edit to finish."""
 
-Value: TypeAlias = str | int | float | bool | list[str] | dict[str, str]
+Value: TypeAlias = str | int | float | bool | list[str] | dict[str, Any]
 
 
 def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:

@@ -147,10 +147,10 @@ def _is_mapping(kind: Kind) -> bool:
 
 def _field_key(rest: str, kind: inspect.StructType, key: Key, raw: Table, names: list[str]) -> Key | None:
     for field in kind.fields:
-        head = field.name.upper()
+        head = _variable(field.encode_name)
         if rest == head or rest.startswith(f"{head}_"):
             below = rest.removeprefix(head).removeprefix("_")
-            found = _key(below, without_none(field.type), (*key, field.name), raw, names)
+            found = _key(below, without_none(field.type), (*key, field.encode_name), raw, names)
             if found is not None:
                 return found
     return None
@@ -178,7 +178,7 @@ def _variables(names: list[str]) -> Iterator[str]:
     for section in _sections():
         kind = kind_of((section,))
         if isinstance(kind, inspect.StructType):
-            yield from (f"{_PREFIX}{section.upper()}_{field.name.upper()}" for field in kind.fields)
+            yield from (f"{_PREFIX}{section.upper()}_{_variable(field.encode_name)}" for field in kind.fields)
     row = kind_of(("providers", ""))
     if isinstance(row, inspect.StructType):
         for name in names:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bm.config.chains import broken_chains
 from bm.config.environment import Override, classic, laid_over, named, sources
 from bm.config.files import writable_by_others
 from bm.config.keys import Key, dotted, key_lines
@@ -96,6 +97,8 @@ def parse(text: str, environ: Mapping[str, str], *, known: Collection[str], path
     config = _build(accepted)
     refused = [problem.key for problem in problems]
     problems += [each for each in broken_rules(config, known) if not _is_below(each.key, refused)]
+    chains = [each for each in broken_chains(config, known) if not _is_below(each.key, refused)]
+    problems += [each for each in chains if not any(_is_below(key, [each.key]) for key in refused)]
     if problems or own.problems:
         raise InvalidConfig([*_placed(problems, text, path, overrides), *map(_of_variable, own.problems)])
     return Loaded(config=config, warnings=(*own.warnings, *tools.warnings), sources=sources(overrides))

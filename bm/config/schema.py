@@ -6,7 +6,7 @@ three. Times are in seconds. Rules that involve several keys are in `bm.config.v
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,8 @@ Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Megabytes = Annotated[int, Meta(ge=1, le=4_096)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
+Weight = Annotated[int, Meta(ge=1, le=1_000)]
 
 GEMINI_MODELS: Final[dict[str, str]] = {
     "opus": "gemini-3.1-pro-preview",
@@ -170,6 +172,68 @@ class ProviderConfig(_Section, frozen=True, kw_only=True):
         return f"ProviderConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+class Choice(_Section, frozen=True, kw_only=True, omit_defaults=True):
+    """Several names, of which each request tries one first and then the others. One of the fields is set."""
+
+    weighted: dict[str, Weight] = {}
+    """One chosen at random, by these weights."""
+    cheapest: tuple[str, ...] = ()
+    """The one whose model costs least at list price."""
+
+
+Chain: TypeAlias = str | tuple[str, ...] | Choice
+"""A name of a model or alias, or several that are tried in order."""
+
+
+class RouteTable(_Section, frozen=True, kw_only=True):
+    """Where requests go by what they are. None leaves it to the wider table, "" is no route."""
+
+    long_context: Chain | None = None
+    """Prompts of more than `long_context_tokens`."""
+    long_context_tokens: Tokens | None = None
+    image: Chain | None = None
+    """Requests that contain images."""
+    web_search: Chain | None = None
+    """Requests with a web search that the service is to make."""
+    background: Chain | None = None
+    """Requests for the small model of a tool."""
+    think: Chain | None = None
+    """Requests that ask for thinking."""
+    default: Chain | None = None
+    """All others."""
+
+
+_NARROWED = RouteTable()
+
+
+class Routes(
+    RouteTable,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "openai_chat": "openai-chat",
+        "openai_responses": "openai-responses",
+        "claude_code": "claude-code",
+        "gemini_cli": "gemini-cli",
+    },
+):
+    """The routes of all requests, and those that replace them for a client protocol or for a tool."""
+
+    anthropic: RouteTable = _NARROWED
+    openai_chat: RouteTable = _NARROWED
+    openai_responses: RouteTable = _NARROWED
+    gemini: RouteTable = _NARROWED
+    claude_code: RouteTable = _NARROWED
+    codex: RouteTable = _NARROWED
+    gemini_cli: RouteTable = _NARROWED
+    opencode: RouteTable = _NARROWED
+
+    def table(self, name: str) -> RouteTable:
+        """The table of a client protocol or a tool."""
+        found: RouteTable = getattr(self, name.replace("-", "_"), _NARROWED)
+        return found
+
+
 class CapabilityOverrides(_Section, frozen=True, kw_only=True):
     """Corrections to the capabilities of models. None keeps the value from bm's tables.
 
@@ -253,7 +317,8 @@ class Config(_Section, frozen=True, kw_only=True):
     pool: Pool = Pool()
     gemini: Gemini = msgspec.field(default_factory=Gemini)
     providers: dict[str, ProviderConfig] = {}
-    aliases: dict[str, str] = {}
+    aliases: dict[str, Chain] = {}
+    routes: Routes = Routes()
     capabilities: dict[str, CapabilityOverrides] = {}
     """By glob pattern of the model name or of `PROVIDER:MODEL`; later entries win."""
     limits: Limits = Limits()

@@ -47,9 +47,11 @@ def without_none(kind: Kind) -> Kind:
     """`kind` without None, which means *absent* since TOML has no null; a union of literals becomes one literal."""
     if not isinstance(kind, inspect.UnionType):
         return kind
-    kinds = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+    kinds = tuple(each for each in kind.types if not isinstance(each, inspect.NoneType))
     words = [value for each in kinds if isinstance(each, inspect.LiteralType) for value in each.values]
-    return inspect.LiteralType(tuple(words)) if words else kinds[0]
+    if words:
+        return inspect.LiteralType(tuple(words))
+    return kinds[0] if len(kinds) == 1 else inspect.UnionType(kinds)
 
 
 def fits(value: object, kind: Kind) -> bool:
@@ -65,6 +67,8 @@ def fits(value: object, kind: Kind) -> bool:
             return isinstance(value, str) and value in values
         case inspect.VarTupleType(item_type=item):
             return isinstance(value, list) and all(fits(each, item) for each in value)
+        case inspect.UnionType(types=kinds):
+            return any(fits(value, each) for each in kinds if not is_table(each))
         case _:
             return isinstance(value, str)
 
@@ -90,6 +94,9 @@ def wanted(kind: Kind) -> str:
             return "a list of strings"
         case inspect.StructType() | inspect.DictType():
             return "a table"
+        case inspect.UnionType(types=kinds):
+            *others, last = map(wanted, kinds)
+            return f"{', '.join(others)} or {last}"
         case _:
             return "a string"
 
@@ -148,6 +155,8 @@ def read(text: str, kind: Kind) -> Any:
             return _toml_value(text, (list,))
         case inspect.DictType() | inspect.StructType():
             return _toml_value(text, (dict,))
+        case inspect.UnionType() if text.lstrip().startswith(("[", "{")):
+            return _toml_value(text, (list, dict))
         case _:
             return text
 
@@ -189,11 +198,19 @@ def kind_of(key: Key) -> Kind | None:
 def _member(kind: Kind, name: str) -> Kind | None:
     match kind:
         case inspect.StructType(fields=fields):
-            return next((without_none(each.type) for each in fields if each.name == name), None)
+            return next((without_none(each.type) for each in fields if each.encode_name == name), None)
         case inspect.DictType(value_type=value):
             return value
+        case inspect.UnionType():
+            return _member(_as_table(kind), name)
         case _:
             return None
+
+
+def _as_table(kind: Kind) -> Kind:
+    """The one of several kinds that is a table."""
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else ()
+    return next(filter(is_table, kinds), kind)
 
 
 def is_table(kind: Kind) -> bool:
@@ -202,7 +219,7 @@ def is_table(kind: Kind) -> bool:
 
 
 def members(kind: Kind) -> list[str]:
-    return [each.name for each in kind.fields] if isinstance(kind, inspect.StructType) else []
+    return [each.encode_name for each in kind.fields] if isinstance(kind, inspect.StructType) else []
 
 
 def _table(raw: Table, kind: Kind, key: Key, problems: list[Problem]) -> Table:
@@ -212,8 +229,8 @@ def _table(raw: Table, kind: Kind, key: Key, problems: list[Problem]) -> Table:
         member = _member(kind, name)
         if member is None:
             problems.append(Problem(here, "unknown key", _instead(name, kind)))
-        elif is_table(member) and isinstance(value, dict):
-            kept[name] = _table(value, member, here, problems)
+        elif is_table(table := _as_table(member)) and isinstance(value, dict):
+            kept[name] = _table(value, table, here, problems)
         elif not is_table(member) and fits(value, member):
             kept[name] = value
         else:
@@ -267,9 +284,6 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
         yield from _provider(key, name, provider, known)
         yield from _upstream(key, provider.base_url, provider.headers, config.server)
         yield from _proxy((*key, "proxy"), provider.proxy)
-    for alias, model in config.aliases.items():
-        if not model:
-            yield Problem(("aliases", alias), "names no model")
 
 
 def _server(server: Server) -> Iterator[Problem]:

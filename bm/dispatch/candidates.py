@@ -39,6 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     model, and not the client. `refused` means that the service has refused the account, and the reason is in its words.
     `without` names the media that its model does not take and that a note replaces. `stand_in` is the same account
     with the provider's default, where it is not known whether the provider has the model that the client named.
+    `link` is the place in the chain of the name that it serves.
     """
 
     target: Target
@@ -53,6 +54,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 0
     without: frozenset[str] = frozenset()
     stand_in: Candidate | None = None
+    link: int = 0
     rank: tuple[bool, bool, int, bool, int, float] = (False, False, 0, False, 0, 0.0)
     """Orders ready candidates: probes and weak accounts last, then by tier; in a tier, nearly spent accounts last, then
     the longest idle first."""

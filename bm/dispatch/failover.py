@@ -201,7 +201,7 @@ class Course:
     def _queued(self) -> Attempt | None:
         """An attempt at the first target in the queue that may serve the request."""
         while self.queue:
-            if self.queue[0].stage == "fallback" and (awaited := self._patient()):
+            if (awaited := self._patient(self.queue[0])) is not None:
                 return awaited
             choice = self.queue.popleft()
             if self._can_serve(choice):
@@ -237,12 +237,17 @@ class Course:
         latest = self.now + self.limits.max_wait - self.waited
         return self._soonest(latest, self.ready_at, "nothing else is left and it recovers in {:.1f} s")
 
-    def _patient(self) -> Attempt | None:
-        """An attempt at an account of the pool whose rate limit ends so soon that no fallback is asked yet."""
+    def _patient(self, choice: Candidate) -> Attempt | None:
+        """An attempt at an account whose rate limit ends so soon that `choice` is not asked yet.
+
+        It is one of the pool before a fallback, or one of an earlier link of the chain.
+        """
+        if choice.stage != "fallback" and not choice.link:
+            return None
         latest = self.now + min(self.limits.patience, self.limits.max_wait) - self.waited
-        pool = {target for target in self.at_limit if self.choices[target].stage == "pool"}
-        free = [target for target in self.ready_at if target in pool]
-        return self._soonest(latest, free, "its rate limit ends in {:.1f} s, sooner than a fallback is asked")
+        preferred = {target for target in self.at_limit if _is_before(self.choices[target], choice)}
+        awaited = [target for target in self.ready_at if target in preferred]
+        return self._soonest(latest, awaited, "its rate limit ends in {:.1f} s, sooner than the next choice is asked")
 
     def _soonest(self, latest: float, targets: Iterable[Target], reason: str) -> Attempt | None:
         """An attempt at one of the targets that recover soonest, until `latest`."""
@@ -396,6 +401,13 @@ class Course:
 
 def _kind(outcome: Outcome) -> str:
     return outcome.failure.kind if outcome.failure else ""
+
+
+def _is_before(candidate: Candidate, choice: Candidate) -> bool:
+    """Whether a candidate that recovers soon is waited for before `choice` is asked."""
+    if candidate.link != choice.link:
+        return candidate.link < choice.link
+    return candidate.stage == "pool" and choice.stage == "fallback"
 
 
 def _wording(message: str) -> str:

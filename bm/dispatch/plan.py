@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 
+from bm.config.chains import nearest_prefix
 from bm.dispatch.candidates import Candidate, Stage, Verdict, candidates_of, mismatch, missing_key, switched_off
 from bm.dispatch.refusal import no_candidate, reason_of
+from bm.dispatch.routes import resolve
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
 from bm.names import Mode
-from bm.providers.resolve import Name, bare, family, name_of, nearest_prefix
+from bm.providers.resolve import Name, bare, family
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +35,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `choices` are ready, in order. Those in `cooling_down` recover later, the soonest first. `considered` lists every
     provider and account. `failure` is set if no choice is ready and waiting within the limit would not help. `steps`
-    tell how prefix and aliases were resolved. `replaceable` names the media that a note may replace.
+    tell how prefix and aliases were resolved, and `route` is the key of the setting of `[routes]` that was used, empty
+    for none. `replaceable` names the media that a note may replace.
     `disabled` says of each disabled account why, in bm's words.
     """
 
     asked: str
+    route: str = ""
     steps: tuple[str, ...] = ()
     choices: tuple[Candidate, ...] = ()
     cooling_down: tuple[Candidate, ...] = ()
@@ -67,33 +73,100 @@ class _Group(msgspec.Struct, frozen=True):
         return [candidate for candidate in self.candidates if candidate.verdict == "ready" and candidate.without]
 
 
+class _Link(msgspec.Struct, frozen=True):
+    """A name of the chain with the providers that take part for it, and those that do not."""
+
+    name: Name
+    groups: tuple[_Group, ...]
+    absent: tuple[Considered, ...]
+    steps: tuple[str, ...]
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        return [candidate for group in self.groups for candidate in group.candidates]
+
+
 def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan:
     """Order the targets for a request. The caller draws the number in [0, 1); equal numbers give equal plans."""
-    names = [member.provider.name for member in snapshot.members]
-    name = name_of(query.model, names, snapshot.aliases)
-    if name.error:
-        failure = Failure(kind="bad_request", message=f"{name.error} (bm config edit)", param="model")
-        return Plan(asked=query.model, failure=failure, random_number=random_number)
-    if not name.provider and (near := _misspelt(name.model, snapshot.members, names)):
-        message = f"no provider is named {name.model.partition(':')[0]}: did you mean {near}? (bm providers)"
+    providers = [member.provider.name for member in snapshot.members]
+    resolved = resolve(query, providers, snapshot.aliases, snapshot.routes)
+    first = resolved.names[0]
+    if not (resolved.route or first.provider) and (near := _misspelt(first.model, snapshot.members, providers)):
+        message = f"no provider is named {first.model.partition(':')[0]}: did you mean {near}? (bm providers)"
         failure = Failure(kind="not_found", message=message, param="model", should_retry=False)
-        return Plan(asked=query.model, steps=name.steps, failure=failure, random_number=random_number)
-    members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
-    staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
-    groups = [_Group(member, stage, tuple(candidates_of(member, stage, query, name.model))) for member, stage in staged]
-    choices = _ordered(groups, snapshot.affinity, random_number)
-    cooling_down = _cooling_down(groups)
+        return Plan(asked=query.model, steps=first.steps, failure=failure, random_number=random_number)
+    links = [_link(name, snapshot, query) for name in resolved.names]
+    if len(links) > 1:
+        links = _distinct(_chosen_first(links, snapshot))
+    choices = _ordered(links, snapshot.affinity, random_number)
+    cooling_down = _cooling_down(links)
     return Plan(
         asked=query.model,
-        steps=(*name.steps, *_listed_by(staged, name)),
+        route=resolved.route,
+        steps=tuple(dict.fromkeys(step for link in links for step in link.steps)),
         choices=tuple(choices),
         cooling_down=tuple(cooling_down),
-        considered=tuple(_considered(groups, absent, choices)),
-        failure=_failure(name, groups, absent, choices, cooling_down, snapshot.limits),
+        considered=tuple(dict.fromkeys(_considered(links, choices))),
+        failure=_failure(links, choices, cooling_down, snapshot.limits),
         random_number=random_number,
         replaceable=query.requirements.replaceable,
-        disabled=tuple(reason_of(each) for group in groups for each in group.candidates if each.verdict == "disabled"),
+        disabled=tuple(reason_of(each) for link in links for each in link.candidates if each.verdict == "disabled"),
     )
+
+
+def _link(name: Name, snapshot: Snapshot, query: RouteQuery) -> _Link:
+    """A name of the chain with its candidates, all accounts of the providers that take part for it."""
+    members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
+    staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
+    groups = tuple(
+        _Group(member, stage, tuple(candidates_of(member, stage, query, name.model))) for member, stage in staged
+    )
+    return _Link(name, groups, tuple(absent), (*name.steps, *_listed_by(staged, name)))
+
+
+def _chosen_first(links: Sequence[_Link], snapshot: Snapshot) -> Iterator[_Link]:
+    """The links with those of each choice in the order of this request: by price, or as chosen by weight.
+
+    A conversation stays with the link of a weighted choice that served it before, if its account tells which it was.
+    """
+    for choice, found in groupby(links, key=lambda link: link.name.choice):
+        same = [*found]
+        if choice.startswith("cheapest"):
+            same.sort(key=lambda link: _price(link, snapshot))
+        elif choice:
+            before = [link for link in same if any(_is_at(each, snapshot.affinity) for each in link.candidates)]
+            same = before + [link for link in same if link is not before[0]] if len(before) == 1 else same
+        yield from same
+
+
+def _is_at(candidate: Candidate, account_id: AccountId | None) -> bool:
+    return candidate.target.account_id == account_id
+
+
+def _price(link: _Link, snapshot: Snapshot) -> float:
+    """What the link's first model that can serve costs, or else its first; unknown prices come last."""
+    ready = [each for each in link.candidates if each.verdict == "ready"] or link.candidates
+    prices = [snapshot.price(each.target.provider, each.target.model) for each in ready[:1]]
+    return next((price for price in prices if price is not None), math.inf)
+
+
+def _distinct(links: Iterable[_Link]) -> list[_Link]:
+    """The links numbered in their order, each without the targets of those before.
+
+    The user's configuration has chosen the models of a chain, also where one is named as the client's, and where one is
+    gone the next link follows.
+    """
+    seen: set[Target] = set()
+    found = []
+    for number, link in enumerate(links):
+        groups = []
+        for group in link.groups:
+            kept = [each for each in group.candidates if each.target not in seen]
+            kept = [msgspec.structs.replace(each, link=number, chosen=True, stand_in=None) for each in kept]
+            groups.append(msgspec.structs.replace(group, candidates=tuple(kept)))
+        seen.update(each.target for each in link.candidates)
+        found.append(msgspec.structs.replace(link, groups=tuple(groups)))
+    return found
 
 
 def _misspelt(model: str, members: Sequence[Member], names: Sequence[str]) -> str:
@@ -174,8 +247,15 @@ def _excluded(members: Iterable[Member], reason: str) -> list[Considered]:
     return [Considered(provider=member.provider.name, verdict="excluded", reason=reason) for member in members]
 
 
-def _ordered(groups: Sequence[_Group], affinity: AccountId | None, random_number: float) -> list[Candidate]:
-    """The ready candidates in order: a named or exclusive provider, the pool, then the fallbacks."""
+def _ordered(links: Sequence[_Link], affinity: AccountId | None, random_number: float) -> list[Candidate]:
+    """The ready candidates in order: those of each link, and after all links those that do not take all media."""
+    ready = [choice for link in links for choice in _in_order(link.groups, affinity, random_number)]
+    groups = [group for link in links for group in link.groups]
+    return ready + [candidate for group in groups for candidate in _by_rank(group.last_resort, random_number)]
+
+
+def _in_order(groups: Sequence[_Group], affinity: AccountId | None, random_number: float) -> list[Candidate]:
+    """The ready candidates of a link: a named or exclusive provider, the pool, then the fallbacks."""
     first = [group for group in groups if group.stage in ("named", "exclusive")]
     pool = [group for group in groups if group.stage == "pool"]
     fallbacks = [group for group in groups if group.stage == "fallback"]
@@ -183,8 +263,7 @@ def _ordered(groups: Sequence[_Group], affinity: AccountId | None, random_number
     choices += _affine_first(_pooled(pool, random_number), affinity)
     reason = "fallback: when no account of the pool is usable or all have failed"
     ready = [candidate for group in fallbacks for candidate in _by_rank(group.ready, random_number)]
-    last = [candidate for group in groups for candidate in _by_rank(group.last_resort, random_number)]
-    return choices + _affine_first(_because(ready, reason), affinity) + last
+    return choices + _affine_first(_because(ready, reason), affinity)
 
 
 def _alone(group: _Group, random_number: float) -> list[Candidate]:
@@ -235,37 +314,33 @@ def _affine_first(choices: list[Candidate], affinity: AccountId | None) -> list[
     return _because(same, "this conversation was served here before") + others
 
 
-def _cooling_down(groups: Sequence[_Group]) -> list[Candidate]:
-    found = [each for group in groups for each in group.candidates if each.verdict == "cooling down"]
+def _cooling_down(links: Sequence[_Link]) -> list[Candidate]:
+    found = [each for link in links for each in link.candidates if each.verdict == "cooling down"]
     return sorted(found, key=lambda candidate: candidate.seconds)
 
 
 def _failure(
-    name: Name,
-    groups: Sequence[_Group],
-    absent: Sequence[Considered],
-    choices: Sequence[Candidate],
-    cooling_down: Sequence[Candidate],
-    limits: Limits,
+    links: Sequence[_Link], choices: Sequence[Candidate], cooling_down: Sequence[Candidate], limits: Limits
 ) -> Failure | None:
     if choices or (cooling_down and cooling_down[0].seconds <= limits.max_wait):
         return None
-    if name.provider and not groups:
-        reason = next(each.reason for each in absent if each.provider == name.provider)
-        return Failure(kind="bad_request", message=reason, param="model")
-    candidates = [candidate for group in groups for candidate in group.candidates]
-    keyless = [missing_key(group.member.provider) for group in groups if not group.candidates]
-    return no_candidate(name.model, candidates, [*keyless, *(each.reason for each in absent)], limits)
+    hints: list[str] = []
+    for link in links:
+        named = link.name.provider
+        hints += [missing_key(group.member.provider) for group in link.groups if not group.member.account_states]
+        hints += [each.reason for each in link.absent if named in ("", each.provider)]
+    if len(links) == 1 and links[0].name.provider and not links[0].groups:
+        return Failure(kind="bad_request", message=hints[0], param="model")
+    candidates = [candidate for link in links for candidate in link.candidates]
+    return no_candidate(" or ".join(dict.fromkeys(link.name.model for link in links)), candidates, hints, limits)
 
 
-def _considered(
-    groups: Sequence[_Group], absent: Iterable[Considered], choices: Sequence[Candidate]
-) -> Iterable[Considered]:
+def _considered(links: Sequence[_Link], choices: Sequence[Candidate]) -> Iterator[Considered]:
     """A line for each account that takes part, and for each configured provider that does not."""
     reasons = {choice.target: choice.reason for choice in choices}
-    for group in groups:
+    for group in (group for link in links for group in link.groups):
         provider = group.member.provider
-        if not group.candidates:
+        if not group.member.account_states:
             yield Considered(provider=provider.name, verdict="disabled", reason=missing_key(provider))
         for candidate in group.candidates:
             yield Considered(
@@ -276,4 +351,5 @@ def _considered(
                 reason=reasons.get(candidate.target, candidate.reason),
                 seconds=candidate.seconds,
             )
-    yield from absent
+    taking_part = {group.member.provider.name for link in links for group in link.groups}
+    yield from (each for link in links for each in link.absent if each.provider not in taking_part)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
 
+from bm.config.schema import Chain, Routes
 from bm.dispatch.target import AccountId
 from bm.names import ProtocolName
 from bm.providers.listing import Facts
@@ -108,22 +109,43 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     replaceable: frozenset[str] = frozenset()
 
 
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request is, for `[routes]`. `thinking` means that it asks for it, `web_search` that the service is to make
+    one; `tokens` is an estimate of the prompt."""
+
+    images: bool = False
+    thinking: bool = False
+    web_search: bool = False
+    tokens: int = 0
+
+
 class RouteQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as dispatch sees it: the model as the client named it, and the client's protocol."""
+    """A request as dispatch sees it: the model as the client named it, and the client's protocol.
+
+    `tool` is the name of the coding tool, empty if it is not known. `hooked` is the name that the user's hook has
+    given, empty for none. `draw` in [0, 1) decides where a choice is made by weight.
+    """
 
     model: str
     protocol: ProtocolName
     requirements: Requirements = Requirements()
+    traits: Traits = Traits()
+    tool: str = ""
+    hooked: str = ""
+    draw: float = 0.0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The providers in the order of `bm.providers.provider.effective`, with their accounts, aliases and limits.
 
+    `routes` is None where none is set. `price` gives what a model of a provider costs, in any unit, None if unknown.
     `affinity` is the account that served the conversation last.
     """
 
     members: tuple[Member, ...] = ()
-    aliases: Mapping[str, str] = {}
+    aliases: Mapping[str, Chain] = {}
+    routes: Routes | None = None
+    price: Callable[[str, str], float | None] = lambda provider, model: None
     affinity: AccountId | None = None
     limits: Limits = Limits()
 

@@ -324,9 +324,14 @@ def _effort(body: bytes) -> str:
     return found[1].decode() if found is not None else ""
 
 
+def holds_images(body: bytes) -> bool:
+    """Whether a request contains images, anywhere."""
+    return _holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None
+
+
 def _media(body: bytes) -> frozenset[str]:
     found = {
-        "images": _holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None,
+        "images": holds_images(body),
         "documents": _holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None and not _are_text(body),
         "audio": _holds(body, _AUDIO),
         "video": _holds(body, _VIDEO),

@@ -14,6 +14,7 @@ from bm.accounts.google import TokenError
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
 from bm.chat.parts import Json
+from bm.config.chains import described
 from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
 from bm.gateway.learned import ContextLimits, LearnedRemedies, fingerprint
@@ -220,7 +221,9 @@ class Models:
         providers = self._settings.providers
         cards = [_card(model, providers[model.provider]) for model in await self.all() if model.generates]
         aliases = self._settings.config.aliases
-        return cards + [ModelCard(id=name, owner="alias", title=f"{name} ({meant})") for name, meant in aliases.items()]
+        return cards + [
+            ModelCard(id=name, owner="alias", title=f"{name} ({described(chain)})") for name, chain in aliases.items()
+        ]
 
     async def listing(self, protocol: ProtocolName, model: str = "", query: str = "") -> Json:
         """The list of models, the page of it that `query` asks for, or one model, in the client's protocol.

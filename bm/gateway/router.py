@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 
 import msgspec
 
@@ -15,6 +16,8 @@ from bm.gateway.call import Call, requirements_of
 from bm.gateway.learned import ContextLimits
 from bm.gateway.models import Models
 from bm.gateway.settings import Settings
+from bm.gateway.traits import traits_of
+from bm.names import EMBEDDINGS, known_tool
 
 
 class Router:
@@ -32,7 +35,13 @@ class Router:
         """The plan for a call. `random_number` is in [0, 1)."""
         snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body))
         requirements = _requirements(settings, call) if settings.has_text_models else Requirements()
-        query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements)
+        draw = _draw(call, random_number)
+        query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements, draw=draw)
+        if snapshot.routes is not None and call.operation in EMBEDDINGS:
+            snapshot = msgspec.structs.replace(snapshot, routes=None)
+        elif snapshot.routes is not None:
+            tool = known_tool(dict(call.headers).get("user-agent", "")) or ""
+            query = msgspec.structs.replace(query, traits=traits_of(call), tool=tool)
         return plan(snapshot, query, random_number=random_number)
 
     def snapshot(self, settings: Settings, affinity: AccountId | None = None, fingerprint: int = 0) -> Snapshot:
@@ -49,7 +58,12 @@ class Router:
                     wires=self._models.wires(name),
                 )
         return Snapshot(
-            members=tuple(members.values()), aliases=settings.config.aliases, affinity=affinity, limits=settings.limits
+            members=tuple(members.values()),
+            aliases=settings.config.aliases,
+            routes=settings.routes,
+            price=settings.price,
+            affinity=affinity,
+            limits=settings.limits,
         )
 
     def _affinity(self, settings: Settings, call: Call) -> AccountId | None:
@@ -64,6 +78,16 @@ class Router:
         """Send the next turn of the call's conversation to the same target."""
         if settings.config.pool.affinity and call.conversation.key:
             self._affinities.set(call.conversation.key, target.account_id, time.monotonic())
+
+
+def _draw(call: Call, random_number: float) -> float:
+    """The number in [0, 1) that decides by weight: the same for all turns of a conversation once it has a key.
+
+    Otherwise it is made of the far digits of the random number, whose near ones choose among accounts.
+    """
+    if call.conversation.continues:
+        return zlib.crc32(call.conversation.key.encode("utf-8", "surrogatepass")) / 2**32
+    return random_number * 2**20 % 1
 
 
 def _requirements(settings: Settings, call: Call) -> Requirements:

@@ -11,14 +11,17 @@ import msgspec
 
 from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
 from bm.accounts.credentials import load as load_credentials
+from bm.chat.events import Usage
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
-from bm.config.schema import Config, Timeouts
+from bm.config.schema import Config, Routes, Timeouts
 from bm.config.secrets import configured_secrets
 from bm.dispatch.snapshot import Limits, Member
+from bm.ledger.prices import cost_of
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
 
+_TYPICAL = Usage(input=3_000, output=1_000)
 WHOLE_HEDGE = 0.25
 """The part of `[timeouts] whole` after which a second target is asked for an answer that is not streamed."""
 
@@ -55,6 +58,15 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     def members(self) -> dict[str, Member]:
         """The providers for dispatch, without their accounts."""
         return {name: Member(provider=provider) for name, provider in self.providers.items()}
+
+    @cached_property
+    def routes(self) -> Routes | None:
+        """`[routes]`; None if nothing is set there, so that requests need not be looked at."""
+        return None if self.config.routes == Routes() else self.config.routes
+
+    def price(self, provider: str, model: str) -> float | None:
+        """What four thousand tokens of a model cost at list price, three of the prompt; nothing on the own machine."""
+        return 0.0 if provider in self.keyless else cost_of(provider, model, _TYPICAL)
 
     @cached_property
     def keyless(self) -> frozenset[str]:

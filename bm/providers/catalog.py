@@ -27,8 +27,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     configuration does not say. `dialect` is how its OpenAI protocols differ from OpenAI's, and `changes` are members of
     `Capabilities` that hold for all of its models over them. `console` is where a person gets a key. `models_path`
     lists its models, relative to the base URL. `models` maps exact names and the families opus, sonnet, haiku and
-    `default`; `words` says what the bare words opus, sonnet and haiku mean at the vendor whose own they are. `serves`
-    are glob patterns of the names a vendor with models of its own has; none = it may have any.
+    `default`; `words` says what the bare words opus, sonnet, pro or flash mean at the vendor whose own they are.
+    `serves` are glob patterns of the names a vendor with models of its own has; none = it may have any.
     """
 
     name: str
@@ -69,6 +69,11 @@ GEMINI: Final = Row(
     console="https://aistudio.google.com/apikey",
     models_path="/v1beta/models",
     models=GEMINI_MODELS,
+    words={
+        "pro": GEMINI_MODELS["opus"],
+        "flash": GEMINI_MODELS["sonnet"],
+        "flash-lite": GEMINI_MODELS["haiku"],
+    },
     serves=("gemini*", "gemma*", "learnlm*", "imagen*", "veo*", "lyria*", "*embedding*", "tunedmodels/*", "aqa"),
 )
 """The provider of the pool. Its settings are the `[gemini]` section."""

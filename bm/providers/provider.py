@@ -151,6 +151,7 @@ def _gemini(section: GeminiConfig) -> Provider:
         auth=GEMINI.auth,
         protocols=PROTOCOLS,
         models=GEMINI_MODELS | section.models,
+        words=GEMINI.words,
         serves=GEMINI.serves,
         headers=section.headers,
         key_env=GEMINI.key_env,

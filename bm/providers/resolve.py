@@ -1,41 +1,43 @@
 """From the name a client asks for to the name a target knows: prefix, alias, the target's own mapping.
 
-`name_of` does what is the same for every target, `model_for` what each target does for itself; a failover to another
+`names_of` does what is the same for every target, `model_for` what each target does for itself; a failover to another
 provider maps anew. Both say their steps in words, which `bm route` prints.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
+from bm.config.chains import described, names_in, split_prefix
+from bm.config.schema import Chain, Choice
+from bm.names import FAMILIES
 from bm.providers.families import family_of
 from bm.providers.provider import Provider
 
-FAMILIES = ("opus", "sonnet", "haiku")
-
 DISGUISE = "claude-"
 """Before the names of other vendors' models in the list for Claude Code."""
+
+_BELOW_ONE = 1 - 2**-53
 
 _SUFFIX = re.compile(r"\[[0-9a-z]+\]$", re.IGNORECASE)
 
 
 class Name(msgspec.Struct, frozen=True):
-    """What a client asked for: the provider it insists on ("" = none), the model, and how that was found.
+    """A name to try: the provider it insists on ("" = none), the model, and how that was found.
 
-    `error` is not empty when the aliases lead nowhere; the rest then means nothing.
+    `choice` is the same for names among which one is chosen; it begins with `weighted` or `cheapest`.
     """
 
     provider: str
     model: str
     steps: tuple[str, ...] = ()
-    error: str = ""
+    choice: str = ""
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -44,36 +46,6 @@ class Mapped(msgspec.Struct, frozen=True):
     model: str
     rule: Literal["exact", "family", "listed", "default", "as is"]
     reason: str
-
-
-def split_prefix(model: str, providers: Collection[str]) -> tuple[str, str]:
-    """`groq:llama` as ("groq", "llama"); a name without a known provider's prefix as ("", name).
-
-    A colon may belong to the model (`llama:free`, `ft:gpt-4o:org`), so only names of providers count.
-    """
-    head, colon, rest = model.partition(":")
-    provider = head.strip().lower()
-    return (provider, rest.strip()) if colon and rest.strip() and provider in providers else ("", model)
-
-
-def nearest_prefix(model: str, providers: Collection[str]) -> str:
-    """The name with the provider's prefix that was probably meant; empty if its prefix is not nearly a provider's.
-
-    Parts of models' names (`llama3:8b`, `llama:free`) are none.
-    """
-    head, colon, rest = model.partition(":")
-    word = head.strip().lower()
-    if not colon or not rest.strip() or not word.isalpha():
-        return ""
-    others = [name for name in providers if name not in word and word not in name]
-    found = get_close_matches(word, others, n=1, cutoff=0.7)
-    return f"{found[0]}:{rest.strip()}" if found else ""
-
-
-def misspelt_aliases(aliases: Mapping[str, str], providers: Collection[str]) -> dict[str, str]:
-    """The aliases whose target has nearly a provider's prefix, and what was probably meant."""
-    found = {name: nearest_prefix(meant, providers) for name, meant in aliases.items()}
-    return {name: near for name, near in found.items() if near and aliases[name] not in aliases}
 
 
 def bare(model: str) -> str:
@@ -86,7 +58,7 @@ def disguised(name: str) -> str:
     return name if name.lower().startswith(("claude", "anthropic")) else DISGUISE + name
 
 
-def undisguised(name: str, providers: Collection[str], aliases: Mapping[str, str]) -> str:
+def undisguised(name: str, providers: Collection[str], aliases: Collection[str]) -> str:
     """What `disguised` made its name from. No model of Claude's continues like one of Google's or with a prefix."""
     rest = name.removeprefix(DISGUISE)
     if rest == name or name in aliases:
@@ -103,30 +75,91 @@ def family(model: str) -> str:
     return next((word for word in FAMILIES if word in words and (claude or words[0] == word)), "")
 
 
-def name_of(asked: str, providers: Collection[str], aliases: Mapping[str, str]) -> Name:
-    """Resolve the prefix, then the aliases. An alias may carry a prefix and lead to another alias."""
+def is_small(model: str) -> bool:
+    """Whether a name is one of the small models that tools ask for in the background.
+
+    Claude Code's is a haiku, Gemini CLI classifies with a flash-lite, opencode names sessions with the smallest model
+    of a provider: a haiku, a nano (claude-code-router: any name with claude and haiku; opencode 1.18, `small_model`).
+    """
+    name = bare(model).lower()
+    return family(name) == "haiku" or "flash-lite" in name or "nano" in re.split(r"[^a-z]+", name)
+
+
+def is_explicit(asked: str, providers: Collection[str], aliases: Mapping[str, Chain]) -> bool:
+    """Whether a name begins with the prefix of a provider."""
+    return bool(split_prefix(undisguised(asked, providers, aliases), providers)[0])
+
+
+def names_of(asked: str, providers: Collection[str], aliases: Mapping[str, Chain], draw: float = 0.0) -> list[Name]:
+    """The names to try in order: what is left after the prefix and the aliases.
+
+    An alias may carry a prefix and lead to other aliases. `draw` in [0, 1) decides where a choice is made by weight.
+    """
     plain = undisguised(asked, providers, aliases)
     provider, model = split_prefix(plain, providers)
     steps = [f"Claude Code says {asked} for {plain}"] if plain != asked else []
     steps += [f"the prefix asks for {provider}"] if provider else []
-    seen: list[str] = []
-    while (alias := _alias(model, aliases)) is not None:
-        if alias in seen:
-            circle = " → ".join([*seen[seen.index(alias) :], alias])
-            return Name("", asked, (), f"the aliases go in a circle: {circle}")
-        seen.append(alias)
-        target, rest = split_prefix(aliases[alias], providers)
-        if provider and target and target != provider:
-            steps.append(f"the alias {alias} belongs to {target} and is not used for {provider}")
-            break
-        steps.append(f"the alias {alias} stands for {aliases[alias]}")
-        provider, model = provider or target, rest
-        if rest == alias:  # `gpt-4o = "openai:gpt-4o"` only says where the model is
-            break
-    return Name(provider, model, tuple(steps))
+    found = [*_Expansion(providers, aliases, draw).names(Name(provider, model, tuple(steps)))]
+    if not found:
+        alias = alias_of(model, aliases) or ""
+        owners = ", ".join(dict.fromkeys(split_prefix(each, providers)[0] for each in names_in(aliases[alias])))
+        steps.append(f"the alias {alias} belongs to {owners or 'others'} and is not used for {provider}")
+    return found or [Name(provider, model, tuple(steps))]
 
 
-def _alias(model: str, aliases: Mapping[str, str]) -> str | None:
+def names_in_chain(
+    chain: Chain, providers: Collection[str], aliases: Mapping[str, Chain], step: str, draw: float = 0.0
+) -> list[Name]:
+    """The names to try in order for a chain, which `step` tells the origin of."""
+    return [*_Expansion(providers, aliases, draw).chain(chain, Name("", "", (step,)), ())]
+
+
+class _Expansion:
+    """Replaces aliases by what they stand for, each once: a second time it would add nothing."""
+
+    def __init__(self, providers: Collection[str], aliases: Mapping[str, Chain], draw: float) -> None:
+        self.providers, self.aliases, self.draw = providers, aliases, draw
+        self.seen: set[str] = set()
+
+    def names(self, name: Name, path: tuple[str, ...] = ()) -> Iterator[Name]:
+        """What `name` stands for, reached through the aliases of `path`."""
+        alias = alias_of(name.model, self.aliases)
+        if alias is None or alias in path:  # `gpt-4o = "openai:gpt-4o"` only says where the model is
+            yield name
+        elif alias not in self.seen:
+            self.seen.add(alias)
+            chain = self.aliases[alias]
+            step = f"the alias {alias} stands for {described(chain)}"
+            reached = msgspec.structs.replace(name, steps=(*name.steps, step))
+            yield from self.chain(chain, reached, (*path, alias))
+
+    def chain(self, chain: Chain, name: Name, path: tuple[str, ...]) -> Iterator[Name]:
+        """The names of a chain, as far as they belong to the provider that `name` insists on."""
+        choice = ""
+        if isinstance(chain, Choice):
+            choice = f"{'weighted' if chain.weighted else 'cheapest'}: {', '.join(names_in(chain))}"
+        links = self._weighted(chain.weighted) if isinstance(chain, Choice) and chain.weighted else names_in(chain)
+        for link in links:
+            target, model = split_prefix(link, self.providers)
+            if not (name.provider and target and target != name.provider):
+                reached = msgspec.structs.replace(name, provider=name.provider or target, model=model)
+                yield from self.names(msgspec.structs.replace(reached, choice=choice or name.choice), path)
+
+    def _weighted(self, weights: Mapping[str, int]) -> Iterator[str]:
+        """The names in a random order by their weights: each is first for its share of all requests."""
+        left = dict(weights)
+        while left:
+            at = self.draw * sum(left.values())
+            name, *others = left
+            while others and at >= left[name]:
+                at -= left[name]
+                name = others.pop(0)
+            self.draw = min(at / left.pop(name), _BELOW_ONE)  # again evenly distributed in [0, 1)
+            yield name
+
+
+def alias_of(model: str, aliases: Mapping[str, Chain]) -> str | None:
+    """The alias that a name is, with or without what only the client knows of; None if it is none."""
     return next((name for name in (model, bare(model)) if name in aliases and aliases[name] != model), None)
 
 
@@ -143,7 +176,7 @@ def model_for(provider: Provider, model: str, known: Collection[str] | None = No
     if kind and (mapped := provider.models.get(kind)) and not _of_one_vendor(name, mapped):
         return Mapped(mapped, "family", f"{provider.name} maps the family {kind} to {mapped}")
     if mapped := provider.words.get(name.lower(), ""):
-        return Mapped(mapped, "family", f"{kind} at {provider.name} is {mapped}")
+        return Mapped(mapped, "family", f"{kind or name} at {provider.name} is {mapped}")
     if not holds(provider, name, known):
         if known is not None and not provider.serves and (listed := _listed(name, frozenset(known))):
             return Mapped(listed, "listed", f"{provider.name} lists {name} as {listed}")

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
 
+from bm.config.chains import names_in
+from bm.config.schema import Chain
 from bm.providers.families import family_of
 from bm.providers.provider import Provider
 
@@ -25,7 +27,7 @@ def retirement(model: str, today: date, listed: date | None = None) -> str:
     return f"retired on {day}" if day < today else f"retires on {day}"
 
 
-def retiring(providers: Iterable[Provider], aliases: Mapping[str, str], today: date) -> Iterator[str]:
+def retiring(providers: Iterable[Provider], aliases: Mapping[str, Chain], today: date) -> Iterator[str]:
     """The mappings of the configuration and the tables that lead to a model which retires soon or has retired."""
     for provider in providers:
         if not provider.enabled or (provider.mode == "off" and not provider.pool):
@@ -33,6 +35,7 @@ def retiring(providers: Iterable[Provider], aliases: Mapping[str, str], today: d
         for name, model in {**provider.words, **provider.models}.items():
             if what := retirement(model, today):
                 yield f"{provider.name} maps {name} to {model}, which {what}"
-    for name, meant in aliases.items():
-        if what := retirement(meant, today):
-            yield f"the alias {name} stands for {meant}, which {what}"
+    for name, chain in aliases.items():
+        for meant in names_in(chain):
+            if what := retirement(meant, today):
+                yield f"the alias {name} stands for {meant}, which {what}"

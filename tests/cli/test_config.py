@@ -173,12 +173,22 @@ def test_an_alias_to_a_misspelt_provider_is_refused_and_found_in_the_file(bm: Bm
     ran = bm("config", "set", "aliases.fast", "gorq:llama")
     assert (ran.code, ran.err) == (
         2,
-        "error: aliases.fast: no provider is named 'gorq' (did you mean \"groq:llama\"?)\n",
+        'error: aliases.fast: no provider is named "gorq" (did you mean "groq:llama"?)\n',
     )
     assert not paths.config.exists()
     assert bm("config", "set", "aliases.fast", "groq:llama").code == 0
     assert bm("config", "set", "aliases.small", "llama3:8b").code == 0
     paths.config.write_text('[aliases]\nfast = "opnai:gpt-5"\nquick = "fast"\n')
-    fault = "aliases.fast: no provider has the prefix of 'opnai:gpt-5' (did you mean \"openai:gpt-5\"?)"
-    assert bm("config", "check").err == f"warning: {fault}\n"
-    assert bm("config", "check", "--json").json["warnings"] == [fault]
+    fault = f'{paths.config}:2: aliases.fast: no provider is named "opnai" (did you mean "openai:gpt-5"?)'
+    assert bm("config", "check").err == f"error: {fault}\n"
+
+
+def test_chains_are_set_as_toml(bm: Bm, paths: Paths) -> None:
+    assert bm("config", "set", "aliases.best", '["gemini:pro", "anthropic:opus"]').code == 0
+    assert bm("config", "set", "routes.claude-code.background", '{ weighted = { "best" = 2, haiku = 1 } }').code == 0
+    text = paths.config.read_text()
+    assert 'best = ["gemini:pro", "anthropic:opus"]' in text
+    assert bm("config", "get", "routes.claude-code.background").json == {"weighted": {"best": 2, "haiku": 1}}
+    ran = bm("config", "set", "routes.backgroud", "haiku")
+    assert ran.code == 2 and 'did you mean "background"?' in ran.err
+    assert paths.config.read_text() == text

@@ -30,7 +30,7 @@ def sections(kind: inspect.Type, name: str = "") -> Iterator[tuple[str, str]]:
         for field in kind.fields:
             below = without_none(field.type)
             if name:
-                yield name, field.name
+                yield name, field.encode_name
             if is_table(below) and not name:
                 yield from sections(below, field.name)
 
@@ -51,7 +51,7 @@ def test_the_example_holds_the_defaults() -> None:
 def test_its_commented_settings_are_valid_too() -> None:
     config = parse(WHOLE, {}, known=KNOWN, path="config.example.toml").config
     assert list(config.providers) == [*KNOWN, "acme"]
-    assert config.aliases.keys() == {"fast"}
+    assert config.aliases.keys() == {"fast", "best", "shared", "frugal"}
 
 
 def headed(text: str, heading: str) -> str:

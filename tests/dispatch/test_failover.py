@@ -762,6 +762,37 @@ def test_two_silent_accounts_lead_to_another_provider() -> None:
     assert third is not None and third.target.provider == "groq"
 
 
+def test_the_links_of_a_chain_follow_one_another() -> None:
+    members = (gemini("a"), paid("groq", "fallback"), paid("acme", "off", enabled=False))
+    aliases = {"best": ("groq:x", "gemini:pro", "acme:y")}
+    check(
+        planned(*members, model="best", aliases=aliases),
+        """
+        << groq/key
+        >> 404
+        << gemini/a
+        >> 503
+        << 503 overloaded after 1 retry
+        """,
+        Limits(max_wait=0),
+    )
+
+
+def test_an_earlier_link_that_recovers_soon_is_waited_for() -> None:
+    made = planned(paid("groq", "pooled"), paid("acme", "pooled"), model="best", aliases={"best": ("groq:x", "acme:y")})
+    script = """
+        << groq/key
+        >> 429 3
+        << groq/key wait 3
+        >> 429 3
+        << acme/key
+        >> ok
+        << answered
+        """
+    check(made, script, Limits(patience=5))
+    assert course(made, ">> 429 3", Limits(patience=0))[-1] == "<< acme/key"
+
+
 def test_an_account_that_recovers_soon_is_waited_for_before_a_fallback_is_asked_beside() -> None:
     made = planned(gemini("a", account("b", cooldown=47)), paid("groq", "fallback"))
     course, _ = begun(made, Limits(patience=5))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.config.schema import Choice
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements
 from bm.names import Mode
@@ -206,10 +207,81 @@ def test_an_alias_leads_to_its_provider_and_model() -> None:
     assert made.asked == "fast"
 
 
-def test_aliases_that_go_in_a_circle_are_the_clients_error() -> None:
-    made = planned(gemini("a"), model="x", aliases={"x": "y", "y": "x"})
+MIXED = (gemini("a", "b"), paid("groq", "fallback"), paid("acme", "pooled", "one", "two"))
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        (("groq:x", "gemini:pro"), ["groq/key", "gemini/a", "gemini/b"]),
+        (("gemini:pro", "acme:x", "groq:y"), ["gemini/a", "gemini/b", "acme/one", "acme/two", "groq/key"]),
+        (("acme:x", MODEL), ["acme/one", "acme/two", "gemini/a", "gemini/b", "acme/one", "acme/two", "groq/key"]),
+        (("groq:x", "groq:y", "groq:x"), ["groq/key", "groq/key"]),
+    ],
+)
+def test_a_chain_is_tried_in_its_order(chain: tuple[str, ...], expected: list[str]) -> None:
+    made = planned(*MIXED, model="best", aliases={"best": chain})
+    assert order(made) == expected
+    assert [choice.link for choice in made.choices] == sorted(choice.link for choice in made.choices)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ((gemini("a"), paid("groq", "off")), ["gemini/a"]),
+        ((gemini(account("a", disabled="401")), paid("groq", "fallback")), ["groq/key"]),
+        ((gemini(account("a", cooldown=9)), paid("groq", "fallback")), ["groq/key"]),
+        ((gemini(), paid("groq", "fallback")), ["groq/key"]),
+    ],
+)
+def test_a_link_that_is_not_usable_is_passed_over(members: tuple[Member, ...], expected: list[str]) -> None:
+    assert order(planned(*members, model="best", aliases={"best": ("gemini:pro", "groq:x")})) == expected
+
+
+def test_a_chain_without_any_usable_link_says_why_of_all() -> None:
+    made = planned(gemini(), paid("groq", "off"), model="best", aliases={"best": ("gemini:pro", "groq:x")})
     assert made.failure and made.failure.http_status == 400
-    assert "the aliases go in a circle: x → y → x" in made.failure.message
+    assert made.failure.message == (
+        "no account can serve pro or x: gemini has no key: bm accounts add NAME; "
+        "groq is off: bm providers mode groq fallback"
+    )
+
+
+def test_what_no_model_of_the_first_link_takes_goes_to_the_next() -> None:
+    blind = paid("groq", "fallback", models={"default": "llama-3.3-70b"}, serves=("x",))
+    aliases = {"best": ("groq:llama-3.3-70b", MODEL)}
+    made = planned(gemini("a"), blind, model="best", aliases=aliases, requirements=Requirements(images=True))
+    assert order(made) == ["gemini/a"]
+    earlier = Requirements(images=True, replaceable=frozenset({"images"}))
+    made = planned(gemini("a"), blind, model="best", aliases=aliases, requirements=earlier)
+    assert order(made) == ["gemini/a", "groq/key"], "the model without images is a last resort of the whole chain"
+
+
+PRICES = {("groq", "x"): 2.0, ("acme", "y"): 1.0, ("gemini", MODEL): 3.0}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ((gemini("a"), paid("groq", "fallback"), paid("acme", "fallback")), ["acme", "groq", "gemini", "groq"]),
+        ((gemini("a"), paid("groq", "fallback"), paid("acme", "off")), ["groq", "gemini", "groq"]),
+    ],
+)
+def test_the_cheapest_that_can_comes_first_and_an_unknown_price_last(
+    members: tuple[Member, ...], expected: list[str]
+) -> None:
+    aliases = {"frugal": Choice(cheapest=("groq:unknown", f"gemini:{MODEL}", "groq:x", "acme:y"))}
+    made = planned(*members, model="frugal", aliases=aliases, prices=PRICES)
+    assert [target.provider for target in made.targets] == expected
+
+
+def test_a_conversation_stays_with_the_name_that_was_chosen_for_it() -> None:
+    aliases = {"shared": Choice(weighted={"groq:x": 1, "gemini:pro": 1})}
+    members = (gemini("a", "b"), paid("groq", "fallback"))
+    assert order(planned(*members, model="shared", aliases=aliases, draw=0.0))[0] == "groq/key"
+    assert order(planned(*members, model="shared", aliases=aliases, draw=0.9))[0] == "gemini/a"
+    stays = planned(*members, model="shared", aliases=aliases, draw=0.0, affinity=("gemini", "b"))
+    assert order(stays) == ["gemini/b", "gemini/a", "groq/key"]
 
 
 def test_each_target_maps_the_family_for_itself() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from bm.config.schema import Chain, Routes
 from bm.dispatch.plan import Plan, plan
-from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements, RouteQuery, Snapshot
+from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements, RouteQuery, Snapshot, Traits
 from bm.names import PROTOCOLS, Mode, ProtocolName
 from bm.providers.catalog import COMPATIBLE
 from bm.providers.provider import Provider
 
 USUAL = Limits()
 NO_REQUIREMENTS = Requirements()
+NO_TRAITS = Traits()
 MODEL = "gemini-3.8-flash"
 FAMILIES = {"opus": "gemini-3.1-pro-preview", "sonnet": MODEL, "haiku": "gemini-3.5-flash-lite", "default": MODEL}
 
@@ -66,13 +70,34 @@ def planned(
     protocol: ProtocolName = "anthropic",
     number: float = 0.0,
     affinity: tuple[str, str] | None = None,
-    aliases: dict[str, str] | None = None,
+    aliases: Mapping[str, Chain] | None = None,
+    routes: Routes | None = None,
+    traits: Traits = NO_TRAITS,
+    tool: str = "",
+    hooked: str = "",
+    prices: Mapping[tuple[str, str], float] | None = None,
+    draw: float = 0.0,
     limits: Limits = USUAL,
     requirements: Requirements = NO_REQUIREMENTS,
 ) -> Plan:
     """The plan for one request in a world of these members."""
-    snapshot = Snapshot(members=members, affinity=affinity, aliases=aliases or {}, limits=limits)
-    query = RouteQuery(model=model, protocol=protocol, requirements=requirements)
+    snapshot = Snapshot(
+        members=members,
+        affinity=affinity,
+        aliases=aliases or {},
+        routes=routes,
+        price=lambda provider, model: (prices or {}).get((provider, model)),
+        limits=limits,
+    )
+    query = RouteQuery(
+        model=model,
+        protocol=protocol,
+        requirements=requirements,
+        traits=traits,
+        tool=tool,
+        hooked=hooked,
+        draw=draw,
+    )
     return plan(snapshot, query, random_number=number)
 
 

@@ -5,6 +5,8 @@ tests/dispatch/test_plan.py has every case; here each mode is seen once from end
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bm.simulator import Rule
@@ -177,3 +179,47 @@ def test_turns_of_a_conversation_stay_with_one_account(world: World, protocol: s
     session = {"x-session-id": f"a session of {protocol}"}
     assert len({world.ask(protocol, headers=session).bm("account") for _ in range(6)}) == 1
     assert len({world.ask(protocol).bm("account") for _ in range(6)}) > 1
+
+
+@EVERY_CLIENT
+def test_a_chain_is_tried_in_order(world: World, protocol: str, stream: bool) -> None:
+    aliases = '[aliases]\nbest = ["groq:llama-3.3-70b-versatile", "gemini:pro"]\n'
+    world.set_up(modes={"groq": "pooled"}, more=aliases)
+    assert world.ask(protocol, "best", stream=stream).bm("model") == "llama-3.3-70b-versatile"
+    world.sim.script(Rule(api="openai-chat", status=503, times=None))
+    answer = world.ask(protocol, "best", stream=stream)
+    assert answer.complete
+    assert (answer.bm("model"), answer.bm("attempts")) == ("gemini-3.1-pro-preview", "2")
+
+
+THINKING: dict[str, dict[str, Any]] = {
+    "anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    "openai-chat": {"reasoning_effort": "high"},
+    "openai-responses": {"reasoning": {"effort": "high"}},
+    "gemini": {"generationConfig": {"thinkingConfig": {"thinkingLevel": "HIGH"}}},
+}
+ROUTES = """[routes]
+think = "gemini:pro"
+default = "groq:openai/gpt-oss-20b"
+[routes.codex]
+default = "gemini:flash-lite"
+"""
+
+
+@EVERY_PROTOCOL
+def test_a_request_goes_by_what_it_is(world: World, protocol: str) -> None:
+    world.set_up(modes={"groq": "fallback"}, more=ROUTES)
+    codex = {"user-agent": "codex_exec/0.169.0 (Debian 12.0.0; x86_64)"}
+    assert world.ask(protocol).bm("model") == "openai/gpt-oss-20b"
+    assert world.ask(protocol, **THINKING[protocol]).bm("model") == "gemini-3.1-pro-preview"
+    assert world.ask(protocol, headers=codex).bm("model") == "gemini-3.5-flash-lite"
+    prefixed = world.ask(protocol, "gemini:gemini-2.5-flash", **THINKING[protocol])
+    assert prefixed.bm("model") == "gemini-2.5-flash"
+    why = world.admin(f"why/{prefixed.bm('request-id')}")
+    assert why["steps"] == ["the prefix asks for gemini"]
+
+
+def test_embeddings_are_not_routed(world: World) -> None:
+    world.set_up(more='[routes]\ndefault = "gemini:pro"\n')
+    world.send("openai-chat", "/v1/embeddings", {"model": "gemini-embedding-001", "input": "hello"})
+    assert [call.model for call in world.calls()] == ["gemini-embedding-001"]

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from bm.config.schema import Config
+from bm.config.schema import Chain, Choice, Config
 from bm.providers.provider import Provider, effective
 from bm.providers.resolve import (
     bare,
     disguised,
     family,
     holds,
-    misspelt_aliases,
+    is_small,
     model_for,
-    name_of,
-    nearest_prefix,
+    names_of,
     replaces,
-    split_prefix,
     undisguised,
 )
 
@@ -29,24 +29,6 @@ PLAIN = Provider(
     auth="bearer",
     protocols=("openai-chat",),
 )
-
-
-@pytest.mark.parametrize(
-    ("asked", "provider", "model"),
-    [
-        ("groq:llama-3.3-70b-versatile", "groq", "llama-3.3-70b-versatile"),
-        ("together:meta-llama/Llama-3.3:free", "together", "meta-llama/Llama-3.3:free"),
-        ("GROQ: openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),
-        ("meta-llama/Llama:free", "", "meta-llama/Llama:free"),
-        ("ft:gpt-4o:org::id", "", "ft:gpt-4o:org::id"),
-        ("llama3.2:1b", "", "llama3.2:1b"),
-        ("groq:", "", "groq:"),
-        ("groq", "", "groq"),
-        (":x", "", ":x"),
-    ],
-)
-def test_only_the_name_of_a_provider_is_a_prefix(asked: str, provider: str, model: str) -> None:
-    assert split_prefix(asked, PROVIDERS) == (provider, model)
 
 
 @pytest.mark.parametrize(
@@ -85,18 +67,18 @@ def test_the_family_of_a_name(model: str, expected: str) -> None:
     assert family(model) == expected
 
 
-ALIASES = {
+ALIASES: dict[str, Chain] = {
     "fast": "groq:llama",
     "quick": "fast",
     "smart": "claude-opus-5-5",
     "gpt-4o": "openai:gpt-4o",
     "claude-opus-5-5[1m]": "gemini:gemini-3.1-pro-preview",
     "same": "same",
-    "a": "b",
-    "b": "c",
-    "c": "a",
-    "loop": "groq:loop2",
-    "loop2": "loop",
+    "best": ("gemini:pro", "anthropic:opus", "fast"),
+    "nested": ("smart", "best", "fast"),
+    "claude-sonnet-5-5": ("anthropic:claude-sonnet-5-5", "claude-sonnet-5-5"),
+    "shared": Choice(weighted={"fast": 3, "anthropic:opus": 1}),
+    "frugal": Choice(cheapest=("groq:llama", "together:llama")),
 }
 
 
@@ -116,21 +98,58 @@ ALIASES = {
     ],
 )
 def test_prefix_then_alias(asked: str, provider: str, model: str, steps: int) -> None:
-    found = name_of(asked, PROVIDERS, ALIASES)
-    assert (found.provider, found.model, len(found.steps), found.error) == (provider, model, steps, "")
+    (found,) = names_of(asked, PROVIDERS, ALIASES)
+    assert (found.provider, found.model, len(found.steps)) == (provider, model, steps)
 
 
 def test_a_prefix_is_stronger_than_the_one_of_an_alias() -> None:
-    found = name_of("together:fast", PROVIDERS, ALIASES)
+    (found,) = names_of("together:fast", PROVIDERS, ALIASES)
     assert (found.provider, found.model) == ("together", "fast")
     assert found.steps[-1] == "the alias fast belongs to groq and is not used for together"
 
 
 @pytest.mark.parametrize(
-    ("asked", "circle"), [("a", "a → b → c → a"), ("c", "c → a → b → c"), ("loop", "loop → loop2 → loop")]
+    ("asked", "draw", "expected"),
+    [
+        ("best", 0.0, ["gemini:pro", "anthropic:opus", "groq:llama"]),
+        ("nested", 0.0, [":claude-opus-5-5", "gemini:pro", "anthropic:opus", "groq:llama"]),
+        ("anthropic:best", 0.0, ["anthropic:opus"]),
+        ("claude-sonnet-5-5", 0.0, ["anthropic:claude-sonnet-5-5", ":claude-sonnet-5-5"]),
+        ("shared", 0.0, ["groq:llama", "anthropic:opus"]),
+        ("shared", 0.74, ["groq:llama", "anthropic:opus"]),
+        ("shared", 0.76, ["anthropic:opus", "groq:llama"]),
+        ("shared", 0.9999, ["anthropic:opus", "groq:llama"]),
+        ("frugal", 0.9999, ["groq:llama", "together:llama"]),
+    ],
 )
-def test_a_circle_of_aliases_is_an_error(asked: str, circle: str) -> None:
-    assert name_of(asked, PROVIDERS, ALIASES).error == f"the aliases go in a circle: {circle}"
+def test_a_chain_is_its_names_in_order(asked: str, draw: float, expected: list[str]) -> None:
+    assert [f"{name.provider}:{name.model}" for name in names_of(asked, PROVIDERS, ALIASES, draw)] == expected
+
+
+def test_weights_give_shares_and_every_name_follows() -> None:
+    aliases = {"shared": Choice(weighted={"a": 5, "b": 2, "c": 1})}
+    orders = [[name.model for name in names_of("shared", (), aliases, (n + 0.5) / 800)] for n in range(800)]
+    assert Counter(order[0] for order in orders) == {"a": 500, "b": 200, "c": 100}
+    assert Counter(order[1] for order in orders if order[0] == "a") == pytest.approx({"b": 333, "c": 167}, abs=1)
+    assert {tuple(sorted(order)) for order in orders} == {("a", "b", "c")}
+
+
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("claude-haiku-5-5", True),
+        ("claude-3-5-haiku-20241022", True),
+        ("haiku", True),
+        ("gemini-3.5-flash-lite", True),
+        ("gpt-5-nano", True),
+        ("claude-sonnet-5-5", False),
+        ("gpt-5-mini", False),
+        ("gemini-3.8-flash", False),
+        ("nanotron", False),
+    ],
+)
+def test_the_small_models_of_tools(name: str, small: bool) -> None:
+    assert is_small(name) is small
 
 
 def provider(**models: str) -> Provider:
@@ -221,7 +240,7 @@ def test_other_names_are_what_they_are(name: str) -> None:
 
 
 def test_a_name_of_claude_codes_list_leads_to_its_model() -> None:
-    found = name_of("claude-groq:llama", {"groq"}, {})
+    (found,) = names_of("claude-groq:llama", {"groq"}, {})
     assert (found.provider, found.model) == ("groq", "llama")
     assert found.steps[0] == "Claude Code says claude-groq:llama for groq:llama"
 
@@ -239,26 +258,3 @@ def test_a_name_of_claude_codes_list_leads_to_its_model() -> None:
 )
 def test_whether_bm_put_another_model_in_place(asked: str, model: str, replaced: bool) -> None:
     assert replaces(asked, "anthropic", model) is replaced
-
-
-@pytest.mark.parametrize(
-    ("asked", "meant"),
-    [
-        ("opnai:gpt-5", "openai:gpt-5"),
-        ("grok:foo", "groq:foo"),
-        ("Gorq: llama-3.3:free", "groq:llama-3.3:free"),
-        ("llama3:8b", ""),
-        ("llama:free", ""),
-        ("ft:gpt-4o:org", ""),
-        ("qwen2.5-coder:7b", ""),
-        ("openai", ""),
-        ("opnai:", ""),
-    ],
-)
-def test_a_prefix_that_is_nearly_a_providers(asked: str, meant: str) -> None:
-    assert nearest_prefix(asked, ["gemini", "openai", "groq", "ollama", "together"]) == meant
-
-
-def test_an_alias_to_a_misspelt_prefix_is_found_and_one_to_an_alias_is_not() -> None:
-    aliases = {"fast": "gorq:llama", "ruled": "openia:x", "openia:x": "groq:y", "small": "llama3:8b"}
-    assert misspelt_aliases(aliases, ["gemini", "openai", "groq"]) == {"fast": "groq:llama"}
