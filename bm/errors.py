@@ -4,7 +4,7 @@ Failure                  a value: why a request, or one attempt at it, did not s
 
 BmError                  an exception that a person may see; its text says what to do
 ├── ConfigError          the configuration cannot be used: file, line, key and remedy
-├── AccountError         an account cannot be added, read or used
+├── AccountError         an account or a client's key cannot be added, read or used
 ├── DaemonError          the daemon cannot be started, stopped or reached
 ├── RequestError         a client's request is not acceptable; carries a Failure
 └── DecodeError          a peer's bytes are not what its protocol promises
@@ -110,7 +110,7 @@ class ConfigError(BmError):
 
 
 class AccountError(BmError):
-    """An account cannot be added, read or used."""
+    """An account or a client's key cannot be added, read or used."""
 
 
 class DaemonError(BmError):

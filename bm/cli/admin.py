@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
     from bm.gateway.settings import Settings
+    from bm.keys.file import StoredKeys
     from bm.providers.provider import Provider
 
 PROBE_LIMIT = 300.0
@@ -43,7 +44,7 @@ def begin(words: Sequence[str]) -> None:
     _running.set(_Command(" ".join(("bm", *kept))))
 
 
-def recorded(paths: Paths, file: Literal["config", "accounts"]) -> AbstractContextManager[None]:
+def recorded(paths: Paths, file: Literal["config", "accounts", "keys"]) -> AbstractContextManager[None]:
     """Let `bm undo` take back what the block changes in a file."""
     from bm.cli import changes
 
@@ -273,6 +274,20 @@ def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) 
 
     with recorded(paths, "accounts"):
         update(paths.accounts, change)
+    reload(paths)
+
+
+def change_keys(paths: Paths, change: Callable[[StoredKeys], StoredKeys]) -> None:
+    """Change keys.toml and reload. `bm undo` can take the change back.
+
+    Raises:
+        AccountError: the file cannot be changed that way.
+        DaemonError: the running daemon does not accept it.
+    """
+    from bm.keys.file import update
+
+    with recorded(paths, "keys"):
+        update(paths.keys, change)
     reload(paths)
 
 

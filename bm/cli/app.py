@@ -20,6 +20,7 @@ from bm.cli import (
     dispatch,
     help,
     init,
+    keys,
     models,
     monitoring,
     order,
@@ -127,6 +128,12 @@ _group(
     "Manage providers: which are used, when, and with which key.",
     *(providers.list_, use.use, providers.show, providers.mode, providers.enable, providers.disable),
     *(providers.key, providers.add, providers.remove),
+    lists=True,
+)
+_group(
+    "keys",
+    "Manage the keys of clients: what they may use, how much, and until when.",
+    *(keys.list_, keys.add, keys.change, keys.rotate, keys.revoke),
     lists=True,
 )
 _group(

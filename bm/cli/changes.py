@@ -1,8 +1,8 @@
-"""The last change of the configuration or the accounts, kept so that `bm undo` can take it back.
+"""The last change of the configuration, the accounts or the keys, kept so that `bm undo` can take it back.
 
-One command may change both files; the next command that changes one replaces the record. It holds the former lines that
-were changed, and so the key of an account that was removed, but of no other. It is private like accounts.toml, beside
-which it is.
+One command may change several files; the next command that changes one replaces the record. It holds the former lines
+that were changed, and so the key of an account that was removed, but of no other. It is private like accounts.toml,
+beside which it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bm.errors import UNREADABLE, BmError
 if TYPE_CHECKING:
     from bm.config.paths import Paths
 
-File = Literal["config", "accounts"]
+File = Literal["config", "accounts", "keys"]
 
 
 class Former(msgspec.Struct, frozen=True):
@@ -90,8 +90,13 @@ def restore(paths: Paths, record: Record) -> None:
     """
     from bm.accounts import credentials
     from bm.config import edit
+    from bm.keys import file as keys
 
-    locks = {"config": edit.lock_of(paths.config), "accounts": credentials.lock_of(paths.accounts)}
+    locks = {
+        "config": edit.lock_of(paths.config),
+        "accounts": credentials.lock_of(paths.accounts),
+        "keys": keys.lock_of(paths.keys),
+    }
     for file, former in record.files.items():
         if _digest(_read(_path(paths, file))) != former.after:
             raise BmError(f"{_path(paths, file)} was changed since {record.command!r}, so that is not undone")
@@ -111,7 +116,8 @@ def _place(paths: Paths) -> Path:
 
 
 def _path(paths: Paths, file: str) -> Path:
-    return paths.config if file == "config" else paths.accounts
+    path: Path = getattr(paths, file)
+    return path
 
 
 def _read(path: Path) -> str | None:

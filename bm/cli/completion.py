@@ -25,6 +25,14 @@ def accounts(incomplete: str) -> list[str]:
     return _beginning((row["name"] for row in rows if isinstance(row, dict) and "name" in row), incomplete)
 
 
+def keys(incomplete: str) -> list[str]:
+    """Names of the keys of clients."""
+    from bm.cli import admin
+
+    rows = _content(admin.here().keys).get("keys", [])
+    return _beginning((row["name"] for row in rows if isinstance(row, dict) and "name" in row), incomplete)
+
+
 def providers(incomplete: str) -> list[str]:
     """Names of the providers in the catalog and in the configuration."""
     from bm.providers.catalog import CATALOG

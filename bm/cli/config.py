@@ -179,7 +179,7 @@ def edit_() -> None:
 def undo(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Take back the last change of the configuration or the accounts.
+    """Take back the last change of the configuration, the accounts or the keys.
 
     Only the last command that changed one can be undone, and only while the files are as it left them. Settings of
     tools are restored by bm setup TOOL --undo.

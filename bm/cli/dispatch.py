@@ -10,7 +10,7 @@ from bm.cli import admin, completion, render
 from bm.cli.render import Json
 from bm.duration import duration
 from bm.ledger.advice import advice
-from bm.names import ProtocolName
+from bm.names import MAIN_KEY, ProtocolName
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -105,6 +105,8 @@ def draw(found: dict[str, Any]) -> None:
     """Print a request: how it ended and what to do about it, then its attempts and the plan."""
     kind = found["protocol"] if found["operation"] == "generate" else f"{found['protocol']} {found['operation']}"
     stream = ", streamed" if found["stream"] else ""
+    # What an earlier version has recorded has no key.
+    stream += f", key {key}" if (key := found.get("key", MAIN_KEY)) != MAIN_KEY else ""
     render.paragraph(f"{found['id']}  {render.moment(found['at'])}  {kind} {found['model']}{stream}")
     render.paragraph(ending(found))
     for each in advice(found):

@@ -7,7 +7,7 @@ from typing import Final
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Start here": ("init", "run", "ask", "demo", "help"),
     "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
-    "Providers and accounts": ("providers", "accounts", "models", "test"),
+    "Providers and accounts": ("providers", "accounts", "keys", "models", "test"),
     "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
     "Set up": ("setup", "env", "service", "config", "undo", "version"),
 }
@@ -42,6 +42,16 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "help": ("bm help", "bm help accounts add"),
     "version": ("bm version",),
     "accounts": ("bm accounts", "bm accounts add work"),
+    "keys": ("bm keys", "bm keys add ci --budget 5/day"),
+    "keys list": ("bm keys list --json",),
+    "keys add": (
+        "bm keys add laptop",
+        "bm keys add ci --models 'claude-haiku-*' --rpm 20 --budget 5/day,50/month --expires 90d",
+        "bm keys add guest --providers gemini --budget '1M tokens/day'",
+    ),
+    "keys change": ("bm keys change ci --budget 10/day", "bm keys change ci --models '' --expires ''"),
+    "keys rotate": ("bm keys rotate ci",),
+    "keys revoke": ("bm keys revoke ci", "bm keys revoke ci --yes"),
     "accounts list": ("bm accounts list --json",),
     "accounts add": (
         "bm accounts add work",

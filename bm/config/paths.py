@@ -23,6 +23,8 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     """config.toml: the user's settings."""
     accounts: Path
     """accounts.toml: credentials, written by bm only."""
+    keys: Path
+    """keys.toml: digests of the keys of clients, written by bm only."""
     ledger: Path
     """ledger.db: usage and cost."""
     clients: Path
@@ -59,6 +61,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             config=config / "config.toml",
             accounts=config / "accounts.toml",
+            keys=config / "keys.toml",
             ledger=state / "ledger.db",
             clients=state / "clients.json",
             runtime=state / "daemon.json",

@@ -209,7 +209,7 @@ def _staged(members: Sequence[Member], query: RouteQuery, name: Name) -> tuple[_
         return _by_mode(members, query)
     named = next(member for member in members if member.provider.name == name.provider)
     others = [member for member in members if member is not named]
-    if off := switched_off(named.provider):
+    if off := switched_off(named.provider) or named.barred:
         named_off = Considered(provider=name.provider, verdict="disabled", reason=off)
         return [], [*_excluded(others, f"the request asks for {name.provider}"), named_off]
     if not named.provider.allow_failover:
@@ -223,7 +223,7 @@ def _by_mode(members: Sequence[Member], query: RouteQuery) -> tuple[_Staged, lis
     present: list[Member] = []
     for member in members:
         provider = member.provider
-        if reason := mismatch(provider, query):
+        if reason := mismatch(provider, query) or member.barred:
             verdict: Verdict = "disabled" if switched_off(provider) else "excluded"
             absent.append(Considered(provider=provider.name, verdict=verdict, reason=reason))
         else:

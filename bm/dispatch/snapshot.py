@@ -65,10 +65,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A provider with its accounts in their order.
 
     `contexts` are learned context limits of models, in tokens; `facts` is what its model list says of each of them.
-    `wires` are protocols that it was found to speak beside its own.
+    `wires` are protocols that it was found to speak beside its own. `barred` is why this request may not go to it.
     """
 
     provider: Provider
+    barred: str = ""
     accounts: tuple[AccountState, ...] = ()
     contexts: Mapping[str, int] = {}
     facts: Mapping[str, Facts] = {}

@@ -17,6 +17,7 @@ from bm.dispatch.outcome import Outcome
 from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter
+from bm.gateway.allowance import Allowance
 from bm.gateway.attempt import Attempts, masked
 from bm.gateway.call import Call, Client, tool_of
 from bm.gateway.capture import Capture
@@ -64,6 +65,7 @@ class Exchange:
             services.models.facts,
             self._healing.of,
         )
+        self._allowance = Allowance(services, settings, self._adapter, self.record)
         self._updates = AccountUpdates(services.pool, self.record, self._adapter.call.body)
         self._reply = Reply(call, self._capture or client, self.record)
         limits, waits = settings.config.limits, call.stream and not call.array and call.operation == "generate"
@@ -80,6 +82,7 @@ class Exchange:
         """Answer the client, with an answer or an error."""
         self._services.calls.begin(self.record)
         try:
+            self._allowance.check()
             failure = await self._try_targets()
             if failure is not None and failure.code == NO_COUNTER:
                 await self._estimate()
@@ -103,6 +106,7 @@ class Exchange:
             except Exception as error:  # noqa: BLE001 - the client has its response
                 own_fault(error)
             self.record.close(time.monotonic() - self._began, self._adapter.call.body)
+            self._allowance.settle()
             _log.info("%s", self.record.line())
             self._services.calls.end(self.record)
             if self._services.recorder is not None and self._capture is not None:
@@ -110,7 +114,10 @@ class Exchange:
 
     async def _try_targets(self) -> Failure | None:
         """Try one target after another. None means that the client has received all of a response that it will get."""
-        plan = self._services.router.plan(self._settings, self._adapter.call, random_number=random.random())
+        barred = self._allowance.barred()
+        plan = self._services.router.plan(
+            self._settings, self._adapter.call, random_number=random.random(), barred=barred
+        )
         self.record.plan = plan
         course = Course(plan, self._settings.limits)
         while attempt := course.next():

@@ -19,6 +19,7 @@ from bm.dispatch.target import AccountId
 from bm.errors import Failure, RequestError
 from bm.gateway.learned import ContextLimits, LearnedRemedies, fingerprint
 from bm.gateway.settings import Settings
+from bm.keys.key import MAIN, Key
 from bm.names import ProtocolName
 from bm.protocols.model_list import ModelCard, entry, listing
 from bm.providers.listing import Facts
@@ -225,15 +226,17 @@ class Models:
             ModelCard(id=name, owner="alias", title=f"{name} ({described(chain)})") for name, chain in aliases.items()
         ]
 
-    async def listing(self, protocol: ProtocolName, model: str = "", query: str = "") -> Json:
+    async def listing(self, protocol: ProtocolName, model: str = "", query: str = "", key: Key = MAIN) -> Json:
         """The list of models, the page of it that `query` asks for, or one model, in the client's protocol.
+
+        Only those that requests with `key` may name and that it may use count.
 
         Anthropic's clients get every model under a second name, since Claude Code ignores those of other vendors.
 
         Raises:
             RequestError: there is no such model.
         """
-        cards = await self.cards()
+        cards = [card for card in await self.cards() if key.lists(card.owner, card.id)]
         if protocol == "anthropic":
             ignored = [card for card in cards if disguised(card.id) != card.id]
             cards += [

@@ -127,6 +127,8 @@ class Record(msgspec.Struct, kw_only=True):
             parts.append(f"{self.usage.prompt}+{self.usage.output} tokens")
         if self.continuations:
             parts.append("finished after a cut")
+        if self.key != MAIN_KEY:
+            parts.append(f"key {self.key}")
         if self.losses:
             parts.append(f"dropped {', '.join(loss.field for loss in self.losses)}")
         if self.client_left:

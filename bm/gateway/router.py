@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Mapping
 
 import msgspec
 
@@ -19,6 +20,8 @@ from bm.gateway.settings import Settings
 from bm.gateway.traits import traits_of
 from bm.names import EMBEDDINGS, known_tool
 
+NOT_BARRED: Mapping[str, str] = {}
+
 
 class Router:
     """Plans calls from the settings, the state of the accounts and what is known of conversations and models.
@@ -31,9 +34,11 @@ class Router:
         self._pool, self._affinities = pool, affinities
         self._context_limits, self._models = context_limits, models
 
-    def plan(self, settings: Settings, call: Call, *, random_number: float) -> Plan:
-        """The plan for a call. `random_number` is in [0, 1)."""
-        snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body))
+    def plan(
+        self, settings: Settings, call: Call, *, random_number: float, barred: Mapping[str, str] = NOT_BARRED
+    ) -> Plan:
+        """The plan for a call. `random_number` is in [0, 1); `barred` says why the call may not go to a provider."""
+        snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body), barred)
         requirements = _requirements(settings, call) if settings.has_text_models else Requirements()
         draw = _draw(call, random_number)
         query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements, draw=draw)
@@ -44,7 +49,13 @@ class Router:
             query = msgspec.structs.replace(query, traits=traits_of(call), tool=tool)
         return plan(snapshot, query, random_number=random_number)
 
-    def snapshot(self, settings: Settings, affinity: AccountId | None = None, fingerprint: int = 0) -> Snapshot:
+    def snapshot(
+        self,
+        settings: Settings,
+        affinity: AccountId | None = None,
+        fingerprint: int = 0,
+        barred: Mapping[str, str] = NOT_BARRED,
+    ) -> Snapshot:
         """Everything dispatch decides by, at this moment. `fingerprint` tells requests apart."""
         accounts = self._pool.states(time.monotonic(), fingerprint)
         members = settings.members.copy()
@@ -57,6 +68,8 @@ class Router:
                     facts=self._models.facts(name),
                     wires=self._models.wires(name),
                 )
+        for name, reason in barred.items():
+            members[name] = msgspec.structs.replace(members[name], barred=reason)
         return Snapshot(
             members=tuple(members.values()),
             aliases=settings.config.aliases,

@@ -14,6 +14,7 @@ from bm.gateway.record import CallLog
 from bm.gateway.router import Router
 from bm.gateway.settings import Settings
 from bm.gateway.stores import InteractionStore, ResponseStore, SignatureStore
+from bm.keys.bucket import Buckets
 from bm.ledger.writer import Ledger
 from bm.upstream.client import UpstreamClient
 from bm.upstream.fetch import token_fetcher
@@ -43,6 +44,7 @@ class Services:
         self.remedies = LearnedRemedies()
         self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits, self.remedies)
         self.router = Router(self.pool, self.affinities, self.context_limits, self.models)
+        self.buckets = Buckets()
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")
 
@@ -57,6 +59,7 @@ class Services:
         pool_options = settings.config.pool
         self.affinities.rename(self.pool.reload(settings.credentials))
         self.affinities.resize(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
+        self.buckets.retain(frozenset(key.name for key in settings.keys))
         self.tokens.retain(self.pool.runtimes.keys())
         self.mask.learn(settings.secrets())
         if self.ledger is not None:

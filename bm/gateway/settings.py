@@ -17,6 +17,8 @@ from bm.config.paths import Paths
 from bm.config.schema import Config, Routes, Timeouts
 from bm.config.secrets import configured_secrets
 from bm.dispatch.snapshot import Limits, Member
+from bm.keys.file import load as load_keys
+from bm.keys.key import NO_KEYS, Keys, digest
 from bm.ledger.prices import cost_of
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
@@ -34,7 +36,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, dict=True):
-    """The configuration, its providers, and their accounts with the file that stores them."""
+    """The configuration, its providers, their accounts with the file that stores them, and the keys of clients."""
 
     config: Config
     providers: Mapping[str, Provider]
@@ -42,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     local_key: str
     warnings: tuple[str, ...] = ()
     accounts_file: Path = Path("accounts.toml")
+    keys: Keys = NO_KEYS
 
     @cached_property
     def limits(self) -> Limits:
@@ -107,32 +110,35 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
 
 
 def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read config.toml and accounts.toml. Blocks while it reads and while a `cmd:` reference runs its command.
+    """Read config.toml, accounts.toml and keys.toml. Blocks while it reads and while a `cmd:` reference runs.
 
     Raises:
         ConfigError: config.toml cannot be used.
-        AccountError: accounts.toml cannot be used.
+        AccountError: accounts.toml or keys.toml cannot be used.
     """
     return make_settings(load(paths.config, environ, known=KNOWN), paths, environ)
 
 
 def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Add the accounts to a configuration.
+    """Add the accounts and keys to a configuration.
 
     Raises:
-        AccountError: accounts.toml cannot be used.
+        AccountError: accounts.toml or keys.toml cannot be used.
     """
-    stored = load_credentials(paths.accounts)
+    stored, clients = load_credentials(paths.accounts), load_keys(paths.keys)
+    keys = Keys(clients.keys)
     local_key = stored.local_key or ensure_local_key(paths.accounts)
-    credentials = tuple(_without_own_key(each, local_key) for each in all_accounts(stored, loaded.config, environ))
+    credentials = tuple(
+        _without_own_key(each, local_key, keys) for each in all_accounts(stored, loaded.config, environ)
+    )
     providers = {provider.name: provider for provider in effective(loaded.config)}
-    warnings = (*loaded.warnings, *stored.warnings)
-    return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts)
+    warnings = (*loaded.warnings, *stored.warnings, *clients.warnings)
+    return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts, keys)
 
 
-def _without_own_key(credential: Credential, local_key: str) -> Credential:
-    """Never send bm's own key to a provider: a shell set up by `bm env` has it in `OPENAI_API_KEY` and the like."""
-    if credential.secret != local_key:
+def _without_own_key(credential: Credential, local_key: str, keys: Keys) -> Credential:
+    """Never send a key of bm's to a provider: a shell set up by `bm env` has it in `OPENAI_API_KEY` and the like."""
+    if credential.secret != local_key and keys.by_digest(digest(credential.secret)) is None:
         return credential
     problem = "its key is the one that tools send to bm, not one of this provider"
     return msgspec.structs.replace(credential, secret="", problem=problem)

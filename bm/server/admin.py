@@ -34,6 +34,7 @@ from bm.server.asgi import Handler, JsonResponse, json_handler
 from bm.server.dashboard import front
 from bm.server.edits import Edits
 from bm.server.google_sign_in import GoogleSignIns
+from bm.server.keys import KeyViews
 from bm.server.ledger import LedgerViews
 from bm.server.live import Live
 from bm.server.metrics import Metrics
@@ -133,6 +134,7 @@ def admin_app(
             *admin.account_views.routes(admission),
             *GoogleSignIns(services, edits, paths).routes(admission),
             *admin.provider_views.routes(admission),
+            *KeyViews(services).routes(admission),
             *LedgerViews(services, paths).routes(admission),
             Route("/admin/models", keyed(json_handler(admin.models))),
             Route("/admin/models/learned", keyed(json_handler(admin.learned)), methods=["POST"]),

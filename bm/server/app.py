@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from bm.gateway.exchange import Exchange
 from bm.gateway.fault import own_fault
 from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
+from bm.keys.key import MAIN
 from bm.names import ProtocolName
 from bm.protocols import interactions
 from bm.protocols.reading import string_of
@@ -85,6 +87,7 @@ class _Request:
         self._preflight = cors.is_preflight(self._method, self._by_name)
         asked = self._by_name["access-control-request-method"] if self._preflight else self._method
         found = self._found = find(asked, self._path, self._by_name)
+        self._key = MAIN
         self._protocol: ProtocolName = getattr(found, "protocol", None) or caller(self._by_name, self._path)
 
     async def serve(self, receive: Receive) -> None:
@@ -118,7 +121,7 @@ class _Request:
             case Probe():
                 await self._client.respond(200, [("content-type", "application/json")], b"{}")
             case ModelsRoute():
-                body = await self._services.models.listing(found.protocol, found.model, self._query)
+                body = await self._services.models.listing(found.protocol, found.model, self._query, self._key)
                 await self._json(200, body)
             case StoredRoute():
                 about = (found.response, found.action, self._query)
@@ -137,9 +140,15 @@ class _Request:
         guard = guard_of(self._services.settings)
         if (foreign := guard.foreign(self._by_name, api=True)) is not None:
             raise RequestError(foreign)
-        if not isinstance(found, Probe) and not self._preflight and not guard.admits(self._by_name, self._query):
+        if isinstance(found, Probe) or self._preflight:
+            return
+        key = guard.caller(self._by_name, self._query)
+        if key is None:
             message = "the key is not the daemon's; `bm env` prints the right settings for each tool"
             raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
+        if (expired := key.expired(time.time())) is not None:
+            raise RequestError(expired)
+        self._key = key
 
     async def _call(self, route: Route, receive: Receive) -> None:
         body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
@@ -159,6 +168,7 @@ class _Request:
             version=route.version,
             array=route.protocol == "gemini" and streams and wants_array(self._query),
             conversation=conversation_of(head, self._by_name),
+            key=self._key.name,
         )
         await self._run(call, receive, self._client)
 
@@ -190,6 +200,7 @@ class _Request:
             version="v1beta",
             conversation=conversation_of(read_head(document, needs_model=False), self._by_name),
             losses=asked.losses,
+            key=self._key.name,
         )
         own = new_id("int_")
 

@@ -1,8 +1,7 @@
-"""Which requests are accepted: those with the local key, from this machine's names, and not from foreign web pages."""
+"""Which requests are accepted: those with a key of bm, from this machine's names, and not from foreign web pages."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -12,16 +11,17 @@ from bm.config.address import is_address, is_loopback
 from bm.config.schema import Server
 from bm.errors import Failure
 from bm.gateway.settings import Settings
+from bm.keys.key import MAIN, NO_KEYS, Key, Keys, digest
 from bm.server.cors import is_allowed
 
 
 class Guard:
     """The checks on every request before it is processed."""
 
-    def __init__(self, server: Server, local_key: str) -> None:
-        self._server = server
+    def __init__(self, server: Server, local_key: str, keys: Keys = NO_KEYS) -> None:
+        self._server, self._keys = server, keys
         self._open = server.auth == "none"
-        self._digest = hashlib.sha256(local_key.encode()).digest()
+        self._digest = digest(local_key)
         self._names = frozenset(name.lower() for name in (server.host, *server.allowed_hosts))
         self._any_address = not is_loopback(server.host)
 
@@ -52,12 +52,24 @@ class Guard:
             return True
         return self._any_address and is_address(name)
 
-    def admits(self, headers: Mapping[str, str], query: str = "") -> bool:
-        """Whether a request contains the local key in one of the places that tools use."""
-        return self._open or any(self._matches(key) for key in keys_in(headers, query))
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request may administer bm: it contains bm's own key in one of the places that tools use."""
+        return self._open or self._key_of(headers, "") is MAIN
 
-    def _matches(self, key: str) -> bool:
-        return hmac.compare_digest(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest(), self._digest)
+    def caller(self, headers: Mapping[str, str], query: str = "") -> Key | None:
+        """The key of a request to a model API. Where none is required, a request without one is bm's own."""
+        found = self._key_of(headers, query) if len(self._keys) or not self._open else None
+        return MAIN if found is None and self._open else found
+
+    def _key_of(self, headers: Mapping[str, str], query: str) -> Key | None:
+        """The first of a request's keys that is known."""
+        for given in keys_in(headers, query):
+            found = digest(given)
+            if hmac.compare_digest(found, self._digest):
+                return MAIN
+            if (key := self._keys.by_digest(found)) is not None:
+                return key
+        return None
 
 
 _cached = lru_cache(maxsize=1)(Guard)
@@ -65,7 +77,7 @@ _cached = lru_cache(maxsize=1)(Guard)
 
 def guard_of(settings: Settings) -> Guard:
     """The guard for the settings in force."""
-    return _cached(settings.config.server, settings.local_key)
+    return _cached(settings.config.server, settings.local_key, settings.keys)
 
 
 def keys_in(headers: Mapping[str, str], query: str) -> Collection[str]:

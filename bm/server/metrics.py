@@ -23,6 +23,8 @@ FIRST_CONTENT: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0
 
 _REQUEST = ("bm_protocol", "gen_ai_operation_name", "gen_ai_provider_name", "http_response_status_code", "error_type")
 _TOKENS = ("gen_ai_provider_name", "gen_ai_response_model", "gen_ai_token_type")
+_KEY_REQUEST = ("bm_key", "error_type")
+_KEY_TOKENS = ("bm_key", "gen_ai_token_type")
 _ATTEMPT = ("gen_ai_provider_name", "bm_outcome")
 _PROVIDER = ("gen_ai_provider_name",)
 
@@ -61,18 +63,23 @@ class Metrics:
         self._first: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(FIRST_CONTENT))
         self._tokens: Counter[Labels] = Counter()
         self._attempts: Counter[Labels] = Counter()
+        self._by_key: Counter[Labels] = Counter()
+        self._tokens_by_key: Counter[Labels] = Counter()
 
     def observe(self, record: Record) -> None:
         provider = record.target.provider if record.target else ""
         error = "client_left" if record.client_left else record.failure.kind if record.failure else ""
         labels = (record.protocol, record.operation, provider, str(record.status or 499), error)
         self._durations[labels].observe(record.took)
+        self._by_key[record.key, error] += 1
         for attempt in record.attempts:
             self._attempts[attempt.target.provider, attempt.outcome or "unfinished"] += 1
         if record.first_content is not None:
             self._first[provider,].observe(record.first_content)
         if record.usage is not None and record.target is not None:
             usage = record.usage
+            self._tokens_by_key[record.key, "input"] += usage.prompt
+            self._tokens_by_key[record.key, "output"] += usage.output
             self._count(record.target.provider, record.target.model, "input", usage.input)
             self._count(record.target.provider, record.target.model, "cache_read", usage.cache_read)
             self._count(record.target.provider, record.target.model, "cache_write", usage.cache_write)
@@ -118,6 +125,16 @@ class Metrics:
         for labels, count in self._attempts.items():
             attempts.add_metric(labels, count)
         yield attempts
+        by_key = CounterMetricFamily("bm_key_requests", "Requests by the client's key.", labels=_KEY_REQUEST)
+        for labels, count in self._by_key.items():
+            by_key.add_metric(labels, count)
+        yield by_key
+        used = CounterMetricFamily(
+            "bm_key_tokens", "Tokens by the client's key: whole prompts and responses.", labels=_KEY_TOKENS
+        )
+        for labels, count in self._tokens_by_key.items():
+            used.add_metric(labels, count)
+        yield used
         yield GaugeMetricFamily("bm_requests_active", "Requests in progress.", value=self._active())
         accounts = GaugeMetricFamily("bm_accounts", "Accounts by state.", labels=("bm_state",))
         for state, count in self._accounts().items():

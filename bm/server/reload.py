@@ -1,4 +1,4 @@
-"""Reloads the configuration and the accounts when their files change."""
+"""Reloads the configuration, the accounts and the keys when their files change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger("bm")
 
 
 class Reloader:
-    """Watches config.toml and accounts.toml. Invalid files are not used; `error` is the reason."""
+    """Watches config.toml, accounts.toml and keys.toml. Invalid files are not used; `error` is the reason."""
 
     def __init__(self, paths: Paths, services: Services) -> None:
         self._paths, self._services = paths, services
@@ -34,8 +34,8 @@ class Reloader:
         self.error: str | None = None
         self.loaded_at = time.time()
 
-    def _look(self) -> tuple[object, object]:
-        return stamp(self._paths.config), stamp(self._paths.accounts)
+    def _look(self) -> tuple[object, ...]:
+        return stamp(self._paths.config), stamp(self._paths.accounts), stamp(self._paths.keys)
 
     async def watch(self) -> None:
         """Reload whenever a file has changed, until cancelled."""

@@ -185,6 +185,10 @@ class Admission:
             if request.method not in ("GET", "HEAD") and not is_own_page(request.headers):
                 return JsonResponse({"error": "a browser may change something only from bm's own page"}, 403)
             if not admits(request, guard):
+                key = guard.caller(request.headers)
+                if key is not None:
+                    message = f"the key {key.name} opens the model APIs only: administration takes bm's own key"
+                    return JsonResponse({"error": message}, 403)
                 return JsonResponse({"error": "the key is not the daemon's"}, 401)
             try:
                 return await handler(request)

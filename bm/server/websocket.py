@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from weakref import WeakSet
@@ -23,6 +24,7 @@ from bm.gateway.call import Call, conversation_of, json_object, new_id, read_hea
 from bm.gateway.exchange import Exchange
 from bm.gateway.fault import own_fault
 from bm.gateway.services import Services
+from bm.keys.key import MAIN
 from bm.names import RESPONSES
 from bm.protocols.openai.errors import encode_error
 from bm.protocols.openai_responses.items import continued, input_items, output_items, without_identity
@@ -114,6 +116,7 @@ class Connection:
         self._work: asyncio.Task[None] | None = None
         self._kept: OrderedDict[str, list[Json]] = OrderedDict()
         self._leaving = False
+        self._key = MAIN
 
     def leave(self) -> None:
         """Close the connection after the messages that have arrived."""
@@ -125,10 +128,15 @@ class Connection:
         """Serve the connection until the client closes it."""
         await self._receive()
         guard = guard_of(self._services.settings)
-        admitted = guard.foreign(self._by_name) is None and guard.admits(self._by_name, self._query)
-        if not admitted or find("POST", self._path, self._by_name) != Route(RESPONSES, "generate"):
+        key = guard.caller(self._by_name, self._query) if guard.foreign(self._by_name) is None else None
+        if (
+            key is None
+            or key.expired(time.time()) is not None
+            or find("POST", self._path, self._by_name) != Route(RESPONSES, "generate")
+        ):
             await self._send({"type": "websocket.close", "code": _REFUSED})
             return
+        self._key = key
         await self._send({"type": "websocket.accept"})
         _connections.add(self)
         reader = spawn(self._read(), "reading from a WebSocket")
@@ -216,4 +224,5 @@ class Connection:
             path=self._path,
             query=without_key(self._query),
             conversation=conversation_of(head, self._by_name),
+            key=self._key.name,
         )

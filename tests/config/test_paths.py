@@ -21,6 +21,7 @@ def test_bm_home_holds_every_file(tmp_path: Path) -> None:
     assert paths == Paths(
         config=home / "config.toml",
         accounts=home / "accounts.toml",
+        keys=home / "keys.toml",
         ledger=home / "ledger.db",
         clients=home / "clients.json",
         runtime=home / "daemon.json",

@@ -118,7 +118,7 @@ async def _serve(scope: Any, receive: Any, send: Any) -> None:
     without_key(query)
     guard = Guard(Server(), "key")
     guard.foreign(by_name, api=True)
-    guard.admits(by_name, query)
+    guard.caller(by_name, query)
     cors.headers_for(Server(allowed_origins=("https://a.example",)), headers)
     if cors.is_preflight(scope.get("method", "GET"), by_name):
         cors.preflight(by_name)

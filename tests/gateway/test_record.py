@@ -38,8 +38,8 @@ def record(**fields: Any) -> Record:
             " 3+4 tokens 200 stop",
         ),
         (
-            {"target": TARGET, "losses": (Loss("top_k", "unknown there"), Loss("user", "unknown there"))},
-            "req_1 anthropic claude-sonnet-5 -> gemini/main gemini-2.5-flash 2.00s 1 tried dropped top_k, user"
+            {"target": TARGET, "key": "ci", "losses": (Loss("top_k", "unknown there"), Loss("user", "unknown there"))},
+            "req_1 anthropic claude-sonnet-5 -> gemini/main gemini-2.5-flash 2.00s 1 tried key ci dropped top_k, user"
             " 200 complete",
         ),
         (

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,6 +15,9 @@ import pytest
 
 from bm.accounts.account import Account
 from bm.accounts.credentials import Credentials, update
+from bm.keys.file import new_key
+from bm.keys.file import update as update_keys
+from bm.keys.key import Key
 from bm.simulator import Simulator
 from bm.simulator.request import Record
 from tests.simulator.streams import TERMINAL, body_of
@@ -110,6 +114,7 @@ class World:
         for provider, names in self.paid.items():
             stored += [Account(name=name, key=f"key-of-the-account-{name}", provider=provider) for name in names]
         update(self.daemon.paths.accounts, lambda old: _with(old, stored))
+        self.daemon.paths.keys.unlink(missing_ok=True)
         self.configure(modes or {}, more, max_wait=max_wait, tables=tables, pool=pool)
 
     def configure(
@@ -130,6 +135,13 @@ class World:
         self.daemon.paths.config.write_text(config, encoding="utf-8")
         reported = self.admin("reload", {})
         assert reported["ok"], reported
+
+    def key(self, name: str, **limits: Any) -> dict[str, str]:
+        """Add a client's key with these limits; the header by which it is sent."""
+        made = new_key(Key(name=name, **limits), datetime.now(UTC))
+        update_keys(self.daemon.paths.keys, lambda old: old.add(made.stored))
+        assert self.admin("reload", {})["ok"]
+        return {"x-api-key": made.secret}
 
     def admin(self, path: str, body: Any = None) -> Any:
         """Ask the administration."""

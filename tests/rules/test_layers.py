@@ -18,7 +18,7 @@ BASE = {"names", "errors", "sse"}
 CANON = BASE | {"chat"}
 WIRES = CANON | {"protocols"}
 DATA = {"names", "errors", "config", "providers"}
-ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "ledger", "tasks"}
+ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "keys", "ledger", "tasks"}
 
 AT_START: dict[str, set[str]] = {
     "names": set(),
@@ -35,13 +35,14 @@ AT_START: dict[str, set[str]] = {
     "dispatch": CANON | DATA | {"duration"},
     "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
+    "keys": DATA,
     "ledger": CANON | DATA | {"duration", "tasks"},
     "gateway": ENGINE,
     "server": ENGINE | {"gateway", "loop"},
     "simulator": {"names", "sse", "loop"},
     "clients": {"names", "errors", "config"},
     "daemon": DATA,
-    "cli": DATA | {"accounts", "clients", "daemon", "dispatch", "duration", "ledger"},
+    "cli": DATA | {"accounts", "clients", "daemon", "dispatch", "duration", "keys", "ledger"},
     "__main__": {"cli"},
 }
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.config.schema import Server
+from bm.keys.key import MAIN, Key, Keys, digest
 from bm.server import guard as guard_module
 from bm.server.guard import Guard, keys_in
 
@@ -101,7 +102,7 @@ def test_no_host_or_origin_causes_an_exception(host: str, origin: str) -> None:
     ],
 )
 def test_the_key_is_accepted_wherever_tools_put_it(headers: dict[str, str], query: str) -> None:
-    assert LOCAL.admits(headers, query)
+    assert LOCAL.caller(headers, query) is MAIN
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_the_key_is_accepted_wherever_tools_put_it(headers: dict[str, str], quer
     ],
 )
 def test_anything_else_is_refused(headers: dict[str, str], query: str) -> None:
-    assert not LOCAL.admits(headers, query)
+    assert LOCAL.caller(headers, query) is None
 
 
 def test_an_empty_local_key_admits_no_request() -> None:
@@ -132,6 +133,34 @@ def test_auth_none_requires_no_key() -> None:
     assert Guard(Server(auth="none"), KEY).foreign({"host": "evil.example"}) is not None
 
 
+CI = Key(name="ci", sha256=digest("bm-of-ci").hex())
+SHARED = Guard(Server(), KEY, Keys([CI]))
+
+
+@pytest.mark.parametrize(
+    ("headers", "caller"),
+    [
+        ({"x-api-key": KEY}, MAIN),
+        ({"x-api-key": "bm-of-ci"}, CI),
+        ({"authorization": "Bearer bm-of-ci"}, CI),
+        ({"x-goog-api-key": "bm-of-ci"}, CI),
+        ({"x-api-key": "a tool's own", "authorization": "Bearer bm-of-ci"}, CI),
+        ({"x-api-key": CI.sha256}, None),
+        ({"x-api-key": "bm-of-ci\x00"}, None),
+        ({}, None),
+    ],
+)
+def test_a_request_is_known_by_its_key(headers: dict[str, str], caller: Key | None) -> None:
+    assert SHARED.caller(headers) is caller
+    assert SHARED.admits(headers) is (caller is MAIN)
+
+
+def test_where_no_key_is_required_one_still_tells_who_asks() -> None:
+    guard = Guard(Server(auth="none"), KEY, Keys([CI]))
+    assert guard.caller({}) is guard.caller({"x-api-key": "a tool's own"}) is MAIN
+    assert guard.caller({"x-api-key": "bm-of-ci"}) is CI
+
+
 def test_all_keys_of_a_request_are_found() -> None:
     headers = {"x-api-key": "one", "x-goog-api-key": "two", "authorization": "Bearer three"}
     assert list(keys_in(headers, "key=four")) == ["one", "two", "three", "four"]
@@ -139,6 +168,7 @@ def test_all_keys_of_a_request_are_found() -> None:
 
 def test_keys_are_compared_in_constant_time() -> None:
     tree = ast.parse(inspect.getsource(guard_module))
-    matches = next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "_matches")
-    assert not [node for node in ast.walk(matches) if isinstance(node, ast.Compare)]
+    matches = next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "_key_of")
+    compared = [node for node in ast.walk(matches) if isinstance(node, ast.Compare)]
+    assert all(isinstance(operator, ast.Is | ast.IsNot) for node in compared for operator in node.ops)
     assert "hmac.compare_digest" in ast.unparse(matches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -77,6 +78,20 @@ def test_attempts_are_counted_by_outcome(metrics: Metrics) -> None:
     metrics.observe(LEFT)
     for provider, outcome in (("groq", "rate_limited"), ("gemini", "answered"), ("gemini", "unfinished")):
         assert value(metrics, "bm_attempts_total", gen_ai_provider_name=provider, bm_outcome=outcome) == 1
+
+
+def test_requests_and_tokens_are_counted_by_key(metrics: Metrics) -> None:
+    for each in (ANSWERED, msgspec.structs.replace(ANSWERED, key="ci"), msgspec.structs.replace(REFUSED, key="ci")):
+        metrics.observe(each)
+    counted = {
+        error: value(metrics, "bm_key_requests_total", bm_key="ci", error_type=error) for error in ("", "unavailable")
+    }
+    assert counted == {"": 1, "unavailable": 1}
+    tokens = [
+        value(metrics, "bm_key_tokens_total", bm_key="ci", gen_ai_token_type=kind) for kind in ("input", "output")
+    ]
+    assert tokens == [30, 7]
+    assert value(metrics, "bm_key_requests_total", bm_key="main", error_type="") == 1
 
 
 def test_time_to_first_token_and_gauges(metrics: Metrics) -> None:
