@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
-import zstandard
 from uvicorn.server import ServerState
 
 from bm import sse
@@ -41,6 +40,7 @@ from tests.fuzz.mutation import ODD, pieces_of, scrambled, written
 from tests.fuzz.seeds import seeds
 from tests.fuzz.surface import Surface, changed, sendable
 from tests.gateway.matrix import providers
+from tests.support.zstd import zstd
 
 Result = TypeVar("Result")
 
@@ -334,7 +334,7 @@ def _done(work: Coroutine[Any, Any, Result]) -> Result:
 
 def _packed(chance: random.Random) -> bytes:
     plain = written(chance.choice(seeds().requests["anthropic"]))
-    return scrambled(zlib.compress(plain) if chance.random() < 0.5 else zstandard.compress(plain), chance)
+    return scrambled(zlib.compress(plain) if chance.random() < 0.5 else zstd.compress(plain), chance)
 
 
 def _play_packed(data: bytes, chance: random.Random) -> None:

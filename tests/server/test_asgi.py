@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Sequence
 
 import pytest
-import zstandard
 from starlette.types import Message
 
 from bm.errors import RequestError
 from bm.server.asgi import AsgiClient, ClientGone, read_body
 from tests.gateway.world import World
+from tests.support.zstd import zstd
 
 MIB = 1024 * 1024
 
@@ -69,9 +69,13 @@ async def test_encodings(encoding: str) -> None:
     assert await read([body], content_encoding=encoding) == b"plain"
 
 
+async def test_several_zstd_frames_are_one_body() -> None:
+    assert await read([zstd.compress(b"pl"), zstd.compress(b"ain")], content_encoding="zstd") == b"plain"
+
+
 async def test_the_limit_applies_to_the_decompressed_body() -> None:
-    assert len(await read([zstandard.compress(b"x" * MIB)], content_encoding="zstd")) == MIB
-    kind, status, _ = await failure([zstandard.compress(b"x" * (MIB + 1))], content_encoding="zstd")
+    assert len(await read([zstd.compress(b"x" * MIB)], content_encoding="zstd")) == MIB
+    kind, status, _ = await failure([zstd.compress(b"x" * (MIB + 1))], content_encoding="zstd")
     assert (kind, status) == ("too_large", 413)
     assert len(await read([gzip.compress(b"x" * MIB)], content_encoding="gzip")) == MIB
     kind, status, _ = await failure([gzip.compress(b"x" * (MIB + 1))], content_encoding="gzip")
@@ -85,6 +89,7 @@ async def test_the_limit_applies_to_the_decompressed_body() -> None:
         pytest.param(gzip.compress(b"plain", mtime=0)[:-1], "gzip", 400, id="cut"),
         pytest.param(b"", "gzip", 400, id="empty"),
         pytest.param(b"x", "zstd", 400, id="no-zstd"),
+        pytest.param(zstd.compress(b"plain")[:-1], "zstd", 400, id="cut-zstd"),
         pytest.param(b"x", "br", 415, id="unknown-encoding"),
     ],
 )
