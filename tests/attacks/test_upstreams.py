@@ -10,12 +10,12 @@ from functools import partial
 
 import psutil
 import pytest
-import zstandard
 
 from bm.chat.repair import RETRY_HINT
 from tests.attacks.stage import PAUSE, Asked, Stage, answered
 from tests.gateway.test_bad_input import SHAPES
 from tests.gateway.world import PROTOCOLS
+from tests.support.zstd import zstd
 
 ODD_ANSWERS: dict[str, bytes] = {
     "an error as a text under 200": answered(b'{"error": "the backend is gone"}'),
@@ -89,7 +89,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": partial(gzip.compress, mtime=0),
     "deflate": zlib.compress,
     "br": lambda plain: b"\x0b\x02\x80{}\x03",
-    "zstd": zstandard.compress,
+    "zstd": zstd.compress,
 }
 UNPACKED = {
     "a whole answer": (b'{"id": "', b"0", b'"}', "application/json"),
