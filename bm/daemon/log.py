@@ -6,10 +6,13 @@ import logging
 import logging.handlers
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from bm.config.files import Stamp, open_private, stamp
 from bm.config.schema import Log
@@ -17,6 +20,9 @@ from bm.config.secrets import Mask
 
 _POLL = 0.2
 _CHUNK = 64 * 1024
+GATHER = 0.05
+"""Seconds for which records are gathered, to be formatted, masked and written together."""
+_MOST_WAITING = 1_000
 _NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
@@ -60,30 +66,90 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, without secrets and control characters."""
-        text = self._redact(super().format(record))
-        if text.isprintable():
-            return text.rstrip()
-        text = " | ".join(stripped for line in text.splitlines() if (stripped := line.strip()))
-        return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
+        return self.lines([record])[0]
+
+    def lines(self, records: Iterable[logging.LogRecord]) -> list[str]:
+        """The records as lines. Secrets are looked for in all of them at once, which takes a fraction of the time."""
+        texts = [super(LineFormatter, self).format(record) for record in records]
+        redacted = self._redact("\n".join(texts)).split("\n")
+        if len(redacted) == len(texts) and all(map(str.isprintable, redacted)):
+            return [line.rstrip() for line in redacted]
+        return [_as_line(self._redact(text)) for text in texts]
 
 
-class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """A private rotating file."""
+def _as_line(text: str) -> str:
+    text = " | ".join(stripped for line in text.splitlines() if (stripped := line.strip()))
+    return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
+
+
+class _Writer(logging.handlers.RotatingFileHandler):
+    """Writes to a private rotating file, and to `terminal` if there is one, in a thread of its own.
+
+    A record waits for `GATHER` seconds. A warning is written before its caller goes on, with all that waits: it may be
+    about the end of the process.
+    """
+
+    def __init__(self, path: Path, settings: Log, lines: Callable[[Iterable[logging.LogRecord]], list[str]]) -> None:
+        self._lines = lines
+        self.terminal: TextIO | None = None
+        self._waiting: deque[logging.LogRecord] = deque()
+        self._writing = threading.RLock()
+        self._arrived = threading.Event()
+        super().__init__(path, maxBytes=settings.max_mb * 1024 * 1024, backupCount=settings.files - 1)
+        threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def _open(self) -> TextIOWrapper:
         file = open_private(Path(self.baseFilename))
         self._size = file.tell()
         return TextIOWrapper(file, encoding="utf-8", errors="replace")
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The formatted line; adds its length to the size of the file."""
-        line = super().format(record)
-        self._size += len(line) + 1
-        return line
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Hand a record over to the thread. Needs no lock."""
+        self._waiting.append(record)
+        if record.levelno >= logging.WARNING or len(self._waiting) >= _MOST_WAITING:
+            self.flush()
+        elif len(self._waiting) == 1:
+            self._arrived.set()
+        return True
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:
-        """Whether the file is full. The last line may exceed the limit: measuring it first would format it twice."""
-        return self._size >= self.maxBytes
+    def _run(self) -> None:
+        while True:
+            self._arrived.wait()
+            self._arrived.clear()
+            time.sleep(GATHER)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._writing:
+            records = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not records:
+                return
+            try:
+                self._write(self._lines(records))
+            except Exception:  # noqa: BLE001 - a full disk, for example; requests are served anyway
+                self.handleError(records[-1])
+
+    def _write(self, lines: list[str]) -> None:
+        text = "\n".join([*lines, ""])
+        if self.terminal is not None:
+            self.terminal.write(text)
+            self.terminal.flush()
+        if self._size + len(text) < self.maxBytes:
+            self._append(text)
+            return
+        for line in lines:
+            # The last line of a file may exceed the limit.
+            self._append(f"{line}\n")
+            if self._size >= self.maxBytes:
+                self.doRollover()
+
+    def _append(self, text: str) -> None:
+        if self.stream is None:  # closed at the end of the process, or by a rotation that failed
+            self.stream = self._open()
+        self.stream.write(text)
+        self.stream.flush()
+        self._size += len(text)
 
 
 def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal: bool) -> None:
@@ -92,15 +158,10 @@ def set_up(path: Path, settings: Log, redact: Callable[[str], str], *, terminal:
     Raises:
         OSError: the file cannot be written.
     """
-    handlers: list[logging.Handler] = [
-        _PrivateFile(path, maxBytes=settings.max_mb * 1024 * 1024, backupCount=settings.files - 1)
-    ]
-    if terminal:
-        handlers.append(logging.StreamHandler(sys.stderr))
+    writer = _Writer(path, settings, LineFormatter(redact).lines)
+    writer.terminal = sys.stderr if terminal else None
     root = logging.getLogger()
-    for handler in handlers:
-        handler.setFormatter(LineFormatter(redact))
-        root.addHandler(handler)
+    root.addHandler(writer)
     root.setLevel(settings.level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))

@@ -107,7 +107,7 @@ class Exchange:
                 own_fault(error)
             self.record.close(time.monotonic() - self._began, self._adapter.call.body)
             self._allowance.settle()
-            _log.info("%s", self.record.line())
+            _log.info("%s", self.record)
             self._services.calls.end(self.record)
             if self._services.recorder is not None and self._capture is not None:
                 self._services.recorder.keep(self._capture, self.record, self._settings)

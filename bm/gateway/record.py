@@ -116,8 +116,8 @@ class Record(msgspec.Struct, kw_only=True):
             known = [cost for cost in costs if cost is not None]
             self.cost = sum(known) if len(known) == len(costs) else None
 
-    def line(self) -> str:
-        """The one line of the log."""
+    def __str__(self) -> str:
+        """The one line of the log, which the log's thread writes."""
         target = self.last_target
         where = f"{target.provider}/{target.account} {target.model}" if target else "no target"
         parts = [self.id, self.protocol, self.model, "->", where, f"{self.took:.2f}s", f"{len(self.attempts)} tried"]

@@ -19,6 +19,11 @@ def record(message: str, *args: object) -> logging.LogRecord:
     return logging.LogRecord("bm.test", logging.INFO, __file__, 1, message, args, None)
 
 
+def written() -> None:
+    """Wait for what is logged."""
+    logging.getLogger().handlers[-1].flush()
+
+
 def test_known_secrets_are_masked() -> None:
     formatter = LineFormatter(Redactor(lambda: [PLANTED]))
     assert formatter.format(record("sent %s to you", PLANTED)).endswith("INFO bm.test: sent [secret] to you")
@@ -63,6 +68,7 @@ def test_the_file_is_private_and_rotates(tmp_path: Path, clean_logging: None) ->
     set_up(path, Log(max_mb=1, files=2), Redactor(list), terminal=False)
     for _ in range(3):
         logging.getLogger("bm.test").info("x" * 600_000)
+    written()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["daemon.log", "daemon.log.1"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
@@ -76,11 +82,22 @@ def test_the_level_applies_and_libraries_log_warnings_only(tmp_path: Path, clean
     assert [line.partition(": ")[2] for line in tail(path, 10)] == ["seen"]
 
 
+def test_records_are_gathered_and_a_warning_is_written_with_all_before_it(tmp_path: Path, clean_logging: None) -> None:
+    path = tmp_path / "daemon.log"
+    set_up(path, Log(), Redactor(lambda: [PLANTED]), terminal=False)
+    for words in ("one", f"two {PLANTED}", "three\nlines"):
+        logging.getLogger("bm.test").info(words)
+    assert tail(path, 10) == [], "nothing has waited long enough"
+    logging.getLogger("bm.test").warning("four")
+    assert [line.partition(": ")[2] for line in tail(path, 10)] == ["one", "two [secret]", "three | lines", "four"]
+
+
 def test_on_a_terminal_records_are_shown_there_too(
     tmp_path: Path, clean_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up(tmp_path / "daemon.log", Log(), Redactor(list), terminal=True)
     logging.getLogger("bm.test").info("both")
+    written()
     assert capsys.readouterr().err.endswith("INFO bm.test: both\n")
 
 

@@ -49,12 +49,18 @@ def rejected(world: World, lines: int = 1) -> Iterator[None]:
     asked = len(world.asked())
     yield
     limit = time.monotonic() + 2
-    while len(reported := requests_in(world.daemon.log())[before:]) < lines and time.monotonic() < limit:
+    while len(reported := requests_in(log_of(world))[before:]) < lines and time.monotonic() < limit:
         time.sleep(0.01)
     assert len(reported) == lines, reported
     assert not [line for line in reported if "fault of bm" in line], reported
     assert len(world.asked()) == asked
-    assert world.ask("openai-chat", stream=False).complete
+    served = world.ask("openai-chat", stream=False)
+    assert served.complete
+    assert world.daemon.logs(served.bm("request-id"))
+
+
+def log_of(world: World) -> str:
+    return world.daemon.paths.log.read_text(encoding="utf-8")
 
 
 def requests_in(log: str) -> list[str]:

@@ -57,7 +57,7 @@ def record(**fields: Any) -> Record:
     ],
 )
 def test_the_line(fields: dict[str, Any], line: str) -> None:
-    assert record(**fields).line() == line
+    assert str(record(**fields)) == line
 
 
 def test_the_cost_is_computed_on_demand() -> None:
@@ -109,6 +109,7 @@ def test_a_closed_record_quotes_no_prompt() -> None:
 def test_the_daemon_logs_one_line_a_request(world: World) -> None:
     answer = world.ask("anthropic")
     world.ask("anthropic")
+    assert world.daemon.logs(answer.bm("request-id"))
     lines = [line for line in world.daemon.log().splitlines() if answer.bm("request-id") in line]
     assert len(lines) == 1, "the answer before the last one is in the log"
     assert re.search(r"1 tried first content \d+\.\d\ds \d+\+\d+ tokens", lines[0])

@@ -55,7 +55,7 @@ def test_the_next_target_is_asked_to_repeat_the_last_words_and_go_on(world: Worl
     begun = given["content"][0]["text"]
     assert TEXT.startswith(begun) and len(begun) > 10 and asking["content"][0]["text"].endswith(begun)
     assert "continues the cut response after its last words" in json.dumps(world.admin("why/last"))
-    assert "finished after a cut" in world.daemon.log()
+    assert world.daemon.logs("finished after a cut")
 
 
 def test_a_model_that_goes_on_with_a_beginning_is_given_it(world: World) -> None:

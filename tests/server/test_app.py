@@ -96,7 +96,7 @@ def test_a_disconnect_before_the_request_is_complete(world: World) -> None:
         sock.sendall(f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\n{key}content-length: 100\r\n\r\n{{".encode())
         time.sleep(0.1)
     assert world.ask("anthropic").complete
-    assert "the client left before its request was complete" in world.daemon.log()
+    assert world.daemon.logs("the client left before its request was complete")
 
 
 def test_one_connection_serves_many_requests(world: World) -> None:

@@ -15,6 +15,7 @@ from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
 from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
+from bm.daemon.log import GATHER
 
 _COMMAND = [sys.executable, "-m", "bm", "start", "--foreground"]
 _PATIENCE = 20.0
@@ -36,8 +37,16 @@ class Daemon:
         return {"x-api-key": self.key, "content-type": "application/json"}
 
     def log(self) -> str:
-        """Everything the daemon has written to its log."""
+        """Everything the daemon has logged so far, also what it has yet to write."""
+        time.sleep(2 * GATHER)
         return self.paths.log.read_text(encoding="utf-8")
+
+    def logs(self, words: str) -> bool:
+        """Whether the log holds the words, which may take a moment."""
+        limit = time.monotonic() + 5
+        while words not in (text := self.paths.log.read_text(encoding="utf-8")) and time.monotonic() < limit:
+            time.sleep(0.01)
+        return words in text
 
 
 @contextmanager
