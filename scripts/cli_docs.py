@@ -1,42 +1,57 @@
-"""Write docs/cli.md from the commands themselves; `--check` only tells whether it is up to date."""
+"""Write docs/cli.md from the commands themselves; `--check` only tells whether it is up to date. `--man FILE` writes
+the manual page bm(1) instead."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import typer
 
-from bm.cli import app
+from bm import __version__
+from bm.cli.app import app
+from bm.cli.examples import EXAMPLES, SECTIONS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 WIDTH = 100
-HEAD = """\
+INTRODUCTION: Final = """\
+Every reading command takes `--json`, and works as far as possible while the daemon is down. Tables have borders on a
+terminal and none elsewhere. No command prints a provider's key; `bm env` prints bm's own, because tools need it."""
+EXIT_CODES: Final = {
+    "0": "done",
+    "1": "the command or a check failed",
+    "2": "wrong usage, or an unusable configuration or accounts file",
+    "3": "the daemon is not running",
+}
+FILES: Final = "All files are in the platform's own folders (`bm config path`), or in the folder that `BM_HOME` names."
+HEAD = f"""\
 # Commands
 
 <!-- Written by scripts/cli_docs.py from the commands themselves. -->
 
-Every reading command takes `--json`, and works as far as possible while the daemon is down. Tables have borders on a
-terminal and none elsewhere. No command prints a provider's key; `bm env` prints bm's own, because tools need it.
+{INTRODUCTION}
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
-| 1 | the command or a check failed |
-| 2 | wrong usage, or an unusable configuration or accounts file |
-| 3 | the daemon is not running |
-
-All files are in the platform's own folders (`bm config path`), or in the folder that `BM_HOME` names.
+{"".join(f"| {code} | {meaning} |{chr(10)}" for code, meaning in EXIT_CODES.items())}
+{FILES}
 """
 
 
-def commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The name and the help of a command and of all below it."""
+class Command(NamedTuple):
+    """A command with the words that call it."""
+
+    words: str
+    command: Any
+    context: Any
+
+
+def commands(command: Any, words: tuple[str, ...] = ("bm",)) -> Iterator[Command]:
+    """A command and all below it."""
     sizes = {"terminal_width": WIDTH, "max_content_width": WIDTH}
-    context = command.make_context(" ".join(words), [], resilient_parsing=True, **sizes)
-    yield " ".join(words), command.get_help(context)
+    yield Command(" ".join(words), command, command.make_context(" ".join(words), [], resilient_parsing=True, **sizes))
     for name, below in getattr(command, "commands", {}).items():
         yield from commands(below, (*words, name))
 
@@ -44,14 +59,70 @@ def commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 def page() -> str:
     """The whole page."""
     sections = [HEAD]
-    for name, text in commands(typer.main.get_command(app), ("bm",)):
-        lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-        sections.append(f"## `{name}`\n\n```text\n{lines}\n```\n")
+    for each in commands(typer.main.get_command(app)):
+        lines = "\n".join(line.rstrip() for line in each.command.get_help(each.context).strip().splitlines())
+        sections.append(f"## `{each.words}`\n\n```text\n{lines}\n```\n")
     return "\n".join(sections)
+
+
+def manual() -> str:
+    """The manual page bm(1), in the man macros that man, mandoc and groff read."""
+    root, *below = commands(typer.main.get_command(app))
+    by_group: dict[str, list[Command]] = {each.words.split()[1]: [] for each in below}
+    for each in below:
+        by_group[each.words.split()[1]].append(each)
+    lines = [
+        f'.TH BM 1 "" "bm {__version__}" "User Commands"',
+        ".SH NAME",
+        f"bm \\- {_roff(root.command.help[0].lower() + root.command.help[1:].rstrip('.'))}",
+        ".SH SYNOPSIS",
+        ".B bm",
+        r"\fICOMMAND\fR [\fIARGUMENTS\fR]",
+        ".SH DESCRIPTION",
+        *_paragraph(INTRODUCTION),
+        *_paragraph("bm alone says what is set up and what to do next."),
+    ]
+    for title, names in SECTIONS.items():
+        lines.append(f".SH {title.upper()}")
+        for each in (each for name in names for each in by_group[name]):
+            lines += _section(each)
+    lines += [".SH EXIT STATUS"]
+    for code, meaning in EXIT_CODES.items():
+        lines += [".TP", f".B {code}", _roff(meaning)]
+    lines += [".SH FILES", *_paragraph(FILES), ".SH ENVIRONMENT", ".TP", ".B BM_HOME", "The folder of all files."]
+    lines += [".TP", r".B BM_\fISECTION\fB_\fIKEY\fR", r"Overrides a setting, as BM_SERVER_PORT overrides server.port."]
+    return "\n".join(lines) + "\n"
+
+
+def _section(each: Command) -> list[str]:
+    usage = " ".join(each.command.collect_usage_pieces(each.context))
+    lines = [f".SS {_roff(each.words)} {_roff(usage)}"]
+    for paragraph in each.command.help.split("\n\n"):
+        lines += _paragraph(paragraph)
+    for parameter in each.command.get_params(each.context):
+        record = None if "--help" in parameter.opts else parameter.get_help_record(each.context)
+        if record:
+            lines += [".TP", f".B {_roff(record[0])}", _roff(record[1])]
+    if examples := EXAMPLES.get(each.words.removeprefix("bm "), ()):
+        lines += [".PP", "Examples:", ".PP", ".nf", *(f"    {_roff(example)}" for example in examples), ".fi"]
+    return lines
+
+
+def _paragraph(text: str) -> list[str]:
+    return [".PP", _roff(" ".join(text.split()).replace("`", ""))]
+
+
+def _roff(text: str) -> str:
+    """A text that roff prints as it is."""
+    text = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace("…", "...")
+    return f"\\&{text}" if text.startswith((".", "\\(aq")) else text
 
 
 def main() -> int:
     """Write or check; 1 when the page is out of date."""
+    if sys.argv[1:2] == ["--man"]:
+        Path(sys.argv[2]).write_text(manual(), encoding="utf-8")
+        return 0
     text = page()
     if "--check" in sys.argv[1:]:
         if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:

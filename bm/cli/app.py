@@ -20,6 +20,7 @@ from bm.cli import (
     dispatch,
     help,
     init,
+    install_completion,
     keys,
     models,
     monitoring,
@@ -42,6 +43,7 @@ def _typer(help_: str, words: str = "", kind: type[TyperGroup] = TyperGroup) -> 
         epilog=help.epilog(words),
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
@@ -114,7 +116,8 @@ def _group(name: str, help_: str, *commands: Callable[..., None], lists: bool = 
 _add(app, init.init, daemon.start, daemon.stop, daemon.restart, daemon.status, daemon.logs)
 _add(app, clients.run, ask.ask, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
-_add(app, models.models, test.test, doctor, record.replay, demo, config.undo, help.help_, help.version)
+_add(app, models.models, test.test, doctor, record.replay, demo, config.undo, install_completion.completion)
+_add(app, help.help_, help.version)
 _group(
     "accounts",
     "Manage the credentials that requests are sent with.",

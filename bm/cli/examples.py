@@ -9,7 +9,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
     "Providers and accounts": ("providers", "accounts", "keys", "models", "test"),
     "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
-    "Set up": ("setup", "env", "service", "config", "undo", "version"),
+    "Set up": ("setup", "env", "service", "config", "undo", "completion", "version"),
 }
 """The headings of `bm --help`, and the commands below each."""
 
@@ -39,6 +39,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "replay": ("bm replay last", "bm replay last --to groq:openai/gpt-oss-120b"),
     "demo": ("bm demo", "bm demo --once"),
     "undo": ("bm undo", "bm undo --yes"),
+    "completion": ("bm completion --install", "bm completion zsh"),
     "help": ("bm help", "bm help accounts add"),
     "version": ("bm version",),
     "accounts": ("bm accounts", "bm accounts add work"),

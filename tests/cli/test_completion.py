@@ -1,4 +1,4 @@
-"""Completion offers the names of this home, and nothing where they cannot be read."""
+"""Completion offers commands, options and the names of this home, and nothing where they cannot be read."""
 
 from __future__ import annotations
 
@@ -8,15 +8,29 @@ import sys
 
 import pytest
 
-from bm.cli import completion
+from bm.cli import completion, outline
+from bm.cli.make_outline import made
+from bm.cli.shells import split
 from bm.config.paths import Paths
 from tests.cli.conftest import Bm
+
+
+@pytest.fixture(autouse=True, scope="module")
+def known() -> None:
+    outline.load(made)
+
+
+def offered(line: str) -> list[str]:
+    words, incomplete = split(line)
+    return [value for value, _ in completion.offered(words, incomplete)]
 
 
 def test_names_of_this_home_are_offered(bm: Bm, paths: Paths) -> None:
     bm("accounts", "add", "alpha", "--no-verify", stdin="k")
     bm("providers", "add", "ownhouse", "--protocol", "openai-chat", "--base-url", "https://own.example/v1")
+    bm("keys", "add", "laptop")
     assert completion.accounts("al") == ["alpha"]
+    assert completion.keys("lap") == ["laptop"]
     assert completion.providers("own") == ["ownhouse"]
     assert {"anthropic", "gemini", "groq"} <= set(completion.providers(""))
     assert completion.accounts_and_providers("a") == ["alpha", "anthropic"]
@@ -31,7 +45,7 @@ def test_unreadable_files_offer_nothing_of_theirs(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"),
+    ("typed", "found"),
     [
         ("server.po", ["server.port"]),
         ("ser", ["server."]),
@@ -39,42 +53,59 @@ def test_unreadable_files_offer_nothing_of_theirs(paths: Paths) -> None:
         ("nosuch.", []),
         ("aliases.f", ["aliases.fast"]),
         ("providers.own", ["providers.ownhouse."]),
+        ("providers.anth", ["providers.anthropic."]),
+        ("server.port.", []),
     ],
 )
-def test_settings_are_offered_level_by_level(paths: Paths, typed: str, offered: list[str]) -> None:
+def test_settings_are_offered_level_by_level(paths: Paths, typed: str, found: list[str]) -> None:
     paths.config.write_text('[aliases]\nfast = "x"\n[providers.ownhouse]\n')
-    assert completion.settings(typed) == offered
-
-
-def test_tools_are_offered() -> None:
-    assert completion.tools("cl") == ["claude"]
-
-
-def completed(words: str, paths: Paths) -> list[str]:
-    """What bash is offered for the last of the words."""
-    environ = {**os.environ, "BM_HOME": str(paths.config.parent), "_BM_COMPLETE": "complete_bash"}
-    environ |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
-    run = subprocess.run([sys.executable, "-m", "bm"], env=environ, capture_output=True, text=True, check=False)
-    return run.stdout.split()
+    assert completion.settings(typed) == found
 
 
 @pytest.mark.parametrize(
-    ("words", "offered"),
+    ("line", "found"),
     [
-        ("bm he", {"help"}),
-        ("bm help acc", {"accounts"}),
-        ("bm help accounts ren", {"rename"}),
-        ("bm ask -m fa", {"fast"}),
-        ("bm route groq:openai/gpt-oss-1", {"groq:openai/gpt-oss-120b"}),
-        ("bm providers use gro", {"groq"}),
-        ("bm providers mode groq e", {"exclusive"}),
-        ("bm config set providers.groq.mode f", {"fallback"}),
-        ("bm config set pool.affinity t", {"true"}),
-        ("bm config set aliases.quick so", {"sonnet"}),
-        ("bm config set providers.groq.api_key e", {"env:"}),
-        ("bm config set pool.max_wait 1", set()),
+        ("he", ["help"]),
+        ("help acc", ["accounts"]),
+        ("help accounts ren", ["rename"]),
+        ("ask -m fa", ["fast"]),
+        ("ask --model fa", ["fast"]),
+        ("ask --model=fa", ["--model=fast"]),
+        ("ask --mo", ["--model"]),
+        ("ask -m fast --js", ["--json"]),
+        ("run cl", ["claude"]),
+        ("run claude -- --mo", []),
+        ("route groq:openai/gpt-oss-1", ["groq:openai/gpt-oss-120b"]),
+        ("providers use gro", ["groq"]),
+        ("providers mode groq e", ["exclusive"]),
+        ("providers mode groq off x", []),
+        ("test groq gro", []),
+        ("status ", ["--json"]),
+        ("config set providers.groq.mode f", ["fallback"]),
+        ("config set pool.affinity t", ["true"]),
+        ("config set aliases.quick so", ["sonnet"]),
+        ("config set providers.groq.api_key e", ["env:"]),
+        ("config set pool.max_wait 1", []),
     ],
 )
-def test_a_shell_is_offered(paths: Paths, words: str, offered: set[str]) -> None:
+def test_what_may_stand_next_is_offered(paths: Paths, line: str, found: list[str]) -> None:
     paths.config.write_text('[aliases]\nfast = "groq:x"\n')
-    assert set(completed(words, paths)) == offered
+    assert offered(line) == found
+
+
+def test_the_files_are_those_of_this_home(paths: Paths) -> None:
+    for environ in ({"BM_HOME": "~/x"}, {"BM_HOME": "y"}, {}):
+        assert completion.folder(environ) == Paths.default(environ).config.parent
+
+
+def test_nothing_slow_is_imported(paths: Paths) -> None:
+    slow = "{'typer', 'msgspec', 'rich', 'asyncio', 'inspect', 'bm.cli.app', 'bm.config.load'}"
+    code = f"import sys, bm.cli; bm.cli.main(); print(sorted({slow} & set(sys.modules)))"
+    environ = {**os.environ, "BM_HOME": str(paths.config.parent), "_BM_COMPLETE": "fish", "_BM_LINE": "bm providers us"}
+    words = [sys.executable, "-c", code]
+    for _ in range(2):  # the first may have to make the outline
+        run = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [
+        "use\tUse a provider: ask for its key, test it, enable the provider, set its mode.",
+        "[]",
+    ]

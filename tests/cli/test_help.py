@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from bm.cli import app
+from bm.cli.app import app
 from bm.cli.examples import EXAMPLES, SECTIONS
 from tests.cli.conftest import Bm
 

@@ -38,7 +38,7 @@ def member(module: str, name: str) -> Any:
 
 def commands() -> list[str]:
     """Every command that `bm` takes, with its group: `start`, `providers mode`."""
-    app = member("bm.cli", "app")
+    app = member("bm.cli.app", "app")
     return sorted(walk(typer.main.get_command(app))) if app is not None else []
 
 
