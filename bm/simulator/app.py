@@ -114,10 +114,12 @@ class App:
                     status, body = 400, msgspec.json.encode({"error": str(error)})
             case "GET", "log":
                 body = msgspec.json.encode(self.records)
+            case "GET", "open":
+                body = msgspec.json.encode(len(self._open))
             case "POST", "reset":
                 self.reset()
             case _:
-                known = "there are POST /__sim/script, GET /__sim/log and POST /__sim/reset"
+                known = "there are POST /__sim/script, GET /__sim/log, GET /__sim/open and POST /__sim/reset"
                 status, body = 404, msgspec.json.encode({"error": known})
         await exchange.respond(status, {"content-type": JSON}, body)
 

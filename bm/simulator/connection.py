@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Literal, cast
 
 import h11
 
@@ -56,6 +56,10 @@ class Exchange:
             await self.data(body)
         await self.end()
 
+    def retire(self, how: Literal["close", "reset"]) -> None:
+        """After this response, close the connection, or reset it when the next request comes."""
+        self._connection.retired = how
+
     async def reset(self) -> None:
         """End the connection with a TCP reset."""
         await asyncio.sleep(_GRACE)
@@ -76,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._transport: asyncio.Transport | None = None
+        self.retired: Literal["close", "reset"] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # The transport of uvloop is not a subclass of asyncio.Transport.
@@ -98,6 +103,9 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
+        if self.retired == "reset" and self._task is None:
+            self.reset()
+            return
         self._http.receive_data(data)
         self._advance()
 
@@ -134,6 +142,8 @@ class Connection(asyncio.Protocol):
         self._task = self._exchange = None
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
+            if self.retired == "close":
+                asyncio.get_running_loop().call_later(_GRACE, self.close)
             self._advance()
         else:
             self.close()

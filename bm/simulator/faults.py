@@ -113,6 +113,8 @@ NAMED: dict[str, Rule] = {
     "think": Rule(thinking="First this, then that."),
     "html": Rule(status=502, raw_body=_HTML, content_type="text/html"),
     "gzip": Rule(status=500, gzip=True),
+    "flood": Rule(text=" ".join(f"w{number}" for number in range(60_000)), chunks=4000),
+    "huge": Rule(text=" ".join(f"w{number}" for number in range(150_000))),
     "slow": Rule(chunks=20, delay=0.25),
     "slow-head": Rule(head_delay=5.0),
     "slow-first-token": Rule(first_token_delay=5.0),

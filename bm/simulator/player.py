@@ -16,6 +16,8 @@ from bm.simulator.rules import BREAKS, Rule
 from bm.simulator.wire import Frame, Wire
 
 JSON = "application/json"
+_FLOOD = 1000
+"""Comments at a time, if there is no pause between them."""
 _BROKEN = b'data: {"broken": \r\n\r\n'
 
 
@@ -33,6 +35,8 @@ class Player:
         """Send the answer, streamed or not as requested, or the fault of the rule."""
         if await self._before():
             return
+        if self._rule.afterwards is not None:
+            self._exchange.retire(self._rule.afterwards)
         if self._request.stream and self._rule.raw_body is None:
             await self._stream(self._wire.frames(self._request, answer))
         else:
@@ -67,11 +71,23 @@ class Player:
         if self._rule.fails and self._rule.error_after is None:
             await self.fail(trouble_of(self._rule))
             return True
+        if self._rule.comments is not None:
+            await self._comment(self._rule.comments)
         return False
 
     def _headers(self, content_type: str) -> dict[str, str]:
         own = {"content-type": self._rule.content_type or content_type}
         return own | self._wire.headers(self._request) | self._rule.headers
+
+    async def _comment(self, pause: float) -> None:
+        """Send comments for ever; white space where the answer is a document."""
+        self._record.status = 200
+        streams = self._request.stream and self._request.sse
+        await self._exchange.head(200, self._headers("text/event-stream" if streams else JSON))
+        comment = (b": waiting\n\n" if streams else b" \n") * (1 if pause else _FLOOD)
+        while True:
+            await self._exchange.data(comment)
+            await asyncio.sleep(pause)
 
     async def _respond(self, body: Json) -> None:
         self._record.status = 200
@@ -84,6 +100,10 @@ class Player:
             await self._exchange.head(200, self._headers(JSON))
             half = len(raw) // 2
             await self._events([Frame(raw[:half]), Frame(raw[half:])], least=1)
+            return
+        if self._rule.drip is not None:
+            await self._exchange.head(200, self._headers(JSON))
+            await self._events([Frame(raw)])
             return
         await self._exchange.respond(200, self._headers(JSON), raw)
         self._record.events = 1
@@ -109,7 +129,11 @@ class Player:
         await self._exchange.end()
 
     async def _send(self, data: bytes) -> None:
-        await self._exchange.data(data)
+        if self._rule.drip is None:
+            await self._exchange.data(data)
+        for place in range(len(data) if self._rule.drip is not None else 0):
+            await self._exchange.data(data[place : place + 1])
+            await asyncio.sleep(self._rule.drip or 0.0)
         self._record.events += 1
 
     async def _break(self, how: str, place: int) -> bool:

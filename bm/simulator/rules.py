@@ -120,6 +120,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     malformed_after: int | None = None
     error_after: int | None = None
     no_done: bool = False
+    drip: Seconds | None = None
+    comments: Seconds | None = None
+    afterwards: Literal["close", "reset"] | None = None
 
     def __post_init__(self) -> None:
         breaks = [name for name in BREAKS if getattr(self, name) is not None]
@@ -147,7 +150,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def disturbs(self) -> bool:
         """Whether this rule is a fault."""
-        return self.fails or self.silent or self.reset or any(getattr(self, name) is not None for name in BREAKS)
+        replaced = self.fails or self.silent or self.reset or self.comments is not None
+        return replaced or any(getattr(self, name) is not None for name in BREAKS)
 
     def fits(self, request: Request, step: int) -> bool:
         """Whether this rule applies to `request`, which has `step` rounds of tool results in its current turn."""

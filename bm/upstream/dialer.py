@@ -26,6 +26,16 @@ STAGGER: Final = 0.25
 NAMES_KEPT: Final = 10.0
 """Seconds for which the addresses of a name are remembered."""
 
+_ALIVE: Final = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPALIVE", 30),  # what macOS calls it
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 4),
+)
+"""Probes on a silent connection. A model that thinks sends nothing for minutes, and a router forgets a connection on
+which nothing moves, some after a minute (openai-python, pull request 3270, 2026-05; Anthropic's SDK does the same)."""
+
 Stage = Literal["dns", "connect", "tls", "proxy", "timeout", "descriptor"]
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
@@ -193,6 +203,14 @@ def _close_late(task: asyncio.Task[socket.socket]) -> None:
         task.result().close()
 
 
+def _probe(connected: socket.socket) -> None:
+    """Let the system probe the connection. Systems know some of the options only."""
+    for level, name, value in _ALIVE:
+        if (option := getattr(socket, name, None)) is not None:
+            with contextlib.suppress(OSError):
+                connected.setsockopt(level, option, value)
+
+
 async def _connect_to(address: AddressInfo) -> socket.socket:
     family, kind, protocol, _, place = address
     made = socket.socket(family, kind, protocol)
@@ -215,6 +233,7 @@ async def _connected(
     stage: Stage = "connect",
 ) -> AnyProtocol:
     """The connection over a connected socket."""
+    _probe(found)
     loop, name = asyncio.get_running_loop(), host.rstrip(".") if context else None
     try:
         _, made = await loop.create_connection(make, sock=found, ssl=context, server_hostname=name)

@@ -26,7 +26,7 @@ from bm.config.paths import Paths, make_folders
 from bm.daemon import runtime
 from bm.loop import runner
 from tests.gateway.world import path_of
-from tests.reliability.soak import upstreams
+from tests.reliability.service import upstreams
 from tests.simulator.streams import TERMINAL, body_of
 from tests.support.caller import Broken, Caller
 

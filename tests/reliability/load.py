@@ -19,12 +19,17 @@ from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
+from bm.simulator.faults import NAMED
 from tests.gateway.world import path_of
 from tests.simulator.streams import body_of
 from tests.support.caller import Broken, Caller
 
 MODEL = "gemini-3-flash-preview"
 """What all targets call their model, so that each of them gives the same answer."""
+FLOODS = {f"{MODEL}-sim-{name}": NAMED[name].text or "" for name in ("flood", "huge")}
+"""Models that answer with thousands of events at once, or with very large ones."""
+FLOODING = 0.005
+"""Share of the requests that ask one of them."""
 WORKERS = 256
 """While upstreams are disturbed an answer takes half a second on average, so that fewer could not keep up the rate."""
 BEHIND = 5.0
@@ -73,8 +78,11 @@ class Load:
         for caller in self._idle:
             caller.close()
 
+    def caller(self) -> Caller:
+        """A client."""
+        return Caller(self.url, {"x-api-key": self.key, "content-type": "application/json"})
+
     async def _work(self) -> None:
-        headers = {"x-api-key": self.key, "content-type": "application/json"}
         while not self.stopping:
             now = time.monotonic()
             self._next = max(self._next, now - BEHIND) + 1 / self.rate
@@ -82,74 +90,79 @@ class Load:
             number = self._number
             await asyncio.sleep(self._next - now)
             if not self.stopping:
-                caller = self._idle.pop() if self._idle else Caller(self.url, headers)
+                caller = self._idle.pop() if self._idle else self.caller()
                 await self._one(caller, number)
                 self._idle.append(caller)
 
     async def _one(self, caller: Caller, number: int) -> None:
         """One request: what it was answered, or how it was not."""
         protocol, stream = random.choice(PROTOCOLS), random.random() < 0.8
+        model = random.choice(list(FLOODS)) if random.random() < FLOODING else MODEL
         said = f"request {number} " + "x" * random.randrange(150)
         aborts, began = random.random() < ABORTED, time.monotonic()
-        what = f"{number} {protocol} {'stream' if stream else 'whole'}"
+        what = f"{number} {protocol} {'stream' if stream else 'whole'} {model}"
         try:
             async with asyncio.timeout(PATIENCE):
-                status, body = await self._exchange(caller, protocol, stream, said, aborts)
+                status, body = await self.exchange(caller, protocol, said, model, stream=stream, leaves=aborts)
         except TimeoutError:
-            self._count("hung", f"{what}: nothing for {PATIENCE:g} s")
+            self.count("hung", f"{what}: nothing for {PATIENCE:g} s")
             return
         except (Broken, OSError) as error:
             if self.down(began):
-                self._count("lost when the daemon was killed")
+                self.count("lost when the daemon was killed")
             else:
-                self._count("broken", f"{what}: {error!r}")
+                self.count("broken", f"{what}: {error!r}")
             return
         self.tally.seconds.append(time.monotonic() - began)
         if aborts:
-            self._count("left by the client")
+            self.count("left by the client")
             return
-        self._judge(what, protocol, stream, said.strip(), status, body)
+        expected = FLOODS.get(model) or f"[simulated {model}] {said.strip()}"
+        self.judge(what, protocol, stream, expected, status, body)
 
-    async def _exchange(
-        self, caller: Caller, protocol: ProtocolName, stream: bool, said: str, aborts: bool
+    async def exchange(
+        self, caller: Caller, protocol: ProtocolName, said: str, model: str, *, stream: bool, leaves: bool = False
     ) -> tuple[int, bytes]:
-        asked = msgspec.json.encode(body_of(protocol, said, MODEL, stream=stream))
+        """Ask. A Responses client keeps its conversation itself, as Codex does."""
+        fields = {"store": False} if protocol == "openai-responses" else {}
+        asked = msgspec.json.encode(body_of(protocol, said, model, stream=stream, **fields))
         try:
-            return await caller.post(path_of(protocol, MODEL, stream=stream), asked, leaves=aborts)
+            return await caller.post(path_of(protocol, model, stream=stream), asked, leaves=leaves)
         except Broken as error:
             # Streams of the Gemini API that fail end in an error and a broken connection.
             if protocol != "gemini" or b'"error"' not in error.body:
                 raise
             return 200, error.body
 
-    def _judge(self, what: str, protocol: ProtocolName, stream: bool, said: str, status: int, body: bytes) -> None:
-        expected = f"[simulated {MODEL}] {said}"
+    def judge(self, what: str, protocol: ProtocolName, stream: bool, expected: str, status: int, body: bytes) -> None:
+        """Count what the client has been answered."""
         try:
             if status != 200:
                 self._judge_error(what, status, body)
                 return
             read = answer_of(protocol, stream, body)
         except (ValueError, KeyError) as error:
-            self._count("unreadable", f"{what}: {error!r} in {body[:300]!r}")
+            self.count("unreadable", f"{what}: {error!r} in {body[:300]!r}")
             return
         text = "".join(part.text for choice in read.choices for part in choice.parts if isinstance(part, Text))
         if read.failure is None and text == expected:
-            self._count("complete")
+            self.count("complete")
         elif read.failure is None or not expected.startswith(text):
-            self._count("wrong answer", f"{what}: {text!r} for {expected!r}")
+            self.count("wrong answer", f"{what}: {text[:300]!r} for {expected[:300]!r}")
         elif b"error" not in body and b"response.failed" not in body:
-            self._count("cut", f"{what}: {body[-300:]!r}")
+            self.count("cut", f"{what}: {body[-300:]!r}")
         else:
-            self._count("error in the stream")
+            self.count("error in the stream")
 
     def _judge_error(self, what: str, status: int, body: bytes) -> None:
         message = json.loads(body)["error"]["message"]
         if status in HONEST and message:
-            self._count(f"error {status}")
+            self.count(f"error {status}")
         else:
-            self._count("wrong error", f"{what}: {status} {message}")
+            self.count("wrong error", f"{what}: {status} {message}")
 
-    def _count(self, kind: str, wrong: str = "") -> None:
+    def count(self, kind: str, wrong: str = "") -> None:
+        """Count one of a kind, and note what was wrong."""
         self.tally.counts[kind] += 1
         if wrong:
             self.tally.wrong.append(f"{kind}: {wrong}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+from typing import Literal
 
 import httpx
 import pytest
@@ -73,6 +75,23 @@ def test_a_reset_is_a_reset_and_not_an_orderly_close(sim: Simulator) -> None:
         with pytest.raises(ConnectionResetError):
             while sock.recv(65536):
                 pass
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_connection_may_end_after_an_answer_without_a_word(sim: Simulator, how: Literal["close", "reset"]) -> None:
+    sim.script(Rule(afterwards=how))
+    with socket.create_connection((sim.host, sim.port), timeout=5) as sock, sock.makefile("rb") as received:
+        sock.sendall(message("keep-alive"))
+        head = b"".join(iter(received.readline, b"\r\n"))
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length and b"connection: close" not in head
+        received.read(int(length[1]))
+        if how == "close":
+            assert received.read() == b""
+            return
+        sock.sendall(message("keep-alive"))
+        with pytest.raises(ConnectionResetError):
+            received.read()
 
 
 def test_what_was_sent_before_a_reset_arrives(sim: Simulator, http: httpx.Client) -> None:

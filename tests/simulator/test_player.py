@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,31 @@ def test_a_malformed_chunk_stands_among_good_ones(sim: Simulator, http: httpx.Cl
     got, _ = read(http, api)
     assert b'{"broken": ' in got
     assert TERMINAL[api] in got
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_body_can_drip(sim: Simulator, http: httpx.Client, api: str, stream: bool) -> None:
+    whole = ask(http, api, stream=stream).content
+    sim.script(Rule(drip=0.0))
+    assert abs(len(ask(http, api, stream=stream).content) - len(whole)) < 50
+    assert sim.log()[1].events == sim.log()[0].events
+
+
+@pytest.mark.parametrize(("stream", "comment"), [(True, b": waiting\n\n"), (False, b" \n")])
+@pytest.mark.parametrize("pause", [0.0, 0.001])
+def test_comments_can_come_for_ever(
+    sim: Simulator, http: httpx.Client, stream: bool, comment: bytes, pause: float
+) -> None:
+    sim.script(Rule(comments=pause))
+    request = http.stream("POST", path_of("anthropic"), json=body_of("anthropic", stream=stream))
+    with request as response:
+        pieces = response.iter_raw(20)
+        got = b"".join(itertools.islice(pieces, 20))
+        assert http.get("/__sim/open").json() == 1
+    assert got == (comment * 400)[:400]
+    sim.wait(lambda log: log[0].aborted)
+    assert http.get("/__sim/open").json() == 0
 
 
 @pytest.mark.parametrize("api", APIS)

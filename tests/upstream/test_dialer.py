@@ -161,6 +161,19 @@ async def test_silence_ends_with_the_limit_for_connecting(
     assert silent.count("given up") == 3
 
 
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_silent_connections_are_probed(client: UpstreamClient, proxied: bool) -> None:
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 0))]
+    async with serving(ok) as server:
+        through = UpstreamProxy(url=f"http://127.0.0.1:{server.port}") if proxied else DIRECT
+        request = UpstreamRequest("acme", "POST", f"http://127.0.0.1:{server.port}/v1", [])
+        await client.fetch(request, PATIENT, through, limit=100)
+        [connection] = client._pool._open
+        assert connection._transport is not None
+        probed = connection._transport.get_extra_info("socket")
+        assert [probed.getsockopt(level, option) for level, option in options if option] == [1, 10]
+
+
 async def test_a_server_that_says_nothing_of_tls(client: UpstreamClient) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
