@@ -52,6 +52,45 @@ MIGRATIONS: tuple[str, ...] = (
     # Until version 3 there was one key.
     "ALTER TABLE requests ADD COLUMN key TEXT NOT NULL DEFAULT 'main'",
     "ALTER TABLE requests ADD COLUMN tool TEXT NOT NULL DEFAULT ''",
+    # Kept by a trigger, which also counts what a daemon of an earlier version writes while it hands over.
+    """
+    CREATE TABLE totals (
+        day TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        account TEXT NOT NULL,
+        upstream_model TEXT NOT NULL,
+        key TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        failures INTEGER NOT NULL,
+        input INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        thinking INTEGER NOT NULL,
+        cost REAL,
+        unpriced INTEGER NOT NULL,
+        PRIMARY KEY (day, provider, account, upstream_model, key, tool)
+    ) WITHOUT ROWID;
+    INSERT INTO totals
+        SELECT strftime('%Y-%m-%d', at, 'unixepoch', 'localtime') AS day, provider, account, upstream_model, key, tool,
+            count(*), sum(failure <> ''), sum(input), sum(cache_read), sum(cache_write), sum(output), sum(thinking),
+            sum(cost), sum(cost IS NULL AND input + cache_read + cache_write + output > 0)
+        FROM requests GROUP BY day, provider, account, upstream_model, key, tool;
+    CREATE TRIGGER requests_total AFTER INSERT ON requests BEGIN
+        INSERT INTO totals VALUES (
+            strftime('%Y-%m-%d', new.at, 'unixepoch', 'localtime'), new.provider, new.account, new.upstream_model,
+            new.key, new.tool, 1, new.failure <> '', new.input, new.cache_read, new.cache_write, new.output,
+            new.thinking, new.cost,
+            new.cost IS NULL AND new.input + new.cache_read + new.cache_write + new.output > 0
+        ) ON CONFLICT DO UPDATE SET
+            requests = requests + 1, failures = failures + excluded.failures, input = input + excluded.input,
+            cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
+            output = output + excluded.output, thinking = thinking + excluded.thinking,
+            cost = CASE WHEN excluded.cost IS NULL THEN cost ELSE coalesce(cost, 0) + excluded.cost END,
+            unpriced = unpriced + excluded.unpriced;
+    END;
+    """,
 )
 """Scripts from one schema version to the next; `PRAGMA user_version` is the number applied."""
 

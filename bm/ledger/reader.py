@@ -29,17 +29,27 @@ _KEYS: dict[By, str] = {
     "account": "provider || '/' || account",
     "key": "key",
     "tool": "tool",
-    "day": "strftime('%Y-%m-%d', at, 'unixepoch', 'localtime')",
+    "day": "step",
 }
 _SUMS = """
-    count(*) AS requests, coalesce(sum(failure <> ''), 0) AS failures, coalesce(sum(input), 0) AS input,
+    coalesce(sum(requests), 0) AS requests, coalesce(sum(failures), 0) AS failures, coalesce(sum(input), 0) AS input,
     coalesce(sum(cache_read), 0) AS cache_read, coalesce(sum(cache_write), 0) AS cache_write,
     coalesce(sum(output), 0) AS output, coalesce(sum(thinking), 0) AS thinking, sum(cost) AS cost,
-    coalesce(sum(cost IS NULL AND input + cache_read + cache_write + output > 0), 0) AS unpriced
+    coalesce(sum(unpriced), 0) AS unpriced
 """
-_FREE = "sum(CASE WHEN provider = 'gemini' AND account NOT IN (SELECT value FROM json_each(?)) THEN cost END)"
+_GROUPED = "provider, account, upstream_model, key, tool"
+_COUNTED = "input, cache_read, cache_write, output, thinking, cost"
+_EACH = f"""
+    SELECT strftime(:form, at, 'unixepoch', 'localtime') AS step, {_GROUPED}, 1 AS requests,
+        failure <> '' AS failures, {_COUNTED},
+        cost IS NULL AND input + cache_read + cache_write + output > 0 AS unpriced
+    FROM requests
+"""
+_DAYS = f"SELECT day AS step, {_GROUPED}, requests, failures, {_COUNTED}, unpriced FROM totals"
+_FREE = "sum(CASE WHEN provider = 'gemini' AND account NOT IN (SELECT value FROM json_each(:billed)) THEN cost END)"
 _FORMS: dict[Step, str] = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d"}
 _HALF_HOUR = 1_800.0
+_ALWAYS = float("inf")
 
 
 _ADDED = ((3, "key", MAIN_KEY), (4, "tool", ""))
@@ -72,10 +82,11 @@ def usage(path: Path, *, since: float, by: By, billed: Sequence[str] = ()) -> Js
             total: Json = {**nothing, "cost": None, "unpriced": 0, "free_cost": None}
             return {"since": since, "by": by, "rows": [], "total": total}
         order = "name" if by == "day" else "requests DESC, name"
-        sums, given = f"{_SUMS}, {_FREE} AS free_cost", (msgspec.json.encode(billed).decode(), since)
-        grouped = f"SELECT {_KEYS[by]} AS name, {sums} FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}"
+        sums, (source, given) = f"{_SUMS}, {_FREE} AS free_cost", _source(ledger, since)
+        given["billed"] = msgspec.json.encode(billed).decode()
+        grouped = f"SELECT {_KEYS[by]} AS name, {sums} FROM ({source}) GROUP BY name ORDER BY {order}"
         rows = [dict(row) for row in ledger.execute(grouped, given)]
-        total = dict(ledger.execute(f"SELECT {sums} FROM requests WHERE at >= ?", given).fetchone())
+        total = dict(ledger.execute(f"SELECT {sums} FROM ({source})", given).fetchone())
     return {"since": since, "by": by, "rows": rows, "total": total}
 
 
@@ -94,14 +105,39 @@ def series(path: Path, *, since: float, until: float, by: By, step: Step, billed
     found: Json = {"since": since, "by": by, "step": step, "steps": list(dict.fromkeys(moments)), "points": []}
     with _reading(path) as ledger:
         if ledger is not None:
-            given = msgspec.json.encode(billed).decode(), since, until
+            source, given = _source(ledger, since, until, form)
+            given["billed"] = msgspec.json.encode(billed).decode()
             grouped = f"""
-                SELECT strftime('{form}', at, 'unixepoch', 'localtime') AS step, {_KEYS[by]} AS name, {_SUMS},
-                    {_FREE} AS free_cost
-                FROM requests WHERE at >= ? AND at <= ? GROUP BY step, name ORDER BY step, name
+                SELECT step, {_KEYS[by]} AS name, {_SUMS}, {_FREE} AS free_cost
+                FROM ({source}) GROUP BY step, name ORDER BY step, name
             """
             found["points"] = [dict(row) for row in ledger.execute(grouped, given)]
     return found
+
+
+def _source(
+    ledger: sqlite3.Connection, since: float, until: float = _ALWAYS, form: str = _FORMS["day"]
+) -> tuple[str, dict[str, Any]]:
+    """A query for what was used between two times, and its parameters: whole days by their totals.
+
+    Totals are of the days of the time zone in which they were written.
+    """
+    given: dict[str, Any] = {"since": since, "until": until, "form": form}
+    each = f"{_EACH} WHERE at >= :since AND at <= :until"
+    if form != _FORMS["day"] or not ledger.execute("SELECT 1 FROM sqlite_schema WHERE name = 'totals'").fetchone():
+        return each, given
+    first = datetime.fromtimestamp(since)
+    if midnight(1, first) != since:
+        first = datetime.fromtimestamp(midnight(0, first))
+    given |= {"first": first.strftime(form), "full": midnight(1, first), "last": "9999"}
+    parts = f"{_DAYS} WHERE day >= :first AND day < :last", f"{_EACH} WHERE at >= :since AND at < :full"
+    if until == _ALWAYS:
+        return " UNION ALL ".join(parts), given
+    last = datetime.fromtimestamp(until)
+    given |= {"last": last.strftime(form), "ending": max(midnight(1, last), since)}
+    if given["ending"] < given["full"]:
+        return each, given
+    return " UNION ALL ".join((*parts, f"{_EACH} WHERE at >= :ending AND at <= :until")), given
 
 
 def requests(path: Path, limit: int) -> list[Json]:

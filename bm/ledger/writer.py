@@ -146,7 +146,11 @@ class Ledger:
         """Write the batch in one transaction; returns the number of rows."""
         if self._connection is None:
             self._connection = open_ledger(self.path)
-            self._connection.execute("DELETE FROM requests WHERE at < ?", (time.time() - KEEP_DAYS * _DAY,))
+            oldest = (time.time() - KEEP_DAYS * _DAY,)
+            self._connection.execute("DELETE FROM requests WHERE at < ?", oldest)
+            self._connection.execute(
+                "DELETE FROM totals WHERE day < strftime('%Y-%m-%d', ?, 'unixepoch', 'localtime')", oldest
+            )
         entries = _made(batch)
         if not entries:
             return 0

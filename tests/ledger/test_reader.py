@@ -9,6 +9,7 @@ from copy import copy
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -113,6 +114,30 @@ def test_only_requests_since_the_given_time_count(path: Path) -> None:
     found = usage(path, since=NOON + 2, by="day")
     assert [row["name"] for row in found["rows"]] == ["2026-03-03"]
     assert found["total"]["requests"] == 2
+
+
+@pytest.mark.parametrize("by", get_args(By))
+@pytest.mark.parametrize("since", [0, NOON - NOON % 1 - 43_200, NOON, NOON + DAY / 2, NOON + DAY])
+def test_totals_of_days_say_what_the_requests_say(path: Path, by: By, since: float) -> None:
+    expected = usage(path, since=since, by=by)
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT sum(requests) FROM totals").fetchone() == (4,)
+        file.execute("DROP TABLE totals")
+    assert usage(path, since=since, by=by) == expected
+    until = NOON + DAY
+    days = series(path, since=since or NOON - DAY, until=until, by=by, step="day")["points"]
+    assert sum(each["requests"] for each in days) == expected["total"]["requests"]
+
+
+def test_a_file_gets_its_totals_from_what_it_holds_and_what_an_earlier_version_adds(path: Path) -> None:
+    by_row = usage(path, since=0, by="account")
+    insert = f"INSERT INTO requests ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM requests WHERE id = 'd'"
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript("DROP TRIGGER requests_total; DROP TABLE totals; PRAGMA user_version = 4")
+    with closing(open_ledger(path)) as file:
+        assert usage(path, since=0, by="account") == by_row
+        file.execute(insert)
+    assert usage(path, since=0, by="account")["total"]["requests"] == 5
 
 
 def test_days_begin_at_midnight() -> None:

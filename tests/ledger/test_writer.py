@@ -17,7 +17,7 @@ import pytest
 
 from bm import tasks
 from bm.ledger.database import MIGRATIONS
-from bm.ledger.reader import decision, requests
+from bm.ledger.reader import decision, requests, usage
 from bm.ledger.writer import KEEP_DAYS, Ledger
 from tests.ledger.entries import entry
 
@@ -96,6 +96,7 @@ def test_old_requests_are_removed_at_start(path: Path) -> None:
     with running(path):
         pass
     assert ids(path) == ["recent"]
+    assert usage(path, since=0, by="day")["total"]["requests"] == 1, "nor do totals count them"
 
 
 def test_requests_queue_while_the_file_is_locked(path: Path, caplog: pytest.LogCaptureFixture) -> None:
