@@ -54,6 +54,10 @@ def check(as_json: Json = False) -> None:
     paths = admin.here()
     try:
         loaded = admin.loaded(paths)
+        if loaded.config.routes.hook:
+            from bm.gateway.hook import load_hook
+
+            load_hook(loaded.config.routes.hook, paths.config.parent)
     except ConfigError as error:
         if not as_json:
             raise

@@ -10,7 +10,7 @@ from bm.cli import admin, completion, render
 from bm.cli.render import Json
 from bm.duration import duration
 from bm.ledger.advice import advice
-from bm.names import MAIN_KEY, ProtocolName
+from bm.names import MAIN_KEY, ProtocolName, ToolName
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
@@ -30,10 +30,27 @@ EFFECTS = {
 def route(
     model: Annotated[str, typer.Argument(help="The model, as a tool would name it.", autocompletion=completion.models)],
     protocol: Annotated[ProtocolName, typer.Option("--protocol", help="The tool's protocol.")] = "anthropic",
+    tool: Annotated[ToolName | None, typer.Option("--tool", help="The tool that asks.")] = None,
+    image: Annotated[bool, typer.Option("--image", help="The request contains an image.")] = False,
+    think: Annotated[bool, typer.Option("--think", help="It asks for thinking.")] = False,
+    web_search: Annotated[bool, typer.Option("--web-search", help="The service is to search the web.")] = False,
+    tokens: Annotated[int, typer.Option("--tokens", min=0, help="The length of the prompt.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Show where a request would go, without sending it."""
-    answer = admin.ask(admin.here(), "POST", "/admin/route", {"model": model, "protocol": protocol})
+    """Show where a request would go, without sending it.
+
+    Options say what the request is, for the routes of the configuration.
+    """
+    asked = {
+        "model": model,
+        "protocol": protocol,
+        "tool": tool,
+        "requirements": ["images"] if image else [],
+        "thinking": think,
+        "web_search": web_search,
+        "tokens": tokens,
+    }
+    answer = admin.ask(admin.here(), "POST", "/admin/route", asked)
     if as_json:
         render.json(answer)
     else:

@@ -135,6 +135,8 @@ def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
         return
     if fault := status["config"]["error"]:
         yield Finding("daemon", "failed", f"keeps its old settings: {fault}", "bm config edit")
+    for fault in status["failures"]:
+        yield Finding("daemon", "warning", fault, "bm logs")
     yield from states(admin.ask_daemon(paths, case.daemon, "GET", "/admin/accounts")["accounts"])
 
 

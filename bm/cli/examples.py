@@ -28,7 +28,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "setup": ("bm setup", "bm setup claude --dry-run", "bm setup claude", "bm setup claude --undo"),
     "env": ('eval "$(bm env)"', "bm env --shell fish | source"),
-    "route": ("bm route opus", "bm route gpt-5 --protocol openai-chat", "bm route groq:openai/gpt-oss-120b"),
+    "route": ("bm route opus", "bm route opus --think --tool claude-code", "bm route gpt-5 --protocol openai-chat"),
     "why": ("bm why", "bm why last"),
     "dashboard": ("bm dashboard", "bm dashboard --no-browser"),
     "top": ("bm top",),

@@ -24,7 +24,7 @@ def models(
     as_json: Json = False,
     everything: Annotated[bool, typer.Option("--all", help="Include models that do not chat.")] = False,
 ) -> None:
-    """List models and aliases with what to type, or what was learned of one."""
+    """List models, aliases and routes, or what was learned of a model."""
     match words or []:
         case []:
             _list_models(as_json=as_json, everything=everything)
@@ -60,21 +60,24 @@ def _learned(model: str, *, as_json: bool) -> None:
 def _list_models(*, as_json: bool, everything: bool) -> None:
     import msgspec
 
-    from bm.config.chains import described
+    from bm.config.chains import chains_of, described
 
     paths = admin.here()
     answer = admin.ask(paths, "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
     providers = {each.name: each for each in admin.providers(paths)}
     rows = [_described(row, providers[row["provider"]]) for row in answer["models"] if everything or row["generates"]]
-    aliases = admin.loaded(paths).config.aliases
+    chains = dict(chains_of(admin.loaded(paths).config))
+    aliases = {key[1]: chain for key, chain in chains.items() if key[0] == "aliases"}
+    routes = {".".join(key[1:]): chain for key, chain in chains.items() if key[0] == "routes"}
     if as_json:
-        render.json({"models": rows, "aliases": msgspec.to_builtins(aliases)})
+        named = {"aliases": msgspec.to_builtins(aliases), "routes": msgspec.to_builtins(routes)}
+        render.json({"models": rows, **named})
         return
-    if aliases:
-        named = [(name, described(chain)) for name, chain in aliases.items()]
-        render.table(("alias", "stands for"), named, empty="")
-        render.gap()
-    columns = ("name to type", "context", "answer", "in / out", "takes", "note")
+    for columns, found in ((("alias", "stands for"), aliases), (("route", "goes to"), routes)):
+        if found:
+            render.table(columns, [(name, described(chain)) for name, chain in found.items()], empty="")
+            render.gap()
+    heads = ("name to type", "context", "answer", "in / out", "takes", "note")
     cells = [
         (
             row["name"],
@@ -87,7 +90,7 @@ def _list_models(*, as_json: bool, everything: bool) -> None:
         for row in rows
     ]
     empty = "no provider in use lists any model (bm test says why)"
-    render.table(columns, cells, empty=empty, spare=("answer", "takes", "note"))
+    render.table(heads, cells, empty=empty, spare=("answer", "takes", "note"))
     if cells:
         render.note("context and answer in tokens; in / out: US dollars per million tokens, at list price")
 

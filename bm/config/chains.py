@@ -88,6 +88,9 @@ def broken_chains(config: Config, known: Collection[str]) -> Iterator[Problem]:
         for name in names_in(chain):
             yield from _name(key, name, config.aliases, providers)
     yield from _loops(config.aliases, providers)
+    file, _, function = config.routes.hook.rpartition(":")
+    if config.routes.hook and not (file and function.isidentifier()):
+        yield Problem(("routes", "hook"), "expected FILE:FUNCTION", 'such as "routes.py:choose"')
 
 
 def _name(key: Key, name: str, aliases: Mapping[str, Chain], providers: Collection[str]) -> Iterator[Problem]:

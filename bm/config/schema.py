@@ -219,6 +219,8 @@ class Routes(
 ):
     """The routes of all requests, and those that replace them for a client protocol or for a tool."""
 
+    hook: str = ""
+    """`FILE:FUNCTION`: a Python function that is asked first. The path is relative to the configuration's folder."""
     anthropic: RouteTable = _NARROWED
     openai_chat: RouteTable = _NARROWED
     openai_responses: RouteTable = _NARROWED

@@ -171,6 +171,7 @@ def _serve_on(
     from bm.server.serve import serve
 
     settings, server = make_settings(loaded, paths, environ), loaded.config.server
+    _ = settings.hook  # a hook that does not load is a reason not to start, as any setting that is wrong
     with begin(server) as (sock, lock, predecessor):
         daemon = _this_process(sock, server.host, started_at, foreground=terminal)
 

@@ -115,7 +115,7 @@ class Exchange:
     async def _try_targets(self) -> Failure | None:
         """Try one target after another. None means that the client has received all of a response that it will get."""
         barred = self._allowance.barred()
-        plan = self._services.router.plan(
+        plan = await self._services.router.decide(
             self._settings, self._adapter.call, random_number=random.random(), barred=barred
         )
         self.record.plan = plan

@@ -241,6 +241,7 @@ def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
     lists: tuple[Sequence[Any], ...] = (plan.considered, choices, record.attempts, record.losses)
     document = _facts(record) | {
         "model": _short(record.model),
+        "route": plan.route or None,
         "steps": [_short(step) for step in plan.steps[:MAX_LINES]],
         "considered": [_considered(line) for line in plan.considered[:MAX_LINES]],
         "targets": [_chosen(choice) for choice in choices[:MAX_LINES]],

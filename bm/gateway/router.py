@@ -19,6 +19,8 @@ from bm.gateway.models import Models
 from bm.gateway.settings import Settings
 from bm.gateway.traits import traits_of
 from bm.names import EMBEDDINGS, known_tool
+from bm.providers.resolve import is_explicit
+from bm.upstream.headers import Headers
 
 NOT_BARRED: Mapping[str, str] = {}
 
@@ -34,19 +36,51 @@ class Router:
         self._pool, self._affinities = pool, affinities
         self._context_limits, self._models = context_limits, models
 
-    def plan(
+    async def decide(
         self, settings: Settings, call: Call, *, random_number: float, barred: Mapping[str, str] = NOT_BARRED
     ) -> Plan:
-        """The plan for a call. `random_number` is in [0, 1); `barred` says why the call may not go to a provider."""
+        """The plan for a call, once the user's hook has been asked if there is one."""
+        if settings.hook is None or call.operation in EMBEDDINGS:
+            return self.plan(settings, call, random_number=random_number, barred=barred)
+        query = _routed(
+            RouteQuery(model=call.model, protocol=call.protocol, requirements=_requirements(settings, call)), call
+        )
+        hooked = await self.hooked(settings, query, call.headers)
+        return self.plan(settings, call, random_number=random_number, barred=barred, hooked=hooked)
+
+    async def hooked(self, settings: Settings, query: RouteQuery, headers: Headers) -> str:
+        """The name that the user's hook gives for a request; empty without one. A name with a prefix is not asked
+        about."""
+        if settings.hook is None or is_explicit(query.model, settings.providers, settings.config.aliases):
+            return ""
+        needs = msgspec.structs.asdict(query.requirements) | msgspec.structs.asdict(query.traits)
+        del needs["replaceable"]
+        needs |= {"protocol": query.protocol, "tool": query.tool}
+        return await settings.hook.ask(query.model, needs, headers, settings.providers)
+
+    def plan(
+        self,
+        settings: Settings,
+        call: Call,
+        *,
+        random_number: float,
+        barred: Mapping[str, str] = NOT_BARRED,
+        hooked: str = "",
+    ) -> Plan:
+        """The plan for a call. `random_number` is in [0, 1); `barred` says why the call may not go to a provider.
+        `hooked` is the name that the user's hook has given."""
         snapshot = self.snapshot(settings, self._affinity(settings, call), hash(call.body), barred)
-        requirements = _requirements(settings, call) if settings.has_text_models else Requirements()
-        draw = _draw(call, random_number)
-        query = RouteQuery(model=call.model, protocol=call.protocol, requirements=requirements, draw=draw)
+        query = RouteQuery(
+            model=call.model,
+            protocol=call.protocol,
+            requirements=_requirements(settings, call) if settings.has_text_models else Requirements(),
+            hooked=hooked,
+            draw=_draw(call, random_number),
+        )
         if snapshot.routes is not None and call.operation in EMBEDDINGS:
             snapshot = msgspec.structs.replace(snapshot, routes=None)
         elif snapshot.routes is not None:
-            tool = known_tool(dict(call.headers).get("user-agent", "")) or ""
-            query = msgspec.structs.replace(query, traits=traits_of(call), tool=tool)
+            query = _routed(query, call)
         return plan(snapshot, query, random_number=random_number)
 
     def snapshot(
@@ -91,6 +125,12 @@ class Router:
         """Send the next turn of the call's conversation to the same target."""
         if settings.config.pool.affinity and call.conversation.key:
             self._affinities.set(call.conversation.key, target.account_id, time.monotonic())
+
+
+def _routed(query: RouteQuery, call: Call) -> RouteQuery:
+    """The query with what `[routes]` depend on."""
+    tool = known_tool(dict(call.headers).get("user-agent", "")) or ""
+    return msgspec.structs.replace(query, traits=traits_of(call), tool=tool)
 
 
 def _draw(call: Call, random_number: float) -> float:

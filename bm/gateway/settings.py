@@ -17,6 +17,7 @@ from bm.config.paths import Paths
 from bm.config.schema import Config, Routes, Timeouts
 from bm.config.secrets import configured_secrets
 from bm.dispatch.snapshot import Limits, Member
+from bm.gateway.hook import Hook, load_hook, path_of
 from bm.keys.file import load as load_keys
 from bm.keys.key import NO_KEYS, Keys, digest
 from bm.ledger.prices import cost_of
@@ -36,7 +37,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, dict=True):
-    """The configuration, its providers, their accounts with the file that stores them, and the keys of clients."""
+    """The configuration with its folder, its providers, their accounts with their file, and the keys of clients."""
 
     config: Config
     providers: Mapping[str, Provider]
@@ -45,6 +46,23 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     warnings: tuple[str, ...] = ()
     accounts_file: Path = Path("accounts.toml")
     keys: Keys = NO_KEYS
+    folder: Path = Path()
+
+    @cached_property
+    def hook(self) -> Hook | None:
+        """The user's function of `[routes]`, loaded when it is first asked for. That blocks while its file runs.
+
+        Raises:
+            ConfigError: it cannot be loaded.
+        """
+        setting = self.config.routes.hook
+        return load_hook(setting, self.folder) if setting else None
+
+    @property
+    def hook_file(self) -> Path | None:
+        """The file of the hook."""
+        setting = self.config.routes.hook
+        return path_of(setting, self.folder) if setting else None
 
     @cached_property
     def limits(self) -> Limits:
@@ -133,7 +151,8 @@ def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.
     )
     providers = {provider.name: provider for provider in effective(loaded.config)}
     warnings = (*loaded.warnings, *stored.warnings, *clients.warnings)
-    return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts, keys)
+    folder = paths.config.parent
+    return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts, keys, folder)
 
 
 def _without_own_key(credential: Credential, local_key: str, keys: Keys) -> Credential:

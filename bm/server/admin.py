@@ -22,13 +22,10 @@ from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.config.secrets import Mask
 from bm.dispatch.outcome import AccountEffect
-from bm.dispatch.plan import plan
-from bm.dispatch.snapshot import Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.gateway.deep_probe import ask_deeply, plans
 from bm.gateway.probe import is_chosen, probe_all, without_account
 from bm.gateway.services import Services
-from bm.names import ProtocolName
 from bm.server.accounts import AccountViews
 from bm.server.asgi import Handler, JsonResponse, json_handler
 from bm.server.dashboard import front
@@ -40,6 +37,7 @@ from bm.server.live import Live
 from bm.server.metrics import Metrics
 from bm.server.providers import ProviderViews
 from bm.server.reload import Reloader
+from bm.server.routing import RoutingViews
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
 from bm.server.state import models_path, save_models
 from bm.tasks import failures
@@ -63,13 +61,6 @@ class Instance(msgspec.Struct, frozen=True):
     keep_file: Callable[[], Coroutine[Any, Any, None]]
     predecessor: Callable[[], Json | None] = lambda: None
     mask_in_log: Callable[[Mask], None] = lambda mask: None
-
-
-class _RouteParams(msgspec.Struct, forbid_unknown_fields=True):
-    model: str
-    protocol: ProtocolName = "anthropic"
-    requirements: list[str] = []
-    random_number: float = 0.0
 
 
 class _ProbeParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -136,11 +127,11 @@ def admin_app(
             *admin.provider_views.routes(admission),
             *KeyViews(services).routes(admission),
             *LedgerViews(services, paths).routes(admission),
+            *RoutingViews(services, edits, paths).routes(admission),
             Route("/admin/models", keyed(json_handler(admin.models))),
             Route("/admin/models/learned", keyed(json_handler(admin.learned)), methods=["POST"]),
             Route("/admin/models/forget", keyed(json_handler(admin.forget)), methods=["POST"]),
             Route("/admin/reload", keyed(json_handler(admin.reload)), methods=["POST"]),
-            Route("/admin/route", keyed(json_handler(admin.route)), methods=["POST"]),
             Route("/admin/probe", keyed(json_handler(admin.probe)), methods=["POST"]),
             Route("/admin/probe/deep", keyed(json_handler(admin.probe_deeply)), methods=["POST"]),
             *(Route(f"/admin/{name}", keyed(handler), methods=["POST"]) for name, handler in asked.items()),
@@ -194,6 +185,7 @@ class Admin:
             ],
             "requests": {"active": calls.active, "total": calls.total, "failed": calls.failed},
             "ledger": self._ledger(),
+            "failures": failures(),
             "recording": settings.config.record.enabled,
             "predecessor": instance.predecessor(),
         }
@@ -255,28 +247,6 @@ class Admin:
         """Reload the files now."""
         error = await self._reloader.reload()
         return {"ok": error is None, "error": error, "warnings": list(self._services.settings.warnings)}
-
-    async def route(self, request: Request) -> Json:
-        """The plan for a request. Sends nothing upstream."""
-        params = msgspec.json.decode(await request.body(), type=_RouteParams)
-        requirements = msgspec.convert(dict.fromkeys(params.requirements, True), Requirements)
-        query = RouteQuery(model=params.model, protocol=params.protocol, requirements=requirements)
-        made = plan(self._services.router.snapshot(self._services.settings), query, random_number=params.random_number)
-        return {
-            "model": made.asked,
-            "protocol": params.protocol,
-            "steps": list(made.steps),
-            "targets": [
-                msgspec.structs.asdict(choice.target)
-                | {"stage": choice.stage, "reason": choice.reason, "mapping": choice.mapping}
-                for choice in made.choices
-            ],
-            "considered": [
-                msgspec.structs.asdict(line) | {"account": line.account or None, "in": line.verdict == "ready"}
-                for line in made.considered
-            ],
-            "failure": None if made.failure is None else {"kind": made.failure.kind, "message": made.failure.message},
-        }
 
     async def probe(self, request: Request) -> Json:
         """Send one small request to each provider and account named, or to the one `account` (provider, name).

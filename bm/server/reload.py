@@ -25,7 +25,7 @@ _log = logging.getLogger("bm")
 
 
 class Reloader:
-    """Watches config.toml, accounts.toml and keys.toml. Invalid files are not used; `error` is the reason."""
+    """Watches the files of the user, the hook included. Invalid ones are not used; `error` is the reason."""
 
     def __init__(self, paths: Paths, services: Services) -> None:
         self._paths, self._services = paths, services
@@ -35,7 +35,8 @@ class Reloader:
         self.loaded_at = time.time()
 
     def _look(self) -> tuple[object, ...]:
-        return stamp(self._paths.config), stamp(self._paths.accounts), stamp(self._paths.keys)
+        paths = (self._paths.config, self._paths.accounts, self._paths.keys, self._services.settings.hook_file)
+        return tuple(stamp(path) for path in paths if path is not None)
 
     async def watch(self) -> None:
         """Reload whenever a file has changed, until cancelled."""
@@ -76,7 +77,7 @@ class Reloader:
             reads += 1
             try:
                 # A key may come from a command, which must not block requests.
-                settings = await asyncio.to_thread(read_settings, self._paths)
+                settings = await asyncio.to_thread(_read, self._paths)
             except BmError:
                 if self._settled(reads):
                     raise
@@ -88,3 +89,14 @@ class Reloader:
     def _settled(self, reads: int) -> bool:
         """Whether to accept what was read last."""
         return reads >= MOST_READS or self._look() == self._stamps
+
+
+def _read(paths: Paths) -> Settings:
+    """Read the files, and load the hook.
+
+    Raises:
+        BmError: they are invalid.
+    """
+    settings = read_settings(paths)
+    _ = settings.hook
+    return settings

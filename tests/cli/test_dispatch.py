@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from bm.cli.dispatch import attempt_end, ending, tokens
+from bm.config.paths import Paths
 from bm.simulator import Rule, Simulator
 from tests.cli.conftest import Bm
 from tests.simulator.streams import ask
@@ -57,6 +58,30 @@ def test_route_depends_on_the_protocol(bm: Bm, simulator: Simulator) -> None:
     assert bm("route", "opus").code == 0
     assert bm("route", "opus", "--protocol", "openai-chat").code == 1
     assert bm("route", "opus", "--protocol", "telex").code == 2
+
+
+def test_route_says_which_route_applies(bm: Bm, paths: Paths) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin="key-one")
+    bm("config", "set", "routes.long_context", "gemini:pro")
+    bm("config", "set", "routes.codex.image", '["gemini:flash", "gemini:pro"]')
+    assert "routes.long_context applies" not in bm("route", "opus", "--tokens", "60000").out
+    assert "routes.long_context applies, as the prompt has" in bm("route", "opus", "--tokens", "60001").out
+    assert bm("route", "opus", "--image", "--json").json["route"] is None
+    found = bm("route", "gpt-5", "--image", "--tool", "codex", "--protocol", "openai-responses", "--json").json
+    assert found["route"] == "routes.codex.image"
+    assert [target["model"] for target in found["targets"]] == ["gemini-3.8-flash", "gemini-3.1-pro-preview"]
+
+
+def test_a_hook_that_does_not_load_is_said_with_its_line(bm: Bm, paths: Paths) -> None:
+    bm("config", "set", "routes.hook", "routes.py:choose")
+    assert (bm("config", "check").code, bm("route", "opus").code) == (2, 1)
+    script = paths.config.with_name("routes.py")
+    script.write_text("def choose(model, needs, headers):\n    return 'haiku'\n")
+    assert bm("config", "check").code == 0
+    assert "the hook of [routes] chose haiku" in bm("route", "opus").out
+    script.write_text("\nimport nothing_of_that_name\n")
+    assert f"{script}:2: ModuleNotFoundError" in bm("config", "check").err
+    assert f"{script}:2: ModuleNotFoundError" in bm("start").err
 
 
 def test_why_explains_a_failover_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http: httpx.Client) -> None:

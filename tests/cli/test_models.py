@@ -41,6 +41,9 @@ def test_aliases_and_prefixes_to_type_are_listed(bm: Bm, http: httpx.Client, pat
     bm("config", "set", "aliases.fast", "groq:openai/gpt-oss-20b")
     ran = bm("models")
     assert ran.out.startswith("ALIAS  STANDS FOR\nfast   groq:openai/gpt-oss-20b\n\n")
+    bm("config", "set", "routes.codex.think", '["fast", "sonnet"]')
+    assert "ROUTE        GOES TO\ncodex.think  fast, then sonnet\n\n" in bm("models").out
+    assert bm("models", "--json").json["routes"] == {"codex.think": ["fast", "sonnet"]}
     names = [row["name"] for row in bm("models", "--json").json["models"]]
     typed = next(name for name in names if name.startswith("groq:"))
     assert bm("ask", "-m", typed, "hello").err.startswith(f"[groq/config {typed.removeprefix('groq:')}, ")

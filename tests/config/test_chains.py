@@ -145,7 +145,7 @@ def test_aliases_that_lead_to_one_another_for_ever() -> None:
     "text",
     [
         'background = "groq:llama"\nlong_context_tokens = 100000\nlong_context = ["gemini:pro", "opus"]',
-        'think = { cheapest = ["opus", "gpt-5"] }',
+        'think = { cheapest = ["opus", "gpt-5"] }\nhook = "routes.py:choose"',
         '[routes.anthropic]\nimage = "gemini:flash"\n[routes.claude-code]\nthink = ""\n',
         "[routes.openai-responses]\nlong_context_tokens = 9\n[routes.codex]\ndefault = []",
     ],
@@ -160,6 +160,7 @@ def test_what_routes_may_be(text: str) -> None:
         ('backgroud = "x"', '2: routes.backgroud: unknown key (did you mean "background"?)'),
         ('[routes.claude-cod]\nthink = "x"', '2: routes.claude-cod: unknown key (did you mean "claude-code"?)'),
         ('[routes.codex]\nthnik = "x"', '3: routes.codex.thnik: unknown key (did you mean "think"?)'),
+        ('hook = "routes.py"', '2: routes.hook: expected FILE:FUNCTION (such as "routes.py:choose")'),
         ('think = ["opus", "gorq:x"]', '2: routes.think: no provider is named "gorq" (did you mean "groq:x"?)'),
         (
             '[routes.codex]\nthink = "bset"\n[aliases]\nbest = "opus"',
