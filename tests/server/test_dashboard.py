@@ -6,8 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +13,9 @@ from bm.server.dashboard import FOLDER, page
 from bm.simulator import Rule
 from bm.simulator.rules import Usage
 from tests.gateway.world import World
-from tests.server.signed_in import new_code, stranger
-from tests.support.browser import Tab, browser, needs_browser
+from tests.server.page import holds, sign_in, text_of
+from tests.server.signed_in import stranger
+from tests.support.browser import Tab, needs_browser
 
 SCRIPTS = sorted(file.name for file in FOLDER.glob("*.js"))
 MEANT_FOR_HTML = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|srcdoc|\beval\(|new Function"
@@ -66,29 +65,7 @@ def test_all_parts_are_inlined_and_nothing_is_loaded() -> None:
 def test_no_text_is_parsed_as_html(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     assert not re.search(MEANT_FOR_HTML, text)
-    assert text.count("\n") < 200
-
-
-@pytest.fixture
-async def tab(tmp_path: Path, world: World) -> AsyncIterator[Tab]:
-    """A browser. Errors in its console fail the test, except that it is not signed in."""
-    async with browser(tmp_path / "profile") as found:
-        await found.size(1600, 1000)
-        yield found
-    assert [text for text in found.said if "401" not in text] == []
-
-
-async def sign_in(tab: Tab, world: World) -> None:
-    await tab.open(f"{world.daemon.url}/#code={new_code(world.daemon)}")
-    await tab.until("!document.getElementById('board').hidden")
-
-
-def text_of(selector: str) -> str:
-    return f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
-
-
-def holds(selector: str, words: str) -> str:
-    return f"{text_of(selector)}.includes({json.dumps(words)})"
+    assert 40 <= text.count("\n") <= 400
 
 
 @needs_browser
@@ -187,7 +164,7 @@ async def test_without_accounts_the_page_says_what_to_do(tab: Tab, world: World)
     await sign_in(tab, world)
     await tab.until(holds("#accounts-empty", "bm accounts add NAME"))
     assert await tab.value(holds("#notices", "bm accounts add NAME"))
-    assert await tab.value(holds("#providers-empty", "bm providers key groq"))
+    assert await tab.value(holds("#providers-empty", "bm providers use groq"))
 
 
 @needs_browser

@@ -69,13 +69,51 @@ const draw = {
     return row;
   },
 
-  /* A message at the bottom that disappears by itself. */
+  /* A message at the bottom that disappears by itself, also above a dialog. */
   toast(text, bad = false) {
     const toast = draw.byId("toast");
     toast.textContent = text;
     toast.className = bad ? "toast bad" : "toast";
-    toast.hidden = false;
+    toast.hidePopover();
+    toast.showPopover();
     clearTimeout(draw.toastEnds);
-    draw.toastEnds = setTimeout(() => (toast.hidden = true), bad ? 12000 : 5000);
+    draw.toastEnds = setTimeout(() => toast.hidePopover(), bad ? 12000 : 5000);
+  },
+
+  /* An error in a form, with what helps as buttons. */
+  problem(element, text) {
+    element.replaceChildren(...draw.words("span", "", text).childNodes, ...commands.buttons(text));
+  },
+
+  /* A button that is disabled while what it does is awaited; errors become messages. */
+  button(words, kind, act) {
+    const button = draw.make("button", kind, { type: "button" }, words);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        await act();
+      } catch (error) {
+        draw.toast(error.message, true);
+      } finally {
+        button.disabled = false;
+      }
+    });
+    return button;
+  },
+
+  /* Buttons of which one is pressed; `choose(value)` is called with another one. */
+  choices(parent, choices, chosen, choose) {
+    const press = (value) => {
+      for (const button of parent.children) button.setAttribute("aria-pressed", String(button.value === value));
+    };
+    for (const [value, words] of choices) {
+      const button = draw.make("button", "", { type: "button", value }, words);
+      button.addEventListener("click", () => {
+        press(value);
+        choose(value);
+      });
+      parent.append(button);
+    }
+    press(chosen);
   },
 };

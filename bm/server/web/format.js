@@ -32,9 +32,10 @@ const format = {
     return "$" + cost.toFixed(cost >= 0.1 || cost === 0 ? 2 : cost >= 0.001 ? 4 : 6);
   },
 
-  /* A measured time: "0.42 s", "12.3 s", "2 min 5 s". */
+  /* A measured time: "42 ms", "0.42 s", "12.3 s", "2 min 5 s". */
   took(seconds) {
     if (seconds === null || seconds === undefined) return "";
+    if (seconds < 0.0995) return Math.round(seconds * 1000) + " ms";
     if (seconds < 9.995) return seconds.toFixed(2) + " s";
     if (seconds < 99.95) return seconds.toFixed(1) + " s";
     const whole = Math.round(seconds);

@@ -8,9 +8,7 @@ const main = {
   timer: 0,
 
   async start() {
-    why.start();
-    requests.start();
-    usage.start();
+    for (const part of [sheet, why, requests, accounts, providers, usage, views]) part.start();
     draw.byId("key-form").addEventListener("submit", main.enterKey);
     draw.byId("leave").addEventListener("click", main.leave);
     document.addEventListener("visibilitychange", () => document.hidden || main.soon(0));
@@ -50,7 +48,14 @@ const main = {
     providers.show(live.providers);
     const missed = requests.show(live, !anew && live.ended - before.ended > live.requests.length);
     if (anew || missed) await requests.load();
+    if (anew) await main.begun();
     await usage.follow(live.run + " " + live.ended);
+  },
+
+  /* The first answer of a daemon. */
+  async begun() {
+    await providers.load();
+    views.open();
   },
 
   /* Shows an error; returns whether to continue polling. */
@@ -69,12 +74,13 @@ const main = {
   shown(board) {
     draw.shown(draw.byId("board"), board);
     draw.shown(draw.byId("sign-in"), !board);
+    draw.shown(draw.byId("tabs"), board);
     draw.shown(draw.byId("leave"), board && localStorage.getItem(session.HALF) !== null);
     if (board) return;
     draw.kind(draw.byId("dot"), "dot");
     draw.text(draw.byId("state"), "signed out");
     draw.text(draw.byId("about"), "");
-    if (draw.byId("why").open) draw.byId("why").close();
+    for (const id of ["why", "sheet"]) if (draw.byId(id).open) draw.byId(id).close();
     draw.byId("key").focus();
   },
 

@@ -18,10 +18,16 @@ const overview = {
     set("active", format.count(status.requests.active), format.count(status.requests.total) + " since start");
     set("rate", format.rate(rate), recent.failures ? format.count(recent.failures) + " failed" : "none failed");
     set("output", format.rate(output), format.short(recent.input) + " in, " + format.short(recent.output) + " out/min");
-    if (today) set("cost", format.money(today.requests ? today.cost : 0), format.plural(today.requests, "request") + ", " + format.short(today.input + today.cache_read + today.cache_write + today.output) + " tokens");
+    if (today) set("cost", today.requests ? format.money(usage.paid(today)) : "$0.00", overview.saved(today));
     else set("cost", "–", "the ledger cannot be read");
     overview.accounts(status.accounts, set);
     overview.curve(traffic);
+  },
+
+  /* What the Gemini accounts would have cost; without a known price, the number of requests. */
+  saved(today) {
+    if (today.free_cost) return "would have cost " + format.money(today.free_cost) + " more";
+    return format.plural(today.requests, "request") + ", " + format.short(today.input + today.cache_read + today.cache_write + today.output) + " tokens";
   },
 
   accounts(counts, set) {
@@ -53,7 +59,13 @@ const overview = {
     if (status.ledger.problem) found.push(["warn", "The ledger cannot be written (" + status.ledger.problem + "); requests are served anyway."]);
     if (status.ledger.dropped) found.push(["warn", format.plural(status.ledger.dropped, "request") + " since the start are missing from the ledger."]);
     if (status.recording) found.push(["warn", "Recording is on; prompts and answers are kept. `bm record off` turns it off."]);
-    draw.list(draw.byId("notices"), found, (each) => each.join(), ([kind, text]) => draw.words("p", "notice " + kind, text), () => {});
+    draw.list(draw.byId("notices"), found, (each) => each.join(), overview.notice, () => {});
+  },
+
+  notice([kind, text]) {
+    const notice = draw.words("p", "notice " + kind, text);
+    notice.append(...commands.buttons(text));
+    return notice;
   },
 
   /* Requests over time, with failures in a different color. */

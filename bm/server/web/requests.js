@@ -81,11 +81,11 @@ const requests = {
   make(id) {
     const cells = {};
     const line = draw.make("tr", "", { role: "row" });
-    for (const name of ["time", "protocol", "asked", "by", "first", "took", "tokens", "cost", "end"]) {
+    for (const name of ["time", "tool", "asked", "by", "first", "took", "tokens", "cost", "end"]) {
       cells[name] = draw.make("td", "c-" + name + (["first", "took", "tokens", "cost"].includes(name) ? " num" : ""), { role: "cell" });
       line.append(cells[name]);
     }
-    const button = draw.make("button", "open", { type: "button", title: "How it was answered" });
+    const button = draw.make("button", "open", { type: "button", title: "How it was answered", tabindex: "-1" });
     cells.time.append(button);
     cells.time = button;
     const row = { id, line, cells, data: null };
@@ -96,7 +96,8 @@ const requests = {
 
   update({ line, cells }, data) {
     draw.text(cells.time, format.time(data.at));
-    draw.text(cells.protocol, data.protocol + (data.operation === "generate" ? "" : " " + data.operation));
+    draw.text(cells.tool, (data.tool || data.protocol) + (data.operation === "generate" ? "" : " " + data.operation));
+    draw.title(cells.tool, data.protocol);
     draw.text(cells.asked, data.model);
     draw.title(cells.asked, data.model);
     const by = data.provider ? data.provider + "/" + data.account + " " + data.upstream_model : "–";
@@ -129,7 +130,7 @@ const requests = {
     if (requests.failedOnly && !data.failure) return false;
     const text = requests.text;
     if (!text) return true;
-    const words = [data.id, data.protocol, data.model, data.provider + "/" + data.account, data.upstream_model, data.failure, data.finish];
+    const words = [data.id, data.protocol, data.model, data.provider + "/" + data.account, data.upstream_model, data.failure, data.finish, data.tool];
     return words.some((word) => word.toLowerCase().includes(text));
   },
 
@@ -141,11 +142,29 @@ const requests = {
     const empty = draw.byId("requests-empty");
     draw.shown(empty, shown === 0);
     draw.byId("requests").classList.toggle("none", all === 0);
+    if (!requests.reached?.isConnected || requests.reached.closest("tr").hidden) requests.reach(draw.byId("rows").querySelector("tr:not([hidden]) .open"));
     if (shown === 0 && empty.of !== Boolean(all)) {
       empty.of = Boolean(all);
       const words = all ? "No request matches the filter." : 'No requests yet. `eval "$(bm env)"` configures the tools of a shell to use bm.';
       empty.replaceChildren(...draw.words("span", "", words).childNodes);
     }
+  },
+
+  /* Only one row is reached by Tab, so that what follows is not a thousand rows away; the arrow keys go on from there. */
+  reach(button) {
+    if (requests.reached === button) return;
+    if (requests.reached) requests.reached.tabIndex = -1;
+    requests.reached = button;
+    if (button) button.tabIndex = 0;
+  },
+
+  walk(event) {
+    const shown = [...draw.byId("rows").querySelectorAll("tr:not([hidden]) .open")];
+    const at = shown.indexOf(event.target);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: shown.length - 1, PageDown: at + 10, PageUp: at - 10 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    shown[Math.min(Math.max(to, 0), shown.length - 1)].focus();
   },
 
   filter() {
@@ -157,6 +176,8 @@ const requests = {
 
   start() {
     draw.byId("filter").addEventListener("input", requests.filter);
+    draw.byId("rows").addEventListener("keydown", requests.walk);
+    draw.byId("rows").addEventListener("focusin", (event) => event.target.matches(".open") && requests.reach(event.target));
     draw.byId("failed-only").addEventListener("change", requests.filter);
   },
 };

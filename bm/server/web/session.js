@@ -5,21 +5,24 @@ const session = {
   HALF: "bm-session",
 
   /* The JSON of a response. Throws an Error with the message; `status` is 0 if there was no response. */
-  async ask(path, { method = "GET", body } = {}) {
-    const headers = { accept: "application/json" };
-    const half = localStorage.getItem(session.HALF);
-    if (half) headers["x-bm-session"] = half;
+  async ask(path, { method = "GET", body, seconds = 15 } = {}) {
+    const headers = { accept: "application/json", ...session.headers() };
     if (body !== undefined) headers["content-type"] = "application/json";
     const content = body === undefined ? undefined : JSON.stringify(body);
     let response, answer;
     try {
-      response = await fetch(path, { method, headers, body: content, cache: "no-store", signal: AbortSignal.timeout(15000) });
+      response = await fetch(path, { method, headers, body: content, cache: "no-store", signal: AbortSignal.timeout(1000 * seconds) });
       answer = await response.json();
     } catch {
       throw Object.assign(new Error("bm does not answer"), { status: 0 });
     }
     if (!response.ok) throw Object.assign(new Error(answer.error ?? "status " + response.status), { status: response.status });
     return answer;
+  },
+
+  headers() {
+    const half = localStorage.getItem(session.HALF);
+    return half ? { "x-bm-session": half } : {};
   },
 
   async enter(shown) {
