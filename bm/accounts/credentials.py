@@ -66,7 +66,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         if len(found) > 1:
             owners = ", ".join(each.provider for each in found)
             raise AccountError(
-                f"several providers have an account named {name!r}: {owners} (say --provider {found[0].provider})"
+                f"several providers have an account named {name!r}: {owners} (add --provider {found[0].provider})"
             )
         return found[0]
 

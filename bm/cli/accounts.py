@@ -46,7 +46,7 @@ def list_(as_json: Json = False) -> None:
     render.table(columns, cells, empty=empty, spare=("last used", "failed", "key", "model", "provider"))
     quotas, left_out = tables.quotas(rows, MOST_QUOTAS)
     if quotas.rows:
-        render.gap()
+        render.line()
         render.table(quotas.columns, quotas.rows, empty="")
     if left_out:
         render.line(f"({left_out} lines without a known limit are left out: bm accounts --json)")
@@ -316,7 +316,7 @@ def wake(
     paths = admin.here()
     if not names:
         rows = admin.ask(paths, "GET", "/admin/accounts")["accounts"]
-        names = [row["name"] for row in rows if row["state"] in ("cooling down", "disabled")]
+        names = [f"{row['provider']}/{row['name']}" for row in rows if row["state"] in ("cooling down", "disabled")]
         if not names:
             render.line("no account is cooling down or disabled")
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -132,22 +132,36 @@ def ask(paths: Paths, method: str, path: str, body: Any = None, *, timeout: floa
     if daemon is None:
         import asyncio
 
-        return _content(*asyncio.run(_ask_here(paths, method, path, body)))
+        from bm.cli import render
+
+        with render.waiting("reading bm's files"):
+            return _content(*asyncio.run(_ask_here(paths, method, path, body)))
     return ask_daemon(paths, daemon, method, path, body, timeout=timeout)
 
 
-def ask_daemon(paths: Paths, daemon: Daemon, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
-    """The JSON of an `/admin/` path, from a daemon.
+def ask_daemon(
+    paths: Paths,
+    daemon: Daemon,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    timeout: float = 30.0,
+    silent: bool = False,
+) -> Any:
+    """The JSON of an `/admin/` path, from a daemon. Unless `silent`, a terminal shows that it is being waited for.
 
     Raises:
         DaemonError: it refuses or does not respond.
         AccountError: accounts.toml, which holds its key, cannot be read.
     """
     from bm.accounts.credentials import load
+    from bm.cli import render
     from bm.daemon.client import ask as ask_there
 
     key = load(paths.accounts).local_key
-    return _content(*ask_there(daemon, method, path, key=key, body=body, timeout=timeout))
+    with nullcontext() if silent else render.waiting("waiting for bm"):
+        return _content(*ask_there(daemon, method, path, key=key, body=body, timeout=timeout))
 
 
 def _content(status: int, body: Any) -> Any:

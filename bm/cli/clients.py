@@ -113,7 +113,8 @@ def started(paths: Paths) -> Daemon:
     """The daemon, which is started if it is not running."""
     from bm.daemon.start import start
 
-    done = start(paths, os.environ)
+    with render.waiting("starting the daemon"):
+        done = start(paths, os.environ)
     if not done.already:
         render.note(f"bm: started at {done.daemon.url}, pid {done.daemon.pid} (bm stop stops it)")
     if done.note:

@@ -79,21 +79,44 @@ def check(as_json: Json = False) -> None:
 
 
 def get(key: Key, as_json: Json = False) -> None:
-    """Print one setting in force."""
-    from bm.cli.exits import UsageError
-    from bm.config.keys import split
-    from bm.config.validation import unknown_key
+    """Print one setting in force.
 
-    value: Any = masked(admin.loaded(admin.here()).config)
+    The exit code is 1 if it is not set and has no default, and 2 if there is no such setting.
+    """
+    from bm.config.keys import split
+    from bm.errors import BmError
+
     parts = split(key)
+    _insist(key, parts)
+    value: Any = _in_force(admin.loaded(admin.here()).config)
     for part in parts:
         if not isinstance(value, dict) or part not in value:
-            raise UsageError(f"{key}: {unknown_key(parts) or 'is not set (bm config show)'}")
+            raise BmError(f"{key} is not set")
         value = value[part]
     if as_json or isinstance(value, dict | list):
         render.json(value)
     else:
         render.line(_text(value))
+
+
+def _insist(key: str, parts: tuple[str, ...]) -> None:
+    """Refuse the name of a setting that there is not."""
+    from bm.cli.exits import UsageError
+    from bm.config.validation import unknown_key
+
+    if fault := unknown_key(parts):
+        raise UsageError(f"{key}: {fault}")
+
+
+def _in_force(config: Config) -> dict[str, Any]:
+    """All settings, also of the known providers that the file does not name."""
+    import msgspec
+
+    from bm.config.schema import ProviderConfig
+    from bm.providers.catalog import KNOWN
+
+    named = {name: ProviderConfig() for name in KNOWN if name != "gemini"} | dict(config.providers)
+    return masked(msgspec.structs.replace(config, providers=named))
 
 
 def _text(value: object) -> str:
@@ -135,16 +158,18 @@ def set_(
 
 
 def unset(key: Key) -> None:
-    """Remove a setting or table, which restores its default."""
-    from bm.cli.exits import UsageError
+    """Remove a setting or table, which restores its default.
+
+    The exit code is 1 if the file does not have it, and 2 if there is no such setting.
+    """
     from bm.config.keys import split
-    from bm.config.validation import unknown_key
+    from bm.errors import BmError
 
     paths = admin.here()
     if not admin.unset_setting(paths, key):
-        if fault := unknown_key(split(key)):
-            raise UsageError(f"{key}: {fault}")
-        render.note(f"{key} is not in {paths.config}")
+        # A setting of an older bm may be removed.
+        _insist(key, split(key))
+        raise BmError(f"{key} is not in {paths.config}")
     _note_restart(paths, split(key))
 
 

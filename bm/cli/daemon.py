@@ -35,7 +35,9 @@ def start(
         leave()
     from bm.daemon.start import start as begin
 
-    _begun(paths, begin(paths, os.environ))
+    with render.waiting("starting the daemon"):
+        started = begin(paths, os.environ)
+    _begun(paths, started)
 
 
 def stop(now: Annotated[bool, typer.Option("--now", help="Do not wait for running answers.")] = False) -> None:

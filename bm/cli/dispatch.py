@@ -75,7 +75,7 @@ def _draw_route(answer: dict[str, Any]) -> None:
         if not each["in"]
     ]
     if left_out:
-        render.gap()
+        render.line()
         render.table(("not planned", "account", "state", "why"), left_out, empty="")
 
 

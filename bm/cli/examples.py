@@ -32,7 +32,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "why": ("bm why", "bm why last"),
     "dashboard": ("bm dashboard", "bm dashboard --no-browser"),
     "top": ("bm top",),
-    "usage": ("bm usage --days 7", "bm usage --by model", "bm usage --json"),
+    "usage": ("bm usage --days 7", "bm usage --by model", "bm usage --by day --csv"),
     "models": ("bm models", "bm models --all", "bm models forget gemini-3.8-flash"),
     "test": ("bm test", "bm test groq", "bm test --deep groq"),
     "doctor": ("bm doctor", "bm doctor --json"),

@@ -76,7 +76,7 @@ def _list_models(*, as_json: bool, everything: bool) -> None:
     for columns, found in ((("alias", "stands for"), aliases), (("route", "goes to"), routes)):
         if found:
             render.table(columns, [(name, described(chain)) for name, chain in found.items()], empty="")
-            render.gap()
+            render.line()
     heads = ("name to type", "context", "answer", "in / out", "takes", "note")
     cells = [
         (

@@ -87,12 +87,14 @@ class Watch:
 
     def _look(self) -> None:
         after = self._live.get("ended", 0)
-        live = admin.ask_daemon(self._paths, self._daemon, "GET", f"/admin/live?after={after}", timeout=5.0)
+        live = admin.ask_daemon(
+            self._paths, self._daemon, "GET", f"/admin/live?after={after}", timeout=5.0, silent=True
+        )
         fresh = live["requests"]
         if live["run"] != self._run:
             self._run = live["run"]
             path = f"/admin/requests?limit={REMEMBERED}"
-            fresh = admin.ask_daemon(self._paths, self._daemon, "GET", path)["requests"]
+            fresh = admin.ask_daemon(self._paths, self._daemon, "GET", path, silent=True)["requests"]
         self._live = live
         for row in reversed(fresh):
             self._ended[row["id"]] = row

@@ -33,7 +33,7 @@ def list_(as_json: Json = False) -> None:
     render.table(("provider", "state", "mode", "key", "health"), rows, empty="no providers", spare=("health",))
     unused = [(each.name, each.key, each.link) for each in others if each.state != "ready"]
     if unused:
-        render.gap()
+        render.line()
         render.line("To use another one: bm providers use NAME")
         render.table(("provider", "takes its key from", "get one at"), unused, empty="")
 

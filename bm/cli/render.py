@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -26,18 +28,14 @@ _COLOURS = {
 """Words that name a state: alone in a cell, or followed by a duration (`cooling down 3 min`)."""
 _WEEK = 6 * 86400.0
 """Seconds for which the name of a day is clear."""
+_PATIENCE = 0.5
+_SPINNER = "|/-\\"
 _STATE = re.compile(r"(\D*?)(?: \d.*)?")
 
 
 def line(text: str = "") -> None:
     """Print a line of the result."""
     _write(sys.stdout, text)
-
-
-def gap() -> None:
-    """Print an empty line beside a table, which has its own on a terminal."""
-    if not is_terminal():
-        line()
 
 
 def part(text: str) -> None:
@@ -53,6 +51,34 @@ def note(text: str) -> None:
 def error(text: str) -> None:
     """Print why the command failed."""
     _write(sys.stderr, _fitted(f"error: {text}"))
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show that bm is waiting for something, on a terminal and if it takes longer than half a second."""
+    import threading
+
+    if sys.stderr is None or not sys.stderr.isatty() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    done = threading.Event()
+
+    def turn() -> None:
+        if done.wait(_PATIENCE):
+            return
+        for number in itertools.count():
+            _write(sys.stderr, f"\r{_SPINNER[number % len(_SPINNER)]} {text} …", raw=True, end="")
+            if done.wait(0.1):
+                _write(sys.stderr, f"\r{' ' * (len(text) + 4)}\r", raw=True, end="")
+                return
+
+    spinner = threading.Thread(target=turn, daemon=True)
+    spinner.start()
+    try:
+        yield
+    finally:
+        done.set()
+        spinner.join()
 
 
 def json(value: Any) -> None:
@@ -71,7 +97,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, 
     if not cells:
         line(empty)
     elif is_terminal():
-        _rich_table(columns, cells, list(spare))
+        _rich_table(columns, cells, [each for each in spare if each in columns])
     else:
         _plain_table(columns, cells)
 
@@ -112,6 +138,16 @@ def facts(pairs: Mapping[str, str]) -> None:
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         _wrapped(value, f"{name:<{width}}  ", " " * (width + 2))
+
+
+def csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows for spreadsheets, their headings first."""
+    import csv as writer
+    import io
+
+    text = io.StringIO()
+    writer.writer(text, lineterminator="\n").writerows((columns, *rows))
+    _write(sys.stdout, text.getvalue(), raw=True, end="")
 
 
 def is_terminal() -> bool:
@@ -166,25 +202,36 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: list[str]) -> None:
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    table = _table(columns, rows)
-    wide = console.measure(table, options=console.options.update(width=10_000))
-    if spare and wide.maximum > console.width:
-        gone = columns.index(spare.pop(0))
-        kept = [[cell for place, cell in enumerate(row) if place != gone] for row in (columns, *rows)]
-        _rich_table(kept[0], kept[1:], spare)
-    else:
-        console.print(table)
+    everything = console.options.update(width=10_000)
+
+    def drawn(names: Sequence[str]) -> Table:
+        places = [columns.index(name) for name in names]
+        return _table(names, [[row[place] for place in places] for row in rows])
+
+    def fits(names: Sequence[str]) -> bool:
+        return console.measure(drawn(names), options=everything).maximum <= console.width
+
+    kept = list(columns)
+    gone: list[str] = []
+    while not fits(kept) and len(gone) < len(spare):
+        gone.append(spare[len(gone)])
+        kept.remove(gone[-1])
+    # The last one that was dropped may have been so wide that others fit in its place.
+    for name in reversed(gone[:-1]):
+        wider = [each for each in columns if each in kept or each == name]
+        kept = wider if fits(wider) else kept
+    console.print(drawn(kept))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for place, name in enumerate(columns):
         # Names stay whole, and sentences are wrapped.
         table.add_column(name, overflow="fold", no_wrap=not any(" " in row[place] for row in rows))

@@ -23,11 +23,16 @@ def usage(
     days: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, including today.")] = 30,
     by: Annotated[By, typer.Option("--by", help="One line per …")] = "provider",
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")] = False,
 ) -> None:
     """Show requests, tokens and cost at list prices."""
     answer = _answer(admin.here(), days, by)
     if as_json:
         render.json(answer)
+        return
+    if as_csv:
+        names = (*_COUNTS, "cost")
+        render.csv((by, *names), [(row["name"], *(row[name] for name in names)) for row in answer["rows"]])
         return
     rows = [_row(row["name"] or "-", row) for row in answer["rows"]]
     if rows:

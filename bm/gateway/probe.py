@@ -109,10 +109,13 @@ async def try_key(client: UpstreamClient, settings: Settings, account: Account, 
 
 
 def is_chosen(credential: Credential, settings: Settings, names: Collection[str]) -> bool:
-    """Whether an account is to be probed: it or its provider is named, or is in use where none is."""
+    """Whether an account is to be probed: it or its provider is named, or is in use where none is.
+
+    Of several accounts of one name, `provider/name` is one.
+    """
     account = credential.account
     if names:
-        return account.provider in names or account.name in names
+        return not {account.provider, account.name, f"{account.provider}/{account.name}"}.isdisjoint(names)
     return account.enabled and settings.providers[account.provider].enabled
 
 
@@ -121,7 +124,8 @@ def without_account(settings: Settings, names: Collection[str]) -> list[Probe]:
     probed = {each.account.provider for each in settings.credentials if is_chosen(each, settings, names)}
     missing = [p.name for p in settings.providers.values() if p.enabled and p.mode != "off" and not p.pool]
     if names:
-        known = {each.account.name for each in settings.credentials} | probed
+        accounts = [each.account for each in settings.credentials]
+        known = {name for each in accounts for name in (each.name, f"{each.provider}/{each.name}")} | probed
         missing = [name for name in names if name not in known]
     return [_not_probed(settings, name) for name in missing if name not in probed]
 

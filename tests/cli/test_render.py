@@ -101,6 +101,20 @@ def test_errors_and_notes_go_to_standard_error(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "error: no\nbut\n")
 
 
+def test_a_long_wait_is_shown_on_a_terminal_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    with render.waiting("waiting for bm"):
+        pass
+    assert screen.getvalue() == ""
+    monkeypatch.setattr(render, "_PATIENCE", 0.0)
+    with render.waiting("waiting for bm"):
+        time.sleep(0.02)
+    shown = screen.getvalue()
+    assert shown.startswith("\r| waiting for bm …")
+    assert shown.endswith(f"\r{' ' * 18}\r")
+
+
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     render.json({"a": [1], "b": "ü"})
     assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ],\n  "b": "ü"\n}\n'
@@ -121,6 +135,23 @@ def test_a_narrow_terminal_drops_the_spare_columns(monkeypatch: pytest.MonkeyPat
     plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
     shown = [line.split() for line in plain.splitlines() if line.strip()]
     assert shown[0] == ["account", "state"] and shown[2] == ["a", "usable", "3", "min"]
+
+
+def test_what_fits_in_the_place_of_a_wide_column_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "24")
+    rows = [("a", "7", "a very long key", "usable")]
+    render.table(("account", "used", "key", "state"), rows, empty="none", spare=("used", "key", "state"))
+    shown = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()]
+    assert (shown[0], shown[2]) == (["account", "used", "state"], ["a", "7", "usable"])
+
+
+def test_csv_quotes_what_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    render.csv(("name", "cost"), [("a, b", None), ('"c"', 0.5)])
+    assert capsys.readouterr().out == 'name,cost\n"a, b",\n"""c""",0.5\n'
 
 
 def test_a_paragraph_is_wrapped_on_a_terminal_only(

@@ -22,6 +22,11 @@ def test_it_adds_up_with_and_without_a_daemon(bm: Bm, simulator: Simulator, http
         assert cells[:8] == ["total", "4", "0", "2,400", "1,600", "0", "100", "20"]
     found = bm("usage", "--days", "1", "--json").json
     assert found["total"]["requests"] == 4
+    assert bm("usage", "--by", "model", "--csv").out.splitlines()[0] == (
+        "model,requests,failures,input,cache_read,cache_write,output,thinking,cost"
+    )
+    (line,) = bm("usage", "--by", "day", "--csv").out.splitlines()[1:]
+    assert line.split(",")[1:8] == ["4", "0", "2400", "1600", "0", "100", "20"]
     assert bm("stop").code == 0
     assert [bm("usage", "--by", by) for by in ("provider", "model", "account", "day")] == shown
     assert bm("usage", "--days", "1", "--json").json == found

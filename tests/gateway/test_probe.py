@@ -29,11 +29,11 @@ def test_each_account_is_asked_once_with_a_model_of_its_list(world: World) -> No
     assert all(call.stream for call in world.calls())
 
 
-@pytest.mark.parametrize("by", ["provider", "account"])
+@pytest.mark.parametrize("by", ["provider", "account", "both"])
 def test_names_choose_what_is_probed(world: World, by: str) -> None:
     world.set_up(modes={"groq": "pooled"})
     (account,) = world.paid["groq"]
-    (row,) = probed(world, "groq" if by == "provider" else account)
+    (row,) = probed(world, {"provider": "groq", "account": account, "both": f"groq/{account}"}[by])
     assert row["account"] == account and row["ok"]
 
 
