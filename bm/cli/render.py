@@ -208,12 +208,12 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Se
     console = Console(highlight=False)
     everything = console.options.update(width=10_000)
 
-    def drawn(names: Sequence[str]) -> Table:
+    def holding(names: Sequence[str]) -> Table:
         places = [columns.index(name) for name in names]
         return _table(names, [[row[place] for place in places] for row in rows])
 
     def fits(names: Sequence[str]) -> bool:
-        return console.measure(drawn(names), options=everything).maximum <= console.width
+        return console.measure(holding(names), options=everything).maximum <= console.width
 
     kept = list(columns)
     gone: list[str] = []
@@ -224,7 +224,7 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Se
     for name in reversed(gone[:-1]):
         wider = [each for each in columns if each in kept or each == name]
         kept = wider if fits(wider) else kept
-    console.print(drawn(kept))
+    console.print(holding(kept))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
