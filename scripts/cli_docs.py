@@ -1,5 +1,4 @@
-"""Write docs/cli.md from the commands themselves; `--check` only tells whether it is up to date. `--man FILE` writes
-the manual page bm(1) instead."""
+"""Write docs/cli.md and the manual page docs/bm.1 from the commands; `--check` only says if they are stale."""
 
 from __future__ import annotations
 
@@ -14,7 +13,8 @@ from bm import __version__
 from bm.cli.app import app
 from bm.cli.examples import EXAMPLES, SECTIONS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE, MANUAL = DOCS / "cli.md", DOCS / "bm.1"
 WIDTH = 100
 INTRODUCTION: Final = """\
 Every reading command takes `--json`, and works as far as possible while the daemon is down. Tables have borders on a
@@ -119,17 +119,15 @@ def _roff(text: str) -> str:
 
 
 def main() -> int:
-    """Write or check; 1 when the page is out of date."""
-    if sys.argv[1:2] == ["--man"]:
-        Path(sys.argv[2]).write_text(manual(), encoding="utf-8")
-        return 0
-    text = page()
+    """Write or check; 1 when a page is out of date."""
+    wanted = {PAGE: page(), MANUAL: manual()}
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
-        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write("docs/cli.md is out of date: run .venv/bin/python scripts/cli_docs.py\n")
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
+        for path in stale:
+            sys.stderr.write(f"docs/{path.name} is out of date: run .venv/bin/python scripts/cli_docs.py\n")
+        return int(bool(stale))
+    for path in stale:
+        path.write_text(wanted[path], encoding="utf-8")
     return 0
 
 
