@@ -105,7 +105,7 @@ class Load:
             async with asyncio.timeout(PATIENCE):
                 status, body = await self.exchange(caller, protocol, said, model, stream=stream, leaves=aborts)
         except TimeoutError:
-            self.count("hung", f"{what}: nothing for {PATIENCE:g} s")
+            self.count("hung", f"{what}: not complete after {PATIENCE:g} s: {bytes(caller.received[-300:])!r}")
             return
         except (Broken, OSError) as error:
             if self.down(began):

@@ -61,10 +61,10 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 529, "error_after": 0},
     {"status": 529, "error_after": 4},
     {"no_done": True},
-    {"drip": 0.001},
+    {"drip": 0.0},
     {"drip": 0.02},
     {"comments": 0.05},
-    {"comments": 0.0, "times": 2},
+    {"comments": 0.0, "times": 1},
     {"afterwards": "close"},
     {"afterwards": "reset"},
 )

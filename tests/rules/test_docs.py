@@ -92,6 +92,13 @@ def test_every_provider_is_documented() -> None:
     assert [name for name in providers() if f"`{name}`" not in page] == []
 
 
+def test_every_test_that_is_named_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", documentation())
+    assert named
+    sources = {file: (ROOT / "tests" / file).read_text(encoding="utf-8") for file, _ in named}
+    assert [f"{file}::{name}" for file, name in named if f"def {name}(" not in sources[file]] == []
+
+
 def test_the_newest_version_of_the_changelog_is_the_version_of_the_package() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## \[?v?(\d[\w.]*)\]?", changelog, re.MULTILINE)

@@ -18,7 +18,10 @@ class Broken(Exception):
 
 
 class Caller:
-    """One connection, for one request after another; opened when it is needed. `keeps` it open between requests."""
+    """One connection, for one request after another; opened when it is needed. `keeps` it open between requests.
+
+    `received` is what has arrived of the last response.
+    """
 
     def __init__(self, url: str, headers: Mapping[str, str], *, keeps: bool = True) -> None:
         parts = urlsplit(url)
@@ -26,6 +29,7 @@ class Caller:
         self._headers, self._keeps = [("host", parts.netloc), *headers.items()], keeps
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._protocol = h11.Connection(h11.CLIENT)
+        self.received = bytearray()
 
     async def post(
         self, path: str, body: bytes, *, leaves: bool = False, on_head: Callable[[], None] = lambda: None
@@ -36,7 +40,7 @@ class Caller:
             OSError: no connection could be made.
             Broken: the response broke off.
         """
-        received = bytearray()
+        received = self.received = bytearray()
         try:
             reader, writer = await self._connected()
             headers = [*self._headers, ("content-length", str(len(body)))]
