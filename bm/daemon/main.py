@@ -165,13 +165,13 @@ def _serve_on(
     *,
     terminal: bool,
 ) -> None:
-    from bm.gateway.settings import make_settings
+    from bm.gateway.settings import make_settings, prepare
     from bm.server.admin import Instance
     from bm.server.handover import Place
     from bm.server.serve import serve
 
     settings, server = make_settings(loaded, paths, environ), loaded.config.server
-    _ = settings.hook  # a hook that does not load is a reason not to start, as any setting that is wrong
+    prepare(settings)
     with begin(server) as (sock, lock, predecessor):
         daemon = _this_process(sock, server.host, started_at, foreground=terminal)
 

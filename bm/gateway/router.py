@@ -42,9 +42,8 @@ class Router:
         """The plan for a call, once the user's hook has been asked if there is one."""
         if settings.hook is None or call.operation in EMBEDDINGS:
             return self.plan(settings, call, random_number=random_number, barred=barred)
-        query = _routed(
-            RouteQuery(model=call.model, protocol=call.protocol, requirements=_requirements(settings, call)), call
-        )
+        query = RouteQuery(model=call.model, protocol=call.protocol, requirements=_requirements(settings, call))
+        query = _routed(query, call, settings)
         hooked = await self.hooked(settings, query, call.headers)
         return self.plan(settings, call, random_number=random_number, barred=barred, hooked=hooked)
 
@@ -80,7 +79,7 @@ class Router:
         if snapshot.routes is not None and call.operation in EMBEDDINGS:
             snapshot = msgspec.structs.replace(snapshot, routes=None)
         elif snapshot.routes is not None:
-            query = _routed(query, call)
+            query = _routed(query, call, settings)
         return plan(snapshot, query, random_number=random_number)
 
     def snapshot(
@@ -127,10 +126,10 @@ class Router:
             self._affinities.set(call.conversation.key, target.account_id, time.monotonic())
 
 
-def _routed(query: RouteQuery, call: Call) -> RouteQuery:
+def _routed(query: RouteQuery, call: Call, settings: Settings) -> RouteQuery:
     """The query with what `[routes]` depend on."""
     tool = known_tool(dict(call.headers).get("user-agent", "")) or ""
-    return msgspec.structs.replace(query, traits=traits_of(call), tool=tool)
+    return msgspec.structs.replace(query, traits=traits_of(call, settings.route_kinds), tool=tool)
 
 
 def _draw(call: Call, random_number: float) -> float:

@@ -12,15 +12,18 @@ import msgspec
 from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
 from bm.accounts.credentials import load as load_credentials
 from bm.chat.events import Usage
+from bm.config.chains import chains_of
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
-from bm.config.schema import Config, Routes, Timeouts
+from bm.config.schema import Choice, Config, Routes, Timeouts
 from bm.config.secrets import configured_secrets
 from bm.dispatch.snapshot import Limits, Member
 from bm.gateway.hook import Hook, load_hook, path_of
 from bm.keys.file import load as load_keys
 from bm.keys.key import NO_KEYS, Keys, digest
 from bm.ledger.prices import cost_of
+from bm.ledger.prices import load as load_prices
+from bm.names import ROUTE_KINDS, RouteKind
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
 
@@ -84,6 +87,14 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
     def routes(self) -> Routes | None:
         """`[routes]`; None if nothing is set there, so that requests need not be looked at."""
         return None if self.config.routes == Routes() else self.config.routes
+
+    @cached_property
+    def route_kinds(self) -> frozenset[RouteKind]:
+        """The kinds of requests that matter: those with a route somewhere, and all to a hook."""
+        if self.config.routes.hook:
+            return frozenset(ROUTE_KINDS)
+        set_by = {key[-1] for key, _ in chains_of(self.config) if key[0] == "routes"}
+        return frozenset(kind for kind in ROUTE_KINDS if kind in set_by)
 
     def price(self, provider: str, model: str) -> float | None:
         """What four thousand tokens of a model cost at list price, three of the prompt; nothing on the own machine."""
@@ -153,6 +164,17 @@ def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.
     warnings = (*loaded.warnings, *stored.warnings, *clients.warnings)
     folder = paths.config.parent
     return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts, keys, folder)
+
+
+def prepare(settings: Settings) -> None:
+    """Load what would hold up the first requests: the hook, and the prices if a chain goes by them. Blocks.
+
+    Raises:
+        ConfigError: the hook cannot be loaded.
+    """
+    _ = settings.hook
+    if any(isinstance(chain, Choice) and chain.cheapest for _, chain in chains_of(settings.config)):
+        load_prices()
 
 
 def _without_own_key(credential: Credential, local_key: str, keys: Keys) -> Credential:

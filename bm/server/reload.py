@@ -10,7 +10,7 @@ from bm.config.files import stamp
 from bm.config.paths import Paths
 from bm.errors import BmError
 from bm.gateway.services import Services
-from bm.gateway.settings import Settings, read_settings
+from bm.gateway.settings import Settings, prepare, read_settings
 
 INTERVAL = 0.5
 """Seconds between checks of the files."""
@@ -92,11 +92,11 @@ class Reloader:
 
 
 def _read(paths: Paths) -> Settings:
-    """Read the files, and load the hook.
+    """Read the files, and load what they name.
 
     Raises:
         BmError: they are invalid.
     """
     settings = read_settings(paths)
-    _ = settings.hook
+    prepare(settings)
     return settings

@@ -10,11 +10,12 @@ import pytest
 
 from bm.dispatch.snapshot import Traits
 from bm.gateway.traits import traits_of
+from bm.names import ROUTE_KINDS, RouteKind
 from tests.gateway.build import call
 
 
 def found(body: Any) -> Traits:
-    return traits_of(call(body=json.dumps(body).encode()))
+    return traits_of(call(body=json.dumps(body).encode()), ROUTE_KINDS)
 
 
 @pytest.mark.parametrize(
@@ -65,16 +66,48 @@ def test_whether_the_service_is_to_search_the_web(body: Any, searches: bool) -> 
     assert found(body).web_search is searches
 
 
-PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K" * 9_000}}
+DATA = "iVBORw0K" * 9_000
+PROSE = "It was a bright cold day in April, and the clocks were striking thirteen. " * 1_000
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_the_length_is_that_of_the_text_without_its_media(indent: int | None) -> None:
-    prose = "It was a bright cold day in April, and the clocks were striking thirteen. " * 1_000
-    body = {"messages": [{"role": "user", "content": [{"type": "text", "text": prose}, PICTURE]}]}
-    traits = traits_of(call(body=json.dumps(body, indent=indent).encode()))
-    assert traits.images and 14_000 < traits.tokens < 22_000
+@pytest.mark.parametrize(
+    "picture",
+    [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DATA}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{DATA}"}},
+        {"type": "input_audio", "input_audio": {"data": DATA, "format": "mp3"}},
+        {"type": "input_file", "file_data": DATA},
+        {"inlineData": {"mimeType": "image/png", "data": DATA}},
+        {"inlineData": {"data": DATA, "mimeType": "image/png"}},
+        {"text": 'a "data" and a "data": and ";base64,'},
+    ],
+)
+def test_the_length_is_that_of_the_text_without_its_media(picture: Any, indent: int | None) -> None:
+    body = {"messages": [{"role": "user", "content": [{"type": "text", "text": PROSE}, picture, picture]}]}
+    traits = traits_of(call(body=json.dumps(body, indent=indent).encode()), ROUTE_KINDS)
+    assert 18_500 < traits.tokens < 19_000
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ((), Traits()),
+        (("background", "default"), Traits()),
+        (("image",), Traits(images=True)),
+        (("think",), Traits(thinking=True, web_search=True)),
+        (("long_context",), Traits(tokens=59)),
+    ],
+)
+def test_only_what_matters_is_read(kinds: tuple[RouteKind, ...], expected: Traits) -> None:
+    body = {
+        "thinking": {"type": "enabled"},
+        "tools": [{"type": "web_search_20250305"}],
+        "messages": [{"type": "image"}],
+    }
+    padded = json.dumps(body).encode().ljust(236)
+    assert traits_of(call(body=padded), kinds) == expected
 
 
 def test_a_body_that_is_not_understood_is_nothing_in_particular() -> None:
-    assert traits_of(call(body=b'{"tools": [')) == msgspec.structs.replace(Traits(), tokens=2)
+    assert traits_of(call(body=b'{"tools": ['), ROUTE_KINDS) == msgspec.structs.replace(Traits(), tokens=2)
