@@ -200,6 +200,7 @@ def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
     """Notes on a changed address, which a running daemon does not take, and on models that retire soon."""
     from bm.cli.doctor import exposed
     from bm.config.address import url_of
+    from bm.config.chains import chains_of
     from bm.errors import ConfigError
     from bm.providers.provider import effective
     from bm.providers.retirement import retiring
@@ -213,7 +214,7 @@ def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
     return [
         *([f"the configured address is now {url_of(server.host, server.port)}: bm restart"] if moved else []),
         *(f"{each.detail} ({each.remedy})" for each in exposed(config)),
-        *retiring(effective(config), config.aliases, date.today()),
+        *retiring(effective(config), chains_of(config), date.today()),
     ]
 
 

@@ -62,6 +62,11 @@ def route(
 def _draw_route(answer: dict[str, Any]) -> None:
     for step in answer.get("steps", ()):
         render.paragraph(step)
+    defaults = [each["mapping"] for each in answer["targets"] if "its default is" in each["mapping"]]
+    for each in dict.fromkeys(defaults):
+        render.paragraph(each)
+    if near := answer.get("near"):
+        render.paragraph(f"did you mean {near}? bm models lists what there is")
     targets = [
         (str(number), each["provider"], each["account"], each["model"], each["reason"])
         for number, each in enumerate(answer["targets"], 1)

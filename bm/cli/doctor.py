@@ -20,12 +20,15 @@ from bm.clients.environment import is_proxied
 from bm.clients.journal import Journal
 from bm.clients.status import elsewhere, status
 from bm.config.address import is_loopback, points_at, url_of
+from bm.config.chains import chains_of, names_in, split_prefix
+from bm.config.keys import dotted
 from bm.config.load import Loaded, load, problems_in
 from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.daemon.client import find
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.install import inspect
+from bm.dispatch.candidates import switched_off
 from bm.duration import duration
 from bm.errors import AccountError, BmError, ConfigError
 from bm.providers.catalog import KNOWN
@@ -95,7 +98,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     findings += _service(paths, environ)
     findings += _tools(paths, case)
     findings += exposed(case.config)
-    for check in (_accounts, _providers, _retirements, _loops, _bundles, _own_key, _proxies):
+    for check in (_accounts, _providers, _retirements, _dead_ends, _loops, _bundles, _own_key, _proxies):
         findings += check(case)
     return findings
 
@@ -242,8 +245,19 @@ def _providers(case: Case) -> Iterator[Finding]:
 
 
 def _retirements(case: Case) -> Iterator[Finding]:
-    for detail in retiring(case.providers, case.config.aliases, date.today()):
+    for detail in retiring(case.providers, chains_of(case.config), date.today()):
         yield Finding("models", "warning", detail, "bm models lists what the accounts can reach")
+
+
+def _dead_ends(case: Case) -> Iterator[Finding]:
+    """Aliases and routes that name a provider which is not used."""
+    providers = {each.name: each for each in case.providers}
+    for key, chain in chains_of(case.config):
+        for name in names_in(chain):
+            provider = providers.get(split_prefix(name, providers)[0])
+            if provider is not None and (off := switched_off(provider)):
+                detail, _, remedy = off.partition(": ")
+                yield Finding("models", "warning", f"{dotted(key)} names {name}, but {detail}", remedy)
 
 
 def _loops(case: Case) -> Iterator[Finding]:

@@ -106,7 +106,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
         steps=tuple(dict.fromkeys(step for link in links for step in link.steps)),
         choices=tuple(choices),
         cooling_down=tuple(cooling_down),
-        considered=tuple(dict.fromkeys(_considered(links, choices))),
+        considered=tuple(_considered(links, choices)),
         failure=_failure(links, choices, cooling_down, snapshot.limits),
         random_number=random_number,
         replaceable=query.requirements.replaceable,
@@ -249,7 +249,15 @@ def _excluded(members: Iterable[Member], reason: str) -> list[Considered]:
 
 def _ordered(links: Sequence[_Link], affinity: AccountId | None, random_number: float) -> list[Candidate]:
     """The ready candidates in order: those of each link, and after all links those that do not take all media."""
-    ready = [choice for link in links for choice in _in_order(link.groups, affinity, random_number)]
+    ready: list[Candidate] = []
+    for number, link in enumerate(links, 1):
+        choices = _in_order(link.groups, affinity, random_number)
+        if len(links) > 1:
+            named = f"{link.name.provider}:{link.name.model}" if link.name.provider else ""
+            choices = [
+                msgspec.structs.replace(each, reason=f"choice {number}: {named or each.reason}") for each in choices
+            ]
+        ready += choices
     groups = [group for link in links for group in link.groups]
     return ready + [candidate for group in groups for candidate in _by_rank(group.last_resort, random_number)]
 
@@ -351,5 +359,16 @@ def _considered(links: Sequence[_Link], choices: Sequence[Candidate]) -> Iterato
                 reason=reasons.get(candidate.target, candidate.reason),
                 seconds=candidate.seconds,
             )
-    taking_part = {group.member.provider.name for link in links for group in link.groups}
-    yield from (each for link in links for each in link.absent if each.provider not in taking_part)
+    seen = {group.member.provider.name for link in links for group in link.groups}
+    absent = [_not_named(each, link) if len(links) > 1 else each for link in links for each in link.absent]
+    for each in sorted(absent, key=lambda each: each.verdict != "disabled"):
+        if each.provider not in seen:
+            seen.add(each.provider)
+            yield each
+
+
+def _not_named(absent: Considered, link: _Link) -> Considered:
+    """Why a provider does not take part in a chain, if the link names another one."""
+    if link.name.provider in ("", absent.provider):
+        return absent
+    return msgspec.structs.replace(absent, verdict="excluded", reason="the chain does not name it")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Final
 
 from bm.config.chains import names_in
+from bm.config.keys import Key, dotted
 from bm.config.schema import Chain
 from bm.providers.families import family_of
 from bm.providers.provider import Provider
@@ -27,7 +28,7 @@ def retirement(model: str, today: date, listed: date | None = None) -> str:
     return f"retired on {day}" if day < today else f"retires on {day}"
 
 
-def retiring(providers: Iterable[Provider], aliases: Mapping[str, Chain], today: date) -> Iterator[str]:
+def retiring(providers: Iterable[Provider], chains: Iterable[tuple[Key, Chain]], today: date) -> Iterator[str]:
     """The mappings of the configuration and the tables that lead to a model which retires soon or has retired."""
     for provider in providers:
         if not provider.enabled or (provider.mode == "off" and not provider.pool):
@@ -35,7 +36,7 @@ def retiring(providers: Iterable[Provider], aliases: Mapping[str, Chain], today:
         for name, model in {**provider.words, **provider.models}.items():
             if what := retirement(model, today):
                 yield f"{provider.name} maps {name} to {model}, which {what}"
-    for name, chain in aliases.items():
+    for key, chain in chains:
         for meant in names_in(chain):
-            if what := retirement(meant, today):
-                yield f"the alias {name} stands for {meant}, which {what}"
+            if what := retirement(meant.partition(":")[2] or meant, today):
+                yield f"{dotted(key)} names {meant}, which {what}"

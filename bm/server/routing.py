@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
@@ -17,11 +18,12 @@ from bm.config.load import load
 from bm.config.paths import Paths
 from bm.dispatch.plan import Plan, plan
 from bm.dispatch.routes import LONG_CONTEXT
-from bm.dispatch.snapshot import Requirements, RouteQuery, Traits
+from bm.dispatch.snapshot import Requirements, RouteQuery, Snapshot, Traits
 from bm.errors import Failure, RequestError
 from bm.gateway.services import Services
-from bm.names import PROTOCOLS, ROUTE_KINDS, TOOLS, ProtocolName, ToolName
+from bm.names import FAMILIES, PROTOCOLS, ROUTE_KINDS, TOOLS, ProtocolName, ToolName
 from bm.providers.catalog import KNOWN
+from bm.providers.resolve import bare
 from bm.server.asgi import json_handler
 from bm.server.edits import Edits
 from bm.server.sign_in import Admission
@@ -79,8 +81,9 @@ class RoutingViews:
         )
         settings, router = self._services.settings, self._services.router
         query = msgspec.structs.replace(query, hooked=await router.hooked(settings, query, []))
-        made = plan(router.snapshot(settings), query, random_number=asked.random_number)
-        return {"protocol": asked.protocol} | _document(made)
+        snapshot = router.snapshot(settings)
+        made = plan(snapshot, query, random_number=asked.random_number)
+        return {"protocol": asked.protocol, "near": _near(made, snapshot)} | _document(made)
 
     async def settings(self, request: Request) -> Json:
         """The aliases and routes in force.
@@ -140,6 +143,15 @@ def _may_be_set(key: Key) -> bool:
             return kind in (*ROUTE_KINDS, _LIMIT)
         case _:
             return False
+
+
+def _near(made: Plan, snapshot: Snapshot) -> str | None:
+    """The name that was probably meant, where no provider has the one that was asked for and a default answers."""
+    if made.route or not made.choices or not all("its default is" in each.mapping for each in made.choices):
+        return None
+    names = [*snapshot.aliases, *FAMILIES, *(model for member in snapshot.members for model in member.facts)]
+    found = get_close_matches(bare(made.asked), names, n=1, cutoff=0.8)
+    return found[0] if found else None
 
 
 def _document(made: Plan) -> Json:

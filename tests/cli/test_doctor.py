@@ -186,6 +186,14 @@ def test_a_fallback_that_does_not_serve_a_tool_in_use(bm: Bm, paths: Paths, home
     assert words not in [each.detail for each in found(paths, "providers")]
 
 
+def test_a_route_to_a_provider_that_is_off_is_a_warning(paths: Paths) -> None:
+    paths.config.write_text('[routes.codex]\nthink = ["gemini:pro", "groq:x"]\n')
+    findings = [each for each in found(paths, "models") if "groq" in each.detail]
+    assert [(each.result, each.detail, each.remedy) for each in findings] == [
+        ("warning", "routes.codex.think names groq:x, but groq is off", "bm providers mode groq fallback")
+    ]
+
+
 def test_an_alias_to_a_misspelt_provider_is_a_failure(paths: Paths) -> None:
     paths.config.write_text('[aliases]\nfast = "gorq:llama"\n')
     assert "failed" in [each.result for each in found(paths, "configuration")]

@@ -223,6 +223,7 @@ def test_a_chain_is_tried_in_its_order(chain: tuple[str, ...], expected: list[st
     made = planned(*MIXED, model="best", aliases={"best": chain})
     assert order(made) == expected
     assert [choice.link for choice in made.choices] == sorted(choice.link for choice in made.choices)
+    assert made.choices[0].reason == f"choice 1: {chain[0]}"
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,16 @@ def test_what_no_model_of_the_first_link_takes_goes_to_the_next() -> None:
     earlier = Requirements(images=True, replaceable=frozenset({"images"}))
     made = planned(gemini("a"), blind, model="best", aliases=aliases, requirements=earlier)
     assert order(made) == ["gemini/a", "groq/key"], "the model without images is a last resort of the whole chain"
+
+
+def test_what_takes_no_part_in_a_chain_is_named_once_with_the_reason_that_helps() -> None:
+    aliases = {"best": ("gemini:pro", "groq:x", "gemini:flash")}
+    made = planned(gemini("a"), paid("groq", "off"), paid("acme", "fallback"), model="best", aliases=aliases)
+    assert reasons(made) == {
+        "gemini/a": "choice 1: gemini:pro",
+        "groq": "groq is off: bm providers mode groq fallback",
+        "acme": "the chain does not name it",
+    }
 
 
 PRICES = {("groq", "x"): 2.0, ("acme", "y"): 1.0, ("gemini", MODEL): 3.0}

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from bm.config.chains import chains_of
 from bm.config.schema import Config, Gemini, ProviderConfig
 from bm.providers.provider import effective
 from bm.providers.retirement import retirement, retiring
@@ -34,7 +35,7 @@ def test_mappings_and_aliases_that_lead_to_an_ending_model_are_named() -> None:
         providers={"openai": ProviderConfig(models={"default": "gpt-5"})},
         aliases={"old": "claude-3-haiku", "new": "claude-opus-5-5"},
     )
-    assert list(retiring(effective(config), config.aliases, TODAY)) == [
+    assert list(retiring(effective(config), chains_of(config), TODAY)) == [
         "gemini maps haiku to gemini-2.5-flash, which retires on 2026-12-01",
-        "the alias old stands for claude-3-haiku, which retired on 2026-08-05",
+        "aliases.old names claude-3-haiku, which retired on 2026-08-05",
     ]

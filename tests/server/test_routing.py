@@ -87,6 +87,14 @@ def test_the_route_of_a_request_that_might_be_made(world: World) -> None:
     assert pictures["targets"][0]["model"] == "gemini-3.8-flash"
 
 
+def test_a_name_that_no_provider_has_is_answered_with_the_nearest(world: World) -> None:
+    world.set_up(more='[aliases]\nquickest = "gemini:flash-lite"\n')
+    world.admin("models")
+    assert world.admin("route", {"model": "quikest"})["near"] == "quickest"
+    assert world.admin("route", {"model": "gemini-3.1-pro-previw"})["near"] == "gemini-3.1-pro-preview"
+    assert world.admin("route", {"model": "gpt-5"})["near"] is None
+
+
 HOOK = """def choose(model, needs, headers):
     if needs["protocol"] == "gemini":
         raise RuntimeError("not today")
