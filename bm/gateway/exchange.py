@@ -70,7 +70,7 @@ class Exchange:
         self._reply = Reply(call, self._capture or client, self.record)
         limits, waits = settings.config.limits, call.stream and not call.array and call.operation == "generate"
         every = limits.keep_alive if waits else 0.0
-        self._keep_alive = KeepAlive(self._reply.client, self._keep_waiting, first=limits.hold_time, every=every)
+        self._keep_alive = KeepAlive(self._reply.client, first=limits.hold_time, every=every)
         rescued = settings.config.pool.rescue and call.stream and call.operation == "generate"
         self._rescue = Rescue(self._adapter) if rescued else None
         self._attempts = Attempts(
@@ -127,7 +127,7 @@ class Exchange:
 
     async def _race(self, course: Course, attempt: Attempt) -> None:
         """Make an attempt, and others beside it while it is silent, until all have ended."""
-        async with Race(self._attempt, self._keep_alive) as race:
+        async with Race(self._attempt, self._keep_alive, self._keep_waiting) as race:
             race.begin(self._running(attempt))
             while race.under_way:
                 ended = await race.next()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -64,13 +63,11 @@ class KeepAlive:
     """When a client that waits for its stream is next sent a keep-alive: `due`, in the event loop's time.
 
     That is `first` seconds after the request came in, if an upstream is being asked by then, and again after `every`
-    seconds; never if that is 0. `write` sends one.
+    seconds; never if that is 0.
     """
 
-    def __init__(
-        self, client: WaitingClient, write: Callable[[], Awaitable[None]], *, first: float, every: float
-    ) -> None:
-        self._client, self._write, self._every = client, write, every
+    def __init__(self, client: WaitingClient, *, first: float, every: float) -> None:
+        self._client, self._every = client, every
         self._quick = min(QUICK, first)
         self._now = asyncio.get_running_loop().time
         self.due = self._now() + first if every else _NEVER
@@ -79,10 +76,9 @@ class KeepAlive:
         """A request is sent at that time. It may be refused at once, which a status says better than a stream."""
         self.due = max(self.due, (self._now() if self._client.started else sent) + self._quick)
 
-    async def send(self) -> None:
-        """Send a keep-alive."""
+    def sent(self) -> None:
+        """A keep-alive is sent now."""
         self.due = self._now() + self._every
-        await self._write()
 
 
 class Reply:

@@ -1,15 +1,13 @@
-"""The ASGI application: serves the model APIs itself, and passes the other paths to the admin app.
+"""The application: serves the model APIs itself, and passes the other paths to the admin app.
 
-A plain ASGI callable costs a third of a Starlette endpoint with a StreamingResponse, but must itself watch for clients
-that disconnect: a response that is not read would continue to use quota.
+Calls of models come straight from the HTTP protocol (`direct`), all else by ASGI.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -30,11 +28,11 @@ from bm.protocols import interactions
 from bm.protocols.reading import string_of
 from bm.protocols.registry import CODECS
 from bm.server import cors
-from bm.server.asgi import AsgiClient, ClientGone, Cut, read_body
+from bm.server.asgi import AsgiClient, ClientGone, Cut, declares_more
+from bm.server.direct import DirectClient
 from bm.server.guard import guard_of
 from bm.server.interactions import InteractionsClient
 from bm.server.routes import (
-    Found,
     InteractionsRoute,
     ModelsRoute,
     Probe,
@@ -46,7 +44,6 @@ from bm.server.routes import (
     without_key,
 )
 from bm.server.websocket import Connection
-from bm.tasks import spawn
 from bm.upstream.headers import Headers
 
 _log = logging.getLogger("bm.requests")
@@ -68,20 +65,31 @@ class App:
         if scope["type"] != "http" or path.startswith(_ADMIN) or (path == "/" and scope["method"] == "GET"):
             await self._admin(scope, receive, send)
             return
-        headers: Headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        shared = cors.headers_for(self._services.config.server, headers)
-        await _Request(self._services, scope, headers, AsgiClient(send, shared)).serve(receive)
+        client, query = AsgiClient(receive, send), scope["query_string"].decode("latin-1")
+        await _Request(self._services, scope["method"], path, query, _decoded(scope["headers"])).serve(client)
+        if client.is_cut:
+            raise Cut
+
+    def direct(self, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]]) -> _Request | None:
+        """The call of a model in a request; None if it is something else, which is asked by ASGI."""
+        if method != "POST" or path.startswith(_ADMIN):
+            return None
+        request = _Request(self._services, method, path, query, _decoded(headers))
+        return request if request.calls_model else None
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 class _Request:
     """One request to a model API."""
 
-    def __init__(self, services: Services, scope: Scope, headers: Headers, client: AsgiClient) -> None:
-        self._services, self._client = services, client
-        self._method: str = scope["method"]
-        self._path: str = scope["path"]
-        self._query: str = scope["query_string"].decode("latin-1")
-        self._headers = headers
+    _client: AsgiClient | DirectClient
+
+    def __init__(self, services: Services, method: str, path: str, query: str, headers: Headers) -> None:
+        self._services = services
+        self._method, self._path, self._query, self._headers = method, path, query, headers
         self._by_name: Mapping[str, str] = dict(reversed(headers))
         self._id = new_id("req_")
         self._preflight = cors.is_preflight(self._method, self._by_name)
@@ -90,28 +98,50 @@ class _Request:
         self._key = MAIN
         self._protocol: ProtocolName = getattr(found, "protocol", None) or caller(self._by_name, self._path)
 
-    async def serve(self, receive: Receive) -> None:
+        self._refusal = self._refused_for()
+
+    @property
+    def calls_model(self) -> bool:
+        return isinstance(self._found, Route)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the head is reason enough to refuse the request."""
+        return self._refusal is not None or declares_more(self._by_name, self.limit_mb)
+
+    @property
+    def limit_mb(self) -> int:
+        """The largest body, in MiB."""
+        return self._services.config.server.max_body_mb
+
+    def left(self) -> None:
+        """The client has left before its request was complete."""
+        _log.info("%s %s %s: the client left before its request was complete", self._id, self._method, self._path)
+
+    async def serve(self, client: AsgiClient | DirectClient) -> None:
         """Answer the request. Errors are sent in the caller's protocol and logged on one line."""
+        self._client = client
+        client.headers = cors.headers_for(self._services.config.server, self._headers)
         try:
-            await self._answer(receive)
+            await self._answer()
         except RequestError as error:
             await self._refuse(error.failure)
         except ClientGone:
-            _log.info("%s %s %s: the client left before its request was complete", self._id, self._method, self._path)
-        except Exception as error:
+            self.left()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the client gets an answer
             own_fault(error)
             _log.error("%s %s %s: ended by the internal error above", self._id, self._method, self._path)
             if self._client.status:
-                raise
+                await self._client.cut()
+                return
             await self._refuse(
                 Failure(kind="server", message="internal error of bm; see `bm logs`", status=500, should_retry=False)
             )
-        if self._client.is_cut:
-            raise Cut
 
-    async def _answer(self, receive: Receive) -> None:
+    async def _answer(self) -> None:
         found = self._found
-        self._admit(found)
+        if self._refusal is not None:
+            raise RequestError(self._refusal)
         if self._preflight:
             await self._client.respond(204, cors.preflight(self._by_name), b"")
             return
@@ -132,26 +162,26 @@ class _Request:
                     self._services.interactions.drop(name)
                 await self._json(200, {} if self._method == "DELETE" else whole)
             case InteractionsRoute():
-                await self._interact(receive)
+                await self._interact()
             case Route():
-                await self._call(found, receive)
+                await self._call(found)
 
-    def _admit(self, found: Found | Failure) -> None:
+    def _refused_for(self) -> Failure | None:
+        """What is wrong with the head of the request, if anything is."""
         guard = guard_of(self._services.settings)
         if (foreign := guard.foreign(self._by_name, api=True)) is not None:
-            raise RequestError(foreign)
-        if isinstance(found, Probe) or self._preflight:
-            return
+            return foreign
+        if isinstance(self._found, Probe) or self._preflight:
+            return None
         key = guard.caller(self._by_name, self._query)
         if key is None:
             message = "the key is not the daemon's; `bm env` prints the right settings for each tool"
-            raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
-        if (expired := key.expired(time.time())) is not None:
-            raise RequestError(expired)
+            return Failure(kind="unauthorized", message=message, should_retry=False)
         self._key = key
+        return key.expired(time.time())
 
-    async def _call(self, route: Route, receive: Receive) -> None:
-        body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
+    async def _call(self, route: Route) -> None:
+        body = without_halves(await self._client.read(self._by_name, self.limit_mb))
         head = read_head(body, needs_model=not route.model)
         check_model(route.model)
         streams = bool(head.stream) if route.streams is None else route.streams
@@ -170,16 +200,16 @@ class _Request:
             conversation=conversation_of(head, self._by_name),
             key=self._key.name,
         )
-        await self._run(call, receive, self._client)
+        await self._run(call, self._client)
 
     def _interaction(self, name: str, param: str) -> tuple[Json, list[Json]]:
         if (kept := self._services.interactions.get(name)) is None:
             raise RequestError(Failure(kind="not_found", message=f"there is no interaction {name}", param=param))
         return kept
 
-    async def _interact(self, receive: Receive) -> None:
+    async def _interact(self) -> None:
         """Serve an interaction as a request to generate."""
-        body = without_halves(await read_body(receive, self._by_name, self._services.config.server.max_body_mb))
+        body = without_halves(await self._client.read(self._by_name, self.limit_mb))
         given = json_object(body)
         earlier: list[Json] = []
         if name := string_of(given.get("previous_interaction_id")):
@@ -208,31 +238,11 @@ class _Request:
             if given.get("store") is not False:
                 self._services.interactions.keep(interaction, asked.steps)
 
-        await self._run(call, receive, InteractionsClient(self._client, interactions.Writer(own, asked.model), keep))
+        await self._run(call, InteractionsClient(self._client, interactions.Writer(own, asked.model), keep))
 
-    async def _run(self, call: Call, receive: Receive, client: Client) -> None:
-        """Run the call. If the client disconnects, cancel it together with its upstream request."""
-        work = asyncio.current_task()
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            if work is not None:
-                work.cancel()
-
-        watcher = spawn(watch(), "watching for a disconnect")
-        try:
-            await Exchange(self._services, call, client).run()
-        except asyncio.CancelledError:
-            if not gone:
-                raise
-            if work is not None:
-                work.uncancel()
-        finally:
-            watcher.cancel()
+    async def _run(self, call: Call, client: Client) -> None:
+        """Run the call. If the client disconnects, it is cancelled together with its upstream request."""
+        await self._client.while_there(Exchange(self._services, call, client).run())
 
     async def _refuse(self, failure: Failure) -> None:
         status, body = CODECS[self._protocol].encode_error(failure, self._id)

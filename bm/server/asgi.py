@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import sys
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 
 from bm.errors import Failure, RequestError
+from bm.tasks import spawn
 from bm.upstream.headers import Headers
 
 _WINDOW_LOG = 27
@@ -35,9 +37,8 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit_mb: int)
         ClientGone: the client disconnected before it was complete.
     """
     limit = limit_mb * 1024 * 1024
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise RequestError(_too_large(limit_mb))
+    if declares_more(headers, limit_mb):
+        raise RequestError(too_large(limit_mb))
     pieces, size, more = [], 0, True
     while more:
         message = await receive()
@@ -47,15 +48,24 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit_mb: int)
         pieces.append(piece)
         size += len(piece)
         if size > limit:
-            raise RequestError(_too_large(limit_mb))
+            raise RequestError(too_large(limit_mb))
         more = message.get("more_body", False)
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return plain_body(pieces[0] if len(pieces) == 1 else b"".join(pieces), headers, limit_mb)
+
+
+def plain_body(body: bytes, headers: Mapping[str, str], limit_mb: int) -> bytes:
+    """A body as it was before its `content-encoding`.
+
+    Raises:
+        RequestError: it is then larger than `limit_mb` MiB, or its encoding is unknown or invalid.
+    """
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return body
+    limit = limit_mb * 1024 * 1024
     plain = _decompressed(body, encoding, limit)
     if len(plain) > limit:
-        raise RequestError(_too_large(limit_mb))
+        raise RequestError(too_large(limit_mb))
     return plain
 
 
@@ -91,22 +101,57 @@ def _unzstd(body: bytes, limit: int) -> bytes:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid zstd: {error}")) from error
 
 
-def _too_large(limit_mb: int) -> Failure:
+def declares_more(headers: Mapping[str, str], limit_mb: int) -> bool:
+    """Whether a request says that its body is larger than `limit_mb` MiB."""
+    declared = headers.get("content-length", "")
+    return declared.isdigit() and int(declared) > limit_mb * 1024 * 1024
+
+
+def too_large(limit_mb: int) -> Failure:
     message = f"the request body is larger than {limit_mb} MiB; raise it with `bm config set server.max_body_mb N`"
     return Failure(kind="too_large", message=message)
 
 
 class AsgiClient:
-    """Sends one response with `headers` beside its own. `status` is 0 until it has begun."""
+    """The client of one request. `headers` are sent beside a response's own. `status` is 0 until it has begun."""
 
-    def __init__(self, send: Send, headers: Headers | None = None) -> None:
-        self._send, self._headers = send, headers or []
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.headers: Headers = []
         self.status = 0
         self.is_cut = False
 
+    async def read(self, headers: Mapping[str, str], limit_mb: int) -> bytes:
+        """The body of the request; see `read_body`."""
+        return await read_body(self._receive, headers, limit_mb)
+
+    async def while_there(self, work: Awaitable[None]) -> None:
+        """Await `work`, which is cancelled if the client hangs up."""
+        task = asyncio.current_task()
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            if task is not None:
+                task.cancel()
+
+        watcher = spawn(watch(), "watching for a disconnect")
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            if task is not None:
+                task.uncancel()
+        finally:
+            watcher.cancel()
+
     async def start(self, status: int, headers: Headers) -> None:
         self.status = status
-        encoded = [(name.encode("latin-1"), _latin(value)) for name, value in (*headers, *self._headers)]
+        encoded = [(name.encode("latin-1"), latin(value)) for name, value in (*headers, *self.headers)]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def send(self, data: bytes) -> None:
@@ -130,7 +175,7 @@ class Cut(Exception):
     """Raised to uvicorn, which closes the connection of a response that was left without its end."""
 
 
-def _latin(value: str) -> bytes:
+def latin(value: str) -> bytes:
     """A header value as bytes. Names of models and accounts may contain characters that headers may not."""
     return _CONTROL.sub(b" ", value.encode("latin-1", "backslashreplace"))
 

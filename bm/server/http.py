@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bm.server.descriptors import most_connections
+from bm.server.direct import DirectClient
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head: its first line and its headers."""
@@ -38,6 +40,8 @@ class RefusedHead(Exception):
 class LimitedHttp(HttpToolsProtocol):
     """uvicorn's protocol with limits of size, time and number, and without trailers as headers.
 
+    Calls of models go to the application's `direct`, if it has one, instead of through ASGI.
+
     An offer to upgrade to HTTP/2 is ignored (RFC 9110, section 7.8). httptools would take the body for bytes of the
     other protocol, so the request is parsed again without the offer.
     """
@@ -50,9 +54,11 @@ class LimitedHttp(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._in_request = False
         self._in_head = True
-        self._size = self._unfinished = 0
-        self._moved = False
+        self._size = self._unfinished = self._hosts = 0
+        self._moved = self._codes_twice = False
+        self._direct: Any = getattr(self.app, "direct", None)
         self._seen = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
@@ -75,7 +81,11 @@ class LimitedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._stop_watching()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        cycle: Any = self.cycle
+        if type(cycle) is DirectClient and not cycle.response_complete:
+            cycle.lost()
 
     def pause_writing(self) -> None:
         """More is to be sent than the client reads: whole responses and streams alike wait in the buffer."""
@@ -87,6 +97,14 @@ class LimitedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it has been idle for long enough: one timer lasts for many requests."""
+        self.timeout_keep_alive_task = None
+        if self._in_request or not self.gives_way:
+            return
+        left = self.timeout_keep_alive - (time.monotonic() - self._seen)
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+            return
         super().timeout_keep_alive_handler()
         if self._reading is None and self.transport.get_write_buffer_size():
             self._watch_reading()
@@ -119,7 +137,6 @@ class LimitedHttp(HttpToolsProtocol):
         oldest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         self._seen = time.monotonic()
         self._moved = False
         try:
@@ -134,7 +151,14 @@ class LimitedHttp(HttpToolsProtocol):
         self._unfinished = 0 if self._moved else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD:
             self._refuse(HeadTooLarge())
-        elif self.gives_way and self._timer is None and not self._handed_over:
+        elif self._timer is None and not self._handed_over:
+            self._watch_request()
+
+    def _watch_request(self) -> None:
+        """Limit the time until the rest of a request arrives. Most arrive whole, and need no timer."""
+        if self._in_request and not self._in_head:
+            self._timer = self.loop.call_later(BODY_SECONDS, self._check_body)
+        elif self._in_request or self.gives_way:
             self._wait_for_head()
 
     def _feed(self, data: bytes) -> None:
@@ -175,21 +199,29 @@ class LimitedHttp(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head, self._size = True, 0
-        self._moved = True
-        if self._timer is None:
-            self._wait_for_head()
+        # uvicorn makes its scope here; a call of a model needs none.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._in_request = self._in_head = self._moved = True
+        self._size = self._hosts = 0
+        self._codes_twice = False
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + 4)
-        # What comes after the head is a trailer (RFC 9110, section 6.5.1).
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            # What comes after the head is a trailer (RFC 9110, section 6.5.1).
+            return
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding":
+            self._codes_twice = self._codes_twice or value.lower() != b"chunked"
+        elif name == b"expect":
+            self.expect_100_continue = self.expect_100_continue or value.lower() == b"100-continue"
 
     def _count(self, size: int) -> None:
         self._moved = True
@@ -204,16 +236,52 @@ class LimitedHttp(HttpToolsProtocol):
         if self.parser.should_upgrade() and self._get_upgrade() != b"websocket":
             self._repeated = True
             return
-        super().on_headers_complete()
+        if not self._is_direct():
+            url, headers, expects = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expects
+            self.headers.extend(headers)
+            super().on_headers_complete()
         if self.leaving:
             self.cycle.keep_alive = False
-        self._timer = self.loop.call_later(BODY_SECONDS, self._check_body)
+
+    def _is_direct(self) -> bool:
+        """Whether the request is a call of a model, which then has begun."""
+        if self._direct is None or self.parser.should_upgrade():
+            return False
+        url = httptools.parse_url(self.url)
+        path, method = url.path.decode("ascii"), self.parser.get_method().decode("ascii")
+        query = (url.query or b"").decode("latin-1")
+        call = self._direct(method, unquote(path) if "%" in path else path, query, self.headers)
+        if call is None:
+            return False
+        version, before = self.parser.get_http_version(), self.gives_way
+        client: Any = DirectClient(
+            self,
+            call,
+            version=version,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            expects=self.expect_100_continue,
+        )
+        self.cycle = client
+        if before:
+            client.begin()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((client, self.app))
+        return True
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if type(cycle) is DirectClient:
+            cycle.begin()
+        else:
+            super()._start_asgi_task(cycle, app)
 
     def _check_head_is_plain(self) -> None:
         """Refuse what another server could read in another way."""
-        if sum(name == b"host" for name, _ in self.headers) > 1:
+        if self._hosts > 1:
             raise RefusedHead("a request has one Host header")
-        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+        if self._codes_twice:
             raise RefusedHead("chunked is the only Transfer-Encoding here")
         if self.parser.get_method() == b"CONNECT":
             raise RefusedHead("bm is not a proxy")
@@ -226,7 +294,12 @@ class LimitedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._moved = True
-        if not self._repeated:
+        cycle: Any = self.cycle
+        if self._repeated:
+            return
+        if type(cycle) is DirectClient:
+            cycle.feed(body)
+        else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -234,11 +307,25 @@ class LimitedHttp(HttpToolsProtocol):
         if self._repeated:
             return
         self._stop_timer()
-        super().on_message_complete()
+        self._in_request = False
+        cycle: Any = self.cycle
+        if type(cycle) is DirectClient:
+            cycle.complete()
+        else:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._seen = time.monotonic()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def close_if_idle(self) -> None:
         """Close the connection if it has been silent for some time, so that no request is on its way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
 
 from bm.config.paths import Paths
 from bm.gateway import capture as room
@@ -163,8 +165,14 @@ async def test_a_closed_recorder_drops_captures(tmp_path: Path, bm_home: Path) -
     recorder.close()
     call = Call(id="x", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="m", stream=False)
     record = Record(id="x", at=0.0, protocol="anthropic", model="m", stream=False)
-    recorder.keep(Capture(call, AsgiClient(_nowhere)), record, read_settings(Paths.under(bm_home)))
+    recorder.keep(Capture(call, AsgiClient(_never, _nowhere)), record, read_settings(Paths.under(bm_home)))
     assert summaries(tmp_path) == []
+
+
+async def _never() -> Message:
+    """Wait for a message that does not come."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def _nowhere(message: object) -> None:

@@ -35,8 +35,8 @@ class Runs:
         self._courses = courses
         self.ended: list[str] = []
         self.reader = Reader()
-        keep_alive = KeepAlive(WaitingClient(self.reader), self._write, first=0.01, every=0.01)
-        self.race = Race(self._run, keep_alive)
+        keep_alive = KeepAlive(WaitingClient(self.reader), first=0.01, every=0.01)
+        self.race = Race(self._run, keep_alive, self._write)
 
     async def _write(self) -> None:
         await self.reader.send(b".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import Sequence
@@ -108,6 +109,12 @@ async def test_a_disconnect() -> None:
         await read_body(receive, {}, 1)
 
 
+async def _never() -> Message:
+    """Wait for a message that does not come."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
 class Wire:
     """Collects sent messages."""
 
@@ -120,7 +127,7 @@ class Wire:
 
 async def test_a_stream() -> None:
     wire = Wire()
-    client = AsgiClient(wire)
+    client = AsgiClient(_never, wire)
     assert client.status == 0
     await client.start(200, [("content-type", "text/event-stream")])
     await client.send(b"one")
@@ -137,7 +144,7 @@ async def test_a_stream() -> None:
 
 async def test_a_complete_response_has_its_length() -> None:
     wire = Wire()
-    await AsgiClient(wire).respond(404, [("a", "b")], b"gone")
+    await AsgiClient(_never, wire).respond(404, [("a", "b")], b"gone")
     assert wire.messages[0]["headers"] == [(b"a", b"b"), (b"content-length", b"4")]
     assert wire.messages[1] == {"type": "http.response.body", "body": b"gone", "more_body": False}
 
@@ -145,13 +152,13 @@ async def test_a_complete_response_has_its_length() -> None:
 @pytest.mark.parametrize(("value", "sent"), [("naïve", b"na\xefve"), ("模型", b"\\u6a21\\u578b")])
 async def test_any_name_can_be_a_header_value(value: str, sent: bytes) -> None:
     wire = Wire()
-    await AsgiClient(wire).start(200, [("x-bm-model", value)])
+    await AsgiClient(_never, wire).start(200, [("x-bm-model", value)])
     assert wire.messages[0]["headers"] == [(b"x-bm-model", sent)]
 
 
 async def test_a_response_is_cut_by_omitting_its_end() -> None:
     wire = Wire()
-    client = AsgiClient(wire)
+    client = AsgiClient(_never, wire)
     await client.start(200, [])
     await client.cut()
     assert (client.is_cut, len(wire.messages)) == (True, 1)

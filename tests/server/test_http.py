@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from bm.server import http
+from bm.server.direct import DirectClient
 from bm.server.http import LimitedHttp
 
 FLOOD = 16 * 1024 * 1024
@@ -40,15 +41,40 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
-@pytest.fixture
-async def port() -> AsyncIterator[int]:
-    async with serving() as found:
+class DirectEcho:
+    """The same for requests that do not come by ASGI; others do."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await echo(scope, receive, send)
+
+    def direct(self, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]]) -> EchoCall | None:
+        return EchoCall(method, headers) if method == "POST" else None
+
+
+class EchoCall:
+    refused = False
+    limit_mb = 1
+
+    def __init__(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+        self._method, self._headers = method, [[name.decode(), value.decode()] for name, value in headers]
+
+    async def serve(self, client: DirectClient) -> None:
+        body = await client.read({}, self.limit_mb)
+        content = json.dumps({"headers": self._headers, "body": body.decode(), "method": self._method}).encode()
+        await client.respond(200, [], content)
+
+    def left(self) -> None: ...
+
+
+@pytest.fixture(params=[echo, DirectEcho()], ids=["asgi", "direct"])
+async def port(request: pytest.FixtureRequest) -> AsyncIterator[int]:
+    async with serving(request.param) as found:
         yield found
 
 
 @asynccontextmanager
 async def serving(app: Any = echo) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="wsproto")
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="wsproto", proxy_headers=False)
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
@@ -203,11 +229,12 @@ async def test_requests_follow_each_other_after_an_offer(port: int) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("app", [echo, DirectEcho()], ids=["asgi", "direct"])
 @pytest.mark.parametrize("beginning", [b"", b"POST /x HT", HEAD, b"\r\n", HEAD + b"content-length: 9\r\n\r\nhi"])
-async def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
+async def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch, beginning: bytes, app: Any) -> None:
     monkeypatch.setattr(http, "HEAD_SECONDS", 0.1)
     monkeypatch.setattr(http, "BODY_SECONDS", 0.1)
-    async with serving() as port:
+    async with serving(app) as port:
         assert await sent(port, beginning) == b""
 
 
