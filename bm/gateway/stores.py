@@ -18,6 +18,8 @@ from bm.protocols.reading import json_of, object_of, string_of
 
 MAX_BYTES = 64 * 1024 * 1024
 """Memory that each store may use."""
+MAX_SIGNATURES = 10_000
+"""Signatures that are kept; about as many as are saved over a restart. Small ones cost more memory than their bytes."""
 MAX_DEPTH = 1_000
 """Earlier responses that are followed back."""
 STORING = frozenset({"openai", "xai"})
@@ -28,11 +30,12 @@ Value = TypeVar("Value")
 
 
 class _Latest(OrderedDict[str, Value]):
-    """The values put in or moved to the end last, up to `max_bytes` of them, which `size` measures."""
+    """The values put in or moved to the end last: up to `max_bytes` of them, which `size` measures, and `most`."""
 
-    def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
+    def __init__(self, max_bytes: int, size: Callable[[Value], int], most: int | None = None) -> None:
         super().__init__()
         self._max_bytes, self._size, self._bytes = max_bytes, size, 0
+        self._most = most
         self._new: dict[str, None] = {}
 
     def put(self, name: str, value: Value) -> None:
@@ -40,7 +43,7 @@ class _Latest(OrderedDict[str, Value]):
         self[name] = value
         self._new[name] = None
         self._bytes += self._size(value)
-        while self._bytes > self._max_bytes:
+        while self._bytes > self._max_bytes or (self._most is not None and len(self) > self._most):
             self.drop(next(iter(self)))
 
     def drop(self, name: str) -> None:
@@ -68,14 +71,14 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class SignatureStore:
-    """The latest signatures, up to `max_bytes` of them.
+    """The latest signatures, up to `max_bytes` of them, and `most` in number.
 
     A tool call's signature is stored by the call's id, which is unique; a text's by its conversation and its words.
     Any wider key, such as "the latest signature", would leak signatures from one conversation into another.
     """
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._kept = _Latest[Signature](max_bytes, lambda signature: len(signature.value))
+    def __init__(self, max_bytes: int = MAX_BYTES, most: int = MAX_SIGNATURES) -> None:
+        self._kept = _Latest[Signature](max_bytes, lambda signature: len(signature.value), most)
         self._new: list[Kept] = []
         self._texts = False
 

@@ -66,8 +66,8 @@ def test_a_call_without_an_id_is_not_kept() -> None:
     assert signed(store.sign(request(call("")))) == [""]
 
 
-def test_the_oldest_go_when_the_room_is_full() -> None:
-    store = SignatureStore(max_bytes=10)
+@pytest.mark.parametrize("store", [SignatureStore(max_bytes=10), SignatureStore(most=2)])
+def test_the_oldest_go_when_the_room_is_full(store: SignatureStore) -> None:
     store.keep({"one": signature("aaaa"), "two": signature("bbbb")})
     assert signed(store.sign(request(call("one")))) == ["aaaa"], "which makes it the youngest"
     store.keep({"three": signature("cccc")})
