@@ -32,7 +32,7 @@ from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.stores import STORING, is_stored
 from bm.gateway.upstream_call import UpstreamCall
-from bm.protocols.errors import context_in_text
+from bm.protocols.context_length import context_in_text
 from bm.protocols.passthrough import Watch
 
 _log = logging.getLogger("bm.requests")

@@ -15,6 +15,7 @@ import msgspec
 from bm.chat.parts import Json
 from bm.chat.surrogates import without_halves
 from bm.errors import Failure, FailureKind
+from bm.protocols.context_length import is_about_answer
 from bm.protocols.limits import (
     delay_in_details,
     delay_in_headers,
@@ -182,6 +183,8 @@ _MAX_TEXT = 300
 _MAX_MESSAGE = 8_000
 """Characters of an error's text; what is longer repeats the prompt."""
 _MAX_QUOTE = 1000
+_TEXTS = ("detail", "msg", "error_msg", "error_message", "errors")
+"""What services call the text of an error that do not call it `message`."""
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -222,7 +225,7 @@ def error_in(document: Any) -> Json | None:
     """The error object of a document; None when it has none.
 
     The shapes are `error` of OpenAI, Anthropic and Google, alone or in a list; `error` as a string (Ollama, xAI); flat
-    members (Mistral, vLLM); and FastAPI's `detail`.
+    members (Mistral, vLLM); and a text under another name.
     """
     if isinstance(document, list):
         document = document[0] if document else None
@@ -230,12 +233,16 @@ def error_in(document: Any) -> Json | None:
         return None
     match document.get("error"):
         case dict(error):
-            return error
+            return _with_message(error)
         case str(text):
             return {**document, "message": document.get("message") or text}
-    if "message" not in document and "detail" in document:
-        return {**document, "message": document["detail"]}
-    return document if document.keys() & {"message", "code", "type"} else None
+    found = _with_message(document)
+    return found if found.keys() & {"message", "code", "type"} else None
+
+
+def _with_message(error: Json) -> Json:
+    said = "" if "message" in error else next(filter(error.get, _TEXTS), "")
+    return {**error, "message": error[said]} if said else error
 
 
 def _failure(error: Json, status: int, unexplained: str) -> Failure:
@@ -252,7 +259,7 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
         row = found
     message = ": ".join(dict.fromkeys(filter(None, (own, behind))))
     kind = row.kind if row is not None else _kind_of(status)
-    if kind == "context_too_long" and _is_about_answer(message):
+    if kind == "context_too_long" and is_about_answer(message):
         kind = "bad_request"
     code = next(iter((*words, *_words(quoted))), "")
     failure = Failure(
@@ -355,6 +362,8 @@ def _message(value: Any) -> str:
             return _message(detail)
         case list():
             return "; ".join(filter(None, (_message(fault) for fault in value)))
+        case {"message": str(text)}:
+            return text
         case {"msg": str(text), "loc": list(steps)}:
             return f"{'.'.join(str(step) for step in steps)}: {text}"
         case None:
@@ -380,70 +389,3 @@ def _of_page(kind: FailureKind, status: int, body: bytes) -> str:
     text = " ".join(text.split())[:_MAX_TEXT]
     said = f"{status} with a page that is not the API's" if kind == "blocked" else str(status)
     return f"{said}: {text}" if text else said
-
-
-_CONTEXT = re.compile(
-    r"> (\d[\d,]*) maximum|tokens allowed \(?(\d[\d,]*)|maximum context length (?:is|of) (\d[\d,]*)"
-    r"|exceeds the maximum length (?:of )?(\d[\d,]*)|context (?:window|length|size)[^\d]{0,30}(\d[\d,]*)",
-    re.I,
-)
-_LEAST_CONTEXT = 512
-"""No model takes fewer tokens; a smaller number means something else."""
-
-
-def context_in_text(message: str) -> int | None:
-    """The most tokens a model takes, by the words in which it refused more."""
-    found = _CONTEXT.search(message)
-    if found is None:
-        return None
-    tokens = int(next(group for group in found.groups() if group).replace(",", "")[:18])
-    return tokens if tokens >= _LEAST_CONTEXT else None
-
-
-_ANSWER = re.compile(
-    r"max_?(?:completion_|output_|new_)?tokens\W{0,3} (?:must|is too|cannot|can not|exceeds|should|value)"
-    r"|at most \d+ (?:completion|output)",
-    re.I,
-)
-_TOKENS = r"\d[\d,]{0,14}+(?!\d)"
-_ROOM = tuple(
-    re.compile(pattern, re.I | re.S)
-    for pattern in (
-        rf"(?P<prompt>{_TOKENS}) \+ {_TOKENS} > (?P<context>{_TOKENS})",
-        rf"context (?:length|window|size)\D{{0,30}}(?P<context>{_TOKENS}).*?"
-        rf"(?P<prompt>{_TOKENS}) "
-        r"(?:input tokens|(?:tokens )?(?:in|from|of) (?:the |your )?(?:messages|input|text|prompt))",
-        rf"must be <= (?P<context>{_TOKENS})\. Given: (?P<prompt>{_TOKENS}) \W?inputs",
-    )
-)
-"""How Anthropic, OpenAI, vLLM, SGLang, OpenRouter and Together say that prompt and answer are too long together."""
-
-
-_TOOL_TOKENS = re.compile(r"(\d[\d,]*) of tool input")
-"""OpenRouter counts the tools apart."""
-
-
-def answer_room(message: str) -> tuple[int, int] | None:
-    """The context and the prompt in tokens, where a refusal says that only the answer's length does not fit."""
-    context, prompt = _sizes(message) or (0, 0)
-    return (context, prompt) if prompt < context else None
-
-
-def _sizes(message: str) -> tuple[int, int] | None:
-    """The context and the prompt in tokens, where a refusal gives both."""
-    found = next((found for pattern in _ROOM if (found := pattern.search(message))), None)
-    if found is None:
-        return None
-    prompt = _tokens(found["prompt"]) + sum(map(_tokens, _TOOL_TOKENS.findall(message)))
-    return _tokens(found["context"]), prompt
-
-
-def _tokens(text: str) -> int:
-    return int(text.replace(",", ""))
-
-
-def _is_about_answer(message: str) -> bool:
-    """Whether a refusal that speaks of the context is about the length of the answer, and the prompt would fit."""
-    if _sizes(message) is not None:
-        return answer_room(message) is not None
-    return _ANSWER.search(message) is not None

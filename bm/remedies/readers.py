@@ -12,7 +12,7 @@ from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
-from bm.protocols.errors import answer_room
+from bm.protocols.context_length import answer_room
 from bm.protocols.reading import array_of, objects_of
 from bm.remedies.members import (
     ANSWER_LENGTHS,

@@ -28,7 +28,8 @@ from bm.gateway.stores import ResponseStore, SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
 from bm.names import PROTOCOLS, Operation, ProtocolName
 from bm.protocols import interactions
-from bm.protocols.errors import answer_room, context_in_text, decode_error, in_band
+from bm.protocols.context_length import answer_room, context_in_text
+from bm.protocols.errors import decode_error, in_band
 from bm.protocols.limits import allowances_in_body, allowances_in_headers, with_delay
 from bm.protocols.reading import json_of, object_of
 from bm.protocols.registry import CODECS

@@ -10,7 +10,7 @@ import pytest
 from bm.chat.events import Failed
 from bm.chat.parts import Json
 from bm.errors import Failure, FailureKind
-from bm.protocols.errors import context_in_text, decode_error, in_band
+from bm.protocols.errors import decode_error, in_band
 from tests.protocols.pair import CLIENTS, reported
 
 
@@ -152,6 +152,9 @@ def test_only_a_web_page_hides_what_a_status_says_of_the_request(status: int) ->
         ({"error": "bare"}, "bare"),
         ({"object": "error", "message": "flat"}, "flat"),
         ({"detail": "Not Found"}, "Not Found"),
+        ({"code": 1234, "msg": "Wrong thing"}, "Wrong thing"),
+        ({"error": {"code": 1, "error_msg": "Wrong thing"}}, "Wrong thing"),
+        ({"errors": [{"message": "One"}, {"message": "Two"}]}, "One; Two"),
         ({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs"}]}, "body.seed: Extra inputs"),
         ({"object": "error", "message": {"detail": [{"loc": ["body"], "msg": "m"}]}}, "body: m"),
         ({"message": {"reason": "odd"}}, '{"reason":"odd"}'),
@@ -440,23 +443,6 @@ def test_what_an_error_of_googles_means(status: int, body: Any, kind: str, delay
 def test_a_header_shortens_a_limit_of_googles_but_no_days_quota() -> None:
     assert decoded(429, google(429, LIMITED, "x", RETRY), retry_after="7").retry_after == 7
     assert decoded(429, google(429, LIMITED, "Quota exceeded", quota(DAY)), retry_after="7").retry_after is None
-
-
-@pytest.mark.parametrize(
-    ("message", "tokens"),
-    [
-        ("prompt is too long: 250000 tokens > 200000 maximum", 200_000),
-        ("The input token count (1250074) exceeds the maximum number of tokens allowed (1048576).", 1_048_576),
-        ("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.", 8192),
-        ("maximum context length is 128,000 tokens", 128_000),
-        ("the request exceeds the available context size (4096 tokens)", 4096),
-        ("Input length 300000 exceeds the maximum length 262144.", 262_144),
-        ("prompt is too long", None),
-        ("the maximum context length is 1", None),
-    ],
-)
-def test_a_refusal_tells_how_many_tokens_a_model_takes(message: str, tokens: int | None) -> None:
-    assert context_in_text(message) == tokens
 
 
 def behind_openrouter(raw: Any) -> Failure:
