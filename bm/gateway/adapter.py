@@ -220,7 +220,7 @@ class Adapter:
         except RequestError:
             return None
         foreign = target.protocol == "openai-responses" and provider.dialect.name != "openai"
-        if upstream.names or upstream.keys or foreign:
+        if upstream.renames or foreign:
             return upstream
         headers = forwarded_headers(provider, access, with_own(call.headers, upstream.request.headers))
         address = self._own_url(target, provider, access)
@@ -308,7 +308,7 @@ class Adapter:
             request=_post(provider, address, own_headers(provider, access, encoded.headers), document),
             codec=codec,
             losses=losses,
-            names=names,
+            names={tool.name: tool.name for tool in request.tools} | names,
             keys=keys,
         )
         return self._healed(upstream)

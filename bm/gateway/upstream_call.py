@@ -20,10 +20,10 @@ from bm.upstream.client import UpstreamRequest
 class UpstreamCall(msgspec.Struct, frozen=True):
     """The request for one target, and what its answer is read by.
 
-    `names` maps tool names that were changed for the target back to the client's; None where bytes pass through. `keys`
-    does so for the names of their arguments.
-    `embedding` is set where embeddings are translated; `further` are the requests for the texts that `request` has no
-    room for. `remedies` have changed the request. `continues` is how it asks for the rest of a response that was cut.
+    `names` maps the tool names that the model knows to the client's; None where bytes pass through. `keys` does so for
+    the names of arguments that were changed. `embedding` is set where embeddings are translated; `further` are the
+    requests for the texts that `request` has no room for. `remedies` have changed the request. `continues` is how it
+    asks for the rest of a response that was cut.
     """
 
     target: Target
@@ -41,6 +41,11 @@ class UpstreamCall(msgspec.Struct, frozen=True):
     def passes_through(self) -> bool:
         """Whether the answer's bytes go to the client unchanged."""
         return self.names is None and self.embedding is None
+
+    @property
+    def renames(self) -> bool:
+        """Whether the model knows a tool or an argument by another name than the client."""
+        return bool(self.keys) or any(known != own for known, own in (self.names or {}).items())
 
     def changed(self, remedies: tuple[Remedy, ...], client: ProtocolName, *, strict: bool) -> UpstreamCall:
         """The request after the remedies for its target. In strict mode nothing may be lost by them.

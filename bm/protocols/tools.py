@@ -26,6 +26,7 @@ class Rule(msgspec.Struct, frozen=True):
     length: int
 
 
+_NAMESPACE = re.compile(r"^(?:functions|default_api)[.:]")
 _NAMED = (ToolCall, ToolResult)
 """The parts that name a tool."""
 _WORD = Rule(re.compile(r"[a-zA-Z0-9_-]{1,64}"), re.compile(r"[^a-zA-Z0-9_-]"), 64)
@@ -87,15 +88,28 @@ def most_used(request: ChatRequest, most: int, losses: list[Loss]) -> tuple[Tool
     return tuple(tools[index] for index in sorted(ranked[:most]))
 
 
-def restore(event: Event, reverse: Mapping[str, str]) -> Event:
-    """The event with the client's own tool name."""
+def restore(event: Event, names: Mapping[str, str]) -> Event:
+    """The event with the client's own tool name. `names` holds it for each tool that the model knows."""
     match event:
-        case PartStart(name=name) if name in reverse:
-            return msgspec.structs.replace(event, name=reverse[name])
-        case PartWhole(part=ToolCall(name=name) as part) if name in reverse:
-            return msgspec.structs.replace(event, part=msgspec.structs.replace(part, name=reverse[name]))
+        case PartStart(name=name) if name:
+            own = _own_name(name, names)
+            return event if own == name else msgspec.structs.replace(event, name=own)
+        case PartWhole(part=ToolCall(name=name) as part) if (own := _own_name(name, names)) != name:
+            return msgspec.structs.replace(event, part=msgspec.structs.replace(part, name=own))
         case _:
             return event
+
+
+def _own_name(name: str, names: Mapping[str, str]) -> str:
+    """The client's name of the tool that a model calls, also where the model has written more than its name.
+
+    That is a namespace (GPT-5.6: https://github.com/tontinton/maki/pull/518; Google's own is `default_api`:
+    https://github.com/BerriAI/litellm/issues/25322; read 2026-11-30), or a mark of gpt-oss's format behind it.
+    """
+    if name in names:
+        return names[name]
+    plain = _NAMESPACE.sub("", name.partition("<|")[0].strip())
+    return names.get(plain, name)
 
 
 def _all_names(request: ChatRequest) -> Collection[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bm.chat.events import Event, Failed
+from bm.chat.events import Event, Failed, PartDelta
 from bm.errors import Failure
 from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.codec import StreamDecoder, StreamEncoder
@@ -37,7 +37,7 @@ class EventFilter:
         for event in events:
             self.watch.see(event)
             if self._single is None or self._single.keeps(event):
-                kept.append(restore(event, self._names) if self._names else event)
+                kept.append(event if type(event) is PartDelta or not self._names else restore(event, self._names))
         return kept
 
 

@@ -104,6 +104,23 @@ def test_events_are_given_the_clients_name_back() -> None:
     assert restore(PartEnd(0), reverse) == PartEnd(0)
 
 
+@pytest.mark.parametrize(
+    ("called", "own"),
+    [
+        ("functions.a_b", "a/b"),
+        ("default_api:look", "look"),
+        ("look<|channel|>commentary", "look"),
+        (" look", "look"),
+        ("functions.other", "functions.other"),
+        ("functions.real", "functions.real"),
+        ("Look", "Look"),
+    ],
+)
+def test_a_name_with_more_than_the_name_is_the_tools(called: str, own: str) -> None:
+    names = {"a_b": "a/b", "look": "look", "real": "real", "functions.real": "functions.real"}
+    assert restore(PartStart(0, "tool_call", id="1", name=called), names) == PartStart(0, "tool_call", "1", own)
+
+
 @pytest.mark.parametrize("call_id", ["toolu_01", "call-1", "a" * 64])
 def test_a_legal_id_stays_as_it_is(call_id: str) -> None:
     assert legal_call_id(call_id) == call_id
