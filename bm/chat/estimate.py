@@ -28,6 +28,11 @@ def estimate(request: ChatRequest) -> int:
     return max(1, round(size))
 
 
+def tokens_in(length: int) -> int:
+    """The tokens of a text of that length."""
+    return round(length / _BYTES_PER_TOKEN)
+
+
 def countable(request: ChatRequest) -> bool:
     """Whether the request holds all that takes tokens: a file that was uploaded elsewhere may be of any length."""
     return not any(_absent(part) for turn in request.turns for part in turn.parts)

@@ -179,6 +179,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
 
     from bm import __version__
     from bm.accounts.state_file import restore, state_path
+    from bm.gateway.allowance import catch_up
     from bm.gateway.services import Services
     from bm.gateway.settings import read_settings
     from bm.server.admin import Instance, admin_app
@@ -190,6 +191,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     # Warnings about a damaged state file belong in the daemon's log.
     restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
     restore_models(models_path(paths), services)
+    await catch_up(services, paths.ledger)
     instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None, keep_file=_nothing)
     application = admin_app(services, Reloader(paths, services), instance, paths, {})
     sent: list[Any] = []

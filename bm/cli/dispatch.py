@@ -35,6 +35,9 @@ def route(
     think: Annotated[bool, typer.Option("--think", help="It asks for thinking.")] = False,
     web_search: Annotated[bool, typer.Option("--web-search", help="The service is to search the web.")] = False,
     tokens: Annotated[int, typer.Option("--tokens", min=0, help="The length of the prompt.")] = 0,
+    key: Annotated[
+        str, typer.Option("--key", help="The client's key that it comes with.", autocompletion=completion.keys)
+    ] = MAIN_KEY,
     as_json: Json = False,
 ) -> None:
     """Show where a request would go, without sending it.
@@ -49,6 +52,7 @@ def route(
         "thinking": think,
         "web_search": web_search,
         "tokens": tokens,
+        "key": key,
     }
     answer = admin.ask(admin.here(), "POST", "/admin/route", asked)
     if as_json:

@@ -34,6 +34,15 @@ class Limit(msgspec.Struct, frozen=True):
         return f"{said(self.amount, self.unit)}/{self.period}"
 
 
+def limits_of(written: str | tuple[str, ...]) -> tuple[Limit, ...]:
+    """The limits of a setting.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return tuple(map(read_limit, (written,) if isinstance(written, str) else written))
+
+
 def said(amount: float, unit: Unit) -> str:
     """An amount in words: `$20`, `$0.25`, `2M tokens`."""
     if unit == "money":

@@ -236,6 +236,21 @@ class Routes(
         return found
 
 
+class Budgets(_Section, frozen=True, kw_only=True):
+    """What may be spent, as `bm.config.budget` reads it: US dollars at list price, or tokens, in a period."""
+
+    total: str | tuple[str, ...] = ()
+    providers: dict[str, str | tuple[str, ...]] = {}
+    keys: dict[str, str | tuple[str, ...]] = {}
+    """By the name of a client's key; `main` is bm's own. The budgets of `bm keys` hold as well."""
+    free: tuple[str, ...] = ()
+    """Providers whose requests cost no money, such as `gemini` where all accounts are in the free tier."""
+    warn: Annotated[float, Meta(ge=0, le=1)] = 0.8
+    """The part of a budget from which on bm warns."""
+    on_exhausted: str = "refuse"
+    """What becomes of requests that no budget allows any more: `refuse`, or `route:` and a model or alias."""
+
+
 class CapabilityOverrides(_Section, frozen=True, kw_only=True):
     """Corrections to the capabilities of models. None keeps the value from bm's tables.
 
@@ -321,6 +336,7 @@ class Config(_Section, frozen=True, kw_only=True):
     providers: dict[str, ProviderConfig] = {}
     aliases: dict[str, Chain] = {}
     routes: Routes = Routes()
+    budgets: Budgets = Budgets()
     capabilities: dict[str, CapabilityOverrides] = {}
     """By glob pattern of the model name or of `PROVIDER:MODEL`; later entries win."""
     limits: Limits = Limits()

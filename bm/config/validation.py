@@ -17,6 +17,7 @@ import msgspec
 from msgspec import inspect
 
 from bm.config.address import is_loopback, points_at
+from bm.config.budget import REFUSE, ROUTE, limits_of
 from bm.config.keys import Key, dotted
 from bm.config.proxy import read_proxy
 from bm.config.schema import Config, ProviderConfig, Server, UpstreamProxy
@@ -279,6 +280,7 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
     yield from _proxy(("gemini", "proxy"), config.gemini.proxy)
     if not config.gemini.base_url:
         yield Problem(("gemini", "base_url"), "is empty", "remove the line to get the default")
+    yield from _budgets(config, known)
     for name, provider in config.providers.items():
         key = ("providers", name)
         yield from _provider(key, name, provider, known)
@@ -292,6 +294,26 @@ def _server(server: Server) -> Iterator[Problem]:
     elif server.auth == "none" and not is_loopback(server.host):
         message = f'"none" is refused while host "{server.host}" accepts other machines'
         yield Problem(("server", "auth"), message, 'write auth = "key" or host = "127.0.0.1"')
+
+
+def _budgets(config: Config, known: Collection[str]) -> Iterator[Problem]:
+    budgets, names = config.budgets, {"gemini", *known, *config.providers}
+    written: list[tuple[Key, str | tuple[str, ...]]] = [(("budgets", "total"), budgets.total)]
+    written += [(("budgets", "providers", name), each) for name, each in budgets.providers.items()]
+    written += [(("budgets", "keys", name), each) for name, each in budgets.keys.items()]
+    for key, limits in written:
+        try:
+            limits_of(limits)
+        except ValueError as error:
+            yield Problem(key, str(error))
+    for table in ("providers", "free"):
+        for name in getattr(budgets, table):
+            if name not in names:
+                yield Problem(("budgets", table), f"no provider is named {name!r}", nearest(name, sorted(names)))
+    model = budgets.on_exhausted.removeprefix(ROUTE)
+    if budgets.on_exhausted != REFUSE and (model == budgets.on_exhausted or not model.strip()):
+        hint = 'write "refuse", or "route:" and a model or alias'
+        yield Problem(("budgets", "on_exhausted"), f"{budgets.on_exhausted!r} is neither", hint)
 
 
 def _origins(server: Server) -> Iterator[Problem]:

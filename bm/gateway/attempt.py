@@ -11,6 +11,8 @@ import msgspec
 
 from bm.accounts.account import Access
 from bm.accounts.google import TokenError
+from bm.chat.estimate import tokens_in
+from bm.chat.events import Usage
 from bm.config.schema import Timeouts
 from bm.config.secrets import Mask
 from bm.dispatch.classify import classify
@@ -21,6 +23,7 @@ from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter, Unable
+from bm.gateway.allowance import prompt_tokens
 from bm.gateway.capture import Capture
 from bm.gateway.fault import own_fault
 from bm.gateway.full_response import EVENT_STREAM
@@ -291,6 +294,13 @@ class Attempts:
         # The client has received the error in its stream, so no other target is tried.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
 
+    def _usage_of_part(self, watch: Watch) -> Usage | None:
+        """The tokens of a response without its end, where most services report them: an estimate of what came."""
+        if not watch.begun:
+            return watch.usage
+        usage = watch.usage or Usage(input=prompt_tokens(self._adapter))
+        return msgspec.structs.replace(usage, output=max(usage.output, tokens_in(watch.size)))
+
     def _missed(self, running: Running, watch: Watch) -> Outcome:
         """The outcome of an answer without the tool call that the client requires. It costs what any other does."""
         self._note_unsent(running, watch)
@@ -330,7 +340,7 @@ class Attempts:
         record = self._reply.record
         record.status = 200
         record.target = upstream.target
-        record.usage = watch.usage
+        record.usage = watch.usage if watch.complete else self._usage_of_part(watch)
         record.finish = watch.finish.reason if watch.finish else ""
         record.failure = None if watch.failure is None else masked(watch.failure, self._services.mask)
         record.losses = upstream.losses

@@ -6,7 +6,10 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Mapping
 from itertools import pairwise
+
+import msgspec
 
 from bm.chat.estimate import countable, estimate
 from bm.chat.events import Usage
@@ -14,10 +17,11 @@ from bm.chat.remedy import Remedy
 from bm.dispatch.classify import lacks_media
 from bm.dispatch.failover import Attempt, Course, still_cooling_down
 from bm.dispatch.outcome import Outcome
+from bm.dispatch.plan import Plan
 from bm.errors import Failure, RequestError
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.adapter import NO_COUNTER, Adapter
-from bm.gateway.allowance import Allowance
+from bm.gateway.allowance import Allowance, prompt_tokens
 from bm.gateway.attempt import Attempts, masked
 from bm.gateway.call import Call, Client, tool_of
 from bm.gateway.capture import Capture
@@ -114,12 +118,16 @@ class Exchange:
 
     async def _try_targets(self) -> Failure | None:
         """Try one target after another. None means that the client has received all of a response that it will get."""
-        barred = self._allowance.barred()
-        plan = await self._services.router.decide(
-            self._settings, self._adapter.call, random_number=random.random(), barred=barred
-        )
-        self.record.plan = plan
-        course = Course(plan, self._settings.limits)
+        router, settings, call = self._services.router, self._settings, self._adapter.call
+        hooked, random_number = await router.hooked_for(settings, call), random.random()
+
+        def plan(model: str, barred: Mapping[str, str]) -> Plan:
+            other = call if model == call.model else msgspec.structs.replace(call, model=model)
+            name = hooked if other is call else ""
+            return router.plan(settings, other, random_number=random_number, barred=barred, hooked=name)
+
+        planned = self.record.plan = self._allowance.planned(plan)
+        course = Course(planned, self._settings.limits)
         while attempt := course.next():
             await self._race(course, attempt)
         self._updates.roll_back(self._transcript)
@@ -163,12 +171,14 @@ class Exchange:
             return
         if self._call.stream and running.is_silent:
             self._updates.note_silence(running.lease)
-        entry.usage = running.watch.usage if running.watch is not None else None
-        if entry.usage is None and self._adapter.readable:
-            entry.usage = Usage(input=estimate(self._adapter.chat))
-        if entry.usage is not None:
-            entry.message += f"; its service may bill the prompt of about {entry.usage.prompt} tokens"
-            self._updates.count_tokens(running.lease, entry.usage.prompt)
+        entry.usage = self._usage_of_cancelled(running)
+        entry.message += f"; its service may bill the prompt of about {entry.usage.prompt} tokens"
+        self._updates.count_tokens(running.lease, entry.usage.prompt)
+
+    def _usage_of_cancelled(self, running: Running) -> Usage:
+        """What an attempt has used that was cancelled before its client had anything of it."""
+        reported = running.watch.usage if running.watch is not None else None
+        return reported or Usage(input=prompt_tokens(self._adapter))
 
     async def _attempt(self, running: Running) -> Outcome:
         """Make an attempt and apply its outcome to its account."""
@@ -180,8 +190,13 @@ class Exchange:
         self.record.attempts.append(entry)
         lease = running.lease = updates.begin(attempt.target)
         entry.at = lease.sent - self._began
+        self._allowance.reserve(attempt.target)
         try:
             outcome = await self._attempts.run(running)
+        except asyncio.CancelledError:
+            if running.sent and self.record.target is None:
+                entry.usage = self._usage_of_cancelled(running)
+            raise
         except RequestError as error:
             if not attempt.beside:
                 raise

@@ -107,12 +107,17 @@ class Record(msgspec.Struct, kw_only=True):
         names = {self.model, *(attempt.target.model for attempt in self.attempts)}
         return _REDACTION.redact(message, body, names)
 
+    def used(self) -> list[tuple[Target, Usage]]:
+        """What each target has used for the call, also where the client has not received it."""
+        found = list(self.shares)
+        if not found and self.usage is not None and self.target is not None:
+            found.append((self.target, self.usage))
+        return [*found, *((each.target, each.usage) for each in self.attempts if each.usage is not None)]
+
     def set_cost(self) -> None:
         """Compute what the call has cost, unless it is known. Loads the price data: not for the event loop."""
-        if self.cost is None and self.usage is not None and self.target is not None:
-            shares = self.shares or [(self.target, self.usage)]
-            shares = [*shares, *((each.target, each.usage) for each in self.attempts if each.usage is not None)]
-            costs = [cost_of(target.provider, target.model, usage) for target, usage in shares]
+        if self.cost is None and (used := self.used()):
+            costs = [cost_of(target.provider, target.model, usage) for target, usage in used]
             known = [cost for cost in costs if cost is not None]
             self.cost = sum(known) if len(known) == len(costs) else None
 

@@ -36,16 +36,12 @@ class Router:
         self._pool, self._affinities = pool, affinities
         self._context_limits, self._models = context_limits, models
 
-    async def decide(
-        self, settings: Settings, call: Call, *, random_number: float, barred: Mapping[str, str] = NOT_BARRED
-    ) -> Plan:
-        """The plan for a call, once the user's hook has been asked if there is one."""
+    async def hooked_for(self, settings: Settings, call: Call) -> str:
+        """The name that the user's hook gives for a call; empty without one."""
         if settings.hook is None or call.operation in EMBEDDINGS:
-            return self.plan(settings, call, random_number=random_number, barred=barred)
+            return ""
         query = RouteQuery(model=call.model, protocol=call.protocol, requirements=_requirements(settings, call))
-        query = _routed(query, call, settings)
-        hooked = await self.hooked(settings, query, call.headers)
-        return self.plan(settings, call, random_number=random_number, barred=barred, hooked=hooked)
+        return await self.hooked(settings, _routed(query, call, settings), call.headers)
 
     async def hooked(self, settings: Settings, query: RouteQuery, headers: Headers) -> str:
         """The name that the user's hook gives for a request; empty without one. A name with a prefix is not asked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from bm.accounts.affinity import Affinities
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
@@ -15,6 +17,7 @@ from bm.gateway.router import Router
 from bm.gateway.settings import Settings
 from bm.gateway.stores import InteractionStore, ResponseStore, SignatureStore
 from bm.keys.bucket import Buckets
+from bm.keys.spending import Spending
 from bm.ledger.writer import Ledger
 from bm.upstream.client import UpstreamClient
 from bm.upstream.fetch import token_fetcher
@@ -44,7 +47,8 @@ class Services:
         self.remedies = LearnedRemedies()
         self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits, self.remedies)
         self.router = Router(self.pool, self.affinities, self.context_limits, self.models)
-        self.buckets = Buckets()
+        self.buckets, self.spending = Buckets(), Spending()
+        self._budget(settings)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")
 
@@ -59,12 +63,18 @@ class Services:
         pool_options = settings.config.pool
         self.affinities.rename(self.pool.reload(settings.credentials))
         self.affinities.resize(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
+        self._budget(settings)
         self.buckets.retain(frozenset(key.name for key in settings.keys))
         self.tokens.retain(self.pool.runtimes.keys())
         self.mask.learn(settings.secrets())
         if self.ledger is not None:
             self.ledger.decisions = settings.config.limits.decisions
         self.models.apply(settings)
+
+    def _budget(self, settings: Settings) -> None:
+        """Use the budgets of these settings."""
+        warn = settings.config.budgets.warn
+        self.spending.configure(settings.budgets, settings.free, time.time(), warn=warn)
 
     async def close(self) -> None:
         """Close every connection."""

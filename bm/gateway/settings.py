@@ -12,6 +12,7 @@ import msgspec
 from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
 from bm.accounts.credentials import load as load_credentials
 from bm.chat.events import Usage
+from bm.config.budget import Limit, limits_of
 from bm.config.chains import chains_of
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths
@@ -21,9 +22,10 @@ from bm.dispatch.snapshot import Limits, Member
 from bm.gateway.hook import Hook, load_hook, path_of
 from bm.keys.file import load as load_keys
 from bm.keys.key import NO_KEYS, Keys, digest
+from bm.keys.spending import Scope
 from bm.ledger.prices import cost_of
 from bm.ledger.prices import load as load_prices
-from bm.names import ROUTE_KINDS, RouteKind
+from bm.names import MAIN_KEY, ROUTE_KINDS, RouteKind
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
 
@@ -113,6 +115,22 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
             for each in self.providers.values()
         )
 
+    @cached_property
+    def budgets(self) -> tuple[tuple[Scope, Limit], ...]:
+        """Every budget, of the configuration and of the keys."""
+        written = self.config.budgets
+        found = [(Scope("total"), limit) for limit in limits_of(written.total)]
+        for name, limits in written.providers.items():
+            found += [(Scope("provider", name), limit) for limit in limits_of(limits)]
+        for name, limits in [*written.keys.items(), *((key.name, key.budgets) for key in self.keys)]:
+            found += [(Scope("key", name), limit) for limit in limits_of(limits)]
+        return tuple(found)
+
+    @property
+    def free(self) -> frozenset[str]:
+        """The providers whose requests cost no money."""
+        return self.keyless.union(self.config.budgets.free)
+
     def timeouts_for(self, provider: str, *, stream: bool, alone: bool = False) -> Timeouts:
         """The timeouts towards a provider. Without a stream, the head of a response comes with its end.
 
@@ -161,7 +179,9 @@ def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.
         _without_own_key(each, local_key, keys) for each in all_accounts(stored, loaded.config, environ)
     )
     providers = {provider.name: provider for provider in effective(loaded.config)}
-    warnings = (*loaded.warnings, *stored.warnings, *clients.warnings)
+    unknown = loaded.config.budgets.keys.keys() - {MAIN_KEY, *(key.name for key in clients.keys)}
+    absent = tuple(f"[budgets.keys] {name}: there is no such key (bm keys)" for name in sorted(unknown))
+    warnings = (*loaded.warnings, *stored.warnings, *clients.warnings, *absent)
     folder = paths.config.parent
     return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts, keys, folder)
 

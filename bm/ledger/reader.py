@@ -140,6 +140,34 @@ def _source(
     return " UNION ALL ".join((*parts, f"{_EACH} WHERE at >= :ending AND at <= :until")), given
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What requests with a key to a provider have cost, in US dollars as far as prices are known, and in tokens."""
+
+    key: str
+    provider: str
+    money: float
+    tokens: int
+
+
+def spent(path: Path, *, since: float, ended: float) -> list[Spent]:
+    """What the requests have used that came in since a Unix time and have ended until another.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    with _reading(path) as ledger:
+        if ledger is None:
+            return []
+        rows = ledger.execute(
+            """
+            SELECT key, provider, coalesce(sum(cost), 0.0), sum(input + cache_read + cache_write + output)
+            FROM requests WHERE at >= ? AND at + took <= ? GROUP BY key, provider
+            """,
+            (since, ended),
+        )
+        return [Spent(*row) for row in rows]
+
+
 def requests(path: Path, limit: int) -> list[Json]:
     """The latest requests, newest first.
 

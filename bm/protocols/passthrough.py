@@ -71,13 +71,13 @@ class ResponsePipe(Protocol):
 class Watch:
     """What the events of a response say so far.
 
-    `items` counts what the upstream has sent but comments, `events` what that meant, `contents` those with content, and
-    `marks` those that are more than a piece of a part. `begun` is true from the first content on: from then on the
-    response cannot be retried. `may_repeat` says whether the model may be asked again if it answers with nothing.
-    `thinking` is true until a part begins that is no thinking, and again from each part on
-    that is. `signatures` maps ids of tool calls, and the `TextKey` of texts, to their vendor's signatures. `sink` makes
-    what takes the pieces of a part, if anything does. `said` holds the text while a tool call is awaited; it is None
-    from a call on, and where none is awaited.
+    `size` is the length of all parts that came in pieces. `items` counts what the upstream has sent but comments,
+    `events` what that meant, `contents` those with content, and `marks` those that are more than a piece of a part.
+    `begun` is true from the first content on: from then on the response cannot be retried. `may_repeat` says
+    whether the model may be asked again if it answers with nothing. `thinking` is true until a part begins that is
+    no thinking, and again from each part on that is. `signatures` maps ids of tool calls, and the `TextKey` of
+    texts, to their vendor's signatures. `sink` makes what takes the pieces of a part, if anything does. `said`
+    holds the text while a tool call is awaited; it is None from a call on, and where none is awaited.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Watch:
         self.usage: Usage | None = None
         self.finish: Finish | None = None
         self.model = ""
-        self.items = self.events = self.contents = self.marks = 0
+        self.items = self.events = self.contents = self.marks = self.size = 0
         self.sink = _digest_of
         self.signatures: dict[str, Signature] = {}
         self.said: list[str] | None = None
@@ -113,6 +113,7 @@ class Watch:
         if type(event) is PartDelta:
             self.begun = True
             self.contents += 1
+            self.size += len(event.text)
             if (key := self._texts.get(event.index)) is not None:
                 key.add(event.text)
                 if self.said is not None and event.index in self._text_signatures:

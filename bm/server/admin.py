@@ -31,7 +31,7 @@ from bm.server.asgi import Handler, JsonResponse, json_handler
 from bm.server.dashboard import front
 from bm.server.edits import Edits
 from bm.server.google_sign_in import GoogleSignIns
-from bm.server.keys import KeyViews
+from bm.server.keys import KeyViews, budget_rows, unpriced
 from bm.server.ledger import LedgerViews
 from bm.server.live import Live
 from bm.server.metrics import Metrics
@@ -186,6 +186,8 @@ class Admin:
             "requests": {"active": calls.active, "total": calls.total, "failed": calls.failed},
             "ledger": self._ledger(),
             "failures": failures(),
+            "budgets": budget_rows(self._services),
+            "unpriced": unpriced(self._services),
             "recording": settings.config.record.enabled,
             "predecessor": instance.predecessor(),
         }

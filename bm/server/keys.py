@@ -15,6 +15,33 @@ from bm.server.asgi import json_handler
 from bm.server.sign_in import Admission
 
 
+def budget_rows(services: Services) -> list[Json]:
+    """Every budget, and how far it is used in its current period."""
+    spending, now, rows = services.spending, time.time(), []
+    for budget in spending:
+        budget.advance(now)
+        rows.append(
+            {
+                "scope": budget.scope.kind,
+                "name": budget.scope.name,
+                "limit": str(budget.limit),
+                "amount": budget.limit.amount,
+                "unit": budget.limit.unit,
+                "period": budget.limit.period,
+                "spent": budget.spent,
+                "reserved": budget.reserved,
+                "state": budget.state(spending.warn) or "ok",
+                "resets_at": budget.end,
+            }
+        )
+    return rows
+
+
+def unpriced(services: Services) -> list[str]:
+    """Models that were asked although no price is known for them, while there is a budget of money."""
+    return [f"{provider}:{model}" for provider, model in services.spending.unpriced]
+
+
 class KeyViews:
     """Shows the keys: what they may be used for, and how far that is used up."""
 
@@ -27,12 +54,15 @@ class KeyViews:
     async def rows(self, request: Request) -> Json:
         """Every key but bm's own."""
         now = time.time()
-        return {"keys": [self._row(key, now) for key in self._services.settings.keys]}
+        budgets = budget_rows(self._services)
+        return {"keys": [_row(key, now, budgets) for key in self._services.settings.keys]}
 
-    def _row(self, key: Key, now: float) -> Json:
-        row = msgspec.to_builtins(key) | {"expired": key.expired(now) is not None}
-        del row["sha256"]
-        return {**_NOTHING, **row}
+
+def _row(key: Key, now: float, budgets: list[Json]) -> Json:
+    row = msgspec.to_builtins(key) | {"expired": key.expired(now) is not None}
+    del row["sha256"]
+    own = [each for each in budgets if (each["scope"], each["name"]) == ("key", key.name)]
+    return {**_NOTHING, **row, "spending": own}
 
 
 _NOTHING: Json = {"models": [], "providers": [], "rpm": 0, "tpm": 0, "budgets": [], "expires_at": None}

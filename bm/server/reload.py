@@ -9,6 +9,7 @@ import time
 from bm.config.files import stamp
 from bm.config.paths import Paths
 from bm.errors import BmError
+from bm.gateway.allowance import catch_up
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings, prepare, read_settings
 
@@ -60,6 +61,7 @@ class Reloader:
             self.error = None
             self.loaded_at = time.time()
             self._services.apply(settings)
+            await catch_up(self._services, self._paths.ledger)
             _log.info("the changed files are in use")
             for warning in settings.warnings:
                 _log.warning("%s", warning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ from bm.dispatch.plan import Plan, plan
 from bm.dispatch.routes import LONG_CONTEXT
 from bm.dispatch.snapshot import Requirements, RouteQuery, Snapshot, Traits
 from bm.errors import Failure, RequestError
+from bm.gateway.allowance import allowed
 from bm.gateway.services import Services
-from bm.names import FAMILIES, PROTOCOLS, ROUTE_KINDS, TOOLS, ProtocolName, ToolName
+from bm.names import FAMILIES, MAIN_KEY, PROTOCOLS, ROUTE_KINDS, TOOLS, ProtocolName, ToolName
 from bm.providers.catalog import KNOWN
 from bm.providers.resolve import bare
 from bm.server.asgi import json_handler
@@ -41,6 +43,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     thinking: bool = False
     web_search: bool = False
     tokens: int = 0
+    key: str = MAIN_KEY
     random_number: float = 0.0
 
 
@@ -80,10 +83,15 @@ class RoutingViews:
             draw=asked.random_number,
         )
         settings, router = self._services.settings, self._services.router
-        query = msgspec.structs.replace(query, hooked=await router.hooked(settings, query, []))
-        snapshot = router.snapshot(settings)
-        made = plan(snapshot, query, random_number=asked.random_number)
-        return {"protocol": asked.protocol, "near": _near(made, snapshot)} | _document(made)
+        hooked = await router.hooked(settings, query, [])
+
+        def planned(model: str, barred: Mapping[str, str]) -> Plan:
+            name = hooked if model == asked.model else ""
+            named = msgspec.structs.replace(query, model=model, hooked=name)
+            return plan(router.snapshot(settings, barred=barred), named, random_number=asked.random_number)
+
+        made = allowed(self._services, settings, asked.key, asked.model, planned)
+        return {"protocol": asked.protocol, "near": _near(made, router.snapshot(settings))} | _document(made)
 
     async def settings(self, request: Request) -> Json:
         """The aliases and routes in force.

@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from bm.config.paths import Paths
 from bm.config.schema import Server as ServerSettings
+from bm.gateway.allowance import catch_up
 from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
@@ -224,6 +225,9 @@ async def _serve(
         _log.warning("%s", warning)
     state.restore()
     ledger.start()
+    if services.spending.active:
+        await asyncio.to_thread(load_prices)
+        await catch_up(services, paths.ledger)
     work.start()
     watchers = [
         keep_running(_read_prices, "reading prices"),

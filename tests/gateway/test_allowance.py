@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import httpx
 import pytest
 
 from bm.keys.file import update as update_keys
 from bm.simulator import Rule
 from bm.simulator.rules import Usage
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, World
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, World, soon
 
 HEADERS = {"anthropic": "x-api-key", "openai-chat": "authorization", "openai-responses": "authorization"}
 
@@ -145,3 +150,159 @@ def test_a_key_in_the_address_is_accepted_and_kept_out_of_the_log(world: World) 
     assert world.admin("requests?limit=1")["requests"][0]["key"] == "ci"
     assert key not in world.daemon.log()
     assert all(key not in f"{call.path}{call.headers}" for call in world.calls())
+
+
+PAID = {"anthropic": "exclusive"}
+"""Of a known price: $2 for a million tokens of the prompt, $10 of the answer."""
+_made: list[str] = []
+
+
+def budgeted(world: World, *budgets: str, **limits: Any) -> dict[str, str]:
+    """A key with budgets that no earlier test has spent."""
+    _made.append(f"budgeted-{len(_made)}")
+    return world.key(_made[-1], budgets=budgets, **limits)
+
+
+def asking(text: str) -> dict[str, Any]:
+    """A request for a stream of 4,096 tokens at most."""
+    messages = [{"role": "user", "content": text}]
+    return {"model": "claude-sonnet-5", "max_tokens": 4096, "stream": True, "messages": messages}
+
+
+def costing(dollars: float) -> Rule:
+    """Answers that cost so much."""
+    return Rule(usage=Usage(input=0, output=round(dollars * 100_000)), times=None)
+
+
+@EVERY_CLIENT
+def test_a_spent_budget_is_refused_with_its_end(world: World, protocol: str, stream: bool) -> None:
+    world.set_up(modes=PAID)
+    key = budgeted(world, "1/day")
+    world.sim.script(costing(1.5))
+    assert world.ask(protocol, "claude-sonnet-5", stream=stream, headers=key).complete
+    answer = world.ask(protocol, "claude-sonnet-5", stream=stream, headers=key)
+    assert (answer.status, answer.headers["x-should-retry"], answer.headers.get("retry-after")) == (400, "false", None)
+    assert re.search(r"\$1/day, is spent \(\$1\.5\d\): it begins anew at 00:00 on \d+ \w+ \(in ", answer.message)
+    assert "bm keys change" in answer.message
+    assert len(world.calls()) == 1
+    assert world.ask(protocol, "claude-sonnet-5", stream=stream).complete
+
+
+@EVERY_PROTOCOL
+def test_a_budget_of_tokens(world: World, protocol: str) -> None:
+    key = budgeted(world, "1000 tokens/hour")
+    world.sim.script(Rule(usage=Usage(input=600, output=500), times=None))
+    assert world.ask(protocol, headers=key).complete
+    answer = world.ask(protocol, headers=key)
+    assert answer.status == 400 and "1k tokens/hour, is spent (1.1k tokens)" in answer.message
+
+
+def test_a_provider_whose_budget_is_spent_is_left_out_of_plans(world: World) -> None:
+    world.set_up(modes=PAID)
+    world.sim.script(costing(0.5))
+    assert world.ask("anthropic", "claude-sonnet-5").bm("provider") == "anthropic"
+    # What the ledger knows of before counts.
+    world.configure(PAID, '[budgets.providers]\nanthropic = ["0.40/day", "90/month"]\n')
+    answer = world.ask("anthropic", "claude-sonnet-5")
+    assert answer.complete and answer.bm("provider") == "gemini"
+    reason = "the budget of the provider anthropic, $0.40/day, is spent"
+    for lines in (world.admin("why/last"), world.admin("route", {"model": "claude-sonnet-5"})):
+        assert any(line["reason"].startswith(reason) for line in lines["considered"])
+    answer = world.ask("anthropic", "anthropic:claude-sonnet-5")
+    assert answer.status == 400 and reason in answer.message
+
+
+def test_a_cheaper_chain_serves_in_place_of_a_refusal(world: World) -> None:
+    config = '[aliases]\ncheap = ["gemini:haiku"]\n[budgets]\non_exhausted = "route:cheap"\n'
+    world.set_up(modes=PAID, more=config)
+    key = budgeted(world, "1/day")
+    world.sim.script(costing(1.5))
+    assert world.ask("anthropic", "claude-sonnet-5", headers=key).bm("provider") == "anthropic"
+    answer = world.ask("anthropic", "claude-sonnet-5", headers=key)
+    assert answer.complete and (answer.bm("provider"), answer.bm("model")) == ("gemini", "gemini-3.5-flash-lite")
+    why = world.admin("why/last")
+    assert why["model"] == "claude-sonnet-5"
+    assert "is spent" in why["steps"][0] and why["steps"][0].endswith("so cheap serves instead")
+
+
+def test_what_costs_nothing_goes_on(world: World) -> None:
+    world.set_up(modes={"anthropic": "fallback"}, more='[budgets]\nfree = ["gemini"]\n')
+    key = budgeted(world, "1/day")
+    world.sim.script(costing(1.5))
+    for model in ("anthropic:claude-sonnet-5", "claude-sonnet-5", "claude-sonnet-5"):
+        assert world.ask("anthropic", model, headers=key).complete
+    assert world.ask("anthropic", "anthropic:claude-sonnet-5", headers=key).status == 400
+
+
+@EVERY_PROTOCOL
+def test_what_running_requests_have_reserved_ends_soon(world: World, protocol: str) -> None:
+    world.set_up(modes=PAID)
+    key = budgeted(world, "0.01/day")
+    world.sim.script(Rule(text="word " * 40, chunks=40, delay=0.02))
+    body = asking(".")
+    with world.http.stream("POST", "/v1/messages", json=body, headers=key) as response:
+        next(response.iter_raw())
+        answer = world.ask(protocol, "claude-sonnet-5", headers=key)
+        assert (answer.status, answer.headers["retry-after"], answer.headers["x-should-retry"]) == (429, "5", "true")
+        assert "reserved by requests that are running" in answer.message
+    assert soon(lambda: world.ask(protocol, "claude-sonnet-5", headers=key).complete)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_aborted_stream_settles_at_what_it_had(world: World, begun: bool) -> None:
+    """Before its first content that is the prompt, which its service may bill."""
+    world.set_up(modes=PAID)
+    key = budgeted(world, "1/day")
+    world.sim.script(Rule(text="word " * 400, chunks=40, delay=0.05, first_token_delay=0.0 if begun else 5.0))
+    body = asking("what is this? " * 100)
+    if begun:
+        with world.http.stream("POST", "/v1/messages", json=body, headers=key) as response:
+            pieces, received = response.iter_text(), ""
+            while received.count("content_block_delta") < 3:
+                received += next(pieces)
+    else:
+        with pytest.raises(httpx.ReadTimeout):
+            world.http.post("/v1/messages", json=body, headers=key, timeout=0.3)
+    assert soon(lambda: settled(world) > 0)
+    assert settled(world) < 0.01
+
+
+def settled(world: World) -> float:
+    """What the latest key has spent, by the ledger and by its budget, once both say the same."""
+    name = _made[-1]
+    (budget,) = (each for each in world.admin("status")["budgets"] if each["name"] == name)
+    (row,) = [row for row in world.admin("usage?by=key")["rows"] if row["name"] == name] or [{"cost": 0.0}]
+    same = budget["spent"] == pytest.approx(row["cost"]) and budget["reserved"] == 0
+    return float(row["cost"]) if same else 0.0
+
+
+def test_a_dollar_under_two_hundred_streams_at_once(world: World) -> None:
+    """Aborts included, it is exceeded by no more than a request has reserved."""
+    world.set_up(modes=PAID)
+    key = budgeted(world, "1/day")
+    world.sim.script(Rule(text="word " * 30, chunks=3, delay=0.01, usage=Usage(input=100, output=4_000), times=None))
+    statuses = Counter[int]()
+    for _ in range(8):
+        found = asyncio.run(streams(world.daemon.url, key, 200))
+        statuses.update(found)
+        if set(found) == {400}:
+            break
+    reserved = 4_096 * 10e-6 + 0.001
+    assert 1 <= settled(world) <= 1 + reserved, statuses
+    assert set(statuses) == {200, 400, 429}
+
+
+async def streams(url: str, key: dict[str, str], count: int) -> list[int]:
+    """The statuses of so many streams at the same time. Every fourth is aborted after its first bytes."""
+    body = asking(".")
+    limits = httpx.Limits(max_connections=count)
+    async with httpx.AsyncClient(base_url=url, headers=key, limits=limits, timeout=30, trust_env=False) as http:
+
+        async def one(number: int) -> int:
+            async with http.stream("POST", "/v1/messages", json=body) as response:
+                async for _ in response.aiter_raw():
+                    if number % 4 == 0:
+                        break
+                return response.status_code
+
+        return await asyncio.gather(*map(one, range(count)))

@@ -1,0 +1,232 @@
+"""What was spent, and what is reserved for requests that are running, against every budget.
+
+A request is admitted while what was spent and what is reserved are below each of its budgets. It reserves what it may
+cost at most, by an estimate, and settles what it has cost. So a budget is exceeded by one reservation at most, and by
+what estimates are wrong. Money is in US dollars; all times are Unix times that are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, tzinfo
+from typing import Literal, NamedTuple
+
+from bm.config.budget import Limit, said
+from bm.duration import duration
+from bm.keys.period import bounds
+
+State = Literal["", "nearly", "spent"]
+ScopeKind = Literal["total", "provider", "key"]
+
+RESERVED_WAIT = 5
+"""Seconds after which a client tries again when the rest of a budget is reserved: running requests end any moment."""
+
+
+class Scope(NamedTuple):
+    """Whose requests a budget counts: all of them, those to a provider, or those with a key."""
+
+    kind: ScopeKind
+    name: str = ""
+
+    def __str__(self) -> str:
+        return "the budget" if self.kind == "total" else f"the budget of the {self.kind} {self.name}"
+
+
+class Used(NamedTuple):
+    """What one service has used for a request. Money is 0 where the price is unknown."""
+
+    provider: str
+    money: float
+    tokens: int
+
+
+class Budget:
+    """One limit, and how far it is used in the current period."""
+
+    def __init__(self, scope: Scope, limit: Limit, wall: float, zone: tzinfo | None) -> None:
+        self.scope, self.limit, self.spent, self.reserved = scope, limit, 0.0, 0.0
+        self.state_told: State = ""
+        self.round = 0
+        """Counts the periods, so that what was reserved in an earlier one is not settled in this one."""
+        self._zone = zone
+        self.begin, self.end = bounds(limit.period, wall, zone)
+
+    def advance(self, wall: float) -> None:
+        """Begin anew if the period has ended. A clock that was set back ends none, so that nothing is forgotten."""
+        if self.begin <= wall < self.end:
+            return
+        if wall >= self.end:
+            self.spent = self.reserved = 0.0
+            self.state_told = ""
+            self.round += 1
+        self.begin, self.end = bounds(self.limit.period, wall, self._zone)
+
+    def amount(self, used: Used) -> float:
+        """What of a use it counts."""
+        return used.money if self.limit.unit == "money" else used.tokens
+
+    @property
+    def is_spent(self) -> bool:
+        return self.spent >= self.limit.amount
+
+    def state(self, warn: float) -> State:
+        """Whether it is spent, or `warn` of it."""
+        return "spent" if self.is_spent else "nearly" if self.spent >= warn * self.limit.amount else ""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether nothing is left for another request, spent or reserved."""
+        return self.spent + self.reserved >= self.limit.amount
+
+
+class Denial(NamedTuple):
+    """Why a request may not go to a provider now. `retry_after` is in seconds, None if only a new period helps."""
+
+    message: str
+    retry_after: int | None
+
+
+class Spending:
+    """All budgets. `unread` are those whose period began before this run, and whose spending is still to be read."""
+
+    def __init__(self, zone: tzinfo | None = None) -> None:
+        self._zone = zone
+        self._budgets: dict[tuple[Scope, str, str], Budget] = {}
+        self._by_scope: dict[Scope, list[Budget]] = {}
+        self._free: frozenset[str] = frozenset()
+        self.unread: list[Budget] = []
+        self.warn = 1.0
+        """The part of a budget from which on it counts as nearly spent."""
+        self.unpriced: dict[tuple[str, str], None] = {}
+        """Models that were asked although their price is unknown."""
+
+    def __iter__(self) -> Iterator[Budget]:
+        return iter(self._budgets.values())
+
+    @property
+    def active(self) -> bool:
+        """Whether there is any budget."""
+        return bool(self._budgets)
+
+    @property
+    def counts_money(self) -> bool:
+        return any(budget.limit.unit == "money" for budget in self)
+
+    def configure(
+        self, limits: Iterable[tuple[Scope, Limit]], free: frozenset[str], wall: float, *, warn: float = 0.8
+    ) -> None:
+        """Use these budgets from now on. What was spent stays with those that count the same.
+
+        Of several for the same scope, unit and period the lowest counts. Requests to `free` providers cost no money.
+        """
+        self._free, self.warn = free, warn
+        before, self._budgets, self._by_scope = self._budgets, {}, {}
+        for scope, limit in limits:
+            place = scope, limit.unit, limit.period
+            known = self._budgets.get(place)
+            if known is not None:
+                known.limit = min(known.limit, limit, key=lambda each: each.amount)
+                continue
+            budget = before.get(place)
+            if budget is None:
+                budget = Budget(scope, limit, wall, self._zone)
+                self.unread.append(budget)
+            budget.limit, budget.state_told = limit, ""
+            self._budgets[place] = budget
+            self._by_scope.setdefault(scope, []).append(budget)
+        self.unread = [budget for budget in self.unread if budget in self._budgets.values()]
+
+    def denial(self, key: str, provider: str, wall: float) -> Denial | None:
+        """Why a request may not go to this provider now; None if it may."""
+        found = [budget for budget in self._of(key, provider, wall) if budget.is_taken]
+        if not found:
+            return None
+        worst = max(found, key=lambda budget: (budget.is_spent, budget.end))
+        return Denial(words(worst, wall), None if worst.is_spent else RESERVED_WAIT)
+
+    def _of(self, key: str, provider: str, wall: float) -> Iterator[Budget]:
+        """The budgets that count a request with this key to this provider, in their current period."""
+        for scope in (Scope("total"), Scope("provider", provider), Scope("key", key)):
+            for budget in self._by_scope.get(scope, ()):
+                if budget.limit.unit == "tokens" or provider not in self._free:
+                    budget.advance(wall)
+                    yield budget
+
+    def restore(self, budget: Budget, rows: Iterable[tuple[str, Used]]) -> None:
+        """Count on one budget what requests with these keys have used in its current period."""
+        for key, used in rows:
+            scope = budget.scope
+            counts = scope.kind == "total" or scope.name == (key if scope.kind == "key" else used.provider)
+            if counts and (budget.limit.unit == "tokens" or used.provider not in self._free):
+                budget.spent += budget.amount(used)
+
+    def hold(self, key: str) -> Hold:
+        """What a request with this key reserves and settles."""
+        return Hold(self, key)
+
+    def count(self, key: str, used: Used, at: float, wall: float) -> None:
+        """Count what a request that came in at a time has used, without a reservation."""
+        for budget in self._of(key, used.provider, wall):
+            if at >= budget.begin:
+                budget.spent += budget.amount(used)
+
+    def news(self, budget: Budget, wall: float) -> list[str]:
+        """What to tell of a budget: once in a period that it is nearly spent, and once that it is."""
+        state = budget.state(self.warn)
+        if state in ("", budget.state_told):
+            return []
+        budget.state_told = state
+        if state == "spent":
+            return [words(budget, wall)]
+        share = f"{budget.spent / budget.limit.amount:.0%} of {budget.scope}, {budget.limit},"
+        return [f"{share} is spent: it begins anew {when(budget, wall)}"]
+
+
+class Hold:
+    """The reservation of one request. It reserves once for each provider that it goes to."""
+
+    def __init__(self, spending: Spending, key: str) -> None:
+        self._spending, self._key = spending, key
+        self._held: list[tuple[Budget, int, float]] = []
+        self.providers: set[str] = set()
+
+    def reserve(self, most: Used, wall: float) -> None:
+        """Reserve what a provider may use at most."""
+        if most.provider in self.providers:
+            return
+        self.providers.add(most.provider)
+        for budget in self._spending._of(self._key, most.provider, wall):
+            budget.reserved += budget.amount(most)
+            self._held.append((budget, budget.round, budget.amount(most)))
+
+    def settle(self, used: Iterable[Used], wall: float) -> list[str]:
+        """Release what is reserved and count what was used instead, in the period in which that was reserved.
+
+        Returns what to tell of budgets that are newly spent, or nearly.
+        """
+        rounds = {id(budget): number for budget, number, _ in self._held}
+        for budget, number, amount in self._held:
+            if budget.round == number:
+                budget.reserved = max(0.0, budget.reserved - amount)
+        self._held.clear()
+        news = []
+        for each in used:
+            for budget in self._spending._of(self._key, each.provider, wall):
+                if rounds.get(id(budget), budget.round) == budget.round:
+                    budget.spent += budget.amount(each)
+                    news += self._spending.news(budget, wall)
+        return news
+
+
+def words(budget: Budget, wall: float) -> str:
+    """That nothing is left of a budget, and until when."""
+    limit = f"{budget.scope}, {budget.limit},"
+    if not budget.is_spent:
+        return f"the rest of {limit} is reserved by requests that are running: try again in {RESERVED_WAIT} s"
+    return f"{limit} is spent ({said(budget.spent, budget.limit.unit)}): it begins anew {when(budget, wall)}"
+
+
+def when(budget: Budget, wall: float) -> str:
+    """The end of the current period: `at 00:00 on 1 December (in 3 h 20 min)`."""
+    at = datetime.fromtimestamp(budget.end, budget._zone)
+    return f"at {at:%H:%M} on {at.day} {at:%B} (in {duration(max(1.0, budget.end - wall))})"
