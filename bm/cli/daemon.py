@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, render
+from bm.cli import admin, budgets, render
 from bm.cli.render import Json
 from bm.duration import duration
 
@@ -183,7 +183,12 @@ def status(as_json: Json = False) -> None:
     providers = admin.ask_daemon(paths, found.daemon, "GET", "/admin/providers")["providers"]
     render.facts(_status_facts(answer, found.daemon, providers) | installed)
     accounts = admin.ask_daemon(paths, found.daemon, "GET", "/admin/accounts")["accounts"]
-    notes = (*_account_notes(accounts), *_problems(answer, found.daemon), *_config_notes(paths, found.daemon))
+    notes = (
+        *_account_notes(accounts),
+        *budgets.notes(answer),
+        *_problems(answer, found.daemon),
+        *_config_notes(paths, found.daemon),
+    )
     for warning in notes:
         render.note(f"note: {warning}")
     _note_service(service, as_json=as_json)
@@ -243,6 +248,7 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon, rows: list[dict[str, A
         "accounts": accounts or "none (bm accounts add NAME)",
         "providers": providers_in_words(rows) or "only gemini (bm providers)",
         "requests": f"{requests['total']}, {requests['active']} running, {requests['failed']} failed",
+        "budgets": budgets.used(answer.get("budgets", ())),
         "recording": "on; prompts and answers are kept (bm record off)" if answer.get("recording") else "",
     }
 

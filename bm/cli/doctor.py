@@ -13,7 +13,7 @@ import msgspec
 
 from bm.accounts.credentials import Credential, Credentials, all_accounts
 from bm.accounts.credentials import load as load_credentials
-from bm.cli import admin, render
+from bm.cli import admin, budgets, render
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
 from bm.clients.environment import is_proxied
@@ -31,6 +31,7 @@ from bm.daemon.service.install import inspect
 from bm.dispatch.candidates import switched_off
 from bm.duration import duration
 from bm.errors import AccountError, BmError, ConfigError
+from bm.keys.file import load as load_keys
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider, effective
 from bm.providers.retirement import retiring
@@ -90,6 +91,11 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
         findings.append(Finding("accounts file", "ok", str(paths.accounts)))
     except AccountError as error:
         return [*findings, Finding("accounts file", "failed", str(error))]
+    try:
+        keys = load_keys(paths.keys)
+        findings += [Finding("keys file", "warning", warning) for warning in keys.warnings]
+    except AccountError as error:
+        return [*findings, Finding("keys file", "failed", str(error))]
     found = find(paths)
     credentials = all_accounts(stored, loaded.config, environ)
     daemon = found.daemon if found else None
@@ -98,6 +104,9 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     findings += _service(paths, environ)
     findings += _tools(paths, case)
     findings += exposed(case.config)
+    if unpriced := budgets.without_price(case.config, keys.keys, case.providers):
+        detail = f"no price is known for {', '.join(unpriced)}: they count as $0 in budgets of money"
+        findings.append(Finding("budgets", "warning", detail, "a budget of tokens counts them: bm config edit"))
     for check in (_accounts, _providers, _retirements, _dead_ends, _loops, _bundles, _own_key, _proxies):
         findings += check(case)
     return findings
@@ -138,6 +147,8 @@ def _daemon(paths: Paths, *, answers: bool, case: Case) -> Iterator[Finding]:
         return
     if fault := status["config"]["error"]:
         yield Finding("daemon", "failed", f"keeps its old settings: {fault}", "bm config edit")
+    for fault in budgets.notes(status):
+        yield Finding("budgets", "warning", fault, "bm config edit ([budgets]), bm keys")
     for fault in status["failures"]:
         yield Finding("daemon", "warning", fault, "bm logs")
     yield from states(admin.ask_daemon(paths, case.daemon, "GET", "/admin/accounts")["accounts"])

@@ -30,6 +30,7 @@ from bm.gateway.settings import Settings
 from bm.keys.key import MAIN, Key
 from bm.keys.spending import Denial, Hold, Used
 from bm.ledger.prices import cost_of
+from bm.ledger.prices import load as load_prices
 from bm.ledger.reader import LedgerError, spent
 from bm.names import EMBEDDINGS, FITTED
 
@@ -210,6 +211,9 @@ async def catch_up(services: Services, ledger: Path) -> None:
     unread, spending.unread = spending.unread, []
     if not unread:
         return
+    if spending.counts_money:
+        # Not while a request is waiting for its estimate.
+        await asyncio.to_thread(load_prices)
     try:
         if services.ledger is not None:
             await asyncio.to_thread(services.ledger.flush, _FLUSH_WAIT)

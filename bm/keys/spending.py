@@ -45,7 +45,7 @@ class Budget:
 
     def __init__(self, scope: Scope, limit: Limit, wall: float, zone: tzinfo | None) -> None:
         self.scope, self.limit, self.spent, self.reserved = scope, limit, 0.0, 0.0
-        self.state_told: State = ""
+        self.reported: State = ""
         self.round = 0
         """Counts the periods, so that what was reserved in an earlier one is not settled in this one."""
         self._zone = zone
@@ -57,7 +57,7 @@ class Budget:
             return
         if wall >= self.end:
             self.spent = self.reserved = 0.0
-            self.state_told = ""
+            self.reported = ""
             self.round += 1
         self.begin, self.end = bounds(self.limit.period, wall, self._zone)
 
@@ -103,6 +103,12 @@ class Spending:
     def __iter__(self) -> Iterator[Budget]:
         return iter(self._budgets.values())
 
+    def now(self, wall: float) -> Iterator[Budget]:
+        """All budgets in their current periods."""
+        for budget in self:
+            budget.advance(wall)
+            yield budget
+
     @property
     def active(self) -> bool:
         """Whether there is any budget."""
@@ -131,7 +137,7 @@ class Spending:
             if budget is None:
                 budget = Budget(scope, limit, wall, self._zone)
                 self.unread.append(budget)
-            budget.limit, budget.state_told = limit, ""
+            budget.limit, budget.reported = limit, ""
             self._budgets[place] = budget
             self._by_scope.setdefault(scope, []).append(budget)
         self.unread = [budget for budget in self.unread if budget in self._budgets.values()]
@@ -173,9 +179,9 @@ class Spending:
     def news(self, budget: Budget, wall: float) -> list[str]:
         """What to tell of a budget: once in a period that it is nearly spent, and once that it is."""
         state = budget.state(self.warn)
-        if state in ("", budget.state_told):
+        if state in ("", budget.reported):
             return []
-        budget.state_told = state
+        budget.reported = state
         if state == "spent":
             return [words(budget, wall)]
         share = f"{budget.spent / budget.limit.amount:.0%} of {budget.scope}, {budget.limit},"

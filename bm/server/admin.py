@@ -90,7 +90,7 @@ def admin_app(
     `/admin` that are posted to, with the key."""
     edits = Edits(paths, reloader)
     admin = Admin(services, reloader, edits, instance, paths)
-    metrics = Metrics(lambda: services.calls.active, admin.account_states)
+    metrics = Metrics(lambda: services.calls.active, admin.account_states, lambda: services.spending.now(time.time()))
     services.calls.observers += [metrics.observe, admin.live_view.observe]
     sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
     admission = Admission(services, sessions)

@@ -17,24 +17,22 @@ from bm.server.sign_in import Admission
 
 def budget_rows(services: Services) -> list[Json]:
     """Every budget, and how far it is used in its current period."""
-    spending, now, rows = services.spending, time.time(), []
-    for budget in spending:
-        budget.advance(now)
-        rows.append(
-            {
-                "scope": budget.scope.kind,
-                "name": budget.scope.name,
-                "limit": str(budget.limit),
-                "amount": budget.limit.amount,
-                "unit": budget.limit.unit,
-                "period": budget.limit.period,
-                "spent": budget.spent,
-                "reserved": budget.reserved,
-                "state": budget.state(spending.warn) or "ok",
-                "resets_at": budget.end,
-            }
-        )
-    return rows
+    spending = services.spending
+    return [
+        {
+            "scope": budget.scope.kind,
+            "name": budget.scope.name,
+            "limit": str(budget.limit),
+            "amount": budget.limit.amount,
+            "unit": budget.limit.unit,
+            "period": budget.limit.period,
+            "spent": budget.spent,
+            "reserved": budget.reserved,
+            "state": budget.state(spending.warn) or "ok",
+            "resets_at": budget.end,
+        }
+        for budget in spending.now(time.time())
+    ]
 
 
 def unpriced(services: Services) -> list[str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bm.accounts.report import State
 from bm.gateway.record import Record
+from bm.keys.spending import Budget
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -25,6 +26,7 @@ _REQUEST = ("bm_protocol", "gen_ai_operation_name", "gen_ai_provider_name", "htt
 _TOKENS = ("gen_ai_provider_name", "gen_ai_response_model", "gen_ai_token_type")
 _KEY_REQUEST = ("bm_key", "error_type")
 _KEY_TOKENS = ("bm_key", "gen_ai_token_type")
+_BUDGET = ("bm_scope", "bm_name", "bm_unit", "bm_period")
 _ATTEMPT = ("gen_ai_provider_name", "bm_outcome")
 _PROVIDER = ("gen_ai_provider_name",)
 
@@ -55,10 +57,15 @@ class Histogram:
 
 
 class Metrics:
-    """The metrics of one daemon. `active` and `accounts` are called when metrics are read."""
+    """The metrics of one daemon. `active`, `accounts` and `budgets` are called when metrics are read."""
 
-    def __init__(self, active: Callable[[], int], accounts: Callable[[], Mapping[State, int]]) -> None:
-        self._active, self._accounts = active, accounts
+    def __init__(
+        self,
+        active: Callable[[], int],
+        accounts: Callable[[], Mapping[State, int]],
+        budgets: Callable[[], Iterable[Budget]] = tuple,
+    ) -> None:
+        self._active, self._accounts, self._budgets = active, accounts, budgets
         self._durations: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(DURATION))
         self._first: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(FIRST_CONTENT))
         self._tokens: Counter[Labels] = Counter()
@@ -135,6 +142,14 @@ class Metrics:
         for labels, count in self._tokens_by_key.items():
             used.add_metric(labels, count)
         yield used
+        spent = GaugeMetricFamily("bm_budget_spent", "What was spent of budgets in the current period.", labels=_BUDGET)
+        most = GaugeMetricFamily("bm_budget_limit", "The amounts of budgets.", labels=_BUDGET)
+        for budget in self._budgets():
+            place = budget.scope.kind, budget.scope.name, budget.limit.unit, budget.limit.period
+            spent.add_metric(place, budget.spent)
+            most.add_metric(place, budget.limit.amount)
+        yield spent
+        yield most
         yield GaugeMetricFamily("bm_requests_active", "Requests in progress.", value=self._active())
         accounts = GaugeMetricFamily("bm_accounts", "Accounts by state.", labels=("bm_state",))
         for state, count in self._accounts().items():

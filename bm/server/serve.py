@@ -225,9 +225,7 @@ async def _serve(
         _log.warning("%s", warning)
     state.restore()
     ledger.start()
-    if services.spending.active:
-        await asyncio.to_thread(load_prices)
-        await catch_up(services, paths.ledger)
+    await catch_up(services, paths.ledger)
     work.start()
     watchers = [
         keep_running(_read_prices, "reading prices"),

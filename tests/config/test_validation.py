@@ -139,6 +139,16 @@ BROKEN = {
         ' (write auth = "key" or host = "127.0.0.1")'
     ),
     '[server]\nhost = ""': ('2: server.host: is empty (write "127.0.0.1", or "0.0.0.0" for every interface)'),
+    '[budgets]\ntotal = ["20/day", "2M/day"]': (
+        "2: budgets.total: '2M/day': say whether it is tokens, such as 20/day, 200/month or 2M tokens/day"
+    ),
+    '[budgets.providers]\ngrok = "1/day"': (
+        "1: budgets.providers: no provider is named 'grok' (did you mean \"groq\"?)"
+    ),
+    '[budgets]\nfree = ["acme"]': "2: budgets.free: no provider is named 'acme'",
+    '[budgets]\non_exhausted = "cheap"': (
+        '2: budgets.on_exhausted: \'cheap\' is neither (write "refuse", or "route:" and a model or alias)'
+    ),
     '[providers.gemini]\nmode = "off"': ("1: providers.gemini: the Gemini API has its own section (write [gemini])"),
     "[providers.'a b']": '1: providers."a b": a provider name consists of a-z, 0-9, - and _',
     '[providers.grok]\nprotocol = "openai-chat"': ('1: providers.grok.base_url: is missing (did you mean "groq"?)'),

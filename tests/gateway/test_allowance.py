@@ -238,7 +238,7 @@ def test_what_costs_nothing_goes_on(world: World) -> None:
 def test_what_running_requests_have_reserved_ends_soon(world: World, protocol: str) -> None:
     world.set_up(modes=PAID)
     key = budgeted(world, "0.01/day")
-    world.sim.script(Rule(text="word " * 40, chunks=40, delay=0.02))
+    world.sim.script(Rule(text="word " * 40, chunks=40, delay=0.2))
     body = asking(".")
     with world.http.stream("POST", "/v1/messages", json=body, headers=key) as response:
         next(response.iter_raw())

@@ -15,7 +15,7 @@ import pytest
 
 from bm.ledger.database import MIGRATIONS, open_ledger
 from bm.ledger.entry import COLUMNS, Entry
-from bm.ledger.reader import LedgerError, Step, decision, midnight, requests, series, usage
+from bm.ledger.reader import LedgerError, Spent, Step, decision, midnight, requests, series, spent, usage
 from bm.ledger.writer import Ledger
 from bm.names import By
 from tests.ledger.entries import entry
@@ -138,6 +138,16 @@ def test_a_file_gets_its_totals_from_what_it_holds_and_what_an_earlier_version_a
         assert usage(path, since=0, by="account") == by_row
         file.execute(insert)
     assert usage(path, since=0, by="account")["total"]["requests"] == 5
+
+
+def test_what_was_spent_by_key_and_provider(path: Path) -> None:
+    assert spent(path, since=NOON, ended=NOON + 2 * DAY) == [
+        Spent("ci", "groq", 0.0, 36),
+        Spent("main", "gemini", 0.75, 72),
+    ]
+    # It had not ended by then, or had begun before.
+    assert spent(path, since=NOON, ended=NOON + 1) == []
+    assert spent(path, since=NOON + 2, ended=NOON + 2 * DAY) == [Spent("main", "gemini", 0.25, 36)]
 
 
 def test_days_begin_at_midnight() -> None:

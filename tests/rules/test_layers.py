@@ -35,7 +35,7 @@ AT_START: dict[str, set[str]] = {
     "dispatch": CANON | DATA | {"duration"},
     "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
-    "keys": DATA,
+    "keys": DATA | {"duration"},
     "ledger": CANON | DATA | {"duration", "tasks"},
     "gateway": ENGINE,
     "server": ENGINE | {"gateway", "loop"},

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bm.chat.events import Usage
+from bm.config.budget import Limit
 from bm.dispatch.target import Target
 from bm.errors import Failure
 from bm.gateway.record import AttemptRecord, Record
+from bm.keys.spending import Budget, Scope
 from bm.server.metrics import DURATION, Histogram, Metrics
 
 TARGET = Target("gemini", "one", "gemini-3-flash", "gemini")
@@ -92,6 +96,15 @@ def test_requests_and_tokens_are_counted_by_key(metrics: Metrics) -> None:
     ]
     assert tokens == [30, 7]
     assert value(metrics, "bm_key_requests_total", bm_key="main", error_type="") == 1
+
+
+def test_budgets_are_gauges() -> None:
+    budget = Budget(Scope("key", "ci"), Limit(20, "money", "day"), 0.0, UTC)
+    budget.spent = 7.5
+    metrics = Metrics(lambda: 0, dict, lambda: [budget])
+    labels = {"bm_scope": "key", "bm_name": "ci", "bm_unit": "money", "bm_period": "day"}
+    assert value(metrics, "bm_budget_spent", **labels) == 7.5
+    assert value(metrics, "bm_budget_limit", **labels) == 20
 
 
 def test_time_to_first_token_and_gauges(metrics: Metrics) -> None:
