@@ -39,7 +39,8 @@ def resolve(
     if routes is not None and not is_explicit(query.model, providers, aliases):
         if query.hooked:
             step = f"the hook of [routes] chose {query.hooked}"
-            return Resolved(tuple(names_in_chain(query.hooked, providers, aliases, step, query.draw)), "routes.hook")
+            if chosen := names_in_chain(query.hooked, providers, aliases, step, query.draw):
+                return Resolved(tuple(chosen), "routes.hook")
         if alias_of(undisguised(query.model, providers, aliases), aliases) is None:
             keys, names = [], []
             for key, chain, reason in _applying(query, routes):

@@ -115,6 +115,7 @@ def test_what_the_hook_names_goes_before_routes_and_aliases_but_not_before_a_pre
     assert routed(ROUTES, traits=thinking, hooked="best") == ("routes.hook", ["gemini:pro", "anthropic:opus"])
     assert routed(ROUTES, "best", hooked="groq:x") == ("routes.hook", ["groq:x"])
     assert routed(ROUTES, "groq:llama", hooked="best") == ("", ["groq:llama"])
+    assert routed(ROUTES, traits=thinking, hooked="groq:best")[0] == "routes.think", "best names nothing of groq"
 
 
 def test_the_steps_say_which_route_applies_and_why() -> None:

@@ -25,8 +25,9 @@ from bm.gateway.media import urls_to_fetch
 from bm.gateway.rescue import Rescue
 from bm.gateway.settings import Rules
 from bm.gateway.stores import ResponseStore, SignatureStore
+from bm.gateway.traits import traits_of
 from bm.gateway.upstream_call import UpstreamCall
-from bm.names import PROTOCOLS, Operation, ProtocolName
+from bm.names import PROTOCOLS, ROUTE_KINDS, Operation, ProtocolName
 from bm.protocols import interactions
 from bm.protocols.context_length import answer_room, context_in_text
 from bm.protocols.errors import decode_error, in_band
@@ -97,6 +98,7 @@ def _play_request(protocol: ProtocolName, body: bytes, chance: random.Random) ->
     requirements_of(body, protocol)
     operation: Operation = "generate" if chance.random() < 0.9 else chance.choice(_OPERATIONS[protocol])
     call = call_of(protocol, body, stream=bool(head.stream), operation=operation)
+    traits_of(call, ROUTE_KINDS)
     store = ResponseStore()
     store.keep(_FIRST_TURN, _FIRST_RESPONSE)
     adapter = Adapter(store.complete(call), SignatureStore(), Rules(echo_asked=chance.random() < 0.5))

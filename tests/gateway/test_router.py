@@ -83,3 +83,19 @@ async def test_learned_context_limits_reach_the_plan(services: Services) -> None
     services.context_limits.set_listed("gemini", {"gemini-3.1-pro-preview": 77})
     services.pool.reload([credential("a")])
     assert [choice.context for choice in planned(services, call()).choices] == [77]
+
+
+SHARED = '[aliases]\nopus = { weighted = { "gemini:pro" = 1, "gemini:flash" = 1 } }\n'
+
+
+async def test_a_conversation_keeps_what_was_chosen_for_it_by_weight(services: Services, bm_home: Path) -> None:
+    weighted = settings(bm_home, SHARED)
+
+    def models(asked: Call) -> set[str]:
+        plans = [services.router.plan(weighted, asked, random_number=(step + 0.5) / 7) for step in range(7)]
+        return {plan.choices[0].target.model for plan in plans}
+
+    both = {"gemini-3.1-pro-preview", "gemini-3.8-flash"}
+    turns = [models(call(f"session:{number}", continues=True)) for number in range(8)]
+    assert {len(chosen) for chosen in turns} == {1} and set.union(*turns) == both
+    assert models(call("start:1")) == both, "equal first turns are no conversation"
