@@ -13,14 +13,12 @@ from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
-    from bm.config.schema import Config
     from bm.errors import ConfigError
 
 Key = Annotated[
     str,
     typer.Argument(help="The setting, such as server.port or providers.groq.mode.", autocompletion=completion.settings),
 ]
-_MASK = "…"
 
 
 def path(as_json: Json = False) -> None:
@@ -35,6 +33,8 @@ def path(as_json: Json = False) -> None:
 def show(as_json: Json = False) -> None:
     """Print all settings in force, defaults included."""
     import tomli_w
+
+    from bm.config.secrets import masked
 
     loaded = admin.loaded(admin.here())
     settings = masked(loaded.config)
@@ -113,6 +113,7 @@ def _in_force(config: Config) -> dict[str, Any]:
     import msgspec
 
     from bm.config.schema import ProviderConfig
+    from bm.config.secrets import masked
     from bm.providers.catalog import KNOWN
 
     named = {name: ProviderConfig() for name in KNOWN if name != "gemini"} | dict(config.providers)
@@ -227,27 +228,3 @@ def undo(
     changes.restore(paths, record)
     admin.reload(paths)
     render.line(f"undone: {record.command}")
-
-
-def masked(config: Config) -> dict[str, Any]:
-    """`config` as plain tables without unset values; keys, header values and passwords in URLs are masked."""
-    import msgspec
-
-    shown: dict[str, Any] = _masked(msgspec.to_builtins(config), "")
-    return shown
-
-
-def _masked(value: Any, key: str) -> Any:
-    from bm.config.secrets import hint, is_reference, without_password
-
-    if isinstance(value, dict):
-        if key == "headers":
-            return dict.fromkeys(value, _MASK)
-        return {name: _masked(each, name) for name, each in value.items() if each is not None}
-    if isinstance(value, list | tuple):
-        return [_masked(each, key) for each in value]
-    if key == "api_key" and value and not is_reference(value):
-        return hint(value)
-    if key in ("url", "base_url"):
-        return without_password(value)
-    return value

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
 from bm.cli import admin, render
 from bm.cli.render import Json
-
-if TYPE_CHECKING:
-    from bm.providers.provider import Provider
-
-UNPREFIXED: Final = ("gemini", "anthropic")
-"""Providers whose models are known by their own names."""
 
 
 def models(
@@ -64,8 +58,7 @@ def _list_models(*, as_json: bool, everything: bool) -> None:
 
     paths = admin.here()
     answer = admin.ask(paths, "GET", "/admin/models", timeout=admin.PROBE_LIMIT)
-    providers = {each.name: each for each in admin.providers(paths)}
-    rows = [_described(row, providers[row["provider"]]) for row in answer["models"] if everything or row["generates"]]
+    rows = [row for row in answer["models"] if everything or row["generates"]]
     chains = dict(chains_of(admin.loaded(paths).config))
     aliases = {key[1]: chain for key, chain in chains.items() if key[0] == "aliases"}
     routes = {".".join(key[1:]): chain for key, chain in chains.items() if key[0] == "routes"}
@@ -93,28 +86,6 @@ def _list_models(*, as_json: bool, everything: bool) -> None:
     render.table(heads, cells, empty=empty, spare=("answer", "takes", "note"))
     if cells:
         render.note("context and answer in tokens; in / out: US dollars per million tokens, at list price")
-
-
-def _described(row: dict[str, Any], provider: Provider) -> dict[str, Any]:
-    """A row of the daemon's list, with what bm knows of the model."""
-    from datetime import date
-
-    from bm.chat.events import Usage
-    from bm.ledger.prices import cost_of
-    from bm.providers.retirement import retirement
-
-    model = row["id"]
-    listed = date.fromisoformat(row["retires"]) if row.get("retires") else None
-    costs = [cost_of(provider.name, model, usage) for usage in (Usage(input=1000), Usage(output=1000))]
-    takes = provider.capabilities(provider.protocol, model)
-    features = {"thinking": takes.thinking != "none", "images": takes.images, "documents": takes.documents}
-    features |= {"audio": takes.audio, "video": takes.video, "no tools": not takes.tools}
-    return row | {
-        "name": model if provider.name in UNPREFIXED else f"{provider.name}:{model}",
-        "price": None if None in costs else [round((cost or 0) * 1000, 4) for cost in costs],
-        "takes": [name for name, has in features.items() if has],
-        "note": retirement(model, date.today(), listed),
-    }
 
 
 def _price(price: list[float] | None) -> str:

@@ -21,7 +21,10 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
 
 from bm.config.proxy import read_proxy
 from bm.config.schema import Config, Gemini, ProviderConfig
@@ -224,3 +227,23 @@ class Mask:
     def masked_bytes(self, data: bytes) -> bytes:
         """Bytes of a body or stream, which may not be UTF-8, with every secret masked."""
         return self(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def masked(config: msgspec.Struct) -> dict[str, Any]:
+    """`config` as plain tables without unset values; keys, header values and passwords in URLs are masked."""
+    shown: dict[str, Any] = _masked(msgspec.to_builtins(config), "")
+    return shown
+
+
+def _masked(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        if key == "headers":
+            return dict.fromkeys(value, "…")
+        return {name: _masked(each, name) for name, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_masked(each, key) for each in value]
+    if key == "api_key" and value and not is_reference(value):
+        return hint(value)
+    if key in ("url", "base_url"):
+        return without_password(value)
+    return value

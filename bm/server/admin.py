@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ from bm.gateway.probe import is_chosen, probe_all, without_account
 from bm.gateway.services import Services
 from bm.server.accounts import AccountViews
 from bm.server.asgi import Handler, JsonResponse, json_handler
+from bm.server.configuration import ConfigurationViews
 from bm.server.dashboard import front
 from bm.server.edits import Edits
 from bm.server.google_sign_in import GoogleSignIns
@@ -35,6 +37,8 @@ from bm.server.keys import KeyViews, budget_rows, unpriced
 from bm.server.ledger import LedgerViews
 from bm.server.live import Live
 from bm.server.metrics import Metrics
+from bm.server.models import ModelViews
+from bm.server.playground import Playground
 from bm.server.providers import ProviderViews
 from bm.server.reload import Reloader
 from bm.server.routing import RoutingViews
@@ -43,6 +47,10 @@ from bm.server.state import models_path, save_models
 from bm.tasks import failures
 
 _MAX_CHALLENGE: Final = 128
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_MOST_LINES: Final = 20_000
+"""Lines of the log that are looked through for those of a level."""
+_LINE: Final = re.compile(r"(?P<at>\S+ \S+) (?P<level>[A-Z]+) (?P<name>\S+): (?P<message>.*)")
 
 
 class Instance(msgspec.Struct, frozen=True):
@@ -75,8 +83,9 @@ class _DeepProbeParams(msgspec.Struct, forbid_unknown_fields=True):
     dry: bool = False
 
 
-class _ModelParams(msgspec.Struct, forbid_unknown_fields=True):
-    model: str
+class _LogParams(msgspec.Struct, forbid_unknown_fields=True):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    lines: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 500
 
 
 class _LiveParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -128,9 +137,10 @@ def admin_app(
             *KeyViews(services).routes(admission),
             *LedgerViews(services, paths).routes(admission),
             *RoutingViews(services, edits, paths).routes(admission),
-            Route("/admin/models", keyed(json_handler(admin.models))),
-            Route("/admin/models/learned", keyed(json_handler(admin.learned)), methods=["POST"]),
-            Route("/admin/models/forget", keyed(json_handler(admin.forget)), methods=["POST"]),
+            *ModelViews(services, paths).routes(admission),
+            *ConfigurationViews(services, edits, paths).routes(admission),
+            *Playground(services).routes(admission),
+            Route("/admin/log", shown(json_handler(admin.log))),
             Route("/admin/reload", keyed(json_handler(admin.reload)), methods=["POST"]),
             Route("/admin/probe", keyed(json_handler(admin.probe)), methods=["POST"]),
             Route("/admin/probe/deep", keyed(json_handler(admin.probe_deeply)), methods=["POST"]),
@@ -217,33 +227,16 @@ class Admin:
             **await self.provider_views.rows(request),
         }
 
-    async def models(self, request: Request) -> Json:
-        return {"models": list(await self._services.models.all())}
+    async def log(self, request: Request) -> Json:
+        """The latest lines of the log of a level and above, as time, level, logger and message."""
+        from bm.daemon.log import tail
 
-    async def learned(self, request: Request) -> Json:
-        """What requests to a model are changed by, why, and since when."""
-        params = msgspec.json.decode(await request.body(), type=_ModelParams)
-        found = self._services.remedies.about(params.model)
-        return {
-            "learned": [
-                {
-                    "provider": each.provider,
-                    "model": each.model,
-                    "protocol": each.protocol,
-                    "remedy": str(each.remedy),
-                    "reason": each.remedy.reason,
-                    "at": each.at,
-                }
-                for each in found
-            ]
-        }
-
-    async def forget(self, request: Request) -> Json:
-        """Drop what was learned of a model."""
-        params = msgspec.json.decode(await request.body(), type=_ModelParams)
-        forgotten = self._services.remedies.forget_model(params.model)
-        await save_models(models_path(self._paths), self._services)
-        return {"forgotten": forgotten}
+        params = msgspec.convert(dict(request.query_params), _LogParams, strict=False)
+        lines = await asyncio.to_thread(tail, self._paths.log, _MOST_LINES)
+        found = [match.groupdict() for line in lines if (match := _LINE.fullmatch(line))]
+        levels = LEVELS[LEVELS.index(params.level) :]
+        wanted = [row for row in found if row["level"] in levels]
+        return {"path": str(self._paths.log), "lines": wanted[-params.lines :]}
 
     async def reload(self, request: Request) -> Json:
         """Reload the files now."""

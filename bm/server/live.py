@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from bm.accounts.report import billed
 from bm.chat.parts import Json
 from bm.gateway.record import Record, row_of
 from bm.gateway.services import Services
@@ -84,8 +85,13 @@ class Traffic:
 class DailyTotals:
     """The totals of today, as in the last line of `bm usage --days 1`."""
 
-    def __init__(self, ledger: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ledger, self._clock = ledger, clock
+    def __init__(
+        self,
+        ledger: Path,
+        clock: Callable[[], float] = time.monotonic,
+        billed: Callable[[], list[str]] = list,
+    ) -> None:
+        self._ledger, self._clock, self._billed = ledger, clock, billed
         self._totals: Json | None = None
         self._version: tuple[int, float] | None = None
         self._expires = float("-inf")
@@ -104,7 +110,7 @@ class DailyTotals:
 
     def _read(self, since: float) -> Json | None:
         try:
-            total: Json = usage(self._ledger, since=since, by="day")["total"]
+            total: Json = usage(self._ledger, since=since, by="day", billed=self._billed())["total"]
         except LedgerError:
             return None
         return total
@@ -117,7 +123,10 @@ class Live:
         self._services = services
         self._ended = 0
         self._traffic = Traffic()
-        self._totals = DailyTotals(ledger)
+        self._totals = DailyTotals(ledger, billed=self._billed)
+
+    def _billed(self) -> list[str]:
+        return billed(each.account for each in self._services.settings.credentials)
 
     def observe(self, record: Record) -> None:
         self._ended += 1

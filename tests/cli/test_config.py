@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bm.cli.config import masked
 from bm.config.paths import Paths
 from bm.config.schema import Config, Gemini, ProviderConfig, UpstreamProxy
+from bm.config.secrets import masked
 from tests.cli.conftest import PLANTED, Bm
 
 

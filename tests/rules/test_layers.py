@@ -48,7 +48,7 @@ AT_START: dict[str, set[str]] = {
 
 INSIDE: dict[str, set[str]] = {
     "daemon": ENGINE | {"gateway", "server"},
-    "server": {"clients"},
+    "server": {"clients", "daemon"},
     "cli": ENGINE | {"gateway", "server", "simulator"},
 }
 

@@ -108,6 +108,18 @@ GUARDED = [
     ("GET", "/admin/usage"),
     ("GET", "/admin/requests"),
     ("GET", "/admin/live"),
+    ("GET", "/admin/log"),
+    ("GET", "/admin/config"),
+    ("PUT", "/admin/config"),
+    ("POST", "/admin/ask"),
+    ("POST", "/admin/accounts"),
+    ("PATCH", "/admin/accounts/gemini/x"),
+    ("DELETE", "/admin/accounts/gemini/x"),
+    ("POST", "/admin/accounts/gemini/x/key"),
+    ("POST", "/admin/accounts/gemini/x/verify"),
+    ("POST", "/admin/google"),
+    ("PATCH", "/admin/providers/groq"),
+    ("POST", "/admin/providers/groq/key"),
     ("POST", "/admin/providers/groq/mode"),
     ("POST", "/admin/session/code"),
     ("POST", "/admin/reload"),
@@ -165,6 +177,18 @@ def test_metrics_count_what_was_served(world: World) -> None:
     for stream in (True, False, True):
         assert world.ask("gemini", stream=stream).complete
     assert counted() == before + 3
+
+
+def test_the_log_from_a_level_on(world: World) -> None:
+    answer = world.ask("gemini")
+    world.daemon.paths.config.write_text("[pool]\nnonsense = 1\n")
+    world.http.post("/admin/reload")
+    world.configure({})
+    found = world.admin("log")["lines"]
+    assert any(answer.bm("request-id") in row["message"] and row["level"] == "INFO" for row in found)
+    errors = world.admin("log?level=ERROR&lines=3")["lines"]
+    assert 0 < len(errors) <= 3 and {row["level"] for row in errors} == {"ERROR"} and "nonsense" in str(errors)
+    assert world.http.get("/admin/log", params={"level": "LOUD"}).status_code == 400
 
 
 def test_wrong_paths_and_methods(world: World) -> None:
