@@ -13,6 +13,7 @@ from bm.cli.render import Json
 
 if TYPE_CHECKING:
     from bm.config.paths import Paths
+    from bm.config.schema import Config
     from bm.errors import ConfigError
 
 Key = Annotated[

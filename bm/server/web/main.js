@@ -8,7 +8,7 @@ const main = {
   timer: 0,
 
   async start() {
-    for (const part of [sheet, why, requests, accounts, providers, usage, views]) part.start();
+    for (const part of [sheet, why, requests, accounts, providers, usage, models, routing, playground, settings, logView, views]) part.start();
     draw.byId("key-form").addEventListener("submit", main.enterKey);
     draw.byId("leave").addEventListener("click", main.leave);
     document.addEventListener("visibilitychange", () => document.hidden || main.soon(0));

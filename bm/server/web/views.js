@@ -27,8 +27,8 @@ const views = {
 
   /* What a view loads when it is shown. */
   open() {
-    const loads = { usage: usage.load };
-    loads[views.current]?.();
+    const loads = { usage: usage.load, models: models.load, ask: playground.load, settings: settings.load, log: logView.load };
+    loads[views.current]?.()?.catch((error) => draw.toast(error.message, true));
   },
 
   start() {

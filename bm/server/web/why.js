@@ -37,13 +37,15 @@ const why = {
   parts(found) {
     const kind = found.operation === "generate" ? found.protocol : found.protocol + " " + found.operation;
     const parts = [
-      draw.make("p", "", {}, format.time(found.at) + ", " + kind + " " + found.model + (found.stream ? ", streamed" : "")),
+      draw.make("p", "", {}, format.time(found.at) + ", " + kind + " " + found.model + (found.tool ? " from " + found.tool : "") + (found.stream ? ", streamed" : "")),
       draw.make("p", found.failure && !found.client_left ? "ending bad" : "ending", {}, why.ending(found)),
     ];
-    for (const each of found.advice) parts.push(draw.make("p", "todo", {}, "To do: " + each));
+    for (const each of found.advice) parts.push(draw.make("p", "todo", {}, "To do: " + each), ...commands.buttons(each));
     if (found.usage || found.cost !== null) parts.push(draw.make("p", "", {}, why.tokens(found.usage) + ", " + (found.cost === null ? "no known price" : format.money(found.cost))));
     if (found.dropped.length) parts.push(draw.make("h3", "", {}, "Dropped"), why.lines(found.dropped.map((each) => each.field + ": " + each.reason)));
-    parts.push(draw.make("h3", "", {}, "Attempts"), why.attempts(found.attempts), draw.make("h3", "", {}, "Plan"));
+    parts.push(draw.make("h3", "", {}, "Attempts"));
+    if (found.attempts.length) parts.push(timeline.draw(found));
+    parts.push(why.attempts(found.attempts), draw.make("h3", "", {}, "Plan"));
     if (found.steps.length) parts.push(why.lines(found.steps));
     parts.push(why.plan(found));
     if (found.left_out) parts.push(draw.make("p", "note", {}, format.count(found.left_out) + " more lines were not kept."));
