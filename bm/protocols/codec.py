@@ -13,7 +13,7 @@ from bm.chat.events import Event, Failed
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
 from bm.errors import Failure
-from bm.protocols.errors import error_in, in_band
+from bm.protocols.errors import TEXTS, error_in, in_band
 
 
 class IdFactory(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ class Codec(msgspec.Struct, frozen=True):
         Some services report an error under status 200, and not as their protocol does.
         """
         events = tuple(self.stream_decoder(ids).whole(body))
-        if body.keys() & {"error", "detail", "message"} and _is_no_answer(events) and error_in(body) is not None:
+        if body.keys() & {"error", *TEXTS} and _is_no_answer(events) and error_in(body) is not None:
             return (Failed(in_band(body)),)
         return events
 

@@ -183,8 +183,8 @@ _MAX_TEXT = 300
 _MAX_MESSAGE = 8_000
 """Characters of an error's text; what is longer repeats the prompt."""
 _MAX_QUOTE = 1000
-_TEXTS = ("detail", "msg", "error_msg", "error_message", "errors")
-"""What services call the text of an error that do not call it `message`."""
+TEXTS = ("message", "detail", "msg", "error_msg", "error_message", "errors")
+"""What services call the text of an error."""
 
 
 def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -241,7 +241,7 @@ def error_in(document: Any) -> Json | None:
 
 
 def _with_message(error: Json) -> Json:
-    said = "" if "message" in error else next(filter(error.get, _TEXTS), "")
+    said = "" if "message" in error else next(filter(error.get, TEXTS), "")
     return {**error, "message": error[said]} if said else error
 
 

@@ -1,10 +1,10 @@
-"""Failures of single choices, which only Chat Completions has."""
+"""Errors under status 200: in place of choices, or of single choices, which only Chat Completions has."""
 
 from __future__ import annotations
 
 from bm.chat.parts import Json
 from bm.errors import Failure, FailureKind
-from bm.protocols.errors import in_band
+from bm.protocols.errors import TEXTS, in_band
 
 _BROKEN: dict[str, FailureKind] = {
     "error": "truncated",  # OpenRouter
@@ -13,6 +13,13 @@ _BROKEN: dict[str, FailureKind] = {
     "abort": "truncated",  # vLLM and SGLang
 }
 """Finish reasons of answers that broke off."""
+
+
+def is_error(document: Json) -> bool:
+    """Whether an answer, or an event of a stream, is an error: as OpenAI writes it, or a text and no choices."""
+    if document.get("error") or document.get("object") == "error":
+        return True
+    return "choices" not in document and any(document.get(name) for name in TEXTS)
 
 
 def failed_choice(choice: Json) -> Failure | None:

@@ -24,7 +24,7 @@ from bm.protocols.codec import IdFactory
 from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation, executed_tool
 from bm.protocols.openai.content import media_at, thinking_text
-from bm.protocols.openai_chat.errors import failed_choice
+from bm.protocols.openai_chat.errors import failed_choice, is_error
 from bm.protocols.openai_chat.thinking import DETAILS, TagSplitter, details_signature, read_signature
 from bm.protocols.openai_chat.usage import decode_usage, finish_reason
 from bm.protocols.reading import count_of, object_of, objects_of, string_of
@@ -223,14 +223,14 @@ class ChatStreamDecoder:
             return self._broken(f"the upstream sent a chunk that is no JSON: {error}")
         if not isinstance(chunk, dict):
             return self._broken("the upstream sent a chunk that is no object")
-        if chunk.get("error") or event.name == "error" or chunk.get("object") == "error":
+        if event.name == "error" or is_error(chunk):
             return self._error(chunk)
         return self._chunk(chunk)
 
     def whole(self, body: Json) -> Sequence[Event]:
         """Return the events of a whole completion. An error under status 200 is a failure like any other."""
         choices = body.get("choices")
-        if body.get("error") or body.get("object") == "error":
+        if is_error(body):
             return self._error(body)
         if not choices or not isinstance(choices, list):
             return self._fail(Failure(kind="malformed", message="the upstream's answer holds no choices"))
