@@ -239,7 +239,7 @@ class _Prober:
         self.probe.ok = True
         if (usage := pipe.watch.usage) is not None:
             self.probe.input_tokens, self.probe.output_tokens = usage.prompt, usage.output
-            self.probe.cost = cost_of(self._provider.name, self.probe.model, usage)
+            self.probe.cost = await asyncio.to_thread(cost_of, self._provider.name, self.probe.model, usage)
 
     def _fail(self, failure: Failure) -> None:
         """Report a failure and its remedy. The upstream's message may quote the key."""

@@ -2,14 +2,20 @@
 
 The library evaluates its rules for each price, which takes longer than serving a request. Within a price tier the rules
 are linear, so bm asks it for the price of a million tokens of each kind and multiplies.
+
+Its data takes 27 MiB of memory, of which a daemon needs a few models. So `use_process` has the data read by a process
+that then ends: this module, run as a program.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import time
 from bisect import bisect_left
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -21,8 +27,14 @@ if TYPE_CHECKING:
 _PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
 """Provider names in the price data, where they differ from bm's."""
 
-_FRESH = 60
-"""Seconds for which a price is cached: some change with the date, some with the hour."""
+_FRESH = 1_800
+"""Seconds for which a price is cached, from the full or half hour: some change with the date, some at a time of day."""
+
+_MOST = 256
+"""Models whose prices are kept."""
+
+_PATIENCE = 30.0
+"""Seconds that the other process may take."""
 
 _MILLION = 1_000_000
 
@@ -45,9 +57,26 @@ class _Card(msgspec.Struct, frozen=True):
     rates: tuple[_Rates, ...]
 
 
+Model: TypeAlias = tuple[str, str]
+"""A provider's name and that of one of its models."""
+
+_lock = threading.Lock()
+_known: dict[Model, tuple[int, _Card | None]] = {}
+"""The cards in use, each with the number of the half hour it is from."""
+
+
 def load() -> None:
-    """Read the price data. Takes most of a second."""
-    cost_of("gemini", "", Usage())
+    """Read the price data into this process. Takes most of a second."""
+    global _look_up
+    _look_up = _in_process
+    _in_process([("gemini", "")])
+
+
+def use_process() -> None:
+    """Look prices up in another process from now on, unless the data is in this one. A lookup takes half a second."""
+    global _look_up
+    if "genai_prices" not in sys.modules:
+        _look_up = _in_another
 
 
 def cost_of(provider: str, model: str, usage: Usage) -> float | None:
@@ -59,7 +88,7 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     if min(usage.input, usage.cache_read, shortly, usage.cache_write_1h, usage.output) < 0:
         # The upstream reported inconsistent counts.
         return None
-    card = _card(provider, model, int(time.time() // _FRESH))
+    card = _card((provider, model))
     if card is None:
         return None
     rates = card.rates[bisect_left(card.steps, usage.prompt)]
@@ -73,9 +102,44 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     )
 
 
-@lru_cache(maxsize=256)
-def _card(provider: str, model: str, age: int) -> _Card | None:
-    """The model's current rates; None if the price is unknown. `age` is part of the cache key, so that they expire."""
+def _card(model: Model) -> _Card | None:
+    """The model's current rates; None if the price is unknown."""
+    with _lock:
+        now = int(time.time() // _FRESH)
+        found = _known.get(model)
+        if found is None or found[0] != now:
+            # Those that were in use until now are looked up along with it.
+            wanted = [model, *(name for name, (age, _) in _known.items() if age == now - 1 and name != model)]
+            cards = _look_up(wanted[:_MOST])
+            for name in [name for name, (age, _) in _known.items() if age != now or len(_known) >= _MOST]:
+                del _known[name]
+            _known.update((name, (now, card)) for name, card in zip(wanted, cards, strict=False))
+            found = _known[model]
+        return found[1]
+
+
+def _in_process(models: Sequence[Model]) -> list[_Card | None]:
+    return [_read_card(*model) for model in models]
+
+
+_look_up: Callable[[Sequence[Model]], list[_Card | None]] = _in_process
+
+
+def _in_another(models: Sequence[Model]) -> list[_Card | None]:
+    command, flags = [sys.executable, "-m", "bm.ledger.prices"], getattr(subprocess, "CREATE_NO_WINDOW", 0)
+    asked = msgspec.json.encode(models)
+    try:
+        done = subprocess.run(
+            command, input=asked, capture_output=True, timeout=_PATIENCE, check=True, creationflags=flags
+        )
+        return msgspec.json.decode(done.stdout, type=list[_Card | None])
+    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
+        # No process can be started, for example. The price matters more than the memory.
+        load()
+        return _in_process(models)
+
+
+def _read_card(provider: str, model: str) -> _Card | None:
     # The data is large, and most commands do not need it.
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
@@ -127,3 +191,13 @@ def _rates(price: ModelPrice) -> _Rates:
         cache_write_1h=(dollars(prompt=_MILLION, written=_MILLION, hour=_MILLION) - request) / _MILLION,
         output=(dollars(output=_MILLION) - request) / _MILLION,
     )
+
+
+def main() -> None:
+    """Write the cards of the models that standard input names."""
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=list[Model])
+    sys.stdout.buffer.write(msgspec.json.encode(_in_process(asked)))
+
+
+if __name__ == "__main__":
+    main()

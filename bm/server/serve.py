@@ -24,7 +24,7 @@ from bm.gateway.allowance import catch_up
 from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
-from bm.ledger.prices import load as load_prices
+from bm.ledger.prices import use_process as price_in_another_process
 from bm.ledger.recordings import folder_of
 from bm.ledger.writer import Ledger
 from bm.loop import runner
@@ -42,8 +42,8 @@ from bm.server.websocket import leave_all
 from bm.tasks import Work, keep_running, spawn
 
 _log = logging.getLogger("bm")
-_PRICES_AFTER = 2.0
-"""Seconds after the start until the price data is read, which uses most of a core for most of a second."""
+_SETTLED_AFTER = 2.0
+"""Seconds after the start until what exists is there to stay."""
 _LOOK_EVERY = 0.1
 _GC_THRESHOLD = 10_000
 """Allocations between garbage collections of the youngest generation. A few concurrent requests hold more objects than
@@ -64,6 +64,7 @@ def serve(
     is the daemon that has handed over to this one.
     """
     descriptors.raise_limit()
+    price_in_another_process()
     runner().run(_serve(paths, settings, sock, instance, place, predecessor))
 
 
@@ -228,7 +229,7 @@ async def _serve(
     await catch_up(services, paths.ledger)
     work.start()
     watchers = [
-        keep_running(_read_prices, "reading prices"),
+        keep_running(_settle, "settling"),
         keep_running(Network(services).watch, "watching the network"),
         keep_running(descriptors.watch, "watching descriptors"),
     ]
@@ -268,12 +269,9 @@ def _is_about_more_than_upgrades(record: logging.LogRecord) -> bool:
     return not any(words in record.getMessage() for words in ("upgrade request", "WebSocket library"))
 
 
-async def _read_prices() -> None:
-    """Read the price data before it is needed, but not during the start.
-
-    Objects that exist by then live as long as the daemon, so they are excluded from garbage collection.
-    """
-    await asyncio.sleep(_PRICES_AFTER)
-    await asyncio.to_thread(load_prices)
+async def _settle() -> None:
+    """Exclude what exists soon after the start from garbage collection: it lives as long as the daemon."""
+    await asyncio.sleep(_SETTLED_AFTER)
+    gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)

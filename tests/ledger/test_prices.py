@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Sequence
+
 import genai_prices
 import pytest
 
 from bm.chat.events import Usage
+from bm.ledger import prices
 from bm.ledger.prices import cost_of
 
 
@@ -66,3 +71,38 @@ def test_a_long_prompt_costs_more_per_token_where_the_price_has_tiers() -> None:
     shorter, longer = Usage(input=200_000), Usage(input=200_001)
     below, beyond = cost_of("gemini", "gemini-2.5-pro", shorter), cost_of("gemini", "gemini-2.5-pro", longer)
     assert below is not None and beyond is not None and beyond > below * 1.5
+
+
+TIERED = (("gemini", "gemini-2.5-pro"), ("anthropic", "claude-sonnet-4-5"), ("acme", "none"))
+
+
+def test_another_process_says_what_this_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [cost_of(*model, Usage(input=300_000, output=5)) for model in TIERED]
+    monkeypatch.setattr(prices, "_known", {})
+    monkeypatch.setattr(prices, "_look_up", prices._in_another)
+    assert [cost_of(*model, Usage(input=300_000, output=5)) for model in TIERED] == expected
+
+
+def test_without_another_process_this_one_reads_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    monkeypatch.setattr(prices, "_known", {})
+    monkeypatch.setattr(prices, "_look_up", prices._in_another)
+    assert cost_of("gemini", "gemini-2.5-pro", Usage(input=1)) is not None
+    assert prices._look_up is prices._in_process
+
+
+def test_models_in_use_are_looked_up_together_when_prices_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[prices.Model]] = []
+
+    def look_up(models: Sequence[prices.Model]) -> list[prices._Card | None]:
+        asked.append(list(models))
+        return [None] * len(models)
+
+    clock = 1_000_000 * 1800.0
+    monkeypatch.setattr(prices, "_known", {})
+    monkeypatch.setattr(prices, "_look_up", look_up)
+    monkeypatch.setattr(time, "time", lambda: clock)
+    for later, model in ((0, "a"), (1, "b"), (1, "a"), (1800, "b"), (1801, "a"), (7200, "b")):
+        monkeypatch.setattr(time, "time", lambda later=later: clock + later)
+        cost_of("acme", model, Usage(input=1))
+    assert asked == [[("acme", "a")], [("acme", "b")], [("acme", "b"), ("acme", "a")], [("acme", "b")]]
