@@ -26,7 +26,7 @@ from bm.upstream.wire import CutOff, Malformed, request_head
 NO_DESCRIPTOR = "descriptor"
 """The code of a failure to connect for which this process alone is the reason: it has no descriptor left."""
 
-_PROXY_AUTHENTICATION = 407
+_PROXY_AUTHENTICATION, _REQUEST_TIMEOUT = 407, 408
 
 
 class UpstreamError(Exception):
@@ -193,7 +193,7 @@ class UpstreamClient:
         """Send a request and return when the head of the response has arrived.
 
         A connection that was used before may be dead by now: servers close idle ones. A request that such a connection
-        loses before any of the response has arrived is sent again, once, on a new connection.
+        loses before any of the response has arrived, or answers with 408, is sent again, once, on a new connection.
 
         Raises:
             UpstreamError: the upstream could not be reached, the head did not arrive within `timeouts.first_byte`, or
@@ -220,7 +220,12 @@ class UpstreamClient:
         due = now() + limit if limit else None
         if (used := self._pool.take(route)) is not None:
             try:
-                return await _asked(used, head, body, limit or None)
+                await _asked(used, head, body, limit or None)
+                if used.response.status != _REQUEST_TIMEOUT:
+                    return used
+                # Some servers end an idle connection with this status, which may cross the request (RFC 9110, section
+                # 15.5.9, and HAProxy).
+                used.abort()
             except (OSError, CutOff):
                 if used.response.answered:
                     raise
@@ -250,6 +255,7 @@ class UpstreamClient:
 
         After a sleep or a change of network they are dead, and their readers would wait for a long time.
         """
+        self._dialer.forget()
         return self._pool.drop(addresses)
 
     async def close(self) -> None:

@@ -73,6 +73,10 @@ class Dialer:
         except ProxyRefused as error:
             raise Unreachable("proxy", str(error), error.__cause__) from error
 
+    def forget(self) -> None:
+        """Ask for every name anew: the network is another one."""
+        self._lookups.clear()
+
     async def _dial(
         self, route: Route, make: Callable[[], Connection], context: ssl.SSLContext | None, seconds: float
     ) -> Connection:
@@ -118,18 +122,22 @@ class Dialer:
             raise Unreachable("proxy", f"{what}{error}", error.__cause__) from error
 
     async def _addresses(self, host: str, port: int) -> list[AddressInfo]:
-        """The addresses of a name. Requests that need the same name at the same time ask once."""
+        """The addresses of a name. Requests that need the same name at the same time ask once.
+
+        A question that is still open is not asked again: the system has few threads for them, and the names of others
+        would wait.
+        """
         if (literal := _literal(host, port)) is not None:
             return [literal]
         now = asyncio.get_running_loop().time()
-        self._lookups = {key: each for key, each in self._lookups.items() if each[0] >= now and _is_usable(each[1])}
+        self._lookups = {key: each for key, each in self._lookups.items() if _is_usable(each[1], each[0] >= now)}
         if (host, port) not in self._lookups:
             self._lookups[host, port] = (now + NAMES_KEPT, asyncio.ensure_future(_looked_up(host, port)))
         return await asyncio.shield(self._lookups[host, port][1])
 
 
-def _is_usable(lookup: asyncio.Future[list[AddressInfo]]) -> bool:
-    return not lookup.done() or not (lookup.cancelled() or lookup.exception())
+def _is_usable(lookup: asyncio.Future[list[AddressInfo]], fresh: bool) -> bool:
+    return not lookup.done() or (fresh and not (lookup.cancelled() or lookup.exception()))
 
 
 async def _looked_up(host: str, port: int) -> list[AddressInfo]:

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import random
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -258,6 +259,8 @@ def main() -> int:
     parser.add_argument("--streams", type=int, help="instead: so many streams, most of which their clients leave")
     parser.add_argument("--write", type=Path, help="the document that keeps the figures")
     options = parser.parse_args()
+    # Whoever ends a soak ends its processes.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory() as folder:
         if options.streams:
             from tests.reliability import aborts

@@ -193,6 +193,20 @@ async def test_a_request_is_repeated_once_if_a_used_connection_loses_it_ahead_of
         assert server.connections == (2 if used and repeated else 1)
 
 
+@pytest.mark.parametrize("used", [True, False])
+async def test_408_on_a_used_connection_is_about_the_time_it_was_idle(client: UpstreamClient, used: bool) -> None:
+    async def handler(exchange: Exchange) -> None:
+        seen = [each for each in server.exchanges if each.writer is exchange.writer]
+        await exchange.answer(200 if used and len(seen) == 1 else 408, b"fine")
+
+    async with serving(handler) as server:
+        if used:
+            assert await asked(client, server) == b"fine"
+        response = await opened(client, server.url)
+        assert (response.status, server.connections) == ((200, 2) if used else (408, 1))
+        response.close()
+
+
 async def test_several_used_connections_that_are_dead_cost_one_repetition(client: UpstreamClient) -> None:
     served: set[asyncio.StreamWriter] = set()
 

@@ -216,6 +216,28 @@ async def test_addresses_are_forgotten(
     assert names["asked"] == [NAME, NAME]
 
 
+async def test_a_name_whose_server_is_silent_is_asked_for_once_until_the_network_is_another(
+    client: UpstreamClient, names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialer_module, "NAMES_KEPT", -1)
+    silence = asyncio.Event()
+
+    async def looked_up(host: str, port: int) -> list[AddressInfo]:
+        names["asked"].append(host)
+        await silence.wait()
+        return [address("127.0.0.1", port)]
+
+    monkeypatch.setattr(dialer_module, "_looked_up", looked_up)
+    hasty = Timeouts(connect=0.02, first_byte=5, idle=5)
+    for _ in range(3):
+        assert await asked(client, f"http://{NAME}:1", hasty) == ("timeout", "connect")
+    assert names["asked"] == [NAME]
+    client.drop_connections()
+    assert await asked(client, f"http://{NAME}:1", hasty) == ("timeout", "connect")
+    assert names["asked"] == [NAME, NAME]
+    silence.set()
+
+
 async def test_a_lookup_survives_the_request_that_began_it(client: UpstreamClient, names: dict[str, list[str]]) -> None:
     names[NAME] = ["127.0.0.1"]
     async with serving(ok) as server:
