@@ -64,6 +64,13 @@ def nearest_prefix(model: str, providers: Collection[str]) -> str:
     return f"{found[0]}:{rest.strip()}" if found else ""
 
 
+def with_colon(model: str, providers: Collection[str]) -> str:
+    """claude-code-router's `groq,llama` as `groq:llama`; empty for any other name."""
+    head, comma, rest = model.partition(",")
+    provider = head.strip().lower()
+    return f"{provider}:{rest.strip()}" if comma and rest.strip() and provider in providers else ""
+
+
 def chains_of(config: Config) -> Iterator[tuple[Key, Chain]]:
     """Every alias and every route, with its key."""
     for name, chain in config.aliases.items():
@@ -97,7 +104,11 @@ def _name(key: Key, name: str, aliases: Mapping[str, Chain], providers: Collecti
     """A name that is nearly one of a provider or of an alias."""
     if name in aliases or split_prefix(name, providers)[0]:
         return
-    if near := nearest_prefix(name, providers):
+    if name.rstrip(":").lower() in providers:
+        yield Problem(key, f'"{name}" is a provider and no model', f'such as "{name.rstrip(":").lower()}:MODEL"')
+    elif near := with_colon(name, providers):
+        yield Problem(key, f'"{name}" has no prefix', f'did you mean "{near}"?')
+    elif near := nearest_prefix(name, providers):
         yield Problem(key, f'no provider is named "{name.partition(":")[0]}"', f'did you mean "{near}"?')
     elif name.isalpha() and name.lower() not in FAMILIES:
         others = [alias for alias in aliases if ("aliases", alias) != key]

@@ -158,6 +158,8 @@ def read(text: str, kind: Kind) -> Any:
             return _toml_value(text, (dict,))
         case inspect.UnionType() if text.lstrip().startswith(("[", "{")):
             return _toml_value(text, (list, dict))
+        case inspect.UnionType() if "," in text:
+            return [part.strip() for part in text.split(",") if part.strip()]
         case _:
             return text
 

@@ -8,10 +8,10 @@ from itertools import groupby
 
 import msgspec
 
-from bm.config.chains import nearest_prefix
+from bm.config.chains import nearest_prefix, with_colon
 from bm.dispatch.candidates import Candidate, Stage, Verdict, candidates_of, mismatch, missing_key, switched_off
 from bm.dispatch.refusal import no_candidate, reason_of
-from bm.dispatch.routes import resolve
+from bm.dispatch.routes import HOOK, Resolved, resolve
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
@@ -90,11 +90,10 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
     """Order the targets for a request. The caller draws the number in [0, 1); equal numbers give equal plans."""
     providers = [member.provider.name for member in snapshot.members]
     resolved = resolve(query, providers, snapshot.aliases, snapshot.routes)
-    first = resolved.names[0]
-    if not (resolved.route or first.provider) and (near := _misspelt(first.model, snapshot.members, providers)):
-        message = f"no provider is named {first.model.partition(':')[0]}: did you mean {near}? (bm providers)"
-        failure = Failure(kind="not_found", message=message, param="model", should_retry=False)
-        return Plan(asked=query.model, steps=first.steps, failure=failure, random_number=random_number)
+    if refusal := _misspelt(_own_name(resolved, query), snapshot.members, providers):
+        failure = Failure(kind="not_found", message=refusal, param="model", should_retry=False)
+        steps = resolved.names[0].steps
+        return Plan(asked=query.model, steps=steps, failure=failure, random_number=random_number)
     links = [_link(name, snapshot, query) for name in resolved.names]
     if len(links) > 1:
         links = _distinct(_chosen_first(links, snapshot))
@@ -169,8 +168,17 @@ def _distinct(links: Iterable[_Link]) -> list[_Link]:
     return found
 
 
+def _own_name(resolved: Resolved, query: RouteQuery) -> str:
+    """The name that the client has given, also where a route applies; empty if it has a prefix or a hook has spoken."""
+    if resolved.route:
+        return "" if resolved.route == HOOK else query.model
+    return "" if resolved.names[0].provider else resolved.names[0].model
+
+
 def _misspelt(model: str, members: Sequence[Member], names: Sequence[str]) -> str:
-    """The name that was probably meant where a prefix is nearly a provider's; empty if a model may be called so."""
+    """Why a name is refused that was probably meant to have a provider's prefix; empty if a model may be called so."""
+    if near := with_colon(model, names):
+        return f"{model} has no provider's prefix: did you mean {near}? (bm models)"
     near = nearest_prefix(model, names)
     if not near:
         return ""
@@ -178,7 +186,7 @@ def _misspelt(model: str, members: Sequence[Member], names: Sequence[str]) -> st
         known = [*member.provider.models, *member.facts, *(each for s in member.accounts for each in s.models or ())]
         if model in known:
             return ""
-    return near
+    return f"no provider is named {model.partition(':')[0]}: did you mean {near}? (bm providers)"
 
 
 _Staged = list[tuple[Member, Stage]]

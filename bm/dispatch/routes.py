@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,8 @@ from bm.providers.resolve import Name, alias_of, is_explicit, is_small, names_in
 
 LONG_CONTEXT = 60_000
 """Tokens from which a prompt is long, unless `long_context_tokens` says otherwise (claude-code-router's default)."""
+
+HOOK: Final = "routes.hook"
 
 _NEEDS: frozenset[RouteKind] = frozenset({"long_context", "image", "web_search"})
 """What not every model can do. Where several of them apply, all of their chains are tried."""
@@ -40,7 +43,7 @@ def resolve(
         if query.hooked:
             step = f"the hook of [routes] chose {query.hooked}"
             if chosen := names_in_chain(query.hooked, providers, aliases, step, query.draw):
-                return Resolved(tuple(chosen), "routes.hook")
+                return Resolved(tuple(chosen), HOOK)
         if alias_of(undisguised(query.model, providers, aliases), aliases) is None:
             keys, names = [], []
             for key, chain, reason in _applying(query, routes):

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from bm.config.chains import nearest_prefix
 from bm.config.files import writable_by_others
+from bm.dispatch.routes import HOOK
 from bm.errors import ConfigError, RequestError
 from bm.gateway.call import check_model
 from bm.tasks import note
@@ -29,7 +30,6 @@ LIMIT: Final = 1.0
 MOST_RUNNING: Final = 8
 """Calls that may run at once; beyond them requests go on without the hook, which may hang."""
 
-KEY: Final = "routes.hook"
 _MODULE: Final = "bm_routes_hook"
 _SECRET: Final = ("auth", "cookie", "key", "secret", "token")
 _log = logging.getLogger("bm")
@@ -66,7 +66,7 @@ class Hook:
             with contextlib.suppress(RuntimeError):  # the daemon has stopped meanwhile
                 loop.call_soon_threadsafe(deliver, found)
 
-        threading.Thread(target=run, name=KEY, daemon=True).start()
+        threading.Thread(target=run, name=HOOK, daemon=True).start()
         try:
             found = await asyncio.wait_for(answer, LIMIT)
         except TimeoutError:
@@ -98,11 +98,11 @@ class Hook:
 
     def _say(self, problem: str) -> None:
         """Report a problem in the log, once, and in `bm status`."""
-        words = f"{KEY}: {problem}; the request went on without it"
+        words = f"{HOOK}: {problem}; the request went on without it"
         if words not in self._said and len(self._said) < MOST_RUNNING:
             self._said.add(words)
             _log.error("%s", words)
-            note(KEY, words)
+            note(HOOK, words)
 
 
 def shown(headers: Headers) -> dict[str, str]:
@@ -125,23 +125,23 @@ def load_hook(setting: str, folder: Path) -> Hook:
     """
     path, name = path_of(setting, folder), setting.rpartition(":")[2]
     if danger := writable_by_others(path):
-        raise ConfigError(danger, path=str(path), key=KEY)
+        raise ConfigError(danger, path=str(path), key=HOOK)
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
     sys.modules[_MODULE] = module  # dataclasses look there for the module of their class
     try:
         program = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", path=str(path), key=KEY) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", path=str(path), key=HOOK) from None
     try:
         exec(compile(program, path, "exec"), module.__dict__)  # noqa: S102 - it is the user's own program
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is said with its place
         message = f"{_place(error, path)}: {type(error).__name__}: {error}"
-        raise ConfigError(message, key=KEY, hint="the file must load without an error") from None
+        raise ConfigError(message, key=HOOK, hint="the file must load without an error") from None
     function = getattr(module, name, None)
     if not callable(function):
-        raise ConfigError(f"has no function {name}", path=str(path), key=KEY)
-    note(KEY, "")
+        raise ConfigError(f"has no function {name}", path=str(path), key=HOOK)
+    note(HOOK, "")
     return Hook(function, path)
 
 

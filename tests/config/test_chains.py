@@ -118,6 +118,9 @@ TYPES = "expected a string, a list of strings or a table"
             'best = { cheapest = ["opnai:x"] }',
             '2: aliases.best: no provider is named "opnai" (did you mean "openai:x"?)',
         ),
+        ('fast = "groq"', '2: aliases.fast: "groq" is a provider and no model (such as "groq:MODEL")'),
+        ('fast = ["Groq:"]', '2: aliases.fast: "Groq:" is a provider and no model (such as "groq:MODEL")'),
+        ('fast = "groq,openai/x"', '2: aliases.fast: "groq,openai/x" has no prefix (did you mean "groq:openai/x"?)'),
         (
             'smart = "groq:x"\nfast = "smrat"',
             '3: aliases.fast: no alias is named "smrat" (did you mean "smart"?)',
@@ -180,9 +183,10 @@ def test_the_environment_sets_chains() -> None:
     environ = {
         "BM_ALIASES_BEST": '["gemini:pro", "anthropic:opus"]',
         "BM_ROUTES_THINK": "best",
+        "BM_ROUTES_IMAGE": "gemini:flash, best",
         "BM_ROUTES_CLAUDE_CODE_BACKGROUND": '{ cheapest = ["haiku"] }',
     }
     config = parse("", environ, known=PROVIDERS, path="config.toml").config
     assert config.aliases == {"best": ("gemini:pro", "anthropic:opus")}
-    assert config.routes.think == "best"
+    assert (config.routes.think, config.routes.image) == ("best", ("gemini:flash", "best"))
     assert config.routes.claude_code.background == Choice(cheapest=("haiku",))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.config.schema import Choice
+from bm.config.schema import Choice, Routes
 from bm.dispatch.plan import Plan
 from bm.dispatch.snapshot import AccountState, Limits, Member, ModelState, Requirements
 from bm.names import Mode
@@ -135,6 +135,10 @@ def test_fallbacks_that_need_no_translation_come_first() -> None:
 def test_a_misspelt_prefix_is_refused_with_the_nearest() -> None:
     made = planned(gemini("a"), paid("groq", "fallback"), model="gorq:llama")
     assert made.failure and made.failure.http_status == 404 and "groq:llama" in made.failure.message
+    routed = planned(gemini("a"), paid("groq", "fallback"), model="gorq:llama", routes=Routes(default="groq:x"))
+    assert routed.failure == made.failure, "a route makes no other model of it"
+    comma = planned(gemini("a"), paid("groq", "fallback"), model="groq,openai/x")
+    assert comma.failure and "did you mean groq:openai/x?" in comma.failure.message
     listed = account("a", models=frozenset({"gorq:llama"}))
     assert planned(gemini(listed), paid("groq", "fallback"), model="gorq:llama").failure is None
 

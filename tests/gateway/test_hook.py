@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bm.dispatch.routes import HOOK
 from bm.errors import ConfigError
 from bm.gateway import hook as hooks
-from bm.gateway.hook import KEY, Hook, load_hook, shown
+from bm.gateway.hook import Hook, load_hook, shown
 from bm.tasks import failures, note
 
 PROVIDERS = {"groq": None, "gemini": None}
@@ -19,7 +20,7 @@ PROVIDERS = {"groq": None, "gemini": None}
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     yield
-    note(KEY, "")
+    note(HOOK, "")
 
 
 def loaded(folder: Path, text: str, setting: str = "routes.py:choose") -> Hook:
