@@ -90,7 +90,11 @@ class Allowance:
 
         Nothing else runs between looking at the budgets and reserving.
         """
-        made = allowed(self._services, self._settings, self._record.key, self._adapter.call.model, plan)
+        call, key = self._adapter.call, self._record.key
+        if call.operation == "count_tokens":
+            # It costs nothing.
+            return plan(call.model, barred_by(self._settings, key))
+        made = allowed(self._services, self._settings, key, call.model, plan)
         first = next(iter((*made.choices, *made.cooling_down)), None)
         if made.failure is None and first is not None:
             self.reserve(first.target)
@@ -102,7 +106,7 @@ class Allowance:
         if not spending.active:
             return
         self._hold = self._hold or spending.hold(self._record.key)
-        if target.provider in self._hold.providers or self._adapter.call.operation == "count_tokens":
+        if target.provider in self._hold.providers:
             return
         usage = self._most(target)
         if self._adapter.call.body.find(b'"cache_control"') >= 0:
@@ -114,27 +118,34 @@ class Allowance:
         prompt = round(prompt_tokens(self._adapter) * _MARGIN)
         if self._adapter.call.operation in EMBEDDINGS:
             return Usage(input=prompt)
-        limit = self._adapter.chat.max_tokens if self._adapter.readable else None
+        limit, choices = None, 1
+        with suppress(RequestError):
+            limit, choices = self._adapter.chat.max_tokens, self._adapter.chat.choices
         provider = self._settings.providers[target.provider]
-        return Usage(input=prompt, output=limit or self._adapter.capabilities(target, provider).max_output or _LONGEST)
+        longest = limit or self._adapter.capabilities(target, provider).max_output or _LONGEST
+        return Usage(input=prompt, output=longest * max(1, choices))
 
     def _used(self, target: Target, usage: Usage) -> Used:
         spending, free = self._services.spending, target.provider in self._settings.free
         money = 0.0 if free or not spending.counts_money else cost_of(target.provider, target.model, usage)
         if money is None and len(spending.unpriced) < _MOST_UNPRICED:
             spending.unpriced[target.provider, target.model] = None
-        return Used(target.provider, money or 0.0, usage.prompt + usage.output)
+        # Services report anything, and what was spent must not shrink.
+        return Used(target.provider, money or 0.0, max(0, usage.prompt + usage.output))
 
     def settle(self) -> None:
         """The call has ended, and its record says what it has used."""
-        used = self._record.used() if self._hold is not None or (self._key and self._key.tpm) else []
-        if self._key is not None and self._key.tpm:
-            tokens = sum(usage.prompt + usage.output for _, usage in used)
-            self._services.buckets.settle(self._key, tokens - self._taken, time.monotonic())
-        if self._hold is not None:
-            spent_by = [self._used(target, usage) for target, usage in used]
-            for news in self._hold.settle(spent_by, time.time()):
-                _log.warning("%s", news)
+        record, spending, key = self._record, self._services.spending, self._key
+        limited = key is not None and key.tpm > 0
+        if not (limited or spending.active or self._hold is not None):
+            return
+        used = [self._used(target, usage) for target, usage in record.used()]
+        if key is not None and limited:
+            tokens = sum(each.tokens for each in used)
+            self._services.buckets.settle(key, tokens - self._taken, time.monotonic())
+        hold = self._hold or spending.hold(record.key)
+        for news in hold.settle(used, time.time(), at=record.at):
+            _log.warning("%s", news)
 
 
 def prompt_tokens(adapter: Adapter) -> int:
@@ -152,7 +163,7 @@ def allowed(
 
     `plan` plans for a model, without some providers for the given reasons.
     """
-    barred, denials = _barred(settings, key), _denials(services, settings, key)
+    barred, denials = barred_by(settings, key), _denials(services, settings, key)
     made = plan(model, barred | {name: denial.message for name, denial in denials.items()})
     refusal = _refusal(made, denials) if denials else None
     if refusal is None:
@@ -165,7 +176,7 @@ def allowed(
     return msgspec.structs.replace(cheaper, asked=made.asked, steps=(step, *cheaper.steps))
 
 
-def _barred(settings: Settings, name: str) -> dict[str, str]:
+def barred_by(settings: Settings, name: str) -> dict[str, str]:
     """The providers that a key may not use, and why."""
     key = settings.keys.named(name)
     if key is None or not key.providers:

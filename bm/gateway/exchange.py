@@ -105,12 +105,12 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the client gets an answer
             await self._give_up(own_fault(error))
         finally:
-            try:
-                self._learn()
-            except Exception as error:  # noqa: BLE001 - the client has its response
-                own_fault(error)
+            for step in (self._allowance.settle, self._learn):
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001 - the client has its response
+                    own_fault(error)
             self.record.close(time.monotonic() - self._began, self._adapter.call.body)
-            self._allowance.settle()
             _log.info("%s", self.record)
             self._services.calls.end(self.record)
             if self._services.recorder is not None and self._capture is not None:

@@ -7,6 +7,7 @@ what estimates are wrong. Money is in US dollars; all times are Unix times that 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 from typing import Literal, NamedTuple
@@ -18,6 +19,7 @@ from bm.keys.period import bounds
 State = Literal["", "nearly", "spent"]
 ScopeKind = Literal["total", "provider", "key"]
 
+_MOST_UNREPORTED = 10_000
 RESERVED_WAIT = 5
 """Seconds after which a client tries again when the rest of a budget is reserved: running requests end any moment."""
 
@@ -38,6 +40,14 @@ class Used(NamedTuple):
     provider: str
     money: float
     tokens: int
+
+
+class Spent(NamedTuple):
+    """What a request has used that came in at a time, with the name of its key."""
+
+    key: str
+    at: float
+    used: Used
 
 
 class Budget:
@@ -95,6 +105,8 @@ class Spending:
         self._by_scope: dict[Scope, list[Budget]] = {}
         self._free: frozenset[str] = frozenset()
         self.unread: list[Budget] = []
+        self.journal: deque[Spent] | None = None
+        """What was settled, once another daemon wants to know."""
         self.warn = 1.0
         """The part of a budget from which on it counts as nearly spent."""
         self.unpriced: dict[tuple[str, str], None] = {}
@@ -170,11 +182,17 @@ class Spending:
         """What a request with this key reserves and settles."""
         return Hold(self, key)
 
-    def count(self, key: str, used: Used, at: float, wall: float) -> None:
-        """Count what a request that came in at a time has used, without a reservation."""
-        for budget in self._of(key, used.provider, wall):
-            if at >= budget.begin:
-                budget.spent += budget.amount(used)
+    def count(self, spent: Iterable[Spent], wall: float) -> None:
+        """Count what requests have used that another daemon has served, in the current periods."""
+        for each in spent:
+            for budget in self._of(each.key, each.used.provider, wall):
+                if each.at >= budget.begin:
+                    budget.spent += budget.amount(each.used)
+
+    def take_journal(self) -> tuple[Spent, ...]:
+        """What was settled since the last time, if that was asked for before."""
+        found, self.journal = tuple(self.journal or ()), deque(maxlen=_MOST_UNREPORTED)
+        return found
 
     def news(self, budget: Budget, wall: float) -> list[str]:
         """What to tell of a budget: once in a period that it is nearly spent, and once that it is."""
@@ -205,8 +223,10 @@ class Hold:
             budget.reserved += budget.amount(most)
             self._held.append((budget, budget.round, budget.amount(most)))
 
-    def settle(self, used: Iterable[Used], wall: float) -> list[str]:
+    def settle(self, used: Iterable[Used], wall: float, at: float = 0.0) -> list[str]:
         """Release what is reserved and count what was used instead, in the period in which that was reserved.
+
+        `at` is when the request came in.
 
         Returns what to tell of budgets that are newly spent, or nearly.
         """
@@ -217,6 +237,8 @@ class Hold:
         self._held.clear()
         news = []
         for each in used:
+            if self._spending.journal is not None:
+                self._spending.journal.append(Spent(self._key, at, each))
             for budget in self._spending._of(self._key, each.provider, wall):
                 if rounds.get(id(budget), budget.round) == budget.round:
                     budget.spent += budget.amount(each)

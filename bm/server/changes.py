@@ -10,6 +10,7 @@ from bm.accounts import changes as accounts
 from bm.accounts.changes import AccountChanges, AccountWatch
 from bm.gateway.services import Services
 from bm.gateway.stores import Kept, StoredExchange
+from bm.keys.spending import Spent
 from bm.server.state import SavedModels, learned_models, restore_learned
 
 MOST = 4 * 1024 * 1024
@@ -24,6 +25,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: SavedModels = SavedModels()
     responses: dict[str, StoredExchange] = {}
     interactions: dict[str, bytes] = {}
+    spent: tuple[Spent, ...] = ()
 
 
 class Watch:
@@ -33,6 +35,7 @@ class Watch:
         self._services = services
         self._accounts = AccountWatch(services.pool, services.affinities, time.monotonic())
         self._models = learned_models(services)
+        services.spending.take_journal()
 
     def changes(self) -> Changes:
         """The changes since the last call, with a part of the responses if there are many."""
@@ -44,6 +47,7 @@ class Watch:
             models=learned,
             responses=services.responses.take_new(MOST),
             interactions=services.interactions.take_new(MOST),
+            spent=services.spending.take_journal(),
         )
 
 
@@ -55,3 +59,4 @@ def merge(services: Services, changes: Changes) -> None:
     restore_learned(services, changes.models)
     services.responses.restore(changes.responses)
     services.interactions.restore(changes.interactions)
+    services.spending.count(changes.spent, wall)

@@ -225,6 +225,27 @@ def test_a_cheaper_chain_serves_in_place_of_a_refusal(world: World) -> None:
     assert "is spent" in why["steps"][0] and why["steps"][0].endswith("so cheap serves instead")
 
 
+def test_counting_tokens_goes_on(world: World) -> None:
+    world.set_up(modes=PAID)
+    key = budgeted(world, "1 tokens/day")
+    assert world.ask("anthropic", headers=key).complete
+    assert world.ask("anthropic", headers=key).status == 400
+    body = {"model": "claude-sonnet-5", "messages": [{"role": "user", "content": "hi"}]}
+    assert world.http.post("/v1/messages/count_tokens", json=body, headers=key).status_code == 200
+
+
+def test_a_budget_counts_what_was_running_when_it_was_set(world: World) -> None:
+    world.set_up(modes=PAID)
+    key = world.key("early")
+    world.sim.script(Rule(text="word " * 20, chunks=20, delay=0.05, usage=Usage(output=100_000)))
+    with world.http.stream("POST", "/v1/messages", json=asking("."), headers=key) as response:
+        pieces = response.iter_raw()
+        next(pieces)
+        world.configure(PAID, '[budgets.keys]\nearly = "0.50/day"\n')
+        assert b"message_stop" in b"".join(pieces)
+    assert world.ask("anthropic", "claude-sonnet-5", headers=key).status == 400
+
+
 def test_what_costs_nothing_goes_on(world: World) -> None:
     world.set_up(modes={"anthropic": "fallback"}, more='[budgets]\nfree = ["gemini"]\n')
     key = budgeted(world, "1/day")
@@ -239,9 +260,10 @@ def test_what_running_requests_have_reserved_ends_soon(world: World, protocol: s
     world.set_up(modes=PAID)
     key = budgeted(world, "0.01/day")
     world.sim.script(Rule(text="word " * 40, chunks=40, delay=0.2))
-    body = asking(".")
-    with world.http.stream("POST", "/v1/messages", json=body, headers=key) as response:
-        next(response.iter_raw())
+    with world.http.stream("POST", "/v1/messages", json=asking("."), headers=key) as response:
+        # Held: the stream is closed with it.
+        pieces = response.iter_raw()
+        assert next(pieces)
         answer = world.ask(protocol, "claude-sonnet-5", headers=key)
         assert (answer.status, answer.headers["retry-after"], answer.headers["x-should-retry"]) == (429, "5", "true")
         assert "reserved by requests that are running" in answer.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from bm.chat.signature import Signature
 from bm.config.paths import Paths, make_folders
 from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
+from bm.keys.spending import Used
 from bm.server import changes
 from bm.server.changes import Changes, Watch, merge
 
@@ -46,6 +48,21 @@ async def test_signatures_responses_interactions_and_what_is_learned(two: tuple[
     assert new.responses.items("resp_1") and new.responses.items("resp_2")
     assert new.interactions.get("int_1") is not None
     assert new.calibration.correct(("gemini", "m"), 100) == 150
+    assert carried(watch, new) == Changes()
+
+
+async def test_what_was_spent(bm_home: Path) -> None:
+    paths = Paths.under(bm_home)
+    make_folders(paths)
+    paths.config.write_text('[budgets]\ntotal = "9/day"\nkeys = { main = "1M tokens/hour" }\n')
+    old, new = (Services(read_settings(paths)) for _ in range(2))
+    now = time.time()
+    old.spending.hold("main").settle([Used("groq", 8.0, 1)], now, at=now)
+    watch = Watch(old)
+    old.spending.hold("main").settle([Used("groq", 0.5, 700), Used("gemini", 0.25, 30)], now, at=now)
+    old.spending.hold("ci").settle([Used("groq", 1.0, 5)], now, at=now - 86_400 * 2)
+    carried(watch, new)
+    assert [budget.spent for budget in new.spending] == [0.75, 730]
     assert carried(watch, new) == Changes()
 
 

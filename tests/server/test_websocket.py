@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from bm.keys.file import update
 from bm.server import websocket
 from bm.server.websocket import WebSocketClient
 from bm.simulator import Rule, Simulator
@@ -48,6 +49,17 @@ def exchange(connection: ClientConnection, **members: Any) -> list[dict[str, Any
 
 def said(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": text}
+
+
+def test_a_clients_key_and_its_limits(world: World) -> None:
+    key = world.key("ci", models=("gpt-*",), rpm=1)["x-api-key"]
+    with connected(world, authorization=f"Bearer {key}") as connection:
+        assert exchange(connection, input=[said("hi")])[-1]["type"] == "response.completed"
+        assert world.admin("requests?limit=1")["requests"][0]["key"] == "ci"
+        assert "limited to 1 requests per minute" in str(exchange(connection, input=[said("hi")])[-1])
+        update(world.daemon.paths.keys, lambda old: old.revoke("ci"))
+        assert world.admin("reload", {})["ok"]
+        assert "the key ci is revoked" in str(exchange(connection, input=[said("hi")])[-1])
 
 
 def test_a_conversation_over_one_connection(world: World) -> None:
