@@ -95,6 +95,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "config set": (
         "bm config set pool.max_wait 10",
         "bm config set aliases.fast groq:openai/gpt-oss-20b",
+        "bm config set routes.think anthropic:opus,gemini:pro",
         "bm config set providers.groq.api_key env:GROQ_API_KEY",
     ),
     "config unset": ("bm config unset aliases.fast",),

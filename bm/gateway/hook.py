@@ -66,7 +66,10 @@ class Hook:
             with contextlib.suppress(RuntimeError):  # the daemon has stopped meanwhile
                 loop.call_soon_threadsafe(deliver, found)
 
-        threading.Thread(target=run, name=HOOK, daemon=True).start()
+        try:
+            threading.Thread(target=run, name=HOOK, daemon=True).start()
+        except RuntimeError as error:
+            deliver(error)
         try:
             found = await asyncio.wait_for(answer, LIMIT)
         except TimeoutError:
@@ -79,7 +82,7 @@ class Hook:
         if found is None:
             return ""
         if isinstance(found, BaseException):
-            self._say(f"{_place(found, self._path)}: {type(found).__name__}: {found}")
+            self._say(f"{_place(found, self._path)}: {_words(found)}")
         elif not isinstance(found, str):
             self._say(f"{self._path}: returned {type(found).__name__}, not a name or None")
         elif near := nearest_prefix(found, providers):
@@ -136,7 +139,7 @@ def load_hook(setting: str, folder: Path) -> Hook:
     try:
         exec(compile(program, path, "exec"), module.__dict__)  # noqa: S102 - it is the user's own program
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is said with its place
-        message = f"{_place(error, path)}: {type(error).__name__}: {error}"
+        message = f"{_place(error, path)}: {_words(error)}"
         raise ConfigError(message, key=HOOK, hint="the file must load without an error") from None
     function = getattr(module, name, None)
     if not callable(function):
@@ -151,3 +154,8 @@ def _place(error: BaseException, path: Path) -> str:
         return f"{path}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"{path}:{frames[-1].lineno}" if frames else str(path)
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, even if its text cannot be made."""
+    return traceback.format_exception_only(error)[-1].strip()

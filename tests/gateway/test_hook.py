@@ -58,6 +58,11 @@ def test_no_credential_is_shown() -> None:
         ("pass", "", ""),
         ("return 3", "", "routes.py: returned int, not a name or None"),
         ("return 1 / 0", "", "routes.py:2: ZeroDivisionError: division by zero"),
+        (
+            "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})",
+            "",
+            "routes.py:2: bm_routes_hook.Mute: <exception str() failed>",
+        ),
         ("raise SystemExit('enough')", "", "routes.py:2: SystemExit: enough"),
         ("return 'gorq:x'", "", 'routes.py: no provider is named "gorq" (did you mean "groq:x"?)'),
         ("return 'a\\nb'", "", "routes.py: the name of the model contains control characters or line breaks"),
