@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from bm.providers.provider import Provider
 
 
-def used(rows: Sequence[dict[str, Any]]) -> str:
-    """How far each budget is used: `$12.30 of $20/day; key ci: 0 tokens of 1M tokens/day`."""
+def used(rows: Sequence[dict[str, Any]], *, alone: bool = False) -> str:
+    """How far each budget is used: `$12.30 of $20/day; key ci: 0 tokens of 1M tokens/day`; `alone` not whose it is."""
     from bm.config.budget import said
 
-    return "; ".join(f"{_whose(row)}{said(row['spent'], row['unit'])} of {row['limit']}" for row in rows)
+    return "; ".join(
+        f"{'' if alone else _whose(row)}{said(row['spent'], row['unit'])} of {row['limit']}" for row in rows
+    )
 
 
 def _whose(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bm.cli import admin, completion, render
+from bm.cli import admin, budgets, completion, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     limits = [
         *([f"{row['rpm']:,} requests/min"] if row["rpm"] else []),
         *([f"{row['tpm']:,} tokens/min"] if row["tpm"] else []),
-        *row["budgets"],
+        *([budgets.used(row["spending"], alone=True)] if row["spending"] else row["budgets"]),
     ]
     expires = "expired" if row["expired"] else (row["expires_at"] or "never")[:10]
     names = (", ".join(row["models"]) or "all", ", ".join(row["providers"]) or "all")

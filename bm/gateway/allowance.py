@@ -41,7 +41,7 @@ _MARGIN = 1.2
 _LONGEST = 16_384
 """Tokens of an answer, where neither the request nor the model says how long it may be."""
 _MOST_UNPRICED = 20
-_REMEDY = "; to raise it: bm config edit ([budgets]), or bm keys change NAME --budget"
+_REMEDY = "; to raise it: "
 _FLUSH_WAIT = 5.0
 
 _log = logging.getLogger("bm")
@@ -204,7 +204,7 @@ def _refusal(made: Plan, denials: Mapping[str, Denial]) -> Failure | None:
     waits = [denial.retry_after for denial in found if denial.retry_after is not None]
     if waits:
         return Failure(kind="rate_limited", message=message, retry_after=min(waits), should_retry=True)
-    return unavailable(f"{message}{_REMEDY}")
+    return unavailable(f"{message}{_REMEDY}{', '.join(dict.fromkeys(denial.remedy for denial in found))}")
 
 
 def _foreign_model(key: Key, model: str) -> Failure:

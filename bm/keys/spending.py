@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from bm.config.budget import Limit, said
 from bm.duration import duration
 from bm.keys.period import bounds
+from bm.names import MAIN_KEY
 
 State = Literal["", "nearly", "spent"]
 ScopeKind = Literal["total", "provider", "key"]
@@ -29,6 +30,12 @@ class Scope(NamedTuple):
 
     kind: ScopeKind
     name: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What changes a budget of this scope."""
+        by_key = self.kind == "key" and self.name != MAIN_KEY
+        return f"bm keys change {self.name} --budget" if by_key else "[budgets] in bm config edit"
 
     def __str__(self) -> str:
         return "the budget" if self.kind == "total" else f"the budget of the {self.kind} {self.name}"
@@ -90,9 +97,13 @@ class Budget:
 
 
 class Denial(NamedTuple):
-    """Why a request may not go to a provider now. `retry_after` is in seconds, None if only a new period helps."""
+    """Why a request may not go to a provider now, and what raises the budget.
+
+    `retry_after` is in seconds, None if only a new period helps.
+    """
 
     message: str
+    remedy: str
     retry_after: int | None
 
 
@@ -160,7 +171,7 @@ class Spending:
         if not found:
             return None
         worst = max(found, key=lambda budget: (budget.is_spent, budget.end))
-        return Denial(words(worst, wall), None if worst.is_spent else RESERVED_WAIT)
+        return Denial(words(worst, wall), worst.scope.remedy, None if worst.is_spent else RESERVED_WAIT)
 
     def _of(self, key: str, provider: str, wall: float) -> Iterator[Budget]:
         """The budgets that count a request with this key to this provider, in their current period."""

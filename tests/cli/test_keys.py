@@ -25,7 +25,7 @@ def test_a_key_is_shown_once(bm: Bm, paths: Paths) -> None:
     listed = bm("keys")
     row = listed.out.splitlines()[1]
     assert row.startswith(f"ci    {key[:4]}…{key[-4:]}")
-    assert "claude-haiku-*, fast  all        20 requests/min, 5/day, 50/month  never" in row
+    assert "claude-haiku-*, fast  all        20 requests/min, $0 of $5/day; $0 of $50/month  never" in row
     assert key not in listed.out + bm("keys", "list", "--json").out + paths.keys.read_text()
 
 
