@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
-import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -23,7 +21,7 @@ import tomli_w
 
 from bm.accounts.account import CONFIG_NAME, KINDS, Account, check
 from bm.accounts.google_files import read_key_file
-from bm.config.files import locked, make_private_folder, write_private
+from bm.config.files import locked, make_private_folder, tighten, write_private
 from bm.config.load import read_toml
 from bm.config.schema import Config
 from bm.config.secrets import hint, is_reference, resolve
@@ -133,7 +131,7 @@ def load(path: Path) -> Credentials:
     """
     table, text = _read(path)
     content = _content(table, path, text)
-    return msgspec.structs.replace(content, warnings=(*_tighten(path), *content.warnings))
+    return msgspec.structs.replace(content, warnings=(*tighten(path), *content.warnings))
 
 
 def update(path: Path, change: Callable[[Credentials], Credentials], *, patience: float = 10.0) -> Credentials:
@@ -256,19 +254,6 @@ _UNSAID = (("tier", 0), ("weight", 1))
 def _is_foreign(row: _Table) -> bool:
     kind = row.get("kind", KINDS[0])
     return isinstance(kind, str) and kind not in KINDS
-
-
-def _tighten(path: Path) -> tuple[str, ...]:
-    if sys.platform == "win32" or not path.exists():
-        return ()
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if not mode & 0o077:
-        return ()
-    try:
-        path.chmod(0o600)
-    except OSError as error:
-        return (f"{path}: others may read or write it (mode {mode:o}), which cannot be changed: {error.strerror}",)
-    return (f"{path}: others could read or write it (mode {mode:o}); it is its owner's alone now (600)",)
 
 
 def _line(text: str, pattern: str, count: int = 1) -> int:

@@ -118,6 +118,20 @@ else:
         return ""
 
 
+def tighten(path: Path) -> tuple[str, ...]:
+    """Make a file its owner's alone that holds what others must not read or write. Returns a warning if it was not."""
+    if sys.platform == "win32" or not path.exists():
+        return ()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & 0o077:
+        return ()
+    try:
+        path.chmod(0o600)
+    except OSError as error:
+        return (f"{path}: others may read or write it (mode {mode:o}), which cannot be changed: {error.strerror}",)
+    return (f"{path}: others could read or write it (mode {mode:o}); it is its owner's alone now (600)",)
+
+
 def make_private_folder(folder: Path) -> None:
     """Create `folder` and its missing parents with mode 0700. An existing folder keeps its mode.
 

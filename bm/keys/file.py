@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import tomli_w
 
-from bm.config.files import locked, make_private_folder, write_private
+from bm.config.files import locked, make_private_folder, tighten, write_private
 from bm.config.load import read_toml
 from bm.config.secrets import hint
 from bm.config.validation import nearest
@@ -32,16 +32,11 @@ _MEMBERS = frozenset(Key.__struct_fields__)
 
 
 class StoredKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of keys.toml. `foreign` are tables of keys that need a newer version."""
+    """The content of keys.toml. `foreign` are tables of keys that need a newer version; `warnings` are not stored."""
 
     keys: tuple[Key, ...] = ()
     foreign: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is not in use."""
-        names = ", ".join(str(row.get("name")) for row in self.foreign)
-        return (f"keys that need a newer bm are not accepted: {names}",) if names else ()
+    warnings: tuple[str, ...] = ()
 
     def find(self, name: str) -> Key:
         """The key of that name.
@@ -112,7 +107,7 @@ def lock_of(path: Path) -> Path:
 
 
 def load(path: Path) -> StoredKeys:
-    """Read keys.toml. A missing file counts as empty.
+    """Read keys.toml. A missing file counts as empty; loose permissions are tightened, with a warning.
 
     Raises:
         AccountError: it cannot be read or parsed. The message names the file and the line, if known.
@@ -131,7 +126,10 @@ def load(path: Path) -> StoredKeys:
     rows = table.get("keys", [])
     if not text.strip() or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise _damaged(path, "it is empty, or `keys` is not a list of tables")
-    return _content(rows, path, text)
+    found = _content(rows, path, text)
+    names = ", ".join(str(row.get("name")) for row in found.foreign)
+    kept = (f"{path}: keys that need a newer bm are not accepted: {names}",) if names else ()
+    return msgspec.structs.replace(found, warnings=(*tighten(path), *kept))
 
 
 def _content(rows: list[dict[str, Any]], path: Path, text: str) -> StoredKeys:
@@ -160,7 +158,7 @@ def update(path: Path, change: Callable[[StoredKeys], StoredKeys], *, patience: 
         with locked(lock_of(path), patience):
             old = load(path)
             new = change(old)
-            if new != old:
+            if (new.keys, new.foreign) != (old.keys, old.foreign):
                 rows = [msgspec.to_builtins(key, builtin_types=(datetime,)) for key in new.keys]
                 content = {"version": VERSION, "keys": [*rows, *new.foreign]}
                 write_private(path, (_HEADER + tomli_w.dumps(content)).encode())

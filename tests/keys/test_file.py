@@ -44,6 +44,15 @@ def test_a_key_is_stored_with_its_limits_and_without_its_secret(path: Path) -> N
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_file_that_others_can_change_is_made_private(path: Path) -> None:
+    update(path, lambda stored: stored.add(new_key(Key(name="ci"), NOW).stored))
+    path.chmod(0o666)
+    assert "(mode 666)" in load(path).warnings[0]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load(path).warnings == ()
+
+
 def test_two_secrets_are_never_the_same(path: Path) -> None:
     key = Key(name="ci")
     assert new_key(key, NOW).secret != new_key(key, NOW).secret
