@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from bm.accounts.quota import seconds_to_reset
+from bm.accounts.roster import Watched
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.snapshot import ANY_MODEL
 from bm.dispatch.target import Target
@@ -220,10 +221,11 @@ def _reason(entries: Iterable[CooldownEntry], kind: Kind) -> str:
     return next((entry.reason for entry in sorted(entries, key=_order, reverse=True) if entry.kind == kind), "")
 
 
-class CooldownLog:
+class CooldownLog(Watched):
     """The entries of one account, or of accounts that share a quota, by model. Times are monotonic seconds."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._entries: dict[str, list[CooldownEntry]] = {}
         self._statuses: dict[str, Status] = {}
 
@@ -231,6 +233,7 @@ class CooldownLog:
         self._change(lambda entries: unexpired(entries, entry.at))
         self._entries[entry.model] = with_entry(self._entries.get(entry.model, []), entry)
         self._statuses.pop(entry.model, None)
+        self.changed()
 
     def remove(self, ids: frozenset[int]) -> None:
         """Remove entries, as if they had never been added."""
@@ -253,6 +256,7 @@ class CooldownLog:
             if entry.id not in known:
                 self._entries.setdefault(entry.model, []).append(entry)
                 self._statuses.pop(entry.model, None)
+        self.changed()
 
     def age(self, seconds: float) -> None:
         replace = msgspec.structs.replace
@@ -261,6 +265,9 @@ class CooldownLog:
     def entries(self) -> Iterator[CooldownEntry]:
         for entries in self._entries.values():
             yield from entries
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
 
     def models(self) -> set[str]:
         """The models that have entries; `ANY_MODEL` stands for the whole account."""
@@ -291,6 +298,7 @@ class CooldownLog:
             self._entries[model] = entries
         else:
             del self._entries[model]
+        self.changed()
 
 
 def entries_for(target: Target, effect: AccountEffect, wall: float) -> list[CooldownEntry]:

@@ -16,6 +16,7 @@ from bm.accounts.account import Account
 from bm.accounts.cooldowns import CooldownEntry, CooldownLog, entries_for
 from bm.accounts.credentials import Credential
 from bm.accounts.quota import Meter
+from bm.accounts.roster import Roster
 from bm.accounts.runtime import AccountRuntime, digest, renamed
 from bm.accounts.suspects import ALIKE, MIN_OPEN, SuspectRequest, Suspects
 from bm.dispatch.candidates import PROBE_PAUSE
@@ -23,6 +24,9 @@ from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.snapshot import AccountState, ModelState
 from bm.dispatch.target import AccountId, Target
 from bm.providers.catalog import GEMINI
+
+MAX_ON_ROSTERS = 20_000
+"""Accounts on all rosters together, counted once for each."""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -90,6 +94,7 @@ class Lease:
         runtime.inflight[model] -= 1
         if runtime.inflight[model] <= 0:
             del runtime.inflight[model]
+        runtime.touch()
 
 
 class Pool:
@@ -99,6 +104,11 @@ class Pool:
         self.runtimes: dict[AccountId, AccountRuntime] = {}
         self.ids = count(1)
         self.suspects = Suspects()
+        self.generation = 0
+        self._rosters: dict[tuple[str, frozenset[str] | None, str], Roster] = {}
+        self._of_provider: dict[str, list[Roster]] = {}
+        self._lists: dict[str, tuple[frozenset[str] | None, ...]] = {}
+        self._on_rosters = 0
         self.reload(credentials)
 
     def reload(self, credentials: Iterable[Credential]) -> dict[AccountId, AccountId]:
@@ -128,10 +138,12 @@ class Pool:
                 log.merge(old.shared.entries())
                 meter.merge(old.meter.all())
             renewed = _is_renewed(old.credential, credential)
-            old.credential, old.shared, old.meter = credential, log, meter
+            old.credential = credential
+            old.share(log, meter)
             self.runtimes[credential.id] = old
             if renewed:
                 old.wake()
+        self.forget_rosters()
         return moved
 
     def credential(self, account_id: AccountId) -> Credential | None:
@@ -141,14 +153,16 @@ class Pool:
 
     def learn_models(self, account_id: AccountId, models: frozenset[str]) -> None:
         """Set the models that the account can reach. None at all means that they are unknown."""
-        if runtime := self.runtimes.get(account_id):
+        if (runtime := self.runtimes.get(account_id)) and runtime.models != (models or None):
             runtime.models = models or None
+            self.forget_rosters()
 
     def forget_models(self, provider: str) -> None:
         """The provider is another service now: the models of its accounts are unknown."""
         for account_id, runtime in self.runtimes.items():
             if account_id[0] == provider:
                 runtime.models = None
+        self.forget_rosters()
 
     def begin(self, target: Target, *, now: float, wall: float, metered: bool = True, fingerprint: int = 0) -> Lease:
         """Record that a request is sent to the target now. `Lease.end` must follow, whatever happens.
@@ -166,6 +180,7 @@ class Pool:
         if metered:
             runtime.meter.count(model, 1, "requests", now=now, wall=wall)
         runtime.count(wall, requests=1)
+        runtime.touch()
         return lease
 
     def lease(self, target: Target, *, sent: float, fingerprint: int = 0) -> Lease:
@@ -244,6 +259,44 @@ class Pool:
             found.setdefault(provider, []).append(state)
         return {provider: tuple(states) for provider, states in found.items()}
 
+    def lists(self, provider: str) -> tuple[frozenset[str] | None, ...]:
+        """The different model lists of a provider's accounts, in the order of the accounts; None for an unknown one."""
+        if not self._lists:
+            found: dict[str, dict[frozenset[str] | None, None]] = {}
+            for (name, _), runtime in self.runtimes.items():
+                found.setdefault(name, {})[runtime.models] = None
+            self._lists = {name: tuple(lists) for name, lists in found.items()}
+        return self._lists.get(provider, ())
+
+    def roster(self, provider: str, models: frozenset[str] | None, model: str) -> Roster:
+        """The provider's accounts with this model list, as requests for a model find them.
+
+        It is kept up to date until `generation` grows.
+        """
+        key = provider, models, model
+        if (roster := self._rosters.get(key)) is None:
+            ids = self.runtimes.items()
+            roster = Roster(model, (each for (name, _), each in ids if name == provider and each.models == models))
+            self._rosters[key] = roster
+            self._on_rosters += len(roster.runtimes) + 1
+            of_provider = self._of_provider.setdefault(provider, [])
+            of_provider.append(roster)
+            for runtime in roster.runtimes:
+                runtime.rosters = of_provider
+        return roster
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are so many rosters that it is time to forget them. Clients can invent model names."""
+        return self._on_rosters > MAX_ON_ROSTERS
+
+    def forget_rosters(self) -> None:
+        """Accounts or their model lists have changed, or all times: rosters must be made anew."""
+        self.generation += 1
+        for runtime in self.runtimes.values():
+            runtime.rosters = []
+        self._rosters, self._of_provider, self._lists, self._on_rosters = {}, {}, {}, 0
+
     def _with_probes(self, runtime: AccountRuntime, state: AccountState, now: float, fingerprint: int) -> AccountState:
         """The account as a request other than the suspect sees it: it may probe, as with a half-open circuit."""
         states = dict(state.states)
@@ -273,6 +326,7 @@ class Pool:
             log.age(seconds)
         for meter in {id(runtime.meter): runtime.meter for runtime in self.runtimes.values()}.values():
             meter.age(seconds)
+        self.forget_rosters()
 
     def restore(self, account_id: AccountId, entries: Iterable[CooldownEntry]) -> None:
         """Add the entries of an earlier run, unless an account with the same quota has added them already."""

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from bm.accounts.roster import Watched
+
 Window = Literal["minute", "day"]
 Unit = Literal["requests", "tokens"]
 
@@ -50,11 +52,12 @@ class Gauge(msgspec.Struct, kw_only=True):
     limit: int | None = None
 
 
-class Meter:
+class Meter(Watched):
     """The gauges of one account, or of accounts that share a quota. With `pacific`, days end at midnight Pacific time,
     else at midnight UTC."""
 
     def __init__(self, *, pacific: bool = True) -> None:
+        super().__init__()
         self._pacific = pacific
         self._gauges: dict[tuple[str, Window, Unit], Gauge] = {}
         self._low: dict[str, float] = {}
@@ -92,6 +95,10 @@ class Meter:
             found.ends = found.ends if resets is None else now + min(resets, LONGEST[found.window])
         self._update_low(found.model)
 
+    def low_until(self, model: str) -> float:
+        """When the minute ends whose limit is nearly used up; -inf if none is."""
+        return self._low.get(model, float("-inf"))
+
     def low(self, now: float) -> list[str]:
         """The models whose limit for this minute is nearly used up."""
         return [model for model, ends in self._low.items() if now < ends] if self._low else []
@@ -121,6 +128,7 @@ class Meter:
         for gauge in self._gauges.values():
             gauge.ends -= seconds
         self._low = {model: ends - seconds for model, ends in self._low.items()}
+        self.changed()
 
     def _gauge(self, model: str, window: Window, unit: Unit, now: float, wall: float) -> Gauge:
         """The gauge, reset if its window has ended. A minute starts with its first request."""
@@ -140,10 +148,14 @@ class Meter:
     def _update_low(self, model: str) -> None:
         minute = [gauge for unit in UNITS if (gauge := self._gauges.get((model, "minute", unit)))]
         ends = [gauge.ends for gauge in minute if gauge.limit and gauge.used >= NEARLY * gauge.limit]
-        if ends:
-            self._low[model] = max(ends)
-        elif model in self._low:
+        until = max(ends, default=None)
+        if until == self._low.get(model):
+            return
+        if until is None:
             del self._low[model]
+        else:
+            self._low[model] = until
+        self.changed()
 
 
 def seconds_to_reset(wall: float) -> float:

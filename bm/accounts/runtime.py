@@ -13,7 +13,9 @@ from bm.accounts.account import CONFIG_NAME
 from bm.accounts.cooldowns import CLEAR, FORGET, CooldownLog
 from bm.accounts.credentials import LOCAL_NAME, Credential
 from bm.accounts.quota import Meter, local_day
+from bm.accounts.roster import Roster, Standing, Watched
 from bm.config.secrets import hint
+from bm.dispatch.candidates import is_usable, rank_of
 from bm.dispatch.snapshot import ANY_MODEL, AccountState, ModelState
 from bm.dispatch.target import AccountId
 
@@ -33,24 +35,29 @@ MAX_REASON = 300
 """Characters of an upstream's message that are kept."""
 
 
-class Health:
+class Health(Watched):
     """Recent answers and faults of one account. Times are monotonic seconds."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._seen: deque[tuple[float, int]] = deque(maxlen=MAX_SEEN)
         self._faulty = False
 
     def good(self, now: float) -> None:
         self._seen.append((now, 0))
+        if self._faulty:
+            self.changed()
 
     def fault(self, now: float, id: int) -> None:
         """No answer arrived, or a broken one. `id`, which is not 0, identifies the fault for `remove`."""
         self._seen.append((now, id))
         self._faulty = True
+        self.changed()
 
     def remove(self, ids: frozenset[int]) -> None:
         """Remove faults that the account did not cause."""
         self._seen = deque((each for each in self._seen if each[1] not in ids), maxlen=MAX_SEEN)
+        self.changed()
 
     def seen(self) -> tuple[tuple[float, int], ...]:
         """Every answer (0) and fault (its id), with the time."""
@@ -60,9 +67,20 @@ class Health:
         """Add what an earlier run has seen."""
         self._seen = deque(sorted([*seen, *self._seen]), maxlen=MAX_SEEN)
         self._faulty = any(id for _, id in self._seen)
+        self.changed()
 
     def age(self, seconds: float) -> None:
         self._seen = deque(((at - seconds, id) for at, id in self._seen), maxlen=MAX_SEEN)
+        self.changed()
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether a fault may count."""
+        return self._faulty
+
+    def changes_at(self, now: float) -> float:
+        """When the score changes by time alone; inf if it does not."""
+        return min((at + WINDOW for at, _ in self._seen if now - at < WINDOW), default=inf) if self._faulty else inf
 
     def score(self, now: float) -> float:
         """From 1 (healthy) down to 0."""
@@ -95,10 +113,12 @@ class AccountRuntime:
 
     def __init__(self, credential: Credential, shared: CooldownLog, meter: Meter) -> None:
         self.credential = credential
+        self.rosters: list[Roster] = []
         self.own = CooldownLog()
-        self.shared = shared
-        self.meter = meter
         self.health = Health()
+        self.own.watchers.append(self.touch)
+        self.health.watchers.append(self.touch)
+        self.share(shared, meter)
         self.last_used: float | None = None
         self.taken = 0
         self.waiting_since = -inf
@@ -110,6 +130,17 @@ class AccountRuntime:
         self.models: frozenset[str] | None = None
         self.today = Tally()
         self.last_error = ""
+
+    def share(self, log: CooldownLog, meter: Meter) -> None:
+        """Use the log and the meter of the project."""
+        self.shared, self.meter = log, meter
+        log.watchers.append(self.touch)
+        meter.watchers.append(self.touch)
+
+    def touch(self) -> None:
+        """Something has changed that dispatch decides by."""
+        for roster in self.rosters:
+            roster.note(self)
 
     @property
     def id(self) -> AccountId:
@@ -218,6 +249,26 @@ class AccountRuntime:
         if self.last_used is not None:
             self.last_used -= seconds
             self.waiting_since -= seconds
+
+    def standing(self, model: str, now: float) -> Standing:
+        """Whether the model can be asked of the account now, and how long that holds."""
+        account = self.credential.account
+        plain = not (self.own or self.shared or self.credential.problem or self.health.is_faulty)
+        if plain and account.enabled and self.meter.low_until(model) <= now:
+            turns = self.inflight.total() // account.weight
+            return Standing((False, False, account.tier, False, turns, self.waiting_since))
+        state, until = self.state(now), self._changes_at(model, now)
+        if not is_usable(state, model):
+            return Standing(None, until, state)
+        return Standing((*rank_of(state, model)[:-1], self.waiting_since), until)
+
+    def _changes_at(self, model: str, now: float) -> float:
+        """When the state changes by time alone; inf if it does not."""
+        times = [self.health.changes_at(now), self.meter.low_until(model)]
+        for name in (model, ANY_MODEL):
+            for status in (self.own.status(name), self.shared.status(name)):
+                times += (status.until, status.circuit_until, status.circuit_until + FORGET, status.probe_at)
+        return min((at for at in times if at >= now), default=inf)
 
     def state(self, now: float) -> AccountState:
         """The state that dispatch decides by."""

@@ -131,6 +131,7 @@ def _restore_account(pool: Pool, account_id: AccountId, saved: SavedAccount, now
     runtime.today = saved.today
     if saved.last_used is not None:
         runtime.last_used = runtime.waiting_since = min(now, saved.last_used - wall + now)
+        runtime.touch()
     renewed = runtime.credential.account.renewed_at
     void = renewed.timestamp() if renewed else float("-inf")
     kept = (

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from bm.chat.capabilities import Capabilities
+from bm.dispatch.rotation import Rank
 from bm.dispatch.snapshot import AccountState, Member, ModelState, Requirements, RouteQuery
 from bm.dispatch.target import Target
 from bm.names import ProtocolName
@@ -55,9 +56,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     without: frozenset[str] = frozenset()
     stand_in: Candidate | None = None
     link: int = 0
-    rank: tuple[bool, bool, int, bool, int, float] = (False, False, 0, False, 0, 0.0)
-    """Orders ready candidates: probes and weak accounts last, then by tier; in a tier, nearly spent accounts last, then
-    the longest idle first."""
+    rank: Rank = (False, False, 0, False, 0, 0.0)
 
 
 def mismatch(provider: Provider, query: RouteQuery) -> str:
@@ -153,10 +152,21 @@ def _judged(
         return _cooling_down(candidate, state.cooldown, state.reason or "cooling down", state)
     if state.circuit == "open":
         return _cooling_down(candidate, PROBE_PAUSE, state.reason or "overloaded repeatedly", state)
-    probing = state.circuit == "half_open"
+    return msgspec.structs.replace(candidate, rank=rank_of(account, model))
+
+
+def is_usable(account: AccountState, model: str) -> bool:
+    """Whether a model can be asked of an account now, whatever the request contains."""
+    state = account.state(model)
+    return not (account.disabled or state.excluded or state.cooldown > 0 or state.circuit == "open")
+
+
+def rank_of(account: AccountState, model: str) -> Rank:
+    """The rank of an account that can be asked for a model; see `Rotation`."""
+    state = account.state(model)
     idle = float("inf") if account.idle is None else account.idle
-    rank = (probing, account.health < _WEAK, account.tier, state.nearly_spent, account.inflight, -idle)
-    return msgspec.structs.replace(candidate, rank=rank)
+    weak, probing = account.health < _WEAK, state.circuit == "half_open"
+    return probing, weak, account.tier, state.nearly_spent, account.inflight, -idle
 
 
 def _with(candidate: Candidate, verdict: Verdict, reason: str) -> Candidate:
