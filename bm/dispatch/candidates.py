@@ -145,14 +145,24 @@ def _judged(
     if missing:
         reason = f"{model} takes no {' and no '.join(missing)}: a last resort, with a note in place of the earlier ones"
         candidate = msgspec.structs.replace(candidate, without=frozenset(missing), reason=reason)
-    if candidate.context and requirements.tokens > candidate.context:
-        reason = f"{model} takes {candidate.context} tokens, the request has {requirements.tokens} or more"
-        return _with(candidate, "too long", reason)
+    if exceeds(candidate.context, requirements.tokens):
+        return too_long(candidate, requirements.tokens)
     if state.cooldown > 0:
         return _cooling_down(candidate, state.cooldown, state.reason or "cooling down", state)
     if state.circuit == "open":
         return _cooling_down(candidate, PROBE_PAUSE, state.reason or "overloaded repeatedly", state)
     return msgspec.structs.replace(candidate, rank=rank_of(account, model))
+
+
+def exceeds(context: int, tokens: int) -> bool:
+    """Whether a request is too long for a model. `context` is 0 if unknown."""
+    return 0 < context < tokens
+
+
+def too_long(candidate: Candidate, tokens: int) -> Candidate:
+    """The account as a request finds it that is too long for its model."""
+    reason = f"{candidate.target.model} takes {candidate.context} tokens, the request has {tokens} or more"
+    return _with(candidate, "too long", reason)
 
 
 def is_usable(account: AccountState, model: str) -> bool:

@@ -143,6 +143,7 @@ class Course:
 
     def __init__(self, plan: Plan, limits: Limits) -> None:
         self.limits = limits
+        self.partial = plan.query is not None
         self.random_number = plan.random_number
         self.choices = {choice.target: choice for choice in (*plan.choices, *plan.cooling_down)}
         self.queue = deque(plan.choices)
@@ -172,6 +173,16 @@ class Course:
     def result(self) -> Failure | None:
         """The failure for the client when no attempt is left; None after a success."""
         return None if self.answered else self.final or self.failure()
+
+    def complete(self, plan: Plan, now: float) -> None:
+        """Take the other choices of a partial plan, as they are `now`: see `Plan`."""
+        self.partial = False
+        new = [choice for choice in plan.choices if choice.target not in self.choices]
+        self.choices |= {choice.target: choice for choice in (*new, *plan.cooling_down)}
+        self.queue.extend(new)
+        self.ready_at |= {choice.target: now + choice.seconds for choice in plan.cooling_down}
+        self.at_limit |= {choice.target for choice in plan.cooling_down if not choice.overloaded}
+        self.disabled = plan.disabled
 
     def next(self) -> Attempt | None:
         """The next attempt; None after a success, and if no target is worth one."""

@@ -8,15 +8,18 @@ from itertools import groupby
 
 import msgspec
 
-from bm.config.chains import nearest_prefix, with_colon
 from bm.dispatch.candidates import Candidate, Stage, Verdict, candidates_of, mismatch, missing_key, switched_off
 from bm.dispatch.refusal import no_candidate, reason_of
-from bm.dispatch.routes import HOOK, Resolved, resolve
+from bm.dispatch.routes import Resolved, misspelt, resolve
 from bm.dispatch.snapshot import Limits, Member, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
 from bm.errors import Failure
 from bm.names import Mode
 from bm.providers.resolve import Name, bare, family
+
+AFFINE = "this conversation was served here before"
+FALLBACK = "fallback: when no account of the pool is usable or all have failed"
+REST = "rest of the pool, when those before have failed"
 
 
 class Considered(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +39,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `choices` are ready, in order. Those in `cooling_down` recover later, the soonest first. `considered` lists every
     provider and account. `failure` is set if no choice is ready and waiting within the limit would not help. `steps`
     tell how prefix and aliases were resolved, and `route` is the key of the setting of `[routes]` that was used, empty
-    for none. `replaceable` names the media that a note may replace.
-    `disabled` says of each disabled account why, in bm's words.
+    for none. `replaceable` names the media that a note may replace. `disabled` says of each disabled account why, in
+    bm's words. A partial plan holds the first choice alone, and the `query` for the others when they are needed. Its
+    `considered` lists each account only where there are few; `unlisted` is how many lines it lacks.
     """
 
     asked: str
@@ -50,13 +54,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     random_number: float = 0.0
     replaceable: frozenset[str] = frozenset()
     disabled: tuple[str, ...] = ()
+    query: RouteQuery | None = None
+    unlisted: int = 0
 
     @property
     def targets(self) -> tuple[Target, ...]:
         return tuple(choice.target for choice in self.choices)
 
 
-class _Group(msgspec.Struct, frozen=True):
+class Group(msgspec.Struct, frozen=True):
     """A provider that takes part in the plan, with its candidates."""
 
     member: Member
@@ -73,11 +79,11 @@ class _Group(msgspec.Struct, frozen=True):
         return [candidate for candidate in self.candidates if candidate.verdict == "ready" and candidate.without]
 
 
-class _Link(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True):
     """A name of the chain with the providers that take part for it, and those that do not."""
 
     name: Name
-    groups: tuple[_Group, ...]
+    groups: tuple[Group, ...]
     absent: tuple[Considered, ...]
     steps: tuple[str, ...]
 
@@ -86,18 +92,22 @@ class _Link(msgspec.Struct, frozen=True):
         return [candidate for group in self.groups for candidate in group.candidates]
 
 
-def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan:
-    """Order the targets for a request. The caller draws the number in [0, 1); equal numbers give equal plans."""
-    providers = [member.provider.name for member in snapshot.members]
-    resolved = resolve(query, providers, snapshot.aliases, snapshot.routes)
-    if refusal := _misspelt(_own_name(resolved, query), snapshot.members, providers):
+def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float, first: Candidate | None = None) -> Plan:
+    """Order the targets for a request. The caller draws the number in [0, 1); equal numbers give equal plans.
+
+    With `first`, the plan begins with that choice, which was made before: see `bm.dispatch.lineup`.
+    """
+    resolved = resolve(query, snapshot.names, snapshot.aliases, snapshot.routes)
+    if refusal := misspelt(resolved, query, snapshot):
         failure = Failure(kind="not_found", message=refusal, param="model", should_retry=False)
         steps = resolved.names[0].steps
         return Plan(asked=query.model, steps=steps, failure=failure, random_number=random_number)
-    links = [_link(name, snapshot, query) for name in resolved.names]
-    if len(links) > 1:
-        links = _distinct(_chosen_first(links, snapshot))
+    links = links_of(resolved, snapshot, query)
+    if first is not None:
+        links = [_without(link, first.target) for link in links]
     choices = _ordered(links, snapshot.affinity, random_number)
+    if first is not None:
+        choices = [first, *_behind(first, choices, links, snapshot.affinity)]
     cooling_down = _cooling_down(links)
     return Plan(
         asked=query.model,
@@ -105,7 +115,7 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
         steps=tuple(dict.fromkeys(step for link in links for step in link.steps)),
         choices=tuple(choices),
         cooling_down=tuple(cooling_down),
-        considered=tuple(_considered(links, choices)),
+        considered=(*([line_of(first)] if first else ()), *_considered(links, choices)),
         failure=_failure(links, choices, cooling_down, snapshot.limits),
         random_number=random_number,
         replaceable=query.requirements.replaceable,
@@ -113,17 +123,23 @@ def plan(snapshot: Snapshot, query: RouteQuery, *, random_number: float) -> Plan
     )
 
 
-def _link(name: Name, snapshot: Snapshot, query: RouteQuery) -> _Link:
+def links_of(resolved: Resolved, snapshot: Snapshot, query: RouteQuery) -> list[Link]:
+    """The names of the chain in the order of this request, each with the candidates it leads to."""
+    links = [_link(name, snapshot, query) for name in resolved.names]
+    return _distinct(_chosen_first(links, snapshot)) if len(links) > 1 else links
+
+
+def _link(name: Name, snapshot: Snapshot, query: RouteQuery) -> Link:
     """A name of the chain with its candidates, all accounts of the providers that take part for it."""
     members = [each for each in snapshot.members if each.provider.configured or each.provider.name == name.provider]
     staged, absent = _staged(members, msgspec.structs.replace(query, model=name.model), name)
     groups = tuple(
-        _Group(member, stage, tuple(candidates_of(member, stage, query, name.model))) for member, stage in staged
+        Group(member, stage, tuple(candidates_of(member, stage, query, name.model))) for member, stage in staged
     )
-    return _Link(name, groups, tuple(absent), (*name.steps, *_listed_by(staged, name)))
+    return Link(name, groups, tuple(absent), (*name.steps, *_listed_by(staged, name)))
 
 
-def _chosen_first(links: Sequence[_Link], snapshot: Snapshot) -> Iterator[_Link]:
+def _chosen_first(links: Sequence[Link], snapshot: Snapshot) -> Iterator[Link]:
     """The links with those of each choice in the order of this request: by price, or as chosen by weight.
 
     A conversation stays with the link of a weighted choice that served it before, if its account tells which it was.
@@ -142,14 +158,14 @@ def _is_at(candidate: Candidate, account_id: AccountId | None) -> bool:
     return candidate.target.account_id == account_id
 
 
-def _price(link: _Link, snapshot: Snapshot) -> float:
+def _price(link: Link, snapshot: Snapshot) -> float:
     """What the link's first model that can serve costs, or else its first; unknown prices come last."""
     ready = [each for each in link.candidates if each.verdict == "ready"] or link.candidates
     prices = [snapshot.price(each.target.provider, each.target.model) for each in ready[:1]]
     return next((price for price in prices if price is not None), math.inf)
 
 
-def _distinct(links: Iterable[_Link]) -> list[_Link]:
+def _distinct(links: Iterable[Link]) -> list[Link]:
     """The links numbered in their order, each without the targets of those before.
 
     The user's configuration has chosen the models of a chain, also where one is named as the client's, and where one is
@@ -168,25 +184,28 @@ def _distinct(links: Iterable[_Link]) -> list[_Link]:
     return found
 
 
-def _own_name(resolved: Resolved, query: RouteQuery) -> str:
-    """The name that the client has given, also where a route applies; empty if it has a prefix or a hook has spoken."""
-    if resolved.route:
-        return "" if resolved.route == HOOK else query.model
-    return "" if resolved.names[0].provider else resolved.names[0].model
+def _without(link: Link, target: Target) -> Link:
+    """The link without a target that has been chosen already."""
+    groups = [
+        msgspec.structs.replace(group, candidates=tuple(each for each in group.candidates if each.target != target))
+        for group in link.groups
+    ]
+    return msgspec.structs.replace(link, groups=tuple(groups))
 
 
-def _misspelt(model: str, members: Sequence[Member], names: Sequence[str]) -> str:
-    """Why a name is refused that was probably meant to have a provider's prefix; empty if a model may be called so."""
-    if near := with_colon(model, names):
-        return f"{model} has no provider's prefix: did you mean {near}? (bm models)"
-    near = nearest_prefix(model, names)
-    if not near:
-        return ""
-    for member in members:
-        known = [*member.provider.models, *member.facts, *(each for s in member.accounts for each in s.models or ())]
-        if model in known:
-            return ""
-    return f"no provider is named {model.partition(':')[0]}: did you mean {near}? (bm providers)"
+def _behind(
+    first: Candidate, choices: Sequence[Candidate], links: Sequence[Link], affinity: AccountId | None
+) -> Iterator[Candidate]:
+    """The choices after the first. Where its slot was drawn, those of its own slot come next, then the free ones."""
+    if first.stage != "pool" or first.target.account_id == affinity:
+        yield from choices
+        return
+    free = {group.member.provider.name for link in links for group in link.groups if group.member.provider.pool}
+    rest = [each for each in choices if (each.stage, each.link) == ("pool", first.link) and not each.without]
+    rest.sort(key=lambda each: (each.target.provider != first.target.provider, each.target.provider not in free))
+    targets, in_order = {each.target for each in rest}, iter(_because(rest, REST))
+    for choice in choices:
+        yield next(in_order) if choice.target in targets else choice
 
 
 _Staged = list[tuple[Member, Stage]]
@@ -255,7 +274,7 @@ def _excluded(members: Iterable[Member], reason: str) -> list[Considered]:
     return [Considered(provider=member.provider.name, verdict="excluded", reason=reason) for member in members]
 
 
-def _ordered(links: Sequence[_Link], affinity: AccountId | None, random_number: float) -> list[Candidate]:
+def _ordered(links: Sequence[Link], affinity: AccountId | None, random_number: float) -> list[Candidate]:
     """The ready candidates in order: those of each link, and after all links those that do not take all media."""
     ready: list[Candidate] = []
     for number, link in enumerate(links, 1):
@@ -270,27 +289,45 @@ def _ordered(links: Sequence[_Link], affinity: AccountId | None, random_number: 
     return ready + [candidate for group in groups for candidate in _by_rank(group.last_resort, random_number)]
 
 
-def _in_order(groups: Sequence[_Group], affinity: AccountId | None, random_number: float) -> list[Candidate]:
+def _in_order(groups: Sequence[Group], affinity: AccountId | None, random_number: float) -> list[Candidate]:
     """The ready candidates of a link: a named or exclusive provider, the pool, then the fallbacks."""
     first = [group for group in groups if group.stage in ("named", "exclusive")]
     pool = [group for group in groups if group.stage == "pool"]
     fallbacks = [group for group in groups if group.stage == "fallback"]
     choices = [choice for group in first for choice in _affine_first(_alone(group, random_number), affinity)]
     choices += _affine_first(_pooled(pool, random_number), affinity)
-    reason = "fallback: when no account of the pool is usable or all have failed"
     ready = [candidate for group in fallbacks for candidate in _by_rank(group.ready, random_number)]
-    return choices + _affine_first(_because(ready, reason), affinity)
+    return choices + _affine_first(_because(ready, FALLBACK), affinity)
 
 
-def _alone(group: _Group, random_number: float) -> list[Candidate]:
-    if group.stage == "exclusive":
-        reason = f"{group.member.provider.name} is exclusive: nothing else is tried"
-    else:
-        reason = f"the request asks for {group.member.provider.name}"
-    return _because(_by_rank(group.ready, random_number), reason)
+def _alone(group: Group, random_number: float) -> list[Candidate]:
+    return _because(_by_rank(group.ready, random_number), reason_alone(group.stage, group.member.provider.name))
 
 
-def _pooled(pool: Sequence[_Group], random_number: float) -> list[Candidate]:
+def reason_alone(stage: Stage, provider: str) -> str:
+    """Why a request goes to a provider that is named or exclusive."""
+    return (
+        f"{provider} is exclusive: nothing else is tried"
+        if stage == "exclusive"
+        else f"the request asks for {provider}"
+    )
+
+
+def reason_in_turn(free: int, slots: int, *, lowest_tier: bool) -> str:
+    """Why a request goes to a Gemini account. `lowest_tier` means that there are usable ones of higher tiers."""
+    if slots == 1:
+        return "the only Gemini account that is usable"
+    if lowest_tier:
+        return "in turn among the Gemini accounts of the lowest tier that is usable"
+    return f"in turn among {free} Gemini accounts, which get {free}/{slots} of the requests"
+
+
+def reason_drawn(slots: int) -> str:
+    """Why a request goes to a pooled provider."""
+    return f"chosen at random: a pooled provider has 1/{slots} of the requests"
+
+
+def _pooled(pool: Sequence[Group], random_number: float) -> list[Candidate]:
     """Choose a slot at random: each usable Gemini account is one, and each usable pooled provider is one."""
     free = [candidate for group in pool if group.member.provider.pool for candidate in group.ready]
     paid = [group.ready for group in pool if not group.member.provider.pool and group.ready]
@@ -302,15 +339,13 @@ def _pooled(pool: Sequence[_Group], random_number: float) -> list[Candidate]:
     accounts = _by_rank(free, slot / len(free) if slot < len(free) else remainder) if free else []
     if slot < len(free):
         first, rest = accounts[:1], accounts[1:]
-        reason = f"in turn among {len(free)} Gemini accounts, which get {len(free)}/{slots} of the requests"
-        if any(account.rank[2] > first[0].rank[2] for account in rest):
-            reason = "in turn among the Gemini accounts of the lowest tier that is usable"
-        reason = reason if slots > 1 else "the only Gemini account that is usable"
+        lowest_tier = any(account.rank[2] > first[0].rank[2] for account in rest)
+        reason = reason_in_turn(len(free), slots, lowest_tier=lowest_tier)
     else:
         first, rest = _by_rank(paid.pop(slot - len(free)), remainder), accounts
-        reason = f"chosen at random: a pooled provider has 1/{slots} of the requests"
+        reason = reason_drawn(slots)
     rest = rest + [candidate for candidates in paid for candidate in _by_rank(candidates, remainder)]
-    return _because(first, reason) + _because(rest, "rest of the pool, when those before have failed")
+    return _because(first, reason) + _because(rest, REST)
 
 
 def _by_rank(candidates: Sequence[Candidate], random_number: float) -> list[Candidate]:
@@ -327,16 +362,16 @@ def _affine_first(choices: list[Candidate], affinity: AccountId | None) -> list[
     """Move the account that served the conversation last to the front."""
     same = [choice for choice in choices if choice.target.account_id == affinity]
     others = [choice for choice in choices if choice.target.account_id != affinity]
-    return _because(same, "this conversation was served here before") + others
+    return _because(same, AFFINE) + others
 
 
-def _cooling_down(links: Sequence[_Link]) -> list[Candidate]:
+def _cooling_down(links: Sequence[Link]) -> list[Candidate]:
     found = [each for link in links for each in link.candidates if each.verdict == "cooling down"]
     return sorted(found, key=lambda candidate: candidate.seconds)
 
 
 def _failure(
-    links: Sequence[_Link], choices: Sequence[Candidate], cooling_down: Sequence[Candidate], limits: Limits
+    links: Sequence[Link], choices: Sequence[Candidate], cooling_down: Sequence[Candidate], limits: Limits
 ) -> Failure | None:
     if choices or (cooling_down and cooling_down[0].seconds <= limits.max_wait):
         return None
@@ -351,7 +386,7 @@ def _failure(
     return no_candidate(" or ".join(dict.fromkeys(link.name.model for link in links)), candidates, hints, limits)
 
 
-def _considered(links: Sequence[_Link], choices: Sequence[Candidate]) -> Iterator[Considered]:
+def _considered(links: Sequence[Link], choices: Sequence[Candidate]) -> Iterator[Considered]:
     """A line for each account that takes part, and for each configured provider that does not."""
     reasons = {choice.target: choice.reason for choice in choices}
     for group in (group for link in links for group in link.groups):
@@ -359,14 +394,12 @@ def _considered(links: Sequence[_Link], choices: Sequence[Candidate]) -> Iterato
         if not group.member.account_states:
             yield Considered(provider=provider.name, verdict="disabled", reason=missing_key(provider))
         for candidate in group.candidates:
-            yield Considered(
-                provider=provider.name,
-                account=candidate.target.account,
-                model=candidate.target.model,
-                verdict=candidate.verdict,
-                reason=reasons.get(candidate.target, candidate.reason),
-                seconds=candidate.seconds,
-            )
+            yield line_of(msgspec.structs.replace(candidate, reason=reasons.get(candidate.target, candidate.reason)))
+    yield from absent_from(links)
+
+
+def absent_from(links: Sequence[Link]) -> Iterator[Considered]:
+    """A line for each configured provider that does not take part: first those that would if they were not disabled."""
     seen = {group.member.provider.name for link in links for group in link.groups}
     absent = [_not_named(each, link) if len(links) > 1 else each for link in links for each in link.absent]
     for each in sorted(absent, key=lambda each: each.verdict != "disabled"):
@@ -375,8 +408,21 @@ def _considered(links: Sequence[_Link], choices: Sequence[Candidate]) -> Iterato
             yield each
 
 
-def _not_named(absent: Considered, link: _Link) -> Considered:
+def _not_named(absent: Considered, link: Link) -> Considered:
     """Why a provider does not take part in a chain, if the link names another one."""
     if link.name.provider in ("", absent.provider):
         return absent
     return msgspec.structs.replace(absent, verdict="excluded", reason="the chain does not name it")
+
+
+def line_of(candidate: Candidate) -> Considered:
+    """The line of an account."""
+    target = candidate.target
+    return Considered(
+        provider=target.provider,
+        account=target.account,
+        model=target.model,
+        verdict=candidate.verdict,
+        reason=candidate.reason,
+        seconds=candidate.seconds,
+    )

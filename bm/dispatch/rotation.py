@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
 Rank: TypeAlias = tuple[bool, bool, int, bool, int, float]
@@ -25,6 +25,14 @@ class Rotation:
 
     def __contains__(self, number: int) -> bool:
         return number in self._ranks
+
+    def __iter__(self) -> Iterator[int]:
+        """The accounts in their order."""
+        return (number for _, number in self._order)
+
+    def rank(self, number: int) -> Rank:
+        """The rank of an account that is in it."""
+        return self._ranks[number]
 
     def put(self, number: int, rank: Rank | None) -> None:
         """Give an account its rank; None takes it out."""

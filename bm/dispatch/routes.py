@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from bm.config.chains import described, names_in
+from bm.config.chains import described, names_in, nearest_prefix, with_colon
 from bm.config.schema import Chain, Routes, RouteTable
-from bm.dispatch.snapshot import RouteQuery
+from bm.dispatch.snapshot import RouteQuery, Snapshot
 from bm.names import ROUTE_KINDS, RouteKind
 from bm.providers.resolve import Name, alias_of, is_explicit, is_small, names_in_chain, names_of, undisguised
 
@@ -100,3 +100,25 @@ def _reason(kind: RouteKind, query: RouteQuery, tables: Sequence[tuple[str, Rout
             return "the request asks for thinking" if traits.thinking else ""
         case "default":
             return "no other route does"
+
+
+def misspelt(resolved: Resolved, query: RouteQuery, snapshot: Snapshot) -> str:
+    """Why a name is refused that was probably meant to have a provider's prefix; empty if a model may be called so."""
+    model = _own_name(resolved, query)
+    if near := with_colon(model, snapshot.names):
+        return f"{model} has no provider's prefix: did you mean {near}? (bm models)"
+    near = nearest_prefix(model, snapshot.names)
+    if not near:
+        return ""
+    for member in snapshot.members:
+        known = [*member.provider.models, *member.facts, *(each for s in member.accounts for each in s.models or ())]
+        if model in known:
+            return ""
+    return f"no provider is named {model.partition(':')[0]}: did you mean {near}? (bm providers)"
+
+
+def _own_name(resolved: Resolved, query: RouteQuery) -> str:
+    """The name that the client has given, also where a route applies; empty if it has a prefix or a hook has spoken."""
+    if resolved.route:
+        return "" if resolved.route == HOOK else query.model
+    return "" if resolved.names[0].provider else resolved.names[0].model

@@ -150,5 +150,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     affinity: AccountId | None = None
     limits: Limits = Limits()
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the providers."""
+        return [member.provider.name for member in self.members]
+
 
 _USABLE = ModelState()

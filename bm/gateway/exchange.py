@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 
 import msgspec
@@ -81,6 +82,7 @@ class Exchange:
             services, settings, self._adapter, self._updates, self._reply, self._rescue, self._capture, self._healing
         )
         self._transcript: list[tuple[Attempt, Outcome]] = []
+        self._completed: Callable[[Plan], Plan] | None = None
 
     async def run(self) -> None:
         """Answer the client, with an answer or an error."""
@@ -124,6 +126,7 @@ class Exchange:
         def plan(model: str, barred: Mapping[str, str]) -> Plan:
             other = call if model == call.model else msgspec.structs.replace(call, model=model)
             name = hooked if other is call else ""
+            self._completed = partial(router.complete, settings, other, barred=barred)
             return router.plan(settings, other, random_number=random_number, barred=barred, hooked=name)
 
         planned = self.record.plan = self._allowance.planned(plan)
@@ -141,7 +144,9 @@ class Exchange:
                 ended = await race.next()
                 if ended is not None:
                     self._note(course, *ended)
-                elif beside := course.beside(time.monotonic() - self._began):
+                    continue
+                self._complete(course)
+                if beside := course.beside(time.monotonic() - self._began):
                     race.begin(self._running(beside))
                 else:
                     race.closed = True
@@ -159,9 +164,18 @@ class Exchange:
             self._note_cancelled(running)
             return
         self._transcript.append((running.attempt, outcome))
+        if outcome.failure is not None:
+            self._complete(course)
         course.record(running.attempt, outcome)
         if outcome.failure is not None:
             self._updates.suspect(self._transcript)
+
+    def _complete(self, course: Course) -> None:
+        """Plan the other choices, now that the first one may not be enough."""
+        if not (course.partial and self.record.plan and self._completed):
+            return
+        planned = self.record.plan = self._completed(self.record.plan)
+        course.complete(planned, time.monotonic() - self._began)
 
     def _note_cancelled(self, running: Running) -> None:
         """Record what an attempt has used that is of no use: its service bills it all the same."""

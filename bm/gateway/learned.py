@@ -86,9 +86,13 @@ class ContextLimit(msgspec.Struct, frozen=True):
 
 
 class ContextLimits:
-    """How many tokens each provider's models take. A limit named by a refusal overrides the one of a model list."""
+    """How many tokens each provider's models take. A limit named by a refusal overrides the one of a model list.
+
+    `version` grows with each change.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self._listed: dict[str, dict[str, int]] = {}
         self._refused: OrderedDict[Model, ContextLimit] = OrderedDict()
         self._merged: dict[str, Mapping[str, int]] = {}
@@ -103,7 +107,7 @@ class ContextLimits:
     def set_listed(self, provider: str, listed: Mapping[str, int]) -> None:
         """Take the limits of a provider's model list; 0 stands for none."""
         self._listed[provider] = {model: tokens for model, tokens in listed.items() if tokens}
-        self._merged.pop(provider, None)
+        self._changed()
 
     def learn(self, provider: Provider, model: str, tokens: int, *, wall: float) -> None:
         """A refusal at the Unix time `wall` has named the model's limit."""
@@ -115,19 +119,23 @@ class ContextLimits:
         self._refused[key] = limit
         while len(self._refused) > MAX_MODELS:
             self._refused.popitem(last=False)
-        self._merged.clear()
+        self._changed()
 
     def expire(self, wall: float) -> None:
         """Drop what was learned too long before the Unix time `wall`."""
         for key in [key for key, each in self._refused.items() if each.at < wall - KEEP_LIMIT]:
             del self._refused[key]
-        self._merged.clear()
+        self._changed()
 
     def forget(self, provider: str) -> None:
         """Drop the limits of a provider that is another service now."""
         self._listed.pop(provider, None)
         self._refused = OrderedDict((key, each) for key, each in self._refused.items() if each.provider != provider)
-        self._merged.pop(provider, None)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._merged.clear()
 
     def saved(self) -> tuple[ContextLimit, ...]:
         """The learned limits to write to disk, the latest at the end. Model lists are read again."""
@@ -154,9 +162,13 @@ class LearnedRemedy(msgspec.Struct, frozen=True):
 
 
 class LearnedRemedies:
-    """What requests to a model are changed by, because it has refused them as they were."""
+    """What requests to a model are changed by, because it has refused them as they were.
+
+    `version` grows when what dispatch decides by may have changed.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self._known: OrderedDict[Subject, dict[tuple[object, ...], LearnedRemedy]] = OrderedDict()
         self._facts: dict[str, dict[str, dict[str, Any]]] | None = None
 
@@ -192,7 +204,7 @@ class LearnedRemedies:
         self._put(found)
 
     def _put(self, found: LearnedRemedy) -> None:
-        self._facts = None
+        self._changed()
         subject = found.provider, found.model, found.protocol
         known = self._known.pop(subject, {})
         known.pop(found.remedy.key, None)
@@ -205,25 +217,30 @@ class LearnedRemedies:
 
     def forget_model(self, model: str) -> int:
         """Drop everything learnt of a model; returns how many remedies that were."""
-        gone, self._facts = self.about(model), None
+        gone = self.about(model)
+        self._changed()
         for each in gone:
             self._known.pop((each.provider, each.model, each.protocol), None)
         return len(gone)
 
     def forget(self, provider: str) -> None:
         """Drop what was learnt of a provider that is another service now."""
-        self._facts = None
+        self._changed()
         for subject in [subject for subject in self._known if subject[0] == provider]:
             del self._known[subject]
 
     def expire(self, wall: float) -> None:
         """Drop what was learnt too long before the Unix time `wall`: vendors change their rules."""
-        self._facts = None
+        self._changed()
         for subject, known in list(self._known.items()):
             kept = {key: each for key, each in known.items() if each.at >= wall - KEEP_REMEDY}
             self._known[subject] = kept
             if not kept:
                 del self._known[subject]
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._facts = None
 
     def saved(self) -> tuple[LearnedRemedy, ...]:
         """The remedies to write to disk."""

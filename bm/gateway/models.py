@@ -44,7 +44,10 @@ _log = logging.getLogger("bm.models")
 
 
 class Models:
-    """The model lists of all providers in use. Each is read when it is needed and no longer fresh."""
+    """The model lists of all providers in use. Each is read when it is needed and no longer fresh.
+
+    `version` grows when what dispatch decides by may have changed; what is learned has versions of its own.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Models:
     ) -> None:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
         self._context_limits, self._remedies = context_limits, remedies
+        self.version = 0
         self._lists: dict[str, dict[str, ListedModel]] = {}
         self._wires: dict[str, tuple[ProtocolName, ...]] = {}
         self._facts: dict[str, dict[str, Facts]] = {}
@@ -119,6 +123,7 @@ class Models:
             try:
                 access = Access() if credential is None else await self._tokens.access(credential)
                 self._wires[provider.name] = await list_wires(self._client, provider, access, timeouts, proxy)
+                self.version += 1
             except (TokenError, UpstreamError):
                 complete = False
         return complete
@@ -181,6 +186,7 @@ class Models:
             return
         self._lists[provider.name] = {model.id: model for model in found}
         self._facts[provider.name] = {model.id: model.facts for model in found}
+        self.version += 1
         self._context_limits.set_listed(provider.name, {model.id: model.context for model in found})
         self._read_at[provider.name] = time.monotonic()
         # The list holds for the provider's other accounts too, but not for both Vertex AI and the Gemini API.
@@ -197,6 +203,7 @@ class Models:
     def apply(self, settings: Settings) -> None:
         """Use new settings. Drop what is known of a provider that is another service now."""
         before, self._settings = self._settings, settings
+        self.version += 1
         for name, provider in before.providers.items():
             if self._is_same(provider, settings):
                 continue

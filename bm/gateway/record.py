@@ -250,7 +250,7 @@ def _encoded(record: Record, mask: Callable[[str], str]) -> bytes:
         "steps": [_short(step) for step in plan.steps[:MAX_LINES]],
         "considered": [_considered(line) for line in plan.considered[:MAX_LINES]],
         "targets": [_chosen(choice) for choice in choices[:MAX_LINES]],
-        "left_out": sum(max(0, len(lines) - MAX_LINES) for lines in lists),
+        "left_out": plan.unlisted + sum(max(0, len(lines) - MAX_LINES) for lines in lists),
         "attempts": [_attempt(entry) for entry in record.attempts[:MAX_LINES]],
         "answered_by": _names(record.target) if record.target else None,
         "continuations": record.continuations,

@@ -46,7 +46,7 @@ class Services:
         self.context_limits = ContextLimits()
         self.remedies = LearnedRemedies()
         self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits, self.remedies)
-        self.router = Router(self.pool, self.affinities, self.context_limits, self.models)
+        self.router = Router(self.pool, self.affinities, self.context_limits, self.models, self.remedies)
         self.buckets, self.spending = Buckets(), Spending()
         self._budget(settings)
         self.calls = CallLog(self.mask, ledger)

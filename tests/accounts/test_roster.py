@@ -11,8 +11,9 @@ import pytest
 
 from bm.accounts.cooldowns import EXCLUDED_FOR, FORGET
 from bm.accounts.pool import MAX_ON_ROSTERS, Lease, Pool, Receipt
-from bm.accounts.roster import Roster
-from bm.accounts.runtime import WINDOW
+from bm.accounts.quota import Unit, Window
+from bm.accounts.roster import Roster, Standing
+from bm.accounts.runtime import WINDOW, AccountRuntime
 from bm.dispatch.candidates import is_usable, rank_of
 from bm.dispatch.outcome import EffectKind
 from tests.accounts.build import NOON, apply, credential, target
@@ -22,19 +23,9 @@ KINDS: tuple[EffectKind, ...] = tuple(kind for kind in get_args(EffectKind) if k
 
 
 def in_order(roster: Roster, now: float) -> list[str]:
-    """The accounts in the order in which requests go to them, as one after the other is taken out."""
+    """The accounts in the order in which requests go to them."""
     roster.refresh(now)
-    found, ranks = [], []
-    while len(roster.rotation):
-        ranks.append(roster.rotation.best)
-        number = roster.rotation.first(0.0)
-        found.append(roster.name(number))
-        roster.rotation.put(number, None)
-    for name, rank in zip(found, ranks, strict=True):
-        number = roster.number(("gemini", name))
-        assert number is not None
-        roster.rotation.put(number, rank)
-    return found
+    return [roster.name(number) for number in roster.rotation]
 
 
 def expected(pool: Pool, now: float) -> list[str]:
@@ -65,9 +56,9 @@ class Traffic:
                 kind, seconds = rng.choice(KINDS), rng.choice([None, 3.0, 30.0, 7200.0])
                 self.receipts.append(apply(self.pool, kind, now, to=to, seconds=seconds, jitter=rng.random()))
             case 6:
-                limit = (to.model, "minute", "requests")
                 left, resets = rng.choice([0, 1, 9, 10]), rng.choice([5.0, 60.0])
-                runtime.meter.learn(limit, 10, left=left, resets=resets, now=now, wall=wall)
+                gauge: tuple[str, Window, Unit] = (to.model, "minute", "requests")
+                runtime.meter.learn(gauge, 10, left=left, resets=resets, now=now, wall=wall)
             case 7:
                 self.pool.roll_back(self.receipts[-2:])
             case 8 if rng.random() < 0.2:
@@ -149,9 +140,13 @@ def test_only_what_has_changed_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     roster = pool.roster(*HERE)
     roster.refresh(0.0)
     looked: list[str] = []
-    runtime = type(pool.runtimes["gemini", "a"])
-    standing = runtime.standing
-    monkeypatch.setattr(runtime, "standing", lambda *given: (looked.append(given[0].id[1]), standing(*given))[1])
+    standing = AccountRuntime.standing
+
+    def seen(runtime: AccountRuntime, model: str, now: float) -> Standing:
+        looked.append(runtime.id[1])
+        return standing(runtime, model, now)
+
+    monkeypatch.setattr(AccountRuntime, "standing", seen)
     roster.refresh(1.0)
     apply(pool, "cooldown", 1.0, to=target("c"), seconds=30.0)
     for now in (1.0, 2.0, 30.9, 31.1, 32.0):
