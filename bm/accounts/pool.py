@@ -276,12 +276,12 @@ class Pool:
         key = provider, models, model
         if (roster := self._rosters.get(key)) is None:
             ids = self.runtimes.items()
-            roster = Roster(model, (each for (name, _), each in ids if name == provider and each.models == models))
-            self._rosters[key] = roster
-            self._on_rosters += len(roster.runtimes) + 1
+            runtimes = [each for (name, _), each in ids if name == provider and each.models == models]
+            roster = self._rosters[key] = Roster(model, runtimes)
+            self._on_rosters += len(runtimes) + 1
             of_provider = self._of_provider.setdefault(provider, [])
             of_provider.append(roster)
-            for runtime in roster.runtimes:
+            for runtime in runtimes:
                 runtime.rosters = of_provider
         return roster
 

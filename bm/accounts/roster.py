@@ -1,6 +1,6 @@
 """The accounts of one provider as requests for one model find them, looked at again only where something has changed.
 
-`Pool.states` looks at every account. A roster is told of each account that a request or a person has changed, and knows
+`Pool.states` looks at every account. A roster learns of each account that a request or a person has changed, and knows
 when the state of an account changes by time alone, such as the end of a cooldown.
 """
 
@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from bm.dispatch.rotation import Rank, Rotation
 from bm.dispatch.snapshot import AccountState
 from bm.dispatch.target import AccountId
-
-if TYPE_CHECKING:
-    from bm.accounts.runtime import AccountRuntime
 
 
 class Watched:
@@ -44,6 +41,17 @@ class Standing(msgspec.Struct, frozen=True):
     state: AccountState | None = None
 
 
+class Entrant(Protocol):
+    """An account as a roster needs it: `bm.accounts.runtime`."""
+
+    @property
+    def id(self) -> AccountId: ...
+
+    def standing(self, model: str, now: float, /) -> Standing: ...
+
+    def state(self, now: float, /) -> AccountState: ...
+
+
 class Roster:
     """The accounts that can serve a model now, in the order in which requests go to them, and the state of the others.
 
@@ -51,7 +59,7 @@ class Roster:
     monotonic time at which it was looked at; `version` grows whenever `out` or the number of usable accounts changes.
     """
 
-    def __init__(self, model: str, runtimes: Iterable[AccountRuntime]) -> None:
+    def __init__(self, model: str, runtimes: Iterable[Entrant]) -> None:
         self.model = model
         self.runtimes = tuple(runtimes)
         self.rotation = Rotation()
@@ -62,7 +70,7 @@ class Roster:
         self._due: dict[int, float] = {}
         self._schedule: list[tuple[float, int]] = []
 
-    def note(self, runtime: AccountRuntime) -> None:
+    def note(self, runtime: Entrant) -> None:
         """Something about the account has changed."""
         number = self._numbers.get(runtime.id)
         if number is not None:

@@ -26,7 +26,7 @@ from bm.dispatch.plan import (
     line_of,
     links_of,
     reason_alone,
-    reason_drawn,
+    reason_at_random,
     reason_in_turn,
 )
 from bm.dispatch.rotation import Rotation
@@ -87,6 +87,7 @@ class Part:
 
     def lines(self, first: Target, tokens: int, now: float) -> Iterator[Considered]:
         """A line for each account that is out, and for the others but `first`, which has one."""
+        self.accounts.refresh(now)
         for number, (state, at) in islice(self.accounts.out.items(), MOST_LINES):
             known, line = self._lines.get(number, (None, None))
             if known is not state or line is None:
@@ -262,7 +263,7 @@ def _pooled(ready: _Ready, random_number: float, now: float) -> Candidate:
     slot = min(int(random_number * slots), slots - 1)
     if slot >= count:
         part, number = _best(paid[slot - count], random_number * slots - slot)
-        return part.candidate(number, reason_drawn(slots), now)
+        return part.candidate(number, reason_at_random(slots), now)
     part, number = _best(free, slot / count)
     tier = part.accounts.rotation.rank(number)[2]
     higher = any(other > tier for each in free for other in each.accounts.rotation.tiers)

@@ -196,7 +196,7 @@ def _without(link: Link, target: Target) -> Link:
 def _behind(
     first: Candidate, choices: Sequence[Candidate], links: Sequence[Link], affinity: AccountId | None
 ) -> Iterator[Candidate]:
-    """The choices after the first. Where its slot was drawn, those of its own slot come next, then the free ones."""
+    """The choices after the first. Those of its slot come next, if it was not affinity, then the free ones."""
     if first.stage != "pool" or first.target.account_id == affinity:
         yield from choices
         return
@@ -322,7 +322,7 @@ def reason_in_turn(free: int, slots: int, *, lowest_tier: bool) -> str:
     return f"in turn among {free} Gemini accounts, which get {free}/{slots} of the requests"
 
 
-def reason_drawn(slots: int) -> str:
+def reason_at_random(slots: int) -> str:
     """Why a request goes to a pooled provider."""
     return f"chosen at random: a pooled provider has 1/{slots} of the requests"
 
@@ -343,7 +343,7 @@ def _pooled(pool: Sequence[Group], random_number: float) -> list[Candidate]:
         reason = reason_in_turn(len(free), slots, lowest_tier=lowest_tier)
     else:
         first, rest = _by_rank(paid.pop(slot - len(free)), remainder), accounts
-        reason = reason_drawn(slots)
+        reason = reason_at_random(slots)
     rest = rest + [candidate for candidates in paid for candidate in _by_rank(candidates, remainder)]
     return _because(first, reason) + _because(rest, REST)
 

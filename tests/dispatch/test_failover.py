@@ -17,7 +17,7 @@ from bm.dispatch.failover import (
 )
 from bm.dispatch.outcome import Outcome
 from bm.dispatch.plan import Plan
-from bm.dispatch.snapshot import Limits, Requirements
+from bm.dispatch.snapshot import Limits, Requirements, RouteQuery
 from bm.errors import Failure
 from tests.dispatch.transcript import FAILURES, USUAL, attempts, check, course, outcome
 from tests.dispatch.world import MODEL, account, gemini, paid, planned
@@ -866,3 +866,20 @@ def test_targets_found_overloaded_by_others_are_not_reported_as_limited(overload
     with pytest.raises(StopIteration) as end:
         steps.send(still_cooling_down(70.0, overloaded=overloaded[1]))
     assert (end.value.value.kind, end.value.value.http_status) == ("overloaded", 503)
+
+
+def test_a_partial_plan_is_completed_when_its_first_choice_fails() -> None:
+    whole = planned(gemini("a", "b", account("c", cooldown=10.0)))
+    first = whole.choices[0]
+    query = RouteQuery(model=MODEL, protocol="anthropic")
+    began = Course(msgspec.structs.replace(whole, choices=(first,), cooling_down=(), query=query), USUAL)
+    attempt = began.next()
+    assert attempt is not None
+    assert (attempt.target, began.partial) == (first.target, True)
+    began.complete(whole, 5.0)
+    began.record(attempt, outcome("429 12 took=5"))
+    second = began.next()
+    assert second is not None
+    assert (second.target.account, began.partial) == ("b", False)
+    # It was said 5 s after the start that this one recovers in 10 s.
+    assert began.ready_at[whole.cooling_down[0].target] == 15.0

@@ -15,13 +15,13 @@ def rank(*, tier: int = 0, turns: int = 0, since: float = 0.0, probe: bool = Fal
     return probe, weak, tier, False, turns, since
 
 
-def test_equals_are_drawn_with_equal_shares() -> None:
+def test_equals_have_equal_shares() -> None:
     rotation = Rotation()
     for number in range(4):
         rotation.put(number, rank())
     rotation.put(4, rank(turns=1))
-    drawn = [rotation.first(number) for number in STEPS]
-    assert [drawn.count(number) for number in range(5)] == [25, 25, 25, 25, 0]
+    first = [rotation.first(number) for number in STEPS]
+    assert [first.count(number) for number in range(5)] == [25, 25, 25, 25, 0]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_equals_are_drawn_with_equal_shares() -> None:
     [rank(since=1.0), rank(turns=1), rank(tier=1), rank(weak=True), rank(probe=True)],
     ids=["used later", "a turn under way", "a higher tier", "weak", "a probe"],
 )
-def test_the_better_one_is_first_whatever_is_drawn(later: Rank) -> None:
+def test_the_better_one_is_first_whatever_the_random_number(later: Rank) -> None:
     rotation = Rotation()
     rotation.put(0, later)
     rotation.put(1, rank())
