@@ -36,6 +36,9 @@ _MOST = 256
 _PATIENCE = 30.0
 """Seconds that the other process may take."""
 
+_IDLE = 5.0
+"""Seconds without a question after which it ends."""
+
 _MILLION = 1_000_000
 
 
@@ -125,16 +128,69 @@ def _in_process(models: Sequence[Model]) -> list[_Card | None]:
 _look_up: Callable[[Sequence[Model]], list[_Card | None]] = _in_process
 
 
+class _Reader:
+    """The process that has read the data. It ends when it has not been asked for some seconds, or when this one ends.
+
+    Lines of JSON go in and out.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: threading.Timer | None = None
+
+    def ask(self, models: Sequence[Model]) -> list[_Card | None]:
+        """The cards of the models, from a new process if none is there.
+
+        Raises:
+            OSError, MsgspecError: there is no answer.
+        """
+        if self._end is not None:
+            self._end.cancel()
+        if self._process is None:
+            pipe, flags = subprocess.PIPE, getattr(subprocess, "CREATE_NO_WINDOW", 0)
+            command = [sys.executable, "-m", "bm.ledger.prices"]
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, creationflags=flags
+            )
+        asked, answers = self._process.stdin, self._process.stdout
+        assert asked is not None and answers is not None
+        late = _timer(_PATIENCE, self._process.kill)
+        try:
+            asked.write(msgspec.json.encode(models) + b"\n")
+            asked.flush()
+            found = msgspec.json.decode(answers.readline(), type=list[_Card | None])
+        finally:
+            late.cancel()
+        self._end = _timer(_IDLE, self._rest)
+        return found
+
+    def _rest(self) -> None:
+        with _lock:
+            if self._end is threading.current_thread():
+                self.end()
+
+    def end(self) -> None:
+        process, self._process, self._end = self._process, None, None
+        if process is not None:
+            process.communicate()
+
+
+_reader = _Reader()
+
+
+def _timer(seconds: float, work: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(seconds, work)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def _in_another(models: Sequence[Model]) -> list[_Card | None]:
-    command, flags = [sys.executable, "-m", "bm.ledger.prices"], getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    asked = msgspec.json.encode(models)
     try:
-        done = subprocess.run(
-            command, input=asked, capture_output=True, timeout=_PATIENCE, check=True, creationflags=flags
-        )
-        return msgspec.json.decode(done.stdout, type=list[_Card | None])
-    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
+        return _reader.ask(models)
+    except (OSError, msgspec.MsgspecError):
         # No process can be started, for example. The price matters more than the memory.
+        _reader.end()
         load()
         return _in_process(models)
 
@@ -194,9 +250,11 @@ def _rates(price: ModelPrice) -> _Rates:
 
 
 def main() -> None:
-    """Write the cards of the models that standard input names."""
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=list[Model])
-    sys.stdout.buffer.write(msgspec.json.encode(_in_process(asked)))
+    """Answer each line of standard input, a list of models, by their cards."""
+    for line in sys.stdin.buffer:
+        cards = _in_process(msgspec.json.decode(line, type=list[Model]))
+        sys.stdout.buffer.write(msgspec.json.encode(cards) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Ledger:
             self._flushing -= 1
             return not self._waiting
 
-    def stop(self, timeout: float = 4.0) -> None:
+    def stop(self, timeout: float = 8.0) -> None:
         """Write what is queued and end, within `timeout` seconds. Does not wait for a file that cannot be written."""
         with self._changed:
             self._stopping = True

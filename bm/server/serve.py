@@ -238,13 +238,25 @@ async def _serve(
     try:
         await server.serve(sockets=[sock])
     finally:
-        for watcher in watchers:
-            watcher.cancel()
-        work.stop()
-        await (handover.close() if handover.begun else state.save())
-        await services.close()
-        await asyncio.to_thread(recorder.close)
-        await asyncio.to_thread(ledger.stop)
+        with _no_signals():
+            for watcher in watchers:
+                watcher.cancel()
+            work.stop()
+            await (handover.close() if handover.begun else state.save())
+            await services.close()
+            await asyncio.to_thread(recorder.close)
+            await asyncio.to_thread(ledger.stop)
+
+
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    """Ignore a further signal to stop while the last requests are recorded, which takes some seconds at most."""
+    previous = {name: signal.signal(name, signal.SIG_IGN) for name in _stop_signals()}
+    try:
+        yield
+    finally:
+        for name, handler in previous.items():
+            signal.signal(name, handler)
 
 
 def _config(app: App, settings: ServerSettings) -> uvicorn.Config:

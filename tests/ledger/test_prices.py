@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -80,11 +81,16 @@ def test_another_process_says_what_this_one_would(monkeypatch: pytest.MonkeyPatc
     expected = [cost_of(*model, Usage(input=300_000, output=5)) for model in TIERED]
     monkeypatch.setattr(prices, "_known", {})
     monkeypatch.setattr(prices, "_look_up", prices._in_another)
+    monkeypatch.setattr(prices, "_IDLE", 0.01)
     assert [cost_of(*model, Usage(input=300_000, output=5)) for model in TIERED] == expected
+    process = prices._reader._process
+    assert process is None or process.wait(10) == 0, "it ends by itself"
 
 
-def test_without_another_process_this_one_reads_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere")
+@pytest.mark.parametrize("program", ["/nowhere", shutil.which("true")])
+def test_without_another_process_this_one_reads_the_data(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    prices._reader.end()
     monkeypatch.setattr(prices, "_known", {})
     monkeypatch.setattr(prices, "_look_up", prices._in_another)
     assert cost_of("gemini", "gemini-2.5-pro", Usage(input=1)) is not None
