@@ -238,14 +238,18 @@ async def _serve(
     try:
         await server.serve(sockets=[sock])
     finally:
+        for watcher in watchers:
+            watcher.cancel()
+        work.stop()
         with _no_signals():
-            for watcher in watchers:
-                watcher.cancel()
-            work.stop()
             await (handover.close() if handover.begun else state.save())
-            await services.close()
-            await asyncio.to_thread(recorder.close)
-            await asyncio.to_thread(ledger.stop)
+            await _close(services, recorder, ledger)
+
+
+async def _close(services: Services, recorder: Recorder, ledger: Ledger) -> None:
+    await services.close()
+    await asyncio.to_thread(recorder.close)
+    await asyncio.to_thread(ledger.stop)
 
 
 @contextlib.contextmanager
