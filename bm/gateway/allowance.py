@@ -33,6 +33,7 @@ from bm.ledger.prices import cost_of
 from bm.ledger.prices import load as load_prices
 from bm.ledger.reader import LedgerError, spent
 from bm.names import EMBEDDINGS, FITTED
+from bm.providers.catalog import GEMINI
 
 _RETRIED = 60
 """Seconds after which clients try again by themselves, at most: the official SDKs' limit."""
@@ -204,7 +205,10 @@ def _refusal(made: Plan, denials: Mapping[str, Denial]) -> Failure | None:
     waits = [denial.retry_after for denial in found if denial.retry_after is not None]
     if waits:
         return Failure(kind="rate_limited", message=message, retry_after=min(waits), should_retry=True)
-    return unavailable(f"{message}{_REMEDY}{', '.join(dict.fromkeys(denial.remedy for denial in found))}")
+    remedies = dict.fromkeys(denial.remedy for denial in found)
+    if (pool := denials.get(GEMINI.name)) is not None and pool in found and pool.counts_money:
+        remedies["or, if the Gemini accounts cost nothing, bm config set budgets.free gemini"] = None
+    return unavailable(f"{message}{_REMEDY}{', '.join(remedies)}")
 
 
 def _foreign_model(key: Key, model: str) -> Failure:

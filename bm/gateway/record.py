@@ -196,7 +196,8 @@ def document_of(record: Record, mask: Callable[[str], str]) -> Json:
 
 def entry_of(record: Record, mask: Callable[[str], str]) -> Entry:
     """The ledger's row together with the document. Not for the event loop."""
-    return msgspec.structs.replace(row_of(record), decision=_encoded(record, mask))
+    row = row_of(record)
+    return msgspec.structs.replace(row, model=mask(row.model), decision=_encoded(record, mask))
 
 
 def row_of(record: Record) -> Entry:

@@ -104,6 +104,7 @@ class Denial(NamedTuple):
 
     message: str
     remedy: str
+    counts_money: bool
     retry_after: int | None
 
 
@@ -171,7 +172,8 @@ class Spending:
         if not found:
             return None
         worst = max(found, key=lambda budget: (budget.is_spent, budget.end))
-        return Denial(words(worst, wall), worst.scope.remedy, None if worst.is_spent else RESERVED_WAIT)
+        wait = None if worst.is_spent else RESERVED_WAIT
+        return Denial(words(worst, wall), worst.scope.remedy, worst.limit.unit == "money", wait)
 
     def _of(self, key: str, provider: str, wall: float) -> Iterator[Budget]:
         """The budgets that count a request with this key to this provider, in their current period."""

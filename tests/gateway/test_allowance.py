@@ -195,6 +195,15 @@ def test_a_budget_of_tokens(world: World, protocol: str) -> None:
     assert world.ask(protocol, headers=key).complete
     answer = world.ask(protocol, headers=key)
     assert answer.status == 400 and "1k tokens/hour, is spent (1.1k tokens)" in answer.message
+    assert "budgets.free" not in answer.message
+
+
+def test_a_refusal_says_how_free_accounts_count_nothing(world: World) -> None:
+    key = budgeted(world, "0.10/day")
+    world.sim.script(costing(5))
+    assert world.ask("anthropic", headers=key).complete
+    answer = world.ask("anthropic", headers=key)
+    assert answer.message.endswith(", or, if the Gemini accounts cost nothing, bm config set budgets.free gemini")
 
 
 def test_a_provider_whose_budget_is_spent_is_left_out_of_plans(world: World) -> None:

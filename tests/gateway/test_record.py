@@ -225,6 +225,11 @@ def test_a_document_is_bounded() -> None:
     assert len(document["failure"]["message"]) == len(document["model"]) == MAX_TEXT
 
 
+def test_a_key_in_the_place_of_a_model_is_masked() -> None:
+    row = entry_of(record(model=f"x {KEY}"), Mask([KEY]))
+    assert row.model == "x [secret]" and KEY.encode() not in row.decision
+
+
 def test_a_key_in_an_upstreams_words_is_masked() -> None:
     reported = document_of(record(attempts=[attempt(message=f"bad key {KEY}")]), Mask([KEY]))
     assert reported["attempts"][0]["message"] == "bad key [secret]"

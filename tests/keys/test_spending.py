@@ -59,6 +59,7 @@ def test_a_refusal_says_what_is_spent_and_until_when() -> None:
     assert denial == (
         "the budget of the key ci, $20/day, is spent ($20.50): it begins anew at 00:00 on 1 December (in 12 h 0 min)",
         "bm keys change ci --budget",
+        True,
         None,
     )
 
