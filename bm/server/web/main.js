@@ -46,6 +46,7 @@ const main = {
     overview.show(live);
     accounts.show(live.accounts);
     providers.show(live.providers);
+    keys.follow(live.status.budgets);
     const missed = requests.show(live, !anew && live.ended - before.ended > live.requests.length);
     if (anew || missed) await requests.load();
     if (anew) await main.begun();

@@ -27,7 +27,7 @@ const views = {
 
   /* What a view loads when it is shown. */
   open() {
-    const loads = { usage: usage.load, models: models.load, ask: playground.load, settings: settings.load, log: logView.load };
+    const loads = { usage: () => Promise.all([usage.load(), keys.load()]), models: models.load, ask: playground.load, settings: settings.load, log: logView.load };
     loads[views.current]?.()?.catch((error) => draw.toast(error.message, true));
   },
 
