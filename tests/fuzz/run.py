@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import msgspec
 
+import bm
 from tests.fuzz.around import AROUND
 from tests.fuzz.mutation import places, written
 from tests.fuzz.seeds import seeds
@@ -28,6 +30,7 @@ from tests.fuzz.surface import Surface
 from tests.fuzz.ways import WAYS
 from tests.support.shared import SHARED
 
+_BM = Path(bm.__file__).parent
 SURFACES: Mapping[str, Surface] = {**WAYS, **AROUND}
 PATIENCE = 2.0
 """Seconds of processor time for one input; one that takes longer is a finding too."""
@@ -67,10 +70,11 @@ def played(surface: Surface, data: bytes, choices: int) -> str:
 def _place(error: Exception) -> str:
     """The innermost line of bm, or of the surface where the result is wrong."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name != "expire"]
-    own = [frame for frame in frames if "/bm/" in frame.filename] or frames[-1:]
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(_BM)] or frames[-1:]
     if isinstance(error, AssertionError):
         own = frames[-1:]
-    name = own[-1].filename.rpartition("/bm/")[2] if "/bm/" in own[-1].filename else own[-1].filename.rpartition("/")[2]
+    file = Path(own[-1].filename)
+    name = file.relative_to(_BM).as_posix() if file.is_relative_to(_BM) else file.name
     # A recursion may end anywhere on its way round.
     return name if isinstance(error, RecursionError) else f"{name}:{own[-1].lineno} {own[-1].name}"
 

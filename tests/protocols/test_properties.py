@@ -14,6 +14,7 @@ from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall
 from bm.chat.request import ChatRequest
 from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
+from bm.protocols.reading import json_of
 from bm.protocols.registry import CODECS
 from tests.protocols.openai_chat.generate import answers
 from tests.protocols.pair import CLIENTS, asks, check, continued, hello, ids, reported, sent, streamed, whole
@@ -79,7 +80,7 @@ def test_every_response_is_a_stream_that_its_client_can_read(client: ProtocolNam
 @settings(max_examples=40)
 @given(events=answers())
 def test_a_stream_and_a_whole_response_hold_the_same(client: ProtocolName, events: list[Event]) -> None:
-    assume(isinstance(events[-1], End))
+    assume(isinstance(events[-1], End) and not _broken_off(events))
     request = CURIOUS[client]
     decoded = fold(CODECS[client].decode_response(whole(request, events), ids()))
     seen = read(client, streamed(request, events))
@@ -99,6 +100,12 @@ def test_what_was_said_and_called_arrives(client: ProtocolName, events: list[Eve
     assert [name for name, _ in called] == [name for name, _ in calls]
     # Anthropic and Gemini have no part for a refusal: there its words are text.
     assert sorted(text + refused) == sorted(given_text + refusal) or refused.startswith(refusal)
+
+
+def _broken_off(events: Sequence[Event]) -> bool:
+    """Whether a call begins as an object and is none. No client gets an end after it: the gateway sends an error."""
+    calls = [part for choice in fold(events).choices for part in choice.parts if isinstance(part, ToolCall)]
+    return any(call.raw.lstrip().startswith("{") and not isinstance(json_of(call.raw), dict) for call in calls)
 
 
 def _shown_otherwise(events: Sequence[Event]) -> bool:
