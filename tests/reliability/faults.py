@@ -129,9 +129,11 @@ class Outcome:
             self.faults.append(f"grammar: {error}")
 
 
-def put_up(world: World, case: Case) -> str:
+SHORT = f"[timeouts]\nhedge = {PATIENCE}\nwhole = {4 * PATIENCE}\nidle = {PATIENCE}\n"
+
+
+def put_up(world: World, case: Case, timeouts: str) -> str:
     """Set the world up for a case. Gives the provider that helps."""
-    timeouts = f"[timeouts]\nhedge = {PATIENCE}\nwhole = {4 * PATIENCE}\nidle = {PATIENCE}\n"
     rescue = "" if case.rescue else "rescue = false\n"
     more = f"{rescue}{timeouts}"
     models = ", ".join(f'"{name}" = "{case.fault.helper}"' for name in ("default", *sorted(set(MODELS.values()))))
@@ -145,9 +147,9 @@ def put_up(world: World, case: Case) -> str:
     return "gemini" if case.setting == "own" and case.protocol == "gemini" else "acme"
 
 
-def play(world: World, case: Case) -> Outcome:
+def play(world: World, case: Case, timeouts: str = SHORT) -> Outcome:
     """Meet a fault. The first call meets it; in a pool of one all calls to that account do, as often as it says."""
-    fault, helper = case.fault, put_up(world, case)
+    fault, helper = case.fault, put_up(world, case, timeouts)
     struck = msgspec.structs.replace(fault.rule, account=world.pool[0]) if case.setting == "pool" else fault.rule
     refusal = [fault.refuses] if fault.refuses else []
     world.sim.script(struck, *refusal, Rule(text=TEXT, usage=USAGE, times=None))

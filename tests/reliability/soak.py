@@ -40,7 +40,6 @@ SETTLED = 60.0
 SPARE = 20
 """Descriptors at the end beside those at the start and the idle connections to upstreams that are kept for a minute."""
 SHORT = "[timeouts]\nconnect = 2\nfirst_byte = 1\nwhole = 1\nfirst_token = 1\nidle = 1"
-AT = "when idle, after the first minute of load, at the end"
 PAGE = "<html><title>Sign in to the network</title></html>"
 FAULTS: tuple[dict[str, Any], ...] = (
     {"status": 429, "retry_info": "1s", "retry_after": 1.0},
@@ -85,6 +84,7 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     memory: tuple[float, float, float] = (0.0, 0.0, 0.0)
     descriptors: tuple[int, int, int] = (0, 0, 0)
+    settled: str = "after the first minute of load"
 
     @property
     def requests(self) -> int:
@@ -100,8 +100,8 @@ class Report:
             *((kind, str(count)) for kind, count in sorted(self.counts.items())),
             ("latency, median and 99th of 100", f"{_rank(ranked, 0.5):.3f} s, {_rank(ranked, 0.99):.3f} s"),
             *((kind, str(count)) for kind, count in sorted(self.noted.items())),
-            (f"memory {AT}", ", ".join(f"{size:.0f} MB" for size in self.memory)),
-            (f"descriptors {AT}", ", ".join(map(str, self.descriptors))),
+            (f"memory when idle, {self.settled}, at the end", ", ".join(f"{size:.0f} MB" for size in self.memory)),
+            (f"descriptors when idle, {self.settled}, at the end", ", ".join(map(str, self.descriptors))),
             ("wrong", str(len(self.wrong))),
         ]
         return "\n".join(["| figure | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
