@@ -203,8 +203,8 @@ class Relay:
                 await asyncio.sleep(0)
             items, contents = watch.items, watch.contents
             fed = self._pipe.feed(chunk[start : start + size])
-            if watch.items == items and not self.committed and self._pipe.reports_errors:
-                continue  # comments: a client that knows of no answer yet need not wait for this one
+            if watch.items == items and self._full and not self.committed and self._pipe.reports_errors:
+                continue  # comments, of which enough are held
             await self._send(fed if watch.failure is None else self._mask.masked_bytes(fed))
             if watch.items > items:
                 self._last_item = self._now()
@@ -246,10 +246,15 @@ class Relay:
             return
         self._held.append(data)
         self._held_bytes += len(data)
-        full = self._held_bytes > self._limits.hold_kb * 1024
+        full = self._full and (watch.items > 0 or not self._pipe.reports_errors)
         ready = watch.said is None and not watch.empty and (watch.begun or watch.events > self._limits.hold_events)
         if watch.failure is None and (ready or full):
             await self._commit()
+
+    @property
+    def _full(self) -> bool:
+        """Whether as much is held as may be. Comments alone then begin no response: another target may answer."""
+        return self._held_bytes > self._limits.hold_kb * 1024
 
     async def _commit(self) -> None:
         if self.committed:

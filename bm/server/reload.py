@@ -8,7 +8,7 @@ import time
 
 from bm.config.files import stamp
 from bm.config.paths import Paths
-from bm.errors import BmError
+from bm.errors import AccountError, BmError
 from bm.gateway.allowance import catch_up
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings, prepare, read_settings
@@ -97,8 +97,11 @@ def _read(paths: Paths) -> Settings:
     """Read the files, and load what they name.
 
     Raises:
-        BmError: they are invalid.
+        BmError: they are invalid, or accounts.toml, which the start has written, is gone: no accounts, and another key
+            for clients, are not what a running daemon should go on with.
     """
+    if not paths.accounts.exists():
+        raise AccountError(f"{paths.accounts}: is gone; put it back, or begin without accounts with `bm restart`")
     settings = read_settings(paths)
     prepare(settings)
     return settings

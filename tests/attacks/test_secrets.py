@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -112,7 +113,7 @@ def written(home: Path, but: set[str]) -> dict[str, bytes]:
     """Every file under bm's folder, and what is in its databases."""
     found = {str(file): file.read_bytes() for file in home.rglob("*") if file.is_file() and file.name not in but}
     for file in [Path(name) for name in found if name.endswith(".db")]:
-        with sqlite3.connect(file) as database:
+        with closing(sqlite3.connect(file)) as database:
             found[f"{file} as text"] = "\n".join(database.iterdump()).encode()
     return found
 

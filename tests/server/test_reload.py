@@ -100,13 +100,18 @@ def test_an_invalid_edit_is_refused_and_the_old_settings_stay(world: World, old:
     assert soon(lambda: world.admin("status")["config"]["error"] is None)
 
 
-def test_an_unreadable_accounts_file_leaves_the_old_accounts_in_force(world: World) -> None:
+@pytest.mark.parametrize("written", ["this is not TOML [", None])
+def test_an_unreadable_or_missing_accounts_file_leaves_the_old_accounts_in_force(
+    world: World, written: str | None
+) -> None:
     path = world.daemon.paths.accounts
     content = path.read_bytes()
-    path.write_text("this is not TOML [")
+    path.unlink()
+    if written is not None:
+        path.write_text(written)
     assert soon(lambda: world.admin("status")["config"]["error"] is not None)
     assert str(path) in world.admin("status")["config"]["error"]
-    assert world.ask("gemini").complete
+    assert world.ask("gemini").complete and (written is not None or not path.exists())
     path.write_bytes(content)
     assert soon(lambda: world.admin("status")["config"]["error"] is None)
 
