@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bm.clients.journal import Record
     from bm.clients.setup import Change
     from bm.clients.status import ToolStatus
-    from bm.clients.tool import Tool
+    from bm.clients.tool import Model, Tool
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
 
@@ -75,12 +75,15 @@ def run(
     import shutil
 
     from bm.accounts.credentials import ensure_local_key
+    from bm.cli.exits import UsageError
     from bm.clients.launch import launch
     from bm.clients.status import elsewhere, warnings
     from bm.errors import BmError
 
     paths = admin.here()
     row = known(tool)
+    if not row.runs:
+        raise UsageError(f"{row.title} is set up, not run: bm setup {row.name}")
     program = shutil.which(row.program)
     if program is None:
         raise BmError(f"{row.title} is not installed: {row.program} is not on PATH ({row.install})")
@@ -181,21 +184,26 @@ def statuses(paths: Paths) -> list[ToolStatus]:
 
 def set_up(paths: Paths, name: str, *, dry_run: bool = False, as_json: bool = False) -> None:
     """Configure a tool, or only print what would change."""
+    from bm.clients.editors import BY_HAND
     from bm.clients.setup import carry_out, opened, planned
     from bm.clients.status import elsewhere, status, warnings
 
+    if name in BY_HAND:
+        render.paragraph(BY_HAND[name].format(**_names(paths)))
+        return
     tool = known(name)
     names = _names(paths)
     found = elsewhere(tool, os.environ)
+    models = _models(paths) if any(file.listing for file in tool.files) else []
     with opened(paths.clients) as held:
-        changes = planned(tool, names, os.environ, held)
+        changes = planned(tool, names, os.environ, held, models)
         if not dry_run:
             carry_out(changes, held, paths.clients)
         installed = status(tool, names, os.environ, held).program
     notes = [f"{found} made {tool.title} use another service"] if found and not found.endswith("this shell") else []
     notes += list(warnings(tool, names, os.environ, Path.cwd()))
     notes += [tool.note] if tool.note else []
-    notes += [] if installed else [f"{tool.title} is not on PATH ({tool.install})"]
+    notes += [] if installed else [f"{tool.title} is not installed here ({tool.install})"]
     notes += _proxy_notes()
     notes += _daemon_notes(paths)
     if as_json:
@@ -209,6 +217,23 @@ def set_up(paths: Paths, name: str, *, dry_run: bool = False, as_json: bool = Fa
         )
     for each in notes:
         render.note(f"note: {each}")
+
+
+def _models(paths: Paths) -> list[Model]:
+    """Aliases and all models that bm lists, for tools that have a list; none where they cannot be had now."""
+    from bm.clients.tool import Model
+    from bm.errors import BmError
+
+    try:
+        rows = admin.ask(paths, "GET", "/admin/models", timeout=admin.PROBE_LIMIT)["models"]
+    except BmError as error:
+        render.note(f"note: only opus, sonnet and haiku are listed: {error}")
+        return []
+    found = [Model(name, 0) for name in admin.loaded(paths).config.aliases]
+    for row in rows:
+        images, tools = "images" in row["takes"], "no tools" not in row["takes"]
+        found += [Model(row["name"], row["context"] or 0, row["max_output"] or 0, images, tools)] * row["generates"]
+    return found
 
 
 def _undo(paths: Paths, name: str | None, *, dry_run: bool, as_json: bool) -> None:

@@ -6,10 +6,11 @@ documentation says.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from bm.clients.tool import Overlay, Override, Place, Setting, SettingsFile, Tool
+from bm.clients.editors import CLAUDE_IN_VSCODE, EDITORS
+from bm.clients.tool import FAMILIES, Model, Overlay, Override, Place, Setting, SettingsFile, Tool
 from bm.config.keys import Key
 from bm.names import ProtocolName
 
@@ -44,17 +45,21 @@ _GOOGLE_ELSEWHERE: Final = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA")
 """Variables that send Gemini CLI to another Google service."""
 
 
-def _opencode_model(name: str) -> tuple[Setting, ...]:
-    """A model of opencode's provider `bm`, named after a family: every provider of bm maps those."""
-    at: Key = ("provider", "bm", "models", name)
-    facts: dict[str, Any] = {
-        "name": name,
-        "tool_call": True,
-        "attachment": True,
-        "modalities": {"input": ["text", "image"], "output": ["text"]},
-        "limit": {"context": 200_000, "output": 32_000},
-    }
-    return tuple(Setting((*at, fact), value) for fact, value in facts.items())
+def _opencode_models(models: Sequence[Model]) -> tuple[Setting, ...]:
+    """Models of opencode's provider `bm`."""
+    found = []
+    for each in models:
+        facts: dict[str, Any] = {
+            "name": each.name,
+            "tool_call": each.tools,
+            "attachment": each.images,
+            "modalities": {"input": ["text", "image"] if each.images else ["text"], "output": ["text"]},
+        }
+        if each.context and each.output:
+            facts["limit"] = {"context": each.context, "output": each.output}
+        at: Key = ("provider", "bm", "models", each.name)
+        found += [Setting((*at, fact), value) for fact, value in facts.items()]
+    return tuple(found)
 
 
 def _opencode(key: str) -> tuple[Setting, ...]:
@@ -64,7 +69,7 @@ def _opencode(key: str) -> tuple[Setting, ...]:
         Setting(("provider", "bm", "name"), "bm"),
         Setting(("provider", "bm", "options", "baseURL"), "{origin}/v1"),
         Setting(("provider", "bm", "options", "apiKey"), key),
-        *(setting for name in ("opus", "sonnet", "haiku") for setting in _opencode_model(name)),
+        *_opencode_models(FAMILIES),
         Setting(("model",), "bm/sonnet"),
         Setting(("small_model",), "bm/haiku"),
     )
@@ -99,7 +104,10 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "claude",
         "npm install -g @anthropic-ai/claude-code",
         protocols=("anthropic",),
-        files=(SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE),),
+        files=(
+            SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE),
+            CLAUDE_IN_VSCODE,
+        ),
         overrides=(
             Override(".claude/settings.json", "json", _CLAUDE_OVERRIDES),
             Override(".claude/settings.local.json", "json", _CLAUDE_OVERRIDES),
@@ -152,7 +160,12 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "npm install -g opencode-ai",
         protocols=("anthropic",),
         files=(
-            SettingsFile(Place("~/.config/opencode", ("opencode.jsonc", "opencode.json")), "json", _opencode("{key}")),
+            SettingsFile(
+                Place("~/.config/opencode", ("opencode.jsonc", "opencode.json")),
+                "json",
+                _opencode("{key}"),
+                listing=_opencode_models,
+            ),
         ),
         overrides=(
             Override("opencode.json", "json", (("model",), ("provider", "bm"))),
@@ -247,6 +260,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         overrides=(Override("~/.config/io.datasette.llm/keys.json", "json", (("openai",),), over="run"),),
         note="llm now has a model bm: llm -m bm (llm models default bm makes it the default)",
     ),
+    *EDITORS,
 )
 
 BY_NAME: Final = {tool.name: tool for tool in TOOLS}

@@ -34,8 +34,11 @@ class _LineEditor(ABC):
         """Replace the value on its line, or add a line at the end."""
         if span := self._span(text, key):
             start, end = span
-            space = " " if text[start - 1 : start] == ":" else ""
-            return text[:start] + space + raw + text[end:]
+            head = text[:start]
+            if "\n" in raw and head.rstrip(" \t").endswith(":"):
+                # A list below its key.
+                return head.rstrip(" \t") + raw + text[end:]
+            return head + (" " if head.endswith(":") else "") + raw + text[end:]
         newline = _newline(text)
         between = newline if text and not text.endswith("\n") else ""
         return f"{text}{between}{self._line(key, raw)}{newline}"
@@ -94,7 +97,7 @@ class _Dotenv(_LineEditor):
 
 
 class _Yaml(_LineEditor):
-    """A YAML mapping whose values are on the line of their key, as in aider's settings.
+    """A YAML mapping whose values are on the line of their key, or are lists below it, as in aider's settings.
 
     Other values are left alone; a change that would touch one is refused.
     """
@@ -103,6 +106,14 @@ class _Yaml(_LineEditor):
     _COMMENT: Final = re.compile(r"(?:^|[ \t]+)#.*\Z")
     _CLOSED: Final = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:''|[^'])*'|\[.*\]""")
     _PLAIN: Final = re.compile(r"[A-Za-z0-9/_.-](?:[\w@%+=,./~:-]*[\w/])?")
+    _BLOCK_LIST: Final = re.compile(
+        r"""[ \t]*(?:\#[^\r\n]*)?                       # the rest of the key's line
+            (?:\r?\n[ \t]*(?:\#[^\r\n]*)?)*?            # empty lines and comments
+            \r?\n(?P<indent>[ \t]*)-[ \t][^\r\n]*       # the first item
+            (?:(?:\r?\n[ \t]*(?:\#[^\r\n]*)?)*\r?\n(?P=indent)(?:-[ \t]|[ \t]+[^\s\#])[^\r\n]*)*  # further ones
+        """,
+        re.VERBOSE,
+    )
     _UNSUPPORTED: Final = re.compile(r"^(?:---|\.\.\.|%|[{\[?&*!|>'\"])", re.MULTILINE)
 
     def write(self, value: Any) -> str:
@@ -131,6 +142,9 @@ class _Yaml(_LineEditor):
             raise CannotEdit(f"{key[0]} is set twice")
         if not found:
             return None
+        colon = text.index(":", found[0].start()) + 1
+        if block := self._BLOCK_LIST.match(text, colon):
+            return colon, block.end()
         start, rest = found[0].start("rest"), found[0]["rest"]
         closed = self._CLOSED.match(rest)
         comment = self._COMMENT.search(rest, closed.end() if closed else 0)

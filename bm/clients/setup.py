@@ -19,7 +19,7 @@ import msgspec
 from bm.clients import journal
 from bm.clients.change import Put, applied, by_hand, is_blank, reverted
 from bm.clients.journal import Journal, Record
-from bm.clients.tool import SettingsFile, Tool, shown
+from bm.clients.tool import Model, SettingsFile, Tool, shown
 from bm.config.document import CannotEdit
 from bm.config.files import locked, make_private_folder, write_private
 from bm.config.keys import Key, dotted
@@ -65,13 +65,20 @@ def opened(path: Path) -> Iterator[Journal]:
         yield journal.load(path)
 
 
-def planned(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], held: Journal) -> list[Change]:
-    """The changes that set up `tool`; `names` has bm's `origin` and `key`.
+def planned(
+    tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], held: Journal, models: Sequence[Model] = ()
+) -> list[Change]:
+    """The changes that set up `tool`; `names` has bm's `origin` and `key`, `models` are for tools that list them.
 
     Raises:
         ConfigError: a file cannot be read, or not be edited; the message says what to add by hand.
     """
-    return [_set_up(tool, file, names, environ, held) for file in tool.files]
+    return [_set_up(tool, file, names, environ, held, models) for file in tool.files if is_used(file, environ)]
+
+
+def is_used(file: SettingsFile, environ: Mapping[str, str]) -> bool:
+    """Whether the file belongs to something that is on this machine."""
+    return not file.if_present or file.place.find(environ).parent.is_dir()
 
 
 def undone(records: Sequence[Record]) -> list[Change]:
@@ -114,7 +121,12 @@ def carry_out(changes: Sequence[Change], held: Journal, path: Path) -> None:
 
 
 def _set_up(
-    tool: Tool, file: SettingsFile, names: Mapping[str, str], environ: Mapping[str, str], held: Journal
+    tool: Tool,
+    file: SettingsFile,
+    names: Mapping[str, str],
+    environ: Mapping[str, str],
+    held: Journal,
+    models: Sequence[Model],
 ) -> Change:
     path = Path(os.path.realpath(file.place.find(environ)))
     now, mode = read(path), _mode(path)
@@ -126,7 +138,8 @@ def _set_up(
         base, folders = _undo(old).after, old.folders or folders
         base_mode = old.mode if mode in (None, old.set_mode) else mode
     with _explained(path, lambda: _instructions(file, names)):
-        after, puts = applied(base or "", file.format, file.settings, names)
+        listed = file.listing(models) if file.listing else ()
+        after, puts = applied(base or "", file.format, (*file.settings, *listed), names)
     set_mode = (mode if mode is not None else _NEW) & (_PRIVATE if private else 0o777)
     if mode is not None and not mode & stat.S_IWUSR and after != now:
         text = f"is read-only, so bm leaves it alone; {_instructions(file, names)}"

@@ -13,7 +13,7 @@ from bm.clients.change import holds
 from bm.clients.environment import values
 from bm.clients.formats import EDITORS
 from bm.clients.journal import Journal
-from bm.clients.setup import read
+from bm.clients.setup import is_used, read
 from bm.clients.tool import Override, SettingsFile, Tool, filled, shown
 from bm.config.document import CannotEdit
 from bm.config.keys import dotted
@@ -37,17 +37,26 @@ class ToolStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def status(tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], journal: Journal) -> ToolStatus:
     """The status of `tool` towards the bm whose `origin` and `key` are in `names`."""
-    configured = all(_is_configured(file, names, environ) for file in tool.files)
+    files = [file for file in tool.files if is_used(file, environ)]
+    configured = all(_is_configured(file, names, environ) for file in files)
     state: State = "by hand" if configured else "no"
     if journal.of(tool.name):
         state = "yes" if configured else "stale"
     return ToolStatus(
         tool=tool.name,
         title=tool.title,
-        program=shutil.which(tool.program, path=environ.get("PATH")) or "",
+        program=_installed(tool, environ),
         state=state,
-        files=tuple(shown(file.place.find(environ)) for file in tool.files),
+        files=tuple(shown(file.place.find(environ)) for file in files),
     )
+
+
+def _installed(tool: Tool, environ: Mapping[str, str]) -> str:
+    """Where the tool is: its program, or its folder among the extensions of VS Code."""
+    program = shutil.which(tool.program, path=environ.get("PATH")) if tool.program else None
+    if program is None and tool.extension:
+        program = next(map(str, sorted(in_home("~/.vscode/extensions").glob(tool.extension))), None)
+    return program or ""
 
 
 def warnings(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from bm.clients.formats import Format
 from bm.config.keys import Key
@@ -55,12 +55,31 @@ class Place(NamedTuple):
         return in_home(own)
 
 
+class Model(NamedTuple):
+    """A model that a tool may list: its name as it is typed, and its limits in tokens, 0 if unknown."""
+
+    name: str
+    context: int
+    output: int = 0
+    images: bool = True
+    tools: bool = True
+
+
+FAMILIES: Final = tuple(Model(name, 200_000, 32_000) for name in ("opus", "sonnet", "haiku"))
+"""Names that every provider of bm maps."""
+
+
 class SettingsFile(NamedTuple):
-    """A settings file of a tool, and the settings in it that point the tool at bm."""
+    """A settings file of a tool, and the settings in it that point the tool at bm.
+
+    One `if_present` is left alone where its folder does not exist. `listing` gives further settings, which list models.
+    """
 
     place: Place
     format: Format
     settings: tuple[Setting, ...]
+    if_present: bool = False
+    listing: Callable[[Sequence[Model]], tuple[Setting, ...]] | None = None
 
 
 class Override(NamedTuple):
@@ -93,10 +112,11 @@ class Overlay(NamedTuple):
 class Tool(NamedTuple):
     """One coding tool.
 
-    `program` is its command, `install` how to install it, `protocols` are those it speaks to bm. `bm setup` changes
-    `files`; `overrides` and `overriding_variables` override them. The rest is for `bm run`: `arguments` go before the
-    user's, `environ` and `unset` are variables beside those of `bm env`, `document` is a variable that holds settings
-    as JSON. `note` is printed after `bm setup`.
+    `program` is its command, empty without one, `install` how to install it, `protocols` are those it speaks to bm.
+    `extension` is a pattern of its folder among VS Code's extensions, if it is one. `bm setup` changes `files`;
+    `overrides` and `overriding_variables` override them. `note` is printed afterwards. The rest is for `bm run`, unless
+    `runs` is false: `arguments` go before the user's, `environ` and `unset` are variables beside those of `bm env`,
+    `document` is a variable that holds settings as JSON.
     """
 
     name: str
@@ -113,6 +133,8 @@ class Tool(NamedTuple):
     document: tuple[str, tuple[Setting, ...]] | None = None
     overlay: Overlay | None = None
     note: str = ""
+    extension: str = ""
+    runs: bool = True
 
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:

@@ -80,11 +80,28 @@ def test_a_dotenv_value_that_cannot_be_quoted_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a:\n- 1\n", "a:\n  - 1\n", "a: |\n  x\n", "a: &x 1\n", "a: x\n  y\n", "a: {b: 1}\n", "---\na: 1\n", "{a: 1}\n"],
+    ["a:\n  b: 1\n", "a:\n  # - 1\n  b: 1\n", "a: |\n  x\n", "a: &x 1\n", "a: x\n  y\n", "a: {b: 1}\n", "---\na: 1\n", "{a: 1}\n"],
 )
 def test_yaml_that_is_not_flat_is_refused(text: str) -> None:
     with pytest.raises(CannotEdit):
         YAML.put(text, ("a",), "9")
+
+
+LISTS = {
+    "a:\n- 1\n- 2\nb: 3\n": "a: 9\nb: 3\n",
+    "a:\n  - 1\n\n  # of two\n  - 2\n    more\n\n# of b\nb: 3\n": "a: 9\n\n# of b\nb: 3\n",
+    "x: 0\r\na: # mine\r\n  - 1\r\n": "x: 0\r\na: 9\r\n",
+    "a:\n  - 1": "a: 9",
+}
+
+
+@pytest.mark.parametrize("text", LISTS)
+def test_a_yaml_list_below_its_key_is_replaced_and_comes_back(text: str) -> None:
+    before = YAML.get(text, ("a",))
+    assert before is not None
+    assert YAML.put(text, ("a",), "9") == LISTS[text]
+    assert YAML.put(LISTS[text], ("a",), before) == text
+    assert "a:" not in YAML.drop(text, ("a",)) and "- 1" not in YAML.drop(text, ("a",))
 
 
 def test_a_yaml_key_that_is_set_twice_is_refused() -> None:
