@@ -151,6 +151,8 @@ def setup(
 
     Shows every change it makes; --undo restores the previous settings.
     """
+    from bm.cli.service import offer
+
     paths = admin.here()
     if undo:
         _undo(paths, tool, dry_run=dry_run, as_json=as_json)
@@ -158,6 +160,8 @@ def setup(
         _list(paths, as_json=as_json)
     else:
         set_up(paths, tool, dry_run=dry_run, as_json=as_json)
+        if not dry_run and not as_json:
+            offer(paths)
 
 
 def _list(paths: Paths, *, as_json: bool) -> None:
@@ -331,7 +335,7 @@ def _daemon_notes(paths: Paths) -> list[str]:
     """What the user should know about the daemon the tool will connect to."""
     if not admin.loaded(paths).config.server.port:
         return ["the daemon's port changes at each start: set server.port, then run bm setup again"]
-    return [] if admin.running(paths) else ["bm is not running (bm start)"]
+    return [] if admin.running(paths) else ["bm is not running (bm start); bm service install starts it at each login"]
 
 
 def _previous(records: Sequence[Record]) -> tuple[str, ...]:

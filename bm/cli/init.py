@@ -225,27 +225,15 @@ class Setup:
     def _daemon(self) -> None:
         """Start it, now or at each login."""
         from bm.cli.daemon import start
-        from bm.cli.service import install
+        from bm.cli.service import install, possible
 
         service = "Start bm at each login and after a crash, as a service?"
-        if self._wish.service or (self._can_be_service() and self._agreed(service, default=False)):
+        if self._wish.service or (possible(self._paths) and self._agreed(service, default=False)):
             self._done("service", install)
         elif daemon := admin.running(self._paths):
             render.line(f"bm is running at {daemon.url}")
         if admin.running(self._paths) is None and self._agreed("Start bm now?"):
             start()
-
-    def _can_be_service(self) -> bool:
-        """Whether this login has a service manager, and no service of bm yet."""
-        from bm.daemon.service.install import inspect
-        from bm.daemon.service.manager import Unavailable
-        from bm.daemon.service.supervisor import this_manager
-
-        try:
-            this_manager().check()
-        except Unavailable:
-            return False
-        return not inspect(self._paths, os.environ).installed
 
     def _tools(self) -> None:
         """Configure those that are installed and do not use bm yet."""

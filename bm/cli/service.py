@@ -11,6 +11,7 @@ from bm.cli import admin, render
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
+    from bm.config.paths import Paths
     from bm.daemon.service.install import Service
 
 
@@ -75,6 +76,31 @@ def status(as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
     if not service.installed or service.daemon is None:
         raise typer.Exit(NOT_RUNNING)
+
+
+def offer(paths: Paths) -> None:
+    """On a terminal, ask whether the daemon shall start at each login, if it can and does not yet."""
+    import sys
+
+    from bm.cli import terminal
+
+    if sys.stdin is None or not sys.stdin.isatty() or not render.is_terminal() or not possible(paths):
+        return
+    if terminal.agreed("Start bm at each login and after a crash, as a service?", default=False):
+        install()
+
+
+def possible(paths: Paths) -> bool:
+    """Whether this login has a service manager, and no service of bm yet."""
+    from bm.daemon.service.install import inspect
+    from bm.daemon.service.manager import Unavailable
+    from bm.daemon.service.supervisor import this_manager
+
+    try:
+        this_manager().check()
+    except Unavailable:
+        return False
+    return not inspect(paths, os.environ).installed
 
 
 def _warn(service: Service) -> None:

@@ -105,7 +105,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
         "npm install -g @anthropic-ai/claude-code",
         protocols=("anthropic",),
         files=(
-            SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE),
+            # With a comment in it, it discards the whole file (anthropics/claude-code, issue 83190, 2026-08-01).
+            SettingsFile(Place("~/.claude", ("settings.json",), "CLAUDE_CONFIG_DIR"), "json", _CLAUDE, strict=True),
             CLAUDE_IN_VSCODE,
         ),
         overrides=(
@@ -254,7 +255,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         protocols=("openai-chat",),
         files=(
             SettingsFile(_llm("extra-openai-models.yaml"), "yaml-list", (Setting(("model_id", "bm"), _LLM_MODEL),)),
-            SettingsFile(_llm("keys.json"), "json", (Setting(("bm",), "{key}"),)),
+            SettingsFile(_llm("keys.json"), "json", (Setting(("bm",), "{key}"),), strict=True),
         ),
         # A stored key overrides the variable.
         overrides=(Override("~/.config/io.datasette.llm/keys.json", "json", (("openai",),), over="run"),),

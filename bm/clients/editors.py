@@ -83,6 +83,7 @@ EDITORS: Final[tuple[Tool, ...]] = (
                     Setting((*_CLINE, "updatedAt"), "2026-11-30T00:00:00.000Z"),
                     Setting((*_CLINE, "tokenSource"), "manual"),
                 ),
+                strict=True,
             ),
         ),
         extension="saoudrizwan.claude-dev-*",

@@ -63,6 +63,10 @@ def warnings(
     tool: Tool, names: Mapping[str, str], environ: Mapping[str, str], folder: Path, *, run: bool = False
 ) -> Iterator[str]:
     """What overrides the settings of `tool`, or a `run` of it, when it is started in `folder`."""
+    for file in () if run else tool.files:
+        if file.strict and not _is_plain(file.place.find(environ)):
+            where = shown(file.place.find(environ))
+            yield f"{where} has comments or trailing commas, and {tool.title} reads no file with such: remove them"
     exported = values(names["origin"], names["key"])
     for variable in () if run else tool.overriding_variables:
         if environ.get(variable) and environ[variable] != exported.get(variable):
@@ -75,6 +79,21 @@ def warnings(
             is_own = path.resolve() in own and not override.name.startswith("~")
             if not is_own and path.is_file() and (what := _overriding(override, path, tool, names)):
                 yield f"{shown(path)}: {what} when {tool.title} is started here"
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a file is JSON without comments and trailing commas; also if there is none."""
+    import json
+
+    try:
+        text = (read(path) or "{}").removeprefix("\ufeff")
+    except (ConfigError, OSError):
+        return True
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def elsewhere(tool: Tool, environ: Mapping[str, str]) -> str:

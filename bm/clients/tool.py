@@ -72,13 +72,15 @@ FAMILIES: Final = tuple(Model(name, 200_000, 32_000) for name in ("opus", "sonne
 class SettingsFile(NamedTuple):
     """A settings file of a tool, and the settings in it that point the tool at bm.
 
-    One `if_present` is left alone where its folder does not exist. `listing` gives further settings, which list models.
+    One `if_present` is left alone where its folder does not exist. Of a `strict` one the tool reads plain JSON alone.
+    `listing` gives further settings, which list models.
     """
 
     place: Place
     format: Format
     settings: tuple[Setting, ...]
     if_present: bool = False
+    strict: bool = False
     listing: Callable[[Sequence[Model]], tuple[Setting, ...]] | None = None
 
 

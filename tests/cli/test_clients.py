@@ -163,7 +163,7 @@ def test_run_needs_a_known_and_installed_tool(bm: Bm, tools: Path) -> None:
 
 def test_the_help_of_run_names_every_tool(bm: Bm) -> None:
     said = bm("run", "--help").out
-    assert [tool.name for tool in TOOLS if tool.name not in said] == []
+    assert [tool.name for tool in TOOLS if tool.runs and tool.name not in said] == []
 
 
 def test_run_fails_when_the_daemon_does_not_start(bm: Bm, tools: Path, paths: Paths) -> None:
@@ -299,3 +299,19 @@ def test_a_journal_that_cannot_be_read(bm: Bm, paths: Paths, settings: Path) -> 
     paths.clients.write_text("{")
     assert bm("setup", "claude").code == 2
     assert os.fspath(paths.clients) in bm("doctor").out
+
+
+def test_an_editor_is_set_up_and_not_run(bm: Bm, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BM_SERVER_PORT", "8094")
+    assert bm("run", "zed") == (2, "", "error: Zed is set up, not run: bm setup zed\n")
+    ran = bm("setup", "zed")
+    assert (ran.code, "agent: open settings" in ran.err) == (0, True)
+    assert "groq" not in (home / ".config/zed/settings.json").read_text()
+    bm("setup", "zed", "--undo")
+    assert not (home / ".config/zed").exists()
+
+
+def test_an_editor_without_settings_files_is_explained(bm: Bm, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BM_SERVER_PORT", "8094")
+    ran = bm("setup", "jetbrains")
+    assert (ran.code, "/v1" in ran.out) == (0, True)

@@ -9,7 +9,9 @@ from bm.config.paths import Paths
 from bm.simulator import Simulator
 from tests.cli.conftest import PLANTED, Bm
 
-EVERY_TOOL = "it serves Claude Code, Codex, Gemini CLI, opencode, aider, Qwen Code, llm\n"
+EVERY_TOOL = (
+    "it serves Claude Code, Codex, Gemini CLI, opencode, aider, Qwen Code, llm, Cline, Roo Code, Continue, Zed\n"
+)
 
 
 def state(bm: Bm, name: str) -> tuple[str, str]:
@@ -41,7 +43,7 @@ def test_the_key_may_be_in_the_environment(bm: Bm, paths: Paths, monkeypatch: py
     ran = bm("providers", "use", "groq", "--mode", "pooled", "--no-verify")
     assert (ran.code, ran.out) == (
         0,
-        "groq: in use, mode pooled\nit serves Codex, aider, Qwen Code, llm\n",
+        "groq: in use, mode pooled\nit serves Codex, aider, Qwen Code, llm, Cline, Continue, Zed\n",
     )
     assert ran.err.startswith("the key is taken from GROQ_API_KEY\nnote: it does not serve Claude Code, Gemini CLI, ")
     assert [each.key for each in load(paths.accounts).accounts] == [PLANTED]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bm.clients import journal, jsonc
 from bm.clients.catalog import BY_NAME
 from bm.clients.setup import Change, carry_out, opened, planned, undone
-from bm.clients.tool import Tool
+from bm.clients.tool import Model, Tool
 from bm.config.document import CannotEdit
 from bm.errors import ConfigError
 from tests.clients.golden import NAMES
@@ -327,3 +327,21 @@ def without_empty_env(text: str) -> object:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_windows_line_ends_and_byte_order_marks_survive(tmp_path: Path, mark: str) -> None:
     assert_round_trip(tmp_path, mark + '{\r\n  "a": 1\r\n}')
+
+
+@pytest.mark.parametrize("tool", ["opencode", "zed"])
+def test_a_tool_with_a_list_shows_every_model(home: Path, tmp_path: Path, tool: str) -> None:
+    models = (Model("groq:big", 131_072, 65_536, images=False), Model("fast", 0))
+    with opened(tmp_path / "clients.json") as held:
+        (change,) = planned(BY_NAME[tool], NAMES, os.environ, held, models)
+    assert change.after is not None
+    shown = json.loads(change.after)
+    if tool == "opencode":
+        listed = shown["provider"]["bm"]["models"]
+        assert list(listed) == ["opus", "sonnet", "haiku", "groq:big", "fast"]
+        assert listed["groq:big"]["limit"] == {"context": 131_072, "output": 65_536}
+        assert "limit" not in listed["fast"]
+    else:
+        listed = shown["language_models"]["openai_compatible"]["bm"]["available_models"]
+        assert [each["name"] for each in listed] == ["opus", "sonnet", "haiku", "groq:big", "fast"]
+        assert listed[3]["max_tokens"] == 131_072 and not listed[3]["capabilities"]["images"]

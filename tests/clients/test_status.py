@@ -123,3 +123,27 @@ def test_settings_that_name_another_service(home: Path) -> None:
     assert elsewhere(claude, {}) == ""
     settings.write_text("{")
     assert elsewhere(claude, {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("{}", False), ('{"a": 1}', False), ("{} // mine", True), ('{"a": 1,}', True)]
+)
+def test_comments_that_the_tool_does_not_read_are_reported(home: Path, text: str, told: bool) -> None:
+    file = home / ".claude" / "settings.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    found = [each for each in warnings(BY_NAME["claude"], NAMES, {}, home) if "comments" in each]
+    assert bool(found) == told
+
+
+def test_an_extension_of_vs_code_counts_as_installed(home: Path) -> None:
+    assert status(BY_NAME["roo"], NAMES, {}, Journal()).program == ""
+    folder = home / ".vscode" / "extensions" / "rooveterinaryinc.roo-cline-3.50.0"
+    folder.mkdir(parents=True)
+    assert status(BY_NAME["roo"], NAMES, {}, Journal()).program == str(folder)
+
+
+def test_settings_of_vs_code_matter_only_where_it_is(home: Path) -> None:
+    assert len(status(BY_NAME["claude"], NAMES, {}, Journal()).files) == 1
+    (home / ".config" / "Code" / "User").mkdir(parents=True)
+    assert len(status(BY_NAME["claude"], NAMES, {}, Journal()).files) == 2
