@@ -62,7 +62,7 @@ def env(
 def run(
     tool: Annotated[
         str,
-        typer.Argument(help="claude, codex, gemini, opencode, aider, qwen or llm.", autocompletion=completion.tools),
+        typer.Argument(help="claude, codex, gemini, opencode, aider, qwen or llm.", autocompletion=completion.programs),
     ],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGS]...", help="Arguments for the tool, passed on unchanged.")

@@ -124,6 +124,11 @@ def tools(incomplete: str) -> list[str]:
     return _beginning(outline.known()["tools"], incomplete)
 
 
+def programs(incomplete: str) -> list[str]:
+    """Names of the tools that bm runs."""
+    return _beginning(outline.known()["programs"], incomplete)
+
+
 def commands(args: list[str], incomplete: str) -> list[str]:
     """What `bm help` takes: commands below those that are typed already."""
     found = outline.known()["command"]
@@ -160,7 +165,8 @@ def values(args: list[str], incomplete: str) -> list[str]:
 
 
 _BY_WORD = {
-    each.__name__: each for each in (accounts, keys, providers, accounts_and_providers, models, tools, settings)
+    each.__name__: each
+    for each in (accounts, keys, providers, accounts_and_providers, models, tools, programs, settings)
 }
 _BY_ARGUMENTS = {each.__name__: each for each in (commands, values)}
 """What a command may give as `autocompletion`; the latter also depend on the arguments before."""

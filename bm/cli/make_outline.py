@@ -8,7 +8,7 @@ from bm.cli.outline import prefixed
 
 
 def made() -> dict[str, Any]:
-    """The outline: `command` (help, commands, options, arguments), `providers`, `models`, `tools`, `settings`."""
+    """The outline: `command` (help, commands, options, arguments), `providers`, `models`, `tools`, `programs`, `settings`."""
     import typer
 
     from bm.cli.app import app
@@ -23,6 +23,7 @@ def made() -> dict[str, Any]:
         "providers": list(CATALOG),
         "models": sorted(set(models)),
         "tools": [tool.name for tool in TOOLS],
+        "programs": [tool.name for tool in TOOLS if tool.runs],
         "settings": _settings(),
     }
 

@@ -81,14 +81,8 @@ def test_a_dotenv_value_that_cannot_be_quoted_is_refused() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a:\n  b: 1\n",
-        "a:\n  # - 1\n  b: 1\n",
-        "a: |\n  x\n",
-        "a: &x 1\n",
-        "a: x\n  y\n",
-        "a: {b: 1}\n",
-        "---\na: 1\n",
-        "{a: 1}\n",
+        *("a:\n  b: 1\n", "a:\n  # - 1\n  b: 1\n", "a: |\n  x\n", "a: &x 1\n"),
+        *("a: x\n  y\n", "a: {b: 1}\n", "---\na: 1\n", "{a: 1}\n"),
     ],
 )
 def test_yaml_that_is_not_flat_is_refused(text: str) -> None:
