@@ -8,7 +8,7 @@ from bm.cli.outline import prefixed
 
 
 def made() -> dict[str, Any]:
-    """The outline: `command` (help, commands, options, arguments), `providers`, `models`, `tools`, `programs`, `settings`."""
+    """Help, commands, options and arguments of `command`; `providers`, `models`, `tools`, `programs`, `settings`."""
     import typer
 
     from bm.cli.app import app
