@@ -126,14 +126,14 @@ def test_settings_that_name_another_service(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("{}", False), ('{"a": 1}', False), ("{} // mine", True), ('{"a": 1,}', True)]
+    ("text", "reported"), [("{}", False), ('{"a": 1}', False), ("{} // mine", True), ('{"a": 1,}', True)]
 )
-def test_comments_that_the_tool_does_not_read_are_reported(home: Path, text: str, told: bool) -> None:
+def test_comments_that_the_tool_does_not_read_are_reported(home: Path, text: str, reported: bool) -> None:
     file = home / ".claude" / "settings.json"
     file.parent.mkdir()
     file.write_text(text)
     found = [each for each in warnings(BY_NAME["claude"], NAMES, {}, home) if "comments" in each]
-    assert bool(found) == told
+    assert bool(found) == reported
 
 
 def test_an_extension_of_vs_code_counts_as_installed(home: Path) -> None:
