@@ -21,7 +21,7 @@ VSCODE: Final = Place(
 CLAUDE_IN_VSCODE: Final = SettingsFile(
     VSCODE, "json", (Setting(("claudeCode.disableLoginPrompt",), True),), if_present=True
 )
-"""The extension shares ~/.claude/settings.json with the program, but asks for a sign-in all the same unless told not to
+"""The extension shares ~/.claude/settings.json with the program, but asks for a sign-in without this setting
 (code.claude.com/docs/en/vs-code, 2026-11)."""
 
 _CLINE: Final = ("providers", "openai-compatible")
