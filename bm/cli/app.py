@@ -32,6 +32,7 @@ from bm.cli import (
     transfer,
     usage,
     use,
+    version,
 )
 from bm.cli.render import Json
 
@@ -53,14 +54,14 @@ app = _typer("A local gateway between your coding tools and your models.", kind=
 
 def _version(wanted: bool) -> None:
     if wanted:
-        help.version()
+        version.version()
         raise typer.Exit
 
 
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
+    shown: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
 ) -> None:
     """A local gateway between your coding tools and your models."""
     if context.invoked_subcommand is None:
@@ -117,7 +118,7 @@ _add(app, init.init, daemon.start, daemon.stop, daemon.restart, daemon.status, d
 _add(app, clients.run, ask.ask, clients.setup, clients.env)
 _add(app, dispatch.route, dispatch.why, monitoring.dashboard, monitoring.top, usage.usage)
 _add(app, models.models, test.test, doctor, record.replay, demo, config.undo, install_completion.completion)
-_add(app, help.help_, help.version)
+_add(app, help.help_, version.version)
 _group(
     "accounts",
     "Manage the credentials that requests are sent with.",

@@ -41,7 +41,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "undo": ("bm undo", "bm undo --yes"),
     "completion": ("bm completion --install", "bm completion zsh"),
     "help": ("bm help", "bm help accounts add"),
-    "version": ("bm version",),
+    "version": ("bm version", "bm version --check"),
     "accounts": ("bm accounts", "bm accounts add work"),
     "keys": ("bm keys", "bm keys add ci --budget 5/day"),
     "keys list": ("bm keys list --json",),

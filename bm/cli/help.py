@@ -48,10 +48,3 @@ def help_(
             raise UsageError(f"{found.command_path} has no command {word!r} ({near})")
         found = type(context)(below[word], parent=found, info_name=word)
     render.line(found.get_help())
-
-
-def version() -> None:
-    """Print the version of bm."""
-    from bm import __version__
-
-    render.line(f"bm {__version__}")
