@@ -25,6 +25,8 @@ from bm.config import document
 from bm.config.load import parse
 from bm.config.schema import Server, Timeouts, UpstreamProxy
 from bm.errors import AccountError, ConfigError, RequestError
+from bm.keys.file import load as load_keys
+from bm.keys.key import Keys
 from bm.names import PROTOCOLS
 from bm.protocols.gemini.array import ArraySplitter
 from bm.providers.catalog import KNOWN
@@ -187,6 +189,21 @@ fast = "groq:llama"
 [capabilities."x*"]
 context = 1000
 """
+_CLIENT_KEYS = f"""
+version = 1
+[[keys]]
+name = "ci"
+sha256 = "{"0a" * 32}"
+hint = "bm-a…0a0a"
+models = ["claude-*", "fast"]
+rpm = 5
+budgets = ["20/day", "2M tokens/hour"]
+created_at = 2026-11-30 17:27:31.530091+00:00
+[[keys]]
+name = "of a newer version"
+sha256 = "{"0b" * 32}"
+countries = ["CH"]
+"""
 _ACCOUNTS = """
 version = 1
 local_key = "bm-abc"
@@ -262,6 +279,15 @@ def _play_accounts(data: bytes, chance: random.Random) -> None:
     file.write_bytes(data)
     file.chmod(0o600)
     load_accounts(file)
+
+
+def _play_client_keys(data: bytes, chance: random.Random) -> None:
+    file = Path(_folder().name, "keys.toml")
+    file.write_bytes(data)
+    file.chmod(0o600)
+    for key in Keys(load_keys(file).keys):
+        key.names("claude-x")
+        key.expired(0.0)
 
 
 _EXPORT = {
@@ -350,6 +376,7 @@ AROUND: dict[str, Surface] = {
     "head": Surface(lambda chance: scrambled(chance.choice(_HEADS), chance), _play_head, (), 5),
     "config.toml": Surface(lambda chance: _toml(_CONFIG, chance), _play_config, _EDITED, 3),
     "accounts.toml": Surface(lambda chance: _toml(_ACCOUNTS, chance), _play_accounts, (AccountError,), 1),
+    "keys.toml": Surface(lambda chance: _toml(_CLIENT_KEYS, chance), _play_client_keys, (AccountError,), 1),
     "export": Surface(_saved, _play_export, (AccountError,), 1),
     "model list": Surface(
         lambda chance: changed(chance.choice(_LISTS), chance), _play_models, (UpstreamError, Refused), 2

@@ -31,6 +31,28 @@ async def deltas(protocol: str, daemon: Daemon) -> AsyncIterator[AsyncIterator[s
         await reported.aclose()  # type: ignore[attr-defined]
 
 
+async def ask(protocol: str, url: str, key: str, model: str) -> None:
+    """Ask once, with as many retries as the SDK makes by default.
+
+    Raises:
+        AnthropicError, OpenAIError, errors.APIError: the request was refused.
+    """
+    if protocol == "anthropic":
+        said: list[MessageParam] = [{"role": "user", "content": "hello"}]
+        async with AsyncAnthropic(base_url=url, api_key=key) as anthropic:
+            await anthropic.messages.create(model=model, max_tokens=9, messages=said)
+    elif protocol == "gemini":
+        async with genai.Client(api_key=key, http_options=HttpOptions(base_url=url)).aio as google:
+            await google.models.generate_content(model=model, contents="hello")
+    else:
+        async with AsyncOpenAI(base_url=f"{url}/v1", api_key=key) as openai:
+            if protocol == "openai-chat":
+                asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
+                await openai.chat.completions.create(model=model, messages=asked)
+            else:
+                await openai.responses.create(model=model, input="hello")
+
+
 async def _anthropic(daemon: Daemon, model: str) -> AsyncIterator[str]:
     async with AsyncAnthropic(base_url=daemon.url, api_key=daemon.key, max_retries=0) as client:
         asked: list[MessageParam] = [{"role": "user", "content": "hello"}]

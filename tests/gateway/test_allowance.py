@@ -14,7 +14,8 @@ import pytest
 from bm.keys.file import update as update_keys
 from bm.simulator import Rule
 from bm.simulator.rules import Usage
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, World, soon
+from tests.gateway import sdk
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, PROTOCOLS, World, soon
 
 HEADERS = {"anthropic": "x-api-key", "openai-chat": "authorization", "openai-responses": "authorization"}
 
@@ -185,7 +186,20 @@ def test_a_spent_budget_is_refused_with_its_end(world: World, protocol: str, str
     assert re.search(r"\$1/day, is spent \(\$1\.5\d\): it begins anew at 00:00 on \d+ \w+ \(in ", answer.message)
     assert "bm keys change" in answer.message
     assert len(world.calls()) == 1
+    assert re.search(rf"WARNING bm: the budget of the key {_made[-1]}, \$1/day, is spent", world.daemon.log())
     assert world.ask(protocol, "claude-sonnet-5", stream=stream).complete
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_official_sdk_does_not_repeat_what_a_budget_refuses(world: World, protocol: str) -> None:
+    world.set_up(modes=PAID)
+    key = budgeted(world, "0.10/day")
+    world.sim.script(costing(1))
+    assert world.ask("anthropic", "claude-sonnet-5", headers=key).complete
+    before = world.admin("status")["requests"]["total"]
+    with pytest.raises(sdk.FAILURES, match="is spent"):
+        await sdk.ask(protocol, world.daemon.url, key["x-api-key"], "claude-sonnet-5")
+    assert world.admin("status")["requests"]["total"] == before + 1
 
 
 @EVERY_PROTOCOL
@@ -319,6 +333,7 @@ def test_a_dollar_under_two_hundred_streams_at_once(world: World) -> None:
         if set(found) == {400}:
             break
     reserved = 4_096 * 10e-6 + 0.001
+    assert soon(lambda: settled(world) > 0)
     assert 1 <= settled(world) <= 1 + reserved, statuses
     assert set(statuses) == {200, 400, 429}
 
