@@ -34,8 +34,8 @@ WORKERS = 256
 """While upstreams are disturbed an answer takes half a second on average, so that fewer could not keep up the rate."""
 BEHIND = 5.0
 """Seconds of requests that are caught up on when they could not be sent, such as while the daemon was down."""
-PATIENCE = 30.0
-"""Seconds after which a request counts as hung; bm's own limits are far below."""
+PATIENCE = 60.0
+"""Seconds after which a request counts as hung. Six attempts take six seconds each at most, if upstreams flood."""
 PROTOCOLS: tuple[ProtocolName, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
 HONEST = frozenset({429, 500, 502, 503, 504, 529})
 """Statuses that report that no target could answer."""
