@@ -52,6 +52,18 @@ def test_each_shell_is_answered_in_its_form(environ: dict[str, str], shell: str,
 
 
 @pytest.mark.parametrize(
+    ("words", "cursor", "offered"),
+    [("bm accounts rename my", 3, ["my\\ work"]), ("bm ask -m ", 3, "fast"), ("bm he", 1, ["help"])],
+)
+def test_a_script_of_an_older_version_is_answered(
+    environ: dict[str, str], words: str, cursor: int, offered: str | list[str]
+) -> None:
+    asked = {"_BM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(cursor)}
+    found = printed(["bm"], environ | asked)
+    assert offered in found if isinstance(offered, str) else found == offered
+
+
+@pytest.mark.parametrize(
     ("line", "offered"),
     [
         ("bm rout", ["route"]),
