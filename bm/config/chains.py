@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 
+from bm.config.budget import ROUTE
 from bm.config.keys import Key
 from bm.config.schema import Chain, Choice, Config, RouteTable
 from bm.config.validation import Problem, nearest
@@ -84,7 +85,10 @@ def chains_of(config: Config) -> Iterator[tuple[Key, Chain]]:
 
 
 def broken_chains(config: Config, known: Collection[str]) -> Iterator[Problem]:
-    """What is wrong with the aliases and the routes. `known` are the names of the providers in the catalog."""
+    """What is wrong with the aliases, the routes, and what serves when a budget is spent.
+
+    `known` are the names of the providers in the catalog.
+    """
     providers = {"gemini", *known, *config.providers}
     for key, chain in chains_of(config):
         if isinstance(chain, Choice) and bool(chain.weighted) == bool(chain.cheapest):
@@ -94,6 +98,9 @@ def broken_chains(config: Config, known: Collection[str]) -> Iterator[Problem]:
             yield Problem(key, "names no model")
         for name in names_in(chain):
             yield from _name(key, name, config.aliases, providers)
+    instead = config.budgets.on_exhausted
+    if instead.startswith(ROUTE):
+        yield from _name(("budgets", "on_exhausted"), instead.removeprefix(ROUTE), config.aliases, providers)
     yield from _loops(config.aliases, providers)
     file, _, function = config.routes.hook.rpartition(":")
     if config.routes.hook and not (file and function.isidentifier()):

@@ -201,10 +201,10 @@ class Exchange:
             await asyncio.sleep(attempt.wait)
         if not attempt.repeat and (seconds := updates.cooldown_left(attempt.target)):
             return still_cooling_down(seconds, overloaded=updates.overloaded(attempt.target))
+        self._allowance.reserve(attempt.target)
         self.record.attempts.append(entry)
         lease = running.lease = updates.begin(attempt.target)
         entry.at = lease.sent - self._began
-        self._allowance.reserve(attempt.target)
         try:
             outcome = await self._attempts.run(running)
         except asyncio.CancelledError:

@@ -179,6 +179,19 @@ def test_what_routes_may_not_be(text: str, problem: str) -> None:
     assert load(f"[routes]\n{text}\n") == problem
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("cheap", ""),
+        ("haiku", ""),
+        ("chaep", '2: budgets.on_exhausted: no alias is named "chaep" (did you mean "cheap"?)'),
+        ("gorq:x", '2: budgets.on_exhausted: no provider is named "gorq" (did you mean "groq:x"?)'),
+    ],
+)
+def test_what_serves_when_a_budget_is_spent(name: str, problem: str) -> None:
+    assert load(f'[budgets]\non_exhausted = "route:{name}"\n[aliases]\ncheap = "haiku"\n') == problem
+
+
 def test_the_environment_sets_chains() -> None:
     environ = {
         "BM_ALIASES_BEST": '["gemini:pro", "anthropic:opus"]',
