@@ -74,6 +74,7 @@ async def test_the_address_of_bm_dashboard_signs_in_and_the_code_is_removed(tab:
     assert await tab.value("location.href") == f"{world.daemon.url}/"
     assert await tab.value("history.length") <= 2
     assert await tab.value("document.cookie") == ""
+    assert await tab.value(text_of("#tabs [aria-current]")) == "Overview"
     await tab.open(f"{world.daemon.url}/")
     await tab.until("!document.getElementById('board').hidden")
     await tab.value("document.getElementById('leave').click()")

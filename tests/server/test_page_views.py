@@ -180,13 +180,13 @@ async def test_the_log_from_a_level_on(tab: Tab, world: World) -> None:
 
 @needs_browser
 async def test_keys_and_budgets_with_what_is_spent(tab: Tab, world: World) -> None:
-    world.set_up(accounts=1, more='[budgets]\ntotal = ["1000 tokens/day"]')
+    world.set_up(accounts=1, more='[budgets]\ntotal = "100M tokens/day"')
     world.sim.script(Rule(usage=Usage(input=300, output=100)))
-    before = world.admin("status")["budgets"][0]["spent"]
+    before = int(world.admin("status")["budgets"][0]["spent"])
     world.ask("gemini")
     await sign_in(tab, world)
     await view(tab, "usage")
-    (budget,) = world.admin("status")["budgets"]
-    assert budget["spent"] == before + 400
-    spent, left = int(budget["spent"]), max(1000 - int(budget["spent"]), 0)
-    await tab.until(holds("#budgets", f"{spent:,} tokens spent, {left:,} tokens left"))
+    left = 100_000_000 - before - 400
+    await tab.until(holds("#budgets", f"{before + 400:,} tokens spent, {left:,} tokens left"))
+    world.configure({}, '[budgets]\ntotal = "400 tokens/day"')
+    await tab.until(holds("#notices", "The budget of everything (400 tokens/day) is used up"))

@@ -58,8 +58,14 @@ const overview = {
     for (const warning of status.config.warnings) found.push(["warn", warning]);
     if (status.ledger.problem) found.push(["warn", "The ledger cannot be written (" + status.ledger.problem + "); requests are served anyway."]);
     if (status.ledger.dropped) found.push(["warn", format.plural(status.ledger.dropped, "request") + " since the start are missing from the ledger."]);
+    for (const budget of status.budgets) if (budget.state !== "ok") found.push(overview.budget(budget));
     if (status.recording) found.push(["warn", "Recording is on; prompts and answers are kept. `bm record off` turns it off."]);
     draw.list(draw.byId("notices"), found, (each) => each.join(), overview.notice, () => {});
+  },
+
+  budget(budget) {
+    const spent = "The budget of " + keys.whose(budget) + " (" + budget.limit + ") is " + (budget.state === "spent" ? "used up" : "nearly used up");
+    return [budget.state === "spent" ? "bad" : "warn", spent + "; it begins anew on " + format.time(budget.resets_at) + "."];
   },
 
   notice([kind, text]) {

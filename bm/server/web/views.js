@@ -14,8 +14,8 @@ const views = {
 
   /* Shows the view that the address names. Other places in the page, as in links that skip, are left alone. */
   follow() {
-    const name = location.hash.slice(1) || "overview";
-    if (!views.names().includes(name)) return;
+    const wanted = location.hash.slice(1) || "overview";
+    const name = views.names().includes(wanted) ? wanted : views.current;
     views.current = name;
     for (const each of views.names()) draw.shown(draw.byId("view-" + each), each === name);
     for (const tab of draw.byId("tabs").children) {
