@@ -99,7 +99,7 @@ const usage = {
     draw.byId("usage-total").replaceChildren(...(rows.length > 1 ? [usage.row("total", found.total, 0)] : []));
     draw.shown(draw.byId("usage-empty"), rows.length === 0);
     const unpriced = found.total.unpriced;
-    const excluded = unpriced ? " It excludes " + format.plural(unpriced, "request") + " to models without a known price." : "";
+    const excluded = unpriced ? " Cost excludes " + format.plural(unpriced, "request") + " to models without a known price." : "";
     draw.text(draw.byId("usage-note"), "Prices are list prices. What Gemini accounts would have cost is not paid within the free tier." + excluded);
   },
 
