@@ -36,6 +36,10 @@ _ALIVE: Final = (
 """Probes on a silent connection. A model that thinks sends nothing for minutes, and a router forgets a connection on
 which nothing moves, some after a minute (openai-python, pull request 3270, 2026-05; Anthropic's SDK does the same)."""
 
+_UNKNOWN_AUTHORITY: Final = (18, 19, 20, 21)
+"""OpenSSL's codes for self-signed certificates and issuers that are not known (openssl-verify)."""
+_REMEDY: Final = "if it is your company's proxy, name the file of its authority: bm config set upstream_proxy.ca_bundle"
+
 Stage = Literal["dns", "connect", "tls", "proxy", "timeout", "descriptor"]
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
@@ -246,7 +250,7 @@ async def _connected(
     try:
         _, made = await loop.create_connection(make, sock=found, ssl=context, server_hostname=name)
     except ssl.SSLError as error:
-        raise Unreachable("tls" if stage == "connect" else stage, str(error)) from error
+        raise Unreachable("tls" if stage == "connect" else stage, _distrust(error)) from error
     except OSError as error:
         raise Unreachable(stage, f"{host}: {_reason(error)}", error) from error
     return made
@@ -261,7 +265,7 @@ async def _through(
         plain = await tunnel.open(through, origin)
         secure = await loop.start_tls(plain, made, context, server_hostname=origin.host.rstrip("."))
     except ssl.SSLError as error:
-        raise Unreachable("tls", str(error)) from error
+        raise Unreachable("tls", _distrust(error)) from error
     except OSError as error:
         raise Unreachable("connect", f"{origin.host}: {_reason(error)}", error) from error
     except BaseException:
@@ -270,6 +274,14 @@ async def _through(
     assert secure is not None
     made.connection_made(secure)
     return made
+
+
+def _distrust(error: ssl.SSLError) -> str:
+    """Why there is no TLS. An authority that is not known is most often a company's, whose proxy opens connections."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return str(error)
+    unknown = error.verify_code in _UNKNOWN_AUTHORITY
+    return error.verify_message + (f" ({_REMEDY})" if unknown else "")
 
 
 def _reason(error: OSError) -> str:
