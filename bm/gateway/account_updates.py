@@ -135,6 +135,8 @@ class AccountUpdates:
 
     def roll_back(self, transcript: Transcript) -> None:
         """The call is over: undo the effects that the request itself or the network has caused."""
+        if all(outcome.failure is None for _, outcome in transcript):
+            return
         if not (innocent := request_at_fault(transcript) or network_at_fault(transcript)):
             return
         leases = [lease for lease in self._leases if lease.target in innocent]

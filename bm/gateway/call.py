@@ -12,6 +12,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -38,6 +39,7 @@ _AGENT = re.compile(r"[\w.@-]{1,40}(?:/(?:Python|JS)\b)?", re.ASCII)
 TOO_DEEP = Failure(kind="bad_request", message="the body is nested too deeply")
 MAX_BYTES_PER_TOKEN = 10
 """Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
+_MOST_CACHED = 200
 MIN_TOKENS = 1000
 """Every model takes this many, so fewer need not be counted."""
 
@@ -154,13 +156,19 @@ def check_model(model: str) -> None:
     Raises:
         RequestError: it contains control characters, or `.` or `..` as a segment of a path.
     """
+    # Long names are not worth the memory of the cache.
+    if message := (_wrong_with if len(model) < _MOST_CACHED else _wrong_with.__wrapped__)(model):
+        raise RequestError(Failure(kind="bad_request", message=message, param="model"))
+
+
+@lru_cache(maxsize=256)
+def _wrong_with(model: str) -> str:
+    """What is wrong with a name; empty for most."""
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in model):
-        message = "the name of the model contains control characters or line breaks"
-    elif not {".", ".."}.isdisjoint(re.split(r"[/\\:]", unquote(model))):
-        message = "the name of the model contains `.` or `..` as a segment of a path"
-    else:
-        return
-    raise RequestError(Failure(kind="bad_request", message=message, param="model"))
+        return "the name of the model contains control characters or line breaks"
+    if not {".", ".."}.isdisjoint(re.split(r"[/\\:]", unquote(model))):
+        return "the name of the model contains `.` or `..` as a segment of a path"
+    return ""
 
 
 def _invalid(text: str) -> Failure:
