@@ -162,16 +162,15 @@ def set_(
 def unset(key: Key) -> None:
     """Remove a setting or table, which restores its default.
 
-    The exit code is 1 if the file does not have it, and 2 if there is no such setting.
+    One that the file does not have is removed already. The exit code is 2 if there is no such setting.
     """
     from bm.config.keys import split
-    from bm.errors import BmError
 
     paths = admin.here()
     if not admin.unset_setting(paths, key):
         # A setting of an older bm may be removed.
         _insist(key, split(key))
-        raise BmError(f"{key} is not in {paths.config}")
+        render.note(f"{key} is not in {paths.config}")
     _note_restart(paths, split(key))
 
 

@@ -127,6 +127,16 @@ def decision_of(paths: Paths, request: str) -> dict[str, Any]:
     return found
 
 
+def explained(found: dict[str, Any]) -> list[str]:
+    """What `draw` prints, as lines."""
+    import io
+    from contextlib import redirect_stdout
+
+    with redirect_stdout(io.StringIO()) as written:
+        draw(found)
+    return written.getvalue().splitlines()
+
+
 def draw(found: dict[str, Any]) -> None:
     """Print a request: how it ended and what to do about it, then its attempts and the plan."""
     kind = found["protocol"] if found["operation"] == "generate" else f"{found['protocol']} {found['operation']}"

@@ -18,6 +18,7 @@ from bm.duration import duration
 if TYPE_CHECKING:
     from types import FrameType
 
+    from bm.cli.browse import Browse, Step
     from bm.cli.screen import View
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
@@ -33,7 +34,10 @@ SHOWN = 20
 
 
 def top(as_json: Json = False) -> None:
-    """Watch accounts, providers and requests; q or Ctrl-C quits."""
+    """Watch accounts, providers and requests; q or Ctrl-C quits.
+
+    The arrow keys choose a request and Enter explains it; m shows the providers, whose modes the space bar changes.
+    """
     paths = admin.here()
     daemon = admin.daemon_of(paths)
     if as_json:
@@ -85,6 +89,22 @@ class Watch:
             self._problem = "bm has stopped responding (bm start)"
             self._daemon = admin.running(self._paths) or self._daemon
 
+    def take(self, step: Step, browse: Browse) -> None:
+        """Explain a request, or change a mode. What fails is shown in place of the keys."""
+        from bm.cli.dispatch import explained
+        from bm.errors import BmError
+
+        try:
+            if step.kind == "why":
+                path = f"/admin/why/{step.name}"
+                browse.explain(explained(admin.ask_daemon(self._paths, self._daemon, "GET", path, silent=True)))
+            else:
+                path, body = f"/admin/providers/{step.name}/mode", {"mode": step.mode}
+                admin.ask_daemon(self._paths, self._daemon, "POST", path, body, silent=True)
+                browse.message = f"{step.name} is now {step.mode}"
+        except BmError as error:
+            browse.message = str(error)
+
     def _look(self) -> None:
         after = self._live.get("ended", 0)
         live = admin.ask_daemon(
@@ -103,15 +123,21 @@ class Watch:
 
 
 def _follow(watch: Watch) -> None:
-    from bm.cli.screen import opened
+    from bm.cli.browse import Browse
+    from bm.cli.screen import opened, switchable
     from bm.cli.terminal import keys
 
+    browse = Browse()
     try:
         with _clean_exit(), keys() as pressed, opened() as show:
             while True:
-                show(watch.view)
-                if pressed(INTERVAL) in ("q", "Q"):
+                view = watch.view._replace(browse=browse)
+                show(view)
+                step = browse.press(pressed(INTERVAL), view.requests, switchable(view.live))
+                if step is not None and step.kind == "quit":
                     return
+                if step is not None:
+                    watch.take(step, browse)
                 watch.look()
     except KeyboardInterrupt:
         return

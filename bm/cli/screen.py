@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bm.cli import render, tables
+from bm.cli.browse import HINTS, Browse
 from bm.duration import duration
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ _SEVERITY = {"disabled": 0, "cooling down": 1, "usable": 2, "off": 3}
 
 
 class View(NamedTuple):
-    """What to show: the daemon's address, its latest `/admin/live`, requests (newest first), and why it is stale."""
+    """What to show: the daemon's address, its latest `/admin/live`, requests (newest first), why it is stale, and what
+    the user looks at."""
 
     url: str
     live: dict[str, Any]
     requests: Sequence[dict[str, Any]]
     problem: str = ""
+    browse: Browse | None = None
 
 
 def headline(view: View) -> str:
@@ -93,8 +96,53 @@ def rendered(view: View, console: Console) -> RenderableType:
     left = height - len(lines)
     accounts = _worst_first(tables.live_accounts(view.live), max(left // 2 - 2, 1))
     left -= max(len(accounts.rows), 1) + 4
-    lines += ["", _table(accounts, width), "", _table(tables.requests(view.requests[: max(left, 0)]), width)]
-    return Group(*lines)
+    lines += ["", _table(accounts, width), ""]
+    if view.browse is None:
+        return Group(*lines, _table(tables.requests(view.requests[: max(left, 0)]), width))
+    hint = Text(
+        f" {view.browse.message or HINTS[view.browse.panel]}", "bright_black", no_wrap=True, overflow="ellipsis"
+    )
+    return Group(*lines, _panel(view, view.browse, max(left - 1, 0), width), hint)
+
+
+def _panel(view: View, browse: Browse, room: int, width: int) -> RenderableType:
+    """What the user looks at, on so many lines below the headings."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if browse.panel == "why":
+        lines = [part for line in browse.lines for part in (_wrapped(line, width - 2) or [""])]
+        start = min(browse.place, max(len(lines) - room, 0))
+        shown = [Text(f" {render.clean(line)}", no_wrap=True) for line in lines[start : start + room + 1]]
+        return Group(*shown)
+    if browse.panel == "modes":
+        rows = [(row["name"], row["mode"], row["state"]) for row in switchable(view.live)]
+        table = tables.Table(("provider", "mode", "state"), rows, "no provider beside the pool (bm providers use NAME)")
+        return _table(_from(table, browse.place, room), width, chosen=_shift(browse.place, room))
+    chosen = browse.chosen(view.requests)
+    table = tables.requests(view.requests)
+    return _table(_from(table, chosen, room), width, chosen=_shift(chosen, room))
+
+
+def switchable(live: dict[str, Any]) -> list[dict[str, Any]]:
+    """The providers that have a mode."""
+    return [row for row in live["providers"] if row["name"] != "gemini"]
+
+
+def _from(table: tables.Table, chosen: int, room: int) -> tables.Table:
+    """So many rows of a table that the chosen one is among them."""
+    first = max(chosen - room + 1, 0)
+    return table._replace(rows=table.rows[first : first + room])
+
+
+def _shift(chosen: int, room: int) -> int:
+    return chosen - max(chosen - room + 1, 0)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(line, max(width, 10), subsequent_indent="    ", drop_whitespace=False)
 
 
 def _on_one_line(table: tables.Table) -> str:
@@ -115,7 +163,7 @@ def _worst_first(table: tables.Table, room: int) -> tables.Table:
     return table._replace(rows=[*rows[: room - 1], rest])
 
 
-def _table(table: tables.Table, width: int) -> RichTable | str:
+def _table(table: tables.Table, width: int, *, chosen: int = -1) -> RichTable | str:
     from rich.table import Table as RichTable
 
     if not table.rows:
@@ -131,6 +179,7 @@ def _table(table: tables.Table, width: int) -> RichTable | str:
             overflow="ellipsis",
             ratio=2 if name in ("answered by", "last error") else 1 if name in _SHRINKABLE else None,
         )
-    for row in table.rows:
-        rendered.add_row(*(render.coloured(render.clean(row[place])) for place in shown))
+    for number, row in enumerate(table.rows):
+        cells = [render.coloured(render.clean(row[place])) for place in shown]
+        rendered.add_row(*cells, style="reverse" if number == chosen else "")
     return rendered

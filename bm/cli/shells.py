@@ -80,22 +80,24 @@ def answer(environ: Mapping[str, str], make: Callable[[], dict[str, Any]]) -> in
     from bm.cli.completion import offered
 
     outline.load(make)
-    shell = environ[VARIABLE].removeprefix("complete_")
-    words, incomplete = split(_line(environ), escape="`" if shell == "pwsh" else "\\")
+    shell = environ[VARIABLE]
+    if shell == "complete_bash":
+        shell, environ = "bash", _by_words(environ)
+    if shell not in SCRIPTS:
+        return 0
+    words, incomplete = split(environ.get("_BM_LINE", ""), escape="`" if shell == "pwsh" else "\\")
     before = _taken(incomplete, environ.get("_BM_BREAKS", "")) if shell == "bash" else 0
     lines = [_written(shell, value[before:], help_) for value, help_ in offered(words[1:], incomplete)]
     sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode())
     return 0
 
 
-def _line(environ: Mapping[str, str]) -> str:
-    """The line up to the cursor, also as the scripts of Typer and Click give it, which older bm installed."""
-    line = environ.get("_BM_LINE") or environ.get("_TYPER_COMPLETE_ARGS")
-    if line is not None:
-        return line
-    words, cursor = environ.get("COMP_WORDS", "").split(), environ.get("COMP_CWORD", "")
-    before = words[: int(cursor) + 1] if cursor.isdecimal() else words
-    return " ".join(before) + (" " if cursor.isdecimal() and int(cursor) == len(words) else "")
+def _by_words(environ: Mapping[str, str]) -> dict[str, str]:
+    """The line up to the cursor, from its words and the place of the last, as Click and Typer ask for bash."""
+    words, last = split(environ.get("COMP_WORDS", ""))
+    place = int(environ.get("COMP_CWORD", "0"))
+    typed = [*words, last][: place + 1]
+    return {"_BM_LINE": " ".join(map(_escaped, typed)) + (" " if len(typed) <= place else "")}
 
 
 def split(line: str, escape: str = "\\") -> tuple[list[str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,21 @@ import typer
 from bm.cli.exits import UsageError
 
 Wait = Callable[[float], str]
-"""Returns the key pressed within this many seconds, "" when none is."""
+"""Returns the key pressed within this many seconds, "" when none is: a letter, or a name such as `up` and `enter`."""
+
+_NAMES = {"\r": "enter", "\n": "enter", "\x1b": "esc"}
+_KEY = re.compile(r"\x1b[\[O][\d;]*[~A-Za-z]|.", re.DOTALL)
+_SEQUENCES = {"A": "up", "B": "down", "C": "right", "D": "left", "5~": "pgup", "6~": "pgdn", "H": "home", "F": "end"}
+"""What follows `ESC [` or `ESC O` in terminals of today."""
+_WINDOWS = {"H": "up", "P": "down", "M": "right", "K": "left", "I": "pgup", "Q": "pgdn", "G": "home", "O": "end"}
+
+
+def named(text: str) -> list[str]:
+    """The keys in what a terminal has sent, without those that have no name here."""
+    found = []
+    for sent in _KEY.findall(text):
+        found.append(_SEQUENCES.get(sent[2:], "") if len(sent) > 1 else _NAMES.get(sent, sent))
+    return [key for key in found if key]
 
 
 def key(what: str) -> str:
@@ -127,7 +142,9 @@ if sys.platform == "win32":
             ends = time.monotonic() + seconds
             while time.monotonic() < ends:
                 if msvcrt.kbhit():
-                    return msvcrt.getwch()
+                    pressed = msvcrt.getwch()
+                    # Keys without a letter come as two.
+                    return _WINDOWS.get(msvcrt.getwch(), "") if pressed in "\x00\xe0" else named(pressed)[0]
                 time.sleep(_POLL)
             return ""
 
@@ -153,10 +170,12 @@ else:
         changed = termios.tcgetattr(source)
         changed[3] &= ~(termios.ICANON | termios.ECHO)
         changed[6][termios.VSUSP] = b"\0"
+        pending: list[str] = []
 
         def wait(seconds: float) -> str:
-            ready, _, _ = select.select([source], [], [], seconds)
-            return os.read(source, 64).decode("utf-8", "replace")[:1] if ready else ""
+            if not pending and select.select([source], [], [], seconds)[0]:
+                pending.extend(named(os.read(source, 64).decode("utf-8", "replace")))
+            return pending.pop(0) if pending else ""
 
         try:
             termios.tcsetattr(source, termios.TCSADRAIN, changed)

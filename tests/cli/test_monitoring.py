@@ -215,3 +215,18 @@ def test_without_a_desktop_the_address_is_printed(bm: Bm, monkeypatch: pytest.Mo
 def test_without_a_daemon_it_says_how_to_start_one(bm: Bm, words: tuple[str, ...]) -> None:
     ran = bm(*words)
     assert (ran.code, ran.out) == (3, "") and "bm start" in ran.err
+
+
+@posix
+def test_top_explains_a_request_and_changes_a_mode(bm: Bm, http: httpx.Client) -> None:
+    ask(http, "anthropic")
+    with terminal() as top:
+        top.until(b"q: quit")
+        os.write(top.end, b"\x1b[B\r")
+        top.until(b"esc: back")
+        os.write(top.end, b"qm")
+        top.until(b"space: next mode")
+        os.write(top.end, b" ")
+        top.until(b"groq is now off")
+        os.write(top.end, b"qq")
+        assert top.process.wait(PATIENCE) == 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from rich.console import Console
 
+from bm.cli.browse import Browse
 from bm.cli.screen import View, figures, notices, rendered
 from tests.cli.live import account, live, request
 
@@ -68,3 +69,28 @@ def test_notices() -> None:
     trouble = live(not_ready="no account is usable: bm accounts add NAME")
     trouble["status"]["config"]["error"] = "line 3"
     assert [each.rpartition(": ")[2] for each in notices(view(trouble))] == ["line 3", "bm accounts add NAME"]
+
+
+@pytest.mark.parametrize("size", [(200, 60), (80, 24), (40, 10)])
+@pytest.mark.parametrize("panel", ["requests", "why", "modes"])
+def test_every_panel_fits(size: tuple[int, int], panel: Literal["requests", "why", "modes"]) -> None:
+    browse = Browse()
+    browse.explain([f"line {number} of a text that is longer than a narrow screen" for number in range(50)])
+    browse.panel, browse.request = panel, "req_30"
+    providers = [
+        {"name": f"p{number}", "mode": "off", "state": "ready", "health": "ok", "accounts": 1} for number in range(40)
+    ]
+    seen = view(live(providers=providers), [request(number) for number in range(50)])._replace(browse=browse)
+    lines = shown(seen, *size)
+    assert max(map(len, lines)) <= size[0]
+    assert len(lines) <= size[1]
+    if panel == "requests" and size[1] > 20:
+        assert "q: quit" in lines[-1] or "enter: why" in lines[-1]
+
+
+def test_the_chosen_request_is_on_the_screen_wherever_it_is_in_the_list() -> None:
+    browse = Browse()
+    rows = [request(number, model=f"model-{number}") for number in range(50)]
+    for number in (0, 25, 49):
+        browse.request = f"req_{number}"
+        assert f"model-{number} " in "\n".join(shown(view(live(), rows)._replace(browse=browse), 120, 24))

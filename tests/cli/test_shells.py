@@ -90,6 +90,11 @@ def test_fish_offers(environ: dict[str, str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("shell", ["complete_zsh", "complete_fish"])
+def test_scripts_of_an_earlier_bm_get_nothing_that_a_shell_would_run(environ: dict[str, str], shell: str) -> None:
+    assert printed(["bm"], {**environ, "_BM_COMPLETE": shell, "_TYPER_COMPLETE_ARGS": "bm he"}) == []
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

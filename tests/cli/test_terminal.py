@@ -137,3 +137,21 @@ def test_a_choice_is_a_number_and_enter_means_the_first(
         given(monkeypatch, text)
         assert terminal.choice("Which?", ("this", "that")) == place
     assert capsys.readouterr().err.startswith("Which?\n  1  this\n  2  that\n1-2 [1]:\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "keys"),
+    [
+        ("q", ["q"]),
+        ("\r", ["enter"]),
+        ("\x1b", ["esc"]),
+        ("\x1b[A", ["up"]),
+        ("\x1bOB", ["down"]),
+        ("\x1b[6~", ["pgdn"]),
+        ("\x1b[A\x1b[B\r", ["up", "down", "enter"]),
+        ("\x1b[200~x", ["x"]),
+        ("", []),
+    ],
+)
+def test_keys_have_names(sent: str, keys: list[str]) -> None:
+    assert terminal.named(sent) == keys
