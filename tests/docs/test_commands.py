@@ -47,6 +47,7 @@ NOT_RUN = {
     r"python -m bm.simulator|curl .*:9000": "runs until it is ended: tests/simulator/test_main.py",
 }
 """Lines of blocks that are not run here: how they begin, and why, or which tests run them."""
+TOML = r"^```toml\n(.*?)^```"
 SHELL = re.compile(r"\$\(|[|<]|^curl ")
 
 
@@ -122,6 +123,21 @@ def test_the_blocks_of_a_page_run(
             continue
         done = bm(*in_words(line, bm, simulator)[1:], stdin=f"{PLANTED}-{page}\n")
         assert done.code == 0, (line, done)
+
+
+def settings() -> list[tuple[str, str]]:
+    """The blocks of settings, with their pages. Others are of Codex, or of accounts.toml."""
+    blocks = [(page, text) for page, path in PAGES.items() for text in re.findall(TOML, path.read_text(), re.M | re.S)]
+    return [(page, text) for page, text in blocks if not re.search("model_provider|local_key", text)]
+
+
+@pytest.mark.parametrize(("page", "text"), settings())
+def test_the_settings_in_a_page_are_valid(page: str, text: str, bm: Bm, paths: Paths) -> None:
+    paths.config.write_text(text)
+    for code in re.findall(TOML.replace("toml", "python"), PAGES[page].read_text(), re.M | re.S):
+        paths.config.with_name("routes.py").write_text(code)
+    ran = bm("config", "check")
+    assert ran.code == 0, ran
 
 
 def test_no_reason_outlives_its_line() -> None:
