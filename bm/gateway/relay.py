@@ -7,6 +7,7 @@ another target's.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
@@ -25,7 +26,10 @@ AFTER_END = 2.0
 """Seconds an upstream may keep its connection open after the last event; then bm ends the response itself."""
 
 LINES = 64
-"""Lines of a chunk that are read in one go before other requests get their turn."""
+"""Lines of a chunk that are read in one go."""
+
+TURN = 0.002
+"""Seconds after which other requests get their turn within a chunk."""
 
 GRACE = 5.0
 """Seconds after a deadline for which bytes that have arrived are still read."""
@@ -195,12 +199,17 @@ class Relay:
         """Pass on what the upstream has sent. Returns the failure that ends the stream.
 
         Small events can take a second of work in one chunk, so other requests get their turn in between.
+
+        Raises:
+            UpstreamError: there is nothing in it, and the upstream was silent for too long.
         """
         watch = self._pipe.watch
         size = len(chunk) * LINES // max(chunk.count(b"\n"), LINES)
+        began = time.monotonic()  # uvloop's clock stands still within a turn
         for start in range(0, len(chunk), size):
-            if start:
-                await asyncio.sleep(0)
+            if time.monotonic() - began > TURN:
+                await self._give_way()
+                began = time.monotonic()
             items, contents = watch.items, watch.contents
             fed = self._pipe.feed(chunk[start : start + size])
             if watch.items == items and self._full and not self.committed and self._pipe.reports_errors:
@@ -214,6 +223,15 @@ class Relay:
             if watch.failure is not None and (self._pipe.ended or self._unknown_to_client):
                 return watch.failure
         return None
+
+    async def _give_way(self) -> None:
+        """Let others have their turn, which may take long. What is due meanwhile is done as in `_next`."""
+        await asyncio.sleep(0)
+        name, due = self._next_due()
+        if name == "keep_alive" and self._now() >= due:
+            await self._write(self._pipe.keepalive())
+        elif name not in ("keep_alive", "end") and self._now() >= due + GRACE:
+            raise UpstreamError(self._silence(name))
 
     async def _abort(self, failure: Failure) -> Failure:
         """The stream has broken off. If the client has received any of it, end it with an error of its protocol."""

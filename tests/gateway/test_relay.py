@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
@@ -14,8 +15,9 @@ from bm.config.schema import Limits, Timeouts
 from bm.config.secrets import Mask
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
+from bm.gateway import relay as relay_module
 from bm.gateway.race import Running
-from bm.gateway.relay import ClientStalled, Deadline, Relay
+from bm.gateway.relay import LINES, ClientStalled, Deadline, Relay
 from bm.protocols.codec import IdFactory
 from bm.protocols.passthrough import PassThrough
 from bm.protocols.registry import CODECS
@@ -328,7 +330,8 @@ async def test_a_client_that_reads_slowly_is_not_the_upstreams_silence() -> None
 
 
 @pytest.mark.parametrize("event", [b"data: {}\n\n", CHUNK], ids=["tiny", "small"])
-async def test_a_flood_of_events_gives_way_to_others(event: bytes) -> None:
+async def test_a_flood_of_events_gives_way_to_others(event: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "TURN", 0.0)
     turns = 0
 
     async def other() -> None:
@@ -342,6 +345,32 @@ async def test_a_flood_of_events_gives_way_to_others(event: bytes) -> None:
         await relay_of([CHUNK, event * 5_000], Reader(), Timeouts()).run()
         task.cancel()
     assert turns > 100
+
+
+def works(seconds: float) -> None:
+    """Keep the event loop busy."""
+    time.sleep(seconds)
+
+
+async def test_a_flood_of_comments_among_slow_requests_ends_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "TURN", 0.0)
+    monkeypatch.setattr(relay_module, "GRACE", 0.0)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            works(0.002)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        task = group.create_task(other())
+        failure = await relay_of([b": waiting\n" * 100_000], Reader(), Timeouts(first_byte=0.05)).run()
+        task.cancel()
+    assert failure is not None and failure.code == "first_byte" and turns < 100_000 / LINES / 2
 
 
 async def test_work_that_ends_in_time_is_returned(deadline: Deadline) -> None:
