@@ -18,8 +18,9 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -147,6 +148,13 @@ SHORTEST = 8
 
 MASK = "[secret]"
 
+HEAD = 4
+"""Characters by which secrets are looked for: most services' keys have that many in common."""
+
+
+def _longest_first(form: str) -> tuple[int, str]:
+    return -len(form), form
+
 
 def configured_secrets(config: Config) -> Iterator[str]:
     """The secrets that a configuration holds beside keys: values of headers, and passwords in URLs."""
@@ -189,18 +197,32 @@ class Mask:
     """Masks secrets in texts, plain or as JSON, URLs and HTML write them. It keeps every secret it has learnt."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms: tuple[str, ...] = ()
+        self._forms: frozenset[str] = frozenset()
+        self._by_head: dict[str, tuple[str, ...]] = {}
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         known = [secret for secret in secrets if len(secret) >= SHORTEST]
         writings = (str, lambda secret: json.dumps(secret)[1:-1], lambda secret: quote(secret, safe=""), html.escape)
         forms = {write(secret) for secret in known for write in writings}
-        # The longest first: one secret may be part of another.
-        self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
+        if forms <= self._forms:
+            return
+        self._forms |= forms
+        by_head: dict[str, list[str]] = {}
+        for form in sorted(self._forms, key=_longest_first):
+            by_head.setdefault(form[:HEAD], []).append(form)
+        self._by_head = {head: tuple(found) for head, found in by_head.items()}
+
+    def _possible(self, text: str) -> Sequence[str]:
+        """The forms whose beginning is in a text, the longest first: one secret may be part of another.
+
+        The keys of a service begin alike, so with hundreds of accounts there are few beginnings to look for.
+        """
+        found = [forms for head, forms in self._by_head.items() if head in text]
+        return found[0] if len(found) == 1 else sorted(chain.from_iterable(found), key=_longest_first)
 
     def __call__(self, text: str) -> str:
-        for form in self._forms:
+        for form in self._possible(text):
             text = text.replace(form, MASK)
         if any(beginning in text for beginning in _BEGINNINGS):
             text = SHAPES.sub(MASK, text)
@@ -209,7 +231,8 @@ class Mask:
     def _unescaped(self, text: str) -> str:
         """Mask the secrets of which some characters are escaped. JSON may be quoted within JSON."""
         plain = _ESCAPE.sub(_meant, text)
-        if not any(known in plain for known in (*self._forms, *_BEGINNINGS)):
+        forms = self._possible(plain)
+        if not any(known in plain for known in (*forms, *_BEGINNINGS)):
             return text
         starts: list[int] = []
         pieces: list[str] = []
@@ -219,7 +242,7 @@ class Mask:
             end = escape.end()
         starts += range(end, len(text) + 1)
         end = 0
-        for secret in re.finditer("|".join((*map(re.escape, self._forms), SHAPES.pattern)), plain):
+        for secret in re.finditer("|".join((*map(re.escape, forms), SHAPES.pattern)), plain):
             pieces += (text[end : starts[secret.start()]], MASK)
             end = starts[secret.end()]
         return "".join((*pieces, text[end:]))

@@ -196,8 +196,14 @@ def test_escapes_without_a_secret_stay_as_they_are(text: str) -> None:
     assert Mask(["planted-secret"])(text) == text
 
 
-def test_a_secret_within_another_leaves_nothing_unmasked() -> None:
-    assert Mask(["key-of-mine", "key-of-mine-and-yours"])("x=key-of-mine-and-yours") == f"x={MASK}"
+@pytest.mark.parametrize("whole", ["key-of-mine-and-yours", "this-key-of-mine"])
+def test_a_secret_within_another_leaves_nothing_unmasked(whole: str) -> None:
+    assert Mask(["key-of-mine", whole])(f"x={whole}") == f"x={MASK}"
+
+
+def test_each_of_many_keys_is_masked() -> None:
+    keys = [f"{service}-{number:04d}-of-many" for service in ("one", "two", "three") for number in range(100)]
+    assert Mask(keys)(" ".join(keys)) == " ".join([MASK] * 300)
 
 
 @pytest.mark.parametrize(
