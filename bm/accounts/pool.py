@@ -207,7 +207,7 @@ class Pool:
     def cooldown_left(self, target: Target, now: float, fingerprint: int = 0) -> float:
         """Seconds until the target may be asked: it is cooling down, or another request is probing it."""
         runtime = self.runtimes.get(target.account_id)
-        if runtime is None:
+        if runtime is None or not (runtime.own or runtime.shared):
             return 0.0
         if self.suspects and (suspect := self._suspect_behind(runtime, target.model, now, fingerprint)):
             return PROBE_PAUSE if suspect.probe else 0.0

@@ -146,9 +146,11 @@ class Meter(Watched):
         return seconds_to_reset(wall) if self._pacific else DAY - wall % DAY
 
     def _update_low(self, model: str) -> None:
-        minute = [gauge for unit in UNITS if (gauge := self._gauges.get((model, "minute", unit)))]
-        ends = [gauge.ends for gauge in minute if gauge.limit and gauge.used >= NEARLY * gauge.limit]
-        until = max(ends, default=None)
+        until: float | None = None
+        for unit in UNITS:
+            gauge = self._gauges.get((model, "minute", unit))
+            if gauge is not None and gauge.limit and gauge.used >= NEARLY * gauge.limit:
+                until = gauge.ends if until is None else max(until, gauge.ends)
         if until == self._low.get(model):
             return
         if until is None:

@@ -159,6 +159,8 @@ class AccountRuntime:
 
     def model_state(self, model: str, now: float) -> ModelState:
         """The state of exactly this model; for `ANY_MODEL`, what applies to all."""
+        if not (self.own or self.shared):
+            return _USABLE
         own, shared = self.own.status(model), self.shared.status(model)
         if own is CLEAR and shared is CLEAR:
             return _USABLE
