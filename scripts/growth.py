@@ -34,6 +34,8 @@ CONNECTIONS = 8
 MODEL = "gemini-3-flash-preview"
 START = 60.0
 """Seconds a start may take."""
+STOP = 10.0
+"""Seconds it may take to end."""
 OUTPUT = "output.txt"
 
 ANSWER = msgspec.json.encode(
@@ -131,7 +133,11 @@ def daemon(checkout: Path, home: Path, upstream: str, *, accounts: int, provider
         yield Daemon(checkout.name, max(accounts, providers), paths, process)
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(timeout=STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 async def measure(daemons: Sequence[Daemon], *, requests: int, rounds: int) -> None:
