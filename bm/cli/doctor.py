@@ -70,8 +70,9 @@ def report(paths: Paths, environ: Mapping[str, str], *, as_json: bool) -> bool:
     else:
         rows = [(each.result, each.check, each.detail) for each in findings]
         render.table(("result", "check", "detail"), rows, empty="nothing to check")
-        for remedy in dict.fromkeys(f"{each.check}: {each.remedy}" for each in findings if each.remedy):
-            render.line(remedy)
+        remedies = dict.fromkeys(f"{each.check}: {each.remedy}" for each in findings if each.remedy)
+        for line in ("", *remedies) if remedies else ():
+            render.line(line)
     return all(each.result != "failed" for each in findings)
 
 

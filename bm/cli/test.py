@@ -102,10 +102,12 @@ def report(results: list[dict[str, Any]], *, as_json: bool) -> None:
         empty = "nothing to test: no provider in use has an account (bm accounts add NAME)"
         spare = ("cost", "tokens", "total", "first token", "key", "model")
         render.table(columns, [_row(row) for row in results], empty=empty, spare=spare)
-        for row in results:
-            if not row["ok"]:
-                remedy = f" ({row['remedy']})" if row["remedy"] else ""
-                render.line(f"{row['provider']} {row['account']}".strip() + f": {row['error']}{remedy}")
+        failed = [row for row in results if not row["ok"]]
+        if failed:
+            render.line()
+        for row in failed:
+            remedy = f" ({row['remedy']})" if row["remedy"] else ""
+            render.line(f"{row['provider']} {row['account']}".strip() + f": {row['error']}{remedy}")
     if not results or not all(row["ok"] for row in results):
         raise typer.Exit(1)
 

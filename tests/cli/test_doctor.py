@@ -163,7 +163,7 @@ def test_every_problem_of_the_configuration_is_listed_and_a_remedy_once(bm: Bm, 
     paths.config.write_text("[server]\nprot = 1\n[pool]\nstrickt = true\n")
     ran = bm("doctor")
     assert [line.split()[:2] for line in ran.out.splitlines()[1:3]] == [["failed", "configuration"]] * 2
-    assert ran.out.splitlines()[3:] == ["configuration: bm config edit"]
+    assert ran.out.splitlines()[3:] == ["", "configuration: bm config edit"]
 
 
 def test_an_address_that_other_machines_reach_is_reported_by_doctor_and_status(bm: Bm, paths: Paths) -> None:
