@@ -144,3 +144,12 @@ async def test_the_keyboard_reaches_the_modes_before_the_requests_and_leaves_the
     await tab.until(holds("#why", "Attempts"))
     second = "document.querySelectorAll('#rows tr')[1].row.id"
     assert await tab.value(text_of("#why-title")) == await tab.value(second)
+
+
+@needs_browser
+async def test_a_dialog_that_is_opened_again_at_once_keeps_its_content(tab: Tab, world: World) -> None:
+    world.set_up(accounts=1)
+    await sign_in(tab, world)
+    await tab.value("newcomers.account(); sheet.close(); newcomers.account()")
+    await tab.value("new Promise((later) => setTimeout(later, 50))")
+    assert await tab.value("document.querySelectorAll('#sheet-body input').length") > 2

@@ -92,6 +92,8 @@ const sheet = {
     const dialog = draw.byId("sheet");
     draw.byId("sheet-close").addEventListener("click", sheet.close);
     dialog.addEventListener("close", () => {
+      /* The event comes later, when the dialog may be open again for something else. */
+      if (dialog.open) return;
       sheet.of = null;
       draw.byId("sheet-body").replaceChildren();
     });
