@@ -127,7 +127,7 @@ const why = {
   start() {
     const dialog = draw.byId("why");
     draw.byId("why-close").addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => (why.of = null));
+    dialog.addEventListener("close", () => dialog.open || (why.of = null));
     /* A click outside closes the dialog; it has no padding, so clicks inside hit its children. */
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   },
