@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
 import tempfile
 import tomllib
@@ -271,7 +272,9 @@ def _play_config(data: bytes, chance: random.Random) -> None:
 
 @cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return folder
 
 
 def _play_accounts(data: bytes, chance: random.Random) -> None:
