@@ -82,6 +82,12 @@ def use_process() -> None:
         _look_up = _in_another
 
 
+def end_process() -> None:
+    """End the other process, if there is one."""
+    with _lock:
+        _reader.end(now=True)
+
+
 def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     """The cost of a response in US dollars at the provider's list price; None if the price is unknown.
 
@@ -169,10 +175,13 @@ class _Reader:
             if self._end is threading.current_thread():
                 self.end()
 
-    def end(self) -> None:
+    def end(self, *, now: bool = False) -> None:
         process, self._process, self._end = self._process, None, None
-        if process is not None:
-            process.communicate()
+        if process is None:
+            return
+        if now:
+            process.kill()
+        process.communicate()
 
 
 _reader = _Reader()

@@ -24,7 +24,7 @@ from bm.gateway.allowance import catch_up
 from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
-from bm.ledger.prices import use_process as price_in_another_process
+from bm.ledger import prices
 from bm.ledger.recordings import folder_of
 from bm.ledger.writer import Ledger
 from bm.loop import runner
@@ -64,7 +64,7 @@ def serve(
     is the daemon that has handed over to this one.
     """
     descriptors.raise_limit()
-    price_in_another_process()
+    prices.use_process()
     runner().run(_serve(paths, settings, sock, instance, place, predecessor))
 
 
@@ -250,6 +250,7 @@ async def _close(services: Services, recorder: Recorder, ledger: Ledger) -> None
     await services.close()
     await asyncio.to_thread(recorder.close)
     await asyncio.to_thread(ledger.stop)
+    await asyncio.to_thread(prices.end_process)
 
 
 @contextlib.contextmanager

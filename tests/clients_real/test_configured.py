@@ -181,8 +181,8 @@ def test_a_tool_uses_bm_after_bm_setup_until_it_is_undone(pool: Site, start: Sta
     assert [file for file in home.rglob("*") if _holds(file, pool.daemon.key)] == []
 
 
-def test_every_tool_is_tested() -> None:
-    assert set(CASES) == {row.name for row in ROWS}
+def test_every_tool_that_bm_runs_is_tested() -> None:
+    assert set(CASES) == {row.name for row in ROWS if row.runs}
 
 
 def _holds(file: Path, word: str) -> bool:
