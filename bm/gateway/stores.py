@@ -16,7 +16,7 @@ from bm.gateway.call import Call, json_object
 from bm.protocols.openai_responses.items import continued, input_items, output_items, without_identity
 from bm.protocols.reading import json_of, object_of, string_of
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """Memory that each store may use."""
 MAX_SIGNATURES = 10_000
 """Signatures that are kept; about as many as are saved over a restart. Small ones cost more memory than their bytes."""
