@@ -122,26 +122,21 @@ class Metrics:
         for labels, histogram in self._first.items():
             first.add_metric(labels, *histogram.cumulative())
         yield first
-        tokens = CounterMetricFamily(
-            "gen_ai_client_token_usage", "Tokens used; the types do not overlap.", labels=_TOKENS
-        )
-        for labels, count in self._tokens.items():
-            tokens.add_metric(labels, count)
-        yield tokens
-        attempts = CounterMetricFamily("bm_attempts", "Upstream calls by outcome.", labels=_ATTEMPT)
-        for labels, count in self._attempts.items():
-            attempts.add_metric(labels, count)
-        yield attempts
-        by_key = CounterMetricFamily("bm_key_requests", "Requests by the client's key.", labels=_KEY_REQUEST)
-        for labels, count in self._by_key.items():
-            by_key.add_metric(labels, count)
-        yield by_key
-        used = CounterMetricFamily(
-            "bm_key_tokens", "Tokens by the client's key: whole prompts and responses.", labels=_KEY_TOKENS
-        )
-        for labels, count in self._tokens_by_key.items():
-            used.add_metric(labels, count)
-        yield used
+        for name, meaning, labels, counts in (
+            ("gen_ai_client_token_usage", "Tokens used; the types do not overlap.", _TOKENS, self._tokens),
+            ("bm_attempts", "Upstream calls by outcome.", _ATTEMPT, self._attempts),
+            ("bm_key_requests", "Requests by the client's key.", _KEY_REQUEST, self._by_key),
+            (
+                "bm_key_tokens",
+                "Tokens by the client's key: whole prompts and responses.",
+                _KEY_TOKENS,
+                self._tokens_by_key,
+            ),
+        ):
+            counter = CounterMetricFamily(name, meaning, labels=labels)
+            for place, count in counts.items():
+                counter.add_metric(place, count)
+            yield counter
         spent = GaugeMetricFamily("bm_budget_spent", "What was spent of budgets in the current period.", labels=_BUDGET)
         most = GaugeMetricFamily("bm_budget_limit", "The amounts of budgets.", labels=_BUDGET)
         for budget in self._budgets():
