@@ -7,7 +7,6 @@ unknown kind, come from a newer version and are kept.
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import tomllib
@@ -21,7 +20,7 @@ import tomli_w
 
 from bm.accounts.account import CONFIG_NAME, KINDS, Account, check
 from bm.accounts.google_files import read_key_file
-from bm.config.files import locked, make_private_folder, tighten, write_private
+from bm.config.files import lock_of, locked, make_private_folder, tighten, write_private
 from bm.config.load import read_toml
 from bm.config.schema import Config
 from bm.config.secrets import hint, is_reference, resolve
@@ -152,12 +151,6 @@ def update(path: Path, change: Callable[[Credentials], Credentials], *, patience
             return new
     except OSError as error:
         raise AccountError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def lock_of(path: Path) -> Path:
-    """The file that is locked while the accounts file is written."""
-    real = Path(os.path.realpath(path))
-    return real.with_name(f"{real.name}.lock")
 
 
 def ensure_local_key(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bm.config.files import locked, write_private
+from bm.config.files import lock_of, locked, write_private
 from bm.errors import UNREADABLE, BmError
 
 if TYPE_CHECKING:
@@ -88,14 +88,12 @@ def restore(paths: Paths, record: Record) -> None:
         BmError: a file was changed since; nothing is restored.
         OSError: a file cannot be written.
     """
-    from bm.accounts import credentials
     from bm.config import edit
-    from bm.keys import file as keys
 
     locks = {
         "config": edit.lock_of(paths.config),
-        "accounts": credentials.lock_of(paths.accounts),
-        "keys": keys.lock_of(paths.keys),
+        "accounts": lock_of(paths.accounts),
+        "keys": lock_of(paths.keys),
     }
     for file, former in record.files.items():
         if _digest(_read(_path(paths, file))) != former.after:

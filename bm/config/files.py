@@ -195,6 +195,12 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def lock_of(path: Path) -> Path:
+    """The file that is locked while bm changes one of its own files."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f"{real.name}.lock")
+
+
 @contextmanager
 def locked(path: Path, timeout: float = 10.0) -> Iterator[int]:
     """Hold an exclusive lock on the file `path` within the block. A `timeout` of 0 tries once.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bm import __version__
 from bm.config.edit import lock_of as config_lock
-from bm.config.files import LockTimeout, locked, sweep
+from bm.config.files import LockTimeout, lock_of, locked, sweep
 from bm.config.load import Loaded, load
 from bm.config.paths import Paths, make_folders
 from bm.config.schema import Log, Server
@@ -103,12 +103,11 @@ def run_next(paths: Paths, environ: Mapping[str, str], announce: Callable[[Daemo
 
 def _sweep(paths: Paths) -> None:
     """Remove temporary files, which may hold keys, unless a command is writing just now."""
-    from bm.accounts.credentials import lock_of as accounts_lock
-
     for path in (paths.clients, paths.runtime, *(paths.ledger.with_name(name) for name in _STATE_FILES)):
         sweep(path)
     sweep(paths.accounts.with_name("undo.json"), _OLD)
-    for path, lock in ((paths.accounts, accounts_lock(paths.accounts)), (paths.config, config_lock(paths.config))):
+    own = ((path, lock_of(path)) for path in (paths.accounts, paths.keys))
+    for path, lock in (*own, (paths.config, config_lock(paths.config))):
         with contextlib.suppress(LockTimeout, OSError), locked(lock, timeout=0):
             sweep(path)
 

@@ -7,7 +7,6 @@ that this version does not know is kept but not accepted, since one of them may 
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import tomllib
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 import tomli_w
 
-from bm.config.files import locked, make_private_folder, tighten, write_private
+from bm.config.files import lock_of, locked, make_private_folder, tighten, write_private
 from bm.config.load import read_toml
 from bm.config.secrets import hint
 from bm.config.validation import nearest
@@ -98,12 +97,6 @@ def new_key(key: Key, now: datetime) -> NewKey:
     secret = PREFIX + secrets.token_urlsafe(32)
     stored = msgspec.structs.replace(key, sha256=digest(secret).hex(), hint=hint(secret), created_at=now)
     return NewKey(secret, stored)
-
-
-def lock_of(path: Path) -> Path:
-    """The file that is locked while keys.toml is written."""
-    real = Path(os.path.realpath(path))
-    return real.with_name(f"{real.name}.lock")
 
 
 def load(path: Path) -> StoredKeys:
