@@ -142,7 +142,9 @@ const requests = {
     const empty = draw.byId("requests-empty");
     draw.shown(empty, shown === 0);
     draw.byId("requests").classList.toggle("none", all === 0);
-    if (!requests.reached?.isConnected || requests.reached.closest("tr").hidden) requests.reach(draw.byId("rows").querySelector("tr:not([hidden]) .open"));
+    // The newest, unless the keyboard is on another one already.
+    const lost = !requests.reached?.isConnected || requests.reached.closest("tr").hidden;
+    if (lost || !draw.byId("rows").contains(document.activeElement)) requests.reach(draw.byId("rows").querySelector("tr:not([hidden]) .open"));
     if (shown === 0 && empty.of !== Boolean(all)) {
       empty.of = Boolean(all);
       const words = all ? "No request matches the filter." : 'No requests yet. `eval "$(bm env)"` configures the tools of a shell to use bm.';
