@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import math
 import signal
@@ -28,7 +27,7 @@ from bm.ledger import prices
 from bm.ledger.recordings import folder_of
 from bm.ledger.writer import Ledger
 from bm.loop import runner
-from bm.server import descriptors
+from bm.server import descriptors, memory
 from bm.server.admin import Instance, admin_app
 from bm.server.app import App
 from bm.server.asgi import JsonResponse, json_handler
@@ -42,12 +41,7 @@ from bm.server.websocket import leave_all
 from bm.tasks import Work, keep_running, spawn
 
 _log = logging.getLogger("bm")
-_SETTLED_AFTER = 2.0
-"""Seconds after the start until what exists is there to stay."""
 _LOOK_EVERY = 0.1
-_GC_THRESHOLD = 10_000
-"""Allocations between garbage collections of the youngest generation. A few concurrent requests hold more objects than
-the default of 700, so collections would be frequent and find nothing."""
 
 
 def serve(
@@ -229,7 +223,7 @@ async def _serve(
     await catch_up(services, paths.ledger)
     work.start()
     watchers = [
-        keep_running(_settle, "settling"),
+        keep_running(memory.watch, "watching memory"),
         keep_running(Network(services).watch, "watching the network"),
         keep_running(descriptors.watch, "watching descriptors"),
     ]
@@ -284,11 +278,3 @@ def _config(app: App, settings: ServerSettings) -> uvicorn.Config:
 def _is_about_more_than_upgrades(record: logging.LogRecord) -> bool:
     """Whether uvicorn reports anything but a request for WebSocket where it is off, which bm answers itself."""
     return not any(words in record.getMessage() for words in ("upgrade request", "WebSocket library"))
-
-
-async def _settle() -> None:
-    """Exclude what exists soon after the start from garbage collection: it lives as long as the daemon."""
-    await asyncio.sleep(_SETTLED_AFTER)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
