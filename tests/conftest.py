@@ -22,6 +22,8 @@ from hypothesis import settings
 
 from tests.support.loopback import refuse_network
 
+pytest_plugins = ["tests.support.valkey"]
+
 Value = TypeVar("Value")
 
 settings.register_profile("quick", deadline=None, max_examples=25)
