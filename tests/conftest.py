@@ -22,7 +22,7 @@ from hypothesis import settings
 
 from tests.support.loopback import refuse_network
 
-pytest_plugins = ["tests.support.valkey"]
+pytest_plugins = ["tests.support.postgres", "tests.support.valkey"]
 
 Value = TypeVar("Value")
 
@@ -80,10 +80,10 @@ MARK = "PYTEST_PROCESS_MARK"
 
 FOREIGN = re.compile(
     r"BM_.*|.*_(API_KEY|BASE_URL|AUTH_TOKEN|DISPATCH_MODE|ENABLED)"
-    r"|GOOGLE_(APPLICATION_CREDENTIALS|CLOUD_\w+)|(HTTPS?|ALL|NO|FTP)_PROXY|SSL_CERT_(FILE|DIR)",
+    r"|GOOGLE_(APPLICATION_CREDENTIALS|CLOUD_\w+)|(HTTPS?|ALL|NO|FTP)_PROXY|SSL_CERT_(FILE|DIR)|PG[A-Z]+",
     re.IGNORECASE,
 )
-"""Variables of the developer's own environment that bm or an SDK would read."""
+"""Variables of the developer's own environment that bm, an SDK or the client of PostgreSQL would read."""
 
 
 @pytest.fixture(scope="session", autouse=True)
