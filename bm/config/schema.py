@@ -302,6 +302,23 @@ class Limits(_Section, frozen=True, kw_only=True):
     """Requests that `bm why` remembers."""
 
 
+class Shared(_Section, frozen=True, kw_only=True):
+    """The store through which several nodes act as one. All nodes have the same values but for `node`."""
+
+    url: str = ""
+    """Valkey or Redis, see `bm.config.shared`; empty shares nothing. From the next start on, like the other keys."""
+    name: str = "bm"
+    """What this team's keys in the store begin with."""
+    node: str = ""
+    """What this node is called; empty is the host name."""
+    fail: Literal["open", "closed"] = "open"
+    """While the store is away, budgets are judged by this node alone, or requests that they limit are refused."""
+
+    def __repr__(self) -> str:
+        # The URL may carry a password.
+        return f"Shared(url={'…' if self.url else ''!r}, name={self.name!r}, node={self.node!r}, fail={self.fail!r})"
+
+
 class Recording(_Section, frozen=True, kw_only=True):
     """Complete exchanges kept for inspection and replay. They contain prompts and responses, hence off by default."""
 
@@ -337,6 +354,7 @@ class Config(_Section, frozen=True, kw_only=True):
     aliases: dict[str, Chain] = {}
     routes: Routes = Routes()
     budgets: Budgets = Budgets()
+    shared: Shared = Shared()
     capabilities: dict[str, CapabilityOverrides] = {}
     """By glob pattern of the model name or of `PROVIDER:MODEL`; later entries win."""
     limits: Limits = Limits()

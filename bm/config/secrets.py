@@ -29,6 +29,7 @@ import msgspec
 
 from bm.config.proxy import read_proxy
 from bm.config.schema import Config, Gemini, ProviderConfig
+from bm.config.shared import read_store
 from bm.errors import ConfigError
 
 COMMAND_LIMIT = 10.0
@@ -167,6 +168,8 @@ def configured_secrets(config: Config) -> Iterator[str]:
     for proxy in (config.upstream_proxy, *(section.proxy for section in sections if section.proxy)):
         with suppress(ValueError):
             yield read_proxy(proxy.url).password
+    with suppress(ValueError):
+        yield read_store(config.shared.url).password
 
 
 def without_password(url: str) -> str:
@@ -267,6 +270,9 @@ def _masked(value: Any, key: str) -> Any:
         return [_masked(each, key) for each in value]
     if key == "api_key" and value and not is_reference(value):
         return hint(value)
-    if key in ("url", "base_url"):
+    if key == "base_url":
         return without_password(value)
+    if key == "url" and "@" in value:
+        # Proxies and stores: their passwords may contain what ends the host elsewhere.
+        return f"{value.partition('://')[0]}://…@{value.rpartition('@')[2]}"
     return value

@@ -20,7 +20,8 @@ from bm.config.address import is_loopback, points_at
 from bm.config.budget import REFUSE, ROUTE, limits_of
 from bm.config.keys import Key, dotted
 from bm.config.proxy import read_proxy
-from bm.config.schema import Config, ProviderConfig, Server, UpstreamProxy
+from bm.config.schema import Config, ProviderConfig, Server, Shared, UpstreamProxy
+from bm.config.shared import read_store
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -270,6 +271,7 @@ def _instead(name: str, kind: Kind) -> str:
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _ORIGIN_SCHEMES = ("http", "https", "chrome-extension", "moz-extension", "app", "tauri", "capacitor")
+_STORE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -283,6 +285,7 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
     if not config.gemini.base_url:
         yield Problem(("gemini", "base_url"), "is empty", "remove the line to get the default")
     yield from _budgets(config, known)
+    yield from _shared(config.shared)
     for name, provider in config.providers.items():
         key = ("providers", name)
         yield from _provider(key, name, provider, known)
@@ -357,6 +360,16 @@ def _proxy(key: Key, proxy: UpstreamProxy | None) -> Iterator[Problem]:
         read_proxy(proxy.url)
     except ValueError as error:
         yield Problem((*key, "url"), str(error), 'such as "http://proxy:3128"')
+
+
+def _shared(shared: Shared) -> Iterator[Problem]:
+    for name, value in (("name", shared.name), ("node", shared.node or "the-host")):
+        if not _STORE_NAME.fullmatch(value):
+            yield Problem(("shared", name), "consists of 1 to 64 of A-Z, a-z, 0-9, dot, - and _")
+    try:
+        read_store(shared.url or "valkey://127.0.0.1")
+    except ValueError as error:
+        yield Problem(("shared", "url"), str(error), 'such as "valkey://:PASSWORD@valkey.example:6379/0"')
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
