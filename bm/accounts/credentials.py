@@ -20,7 +20,7 @@ import tomli_w
 
 from bm.accounts.account import CONFIG_NAME, KINDS, Account, check
 from bm.accounts.google_files import read_key_file
-from bm.config.files import lock_of, locked, make_private_folder, tighten, write_private
+from bm.config.files import changing, tighten, write_private
 from bm.config.load import read_toml
 from bm.config.schema import Config
 from bm.config.secrets import hint, is_reference, resolve
@@ -140,17 +140,13 @@ def update(path: Path, change: Callable[[Credentials], Credentials], *, patience
         AccountError: `change` raised it, or the file cannot be read, parsed or written. The file is unchanged.
         LockTimeout: another process holds the lock for longer than `patience` seconds.
     """
-    try:
-        make_private_folder(path.parent)
-        with locked(lock_of(path), patience):
-            table, text = _read(path)
-            old = _content(table, path, text)
-            new = change(old)
-            if new != old or not path.exists():
-                write_private(path, (_HEADER + tomli_w.dumps(_merged(table, new, path))).encode())
-            return new
-    except OSError as error:
-        raise AccountError(f"{path}: cannot be written: {error.strerror}") from error
+    with changing(path, patience):
+        table, text = _read(path)
+        old = _content(table, path, text)
+        new = change(old)
+        if new != old or not path.exists():
+            write_private(path, (_HEADER + tomli_w.dumps(_merged(table, new, path))).encode())
+        return new
 
 
 def ensure_local_key(path: Path) -> str:

@@ -1,28 +1,27 @@
 """The key or access token of each account. Access tokens are refreshed before they expire.
 
-There is one refresh of an account at a time: callers in this process share a task, and a lock file excludes other
-processes. When a refresh token is replaced, the new one is stored before the access token is used.
+There is one refresh of an account at a time: callers in this process share a task, and a lock excludes other processes.
+When a refresh token is replaced, the new one is stored before the access token is used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
 from bm.accounts.account import Access, Account
-from bm.accounts.credentials import Credential, Credentials, load, update
+from bm.accounts.credentials import Credential, Credentials
 from bm.accounts.google import NO_TOKEN, Fetch, Grant, TokenError, Transport, obtain
 from bm.accounts.runtime import digest
-from bm.config.files import LockTimeout, locked
+from bm.accounts.store import AccountStore
+from bm.config.files import LockTimeout
 from bm.config.secrets import is_reference
 from bm.dispatch.target import AccountId
 from bm.errors import AccountError, BmError, Failure
@@ -40,7 +39,7 @@ the token endpoint. A failure that took long counts three times as long as it to
 LOCK_PATIENCE = 30.0
 """Seconds to wait for another process that refreshes the same account's token."""
 WRITE_PATIENCE = 2.0
-"""Seconds to wait for another process that writes accounts.toml. A request may be waiting for the token."""
+"""Seconds to wait for another process that changes the accounts. A request may be waiting for the token."""
 WRITE_PAUSE = 30.0
 """Seconds between two attempts to store a refresh token that could not be stored."""
 GRACE = 3.0
@@ -70,18 +69,18 @@ class _Failed(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """The access tokens of all accounts. For use from one event loop; must be closed."""
+    """The access tokens of all accounts, which are in `store`. For use from one event loop; must be closed."""
 
     def __init__(
         self,
-        path: Path,
+        store: AccountStore,
         fetch: Fetch,
         environ: Mapping[str, str] = os.environ,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._path, self._fetch, self._environ = path, fetch, environ
+        self.store, self._fetch, self._environ = store, fetch, environ
         self._clock, self._wall = clock, wall
         self._held: dict[AccountId, _Held] = {}
         self._running: dict[AccountId, asyncio.Task[_Held | Failure]] = {}
@@ -194,21 +193,19 @@ class Tokens:
         if account.kind != "google_oauth":
             return obtain(account, transport, self._environ)
         try:
-            with locked(lock_path(self._path, account.id), LOCK_PATIENCE):
+            with self.store.refreshing(account.id, LOCK_PATIENCE):
                 return self._exchange(account, transport)
         except LockTimeout:
             message = "no access token: another bm process has been refreshing it for too long"
             raise TokenError(Failure(kind="timeout", message=message, code=NO_TOKEN)) from None
-        except OSError as error:
+        except (OSError, AccountError) as error:
             # On a full or read-only disk no lock can be made, but no other process can write either.
-            _log.warning(
-                "%s cannot be written: %s; tokens are refreshed without a lock", self._path.parent, error.strerror
-            )
+            _log.warning("%s: refreshed without a lock: %s", account.name, error)
             return self._exchange(account, transport)
 
     def _exchange(self, account: Account, transport: Transport) -> Grant:
-        """Refresh with the token that is in the file now: another process may have replaced it."""
-        account = _stored(self._path, account)
+        """Refresh with the token that is stored now: another process may have replaced it."""
+        account = _stored(self.store, account)
         old, newer = self._unsaved.get(account.id, (None, ""))
         unsaved = newer if old is not None and account.key == old.key else ""
         grant = obtain(account, transport, self._environ, unsaved)
@@ -223,7 +220,7 @@ class Tokens:
             self._unsaved[account.id] = (account, token)
             return
         try:
-            update(self._path, lambda stored: with_token(stored, account, token), patience=WRITE_PATIENCE)
+            self.store.update(lambda stored: with_token(stored, account, token), patience=WRITE_PATIENCE)
         except BmError as error:
             _log.error("account %s: its new refresh token is not stored yet: %s", account.name, error)
             self._unsaved[account.id] = (account, token)
@@ -233,7 +230,7 @@ class Tokens:
     def _store_unsaved(self) -> None:
         """Try again to store the tokens kept in memory, except of accounts being refreshed. Runs in a thread."""
         for account_id in list(self._unsaved):
-            with suppress(BmError, OSError), locked(lock_path(self._path, account_id), 0):
+            with suppress(BmError, OSError), self.store.refreshing(account_id, 0):
                 account, token = self._unsaved.get(account_id, (None, ""))
                 if account is not None and not is_reference(account.key):
                     self._keep(account, token)
@@ -252,16 +249,9 @@ def with_token(stored: Credentials, account: Account, token: str) -> Credentials
     return stored
 
 
-def lock_path(path: Path, account_id: AccountId) -> Path:
-    """The lock file that serializes refreshes of one account between processes."""
-    name = hashlib.sha256("\0".join(account_id).encode()).hexdigest()[:12]
-    path = Path(os.path.realpath(path))
-    return path.with_name(f"{path.name}.{name}.lock")
-
-
-def _stored(path: Path, account: Account) -> Account:
+def _stored(store: AccountStore, account: Account) -> Account:
     try:
-        accounts = load(path).accounts
+        accounts = store.load().accounts
     except AccountError:
         # The account in memory was valid when it was read.
         return account

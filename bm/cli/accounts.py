@@ -101,7 +101,6 @@ def add(
     import msgspec
 
     from bm.accounts.account import DEFAULT_LOCATION, Account
-    from bm.accounts.credentials import load
     from bm.accounts.edits import begun
     from bm.cli import terminal
     from bm.cli.exits import UsageError
@@ -109,7 +108,7 @@ def add(
 
     paths = admin.here()
     owner = admin.provider(paths, provider)
-    if any(each.id == (provider, name) for each in load(paths.accounts).accounts):
+    if any(each.id == (provider, name) for each in admin.vault(paths).accounts.load().accounts):
         raise UsageError(f"{provider} already has an account named {name!r} (bm accounts remove {name})")
     if sum((vertex is not None, service_account is not None, adc)) > 1:
         raise UsageError("give only one of --vertex, --service-account and --adc")
@@ -165,14 +164,13 @@ def login(
     from datetime import UTC, datetime
 
     from bm.accounts.account import Account, check
-    from bm.accounts.credentials import load
     from bm.accounts.google_files import read_client
     from bm.accounts.sign_in import signed_in
     from bm.cli.exits import UsageError
     from bm.cli.test import probe, report
 
     paths = admin.here()
-    old = next((each for each in load(paths.accounts).accounts if each.id == ("gemini", name)), None)
+    old = next((each for each in admin.vault(paths).accounts.load().accounts if each.id == ("gemini", name)), None)
     own = read_client(client) if client else old.client if old else None
     if own is None:
         raise UsageError("an OAuth client is needed: --client client_secret.json (docs/accounts.md says how to get it)")
@@ -181,7 +179,7 @@ def login(
     wanted = Account(name=name, kind="google_oauth", key="-", client=own, project=project, location=location)
     check(wanted)
     if old is not None:
-        signed_in(load(paths.accounts), wanted, datetime.now(UTC))
+        signed_in(admin.vault(paths).accounts.load(), wanted, datetime.now(UTC))
     account = asyncio.run(_sign_in(paths, wanted, own, no_browser=no_browser))
     admin.change_accounts(paths, lambda stored: signed_in(stored, account, datetime.now(UTC)))
     render.line(f"{name}: signed in")
@@ -261,13 +259,12 @@ def key(
     """Replace the key of an account, read from a prompt or standard input."""
     from datetime import UTC, datetime
 
-    from bm.accounts.credentials import load
     from bm.accounts.edits import refuse_without_key, with_key
     from bm.cli import terminal
     from bm.cli.test import insist
 
     paths = admin.here()
-    account = load(paths.accounts).find(name, provider)
+    account = admin.vault(paths).accounts.load().find(name, provider)
     refuse_without_key(account)
     account = with_key(account, terminal.key(f"{account.provider} account {name}"), datetime.now(UTC))
     if not no_verify:
@@ -282,11 +279,10 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove an account and its key."""
-    from bm.accounts.credentials import load
     from bm.cli import terminal
 
     paths = admin.here()
-    account: Account = load(paths.accounts).find(name, provider)
+    account: Account = admin.vault(paths).accounts.load().find(name, provider)
     if not terminal.confirmed(f"Remove the account {name} of {account.provider} and its key?", yes=yes):
         raise typer.Exit(1)
     admin.change_accounts(paths, lambda stored: stored.remove(account.id))
@@ -326,7 +322,6 @@ def wake(
 def _verify(paths: Paths, names: list[str], *, as_json: bool) -> None:
     from datetime import UTC, datetime
 
-    from bm.accounts.credentials import update
     from bm.accounts.edits import renewed
     from bm.cli.test import probe, report
 
@@ -335,6 +330,6 @@ def _verify(paths: Paths, names: list[str], *, as_json: bool) -> None:
     results = probe(paths, names, wake=True)
     worked = {(row["provider"], row["account"]) for row in results if row["ok"]}
     # Not a change that a person would undo.
-    update(paths.accounts, lambda stored: renewed(stored, worked, datetime.now(UTC)))
+    admin.vault(paths).accounts.update(lambda stored: renewed(stored, worked, datetime.now(UTC)))
     admin.reload(paths)
     report(results, as_json=as_json)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bm.gateway.settings import Settings
     from bm.keys.file import StoredKeys
     from bm.providers.provider import Provider
+    from bm.vault.vault import Vault
 
 PROBE_LIMIT = 300.0
 """Seconds that a request to the providers may take."""
@@ -96,6 +97,17 @@ def provider(paths: Paths, name: str) -> Provider:
         return found[name]
     remedy = nearest(name, list(found)) or f"bm providers add {name} --protocol … --base-url …"
     raise UsageError(f"no provider is named {name!r} ({remedy})")
+
+
+def vault(paths: Paths) -> Vault:
+    """Where the accounts and the keys of clients are.
+
+    Raises:
+        ConfigError: config.toml or the environment is invalid.
+    """
+    from bm.vault.vault import open_vault
+
+    return open_vault(paths)
 
 
 def running(paths: Paths) -> Daemon | None:
@@ -280,30 +292,26 @@ def unset_setting(paths: Paths, key: str) -> bool:
 
 
 def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) -> None:
-    """Change accounts.toml and reload. `bm undo` can take the change back.
+    """Change the accounts and reload. `bm undo` can take a change of accounts.toml back.
 
     Raises:
-        AccountError: the file cannot be changed that way.
+        AccountError: they cannot be changed that way.
         DaemonError: the running daemon does not accept it.
     """
-    from bm.accounts.credentials import update
-
     with recorded(paths, "accounts"):
-        update(paths.accounts, change)
+        vault(paths).accounts.update(change)
     reload(paths)
 
 
 def change_keys(paths: Paths, change: Callable[[StoredKeys], StoredKeys]) -> None:
-    """Change keys.toml and reload. `bm undo` can take the change back.
+    """Change the keys and reload. `bm undo` can take a change of keys.toml back.
 
     Raises:
-        AccountError: the file cannot be changed that way.
+        AccountError: they cannot be changed that way.
         DaemonError: the running daemon does not accept it.
     """
-    from bm.keys.file import update
-
     with recorded(paths, "keys"):
-        update(paths.keys, change)
+        vault(paths).keys.update(change)
     reload(paths)
 
 

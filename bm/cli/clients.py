@@ -310,7 +310,6 @@ def _names(paths: Paths) -> dict[str, str]:
     Raises:
         NotRunning: the address is known only while bm runs.
     """
-    from bm.accounts.credentials import ensure_local_key
     from bm.cli.exits import NotRunning
     from bm.config.address import url_of
 
@@ -321,7 +320,7 @@ def _names(paths: Paths) -> dict[str, str]:
         if not server.port:
             raise NotRunning("bm is not running, and its port is chosen when it starts: bm start, then try again")
         origin = url_of(server.host, server.port)
-    return {"origin": origin, "key": ensure_local_key(paths.accounts)}
+    return {"origin": origin, "key": admin.vault(paths).local_key()}
 
 
 def _proxy_notes() -> list[str]:

@@ -52,12 +52,10 @@ def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for run
     The new daemon takes the connections over, and the previous one finishes its answers. Where that is not possible,
     the daemon is stopped and started. If it could not start with the new settings, it keeps running.
     """
-    from bm.accounts.credentials import load
     from bm.daemon.restart import restart as begin_anew
 
     paths = admin.here()
-    admin.loaded(paths)
-    load(paths.accounts)
+    admin.vault(paths).accounts.load()
     done = begin_anew(paths, os.environ, drain_of(paths), now=now, waiting=waits(silent=now))
     if done.stopped:
         _ended(done.stopped)

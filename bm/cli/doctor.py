@@ -12,7 +12,6 @@ from typing import Any, Literal
 import msgspec
 
 from bm.accounts.credentials import Credential, Credentials, all_accounts
-from bm.accounts.credentials import load as load_credentials
 from bm.cli import admin, budgets, render
 from bm.clients import journal
 from bm.clients.catalog import TOOLS
@@ -31,7 +30,6 @@ from bm.daemon.service.install import inspect
 from bm.dispatch.candidates import switched_off
 from bm.duration import duration
 from bm.errors import AccountError, BmError, ConfigError
-from bm.keys.file import load as load_keys
 from bm.providers.catalog import KNOWN
 from bm.providers.provider import Provider, effective
 from bm.providers.retirement import retiring
@@ -87,13 +85,14 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
         problems = [Finding("configuration", "failed", str(each), "bm config edit") for each in problems_in(error)]
         return findings + problems
     try:
-        stored = load_credentials(paths.accounts)
+        vault = admin.vault(paths)
+        stored = vault.accounts.load()
         findings += [Finding("accounts file", "warning", warning) for warning in stored.warnings]
-        findings.append(Finding("accounts file", "ok", str(paths.accounts)))
+        findings.append(Finding("accounts file", "ok", vault.place))
     except AccountError as error:
         return [*findings, Finding("accounts file", "failed", str(error))]
     try:
-        keys = load_keys(paths.keys)
+        keys = vault.keys.load()
         findings += [Finding("keys file", "warning", warning) for warning in keys.warnings]
     except AccountError as error:
         return [*findings, Finding("keys file", "failed", str(error))]

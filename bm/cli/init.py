@@ -104,10 +104,9 @@ class Setup:
     def _accounts(self) -> None:
         """Gemini accounts: from the environment, by keys that are pasted, or by a sign-in."""
         from bm.accounts.available import key_in
-        from bm.accounts.credentials import load
 
         gemini = admin.provider(self._paths, "gemini")
-        have = [each.name for each in load(self._paths.accounts).accounts if each.provider == "gemini"]
+        have = [each.name for each in admin.vault(self._paths).accounts.load().accounts if each.provider == "gemini"]
         if have:
             render.line(f"gemini has {', '.join(have)} (bm accounts add NAME adds another)")
             return
@@ -209,10 +208,9 @@ class Setup:
     def _keyed(self, provider: Provider) -> dict[str, str]:
         """The provider with its key; empty when no key is given."""
         from bm.accounts.available import key_in
-        from bm.accounts.credentials import load
         from bm.cli import terminal
 
-        stored = any(each.provider == provider.name for each in load(self._paths.accounts).accounts)
+        stored = any(each.provider == provider.name for each in admin.vault(self._paths).accounts.load().accounts)
         if provider.auth == "none" or stored:
             return {provider.name: ""}
         key = key_in(os.environ, provider)

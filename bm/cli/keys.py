@@ -86,20 +86,16 @@ def change(
     expires: Expires = None,
 ) -> None:
     """Change what a key is limited to. What you do not give stays."""
-    from bm.keys.file import load
-
     paths = admin.here()
-    key = _changed(paths, load(paths.keys).find(name), models, providers, rpm, tpm, budget, expires)
+    key = _changed(paths, admin.vault(paths).keys.load().find(name), models, providers, rpm, tpm, budget, expires)
     admin.change_keys(paths, lambda stored: stored.change(key))
     render.line(f"{name}: changed")
 
 
 def rotate(name: Name, as_json: Json = False) -> None:
     """Replace a key by a new one with the same limits. The old one ends at once."""
-    from bm.keys.file import load
-
     paths = admin.here()
-    _issue(paths, load(paths.keys).find(name), new=False, as_json=as_json)
+    _issue(paths, admin.vault(paths).keys.load().find(name), new=False, as_json=as_json)
 
 
 def revoke(

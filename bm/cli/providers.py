@@ -180,14 +180,14 @@ def _key(*parts: str) -> str:
 
 def _warn_of_gaps(paths: Paths, name: str) -> None:
     """Say what keeps the provider from being used, and the remedy."""
-    from bm.accounts.credentials import all_accounts, load
+    from bm.accounts.credentials import all_accounts
 
     provider = admin.provider(paths, name)
     if not provider.enabled:
         render.note(f"note: {name} is not enabled: bm providers enable {name}")
     elif provider.mode == "off":
         render.note(f"note: its mode is off: bm providers mode {name} pooled (or exclusive, fallback)")
-    credentials = all_accounts(load(paths.accounts), admin.loaded(paths).config, os.environ)
+    credentials = all_accounts(admin.vault(paths).accounts.load(), admin.loaded(paths).config, os.environ)
     accounts = [each for each in credentials if each.account.provider == name]
     if provider.auth != "none" and not accounts:
         remedy = "bm accounts add NAME" if provider.pool else f"bm providers key {name}"

@@ -17,11 +17,10 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
 ) -> None:
     """Write all accounts to an encrypted file, for another machine."""
-    from bm.accounts.credentials import load
     from bm.accounts.transfer import exported, write_export
     from bm.cli import terminal
 
-    stored = load(admin.here().accounts)
+    stored = admin.vault(admin.here()).accounts.load()
     write_export(file, exported(stored, terminal.passphrase(twice=True)))
     render.line(f"{file}: {len(stored.accounts)} accounts")
     for account in stored.accounts:

@@ -47,14 +47,13 @@ def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
     """From the daemon, which first writes its latest requests; without one, from the ledger."""
     from datetime import datetime
 
-    from bm.accounts.credentials import load
     from bm.accounts.report import billed
     from bm.ledger.reader import midnight
     from bm.ledger.reader import usage as read
 
     daemon = admin.running(paths)
     if daemon is None:
-        since, accounts = midnight(days, datetime.now()), load(paths.accounts).accounts
+        since, accounts = midnight(days, datetime.now()), admin.vault(paths).accounts.load().accounts
         return read(paths.ledger, since=since, by=by, billed=billed(accounts))
     answer: dict[str, Any] = admin.ask_daemon(paths, daemon, "GET", f"/admin/usage?days={days}&by={by}")
     return answer

@@ -14,7 +14,7 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
-from bm.errors import BmError
+from bm.errors import AccountError, BmError
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -226,6 +226,22 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[int]:
             _unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def changing(path: Path, patience: float) -> Iterator[None]:
+    """Hold the lock of one of bm's own files, whose folder is created when missing, while the block changes it.
+
+    Raises:
+        AccountError: the file cannot be written.
+        LockTimeout: another process holds the lock for longer than `patience` seconds.
+    """
+    try:
+        make_private_folder(path.parent)
+        with locked(lock_of(path), patience):
+            yield
+    except OSError as error:
+        raise AccountError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def is_held(path: Path) -> bool:

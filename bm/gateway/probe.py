@@ -77,7 +77,7 @@ async def probe_all(
     `tokens` are those of the running daemon; without them, access tokens are obtained for this call.
     """
     slots = asyncio.Semaphore(MAX_PARALLEL)
-    access_tokens = tokens or Tokens(settings.accounts_file, token_fetcher(client, lambda: settings.config))
+    access_tokens = tokens or Tokens(settings.vault.accounts, token_fetcher(client, lambda: settings.config))
 
     async def probe(credential: Credential) -> Probe:
         async with slots:

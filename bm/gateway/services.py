@@ -37,7 +37,7 @@ class Services:
         self.mask = Mask(settings.secrets())
         self.client = UpstreamClient()
         self.pool = Pool(settings.credentials)
-        self.tokens = Tokens(settings.accounts_file, token_fetcher(self.client, lambda: self.config))
+        self.tokens = Tokens(settings.vault.accounts, token_fetcher(self.client, lambda: self.config))
         self.affinities = Affinities(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
         self.signatures = SignatureStore()
         self.responses = ResponseStore()
@@ -65,6 +65,7 @@ class Services:
         self.affinities.resize(size=pool_options.affinity_size, ttl=pool_options.affinity_ttl)
         self._budget(settings)
         self.buckets.retain(frozenset(key.name for key in settings.keys))
+        self.tokens.store = settings.vault.accounts
         self.tokens.retain(self.pool.runtimes.keys())
         self.mask.learn(settings.secrets())
         if self.ledger is not None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.accounts.credentials import Credential, all_accounts, ensure_local_key
-from bm.accounts.credentials import load as load_credentials
+from bm.accounts.credentials import Credential, all_accounts
 from bm.chat.events import Usage
 from bm.config.budget import Limit, limits_of
 from bm.config.chains import chains_of
@@ -20,7 +19,6 @@ from bm.config.schema import Choice, Config, Routes, Timeouts
 from bm.config.secrets import configured_secrets
 from bm.dispatch.snapshot import Limits, Member
 from bm.gateway.hook import Hook, load_hook, path_of
-from bm.keys.file import load as load_keys
 from bm.keys.key import NO_KEYS, Keys, digest
 from bm.keys.spending import Scope
 from bm.ledger.prices import cost_of
@@ -28,6 +26,7 @@ from bm.ledger.prices import load as load_prices
 from bm.names import MAIN_KEY, ROUTE_KINDS, RouteKind
 from bm.providers.catalog import KNOWN, OPENAI_CLIENTS
 from bm.providers.provider import Provider, effective
+from bm.vault.vault import Vault, open_vault
 
 _TYPICAL = Usage(input=3_000, output=1_000)
 WHOLE_HEDGE = 0.25
@@ -42,14 +41,14 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, dict=True):
-    """The configuration with its folder, its providers, their accounts with their file, and the keys of clients."""
+    """The configuration with its folder, its providers, their accounts and the keys of clients with their vault."""
 
     config: Config
     providers: Mapping[str, Provider]
     credentials: tuple[Credential, ...]
     local_key: str
+    vault: Vault
     warnings: tuple[str, ...] = ()
-    accounts_file: Path = Path("accounts.toml")
     keys: Keys = NO_KEYS
     folder: Path = Path()
 
@@ -156,25 +155,30 @@ class Settings(msgspec.Struct, frozen=True, dict=True):
         yield from configured_secrets(self.config)
 
 
-def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read config.toml, accounts.toml and keys.toml. Blocks while it reads and while a `cmd:` reference runs.
+def read_settings(paths: Paths, environ: Mapping[str, str] = os.environ, held: Vault | None = None) -> Settings:
+    """Read the configuration, the accounts and the keys. Blocks while it reads and while a `cmd:` reference runs.
+
+    A running daemon holds its vault.
 
     Raises:
         ConfigError: config.toml cannot be used.
-        AccountError: accounts.toml or keys.toml cannot be used.
+        AccountError: the accounts or keys cannot be used.
     """
-    return make_settings(load(paths.config, environ, known=KNOWN), paths, environ)
+    return make_settings(load(paths.config, environ, known=KNOWN), paths, environ, held)
 
 
-def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.environ) -> Settings:
+def make_settings(
+    loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.environ, held: Vault | None = None
+) -> Settings:
     """Add the accounts and keys to a configuration.
 
     Raises:
-        AccountError: accounts.toml or keys.toml cannot be used.
+        AccountError: the accounts or keys cannot be used.
     """
-    stored, clients = load_credentials(paths.accounts), load_keys(paths.keys)
+    vault = open_vault(paths, held)
+    stored, clients = vault.accounts.load(), vault.keys.load()
     keys = Keys(clients.keys)
-    local_key = stored.local_key or ensure_local_key(paths.accounts)
+    local_key = stored.local_key or vault.local_key()
     credentials = tuple(
         _without_own_key(each, local_key, keys) for each in all_accounts(stored, loaded.config, environ)
     )
@@ -183,7 +187,7 @@ def make_settings(loaded: Loaded, paths: Paths, environ: Mapping[str, str] = os.
     absent = tuple(f"[budgets.keys] {name}: there is no such key (bm keys)" for name in sorted(unknown))
     warnings = (*loaded.warnings, *stored.warnings, *clients.warnings, *absent)
     folder = paths.config.parent
-    return Settings(loaded.config, providers, credentials, local_key, warnings, paths.accounts, keys, folder)
+    return Settings(loaded.config, providers, credentials, local_key, vault, warnings, keys, folder)
 
 
 def prepare(settings: Settings) -> None:

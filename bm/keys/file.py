@@ -13,12 +13,12 @@ import tomllib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import tomli_w
 
-from bm.config.files import lock_of, locked, make_private_folder, tighten, write_private
+from bm.config.files import changing, tighten, write_private
 from bm.config.load import read_toml
 from bm.config.secrets import hint
 from bm.config.validation import nearest
@@ -85,6 +85,40 @@ class StoredKeys(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, keys=tuple(each for each in self.keys if each is not old))
 
 
+class KeyStore(Protocol):
+    """Where the keys are stored, as everything that reads or changes them sees it. Every call may block."""
+
+    def load(self) -> StoredKeys:
+        """The keys as they are now.
+
+        Raises:
+            AccountError: they cannot be read.
+        """
+        ...
+
+    def update(self, change: Callable[[StoredKeys], StoredKeys], *, patience: float = 10.0) -> StoredKeys:
+        """Replace the keys with the result of `change`, which nothing else changes meanwhile, and return it.
+
+        Raises:
+            AccountError: `change` raised it, or the keys cannot be read or written. Nothing is changed.
+            LockTimeout: something else changes them for longer than `patience` seconds.
+        """
+        ...
+
+
+class KeyFile:
+    """The keys in keys.toml."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> StoredKeys:
+        return load(self._path)
+
+    def update(self, change: Callable[[StoredKeys], StoredKeys], *, patience: float = 10.0) -> StoredKeys:
+        return update(self._path, change, patience=patience)
+
+
 class NewKey(NamedTuple):
     """A new key, which is shown once, and what is stored of it."""
 
@@ -146,18 +180,14 @@ def update(path: Path, change: Callable[[StoredKeys], StoredKeys], *, patience: 
         AccountError: `change` raised it, or the file cannot be read, parsed or written. The file is unchanged.
         LockTimeout: another process holds the lock for longer than `patience` seconds.
     """
-    try:
-        make_private_folder(path.parent)
-        with locked(lock_of(path), patience):
-            old = load(path)
-            new = change(old)
-            if (new.keys, new.foreign) != (old.keys, old.foreign):
-                rows = [msgspec.to_builtins(key, builtin_types=(datetime,)) for key in new.keys]
-                content = {"version": VERSION, "keys": [*rows, *new.foreign]}
-                write_private(path, (_HEADER + tomli_w.dumps(content)).encode())
-            return new
-    except OSError as error:
-        raise AccountError(f"{path}: cannot be written: {error.strerror}") from error
+    with changing(path, patience):
+        old = load(path)
+        new = change(old)
+        if (new.keys, new.foreign) != (old.keys, old.foreign):
+            rows = [msgspec.to_builtins(key, builtin_types=(datetime,)) for key in new.keys]
+            content = {"version": VERSION, "keys": [*rows, *new.foreign]}
+            write_private(path, (_HEADER + tomli_w.dumps(content)).encode())
+        return new
 
 
 def _name(row: dict[str, Any]) -> object:

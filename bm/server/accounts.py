@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -13,11 +14,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from bm.accounts.account import Account
-from bm.accounts.credentials import Credentials, load
+from bm.accounts.credentials import Credentials
 from bm.accounts.edits import begun, main_account, put, refuse_without_key, renewed, switched, with_key
 from bm.accounts.report import rows
 from bm.chat.parts import Json
-from bm.config.paths import Paths
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.target import Target
 from bm.errors import AccountError
@@ -60,8 +60,8 @@ class _Id(NamedTuple):
 class AccountViews:
     """Shows and changes the accounts."""
 
-    def __init__(self, services: Services, edits: Edits, providers: ProviderViews, paths: Paths) -> None:
-        self._services, self._edits, self._providers, self._paths = services, edits, providers, paths
+    def __init__(self, services: Services, edits: Edits, providers: ProviderViews) -> None:
+        self._services, self._edits, self._providers = services, edits, providers
 
     def routes(self, admission: Admission) -> list[Route]:
         shown = admission.shown
@@ -88,7 +88,8 @@ class AccountViews:
         """
         new = msgspec.json.decode(await request.body(), type=_New)
         provider = self._providers.named(new.provider).name
-        if any(each.id == (provider, new.name) for each in load(self._paths.accounts).accounts):
+        stored = await asyncio.to_thread(self._edits.stored)
+        if any(each.id == (provider, new.name) for each in stored.accounts):
             raise AccountError(f"{provider} already has an account named {new.name!r}")
         account = Account(name=new.name, provider=provider, key=new.key.strip(), project=new.project.strip())
         return await self._save(begun(account, datetime.now(UTC)), verify=new.verify)
@@ -104,7 +105,7 @@ class AccountViews:
     async def set_key(self, request: Request) -> Json:
         """Replace the key of an account, which is used again if it was off or disabled. Raises the errors of `add`."""
         given = msgspec.json.decode(await request.body(), type=_Key)
-        account = self._stored(request)
+        account = await self._stored(request)
         refuse_without_key(account)
         return await self._save(with_key(account, given.key.strip(), datetime.now(UTC)), verify=given.verify)
 
@@ -158,7 +159,7 @@ class AccountViews:
         services, wanted = self._services, _id(request)
         only = tuple(each for each in services.settings.credentials if each.id == wanted)
         if not only:
-            self._stored(request)
+            await self._stored(request)
         settings = msgspec.structs.replace(services.settings, credentials=only)
 
         def ended(target: Target, effect: AccountEffect) -> None:
@@ -169,9 +170,9 @@ class AccountViews:
             await self._edits.accounts(lambda stored: renewed(stored, {wanted}, datetime.now(UTC)))
         return {"results": [result]}
 
-    def _stored(self, request: Request) -> Account:
+    async def _stored(self, request: Request) -> Account:
         provider, name = _id(request)
-        return load(self._paths.accounts).find(name, provider)
+        return (await asyncio.to_thread(self._edits.stored)).find(name, provider)
 
 
 def _id(request: Request) -> _Id:

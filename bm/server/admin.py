@@ -132,7 +132,7 @@ def admin_app(
             Route("/admin/live", shown(json_handler(admin.live))),
             Route("/admin/status", shown(json_handler(admin.status))),
             *admin.account_views.routes(admission),
-            *GoogleSignIns(services, edits, paths).routes(admission),
+            *GoogleSignIns(services, edits).routes(admission),
             *admin.provider_views.routes(admission),
             *KeyViews(services).routes(admission),
             *LedgerViews(services, paths).routes(admission),
@@ -157,7 +157,7 @@ class Admin:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
         self.live_view = Live(services, paths.ledger)
         self.provider_views = ProviderViews(services, edits, paths)
-        self.account_views = AccountViews(services, edits, self.provider_views, paths)
+        self.account_views = AccountViews(services, edits, self.provider_views)
 
     def not_ready(self) -> str:
         """Why no request can be served; empty when some can."""

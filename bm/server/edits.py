@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from bm.accounts.credentials import Credentials, update
+from bm.accounts.credentials import Credentials
 from bm.config.edit import Value, set_values, unset
 from bm.config.paths import Paths
 from bm.config.secrets import is_reference
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Edits:
-    """Writes config.toml and accounts.toml."""
+    """Writes config.toml and the accounts."""
 
     def __init__(self, paths: Paths, reloader: Reloader) -> None:
         self._paths, self._reloader = paths, reloader
@@ -41,6 +41,14 @@ class Edits:
         removed = await self._written(lambda: unset(self._paths.config, key, known=KNOWN))
         return removed, await self._reloader.reload()
 
+    def stored(self) -> Credentials:
+        """The stored accounts. Blocks.
+
+        Raises:
+            AccountError: they cannot be read.
+        """
+        return self._reloader.vault.accounts.load()
+
     async def accounts(self, change: Callable[[Credentials], Credentials]) -> None:
         """Change the stored accounts.
 
@@ -48,7 +56,7 @@ class Edits:
             AccountError: they cannot be changed that way.
             RequestError: the daemon does not accept the files.
         """
-        await asyncio.to_thread(update, self._paths.accounts, change)
+        await asyncio.to_thread(self._reloader.vault.accounts.update, change)
         if (problem := await self._reloader.reload()) is not None:
             message = f"saved, but the daemon keeps its old settings: {problem}"
             raise RequestError(Failure(kind="bad_request", message=message, status=409))

@@ -14,11 +14,9 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from bm.accounts.account import Account, OAuthClient, check
-from bm.accounts.credentials import load
 from bm.accounts.google_files import client_in
 from bm.accounts.sign_in import PATIENCE, SignIn, code_of, exchange, redirect_awaited, signed_in, within
 from bm.chat.parts import Json
-from bm.config.paths import Paths
 from bm.errors import AccountError, BmError, Failure, RequestError
 from bm.gateway.services import Services
 from bm.server.asgi import json_handler
@@ -58,8 +56,8 @@ class _Waiting(msgspec.Struct):
 class GoogleSignIns:
     """Lets a person sign in to Google in their browser, which comes back to this machine, or is pasted."""
 
-    def __init__(self, services: Services, edits: Edits, paths: Paths) -> None:
-        self._services, self._edits, self._paths = services, edits, paths
+    def __init__(self, services: Services, edits: Edits) -> None:
+        self._services, self._edits = services, edits
         self._known: OrderedDict[str, _Waiting] = OrderedDict()
 
     def routes(self, admission: Admission) -> list[Route]:
@@ -77,7 +75,7 @@ class GoogleSignIns:
             AccountError: the account cannot be made that way.
         """
         given = msgspec.json.decode(await request.body(), type=_Begin)
-        stored = await asyncio.to_thread(load, self._paths.accounts)
+        stored = await asyncio.to_thread(self._edits.stored)
         old = next((each for each in stored.accounts if each.id == ("gemini", given.name)), None)
         client: OAuthClient | None = old.client if old is not None else None
         if given.client.strip():

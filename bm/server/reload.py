@@ -1,4 +1,4 @@
-"""Reloads the configuration, the accounts and the keys when their files change."""
+"""Reloads the configuration, the accounts and the keys when they change."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import time
 
 from bm.config.files import stamp
 from bm.config.paths import Paths
-from bm.errors import AccountError, BmError
+from bm.errors import BmError
 from bm.gateway.allowance import catch_up
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings, prepare, read_settings
+from bm.vault.vault import Vault
 
 INTERVAL = 0.5
 """Seconds between checks of the files."""
@@ -36,8 +37,14 @@ class Reloader:
         self.loaded_at = time.time()
 
     def _look(self) -> tuple[object, ...]:
-        paths = (self._paths.config, self._paths.accounts, self._paths.keys, self._services.settings.hook_file)
-        return tuple(stamp(path) for path in paths if path is not None)
+        settings = self._services.settings
+        files = (path for path in (self._paths.config, settings.hook_file) if path is not None)
+        return (*map(stamp, files), settings.vault.stamp())
+
+    @property
+    def vault(self) -> Vault:
+        """Where the accounts and keys are."""
+        return self._services.settings.vault
 
     async def watch(self) -> None:
         """Reload whenever a file has changed, until cancelled."""
@@ -79,7 +86,7 @@ class Reloader:
             reads += 1
             try:
                 # A key may come from a command, which must not block requests.
-                settings = await asyncio.to_thread(_read, self._paths)
+                settings = await asyncio.to_thread(_read, self._paths, self._services.settings.vault)
             except BmError:
                 if self._settled(reads):
                     raise
@@ -93,15 +100,12 @@ class Reloader:
         return reads >= MOST_READS or self._look() == self._stamps
 
 
-def _read(paths: Paths) -> Settings:
+def _read(paths: Paths, held: Vault) -> Settings:
     """Read the files, and load what they name.
 
     Raises:
-        BmError: they are invalid, or accounts.toml, which the start has written, is gone: no accounts, and another key
-            for clients, are not what a running daemon should go on with.
+        BmError: they are invalid.
     """
-    if not paths.accounts.exists():
-        raise AccountError(f"{paths.accounts}: is gone; put it back, or begin without accounts with `bm restart`")
-    settings = read_settings(paths)
+    settings = read_settings(paths, held=held)
     prepare(settings)
     return settings

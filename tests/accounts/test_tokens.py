@@ -17,7 +17,8 @@ import pytest
 from bm.accounts.account import Access, Account
 from bm.accounts.credentials import Credential, Credentials, load, update
 from bm.accounts.google import Fetch, Fetched, FetchRequest, TokenError
-from bm.accounts.tokens import Tokens, lock_path, with_token
+from bm.accounts.store import AccountFile, lock_path
+from bm.accounts.tokens import Tokens, with_token
 from bm.config.files import locked
 from bm.errors import Failure
 from bm.simulator import OAuth, Simulator
@@ -52,7 +53,7 @@ def path(bm_home: Path) -> Path:
 
 @pytest.fixture
 async def tokens(path: Path, fetch: Fetch, clock: Clock) -> AsyncIterator[Tokens]:
-    made = Tokens(path, fetch, clock=lambda: clock.now, wall=lambda: clock.wall)
+    made = Tokens(AccountFile(path), fetch, clock=lambda: clock.now, wall=lambda: clock.wall)
     yield made
     await made.close()
 
@@ -210,7 +211,7 @@ async def test_an_endpoint_that_is_silent_keeps_few_requests_waiting(
         clock.run(took)
         return Failure(kind="timeout", message="no answer")
 
-    tokens = Tokens(path, silent, clock=lambda: clock.now, wall=lambda: clock.wall)
+    tokens = Tokens(AccountFile(path), silent, clock=lambda: clock.now, wall=lambda: clock.wall)
     credential = stored(path, person(sim))
     for wait in (0, pause - 0.1, 0.2):
         clock.run(wait)
@@ -287,14 +288,14 @@ async def test_a_token_that_could_not_be_stored_is_stored_as_soon_as_possible(
 async def test_a_token_that_could_not_be_stored_is_stored_when_bm_stops(
     path: Path, fetch: Fetch, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = Tokens(path, fetch)
+    tokens = Tokens(AccountFile(path), fetch)
     credential = stored(path, person(sim))
     sim.script(oauth=OAuth(rotate=True))
     with monkeypatch.context() as patch:
         patch.setattr("bm.accounts.credentials.write_private", full_disk)
         await tokens.access(credential)
     await tokens.close()
-    again = Tokens(path, fetch)
+    again = Tokens(AccountFile(path), fetch)
     assert (await again.access(Credential(account=load(path).accounts[0]))).bearer
     await again.close()
 
@@ -314,7 +315,7 @@ async def test_quoted_secrets_are_masked(path: Path, sim: Simulator) -> None:
         body = msgspec.json.encode({"error": "invalid_grant", "error_description": words})
         return Fetched(status=400, headers={}, body=body)
 
-    tokens = Tokens(path, quoting)
+    tokens = Tokens(AccountFile(path), quoting)
     failure = await refusal(tokens, stored(path, account))
     await tokens.close()
     assert "no such token [secret] of client [secret], [secret]" in failure.message
@@ -345,6 +346,7 @@ import asyncio, sys
 from pathlib import Path
 from bm.accounts.credentials import Credential
 from bm.accounts.credentials import load
+from bm.accounts.store import AccountFile
 from bm.accounts.tokens import Tokens
 from bm.config.schema import Config
 from bm.upstream.fetch import token_fetcher
@@ -352,7 +354,7 @@ from bm.upstream.client import UpstreamClient
 
 async def main(path):
     client = UpstreamClient()
-    tokens = Tokens(path, token_fetcher(client, Config))
+    tokens = Tokens(AccountFile(path), token_fetcher(client, Config))
     credential = Credential(account=load(path).accounts[0])
     print("ready", flush=True)
     sys.stdin.readline()
@@ -457,7 +459,7 @@ async def test_default_credentials_of_a_person_are_billed_to_a_project(
         assert request.url == "https://oauth2.googleapis.com/token"
         return await fetch(msgspec.structs.replace(request, url=client.token_uri))
 
-    tokens = Tokens(path, to_the_simulator)
+    tokens = Tokens(AccountFile(path), to_the_simulator)
     found = [
         await tokens.access(stored(path, Account(name=f"d{project}", kind="adc", key="", project=project)))
         for project in ("", "project-one")
@@ -502,7 +504,7 @@ async def test_bm_can_stop_while_the_endpoint_is_silent(
     path: Path, fetch: Fetch, sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bm.accounts.tokens.GRACE", 0.05)
-    tokens = Tokens(path, fetch)
+    tokens = Tokens(AccountFile(path), fetch)
     credential = stored(path, person(sim))
     sim.script(oauth=OAuth(delay=30))
     waiting = asyncio.ensure_future(tokens.access(credential))

@@ -18,7 +18,7 @@ BASE = {"names", "errors", "sse"}
 CANON = BASE | {"chat"}
 WIRES = CANON | {"protocols"}
 DATA = {"names", "errors", "config", "providers"}
-ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "keys", "ledger", "tasks"}
+ENGINE = WIRES | DATA | {"remedies", "dispatch", "accounts", "upstream", "keys", "vault", "ledger", "tasks"}
 
 AT_START: dict[str, set[str]] = {
     "names": set(),
@@ -36,6 +36,7 @@ AT_START: dict[str, set[str]] = {
     "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
     "keys": DATA | {"duration"},
+    "vault": DATA | {"accounts", "keys", "dispatch"},
     "ledger": CANON | DATA | {"duration", "tasks"},
     "gateway": ENGINE,
     "server": ENGINE | {"gateway", "loop"},

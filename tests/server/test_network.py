@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from bm.accounts.pool import Pool
+from bm.config.paths import Paths
 from bm.config.schema import Config, UpstreamProxy
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.target import Target
@@ -16,6 +18,7 @@ from bm.gateway.settings import Settings
 from bm.server.network import Moment, Network, now
 from bm.simulator import Rule, Simulator
 from bm.upstream.client import UpstreamClient, UpstreamError, UpstreamRequest
+from bm.vault.vault import FileVault
 from tests.accounts.build import credential
 
 WIFI = frozenset({"192.0.2.7", "fe80::7%wlan0"})
@@ -58,7 +61,7 @@ def test_the_addresses_of_this_machine_are_those_of_others_to_reach() -> None:
 
 
 def services() -> Services:
-    return Services(Settings(Config(), {}, (credential("a"),), "key"))
+    return Services(Settings(Config(), {}, (credential("a"),), "key", FileVault(Paths.under(Path()))))
 
 
 def rest(pool: Pool, seconds: float) -> None:

@@ -63,14 +63,14 @@ def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float],
         ConfigError, AccountError: the daemon could not start; nothing was changed.
         OSError: the file cannot be written.
     """
-    from bm.accounts.credentials import load as load_credentials
     from bm.config.load import load
     from bm.providers.catalog import KNOWN
+    from bm.vault.vault import open_vault
 
     manager = this_manager()
     manager.check()
     drain = load(paths.config, environ, known=KNOWN).config.server.drain
-    load_credentials(paths.accounts)
+    open_vault(paths).accounts.load()
     unit = unit_of(paths, environ, drain)
     file, content = manager.file(unit), manager.definition(unit)
     make_folders(paths)
@@ -190,12 +190,12 @@ def needed_variables(paths: Paths, environ: Mapping[str, str]) -> list[str]:
         ConfigError: config.toml is invalid.
         AccountError: accounts.toml is invalid.
     """
-    from bm.accounts.credentials import load as load_credentials
     from bm.config.load import load
     from bm.providers.catalog import KNOWN
+    from bm.vault.vault import open_vault
 
     loaded = load(paths.config, environ, known=KNOWN)
-    stored = load_credentials(paths.accounts)
+    stored = open_vault(paths).accounts.load()
     references = [account.key for account in stored.accounts if account.enabled]
     references += [account.client.secret for account in stored.accounts if account.client]
     references += [row.api_key for row in loaded.config.providers.values() if row.enabled]
