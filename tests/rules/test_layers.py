@@ -33,6 +33,7 @@ AT_START: dict[str, set[str]] = {
     "remedies": WIRES,
     "config": {"names", "errors"},
     "providers": CANON | {"config"},
+    "database": {"names", "errors"},
     "dispatch": CANON | DATA | {"duration"},
     "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections and tables, for every room that keeps something there."""
