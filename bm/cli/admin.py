@@ -195,6 +195,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     from bm.gateway.services import Services
     from bm.gateway.settings import read_settings
     from bm.server.admin import Instance, admin_app
+    from bm.server.readiness import Readiness
     from bm.server.reload import Reloader
     from bm.server.state import models_path, restore_models
 
@@ -205,7 +206,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     restore_models(models_path(paths), services)
     await catch_up(services, paths.ledger)
     instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None, keep_file=_nothing)
-    application = admin_app(services, Reloader(paths, services), instance, paths, {})
+    application = admin_app(services, Reloader(paths, services), instance, paths, {}, Readiness(services))
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -74,7 +74,6 @@ def run(
     """
     import shutil
 
-    from bm.accounts.credentials import ensure_local_key
     from bm.cli.exits import UsageError
     from bm.clients.launch import launch
     from bm.clients.status import elsewhere, warnings
@@ -87,7 +86,8 @@ def run(
     program = shutil.which(row.program)
     if program is None:
         raise BmError(f"{row.title} is not installed: {row.program} is not on PATH ({row.install})")
-    names = {"origin": started(paths).url, "key": ensure_local_key(paths.accounts)}
+    started(paths)
+    names = _names(paths)
     given = arguments or []
     words = given[1:] if given[:1] == ["--"] else given
     ready = launch(row, program, words, names, os.environ, paths.clients.with_suffix(""))
@@ -311,15 +311,14 @@ def _names(paths: Paths) -> dict[str, str]:
         NotRunning: the address is known only while bm runs.
     """
     from bm.cli.exits import NotRunning
-    from bm.config.address import url_of
+    from bm.config.address import origin_of
 
-    if daemon := admin.running(paths):
+    server = admin.loaded(paths).config.server
+    origin = origin_of(server)
+    if not server.url and (daemon := admin.running(paths)):
         origin = daemon.url
-    else:
-        server = admin.loaded(paths).config.server
-        if not server.port:
-            raise NotRunning("bm is not running, and its port is chosen when it starts: bm start, then try again")
-        origin = url_of(server.host, server.port)
+    elif not server.url and not server.port:
+        raise NotRunning("bm is not running, and its port is chosen when it starts: bm start, then try again")
     return {"origin": origin, "key": admin.vault(paths).local_key()}
 
 

@@ -102,14 +102,14 @@ def waits(*, silent: bool = False) -> Callable[[float], None]:
 
 
 def drain_of(paths: Paths) -> float:
-    """Seconds that running answers may take to finish; the default when the configuration is invalid."""
+    """Seconds that an orderly end may take; the default when the configuration is invalid."""
     from bm.config.schema import Server
     from bm.errors import ConfigError
 
     try:
-        return admin.loaded(paths).config.server.drain
+        return admin.loaded(paths).config.server.longest_stop
     except ConfigError:
-        return Server().drain
+        return Server().longest_stop
 
 
 def introduce(paths: Paths, daemon: Daemon, verb: str) -> None:
@@ -213,9 +213,10 @@ def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
     except ConfigError:
         return []
     server = config.server
-    moved = server.host != daemon.host or server.port not in (0, daemon.port)
+    tls = bool(server.tls_cert)
+    moved = server.host != daemon.host or server.port not in (0, daemon.port) or tls != bool(daemon.tls_cert)
     return [
-        *([f"the configured address is now {url_of(server.host, server.port)}: bm restart"] if moved else []),
+        *([f"the configured address is now {url_of(server.host, server.port, tls=tls)}: bm restart"] if moved else []),
         *(f"{each.detail} ({each.remedy})" for each in exposed(config)),
         *retiring(effective(config), chains_of(config), date.today()),
     ]

@@ -18,7 +18,7 @@ from bm.clients.catalog import TOOLS
 from bm.clients.environment import is_proxied
 from bm.clients.journal import Journal
 from bm.clients.status import elsewhere, status
-from bm.config.address import is_loopback, points_at, url_of
+from bm.config.address import is_loopback, origin_of, points_at
 from bm.config.chains import chains_of, names_in, split_prefix
 from bm.config.keys import dotted
 from bm.config.load import Loaded, load, problems_in
@@ -207,7 +207,9 @@ def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
 def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
     """Tools whose settings from `bm setup` hold an outdated address or key."""
     server = case.config.server
-    origin = case.daemon.url if case.daemon else url_of(server.host, server.port) if server.port else ""
+    origin = origin_of(server) if server.url or server.port else ""
+    if case.daemon and not server.url:
+        origin = case.daemon.url
     try:
         held = journal.load(paths.clients)
     except ConfigError as error:

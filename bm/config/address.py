@@ -31,15 +31,26 @@ def is_address(host: str) -> bool:
 
 def points_at(url: str, server: Server) -> bool:
     """Whether a request to `url` would reach `server`. Port 0, which is not known yet, never matches."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return False
-    host = parts.hostname or ""
+    host, port = _place(url)
+    if host and (host, port) == _place(server.url):
+        return True
     if not host or port != server.port:
         return False
     return is_loopback(host) or _is_unspecified(host) or host == server.host.lower().strip("[]")
+
+
+def _place(url: str) -> tuple[str, int | None]:
+    """Host and port of a URL; no host if it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return "", None
+
+
+def origin_of(server: Server) -> str:
+    """The address that tools are given, as far as the settings know it, without a trailing slash."""
+    return server.url.rstrip("/") or url_of(server.host, server.port, tls=bool(server.tls_cert))
 
 
 def reachable(host: str) -> str:
@@ -48,10 +59,10 @@ def reachable(host: str) -> str:
     return _ANY.get(bare, bare)
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
     """The base URL of a server on this machine, without a trailing slash."""
-    name = reachable(host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    name, scheme = reachable(host), "https" if tls else "http"
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 def _is_unspecified(host: str) -> bool:

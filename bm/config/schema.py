@@ -39,6 +39,11 @@ class Server(_Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8094
     """0 lets the system choose; `daemon.json` then contains the port."""
+    url: str = ""
+    """The address that tools are given, where it is not the one bm listens on: that of a proxy, or a certificate's."""
+    tls_cert: str = ""
+    """A PEM file with the certificate and those between it and its authority; empty serves plain HTTP."""
+    tls_key: str = ""
     auth: Literal["key", "none"] = "key"
     """`none` is refused unless `host` is a loopback address."""
     allowed_hosts: tuple[str, ...] = ()
@@ -52,6 +57,13 @@ class Server(_Section, frozen=True, kw_only=True):
     """Whether `/v1/responses` takes WebSocket connections; from the next start on."""
     drain: Seconds = 30.0
     """How long `bm stop` waits for running streams to finish."""
+    drain_delay: Seconds = 0.0
+    """How long before that requests are still taken while `/readyz` says 503, so that a balancer notices."""
+
+    @property
+    def longest_stop(self) -> float:
+        """Seconds that an orderly end may take."""
+        return self.drain_delay + self.drain
 
 
 class Timeouts(_Section, frozen=True, kw_only=True):

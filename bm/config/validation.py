@@ -299,6 +299,11 @@ def _server(server: Server) -> Iterator[Problem]:
     elif server.auth == "none" and not is_loopback(server.host):
         message = f'"none" is refused while host "{server.host}" accepts other machines'
         yield Problem(("server", "auth"), message, 'write auth = "key" or host = "127.0.0.1"')
+    if server.url and (not _is_url(server.url, ("http", "https")) or urlsplit(server.url).query):
+        yield Problem(("server", "url"), "is not an http or https URL", 'such as "https://bm.example"')
+    for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if getattr(server, given) and not getattr(server, missing):
+            yield Problem(("server", missing), f"is missing beside {given}", "both are paths of PEM files")
 
 
 def _budgets(config: Config, known: Collection[str]) -> Iterator[Problem]:

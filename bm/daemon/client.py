@@ -6,7 +6,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,12 @@ from bm.daemon import runtime
 from bm.daemon.runtime import Daemon
 from bm.errors import UNREADABLE, DaemonError
 
+if TYPE_CHECKING:
+    import http.client
+
 _LARGEST = 64 * 1024 * 1024
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL (x509_vfy.h), for which Python's `ssl` has no name."""
 
 
 class Answer(NamedTuple):
@@ -56,8 +61,9 @@ def send(
     import http.client
 
     given = {**headers, "authorization": f"Bearer {key}"} if key else headers
-    connection = http.client.HTTPConnection(daemon.address, daemon.port, timeout=timeout)
+    connection: http.client.HTTPConnection | None = None
     try:
+        connection = _connection(daemon, timeout)
         connection.request(method, path, body, given)
         response = connection.getresponse()
         try:
@@ -68,7 +74,28 @@ def send(
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"{daemon.url} does not answer: {str(error) or type(error).__name__}") from None
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
+
+
+def _connection(daemon: Daemon, timeout: float) -> http.client.HTTPConnection:
+    """A connection to the daemon. Its certificate has to be the one in the file that daemon.json names, whatever name
+    it is for and even after it has expired: that must not keep `bm stop` from working.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    import http.client
+
+    if not daemon.tls_cert:
+        return http.client.HTTPConnection(daemon.address, daemon.port, timeout=timeout)
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+    context.load_verify_locations(daemon.tls_cert)
+    return http.client.HTTPSConnection(daemon.address, daemon.port, timeout=timeout, context=context)
 
 
 def ask(daemon: Daemon, method: str, path: str, *, key: str = "", body: Any = None, timeout: float = 5.0) -> Answer:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bm import __version__
@@ -168,11 +169,12 @@ def _serve_on(
     from bm.server.admin import Instance
     from bm.server.handover import Place
     from bm.server.serve import serve
+    from bm.server.tls import certificate_of
 
-    settings, server = make_settings(loaded, paths, environ), loaded.config.server
+    settings, certificate = make_settings(loaded, paths, environ), certificate_of(loaded.config.server)
     prepare(settings)
-    with begin(server) as (sock, lock, predecessor):
-        daemon = _this_process(sock, server.host, started_at, foreground=terminal)
+    with begin(loaded.config.server) as (sock, lock, predecessor):
+        daemon = _this_process(sock, loaded.config.server, started_at, foreground=terminal)
 
         def ready() -> None:
             if predecessor is None:
@@ -208,24 +210,25 @@ def _serve_on(
             if predecessor is not None:
                 # On a full disk this fails before a connection is accepted, and the earlier daemon goes on.
                 runtime.write(paths.runtime, daemon)
-            serve(paths, settings, sock, instance, place, predecessor)
+            serve(paths, settings, sock, instance, place, predecessor, certificate)
         finally:
             runtime.remove(paths.runtime, daemon)
             _log.info("bm has stopped")
 
 
-def _this_process(sock: socket.socket, host: str, started_at: float, *, foreground: bool) -> Daemon:
+def _this_process(sock: socket.socket, server: Server, started_at: float, *, foreground: bool) -> Daemon:
     import psutil
 
     return Daemon(
         pid=os.getpid(),
         created=psutil.Process().create_time(),
-        host=host,
+        host=server.host,
         port=sock.getsockname()[1],
         version=__version__,
         token=secrets.token_urlsafe(24),
         started_at=started_at,
         foreground=foreground,
+        tls_cert=str(Path(server.tls_cert).expanduser().absolute()) if server.tls_cert else "",
     )
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bm.config.address import url_of
 from bm.config.files import inherited
 from bm.config.paths import Paths
 from bm.config.schema import Server
@@ -96,7 +95,7 @@ def _asked(paths: Paths, old: Daemon, *, listener: bool) -> tuple[socket.socket,
                 raise NoHandover(_why(old, answer.status, answer.body))
             channel, _ = meeting.accept()
         except (OSError, NoAnswer) as error:
-            raise NoHandover(f"{url_of(old.host, old.port)} does not hand over: {error}") from None
+            raise NoHandover(f"{old.url} does not hand over: {error}") from None
     return _received(channel, 2 if listener else 1)
 
 

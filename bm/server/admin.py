@@ -40,6 +40,7 @@ from bm.server.metrics import Metrics
 from bm.server.models import ModelViews
 from bm.server.playground import Playground
 from bm.server.providers import ProviderViews
+from bm.server.readiness import Readiness
 from bm.server.reload import Reloader
 from bm.server.routing import RoutingViews
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
@@ -93,26 +94,23 @@ class _LiveParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def admin_app(
-    services: Services, reloader: Reloader, instance: Instance, paths: Paths, asked: Mapping[str, Handler]
+    services: Services,
+    reloader: Reloader,
+    instance: Instance,
+    paths: Paths,
+    asked: Mapping[str, Handler],
+    readiness: Readiness,
 ) -> Starlette:
     """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `asked` are further paths below
     `/admin` that are posted to, with the key."""
     edits = Edits(paths, reloader)
-    admin = Admin(services, reloader, edits, instance, paths)
+    admin = Admin(services, reloader, edits, instance, paths, readiness)
     metrics = Metrics(lambda: services.calls.active, admin.account_states, lambda: services.spending.now(time.time()))
     services.calls.observers += [metrics.observe, admin.live_view.observe]
     sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
     admission = Admission(services, sessions)
     sign_in = SignIn(sessions, admission)
     keyed, shown = admission.keyed, admission.shown
-
-    async def health(request: Request) -> Response:
-        challenge = request.query_params.get("challenge", "")[:_MAX_CHALLENGE]
-        return JsonResponse({"status": "ok", "proof": instance.prove(challenge)} if challenge else {"status": "ok"})
-
-    async def ready(request: Request) -> Response:
-        reason = admin.not_ready()
-        return JsonResponse({"ready": not reason, "reason": reason or None}, 503 if reason else 200)
 
     async def measured(request: Request) -> Response:
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
@@ -122,8 +120,7 @@ def admin_app(
 
     return Starlette(
         routes=[
-            Route("/healthz", admission.open(health)),
-            Route("/readyz", admission.open(ready)),
+            *_health(admission, instance, readiness),
             Route("/", front(services)),
             Route("/metrics", keyed(measured)),
             Route("/admin/session", admission.open(sign_in.enter), methods=["POST"]),
@@ -150,23 +147,37 @@ def admin_app(
     )
 
 
+def _health(admission: Admission, instance: Instance, readiness: Readiness) -> list[Route]:
+    """What balancers and supervisors ask, without a key."""
+
+    async def health(request: Request) -> Response:
+        challenge = request.query_params.get("challenge", "")[:_MAX_CHALLENGE]
+        return JsonResponse({"status": "ok", "proof": instance.prove(challenge)} if challenge else {"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        reason = readiness.problem()
+        return JsonResponse({"ready": not reason, "reason": reason or None}, 503 if reason else 200)
+
+    return [Route("/healthz", admission.open(health)), Route("/readyz", admission.open(ready))]
+
+
 class Admin:
     """Answers questions about the running daemon."""
 
-    def __init__(self, services: Services, reloader: Reloader, edits: Edits, instance: Instance, paths: Paths) -> None:
+    def __init__(
+        self,
+        services: Services,
+        reloader: Reloader,
+        edits: Edits,
+        instance: Instance,
+        paths: Paths,
+        readiness: Readiness,
+    ) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
+        self._readiness = readiness
         self.live_view = Live(services, paths.ledger)
         self.provider_views = ProviderViews(services, edits, paths)
         self.account_views = AccountViews(services, edits, self.provider_views)
-
-    def not_ready(self) -> str:
-        """Why no request can be served; empty when some can."""
-        for member in self._services.router.snapshot(self._services.settings).members:
-            provider = member.provider
-            usable = provider.enabled and (provider.pool or provider.mode != "off")
-            if usable and any(not account.disabled for account in member.account_states):
-                return ""
-        return "no account is usable: bm accounts add NAME"
 
     def account_states(self) -> dict[State, int]:
         return counts(self._services.pool, now=time.monotonic(), wall=time.time())
@@ -222,7 +233,7 @@ class Admin:
             "run": self._instance.started_at,
             **await self.live_view.to_json(params.after),
             "status": await self.status(request),
-            "not_ready": self.not_ready() or None,
+            "not_ready": self._readiness.problem() or None,
             **await self.account_views.rows(request),
             **await self.provider_views.rows(request),
         }

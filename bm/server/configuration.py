@@ -32,9 +32,19 @@ from bm.server.sign_in import Admission
 
 _ELSEWHERE: Final = ("aliases", "routes", "capabilities", "providers")
 """Tables whose members have names of the user's own."""
-_TERMINAL: Final = ("api_key", "base_url", "vertex_base_url", "headers", "url", "ca_bundle", "hook")
+_TERMINAL: Final = (
+    "api_key",
+    "base_url",
+    "vertex_base_url",
+    "headers",
+    "url",
+    "tls_cert",
+    "tls_key",
+    "ca_bundle",
+    "hook",
+)
 _ACCESS: Final = ("host", "port", "auth", "allowed_hosts", "allowed_origins")
-_RESTART: Final = (("server", "host"), ("server", "port"), ("server", "websocket"))
+_RESTART: Final = tuple(("server", name) for name in ("host", "port", "websocket", "tls_cert", "tls_key"))
 """What a running daemon keeps until it is restarted."""
 
 

@@ -22,7 +22,9 @@ class Guard:
         self._server, self._keys = server, keys
         self._open = server.auth == "none"
         self._digest = digest(local_key)
-        self._names = frozenset(name.lower() for name in (server.host, *server.allowed_hosts))
+        self._names = frozenset(
+            name.lower() for name in (server.host, _name_in(server.url), *server.allowed_hosts) if name
+        )
         self._any_address = not is_loopback(server.host)
 
     @property

@@ -47,7 +47,7 @@ class LimitedHttp(HttpToolsProtocol):
     """
 
     leaving = False
-    """Whether another daemon serves by now: then every answer is the last one on its connection."""
+    """Whether this daemon is about to end: then every answer is the last one on its connection."""
     unread_seconds: Callable[[], float] = staticmethod(lambda: 0.0)
     """How long a client may read nothing of what it is sent; 0 = for ever."""
     _said = 0.0
@@ -326,6 +326,12 @@ class LimitedHttp(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def say_last(self) -> None:
+        """Make the answer that is being sent the last one on this connection."""
+        cycle: Any = self.cycle
+        if not self.gives_way:
+            cycle.keep_alive = False
 
     def close_if_idle(self) -> None:
         """Close the connection if it has been silent for some time, so that no request is on its way."""

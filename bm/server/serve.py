@@ -35,8 +35,10 @@ from bm.server.handover import Handover, Place
 from bm.server.http import LimitedHttp
 from bm.server.network import Network
 from bm.server.predecessor import Predecessor
+from bm.server.readiness import Readiness
 from bm.server.reload import Reloader
 from bm.server.state import SavedState
+from bm.server.tls import Certificate
 from bm.server.websocket import leave_all
 from bm.tasks import Work, keep_running, spawn
 
@@ -51,15 +53,16 @@ def serve(
     instance: Instance,
     place: Place,
     predecessor: Predecessor | None,
+    certificate: Certificate | None = None,
 ) -> None:
     """Serve requests on `sock` until a signal or `/admin/stop`; returns when running streams have ended.
 
-    A first signal lets running responses finish within `[server] drain` seconds, a second one ends them. `predecessor`
-    is the daemon that has handed over to this one.
+    After a first signal requests are served for `[server] drain_delay` seconds more, then running responses finish
+    within `[server] drain`; a second one ends them. `predecessor` is the daemon that has handed over to this one.
     """
     descriptors.raise_limit()
     prices.use_process()
-    runner().run(_serve(paths, settings, sock, instance, place, predecessor))
+    runner().run(_serve(paths, settings, sock, instance, place, predecessor, certificate))
 
 
 class _Server(uvicorn.Server):
@@ -69,11 +72,11 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         instance: Instance,
-        drain: Callable[[], float],
+        settings: Callable[[], ServerSettings],
         predecessor: Predecessor | None,
     ) -> None:
         super().__init__(config)
-        self._instance, self._drain, self._predecessor = instance, drain, predecessor
+        self._instance, self._settings, self._predecessor = instance, settings, predecessor
         self._sock: socket.socket | None = None
         self._leaving = self._signalled = False
         self._deadline = math.inf
@@ -83,7 +86,7 @@ class _Server(uvicorn.Server):
         self.force_exit = self._signalled or (self.should_exit and not self._leaving)
         self._signalled = self.should_exit = True
         if self._leaving and not self.force_exit:
-            self.leave(self._drain())
+            self.leave(self._settings().drain)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -123,10 +126,13 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running responses finish within the configured time."""
-        self.config.timeout_graceful_shutdown = int(self._drain()) or 1
+        if not self._leaving:
+            await self._announce()
+        drain = self._settings().drain
+        self.config.timeout_graceful_shutdown = int(drain) or 1
         ending = None
         if self._predecessor is not None:
-            ending = asyncio.ensure_future(self._predecessor.end(self._drain()))
+            ending = asyncio.ensure_future(self._predecessor.end(drain))
         if self._leaving:
             await self._finish()
             if self.server_state.connections:
@@ -139,6 +145,17 @@ class _Server(uvicorn.Server):
                 ending.cancel()
                 ending = asyncio.ensure_future(self._predecessor.end(0.0))
             await ending
+
+    async def _announce(self) -> None:
+        """Serve for some seconds more while `/readyz` says that this ends, so that a balancer sends its requests to
+        other nodes before connections are refused here. Each answer from now on is the last one on its connection."""
+        LimitedHttp.leaving = True
+        until = time.monotonic() + self._settings().drain_delay
+        while not self.force_exit and time.monotonic() < until:
+            for each in list(self.server_state.connections):
+                if isinstance(each, LimitedHttp):
+                    each.say_last()
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def _finish(self) -> None:
         """Answer what was sent to this daemon before another one served, without a time limit unless one is set.
@@ -158,7 +175,7 @@ class _Server(uvicorn.Server):
 
     async def _finish_websockets(self) -> None:
         """Let answers over WebSocket finish: uvicorn would close those connections at once."""
-        deadline = time.monotonic() + self._drain()
+        deadline = time.monotonic() + self._settings().drain
         for server in self.servers:
             server.close()
         leave_all()
@@ -186,6 +203,7 @@ async def _serve(
     instance: Instance,
     place: Place,
     predecessor: Predecessor | None,
+    certificate: Certificate | None,
 ) -> None:
     ledger = Ledger(paths.ledger, decisions=settings.config.limits.decisions)
     recorder = Recorder(folder_of(paths))
@@ -214,19 +232,17 @@ async def _serve(
     handover = Handover(services, instance.version, place, retire=retire, return_=work.start)
     asked = {"stop": stop, "handover": json_handler(handover.answer)}
     LimitedHttp.unread_seconds = staticmethod(lambda: services.config.timeouts.idle)
-    config = _config(App(services, admin_app(services, reloader, instance, paths, asked)), settings.config.server)
-    server = handover.listener = _Server(config, instance, lambda: services.config.server.drain, predecessor)
-    for warning in settings.warnings:
-        _log.warning("%s", warning)
+    readiness = Readiness(services)
+    readiness.checks.append(lambda: "this node is about to end" if LimitedHttp.leaving else "")
+    app = App(services, admin_app(services, reloader, instance, paths, asked, readiness))
+    config = _config(app, settings.config.server, certificate)
+    server = handover.listener = _Server(config, instance, lambda: services.config.server, predecessor)
+    _warn(settings)
     state.restore()
     ledger.start()
     await catch_up(services, paths.ledger)
     work.start()
-    watchers = [
-        keep_running(memory.watch, "watching memory"),
-        keep_running(Network(services).watch, "watching the network"),
-        keep_running(descriptors.watch, "watching descriptors"),
-    ]
+    watchers = list(_watchers(services, certificate))
     if predecessor is not None:
         watchers.append(spawn(predecessor.follow(services), "following the earlier daemon"))
     try:
@@ -238,6 +254,20 @@ async def _serve(
         with _no_signals():
             await (handover.close() if handover.begun else state.save())
             await _close(services, recorder, ledger)
+
+
+def _warn(settings: Settings) -> None:
+    for warning in settings.warnings:
+        _log.warning("%s", warning)
+
+
+def _watchers(services: Services, certificate: Certificate | None) -> Iterator[asyncio.Task[None]]:
+    """What this daemon watches to its end, also while the next one serves."""
+    yield keep_running(memory.watch, "watching memory")
+    yield keep_running(Network(services).watch, "watching the network")
+    yield keep_running(descriptors.watch, "watching descriptors")
+    if certificate is not None:
+        yield keep_running(certificate.watch, "watching the certificate")
 
 
 async def _close(services: Services, recorder: Recorder, ledger: Ledger) -> None:
@@ -258,7 +288,7 @@ def _no_signals() -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def _config(app: App, settings: ServerSettings) -> uvicorn.Config:
+def _config(app: App, settings: ServerSettings, certificate: Certificate | None) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(_is_about_more_than_upgrades)
     return uvicorn.Config(
         app=app,
@@ -272,6 +302,7 @@ def _config(app: App, settings: ServerSettings) -> uvicorn.Config:
         http=LimitedHttp,
         ws="wsproto" if settings.websocket else "none",
         ws_max_size=settings.max_body_mb * 1024 * 1024,
+        ssl_context_factory=None if certificate is None else lambda config, default: certificate.context,
     )
 
 

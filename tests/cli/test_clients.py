@@ -54,6 +54,11 @@ def test_a_daemon_on_every_network_is_reached_over_loopback(bm: Bm, monkeypatch:
     assert bm("env", "--json").json["set"]["OPENAI_BASE_URL"] == "http://[::1]:8094/v1"
 
 
+def test_tools_are_given_the_address_of_the_proxy_in_front(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BM_SERVER_URL", "https://bm.example/")
+    assert bm("env", "--json").json["set"]["OPENAI_BASE_URL"] == "https://bm.example/v1"
+
+
 def test_env_explains_itself_on_a_terminal(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BM_SERVER_PORT", "8094")
     monkeypatch.setattr("bm.cli.render.is_terminal", lambda: True)

@@ -57,6 +57,8 @@ def test_is_address(host: str, address: bool) -> None:
         ("http://[::1]:8094", "127.0.0.1", 8094, True),
         ("http://0.0.0.0:8094", "127.0.0.1", 8094, True),
         ("http://127.0.0.1:8095", "127.0.0.1", 8094, False),
+        ("https://bm.example/v1", "127.0.0.1", 8094, True),
+        ("http://bm.example/v1", "127.0.0.1", 8094, False),
         ("http://10.0.0.7:8094", "127.0.0.1", 8094, False),
         ("http://10.0.0.7:8094", "10.0.0.7", 8094, True),
         ("http://devbox:8094", "DevBox", 8094, True),
@@ -69,7 +71,7 @@ def test_is_address(host: str, address: bool) -> None:
     ],
 )
 def test_points_at(url: str, host: str, port: int, loops: bool) -> None:
-    assert points_at(url, Server(host=host, port=port)) is loops
+    assert points_at(url, Server(host=host, port=port, url="https://bm.example")) is loops
 
 
 @pytest.mark.parametrize(

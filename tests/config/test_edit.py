@@ -284,7 +284,7 @@ def test_a_held_lock_times_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         put(path, "server.port", 1)
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 SETTINGS = st.one_of(
     st.tuples(st.just("aliases.x"), WORDS),
     st.tuples(st.just("providers.groq.api_key"), WORDS),

@@ -64,6 +64,42 @@ def test_running_responses_finish(bm_home: Path, how: str) -> None:
         assert gone(running) and not running.paths.runtime.exists()
 
 
+@pytest.mark.parametrize("how", ["SIGTERM", "admin"])
+def test_a_balancer_knows_before_connections_are_refused(bm_home: Path, how: str) -> None:
+    """`/readyz` says 503 at once, `/healthz` does not; requests are served on, each the last on its connection."""
+    with Simulator() as simulator:
+        config, accounts = started(simulator)
+        with daemon(bm_home, f"{config}[server]\ndrain_delay = 60\n", accounts) as running:
+            simulator.script(SLOW)
+            with running_answer(simulator, running) as (http, answer):
+                assert http.get("/readyz").status_code == 200
+                end(running, http, how)
+                assert soon(lambda: http.get("/readyz").status_code == 503)
+                said = http.get("/readyz")
+                assert "about to end" in said.json()["reason"] and said.headers["connection"] == "close"
+                assert http.get("/healthz").status_code == 200
+                later = World(simulator, running, http).ask("gemini")
+                assert later.complete and later.headers["connection"] == "close"
+                assert answer.result().complete
+            assert not gone(running), "it serves until the time is over"
+            running.process.send_signal(signal.SIGTERM)
+            if how == "admin":  # what `bm stop` asks for is not a signal yet
+                running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(timeout=10) == 0
+
+
+def test_then_running_responses_finish_without_new_ones(bm_home: Path) -> None:
+    with Simulator() as simulator:
+        config, accounts = started(simulator)
+        with daemon(bm_home, f"{config}[server]\ndrain_delay = 0.2\n", accounts) as running:
+            simulator.script(SLOW)
+            with running_answer(simulator, running) as (_, answer):
+                running.process.send_signal(signal.SIGTERM)
+                assert soon(lambda: gone(running)) and not answer.done()
+                assert answer.result().complete
+            assert running.process.wait(timeout=10) == 0
+
+
 def test_a_second_signal_ends_running_responses(bm_home: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, *started(simulator)) as running:
         simulator.script(Rule(text="word " * 100, chunks=100, delay=0.3))

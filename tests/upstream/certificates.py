@@ -16,7 +16,7 @@ class Authority:
     """Issues certificates. `bundle` is the file that makes clients trust them."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("a private authority")
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
@@ -35,7 +35,7 @@ class Authority:
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         made = made.add_extension(identifier, critical=False)
         certificate = made.sign(self._key, hashes.SHA256())
-        file = self._folder / f"{names[0]}.pem"
+        file = self.folder / f"{names[0]}.pem"
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

@@ -69,7 +69,7 @@ def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float],
 
     manager = this_manager()
     manager.check()
-    drain = load(paths.config, environ, known=KNOWN).config.server.drain
+    drain = load(paths.config, environ, known=KNOWN).config.server.longest_stop
     open_vault(paths).accounts.load()
     unit = unit_of(paths, environ, drain)
     file, content = manager.file(unit), manager.definition(unit)
