@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,13 +22,15 @@ from bm.config.budget import REFUSE, ROUTE
 from bm.dispatch.plan import Plan
 from bm.dispatch.refusal import unavailable
 from bm.dispatch.target import Target
-from bm.errors import Failure, RequestError
+from bm.errors import Failure, FailureKind, RequestError
 from bm.gateway.adapter import Adapter
 from bm.gateway.record import Record
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
+from bm.keys.bucket import Rate, rates, whole_seconds
+from bm.keys.common import Ask
 from bm.keys.key import MAIN, Key
-from bm.keys.spending import Denial, Hold, Used
+from bm.keys.spending import RESERVED_WAIT, Denial, Hold, Used
 from bm.ledger.prices import cost_of
 from bm.ledger.prices import load as load_prices
 from bm.ledger.reader import LedgerError, spent
@@ -42,6 +44,24 @@ _MARGIN = 1.2
 _LONGEST = 16_384
 """Tokens of an answer, where neither the request nor the model says how long it may be."""
 _MOST_UNPRICED = 20
+_MOST_PLANS = 8
+"""Plans for one request whose first target turns out to have no budget left, because other nodes have taken it."""
+_AWAY_WAIT = 5
+_AWAY = Failure(
+    kind="overloaded",
+    message=(
+        "the store that holds the budgets and rates of all nodes does not answer, and [shared] fail is closed: "
+        f"try again in {_AWAY_WAIT} s"
+    ),
+    retry_after=_AWAY_WAIT,
+    should_retry=True,
+)
+_CONTENDED = Failure(
+    kind="rate_limited",
+    message=f"the budgets are reserved by requests that are running: try again in {RESERVED_WAIT} s",
+    retry_after=RESERVED_WAIT,
+    should_retry=True,
+)
 _REMEDY = "; to raise it: "
 _FLUSH_WAIT = 5.0
 
@@ -49,19 +69,22 @@ _log = logging.getLogger("bm")
 
 
 class Allowance:
-    """One call against the limits of its key and the budgets. Costs next to nothing where there are none."""
+    """One call against the limits of its key and the budgets. Costs next to nothing where there are none.
+
+    What other nodes share is taken in their store, in the one call over the network that a request waits for.
+    """
 
     def __init__(self, services: Services, settings: Settings, adapter: Adapter, record: Record) -> None:
         self._services, self._settings, self._adapter, self._record = services, settings, adapter, record
         self._key = settings.keys.named(record.key)
-        self._taken = 0
+        self._prompt = self._taken = 0
         self._hold: Hold | None = None
 
     def check(self) -> None:
-        """Refuse what the key does not allow, and take what it is limited to.
+        """Refuse what the key does not allow.
 
         Raises:
-            RequestError: the key was revoked meanwhile, the model is not one of its own, or it is at a rate limit.
+            RequestError: the key was revoked meanwhile, or the model is not one of its own.
         """
         key = self._key
         if key is MAIN:
@@ -71,48 +94,101 @@ class Allowance:
             raise RequestError(Failure(kind="unauthorized", message=message, should_retry=False))
         if not key.names(self._record.model):
             raise RequestError(_foreign_model(key, self._record.model))
-        if key.rpm or key.tpm:
-            self._take(key)
 
-    def _take(self, key: Key) -> None:
-        """Take the request, and the tokens of its prompt as far as they can be estimated."""
-        tokens = prompt_tokens(self._adapter) if key.tpm else 0
-        seconds = self._services.buckets.admit(key, tokens, time.monotonic())
-        if seconds:
-            limits = [f"{key.rpm:,} requests" if key.rpm else "", f"{key.tpm:,} tokens" if key.tpm else ""]
-            text = f"the key {key.name} is limited to {' and '.join(filter(None, limits))} per minute"
-            message = f"{text}: try again in {seconds} s"
-            retried = seconds <= _RETRIED
-            raise RequestError(Failure(kind="rate_limited", message=message, retry_after=seconds, should_retry=retried))
-        self._taken = tokens
+    async def planned(self, plan: Callable[[str, Mapping[str, str]], Plan]) -> Plan:
+        """The plan for the call as of `allowed`. Takes what the key is limited to, and what the first target may cost.
 
-    def planned(self, plan: Callable[[str, Mapping[str, str]], Plan]) -> Plan:
-        """The plan for the call as of `allowed`. Reserves what its first target may cost.
+        Where no store is asked, nothing else runs between looking at the budgets and reserving.
 
-        Nothing else runs between looking at the budgets and reserving.
+        Raises:
+            RequestError: the key is at a rate limit; or the store must be asked, and is away.
         """
-        call, key = self._adapter.call, self._record.key
-        if call.operation == "count_tokens":
-            # It costs nothing.
-            return plan(call.model, barred_by(self._settings, key))
-        made = allowed(self._services, self._settings, key, call.model, plan)
-        first = next(iter((*made.choices, *made.cooling_down)), None)
-        if made.failure is None and first is not None:
-            self.reserve(first.target)
-        return made
+        key, call, services = self._key, self._adapter.call, self._services
+        wanted: Sequence[Rate] = ()
+        if key is not None and (key.rpm or key.tpm):
+            self._prompt = prompt_tokens(self._adapter) if key.tpm else 0
+            wanted = rates(key, self._prompt)
+        # Counting tokens costs nothing.
+        counted = services.spending.active and call.operation != "count_tokens"
+        if wanted and (services.common is None or not counted):
+            await self._take(Ask(wanted))
+            wanted = ()
+        if counted:
+            return await self._reserved(plan, wanted)
+        return plan(call.model, barred_by(self._settings, self._record.key))
 
-    def reserve(self, target: Target) -> None:
-        """Reserve what a target may cost at most, once for each provider."""
-        spending = self._services.spending
-        if not spending.active:
-            return
-        self._hold = self._hold or spending.hold(self._record.key)
-        if target.provider in self._hold.providers:
-            return
+    async def _reserved(self, plan: Callable[[str, Mapping[str, str]], Plan], wanted: Sequence[Rate]) -> Plan:
+        """The plan whose first target the budgets allow. What is known of them may be old where they are shared."""
+        services, name = self._services, self._record.key
+        fresh = services.common is None
+        for _ in range(_MOST_PLANS):
+            made = allowed(services, self._settings, name, self._adapter.call.model, plan)
+            first = next(iter((*made.choices, *made.cooling_down)), None)
+            if made.failure is None and first is not None:
+                # A cheaper chain serves although the budgets are spent.
+                spent = services.spending.denial(name, first.target.provider, time.time()) is not None
+                if await self._take(self._ask(first.target, wanted, regardless=spent)):
+                    return made
+            elif not wanted and (fresh or not any(each.is_taken for each in self._held().concerned(time.time()))):
+                return made
+            else:
+                await self._take(Ask(wanted, self._held()))
+            wanted, fresh = (), True
+        raise RequestError(_CONTENDED)
+
+    async def reserve(self, target: Target) -> None:
+        """Reserve what a further target may cost at most, once for each provider, even if nothing is left.
+
+        Raises:
+            RequestError: the store must be asked, and is away.
+        """
+        if self._services.spending.active and target.provider not in self._held().providers:
+            await self._take(self._ask(target, regardless=True))
+
+    def _held(self) -> Hold:
+        self._hold = self._hold or self._services.spending.hold(self._record.key)
+        return self._hold
+
+    def _ask(self, target: Target, wanted: Sequence[Rate] = (), *, regardless: bool) -> Ask:
+        """What a call to a target takes."""
         usage = self._most(target)
         if self._adapter.call.body.find(b'"cache_control"') >= 0:
             usage = Usage(cache_write=usage.input, output=usage.output)
-        self._hold.reserve(self._used(target, usage), time.time())
+        return Ask(wanted, self._held(), self._used(target, usage), regardless)
+
+    async def _take(self, ask: Ask) -> bool:
+        """Take what is asked for; False if a budget forbids it.
+
+        Raises:
+            RequestError: the key is at a rate limit; or the store must be asked, and is away.
+        """
+        common, wall, nodes = self._services.common, time.time(), 1
+        if common is not None and ask.concerns_others(wall):
+            answer = await common.ask(ask)
+            if answer.away and common.is_closed:
+                raise RequestError(_AWAY)
+            if not answer.away:
+                self._check_wait(answer.wait, ask.rates)
+                return answer.held
+            nodes = common.nodes
+        if ask.rates:
+            shares = [rate._replace(limit=rate.limit / nodes) for rate in ask.rates]
+            self._check_wait(self._services.buckets.admit(shares, time.monotonic()), ask.rates)
+        if ask.hold is not None and ask.most is not None:
+            ask.hold.reserve(ask.most, wall)
+        return True
+
+    def _check_wait(self, wait: float, wanted: Sequence[Rate]) -> None:
+        """Refuse a request that the rates do not allow for so many seconds; else they are taken."""
+        key, seconds = self._key, whole_seconds(wait)
+        if not (wait and key):
+            self._taken = self._prompt if wanted else self._taken
+            return
+        limits = [f"{key.rpm:,} requests" if key.rpm else "", f"{key.tpm:,} tokens" if key.tpm else ""]
+        text = f"the key {key.name} is limited to {' and '.join(filter(None, limits))} per minute"
+        message = f"{text}: try again in {seconds} s"
+        retried = seconds <= _RETRIED
+        raise RequestError(Failure(kind="rate_limited", message=message, retry_after=seconds, should_retry=retried))
 
     def _most(self, target: Target) -> Usage:
         """The tokens that a target may use at most."""
@@ -143,10 +219,21 @@ class Allowance:
         used = [self._used(target, usage) for target, usage in record.used()]
         if key is not None and limited:
             tokens = sum(each.tokens for each in used)
-            self._services.buckets.settle(key, tokens - self._taken, time.monotonic())
+            self._correct(Rate(f"{key.name}:tpm", key.tpm, tokens - self._taken))
         hold = self._hold or spending.hold(record.key)
         for news in hold.settle(used, time.time(), at=record.at):
             _log.warning("%s", news)
+        if self._services.common is not None:
+            self._services.common.tell()
+
+    def _correct(self, more: Rate) -> None:
+        """The call has used so much more than was taken for it, or less."""
+        common = self._services.common
+        if common is not None:
+            common.use(more)
+        if common is None or common.away:
+            nodes = 1 if common is None else common.nodes
+            self._services.buckets.settle(more._replace(limit=more.limit / nodes), time.monotonic())
 
 
 def prompt_tokens(adapter: Adapter) -> int:
@@ -204,7 +291,10 @@ def _refusal(made: Plan, denials: Mapping[str, Denial]) -> Failure | None:
     message = "; ".join(dict.fromkeys(denial.message for denial in found))
     waits = [denial.retry_after for denial in found if denial.retry_after is not None]
     if waits:
-        return Failure(kind="rate_limited", message=message, retry_after=min(waits), should_retry=True)
+        # Where only reservations stand in the way, a limit does; apart, the store.
+        apart = all(denial.apart for denial in found if denial.retry_after is not None)
+        kind: FailureKind = "overloaded" if apart else "rate_limited"
+        return Failure(kind=kind, message=message, retry_after=min(waits), should_retry=True)
     remedies = dict.fromkeys(denial.remedy for denial in found)
     if (pool := denials.get(GEMINI.name)) is not None and pool in found and pool.counts_money:
         remedies["or, if the Gemini accounts cost nothing, bm config set budgets.free gemini"] = None

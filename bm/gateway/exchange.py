@@ -129,7 +129,7 @@ class Exchange:
             self._completed = partial(router.complete, settings, other, barred=barred)
             return router.plan(settings, other, random_number=random_number, barred=barred, hooked=name)
 
-        planned = self.record.plan = self._allowance.planned(plan)
+        planned = self.record.plan = await self._allowance.planned(plan)
         course = Course(planned, self._settings.limits)
         while attempt := course.next():
             await self._race(course, attempt)
@@ -201,7 +201,7 @@ class Exchange:
             await asyncio.sleep(attempt.wait)
         if not attempt.repeat and (seconds := updates.cooldown_left(attempt.target)):
             return still_cooling_down(seconds, overloaded=updates.overloaded(attempt.target))
-        self._allowance.reserve(attempt.target)
+        await self._allowance.reserve(attempt.target)
         self.record.attempts.append(entry)
         lease = running.lease = updates.begin(attempt.target)
         entry.at = lease.sent - self._began

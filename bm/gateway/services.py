@@ -17,6 +17,7 @@ from bm.gateway.router import Router
 from bm.gateway.settings import Settings
 from bm.gateway.stores import InteractionStore, ResponseStore, SignatureStore
 from bm.keys.bucket import Buckets
+from bm.keys.common import Common
 from bm.keys.spending import Spending
 from bm.ledger.writer import Ledger
 from bm.upstream.client import UpstreamClient
@@ -27,7 +28,7 @@ class Services:
     """The parts that serve requests, made once and used from one event loop.
 
     `settings` are the ones in force; a request keeps those it began with. `disturbed` is the monotonic time at which
-    the machine last woke from sleep or lost a network address.
+    the machine last woke from sleep or lost a network address. `common` are the limits that other nodes share.
     """
 
     def __init__(self, settings: Settings, *, ledger: Ledger | None = None, recorder: Recorder | None = None) -> None:
@@ -48,6 +49,7 @@ class Services:
         self.models = Models(settings, self.client, self.pool, self.tokens, self.context_limits, self.remedies)
         self.router = Router(self.pool, self.affinities, self.context_limits, self.models, self.remedies)
         self.buckets, self.spending = Buckets(), Spending()
+        self.common: Common | None = None
         self._budget(settings)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from bm.keys.key import Key
 
@@ -15,9 +17,9 @@ class Bucket:
     It may be in debt, because what a request uses is known only afterwards.
     """
 
-    def __init__(self, limit: int, now: float) -> None:
+    def __init__(self, limit: float, now: float) -> None:
         self.limit = limit
-        self._level, self._at = float(limit), now
+        self._level, self._at = limit, now
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until so much can be taken. A request for more than the bucket holds needs it full."""
@@ -29,48 +31,59 @@ class Bucket:
     def take(self, amount: float, now: float) -> None:
         """Take so much, or give it back where it is negative."""
         self._fill(now)
-        self._level = min(self._level - amount, float(self.limit))
+        self._level = min(self._level - amount, self.limit)
 
     def _fill(self, now: float) -> None:
-        self._level = min(self._level + max(0.0, now - self._at) * self.limit / _MINUTE, float(self.limit))
+        self._level = min(self._level + max(0.0, now - self._at) * self.limit / _MINUTE, self.limit)
         self._at = now
+
+
+class Rate(NamedTuple):
+    """What a request takes of one limit of its key: `limit` fill in a minute, and it takes `amount`."""
+
+    name: str
+    limit: float
+    amount: float
+
+
+def rates(key: Key, tokens: int) -> list[Rate]:
+    """What a request with a key takes, whose prompt has so many tokens."""
+    found = [Rate(f"{key.name}:rpm", key.rpm, 1)] if key.rpm else []
+    return [*found, Rate(f"{key.name}:tpm", key.tpm, tokens)] if key.tpm else found
+
+
+def whole_seconds(wait: float) -> int:
+    """A wait as clients learn it: rounded up, but for the rounding error of added times."""
+    return math.ceil(round(wait, 3))
 
 
 class Buckets:
     """The buckets of all keys with limits, each made when it is first used."""
 
     def __init__(self) -> None:
-        self._requests: dict[str, Bucket] = {}
-        self._tokens: dict[str, Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
 
-    def admit(self, key: Key, tokens: int, now: float) -> int:
-        """Take one request and so many tokens; or nothing, where the result is the whole seconds to wait first."""
-        needs = []
-        if key.rpm:
-            needs.append((self._bucket(self._requests, key.name, key.rpm, now), 1))
-        if key.tpm:
-            needs.append((self._bucket(self._tokens, key.name, key.tpm, now), tokens))
+    def admit(self, wanted: Sequence[Rate], now: float) -> float:
+        """Take what a request takes; or nothing, where the result is the seconds to wait first."""
+        needs = [(self._bucket(rate, now), rate.amount) for rate in wanted]
         seconds = max((bucket.wait(amount, now) for bucket, amount in needs), default=0.0)
         if not seconds:
             for bucket, amount in needs:
                 bucket.take(amount, now)
-        return math.ceil(round(seconds, 3))
+        return seconds
 
-    def settle(self, key: Key, more: int, now: float) -> None:
-        """A request has used so many tokens more than were taken for it, or less."""
-        if key.tpm:
-            self._bucket(self._tokens, key.name, key.tpm, now).take(more, now)
+    def settle(self, used: Rate, now: float) -> None:
+        """A request has used so much more than was taken for it, or less."""
+        self._bucket(used, now).take(used.amount, now)
 
-    @staticmethod
-    def _bucket(buckets: dict[str, Bucket], name: str, limit: int, now: float) -> Bucket:
-        """The key's bucket. A new limit begins with a full one."""
-        found = buckets.get(name)
-        if found is None or found.limit != limit:
-            found = buckets[name] = Bucket(limit, now)
+    def _bucket(self, rate: Rate, now: float) -> Bucket:
+        """The bucket of a rate. A new limit begins with a full one."""
+        found = self._buckets.get(rate.name)
+        if found is None or found.limit != rate.limit:
+            found = self._buckets[rate.name] = Bucket(rate.limit, now)
         return found
 
     def retain(self, names: frozenset[str]) -> None:
         """Drop the buckets of other keys."""
-        for buckets in (self._requests, self._tokens):
-            for name in buckets.keys() - names:
-                del buckets[name]
+        for name in [each for each in self._buckets if each.rpartition(":")[0] not in names]:
+            del self._buckets[name]

@@ -3,6 +3,9 @@
 A request is admitted while what was spent and what is reserved are below each of its budgets. It reserves what it may
 cost at most, by an estimate, and settles what it has cost. So a budget is exceeded by one reservation at most, and by
 what estimates are wrong. Money is in US dollars; all times are Unix times that are handed in.
+
+Where several nodes share the budgets, each keeps what all of them have spent and reserved as it last heard it, beside
+what it knows of itself (`bm.keys.common`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ ScopeKind = Literal["total", "provider", "key"]
 _MOST_UNREPORTED = 10_000
 RESERVED_WAIT = 5
 """Seconds after which a client tries again when the rest of a budget is reserved: running requests end any moment."""
+APART_WAIT = 30
+"""Seconds after which it does when this node's share of a budget is used up, and the others cannot be asked."""
 
 
 class Scope(NamedTuple):
@@ -61,7 +66,13 @@ class Budget:
     """One limit, and how far it is used in the current period."""
 
     def __init__(self, scope: Scope, limit: Limit, wall: float, zone: tzinfo | None) -> None:
-        self.scope, self.limit, self.spent, self.reserved = scope, limit, 0.0, 0.0
+        self.scope, self.limit, self.spent = scope, limit, 0.0
+        self.settled = self.held = 0.0
+        """What requests of this node have used in the period, and have reserved."""
+        self.elsewhere = 0.0
+        """What requests of other nodes have reserved, or what is left to them while the nodes are apart."""
+        self.apart = 1
+        """The nodes among which the rest is divided because they cannot ask each other; 1 while they can."""
         self.reported: State = ""
         self.round = 0
         """Counts the periods, so that what was reserved in an earlier one is not settled in this one."""
@@ -73,7 +84,8 @@ class Budget:
         if self.begin <= wall < self.end:
             return
         if wall >= self.end:
-            self.spent = self.reserved = 0.0
+            self.spent = self.settled = self.held = self.elsewhere = 0.0
+            self._leave_to_others(self.limit.amount)
             self.reported = ""
             self.round += 1
         self.begin, self.end = bounds(self.limit.period, wall, self._zone)
@@ -81,6 +93,24 @@ class Budget:
     def amount(self, used: Used) -> float:
         """What of a use it counts."""
         return used.money if self.limit.unit == "money" else used.tokens
+
+    def use(self, amount: float) -> None:
+        """A request of this node has used so much."""
+        self.spent += amount
+        self.settled += amount
+
+    def divide(self, nodes: int) -> None:
+        """Leave its part of the rest to each of so many nodes, which cannot ask each other any more."""
+        if nodes != self.apart:
+            self.apart = nodes
+            self._leave_to_others(max(0.0, self.limit.amount - self.spent - self.reserved))
+
+    def _leave_to_others(self, rest: float) -> None:
+        self.elsewhere += rest * (1 - 1 / self.apart)
+
+    @property
+    def reserved(self) -> float:
+        return self.held + self.elsewhere
 
     @property
     def is_spent(self) -> bool:
@@ -99,13 +129,14 @@ class Budget:
 class Denial(NamedTuple):
     """Why a request may not go to a provider now, and what raises the budget.
 
-    `retry_after` is in seconds, None if only a new period helps.
+    `retry_after` is in seconds, None if only a new period helps. `apart` means that other nodes may have some left.
     """
 
     message: str
     remedy: str
     counts_money: bool
     retry_after: int | None
+    apart: bool = False
 
 
 class Spending:
@@ -116,6 +147,8 @@ class Spending:
         self._budgets: dict[tuple[Scope, str, str], Budget] = {}
         self._by_scope: dict[Scope, list[Budget]] = {}
         self._free: frozenset[str] = frozenset()
+        self.is_shared = False
+        """Whether other nodes spend from the same budgets, and a store knows what all of them have spent."""
         self.unread: list[Budget] = []
         self.journal: deque[Spent] | None = None
         """What was settled, once another daemon wants to know."""
@@ -172,8 +205,9 @@ class Spending:
         if not found:
             return None
         worst = max(found, key=lambda budget: (budget.is_spent, budget.end))
-        wait = None if worst.is_spent else RESERVED_WAIT
-        return Denial(words(worst, wall), worst.scope.remedy, worst.limit.unit == "money", wait)
+        apart = not worst.is_spent and worst.apart > 1
+        wait = None if worst.is_spent else APART_WAIT if apart else RESERVED_WAIT
+        return Denial(words(worst, wall), worst.scope.remedy, worst.limit.unit == "money", wait, apart)
 
     def _of(self, key: str, provider: str, wall: float) -> Iterator[Budget]:
         """The budgets that count a request with this key to this provider, in their current period."""
@@ -183,13 +217,24 @@ class Spending:
                     budget.advance(wall)
                     yield budget
 
+    def concerned(self, key: str, wall: float) -> Iterator[Budget]:
+        """The budgets that may count a request with this key."""
+        for budget in self.now(wall):
+            if budget.scope.kind != "key" or budget.scope.name == key:
+                yield budget
+
     def restore(self, budget: Budget, rows: Iterable[tuple[str, Used]]) -> None:
-        """Count on one budget what requests with these keys have used in its current period."""
+        """Count on one budget what requests with these keys have used in its current period.
+
+        If it is shared, its store may have counted the same, and more.
+        """
+        found = 0.0
         for key, used in rows:
             scope = budget.scope
             counts = scope.kind == "total" or scope.name == (key if scope.kind == "key" else used.provider)
             if counts and (budget.limit.unit == "tokens" or used.provider not in self._free):
-                budget.spent += budget.amount(used)
+                found += budget.amount(used)
+        budget.spent = max(budget.spent, found) if self.is_shared else budget.spent + found
 
     def hold(self, key: str) -> Hold:
         """What a request with this key reserves and settles."""
@@ -200,10 +245,12 @@ class Spending:
         for each in spent:
             for budget in self._of(each.key, each.used.provider, wall):
                 if each.at >= budget.begin:
-                    budget.spent += budget.amount(each.used)
+                    budget.use(budget.amount(each.used))
 
     def take_journal(self) -> tuple[Spent, ...]:
-        """What was settled since the last time, if that was asked for before."""
+        """What was settled since the last time, if that was asked for before; nothing that a store counts."""
+        if self.is_shared:
+            return ()
         found, self.journal = tuple(self.journal or ()), deque(maxlen=_MOST_UNREPORTED)
         return found
 
@@ -227,14 +274,26 @@ class Hold:
         self._held: list[tuple[Budget, int, float]] = []
         self.providers: set[str] = set()
 
-    def reserve(self, most: Used, wall: float) -> None:
-        """Reserve what a provider may use at most."""
+    def concerned(self, wall: float) -> Iterator[Budget]:
+        """The budgets that may count the request, whichever provider it goes to."""
+        return self._spending.concerned(self._key, wall)
+
+    def wants(self, most: Used, wall: float) -> list[tuple[Budget, float]]:
+        """What to reserve for a provider that may use so much at most, on which budgets; nothing the second time."""
         if most.provider in self.providers:
-            return
-        self.providers.add(most.provider)
-        for budget in self._spending._of(self._key, most.provider, wall):
-            budget.reserved += budget.amount(most)
-            self._held.append((budget, budget.round, budget.amount(most)))
+            return []
+        return [(budget, budget.amount(most)) for budget in self._spending._of(self._key, most.provider, wall)]
+
+    def take(self, provider: str, amounts: Iterable[tuple[Budget, float]]) -> None:
+        """Hold what `wants` has named for a provider."""
+        self.providers.add(provider)
+        for budget, amount in amounts:
+            budget.held += amount
+            self._held.append((budget, budget.round, amount))
+
+    def reserve(self, most: Used, wall: float) -> None:
+        """Reserve what a provider may use at most, in one step."""
+        self.take(most.provider, self.wants(most, wall))
 
     def settle(self, used: Iterable[Used], wall: float, at: float = 0.0) -> list[str]:
         """Release what is reserved and count what was used instead, in the period in which that was reserved.
@@ -246,7 +305,9 @@ class Hold:
         rounds = {id(budget): number for budget, number, _ in self._held}
         for budget, number, amount in self._held:
             if budget.round == number:
-                budget.reserved = max(0.0, budget.reserved - amount)
+                left = budget.held - amount
+                # What rounding leaves is nothing.
+                budget.held = left if left > 1e-9 else 0.0
         self._held.clear()
         news = []
         for each in used:
@@ -254,7 +315,7 @@ class Hold:
                 self._spending.journal.append(Spent(self._key, at, each))
             for budget in self._spending._of(self._key, each.provider, wall):
                 if rounds.get(id(budget), budget.round) == budget.round:
-                    budget.spent += budget.amount(each)
+                    budget.use(budget.amount(each))
                     news += self._spending.news(budget, wall)
         return news
 
@@ -262,6 +323,9 @@ class Hold:
 def words(budget: Budget, wall: float) -> str:
     """That nothing is left of a budget, and until when."""
     limit = f"{budget.scope}, {budget.limit},"
+    if not budget.is_spent and budget.apart > 1:
+        share = f"this node's share of {limit} is used up or reserved"
+        return f"{share}, and the store by which the nodes share it is away: try again in {APART_WAIT} s"
     if not budget.is_spent:
         return f"the rest of {limit} is reserved by requests that are running: try again in {RESERVED_WAIT} s"
     return f"{limit} is spent ({said(budget.spent, budget.limit.unit)}): it begins anew {when(budget, wall)}"

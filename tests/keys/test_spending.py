@@ -61,6 +61,7 @@ def test_a_refusal_says_what_is_spent_and_until_when() -> None:
         "bm keys change ci --budget",
         True,
         None,
+        False,
     )
 
 
@@ -225,3 +226,50 @@ def test_a_budget_is_never_exceeded_by_more_than_one_reservation(seed: int) -> N
 def test_the_amounts_of_a_budget_are_of_its_unit() -> None:
     money, tokens = (Budget(TOTAL, limit, NOON, UTC) for limit in limits_of(("1/day", "1 tokens/day")))
     assert (money.amount(Used("x", 0.5, 7)), tokens.amount(Used("x", 0.5, 7))) == (0.5, 7)
+
+
+def test_a_shared_budget_counts_what_the_ledger_and_its_store_know_once() -> None:
+    budgets = spending((TOTAL, "9/day"))
+    budgets.is_shared = True
+    (budget,) = budgets
+    for known, expected in ((2.0, 2.0), (1.5, 2.0), (3.0, 3.0)):
+        budgets.restore(budget, [("main", Used("groq", known, 0))])
+        assert budget.spent == expected
+
+
+def test_the_next_daemon_hears_of_shared_budgets_from_their_store() -> None:
+    budgets = spending((TOTAL, "9/day"))
+    budgets.is_shared = True
+    budgets.take_journal()
+    spend(budgets, 1.0)
+    assert budgets.take_journal() == ()
+
+
+@pytest.mark.parametrize(("nodes", "share"), [(1, 0.4), (2, 0.2), (4, 0.1)])
+def test_nodes_that_are_apart_divide_what_is_left(nodes: int, share: float) -> None:
+    """Of $1, $0.50 is spent and $0.10 reserved."""
+    budgets = spending((TOTAL, "1/day"))
+    spend(budgets, 0.5)
+    budgets.hold("main").reserve(Used("groq", 0.1, 0), NOON)
+    (budget,) = budgets
+    for _ in range(3):
+        budget.divide(nodes)
+    assert budget.limit.amount - budget.spent - budget.reserved == pytest.approx(share)
+    (budget,) = budgets.now(NOON + DAY)
+    assert budget.limit.amount - budget.reserved == pytest.approx(1 / nodes)
+
+
+def test_a_refusal_while_apart_says_so() -> None:
+    budgets = spending((TOTAL, "1/day"))
+    (budget,) = budgets
+    budget.divide(2)
+    spend(budgets, 0.5)
+    denial = budgets.denial("main", "groq", NOON)
+    assert denial is not None and (denial.apart, denial.retry_after) == (True, 30)
+    assert denial.message == (
+        "this node's share of the budget, $1/day, is used up or reserved, "
+        "and the store by which the nodes share it is away: try again in 30 s"
+    )
+    spend(budgets, 0.5)
+    denial = budgets.denial("main", "groq", NOON)
+    assert denial is not None and not denial.apart and "is spent" in denial.message
