@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     Connection: TypeAlias = psycopg.Connection[TupleRow]
 
 SETTING: Final = "ledger.url"
-OLDEST: Final = 12
-"""The oldest major version of PostgreSQL that bm is made for."""
+OLDEST: Final = 15
+"""The oldest version that PostgreSQL maintains, and the oldest that bm is tested with. 14 ended on 12 November 2026
+(postgresql.org/support/versioning)."""
 _DEFAULTS: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "application_name": "bm",
@@ -30,8 +31,47 @@ _DEFAULTS: Final[dict[str, Any]] = {
 """What holds unless the URL says otherwise."""
 
 
+_AWAY: Final = (
+    "resolve host",
+    "translate host name",
+    "connection refused",
+    "timeout expired",
+    "timed out",
+    "is the server running",
+    "unreachable",
+    "no route to host",
+    "connection reset",
+    "broken pipe",
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "not yet accepting connections",
+    "too many c",
+    "connection slots",
+)
+"""Words of errors that pass: the network's, and those of a server that starts, stops or is busy. The error of a failed
+connection has no SQLSTATE."""
+_ENDED: Final = ("57P", "08")
+"""The SQLSTATEs of an operator's intervention, such as a shutdown, and of broken connections
+(postgresql.org/docs/current/errcodes-appendix.html)."""
+_REMEDIES: Final = (
+    ("password authentication failed", "correct the user or the password in it"),
+    ("no password supplied", "write it before the @, set PGPASSWORD, or name a passfile"),
+    ("does not exist", "create it on the server, or correct its name: createuser NAME, createdb -O USER NAME"),
+    ("not permitted to log in", "ALTER ROLE … LOGIN on the server"),
+    ("no pg_hba.conf entry", "let pg_hba.conf of the server admit this user, database and address"),
+    ("does not support ssl", "remove sslmode from it, or turn on TLS on the server"),
+    ("certificate", "check sslmode and sslrootcert in it"),
+)
+"""Words of a refused login, as the library and a server that speaks English say them, and what helps."""
+_RIGHTS = "let the user own the database, or GRANT CREATE, USAGE ON SCHEMA public and TEMPORARY ON DATABASE … to it"
+_REPLICA = "it is a replica: name the primary, or several hosts with target_session_attrs=read-write"
+_HELD = "another node or session holds the tables: try again"
+
+
 class DatabaseAway(ConfigError):
-    """The database cannot be reached, refuses the login, or has closed the connection."""
+    """The database cannot be reached now, or has closed the connection: the network or the server is down, or the URL
+    names another place."""
 
 
 def options(url: str) -> dict[str, Any]:
@@ -50,7 +90,7 @@ def options(url: str) -> dict[str, Any]:
         given = conninfo_to_dict(url)
         # A password with a sign that ends it is taken for a port, which messages quote.
         if all(port.isdecimal() for port in str(given.get("port") or 5432).split(",")):
-            return _DEFAULTS | given
+            return _DEFAULTS | given | {"client_encoding": "UTF8"}
         raise ValueError
     except (psycopg.Error, ValueError):
         form = "postgresql://USER:PASSWORD@HOST:5432/DATABASE; in a password write %40 for @ and %2F for /"
@@ -62,17 +102,30 @@ def connect(url: str) -> Connection:
 
     Raises:
         DatabaseAway: there is none to be had now.
-        ConfigError: psycopg is not installed, the URL is none of PostgreSQL, or the server is too old.
+        ConfigError: psycopg is not installed, the URL is none of PostgreSQL, the login is refused, the server is too
+            old, or the database cannot hold every text.
     """
     given = options(url)
     import psycopg
 
     with reported():
-        connection = psycopg.connect(**given, autocommit=True)
-    if (version := connection.info.server_version // 10_000) < OLDEST:
+        # Statements are not prepared on the server: a pooler such as PgBouncer may change the session under a client.
+        connection = psycopg.connect(**given, autocommit=True, prepare_threshold=None)
+    try:
+        _check(connection)
+    except ConfigError:
         connection.close()
-        raise ConfigError(f"PostgreSQL {version} is too old: bm needs {OLDEST} or newer", key=SETTING)
+        raise
     return connection
+
+
+def _check(connection: Connection) -> None:
+    if (version := connection.info.server_version // 10_000) < OLDEST:
+        hint = "upgrade the server"
+        raise ConfigError(f"PostgreSQL {version} is too old: bm needs {OLDEST} or newer", key=SETTING, hint=hint)
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        hint = "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'"
+        raise ConfigError(f"the database's encoding is {encoding}: bm needs UTF8", key=SETTING, hint=hint)
 
 
 @contextmanager
@@ -80,20 +133,47 @@ def reported() -> Iterator[None]:
     """Turn errors of psycopg within the block into bm's.
 
     Raises:
-        DatabaseAway: the connection is lost or cannot be made.
-        ConfigError: the database refuses what was asked.
+        DatabaseAway: the connection is lost or cannot be made now.
+        ConfigError: the database refuses the login or what was asked.
     """
     import psycopg
 
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise DatabaseAway(f"the database cannot be reached: {_words(error)}", key=SETTING) from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        remedy = "GRANT CREATE, USAGE ON SCHEMA public TO the user, or let it own the database"
-        raise ConfigError(f"the database refuses: {_words(error)}", key=SETTING, hint=remedy) from error
     except psycopg.Error as error:
-        raise ConfigError(f"the database refuses: {_words(error)}", key=SETTING) from error
+        raise explained(error) from error
+
+
+def explained(error: psycopg.Error) -> ConfigError:
+    """An error of psycopg as one of bm, with what helps."""
+    import psycopg
+    from psycopg import errors
+
+    words = _words(error)
+    if _is_away(error, words.lower()):
+        hint = "start it, or correct host and port"
+        return DatabaseAway(f"the database cannot be reached: {words}", key=SETTING, hint=hint)
+    hint = ""
+    if isinstance(error, errors.InsufficientPrivilege):
+        hint = _RIGHTS
+    elif isinstance(error, errors.ReadOnlySqlTransaction):
+        hint = _REPLICA
+    elif isinstance(error, errors.LockNotAvailable):
+        hint = _HELD
+    elif isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        hint = next((remedy for known, remedy in _REMEDIES if known in words.lower()), "")
+    return ConfigError(f"the database refuses: {words}", key=SETTING, hint=hint)
+
+
+def _is_away(error: psycopg.Error, words: str) -> bool:
+    import psycopg
+
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_ENDED)
+    if isinstance(error, psycopg.InterfaceError) or "connection failed" not in words:
+        # A connection that had been there.
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return any(known in words for known in _AWAY)
 
 
 def _words(error: Exception) -> str:

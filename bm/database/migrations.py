@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _LOCK: Final = 0x626D_0001
 """The advisory lock of PostgreSQL under which tables are made; a number of bm's own."""
+_PATIENCE: Final = "SET LOCAL lock_timeout = '30s'"
+"""How long to wait for another node, and for sessions that read the tables."""
 _TABLE: Final = (
     "CREATE TABLE bm_migrations (part text NOT NULL, version integer NOT NULL,"
     " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (part, version))"
@@ -28,6 +30,7 @@ def migrate(connection: Connection, part: str, steps: Sequence[LiteralString]) -
         DatabaseAway: the connection is lost.
     """
     with reported(), connection.transaction():
+        connection.execute(_PATIENCE)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if _one(connection, "SELECT to_regclass('bm_migrations') IS NULL"):
             connection.execute(_TABLE)

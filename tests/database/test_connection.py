@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
+from contextlib import closing
 
 import pytest
 
-from bm.database.connection import DatabaseAway, connect, options, place_of
+from bm.database.connection import DatabaseAway, connect, options, place_of, reported
 from bm.errors import ConfigError
-from tests.support.postgres import Server
+from tests.support.postgres import PASSWORD, USER, Server
 
 SECRET = "p-ss/w:rd"
 
@@ -28,17 +30,49 @@ def test_what_is_no_url_of_postgresql_is_named_and_not_quoted(url: str) -> None:
     assert "write %40 for @" in error.hint
 
 
-def test_no_server_listens() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
+def test_no_server_listens(host: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        error = refusal(f"postgresql://bm@127.0.0.1:{probe.getsockname()[1]}/bm")
-    assert isinstance(error, DatabaseAway)
+        error = refusal(f"postgresql://bm@{host}:{probe.getsockname()[1]}/bm")
+    assert isinstance(error, DatabaseAway) and "correct host and port" in error.hint
     assert "\n" not in str(error)
 
 
-def test_a_wrong_password_and_an_unknown_database(postgres: Server, database: str) -> None:
-    assert "password authentication failed" in str(refusal(postgres.url(password="another")))
-    assert 'database "nowhere" does not exist' in str(refusal(postgres.url("nowhere")))
+@pytest.mark.parametrize(
+    ("old", "new", "words", "remedy"),
+    [
+        (PASSWORD, "another", "password authentication failed", "correct the user or the password"),
+        (f"{USER}:", "else:", "password authentication failed", "correct the user or the password"),
+        (f":{PASSWORD}@", "@", "no password supplied", "set PGPASSWORD"),
+        ("/test_", "/none_", "does not exist", "createdb"),
+        ("/test_", "?sslmode=require&dbname=test_", "does not support SSL", "remove sslmode"),
+    ],
+)
+def test_a_refused_login_says_what_helps(database: str, old: str, new: str, words: str, remedy: str) -> None:
+    assert old in database
+    error = refusal(database.replace(old, new))
+    assert words in error.message and remedy in error.hint
+    assert not isinstance(error, DatabaseAway) and PASSWORD not in str(error)
+
+
+def test_a_closed_connection_is_a_database_that_is_away(postgres: Server, database: str) -> None:
+    with closing(connect(database)) as connection:
+        postgres.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bm'")
+        for _ in range(2):
+            with pytest.raises(DatabaseAway), reported():
+                connection.execute("SELECT 1")
+
+
+def test_without_psycopg_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert "pipx inject better-manager" in refusal("postgresql://localhost/bm").hint
+
+
+def test_a_database_in_another_encoding(postgres: Server) -> None:
+    postgres.admin(f"CREATE DATABASE latin OWNER {USER} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    assert "encoding is LATIN1: bm needs UTF8" in str(refusal(postgres.url("latin")))
+    postgres.admin("DROP DATABASE latin WITH (FORCE)")
 
 
 def test_an_old_server(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

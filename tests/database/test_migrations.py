@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import LiteralString
 
 import pytest
 
 from bm.database.connection import connect
 from bm.database.migrations import migrate
 from bm.errors import ConfigError
+from tests.support.postgres import Server
 
 STEPS = ("CREATE TABLE one (id integer)", "CREATE TABLE two (id integer)")
 
@@ -51,9 +53,19 @@ def test_the_tables_of_a_newer_bm_are_left_alone(database: str) -> None:
         run(database, STEPS[0])
 
 
-def test_a_user_without_rights_hears_what_to_grant(database: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("REVOKE ALL ON SCHEMA public FROM public", "permission denied.*let the user own the database"),
+        ("SET default_transaction_read_only = on", "read-only transaction.*it is a replica: name the primary"),
+    ],
+)
+def test_who_may_not_make_tables_hears_what_helps(
+    postgres: Server, database: str, command: LiteralString, words: str
+) -> None:
+    postgres.admin(f"ALTER DATABASE {database.rpartition('/')[2]} OWNER TO postgres")
     with closing(connect(database)) as connection:
-        connection.execute("REVOKE ALL ON SCHEMA public FROM public")
-        connection.execute("SET default_transaction_read_only = on")
-        with pytest.raises(ConfigError, match=r"ledger\.url.*read-only transaction"):
+        if command.startswith("SET"):
+            connection.execute(command)
+        with pytest.raises(ConfigError, match=rf"ledger\.url.*{words}"):
             migrate(connection, "things", STEPS)
