@@ -331,6 +331,17 @@ class Shared(_Section, frozen=True, kw_only=True):
         return f"Shared(url={'…' if self.url else ''!r}, name={self.name!r}, node={self.node!r}, fail={self.fail!r})"
 
 
+class Ledger(_Section, frozen=True, kw_only=True):
+    """Where requests, usage and cost are kept."""
+
+    url: str = ""
+    """A PostgreSQL database, which several nodes may share; empty keeps ledger.db. From the next start on."""
+
+    def __repr__(self) -> str:
+        # The URL may carry a password.
+        return f"Ledger(url={'…' if self.url else ''!r})"
+
+
 class Recording(_Section, frozen=True, kw_only=True):
     """Complete exchanges kept for inspection and replay. They contain prompts and responses, hence off by default."""
 
@@ -367,6 +378,7 @@ class Config(_Section, frozen=True, kw_only=True):
     routes: Routes = Routes()
     budgets: Budgets = Budgets()
     shared: Shared = Shared()
+    ledger: Ledger = Ledger()
     capabilities: dict[str, CapabilityOverrides] = {}
     """By glob pattern of the model name or of `PROVIDER:MODEL`; later entries win."""
     limits: Limits = Limits()

@@ -170,6 +170,9 @@ def configured_secrets(config: Config) -> Iterator[str]:
             yield read_proxy(proxy.url).password
     with suppress(ValueError):
         yield read_store(config.shared.url).password
+    with suppress(ValueError):
+        password = urlsplit(config.ledger.url).password or ""
+        yield from (password, unquote(password))
 
 
 def without_password(url: str) -> str:

@@ -272,6 +272,7 @@ def _instead(name: str, kind: Kind) -> str:
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _ORIGIN_SCHEMES = ("http", "https", "chrome-extension", "moz-extension", "app", "tauri", "capacitor")
 _STORE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_IN_QUERY = re.compile(r"[?&](ssl)?password=", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -286,6 +287,7 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
         yield Problem(("gemini", "base_url"), "is empty", "remove the line to get the default")
     yield from _budgets(config, known)
     yield from _shared(config.shared)
+    yield from _ledger(config.ledger.url)
     for name, provider in config.providers.items():
         key = ("providers", name)
         yield from _provider(key, name, provider, known)
@@ -375,6 +377,16 @@ def _shared(shared: Shared) -> Iterator[Problem]:
         read_store(shared.url or "valkey://127.0.0.1")
     except ValueError as error:
         yield Problem(("shared", "url"), str(error), 'such as "valkey://:PASSWORD@valkey.example:6379/0"')
+
+
+def _ledger(url: str) -> Iterator[Problem]:
+    form = 'such as "postgresql://USER:PASSWORD@HOST:5432/DATABASE"'
+    scheme, _, rest = url.partition("://")
+    if url and (scheme not in ("postgresql", "postgres") or not rest or not url.isprintable() or " " in url):
+        yield Problem(("ledger", "url"), "is not the URL of a PostgreSQL database", form)
+    elif _IN_QUERY.search(url):
+        hint = "write it before the @, set PGPASSWORD, or name a passfile"
+        yield Problem(("ledger", "url"), "has a password among its options, where it would be shown", hint)
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

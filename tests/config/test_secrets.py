@@ -13,7 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from bm.config import secrets
-from bm.config.secrets import MASK, Mask, hint, is_reference, resolve
+from bm.config.schema import Config, Ledger
+from bm.config.secrets import MASK, Mask, configured_secrets, hint, is_reference, masked, resolve
 from bm.errors import ConfigError
 
 PLANTED = "planted-secret-1234567890"
@@ -199,6 +200,13 @@ def test_escapes_without_a_secret_stay_as_they_are(text: str) -> None:
 @pytest.mark.parametrize("whole", ["key-of-mine-and-yours", "this-key-of-mine"])
 def test_a_secret_within_another_leaves_nothing_unmasked(whole: str) -> None:
     assert Mask(["key-of-mine", whole])(f"x={whole}") == f"x={MASK}"
+
+
+def test_the_password_of_the_database_is_a_secret() -> None:
+    config = Config(ledger=Ledger(url="postgresql://bm:first%40second@db/bm"))
+    assert {"first@second", "first%40second"} <= set(configured_secrets(config))
+    assert masked(config)["ledger"]["url"] == "postgresql://…@db/bm"
+    assert "second" not in repr(config)
 
 
 def test_each_of_many_keys_is_masked() -> None:

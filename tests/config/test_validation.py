@@ -174,6 +174,14 @@ BROKEN = {
     '[providers.groq.proxy]\nurl = "ftp://proxy"': (
         '2: providers.groq.proxy.url: is not the URL of an http, https or socks5 proxy (such as "http://proxy:3128")'
     ),
+    '[ledger]\nurl = "mysql://bm:secret-one@db/bm"': (
+        "2: ledger.url: is not the URL of a PostgreSQL database"
+        ' (such as "postgresql://USER:PASSWORD@HOST:5432/DATABASE")'
+    ),
+    '[ledger]\nurl = "postgresql://db/bm?password=secret-one"': (
+        "2: ledger.url: has a password among its options, where it would be shown"
+        " (write it before the @, set PGPASSWORD, or name a passfile)"
+    ),
     '[aliases]\nfast = ""': "2: aliases.fast: names no model",
 }
 
@@ -196,6 +204,8 @@ def test_a_broken_rule_is_reported(text: str) -> None:
         '[upstream_proxy]\nurl = "socks5h://user:pass@127.0.0.1:1080"',
         '[upstream_proxy]\nurl = "direct"',
         '[providers.groq.headers]\nx-team = "blue"',
+        '[ledger]\nurl = "postgresql://bm@one:5432,two:5433/bm?target_session_attrs=read-write"',
+        '[ledger]\nurl = "postgres:///bm?host=/run/postgresql"',
         '[aliases]\n"my:fast" = "groq:x"',
     ],
 )
