@@ -11,7 +11,7 @@ from bm.cli.dispatch import draw
 from bm.cli.render import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from bm.config.paths import Paths
     from bm.daemon.runtime import Daemon
@@ -193,7 +193,6 @@ def text_of(kept: Recording, path: str, status: int, body: bytes) -> str:
     """The text, calls and refusals of an answer; the body itself when it is not an answer of a model."""
     import msgspec
 
-    from bm.chat.response import fold
     from bm.errors import RequestError
     from bm.protocols.codec import IdFactory
     from bm.protocols.registry import CODECS
@@ -204,10 +203,10 @@ def text_of(kept: Recording, path: str, status: int, body: bytes) -> str:
     ids = IdFactory(lambda prefix: prefix + "0" * 24)
     try:
         if not kept.stream:
-            return _text_of_parts(fold(codec.decode_response(msgspec.json.decode(body), ids)))
+            return _said(codec.decode_response(msgspec.json.decode(body), ids))
         decoder, parser = codec.stream_decoder(ids), _parser(kept, path)
         parts = [*parser.feed(body), *parser.close()]
-        return _text_of_parts(fold([event for part in parts for event in decoder.feed(part)]))
+        return _said(event for part in parts for event in decoder.feed(part))
     except (msgspec.DecodeError, RequestError, UnicodeDecodeError):
         return body.decode("utf-8", "replace")
 
@@ -219,20 +218,25 @@ def _parser(kept: Recording, path: str) -> Any:
     return ArraySplitter() if kept.protocol == "gemini" and "alt=sse" not in path else sse.Parser()
 
 
-def _text_of_parts(answer: Any) -> str:
-    from bm.chat.parts import Media, Refusal, Text, ToolCall
+def _said(events: Iterable[Any]) -> str:
+    """The texts, calls and media, in the order in which they began."""
+    from bm.chat.events import PartDelta, PartStart, PartWhole
+    from bm.chat.parts import Media
 
-    pieces = []
-    for choice in answer.choices:
-        for part in choice.parts:
-            match part:
-                case Text() | Refusal():
-                    pieces.append(part.text)
-                case ToolCall():
-                    pieces.append(f"{part.name}({part.raw})")
-                case Media():
-                    pieces.append(f"[{part.kind}]")
-    return "\n".join(pieces)
+    begun: dict[int, tuple[int, str, str]] = {}
+    texts: dict[int, str] = {}
+    for event in events:
+        match event:
+            case PartStart(kind="thinking"):
+                pass
+            case PartStart(kind=kind, name=name):
+                begun[event.index] = (event.choice, f"{name}(", ")") if kind == "tool_call" else (event.choice, "", "")
+            case PartWhole(part=Media(kind=kind)):
+                begun[event.index] = event.choice, f"[{kind}", "]"
+            case PartDelta(index=index):
+                texts[index] = texts.get(index, "") + event.text
+    ordered = sorted(begun.items(), key=lambda row: row[1][0])
+    return "\n".join(f"{before}{texts.get(index, '')}{after}" for index, (_, before, after) in ordered)
 
 
 def _summary(decision: dict[str, Any], status: int, text: str) -> dict[str, Any]:

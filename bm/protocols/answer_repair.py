@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from bm import sse
+from bm.chat.arguments import parsed_arguments
 from bm.chat.events import End, Event, Failed, Finish, PartDelta, PartEnd, PartStart, PartWhole
 from bm.chat.parts import Json, Thinking
-from bm.chat.response import parsed_arguments
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder
 from bm.protocols.property_keys import Keys, renamed

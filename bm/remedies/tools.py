@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from bm.chat.arguments import parse_arguments
 from bm.chat.parts import Json
 from bm.chat.remedy import Remedy
-from bm.chat.response import parse_arguments
 from bm.names import ProtocolName
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.repair import every_schema

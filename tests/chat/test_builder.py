@@ -25,10 +25,10 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Media, Part, Refusal, Source, Text, Thinking, ToolCall
-from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from tests.support.events import check
+from tests.support.folding import fold
 
 MADE, MADE_2 = "call_1", "call_2"
 SIGNATURE = Signature("gemini", "c2ln")

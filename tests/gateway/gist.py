@@ -9,8 +9,8 @@ import msgspec
 
 from bm.chat.events import Event, FinishReason, Usage
 from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolCall
-from bm.chat.response import ChatResponse, Choice, fold
 from bm.names import ProtocolName
+from tests.support.folding import ChatResponse, Choice, fold
 
 _SAID: Mapping[ProtocolName, Mapping[FinishReason, FinishReason]] = {
     "anthropic": {},

@@ -24,12 +24,12 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Text
-from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.gateway import continuation
 from bm.gateway.continuation import Delivered, Splice, last_words
 from tests.support.events import check
+from tests.support.folding import fold
 
 CUT = Failed(Failure(kind="truncated", message="cut"))
 SIGNED = Signature("gemini", "c2ln")

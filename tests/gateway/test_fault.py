@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bm.chat.response import parsed_arguments
+from bm.chat.arguments import parsed_arguments
 from bm.gateway.call import Call
 from bm.gateway.exchange import Exchange
 from bm.gateway.fault import own_fault

@@ -12,13 +12,13 @@ from bm import sse
 from bm.chat.events import End, Event, PartWhole
 from bm.chat.parts import Json, Media, Opaque, Refusal, Text, ToolCall
 from bm.chat.request import ChatRequest
-from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
 from bm.protocols.reading import json_of
 from bm.protocols.registry import CODECS
 from tests.protocols.openai_chat.generate import answers
 from tests.protocols.pair import CLIENTS, asks, check, continued, hello, ids, reported, sent, streamed, whole
 from tests.protocols.pair import HI as LEAST
+from tests.support.folding import ChatResponse, fold
 
 CURIOUS: dict[ProtocolName, ChatRequest] = {
     "anthropic": hello("anthropic", thinking={"type": "adaptive"}, stream=True),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.parts import Text, Thinking
 from bm.chat.request import ChatRequest, Turn
-from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.names import PROTOCOLS
 from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS, upstream_codec
+from tests.support.folding import fold
 
 
 def test_every_protocol_has_a_codec() -> None:

@@ -17,13 +17,13 @@ import msgspec
 from bm import sse
 from bm.chat.events import Event
 from bm.chat.parts import Text
-from bm.chat.response import ChatResponse, fold
 from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
 from bm.simulator import Rule
 from bm.simulator import Usage as SimulatedUsage
 from tests.gateway.world import MODELS, PROTOCOLS, PROTOCOLS_LINE, Answer, World
 from tests.support import grammar_anthropic, grammar_gemini, grammar_openai_chat, grammar_openai_responses
+from tests.support.folding import ChatResponse, fold
 
 Setting = Literal["pool", "own"]
 PATIENCE = 0.6

@@ -15,7 +15,6 @@ import msgspec
 from bm import sse
 from bm.chat.events import Event
 from bm.chat.parts import Text
-from bm.chat.response import ChatResponse, fold
 from bm.names import ProtocolName
 from bm.protocols.codec import IdFactory
 from bm.protocols.registry import CODECS
@@ -23,6 +22,7 @@ from bm.simulator.faults import NAMED
 from tests.gateway.world import path_of
 from tests.simulator.streams import body_of
 from tests.support.caller import Broken, Caller
+from tests.support.folding import ChatResponse, fold
 
 MODEL = "gemini-3-flash-preview"
 """What all targets call their model, so that each of them gives the same answer."""

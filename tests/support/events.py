@@ -21,7 +21,7 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Part, Refusal, Text, Thinking, ToolCall
-from bm.chat.response import ChatResponse
+from tests.support.folding import ChatResponse
 
 
 def check(events: Iterable[Event]) -> None:

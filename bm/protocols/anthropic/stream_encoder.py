@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import msgspec
 
 from bm import sse
+from bm.chat.arguments import parse_arguments
 from bm.chat.events import Event, PartStart, PartWhole, Start, Usage
 from bm.chat.parts import Citation, Json, Media, Opaque, Search, Thinking
 from bm.chat.request import ChatRequest
-from bm.chat.response import parse_arguments
 from bm.chat.sequence import PartSequencer, PartWriter
 from bm.chat.signature import NEXT, REDACTED, SELF, Signature, wrap
 from bm.errors import Failure

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from bm.chat.arguments import parse_arguments
 from bm.chat.events import Event, Finish, PartStart, PartWhole, Start, Usage
 from bm.chat.parts import Citation, Json, Media, Opaque, Search, Source, Thinking
 from bm.chat.request import ChatRequest
-from bm.chat.response import parse_arguments
 from bm.chat.sequence import HeldWriter, PartSequencer, PartWriter
 from bm.chat.signature import Signature
 from bm.errors import Failure

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from bm.chat.arguments import parse_arguments, parsed_arguments
 from bm.chat.parts import Json, ToolCall, ToolKind
 from bm.chat.request import Loss, Tool, ToolChoice
-from bm.chat.response import parse_arguments, parsed_arguments
 from bm.names import CHAT, RESPONSES, ProtocolName
 from bm.protocols.json_schema.subsets import is_strict, openai_schema
 from bm.protocols.openai.content import decode_mark

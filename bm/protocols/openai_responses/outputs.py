@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from bm import sse
+from bm.chat.arguments import parse_arguments
 from bm.chat.parts import Citation, Json, ToolKind
 from bm.chat.request import ChatRequest, Tool
-from bm.chat.response import parse_arguments
 from bm.chat.sequence import HeldWriter, PartWriter
 from bm.chat.signature import PREVIOUS, SELF, Signature, wrap
 from bm.names import RESPONSES

@@ -13,11 +13,11 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
 from bm.chat.parts import Json, Opaque, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest, Reasoning, Turn
-from bm.chat.response import ChatResponse, fold
 from bm.protocols.anthropic.codec import CODEC
 from bm.protocols.codec import IdFactory
 from bm.protocols.errors import decode_error
 from tests.support.events import check
+from tests.support.folding import ChatResponse, fold
 from tests.support.grammar_anthropic import check as check_stream
 from tests.support.shared import SHARED, Case, corpus_cases, each_case, needs_corpus, validators
 

@@ -25,7 +25,6 @@ from bm.chat.events import (
 )
 from bm.chat.parts import Citation, Media, Opaque, Part, Source, StreamedKind, Text, Thinking, ToolCall
 from bm.chat.request import Reasoning
-from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
 from bm.protocols.anthropic.stream_decoder import AnthropicStreamDecoder
@@ -35,6 +34,7 @@ from tests.protocols.anthropic.examples import IDS, THINKS, chat, decoded, event
 from tests.protocols.anthropic.test_stream_decoder import MESSAGE
 from tests.support.events import check as check_events
 from tests.support.events import part_events, unfold
+from tests.support.folding import ChatResponse, Choice, fold
 from tests.support.grammar_anthropic import check
 
 GOLDEN = """\

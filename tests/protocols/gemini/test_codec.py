@@ -23,11 +23,11 @@ from bm.chat.request import (
     ToolChoice,
     Turn,
 )
-from bm.chat.response import ChatResponse, Choice, fold
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import PART, S1, SCHEMA, F, call, client, model, sent, user
 from tests.support.events import unfold
+from tests.support.folding import ChatResponse, Choice, fold
 
 
 @given(st.lists(PART, max_size=5))

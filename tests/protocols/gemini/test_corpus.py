@@ -12,13 +12,13 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event, Failed
 from bm.chat.parts import Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest, Reasoning
-from bm.chat.response import ChatResponse, fold
 from bm.protocols.errors import decode_error
 from bm.protocols.gemini.array import ArraySplitter
 from bm.protocols.gemini.codec import CODEC
 from tests.protocols.gemini.ids import ids
 from tests.support import grammar_gemini
 from tests.support.events import check
+from tests.support.folding import ChatResponse, fold
 from tests.support.shared import Case, corpus_cases, each_case, needs_corpus, validators
 
 pytestmark = [pytest.mark.corpus, needs_corpus]

@@ -22,7 +22,6 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Media, Opaque, Source, Text, Thinking, ToolCall
-from bm.chat.response import ChatResponse, Choice
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure
 from bm.protocols.gemini.codec import CODEC
@@ -30,6 +29,7 @@ from tests.protocols.gemini.ids import ids
 from tests.protocols.gemini.kit import CLAUDE, GEMINI, PART, client, parts, sent
 from tests.support import grammar_gemini
 from tests.support.events import unfold
+from tests.support.folding import ChatResponse, Choice
 
 
 def test_a_stream_byte_for_byte() -> None:

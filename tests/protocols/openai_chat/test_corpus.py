@@ -15,12 +15,12 @@ from bm.chat.capabilities import Capabilities, Dialect
 from bm.chat.events import Event, Failed
 from bm.chat.parts import Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
-from bm.chat.response import fold
 from bm.errors import RequestError
 from bm.protocols.errors import decode_error
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.kit import client_request, ids
 from tests.support.events import check
+from tests.support.folding import fold
 from tests.support.grammar_openai_chat import check_stream
 from tests.support.shared import SHARED, Case, corpus_cases, each_case, needs_corpus, validators
 

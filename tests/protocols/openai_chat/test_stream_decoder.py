@@ -21,10 +21,10 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
-from bm.chat.response import ChatResponse, fold
 from bm.chat.signature import Signature
 from tests.protocols.openai_chat.kit import answer, chunk, decode, failure_kind, read, stream
 from tests.support.events import check
+from tests.support.folding import ChatResponse, fold
 
 CALL = {"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": ""}}
 

@@ -24,13 +24,13 @@ from bm.chat.events import (
 )
 from bm.chat.parts import Citation, Json, Media, Opaque, Part, Refusal, Source, Text, Thinking, ToolCall
 from bm.chat.request import ChatRequest
-from bm.chat.response import ChatResponse, Choice, fold
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from bm.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.generate import answers
 from tests.protocols.openai_chat.kit import client_request, decode, deltas, encode, ids, read, shown
 from tests.support.events import check, unfold
+from tests.support.folding import ChatResponse, Choice, fold
 from tests.support.grammar_openai_chat import check_stream
 
 HELLO: tuple[Event, ...] = (Start("up", "up"), PartStart(0, "text"), PartDelta(0, "Hi"), PartEnd(0))

@@ -28,12 +28,12 @@ from bm.chat.events import (
 )
 from bm.chat.parts import Part, Thinking
 from bm.chat.request import Turn
-from bm.chat.response import ChatResponse, fold
 from bm.errors import Failure, RequestError
 from bm.protocols.errors import decode_error
 from bm.protocols.openai_responses.codec import CODEC
 from tests.protocols.openai_responses.samples import answer, call_part, decoded, encoded, ids, request, text_part, wire
 from tests.support.events import check
+from tests.support.folding import ChatResponse, fold
 from tests.support.grammar_openai_responses import check as check_stream
 from tests.support.shared import Case, corpus_cases, each_case, needs_corpus, validators
 

@@ -24,11 +24,11 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Media, Opaque, Refusal, Search, Source, Text, Thinking, ToolCall
-from bm.chat.response import fold
 from bm.chat.signature import Signature
 from bm.protocols.openai_responses.codec import CODEC
 from tests.protocols.openai_responses.samples import decoded, ids, stream
 from tests.support.events import check
+from tests.support.folding import fold
 
 Json = dict[str, Any]
 CREATED: Json = {"type": "response.created", "response": {"id": "resp_1", "model": "gpt-5", "status": "in_progress"}}

@@ -26,7 +26,6 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Citation, Media, Opaque, Part, Source, Text, Thinking, ToolCall, ToolResult
-from bm.chat.response import fold
 from bm.chat.signature import Signature, unwrap
 from bm.errors import Failure, FailureKind
 from bm.protocols.openai_responses.codec import CODEC
@@ -41,6 +40,7 @@ from tests.protocols.openai_responses.samples import (
     text_part,
     wire,
 )
+from tests.support.folding import fold
 from tests.support.grammar_openai_responses import check, events
 
 GEMINI = Signature("gemini", "c2ln", "gemini-3")

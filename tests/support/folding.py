@@ -1,16 +1,15 @@
-"""A whole response, and how it comes of its events."""
+"""A whole answer in canonical form, and how it comes of its events: what tests compare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
 from bm.chat import events
-from bm.chat.parts import Citation, Json, Part, Refusal, Text, Thinking, ToolCall
-from bm.chat.surrogates import without_halves
-from bm.errors import UNREADABLE, Failure
+from bm.chat.arguments import parse_arguments
+from bm.chat.parts import Citation, Part, Refusal, Text, Thinking, ToolCall
+from bm.errors import Failure
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -28,34 +27,6 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...] = ()
     usage: events.Usage | None = None
     failure: Failure | None = None
-
-
-def parse_arguments(raw: str) -> Json:
-    """The object in a call's argument text. Every protocol demands one, so any other text is its member `input`."""
-    arguments = parsed_arguments(raw)
-    return {"input": raw.encode("utf-8", "replace").decode()} if arguments is None else arguments
-
-
-def parsed_arguments(raw: str) -> Json | None:
-    """The object in a call's argument text, {} for no arguments; None for anything else.
-
-    Some compatible servers encode the object twice.
-    """
-    try:
-        value = _decoded(raw)
-        if isinstance(value, str):
-            value = _decoded(value)
-    except UNREADABLE:
-        return None
-    if value is None:
-        return {}
-    return value if isinstance(value, dict) else None
-
-
-def _decoded(text: str) -> Any:
-    if not text or text.isspace():
-        return None
-    return msgspec.json.decode(without_halves(text.encode()) if "\\u" in text else text)
 
 
 class _Open:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bm.chat.events import (
     End,
     Event,
@@ -19,10 +17,10 @@ from bm.chat.events import (
     UsageUpdate,
 )
 from bm.chat.parts import Media, Part, Refusal, Text, Thinking, ToolCall
-from bm.chat.response import ChatResponse, Choice, fold, parse_arguments
 from bm.chat.signature import Signature
 from bm.errors import Failure
 from tests.support.events import check, unfold
+from tests.support.folding import ChatResponse, Choice, fold
 
 SIGNED = Signature("gemini", "c2ln")
 PARTS: tuple[Part, ...] = (
@@ -93,21 +91,3 @@ def test_a_response_that_was_cut_is_folded_as_far_as_it_came() -> None:
 def test_a_part_that_came_at_once_is_kept() -> None:
     image = Media("image", mime="image/png", data="AAAA")
     assert fold([PartWhole(0, image)]).choices[0].parts == (image,)
-
-
-@pytest.mark.parametrize(
-    ("raw", "arguments"),
-    [
-        ('{"a": 1}', {"a": 1}),
-        ('"{\\"a\\": 1}"', {"a": 1}),
-        ("", {}),
-        ("  ", {}),
-        ("null", {}),
-        ('""', {}),
-        ("[1]", {"input": "[1]"}),
-        ('{"a":', {"input": '{"a":'}),
-        ('"\ud800"', {"input": '"?"'}),
-    ],
-)
-def test_arguments_are_always_an_object(raw: str, arguments: dict[str, object]) -> None:
-    assert parse_arguments(raw) == arguments
