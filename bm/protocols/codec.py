@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from bm import sse
+from bm.chat.builder import PartBuilder
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event, Failed
 from bm.chat.parts import Json
@@ -49,6 +51,37 @@ class StreamDecoder(Protocol):
 
     def whole(self, body: Json) -> Sequence[Event]:
         """Read a whole answer as the events of its stream, ending in End or Failed."""
+
+
+class WireDecoder(ABC):
+    """What the decoders of all protocols share. `_parts` collects the events.
+
+    Everything was said once the upstream has said how the response finished: nothing that follows makes it a failure.
+    """
+
+    def __init__(self, ids: IdFactory) -> None:
+        self._parts = PartBuilder(ids.new_id)
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool: ...
+
+    @abstractmethod
+    def _complete(self) -> Sequence[Event]:
+        """End a response that is complete."""
+
+    def close(self) -> Sequence[Event]:
+        cut = Failure(kind="truncated", message="the upstream's answer ended before its end")
+        return () if self._parts.ended else self._broken(cut)
+
+    def _malformed(self, message: str) -> Sequence[Event]:
+        return self._broken(Failure(kind="malformed", message=message))
+
+    def _broken(self, failure: Failure) -> Sequence[Event]:
+        return self._complete() if self.finished else self._fail(failure)
+
+    def _fail(self, failure: Failure) -> Sequence[Event]:
+        return self._parts.fail(failure)
 
 
 class StreamEncoder(Protocol):

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from bm import sse
-from bm.chat.builder import PartBuilder
 from bm.chat.events import Event, Ping
 from bm.chat.parts import Json, Thinking
 from bm.chat.signature import Signature
@@ -17,7 +16,7 @@ from bm.names import ANTHROPIC
 from bm.protocols.anthropic.citations import decode_citation
 from bm.protocols.anthropic.content import opaque
 from bm.protocols.anthropic.usage import UsageMeter, decode_finish
-from bm.protocols.codec import IdFactory
+from bm.protocols.codec import IdFactory, WireDecoder
 from bm.protocols.errors import in_band
 from bm.protocols.reading import json_of, objects_of, string_of
 
@@ -51,18 +50,17 @@ class _Wire(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
-class AnthropicStreamDecoder:
+class AnthropicStreamDecoder(WireDecoder):
     """Reads one stream. Unknown events and deltas are skipped; one that cannot be read ends the response."""
 
     def __init__(self, ids: IdFactory) -> None:
-        self._parts = PartBuilder(ids.new_id)
+        super().__init__(ids)
         self._native: dict[int, tuple[Json, list[str]]] = {}
         self._inputs: dict[int, str] = {}
         self._meter = UsageMeter()
         self._stop: Json | None = None
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return the events of one server-sent event."""
         if self._parts.ended:
             return _NOTHING
         try:
@@ -70,7 +68,7 @@ class AnthropicStreamDecoder:
         except UNREADABLE as error:
             if event.data == b"[DONE]":
                 return self.close()
-            return self._fail(_unreadable(error))
+            return self._broken(_unreadable(error))
         match wire.type or event.name:
             case "content_block_delta":
                 return self._delta(wire.index, wire.delta)
@@ -88,16 +86,16 @@ class AnthropicStreamDecoder:
             case "ping":
                 return (Ping(),) if self._parts.started else _NOTHING
             case "error":
-                return self._fail(in_band({"error": wire.error}))
+                return self._broken(in_band({"error": wire.error}))
             case _:
                 return _NOTHING
 
     def whole(self, message: Json) -> Sequence[Event]:
         """Return the events of a whole message. An error, and anything that is not a message, is a failure."""
         if isinstance(message.get("error"), dict):
-            return self._parts.fail(in_band(message))
+            return self._fail(in_band(message))
         if not isinstance(message.get("content"), list):
-            return self._parts.fail(Failure(kind="malformed", message="the answer holds no content array"))
+            return self._malformed("the answer holds no content array")
         self._parts.start(string_of(message.get("id")), string_of(message.get("model")))
         for index, block in enumerate(message["content"]):
             if not self._open_block(index, block):
@@ -109,16 +107,7 @@ class AnthropicStreamDecoder:
 
     @property
     def finished(self) -> bool:
-        """Whether a stop reason was seen."""
         return self._stop is not None
-
-    def close(self) -> Sequence[Event]:
-        """The stream has ended: complete when a stop reason was seen, cut short otherwise."""
-        if self._parts.ended:
-            return _NOTHING
-        if self.finished:
-            return self._complete()
-        return self._parts.fail(Failure(kind="truncated", message="the stream ended before the answer was complete"))
 
     def _message_start(self, message: Json) -> Sequence[Event]:
         if self._parts.started:
@@ -204,13 +193,6 @@ class AnthropicStreamDecoder:
         for index in sorted({*self._native, *self._inputs}):
             self._block_stop(index)
         return self._parts.end([decode_finish(self._stop or {}, called=bool(self._parts.called))])
-
-    def _fail(self, failure: Failure) -> Sequence[Event]:
-        """Everything was said once there is a stop reason: nothing that follows makes the answer a failure."""
-        return self._complete() if self.finished else self._parts.fail(failure)
-
-    def _malformed(self, message: str) -> Sequence[Event]:
-        return self._parts.fail(Failure(kind="malformed", message=message))
 
 
 def _unreadable(error: Exception) -> Failure:

@@ -12,13 +12,12 @@ from typing import Any, Literal
 import msgspec
 
 from bm import sse
-from bm.chat.builder import PartBuilder
 from bm.chat.events import Event, Finish
 from bm.chat.parts import Citation, Json, Opaque, Part, ToolCall
 from bm.chat.signature import Signature
 from bm.errors import UNREADABLE, Failure
 from bm.protocols import reading
-from bm.protocols.codec import IdFactory
+from bm.protocols.codec import IdFactory, WireDecoder
 from bm.protocols.errors import in_band
 from bm.protocols.gemini.content import decode_media, is_bare, opaque_part
 from bm.protocols.gemini.grounding import KIND, METADATA, decode_grounding
@@ -43,22 +42,21 @@ class _Choice:
         self.texts: list[list[str]] = []
 
 
-class GeminiStreamDecoder:
+class GeminiStreamDecoder(WireDecoder):
     """Reads one stream of `generateContent` chunks."""
 
     def __init__(self, ids: IdFactory) -> None:
-        self._parts = PartBuilder(ids.new_id)
+        super().__init__(ids)
         self._choices: dict[int, _Choice] = {}
         self._blocked: Finish | None = None
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return the events of one chunk."""
         if self._parts.ended or event.data == b"[DONE]":
             return ()
         try:
             chunk = msgspec.json.decode(event.data)
         except UNREADABLE:
-            return self._broken(Failure(kind="malformed", message="the upstream sent a chunk that is not JSON"))
+            return self._malformed("the upstream sent a chunk that is not JSON")
         return self._chunk(chunk)
 
     def whole(self, body: Any) -> Sequence[Event]:
@@ -70,7 +68,7 @@ class GeminiStreamDecoder:
         if isinstance(chunk, list) and len(chunk) == 1:
             chunk = chunk[0]
         if not isinstance(chunk, dict):
-            return self._broken(Failure(kind="malformed", message="the upstream sent a chunk that is not an object"))
+            return self._malformed("the upstream sent a chunk that is not an object")
         if chunk.get("error") is not None:
             return self._broken(in_band(chunk))
         if not self._parts.started:
@@ -174,13 +172,9 @@ class GeminiStreamDecoder:
         calls = choice.number in self._parts.called
         return decode_finish(choice.native, choice.message, calls=calls, content=choice.content, choice=choice.number)
 
-    def _broken(self, failure: Failure) -> Sequence[Event]:
-        """Everything was said once there is a finish reason: nothing that follows makes the answer a failure."""
-        return self.close() if self.finished else self._fail(failure)
-
     def _fail(self, failure: Failure) -> Sequence[Event]:
         self._close_all()
-        return self._parts.fail(failure)
+        return super()._fail(failure)
 
     def _close_all(self) -> None:
         for choice in self._choices.values():
@@ -192,16 +186,12 @@ class GeminiStreamDecoder:
         return all(choice.native for choice in self._choices.values()) and bool(self._choices or self._blocked)
 
     def close(self) -> Sequence[Event]:
-        """The stream has ended: return the finish and the end, or why there is none."""
-        if self._parts.ended:
-            return ()
-        if not self.finished:
-            if self._parts.started and not self._choices:
-                message = "the upstream's answer holds no candidates"
-                return self._fail(Failure(kind="malformed", message=message, should_retry=True))
-            return self._fail(
-                Failure(kind="truncated", message="the upstream ended the stream without a finish reason")
-            )
+        if self._parts.started and not (self._choices or self._blocked or self._parts.ended):
+            message = "the upstream's answer holds no candidates"
+            return self._fail(Failure(kind="malformed", message=message, should_retry=True))
+        return super().close()
+
+    def _complete(self) -> Sequence[Event]:
         self._close_all()
         outcomes = [self._outcome(choice) for _, choice in sorted(self._choices.items())]
         finishes = [outcome for outcome in outcomes if isinstance(outcome, Finish)]

@@ -20,7 +20,7 @@ from bm.chat.parts import Json, Opaque, Part, StreamedKind
 from bm.chat.signature import Signature
 from bm.errors import UNREADABLE, Failure
 from bm.names import CHAT
-from bm.protocols.codec import IdFactory
+from bm.protocols.codec import IdFactory, WireDecoder
 from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation, executed_tool
 from bm.protocols.openai.content import media_at, thinking_text
@@ -201,17 +201,16 @@ class _Choice:
         return Finish(reason, native=self.finish, stop_sequence=self._stop_sequence, choice=self.number)
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(WireDecoder):
     """Reads one stream."""
 
     def __init__(self, ids: IdFactory, dialect: Dialect = _OPENAI) -> None:
+        super().__init__(ids)
         self._dialect = dialect
-        self._parts = PartBuilder(ids.new_id)
         self._choices: dict[int, _Choice] = {}
         self._model = ""
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return the events of one server-sent event."""
         data = event.data
         if self._parts.ended or not data:
             return ()
@@ -220,27 +219,27 @@ class ChatStreamDecoder:
         try:
             chunk: Any = _decode(data)
         except UNREADABLE as error:
-            return self._broken(f"the upstream sent a chunk that is no JSON: {error}")
+            return self._malformed(f"the upstream sent a chunk that is no JSON: {error}")
         if not isinstance(chunk, dict):
-            return self._broken("the upstream sent a chunk that is no object")
+            return self._malformed("the upstream sent a chunk that is no object")
         if event.name == "error" or is_error(chunk):
             return self._error(chunk)
         return self._chunk(chunk)
 
     def whole(self, body: Json) -> Sequence[Event]:
-        """Return the events of a whole completion. An error under status 200 is a failure like any other."""
+        """Read a whole completion. An error under status 200 is a failure like any other."""
         choices = body.get("choices")
         if is_error(body):
             return self._error(body)
         if not choices or not isinstance(choices, list):
-            return self._fail(Failure(kind="malformed", message="the upstream's answer holds no choices"))
+            return self._malformed("the upstream's answer holds no choices")
         if len(objects_of(choices)) < len(choices):
-            return self._fail(Failure(kind="malformed", message="the upstream's answer holds a choice that is none"))
+            return self._malformed("the upstream's answer holds a choice that is none")
         numbered = [choice | {"index": number} for number, choice in enumerate(choices)]
         events = self._chunk(body | {"choices": numbered})
         return events if self._parts.ended else [*events, *self._complete()]
 
-    def _chunk(self, chunk: Json) -> list[Event]:
+    def _chunk(self, chunk: Json) -> Sequence[Event]:
         choices = chunk.get("choices")
         if not self._parts.started and (choices or chunk.get("id")):
             self._model = str(chunk.get("model") or "")
@@ -273,27 +272,23 @@ class ChatStreamDecoder:
             return None
         return failed_choice(choice)
 
-    def _error(self, chunk: Json) -> list[Event]:
+    def _error(self, chunk: Json) -> Sequence[Event]:
         """Usage may come with the error (OpenRouter), and was paid for."""
         if self._parts.started:
             self._parts.use(decode_usage(chunk.get("usage")))
-        return self._complete() if self.finished else self._fail(in_band(chunk))
+        return self._broken(in_band(chunk))
 
-    def _broken(self, message: str) -> list[Event]:
-        """Everything was said once there is a finish reason: nothing that follows makes the answer a failure."""
-        return self._complete() if self.finished else self._fail(Failure(kind="malformed", message=message))
-
-    def _fail(self, failure: Failure) -> list[Event]:
+    def _fail(self, failure: Failure) -> Sequence[Event]:
         for choice in self._choices.values():
             choice.pause()
-        return self._parts.fail(failure)
+        return super()._fail(failure)
 
-    def _done(self) -> list[Event]:
+    def _done(self) -> Sequence[Event]:
         if self._choices and all(choice.is_complete() for choice in self._choices.values()):
             return self._complete()
         return self._fail(Failure(kind="truncated", message="the upstream ended its answer without a finish reason"))
 
-    def _complete(self) -> list[Event]:
+    def _complete(self) -> Sequence[Event]:
         for choice in self._choices.values():
             choice.close()
         return self._parts.end([choice.end() for choice in self._choices.values()])
@@ -302,11 +297,3 @@ class ChatStreamDecoder:
     def finished(self) -> bool:
         """Whether every choice has a finish reason."""
         return bool(self._choices) and all(choice.finish for choice in self._choices.values())
-
-    def close(self) -> Sequence[Event]:
-        """The connection has ended. Without a finish reason for every choice the answer was cut."""
-        if self._parts.ended:
-            return ()
-        if self.finished:
-            return self._complete()
-        return self._fail(Failure(kind="truncated", message="the upstream's answer ended before its end"))

@@ -12,12 +12,11 @@ from typing import Any
 import msgspec
 
 from bm import sse
-from bm.chat.builder import PartBuilder
 from bm.chat.events import Event, Ping
 from bm.chat.parts import Json, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
 from bm.errors import UNREADABLE, Failure, RequestError
 from bm.names import RESPONSES
-from bm.protocols.codec import IdFactory
+from bm.protocols.codec import IdFactory, WireDecoder
 from bm.protocols.errors import in_band
 from bm.protocols.openai.citations import decode_citation
 from bm.protocols.openai.tools import qualified
@@ -56,7 +55,7 @@ _WHOLE: dict[str, tuple[StreamedKind, str]] = {
 _delta = msgspec.json.Decoder(_Delta)
 
 
-class ResponsesStreamDecoder:
+class ResponsesStreamDecoder(WireDecoder):
     """Reads one stream. The key of a part is the place of its item, and the place of its content in that.
 
     `response` is the whole response, as its last event holds it. `service` is the name of the dialect: encrypted
@@ -64,16 +63,15 @@ class ResponsesStreamDecoder:
     """
 
     def __init__(self, ids: IdFactory, service: str = "") -> None:
+        super().__init__(ids)
         self._service = service
         self.response: Json = {}
-        self._parts = PartBuilder(ids.new_id)
         self._done: set[int] = set()
         self._encrypted: set[int] = set()
         self._sections: dict[tuple[int, int], tuple[str, int]] = {}
         self._raw_sections: dict[int, int] = {}
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return the events of one server-sent event."""
         if self._parts.ended or event.data == b"[DONE]":
             return ()
         kind = _DELTAS.get(event.name)
@@ -105,11 +103,11 @@ class ResponsesStreamDecoder:
             case "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled":
                 return self._terminal(body.get("response"))
             case "error":
-                return self._parts.fail(in_band(body))
+                return self._fail(in_band(body))
             case "keepalive":
                 return (Ping(),) if self._parts.started else ()
             case _ if "error" in body and not name:
-                return self._parts.fail(in_band(body))
+                return self._fail(in_band(body))
         return self._parts.take()
 
     @property
@@ -117,18 +115,8 @@ class ResponsesStreamDecoder:
         """Whether the terminal event was seen, which is also the end."""
         return self._parts.ended
 
-    def close(self) -> Sequence[Event]:
-        """The stream has ended; without a terminal event it was cut."""
-        if self._parts.ended:
-            return ()
-        return self._parts.fail(Failure(kind="truncated", message="the upstream's answer ended before its end"))
-
-    def whole(self, response: Json) -> Sequence[Event]:
-        """Return the events of a whole response."""
-        return self._terminal(response)
-
-    def _malformed(self, message: str) -> Sequence[Event]:
-        return self._parts.fail(Failure(kind="malformed", message=message))
+    def whole(self, body: Json) -> Sequence[Event]:
+        return self._terminal(body)
 
     def _start(self, head: Json) -> None:
         self._parts.start(string_of(head.get("id")), string_of(head.get("model")))
@@ -201,7 +189,7 @@ class ResponsesStreamDecoder:
         item, at = body.get("item"), count_of(body.get("output_index"))
         self._done.add(at)
         failure = self._finish_item(at, item) if isinstance(item, dict) else None
-        return self._parts.take() if failure is None else self._parts.fail(failure)
+        return self._parts.take() if failure is None else self._fail(failure)
 
     def _finish_item(self, at: int, item: Json) -> Failure | None:
         """Report what is missing of an item, and close its parts."""
@@ -230,19 +218,22 @@ class ResponsesStreamDecoder:
         self.response = response
         self._start(response)
         if isinstance(response.get("error"), dict):
-            return self._parts.fail(in_band(response))
+            return self._fail(in_band(response))
         if (status := response.get("status")) in ("failed", "cancelled", "queued", "in_progress"):
-            return self._parts.fail(Failure(kind="server", message=f"the upstream's answer is {status}"))
+            return self._fail(Failure(kind="server", message=f"the upstream's answer is {status}"))
         for at, item in enumerate(array_of(response.get("output"))):
             if not isinstance(item, dict):
                 continue
             if self._done:
                 self._late_thinking(at, item)
             elif (failure := self._finish_item(at, item)) is not None:
-                return self._parts.fail(failure)
-        self._parts.use(decode_usage(response.get("usage")))
+                return self._fail(failure)
+        return self._complete()
+
+    def _complete(self) -> Sequence[Event]:
+        self._parts.use(decode_usage(self.response.get("usage")))
         called, refused = bool(self._parts.called), bool(self._parts.refused)
-        return self._parts.end([finish_of(response, called=called, refused=refused)])
+        return self._parts.end([finish_of(self.response, called=called, refused=refused)])
 
     def _late_thinking(self, at: int, item: Json) -> None:
         """Azure sends the encrypted content of a reasoning item only in the last event (pi's #6409, 2026-07)."""
