@@ -10,7 +10,7 @@ from itertools import count
 
 import msgspec
 
-from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
+from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignature, PartStart
 from bm.chat.parts import Json, Part, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, Turn
 from bm.names import ProtocolName
@@ -90,14 +90,9 @@ def most_used(request: ChatRequest, most: int, losses: list[Loss]) -> tuple[Tool
 
 def restore(event: Event, names: Mapping[str, str]) -> Event:
     """The event with the client's own tool name. `names` holds it for each tool that the model knows."""
-    match event:
-        case PartStart(name=name) if name:
-            own = _own_name(name, names)
-            return event if own == name else msgspec.structs.replace(event, name=own)
-        case PartWhole(part=ToolCall(name=name) as part) if (own := _own_name(name, names)) != name:
-            return msgspec.structs.replace(event, part=msgspec.structs.replace(part, name=own))
-        case _:
-            return event
+    if not isinstance(event, PartStart) or (own := _own_name(event.name, names)) == event.name:
+        return event
+    return msgspec.structs.replace(event, name=own)
 
 
 def _own_name(name: str, names: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bm.chat.events import Event, PartDelta, PartEnd, PartSignature, PartStart, PartWhole
+from bm.chat.events import Event, PartDelta, PartEnd, PartSignature, PartStart
 from bm.chat.parts import ToolCall, ToolResult
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice, Turn
 from bm.chat.signature import Signature
@@ -99,8 +99,6 @@ def test_events_are_given_the_clients_name_back() -> None:
     assert restore(PartStart(0, "tool_call", id="1", name="a_b"), reverse) == PartStart(
         0, "tool_call", id="1", name="a/b"
     )
-    whole = PartWhole(0, ToolCall(id="1", name="a_b", arguments={}))
-    assert restore(whole, reverse) == PartWhole(0, ToolCall(id="1", name="a/b", arguments={}))
     assert restore(PartEnd(0), reverse) == PartEnd(0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bm.chat.parts import Json
-from bm.chat.request import ChatRequest, Extra, OutputFormat, Sampling, ToolChoice
+from bm.chat.request import ChatRequest, OutputFormat, Sampling, ToolChoice
 from bm.names import CHAT
 from bm.protocols import reading
 from bm.protocols.openai.parameters import decode_format
@@ -27,7 +27,8 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         RequestError: the body is not a request; the failure's `param` names the place.
     """
     name = model or reading.filled_string(body, "model", what="the name of a model")
-    conversation = decode_turns(body)
+    unread = reading.Unread(CHAT)
+    unread.rest(body, _READ)
     tools, hosted = decode_tools(body)
     choice = decode_choice(body)
     legacy = body.get("tools") is None and bool(tools)
@@ -36,12 +37,16 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         choice = ToolChoice(choice.mode, choice.names, parallel=False)
     # Its other members, such as padding against eavesdroppers, are a matter of the wire.
     options = reading.mapping(body, "stream_options") or {}
-    output = decode_format(body, "response_format")
+    if (output := decode_format(body, "response_format")) is None:
+        unread.add("response_format", body["response_format"])
+    if body.get("safety_identifier") and body.get("user"):
+        unread.add("user", body["user"])
+    turns, system = decode_turns(body, unread)
     return ChatRequest(
         protocol=CHAT,
         model=name,
-        turns=conversation.turns,
-        system=conversation.system,
+        turns=turns,
+        system=system,
         tools=tools,
         hosted_tools=hosted,
         tool_choice=choice,
@@ -49,14 +54,14 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         reasoning=decode_reasoning(body),
         output=output or OutputFormat(),
         max_tokens=_limit(body),
-        stop=_stop(body),
+        stop=tuple(filter(None, reading.strings(body, "stop"))),
         choices=_choices(body),
         stream=bool(reading.boolean(body, "stream")) if stream is None else stream,
         stream_usage=bool(reading.boolean(options, "include_usage", "stream_options")),
         legacy_functions=legacy,
         user=reading.string(body, "safety_identifier") or reading.string(body, "user"),
         cache_key=reading.string(body, "prompt_cache_key"),
-        extras=(*_extras(body, odd_format=output is None), *conversation.extras),
+        extras=tuple(unread.extras),
     )
 
 
@@ -76,12 +81,11 @@ def _choices(body: Json) -> int:
 
 
 def _sampling(body: Json) -> Sampling:
-    top_k = reading.integer(body, "top_k")
     seed = reading.integer(body, "seed")
     return Sampling(
         temperature=reading.number(body, "temperature"),
         top_p=reading.number(body, "top_p"),
-        top_k=top_k,
+        top_k=reading.integer(body, "top_k"),
         seed=reading.integer(body, "random_seed") if seed is None else seed,
         presence_penalty=reading.number(body, "presence_penalty"),
         frequency_penalty=reading.number(body, "frequency_penalty"),
@@ -96,17 +100,3 @@ def _logprobs(body: Json) -> bool | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value > 0
     return reading.boolean(body, "logprobs")
-
-
-def _stop(body: Json) -> tuple[str, ...]:
-    return tuple(word for word in reading.strings(body, "stop") if word)
-
-
-def _extras(body: Json, *, odd_format: bool) -> list[Extra]:
-    """What is not read above, so that it is written again or reported, never forgotten."""
-    extras = [Extra(CHAT, key, value) for key, value in body.items() if value is not None and key not in _READ]
-    if odd_format:
-        extras.append(Extra(CHAT, "response_format", body["response_format"]))
-    if body.get("safety_identifier") and body.get("user"):
-        extras.append(Extra(CHAT, "user", body["user"]))
-    return extras

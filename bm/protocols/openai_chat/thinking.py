@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from bm.protocols.openai.parameters import LEVELS
 from bm.protocols.parameters import field_name
 from bm.protocols.reading import boolean, integer, json_of, mapping, object_of, string, string_of
 
+T = TypeVar("T")
 _LEVELS: dict[str, Level] = {**LEVELS, "disabled": "off", "default": "auto", "auto": "auto"}
 MEMBERS = frozenset(
     {"reasoning_effort", "reasoning", "reasoning_format", "include_reasoning"}
@@ -41,23 +42,28 @@ def decode_reasoning(body: Json) -> Reasoning:
     switch = mapping(body, "thinking") or {}
     google = _google(body)
     level = level or _level(string(nested, "effort", "reasoning")) or _level(str(google.get("thinking_level") or ""))
-    budget = integer(nested, "max_tokens", "reasoning")
-    if budget is None:
-        budget = integer(switch, "budget_tokens", "thinking")
-    if budget is None:
-        budget = integer(body, "thinking_budget")
-    if budget is None and isinstance(google.get("thinking_budget"), int):
-        budget = google["thinking_budget"]
-    on = boolean(nested, "enabled", "reasoning")
-    if on is None:
-        on = boolean(body, "enable_thinking")
-    if on is None and switch.get("type") in ("enabled", "disabled"):
-        on = switch["type"] == "enabled"
+    given = google.get("thinking_budget")
+    budget = _first(
+        integer(nested, "max_tokens", "reasoning"),
+        integer(switch, "budget_tokens", "thinking"),
+        integer(body, "thinking_budget"),
+        given if isinstance(given, int) else None,
+    )
+    on = _first(
+        boolean(nested, "enabled", "reasoning"),
+        boolean(body, "enable_thinking"),
+        {"enabled": True, "disabled": False}.get(string_of(switch.get("type"))),
+    )
     if on is False:
         level, budget = "off", None
     elif on and level is None and budget is None:
         level = "auto"
     return Reasoning(level=level, budget=budget, visible=_visible(body, nested, google, on))
+
+
+def _first(*values: T | None) -> T | None:
+    """The first value that was given."""
+    return next((value for value in values if value is not None), None)
 
 
 def _level(word: str) -> Level | None:
@@ -75,17 +81,14 @@ def _google(body: Json) -> Json:
 
 
 def _visible(body: Json, nested: Json, google: Json, on: bool | None) -> bool | None:
-    include = boolean(body, "include_reasoning")
-    if include is not None:
-        return include
-    if isinstance(google.get("include_thoughts"), bool):
-        return bool(google["include_thoughts"])
-    form = string(body, "reasoning_format")
-    if form:
-        return form != "hidden"
-    if nested.get("exclude") is True:
-        return False
-    return True if on or (nested and on is None) else None
+    form, shown = string(body, "reasoning_format"), google.get("include_thoughts")
+    return _first(
+        boolean(body, "include_reasoning"),
+        shown if isinstance(shown, bool) else None,
+        form != "hidden" if form else None,
+        False if nested.get("exclude") is True else None,
+        True if on or (nested and on is None) else None,
+    )
 
 
 def encode_reasoning(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> Json:

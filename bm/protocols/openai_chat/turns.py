@@ -10,7 +10,7 @@ import msgspec
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, Thinking, ToolCall, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
-from bm.chat.request import ChatRequest, Extra, Loss, Turn
+from bm.chat.request import ChatRequest, Loss, Turn
 from bm.chat.signature import Signature
 from bm.names import CHAT
 from bm.protocols import reading
@@ -36,21 +36,13 @@ _ECHOES = frozenset({"annotations", "logprobs", "parsed", "index", "provider_spe
 _KNOWN = _READ | _ECHOES
 
 
-class Conversation(msgspec.Struct, frozen=True):
-    """The decoded messages. `extras` are members that the canonical form does not have."""
-
-    system: tuple[Text, ...]
-    turns: tuple[Turn, ...]
-    extras: tuple[Extra, ...]
-
-
 class _TurnReader:
     """Reads the messages. Remembers calls by name, because results in the legacy form have no id."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread: reading.Unread) -> None:
         self.system: list[Text] = []
         self.turns: list[Turn] = []
-        self.extras: list[Extra] = []
+        self._unread = unread
         self._legacy_ids: dict[str, str] = {}
 
     def add(self, message: Json, where: str) -> None:
@@ -75,7 +67,7 @@ class _TurnReader:
         for key, value in message.items():
             known = key in _KNOWN or (key == "name" and message["role"] in ("tool", "function"))
             if value and not known:
-                self.extras.append(Extra(CHAT, reading.join(where, key), value))
+                self._unread.add(reading.join(where, key), value)
 
     def _turn(self, turn: Turn) -> None:
         if turn.parts:
@@ -142,17 +134,17 @@ class _TurnReader:
             self.turns.append(Turn("user", (result,)))
 
 
-def decode_turns(body: Json) -> Conversation:
-    """Read `messages`. Leading instructions are the system prompt, later ones stay at their place.
+def decode_turns(body: Json, unread: reading.Unread) -> tuple[tuple[Turn, ...], tuple[Text, ...]]:
+    """Read `messages`: the turns, and the system prompt of leading instructions. Later ones stay at their place.
 
     Raises:
         RequestError: there is no message, or one is not what the API takes.
     """
     reading.required_array(body, "messages")
-    reader = _TurnReader()
+    reader = _TurnReader(unread)
     for message, where in reading.elements(body, "messages"):
         reader.add(message, where)
-    return Conversation(tuple(reader.system), tuple(reader.turns), tuple(reader.extras))
+    return tuple(reader.turns), tuple(reader.system)
 
 
 def _with_audio_transcript(parts: tuple[Part, ...], audio: Any) -> tuple[Part, ...]:

@@ -15,6 +15,7 @@ from bm.chat.signature import Signature, wrap
 from bm.errors import RequestError
 from bm.protocols.openai_chat.thinking import details_signature
 from bm.protocols.openai_chat.turns import EMPTY_PROMPT, MEDIA_FOLLOW, decode_turns
+from bm.protocols.reading import Unread
 from tests.protocols.openai_chat.kit import COMPATIBLE, OPENAI, client_request, lost, sent
 
 USER = {"role": "user", "content": "Hi"}
@@ -22,7 +23,7 @@ CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{
 
 
 def turns(*messages: Json) -> tuple[Turn, ...]:
-    return decode_turns({"messages": list(messages)}).turns
+    return decode_turns({"messages": list(messages)}, Unread("openai-chat"))[0]
 
 
 def assistant(**members: Any) -> tuple[Any, ...]:
@@ -33,23 +34,20 @@ def assistant(**members: Any) -> tuple[Any, ...]:
 
 
 def test_leading_instructions_are_the_system_prompt_and_later_ones_stay_in_place() -> None:
-    read = decode_turns(
-        {
-            "messages": [
-                {"role": "system", "content": "one"},
-                {"role": "developer", "content": [{"type": "text", "text": "two"}]},
-                USER,
-                {"role": "developer", "content": "three"},
-            ]
-        }
-    )
-    assert read.system == (Text("one"), Text("two"))
-    assert read.turns == (Turn("user", (Text("Hi"),)), Turn("system", (Text("three"),)))
+    messages = [
+        {"role": "system", "content": "one"},
+        {"role": "developer", "content": [{"type": "text", "text": "two"}]},
+        USER,
+        {"role": "developer", "content": "three"},
+    ]
+    read, system = decode_turns({"messages": messages}, Unread("openai-chat"))
+    assert system == (Text("one"), Text("two"))
+    assert read == (Turn("user", (Text("Hi"),)), Turn("system", (Text("three"),)))
 
 
 def test_only_instructions_are_a_request_all_the_same() -> None:
-    read = decode_turns({"messages": [{"role": "system", "content": "S"}]})
-    assert (read.system, read.turns) == ((Text("S"),), ())
+    read = decode_turns({"messages": [{"role": "system", "content": "S"}]}, Unread("openai-chat"))
+    assert read == ((), (Text("S"),))
 
 
 @pytest.mark.parametrize(
@@ -143,19 +141,17 @@ def test_results_of_the_first_form_find_their_call_by_name() -> None:
 
 
 def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> None:
-    read = decode_turns(
-        {
-            "messages": [
-                {**USER, "name": "ann"},
-                {"role": "assistant", "content": "a", "annotations": [], "audio": None, "parsed": {}, "prefix": True},
-                {"role": "assistant", "content": "a", "function_call": None, "tool_calls": None, "prefix": False},
-            ]
-        }
-    )
-    assert read.extras == (
+    messages = [
+        {**USER, "name": "ann"},
+        {"role": "assistant", "content": "a", "annotations": [], "audio": None, "parsed": {}, "prefix": True},
+        {"role": "assistant", "content": "a", "function_call": None, "tool_calls": None, "prefix": False},
+    ]
+    unread = Unread("openai-chat")
+    decode_turns({"messages": messages}, unread)
+    assert unread.extras == [
         Extra("openai-chat", "messages[0].name", "ann"),
         Extra("openai-chat", "messages[1].prefix", True),
-    )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +190,7 @@ def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> N
 )
 def test_a_fault_names_the_place_and_what_was_expected(messages: Any, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        decode_turns({"messages": messages})
+        decode_turns({"messages": messages}, Unread("openai-chat"))
     assert caught.value.failure.message == message
     assert message.startswith(caught.value.failure.param)
 
