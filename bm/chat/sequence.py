@@ -16,18 +16,18 @@ from bm.chat.signature import Signature
 from bm.errors import Failure
 
 
-class PartWriter(ABC):
-    """Writes one part that has begun. The methods return the bytes to send.
+class PartWriter:
+    """Writes one part that has begun; this one nothing, for a part that the client is not shown.
 
-    `signature` is the part's, as far as it has come.
+    The methods return the bytes to send. `signature` is the part's, as far as it has come.
     """
 
     def __init__(self, signature: Signature | None = None) -> None:
         self.signature = signature
 
-    @abstractmethod
     def text(self, text: str) -> bytes:
         """A further piece of the part."""
+        return b""
 
     def sign(self, signature: Signature) -> bytes:
         """The part's signature has come."""
@@ -55,13 +55,8 @@ class HeldWriter(PartWriter):
         return b""
 
 
-class _Waiting:
-    """A part that began while another was open: its events, until its turn comes."""
-
-    def __init__(self, start: events.PartStart | events.PartWhole) -> None:
-        self.start = start
-        self.events: list[events.PartDelta | events.PartAnnotation] = []
-        self.ended = isinstance(start, events.PartWhole)
+_Begin = events.PartStart | events.PartWhole
+_Within = events.PartDelta | events.PartSignature | events.PartAnnotation | events.PartEnd
 
 
 class PartSequencer(ABC):
@@ -79,7 +74,7 @@ class PartSequencer(ABC):
         self.ended = False
         self._open: dict[int, PartWriter] = {}
         self._current: dict[int, int] = {}
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, tuple[_Begin, list[_Within]]] = {}
 
     @abstractmethod
     def start(self, start: events.Start) -> bytes:
@@ -155,21 +150,21 @@ class PartSequencer(ABC):
         self.ended = True
         return b"".join([*out, self.end()])
 
-    def _arrive(self, start: events.PartStart | events.PartWhole) -> bytes:
+    def _arrive(self, start: _Begin) -> bytes:
         head = self.head(start.choice)
         if start.choice in self._current:
-            self._waiting[start.index] = _Waiting(start)
+            self._waiting[start.index] = start, []
             return head
         return head + self._enter(start)
 
-    def _enter(self, start: events.PartStart | events.PartWhole) -> bytes:
+    def _enter(self, start: _Begin) -> bytes:
         if isinstance(start, events.PartWhole):
             return self.whole_part(start)
         out, self._open[start.index] = self.open_part(start)
         self._current[start.choice] = start.index
         return out
 
-    def _within(self, event: events.PartDelta | events.PartSignature | events.PartAnnotation | events.PartEnd) -> bytes:
+    def _within(self, event: _Within) -> bytes:
         writer = self._open.get(event.index)
         if writer is None:
             self._hold(event)
@@ -184,29 +179,25 @@ class PartSequencer(ABC):
             case events.PartEnd():
                 return self._close(event.index)
 
-    def _hold(self, event: events.PartDelta | events.PartSignature | events.PartAnnotation | events.PartEnd) -> None:
-        waiting = self._waiting.get(event.index)
-        match event, waiting:
-            case _, None:
-                pass
-            case events.PartSignature(), _Waiting(start=events.PartStart() as start):
-                waiting.start = msgspec.structs.replace(start, signature=event.signature)
-            case events.PartEnd(), _:
-                waiting.ended = True
-            case events.PartDelta() | events.PartAnnotation(), _:
-                waiting.events.append(event)
+    def _hold(self, event: _Within) -> None:
+        """Keep an event of a part that waits, which knows its signature when it begins."""
+        match event, self._waiting.get(event.index):
+            case events.PartSignature(index=index), (events.PartStart() as start, held):
+                self._waiting[index] = msgspec.structs.replace(start, signature=event.signature), held
+            case _, (_, held):
+                held.append(event)
 
     def _close(self, index: int) -> bytes:
         """End an open part, and write what waits for it, up to the first part that is not complete."""
-        out = [self._open.pop(index).end()]
-        choice = next(choice for choice, current in self._current.items() if current == index)
-        del self._current[choice]
-        for waiting in [each for each in self._waiting.values() if each.start.choice == choice]:
-            del self._waiting[waiting.start.index]
-            out += [self._enter(waiting.start), *(self._within(event) for event in waiting.events)]
-            if waiting.ended and waiting.start.index in self._open:
-                out.append(self._open.pop(waiting.start.index).end())
-                del self._current[choice]
-            elif choice in self._current:
-                break
+        out = [self._end_part(index)]
+        for start, held in [*self._waiting.values()]:
+            if start.choice not in self._current:
+                del self._waiting[start.index]
+                out.append(self._enter(start))
+                for each in held:
+                    out.append(self._end_part(each.index) if isinstance(each, events.PartEnd) else self._within(each))
         return b"".join(out)
+
+    def _end_part(self, index: int) -> bytes:
+        self._current = {choice: current for choice, current in self._current.items() if current != index}
+        return self._open.pop(index).end()

@@ -14,6 +14,7 @@ from bm.chat.events import Event, PartAnnotation, PartDelta, PartEnd, PartSignat
 from bm.chat.parts import Json, Part, ToolCall, ToolResult
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, Turn
 from bm.names import ProtocolName
+from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import CUSTOM_TOOL
 from bm.protocols.reading import json_of, member, object_of, string_of
 
@@ -176,6 +177,19 @@ def as_function(tool: Tool, place: str, losses: list[Loss]) -> Tool:
         intro = f"`input` is text that fits this grammar ({string_of(grammar.get('syntax')) or 'lark'}):"
         description = f"{description}\n\n{intro}\n\n{definition}".lstrip()
     return msgspec.structs.replace(tool, description=description, schema=CUSTOM_TOOL)
+
+
+def described(tool: Tool, name: str = "") -> Json:
+    """The members of a definition that all protocols call the same."""
+    return {"name": name or tool.name, **({"description": tool.description} if tool.description else {})}
+
+
+def own_members(tool: Tool, protocol: ProtocolName, place: str, losses: list[Loss]) -> Json:
+    """The further members of a definition in its own protocol; in any other, what changes the answer is lost."""
+    if tool.protocol == protocol:
+        return tool.extra
+    losses += [Loss(f"{place}.{name}", "the protocol has no such member") for name in lost_tool_fields(tool)]
+    return {}
 
 
 def free_text(raw: str) -> str:

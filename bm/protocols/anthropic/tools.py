@@ -11,10 +11,9 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import ANTHROPIC
 from bm.protocols.anthropic.cache_control import decode_mark, encode_mark
-from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.subsets import object_schema
 from bm.protocols.reading import boolean, elements, mapping, refuse, required_string, string
-from bm.protocols.tools import as_function, search_options
+from bm.protocols.tools import as_function, described, own_members, search_options
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _MODES: dict[str, Literal["auto", "required", "none"]] = {
@@ -98,18 +97,12 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
 def _encode_tool(tool: Tool, place: str, losses: list[Loss]) -> Json:
     native = tool.protocol == ANTHROPIC
     tool = as_function(tool, place, losses)
-    body: Json = {"name": tool.name}
-    if tool.description:
-        body["description"] = tool.description
-    body["input_schema"] = object_schema(tool.schema)
+    body = described(tool) | {"input_schema": object_schema(tool.schema)}
     if native and tool.strict is not None:
         body["strict"] = tool.strict
     elif tool.strict:
         losses.append(Loss(f"{place}.strict", "Anthropic's strict mode takes other schemas; sent without it"))
-    if native:
-        body |= tool.extra
-    else:
-        losses += [Loss(f"{place}.{name}", "unknown to Anthropic") for name in lost_tool_fields(tool)]
+    body |= own_members(tool, ANTHROPIC, place, losses)
     if tool.cache is not None:
         body["cache_control"] = encode_mark(tool.cache)
     return body

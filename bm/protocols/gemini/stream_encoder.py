@@ -183,9 +183,6 @@ class _HiddenWriter(PartWriter):
         super().__init__(signature)
         self._choice = choice
 
-    def text(self, text: str) -> bytes:
-        return b""
-
     def end(self) -> bytes:
         if self.signature is not None and self.signature.vendor == VENDOR:
             self._choice.carried = self.signature

@@ -6,10 +6,9 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.protocols import reading
-from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.subsets import gemini_schema
-from bm.protocols.tools import as_function, search_options
+from bm.protocols.tools import as_function, described, own_members, search_options
 
 _DECLARATION = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
 _HOSTED_KINDS = {
@@ -118,16 +117,8 @@ def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
 
 def _declaration(tool: Tool, place: str, capabilities: Capabilities, losses: list[Loss]) -> Json:
     tool = as_function(tool, place, losses)
-    declaration: Json = {"name": tool.name}
-    if tool.description:
-        declaration["description"] = tool.description
-    if tool.schema is not None:
-        declaration |= schema_member("parameters", tool.schema, capabilities)
-    if tool.protocol == "gemini":
-        declaration |= tool.extra
-    else:
-        losses += [Loss(f"{place}.{name}", "unknown to Gemini") for name in lost_tool_fields(tool)]
-    return declaration
+    schema = schema_member("parameters", tool.schema, capabilities) if tool.schema is not None else {}
+    return described(tool) | schema | own_members(tool, "gemini", place, losses)
 
 
 def schema_member(field: str, schema: Json, capabilities: Capabilities) -> Json:

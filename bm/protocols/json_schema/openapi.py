@@ -7,7 +7,7 @@ becomes a short hint in the description, so that the model still reads it.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 
@@ -34,7 +34,6 @@ _HINTED = (
 )
 _FORMATS = {"string": ("enum", "date-time"), "integer": ("int32", "int64"), "number": ("float", "double")}
 _CUT = "any value, nested too deeply to describe"
-_ANY_OBJECT = "any JSON object"
 _MAX_HINT = 120
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 
@@ -123,23 +122,17 @@ class _Simplifier:
                 result |= _kept_counts(node, "minLength", "maxLength") | _kept(node, "pattern")
             case "integer" | "number":
                 result |= _bounds(node, kind)
-        _write_enum(node, kind, result, hints)
-        _write_format(node, kind, result, hints)
-        return _described(result, hints)
+        return _described(result | _named(node, kind, hints), hints)
 
     def _object(self, node: Json, result: Json, hints: list[str], depth: int, seen: Pointers) -> None:
         further = node.get("additionalProperties")
-        properties = {
-            name: self._node(child, depth + 1, seen)
-            for name, child in node.get("properties", {}).items()
-            if child is not False
-        }
+        given = node.get("properties", {}).items()
+        properties = {name: self._node(child, depth + 1, seen) for name, child in given if child is not False}
         if isinstance(further, dict) and further:
             hints.append(_hint("values", further))
         if not properties:
             del result["type"]
-            if not isinstance(further, dict):
-                hints.append(_ANY_OBJECT)
+            hints += [] if isinstance(further, dict) else ["any JSON object"]
             return
         result["properties"] = properties
         result |= _kept(node, "required") | _kept_counts(node, "minProperties", "maxProperties")
@@ -207,48 +200,34 @@ def _type_by_enum(node: Json) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _write_enum(node: Json, kind: str | None, result: Json, hints: list[str]) -> None:
-    """Only strings can be enumerated: writing numbers as strings would change the type of the argument."""
-    values = node.get("enum")
-    if not values:
-        return
-    if kind == "string" and all(isinstance(value, str) for value in values):
-        result["enum"] = list(dict.fromkeys(values))
-    else:
+def _named(node: Json, kind: str | None, hints: list[str]) -> Json:
+    """The enum and the format. Only strings can be enumerated: numbers as strings would be of another type."""
+    values, form = node.get("enum", ()), node.get("format")
+    if not all(isinstance(value, str) for value in values) or (kind != "string" and values):
         hints.append(_hint("one of", values))
-
-
-def _write_format(node: Json, kind: str | None, result: Json, hints: list[str]) -> None:
-    name = node.get("format")
-    if name and name in _FORMATS.get(kind or "", ()):
-        result["format"] = name
-    elif name:
-        hints.append(f"format: {name}"[:_MAX_HINT])
+        values = ()
+    if form and form not in _FORMATS.get(kind or "", ()):
+        hints.append(f"format: {form}"[:_MAX_HINT])
+        form = None
+    return ({"enum": list(dict.fromkeys(values))} if values else {}) | ({"format": form} if form else {})
 
 
 def _bounds(node: Json, kind: str) -> Json:
-    low, high = node.get("minimum"), node.get("maximum")
-    bounds: Json = {key: value for key, value in (("minimum", low), ("maximum", high)) if _is_number(value)}
+    low, high = _numbers(node.get("minimum")), _numbers(node.get("maximum"))
     if kind == "integer":
-        above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
-        if above is True and _is_number(low):
-            bounds["minimum"] = math.floor(low) + 1
-        elif _is_number(above):
-            bounds["minimum"] = max(math.floor(above) + 1, bounds.get("minimum", -math.inf))
-        if below is True and _is_number(high):
-            bounds["maximum"] = math.ceil(high) - 1
-        elif _is_number(below):
-            bounds["maximum"] = min(math.ceil(below) - 1, bounds.get("maximum", math.inf))
-    return bounds
+        low += [math.floor(number) + 1 for number in _numbers(node.get("exclusiveMinimum"))]
+        high += [math.ceil(number) - 1 for number in _numbers(node.get("exclusiveMaximum"))]
+    return ({"minimum": max(low)} if low else {}) | ({"maximum": min(high)} if high else {})
 
 
 def _is_expressed(key: str, kind: str | None, node: Json) -> bool:
     value = node[key]
-    return value is False or (kind == "integer" and key in ("exclusiveMinimum", "exclusiveMaximum"))
+    return value is False or (kind == "integer" and key.startswith("exclusive") and bool(_numbers(value)))
 
 
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _numbers(value: Any) -> list[int | float]:
+    """The value, if it is a number."""
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else []
 
 
 def _kept(node: Json, *keys: str) -> Json:
@@ -256,7 +235,7 @@ def _kept(node: Json, *keys: str) -> Json:
 
 
 def _kept_counts(node: Json, *keys: str) -> Json:
-    return {key: int(value) for key, value in _kept(node, *keys).items() if _is_number(value) and value >= 0}
+    return {key: int(value) for key in keys for value in _numbers(node.get(key)) if value >= 0}
 
 
 def _hint(name: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from bm.names import CHAT, RESPONSES, ProtocolName
 from bm.protocols.json_schema.subsets import is_strict, openai_schema
 from bm.protocols.openai.content import decode_mark
 from bm.protocols.reading import array_of, boolean, filled_string, join, mapping, mismatch, object_of, string
+from bm.protocols.tools import described
 
 _KNOWN = {"type", "name", "description", "parameters", "strict", "cache_control"}
 BUILT_IN = ("apply_patch", "shell")
@@ -66,29 +67,22 @@ def decode_choice(choice: Any, parallel: bool | None) -> ToolChoice | None:
 
 def described_function(tool: Tool, name: str, place: str, losses: list[Loss], *, keep_schema: bool = False) -> Json:
     """Name, description, parameters and strictness of a function, with a schema that is made to fit if need be."""
-    own = tool.protocol in (CHAT, RESPONSES)
-    described: Json = {"name": name}
-    if tool.description:
-        described["description"] = tool.description
-    described["parameters"] = tool.schema if keep_schema else openai_schema(tool.schema)
-    if tool.strict and not own and not is_strict(described["parameters"]):
+    schema, strict = tool.schema if keep_schema else openai_schema(tool.schema), tool.strict
+    if strict and tool.protocol not in (CHAT, RESPONSES) and not is_strict(schema):
         losses.append(Loss(f"{place}.strict", "strict mode demands each property; sent without it"))
-        return {**described, "strict": False}
-    return described if tool.strict is None else {**described, "strict": tool.strict}
+        strict = False
+    return described(tool, name) | {"parameters": schema} | ({} if strict is None else {"strict": strict})
 
 
 def described_custom(tool: Tool, name: str, protocol: ProtocolName) -> Json:
     """Name and description of a custom tool, and the other API's format: Chat Completions nests grammars."""
-    described: Json = {"name": name}
-    if tool.description:
-        described["description"] = tool.description
     form = object_of(tool.extra.get("format"))
     if tool.protocol == protocol or not isinstance(form.get("type"), str):
-        return described
+        return described(tool, name)
     if form["type"] == "grammar":
         grammar = object_of(form.get("grammar")) or {key: value for key, value in form.items() if key != "type"}
         form = {"type": "grammar", **({"grammar": grammar} if protocol == CHAT else grammar)}
-    return {**described, "format": form}
+    return {**described(tool, name), "format": form}
 
 
 def tool_name(reference: Any) -> str:

@@ -100,7 +100,7 @@ class ChatStreamEncoder(PartSequencer):
                 return self._open_call(start, choice.calls - 1)
             case _:
                 # Thinking that is not shown, or a second call where `function_call` has room for one.
-                return b"", _HiddenWriter()
+                return b"", PartWriter()
 
     def _open_call(self, start: PartStart, number: int) -> tuple[bytes, PartWriter]:
         if self._request.legacy_functions:
@@ -167,13 +167,6 @@ def _whole_delta(part: Part) -> Json | None:
             return {"content": summary}
         case _:
             return None
-
-
-class _HiddenWriter(PartWriter):
-    """A part that this client is not shown."""
-
-    def text(self, text: str) -> bytes:
-        return b""
 
 
 class _PieceWriter(PartWriter):

@@ -11,12 +11,11 @@ from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.chat.thinking import asks_in_words
 from bm.names import CHAT
-from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai.content import decode_mark
 from bm.protocols.openai.tools import decode_choice as openai_choice
 from bm.protocols.openai.tools import decode_tool, described_custom, described_function, tool_name
 from bm.protocols.reading import boolean, elements, join, mapping, refuse, required_mapping, string
-from bm.protocols.tools import as_function, most_used
+from bm.protocols.tools import as_function, most_used, own_members
 from bm.protocols.turns import LOOKUP
 
 
@@ -91,14 +90,12 @@ def encode_tools(request: ChatRequest, capabilities: Capabilities, losses: list[
 
 
 def _encode_tool(tool: Tool, index: int, openai: bool, losses: list[Loss]) -> Json:
-    place, own = f"tools[{index}]", tool.extra if tool.protocol == CHAT else {}
-    if tool.protocol != CHAT:
-        foreign = lost_tool_fields(tool)
-        losses += [Loss(f"{place}.{key}", "Chat Completions has no such member") for key in foreign]
+    place = f"tools[{index}]"
+    own = own_members(tool, CHAT, place, losses)
     if tool.kind == "custom" and openai:
         return {"type": "custom", "custom": {**described_custom(tool, tool.name, CHAT), **own}}
-    described = described_function(as_function(tool, place, losses), tool.name, place, losses)
-    return {"type": "function", "function": {**described, **(own if tool.kind == "function" else {})}}
+    function = described_function(as_function(tool, place, losses), tool.name, place, losses)
+    return {"type": "function", "function": function | (own if tool.kind == "function" else {})}
 
 
 def _unify_strict(tools: list[Json]) -> None:

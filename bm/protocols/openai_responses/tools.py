@@ -10,10 +10,9 @@ import msgspec
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, HostedTool, Loss, Tool, ToolChoice
 from bm.names import RESPONSES
-from bm.protocols.ignorable_fields import lost_tool_fields
 from bm.protocols.openai.tools import decode_tool, described_custom, described_function
 from bm.protocols.reading import array_of, elements, mapping, object_of, refuse, string, string_of
-from bm.protocols.tools import search_options
+from bm.protocols.tools import own_members, search_options
 
 _HOSTED = {
     "web_search": "web_search",
@@ -199,24 +198,22 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
             described = tool.extra.get("namespace_description")
             spaces[space] = {"type": "namespace", "name": space, "description": described, "tools": [encoded]}
             wire.append(spaces[space])
-        if not own:
-            losses += [Loss(f"{place}.{field}", "unknown to the Responses API") for field in lost_tool_fields(tool)]
     for hosted in request.hosted_tools:
         wire += _encode_hosted(hosted, losses)
     return wire
 
 
 def _encode_tool(tool: Tool, name: str, place: str, request: ChatRequest, losses: list[Loss]) -> Json:
-    own = tool.protocol == RESPONSES
-    extra = {field: value for field, value in tool.extra.items() if field not in _PLACE} if own else {}
+    members = own_members(tool, RESPONSES, place, losses)
+    extra = {field: value for field, value in members.items() if field not in _PLACE}
     if native := native_type(tool):
         return {"type": native, **extra}
     if tool.kind == "custom":
         return {"type": "custom", **described_custom(tool, name, RESPONSES), **extra}
     # Unsaid, OpenAI rewrites the schema to its strict subset, which a schema written for another vendor may not stand.
     unsaid = None if request.protocol == RESPONSES else False
-    described = described_function(tool, name, place, losses, keep_schema=own)
-    return {"type": "function", "strict": unsaid, **described, **extra}
+    function = described_function(tool, name, place, losses, keep_schema=tool.protocol == RESPONSES)
+    return {"type": "function", "strict": unsaid, **function, **extra}
 
 
 def _encode_hosted(hosted: HostedTool, losses: list[Loss]) -> list[Json]:

@@ -134,7 +134,7 @@ def test_a_tool_of_another_protocol_is_not_held_to_openais_strict_subset() -> No
 
 def test_what_only_another_vendor_knows_of_a_tool_is_a_loss() -> None:
     tool = Tool("look", schema=SCHEMA, protocol="anthropic", extra={"input_examples": []})
-    assert written(foreign(tools=(tool,)))[1] == [Loss("tools[0].input_examples", "unknown to the Responses API")]
+    assert written(foreign(tools=(tool,)))[1] == [Loss("tools[0].input_examples", "the protocol has no such member")]
 
 
 def test_tools_that_an_item_brought_are_not_defined_twice() -> None:
