@@ -16,7 +16,6 @@ from bm.accounts.account import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.events import Event
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.chat.repair import with_retry_hint, without_media
 from bm.chat.request import ChatRequest, Loss
 from bm.dispatch.failover import Attempt
@@ -57,6 +56,7 @@ from bm.providers.listing import Facts
 from bm.providers.provider import Provider
 from bm.providers.resolve import replaces
 from bm.remedies.apply import REWRITE, SPEAK
+from bm.remedies.remedy import Remedy
 from bm.upstream.client import UpstreamRequest
 from bm.upstream.endpoint import forwarded_headers, offers, own_headers, url
 from bm.upstream.headers import Headers, with_own

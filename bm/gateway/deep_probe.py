@@ -12,7 +12,6 @@ from bm.accounts.account import Access
 from bm.accounts.credentials import Credential
 from bm.accounts.google import TokenError
 from bm.chat.events import Usage
-from bm.chat.remedy import Remedy
 from bm.config.secrets import Mask
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -27,6 +26,7 @@ from bm.providers.provider import Provider
 from bm.remedies.apply import treated
 from bm.remedies.find import remedies_for
 from bm.remedies.questions import ANSWER, Question, facts, plain, questions
+from bm.remedies.remedy import Remedy
 from bm.upstream.client import UpstreamError, UpstreamRequest
 from bm.upstream.endpoint import own_headers, url
 

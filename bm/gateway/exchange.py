@@ -14,7 +14,6 @@ import msgspec
 
 from bm.chat.estimate import countable, estimate
 from bm.chat.events import Usage
-from bm.chat.remedy import Remedy
 from bm.dispatch.classify import lacks_media
 from bm.dispatch.failover import Attempt, Course, still_cooling_down
 from bm.dispatch.outcome import Outcome
@@ -39,6 +38,7 @@ from bm.gateway.stores import STORING, is_stored
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.context_length import context_in_text
 from bm.protocols.passthrough import Watch
+from bm.remedies.remedy import Remedy
 
 _log = logging.getLogger("bm.requests")
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.remedy import Remedy, joined
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.learned import LearnedRemedies, Subject
@@ -14,6 +13,7 @@ from bm.gateway.upstream_call import UpstreamCall
 from bm.providers.provider import Provider
 from bm.remedies.apply import REWRITE, SPEAK
 from bm.remedies.find import remedies_for
+from bm.remedies.remedy import Remedy, joined
 
 
 class Healing:

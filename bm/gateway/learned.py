@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from bm.chat.remedy import Remedy
 from bm.dispatch.target import Target
 from bm.names import ProtocolName
 from bm.providers.provider import Provider
+from bm.remedies.remedy import Remedy
 
 MAX_MODELS = 500
 """Models of which a fact is kept. Clients may make up model names."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from bm.chat.remedy import Remedy
 from bm.chat.request import Loss
 from bm.dispatch.target import Target
 from bm.gateway.continuation import Way
@@ -14,6 +13,7 @@ from bm.protocols.codec import Codec
 from bm.protocols.property_keys import Keys
 from bm.remedies.apply import loss_of, treated, without_values
 from bm.remedies.fields import client_field
+from bm.remedies.remedy import Remedy
 from bm.upstream.client import UpstreamRequest
 
 

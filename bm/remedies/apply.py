@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.chat.request import Loss
 from bm.names import ProtocolName
 from bm.remedies import formats, members, thinking, tools, turns
+from bm.remedies.remedy import Remedy
 
 Operation = Callable[[Json, Remedy, ProtocolName], bool]
 """Changes a body in place; returns whether there was anything to change."""

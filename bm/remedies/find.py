@@ -11,12 +11,12 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy, joined
 from bm.errors import UNREADABLE, Failure
 from bm.names import ProtocolName
 from bm.remedies import thinking
 from bm.remedies.members import EFFORTS, SAMPLING, first, in_camel_case
 from bm.remedies.readers import Refusal, said
+from bm.remedies.remedy import Remedy, joined
 from bm.remedies.rows import ROWS
 
 _REFUSED: Final = frozenset({"invalid_request_error", "invalid_argument", "badrequesterror"})

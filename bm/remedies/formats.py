@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.names import ProtocolName
 from bm.protocols.json_schema.repair import rewritten
 from bm.protocols.json_schema.subsets import closed_schema, saying
 from bm.protocols.parameters import json_in_words
 from bm.protocols.reading import object_of
+from bm.remedies.remedy import Remedy
 from bm.remedies.turns import messages_of, tell, tell_in_input, text_of
 
 _SCHEMA_NAMES = ("responseJsonSchema", "responseSchema", "_responseJsonSchema")

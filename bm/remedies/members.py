@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.chat.request import LEVELS, ULTRA
 from bm.names import ProtocolName
 from bm.protocols.reading import camel, snake
+from bm.remedies.remedy import Remedy
 
 SCALE: Sequence[str] = ("none", *LEVELS[1:], ULTRA)
 """Levels of thinking in every vendor's words, rising."""

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any, Final
 
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.context_length import answer_room
@@ -24,6 +23,7 @@ from bm.remedies.members import (
     place,
     spots,
 )
+from bm.remedies.remedy import Remedy
 from bm.remedies.tools import digests, functions, hosted_types
 from bm.remedies.wordings import (
     AT,

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from bm.chat.remedy import Remedy
 from bm.names import ProtocolName
 from bm.remedies import readers, wordings
 from bm.remedies.readers import Refusal
+from bm.remedies.remedy import Remedy
 
 Reader = Callable[[Refusal, re.Match[str]], Iterator[Remedy]]
 """Makes remedies of a refusal that a wording matches."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.chat.request import LEVELS
 from bm.chat.thinking import budget_of_level, level_of_budget
 from bm.names import Level, ProtocolName
@@ -14,6 +13,7 @@ from bm.protocols.anthropic.thinking import MIN_BUDGET, OFF
 from bm.protocols.gemini.thinking import DUMMY_WORD
 from bm.protocols.reading import object_of, objects_of
 from bm.remedies.members import COMMON, EFFORTS, first, nearest
+from bm.remedies.remedy import Remedy
 from bm.remedies.turns import list_name, messages_of, pieces_of
 
 _BLOCKS = ("thinking", "redacted_thinking")

@@ -10,13 +10,13 @@ import msgspec
 
 from bm.chat.arguments import parse_arguments
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.names import ProtocolName
 from bm.protocols.json_schema.openapi import from_openapi, openapi_schema
 from bm.protocols.json_schema.repair import every_schema
 from bm.protocols.json_schema.subsets import basic_schema, object_schema, openai_schema
 from bm.protocols.reading import object_of, objects_of, string_of
 from bm.protocols.tools import fitting_call_id
+from bm.remedies.remedy import Remedy
 from bm.remedies.turns import ask, messages_of, pieces_of
 
 _SCHEMAS = ("parameters", "input_schema", "parametersJsonSchema")

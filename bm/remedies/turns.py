@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.parts import Json
-from bm.chat.remedy import Remedy
 from bm.chat.repair import GO_ON, reminder
 from bm.names import ProtocolName
 from bm.protocols.reading import object_of, objects_of, string_of
+from bm.remedies.remedy import Remedy
 
 NO_OUTPUT = "(no output)"
 """What a tool returned that returned nothing."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from bm.chat.remedy import Remedy
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.healing import Healing
@@ -15,6 +14,7 @@ from bm.gateway.learned import LearnedRemedies
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.registry import CODECS
 from bm.remedies.apply import treated
+from bm.remedies.remedy import Remedy
 from bm.simulator import Rule
 from bm.upstream.client import UpstreamRequest
 from tests.gateway.matrix import providers

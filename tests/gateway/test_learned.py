@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bm.chat.remedy import Remedy
 from bm.dispatch.target import Target
 from bm.gateway.learned import (
     KEEP_LIMIT,
@@ -22,6 +21,7 @@ from bm.gateway.learned import (
     TokenCalibration,
 )
 from bm.providers.provider import Provider
+from bm.remedies.remedy import Remedy
 from tests.gateway.matrix import providers
 from tests.gateway.world import World
 

@@ -10,7 +10,6 @@ import pytest
 from bm.accounts.account import Access
 from bm.chat.events import Usage
 from bm.chat.parts import Json, Text
-from bm.chat.remedy import Remedy
 from bm.chat.request import ChatRequest, Reasoning, Turn
 from bm.dispatch.failover import Attempt
 from bm.dispatch.outcome import AccountEffect, Outcome
@@ -24,6 +23,7 @@ from bm.gateway.stores import SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.passthrough import ResponsePipe
 from bm.remedies.apply import SPEAK
+from bm.remedies.remedy import Remedy
 from tests.gateway.matrix import providers
 from tests.gateway.test_adapter import CLAUDE, GEMINI, GPT, adapter
 from tests.support.grammar_anthropic import check

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from bm.accounts.pool import Lease
-from bm.chat.remedy import Remedy
 from bm.dispatch.candidates import Candidate
 from bm.dispatch.outcome import AccountEffect, EffectKind
 from bm.dispatch.plan import Plan, plan
@@ -21,6 +20,7 @@ from bm.gateway.learned import LACKS
 from bm.gateway.router import MAX_LINEUPS, _query
 from bm.gateway.services import Services
 from bm.names import PROTOCOLS
+from bm.remedies.remedy import Remedy
 from tests.accounts.build import NOON, credential
 from tests.gateway.build import call, settings
 

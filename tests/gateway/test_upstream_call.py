@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from bm.chat.remedy import Remedy
 from bm.dispatch.target import Target
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.embeddings import EmbedRequest, decode_request
 from bm.protocols.registry import CODECS
+from bm.remedies.remedy import Remedy
 from bm.upstream.client import UpstreamRequest
 
 EMBEDDING = decode_request("openai-chat", {"model": "m", "input": "hello"})

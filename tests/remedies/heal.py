@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.remedy import Remedy
 from bm.errors import Failure
 from bm.names import ProtocolName
 from bm.protocols.errors import decode_error
 from bm.remedies.apply import OPERATIONS, treated
 from bm.remedies.find import remedies_for
+from bm.remedies.remedy import Remedy
 
 CHAT: ProtocolName = "openai-chat"
 CLAUDE: ProtocolName = "anthropic"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from bm.chat.remedy import Remedy
 from bm.remedies.apply import OPERATIONS, loss_of, treated, without_values
+from bm.remedies.remedy import Remedy
 from tests.remedies.heal import CHAT
 
 

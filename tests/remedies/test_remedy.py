@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bm.chat.remedy import Remedy, joined
+from bm.remedies.remedy import Remedy, joined
 
 
 def test_a_remedy_says_what_it_does() -> None:
