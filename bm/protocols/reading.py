@@ -114,13 +114,15 @@ def number(body: Json, key: str, place: str = "") -> float | None:
     return value
 
 
-def integer(body: Json, key: str, place: str = "") -> int | None:
-    """An integer; None when absent. `3.0` is one, because JavaScript has no other."""
+def integer(body: Json, key: str, place: str = "", *, least: int | None = None) -> int | None:
+    """An integer of at least so much; None when absent. `3.0` is one, because JavaScript has no other."""
     value = member(body, key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
         raise mismatch(join(place, key), "an integer", value)
+    if least is not None and value < least:
+        raise refuse(join(place, key), f"expected at least {least}, got {int(value)}")
     return int(value)
 
 

@@ -136,9 +136,10 @@ def _without_foreign_thinking(body: bytes, *, checked: bool) -> Changes:
     """Remove what bm wrote; with `checked` also thinking whose signature is not Claude's."""
     changes: Changes = {}
     for number, message in enumerate(raw_array(raw_object(body).get("messages"))):
-        if not (_may_be_foreign(message) or (checked and b'"thinking"' in bytes(message))):
+        raw = bytes(message)
+        if not (may_hold_wrapped(raw) or _SEARCH in raw or (checked and b'"thinking"' in raw)):
             continue
-        blocks = [msgspec.json.decode(raw) for raw in raw_array(raw_object(message).get("content"))]
+        blocks = [msgspec.json.decode(block) for block in raw_array(raw_object(message).get("content"))]
         place = ("messages", number, "content")
         inside = {
             (*place, *path): new
@@ -162,16 +163,12 @@ def _without_thinking(body: bytes) -> Changes:
     messages = raw_array(request.get("messages"))
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or len(messages) < 2:
         return {}
-    asked, answered = (_blocks_of(message) for message in messages[-2:])
+    asked, answered = (objects_of(object_of(msgspec.json.decode(raw)).get("content")) for raw in messages[-2:])
     calls = any(block.get("type") == "tool_use" for block in asked)
     results = any(block.get("type") == "tool_result" for block in answered)
     if not (calls and results) or asked[0].get("type") in ("thinking", "redacted_thinking"):
         return {}
     return {("thinking",): None, **_without_thinking_edits(request.get("context_management"))}
-
-
-def _blocks_of(message: msgspec.Raw) -> list[Json]:
-    return objects_of(object_of(msgspec.json.decode(message)).get("content"))
 
 
 def _without_thinking_edits(raw: msgspec.Raw | None) -> Changes:
@@ -192,10 +189,6 @@ def _without_empty_domains(body: bytes) -> Changes:
         if isinstance(tool, dict) and "input_schema" not in tool:
             changes |= {("tools", number, name): None for name in _DOMAINS if tool.get(name) == []}
     return changes
-
-
-def _may_be_foreign(raw: msgspec.Raw) -> bool:
-    return may_hold_wrapped(bytes(raw)) or _SEARCH in bytes(raw)
 
 
 def _foreign(index: int, block: Any, *, checked: bool) -> list[tuple[Path, msgspec.Raw | None]]:
@@ -272,7 +265,10 @@ def _without_foreign_reasoning(body: Json) -> bool:
     items = body.get("input")
     if not isinstance(items, list):
         return False
-    kept = [readable(item) for item in items if not _is_foreign_reasoning(item)]
+    kept = []
+    for item in items:
+        if object_of(item).get("type") != "reasoning" or not _is_wrapped(item.get("encrypted_content")):
+            kept.append(readable(item))
     body["input"] = kept
     return kept != items
 
@@ -285,10 +281,6 @@ def _with_readable_tasks(body: Json) -> bool:
     if changed:
         body["input"] = made
     return changed
-
-
-def _is_foreign_reasoning(item: Any) -> bool:
-    return object_of(item).get("type") == "reasoning" and _is_wrapped(item.get("encrypted_content"))
 
 
 def _is_wrapped(value: Any) -> bool:

@@ -169,7 +169,7 @@ def test_the_log_has_the_place_and_not_the_text(caplog: pytest.LogCaptureFixture
     except (TypeError, AttributeError) as error:
         error.args = (SECRET,)
         failure = own_fault(error)
-    assert re.search(r"(Type|Attribute)Error at bm/chat/response\.py:\d+ in \w+", caplog.text)
+    assert re.search(r"(Type|Attribute)Error at bm/chat/arguments\.py:\d+ in \w+", caplog.text)
     assert SECRET not in caplog.text and SECRET not in failure.message
 
 

@@ -98,10 +98,7 @@ def _of_block(raw: msgspec.Raw, path: Path) -> list[_Mark]:
     block: Any = msgspec.json.decode(raw)
     if not isinstance(block, dict):
         return []
-    inner = {
-        ("content",): block.get("content"),
-        ("source", "content"): object_of(block.get("source")).get("content"),
-    }
+    inner = {("content",): block.get("content"), ("source", "content"): object_of(block.get("source")).get("content")}
     owners: dict[Path, Any] = {
         (*at, n): child for at, value in inner.items() for n, child in enumerate(array_of(value))
     }

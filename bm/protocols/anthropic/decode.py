@@ -47,7 +47,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         ),
         reasoning=decode_reasoning(body, effort or reading.string(config, "effort", "output_config"), unread),
         output=_output(config, body),
-        max_tokens=_max_tokens(body),
+        max_tokens=reading.integer(body, "max_tokens", least=0),
         stop=tuple(reading.strings(body, "stop_sequences")),
         stream=wanted if stream is None else stream,
         stream_usage=True,
@@ -69,13 +69,6 @@ def _output(config: Json, body: Json) -> OutputFormat:
     return OutputFormat(
         "schema", schema=reading.required_mapping(raw, "schema", place), name=reading.string(raw, "name", place)
     )
-
-
-def _max_tokens(body: Json) -> int | None:
-    tokens = reading.integer(body, "max_tokens")
-    if tokens is not None and tokens < 0:
-        raise reading.refuse("max_tokens", "must not be negative")
-    return tokens
 
 
 def _rest(body: Json, name: str, known: tuple[str, ...], unread: reading.Unread) -> Json:

@@ -69,8 +69,10 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         messages, system = [{"role": "user", "content": system or [{"type": "text", "text": "…"}]}], []
     tools = encode_tools(request, capabilities, losses)
     forced = may_force(request, capabilities)
-    if tools and (words := choice_in_words(request.tool_choice, capabilities, forced=forced)):
-        _remind(messages, words)
+    words = choice_in_words(request.tool_choice, capabilities, forced=forced)
+    if tools and words and messages[-1]["role"] == "user":
+        # Anthropic, "Error codes", on forced tool use.
+        messages[-1]["content"].append({"type": "text", "text": reminder(words)})
     config: Json = {"effort": plan.effort} if plan.effort else {}
     if form.kind == "schema":
         schema = closed_schema(described_schema(request.output), capabilities.output_keywords)
@@ -141,12 +143,6 @@ def _write_extras(body: Json, request: ChatRequest, betas: set[str], losses: lis
         elif extra.field != ATTRIBUTION:
             body[extra.field] = extra.value
             betas.update({_BETAS[extra.field]} if extra.field in _BETAS else ())
-
-
-def _remind(messages: list[Json], words: str) -> None:
-    """Add an instruction to the user's last message (Anthropic, "Error codes", on forced tool use)."""
-    if messages[-1]["role"] == "user":
-        messages[-1]["content"].append({"type": "text", "text": reminder(words)})
 
 
 def _bound(plan: ThinkingPlan, messages: list[Json], capabilities: Capabilities, betas: set[str]) -> Json | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import Json, Media, Opaque, Part, Text, ToolResult
+from bm.chat.parts import Json, Media, Part, Text, ToolResult
 from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.names import ANTHROPIC
@@ -103,15 +103,10 @@ def _placed(turns: Sequence[Turn], *, system_turns: bool) -> tuple[Turn, ...]:
             before = next((t.role for t in reversed(turns[:number]) if t.role != "system"), "")
             after = next((t.role for t in turns[number + 1 :] if t.role != "system"), "")
             if not (system_turns and before == "user" and after in ("assistant", "")):
-                placed += inline_system((_worded(turn),))
+                placed += inline_system((turn,))
                 continue
         placed.append(turn)
     return tuple(placed)
-
-
-def _worded(turn: Turn) -> Turn:
-    """The instruction with its other parts in words, because it becomes user text."""
-    return Turn(turn.role, tuple(Text(part.summary) if isinstance(part, Opaque) else part for part in turn.parts))
 
 
 def _without_assistant_media(turns: Iterable[Turn]) -> list[Turn]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,14 +13,7 @@ from bm.chat.repair import inline_system, paired
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted
 from bm.protocols import reading
-from bm.protocols.gemini.content import (
-    RESULT_TYPES,
-    decode_media,
-    encode_media,
-    fetchable,
-    is_bare,
-    opaque_part,
-)
+from bm.protocols.gemini.content import RESULT_TYPES, decode_media, encode_media, fetchable, is_bare, opaque_part
 from bm.protocols.gemini.thinking import DUMMY, decode_signature, decode_thought
 from bm.protocols.media import lacking, type_of
 from bm.protocols.turns import Expressible
@@ -112,10 +103,7 @@ class TurnReader:
     def _call(self, call: Json, at: str, signature: Signature | None) -> ToolCall:
         name, arguments = reading.required_string(call, "name", at), reading.mapping(call, "args", at) or {}
         decoded = ToolCall(
-            id=reading.string_of(call.get("id")) or self._ids(name),
-            name=name,
-            arguments=arguments,
-            signature=signature,
+            id=reading.string_of(call.get("id")) or self._ids(name), name=name, arguments=arguments, signature=signature
         )
         self._waiting.append(decoded)
         return decoded
@@ -222,9 +210,7 @@ def objection(media: Media, capabilities: Capabilities) -> str:
     if media.file_id:
         return "the file was uploaded to another vendor; Gemini cannot read it"
     if media.url and not fetchable(media.url):
-        host = ""
-        with suppress(ValueError):
-            host = urlsplit(media.url).netloc
+        host = media.url.partition("://")[2].partition("/")[0]
         return f"Gemini does not fetch URLs, and bm could not fetch this one{f' from {host[:200]}' if host else ''}"
     return lacking(media, capabilities) if media.kind in ("image", "document") else ""
 

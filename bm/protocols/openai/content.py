@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bm.chat.capabilities import Capabilities
-from bm.chat.parts import CacheMark, Citation, Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking
+from bm.chat.parts import CacheMark, Json, Media, MediaKind, Opaque, Part, Refusal, Text, Thinking
 from bm.names import ProtocolName
 from bm.protocols.media import (
     TYPE_OF_SUFFIX,
@@ -69,7 +69,9 @@ def _decode_part(value: Any, place: str, protocol: ProtocolName) -> Part | None:
     match part.get("type") or ("text" if isinstance(part.get("text"), str) else None):
         case "text" | "input_text" | "output_text":
             text = string(part, "text", place)
-            return Text(text, cache=decode_mark(part), citations=_citations(part, protocol)) if text else None
+            cited = objects_of(part["annotations"]) if "annotations" in part else ()
+            citations = tuple(decode_citation(raw, protocol) for raw in cited)
+            return Text(text, cache=decode_mark(part), citations=citations) if text else None
         case "image_url" | "input_image" | "video_url" | "document_url" | "file_url" as kind:
             return _at_url(_KIND_AT_URL[kind], part, "image_url" if kind == "input_image" else kind, place)
         case "input_audio":
@@ -91,12 +93,6 @@ def _decode_part(value: Any, place: str, protocol: ProtocolName) -> Part | None:
 def thinking_text(value: Any) -> str:
     """The text of Mistral's `thinking` part, which holds a string or an array of text parts."""
     return string_of(value) or "".join(string_of(part.get("text")) for part in objects_of(value))
-
-
-def _citations(part: Json, protocol: ProtocolName) -> tuple[Citation, ...]:
-    if "annotations" not in part:
-        return ()
-    return tuple(decode_citation(raw, protocol) for raw in objects_of(part.get("annotations")))
 
 
 def decode_mark(part: Json) -> CacheMark | None:

@@ -55,7 +55,7 @@ def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -
         output=output or OutputFormat(),
         max_tokens=_limit(body),
         stop=tuple(filter(None, reading.strings(body, "stop"))),
-        choices=_choices(body),
+        choices=reading.integer(body, "n", least=1) or 1,
         stream=bool(reading.boolean(body, "stream")) if stream is None else stream,
         stream_usage=bool(reading.boolean(options, "include_usage", "stream_options")),
         legacy_functions=legacy,
@@ -71,13 +71,6 @@ def _limit(body: Json) -> int | None:
     limit = old if new is None else new
     # Some agents send -1 or 0 for "no limit".
     return limit if limit is None or limit > 0 else None
-
-
-def _choices(body: Json) -> int:
-    choices = reading.integer(body, "n")
-    if choices is not None and choices < 1:
-        raise reading.refuse("n", f"expected at least 1, got {choices}")
-    return choices or 1
 
 
 def _sampling(body: Json) -> Sampling:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -92,8 +91,11 @@ class _TurnReader:
             thinking = "".join(thinking_text(row.get("text") or row.get("summary")) for row in details)
         if isinstance(thinking, str) and thinking:
             parts.append(Thinking(thinking))
-        content = decode_content(message.get("content"), reading.join(where, "content"), CHAT)
-        parts += _with_audio_transcript(content, message["audio"]) if "audio" in message else content
+        parts += decode_content(message.get("content"), reading.join(where, "content"), CHAT)
+        if isinstance(audio := message.get("audio"), dict) and audio.get("id"):
+            # An earlier spoken answer, which has an id that only OpenAI can resolve.
+            said = reading.string_of(audio.get("transcript"))
+            parts.append(Opaque(CHAT, "audio", {"id": audio["id"]}, summary=said))
         if "refusal" in message and (refusal := reading.string(message, "refusal", where)):
             parts.append(Refusal(refusal))
         calls = self._calls(message, where)
@@ -145,13 +147,6 @@ def decode_turns(body: Json, unread: reading.Unread) -> tuple[tuple[Turn, ...], 
     for message, where in reading.elements(body, "messages"):
         reader.add(message, where)
     return tuple(reader.turns), tuple(reader.system)
-
-
-def _with_audio_transcript(parts: tuple[Part, ...], audio: Any) -> tuple[Part, ...]:
-    """Add an earlier spoken answer, which has an id that only OpenAI can resolve."""
-    if not isinstance(audio, dict) or not audio.get("id"):
-        return parts
-    return (*parts, Opaque(CHAT, "audio", {"id": audio["id"]}, summary=reading.string_of(audio.get("transcript"))))
 
 
 def _decode_call(call: Json, where: str) -> ToolCall:
@@ -255,7 +250,8 @@ class TurnWriter:
         if "content" not in message and not calls:
             message["content"] = ""
         if not calls:
-            message |= self._signature(texts)
+            signed = (text.signature for text in reversed(texts) if accepts(text.signature, self._capabilities))
+            message |= write_signature(next(signed, None))
         self.messages.append(message)
 
     def _thinking(self, parts: Sequence[Part], message: Json) -> Json:
@@ -284,12 +280,6 @@ class TurnWriter:
                 return Text(summary)
             case _:
                 return None
-
-    def _signature(self, texts: list[Text]) -> Json:
-        for text in reversed(texts):
-            if accepts(text.signature, self._capabilities):
-                return write_signature(text.signature)
-        return {}
 
     def _call(self, call: ToolCall) -> Json:
         head: Json = {"id": self._id(call.id), "type": "function"}

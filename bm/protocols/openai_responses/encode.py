@@ -14,15 +14,7 @@ from bm.protocols.openai_responses.portable import portable
 from bm.protocols.openai_responses.thinking import encode_reasoning
 from bm.protocols.openai_responses.tools import by_name, encode_choice, encode_tools
 from bm.protocols.openai_responses.turns import TurnWriter
-from bm.protocols.parameters import (
-    drop_refused,
-    drop_values,
-    field_name,
-    max_tokens,
-    own_extras,
-    put,
-    sampling,
-)
+from bm.protocols.parameters import drop_refused, drop_values, field_name, max_tokens, own_extras, put, sampling
 from bm.protocols.reading import refuse, strings
 
 ENCRYPTED = "reasoning.encrypted_content"

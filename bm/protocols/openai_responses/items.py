@@ -32,6 +32,8 @@ from bm.protocols.tools import legal_call_id
 _ENCRYPTED = "it is encrypted, and only the vendor that made it can read it"
 _CIPHERTEXT = re.compile(r"gAAAA[\w=-]*|[\w+/=-]{64,}")
 """What OpenAI encrypts begins with gAAAA; a longer run without a space is no plain text of anyone's."""
+_FOLLOWING = {"role", "call_id"}
+"""The members of items that may follow reasoning and need no id."""
 _PATCHES = {"create_file", "update_file", "delete_file"}
 _SHELL_OPTIONS = {"timeout_ms": int, "max_output_length": int}
 _EXEC_OPTIONS = {"timeout_ms": int, "user": str, "working_directory": str}
@@ -192,7 +194,8 @@ def encode_result(result: ToolResult, output: str | list[Json], answered: Json |
     OpenAI has no error flag, so errors are marked in the output.
     """
     call_id = legal_call_id(result.call_id)
-    plain = _plain(result, output)
+    texts = (part.text for part in result.parts if isinstance(part, Text))
+    plain = output if isinstance(output, str) else "\n".join(texts)
     match (answered or {}).get("type"):
         case "apply_patch_call":
             status = "failed" if result.is_error else "completed"
@@ -220,12 +223,6 @@ def _with_error(result: ToolResult, output: str | list[Json]) -> str | list[Json
     if isinstance(output, str):
         return output if output.lower().startswith("error") else f"Error: {output}"
     return [{"type": "input_text", "text": "Error:"}, *output]
-
-
-def _plain(result: ToolResult, output: str | list[Json]) -> str:
-    if isinstance(output, str):
-        return output
-    return "\n".join(part.text for part in result.parts if isinstance(part, Text))
 
 
 def is_content(part: Opaque) -> bool:
@@ -280,12 +277,7 @@ def without_identity(items: list[Json]) -> list[Json]:
     That is reasoning, which no other account can read, and the ids of what followed it, which would demand it.
     """
     kept = [item for item in items if item.get("type") != "reasoning"]
-    return [{name: item[name] for name in item if name != "id" or not _follows(item)} for item in kept]
-
-
-def _follows(item: Json) -> bool:
-    """Whether an item may follow reasoning and needs no id."""
-    return "role" in item or "call_id" in item
+    return [{name: item[name] for name in item if name != "id" or not item.keys() & _FOLLOWING} for item in kept]
 
 
 def _resolved(item: Json, known: dict[str, Json]) -> Json:
@@ -364,10 +356,6 @@ def _mcp_tool(item: Json) -> str:
     return f"{string_of(item.get('server_label'))}.{string_of(item.get('name'))}"
 
 
-def _approval_request(item: Json) -> str:
-    return f"May {_mcp_tool(item)} be called with {string_of(item.get('arguments'))}?"
-
-
 def _approval(item: Json) -> str:
     return f"The call is {'approved' if item.get('approve') else 'refused'}. {string_of(item.get('reason'))}".strip()
 
@@ -376,7 +364,7 @@ _WORDS: dict[str, Callable[[Json], str]] = {
     "code_interpreter_call": _code,
     "file_search_call": _files,
     "mcp_call": _mcp_call,
-    "mcp_approval_request": _approval_request,
+    "mcp_approval_request": lambda item: f"May {_mcp_tool(item)} be called with {string_of(item.get('arguments'))}?",
     "mcp_approval_response": _approval,
     "program": _code,
     "program_output": lambda item: string_of(item.get("result")),

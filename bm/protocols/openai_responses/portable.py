@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from bm.chat.parts import Opaque, Part, ResultPart, ToolCall, ToolResult
-from bm.chat.request import ChatRequest, Loss, Tool, Turn
+from bm.chat.request import ChatRequest, Loss, Turn
 from bm.names import Operation
 from bm.protocols.openai_responses.items import is_content
 from bm.protocols.tools import as_function
@@ -52,16 +52,13 @@ def only_for_openai(body: bytes, operation: Operation, service: str) -> bool:
 
 def portable(request: ChatRequest, service: str, losses: list[Loss]) -> ChatRequest:
     """The request without what only OpenAI has."""
-    tools = [as_function(tool, f"tools[{at}]", losses) for at, tool in enumerate(request.tools)]
+    tools = (as_function(tool, f"tools[{at}]", losses) for at, tool in enumerate(request.tools))
+    functions = [msgspec.structs.replace(tool, kind="function", protocol="", extra={}) for tool in tools]
     hosted = tuple(tool for tool in request.hosted_tools if tool.kind in _HOSTED.get(service, _OTHERS_HOSTED))
     others = (tool.kind for tool in request.hosted_tools if tool not in hosted and not tool.kind.startswith(LOOKUP))
     losses += [Loss(f"tools ({kind})", "the service has no such tool") for kind in others]
     turns = tuple(Turn(turn.role, tuple(map(_part, turn.parts))) for turn in request.turns)
-    return msgspec.structs.replace(request, tools=tuple(map(_tool, tools)), hosted_tools=hosted, turns=turns)
-
-
-def _tool(tool: Tool) -> Tool:
-    return msgspec.structs.replace(tool, kind="function", protocol="", extra={})
+    return msgspec.structs.replace(request, tools=tuple(functions), hosted_tools=hosted, turns=turns)
 
 
 def _part(part: Part) -> Part:

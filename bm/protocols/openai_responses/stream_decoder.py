@@ -163,7 +163,7 @@ class ResponsesStreamDecoder(WireDecoder):
         places = (count_of(body.get(f"{place}_index")) for place in ("output", "content", "summary"))
         piece = _Delta(string_of(body.get(member)), *places)
         key = (piece.output_index, piece.content_index)
-        source = _source(name)
+        source = f"{name.removesuffix('.done')}.delta"
         if kind == "thinking":
             known = self._sections.get((piece.output_index, 0)) == (source, self._section(source, piece))
         else:
@@ -248,8 +248,3 @@ class ResponsesStreamDecoder(WireDecoder):
         if signature is None or signature.vendor != "openai" or signature.family:
             return thinking
         return msgspec.structs.replace(thinking, signature=msgspec.structs.replace(signature, family=self._service))
-
-
-def _source(name: str) -> str:
-    """The event that brings the pieces of which an event that ends in `.done` holds all."""
-    return f"{name.removesuffix('.done')}.delta"

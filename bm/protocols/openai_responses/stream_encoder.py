@@ -24,14 +24,7 @@ from bm.protocols.openai.errors import error_object
 from bm.protocols.openai_responses.encode import ENCRYPTED
 from bm.protocols.openai_responses.errors import stream_error
 from bm.protocols.openai_responses.items import call_item
-from bm.protocols.openai_responses.outputs import (
-    Call,
-    ConvertedCall,
-    Message,
-    Output,
-    Reasoning,
-    response_head,
-)
+from bm.protocols.openai_responses.outputs import Call, ConvertedCall, Message, Output, Reasoning, response_head
 from bm.protocols.openai_responses.tools import by_name, native_type, wire_name
 from bm.protocols.openai_responses.usage import encode_usage, ending
 from bm.protocols.tools import offers_search

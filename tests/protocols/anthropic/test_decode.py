@@ -104,7 +104,7 @@ def test_counting_needs_no_max_tokens() -> None:
     [
         ({"max_tokens": "100"}, "max_tokens", "max_tokens: expected an integer, got a string"),
         ({"max_tokens": 1.5}, "max_tokens", "max_tokens: expected an integer, got a number"),
-        ({"max_tokens": -1}, "max_tokens", "max_tokens: must not be negative"),
+        ({"max_tokens": -1}, "max_tokens", "max_tokens: expected at least 0, got -1"),
         ({"temperature": True}, "temperature", "temperature: expected a number, got a boolean"),
         ({"stream": "yes"}, "stream", "stream: expected a boolean, got a string"),
         ({"system": {"text": "x"}}, "system", "system: expected an array, got an object"),
