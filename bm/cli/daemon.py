@@ -248,8 +248,23 @@ def _status_facts(answer: dict[str, Any], daemon: Daemon, rows: list[dict[str, A
         "providers": providers_in_words(rows) or "only gemini (bm providers)",
         "requests": f"{requests['total']}, {requests['active']} running, {requests['failed']} failed",
         "budgets": budgets.used(answer.get("budgets", ())),
+        "shared": shared_in_words(answer.get("shared")),
         "recording": "on; prompts and answers are kept (bm record off)" if answer.get("recording") else "",
     }
+
+
+def shared_in_words(team: dict[str, Any] | None) -> str:
+    """The store and the nodes of the team in one line; empty without one."""
+    if team is None:
+        return ""
+    here = [each["name"] for each in team["nodes"] if each["here"]]
+    gone = sorted({each["name"] for each in team["nodes"] if not each["here"]} - {*here})
+    parts = [f"node {team['node']} of {len(here)} ({', '.join(here)})", f"on {team['store']}"]
+    if gone:
+        parts.append(f"gone: {', '.join(gone)}")
+    if away := team["away"]:
+        parts.append(f"the store is away since {render.moment(away['since'])}")
+    return "; ".join(parts)
 
 
 def logs(

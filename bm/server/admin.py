@@ -43,6 +43,7 @@ from bm.server.providers import ProviderViews
 from bm.server.readiness import Readiness
 from bm.server.reload import Reloader
 from bm.server.routing import RoutingViews
+from bm.server.sharing import Sharing
 from bm.server.sign_in import Admission, Sessions, SignIn, sessions_path
 from bm.server.state import models_path, save_models
 from bm.tasks import failures
@@ -100,12 +101,15 @@ def admin_app(
     paths: Paths,
     asked: Mapping[str, Handler],
     readiness: Readiness,
+    sharing: Sharing | None = None,
 ) -> Starlette:
     """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `asked` are further paths below
-    `/admin` that are posted to, with the key."""
+    `/admin` that are posted to, with the key. `sharing` is with other nodes."""
     edits = Edits(paths, reloader)
-    admin = Admin(services, reloader, edits, instance, paths, readiness)
+    admin = Admin(services, reloader, edits, instance, paths, readiness, sharing)
     metrics = Metrics(lambda: services.calls.active, admin.account_states, lambda: services.spending.now(time.time()))
+    if sharing is not None:
+        metrics.shared = sharing.metrics
     services.calls.observers += [metrics.observe, admin.live_view.observe]
     sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
     admission = Admission(services, sessions)
@@ -172,9 +176,10 @@ class Admin:
         instance: Instance,
         paths: Paths,
         readiness: Readiness,
+        sharing: Sharing | None,
     ) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
-        self._readiness = readiness
+        self._readiness, self._sharing = readiness, sharing
         self.live_view = Live(services, paths.ledger)
         self.provider_views = ProviderViews(services, edits, paths)
         self.account_views = AccountViews(services, edits, self.provider_views)
@@ -211,6 +216,7 @@ class Admin:
             "unpriced": unpriced(self._services),
             "recording": settings.config.record.enabled,
             "predecessor": instance.predecessor(),
+            "shared": self._sharing.to_json() if self._sharing else None,
         }
 
     def _ledger(self) -> Json:

@@ -29,6 +29,12 @@ _KEY_TOKENS = ("bm_key", "gen_ai_token_type")
 _BUDGET = ("bm_scope", "bm_name", "bm_unit", "bm_period")
 _ATTEMPT = ("gen_ai_provider_name", "bm_outcome")
 _PROVIDER = ("gen_ai_provider_name",)
+_SHARED: Final = {
+    "bm_shared_away": "Whether the shared store is away (1) or not (0).",
+    "bm_shared_waiting": "Facts that wait to be sent to the shared store.",
+    "bm_shared_dropped": "Facts dropped since the start because too many waited for the shared store.",
+    "bm_shared_nodes": "Nodes of the team that are there, this one included.",
+}
 
 Labels = tuple[str, ...]
 
@@ -72,6 +78,8 @@ class Metrics:
         self._attempts: Counter[Labels] = Counter()
         self._by_key: Counter[Labels] = Counter()
         self._tokens_by_key: Counter[Labels] = Counter()
+        self.shared: Callable[[], Mapping[str, float]] = dict
+        """What this node knows of the shared store, by the names of `_SHARED`."""
 
     def observe(self, record: Record) -> None:
         provider = record.target.provider if record.target else ""
@@ -150,3 +158,5 @@ class Metrics:
         for state, count in self._accounts().items():
             accounts.add_metric((state,), count)
         yield accounts
+        for name, value in self.shared().items():
+            yield GaugeMetricFamily(name, _SHARED[name], value=value)

@@ -37,6 +37,7 @@ from bm.server.network import Network
 from bm.server.predecessor import Predecessor
 from bm.server.readiness import Readiness
 from bm.server.reload import Reloader
+from bm.server.sharing import Sharing, joined
 from bm.server.state import SavedState
 from bm.server.tls import Certificate
 from bm.server.websocket import leave_all
@@ -211,14 +212,8 @@ async def _serve(
     instance.mask_in_log(services.mask)
     reloader = Reloader(paths, services)
     state = SavedState(paths, services)
-    work = Work(
-        {
-            "saving the state": state.keep_saving,
-            "reading model lists": services.models.keep_fresh,
-            "keeping daemon.json": instance.keep_file,
-            "watching the configuration": reloader.watch,
-        }
-    )
+    sharing = Sharing(await joined(services, paths, instance, sock))
+    work = _work(services, state, instance, reloader)
 
     async def retire() -> None:
         work.stop()
@@ -234,7 +229,7 @@ async def _serve(
     LimitedHttp.unread_seconds = staticmethod(lambda: services.config.timeouts.idle)
     readiness = Readiness(services)
     readiness.checks.append(lambda: "this node is about to end" if LimitedHttp.leaving else "")
-    app = App(services, admin_app(services, reloader, instance, paths, asked, readiness))
+    app = App(services, admin_app(services, reloader, instance, paths, asked, readiness, sharing))
     config = _config(app, settings.config.server, certificate)
     server = handover.listener = _Server(config, instance, lambda: services.config.server, predecessor)
     _warn(settings)
@@ -242,6 +237,7 @@ async def _serve(
     ledger.start()
     await catch_up(services, paths.ledger)
     work.start()
+    sharing.start()
     watchers = list(_watchers(services, certificate))
     if predecessor is not None:
         watchers.append(spawn(predecessor.follow(services), "following the earlier daemon"))
@@ -253,7 +249,20 @@ async def _serve(
         work.stop()
         with _no_signals():
             await (handover.close() if handover.begun else state.save())
+            await sharing.close()
             await _close(services, recorder, ledger)
+
+
+def _work(services: Services, state: SavedState, instance: Instance, reloader: Reloader) -> Work:
+    """What only one daemon at a time does."""
+    return Work(
+        {
+            "saving the state": state.keep_saving,
+            "reading model lists": services.models.keep_fresh,
+            "keeping daemon.json": instance.keep_file,
+            "watching the configuration": reloader.watch,
+        }
+    )
 
 
 def _warn(settings: Settings) -> None:

@@ -15,6 +15,7 @@ import pytest
 from bm import __version__
 from bm.accounts.account import Account
 from bm.accounts.credentials import load, update
+from bm.cli.daemon import shared_in_words
 from bm.config.paths import Paths
 from bm.config.secrets import hint
 from bm.daemon import runtime
@@ -152,6 +153,21 @@ def test_status_of_a_daemon(bm: Bm, paths: Paths) -> None:
     answer = bm("status", "--json").json
     assert set(answer) >= {"version", "pid", "uptime", "port", "config", "accounts", "providers", "requests"}
     assert (answer["running"], answer["version_skew"], answer["url"]) == (True, False, daemon.url)
+
+
+@pytest.mark.parametrize(
+    ("away", "others", "line"),
+    [
+        (None, [], "node a of 1 (a); on Valkey 9.1"),
+        (None, [("b", True), ("c", False)], "node a of 2 (a, b); on Valkey 9.1; gone: c"),
+        ({"since": 0.0}, [], "node a of 1 (a); on Valkey 9.1; the store is away since 19"),
+    ],
+)
+def test_status_tells_of_a_team(away: dict[str, float] | None, others: list[tuple[str, bool]], line: str) -> None:
+    nodes = [{"name": name, "here": here} for name, here in [("a", True), *others]]
+    team = {"node": "a", "store": "Valkey 9.1", "away": away, "nodes": nodes}
+    assert shared_in_words(team).startswith(line)
+    assert shared_in_words(None) == ""
 
 
 def test_status_notes_a_daemon_of_another_version(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:

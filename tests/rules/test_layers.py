@@ -40,6 +40,7 @@ AT_START: dict[str, set[str]] = {
     "vault": DATA | {"accounts", "keys", "dispatch"},
     "ledger": CANON | DATA | {"duration", "tasks", "database"},
     "gateway": ENGINE,
+    "shared": ENGINE | {"gateway"},
     "server": ENGINE | {"gateway", "loop"},
     "simulator": {"names", "sse", "loop"},
     "clients": {"names", "errors", "config"},
@@ -50,7 +51,7 @@ AT_START: dict[str, set[str]] = {
 
 INSIDE: dict[str, set[str]] = {
     "daemon": ENGINE | {"gateway", "server"},
-    "server": {"clients", "daemon"},
+    "server": {"clients", "daemon", "shared"},
     "cli": ENGINE | {"gateway", "server", "simulator"},
 }
 

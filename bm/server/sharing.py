@@ -1,0 +1,77 @@
+"""What this daemon shares with other nodes, if there is `[shared] url`; otherwise nothing of it is loaded."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from bm.chat.parts import Json
+from bm.config.address import url_of
+from bm.config.paths import Paths
+from bm.errors import ConfigError
+from bm.gateway.services import Services
+from bm.tasks import Work
+
+if TYPE_CHECKING:
+    from bm.shared.team import Team
+
+
+_ANYWHERE = ("0.0.0.0", "::", "")
+
+
+class Run(Protocol):
+    """The run of the daemon: `bm.server.admin.Instance`."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def started_at(self) -> float: ...
+
+
+class Sharing:
+    """This node's part in a team, or none at all."""
+
+    def __init__(self, team: Team | None) -> None:
+        self._team = team
+        self._work = Work(team.work if team else {})
+
+    def start(self) -> None:
+        """Share until `close`."""
+        self._work.start()
+
+    async def close(self) -> None:
+        """Leave the team."""
+        self._work.stop()
+        if self._team is not None:
+            await self._team.close()
+
+    def to_json(self) -> Json | None:
+        """The store and the nodes; None without a team."""
+        return self._team.to_json() if self._team is not None else None
+
+    def metrics(self) -> Mapping[str, float]:
+        """What `/metrics` shows, by the names there."""
+        return self._team.metrics() if self._team is not None else {}
+
+
+async def joined(services: Services, paths: Paths, run: Run, sock: socket.socket) -> Team | None:
+    """The team of `[shared]`, joined; None if there is none. `sock` is where the daemon listens.
+
+    Raises:
+        ConfigError: the store cannot be used, or what is needed for it is not installed.
+    """
+    if not services.config.shared.url:
+        return None
+    try:
+        from bm.shared.team import join
+    except ModuleNotFoundError as error:
+        message = f"needs the package {error.name}, which is not installed"
+        remedy = "pipx install --force 'better-manager[shared]'"
+        raise ConfigError(message, path=str(paths.config), key="shared.url", hint=remedy) from None
+    server = services.config.server
+    # `[server] url` may be that of a balancer, which all nodes have in common.
+    host = socket.gethostname() if server.host in _ANYWHERE else server.host
+    url = url_of(host, sock.getsockname()[1], tls=bool(server.tls_cert))
+    return await join(services, paths, version=run.version, since=run.started_at, url=url)

@@ -1,0 +1,99 @@
+"""redis-py's client of a store: its connections, its time limits, and what its errors mean to a person."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    InvalidResponse,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,
+)
+
+from bm.config.shared import StoreAddress
+
+Client = Redis | RedisCluster
+
+LIMIT: Final = 2.0
+"""Seconds in which a connection is made and a command is answered; otherwise the store counts as away."""
+
+FAILURES: Final = (RedisError, OSError)
+"""What redis-py raises: its own errors, and those of sockets and certificates."""
+
+_TEMPORARY: Final = (ConnectionError, TimeoutError, BusyLoadingError, OSError)
+
+
+def connect(address: StoreAddress, *, limit: float = LIMIT) -> Client:
+    """A client. It connects with its first command, and sends each command once: not all may be repeated.
+
+    Raises:
+        OSError: a file for TLS cannot be read.
+    """
+    options: dict[str, Any] = {
+        "username": address.user or None,
+        "password": address.password or None,
+        "socket_timeout": limit,
+        "socket_connect_timeout": min(limit, LIMIT),
+        "protocol": 2,
+        "client_name": "bm",
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if address.tls:
+        options |= {"ssl": True, **dict(address.files)}
+    if address.form == "cluster":
+        return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **options)
+    options["db"] = address.database
+    if address.form == "sentinel":
+        # Sentinels are reached in the same way; they have no databases, and a login of their own at most.
+        way = {name: options[name] for name in options if name.startswith(("ssl", "socket", "protocol", "retry"))}
+        sentinels = Sentinel(list(address.hosts), sentinel_kwargs=way, **options)  # type: ignore[no-untyped-call]
+        primary: Redis = sentinels.master_for(address.service)
+        return primary
+    (host, port) = address.hosts[0]
+    return Redis(host=host, port=port, **options)
+
+
+def is_temporary(error: Exception) -> bool:
+    """Whether the store may answer soon, without a person."""
+    return isinstance(error, _TEMPORARY) and not isinstance(error, AuthenticationError | NoPermissionError)
+
+
+def is_disturbance(error: Exception) -> bool:
+    """Whether the store cannot be used, rather than one command be wrong."""
+    return isinstance(error, (*_TEMPORARY, NoPermissionError, OutOfMemoryError, ReadOnlyError, InvalidResponse)) or (
+        str(error).startswith(("OOM", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "UNKILLABLE", "BUSY"))
+    )
+
+
+def explained(error: Exception) -> tuple[str, str]:
+    """What is wrong with the store, and the remedy."""
+    words = " ".join(str(error).split())[:200] or type(error).__name__
+    match error:
+        case AuthenticationError():
+            return f"the store refuses the user or the password ({words})", "correct them in the URL"
+        case NoPermissionError():
+            return f"the store forbids bm a command ({words})", "give its user more rights (ACL SETUSER)"
+        case OutOfMemoryError():
+            return "the store is full", "raise its maxmemory, or remove what else it holds"
+        case ReadOnlyError():
+            return "the store is a replica, which takes no changes", "name the primary, or its sentinels"
+        case BusyLoadingError():
+            return "the store is still loading its data", "wait, then start bm again"
+        case InvalidResponse():
+            return "what answers there is no Valkey or Redis", "correct the address; with TLS it is valkeys://"
+    if words.startswith("OOM"):
+        return explained(OutOfMemoryError())
+    if isinstance(error, _TEMPORARY):
+        remedy = "start it or correct the address; with TLS it is valkeys://"
+        return f"the store does not answer ({words})", remedy
+    return f"the store answers with an error ({words})", "see its log"

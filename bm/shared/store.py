@@ -1,0 +1,332 @@
+"""The store that the nodes of a team share, as one node sees it: its commands, and whether it is away.
+
+A command that cannot be answered makes the store *away*: further ones fail at once with `StoreAway`, so nothing waits
+for it, and `keep` looks for it until it is back. What is to be sent `later` is kept within a bound until then.
+
+All keys of a team have one hash tag, `bm:{NAME}:…`, so a cluster keeps them together and scripts may use several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha1
+from typing import Any, Final
+
+import msgspec
+from redis.exceptions import NoScriptError
+
+from bm.config.schema import Shared
+from bm.config.shared import read_store
+from bm.errors import BmError, ConfigError
+from bm.shared.client import FAILURES, LIMIT, connect, explained, is_disturbance, is_temporary
+from bm.tasks import note
+
+FORMAT: Final = 1
+"""The version of what bm writes into the store. A newer one is not touched."""
+
+OLDEST: Final = (6, 2)
+"""The oldest version of Redis with all commands used here (XADD MINID, XTRIM MINID)."""
+
+START: Final = 5.0
+"""Seconds in which the store must answer at the start of bm."""
+
+QUEUE: Final = 10_000
+QUEUE_BYTES: Final = 16 * 1024 * 1024
+"""What is kept to be sent later; beyond it the oldest is dropped."""
+
+AT_ONCE: Final = 16
+"""Commands under way at once: each takes a connection."""
+
+_BATCH: Final = 500
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
+"""Seconds between two looks for a store that is away."""
+
+_NOTE: Final = "the shared store"
+_log = logging.getLogger("bm")
+
+Word = bytes | str | int | float
+Command = tuple[Word, ...]
+
+
+class StoreAway(BmError):
+    """The store cannot be asked now."""
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A Lua script that the store runs as one step. Make it once, as a constant."""
+
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """How the store names it."""
+        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Store:
+    """The store of `[shared]`. `back` are called, in order, each time it can be used again, not at the start."""
+
+    def __init__(self, settings: Shared, *, limit: float = LIMIT) -> None:
+        self.name = settings.name
+        self._address, self._limit = read_store(settings.url), limit
+        self._client = connect(self._address, limit=limit)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._reason = ""
+        self._since = 0.0
+        self._left = asyncio.Event()
+        self._later: deque[Command] = deque()
+        self._later_bytes = 0
+        self._more = asyncio.Event()
+        self.dropped = 0
+        self.version = ""
+        self.back: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def is_away(self) -> bool:
+        """Whether commands fail at once."""
+        return bool(self._reason)
+
+    @property
+    def away(self) -> tuple[str, float] | None:
+        """Why the store is away, and the Unix time since when; None if it is not."""
+        return (self._reason, self._since) if self._reason else None
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait to be sent."""
+        return len(self._later)
+
+    def key(self, *parts: str) -> str:
+        """A key of this team."""
+        return ":".join((f"bm:{{{self.name}}}", *parts))
+
+    async def open(self) -> None:
+        """Look whether the store can be used, and wait a little for one that is just starting.
+
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        limit = time.monotonic() + START
+        while True:
+            try:
+                await self._check()
+                return
+            except FAILURES as error:
+                if not is_temporary(error) or time.monotonic() > limit:
+                    raise _unusable(*explained(error)) from None
+            await asyncio.sleep(_FIRST_PAUSE)
+
+    async def close(self) -> None:
+        """Send what is to be sent later, and close all connections."""
+        if not self.is_away:
+            try:
+                async with asyncio.timeout(self._limit):
+                    await self._flush()
+            except (StoreAway, TimeoutError):
+                pass
+        await self._client.aclose()
+
+    async def command(self, *words: Word) -> Any:
+        """Send a command, and give redis-py's form of its result, with bytes for texts.
+
+        Raises:
+            StoreAway: the store cannot be asked now.
+            RedisError: the command is wrong.
+        """
+        async with self._slots:
+            if self.is_away:
+                raise StoreAway(self._reason)
+            try:
+                return await self._client.execute_command(*words)
+            except FAILURES as error:
+                if is_disturbance(error):
+                    self.leave(*explained(error))
+                    raise StoreAway(self._reason) from None
+                raise
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Any:
+        """Run a script. `keys` are all keys that it touches.
+
+        Raises:
+            StoreAway: the store cannot be asked now. The script may have run nevertheless.
+            RedisError: the script has failed.
+        """
+        rest = (len(keys), *keys, *arguments)
+        try:
+            return await self.command("EVALSHA", script.digest, *rest)
+        except NoScriptError:
+            return await self.command("EVAL", script.text, *rest)
+
+    async def get(self, key: str) -> bytes | None:
+        """A value, unless it has expired or never was.
+
+        Raises:
+            StoreAway: the store cannot be asked now.
+        """
+        found: bytes | None = await self.command("GET", key)
+        return found
+
+    async def put(self, key: str, value: bytes, seconds: float) -> None:
+        """Set a value that expires.
+
+        Raises:
+            StoreAway: the store cannot be asked now.
+        """
+        await self.command("SET", key, value, "PX", max(1, int(seconds * 1000)))
+
+    async def append(self, key: str, value: bytes) -> str:
+        """Append to a stream. Gives the id of the entry.
+
+        Raises:
+            StoreAway: the store cannot be asked now. The value may have been appended nevertheless.
+        """
+        id: bytes = await self.command("XADD", key, "*", "v", value)
+        return id.decode()
+
+    async def read(self, key: str, after: str = "0-0", count: int = 1_000) -> list[tuple[str, bytes]]:
+        """The entries of a stream after the one with this id, the oldest first: ids and values.
+
+        Raises:
+            StoreAway: the store cannot be asked now.
+        """
+        return _entries(await self.command("XRANGE", key, f"({after}", "+", "COUNT", count))
+
+    def later(self, *words: Word) -> None:
+        """Send a command in the background, after the earlier ones, now or when the store is back.
+
+        It may be sent twice, so it must have the same effect then. Its result is lost.
+        """
+        self._later.append(words)
+        self._later_bytes += _size(words)
+        while len(self._later) > QUEUE or self._later_bytes > QUEUE_BYTES:
+            self._later_bytes -= _size(self._later.popleft())
+            self.dropped += 1
+        self._more.set()
+
+    def leave(self, reason: str, remedy: str) -> None:
+        """The store is away."""
+        if self.is_away:
+            return
+        self._reason = reason
+        self._since = time.time()
+        self._left.set()
+        words = f"{reason}; this node goes on alone and shares again when it is back ({remedy})"
+        _log.warning("%s", words)
+        note(_NOTE, words)
+
+    async def keep_sending(self) -> None:
+        """Send what is to be sent `later`, until cancelled."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            if not self.is_away:
+                try:
+                    await self._flush()
+                except StoreAway:
+                    # It waits until the store is back.
+                    continue
+
+    async def keep(self) -> None:
+        """Look for the store whenever it is away, until cancelled."""
+        while True:
+            await self._left.wait()
+            self._left.clear()
+            pause = _FIRST_PAUSE
+            while self.is_away:
+                await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                await self._return()
+
+    async def _return(self) -> None:
+        """Use the store again, if it can be."""
+        try:
+            await self._check()
+        except FAILURES as error:
+            self._reason = explained(error)[0]
+            return
+        except ConfigError as error:
+            self._reason = error.message
+            return
+        self._reason = ""
+        try:
+            await self._flush()
+            for back in self.back:
+                await back()
+        except StoreAway:
+            return
+        _log.info("the store is back after %.1f s", time.time() - self._since)
+        note(_NOTE, "")
+
+    async def _check(self) -> None:
+        """Look whether the store can be used, by any way that the checks themselves need.
+
+        Raises:
+            ConfigError: it cannot, and only a person can change that.
+            RedisError, OSError: it cannot.
+        """
+        self.version = await self._version()
+        key = self.key("format")
+        await self._client.execute_command("SET", key, FORMAT, "NX")
+        found: bytes | None = await self._client.execute_command("GET", key)
+        if not (found or b"").isdigit():
+            raise _unusable(f"the key {key} holds something else", "choose another shared.name")
+        if int(found or b"0") > FORMAT:
+            message = f"a newer bm has written into the store (format {int(found or b'0')}, this one knows {FORMAT})"
+            raise _unusable(message, "upgrade bm on this node, or choose another shared.name")
+
+    async def _version(self) -> str:
+        facts = await self._client.info("server")
+        if self._address.form == "cluster":
+            # One answer for each server.
+            facts = next(iter(facts.values())) if "redis_version" not in facts else facts
+        compatible = str(facts.get("redis_version", "0"))
+        if tuple(int(part) for part in compatible.split(".")[:2] if part.isdecimal()) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            message = f"the store is Redis {compatible}, which is too old"
+            raise _unusable(message, f"upgrade it to Redis {oldest}, Valkey 7.2, or newer")
+        valkey = facts.get("valkey_version")
+        return f"Valkey {valkey}" if valkey else f"Redis {compatible}"
+
+    async def _flush(self) -> None:
+        """Send what waits.
+
+        Raises:
+            StoreAway: the store cannot be asked now.
+        """
+        while self._later:
+            if self.is_away:
+                raise StoreAway(self._reason)
+            batch = [self._later[at] for at in range(min(_BATCH, len(self._later)))]
+            pipeline = self._client.pipeline(transaction=False)
+            for words in batch:
+                pipeline.execute_command(*words)
+            try:
+                results = await pipeline.execute(raise_on_error=False)
+            except FAILURES as error:
+                self.leave(*explained(error))
+                raise StoreAway(self._reason) from None
+            for result in results:
+                if isinstance(result, Exception) and is_disturbance(result):
+                    self.leave(*explained(result))
+                    raise StoreAway(self._reason)
+            for words in batch:
+                # More may have come meanwhile, and the bound have dropped some of these.
+                if self._later and self._later[0] is words:
+                    self._later_bytes -= _size(self._later.popleft())
+
+
+def _size(words: Command) -> int:
+    return sum(len(word) if isinstance(word, bytes | str) else 8 for word in words)
+
+
+def _entries(found: Any) -> list[tuple[str, bytes]]:
+    return [(id.decode(), fields[b"v"]) for id, fields in found]
+
+
+def _unusable(message: str, remedy: str) -> ConfigError:
+    return ConfigError(message, key="shared.url", hint=remedy)

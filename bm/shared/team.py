@@ -1,0 +1,96 @@
+"""One node's part in a team: the store, the nodes, and what is shared through them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from bm.chat.parts import Json
+from bm.config.paths import Paths
+from bm.errors import ConfigError
+from bm.gateway.services import Services
+from bm.shared.nodes import Node, Nodes
+from bm.shared.store import Store
+
+_log = logging.getLogger("bm")
+
+
+class Team:
+    """The team that this node belongs to. `work` are loops that run as long as the daemon serves."""
+
+    def __init__(self, store: Store, nodes: Nodes) -> None:
+        self.store, self.nodes = store, nodes
+        self.work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "looking for the shared store": store.keep,
+            "sending to the shared store": store.keep_sending,
+            "telling the other nodes": nodes.keep_telling,
+        }
+
+    async def close(self) -> None:
+        """Leave the team."""
+        await self.nodes.leave()
+        await self.store.close()
+
+    def to_json(self) -> Json:
+        """The store and the nodes for `bm status`."""
+        away = self.store.away
+        return {
+            "name": self.store.name,
+            "node": self.nodes.own.name,
+            "store": self.store.version,
+            "away": {"reason": away[0], "since": away[1]} if away else None,
+            "waiting": self.store.waiting,
+            "dropped": self.store.dropped,
+            "nodes": [
+                {
+                    "name": each.node.name,
+                    "version": each.node.version,
+                    "url": each.node.url,
+                    "since": each.node.since,
+                    "seen": round(each.ago, 1),
+                    "here": not each.is_gone,
+                    "clock": each.node.ahead,
+                }
+                for each in self.nodes.seen
+            ],
+        }
+
+    def metrics(self) -> Mapping[str, float]:
+        """What `/metrics` shows, by the names there."""
+        return {
+            "bm_shared_away": float(self.store.is_away),
+            "bm_shared_waiting": self.store.waiting,
+            "bm_shared_dropped": self.store.dropped,
+            "bm_shared_nodes": len(self.nodes.here),
+        }
+
+
+async def join(services: Services, paths: Paths, *, version: str, since: float, url: str) -> Team:
+    """Join the team of `[shared]`. `since` is the Unix time at which the daemon started, `url` where it serves.
+
+    Raises:
+        ConfigError: the store cannot be used.
+    """
+    settings = services.config.shared
+    store = Store(settings)
+    try:
+        await store.open()
+    except ConfigError as error:
+        raise ConfigError(error.message, path=str(paths.config), key=error.key, hint=error.hint) from None
+    home = f"{socket.gethostname()}\0{paths.ledger.parent}"
+    own = Node(
+        name=settings.node or socket.gethostname()[:64],
+        run=secrets.token_hex(6),
+        version=version,
+        url=url,
+        home=hashlib.sha256(home.encode()).hexdigest()[:16],
+        since=since,
+    )
+    nodes = Nodes(store, own)
+    await nodes.tell()
+    _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
+    return Team(store, nodes)

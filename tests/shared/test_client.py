@@ -1,0 +1,57 @@
+"""What the errors of a store mean to a person, and which of them pass."""
+
+from __future__ import annotations
+
+import pytest
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+
+from bm.config.shared import read_store
+from bm.shared.client import connect, explained, is_disturbance, is_temporary
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "temporary", "disturbance"),
+    [
+        (ConnectionError("Connection refused"), "does not answer (Connection refused)", True, True),
+        (TimeoutError("Timeout reading"), "does not answer", True, True),
+        (OSError("no such file"), "does not answer (no such file)", True, True),
+        (BusyLoadingError("LOADING"), "still loading", True, True),
+        (AuthenticationError("WRONGPASS"), "refuses the user or the password", False, True),
+        (NoPermissionError("NOPERM"), "forbids bm a command", False, True),
+        (OutOfMemoryError("command not allowed"), "is full", False, True),
+        (ResponseError("OOM command not allowed when used memory > 'maxmemory'."), "is full", False, True),
+        (ReadOnlyError("You can't write against a read only replica."), "is a replica", False, True),
+        (ResponseError("CLUSTERDOWN The cluster is down"), "answers with an error", False, True),
+        (ResponseError("MISCONF Redis is configured to save"), "answers with an error", False, True),
+        (ResponseError("WRONGTYPE Operation against a key"), "answers with an error", False, False),
+        (RedisError(""), "RedisError", False, False),
+    ],
+)
+def test_an_error_is_explained(error: Exception, words: str, temporary: bool, disturbance: bool) -> None:
+    reason, remedy = explained(error)
+    assert words in reason
+    assert remedy
+    assert (is_temporary(error), is_disturbance(error)) == (temporary, disturbance)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://me:secret@127.0.0.1:1/2",
+        "valkeys://127.0.0.1:1?ca=/etc/ca.pem",
+        "valkey+cluster://127.0.0.1:1",
+        "valkey+sentinel://127.0.0.1:1,127.0.0.1:2/main/1",
+    ],
+)
+async def test_each_form_of_an_address_makes_a_client_without_connecting(url: str) -> None:
+    await connect(read_store(url)).aclose()

@@ -1,0 +1,61 @@
+"""A daemon as a node of a team: what it says of the store and the others, and when it does not start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.daemon import Daemon, daemon
+from tests.support.valkey import Valkey, valkey_server
+
+
+def config(url: str, node: str) -> str:
+    return f'[shared]\nurl = "{url}"\nnode = "{node}"\n'
+
+
+def shared(of: Daemon) -> Any:
+    return httpx.get(f"{of.url}/admin/status", headers=of.headers).json()["shared"]
+
+
+def metrics(of: Daemon) -> str:
+    return httpx.get(f"{of.url}/metrics", headers=of.headers).text
+
+
+def test_two_nodes_say_who_is_there_and_whether_the_store_is(bm_home: Path, fresh: Valkey) -> None:
+    homes = [bm_home / "a", bm_home / "b"]
+    for home in homes:
+        home.mkdir()
+    with daemon(homes[0], config(fresh.url, "a")) as one, daemon(homes[1], config(fresh.url, "b")) as two:
+        assert [each["name"] for each in shared(two)["nodes"] if each["here"]] == ["a", "b"]
+        assert "bm_shared_nodes 2.0" in metrics(two)
+        assert "bm_shared_away 0.0" in metrics(two)
+        fresh.stop()
+        assert one.logs("this node goes on alone and shares again when it is back")
+        assert shared(one)["away"]["reason"].startswith("the store does not answer")
+        assert "bm_shared_away 1.0" in metrics(one)
+        fresh.start()
+        assert one.logs("the store is back after")
+        assert shared(one)["away"] is None
+
+
+@pytest.mark.parametrize("command", [["start"], ["start", "--foreground"]])
+def test_a_daemon_whose_store_refuses_it_does_not_start(bm_home: Path, tmp_path: Path, command: list[str]) -> None:
+    with valkey_server(tmp_path, "--requirepass", "right-password") as server:
+        (bm_home / "config.toml").write_text(config(server.url.replace("right", "wrong"), "a"), encoding="utf-8")
+        environ = {**os.environ, "BM_HOME": str(bm_home), "BM_SERVER_PORT": "0"}
+        run = subprocess.run([sys.executable, "-m", "bm", *command], env=environ, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert f"{bm_home / 'config.toml'}: shared.url: the store refuses the user or the password" in run.stderr
+    assert "wrong-password" not in run.stderr
+
+
+def test_without_a_store_nothing_of_it_is_loaded(bm_home: Path) -> None:
+    code = "import sys, bm.server.serve; print(*(m for m in sys.modules if m.startswith(('redis', 'bm.shared'))))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
