@@ -342,6 +342,17 @@ class Ledger(_Section, frozen=True, kw_only=True):
         return f"Ledger(url={'…' if self.url else ''!r})"
 
 
+class Telemetry(_Section, frozen=True, kw_only=True):
+    """Traces and metrics by OpenTelemetry."""
+
+    endpoint: str = ""
+    """The base URL of a collector that takes OTLP over HTTP; empty sends nothing. From the next start on."""
+
+    def __repr__(self) -> str:
+        # The URL may carry a password.
+        return f"Telemetry(endpoint={'…' if self.endpoint else ''!r})"
+
+
 class Recording(_Section, frozen=True, kw_only=True):
     """Complete exchanges kept for inspection and replay. They contain prompts and responses, hence off by default."""
 
@@ -384,6 +395,7 @@ class Config(_Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     record: Recording = Recording()
     log: Log = Log()
+    telemetry: Telemetry = Telemetry()
 
     def timeouts_for(self, provider: str) -> Timeouts:
         """`[timeouts]` overridden by those of the provider, which may be unknown or `gemini`."""

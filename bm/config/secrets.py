@@ -169,6 +169,9 @@ def configured_secrets(config: Config) -> Iterator[str]:
         with suppress(ValueError):
             yield read_proxy(proxy.url).password
     with suppress(ValueError):
+        password = urlsplit(config.telemetry.endpoint).password or ""
+        yield from (password, unquote(password))
+    with suppress(ValueError):
         yield read_store(config.shared.url).password
     with suppress(ValueError):
         password = urlsplit(config.ledger.url).password or ""
@@ -273,7 +276,7 @@ def _masked(value: Any, key: str) -> Any:
         return [_masked(each, key) for each in value]
     if key == "api_key" and value and not is_reference(value):
         return hint(value)
-    if key == "base_url":
+    if key in ("base_url", "endpoint"):
         return without_password(value)
     if key == "url" and "@" in value:
         # Proxies and stores: their passwords may contain what ends the host elsewhere.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from bm.config.schema import Shared
 
 Form = Literal["single", "cluster", "sentinel"]
 
@@ -28,6 +31,11 @@ class StoreAddress(NamedTuple):
     database: int = 0
     service: str = ""
     files: tuple[tuple[str, str], ...] = ()
+
+
+def node_name(shared: Shared) -> str:
+    """What this node is called; a host name may be longer than the 64 characters that a name has."""
+    return shared.node or socket.gethostname()[:64]
 
 
 @lru_cache(maxsize=8)

@@ -288,6 +288,8 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
     yield from _budgets(config, known)
     yield from _shared(config.shared)
     yield from _ledger(config.ledger.url)
+    if config.telemetry.endpoint and not _is_url(config.telemetry.endpoint, ("http", "https")):
+        yield Problem(("telemetry", "endpoint"), "is not an http or https URL", 'such as "http://127.0.0.1:4318"')
     for name, provider in config.providers.items():
         key = ("providers", name)
         yield from _provider(key, name, provider, known)

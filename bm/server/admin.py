@@ -22,6 +22,7 @@ from bm.accounts.report import State, counts
 from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.config.secrets import Mask
+from bm.config.shared import node_name
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.target import Target
 from bm.gateway.deep_probe import ask_deeply, plans
@@ -107,9 +108,7 @@ def admin_app(
     `/admin` that are posted to, with the key. `sharing` is with other nodes."""
     edits = Edits(paths, reloader)
     admin = Admin(services, reloader, edits, instance, paths, readiness, sharing)
-    metrics = Metrics(lambda: services.calls.active, admin.account_states, lambda: services.spending.now(time.time()))
-    if sharing is not None:
-        metrics.shared = sharing.metrics
+    metrics = _metrics(services, admin, instance, sharing)
     services.calls.observers += [metrics.observe, admin.live_view.observe]
     sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
     admission = Admission(services, sessions)
@@ -149,6 +148,15 @@ def admin_app(
             Route("/{path:path}", unknown_path),
         ]
     )
+
+
+def _metrics(services: Services, admin: Admin, instance: Instance, sharing: Sharing | None) -> Metrics:
+    about = {"node": node_name(services.config.shared), "version": instance.version}
+    active, budgets = (lambda: services.calls.active), (lambda: services.spending.now(time.time()))
+    metrics = Metrics(active, admin.account_states, budgets, about)
+    if sharing is not None:
+        metrics.shared = sharing.metrics
+    return metrics
 
 
 def _health(admission: Admission, instance: Instance, readiness: Readiness) -> list[Route]:

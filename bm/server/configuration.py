@@ -36,6 +36,7 @@ _TERMINAL: Final = (
     "api_key",
     "base_url",
     "vertex_base_url",
+    "endpoint",
     "headers",
     "url",
     "tls_cert",
@@ -44,7 +45,10 @@ _TERMINAL: Final = (
     "hook",
 )
 _ACCESS: Final = ("host", "port", "auth", "allowed_hosts", "allowed_origins")
-_RESTART: Final = tuple(("server", name) for name in ("host", "port", "websocket", "tls_cert", "tls_key"))
+_RESTART: Final = (
+    *(("server", name) for name in ("host", "port", "websocket", "tls_cert", "tls_key")),
+    ("telemetry", "endpoint"),
+)
 """What a running daemon keeps until it is restarted."""
 
 

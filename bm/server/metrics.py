@@ -70,8 +70,11 @@ class Metrics:
         active: Callable[[], int],
         accounts: Callable[[], Mapping[State, int]],
         budgets: Callable[[], Iterable[Budget]] = tuple,
+        about: Mapping[str, str] | None = None,
     ) -> None:
-        self._active, self._accounts, self._budgets = active, accounts, budgets
+        """`about` tells the daemon from others. It is one metric of its own instead of a label of each, because
+        Prometheus itself labels what it scrapes by its source (prometheus.io, Writing exporters, read 2026-11-30)."""
+        self._active, self._accounts, self._budgets, self._about = active, accounts, budgets, about
         self._durations: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(DURATION))
         self._first: defaultdict[Labels, Histogram] = defaultdict(lambda: Histogram(FIRST_CONTENT))
         self._tokens: Counter[Labels] = Counter()
@@ -116,8 +119,15 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The collector interface of `prometheus_client`."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+            InfoMetricFamily,
+        )
 
+        if self._about is not None:
+            yield InfoMetricFamily("bm", "The node and its version.", value=dict(self._about))
         requests = HistogramMetricFamily(
             "gen_ai_server_request_duration_seconds", "Time from a request to the end of its response.", labels=_REQUEST
         )

@@ -39,6 +39,7 @@ from bm.server.readiness import Readiness
 from bm.server.reload import Reloader
 from bm.server.sharing import Sharing, joined
 from bm.server.state import SavedState
+from bm.server.telemetry import Telemetry, telemetry_of
 from bm.server.tls import Certificate
 from bm.server.websocket import leave_all
 from bm.tasks import Work, keep_running, spawn
@@ -210,8 +211,8 @@ async def _serve(
     recorder = Recorder(folder_of(paths))
     services = Services(settings, ledger=ledger, recorder=recorder)
     instance.mask_in_log(services.mask)
-    reloader = Reloader(paths, services)
-    state = SavedState(paths, services)
+    telemetry = telemetry_of(services, instance.version)
+    reloader, state = Reloader(paths, services), SavedState(paths, services)
     sharing = Sharing(await joined(services, paths, instance, sock))
     work = _work(services, state, instance, reloader)
 
@@ -250,7 +251,7 @@ async def _serve(
         with _no_signals():
             await (handover.close() if handover.begun else state.save())
             await sharing.close()
-            await _close(services, recorder, ledger)
+            await _close(services, recorder, ledger, telemetry)
 
 
 def _work(services: Services, state: SavedState, instance: Instance, reloader: Reloader) -> Work:
@@ -279,8 +280,10 @@ def _watchers(services: Services, certificate: Certificate | None) -> Iterator[a
         yield keep_running(certificate.watch, "watching the certificate")
 
 
-async def _close(services: Services, recorder: Recorder, ledger: Ledger) -> None:
+async def _close(services: Services, recorder: Recorder, ledger: Ledger, telemetry: Telemetry | None) -> None:
     await services.close()
+    if telemetry is not None:
+        await asyncio.to_thread(telemetry.close)
     await asyncio.to_thread(recorder.close)
     await asyncio.to_thread(ledger.stop)
     await asyncio.to_thread(prices.end_process)

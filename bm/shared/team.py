@@ -11,6 +11,7 @@ from typing import Any
 
 from bm.chat.parts import Json
 from bm.config.paths import Paths
+from bm.config.shared import node_name
 from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.shared.nodes import Node, Nodes
@@ -83,7 +84,7 @@ async def join(services: Services, paths: Paths, *, version: str, since: float, 
         raise ConfigError(error.message, path=str(paths.config), key=error.key, hint=error.hint) from None
     home = f"{socket.gethostname()}\0{paths.ledger.parent}"
     own = Node(
-        name=settings.node or socket.gethostname()[:64],
+        name=node_name(settings),
         run=secrets.token_hex(6),
         version=version,
         url=url,

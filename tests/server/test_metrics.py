@@ -40,6 +40,12 @@ REFUSED = record(status=503, took=0.1, failure=Failure(kind="unavailable", messa
 LEFT = record(took=3.0, client_left=True, attempts=[AttemptRecord(target=TARGET, reason="")])
 
 
+def test_one_metric_tells_the_node_and_its_version() -> None:
+    about = Metrics(lambda: 0, dict, about={"node": "node-a", "version": "1.2"})
+    found = {name: dict(labels) for (name, labels), value in samples(about).items() if name == "bm_info" and value == 1}
+    assert found == {"bm_info": {"node": "node-a", "version": "1.2"}}
+
+
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics(active=lambda: 3, accounts=lambda: {"usable": 2, "cooling down": 1})
