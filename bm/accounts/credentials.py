@@ -129,7 +129,7 @@ def load(path: Path) -> Credentials:
         AccountError: it cannot be read or parsed. The message names the file, the line if known, and the remedy.
     """
     table, text = _read(path)
-    content = _content(table, path, text)
+    content = content_of(table, path, text)
     return msgspec.structs.replace(content, warnings=(*tighten(path), *content.warnings))
 
 
@@ -142,10 +142,10 @@ def update(path: Path, change: Callable[[Credentials], Credentials], *, patience
     """
     with changing(path, patience):
         table, text = _read(path)
-        old = _content(table, path, text)
+        old = content_of(table, path, text)
         new = change(old)
         if new != old or not path.exists():
-            write_private(path, (_HEADER + tomli_w.dumps(_merged(table, new, path))).encode())
+            write_private(path, (_HEADER + tomli_w.dumps(table_of(table, new, path))).encode())
         return new
 
 
@@ -157,13 +157,18 @@ def ensure_local_key(path: Path) -> str:
         LockTimeout: another process holds the lock.
     """
     table, text = _read(path)
-    return _content(table, path, text).local_key or update(path, _with_local_key).local_key
+    return content_of(table, path, text).local_key or update(path, _with_local_key).local_key
+
+
+def new_local_key() -> str:
+    """A key that clients may send to bm."""
+    return LOCAL_KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def _with_local_key(credentials: Credentials) -> Credentials:
     if credentials.local_key:
         return credentials
-    return msgspec.structs.replace(credentials, local_key=LOCAL_KEY_PREFIX + secrets.token_urlsafe(32))
+    return msgspec.structs.replace(credentials, local_key=new_local_key())
 
 
 def _read(path: Path) -> tuple[_Table, str]:
@@ -188,8 +193,12 @@ def _read(path: Path) -> tuple[_Table, str]:
     return table, text
 
 
-def _content(table: _Table, path: Path, text: str) -> Credentials:
-    """The known members of `table`, checked."""
+def content_of(table: _Table, path: Path | str, text: str = "") -> Credentials:
+    """The known members of `table`, checked. `path` and `text` are the file, or name another place.
+
+    Raises:
+        AccountError: one of them cannot be used.
+    """
     rows = table.get("accounts", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise _corrupt(path, _line(text, r"(\[+\s*)?accounts\b"), "`accounts` is not a list of tables")
@@ -218,8 +227,12 @@ def _content(table: _Table, path: Path, text: str) -> Credentials:
     return msgspec.structs.replace(head, accounts=content.accounts, warnings=(kept,) if foreign else ())
 
 
-def _merged(table: _Table, credentials: Credentials, path: Path) -> _Table:
-    """`table` with its known members replaced. An account that stays keeps its unknown members."""
+def table_of(table: _Table, credentials: Credentials, path: Path | str) -> _Table:
+    """`table` with its known members replaced. An account that stays keeps its unknown members.
+
+    Raises:
+        AccountError: an account has the name of one that needs a newer bm.
+    """
     rows: list[_Table] = table.get("accounts", [])
     foreign = [row for row in rows if _is_foreign(row)]
     old = {(row.get("provider", "gemini"), row.get("name")): row for row in rows if not _is_foreign(row)}
@@ -251,7 +264,9 @@ def _line(text: str, pattern: str, count: int = 1) -> int:
     return numbers[count - 1] if len(numbers) >= count else 0
 
 
-def _corrupt(path: Path, line: int, message: str) -> AccountError:
+def _corrupt(path: Path | str, line: int, message: str) -> AccountError:
+    if not isinstance(path, Path):
+        return AccountError(f"{path}: {message} (update bm on this node)")
     place = f"{path}:{line}" if line else str(path)
     return AccountError(
         f"{place}: {message} (correct it in an editor, or move the file away and add the accounts again)"

@@ -107,7 +107,7 @@ def vault(paths: Paths) -> Vault:
     """
     from bm.vault.vault import open_vault
 
-    return open_vault(paths)
+    return open_vault(paths, loaded(paths).config, os.environ)
 
 
 def running(paths: Paths) -> Daemon | None:

@@ -325,6 +325,14 @@ class Shared(_Section, frozen=True, kw_only=True):
     """What this node is called; empty is the host name."""
     fail: Literal["open", "closed"] = "open"
     """While the store is away, budgets are judged by this node alone, or requests that they limit are refused."""
+    seal: str | tuple[str, ...] = ""
+    """Where the key is that seals accounts and keys of clients in the database of `[ledger]`; empty: they are in files.
+    Of several the first one seals, and all of them open."""
+
+    @property
+    def seals(self) -> tuple[str, ...]:
+        """The references of `seal`."""
+        return (self.seal,) if self.seal and isinstance(self.seal, str) else tuple(self.seal)
 
     def __repr__(self) -> str:
         # The URL may carry a password.

@@ -21,6 +21,7 @@ from bm.config.budget import REFUSE, ROUTE, limits_of
 from bm.config.keys import Key, dotted
 from bm.config.proxy import read_proxy
 from bm.config.schema import Config, ProviderConfig, Server, Shared, UpstreamProxy
+from bm.config.secrets import is_reference
 from bm.config.shared import read_store
 
 
@@ -287,6 +288,7 @@ def broken_rules(config: Config, known: Collection[str]) -> Iterator[Problem]:
         yield Problem(("gemini", "base_url"), "is empty", "remove the line to get the default")
     yield from _budgets(config, known)
     yield from _shared(config.shared)
+    yield from _seal(config)
     yield from _ledger(config.ledger.url)
     if config.telemetry.endpoint and not _is_url(config.telemetry.endpoint, ("http", "https")):
         yield Problem(("telemetry", "endpoint"), "is not an http or https URL", 'such as "http://127.0.0.1:4318"')
@@ -379,6 +381,16 @@ def _shared(shared: Shared) -> Iterator[Problem]:
         read_store(shared.url or "valkey://127.0.0.1")
     except ValueError as error:
         yield Problem(("shared", "url"), str(error), 'such as "valkey://:PASSWORD@valkey.example:6379/0"')
+
+
+def _seal(config: Config) -> Iterator[Problem]:
+    if not all(map(is_reference, config.shared.seals)):
+        # Not quoted: it may be the key itself.
+        hint = 'such as "file:/etc/bm/seal"; env:NAME, cmd:COMMAND and keyring:NAME do as well'
+        yield Problem(("shared", "seal"), "does not say where the key of the seal is", hint)
+    elif config.shared.seals and not config.ledger.url:
+        hint = "set ledger.url, or remove shared.seal to keep accounts and keys in files"
+        yield Problem(("shared", "seal"), "seals what is in a database, and there is none", hint)
 
 
 def _ledger(url: str) -> Iterator[Problem]:

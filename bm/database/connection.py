@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 from bm.errors import ConfigError
 
@@ -183,6 +182,7 @@ def _words(error: Exception) -> str:
 
 
 def place_of(url: str) -> str:
-    """Where the database is, without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Where the database is, without user, password and options."""
+    scheme, _, rest = url.partition("://")
+    # A password may hold what ends the host elsewhere.
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

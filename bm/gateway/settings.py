@@ -175,10 +175,10 @@ def make_settings(
     Raises:
         AccountError: the accounts or keys cannot be used.
     """
-    vault = open_vault(paths, held)
+    vault = open_vault(paths, loaded.config, environ, held)
     stored, clients = vault.accounts.load(), vault.keys.load()
     keys = Keys(clients.keys)
-    local_key = stored.local_key or vault.local_key()
+    local_key = vault.local_key()
     credentials = tuple(
         _without_own_key(each, local_key, keys) for each in all_accounts(stored, loaded.config, environ)
     )

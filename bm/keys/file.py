@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -153,13 +153,16 @@ def load(path: Path) -> StoredKeys:
     rows = table.get("keys", [])
     if not text.strip() or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise _damaged(path, "it is empty, or `keys` is not a list of tables")
-    found = _content(rows, path, text)
-    names = ", ".join(str(row.get("name")) for row in found.foreign)
-    kept = (f"{path}: keys that need a newer bm are not accepted: {names}",) if names else ()
-    return msgspec.structs.replace(found, warnings=(*tighten(path), *kept))
+    found = content_of(rows, path, text)
+    return msgspec.structs.replace(found, warnings=(*tighten(path), *found.warnings))
 
 
-def _content(rows: list[dict[str, Any]], path: Path, text: str) -> StoredKeys:
+def content_of(rows: Sequence[dict[str, Any]], path: Path | str, text: str = "") -> StoredKeys:
+    """The keys in these tables, checked. `path` and `text` are the file, or name another place.
+
+    Raises:
+        AccountError: one cannot be a key.
+    """
     found = StoredKeys(foreign=tuple(row for row in rows if not row.keys() <= _MEMBERS))
     for number, row in enumerate(rows, 1):
         if not row.keys() <= _MEMBERS:
@@ -170,7 +173,9 @@ def _content(rows: list[dict[str, Any]], path: Path, text: str) -> StoredKeys:
             starts = [at for at, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*keys\s*\]\]", line)]
             line = f" (line {starts[number - 1]})" if len(starts) >= number else ""
             raise _damaged(path, f"key number {number}{line}: {error}") from None
-    return found
+    names = ", ".join(str(row.get("name")) for row in found.foreign)
+    kept = (f"{path}: keys that need a newer bm are not accepted: {names}",) if names else ()
+    return msgspec.structs.replace(found, warnings=kept)
 
 
 def update(path: Path, change: Callable[[StoredKeys], StoredKeys], *, patience: float = 10.0) -> StoredKeys:
@@ -184,15 +189,21 @@ def update(path: Path, change: Callable[[StoredKeys], StoredKeys], *, patience: 
         old = load(path)
         new = change(old)
         if (new.keys, new.foreign) != (old.keys, old.foreign):
-            rows = [msgspec.to_builtins(key, builtin_types=(datetime,)) for key in new.keys]
-            content = {"version": VERSION, "keys": [*rows, *new.foreign]}
+            content = {"version": VERSION, "keys": tables_of(new)}
             write_private(path, (_HEADER + tomli_w.dumps(content)).encode())
         return new
+
+
+def tables_of(stored: StoredKeys) -> list[dict[str, Any]]:
+    """The keys as tables, those that need a newer version last."""
+    return [*(msgspec.to_builtins(key, builtin_types=(datetime,)) for key in stored.keys), *stored.foreign]
 
 
 def _name(row: dict[str, Any]) -> object:
     return row.get("name")
 
 
-def _damaged(path: Path, message: str) -> AccountError:
+def _damaged(path: Path | str, message: str) -> AccountError:
+    if not isinstance(path, Path):
+        return AccountError(f"{path}: {message} (update bm on this node)")
     return AccountError(f"{path}: {message} (correct it in an editor, or move it away and add the keys again)")

@@ -262,6 +262,7 @@ def _work(services: Services, state: SavedState, instance: Instance, reloader: R
             "reading model lists": services.models.keep_fresh,
             "keeping daemon.json": instance.keep_file,
             "watching the configuration": reloader.watch,
+            "following the accounts": services.settings.vault.watch,
         }
     )
 

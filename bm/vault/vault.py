@@ -1,13 +1,15 @@
-"""Where the accounts and the keys of clients are: in the files of this machine."""
+"""Where the accounts and the keys of clients are: in the files of this machine, or in a database."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from bm.accounts.credentials import ensure_local_key
 from bm.accounts.store import AccountFile, AccountStore
 from bm.config.files import stamp
 from bm.config.paths import Paths
+from bm.config.schema import Config
 from bm.errors import AccountError
 from bm.keys.file import KeyFile, KeyStore
 
@@ -32,6 +34,10 @@ class Vault(Protocol):
         """Differs once the accounts or keys have changed."""
         ...
 
+    async def watch(self) -> None:
+        """Look for changes that `stamp` does not see by itself, until cancelled."""
+        ...
+
 
 class FileVault:
     """The accounts and keys in accounts.toml and keys.toml."""
@@ -48,14 +54,25 @@ class FileVault:
     def stamp(self) -> object:
         return stamp(self._paths.accounts), stamp(self._paths.keys)
 
+    async def watch(self) -> None:
+        """A look at the files is all it takes."""
 
-def open_vault(paths: Paths, held: Vault | None = None) -> Vault:
-    """Where the configuration has the accounts and keys. A running daemon holds one already.
+
+def open_vault(paths: Paths, config: Config, environ: Mapping[str, str], held: Vault | None = None) -> Vault:
+    """Where the configuration has the accounts and keys. A running daemon goes on with the vault that it holds.
+
+    Nothing is read yet: a database that is away is an error of the first use.
 
     Raises:
         AccountError: accounts.toml, which the start of that daemon has written, is gone: no accounts, and another key
             for clients, are not what it should go on with.
     """
-    if held is not None and not paths.accounts.exists():
+    if held is None and config.shared.seals:
+        # Its modules are loaded only where there is a database.
+        from bm.vault.database import DatabaseVault
+        from bm.vault.seal import read_seal
+
+        return DatabaseVault(config.ledger.url, lambda: read_seal(config.shared.seals, environ), paths)
+    if isinstance(held, FileVault) and not paths.accounts.exists():
         raise AccountError(f"{paths.accounts}: is gone; put it back, or begin without accounts with `bm restart`")
     return held or FileVault(paths)

@@ -84,5 +84,7 @@ def test_options_of_the_url_win() -> None:
     assert options("postgresql://host/db?connect_timeout=60")["connect_timeout"] == "60"
 
 
-def test_a_place_is_shown_without_password() -> None:
-    assert place_of("postgresql://bm:secret@db.example:5433/bm?sslmode=require") == "postgresql://db.example:5433/bm"
+@pytest.mark.parametrize("password", ["secret", "sec#ret", "sec/ret", "sec?ret"])
+def test_a_place_is_shown_without_password(password: str) -> None:
+    url = f"postgresql://bm:{password}@db.example:5433/bm?sslmode=require"
+    assert place_of(url) == "postgresql://db.example:5433/bm"

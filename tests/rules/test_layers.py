@@ -37,7 +37,7 @@ AT_START: dict[str, set[str]] = {
     "accounts": DATA | {"dispatch", "tasks"},
     "upstream": CANON | DATA | {"dispatch", "accounts"},
     "keys": DATA | {"duration"},
-    "vault": DATA | {"accounts", "keys", "dispatch"},
+    "vault": DATA | {"accounts", "keys", "dispatch", "database", "tasks"},
     "ledger": CANON | DATA | {"duration", "tasks", "database"},
     "gateway": ENGINE,
     "shared": ENGINE | {"gateway"},

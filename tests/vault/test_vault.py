@@ -8,6 +8,7 @@ import pytest
 
 from bm.accounts.account import Account
 from bm.config.paths import Paths
+from bm.config.schema import Config
 from bm.errors import AccountError
 from bm.keys.key import Key
 from bm.vault.vault import FileVault, open_vault
@@ -19,7 +20,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_bms_own_key_is_made_once(paths: Paths) -> None:
-    assert open_vault(paths).local_key() == open_vault(paths).local_key()
+    assert open_vault(paths, Config(), {}).local_key() == open_vault(paths, Config(), {}).local_key()
 
 
 def test_its_stamp_tells_of_every_change(paths: Paths) -> None:
@@ -33,9 +34,9 @@ def test_its_stamp_tells_of_every_change(paths: Paths) -> None:
 
 
 def test_a_daemon_does_not_go_on_without_its_file(paths: Paths) -> None:
-    held = open_vault(paths)
+    held = open_vault(paths, Config(), {})
     held.local_key()
-    assert open_vault(paths, held) is held
+    assert open_vault(paths, Config(), {}, held) is held
     paths.accounts.unlink()
     with pytest.raises(AccountError, match="is gone; put it back"):
-        open_vault(paths, held)
+        open_vault(paths, Config(), {}, held)

@@ -69,8 +69,9 @@ def install(paths: Paths, environ: Mapping[str, str], waiting: Callable[[float],
 
     manager = this_manager()
     manager.check()
-    drain = load(paths.config, environ, known=KNOWN).config.server.longest_stop
-    open_vault(paths).accounts.load()
+    config = load(paths.config, environ, known=KNOWN).config
+    drain = config.server.longest_stop
+    open_vault(paths, config, environ).accounts.load()
     unit = unit_of(paths, environ, drain)
     file, content = manager.file(unit), manager.definition(unit)
     make_folders(paths)
@@ -195,10 +196,11 @@ def needed_variables(paths: Paths, environ: Mapping[str, str]) -> list[str]:
     from bm.vault.vault import open_vault
 
     loaded = load(paths.config, environ, known=KNOWN)
-    stored = open_vault(paths).accounts.load()
+    stored = open_vault(paths, loaded.config, environ).accounts.load()
     references = [account.key for account in stored.accounts if account.enabled]
     references += [account.client.secret for account in stored.accounts if account.client]
     references += [row.api_key for row in loaded.config.providers.values() if row.enabled]
+    references += loaded.config.shared.seals
     keys = {reference.removeprefix(_ENV) for reference in references if reference.startswith(_ENV)}
     settings = {variable for key, variable in loaded.sources.items() if not key.endswith(".api_key")}
     found = keys | settings | set(_proxies(environ))

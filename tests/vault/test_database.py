@@ -1,0 +1,204 @@
+"""Accounts and keys in the database: two nodes change them, the server goes away and returns. Real server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bm.accounts.account import Account
+from bm.accounts.credentials import Credentials, load, update
+from bm.config.files import LockTimeout
+from bm.config.paths import Paths
+from bm.database.connection import connect
+from bm.errors import AccountError
+from bm.keys.key import Key
+from bm.tasks import failures
+from bm.vault import database as module
+from bm.vault.database import DatabaseVault
+from bm.vault.seal import Seal
+from tests.support.postgres import Server
+
+OLD, NEW = Seal([b"o" * 32]), Seal([b"n" * 32])
+BOTH = Seal([b"n" * 32, b"o" * 32])
+WORK = Account(name="work", key="secret-of-work")
+ADA = Key(name="ada", sha256="0" * 64)
+
+Node = Callable[..., DatabaseVault]
+
+
+@pytest.fixture
+def node(database: str, tmp_path: Path) -> Node:
+    """Makes a node of a name, with its own folder."""
+
+    def made(name: str = "one", seal: Seal = OLD) -> DatabaseVault:
+        return DatabaseVault(database, lambda: seal, Paths.under(tmp_path / name))
+
+    return made
+
+
+def adding(account: Account) -> Callable[[Credentials], Credentials]:
+    return lambda stored: stored.add(account)
+
+
+def test_what_one_node_changes_another_reads(node: Node) -> None:
+    one, two = node("one"), node("two")
+    one.accounts.update(adding(WORK))
+    two.keys.update(lambda stored: stored.add(ADA))
+    for each in (one, two):
+        assert each.accounts.load().accounts == (WORK,)
+        assert each.keys.load().keys == (ADA,)
+
+
+def test_changes_at_once_are_made_one_after_another(node: Node) -> None:
+    def add(number: int) -> None:
+        node(f"node-{number % 4}").accounts.update(adding(Account(name=f"a{number}", key=f"secret-{number}")))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(16)))
+    assert {each.name for each in node().accounts.load().accounts} == {f"a{number}" for number in range(16)}
+
+
+def test_a_change_that_fails_changes_nothing(node: Node) -> None:
+    node().accounts.update(adding(WORK))
+    with pytest.raises(AccountError, match="already has an account named 'work'"):
+        node().accounts.update(adding(WORK))
+    assert node().accounts.load().accounts == (WORK,)
+
+
+def test_bms_own_key_is_that_of_the_first_node_and_copied_to_all(node: Node, tmp_path: Path) -> None:
+    files = [Paths.under(tmp_path / name).accounts for name in ("one", "two", "three")]
+    for name, file in (("own-key-of-one", files[0]), ("own-key-of-two", files[1])):
+        update(file, lambda stored, key=name: msgspec.structs.replace(stored, local_key=key))  # type: ignore[misc]
+    keys = {node(name).local_key() for name in ("one", "two", "three")}
+    assert keys == {"own-key-of-one"} == {load(file).local_key for file in files}
+
+
+def test_accounts_in_the_file_of_a_node_are_not_used_and_that_is_said(node: Node, tmp_path: Path) -> None:
+    update(Paths.under(tmp_path / "one").accounts, adding(WORK))
+    found = node("one").accounts.load()
+    assert found.accounts == ()
+    assert "its 1 accounts are not used, but those in postgresql://127.0.0.1:" in found.warnings[0]
+
+
+def test_one_node_at_a_time_refreshes_a_token(node: Node) -> None:
+    one, two = node("one").accounts, node("two").accounts
+    with one.refreshing(WORK.id, 1):
+        with two.refreshing(("gemini", "home"), 1):
+            pass
+        with pytest.raises(LockTimeout), two.refreshing(WORK.id, 0):
+            pass
+    with two.refreshing(WORK.id, 0):
+        pass
+
+
+def test_a_refresh_survives_the_loss_of_its_connection(node: Node, database: str) -> None:
+    with node().accounts.refreshing(WORK.id, 1), closing(connect(database)) as other:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        other.execute(query + " AND datname = current_database()")
+
+
+def test_another_seal_is_an_error_that_names_the_setting(node: Node) -> None:
+    node().accounts.update(adding(WORK))
+    acts: list[Callable[[DatabaseVault], object]] = [
+        lambda vault: vault.accounts.load(),
+        lambda vault: vault.accounts.update(adding(WORK)),
+        lambda vault: vault.reseal(),
+    ]
+    for act in acts:
+        with pytest.raises(AccountError, match=f"shared.seal: the account gemini/work is sealed with the key {OLD.id}"):
+            act(node("two", NEW))
+
+
+def test_the_seal_is_replaced(node: Node) -> None:
+    node().accounts.update(adding(WORK))
+    node().keys.update(lambda stored: stored.add(ADA))
+    assert len(node("two", BOTH).reseal().rows) == 2
+    found = node("three", NEW)
+    assert (found.accounts.load().accounts, found.keys.load().keys) == ((WORK,), (ADA,))
+    with pytest.raises(AccountError, match=f"sealed with the key {NEW.id}, not with {OLD.id}"):
+        node().accounts.load()
+
+
+@asynccontextmanager
+async def followed(vault: DatabaseVault) -> AsyncIterator[None]:
+    """Let a node follow the changes of others, as a daemon does."""
+    vault.accounts.load()
+    task = asyncio.ensure_future(vault.watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - a thread changes it
+            await asyncio.sleep(0.01)
+
+
+async def test_a_change_is_noticed_by_notification(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 60.0)
+    one, two = node("one"), node("two")
+    async with followed(two):
+        before = two.stamp()
+        await until(lambda: any(each.name == "bm-accounts" for each in threading.enumerate()))
+        one.accounts.update(adding(WORK))
+        await until(lambda: two.stamp() != before)
+
+
+async def test_while_the_server_is_away_a_node_goes_on_and_changes_nothing(
+    node: Node, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    one = node()
+    one.accounts.update(adding(WORK))
+    async with followed(one):
+        postgres.kill()
+        await until(lambda: one.problem)
+        assert one.accounts.load().accounts == (WORK,)
+        assert any("this node goes on with those it has" in each for each in failures())
+        with pytest.raises(AccountError, match=r"ledger\.url: the database cannot be reached"):
+            one.accounts.update(adding(Account(name="home", key="secret-of-home")))
+        with pytest.raises(AccountError, match=r"ledger\.url: the database cannot be reached"):
+            node("two").accounts.load()
+        postgres.start()
+        await until(lambda: not one.problem)
+        assert not failures()
+        before = one.stamp()
+        node("two").accounts.update(adding(Account(name="home", key="secret-of-home")))
+        await until(lambda: one.stamp() != before)
+    assert [each.name for each in one.accounts.load().accounts] == ["work", "home"]
+
+
+async def test_a_node_without_the_new_seal_goes_on_until_it_has_it(
+    node: Node, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    seals = [OLD]
+    one = DatabaseVault(database, lambda: seals[0], Paths.under(tmp_path / "one"))
+    one.accounts.update(adding(WORK))
+    async with followed(one):
+        node("two", BOTH).reseal()
+        await until(lambda: one.problem)
+        assert f"sealed with the key {NEW.id}" in one.problem
+        assert one.accounts.load().accounts == (WORK,)
+        seals[0] = NEW
+        await until(lambda: not one.problem)
+
+
+def test_no_secret_is_shown(database: str, tmp_path: Path) -> None:
+    vault = DatabaseVault(database, lambda: OLD, Paths.under(tmp_path))
+    vault.accounts.update(adding(WORK))
+    shown = f"{vault.place} {vault.__dict__['_held']} {OLD!r} {vault.accounts.load()!r}"
+    assert base64.b64encode(b"o" * 32).decode() not in shown
+    assert "password-of-the-tests" not in shown
