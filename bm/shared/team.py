@@ -6,7 +6,7 @@ import hashlib
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from bm.chat.parts import Json
@@ -14,6 +14,7 @@ from bm.config.paths import Paths
 from bm.config.shared import node_name
 from bm.errors import ConfigError
 from bm.gateway.services import Services
+from bm.shared.limits import SharedLimits
 from bm.shared.nodes import Node, Nodes
 from bm.shared.store import Store
 
@@ -21,7 +22,8 @@ _log = logging.getLogger("bm")
 
 
 class Team:
-    """The team that this node belongs to. `work` are loops that run as long as the daemon serves."""
+    """The team that this node belongs to. `work` are loops that run as long as the daemon serves, `last` what is done
+    when it ends."""
 
     def __init__(self, store: Store, nodes: Nodes) -> None:
         self.store, self.nodes = store, nodes
@@ -30,9 +32,12 @@ class Team:
             "sending to the shared store": store.keep_sending,
             "telling the other nodes": nodes.keep_telling,
         }
+        self.last: list[Callable[[], Awaitable[None]]] = []
 
     async def close(self) -> None:
         """Leave the team."""
+        for work in self.last:
+            await work()
         await self.nodes.leave()
         await self.store.close()
 
@@ -94,4 +99,10 @@ async def join(services: Services, paths: Paths, *, version: str, since: float, 
     nodes = Nodes(store, own)
     await nodes.tell()
     _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
-    return Team(store, nodes)
+    team = Team(store, nodes)
+    closed = settings.fail == "closed"
+    limits = SharedLimits(store, services.spending, nodes=lambda: len(nodes.here), is_closed=closed)
+    services.common = limits
+    team.work["sharing budgets and rates"] = limits.keep_in_step
+    team.last.append(limits.step)
+    return team
